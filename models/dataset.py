@@ -1,0 +1,275 @@
+"""Takes in memory, split by setting and by audio so that nothing judged was ever trained on.
+
+Shapes: T time in samples of the dry signal, K knobs, B batch, R receptive field, S segment.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.align import Lag, estimate_lag
+from models.audio import read_audio
+from models.errors import UserError
+from models.knobs import Knobs, Setting, format_setting
+from models.manifest import Manifest, Take, read_manifest
+from models.recipe import DataConfig
+
+SILENCE = 1e-9  # mean square, -90 dBFS
+MIN_REGION = 256  # samples: shorter regions measure nothing
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The part `start <= t < stop` of one take, on the time line of its dry signal."""
+
+    dry: int
+    wet_T: Tensor
+    start: int
+    stop: int
+    setting: Setting
+    levels_K: Tensor
+
+    @property
+    def energy(self) -> float:
+        """Mean square of the target."""
+        return self.wet_T[self.start : self.stop].double().square().mean().item()
+
+
+@dataclass
+class AmpData:
+    """One amp's takes: training, validation (chooses), held (reported only) and seen (trained settings on held audio)."""
+
+    config: DataConfig
+    knobs: Knobs
+    rate_hz: int
+    license: str
+    device: str
+    dry_T: list[Tensor] = field(default_factory=list)
+    train: list[Piece] = field(default_factory=list)
+    validation: list[Piece] = field(default_factory=list)
+    held: list[Piece] = field(default_factory=list)
+    seen: list[Piece] = field(default_factory=list)
+    recorded: list[Piece] = field(default_factory=list)
+    lags: dict[str, Lag] = field(default_factory=dict)
+
+    def hear(self, piece: Piece, receptive_field: int) -> tuple[Tensor, Tensor]:
+        """A piece with the context its first sample needs (silence before the recording began): `(x, target)`."""
+        dry_T, context = self.dry_T[piece.dry], receptive_field - 1
+        begin = piece.start - context
+        x_T = dry_T[max(begin, 0) : piece.stop]
+        return torch.cat([dry_T.new_zeros(max(-begin, 0)), x_T]), piece.wet_T[piece.start : piece.stop]
+
+    def training_range(self, piece: Piece, receptive_field: int, segment: int) -> range:
+        """Where a training segment may start: neither it nor the context of judged audio after it may overlap.
+
+        Raises `UserError` when the take is too short for the model and the segment.
+        """
+        judged_after = piece.stop < len(self.dry_T[piece.dry])
+        stop = piece.stop - (receptive_field - 1 if judged_after else 0)
+        if stop - piece.start < segment:
+            raise UserError(
+                f"{self.config.name}: {format_setting(piece.setting)} has {max(stop - piece.start, 0)} samples to train on, "
+                f"fewer than one segment of {segment} (receptive field {receptive_field})",
+                "Use a shorter segment or receptive field, or hold less audio back.",
+            )
+        return range(piece.start, stop - segment + 1)
+
+    def neighbour(self, piece: Piece) -> Tensor | None:
+        """What the nearest other recorded setting sounds like on a piece's own audio, if it was recorded there."""
+        others = {_key(p): p.levels_K for p in self.train + self.validation}
+        others.pop(_key(piece), None)
+        nearest = min(others, key=lambda key: torch.dist(others[key], piece.levels_K).item())
+        for other in self.recorded:
+            covers = other.dry == piece.dry and other.start <= piece.start and other.stop >= piece.stop
+            if covers and _key(other) == nearest:
+                return other.wet_T[piece.start : piece.stop]
+        return None
+
+    def describe(self) -> dict:
+        """The split as plain data, so that every number can be traced to what it was measured on."""
+        groups = {"train": self.train, "validation": self.validation, "held": self.held, "seen": self.seen}
+        return {
+            "data": self.config.model_dump(mode="json"),
+            "sample_rate": self.rate_hz,
+            "dry_sha256": [sha256(x.numpy().tobytes()).hexdigest() for x in self.dry_T],
+            "lags": {
+                wet: {"delay_samples": lag.delay_samples, "polarity": lag.polarity} for wet, lag in self.lags.items()
+            },
+            "pieces": {
+                group: [{"dry": p.dry, "start": p.start, "stop": p.stop, "setting": p.setting} for p in pieces]
+                for group, pieces in groups.items()
+            },
+        }
+
+
+def load_data(config: DataConfig) -> AmpData:
+    """Read one amp's manifests and audio and split them as `DataConfig` says.
+
+    Raises `UserError` naming the file for anything missing, unreadable, silent or at another rate, and for a split that would leak
+    or that leaves nothing to train on, to choose by or to report.
+    """
+    train = read_manifest(config.train)
+    held = read_manifest(config.held) if config.held else None
+    if held and _scales(held.knobs) != _scales(train.knobs):
+        raise UserError(
+            f"{held.path} has knobs {', '.join(held.knobs.names)} with other names or ranges than {train.path}",
+            "Both manifests must describe the same knobs.",
+        )
+    loader = _Loader(config, train)
+    for take in train.takes:
+        loader.add(take, training=True)
+    for take in held.takes if held else []:
+        loader.add(take, training=False)
+    return loader.split()
+
+
+@dataclass
+class _Loader:
+    """Reads takes, then deals them into the groups of an `AmpData`."""
+
+    config: DataConfig
+    manifest: Manifest
+    dry_index: dict[str, int] = field(default_factory=dict)
+    cached: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    pieces: list[tuple[Piece, bool]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        manifest = self.manifest
+        rate = manifest.sample_rate or read_audio(manifest.takes[0].wet)[1]
+        self.data = AmpData(self.config, manifest.knobs, rate, manifest.license, manifest.device)
+
+    def add(self, take: Take, training: bool) -> None:
+        dry, dry_rate = self.cached.get(take.dry) or self._read_dry(take.dry)
+        wet_T, wet_rate = read_audio(take.wet)
+        for path, rate in ((take.dry, dry_rate), (take.wet, wet_rate)):
+            if rate != self.data.rate_hz:
+                raise UserError(
+                    f"{path} is at {rate} Hz but {self.config.name} is at {self.data.rate_hz} Hz",
+                    "Resample it so that all takes and their dry signals agree.",
+                )
+        dry_T = self.data.dry_T[dry]
+        lag = estimate_lag(dry_T.numpy(), wet_T, wet_rate) if self.config.align else Lag(0, 1)
+        if self.config.align:
+            self.data.lags[str(take.wet)] = lag
+        aligned = np.zeros(len(dry_T), np.float32)
+        first = max(lag.delay_samples, 0)
+        start = first - lag.delay_samples
+        stop = min(len(dry_T), start + len(wet_T) - first)
+        if stop - start < MIN_REGION:
+            raise UserError(f"{take.wet} and its dry {take.dry.name} have no audio in common", "Is it the right file?")
+        aligned[start:stop] = wet_T[first : first + stop - start] * lag.polarity
+        levels = torch.tensor(self.data.knobs.encode(take.setting, str(take.wet)), dtype=torch.float32)
+        piece = Piece(dry, torch.from_numpy(aligned), start, stop, take.setting, levels)
+        if piece.energy < SILENCE:
+            raise UserError(
+                f"{take.wet} is silent", "Leave this setting out: no error can be measured against silence."
+            )
+        self.data.recorded.append(piece)
+        self.pieces.append((piece, training))
+
+    def _read_dry(self, path: Path) -> tuple[int, int]:
+        x_T, rate = read_audio(path)
+        index = self.dry_index.setdefault(sha256(x_T.tobytes()).hexdigest(), len(self.data.dry_T))
+        if index == len(self.data.dry_T):
+            self.data.dry_T.append(torch.from_numpy(x_T))
+        self.cached[path] = index, rate
+        return index, rate
+
+    def split(self) -> AmpData:
+        data, config = self.data, self.config
+        training = [piece for piece, from_train in self.pieces if from_train]
+        taken = _choose(data.knobs, training, config.held_settings, set(), "held_settings")
+        chosen = _choose(data.knobs, training, config.validation_settings, taken, "validation_settings")
+        recorded = {_key(piece) for piece in training}
+        shared = {piece.dry for piece in training}
+        held_samples, validation_samples = (
+            int(s * data.rate_hz) for s in (config.held_seconds, config.validation_seconds)
+        )
+        for piece, from_train in self.pieces:
+            length, key = len(data.dry_T[piece.dry]), _key(piece)
+            hold = length - held_samples
+            judge = hold - validation_samples
+            if from_train and (key in chosen or (not chosen and key not in taken)):
+                data.validation.append(_cut(piece, judge, hold))
+            if from_train and key not in chosen | taken:
+                data.train.append(_cut(piece, 0, judge))
+            if piece.dry not in shared:
+                (data.seen if key in recorded - taken else data.held).append(piece)
+            elif key in taken or key not in recorded:
+                if held_samples == 0:
+                    raise UserError(
+                        f"{config.name}: held takes use the dry signal that training uses",
+                        "Set held_seconds, so that the end of it is kept from training.",
+                    )
+                data.held.append(_cut(piece, hold, length))
+            elif held_samples:
+                data.seen.append(_cut(piece, hold, length))
+        for group, pieces in (("train", data.train), ("validate", data.validation), ("hold", data.held)):
+            if not pieces:
+                raise UserError(
+                    f"{config.name}: the split leaves no take to {group}", "Move fewer settings or seconds."
+                )
+        for piece in data.train + data.validation + data.held + data.seen:
+            if piece.stop - piece.start < MIN_REGION or piece.energy < SILENCE:
+                raise UserError(
+                    f"{config.name}: {format_setting(piece.setting)} has no sound from sample {piece.start} to {piece.stop}",
+                    "Change held_seconds or validation_seconds.",
+                )
+        return data
+
+
+def _key(piece: Piece) -> tuple[float, ...]:
+    return tuple(piece.setting.values())
+
+
+def _scales(knobs: Knobs) -> set[tuple[str, float, float]]:
+    return {(knob.name, knob.min, knob.max) for knob in knobs.knobs}
+
+
+def _cut(piece: Piece, start: int, stop: int) -> Piece:
+    start, stop = max(piece.start, start), min(piece.stop, stop)
+    return Piece(piece.dry, piece.wet_T, start, max(stop, start), piece.setting, piece.levels_K)
+
+
+def _choose(
+    knobs: Knobs, pieces: list[Piece], wanted: int | Iterable[Setting], taken: set[tuple[float, ...]], name: str
+) -> set[tuple[float, ...]]:
+    """The settings to take out of training: those named, or as many as asked for, well spread.
+
+    A setting that alone reaches the end of a knob's recorded range stays in training: models interpolate.
+    """
+    levels = {_key(piece): piece.levels_K for piece in pieces if _key(piece) not in taken}
+    if not isinstance(wanted, int):
+        named = {tuple(knobs.complete(setting, name).values()) for setting in wanted}
+        for key in named - set(levels):
+            setting = dict(zip(knobs.names, key, strict=True))
+            raise UserError(
+                f"{name}: {format_setting(setting)} is not a setting of the train manifest", "Name one that is."
+            )
+        return named
+    chosen: list[tuple[float, ...]] = []
+    for _ in range(wanted):
+        free = [key for key in levels if key not in chosen and not _alone_at_an_end(levels, chosen, key)]
+        if not free:
+            raise UserError(
+                f"{name}: only {len(chosen)} of {wanted} settings can leave training without narrowing a knob's range",
+                f"Ask for {len(chosen)} or fewer, or record more settings.",
+            )
+        centre = torch.stack(list(levels.values())).mean(0)
+        others = [levels[key] for key in chosen]
+        far = max(free, key=lambda key: min(torch.dist(levels[key], o).item() for o in others)) if others else None
+        chosen.append(far or min(free, key=lambda key: torch.dist(levels[key], centre).item()))
+    return set(chosen)
+
+
+def _alone_at_an_end(
+    levels: dict[tuple[float, ...], Tensor], chosen: list[tuple[float, ...]], key: tuple[float, ...]
+) -> bool:
+    remaining = torch.stack([value for other, value in levels.items() if other != key and other not in chosen])
+    here = levels[key]
+    return bool(((here < remaining.amin(0)) | (here > remaining.amax(0))).any())

@@ -1,0 +1,133 @@
+"""Files that are never half written, and JSON that is checked when read."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.errors import UserError
+
+MAX_JSON_BYTES = 16 << 20
+Document = TypeVar("Document", bound="Frozen")
+
+
+class Frozen(BaseModel):
+    """A piece of configuration: immutable, no unknown keys, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@contextmanager
+def staged_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is flushed to disk and renamed onto `path`, else removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".staged-", suffix=path.suffix)
+    os.close(handle)
+    staged = Path(name)
+    try:
+        yield staged
+        with staged.open("rb") as written:
+            os.fsync(written.fileno())
+        staged.chmod(0o644)
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+@contextmanager
+def staged_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it replaces `path` whole, else it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(dir=path.parent, prefix=".staged-"))
+    retired = staged.with_name(staged.name + "-old")
+    try:
+        yield staged
+        staged.chmod(0o755)
+        if path.exists():
+            path.replace(retired)
+        staged.replace(path)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+        if retired.exists() and not path.exists():
+            retired.replace(path)
+        shutil.rmtree(retired, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text whole or not at all."""
+    with staged_file(path) as staged:
+        staged.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write readable JSON (two-space indent, final newline) whole or not at all; NaN is refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON from a person or a peer.
+
+    Raises `UserError` when the file is missing, too large or not JSON (duplicate keys, NaN and bombs included).
+    """
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise UserError(f"{path} is larger than {MAX_JSON_BYTES:,} bytes", "Is it really a JSON file?")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} does not exist", "Check the path; relative paths start at the current folder."
+        ) from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder, not a JSON file", "Name the JSON file inside it.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text", "Save it as UTF-8.") from None
+    try:
+        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as problem:
+        reason = "it is nested too deeply" if isinstance(problem, RecursionError) else str(problem)
+        raise UserError(f"{path} is not valid JSON: {reason}", "Mend the file at that place.") from None
+
+
+def read_document(path: Path, kind: type[Document]) -> Document:
+    """Read `path` and check it against a schema; raises `UserError` naming the file, the key and the value."""
+    return check_document(read_json(path), kind, str(path))
+
+
+def check_document(value: Any, kind: type[Document], where: str) -> Document:
+    """Check a parsed JSON value against a schema; `where` opens the error's sentence."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as problem:
+        raise UserError(*_explain(problem, kind, where)) from None
+
+
+def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tuple[str, str]:
+    first = problem.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "document"
+    if first["type"] == "extra_forbidden":
+        message = f"{where}: unknown key '{key}'"
+    elif first["type"] == "missing":
+        message = f"{where}: '{key}' is missing"
+    else:
+        shown = repr(first["input"])
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        message = f"{where}: '{key}' is {shown}: {first['msg'].removeprefix('Value error, ')}"
+    known = ", ".join(field.alias or name for name, field in kind.model_fields.items())
+    return message, f"Known keys at the top: {known}."
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"a key appears twice: {next(key for key in keys if keys.count(key) > 1)!r}")
+    return dict(pairs)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number JSON knows")

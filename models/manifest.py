@@ -1,0 +1,109 @@
+"""A knob dataset JSON, isolated or joint, becomes one list of takes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from models.errors import UserError
+from models.files import Frozen, check_document, read_json
+from models.knobs import Knob, Knobs, Setting
+
+Level = Annotated[float, Field(strict=False)]
+
+
+class IsolatedEntry(Frozen):
+    """One knob moved, the rest at their default: the form knob-conditioned NAM began with."""
+
+    input_file: str
+    output_file: str
+    knob_type: str
+    knob_level: Level
+
+
+class JointEntry(Frozen):
+    """Any number of knobs moved at once."""
+
+    input_file: str
+    output_file: str
+    knobs: dict[str, Level]
+
+
+class _Document(Frozen):
+    entries: list[dict[str, Any]]
+    knobs: list[str | Knob] | None = None
+    device: str = ""
+    description: str = ""
+    note: str = ""
+    license: str = ""
+    sample_rate: Annotated[int, Field(ge=8000, le=192000)] | None = None
+
+
+@dataclass(frozen=True)
+class Take:
+    """One recording: what went in, what came out, and where every knob stood."""
+
+    dry: Path
+    wet: Path
+    setting: Setting
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A knob dataset: its takes, its knobs, and what its owner says of it."""
+
+    path: Path
+    knobs: Knobs
+    takes: list[Take]
+    device: str
+    license: str
+    sample_rate: int | None
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest: `{"entries": [...]}` or a bare list, each entry isolated or joint.
+
+    Knobs are listed at the top under `"knobs"`, as names (range 0 to 1) or as `{"name", "min", "max", "default"}`; where they are not,
+    they are those the entries name. In isolated form a knob without a stated default takes the level at which one file
+    is listed under several knobs (that file is the recording with everything at rest), else the middle of its range.
+
+    Raises `UserError` naming the file and the entry; the audio files themselves are not opened.
+    """
+    value = read_json(path)
+    document = check_document({"entries": value} if isinstance(value, list) else value, _Document, str(path))
+    if not document.entries:
+        raise UserError(f"{path} lists no takes", "Add at least one entry with input_file, output_file and its knobs.")
+    entries = [_read_entry(entry, f"{path}: entry {number}") for number, entry in enumerate(document.entries, 1)]
+    knobs = _knob_schema(document.knobs, entries, str(path))
+    takes: dict[tuple[str, str, tuple[float, ...]], Take] = {}
+    for number, entry in enumerate(entries, 1):
+        moved = {entry.knob_type: entry.knob_level} if isinstance(entry, IsolatedEntry) else entry.knobs
+        setting = knobs.complete(moved, f"{path}: entry {number} ({entry.output_file})")
+        take = Take(path.parent / entry.input_file, path.parent / entry.output_file, setting)
+        takes[entry.input_file, entry.output_file, tuple(setting.values())] = take
+    return Manifest(path, knobs, list(takes.values()), document.device, document.license, document.sample_rate)
+
+
+def _read_entry(entry: dict[str, Any], where: str) -> IsolatedEntry | JointEntry:
+    isolated = "knob_type" in entry or "knob_level" in entry
+    return check_document(entry, IsolatedEntry if isolated else JointEntry, where)
+
+
+def _knob_schema(stated: list[str | Knob] | None, entries: list[IsolatedEntry | JointEntry], where: str) -> Knobs:
+    if stated is None:
+        moved = ([e.knob_type] if isinstance(e, IsolatedEntry) else list(e.knobs) for e in entries)
+        stated = list(dict.fromkeys(name for names in moved for name in names))
+    resting = _resting_levels(entries)
+    described = [
+        {"name": knob, "default": resting.get(knob)} if isinstance(knob, str) else knob.model_dump() for knob in stated
+    ]
+    return check_document({"knobs": described}, Knobs, where)
+
+
+def _resting_levels(entries: list[IsolatedEntry | JointEntry]) -> dict[str, float]:
+    levels: dict[str, dict[str, float]] = {}
+    for entry in entries:
+        if isinstance(entry, IsolatedEntry):
+            levels.setdefault(entry.output_file, {})[entry.knob_type] = entry.knob_level
+    return next((found for found in levels.values() if len(found) > 1), {})

@@ -1,0 +1,88 @@
+"""How far a model is from its amp, judged per knob setting.
+
+Shapes: T time, P a run of audio predicted from context and region.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, median
+
+import torch
+from torch import Tensor
+
+from models.dataset import AmpData, Piece
+from models.knobs import Setting
+from models.wavenet import WaveNet
+
+CHUNK = 1 << 16  # output samples computed at a time
+
+
+@dataclass(frozen=True)
+class SettingScore:
+    """Error-to-signal ratio at one knob setting; `baseline_esr` is what the nearest recorded setting would give."""
+
+    setting: Setting
+    esr: float
+    baseline_esr: float | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """Scores pooled with equal weight per setting, so that loud settings do not hide quiet ones."""
+
+    mean: float
+    median: float
+    worst: float
+    baseline_mean: float | None
+    settings: list[SettingScore]
+
+    def to_json(self) -> dict:
+        """The score as plain data."""
+        return asdict(self)
+
+
+def esr(predicted_T: Tensor, target_T: Tensor) -> float:
+    """Error-to-signal ratio: sum((target - predicted)^2) / sum(target^2), as Wright et al. (2020) use it for amps."""
+    return _energy(predicted_T - target_T) / _energy(target_T)
+
+
+@torch.no_grad()
+def predict(net: WaveNet, x_T: Tensor, levels_K: Tensor) -> Tensor:
+    """Play `T` samples of context and region through the net in bounded memory: `T - R + 1` samples come out."""
+    context = net.receptive_field - 1
+    knobs = levels_K[None]
+    parts = [net(x_T[None, start : start + CHUNK + context], knobs)[0] for start in range(0, len(x_T) - context, CHUNK)]
+    return torch.cat(parts)
+
+
+def score(net: WaveNet, data: AmpData, pieces: Sequence[Piece]) -> Score:
+    """Play every piece and pool per setting; a setting heard on several pieces counts once, by their summed energies."""
+    heard: dict[tuple[float, ...], list[Piece]] = {}
+    for piece in pieces:
+        heard.setdefault(tuple(piece.setting.values()), []).append(piece)
+    return pool(_score_setting(net, data, group) for group in heard.values())
+
+
+def _score_setting(net: WaveNet, data: AmpData, pieces: list[Piece]) -> SettingScore:
+    signal = error = baseline = 0.0
+    for piece in pieces:
+        x_T, target_T = data.hear(piece, net.receptive_field)
+        neighbour_T = data.neighbour(piece)
+        signal += _energy(target_T)
+        error += _energy(predict(net, x_T, piece.levels_K) - target_T)
+        baseline += float("nan") if neighbour_T is None else _energy(neighbour_T - target_T)
+    return SettingScore(pieces[0].setting, error / signal, None if math.isnan(baseline) else baseline / signal)
+
+
+def pool(settings: Iterable[SettingScore]) -> Score:
+    """Mean, median and worst over settings; the baseline mean is given only when every setting has one."""
+    settings = list(settings)
+    esrs = [s.esr for s in settings]
+    baselines = [s.baseline_esr for s in settings if s.baseline_esr is not None]
+    whole = len(baselines) == len(settings)
+    return Score(fmean(esrs), median(esrs), max(esrs), fmean(baselines) if whole else None, settings)
+
+
+def _energy(x_T: Tensor) -> float:
+    return x_T.double().square().sum().item()

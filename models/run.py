@@ -1,0 +1,116 @@
+"""A model on disk: the folder that training writes, a package carries and everything that plays reads."""
+
+import struct
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from models.errors import IntegrityError, NotFound, UserError
+from models.files import Frozen, read_document, staged_file, write_json
+from models.knobs import Knobs
+from models.recipe import WaveNetConfig
+from models.wavenet import WaveNet
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+METRICS, RECIPE, HISTORY, SPLIT, STATE = (
+    "metrics.json",
+    "recipe.json",
+    "history.jsonl",
+    "split.json",
+    "state.safetensors",
+)
+MAX_HEADER_BYTES = 1 << 20
+
+
+class Audio(Frozen):
+    """What a model expects and gives: mono audio at one rate, R samples of memory, no latency of its own."""
+
+    sample_rate: Annotated[int, Field(ge=8000, le=192000)]
+    channels: Literal[1] = 1
+    receptive_field: Annotated[int, Field(ge=1)]
+
+
+class ModelConfig(Frozen):
+    """`config.json`: architecture, knob schema and audio contract."""
+
+    schema_version: Literal["1.0"] = "1.0"
+    library: Literal["ampzoo"] = "ampzoo"
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    audio: Audio
+    knobs: Knobs
+    architecture: WaveNetConfig
+
+
+def make_config(name: str, sample_rate: int, knobs: Knobs, architecture: WaveNetConfig) -> ModelConfig:
+    """The `config.json` of a model; `sample_rate` in Hz."""
+    audio = Audio(sample_rate=sample_rate, receptive_field=architecture.receptive_field)
+    return ModelConfig(name=name, audio=audio, knobs=knobs, architecture=architecture)
+
+
+def save_model(folder: Path, config: ModelConfig, net: WaveNet) -> None:
+    """Write `config.json` and `model.safetensors`, each whole or not at all."""
+    write_json(folder / CONFIG, config.model_dump(mode="json"))
+    save_tensors(folder / WEIGHTS, dict(net.state_dict()))
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file whole or not at all."""
+    with staged_file(path) as staged:
+        save_file(
+            {key: value.detach().contiguous() for key, value in tensors.items()}, staged, metadata or {"format": "pt"}
+        )
+
+
+def load_model(folder: Path) -> tuple[ModelConfig, WaveNet]:
+    """Read a run folder or a package.
+
+    Raises `NotFound` when the folder holds no model and `IntegrityError` when the weights are not those the config promises.
+    """
+    if not (folder / CONFIG).exists():
+        raise NotFound(
+            f"{folder} holds no model ({CONFIG} is missing)", "Name a run folder, a package, or an amp of the zoo."
+        )
+    config = read_document(folder / CONFIG, ModelConfig)
+    if config.audio.receptive_field != config.architecture.receptive_field:
+        raise UserError(
+            f"{folder / CONFIG}: audio.receptive_field is {config.audio.receptive_field}, but the architecture's is "
+            f"{config.architecture.receptive_field}",
+            "The package was edited by hand; get it again.",
+        )
+    net = WaveNet(config.architecture, len(config.knobs.knobs))
+    net.load_state_dict(load_weights(folder / WEIGHTS, dict(net.state_dict())))
+    return config, net.eval()
+
+
+def load_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Read tensors that must have exactly the expected names, shapes and types, all finite; else `IntegrityError`."""
+    hint = "Get the model again from where it was published."
+    try:
+        with path.open("rb") as file:
+            (header,) = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))
+        if header > MAX_HEADER_BYTES:
+            raise IntegrityError(
+                f"{path}: its header claims {header:,} bytes, at most {MAX_HEADER_BYTES:,} are legal", hint
+            )
+        tensors = load_file(path)
+    except FileNotFoundError:
+        raise IntegrityError(f"{path} is missing", hint) from None
+    except SafetensorError as problem:
+        raise IntegrityError(f"{path} is not a safetensors file: {problem}", hint) from None
+    if odd := sorted(set(tensors) ^ set(expected)):
+        word = "lacks" if odd[0] in expected else "has an unexpected"
+        raise IntegrityError(f"{path} {word} tensor '{odd[0]}'", hint)
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
+            raise IntegrityError(
+                f"{path}: tensor '{name}' is {tensor.dtype} {tuple(tensor.shape)}, "
+                f"expected {expected[name].dtype} {tuple(expected[name].shape)}",
+                hint,
+            )
+        if not tensor.isfinite().all():
+            raise IntegrityError(f"{path}: tensor '{name}' holds a number that is not finite", hint)
+    return tensors

@@ -1,0 +1,215 @@
+"""Recipe and takes -> run folder: resumable, step by step, the same numbers however often it is interrupted.
+
+Shapes: B batch, T time, K knobs, S segment, R receptive field.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from models.dataset import AmpData, load_data
+from models.errors import DivergedError, UserError
+from models.files import read_document, read_json, write_json, write_text
+from models.metrics import Score, score
+from models.recipe import LearningConfig, Recipe
+from models.run import (
+    HISTORY,
+    METRICS,
+    RECIPE,
+    SPLIT,
+    STATE,
+    ModelConfig,
+    load_model,
+    make_config,
+    save_model,
+    save_tensors,
+)
+from models.wavenet import WaveNet
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands, told after every report."""
+
+    step: int
+    steps: int
+    loss: float
+    validation_esr: float
+    seconds: float
+
+
+def rate_at(step: int, learning: LearningConfig) -> float:
+    """Learning rate of a step: linear warm-up, then half a cosine down to `final_rate` of the peak."""
+    warm = min(1.0, (step + 1) / max(learning.warmup, 1))
+    turn = 0.5 * (1 + math.cos(math.pi * step / learning.steps))
+    return learning.learning_rate * warm * (learning.final_rate + (1 - learning.final_rate) * turn)
+
+
+class Trainer:
+    """One model in training; a batch depends on the seed and the step alone, so a resumed run repeats an uninterrupted one."""
+
+    def __init__(self, recipe: Recipe, data: AmpData) -> None:
+        self.recipe, self.data = recipe, data
+        torch.manual_seed(recipe.learning.seed)
+        self.net = WaveNet(recipe.model, len(data.knobs.knobs))
+        level = math.sqrt(sum(piece.energy for piece in data.train) / len(data.train))
+        self.net.head_scale.fill_(level)
+        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=recipe.learning.learning_rate, fused=True)
+        self.step = 0
+        self.history: list[dict] = []
+        field, segment = recipe.model.receptive_field, recipe.learning.segment
+        self._starts = [data.training_range(piece, field, segment) for piece in data.train]
+        self._weights_P = torch.tensor([1 / piece.energy for piece in data.train])
+        self._padded_T = [torch.cat([x.new_zeros(field - 1), x]) for x in data.dry_T]
+
+    def advance(self, steps: int) -> float:
+        """Train for some steps (never past the last); returns their mean loss. Raises `DivergedError` on a non-finite loss."""
+        stop, began = min(self.step + steps, self.recipe.learning.steps), time.monotonic()
+        self.net.train()
+        losses = []
+        while self.step < stop:
+            losses.append(self._step())
+        loss = sum(losses) / max(len(losses), 1)
+        self.history.append({"step": self.step, "loss": loss, "seconds": round(time.monotonic() - began, 3)})
+        return loss
+
+    def validate(self) -> Score:
+        """Score on validation settings and audio, the only judge that may choose between models."""
+        self.net.eval()
+        result = score(self.net, self.data, self.data.validation)
+        if not math.isfinite(result.mean):
+            raise DivergedError(f"the validation error is not a finite number after step {self.step}")
+        if self.history:
+            self.history[-1]["validation_esr"] = result.mean
+        return result
+
+    def _step(self) -> float:
+        learning = self.recipe.learning
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_at(self.step, learning)
+        x_BT, target_BS, levels_BK, weight_B = self._batch()
+        predicted_BS = self.net(x_BT, levels_BK)
+        loss = ((predicted_BS - target_BS).square().mean(1) * weight_B).mean()
+        if not math.isfinite(loss.item()):
+            raise DivergedError(f"the loss is {loss.item()} at step {self.step}; a lower learning_rate may help")
+        self.optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), learning.gradient_clip)
+        self.optimiser.step()
+        self.step += 1
+        return loss.item()
+
+    def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        learning, context = self.recipe.learning, self.net.receptive_field - 1
+        draw = np.random.default_rng([learning.seed, self.step])
+        picks = draw.integers(len(self.data.train), size=learning.batch)
+        x, target, levels = [], [], []
+        for pick in picks:
+            piece, starts = self.data.train[pick], self._starts[pick]
+            start = int(draw.integers(starts.start, starts.stop))
+            stop = start + learning.segment
+            x.append(self._padded_T[piece.dry][start : stop + context])
+            target.append(piece.wet_T[start:stop])
+            levels.append(piece.levels_K)
+        return torch.stack(x), torch.stack(target), torch.stack(levels), self._weights_P[picks]
+
+    @property
+    def config(self) -> ModelConfig:
+        """The `config.json` of the model."""
+        return make_config(self.data.config.name, self.data.rate_hz, self.data.knobs, self.recipe.model)
+
+    def save(self, folder: Path) -> None:
+        """Write everything needed to go on from this step."""
+        tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
+        for index, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"adam.{index}.{name}": value for name, value in state.items()}
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / RECIPE, self.recipe.model_dump(mode="json"))
+        write_text(folder / HISTORY, "".join(json.dumps(line) + "\n" for line in self.history))
+        save_tensors(folder / STATE, tensors, {"step": str(self.step)})
+
+    def load(self, folder: Path) -> None:
+        """Go on from what `save` wrote; raises `UserError` when that was another recipe."""
+        saved = read_document(folder / RECIPE, Recipe)
+        if saved != self.recipe:
+            fault = next(name for name in Recipe.model_fields if getattr(saved, name) != getattr(self.recipe, name))
+            raise UserError(
+                f"{folder} was trained with another recipe: '{fault}' differs",
+                "Choose another --out folder, or restore the recipe.",
+            )
+        with safe_open(folder / STATE, "pt") as file:
+            step = int(file.metadata()["step"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        self.net.load_state_dict({n.removeprefix("net."): t for n, t in tensors.items() if n.startswith("net.")})
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("adam."):
+                _, index, part = name.split(".")
+                state.setdefault(int(index), {})[part] = tensor
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
+        self.step = step
+        self.history = [line for line in read_history(folder) if line["step"] <= step]
+
+    def finish(self, folder: Path) -> None:
+        """Write the trained model and what it was trained on, beside the state that `save` writes."""
+        self.save(folder)
+        write_json(folder / SPLIT, self.data.describe())
+        save_model(folder, self.config, self.net.eval())
+
+
+def report(folder: Path, data: AmpData) -> dict:
+    """Score a finished run on held and seen settings, for the first and only time; writes and returns its metrics."""
+    config, net = load_model(folder)
+    history = read_history(folder)
+    metrics = {
+        "schema": "ampzoo.metrics/1",
+        "step": history[-1]["step"],
+        "parameters": net.parameter_count,
+        "macs_per_sample": config.architecture.macs_per_sample(net.knobs),
+        "seconds": round(sum(line["seconds"] for line in history), 1),
+        "device": data.device,
+        "recordings_license": data.license,
+        "validation": score(net, data, data.validation).to_json(),
+        "held": score(net, data, data.held).to_json(),
+        "seen": score(net, data, data.seen).to_json() if data.seen else None,
+    }
+    write_json(folder / METRICS, metrics)
+    return metrics
+
+
+def read_history(folder: Path) -> list[dict]:
+    """One line per report of a run: step, loss, validation ESR, seconds of training."""
+    return [json.loads(line) for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines()]
+
+
+def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lambda progress: None) -> dict:
+    """Train a recipe into the run folder `out` and return its metrics; going on where an earlier call was interrupted.
+
+    A finished run is not trained again. Raises `UserError` for takes that cannot be used or a folder that holds another recipe,
+    `DivergedError` when training leaves the finite numbers.
+    """
+    data = load_data(recipe.data)
+    trainer = Trainer(recipe, data)
+    if (out / STATE).exists():
+        trainer.load(out)
+    elif out.exists() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty and holds no run", "Choose another --out folder.")
+    if (out / METRICS).exists() and trainer.step == recipe.learning.steps:
+        return read_json(out / METRICS)
+    out.mkdir(parents=True, exist_ok=True)
+    while trainer.step < recipe.learning.steps:
+        began = time.monotonic()
+        loss = trainer.advance(recipe.learning.report_every)
+        validation = trainer.validate()
+        trainer.save(out)
+        on_progress(Progress(trainer.step, recipe.learning.steps, loss, validation.mean, time.monotonic() - began))
+    trainer.finish(out)
+    return report(out, data)
