@@ -33,6 +33,7 @@ def bake(net: WaveNet, levels_K: list[float]) -> WaveNet:
 def _fold(layer: Layer, plain: Layer, k: torch.Tensor) -> None:
     weight, bias, audio = layer.conv.weight, layer.conv.bias, layer.mixin.weight[:, :1]
     assert bias is not None
+    assert plain.conv.bias is not None
     if layer.mixin.in_channels > 1:
         bias = bias + layer.mixin.weight[:, 1:, 0] @ k
     if layer.film is not None:

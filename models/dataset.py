@@ -241,35 +241,28 @@ def _choose(
 ) -> set[tuple[float, ...]]:
     """The settings to take out of training: those named, or as many as asked for, well spread.
 
-    A setting that alone reaches the end of a knob's recorded range stays in training: models interpolate.
+    A setting with a knob at the end of its recorded range stays in training: models interpolate.
     """
     levels = {_key(piece): piece.levels_K for piece in pieces if _key(piece) not in taken}
     if not isinstance(wanted, int):
         named = {tuple(knobs.complete(setting, name).values()) for setting in wanted}
         for key in named - set(levels):
-            setting = dict(zip(knobs.names, key, strict=True))
-            raise UserError(
-                f"{name}: {format_setting(setting)} is not a setting of the train manifest", "Name one that is."
-            )
+            setting = format_setting(dict(zip(knobs.names, key, strict=True)))
+            raise UserError(f"{name}: {setting} is not a setting of the train manifest", "Name one that is.")
         return named
-    chosen: list[tuple[float, ...]] = []
-    for _ in range(wanted):
-        free = [key for key in levels if key not in chosen and not _alone_at_an_end(levels, chosen, key)]
-        if not free:
-            raise UserError(
-                f"{name}: only {len(chosen)} of {wanted} settings can leave training without narrowing a knob's range",
-                f"Ask for {len(chosen)} or fewer, or record more settings.",
-            )
-        centre = torch.stack(list(levels.values())).mean(0)
-        others = [levels[key] for key in chosen]
-        far = max(free, key=lambda key: min(torch.dist(levels[key], o).item() for o in others)) if others else None
-        chosen.append(far or min(free, key=lambda key: torch.dist(levels[key], centre).item()))
+    all_NK = torch.stack(list(levels.values()))
+    low_K, high_K, centre_K = all_NK.amin(0), all_NK.amax(0), all_NK.mean(0)
+    inside = {k: x for k, x in levels.items() if bool((((low_K < x) & (x < high_K)) | (low_K == high_K)).all())}
+    if wanted > len(inside):
+        raise UserError(
+            f"{name}: {wanted} settings are wanted, but only {len(inside)} have every knob inside its recorded range",
+            f"Ask for {len(inside)} or fewer, name the settings, or record more between the ends.",
+        )
+    chosen: dict[tuple[float, ...], Tensor] = {}
+    while len(chosen) < wanted:
+        free = {key: x_K for key, x_K in inside.items() if key not in chosen}
+        near = chosen.values() or [centre_K]
+        sign = 1 if chosen else -1  # first the one nearest the centre, then always the one farthest from those chosen
+        best = max(free, key=lambda key: sign * min(torch.dist(free[key], x_K).item() for x_K in near))
+        chosen[best] = free[best]
     return set(chosen)
-
-
-def _alone_at_an_end(
-    levels: dict[tuple[float, ...], Tensor], chosen: list[tuple[float, ...]], key: tuple[float, ...]
-) -> bool:
-    remaining = torch.stack([value for other, value in levels.items() if other != key and other not in chosen])
-    here = levels[key]
-    return bool(((here < remaining.amin(0)) | (here > remaining.amax(0))).any())

@@ -20,7 +20,7 @@ Document = TypeVar("Document", bound="Frozen")
 class Frozen(BaseModel):
     """A piece of configuration: immutable, no unknown keys, no NaN or infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
 
 @contextmanager

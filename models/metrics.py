@@ -5,21 +5,23 @@ Shapes: T time, P a run of audio predicted from context and region.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 from statistics import fmean, median
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from models.dataset import AmpData, Piece
-from models.knobs import Setting
+from models.errors import DivergedError
+from models.files import Frozen
+from models.knobs import Setting, format_setting
 from models.wavenet import WaveNet
 
 CHUNK = 1 << 16  # output samples computed at a time
 
 
-@dataclass(frozen=True)
-class SettingScore:
+class SettingScore(Frozen):
     """Error-to-signal ratio at one knob setting; `baseline_esr` is what the nearest recorded setting would give."""
 
     setting: Setting
@@ -27,19 +29,29 @@ class SettingScore:
     baseline_esr: float | None = None
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(Frozen):
     """Scores pooled with equal weight per setting, so that loud settings do not hide quiet ones."""
 
     mean: float
     median: float
     worst: float
     baseline_mean: float | None
-    settings: list[SettingScore]
+    settings: tuple[SettingScore, ...]
 
-    def to_json(self) -> dict:
-        """The score as plain data."""
-        return asdict(self)
+
+class Evaluation(Frozen):
+    """`eval.json`: how good a model is and what it costs. Validation chose it; held and seen were heard once, afterwards."""
+
+    schema_name: Annotated[Literal["ampzoo.eval/1"], Field(alias="schema")] = "ampzoo.eval/1"
+    step: int
+    parameters: int
+    macs_per_sample: int
+    seconds: float
+    device: str
+    recordings_license: str
+    validation: Score
+    held: Score
+    seen: Score | None
 
 
 def esr(predicted_T: Tensor, target_T: Tensor) -> float:
@@ -72,16 +84,25 @@ def _score_setting(net: WaveNet, data: AmpData, pieces: list[Piece]) -> SettingS
         signal += _energy(target_T)
         error += _energy(predict(net, x_T, piece.levels_K) - target_T)
         baseline += float("nan") if neighbour_T is None else _energy(neighbour_T - target_T)
-    return SettingScore(pieces[0].setting, error / signal, None if math.isnan(baseline) else baseline / signal)
+    if not math.isfinite(error):
+        raise DivergedError(f"the model's output at {format_setting(pieces[0].setting)} is not finite")
+    nearest = None if math.isnan(baseline) else baseline / signal
+    return SettingScore(setting=pieces[0].setting, esr=error / signal, baseline_esr=nearest)
 
 
 def pool(settings: Iterable[SettingScore]) -> Score:
     """Mean, median and worst over settings; the baseline mean is given only when every setting has one."""
-    settings = list(settings)
+    settings = tuple(settings)
     esrs = [s.esr for s in settings]
     baselines = [s.baseline_esr for s in settings if s.baseline_esr is not None]
     whole = len(baselines) == len(settings)
-    return Score(fmean(esrs), median(esrs), max(esrs), fmean(baselines) if whole else None, settings)
+    return Score(
+        mean=fmean(esrs),
+        median=median(esrs),
+        worst=max(esrs),
+        baseline_mean=fmean(baselines) if whole else None,
+        settings=settings,
+    )
 
 
 def _energy(x_T: Tensor) -> float:

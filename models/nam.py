@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.files import write_text
 from models.run import ModelConfig
-from models.wavenet import Array, Layer, WaveNet
+from models.wavenet import Array, WaveNet
 
 VERSION = "0.7.0"
 FILM_SLOTS = (
@@ -59,7 +59,7 @@ def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: dict[str, fl
 
 
 def _array_config(array: Array, knobs: int) -> dict:
-    layers: list[Layer] = list(array.layers)
+    layers = list(array.layers)
     channels, film = array.rechannel.out_channels, layers[0].film is not None
     off = {"active": False, "shift": True, "groups": 1}
     return {
@@ -95,10 +95,10 @@ def _array_weights(array: Array, knobs: int) -> Tensor:
         parts += [layer.conv.weight, layer.conv.bias, _knob_columns(layer.mixin.weight, knobs + 1)]
         parts += [layer.layer1x1.weight, layer.layer1x1.bias]
         if layer.film is not None:
-            blind = layer.film.weight.new_zeros(layer.film.out_channels, 1, 1)  # FiLM never hears the audio
+            blind = torch.zeros_like(layer.film.weight[:, :1])  # FiLM never hears the audio
             parts += [torch.cat([blind, layer.film.weight], dim=1), layer.film.bias]
-    parts += [array.head.weight] + ([array.head.bias] if array.head.bias is not None else [])
-    return torch.cat([part.detach().reshape(-1) for part in parts])
+    parts += [array.head.weight, array.head.bias]
+    return torch.cat([part.detach().reshape(-1) for part in parts if part is not None])
 
 
 def _rechannel(array: Array, knobs: int) -> Tensor:

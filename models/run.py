@@ -12,12 +12,13 @@ from safetensors.torch import load_file, save_file
 from models.errors import IntegrityError, NotFound, UserError
 from models.files import Frozen, read_document, staged_file, write_json
 from models.knobs import Knobs
+from models.metrics import Evaluation
 from models.recipe import WaveNetConfig
 from models.wavenet import WaveNet
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-METRICS, RECIPE, HISTORY, SPLIT, STATE = (
-    "metrics.json",
+EVAL, RECIPE, HISTORY, SPLIT, STATE = (
+    "eval.json",
     "recipe.json",
     "history.jsonl",
     "split.json",
@@ -84,6 +85,15 @@ def load_model(folder: Path) -> tuple[ModelConfig, WaveNet]:
     net = WaveNet(config.architecture, len(config.knobs.knobs))
     net.load_state_dict(load_weights(folder / WEIGHTS, dict(net.state_dict())))
     return config, net.eval()
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """The scores of a finished run or a package; raises `UserError` when it has none."""
+    if not (folder / EVAL).exists():
+        raise UserError(
+            f"{folder} has no scores ({EVAL} is missing)", "Finish it: run the same zoo train or zoo search --resume."
+        )
+    return read_document(folder / EVAL, Evaluation)
 
 
 def load_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -28,7 +28,8 @@ class Stream:
     def reset(self, levels_K: list[float]) -> None:
         """Forget what was played and pre-warm with silence and these knobs."""
         self._histories = [list(layers) for layers in self._zeros]
-        last = self.net.arrays[-1]
+        *_, last = self.net.arrays
+        self._last_head = last.head
         self._head = torch.zeros(1, last.head.in_channels, last.head.kernel_size[0] - 1)
         left = self.net.receptive_field
         while left > 0:
@@ -50,7 +51,7 @@ class Stream:
                 z = layer(known, x, knobs)
                 head = z if head is None else head + z
                 h = h + layer.layer1x1(z)
-            if array is self.net.arrays[-1]:
+            if array.head is self._last_head:
                 head = self._remember_head(head)
             head = array.head(head)
         assert head is not None

@@ -17,18 +17,19 @@ from torch import Tensor
 
 from models.dataset import AmpData, load_data
 from models.errors import DivergedError, UserError
-from models.files import read_document, read_json, write_json, write_text
-from models.metrics import Score, score
+from models.files import read_document, write_json, write_text
+from models.metrics import Evaluation, Score, score
 from models.recipe import LearningConfig, Recipe
 from models.run import (
+    EVAL,
     HISTORY,
-    METRICS,
     RECIPE,
     SPLIT,
     STATE,
     ModelConfig,
     load_model,
     make_config,
+    read_evaluation,
     save_model,
     save_tensors,
 )
@@ -85,8 +86,6 @@ class Trainer:
         """Score on validation settings and audio, the only judge that may choose between models."""
         self.net.eval()
         result = score(self.net, self.data, self.data.validation)
-        if not math.isfinite(result.mean):
-            raise DivergedError(f"the validation error is not a finite number after step {self.step}")
         if self.history:
             self.history[-1]["validation_esr"] = result.mean
         return result
@@ -165,24 +164,23 @@ class Trainer:
         save_model(folder, self.config, self.net.eval())
 
 
-def report(folder: Path, data: AmpData) -> dict:
-    """Score a finished run on held and seen settings, for the first and only time; writes and returns its metrics."""
+def report(folder: Path, data: AmpData) -> Evaluation:
+    """Score a finished run on held and seen settings, for the first and only time; writes and returns its evaluation."""
     config, net = load_model(folder)
     history = read_history(folder)
-    metrics = {
-        "schema": "ampzoo.metrics/1",
-        "step": history[-1]["step"],
-        "parameters": net.parameter_count,
-        "macs_per_sample": config.architecture.macs_per_sample(net.knobs),
-        "seconds": round(sum(line["seconds"] for line in history), 1),
-        "device": data.device,
-        "recordings_license": data.license,
-        "validation": score(net, data, data.validation).to_json(),
-        "held": score(net, data, data.held).to_json(),
-        "seen": score(net, data, data.seen).to_json() if data.seen else None,
-    }
-    write_json(folder / METRICS, metrics)
-    return metrics
+    evaluation = Evaluation(
+        step=history[-1]["step"],
+        parameters=net.parameter_count,
+        macs_per_sample=config.architecture.macs_per_sample(net.knobs),
+        seconds=round(sum(line["seconds"] for line in history), 1),
+        device=data.device,
+        recordings_license=data.license,
+        validation=score(net, data, data.validation),
+        held=score(net, data, data.held),
+        seen=score(net, data, data.seen) if data.seen else None,
+    )
+    write_json(folder / EVAL, evaluation.model_dump(mode="json", by_alias=True))
+    return evaluation
 
 
 def read_history(folder: Path) -> list[dict]:
@@ -190,8 +188,8 @@ def read_history(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines()]
 
 
-def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lambda progress: None) -> dict:
-    """Train a recipe into the run folder `out` and return its metrics; going on where an earlier call was interrupted.
+def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lambda progress: None) -> Evaluation:
+    """Train a recipe into the run folder `out` and return its evaluation, going on where an earlier call was interrupted.
 
     A finished run is not trained again. Raises `UserError` for takes that cannot be used or a folder that holds another recipe,
     `DivergedError` when training leaves the finite numbers.
@@ -202,8 +200,8 @@ def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lam
         trainer.load(out)
     elif out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty and holds no run", "Choose another --out folder.")
-    if (out / METRICS).exists() and trainer.step == recipe.learning.steps:
-        return read_json(out / METRICS)
+    if (out / EVAL).exists() and trainer.step == recipe.learning.steps:
+        return read_evaluation(out)
     out.mkdir(parents=True, exist_ok=True)
     while trainer.step < recipe.learning.steps:
         began = time.monotonic()

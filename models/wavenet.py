@@ -4,6 +4,9 @@ Shapes: B batch, T time, K knobs, C channels, R receptive field. Knobs are level
 (`knobs_BKT`). Every point of the family is a native NAM WaveNet with K + 1 inputs; a model with K = 0 is a stock one.
 """
 
+from collections.abc import Iterable, Iterator
+from typing import TypeVar, cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +15,28 @@ from models.recipe import LayerArray, WaveNetConfig
 
 ACTIVATIONS = {"Tanh": torch.tanh, "ReLU": F.relu, "LeakyReLU": F.leaky_relu, "SiLU": F.silu}
 FILM_SPREAD = 0.1  # a zero start leaves knobs nearly dead
+Part = TypeVar("Part", bound=nn.Module)
+
+
+class Stack(nn.ModuleList, Iterable[Part]):
+    """A `ModuleList` whose parts are all of one type."""
+
+    def __iter__(self) -> Iterator[Part]:
+        return cast(Iterator[Part], super().__iter__())
+
+
+class Film(nn.Module):
+    """Knobs -> scale and shift of C channels (feature-wise linear modulation, Perez et al. 2018), starting near identity."""
+
+    def __init__(self, knobs: int, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(2 * channels, knobs, 1) * FILM_SPREAD)
+        self.bias = nn.Parameter(torch.cat([torch.ones(channels), torch.zeros(channels)]))
+
+    def forward(self, knobs_BKT: Tensor) -> tuple[Tensor, Tensor]:
+        """`(scale_BCT, shift_BCT)`."""
+        scale, shift = F.conv1d(knobs_BKT, self.weight, self.bias).chunk(2, dim=1)
+        return scale, shift
 
 
 class Layer(nn.Module):
@@ -22,14 +47,10 @@ class Layer(nn.Module):
         c = array.channels
         self.conv = nn.Conv1d(c, c, array.kernel_size, dilation=dilation)
         self.mixin = nn.Conv1d(1 + knobs if mixin else 1, c, 1, bias=False)
-        self.film = nn.Conv1d(knobs, 2 * c, 1) if film and knobs else None
+        self.film = Film(knobs, c) if film and knobs else None
         self.layer1x1 = nn.Conv1d(c, c, 1)
         self.history = (array.kernel_size - 1) * dilation
         self.activation = array.activation
-        if self.film is not None:
-            nn.init.normal_(self.film.weight, std=FILM_SPREAD)
-            with torch.no_grad():
-                self.film.bias.copy_(torch.cat([torch.ones(c), torch.zeros(c)]))
 
     def forward(self, h_BCT: Tensor, x_B1T: Tensor, knobs_BKT: Tensor) -> Tensor:
         """Activations, shorter than `h` by the layer's history; `x` and `knobs` (T long, or 1 when still) end with it."""
@@ -40,7 +61,7 @@ class Layer(nn.Module):
         if self.mixin.in_channels > 1:
             z = z + F.conv1d(knobs, self.mixin.weight[:, 1:])
         if self.film is not None:
-            scale, shift = self.film(knobs).chunk(2, dim=1)
+            scale, shift = self.film(knobs)
             z = scale * z + shift
         return ACTIVATIONS[self.activation](z)
 
@@ -53,7 +74,7 @@ class Array(nn.Module):
     ) -> None:
         super().__init__()
         self.rechannel = nn.Conv1d(inputs, array.channels, 1, bias=False)
-        self.layers = nn.ModuleList(
+        self.layers: Stack[Layer] = Stack(
             Layer(array, d, knobs, config.inject.mixin, "activation_pre" in config.inject.film) for d in array.dilations
         )
         self.head = nn.Conv1d(array.channels, outputs, config.head_kernel_size if last else 1, bias=last)
@@ -74,7 +95,7 @@ class WaveNet(nn.Module):
             outputs = 1 if last else config.arrays[index + 1].channels
             arrays.append(Array(array, config, inputs, outputs, knobs, last))
             inputs = array.channels
-        self.arrays = nn.ModuleList(arrays)
+        self.arrays: Stack[Array] = Stack(arrays)
         self.register_buffer("head_scale", torch.tensor(1.0))
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 from models.dataset import AmpData
 from models.errors import NotFound
 from models.files import read_json, staged_file, write_json
-from models.run import METRICS
+from models.run import EVAL, read_evaluation
 from models.train import report
 from search.ledger import read_ledger
 from search.pareto import front
@@ -55,8 +55,8 @@ def best_runs(study: Path) -> list[Path]:
 
 
 def _held(run: Path, data: AmpData) -> dict[str, Any]:
-    metrics = read_json(run / METRICS) if (run / METRICS).exists() else report(run, data)
-    return {key: metrics["held"][key] for key in ("mean", "median", "worst", "baseline_mean")}
+    evaluation = read_evaluation(run) if (run / EVAL).exists() else report(run, data)
+    return evaluation.held.model_dump(include={"mean", "median", "worst", "baseline_mean"})
 
 
 def _draw(board: dict[str, Any], path: Path) -> None:

@@ -42,10 +42,10 @@ class Recorder(tune.Callback):
 
     def _tell(self, state: str, trial: Trial, result: dict[str, Any]) -> dict[str, Any]:
         known = ("step", "steps", "esr", "cost", "parameters", "amps", "reason")
-        line = {"trial": trial.trial_id, "state": state, "point": trial.config}
-        line |= {key: result[key] for key in known if result.get(key) is not None}
-        if not math.isfinite(line.get("esr", 0.0)):
-            del line["esr"]
+        facts = {key: result[key] for key in known if result.get(key) is not None}
+        if not math.isfinite(facts.get("esr", math.inf)):
+            facts.pop("esr", None)
+        line = {"trial": trial.trial_id, "state": state, "point": trial.config, **facts}
         for listener in LISTENERS:
             listener(line)
         return line

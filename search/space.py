@@ -51,13 +51,12 @@ class Space(Frozen):
                 )
         return self
 
-    def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Suggest one point; called by Optuna, so it only names axes and must survive pickling."""
+    def suggest(self, trial: optuna.Trial) -> None:
+        """Have Optuna choose a point of the space."""
         for axis in Space.model_fields:
             if axis != "learning_rate":
                 trial.suggest_categorical(axis, list(getattr(self, axis)))
         trial.suggest_float("learning_rate", *self.learning_rate, log=True)
-        return {}
 
     def model(self, point: dict[str, Any]) -> WaveNetConfig:
         """The WaveNet of a point."""

@@ -113,7 +113,7 @@ def _tune(config: SearchConfig, study: Path, address: str | None, listener: Any)
     from ray import tune
 
     from search.recorder import LISTENERS, Recorder
-    from search.searcher import FiniteOptunaSearch
+    from search.searcher import FiniteOptunaSearch, Suggest
     from search.trial import OBJECTIVES, run_trial
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -125,7 +125,9 @@ def _tune(config: SearchConfig, study: Path, address: str | None, listener: Any)
         if tune.Tuner.can_restore(str(study / RAY)):
             tuner = tune.Tuner.restore(str(study / RAY), trainable, resume_unfinished=True)
         else:
-            searcher = FiniteOptunaSearch(config.space, metric=list(OBJECTIVES), mode=["min", "min"], seed=config.seed)
+            searcher = FiniteOptunaSearch(
+                Suggest(config.space), metric=list(OBJECTIVES), mode=["min", "min"], seed=config.seed
+            )
             tuner = tune.Tuner(
                 trainable,
                 tune_config=tune.TuneConfig(
@@ -158,8 +160,10 @@ def _ray(address: str | None) -> Iterator[None]:
     import models
     import search
 
-    local = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    shipped = {"runtime_env": {"py_modules": [str(Path(module.__path__[0])) for module in (models, search)]}}
+    local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    shipped: dict[str, Any] = {
+        "runtime_env": {"py_modules": [str(Path(module.__path__[0])) for module in (models, search)]}
+    }
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **(shipped if address else local))
     try:
         yield

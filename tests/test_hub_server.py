@@ -6,10 +6,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from hub_server import Hub
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub import errors as hf
 from huggingface_hub.utils import close_session
+
+from tests.hub_server import Hub
 
 # huggingface_hub 2.4.0 uploads LFS files with httpx2's deprecated `data=`.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

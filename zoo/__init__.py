@@ -1,0 +1,3 @@
+"""Packages, shelves, hubs and the command `zoo`."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,175 @@
+"""Small worlds for tests: a closed-form amp with two knobs, its recordings, recipes and nets that take no time.
+
+Shapes: T time, B batch, K knobs.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile as sf
+import torch
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from models.knobs import Knob, Knobs, Setting
+from models.recipe import DataConfig, Injection, LayerArray, LearningConfig, Recipe, WaveNetConfig
+from models.run import ModelConfig, make_config
+from models.wavenet import WaveNet
+
+RATE = 8000  # Hz
+KNOBS = Knobs(knobs=(Knob(name="gain", min=0, max=10, default=5), Knob(name="tone", min=0, max=1, default=0.5)))
+GRID: tuple[Setting, ...] = tuple({"gain": g, "tone": t} for g, t in product((0.0, 5.0, 10.0), (0.0, 0.5, 1.0)))
+FORMS = {
+    "mixin": Injection(mixin=True),
+    "film": Injection(film=("activation_pre",)),
+    "mixin+film": Injection(mixin=True, film=("activation_pre",)),
+}
+ACTIVATIONS = ("Tanh", "ReLU", "LeakyReLU", "SiLU")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def examples(count: int) -> hypothesis_settings:
+    """The same examples on every machine, however slow it is."""
+    return hypothesis_settings(max_examples=count, deadline=None, derandomize=True, database=None)
+
+
+def esr(y: np.ndarray | Tensor, truth: np.ndarray | Tensor) -> float:
+    """Error-to-signal ratio, reckoned apart from the package's own."""
+    found, wanted = (np.asarray(signal, dtype=np.float64) for signal in (y, truth))
+    assert found.shape == wanted.shape, (found.shape, wanted.shape)
+    return float(np.sum((found - wanted) ** 2) / np.sum(wanted**2))
+
+
+def di(seconds: float = 1.5, rate: int = RATE, seed: int = 0) -> np.ndarray:
+    """Noise that swells and fades, `(T,)` float32 inside (-1, 1)."""
+    draw = np.random.default_rng(seed)
+    t_T = np.arange(int(seconds * rate)) / rate
+    swell_T = 0.6 + 0.4 * np.sin(2 * np.pi * (3 * t_T + draw.uniform()))
+    return (0.9 * np.tanh(0.3 * swell_T * draw.standard_normal(len(t_T)))).astype(np.float32)
+
+
+def amp(x_T: np.ndarray, gain: float, tone: float) -> np.ndarray:
+    """The amp: a gain of 0 to 10 into tanh, then a two-tap filter from dull (tone 0) to bright (tone 1)."""
+    z_T = np.tanh((1 + 0.5 * gain) * x_T.astype(np.float64))
+    z_T[1:] += 0.5 * (1 - 2 * tone) * z_T[:-1].copy()
+    return (0.5 * z_T).astype(np.float32)
+
+
+def write_wav(path: Path, x_T: np.ndarray, rate: int = RATE) -> Path:
+    """A float WAV: what is written is what is read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sf.write(path, x_T, rate, subtype="FLOAT")
+    return path
+
+
+def read_wav(path: Path) -> np.ndarray:
+    """Samples of a file, float32."""
+    return sf.read(path, dtype="float32")[0]
+
+
+def write_manifest(path: Path, entries: Iterable[Mapping[str, Any]], **top: Any) -> Path:
+    """A manifest in joint form with the knobs of the tiny amp."""
+    knobs = [knob.model_dump() for knob in KNOBS.knobs]
+    document = {"knobs": knobs, "sample_rate": RATE, **top, "entries": list(entries)}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return path
+
+
+def entry(dry: str, wet: str, setting: Setting) -> dict[str, Any]:
+    """One joint entry."""
+    return {"input_file": dry, "output_file": wet, "knobs": setting}
+
+
+def record(folder: Path, name: str, x_T: np.ndarray, settings: Iterable[Setting] = GRID, rate: int = RATE) -> Path:
+    """Play a DI through the amp at each setting; `{name}.json`, `{name}_dry.wav` and `{name}_0.wav`, ... in a folder."""
+    dry = write_wav(folder / f"{name}_dry.wav", x_T, rate)
+    entries = []
+    for number, setting in enumerate(settings):
+        wet = write_wav(folder / f"{name}_{number}.wav", amp(x_T, **{**KNOBS.defaults, **setting}), rate)
+        entries.append(entry(dry.name, wet.name, setting))
+    return write_manifest(folder / f"{name}.json", entries, sample_rate=rate)
+
+
+def data_config(train: Path, **changes: Any) -> DataConfig:
+    """Two settings held, one to validate, a quarter of a second of audio for each."""
+    plain = {"held_settings": 2, "held_seconds": 0.25, "validation_settings": 1, "validation_seconds": 0.25}
+    return DataConfig(**{"name": "tiny", "train": train, **plain, **changes})
+
+
+def arrays(activation: str = "Tanh") -> tuple[LayerArray, ...]:
+    """Two small arrays of different width, kernel and depth."""
+    shapes = ((3, 3, (1, 2, 4)), (2, 2, (1, 3)))
+    return tuple(
+        LayerArray.model_validate(
+            {"channels": channels, "kernel_size": kernel, "dilations": dilations, "activation": activation}
+        )
+        for channels, kernel, dilations in shapes
+    )
+
+
+def architecture(form: str = "mixin+film", activation: str = "Tanh", head: int = 2) -> WaveNetConfig:
+    """A WaveNet of 20 samples receptive field that takes its knobs in one of `FORMS`."""
+    return WaveNetConfig(arrays=arrays(activation), inject=FORMS[form], head_kernel_size=head)
+
+
+def recipe(data: DataConfig, model: WaveNetConfig | None = None, **learning: Any) -> Recipe:
+    """Thirty short steps, unless told otherwise."""
+    plain = {"steps": 30, "batch": 2, "segment": 128, "warmup": 5, "report_every": 10}
+    return Recipe(data=data, model=model or architecture(), learning=LearningConfig(**{**plain, **learning}))
+
+
+def wavenet(config: WaveNetConfig, knobs: int = 2, seed: int = 0, spread: float = 0.2) -> WaveNet:
+    """A net with no weight at a special value, as training would leave it."""
+    torch.manual_seed(seed)
+    net = WaveNet(config, knobs)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(spread * torch.randn_like(parameter))
+        net.head_scale.fill_(0.7)
+    return net.eval()
+
+
+def model(form: str = "mixin+film", activation: str = "Tanh", rate: int = RATE) -> tuple[ModelConfig, WaveNet]:
+    """A model as `load_model` gives it."""
+    config = architecture(form, activation)
+    return make_config("tiny", rate, KNOBS, config), wavenet(config)
+
+
+@st.composite
+def wavenets(draw: st.DrawFn) -> tuple[WaveNet, list[float]]:
+    """Any small net of the family, K from 0 to 3, in float64, and levels to play it at."""
+    shapes = st.builds(
+        LayerArray,
+        channels=st.integers(1, 5),
+        kernel_size=st.integers(2, 4),
+        dilations=st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple),
+        activation=st.sampled_from(ACTIVATIONS),
+    )
+    config = WaveNetConfig(
+        arrays=tuple(draw(st.lists(shapes, min_size=1, max_size=3))),
+        inject=Injection(mixin=draw(st.booleans()), film=draw(st.sampled_from([(), ("activation_pre",)]))),
+        head_kernel_size=draw(st.integers(1, 3)),
+    )
+    levels_K = draw(st.lists(st.floats(-1, 1), max_size=3))
+    return wavenet(config, len(levels_K), draw(st.integers(0, 1000))).double(), levels_K
+
+
+def nam_twin(document: dict) -> nn.Module:
+    """The PyPI trainer's own inner WaveNet with a document's weights: `(B, K + 1, T)` in, `(B, 1, T - R + 1)` out."""
+    from nam.models import _from_nam
+    from nam.models.wavenet._wavenet import WaveNet as Twin
+
+    shape = document["config"]
+    layers = [_from_nam._convert_nam_layer_array_config(layer) for layer in shape["layers"]]
+    twin = Twin.init_from_config({"layers_configs": layers, "head": shape["head"], "head_scale": shape["head_scale"]})
+    assert twin.import_weights(torch.tensor(document["weights"])) == len(document["weights"])
+    return twin.eval()

@@ -1,0 +1,405 @@
+"""The command `zoo`: each verb parses its words, calls one function and shows the result. Heavy imports wait inside the verbs."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from zoo.hub import Hub
+    from zoo.shelf import Shelf
+
+PATH = click.Path(path_type=Path)
+ROAD = "recordings -> check -> train or search -> package -> push -> list -> pull -> render, export"
+
+
+class Road(click.Group):
+    """Commands in the order in which one needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """As written below."""
+        return list(self.commands)
+
+
+@click.group(cls=Road, help=f"Search, publish and play guitar amp models whose knobs turn live.\n\nThe road: {ROAD}.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option("0.1.0", prog_name="zoo")
+def cli(debug: bool) -> None:
+    """The command `zoo`."""
+
+
+def zoo_option(command: Callable) -> Callable:
+    """The option every verb on a zoo has."""
+    text = "A shelf (a folder), 'hub' for the Hugging Face hub, or a hub's URL. Default: your own shelf, $ZOO_HOME or ~/.ampzoo/shelf."
+    return click.option("--zoo", "where", metavar="WHERE", help=text)(command)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Give one JSON document.")
+
+
+@cli.command()
+@click.argument("config", type=PATH, default=Path("configs/quickstart/search.json"))
+def quickstart(config: Path) -> None:
+    """The whole road on a built-in virtual amp, in a few minutes."""
+    from models.amp import render_takes
+    from models.files import read_json
+    from models.knobs import format_setting
+    from models.render import render
+    from models.run import load_model, read_evaluation
+    from search.study import read_search
+    from zoo import output, views
+    from zoo.package import package
+    from zoo.shelf import Shelf
+
+    search = read_search(config)
+    takes = search.datasets[0].train.parent
+    root = takes.parent
+    output.say("1 of 5  recording the virtual amp")
+    with output.progress("takes") as bar:
+        _, held = render_takes(takes, on_take=bar)
+    output.say(f"2 of 5  searching: {search.trials} trials of {search.learning.steps} steps")
+    board = _search(search, root / "study", resume=True, address=None)
+    views.show_board(board)
+    output.say("3 of 5  packaging the best")
+    run = root / "study" / "trials" / board["best"] / search.datasets[0].name
+    folder = package(run, root / "packages" / run.name, "cc0-1.0")
+    name, shelf = f"ampzoo/{run.name}", Shelf(root / "shelf")
+    output.say(f"4 of 5  putting {name} on the shelf {shelf.folder}")
+    shelf.push(folder, name)
+    views.show_list(shelf.list(output.say))
+    entry = read_json(held)["entries"][0]
+    played = root / "played.wav"
+    output.say(f"5 of 5  playing {entry['input_file']} at {format_setting(entry['knobs'])}")
+    render(load_model(shelf.folder / name), takes / entry["input_file"], played, entry["knobs"])
+    views.show_quickstart(name, Path(views.relative(root)), read_evaluation(run), format_setting(entry["knobs"]))
+
+
+@cli.command()
+@click.argument("manifest", type=PATH)
+@json_option
+def check(manifest: Path, as_json: bool) -> None:
+    """See what is in a knob dataset and what is wrong with it."""
+    from models.check import check as check_manifest
+    from zoo import output, views
+
+    report = check_manifest(manifest)
+    if as_json:
+        output.put_json(report.to_json())
+    else:
+        views.show_check(report)
+    if report.faults:
+        sys.exit(1)
+
+
+@cli.command()
+@click.option("--data", type=PATH, required=True, help="D: manifests and split.")
+@click.option("--model", type=PATH, required=True, help="M: the WaveNet.")
+@click.option("--learning", type=PATH, required=True, help="L: the optimisation.")
+@click.option("--out", type=PATH, required=True, help="The run folder; the same command goes on where it stopped.")
+def train(data: Path, model: Path, learning: Path, out: Path) -> None:
+    """Train one model into a run folder."""
+    from models.recipe import read_recipe
+    from models.train import Progress, fit
+    from zoo import output, views
+
+    recipe = read_recipe(data, model, learning)
+    with output.progress("training") as bar:
+
+        def show(at: Progress) -> None:
+            output.say(f"step {at.step:>6} of {at.steps}  loss {at.loss:.4f}  validation ESR {at.validation_esr:.4f}")
+            bar(at.step, at.steps, f"ESR {at.validation_esr:.4f}")
+
+        evaluation = fit(recipe, out, show)
+    output.say(views.held_sentence(evaluation))
+    output.put(str(out))
+
+
+@cli.command()
+@click.argument("config", type=PATH)
+@click.option("--out", type=PATH, help="The study folder. Default: studies/NAME.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted study.")
+@click.option("--address", help="Join a running Ray cluster ('auto' or host:port).")
+@json_option
+def search(config: Path, out: Path | None, resume: bool, address: str | None, as_json: bool) -> None:
+    """Search for the best model over one or several amps."""
+    from search.study import read_search
+    from zoo import output, views
+
+    read = read_search(config)
+    study = out or Path("studies") / read.name
+    board = _search(read, study, resume, address, f"zoo search {config} --out {study} --resume")
+    if as_json:
+        output.put_json(board)
+    else:
+        views.show_board(board)
+        output.say(f"next: zoo package {study} --license LICENCE")
+        output.put(str(study))
+
+
+@cli.command()
+@click.argument("run", type=PATH)
+@click.option(
+    "--license",
+    "license_id",
+    required=True,
+    help="Licence of the model, as a hub knows it: cc-by-4.0, mit, cc0-1.0 ...",
+)
+@click.option(
+    "--out", type=PATH, default=Path("packages"), show_default=True, help="Folder that gets one package per amp."
+)
+def package(run: Path, license_id: str, out: Path) -> None:
+    """Package a finished run, or the best trial of a study."""
+    from models.run import CONFIG
+    from search.board import best_runs
+    from zoo import output
+    from zoo.package import package as make
+
+    runs = [run] if (run / CONFIG).exists() or not (run / "study.json").exists() else best_runs(run)
+    for folder in runs:
+        output.put(str(make(folder, out / folder.resolve().name, license_id)))
+
+
+@cli.command()
+@click.argument("package", type=PATH)
+@click.argument("name", metavar="OWNER/AMP")
+@zoo_option
+@json_option
+def push(package: Path, name: str, where: str | None, as_json: bool) -> None:
+    """Publish a package to a shelf or a hub."""
+    from models.errors import UserError
+    from zoo import output
+    from zoo.names import parse_ref
+
+    ref = parse_ref(name)
+    if ref.revision:
+        raise UserError(f"'{name}' names a revision; a push makes a new one", f"Write {ref.name}.")
+    zoo = _zoo(where)
+    revision = zoo.push(package, ref.name)
+    output.say(f"published on {zoo.label} at revision {revision[:12]}")
+    if as_json:
+        output.put_json({"schema": "zoo.push/1", "name": ref.name, "revision": revision, "zoo": zoo.label})
+    else:
+        output.put(ref.name)
+
+
+@cli.command()
+@click.argument("amp", metavar="OWNER/AMP[@REVISION]")
+@zoo_option
+@click.option("--to", type=PATH, help="Folder for the package. Default: its place on your own shelf.")
+@json_option
+def pull(amp: str, where: str | None, to: Path | None, as_json: bool) -> None:
+    """Fetch an amp, checked byte for byte."""
+    from zoo import output
+    from zoo.names import parse_ref
+    from zoo.shelf import home
+
+    ref, zoo = parse_ref(amp), _zoo(where)
+    target = to or home() / ref.name
+    revision = zoo.pull(ref, target)
+    output.say(f"{ref.name} at revision {revision[:12]} from {zoo.label}")
+    if as_json:
+        output.put_json({"schema": "zoo.pull/1", "name": ref.name, "revision": revision, "folder": str(target)})
+    else:
+        output.put(str(target))
+
+
+@cli.command("list")
+@zoo_option
+@json_option
+@click.option("-q", "--quiet", is_flag=True, help="Names alone.")
+def list_amps(where: str | None, as_json: bool, quiet: bool) -> None:
+    """List the amps of a shelf or a hub."""
+    from zoo import output, views
+
+    zoo = _zoo(where)
+    rows = zoo.list(output.say)
+    if as_json:
+        amps = [row.model_dump(mode="json", by_alias=True) for row in rows]
+        output.put_json({"schema": "zoo.list/1", "zoo": zoo.label, "amps": amps})
+    elif quiet:
+        for row in rows:
+            output.put(row.name)
+    elif rows:
+        views.show_list(rows)
+    else:
+        output.say(f"no amps on {zoo.label}; publish one with zoo push PACKAGE OWNER/AMP")
+
+
+@cli.command()
+@click.argument("amp")
+@zoo_option
+@json_option
+def show(amp: str, where: str | None, as_json: bool) -> None:
+    """All about one amp."""
+    from models.files import read_document
+    from models.metrics import Evaluation
+    from models.run import CONFIG, EVAL, ModelConfig
+    from zoo import output, views
+
+    config = read_document(_file(amp, where, CONFIG), ModelConfig)
+    evaluation = read_document(_file(amp, where, EVAL), Evaluation)
+    if as_json:
+        documents = {
+            "config": config.model_dump(mode="json"),
+            "eval": evaluation.model_dump(mode="json", by_alias=True),
+        }
+        output.put_json({"schema": "zoo.show/1", "name": amp, **documents})
+    else:
+        views.show_amp(amp, config, evaluation)
+
+
+@cli.command()
+@click.argument("amp")
+@zoo_option
+@json_option
+def knobs(amp: str, where: str | None, as_json: bool) -> None:
+    """The knobs of an amp and their ranges."""
+    from models.files import read_document
+    from models.run import CONFIG, ModelConfig
+    from zoo import output, views
+
+    schema = read_document(_file(amp, where, CONFIG), ModelConfig).knobs
+    if as_json:
+        output.put_json({"schema": "zoo.knobs/1", "name": amp, **schema.model_dump(mode="json")})
+    else:
+        views.show_knobs(schema)
+
+
+@cli.command()
+@click.argument("amp")
+@click.argument("source", metavar="IN.wav", type=PATH)
+@click.argument("target", metavar="OUT.wav", type=PATH)
+@click.option(
+    "-k", "--knob", "pairs", multiple=True, metavar="NAME=VALUE", help="Turn a knob; the others rest at their default."
+)
+@zoo_option
+def render(amp: str, source: Path, target: Path, pairs: tuple[str, ...], where: str | None) -> None:
+    """Play a file through an amp at any knob setting."""
+    from models.knobs import format_setting, parse_setting
+    from models.render import render as play
+    from models.run import load_model
+    from zoo import output
+
+    setting = parse_setting(pairs)
+    model = load_model(_folder(amp, where))
+    with output.progress("playing") as bar:
+        done = play(model, source, target, setting, bar)
+    output.say(f"{done.seconds:.1f} s at {format_setting(done.setting)}")
+    if done.peak > 1:
+        output.say(f"warning: the output clips (peak {done.peak:.2f}); turn the input down")
+    output.put(str(done.path))
+
+
+@cli.command()
+@click.argument("amp")
+@click.argument("target", metavar="OUT.nam", type=PATH)
+@click.option("--live", is_flag=True, help="Keep the knobs as inputs (players with multi-input support).")
+@click.option("--bake", metavar="NAME=VALUE,...", help="Fix a setting: a stock file for every player.")
+@zoo_option
+def export(amp: str, target: Path, live: bool, bake: str | None, where: str | None) -> None:
+    """Write a Neural Amp Modeler file, with live knobs or baked."""
+    from models.errors import UserError
+    from models.knobs import format_setting, parse_setting
+    from models.run import load_model
+    from zoo import output
+
+    if live == (bake is not None):
+        raise UserError("say either --live or --bake", "For example: --bake gain=7,tone=3.")
+    if target.suffix != ".nam":
+        raise UserError(f"{target} does not end in .nam", f"Name it {target.with_suffix('.nam')}.")
+    setting = parse_setting(bake.split(",")) if bake else {}
+    config, net = load_model(_folder(amp, where))
+    from models.bake import bake as fold
+    from models.nam import write_nam
+
+    if bake is None:
+        write_nam(target, config, net)
+    else:
+        full = config.knobs.complete(setting, config.name)
+        write_nam(target, config, fold(net, config.knobs.encode(full)), full)
+        output.say(f"baked at {format_setting(full)}")
+    output.put(str(target))
+
+
+def _zoo(where: str | None) -> "Shelf | Hub":
+    from zoo.shelf import Shelf, home
+
+    if where == "hub" or (where or "").startswith(("http://", "https://")):
+        from zoo.hub import Hub
+
+        return Hub(None if where == "hub" else where)
+    return Shelf(Path(where) if where else home())
+
+
+def _folder(amp: str, where: str | None) -> Path:
+    """Where a model lies: a folder as it is, an amp of a shelf, or an amp of a hub, pulled to one's own shelf."""
+    from zoo.names import parse_ref
+    from zoo.shelf import Shelf, home
+    from zoo.verify import MANIFEST, verify
+
+    folder = Path(amp)
+    if not folder.is_dir():
+        ref, zoo = parse_ref(amp), _zoo(where)
+        if isinstance(zoo, Shelf):
+            folder = zoo.find(ref)
+        else:
+            folder = home() / ref.name
+            zoo.pull(ref, folder)
+    if (folder / MANIFEST).exists():
+        verify(folder)
+    return folder
+
+
+def _file(amp: str, where: str | None, name: str) -> Path:
+    """One file of an amp, without fetching the rest of it."""
+    from zoo.names import parse_ref
+
+    return Path(amp) / name if Path(amp).is_dir() else _zoo(where).fetch(parse_ref(amp), name)
+
+
+def _search(config: Any, study: Path, resume: bool, address: str | None, again: str = "") -> dict[str, Any]:
+    from search.study import Interrupted, run_search
+    from zoo import output, views
+
+    steps: dict[str, int] = {}
+    with output.progress("searching") as bar:
+
+        def hear(line: dict[str, Any]) -> None:
+            steps[line["trial"]] = line.get("step", 0) if line["state"] == "report" else config.learning.steps
+            if line["state"] != "report":
+                output.say(views.trial_sentence(line))
+            bar(sum(steps.values()), config.trials * config.learning.steps)
+
+        try:
+            return run_search(config, study, resume=resume, address=address, listener=hear)
+        except Interrupted as stop:
+            output.put_error(str(stop), f"The finished trials are kept. Go on with: {again}")
+            sys.exit(130)
+
+
+def main() -> None:
+    """Run `zoo`, turning every expected exception into a sentence, a hint and an exit code."""
+    from zoo import output
+    from zoo.errors import INTERRUPTED, explain
+
+    try:
+        sys.exit(cli.main(standalone_mode=False))
+    except click.exceptions.Abort:
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        output.say("interrupted")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        explained = explain(error)
+        if explained is None or "--debug" in sys.argv[1:]:
+            raise
+        output.put_error(explained.message, explained.hint)
+        sys.exit(explained.code)

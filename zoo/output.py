@@ -1,0 +1,99 @@
+"""The only file that prints: data on stdout, talk on stderr."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+class Bar(Protocol):
+    """A progress bar."""
+
+    def __call__(self, done: float, total: float, text: str = "") -> None:
+        """Move to `done` of `total`."""
+
+
+def say(text: str = "") -> None:
+    """Talk to the person: stderr."""
+    sys.stderr.write(_printable(text, sys.stderr) + "\n")
+    sys.stderr.flush()
+
+
+def put(text: str) -> None:
+    """Give data: stdout."""
+    sys.stdout.write(_printable(text, sys.stdout) + "\n")
+
+
+def put_json(document: Any) -> None:
+    """Give one JSON document."""
+    put(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=True))
+
+
+def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Give a table without borders; in a pipe, columns are separated by one tab and nothing is padded.
+
+    On a narrow terminal the last columns are left out rather than folded; the first two always stay.
+    """
+    if not sys.stdout.isatty():
+        for row in (header, *rows):
+            put("\t".join(row))
+        return
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    width, shown = _terminal_width(), len(header)
+    while shown > 2 and sum(widths[:shown]) + 2 * (shown - 1) > width:
+        shown -= 1
+    for row in (header, *rows):
+        put("  ".join(cell.ljust(space) for cell, space in zip(row[:shown], widths, strict=False)).rstrip())
+    if shown < len(header):
+        say(f"(narrow terminal: {', '.join(header[shown:])} left out)")
+
+
+def put_error(message: str, hint: str) -> None:
+    """One sentence, then what to do."""
+    say(f"error: {message}")
+    if hint:
+        say()
+        say(f"hint: {hint}")
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Bar]:
+    """A progress bar on stderr, only on a terminal; silent elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, total, text="": None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(label, total=None, text="")
+
+        def move(done: float, total: float, text: str = "") -> None:
+            bars.update(task, completed=done, total=total, text=_printable(text, sys.stderr))
+
+        yield move
+
+
+def _terminal_width() -> int:
+    try:
+        return int(os.environ.get("COLUMNS", "")) or os.get_terminal_size().columns
+    except (ValueError, OSError):
+        return 80
+
+
+def _printable(text: str, stream: Any) -> str:
+    """No escape sequences from files and hubs, and nothing the terminal's encoding cannot show."""
+    encoding = stream.encoding or "ascii"
+    return UNSAFE.sub("?", text).encode(encoding, "replace").decode(encoding)

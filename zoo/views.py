@@ -1,0 +1,167 @@
+"""What commands show: plain data -> tables and sentences."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from models.knobs import Knobs, format_setting
+from models.metrics import Evaluation
+from models.run import ModelConfig
+from zoo import output
+from zoo.card import Listed, format_knobs
+
+BoardRow = dict[str, Any]
+
+
+def show_check(report: Any) -> None:
+    """A checked manifest: its takes, then what was found."""
+    rows = []
+    for take in report.takes:
+        wet = take.wet_sound
+        facts = (
+            ("-",) * 4
+            if wet is None
+            else (f"{wet.frames / wet.rate_hz:.2f} s", f"{wet.rate_hz}", f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}")
+        )
+        rows.append((take.wet.name, format_setting(take.setting), *facts))
+    output.put_table(("TAKE", "SETTING", "LENGTH", "RATE", "PEAK dBFS", "RMS dBFS"), rows)
+    knobs = report.manifest.knobs
+    output.say()
+    for knob in knobs.knobs:
+        levels = sorted({take.setting[knob.name] for take in report.takes})
+        shown = " ".join(f"{level:g}" for level in levels)
+        output.say(f"{knob.name}: {knob.min:g} to {knob.max:g}, default {knob.default:g}, recorded at {shown}")
+    for finding in report.findings:
+        output.say(f"{finding.severity}: {finding.message}. {finding.hint}")
+    faults, warnings = len(report.faults), len(report.findings) - len(report.faults)
+    output.say(f"{len(report.takes)} takes, {len(knobs.names)} knobs, {faults} faults, {warnings} warnings")
+
+
+def show_board(board: dict[str, Any]) -> None:
+    """The board as a table: chosen by validation, held scores for the Pareto front only."""
+    amps = board["amps"]
+    header = (
+        "TRIAL",
+        "ESR",
+        "COST",
+        *(f"HELD {amp}" for amp in amps),
+        "KNOBS AT",
+        "LAYERS",
+        "CHANNELS",
+        "RATE",
+        "STATE",
+    )
+    output.put_table(header, [_board_row(trial, amps) for trial in board["trials"]])
+    output.say()
+    output.say("ESR: validation, geometric mean over amps; COST: multiply-accumulates per sample;")
+    output.say("HELD: settings and audio that no trial saw, scored for the Pareto front after the choice was made.")
+
+
+def _board_row(trial: BoardRow, amps: list[str]) -> tuple[str, ...]:
+    point, held = trial["point"], trial.get("held", {})
+    front = "*" if trial.get("front") else ""
+    return (
+        trial["trial"] + front,
+        f"{trial['esr']:.4f}" if "esr" in trial else "-",
+        f"{trial['cost']}" if "cost" in trial else "-",
+        *(f"{held[amp]['mean']:.4f}" if amp in held else "" for amp in amps),
+        point["inject"],
+        f"{point['arrays']}x{point['depth']} {point['dilations']} k{point['kernel_size']}",
+        f"{point['channels']}",
+        f"{point['learning_rate']:.4f}",
+        trial["state"] if "reason" not in trial else f"{trial['state']}: {trial['reason']}",
+    )
+
+
+def trial_sentence(line: BoardRow) -> str:
+    """One ended trial in one line."""
+    point = line["point"]
+    what = f"{point['inject']}, {point['arrays']}x{point['depth']} {point['dilations']}, {point['channels']} channels"
+    if line["state"] == "finished":
+        return f"trial {line['trial']} ESR {line['esr']:.4f} cost {line['cost']:>6} ({what})"
+    return f"trial {line['trial']} {line['state']}: {line.get('reason', 'no reason given')} ({what})"
+
+
+def held_sentence(evaluation: Evaluation) -> str:
+    """How good a model is, beside what playing the nearest recorded setting would give."""
+    held = evaluation.held
+    text = (
+        f"held-out ESR over {len(held.settings)} settings never trained on: "
+        f"mean {held.mean:.4f}, median {held.median:.4f}, worst {held.worst:.4f}"
+    )
+    baseline = held.baseline_mean
+    return text if baseline is None else f"{text} (nearest recorded setting: {baseline:.4f})"
+
+
+def show_list(rows: list[Listed]) -> None:
+    """The amps of a zoo."""
+    cells = [
+        (
+            r.name,
+            format_knobs(r.amp.knobs),
+            f"{r.amp.esr:.4f}",
+            f"{r.amp.parameters}",
+            f"{r.amp.sample_rate}",
+            r.license,
+            r.revision[:12],
+        )
+        for r in rows
+    ]
+    output.put_table(("AMP", "KNOBS", "ESR", "PARAMETERS", "RATE", "LICENCE", "REVISION"), cells)
+
+
+def show_knobs(knobs: Knobs) -> None:
+    """The knobs of an amp."""
+    rows = [(k.name, f"{k.min:g} to {k.max:g}", f"{k.default:g}") for k in knobs.knobs]
+    output.put_table(("KNOB", "RANGE", "DEFAULT"), rows)
+
+
+def show_amp(name: str, config: ModelConfig, evaluation: Evaluation) -> None:
+    """All about one amp."""
+    shape = config.architecture
+    layers = " + ".join(f"{len(a.dilations)} layers of {a.channels} channels" for a in shape.arrays)
+    held = evaluation.held
+    rows = [
+        ("name", name),
+        ("audio", f"{config.audio.sample_rate} Hz mono, receptive field {config.audio.receptive_field} samples"),
+        ("knobs", ", ".join(f"{k.name} {k.min:g} to {k.max:g} (default {k.default:g})" for k in config.knobs.knobs)),
+        ("model", f"WaveNet, {layers}, knobs at {shape.inject.label}"),
+        ("cost", f"{evaluation.parameters} parameters, {evaluation.macs_per_sample} multiply-accumulates per sample"),
+        (
+            "held ESR",
+            f"mean {held.mean:.4f}, median {held.median:.4f}, worst {held.worst:.4f} over {len(held.settings)} settings",
+        ),
+    ]
+    for key, value in rows:
+        output.put(f"{key:<9} {value}")
+
+
+def show_quickstart(name: str, folder: Path, evaluation: Evaluation, setting: str) -> None:
+    """The last screen of the quickstart, everything of which lies in `folder`."""
+    zoo, shelf = _program(), f"--zoo {folder / 'shelf'}"
+    output.say()
+    output.say(f"Made     {name}: a model of the virtual amp with live knobs")
+    output.say(f"Quality  {held_sentence(evaluation)}")
+    output.say(f"Search   {folder / 'study' / 'board.png'}")
+    output.say(f"Shelf    {folder / 'shelf'}")
+    output.say(f"Sound    {folder / 'played.wav'} (at {setting}, a setting that was never recorded)")
+    output.say()
+    output.say("Next:")
+    output.say(f"  {zoo} knobs {name} {shelf}")
+    output.say(
+        f"  {zoo} render {name} {folder / 'takes' / 'di_held.flac'} loud.wav --knob gain=9 --knob tone=2 {shelf}"
+    )
+    output.say(f"  {zoo} export {name} --bake gain=7,tone=3 amp.nam {shelf}")
+    output.say(f"  {zoo} check MANIFEST.json    # your own recordings: the README tells how")
+
+
+def _program() -> str:
+    """How to call this command again from here."""
+    return "zoo" if shutil.which("zoo") else relative(Path(sys.argv[0]).resolve())
+
+
+def relative(path: Path) -> str:
+    """A path as short as it can be written from the current folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
