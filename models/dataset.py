@@ -239,9 +239,10 @@ def _cut(piece: Piece, start: int, stop: int) -> Piece:
 def _choose(
     knobs: Knobs, pieces: list[Piece], wanted: int | Iterable[Setting], taken: set[tuple[float, ...]], name: str
 ) -> set[tuple[float, ...]]:
-    """The settings to take out of training: those named, or as many as asked for, well spread.
+    """The settings to take out of training: those named, or as many as asked for, far from each other and from the default.
 
-    A setting with a knob at the end of its recorded range stays in training: models interpolate.
+    Never a corner, nor a setting that alone reaches the end of a knob's recorded range (models interpolate); those with the fewest
+    knobs at an end go first.
     """
     levels = {_key(piece): piece.levels_K for piece in pieces if _key(piece) not in taken}
     if not isinstance(wanted, int):
@@ -251,18 +252,24 @@ def _choose(
             raise UserError(f"{name}: {setting} is not a setting of the train manifest", "Name one that is.")
         return named
     all_NK = torch.stack(list(levels.values()))
-    low_K, high_K, centre_K = all_NK.amin(0), all_NK.amax(0), all_NK.mean(0)
-    inside = {k: x for k, x in levels.items() if bool((((low_K < x) & (x < high_K)) | (low_K == high_K)).all())}
-    if wanted > len(inside):
-        raise UserError(
-            f"{name}: {wanted} settings are wanted, but only {len(inside)} have every knob inside its recorded range",
-            f"Ask for {len(inside)} or fewer, name the settings, or record more between the ends.",
-        )
+    low_K, high_K, rest_K = all_NK.amin(0), all_NK.amax(0), torch.tensor(knobs.encode(knobs.defaults))
+    moved = int((low_K < high_K).sum())
+    ends = {key: int((((x_K == low_K) | (x_K == high_K)) & (low_K < high_K)).sum()) for key, x_K in levels.items()}
     chosen: dict[tuple[float, ...], Tensor] = {}
     while len(chosen) < wanted:
-        free = {key: x_K for key, x_K in inside.items() if key not in chosen}
-        near = chosen.values() or [centre_K]
-        sign = 1 if chosen else -1  # first the one nearest the centre, then always the one farthest from those chosen
-        best = max(free, key=lambda key: sign * min(torch.dist(free[key], x_K).item() for x_K in near))
-        chosen[best] = free[best]
+        left = {key: x_K for key, x_K in levels.items() if key not in chosen}
+        free = [key for key in left if ends[key] < moved and not _alone_at_an_end(left, key)]
+        if not free:
+            raise UserError(
+                f"{name}: {wanted} settings are wanted, but only {len(chosen)} can leave training without narrowing a knob's range",
+                f"Ask for {len(chosen)} or fewer, name the settings, or record more between the ends.",
+            )
+        near = [rest_K, *chosen.values()]
+        best = min(free, key=lambda key: (ends[key], -min(torch.dist(left[key], x_K).item() for x_K in near)))
+        chosen[best] = left[best]
     return set(chosen)
+
+
+def _alone_at_an_end(levels: dict[tuple[float, ...], Tensor], key: tuple[float, ...]) -> bool:
+    others_NK = torch.stack([x_K for other, x_K in levels.items() if other != key])
+    return bool(((levels[key] < others_NK.amin(0)) | (levels[key] > others_NK.amax(0))).any())

@@ -76,6 +76,10 @@ def _draw(board: dict[str, Any], path: Path) -> None:
     axes.annotate("best", (best["cost"], best["esr"]), xytext=(6, 6), textcoords="offset points")
     axes.set(xscale="log", yscale="log", xlabel="cost (multiply-accumulates per sample)", ylabel="validation ESR")
     axes.set_title(f"{board['name']}: {len(trials)} trials on {', '.join(board['amps'])}")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
+        axis.set_tick_params(which="minor", labelsize="small")
     axes.grid(alpha=0.3, which="both")
     axes.legend(title="knobs enter at")
     with staged_file(path) as staged:

@@ -24,8 +24,12 @@ def read_ledger(study: Path) -> list[dict[str, Any]]:
 
 
 def append(study: Path, line: dict[str, Any]) -> None:
-    """Add a line and flush it to disk."""
-    with ledger_path(study).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, allow_nan=False) + "\n")
+    """Add a line and flush it to disk; a line that a crash cut off is taken away first."""
+    with ledger_path(study).open("a+b") as file:
+        file.seek(0)
+        written = file.read()
+        if not written.endswith(b"\n"):
+            file.truncate(written.rfind(b"\n") + 1)
+        file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())

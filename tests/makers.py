@@ -21,9 +21,13 @@ from models.recipe import DataConfig, Injection, LayerArray, LearningConfig, Rec
 from models.run import ModelConfig, make_config
 from models.wavenet import WaveNet
 
+torch.set_num_threads(1)  # nets this small only wait for each other's threads
+
 RATE = 8000  # Hz
 KNOBS = Knobs(knobs=(Knob(name="gain", min=0, max=10, default=5), Knob(name="tone", min=0, max=1, default=0.5)))
-GRID: tuple[Setting, ...] = tuple({"gain": g, "tone": t} for g, t in product((0.0, 5.0, 10.0), (0.0, 0.5, 1.0)))
+GRID: tuple[Setting, ...] = tuple(
+    {"gain": g, "tone": t} for g, t in product((0.0, 2.0, 5.0, 8.0, 10.0), (0.0, 0.5, 0.8, 1.0))
+)  # twenty, four of them corners and six with both knobs inside the recorded range
 FORMS = {
     "mixin": Injection(mixin=True),
     "film": Injection(film=("activation_pre",)),
@@ -84,7 +88,7 @@ def write_manifest(path: Path, entries: Iterable[Mapping[str, Any]], **top: Any)
     return path
 
 
-def entry(dry: str, wet: str, setting: Setting) -> dict[str, Any]:
+def entry(dry: str, wet: str, setting: Mapping[str, Any]) -> dict[str, Any]:
     """One joint entry."""
     return {"input_file": dry, "output_file": wet, "knobs": setting}
 

@@ -1,0 +1,31 @@
+# make        set up and run the whole road on the built-in virtual amp
+# make test   set up and run the tests
+# make check  lint and types, as the pre-commit hook does (make hook installs it)
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+
+.PHONY: quickstart test check hook clean
+
+quickstart: $(READY)
+	$(VENV)/bin/zoo quickstart configs/quickstart/search.json
+
+test: $(READY)
+	$(VENV)/bin/pytest
+
+check: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyrefly check
+
+hook: $(READY)
+	$(VENV)/bin/pre-commit install
+
+clean:
+	rm -rf quickstart build
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@

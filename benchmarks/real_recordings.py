@@ -1,0 +1,78 @@
+"""Search over a real amp and a virtual tube amp in one study, then package and render both.
+
+Needs the recordings folder (`hrd3/`, `gxamp-6v6/`), which is not part of the project; says so and stops without it.
+
+    python benchmarks/real_recordings.py ../shared/data --out studies/real
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from models.files import check_document
+from models.render import render
+from models.run import load_model, read_evaluation
+from search.board import best_runs
+from search.space import SearchConfig
+from search.study import run_search
+from zoo import output, views
+from zoo.package import package
+
+
+def make_config(data: Path, trials: int, steps: int) -> SearchConfig:
+    """`hrd3` shares one short dry signal between all takes, so its last second is held; `gxamp-6v6` has held music of its own."""
+    hrd3 = {
+        "name": "hrd3",
+        "train": data / "hrd3" / "train.json",
+        "held": data / "hrd3" / "heldout.json",
+        "held_seconds": 1.0,
+        "validation_settings": 2,
+        "validation_seconds": 0.7,
+        "align": True,
+    }
+    gxamp = {
+        "name": "gxamp-6v6",
+        "train": data / "gxamp-6v6" / "train.json",
+        "held": data / "gxamp-6v6" / "heldout.json",
+        "validation_settings": 4,
+        "validation_seconds": 3.0,
+    }
+    space = {"depth": [8, 9, 10], "dilations": ["pow2"], "channels": [6, 8, 12], "learning_rate": [0.004, 0.012]}
+    config = {
+        "name": "real",
+        "datasets": [hrd3, gxamp],
+        "space": space,
+        "learning": {"steps": steps, "report_every": 250},
+        "trials": trials,
+    }
+    return check_document(config, SearchConfig, "benchmark")
+
+
+def main() -> None:
+    """Run it and print the board and the held scores."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("studies/real"))
+    parser.add_argument("--trials", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=1500)
+    options = parser.parse_args()
+    if not (options.data / "hrd3").is_dir():
+        sys.exit(f"skipped: {options.data} has no hrd3 recordings")
+
+    def hear(line: dict) -> None:
+        if line["state"] != "report":
+            output.say(views.trial_sentence(line))
+
+    config = make_config(options.data.resolve(), options.trials, options.steps)
+    resume = (options.out / "study.json").exists()
+    views.show_board(run_search(config, options.out, resume=resume, listener=hear))
+    for run, data in zip(best_runs(options.out), config.datasets, strict=True):
+        folder = package(run, options.out / "packages" / run.name, "cc-by-4.0")
+        output.put(f"{run.name}: {views.held_sentence(read_evaluation(folder))}")
+        dry = data.train.parent / ("DI.wav" if run.name == "hrd3" else "audio/di_heldout.flac")
+        first = read_evaluation(folder).held.settings[0].setting
+        output.put(str(render(load_model(folder), dry, options.out / f"{run.name}.wav", first).path))
+
+
+if __name__ == "__main__":
+    main()
