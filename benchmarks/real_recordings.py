@@ -9,9 +9,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from models.documents import read_evaluation
 from models.files import check_document
 from models.render import render
-from models.run import load_model, read_evaluation
+from models.run import load_model
 from search.board import best_runs
 from search.space import SearchConfig
 from search.study import run_search

@@ -64,20 +64,20 @@ class AmpData:
         x_T = dry_T[max(begin, 0) : piece.stop]
         return torch.cat([dry_T.new_zeros(max(-begin, 0)), x_T]), piece.wet_T[piece.start : piece.stop]
 
-    def training_range(self, piece: Piece, receptive_field: int, segment: int) -> range:
-        """Where a training segment may start: neither it nor the context of judged audio after it may overlap.
+    def training_piece(self, piece: Piece, receptive_field: int, segment: int) -> Piece:
+        """The part of a training piece that a model may learn from: it ends before the context of judged audio begins.
 
-        Raises `UserError` when the take is too short for the model and the segment.
+        Raises `UserError` when that is shorter than one segment.
         """
         judged_after = piece.stop < len(self.dry_T[piece.dry])
-        stop = piece.stop - (receptive_field - 1 if judged_after else 0)
-        if stop - piece.start < segment:
+        usable = _cut(piece, piece.start, piece.stop - (receptive_field - 1 if judged_after else 0))
+        if usable.stop - usable.start < segment:
             raise UserError(
-                f"{self.config.name}: {format_setting(piece.setting)} has {max(stop - piece.start, 0)} samples to train on, "
+                f"{self.config.name}: {format_setting(piece.setting)} has {usable.stop - usable.start} samples to train on, "
                 f"fewer than one segment of {segment} (receptive field {receptive_field})",
                 "Use a shorter segment or receptive field, or hold less audio back.",
             )
-        return range(piece.start, stop - segment + 1)
+        return usable
 
     def neighbour(self, piece: Piece) -> Tensor | None:
         """What the nearest other recorded setting sounds like on a piece's own audio, if it was recorded there."""

@@ -6,52 +6,17 @@ Shapes: T time, P a run of audio predicted from context and region.
 import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median
-from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from models.dataset import AmpData, Piece
+from models.documents import Score, SettingScore
 from models.errors import DivergedError
-from models.files import Frozen
-from models.knobs import Setting, format_setting
+from models.knobs import format_setting
 from models.wavenet import WaveNet
 
 CHUNK = 1 << 16  # output samples computed at a time
-
-
-class SettingScore(Frozen):
-    """Error-to-signal ratio at one knob setting; `baseline_esr` is what the nearest recorded setting would give."""
-
-    setting: Setting
-    esr: float
-    baseline_esr: float | None = None
-
-
-class Score(Frozen):
-    """Scores pooled with equal weight per setting, so that loud settings do not hide quiet ones."""
-
-    mean: float
-    median: float
-    worst: float
-    baseline_mean: float | None
-    settings: tuple[SettingScore, ...]
-
-
-class Evaluation(Frozen):
-    """`eval.json`: how good a model is and what it costs. Validation chose it; held and seen were heard once, afterwards."""
-
-    schema_name: Annotated[Literal["ampzoo.eval/1"], Field(alias="schema")] = "ampzoo.eval/1"
-    step: int
-    parameters: int
-    macs_per_sample: int
-    seconds: float
-    device: str
-    recordings_license: str
-    validation: Score
-    held: Score
-    seen: Score | None
 
 
 def esr(predicted_T: Tensor, target_T: Tensor) -> float:

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from models.documents import ModelConfig
 from models.files import write_text
-from models.run import ModelConfig
 from models.wavenet import Array, WaveNet
 
 VERSION = "0.7.0"

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from models.audio import create_audio, open_audio, read_blocks
+from models.documents import ModelConfig
 from models.errors import UserError
 from models.knobs import Setting
-from models.run import ModelConfig
 from models.stream import Stream
 from models.wavenet import WaveNet
 

@@ -2,54 +2,17 @@
 
 import struct
 from pathlib import Path
-from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from models.documents import CONFIG, WEIGHTS, ModelConfig
 from models.errors import IntegrityError, NotFound, UserError
-from models.files import Frozen, read_document, staged_file, write_json
-from models.knobs import Knobs
-from models.metrics import Evaluation
-from models.recipe import WaveNetConfig
+from models.files import read_document, staged_file, write_json
 from models.wavenet import WaveNet
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-EVAL, RECIPE, HISTORY, SPLIT, STATE = (
-    "eval.json",
-    "recipe.json",
-    "history.jsonl",
-    "split.json",
-    "state.safetensors",
-)
 MAX_HEADER_BYTES = 1 << 20
-
-
-class Audio(Frozen):
-    """What a model expects and gives: mono audio at one rate, R samples of memory, no latency of its own."""
-
-    sample_rate: Annotated[int, Field(ge=8000, le=192000)]
-    channels: Literal[1] = 1
-    receptive_field: Annotated[int, Field(ge=1)]
-
-
-class ModelConfig(Frozen):
-    """`config.json`: architecture, knob schema and audio contract."""
-
-    schema_version: Literal["1.0"] = "1.0"
-    library: Literal["ampzoo"] = "ampzoo"
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    audio: Audio
-    knobs: Knobs
-    architecture: WaveNetConfig
-
-
-def make_config(name: str, sample_rate: int, knobs: Knobs, architecture: WaveNetConfig) -> ModelConfig:
-    """The `config.json` of a model; `sample_rate` in Hz."""
-    audio = Audio(sample_rate=sample_rate, receptive_field=architecture.receptive_field)
-    return ModelConfig(name=name, audio=audio, knobs=knobs, architecture=architecture)
 
 
 def save_model(folder: Path, config: ModelConfig, net: WaveNet) -> None:
@@ -85,15 +48,6 @@ def load_model(folder: Path) -> tuple[ModelConfig, WaveNet]:
     net = WaveNet(config.architecture, len(config.knobs.knobs))
     net.load_state_dict(load_weights(folder / WEIGHTS, dict(net.state_dict())))
     return config, net.eval()
-
-
-def read_evaluation(folder: Path) -> Evaluation:
-    """The scores of a finished run or a package; raises `UserError` when it has none."""
-    if not (folder / EVAL).exists():
-        raise UserError(
-            f"{folder} has no scores ({EVAL} is missing)", "Finish it: run the same zoo train or zoo search --resume."
-        )
-    return read_document(folder / EVAL, Evaluation)
 
 
 def load_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

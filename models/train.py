@@ -16,23 +16,23 @@ from safetensors import safe_open
 from torch import Tensor
 
 from models.dataset import AmpData, load_data
-from models.errors import DivergedError, UserError
-from models.files import read_document, write_json, write_text
-from models.metrics import Evaluation, Score, score
-from models.recipe import LearningConfig, Recipe
-from models.run import (
+from models.documents import (
     EVAL,
     HISTORY,
     RECIPE,
     SPLIT,
     STATE,
+    Evaluation,
     ModelConfig,
-    load_model,
+    Score,
     make_config,
     read_evaluation,
-    save_model,
-    save_tensors,
 )
+from models.errors import DivergedError, UserError
+from models.files import read_document, write_json, write_text
+from models.metrics import score
+from models.recipe import LearningConfig, Recipe
+from models.run import load_model, save_model, save_tensors
 from models.wavenet import WaveNet
 
 
@@ -61,14 +61,14 @@ class Trainer:
         self.recipe, self.data = recipe, data
         torch.manual_seed(recipe.learning.seed)
         self.net = WaveNet(recipe.model, len(data.knobs.knobs))
-        level = math.sqrt(sum(piece.energy for piece in data.train) / len(data.train))
-        self.net.head_scale.fill_(level)
+        field, segment = recipe.model.receptive_field, recipe.learning.segment
+        self._pieces = [data.training_piece(piece, field, segment) for piece in data.train]
+        energy_P = torch.tensor([piece.energy for piece in self._pieces])
+        self.net.head_scale.copy_(energy_P.mean().sqrt())
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=recipe.learning.learning_rate, fused=True)
         self.step = 0
         self.history: list[dict] = []
-        field, segment = recipe.model.receptive_field, recipe.learning.segment
-        self._starts = [data.training_range(piece, field, segment) for piece in data.train]
-        self._weights_P = torch.tensor([1 / piece.energy for piece in data.train])
+        self._weights_P = 1 / energy_P
         self._padded_T = [torch.cat([x.new_zeros(field - 1), x]) for x in data.dry_T]
 
     def advance(self, steps: int) -> float:
@@ -109,11 +109,11 @@ class Trainer:
     def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         learning, context = self.recipe.learning, self.net.receptive_field - 1
         draw = np.random.default_rng([learning.seed, self.step])
-        picks = draw.integers(len(self.data.train), size=learning.batch)
+        picks = draw.integers(len(self._pieces), size=learning.batch)
         x, target, levels = [], [], []
         for pick in picks:
-            piece, starts = self.data.train[pick], self._starts[pick]
-            start = int(draw.integers(starts.start, starts.stop))
+            piece = self._pieces[pick]
+            start = int(draw.integers(piece.start, piece.stop - learning.segment, endpoint=True))
             stop = start + learning.segment
             x.append(self._padded_T[piece.dry][start : stop + context])
             target.append(piece.wet_T[start:stop])

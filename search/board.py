@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from models.dataset import AmpData
+from models.documents import EVAL, read_evaluation
 from models.errors import NotFound
 from models.files import read_json, staged_file, write_json
-from models.run import EVAL, read_evaluation
 from models.train import report
 from search.ledger import read_ledger
 from search.pareto import front

@@ -56,7 +56,7 @@ def run_search(
     amps = [load_data(data) for data in config.datasets]
     for data, recipe in zip(amps, config.recipes(_widest(config)), strict=True):
         for piece in data.train:
-            data.training_range(piece, recipe.model.receptive_field, recipe.learning.segment)
+            data.training_piece(piece, recipe.model.receptive_field, recipe.learning.segment)
     if len(read_ledger(study)) < config.trials:
         _tune(config, study, address, listener)
     ended = read_ledger(study)

@@ -238,6 +238,8 @@ class Hub(ThreadingHTTPServer):
 
     def _route(self, request: Request, parts: list[str]) -> Reply:
         match [request.method, *parts]:
+            case ["HEAD", ""]:
+                return Reply(200, b"")
             case ["GET", "api", "whoami-v2"]:
                 if request.user is None:
                     raise HubError(401, "Invalid username or password.")

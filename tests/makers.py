@@ -16,9 +16,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from models.documents import ModelConfig, make_config
 from models.knobs import Knob, Knobs, Setting
 from models.recipe import DataConfig, Injection, LayerArray, LearningConfig, Recipe, WaveNetConfig
-from models.run import ModelConfig, make_config
 from models.wavenet import WaveNet
 
 torch.set_num_threads(1)  # nets this small only wait for each other's threads
@@ -106,7 +106,7 @@ def record(folder: Path, name: str, x_T: np.ndarray, settings: Iterable[Setting]
 def data_config(train: Path, **changes: Any) -> DataConfig:
     """Two settings held, one to validate, a quarter of a second of audio for each."""
     plain = {"held_settings": 2, "held_seconds": 0.25, "validation_settings": 1, "validation_seconds": 0.25}
-    return DataConfig(**{"name": "tiny", "train": train, **plain, **changes})
+    return DataConfig.model_validate({"name": "tiny", "train": train, **plain, **changes})
 
 
 def arrays(activation: str = "Tanh") -> tuple[LayerArray, ...]:
@@ -128,7 +128,9 @@ def architecture(form: str = "mixin+film", activation: str = "Tanh", head: int =
 def recipe(data: DataConfig, model: WaveNetConfig | None = None, **learning: Any) -> Recipe:
     """Thirty short steps, unless told otherwise."""
     plain = {"steps": 30, "batch": 2, "segment": 128, "warmup": 5, "report_every": 10}
-    return Recipe(data=data, model=model or architecture(), learning=LearningConfig(**{**plain, **learning}))
+    return Recipe(
+        data=data, model=model or architecture(), learning=LearningConfig.model_validate({**plain, **learning})
+    )
 
 
 def wavenet(config: WaveNetConfig, knobs: int = 2, seed: int = 0, spread: float = 0.2) -> WaveNet:

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.signal import butter, lfilter
+from scipy.signal import butter, sosfilt
 
 from models.align import CAUSAL_MARGIN, estimate_lag
 from tests.makers import RATE, di, examples
 
 DI = di(1.5, seed=3)
-LONG = di(1.5 + 3000 / RATE, seed=3)
+DARK, DARKER = butter(2, 1500, fs=RATE, output="sos"), butter(1, 800, fs=RATE, output="sos")
 AMPS = {
     "wire": lambda x_T: x_T,
     "crunch": lambda x_T: np.tanh(3 * x_T),
-    "dark crunch": lambda x_T: lfilter(*butter(2, 1500, fs=RATE), np.tanh(3 * x_T)),
-    "asymmetric, dark": lambda x_T: lfilter(*butter(1, 800, fs=RATE), np.tanh(2 * x_T) + 0.2 * np.tanh(4 * x_T) ** 2),
+    "dark crunch": lambda x_T: sosfilt(DARK, np.tanh(3 * x_T)),
+    "asymmetric, dark": lambda x_T: sosfilt(DARKER, np.tanh(2 * x_T) + 0.2 * np.tanh(4 * x_T) ** 2),
 }
 
 

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from models.align import CAUSAL_MARGIN
 from models.dataset import AmpData, Piece, load_data
+from models.documents import Score
 from models.errors import UserError
 from models.files import write_json
-from models.metrics import Score
 from models.recipe import DataConfig, Recipe, read_recipe
 from models.train import Trainer
 from tests.makers import (
@@ -81,13 +81,13 @@ def train(plan: Recipe) -> Evidence:
     return Evidence(heard, losses, weights, trainer.validate())
 
 
-def spoil(folder: Path, audio_from: dict[str, int], whole: set[tuple[float, ...]], context: int = 0) -> None:
-    """Garbage in every take of `name.json` from a sample on (dry audio even before it), and in all wet audio of some settings."""
+def spoil(folder: Path, audio_from: dict[str, int], whole: set[tuple[float, ...]]) -> None:
+    """Garbage in every take of `name.json` from a sample on, and in all wet audio of some settings."""
     for name, start in audio_from.items():
         for take in json.loads((folder / f"{name}.json").read_text())["entries"]:
             setting = tuple({**KNOBS.defaults, **take["knobs"]}.values())
             for file, begin in (
-                (take["input_file"], max(start - context, 0)),
+                (take["input_file"], start),
                 (take["output_file"], 0 if setting in whole else start),
             ):
                 x_T = read_wav(folder / file)
@@ -114,9 +114,9 @@ def test_what_is_judged_is_not_heard_in_training(tmp_path: Path, layout: str):
     judged = settings(data.held) | (settings(data.validation) - settings(data.train))
     before = train(plan)
     judge = len(DI) - int(plan.data.held_seconds * RATE) - int(plan.data.validation_seconds * RATE)
+    context = judge - (plan.model.receptive_field - 1)
     own = layout == "manifest on its own audio"
-    last = {"held": 0 if own else judge} if plan.data.held else {}
-    spoil(tmp_path, {"train": judge, **last}, judged, plan.model.receptive_field - 1)
+    spoil(tmp_path, {"train": context} | ({"held": 0 if own else context} if plan.data.held else {}), judged)
     after = train(plan)
     assert (after.batches, after.losses, after.weights) == (before.batches, before.losses, before.weights)
     assert after.validation.mean != before.validation.mean
@@ -139,10 +139,10 @@ def check_split(data: AmpData, receptive_field: int, segment: int) -> None:
         assert settings(data.validation).isdisjoint(settings(data.train))
     judged = [(piece, piece.start - (receptive_field - 1)) for piece in data.validation + data.held + data.seen]
     for piece in data.train:
-        starts = data.training_range(piece, receptive_field, segment)
-        assert len(starts) >= 1 and starts.start >= 0
+        usable = data.training_piece(piece, receptive_field, segment)
+        assert 0 <= piece.start <= usable.start <= usable.stop - segment
         for other, context in judged:
-            assert other.dry != piece.dry or starts[-1] + segment <= context
+            assert other.dry != piece.dry or usable.stop <= context
     heard = {"held": data.held + data.seen, "validation": data.validation}
     for first in heard["held"]:
         for second in heard["validation"]:
@@ -201,7 +201,8 @@ def test_no_audio_is_wasted(tmp_path: Path, layout: str):
     held_span = (0, len(OTHER_DI)) if layout == "manifest on its own audio" else (hold, len(DI))
     assert {(piece.start, piece.stop) for piece in data.held + data.seen} == {held_span}
     for piece in data.train:
-        assert data.training_range(piece, 20, 100)[-1] + 100 == hold - validation_samples - 19
+        usable = data.training_piece(piece, 20, 100)
+        assert (usable.start, usable.stop) == (0, hold - validation_samples - 19)
     everything = settings(data.train) | settings(data.validation) | settings(data.held)
     assert everything >= {tuple(setting.values()) for setting in GRID}
 
@@ -214,7 +215,7 @@ def test_settings_are_taken_out_by_count_without_losing_an_end_of_a_knob(takes: 
     assert levels_NK.amin(0).tolist() == [-1, -1] and levels_NK.amax(0).tolist() == [1, 1]
     assert settings(data.train) >= {(0, 0), (0, 1), (10, 0), (10, 1)}
     if held + validation <= 6:  # there are enough settings that say nothing of the ends
-        away = settings(data.held) | settings(data.validation)
+        away = settings(data.held) | (settings(data.validation) - settings(data.train))
         assert all(0 < gain < 10 and 0 < tone < 1 for gain, tone in away)
     assert settings(data.held) == settings(load_data(data.config).held)  # the same every time
 

@@ -7,11 +7,10 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from pydantic import Field
 from yaml import YAMLError
 
+from models.documents import Evaluation, ModelConfig
 from models.errors import UserError
 from models.files import Frozen, check_document
 from models.knobs import Knob, Knobs, format_setting
-from models.metrics import Evaluation
-from models.run import ModelConfig
 
 LIBRARY = "ampzoo"
 

@@ -44,10 +44,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Give one JSO
 def quickstart(config: Path) -> None:
     """The whole road on a built-in virtual amp, in a few minutes."""
     from models.amp import render_takes
+    from models.documents import read_evaluation
     from models.files import read_json
     from models.knobs import format_setting
     from models.render import render
-    from models.run import load_model, read_evaluation
+    from models.run import load_model
     from search.study import read_search
     from zoo import output, views
     from zoo.package import package
@@ -151,7 +152,7 @@ def search(config: Path, out: Path | None, resume: bool, address: str | None, as
 )
 def package(run: Path, license_id: str, out: Path) -> None:
     """Package a finished run, or the best trial of a study."""
-    from models.run import CONFIG
+    from models.documents import CONFIG
     from search.board import best_runs
     from zoo import output
     from zoo.package import package as make
@@ -233,9 +234,8 @@ def list_amps(where: str | None, as_json: bool, quiet: bool) -> None:
 @json_option
 def show(amp: str, where: str | None, as_json: bool) -> None:
     """All about one amp."""
+    from models.documents import CONFIG, EVAL, Evaluation, ModelConfig
     from models.files import read_document
-    from models.metrics import Evaluation
-    from models.run import CONFIG, EVAL, ModelConfig
     from zoo import output, views
 
     config = read_document(_file(amp, where, CONFIG), ModelConfig)
@@ -256,8 +256,8 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
 @json_option
 def knobs(amp: str, where: str | None, as_json: bool) -> None:
     """The knobs of an amp and their ranges."""
+    from models.documents import CONFIG, ModelConfig
     from models.files import read_document
-    from models.run import CONFIG, ModelConfig
     from zoo import output, views
 
     schema = read_document(_file(amp, where, CONFIG), ModelConfig).knobs

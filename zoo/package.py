@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from models.audio import write_audio
+from models.documents import EVAL, ModelConfig, read_evaluation
 from models.files import staged_folder, write_json, write_text
-from models.run import EVAL, ModelConfig, load_model, read_evaluation, save_model
+from models.run import load_model, save_model
 from models.signal import guitar
 from models.stream import play
 from models.wavenet import WaveNet

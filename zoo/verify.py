@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from models.documents import CONFIG, EVAL, WEIGHTS, read_evaluation
 from models.errors import IntegrityError, NotFound
 from models.files import Frozen, read_document, write_json
-from models.run import CONFIG, EVAL, WEIGHTS, load_model, read_evaluation
 
 MANIFEST, CARD, PRESETS = "manifest.json", "README.md", "presets.json"
 REQUIRED = (CONFIG, WEIGHTS, EVAL, MANIFEST, CARD)
@@ -103,6 +103,8 @@ def verify(folder: Path) -> PackageManifest:
             raise IntegrityError(
                 f"{folder / name} has sha256 {found[:12]}, the manifest says {entry.sha256[:12]}", hint
             )
+    from models.run import load_model
+
     load_model(folder)
     read_evaluation(folder)
     return manifest

@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from models.documents import Evaluation, ModelConfig
 from models.knobs import Knobs, format_setting
-from models.metrics import Evaluation
-from models.run import ModelConfig
 from zoo import output
 from zoo.card import Listed, format_knobs
 

@@ -1,0 +1,87 @@
+"""The JSON documents a model's folder carries: what it is (`config.json`) and how good it is (`eval.json`). Light to import."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from models.errors import UserError
+from models.files import Frozen, read_document
+from models.knobs import Knobs, Setting
+from models.recipe import WaveNetConfig
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+EVAL, RECIPE, HISTORY, SPLIT, STATE = (
+    "eval.json",
+    "recipe.json",
+    "history.jsonl",
+    "split.json",
+    "state.safetensors",
+)
+
+
+class Audio(Frozen):
+    """What a model expects and gives: mono audio at one rate, R samples of memory, no latency of its own."""
+
+    sample_rate: Annotated[int, Field(ge=8000, le=192000)]
+    channels: Literal[1] = 1
+    receptive_field: Annotated[int, Field(ge=1)]
+
+
+class ModelConfig(Frozen):
+    """`config.json`: architecture, knob schema and audio contract."""
+
+    schema_version: Literal["1.0"] = "1.0"
+    library: Literal["ampzoo"] = "ampzoo"
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    audio: Audio
+    knobs: Knobs
+    architecture: WaveNetConfig
+
+
+def make_config(name: str, sample_rate: int, knobs: Knobs, architecture: WaveNetConfig) -> ModelConfig:
+    """The `config.json` of a model; `sample_rate` in Hz."""
+    audio = Audio(sample_rate=sample_rate, receptive_field=architecture.receptive_field)
+    return ModelConfig(name=name, audio=audio, knobs=knobs, architecture=architecture)
+
+
+class SettingScore(Frozen):
+    """Error-to-signal ratio at one knob setting; `baseline_esr` is what the nearest recorded setting would give."""
+
+    setting: Setting
+    esr: float
+    baseline_esr: float | None = None
+
+
+class Score(Frozen):
+    """Scores pooled with equal weight per setting, so that loud settings do not hide quiet ones."""
+
+    mean: float
+    median: float
+    worst: float
+    baseline_mean: float | None
+    settings: tuple[SettingScore, ...]
+
+
+class Evaluation(Frozen):
+    """`eval.json`: how good a model is and what it costs. Validation chose it; held and seen were heard once, afterwards."""
+
+    schema_name: Annotated[Literal["ampzoo.eval/1"], Field(alias="schema")] = "ampzoo.eval/1"
+    step: int
+    parameters: int
+    macs_per_sample: int
+    seconds: float
+    device: str
+    recordings_license: str
+    validation: Score
+    held: Score
+    seen: Score | None
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """The scores of a finished run or a package; raises `UserError` when it has none."""
+    if not (folder / EVAL).exists():
+        raise UserError(
+            f"{folder} has no scores ({EVAL} is missing)", "Finish it: run the same zoo train or zoo search --resume."
+        )
+    return read_document(folder / EVAL, Evaluation)

@@ -1,0 +1,174 @@
+"""A search as it runs: real Ray, real Optuna, tiny amps; what ends badly, what is interrupted, what is resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.documents import EVAL, read_evaluation
+from models.errors import NotFound, UserError
+from models.run import load_model
+from search.board import best_runs, read_board
+from search.ledger import append, read_ledger
+from search.pareto import front
+from search.space import SearchConfig
+from search.study import read_search, run_search
+from tests.makers import di, record
+
+# Ray leaves sockets to the garbage collector and warns about its own future.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
+]
+
+STEPS = 20
+
+
+def search_file(folder: Path, amps: int = 2, **changes: Any) -> Path:
+    """A search over `amps` tiny amps, as a file a person would write."""
+    datasets = []
+    for number in range(amps):
+        record(folder / f"amp{number}", "train", di(seed=number))
+        split = {"held_settings": 1, "held_seconds": 0.25, "validation_settings": 1, "validation_seconds": 0.25}
+        datasets.append({"name": f"amp{number}", "train": f"amp{number}/train.json", **split})
+    document = {
+        "name": "tiny",
+        "datasets": datasets,
+        "space": {"depth": [2, 3], "dilations": ["pow2"], "channels": [2, 3]},
+        "learning": {"steps": STEPS, "batch": 2, "segment": 128, "report_every": 10},
+        "trials": 3,
+        **changes,
+    }
+    path = folder / "search.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchConfig, Path, list[dict]]:
+    """A whole search over two amps, one trial of which diverges, and everything its listener heard."""
+    folder = tmp_path_factory.mktemp("search")
+    wild = {"learning_rate": [1.0, 1.0], "activation": ["Tanh", "ReLU"], "channels": [8], "depth": [30]}
+    learning = {"steps": STEPS, "batch": 2, "segment": 128, "report_every": 10, "gradient_clip": 1e30, "warmup": 0}
+    path = search_file(folder, space={"dilations": ["pow2x5"], **wild}, learning=learning, trials=5, seed=3)
+    config, heard = read_search(path), []
+    run_search(config, folder / "study", listener=heard.append)
+    return config, folder / "study", heard
+
+
+def test_a_trial_that_diverges_is_recorded_and_stops_nothing(finished):
+    config, study, _ = finished
+    states = {line["point"]["activation"]: line["state"] for line in read_ledger(study)}
+    assert len(read_ledger(study)) == config.trials
+    assert states == {"Tanh": "finished", "ReLU": "diverged"}
+    diverged = [line for line in read_ledger(study) if line["state"] == "diverged"]
+    assert all("esr" not in line and "step" in line["reason"] for line in diverged)
+
+
+def test_a_trial_is_one_architecture_on_every_amp(finished):
+    config, study, _ = finished
+    for line in read_ledger(study):
+        if line["state"] == "finished":
+            assert set(line["amps"]) == {"amp0", "amp1"}
+            shapes = [load_model(study / "trials" / line["trial"] / amp)[0].architecture for amp in line["amps"]]
+            assert shapes[0] == shapes[1] == config.space.model(line["point"])
+            first, second = line["amps"].values()
+            assert line["esr"] == pytest.approx((first * second) ** 0.5)
+
+
+def test_the_board_chooses_by_validation_and_scores_held_only_then(finished):
+    _, study, _ = finished
+    board = read_board(study)
+    done = [trial for trial in board["trials"] if trial["state"] == "finished"]
+    ahead = [done[index] for index in front([(trial["esr"], trial["cost"]) for trial in done])]
+    assert board["best"] == ahead[0]["trial"] == min(done, key=lambda trial: trial["esr"])["trial"]
+    for trial in done:
+        runs = [study / "trials" / trial["trial"] / amp for amp in board["amps"]]
+        assert trial["front"] == (trial in ahead)
+        assert all((run / EVAL).exists() == trial["front"] for run in runs), "only the front ever hears held audio"
+        if trial["front"]:
+            assert [trial["held"][run.name]["mean"] for run in runs] == [read_evaluation(r).held.mean for r in runs]
+    assert [run.name for run in best_runs(study)] == ["amp0", "amp1"]
+    assert (study / "board.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_trials_report_as_they_go(finished):
+    config, study, heard = finished
+    best = read_board(study)["best"]
+    assert [line["step"] for line in heard if line["trial"] == best and line["state"] == "report"] == [10, 20]
+    assert sum(line["state"] != "report" for line in heard) == config.trials
+
+
+def test_a_finished_study_is_not_searched_again_nor_mixed(finished):
+    config, study, _ = finished
+    before = (study / "ledger.jsonl").read_bytes()
+    with pytest.raises(UserError, match="already holds a study"):
+        run_search(config, study)
+    with pytest.raises(UserError, match="trials changed"):
+        run_search(config.model_copy(update={"trials": 9}), study, resume=True)
+    heard: list[dict] = []
+    assert run_search(config, study, resume=True, listener=heard.append)["best"] == read_board(study)["best"]
+    assert (study / "ledger.jsonl").read_bytes() == before and heard == []
+
+
+def test_recordings_are_refused_before_any_trial(tmp_path: Path):
+    path = search_file(tmp_path, amps=1)
+    (tmp_path / "amp0" / "train_3.wav").unlink()
+    with pytest.raises(UserError, match=r"train_3\.wav does not exist"):
+        run_search(read_search(path), tmp_path / "study")
+    long = search_file(tmp_path / "long", amps=1, space={"arrays": [2], "depth": [20], "dilations": ["pow2"]})
+    with pytest.raises(UserError, match="receptive field"):
+        run_search(read_search(long), tmp_path / "study2")
+    with pytest.raises(NotFound, match="no board"):
+        read_board(tmp_path / "study")
+
+
+def test_a_study_without_a_finished_trial_says_why(tmp_path: Path):
+    config = read_search(search_file(tmp_path, amps=1, trials=1))
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "study.json").write_text(config.model_dump_json())
+    append(study, {"trial": "a", "state": "failed", "reason": "out of memory", "point": {}})
+    with pytest.raises(UserError, match="out of memory"):
+        run_search(config, study, resume=True)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_search_keeps_its_trials_and_is_resumed(tmp_path: Path, how: signal.Signals):
+    path = search_file(
+        tmp_path, amps=1, learning={"steps": 200, "batch": 2, "segment": 512, "report_every": 20}, trials=5
+    )
+    study = tmp_path / "study"
+    command = [sys.executable, "-c", "from zoo.cli import main; main()", "search", str(path), "--out", str(study)]
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    _wait_until(lambda: len(read_ledger(study)) >= 1 or running.poll() is not None)
+    os.kill(running.pid, how)
+    out, err = running.communicate(timeout=120)
+    kept = {line["trial"]: line["esr"] for line in read_ledger(study)}
+    assert 1 <= len(kept) < 5, err
+    if how == signal.SIGINT:
+        assert running.returncode == 130, err
+        assert "--resume" in err and "Traceback" not in err and out == ""
+    resumed = subprocess.run([*command, "--resume", "--json"], check=False, capture_output=True, text=True, timeout=300)
+    assert resumed.returncode == 0, resumed.stderr
+    board = json.loads(resumed.stdout)
+    assert [trial["state"] for trial in board["trials"]] == ["finished"] * 5
+    esrs = {trial["trial"]: trial["esr"] for trial in board["trials"]}
+    assert kept.items() <= esrs.items(), "no finished trial is lost or trained again"
+
+
+def _wait_until(true: Any, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "nothing happened in time"
+        time.sleep(0.1)
