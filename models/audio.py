@@ -58,8 +58,11 @@ def create_audio(path: Path, rate_hz: int) -> Iterator[sf.SoundFile]:
     """Open a new mono 24-bit WAV or FLAC; it appears under its name only when everything was written."""
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"{path} does not say which format to write", f"End the name in {' or '.join(SUFFIXES)}.")
-    with staged_file(path) as staged, sf.SoundFile(staged, "w", rate_hz, channels=1, subtype="PCM_24") as file:
-        yield file
+    try:
+        with staged_file(path) as staged, sf.SoundFile(staged, "w", rate_hz, channels=1, subtype="PCM_24") as file:
+            yield file
+    except sf.LibsndfileError as problem:
+        raise UserError(f"{path} cannot be written: {problem}", "Is the disk full, or the folder read-only?") from None
 
 
 def write_audio(path: Path, x_T: np.ndarray, rate_hz: int) -> None:

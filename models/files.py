@@ -36,6 +36,9 @@ def staged_file(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         staged.chmod(0o644)
         staged.replace(path)
+    except OSError as problem:
+        problem.filename = problem.filename or str(path)  # a full disk does not say whose file it was
+        raise
     finally:
         staged.unlink(missing_ok=True)
 

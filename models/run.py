@@ -23,10 +23,12 @@ def save_model(folder: Path, config: ModelConfig, net: WaveNet) -> None:
 
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write a safetensors file whole or not at all."""
-    with staged_file(path) as staged:
-        save_file(
-            {key: value.detach().contiguous() for key, value in tensors.items()}, staged, metadata or {"format": "pt"}
-        )
+    plain = {key: value.detach().contiguous() for key, value in tensors.items()}
+    try:
+        with staged_file(path) as staged:
+            save_file(plain, staged, metadata or {"format": "pt"})
+    except SafetensorError as problem:
+        raise UserError(f"{path} cannot be written: {problem}", "Is the disk full, or the folder read-only?") from None
 
 
 def load_model(folder: Path) -> tuple[ModelConfig, WaveNet]:

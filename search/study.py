@@ -1,9 +1,6 @@
 """A search from config to board: launch, resume, finish."""
 
-import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +21,7 @@ RAY_ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
 }
-OBJECT_STORE_BYTES = 100 << 20
-STUDY, RAY = "study.json", "ray"
+STUDY = "study.json"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -58,7 +54,10 @@ def run_search(
         for piece in data.train:
             data.training_piece(piece, recipe.model.receptive_field, recipe.learning.segment)
     if len(read_ledger(study)) < config.trials:
-        _tune(config, study, address, listener)
+        os.environ.update(RAY_ENVIRONMENT)
+        from search.tuning import run_trials
+
+        run_trials(config, study, address, listener)
     ended = read_ledger(study)
     if len(ended) < config.trials:
         raise Interrupted(len(ended), config.trials)
@@ -105,76 +104,3 @@ def _widest(config: SearchConfig) -> dict[str, Any]:
     point = {axis: max(getattr(space, axis)) for axis in ("arrays", "depth", "kernel_size", "channels")}
     fixed = {"dilations": family, "activation": space.activation[0], "inject": space.inject[0]}
     return {**point, **fixed, "learning_rate": space.learning_rate[0]}
-
-
-def _tune(config: SearchConfig, study: Path, address: str | None, listener: Any) -> None:
-    os.environ.update(RAY_ENVIRONMENT)
-    import optuna
-    from ray import tune
-
-    from search.recorder import LISTENERS, Recorder
-    from search.searcher import FiniteOptunaSearch, Suggest
-    from search.trial import OBJECTIVES, run_trial
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    trainable = tune.with_resources(
-        tune.with_parameters(run_trial, search=config.model_dump(mode="json")),
-        {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial},
-    )
-    with _ray(address), _listening(LISTENERS, listener):
-        if tune.Tuner.can_restore(str(study / RAY)):
-            tuner = tune.Tuner.restore(str(study / RAY), trainable, resume_unfinished=True)
-        else:
-            searcher = FiniteOptunaSearch(
-                Suggest(config.space), metric=list(OBJECTIVES), mode=["min", "min"], seed=config.seed
-            )
-            tuner = tune.Tuner(
-                trainable,
-                tune_config=tune.TuneConfig(
-                    search_alg=searcher,
-                    num_samples=config.trials,
-                    max_concurrent_trials=config.concurrent,
-                    reuse_actors=True,
-                    trial_dirname_creator=_folder_of,
-                ),
-                run_config=tune.RunConfig(
-                    name=RAY,
-                    storage_path=str(study),
-                    verbose=0,
-                    callbacks=[Recorder(study)],
-                    failure_config=tune.FailureConfig(max_failures=1),
-                    checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-                ),
-            )
-        tuner.fit()
-
-
-def _folder_of(trial: Any) -> str:
-    return trial.trial_id
-
-
-@contextmanager
-def _ray(address: str | None) -> Iterator[None]:
-    import ray
-
-    import models
-    import search
-
-    local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    shipped: dict[str, Any] = {
-        "runtime_env": {"py_modules": [str(Path(module.__path__[0])) for module in (models, search)]}
-    }
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **(shipped if address else local))
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _listening(listeners: list, listener: Any) -> Iterator[None]:
-    listeners[:] = [listener] if listener else []
-    try:
-        yield
-    finally:
-        listeners.clear()

@@ -76,7 +76,7 @@ def test_value_out_of_range_names_knob_value_and_range(value: float):
 
 
 @pytest.mark.xfail(
-    strict=True, reason="BUG models/knobs.py complete: {value:g} rounds 10.00001 to 10, inside the range"
+    strict=True, reason="BUG models/knobs.py complete: {value:g} shows 10.0000001 as 10, inside the range"
 )
 def test_value_barely_out_of_range_is_not_rounded_into_it():
     with pytest.raises(UserError, match=r"10\.0000001"):

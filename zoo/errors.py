@@ -49,7 +49,7 @@ def explain(error: BaseException) -> Explained | None:
         return Explained(f"no connection: {error}", "Is the cluster or hub at that address running?", NO_NETWORK)
     if isinstance(error, OSError):
         words, hint = DISK.get(error.errno or 0, (error.strerror or str(error), "Check the path and the disk."))
-        return Explained(f"{error.filename or 'a file'}: {words}", hint, FAILED)
+        return Explained(f"{error.filename2 or error.filename or 'a file'}: {words}", hint, FAILED)
     if isinstance(error, MemoryError):
         return Explained("the memory is full", "Use a smaller batch, segment or model.", FAILED)
     return None

@@ -1,0 +1,98 @@
+"""Scores are what they say: per setting, pooled with equal weight, beside what the nearest recording would give."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models import metrics
+from models.dataset import AmpData, load_data
+from models.documents import SettingScore
+from models.errors import DivergedError
+from models.metrics import pool, predict, score
+from models.stream import play
+from tests.makers import GRID, RATE, amp, architecture, data_config, di, esr, record, wavenet
+
+DI = di(1.5)
+CENTRE, OFF_CENTRE = {"gain": 5.0, "tone": 0.5}, {"gain": 8.0, "tone": 0.8}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> AmpData:
+    train = record(tmp_path_factory.mktemp("takes"), "train", DI)
+    return load_data(data_config(train, held_settings=(CENTRE, OFF_CENTRE)))
+
+
+def test_esr_is_zero_for_the_truth_one_for_silence_and_four_upside_down():
+    truth_T = torch.from_numpy(DI)
+    assert metrics.esr(truth_T, truth_T) == 0
+    assert metrics.esr(0 * truth_T, truth_T) == pytest.approx(1)
+    assert metrics.esr(-truth_T, truth_T) == pytest.approx(4)
+    assert metrics.esr(1.1 * truth_T, truth_T) == pytest.approx(0.01, rel=1e-4)
+
+
+@pytest.mark.parametrize("chunk", [1, 100, 333, 1 << 16])
+def test_prediction_does_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch, chunk: int):
+    monkeypatch.setattr(metrics, "CHUNK", chunk)
+    net, x_T = wavenet(architecture()), torch.from_numpy(DI[:1000])
+    with torch.no_grad():
+        whole_T = net(x_T[None], torch.tensor([[0.3, -0.8]]))[0]
+    assert esr(predict(net, x_T, torch.tensor([0.3, -0.8])), whole_T) < 1e-10
+
+
+def test_score_of_a_setting_is_the_esr_of_playing_it(data: AmpData):
+    net, held = wavenet(architecture()), len(DI) - RATE // 4
+    found = score(net, data, data.held)
+    assert [setting.setting for setting in found.settings] == [CENTRE, OFF_CENTRE]
+    for one in found.settings:
+        played_T = play(net, DI, data.knobs.encode(one.setting))
+        assert one.esr == pytest.approx(esr(played_T[held:], amp(DI, **one.setting)[held:]), rel=1e-4)
+
+
+@pytest.mark.parametrize("group", ["held", "validation"])
+def test_baseline_is_the_nearest_other_setting_that_was_not_held(data: AmpData, group: str):
+    """On the same audio, where that setting was recorded as well."""
+    pieces = getattr(data, group)
+    for one in score(wavenet(architecture()), data, pieces).settings:
+        here_K = np.array(data.knobs.encode(one.setting))
+        others = [s for s in GRID if s not in (CENTRE, OFF_CENTRE, one.setting)]
+        far = [float(np.linalg.norm(np.array(data.knobs.encode(s)) - here_K)) for s in others]
+        nearest = [s for s, distance in zip(others, far, strict=True) if distance < min(far) + 1e-6]
+        heard = slice(pieces[0].start, pieces[0].stop)
+        wanted = [esr(amp(DI, **s)[heard], amp(DI, **one.setting)[heard]) for s in nearest]
+        assert min(wanted) > 0 and any(one.baseline_esr == pytest.approx(value, rel=1e-4) for value in wanted)
+
+
+def test_setting_recorded_on_other_audio_only_has_no_baseline(tmp_path: Path):
+    train, held = record(tmp_path, "train", DI), record(tmp_path, "held", di(0.5, seed=1), [{"gain": 4.0, "tone": 0.4}])
+    data = load_data(data_config(train, held=held, held_settings=(), held_seconds=0))
+    found = score(wavenet(architecture()), data, data.held)
+    assert found.baseline_mean is None and found.settings[0].baseline_esr is None
+
+
+def test_setting_heard_on_two_recordings_counts_once(tmp_path: Path):
+    train = record(tmp_path, "train", DI)
+    held = record(tmp_path, "held", di(0.5, seed=1), [{"gain": 4.0, "tone": 0.4}, {"gain": 6.0, "tone": 0.6}])
+    data, net = load_data(data_config(train, held=held, held_settings=(), held_seconds=0)), wavenet(architecture())
+    once, twice = score(net, data, data.held), score(net, data, [*data.held, data.held[0]])
+    assert twice.mean == pytest.approx(once.mean) and len(twice.settings) == 2
+
+
+def test_pool_weighs_settings_equally():
+    pooled = pool(SettingScore(setting={"gain": n}, esr=e, baseline_esr=2 * e) for n, e in enumerate((0.1, 0.6, 0.2)))
+    assert (pooled.mean, pooled.median, pooled.worst, pooled.baseline_mean) == (
+        pytest.approx(0.3),
+        0.2,
+        0.6,
+        pytest.approx(0.6),
+    )
+    partly = pool([SettingScore(setting={}, esr=0.1, baseline_esr=0.2), SettingScore(setting={}, esr=0.1)])
+    assert partly.baseline_mean is None
+
+
+def test_output_that_is_not_finite_is_not_scored(data: AmpData):
+    net = wavenet(architecture())
+    net.head_scale.fill_(float("inf"))
+    with pytest.raises(DivergedError, match="gain=5 tone=0.5"):
+        score(net, data, data.held)
