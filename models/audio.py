@@ -20,11 +20,13 @@ def open_audio(path: Path) -> Iterator[sf.SoundFile]:
 
     Raises `UserError` when it is missing, is not audio, is empty or has more than one channel.
     """
-    if not path.exists():
-        raise UserError(f"{path} does not exist", "Check the path; paths in a manifest start at the manifest's folder.")
     try:
+        if not path.exists():
+            raise UserError(
+                f"{path} does not exist", "Check the path; paths in a manifest start at the manifest's folder."
+            )
         opened = sf.SoundFile(path)
-    except (sf.LibsndfileError, TypeError) as problem:
+    except (sf.LibsndfileError, TypeError, OSError) as problem:
         raise UserError(f"{path} is not audio that can be read: {problem}", "Export it again as WAV or FLAC.") from None
     with opened as file:
         if file.channels != 1:
@@ -38,12 +40,19 @@ def read_blocks(path: Path) -> Iterator[np.ndarray]:
     """Yield float32 blocks of a file; raises `UserError` at the first sample that is not finite."""
     with open_audio(path) as file:
         position = 0
-        while len(block_T := file.read(BLOCK, dtype="float32")):
+        while len(block_T := _read_block(path, file)):
             if not np.isfinite(block_T).all():
                 at = position + int(np.argmin(np.isfinite(block_T)))
                 raise UserError(f"{path}: sample {at} is not a finite number", "Export the file again from its source.")
             position += len(block_T)
             yield block_T
+
+
+def _read_block(path: Path, file: sf.SoundFile) -> np.ndarray:
+    try:
+        return file.read(BLOCK, dtype="float32")
+    except sf.LibsndfileError as problem:
+        raise UserError(f"{path} is damaged: {problem}", "Export the file again from its source.") from None
 
 
 def read_audio(path: Path) -> tuple[np.ndarray, int]:

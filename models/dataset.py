@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.align import Lag, estimate_lag
+from models.align import MAX_LAG_SECONDS, Lag, estimate_lag
 from models.audio import read_audio
 from models.errors import UserError
 from models.knobs import Knobs, Setting, format_setting
@@ -42,7 +42,7 @@ class Piece:
 
 @dataclass
 class AmpData:
-    """One amp's takes: training, validation (chooses), held (reported only) and seen (trained settings on held audio)."""
+    """One amp's takes: training, validation (chooses), held (reported only) and seen (recorded settings on held audio)."""
 
     config: DataConfig
     knobs: Knobs
@@ -79,16 +79,14 @@ class AmpData:
             )
         return usable
 
-    def neighbour(self, piece: Piece) -> Tensor | None:
-        """What the nearest other recorded setting sounds like on a piece's own audio, if it was recorded there."""
-        others = {_key(p): p.levels_K for p in self.train + self.validation}
-        others.pop(_key(piece), None)
+    def neighbour(self, piece: Piece) -> Piece | None:
+        """The nearest other recorded setting on a piece's own audio, as far as it was recorded there."""
+        others = {_key(p): p.levels_K for p in self.train + self.validation if _key(p) != _key(piece)}
+        if not others:
+            return None
         nearest = min(others, key=lambda key: torch.dist(others[key], piece.levels_K).item())
-        for other in self.recorded:
-            covers = other.dry == piece.dry and other.start <= piece.start and other.stop >= piece.stop
-            if covers and _key(other) == nearest:
-                return other.wet_T[piece.start : piece.stop]
-        return None
+        found = (_cut(p, piece.start, piece.stop) for p in self.recorded if p.dry == piece.dry and _key(p) == nearest)
+        return max(found, key=lambda p: p.stop - p.start, default=None)
 
     def describe(self) -> dict:
         """The split as plain data, so that every number can be traced to what it was measured on."""
@@ -153,9 +151,7 @@ class _Loader:
                     "Resample it so that all takes and their dry signals agree.",
                 )
         dry_T = self.data.dry_T[dry]
-        lag = estimate_lag(dry_T.numpy(), wet_T, wet_rate) if self.config.align else Lag(0, 1)
-        if self.config.align:
-            self.data.lags[str(take.wet)] = lag
+        lag = self._lag(dry_T.numpy(), wet_T, take, training) if self.config.align else Lag(0, 1)
         aligned = np.zeros(len(dry_T), np.float32)
         first = max(lag.delay_samples, 0)
         start = first - lag.delay_samples
@@ -163,14 +159,27 @@ class _Loader:
         if stop - start < MIN_REGION:
             raise UserError(f"{take.wet} and its dry {take.dry.name} have no audio in common", "Is it the right file?")
         aligned[start:stop] = wet_T[first : first + stop - start] * lag.polarity
-        levels = torch.tensor(self.data.knobs.encode(take.setting, str(take.wet)), dtype=torch.float32)
-        piece = Piece(dry, torch.from_numpy(aligned), start, stop, take.setting, levels)
+        setting = self.data.knobs.complete(take.setting, str(take.wet))
+        levels = torch.tensor(self.data.knobs.encode(setting), dtype=torch.float32)
+        piece = Piece(dry, torch.from_numpy(aligned), start, stop, setting, levels)
         if piece.energy < SILENCE:
             raise UserError(
                 f"{take.wet} is silent", "Leave this setting out: no error can be measured against silence."
             )
         self.data.recorded.append(piece)
         self.pieces.append((piece, training))
+
+    def _lag(self, dry_T: np.ndarray, wet_T: np.ndarray, take: Take, training: bool) -> Lag:
+        """A take's delay; of a take that training uses, found without hearing what is judged, however early it was cut."""
+        if training:
+            rate, config = self.data.rate_hz, self.config
+            judge = len(dry_T) - int(config.held_seconds * rate) - int(config.validation_seconds * rate)
+            dry_T, wet_T = dry_T[: max(judge, 0)], wet_T[: max(judge - int(MAX_LAG_SECONDS * rate), 0)]
+        if len(wet_T) < MIN_REGION:
+            raise UserError(f"{take.wet} is too short to be aligned", "Record longer takes, or hold less audio back.")
+        lag = estimate_lag(dry_T, wet_T, self.data.rate_hz)
+        self.data.lags[str(take.wet)] = lag
+        return lag
 
     def _read_dry(self, path: Path) -> tuple[int, int]:
         x_T, rate = read_audio(path)
@@ -251,7 +260,9 @@ def _choose(
             setting = format_setting(dict(zip(knobs.names, key, strict=True)))
             raise UserError(f"{name}: {setting} is not a setting of the train manifest", "Name one that is.")
         return named
-    all_NK = torch.stack(list(levels.values()))
+    if not wanted:
+        return set()
+    all_NK = torch.stack([*levels.values(), *(p.levels_K for p in pieces)])
     low_K, high_K, rest_K = all_NK.amin(0), all_NK.amax(0), torch.tensor(knobs.encode(knobs.defaults))
     moved = int((low_K < high_K).sum())
     ends = {key: int((((x_K == low_K) | (x_K == high_K)) & (low_K < high_K)).sum()) for key, x_K in levels.items()}
@@ -271,5 +282,7 @@ def _choose(
 
 
 def _alone_at_an_end(levels: dict[tuple[float, ...], Tensor], key: tuple[float, ...]) -> bool:
+    if len(levels) == 1:
+        return True
     others_NK = torch.stack([x_K for other, x_K in levels.items() if other != key])
     return bool(((levels[key] < others_NK.amin(0)) | (levels[key] > others_NK.amax(0))).any())

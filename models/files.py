@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.errors import UserError
 
+STAGED = ".staged-"
 MAX_JSON_BYTES = 16 << 20
 Document = TypeVar("Document", bound="Frozen")
 
@@ -27,7 +28,7 @@ class Frozen(BaseModel):
 def staged_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed to disk and renamed onto `path`, else removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".staged-", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=STAGED, suffix=path.suffix)
     os.close(handle)
     staged = Path(name)
     try:
@@ -47,7 +48,7 @@ def staged_file(path: Path) -> Iterator[Path]:
 def staged_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it replaces `path` whole, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(dir=path.parent, prefix=".staged-"))
+    staged = Path(tempfile.mkdtemp(dir=path.parent, prefix=STAGED))
     retired = staged.with_name(staged.name + "-old")
     try:
         yield staged
@@ -88,10 +89,14 @@ def read_json(path: Path) -> Any:
         ) from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder, not a JSON file", "Name the JSON file inside it.") from None
+    except OSError as problem:
+        raise UserError(f"{path} cannot be read: {problem.strerror}", "Check the path.") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text", "Save it as UTF-8.") from None
     try:
-        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair can name no file
+        return value
     except (ValueError, RecursionError) as problem:
         reason = "it is nested too deeply" if isinstance(problem, RecursionError) else str(problem)
         raise UserError(f"{path} is not valid JSON: {reason}", "Mend the file at that place.") from None

@@ -13,6 +13,8 @@ from models.errors import UserError
 from models.files import Frozen
 
 Setting = dict[str, float]
+MAX_FACEPLATE = 1e9
+Faceplate = Annotated[float, Field(ge=-MAX_FACEPLATE, le=MAX_FACEPLATE)]
 KnobName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
@@ -20,16 +22,20 @@ class Knob(Frozen):
     """A continuous knob in the numbers on its faceplate; without a stated default it rests in the middle."""
 
     name: KnobName
-    min: float = 0.0
-    max: float = 1.0
-    default: float
+    min: Faceplate = 0.0
+    max: Faceplate = 1.0
+    default: Faceplate
 
     @model_validator(mode="before")
     @classmethod
     def _middle_is_default(cls, value: Any) -> Any:
         if isinstance(value, dict) and value.get("default") is None:
             low, high = value.get("min", 0.0), value.get("max", 1.0)
-            if isinstance(low, int | float) and isinstance(high, int | float):
+            if (
+                isinstance(low, int | float)
+                and isinstance(high, int | float)
+                and max(abs(low), abs(high)) <= MAX_FACEPLATE
+            ):
                 return {**value, "default": (low + high) / 2}
         return value
 
@@ -83,7 +89,7 @@ class Knobs(Frozen):
             value = setting.get(knob.name, knob.default)
             if not knob.min <= value <= knob.max:
                 raise UserError(
-                    f"{where}: knob '{knob.name}' is {value:g}, outside its range {knob.min:g} to {knob.max:g}",
+                    f"{where}: knob '{knob.name}' is {value:.12g}, outside its range {knob.min:g} to {knob.max:g}",
                     f"Choose a value from {knob.min:g} to {knob.max:g}.",
                 )
         return {**self.defaults, **{name: float(value) for name, value in setting.items()}}

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from models.errors import UserError
 from models.files import Frozen, check_document, read_json
-from models.knobs import Knob, Knobs, Setting
+from models.knobs import Knobs, Setting
 
 Level = Annotated[float, Field(strict=False)]
 
@@ -32,7 +32,7 @@ class JointEntry(Frozen):
 
 class _Document(Frozen):
     entries: list[dict[str, Any]]
-    knobs: list[str | Knob] | None = None
+    knobs: list[str | dict[str, Any]] | None = None
     device: str = ""
     description: str = ""
     note: str = ""
@@ -90,14 +90,15 @@ def _read_entry(entry: dict[str, Any], where: str) -> IsolatedEntry | JointEntry
     return check_document(entry, IsolatedEntry if isolated else JointEntry, where)
 
 
-def _knob_schema(stated: list[str | Knob] | None, entries: list[IsolatedEntry | JointEntry], where: str) -> Knobs:
+def _knob_schema(
+    stated: list[str | dict[str, Any]] | None, entries: list[IsolatedEntry | JointEntry], where: str
+) -> Knobs:
     if stated is None:
         moved = ([e.knob_type] if isinstance(e, IsolatedEntry) else list(e.knobs) for e in entries)
         stated = list(dict.fromkeys(name for names in moved for name in names))
     resting = _resting_levels(entries)
-    described = [
-        {"name": knob, "default": resting.get(knob)} if isinstance(knob, str) else knob.model_dump() for knob in stated
-    ]
+    named = [{"name": knob} if isinstance(knob, str) else knob for knob in stated]
+    described = [{"default": resting.get(str(knob.get("name"))), **knob} for knob in named]
     return check_document({"knobs": described}, Knobs, where)
 
 

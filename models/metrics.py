@@ -42,17 +42,20 @@ def score(net: WaveNet, data: AmpData, pieces: Sequence[Piece]) -> Score:
 
 
 def _score_setting(net: WaveNet, data: AmpData, pieces: list[Piece]) -> SettingScore:
-    signal = error = baseline = 0.0
+    signal = error = nearest_signal = nearest_error = 0.0
     for piece in pieces:
         x_T, target_T = data.hear(piece, net.receptive_field)
-        neighbour_T = data.neighbour(piece)
+        neighbour = data.neighbour(piece)
         signal += _energy(target_T)
         error += _energy(predict(net, x_T, piece.levels_K) - target_T)
-        baseline += float("nan") if neighbour_T is None else _energy(neighbour_T - target_T)
+        if neighbour:
+            there = slice(neighbour.start, neighbour.stop)
+            nearest_signal += _energy(piece.wet_T[there])
+            nearest_error += _energy(neighbour.wet_T[there] - piece.wet_T[there])
     if not math.isfinite(error):
         raise DivergedError(f"the model's output at {format_setting(pieces[0].setting)} is not finite")
-    nearest = None if math.isnan(baseline) else baseline / signal
-    return SettingScore(setting=pieces[0].setting, esr=error / signal, baseline_esr=nearest)
+    baseline = nearest_error / nearest_signal if nearest_signal > 0 else None
+    return SettingScore(setting=pieces[0].setting, esr=error / signal, baseline_esr=baseline)
 
 
 def pool(settings: Iterable[SettingScore]) -> Score:

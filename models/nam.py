@@ -31,14 +31,17 @@ def to_nam(config: ModelConfig, net: WaveNet) -> dict:
 
     A model without knobs (a baked one) becomes a stock file that every player loads.
     """
+    arrays = [(array, index == 0) for index, array in enumerate(net.arrays)]
     shape = {
-        "layers": [_array_config(array, net.knobs) for array in net.arrays],
+        "layers": [_array_config(array, first, net.knobs) for array, first in arrays],
         "head": None,
         "head_scale": net.head_scale.item(),
     }
     if net.knobs:
         shape["in_channels"] = net.knobs + 1  # without it a player takes the file for a mono one
-    weights = torch.cat([*(_array_weights(array, net.knobs) for array in net.arrays), net.head_scale.reshape(1)])
+    weights = torch.cat(
+        [*(_array_weights(array, first, net.knobs) for array, first in arrays), net.head_scale.reshape(1)]
+    )
     knobs = [knob.model_dump() for knob in config.knobs.knobs]
     return {
         "version": VERSION,
@@ -58,12 +61,12 @@ def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: dict[str, fl
     write_text(path, json.dumps(document, allow_nan=False) + "\n")
 
 
-def _array_config(array: Array, knobs: int) -> dict:
+def _array_config(array: Array, first: bool, knobs: int) -> dict:
     layers = list(array.layers)
     channels, film = array.rechannel.out_channels, layers[0].film is not None
     off = {"active": False, "shift": True, "groups": 1}
     return {
-        "input_size": _rechannel(array, knobs).shape[1],
+        "input_size": _rechannel(array, first, knobs).shape[1],
         "condition_size": knobs + 1,
         "head": {
             "out_channels": array.head.out_channels,
@@ -89,8 +92,8 @@ def _activation(name: str) -> dict:
     return {"type": name, "negative_slope": 0.01} if name == "LeakyReLU" else {"type": name}
 
 
-def _array_weights(array: Array, knobs: int) -> Tensor:
-    parts = [_rechannel(array, knobs)]
+def _array_weights(array: Array, first: bool, knobs: int) -> Tensor:
+    parts = [_rechannel(array, first, knobs)]
     for layer in array.layers:
         parts += [layer.conv.weight, layer.conv.bias, _knob_columns(layer.mixin.weight, knobs + 1)]
         parts += [layer.layer1x1.weight, layer.layer1x1.bias]
@@ -101,9 +104,8 @@ def _array_weights(array: Array, knobs: int) -> Tensor:
     return torch.cat([part.detach().reshape(-1) for part in parts if part is not None])
 
 
-def _rechannel(array: Array, knobs: int) -> Tensor:
+def _rechannel(array: Array, first: bool, knobs: int) -> Tensor:
     """The first array hears audio and knobs (with weight zero), the others the array before them."""
-    first = array.rechannel.in_channels == 1
     return _knob_columns(array.rechannel.weight, knobs + 1) if first else array.rechannel.weight
 
 

@@ -114,7 +114,7 @@ class LearningConfig(Frozen):
     warmup: Annotated[int, Field(ge=0)] = 50
     gradient_clip: Annotated[float, Field(gt=0)] = 1.0
     report_every: Annotated[int, Field(ge=1)] = 250
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
 
 
 class Recipe(Frozen):

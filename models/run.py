@@ -65,6 +65,8 @@ def load_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, tor
         tensors = load_file(path)
     except FileNotFoundError:
         raise IntegrityError(f"{path} is missing", hint) from None
+    except OSError as problem:
+        raise IntegrityError(f"{path} cannot be read: {problem.strerror}", hint) from None
     except SafetensorError as problem:
         raise IntegrityError(f"{path} is not a safetensors file: {problem}", hint) from None
     if odd := sorted(set(tensors) ^ set(expected)):

@@ -38,7 +38,7 @@ class Stream:
 
     @torch.no_grad()
     def process(self, x_T: np.ndarray, levels_K: list[float]) -> np.ndarray:
-        """Play one block of any length from 1: dry audio in, wet audio of the same length out, float32."""
+        """Play one block of any length from 1: dry audio in, wet audio of the same length out, in the net's own number type."""
         dtype = self.net.head_scale.dtype
         x = torch.from_numpy(np.ascontiguousarray(x_T)).to(dtype)[None, None]
         knobs = torch.tensor(levels_K, dtype=dtype)[None, :, None]
@@ -65,7 +65,7 @@ class Stream:
 
 
 def play(net: WaveNet, x_T: np.ndarray, levels_K: list[float]) -> np.ndarray:
-    """Play a whole signal at once with still knobs, silence before it; same length out, float32."""
+    """Play a whole signal at once with still knobs, silence before it; same length out, in the net's own number type."""
     x = F.pad(torch.from_numpy(np.ascontiguousarray(x_T)).to(net.head_scale.dtype)[None], (net.receptive_field - 1, 0))
     with torch.no_grad():
         return net(x, torch.tensor([levels_K], dtype=x.dtype))[0].numpy()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from models.dataset import AmpData, load_data
@@ -29,7 +29,7 @@ from models.documents import (
     read_evaluation,
 )
 from models.errors import DivergedError, UserError
-from models.files import read_document, write_json, write_text
+from models.files import STAGED, read_document, write_json, write_text
 from models.metrics import score
 from models.recipe import LearningConfig, Recipe
 from models.run import load_model, save_model, save_tensors
@@ -144,9 +144,12 @@ class Trainer:
                 f"{folder} was trained with another recipe: '{fault}' differs",
                 "Choose another --out folder, or restore the recipe.",
             )
-        with safe_open(folder / STATE, "pt") as file:
-            step = int(file.metadata()["step"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        try:
+            with safe_open(folder / STATE, "pt") as file:
+                step = int(file.metadata()["step"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        except SafetensorError as problem:
+            raise UserError(f"{folder / STATE} is damaged: {problem}", "Train into a new --out folder.") from None
         self.net.load_state_dict({n.removeprefix("net."): t for n, t in tensors.items() if n.startswith("net.")})
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
@@ -185,7 +188,10 @@ def report(folder: Path, data: AmpData) -> Evaluation:
 
 def read_history(folder: Path) -> list[dict]:
     """One line per report of a run: step, loss, validation ESR, seconds of training."""
-    return [json.loads(line) for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines()]
+    try:
+        return [json.loads(line) for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines()]
+    except ValueError as problem:
+        raise UserError(f"{folder / HISTORY} is damaged: {problem}", "Train into a new --out folder.") from None
 
 
 def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lambda progress: None) -> Evaluation:
@@ -198,7 +204,7 @@ def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lam
     trainer = Trainer(recipe, data)
     if (out / STATE).exists():
         trainer.load(out)
-    elif out.exists() and any(out.iterdir()):
+    elif out.exists() and (not out.is_dir() or _holds_something_else(out)):
         raise UserError(f"{out} is not empty and holds no run", "Choose another --out folder.")
     if (out / EVAL).exists() and trainer.step == recipe.learning.steps:
         return read_evaluation(out)
@@ -211,3 +217,8 @@ def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lam
         on_progress(Progress(trainer.step, recipe.learning.steps, loss, validation.mean, time.monotonic() - began))
     trainer.finish(out)
     return report(out, data)
+
+
+def _holds_something_else(out: Path) -> bool:
+    """True unless all there is was left by a first save that was interrupted."""
+    return any(path.name not in (RECIPE, HISTORY) and not path.name.startswith(STAGED) for path in out.iterdir())

@@ -83,7 +83,7 @@ class SearchConfig(Frozen):
     concurrent: Annotated[int, Field(ge=1)] | None = None
     cpus_per_trial: Annotated[float, Field(gt=0)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0)] = 0
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:

@@ -129,11 +129,6 @@ def test_any_live_document_plays_in_the_trainer(case: tuple[WaveNet, list[float]
     assert difference_to_twin(net, levels_K) < 1e-8
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=RuntimeError,
-    reason="BUG models/nam.py _rechannel: an array after one of one channel is taken for the first and given knob columns",
-)
 def test_array_after_one_of_one_channel_plays_in_the_trainer():
     config = WaveNetConfig(arrays=tuple(LayerArray(channels=c, dilations=(1, 2)) for c in (1, 2)))
     assert difference_to_twin(wavenet(config).double(), [0.3, -0.8]) < 1e-8

@@ -80,9 +80,6 @@ def test_faulty_dry_signal_is_told_once(tmp_path: Path, name: str):
         assert all("rate.wav is at 16000 Hz" in fault.message for fault in report.faults)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="BUG models/audio.py read_blocks: LibsndfileError while decoding is not translated"
-)
 @pytest.mark.parametrize(
     "harm", [lambda flac: flac[: len(flac) // 2], lambda flac: flac[:3000] + bytes(500) + flac[3500:]]
 )
@@ -94,9 +91,6 @@ def test_damaged_flac_is_a_fault_that_names_its_file(tmp_path: Path, harm: Calla
     assert [fault.file.name for fault in check(path).faults] == ["cut.flac", "missing.wav"]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=OSError, reason="BUG models/audio.py open_audio: a name too long is not translated"
-)
 def test_name_too_long_is_a_fault(tmp_path: Path):
     path = world(tmp_path, [])
     name = "a" * 300 + ".wav"

@@ -58,20 +58,7 @@ def test_isolated_takes_rest_in_the_middle_when_no_file_tells(tmp_path: Path):
     ]
 
 
-@pytest.mark.parametrize(
-    "default",
-    [
-        0.1,
-        pytest.param(
-            None,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="BUG models/manifest.py: a knob listed as an object without a default gets the middle at parsing, "
-                "so the resting take's level is never used, against read_manifest's docstring",
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("default", [0.1, None])
 def test_stated_default_wins_over_the_resting_take(tmp_path: Path, default: float | None):
     gain = {"name": "gain", "min": 0, "max": 2} | ({} if default is None else {"default": default})
     read = manifest(tmp_path, {"knobs": [gain, "tone"], "entries": ONE_KNOB_AT_A_TIME})
@@ -179,9 +166,6 @@ def test_fault_is_one_sentence_naming_file_key_and_value(tmp_path: Path, fault: 
     assert "\n" not in message and caught.value.hint
 
 
-@pytest.mark.xfail(
-    strict=True, reason="BUG models/manifest.py: `str | Knob` blames 'knobs.0.str', not the knob's own key"
-)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -197,17 +181,11 @@ def test_fault_in_a_listed_knob_names_its_key(tmp_path: Path, change: dict, word
     assert all(word in caught.value.message for word in words), caught.value.message
 
 
-@pytest.mark.xfail(
-    strict=True, raises=OverflowError, reason="BUG models/knobs.py _middle_is_default: (low + high) / 2 of a huge int"
-)
 def test_huge_whole_number_as_a_range_is_a_user_error(tmp_path: Path):
     with pytest.raises(UserError):
         manifest(tmp_path, {"knobs": [{"name": "gain", "max": 10**400}], "entries": [TAKE]})
 
 
-@pytest.mark.xfail(
-    strict=True, reason="BUG models/files.py: lone surrogates pass, then printing the path or message fails"
-)
 @pytest.mark.parametrize("field", ["input_file", "output_file"])
 def test_file_name_that_is_not_text_is_a_user_error(tmp_path: Path, field: str):
     with pytest.raises(UserError) as caught:
@@ -223,9 +201,6 @@ def test_file_that_cannot_be_read_is_a_user_error(tmp_path: Path):
         assert str(tmp_path / name) in caught.value.message and caught.value.hint
 
 
-@pytest.mark.xfail(
-    strict=True, raises=OSError, reason="BUG models/files.py read_json: other OSErrors are not translated"
-)
 @pytest.mark.parametrize("name", ["amp.json/more.json", "a" * 300 + ".json"])
 def test_path_that_cannot_exist_is_a_user_error(tmp_path: Path, name: str):
     manifest(tmp_path, [TAKE])

@@ -135,9 +135,6 @@ def test_weights_that_are_no_weights_are_refused(folder: Path, fault: str):
     assert str(path) in caught.value.message and words in caught.value.message and caught.value.hint
 
 
-@pytest.mark.xfail(
-    strict=True, raises=OSError, reason="BUG models/run.py load_weights: IsADirectoryError is not translated"
-)
 def test_folder_in_place_of_weights_is_refused(folder: Path):
     (folder / WEIGHTS).unlink()
     (folder / WEIGHTS).mkdir()

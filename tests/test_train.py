@@ -101,14 +101,7 @@ def test_interrupted_run_ends_as_an_uninterrupted_one(
     assert untimed_history(out) == untimed_history(finished[0])
 
 
-HALF_SAVED = pytest.mark.xfail(
-    strict=True, reason="BUG models/train.py fit: stopped inside the first save, the folder has no state and is refused"
-)
-
-
-@pytest.mark.parametrize(
-    "stop", [0, *(pytest.param(n, marks=HALF_SAVED) for n in (1, 2)), 3, 4, 5, *range(9, 16)], ids=str
-)
+@pytest.mark.parametrize("stop", [*range(6), *range(9, 16)], ids=str)
 def test_run_stopped_at_any_write_can_be_resumed(
     tmp_path: Path, data: DataConfig, finished: tuple[Path, Evaluation], monkeypatch: pytest.MonkeyPatch, stop: int
 ):
@@ -164,16 +157,12 @@ def test_folder_with_something_else_in_it_is_refused(tmp_path: Path, data: DataC
     assert contents(tmp_path) == {"thesis.tex": b"mine"}
 
 
-@pytest.mark.xfail(strict=True, raises=OSError, reason="BUG models/train.py fit: out.iterdir() of a file")
 def test_file_in_place_of_the_folder_is_refused(tmp_path: Path, data: DataConfig):
     (tmp_path / "run").write_text("mine")
     with pytest.raises(UserError):
         fit(recipe(data), tmp_path / "run", never)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="BUG models/train.py load, read_history: damaged files of a run are not UserErrors"
-)
 @pytest.mark.parametrize("name", [STATE, HISTORY])
 def test_damaged_run_is_a_user_error(tmp_path: Path, data: DataConfig, name: str):
     with pytest.raises(KeyboardInterrupt):
@@ -191,7 +180,6 @@ def test_run_that_leaves_the_finite_numbers_says_so_and_leaves_no_model(tmp_path
     assert not contents(tmp_path / "run")
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="BUG models/recipe.py LearningConfig.seed has no bounds")
 @pytest.mark.parametrize("seed", [-1, 1 << 70])
 def test_seed_that_cannot_be_used_is_refused_by_the_config(tmp_path: Path, data: DataConfig, seed: int):
     try:

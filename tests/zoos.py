@@ -3,24 +3,28 @@
 import functools
 import io
 import os
+import re
+import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-from models.documents import EVAL, Evaluation, Score, SettingScore
+from models.documents import EVAL, Evaluation, ModelConfig, Score, SettingScore
 from models.files import write_json
 from models.run import save_model
+from models.wavenet import WaveNet
 from tests.makers import GRID, model
 from zoo.cli import main
 from zoo.package import package
 from zoo.verify import write_manifest
 
 AMP = "alice/tiny"
+LICENSE = "cc-by-4.0"
 ZOO = Path(sys.executable).with_name("zoo")
 
 
@@ -35,17 +39,16 @@ class Ran:
 
 def score(*esrs: float) -> Score:
     """A score with one setting for each ESR."""
-    settings = [SettingScore(setting=s, esr=e, baseline_esr=0.5) for s, e in zip(GRID, esrs, strict=False)]
-    return Score(mean=sum(esrs) / len(esrs), median=esrs[0], worst=max(esrs), baseline_mean=0.5, settings=tuple(settings))
+    settings = tuple(SettingScore(setting=s, esr=e, baseline_esr=0.5) for s, e in zip(GRID, esrs, strict=False))
+    return Score(mean=sum(esrs) / len(esrs), median=esrs[0], worst=max(esrs), baseline_mean=0.5, settings=settings)
 
 
-def evaluation() -> Evaluation:
+def evaluation(net: WaveNet) -> Evaluation:
     """Scores as training would have left them."""
-    config, net = model()
     return Evaluation(
         step=30,
         parameters=net.parameter_count,
-        macs_per_sample=config.architecture.macs_per_sample(2),
+        macs_per_sample=net.config.macs_per_sample(net.knobs),
         seconds=1.5,
         device="tiny",
         recordings_license="cc0-1.0",
@@ -55,18 +58,19 @@ def evaluation() -> Evaluation:
     )
 
 
-def write_run(folder: Path) -> Path:
+def write_run(folder: Path, made: tuple[ModelConfig, WaveNet] | None = None) -> Path:
     """A finished run folder, without training."""
+    config, net = made or model()
     folder.mkdir(parents=True, exist_ok=True)
-    save_model(folder, *model())
-    write_json(folder / EVAL, evaluation().model_dump(mode="json", by_alias=True))
+    save_model(folder, config, net)
+    write_json(folder / EVAL, evaluation(net).model_dump(mode="json", by_alias=True))
     return folder
 
 
 @functools.cache
 def _packed() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
-        return read_files(package(write_run(Path(folder, "run")), Path(folder, "package"), "cc-by-4.0"))
+        return read_files(package(write_run(Path(folder, "run")), Path(folder, "package"), LICENSE))
 
 
 def files() -> dict[str, bytes]:
@@ -80,37 +84,69 @@ def read_files(folder: Path) -> dict[str, bytes]:
 
 
 def write_files(folder: Path, content: Mapping[str, bytes]) -> Path:
-    """Exactly these files in a new folder."""
+    """These files in a folder."""
     for name, data in content.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder
 
 
-def write_package(folder: Path, **changed: bytes) -> Path:
-    """A sound package, or one whose changed files its manifest covers all the same (`config_json=b"{}"`)."""
-    write_files(folder, {**files(), **{name.replace("_json", ".json"): data for name, data in changed.items()}})
+def write_package(folder: Path, changed: Mapping[str, bytes] | None = None) -> Path:
+    """A sound package, or one with changed files that its manifest covers all the same."""
+    write_files(folder, {**files(), **(changed or {})})
     if changed:
-        write_manifest(folder, "tiny", "ampzoo 0.1.0")
+        write_manifest(folder, "tiny", "ampzoo")
     return folder
 
 
+def flip(data: bytes) -> bytes:
+    """The same bytes but for one bit near the end."""
+    return data[:-3] + bytes([data[-3] ^ 1]) + data[-2:]
+
+
+def card(**front: str) -> bytes:
+    """A sound card with lines of its front matter replaced: `card(license="mit")`."""
+    text = files()["README.md"].decode()
+    for key, line in front.items():
+        text, count = re.subn(
+            rf"(?m)^( *){key}:.*$", lambda found, line=line, key=key: f"{found[1]}{key}: {line}", text
+        )
+        assert count == 1, key
+    return text.encode()
+
+
+@contextmanager
+def full_disk(free: int) -> Iterator[None]:
+    """No file grows beyond `free` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def zoo(*words: object) -> Ran:
-    """The command in this process."""
+    """The command in this process; what would be a traceback is raised."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    code: object = 0
     with mock.patch.object(sys, "argv", ["zoo", *map(str, words)]), redirect_stdout(out), redirect_stderr(err):
         try:
             main()
-            code = 0
         except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
-    out.seek(0), err.seek(0)
-    return Ran(code, out.read(), err.read())
+            code = stop.code or 0
+    assert isinstance(code, int)
+    return Ran(code, *(stream.buffer.getvalue().decode() for stream in (out, err) if not stream.flush()))
 
 
 def shell(*words: object, **env: str) -> Ran:
     """The command as a user runs it."""
-    done = subprocess.run(
-        [ZOO, *map(str, words)], env={**os.environ, **env}, capture_output=True, text=True, timeout=120, check=False
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    done = subprocess.run([ZOO, *map(str, words)], env={**os.environ, **env}, capture_output=True, timeout=120)
+    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def refused(ran: Ran, code: int, *words: object) -> None:
+    """The command ended with one sentence that has these words in it, and a hint, and gave no data."""
+    assert (ran.code, ran.out) == (code, ""), ran
+    assert re.fullmatch(r"error: [^\n]+\n\nhint: [^\n]+\n", ran.err), ran.err
+    assert all(str(word) in ran.err for word in words), ran.err
