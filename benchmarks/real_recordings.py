@@ -38,7 +38,7 @@ def make_config(data: Path, trials: int, steps: int) -> SearchConfig:
         "validation_settings": 4,
         "validation_seconds": 3.0,
     }
-    space = {"depth": [8, 9, 10], "dilations": ["pow2"], "channels": [6, 8, 12], "learning_rate": [0.004, 0.012]}
+    space = {"depth": [8, 9, 10], "dilations": ["pow2", "pow2x5", "pow3"], "channels": [6, 8, 12], "learning_rate": [0.004, 0.012]}
     config = {
         "name": "real",
         "datasets": [hrd3, gxamp],
@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=Path("studies/real"))
-    parser.add_argument("--trials", type=int, default=6)
+    parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--steps", type=int, default=1500)
     options = parser.parse_args()
     if not (options.data / "hrd3").is_dir():

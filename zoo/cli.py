@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo import __version__
+
 if TYPE_CHECKING:
     from zoo.hub import Hub
     from zoo.shelf import Shelf
@@ -25,7 +27,7 @@ class Road(click.Group):
 
 @click.group(cls=Road, help=f"Search, publish and play guitar amp models whose knobs turn live.\n\nThe road: {ROAD}.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.version_option("0.1.0", prog_name="zoo")
+@click.version_option(__version__, prog_name="zoo")
 def cli(debug: bool) -> None:
     """The command `zoo`."""
 
@@ -43,38 +45,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Give one JSO
 @click.argument("config", type=PATH, default=Path("configs/quickstart/search.json"))
 def quickstart(config: Path) -> None:
     """The whole road on a built-in virtual amp, in a few minutes."""
-    from models.amp import render_takes
-    from models.documents import read_evaluation
-    from models.files import read_json
-    from models.knobs import format_setting
-    from models.render import render
-    from models.run import load_model
     from search.study import read_search
-    from zoo import output, views
-    from zoo.package import package
-    from zoo.shelf import Shelf
+    from zoo.quickstart import quickstart as walk
 
-    search = read_search(config)
-    takes = search.datasets[0].train.parent
-    root = takes.parent
-    output.say("1 of 5  recording the virtual amp")
-    with output.progress("takes") as bar:
-        _, held = render_takes(takes, on_take=bar)
-    output.say(f"2 of 5  searching: {search.trials} trials of {search.learning.steps} steps")
-    board = _search(search, root / "study", resume=True, address=None)
-    views.show_board(board)
-    output.say("3 of 5  packaging the best")
-    run = root / "study" / "trials" / board["best"] / search.datasets[0].name
-    folder = package(run, root / "packages" / run.name, "cc0-1.0")
-    name, shelf = f"ampzoo/{run.name}", Shelf(root / "shelf")
-    output.say(f"4 of 5  putting {name} on the shelf {shelf.folder}")
-    shelf.push(folder, name)
-    views.show_list(shelf.list(output.say))
-    entry = read_json(held)["entries"][0]
-    played = root / "played.wav"
-    output.say(f"5 of 5  playing {entry['input_file']} at {format_setting(entry['knobs'])}")
-    render(load_model(shelf.folder / name), takes / entry["input_file"], played, entry["knobs"])
-    views.show_quickstart(name, Path(views.relative(root)), read_evaluation(run), format_setting(entry["knobs"]))
+    again = f"zoo quickstart {config}"
+    walk(
+        read_search(config),
+        lambda search, study: _search(search, study, resume=study.exists(), address=None, again=again),
+    )
 
 
 @cli.command()
@@ -359,7 +337,7 @@ def _file(amp: str, where: str | None, name: str) -> Path:
     return Path(amp) / name if Path(amp).is_dir() else _zoo(where).fetch(parse_ref(amp), name)
 
 
-def _search(config: Any, study: Path, resume: bool, address: str | None, again: str = "") -> dict[str, Any]:
+def _search(config: Any, study: Path, resume: bool, address: str | None, again: str) -> dict[str, Any]:
     from search.study import Interrupted, run_search
     from zoo import output, views
 
