@@ -73,7 +73,7 @@ def _draw(board: dict[str, Any], path: Path) -> None:
     line = sorted((trial["cost"], trial["esr"]) for trial in trials if trial["front"])
     axes.plot(*zip(*line, strict=True), color="0.6", linewidth=1, zorder=2, label="Pareto front")
     best = next(trial for trial in trials if trial["trial"] == board["best"])
-    axes.annotate("best", (best["cost"], best["esr"]), xytext=(6, 6), textcoords="offset points")
+    axes.annotate("best", (best["cost"], best["esr"]), xytext=(-6, 8), textcoords="offset points", ha="right")
     axes.set(xscale="log", yscale="log", xlabel="cost (multiply-accumulates per sample)", ylabel="validation ESR")
     axes.set_title(f"{board['name']}: {len(trials)} trials on {', '.join(board['amps'])}")
     for axis in (axes.xaxis, axes.yaxis):

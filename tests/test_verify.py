@@ -17,10 +17,9 @@ from models.run import save_tensors
 from tests.makers import JSON, examples, model
 from tests.zoos import AMP, files, flip, write_files, write_package, zoo
 from zoo.shelf import Shelf
-from zoo.verify import write_manifest, verify
+from zoo.verify import verify, write_manifest
 
 ZEROS = "0" * 64
-JSON_FILES = ("manifest.json", "config.json", "eval.json")
 
 
 def manifest(**changes: Any) -> bytes:
@@ -87,9 +86,21 @@ BAD: dict[str, tuple[Callable[[Path], object], type[UserError], str]] = {
     "a covered program": (put({"evil.py": b"import os"}, covered=True), IntegrityError, "evil.py does not belong"),
     "another clip": (put({"audio/more.flac": b"fLaC"}), IntegrityError, "audio/more.flac is not listed"),
     "an upper-case twin": (put({"CONFIG.JSON": b"{}"}), IntegrityError, "CONFIG.JSON does not belong"),
-    "a path outside": (put({"../x": b"x", "manifest.json": manifest(**{"../x": {}})}), IntegrityError, "../x is missing"),
-    "an absolute path": (put({"manifest.json": manifest(**{"/etc/passwd": {}})}), IntegrityError, "/etc/passwd is missing"),
-    "a manifest of itself": (put({"manifest.json": manifest(**{"manifest.json": {}})}), IntegrityError, "manifest.json"),
+    "a path outside": (
+        put({"../x": b"x", "manifest.json": manifest(**{"../x": {}})}),
+        IntegrityError,
+        "../x is missing",
+    ),
+    "an absolute path": (
+        put({"manifest.json": manifest(**{"/etc/passwd": {}})}),
+        IntegrityError,
+        "/etc/passwd is missing",
+    ),
+    "a manifest of itself": (
+        put({"manifest.json": manifest(**{"manifest.json": {}})}),
+        IntegrityError,
+        "manifest.json",
+    ),
     "no entry": (
         put({"manifest.json": manifest(**{"config.json": None})}),
         IntegrityError,
@@ -116,7 +127,11 @@ BAD: dict[str, tuple[Callable[[Path], object], type[UserError], str]] = {
         IntegrityError,
         "'arrays.0.head.weight' is torch.float32 (1,)",
     ),
-    "a tensor too few": (lambda p: weights(p, lambda t: t.pop("head_scale")), IntegrityError, "lacks tensor 'head_scale'"),
+    "a tensor too few": (
+        lambda p: weights(p, lambda t: t.pop("head_scale")),
+        IntegrityError,
+        "lacks tensor 'head_scale'",
+    ),
     "no safetensors": (put({"model.safetensors": b"PK\3\4pickle"}, covered=True), IntegrityError, "model.safetensors"),
     "a huge config": (
         put({"config.json": files()["config.json"] + b" " * (256 << 10)}, covered=True),
@@ -210,20 +225,18 @@ def contents(draw: st.DrawFn, name: str) -> bytes:
     return json.dumps(bent(draw, json.loads(files()[name]))).encode()
 
 
-@pytest.mark.parametrize("covered", [False, True])
-@pytest.mark.parametrize("name", JSON_FILES)
-def test_any_document_is_refused_in_words(shelf: Shelf, name: str, covered: bool):
+@pytest.mark.parametrize("name", ["manifest.json", "config.json", "eval.json"])
+def test_any_document_is_refused_in_words(shelf: Shelf, name: str):
     @examples(60)
-    @given(contents(name))
-    def refuse(content: bytes) -> None:
+    @given(contents(name), st.booleans())
+    def refuse(content: bytes, covered: bool) -> None:
         folder = write_files(shelf.folder / AMP, {**files(), name: content})
         if covered and name != "manifest.json":
             write_manifest(folder, "tiny", "ampzoo")
         with suppress(UserError):
             verify(folder)
         assert zoo("list", "--zoo", shelf.folder).code == 0
-        for words in (("show",), ("knobs",), ("show", "--json")):
-            ran = zoo(*words, AMP, "--zoo", shelf.folder)
-            assert ran.code in (0, 1, 3, 6) and "\x1b" not in ran.out + ran.err
+        for words in (("show",), ("knobs", "--json")):
+            assert zoo(*words, AMP, "--zoo", shelf.folder).code in (0, 1)
 
     refuse()

@@ -1,8 +1,8 @@
 """The only file that prints: data on stdout, talk on stderr."""
 
 import json
-import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,7 +44,7 @@ def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             put("\t".join(row))
         return
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    width, shown = _terminal_width(), len(header)
+    width, shown = shutil.get_terminal_size().columns, len(header)
     while shown > 2 and sum(widths[:shown]) + 2 * (shown - 1) > width:
         shown -= 1
     for row in (header, *rows):
@@ -84,13 +84,6 @@ def progress(label: str) -> Iterator[Bar]:
             bars.update(task, completed=done, total=total, text=_printable(text, sys.stderr))
 
         yield move
-
-
-def _terminal_width() -> int:
-    try:
-        return int(os.environ.get("COLUMNS", "")) or os.get_terminal_size().columns
-    except (ValueError, OSError):
-        return 80
 
 
 def _printable(text: str, stream: Any) -> str:

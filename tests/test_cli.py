@@ -1,0 +1,504 @@
+"""The command as a user meets it: data on stdout, talk on stderr, one sentence for every mistake, nothing made by halves."""
+
+import errno
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from contextlib import suppress
+from pathlib import Path
+from unittest import mock
+
+import click
+import httpx2
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+
+from models.documents import EVAL
+from models.errors import DivergedError, IntegrityError, NotFound, UserError
+from models.knobs import format_setting
+from models.stream import play
+from tests.makers import GRID, KNOBS, RATE, amp, di, entry, esr, model, read_wav, record, write_manifest, write_wav
+from tests.zoos import (
+    AMP,
+    LICENSE,
+    ZOO,
+    around,
+    card,
+    files,
+    full_disk,
+    read_files,
+    refused,
+    shell,
+    write_files,
+    write_package,
+    write_run,
+    zoo,
+)
+from zoo.cli import cli
+from zoo.errors import explain
+
+VERBS = [
+    "quickstart",
+    "check",
+    "train",
+    "search",
+    "package",
+    "push",
+    "pull",
+    "list",
+    "show",
+    "knobs",
+    "render",
+    "export",
+]
+HEAVY = ["torch", "ray", "optuna", "huggingface_hub", "numpy", "scipy", "matplotlib", "pydantic", "soundfile", "rich"]
+DI = di(0.3)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: a dry signal in it, and one amp on one's own shelf."""
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    write_package(tmp_path / "home" / AMP)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write_wav(Path("in.wav"), DI)
+    return tmp_path / "here"
+
+
+def litter(here: Path) -> set[str]:
+    """What a command made in the current folder."""
+    return {path.name for path in here.iterdir()} - {"in.wav"}
+
+
+def terminal(*words: object, columns: int = 0, **env: str) -> tuple[int, str]:
+    """Exit code and screen of the command on a terminal this wide."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    plain = {name: value for name, value in around().items() if name not in ("COLUMNS", "LINES")}
+    command = [ZOO, *map(str, words)]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**plain, "TERM": "xterm", **env}
+    ) as run:
+        os.close(theirs)
+        screen = b""
+        with suppress(OSError):  # how a terminal's end is told
+            while seen := os.read(ours, 1 << 16):
+                screen += seen
+        os.close(ours)
+        return run.wait(timeout=60), screen.decode()
+
+
+def test_help_is_light_and_in_the_order_of_the_road():
+    script = f"""
+import sys
+from click.testing import CliRunner
+from zoo.cli import cli
+for words in (["--help"], ["--version"], *([verb, "--help"] for verb in cli.commands)):
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    print(result.output)
+print(sorted(set({HEAVY}) & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    commands = done.stdout.partition("Commands:\n")[2].partition("\n\n")[0]
+    assert [line.split()[0] for line in commands.splitlines()] == VERBS == list(cli.commands)
+    assert not [line for line in commands.splitlines() if line.endswith("...")]
+
+
+def test_words_that_are_none_exit_2(here: Path):
+    for words, said in (
+        (["lisst"], "lisst"),
+        (["render", AMP], "IN.wav"),
+        (["list", "--colour"], "--colour"),
+        (["train", "--data", "d.json"], "--model"),
+        (["package", "run"], "--license"),
+    ):
+        ran = zoo(*words)
+        assert (ran.code, ran.out) == (2, "") and said in ran.err and "Usage: " in ran.err
+
+
+def takes(folder: Path) -> Path:
+    folder.mkdir()
+    return record(folder, "takes", DI, GRID[:3])
+
+
+def test_check_shows_every_take(here: Path):
+    manifest = takes(here / "takes")
+    ran = zoo("check", manifest)
+    head, *rows = (line.split("\t") for line in ran.out.splitlines())
+    assert (ran.code, head) == (0, ["TAKE", "SETTING", "LENGTH", "RATE", "PEAK dBFS", "RMS dBFS"])
+    assert [row[:4] for row in rows] == [
+        [f"takes_{number}.wav", format_setting(GRID[number]), "0.30 s", "8000"] for number in range(3)
+    ]
+    assert "gain: 0 to 10, default 5, recorded at 0" in ran.err
+    assert ran.err.splitlines()[-1] == "3 takes, 2 knobs, 0 faults, 0 warnings"
+    ran = zoo("check", manifest, "--json")
+    document = json.loads(ran.out)
+    assert (ran.code, ran.err, document["schema"], document["findings"]) == (0, "", "zoo.check/1", [])
+    assert [take["setting"] for take in document["takes"]] == list(GRID[:3])
+
+
+def test_check_names_every_fault_and_exits_1(here: Path):
+    write_wav(here / "dry.wav", DI)
+    write_wav(here / "other.wav", DI, 2 * RATE)
+    write_wav(here / "silent.wav", 0 * DI)
+    (here / "text.wav").write_text("gain at five")
+    names = ["missing.wav", "other.wav", "silent.wav", "text.wav"]
+    takes = [entry("dry.wav", name, setting) for name, setting in zip(names, GRID, strict=False)]
+    manifest = write_manifest(here / "takes.json", takes)
+    ran = zoo("check", manifest)
+    faults = [line for line in ran.err.splitlines() if line.startswith("fault: ")]
+    assert ran.code == 1 and len(ran.out.splitlines()) == 5
+    assert all(any(name in fault for fault in faults) for name in names)
+    assert f"4 takes, 2 knobs, {len(faults)} faults" in ran.err.splitlines()[-1]
+    ran = zoo("check", manifest, "--json")
+    findings = json.loads(ran.out)["findings"]
+    assert (ran.code, ran.err) == (1, "")
+    assert {Path(finding["file"]).name for finding in findings if finding["severity"] == "fault"} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "does not exist"),
+        ("{", "is not valid JSON"),
+        ('{"entries": []}', "lists no takes"),
+        ('{"entries": [{"input_file": "a", "output_file": "b", "knobs": {"gain": "loud"}}]}', "entry 1: 'knobs.gain'"),
+        ('{"entries": [], "device\\u001b[31m": 1}', "unknown key 'device?[31m'"),
+        ('{"knobs": ["GAIN\\u001b[31m"], "entries": [{"input_file": "a", "output_file": "b", "knobs": {}}]}', "knobs"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_check_of_what_is_no_manifest_is_told(here: Path, text: str | None, words: str, as_json: bool):
+    if text is not None:
+        (here / "takes.json").write_text(text)
+    ran = zoo("check", "takes.json", *(["--json"] if as_json else []))
+    refused(ran, 1, "takes.json", words)
+    assert "\x1b" not in ran.err
+
+
+def test_escape_sequences_of_a_manifest_are_not_printed(here: Path):
+    write_wav(here / "dry.wav", DI)
+    evil = "\x1b[2Jwet\u202e.wav"
+    write_wav(here / evil, amp(DI, 5, 0.5))
+    ran = zoo("check", write_manifest(here / "takes.json", [entry("dry.wav", evil, GRID[0])]))
+    assert ran.code == 0 and "?[2Jwet?.wav" in ran.out
+    ran = zoo("check", write_manifest(here / "takes.json", [entry("dry.wav", "\x1b]0;none\x07.wav", GRID[0])]))
+    assert ran.code == 1 and not set(ran.out + ran.err) & set("\x1b\x07\u202e")
+
+
+@pytest.mark.xfail(strict=True, reason="an error's sentence keeps the newlines of the text it quotes")
+def test_error_is_one_line_whatever_it_quotes(here: Path):
+    refused(zoo("check", "two\nlines.json"), 1, "does not exist")
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_render_plays_at_the_setting(here: Path, suffix: str):
+    ran = zoo("render", AMP, "in.wav", f"new/out{suffix}", "-k", "gain=7.5", "--knob", "tone=0.25")
+    assert (ran.code, ran.out) == (0, f"new/out{suffix}\n")
+    assert ran.err == "0.3 s at gain=7.5 tone=0.25\n"
+    wet_T = play(model()[1], DI, KNOBS.encode({"gain": 7.5, "tone": 0.25}))
+    assert esr(read_wav(here / f"new/out{suffix}"), wet_T) < 1e-9
+    info = sf.info(here / f"new/out{suffix}")
+    assert (info.samplerate, info.subtype) == (RATE, "PCM_24")
+
+
+def test_render_rests_at_the_defaults_and_says_when_it_clips(here: Path, tmp_path: Path):
+    ran = zoo("render", tmp_path / "home" / AMP, "in.wav", "out.wav")  # a folder is an amp, too
+    assert ran.err == "0.3 s at gain=5 tone=0.5\n"
+    config, net = model()
+    net.head_scale.fill_(30)
+    ran = zoo("render", write_run(here / "run", (config, net)), "in.wav", "out.wav")
+    assert ran.code == 0 and re.search(r"^warning: the output clips \(peak \d+\.\d\d\)", ran.err, re.MULTILINE)
+
+
+def put_wavs(folder: Path) -> None:
+    write_wav(folder / "fast.wav", DI, 2 * RATE)
+    write_wav(folder / "empty.wav", DI[:0])
+    write_wav(folder / "stereo.wav", np.stack([DI, DI], axis=1))
+    write_wav(folder / "nan.wav", np.full(100, np.nan, np.float32))
+    (folder / "text.wav").write_text("gain at five")
+    (folder / "folder.wav").mkdir()
+
+
+BAD_RENDERS: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
+    "knob too high": (1, (AMP, "in.wav", "out.wav", "-k", "gain=11"), ("'gain' is 11", "range 0 to 10")),
+    "knob too low": (1, (AMP, "in.wav", "out.wav", "-k", "tone=-0.1"), ("'tone' is -0.1", "range 0 to 1")),
+    "unknown knob": (1, (AMP, "in.wav", "out.wav", "-k", "gian=7"), ("'gian'", "gain, tone", "Did you mean 'gain'?")),
+    "no value": (1, (AMP, "in.wav", "out.wav", "-k", "gain"), ("'gain' does not set a knob", "name=number")),
+    "no number": (1, (AMP, "in.wav", "out.wav", "-k", "gain=loud"), ("'gain=loud' does not set a knob",)),
+    "not a number": (1, (AMP, "in.wav", "out.wav", "-k", "gain=nan"), ("'gain=nan' does not set a knob",)),
+    "twice": (1, (AMP, "in.wav", "out.wav", "-k", "gain=1", "-k", "gain=2"), ("'gain' is set twice",)),
+    "another rate": (1, (AMP, "fast.wav", "out.wav"), ("fast.wav is at 16000 Hz; tiny plays at 8000 Hz",)),
+    "no input": (1, (AMP, "none.wav", "out.wav"), ("none.wav does not exist",)),
+    "empty input": (1, (AMP, "empty.wav", "out.wav"), ("empty.wav is empty",)),
+    "stereo input": (1, (AMP, "stereo.wav", "out.wav"), ("stereo.wav has 2 channels",)),
+    "input is no number": (1, (AMP, "nan.wav", "out.wav"), ("nan.wav: sample 0 is not a finite number",)),
+    "input is text": (1, (AMP, "text.wav", "out.wav"), ("text.wav is not audio",)),
+    "input is a folder": (1, (AMP, "folder.wav", "out.wav"), ("folder.wav is not audio",)),
+    "output is input": (1, (AMP, "in.wav", "./in.wav"), ("in.wav is the file being played",)),
+    "output is no audio": (1, (AMP, "in.wav", "out.mp3"), ("out.mp3", ".wav or .flac")),
+    "output has no suffix": (1, (AMP, "in.wav", "/dev/full"), ("/dev/full", ".wav or .flac")),
+    "output is a folder": (1, (AMP, "in.wav", "folder.wav"), ("folder.wav: it is a folder",)),
+    "output below a file": (1, (AMP, "in.wav", "text.wav/out.wav"), ("text.wav",)),
+    "output below a device": (1, (AMP, "in.wav", "/dev/full/out.wav"), ("/dev/full",)),
+    "output where none may be": (1, (AMP, "in.wav", "/proc/out.wav"), ("/proc",)),
+    "output below where none may be": (1, (AMP, "in.wav", "/proc/new/out.wav"), ("/proc/new",)),
+    "near name": (3, ("alice/tinny", "in.wav", "out.wav"), ("no amp 'alice/tinny'", "Did you mean alice/tiny?")),
+    "far name": (3, ("bob/plexi", "in.wav", "out.wav"), ("no amp 'bob/plexi'", "zoo list")),
+    "another revision": (3, (f"{AMP}@v9", "in.wav", "out.wav"), ("not v9",)),
+    "no name": (1, ("tiny", "in.wav", "out.wav"), ("'tiny' does not name an amp", "owner/amp")),
+    "no model": (3, (".", "in.wav", "out.wav"), ("holds no model",)),
+}
+
+
+@pytest.mark.parametrize("what", BAD_RENDERS)
+def test_bad_render_is_told_and_makes_nothing(here: Path, what: str):
+    put_wavs(here)
+    before = read_files(here)
+    code, words, said = BAD_RENDERS[what]
+    refused(zoo("render", *words), code, *said)
+    assert read_files(here) == before
+    write_files(here, {"out.wav": b"an earlier one"})
+    refused(zoo("render", *words), code, *said)
+    assert read_files(here) == {**before, "out.wav": b"an earlier one"}
+
+
+@pytest.mark.xfail(strict=True, reason="the sentence names the temporary file beside the output, not the output")
+@pytest.mark.parametrize(
+    "words", [("render", AMP, "in.wav", "/proc/out.wav"), ("export", AMP, "/proc/out.nam", "--live")]
+)
+def test_output_that_cannot_be_made_is_named(here: Path, words: tuple[str, ...]):
+    ran = zoo(*words)
+    assert ran.code == 1 and "/proc/out." in ran.err and ".staged" not in ran.err
+
+
+def test_full_disk_is_told_and_leaves_nothing(here: Path):
+    for words in (
+        ("render", AMP, "in.wav", "out.wav"),
+        ("export", AMP, "out.nam", "--live"),
+        ("pull", AMP, "--to", "amp"),
+    ):
+        with full_disk(1000):
+            refused(zoo(*words), 1)
+        assert litter(here) == set()
+
+
+def test_tampered_amp_is_not_played(here: Path, tmp_path: Path):
+    write_files(tmp_path / "home" / AMP, {"config.json": files()["config.json"] + b" "})
+    for words in (("render", AMP, "in.wav", "out.wav"), ("export", AMP, "out.nam", "--live")):
+        refused(zoo(*words), 6, "config.json has sha256")
+    assert litter(here) == set()
+
+
+def test_baked_file_is_the_model_at_that_setting(here: Path):
+    from nam.models._from_nam import init_from_nam
+
+    ran = zoo("export", AMP, "amp.nam", "--bake", "gain=7.5,tone=0.25")
+    assert (ran.code, ran.out, ran.err) == (0, "amp.nam\n", "baked at gain=7.5 tone=0.25\n")
+    document = json.loads((here / "amp.nam").read_text())
+    assert document["metadata"]["baked_setting"] == {"gain": 7.5, "tone": 0.25}
+    zoo("render", AMP, "in.wav", "out.wav", "-k", "gain=7.5", "-k", "tone=0.25")
+    with torch.no_grad():
+        theirs_T = init_from_nam(document).eval()(torch.from_numpy(DI)[None], pad_start=True)[0]
+    assert esr(theirs_T.numpy(), play(model()[1], DI, KNOBS.encode({"gain": 7.5, "tone": 0.25}))) < 1e-10
+    assert esr(theirs_T.numpy(), read_wav(here / "out.wav")) < 1e-9  # 24 bits
+
+
+def test_bake_of_nothing_is_at_the_defaults(here: Path):
+    assert zoo("export", AMP, "amp.nam", "--bake", "").err == "baked at gain=5 tone=0.5\n"
+
+
+def test_live_file_keeps_the_knobs(here: Path):
+    ran = zoo("export", AMP, "new/amp.nam", "--live")
+    assert (ran.code, ran.out, ran.err) == (0, "new/amp.nam\n", "")
+    document = json.loads((here / "new/amp.nam").read_text())
+    assert document["config"]["in_channels"] == 3
+    assert [knob["name"] for knob in document["metadata"]["knobs"]] == ["gain", "tone"]
+
+
+BAD_EXPORTS: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
+    "neither": (1, (AMP, "amp.nam"), ("either --live or --bake",)),
+    "both": (1, (AMP, "amp.nam", "--live", "--bake", "gain=7"), ("either --live or --bake",)),
+    "suffix": (1, (AMP, "amp.json", "--live"), ("amp.json does not end in .nam", "amp.nam")),
+    "no suffix": (1, (AMP, "amp", "--live"), ("amp does not end in .nam", "amp.nam")),
+    "range": (1, (AMP, "amp.nam", "--bake", "gain=11"), ("'gain' is 11", "0 to 10")),
+    "unknown knob": (1, (AMP, "amp.nam", "--bake", "gain=7,presence=1"), ("'presence'", "gain, tone")),
+    "empty setting": (1, (AMP, "amp.nam", "--bake", "gain=7,"), ("'' does not set a knob",)),
+    "spaces": (1, (AMP, "amp.nam", "--bake", "gain=7 tone=1"), ("does not set a knob",)),
+    "unknown amp": (3, ("alice/tinny", "amp.nam", "--live"), ("Did you mean alice/tiny?",)),
+    "below a file": (1, (AMP, "in.wav/amp.nam", "--live"), ("in.wav",)),
+}
+
+
+@pytest.mark.parametrize("what", BAD_EXPORTS)
+def test_bad_export_is_told_and_makes_nothing(here: Path, what: str):
+    code, words, said = BAD_EXPORTS[what]
+    refused(zoo("export", *words), code, *said)
+    assert litter(here) == set()
+
+
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="with_suffix of a path without a name")
+@pytest.mark.parametrize("target", [".", "/"])
+def test_export_to_a_folder_is_told(here: Path, target: str):
+    refused(zoo("export", AMP, target, "--live"), 1, ".nam")
+
+
+def test_package_push_list_pull(here: Path):
+    run = write_run(here / "runs" / "best")
+    ran = zoo("package", run, "--license", LICENSE)
+    assert (ran.code, ran.out, ran.err) == (0, "packages/best\n", "")
+    assert read_files(here / "packages/best") == files()
+    shelf = ("--zoo", "shelf")
+    ran = zoo("push", "packages/best", "bob/best", *shelf)
+    assert (ran.code, ran.out) == (0, "bob/best\n") and ran.err.startswith("published on shelf at revision ")
+    revision = json.loads(zoo("push", "packages/best", "bob/best", *shelf, "--json").out)["revision"]
+    assert zoo("list", "-q", *shelf).out == "bob/best\n"
+    row = f"bob/best\tgain tone\t0.1875\t295\t8000\t{LICENSE}\t{revision[:12]}"
+    assert zoo("list", *shelf).out == f"AMP\tKNOBS\tESR\tPARAMETERS\tRATE\tLICENCE\tREVISION\n{row}\n"
+    ran = zoo("pull", "bob/best", *shelf, "--to", "mine")
+    assert (ran.code, ran.out) == (0, "mine\n") and read_files(here / "mine") == files()
+    ran = zoo("pull", "bob/best", *shelf, "--json")
+    home = os.environ["ZOO_HOME"]
+    assert json.loads(ran.out) == {
+        "schema": "zoo.pull/1", "name": "bob/best", "revision": revision, "folder": f"{home}/bob/best",
+    }  # fmt: skip
+    assert zoo("list", "-q").out == f"{AMP}\nbob/best\n"
+
+
+def test_show_and_knobs(here: Path):
+    assert zoo("knobs", AMP).out == "KNOB\tRANGE\tDEFAULT\ngain\t0 to 10\t5\ntone\t0 to 1\t0.5\n"
+    document = json.loads(zoo("knobs", AMP, "--json").out)
+    assert document == {"schema": "zoo.knobs/1", "name": AMP, **KNOBS.model_dump(mode="json")}
+    shown = zoo("show", AMP).out
+    assert "8000 Hz mono" in shown and "295 parameters" in shown and "mean 0.1875" in shown
+    document = json.loads(zoo("show", AMP, "--json").out)
+    assert (document["schema"], document["name"]) == ("zoo.show/1", AMP)
+    assert document["config"] == json.loads(files()["config.json"])
+    assert document["eval"] == json.loads(files()[EVAL])
+    for verb in ("show", "knobs"):
+        refused(zoo(verb, "alice/tinny"), 3, "Did you mean alice/tiny?")
+
+
+@pytest.mark.parametrize("missing", ["eval.json", "config.json"])
+def test_package_of_an_unfinished_run_is_told(here: Path, missing: str):
+    (write_run(here / "run") / missing).unlink()
+    refused(zoo("package", "run", "--license", "mit"), 3 if missing == "config.json" else 1, missing)
+    assert litter(here) == {"run"}
+
+
+def test_exit_code_of_every_kind_of_error():
+    refused_request = httpx2.ConnectError("[Errno 111] Connection refused")
+    for error, code in (
+        (UserError("a", "b"), 1),
+        (NotFound("a"), 3),
+        (IntegrityError("a"), 6),
+        (DivergedError("at step 3"), 1),
+        (refused_request, 5),
+        (httpx2.ReadTimeout("timed out"), 5),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), 5),
+        (MemoryError(), 1),
+        *((OSError(number, os.strerror(number), "/x/y"), 1) for number in sorted(errno.errorcode)
+          if not isinstance(OSError(number, ""), ConnectionError)),
+    ):  # fmt: skip
+        explained = explain(error)
+        assert explained is not None and explained.code == code, error
+        assert explained.message and "\n" not in explained.message
+        assert not isinstance(error, OSError) or code == 5 or "/x/y: " in explained.message
+    for bug in (ValueError("x"), KeyError("x"), AssertionError(), RecursionError()):
+        assert explain(bug) is None
+
+
+def test_debug_shows_where_an_error_came_from(here: Path):
+    with pytest.raises(NotFound, match="no amp"):
+        zoo("--debug", "show", "alice/tinny")
+
+
+def test_bug_is_not_dressed_up_as_the_users_mistake(here: Path):
+    with mock.patch("zoo.views.show_knobs", side_effect=KeyError("oops")), pytest.raises(KeyError):
+        zoo("knobs", AMP)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, click.Abort])
+def test_interrupt_exits_130_without_a_traceback(here: Path, stop: type[BaseException]):
+    with mock.patch("zoo.views.show_knobs", side_effect=stop):
+        ran = zoo("knobs", AMP)
+    assert (ran.code, ran.out) == (130, "") and "Traceback" not in ran.err
+
+
+@pytest.mark.xfail(strict=True, reason="click turns KeyboardInterrupt into Abort, which main lets pass in silence")
+def test_interrupt_is_told(here: Path):
+    with mock.patch("zoo.views.show_knobs", side_effect=KeyboardInterrupt):
+        assert zoo("knobs", AMP).err.split() == ["interrupted"]
+
+
+def test_reader_that_leaves_is_no_error(here: Path):
+    with subprocess.Popen([ZOO, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout and run.stderr
+        run.stdout.close()
+        assert run.stderr.read() == b""
+
+
+@pytest.mark.xfail(strict=True, reason="click takes EPIPE for itself and exits 1; main's own handler is never reached")
+def test_reader_that_leaves_exits_0(here: Path):
+    with mock.patch("zoo.views.show_list", side_effect=BrokenPipeError(errno.EPIPE, "Broken pipe")):
+        assert zoo("list").code == 0
+
+
+def test_full_device_as_stdout_is_told(here: Path):
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run([ZOO, "list"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert run.returncode == 1 and "the disk is full" in run.stderr and "Traceback" not in run.stderr
+
+
+@pytest.mark.xfail(strict=True, reason="sys.stdout is None when it was closed")
+def test_closed_stdout_is_told(here: Path):
+    command = f"exec '{ZOO}' list >&-"
+    run = subprocess.run(["/bin/sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert "Traceback" not in run.stderr
+
+
+def test_error_in_a_real_process(here: Path):
+    refused(shell("render", AMP, "in.wav", "out.wav", "-k", "gain=11"), 1, "'gain' is 11", "0 to 10")
+    ran = shell("render", AMP, "in.wav", "out.wav")
+    assert (ran.code, ran.out, ran.err) == (0, "out.wav\n", "0.3 s at gain=5 tone=0.5\n")
+
+
+def test_terminal_without_unicode_shows_what_it_can(here: Path, tmp_path: Path):
+    write_files(tmp_path / "home" / AMP, {"README.md": card(license="Ålice's own")})
+    ran = shell("list", PYTHONIOENCODING="ascii")
+    assert (ran.code, ran.err) == (0, "") and "?lice's own" in ran.out
+    refused(shell("show", "Ålice", PYTHONIOENCODING="ascii"), 1, "'?lice' does not name an amp")
+
+
+@pytest.mark.parametrize("how", ["COLUMNS", "terminal"])
+def test_narrow_terminal_leaves_columns_out(here: Path, how: str):
+    code, screen = terminal("list", COLUMNS="40") if how == "COLUMNS" else terminal("list", columns=40)
+    head, row, note = screen.splitlines()
+    assert code == 0 and max(len(head), len(row)) <= 40
+    assert head.split() == ["AMP", "KNOBS", "ESR"] and row.split() == [AMP, "gain", "tone", "0.1875"]
+    assert note == "(narrow terminal: PARAMETERS, RATE, LICENCE, REVISION left out)"
+
+
+def test_terminal_of_no_size_shows_all(here: Path):
+    code, screen = terminal("list")
+    assert code == 0 and "LICENCE" in screen and "left out" not in screen
+
+
+def test_narrow_terminal_never_breaks(here: Path):
+    code, screen = terminal("render", AMP, "in.wav", "out.wav", columns=20, PYTHONIOENCODING="ascii")
+    assert code == 0 and screen.splitlines()[-1] == "out.wav" and "Traceback" not in screen
+    code, screen = terminal("knobs", AMP, columns=1)
+    assert code == 0 and "gain  0 to 10" in screen
+    code, screen = terminal("knobs", "alice/tinny", columns=10)
+    assert code == 3 and "Did you mean alice/tiny?" in screen
