@@ -16,7 +16,7 @@ from models.train import read_history
 from tests.makers import GRID, amp, architecture, di, entry, record, write_manifest, write_wav
 from tests.zoos import LICENSE, ZOO, around, full_disk, read_files, refused, zoo
 
-STEPS, EVERY = 120, 5
+STEPS, EVERY = 240, 5
 WORDS = ("--data", "data.json", "--model", "model.json", "--learning", "learning.json", "--out")
 
 
