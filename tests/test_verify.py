@@ -17,7 +17,7 @@ from models.run import save_tensors
 from tests.makers import JSON, examples, model
 from tests.zoos import AMP, files, flip, write_files, write_package, zoo
 from zoo.shelf import Shelf
-from zoo.verify import write_manifest, verify
+from zoo.verify import verify, write_manifest
 
 ZEROS = "0" * 64
 JSON_FILES = ("manifest.json", "config.json", "eval.json")
@@ -87,9 +87,21 @@ BAD: dict[str, tuple[Callable[[Path], object], type[UserError], str]] = {
     "a covered program": (put({"evil.py": b"import os"}, covered=True), IntegrityError, "evil.py does not belong"),
     "another clip": (put({"audio/more.flac": b"fLaC"}), IntegrityError, "audio/more.flac is not listed"),
     "an upper-case twin": (put({"CONFIG.JSON": b"{}"}), IntegrityError, "CONFIG.JSON does not belong"),
-    "a path outside": (put({"../x": b"x", "manifest.json": manifest(**{"../x": {}})}), IntegrityError, "../x is missing"),
-    "an absolute path": (put({"manifest.json": manifest(**{"/etc/passwd": {}})}), IntegrityError, "/etc/passwd is missing"),
-    "a manifest of itself": (put({"manifest.json": manifest(**{"manifest.json": {}})}), IntegrityError, "manifest.json"),
+    "a path outside": (
+        put({"../x": b"x", "manifest.json": manifest(**{"../x": {}})}),
+        IntegrityError,
+        "../x is missing",
+    ),
+    "an absolute path": (
+        put({"manifest.json": manifest(**{"/etc/passwd": {}})}),
+        IntegrityError,
+        "/etc/passwd is missing",
+    ),
+    "a manifest of itself": (
+        put({"manifest.json": manifest(**{"manifest.json": {}})}),
+        IntegrityError,
+        "manifest.json",
+    ),
     "no entry": (
         put({"manifest.json": manifest(**{"config.json": None})}),
         IntegrityError,
@@ -116,7 +128,11 @@ BAD: dict[str, tuple[Callable[[Path], object], type[UserError], str]] = {
         IntegrityError,
         "'arrays.0.head.weight' is torch.float32 (1,)",
     ),
-    "a tensor too few": (lambda p: weights(p, lambda t: t.pop("head_scale")), IntegrityError, "lacks tensor 'head_scale'"),
+    "a tensor too few": (
+        lambda p: weights(p, lambda t: t.pop("head_scale")),
+        IntegrityError,
+        "lacks tensor 'head_scale'",
+    ),
     "no safetensors": (put({"model.safetensors": b"PK\3\4pickle"}, covered=True), IntegrityError, "model.safetensors"),
     "a huge config": (
         put({"config.json": files()["config.json"] + b" " * (256 << 10)}, covered=True),
