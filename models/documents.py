@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from models.architecture import WaveNetConfig
 from models.errors import UserError
 from models.files import Frozen, read_document
 from models.knobs import Knobs, Setting
-from models.recipe import WaveNetConfig
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 EVAL, RECIPE, HISTORY, SPLIT, STATE = (

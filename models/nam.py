@@ -4,50 +4,53 @@ The format is that of NeuralAmpModelerCore: one JSON document with a flat list o
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from models.architecture import SLOTS, LayerArray, Slot
 from models.documents import ModelConfig
 from models.files import write_text
-from models.wavenet import Array, WaveNet
+from models.wavenet import Array, Layer, Nonlinear, WaveNet
 
 VERSION = "0.7.0"
-FILM_SLOTS = (
-    "conv_pre_film",
-    "conv_post_film",
-    "input_mixin_pre_film",
-    "input_mixin_post_film",
-    "activation_pre_film",
-    "activation_post_film",
-    "layer1x1_post_film",
-    "head1x1_post_film",
-)
 
 
-def to_nam(config: ModelConfig, net: WaveNet) -> dict:
+def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
     """The `.nam` document of a model: input channel 0 is audio, then one channel per knob, levels in [-1, 1].
 
     A model without knobs (a baked one) becomes a stock file that every player loads.
     """
-    arrays = [(array, index == 0) for index, array in enumerate(net.arrays)]
-    shape = {
-        "layers": [_array_config(array, first, net.knobs) for array, first in arrays],
+    conditions = 1 + (net.encoder.out_channels if net.encoder is not None else net.knobs)
+    arrays = list(zip(net.arrays, net.config.arrays, strict=True))
+    shape: dict[str, Any] = {
+        "layers": [
+            _array_config(array, data, 1 + net.knobs if index == 0 else array.rechannel.in_channels, conditions)
+            for index, (array, data) in enumerate(arrays)
+        ],
         "head": None,
         "head_scale": net.head_scale.item(),
     }
     if net.knobs:
         shape["in_channels"] = net.knobs + 1  # without it a player takes the file for a mono one
-    weights = torch.cat(
-        [*(_array_weights(array, first, net.knobs) for array, first in arrays), net.head_scale.reshape(1)]
-    )
+    if net.encoder is not None:
+        shape["condition_dsp"] = _encoder(net.encoder, config.audio.sample_rate)
+    parts = []
+    for index, array in enumerate(net.arrays):
+        weight = array.rechannel.weight
+        parts.append(_columns(weight, 1 + net.knobs) if index == 0 else weight)
+        for layer in array.layers:
+            parts += _layer_weights(layer, conditions)
+        parts += [array.head.weight, array.head.bias]
     knobs = [knob.model_dump() for knob in config.knobs.knobs]
     return {
         "version": VERSION,
         "architecture": "WaveNet",
         "config": shape,
-        "weights": weights.float().tolist(),
+        "weights": _flat([*parts, net.head_scale]),
         "sample_rate": config.audio.sample_rate,
         "metadata": {"name": config.name, **({"knobs": knobs} if net.knobs else {})},
     }
@@ -61,54 +64,114 @@ def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: dict[str, fl
     write_text(path, json.dumps(document, allow_nan=False) + "\n")
 
 
-def _array_config(array: Array, first: bool, knobs: int) -> dict:
+def _array_config(array: Array, data: LayerArray, inputs: int, conditions: int) -> dict[str, Any]:
     layers = list(array.layers)
-    channels, film = array.rechannel.out_channels, layers[0].film is not None
-    off = {"active": False, "shift": True, "groups": 1}
     return {
-        "input_size": _rechannel(array, first, knobs).shape[1],
-        "condition_size": knobs + 1,
+        "input_size": inputs,
+        "condition_size": conditions,
         "head": {
             "out_channels": array.head.out_channels,
             "kernel_size": array.head.kernel_size[0],
             "bias": array.head.bias is not None,
         },
-        "channels": channels,
-        "bottleneck": channels,
-        "kernel_sizes": [layer.conv.kernel_size[0] for layer in layers],
-        "dilations": [layer.conv.dilation[0] for layer in layers],
+        "channels": data.channels,
+        "bottleneck": data.width,
+        "kernel_sizes": list(data.kernel_sizes),
+        "dilations": list(data.dilations),
         "activation": [_activation(layer.activation) for layer in layers],
-        "gating_mode": ["none"] * len(layers),
-        "secondary_activation": [None] * len(layers),
-        "head1x1": {"active": False, "out_channels": 1, "groups": 1},
-        "layer1x1": {"active": True, "groups": 1},
-        "groups_input": 1,
+        "gating_mode": [data.gating] * data.depth,
+        "secondary_activation": [None if layer.gate is None else _activation(layer.gate) for layer in layers],
+        "head1x1": {
+            "active": data.head1x1 is not None,
+            "out_channels": data.head1x1 or 1,
+            "groups": data.head1x1_groups,
+        },
+        "layer1x1": {"active": data.layer1x1, "groups": data.layer1x1_groups},
+        "groups_input": data.groups,
         "groups_input_mixin": 1,
-        **{slot: {**off, "active": film and slot == "activation_pre_film"} for slot in FILM_SLOTS},
+        **{f"{slot}_film": _film_config(layers[0], slot) for slot in SLOTS},
     }
 
 
-def _activation(name: str) -> dict:
-    return {"type": name, "negative_slope": 0.01} if name == "LeakyReLU" else {"type": name}
+def _film_config(layer: Layer, slot: Slot) -> dict[str, Any]:
+    film = layer.film(slot)
+    return {"active": film is not None, "shift": film is None or film.shift, "groups": 1}
 
 
-def _array_weights(array: Array, first: bool, knobs: int) -> Tensor:
-    parts = [_rechannel(array, first, knobs)]
-    for layer in array.layers:
-        parts += [layer.conv.weight, layer.conv.bias, _knob_columns(layer.mixin.weight, knobs + 1)]
-        parts += [layer.layer1x1.weight, layer.layer1x1.bias]
-        if layer.film is not None:
-            blind = torch.zeros_like(layer.film.weight[:, :1])  # FiLM never hears the audio
-            parts += [torch.cat([blind, layer.film.weight], dim=1), layer.film.bias]
-    parts += [array.head.weight, array.head.bias]
-    return torch.cat([part.detach().reshape(-1) for part in parts if part is not None])
+def _activation(activation: Nonlinear) -> dict[str, Any]:
+    kind = activation.config.type
+    if activation.slopes is not None:
+        return {"type": kind, "negative_slopes": activation.slopes.tolist()}
+    if kind == "LeakyReLU":
+        return {"type": kind, "negative_slope": activation.config.negative_slope}
+    return {"type": kind}
 
 
-def _rechannel(array: Array, first: bool, knobs: int) -> Tensor:
-    """The first array hears audio and knobs (with weight zero), the others the array before them."""
-    return _knob_columns(array.rechannel.weight, knobs + 1) if first else array.rechannel.weight
+def _layer_weights(layer: Layer, conditions: int) -> list[Tensor | None]:
+    parts = [layer.conv.weight, layer.conv.bias, _columns(layer.mixin.weight, conditions)]
+    for conv in (layer.layer1x1, layer.head1x1):
+        parts += [] if conv is None else [conv.weight, conv.bias]
+    for slot in SLOTS:
+        if film := layer.film(slot):
+            halves = film.weight.shape[0] // (2 if film.shift else 1)
+            missing = conditions - halves if slot == "input_mixin_pre" else 0
+            weight = torch.cat([torch.zeros_like(film.weight[:, :1]), film.weight], dim=1)  # FiLM never hears the audio
+            rows = [nn.functional.pad(part, (0, 0, 0, 0, 0, missing)) for part in weight.split(halves)]
+            parts += [
+                torch.cat(rows),
+                torch.cat([nn.functional.pad(part, (0, missing)) for part in film.bias.split(halves)]),
+            ]
+    return parts
 
 
-def _knob_columns(weight: Tensor, inputs: int) -> Tensor:
-    missing = inputs - weight.shape[1]
-    return torch.cat([weight, weight.new_zeros(weight.shape[0], missing, 1)], dim=1) if missing else weight
+def _encoder(encoder: nn.Conv1d, sample_rate: int) -> dict[str, Any]:
+    """An encoder as a nested WaveNet of kernel 1: its first channel passes the audio (PReLU of slope 1), the others are ReLUs."""
+    assert encoder.bias is not None
+    inputs, units = 1 + encoder.in_channels, 1 + encoder.out_channels
+    off = {"active": False, "shift": True, "groups": 1}
+    array = {
+        "input_size": inputs,
+        "condition_size": inputs,
+        "head": {"out_channels": units, "kernel_size": 1, "bias": False},
+        "channels": units,
+        "bottleneck": units,
+        "kernel_sizes": [1],
+        "dilations": [1],
+        "activation": [{"type": "PReLU", "negative_slopes": [1.0] + [0.0] * (units - 1)}],
+        "gating_mode": ["none"],
+        "secondary_activation": [None],
+        "head1x1": {"active": False, "out_channels": 1, "groups": 1},
+        "layer1x1": {"active": False, "groups": 1},
+        "groups_input": 1,
+        "groups_input_mixin": 1,
+        **{f"{slot}_film": off for slot in SLOTS},
+    }
+    audio = torch.zeros(1, inputs)
+    audio[0, 0] = 1
+    knobs = torch.cat([torch.zeros(units - 1, 1), encoder.weight.detach()[..., 0].float()], dim=1)
+    bias = torch.cat([torch.zeros(1), encoder.bias.detach().float()])
+    parts = [
+        torch.cat([audio, knobs]),
+        torch.eye(units),
+        bias,
+        torch.zeros(units, inputs),
+        torch.eye(units),
+        torch.ones(1),
+    ]
+    return {
+        "version": VERSION,
+        "architecture": "WaveNet",
+        "config": {"layers": [array], "head": None, "head_scale": 1.0, "in_channels": inputs},
+        "weights": _flat(parts),
+        "sample_rate": sample_rate,
+        "metadata": {},
+    }
+
+
+def _columns(weight: Tensor, inputs: int) -> Tensor:
+    """A 1x1 weight with zero columns for the inputs it does not hear."""
+    return nn.functional.pad(weight, (0, 0, 0, inputs - weight.shape[1]))
+
+
+def _flat(parts: Sequence[Tensor | None]) -> list[float]:
+    return torch.cat([part.detach().float().reshape(-1) for part in parts if part is not None]).tolist()

@@ -1,6 +1,6 @@
 """Play a model block by block: state in, state out, the same sound whatever the block size.
 
-Shapes: T time (one block), K knobs, C channels.
+Shapes: T time (one block), K knobs, E encoded knobs, C channels.
 """
 
 import numpy as np
@@ -11,57 +11,61 @@ from torch.nn import functional as F
 from models.wavenet import WaveNet
 
 PREWARM_BLOCK = 1 << 14
+Levels = list[float] | np.ndarray
 
 
 class Stream:
-    """A model being played. The knobs may change between blocks; a change acts from the block's first sample on."""
+    """A model being played; the knobs may stand still or move within a block, sample by sample."""
 
     def __init__(self, net: WaveNet, levels_K: list[float]) -> None:
         """Start in silence: as if zeros had always been playing with the knobs where they are (levels in [-1, 1])."""
         self.net = net.eval()
-        self._zeros = [
-            [torch.zeros(1, array.rechannel.out_channels, layer.history) for layer in array.layers]
-            for array in net.arrays
-        ]
         self.reset(levels_K)
 
     def reset(self, levels_K: list[float]) -> None:
         """Forget what was played and pre-warm with silence and these knobs."""
-        self._histories = [list(layers) for layers in self._zeros]
-        *_, last = self.net.arrays
-        self._last_head = last.head
-        self._head = torch.zeros(1, last.head.in_channels, last.head.kernel_size[0] - 1)
+        dtype = self.net.head_scale.dtype
+        self._histories, self._heads = [], []
+        for array in self.net.arrays:
+            channels, head = array.rechannel.out_channels, array.head
+            self._histories.append([torch.zeros(1, channels, layer.history, dtype=dtype) for layer in array.layers])
+            self._heads.append(torch.zeros(1, head.in_channels, head.kernel_size[0] - 1, dtype=dtype))
         left = self.net.receptive_field
         while left > 0:
             self.process(np.zeros(min(left, PREWARM_BLOCK), np.float32), levels_K)
             left -= PREWARM_BLOCK
 
     @torch.no_grad()
-    def process(self, x_T: np.ndarray, levels_K: list[float]) -> np.ndarray:
-        """Play one block of any length from 1: dry audio in, wet audio of the same length out, in the net's own number type."""
+    def process(self, x_T: np.ndarray, levels: Levels) -> np.ndarray:
+        """Play one block of any length from 1: dry audio in, wet audio of the same length out, in the net's own number type.
+
+        `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move.
+        """
         dtype = self.net.head_scale.dtype
         x = torch.from_numpy(np.ascontiguousarray(x_T)).to(dtype)[None, None]
-        knobs = torch.tensor(levels_K, dtype=dtype)[None, :, None]
-        h, head = x, None
-        for array, histories in zip(self.net.arrays, self._histories, strict=True):
-            h = array.rechannel(h)
-            for index, layer in enumerate(array.layers):
-                known = torch.cat([histories[index].to(dtype), h], dim=2)
-                histories[index] = known[..., known.shape[2] - layer.history :]
-                z = layer(known, x, knobs)
-                head = z if head is None else head + z
-                h = h + layer.layer1x1(z)
-            if array.head is self._last_head:
-                head = self._remember_head(head)
-            head = array.head(head)
+        moving = torch.as_tensor(levels, dtype=dtype)
+        knobs = (moving if moving.ndim == 2 else moving[:, None])[None]
+        e = self.net.encode(knobs)
+        h, head = self.net.rechannel(x, knobs), None
+        for index, array in enumerate(self.net.arrays):
+            h = array.rechannel(h) if index else h
+            histories = self._histories[index]
+            for number, layer in enumerate(array.layers):
+                taps, histories[number] = _remember(histories[number], layer.taps(h, e), layer.history)
+                to_head, to_residual = layer.convolve(taps, x, e)
+                head = to_head if head is None else head + to_head
+                h = h + to_residual
+            assert head is not None
+            heard, self._heads[index] = _remember(self._heads[index], head, array.head.kernel_size[0] - 1)
+            head = array.head(heard)
         assert head is not None
         return (self.net.head_scale * head[0, 0]).numpy()
 
-    def _remember_head(self, head_1CT: Tensor | None) -> Tensor:
-        assert head_1CT is not None
-        known = torch.cat([self._head.to(head_1CT.dtype), head_1CT], dim=2)
-        self._head = known[..., known.shape[2] - self._head.shape[2] :]
-        return known
+
+def _remember(history_1CT: Tensor, new_1CT: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """`(all that is known, the last `length` samples of it)`."""
+    known = torch.cat([history_1CT, new_1CT], dim=2)
+    return known, known[..., known.shape[2] - length :]
 
 
 def play(net: WaveNet, x_T: np.ndarray, levels_K: list[float]) -> np.ndarray:

@@ -1,19 +1,19 @@
 """The knob-conditioned WaveNet: NAM's own, with N knobs beside the audio.
 
-Shapes: B batch, T time, K knobs, C channels, R receptive field. Knobs are levels in [-1, 1], either still (`knobs_BK`) or moving
+Shapes: B batch, T time, K knobs, E what the layers see of the knobs (the knobs themselves, or an encoder's features), C channels,
+W channels after the activation, R receptive field. Knobs are levels in [-1, 1], either still (`knobs_BK`) or moving
 (`knobs_BKT`). Every point of the family is a native NAM WaveNet with K + 1 inputs; a model with K = 0 is a stock one.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.recipe import LayerArray, WaveNetConfig
+from models.architecture import Activation, Film, LayerArray, Slot, WaveNetConfig
 
-ACTIVATIONS = {"Tanh": torch.tanh, "ReLU": F.relu, "LeakyReLU": F.leaky_relu, "SiLU": F.silu}
 FILM_SPREAD = 0.1  # a zero start leaves knobs nearly dead
 Part = TypeVar("Part", bound=nn.Module)
 
@@ -25,59 +25,145 @@ class Stack(nn.ModuleList, Iterable[Part]):
         return cast(Iterator[Part], super().__iter__())
 
 
-class Film(nn.Module):
-    """Knobs -> scale and shift of C channels (feature-wise linear modulation, Perez et al. 2018), starting near identity."""
+FIXED: dict[str, Callable[[Tensor], Tensor]] = {
+    "Tanh": torch.tanh,
+    "ReLU": F.relu,
+    "SiLU": F.silu,
+    "Hardtanh": F.hardtanh,
+    "Softsign": F.softsign,
+    "Sigmoid": torch.sigmoid,
+}
 
-    def __init__(self, knobs: int, channels: int) -> None:
+
+class Nonlinear(nn.Module):
+    """An activation; PReLU trains one slope per channel, the others have nothing to train."""
+
+    def __init__(self, config: Activation, channels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(2 * channels, knobs, 1) * FILM_SPREAD)
-        self.bias = nn.Parameter(torch.cat([torch.ones(channels), torch.zeros(channels)]))
+        self.config = config
+        self.slopes = nn.Parameter(torch.full((channels,), config.negative_slope)) if config.type == "PReLU" else None
 
-    def forward(self, knobs_BKT: Tensor) -> tuple[Tensor, Tensor]:
-        """`(scale_BCT, shift_BCT)`."""
-        scale, shift = F.conv1d(knobs_BKT, self.weight, self.bias).chunk(2, dim=1)
+    def forward(self, z_BCT: Tensor) -> Tensor:
+        """The same shape."""
+        if self.slopes is not None:
+            return F.prelu(z_BCT, self.slopes)
+        if self.config.type == "LeakyReLU":
+            return F.leaky_relu(z_BCT, self.config.negative_slope)
+        return FIXED[self.config.type](z_BCT)
+
+
+class Modulation(nn.Module):
+    """Knobs scale and shift C channels (FiLM: feature-wise linear modulation, Perez et al. 2018), starting near identity."""
+
+    def __init__(self, features: int, channels: int, shift: bool) -> None:
+        super().__init__()
+        self.shift = shift
+        rows = channels * (2 if shift else 1)
+        self.weight = nn.Parameter(torch.randn(rows, features, 1) * FILM_SPREAD)
+        self.bias = nn.Parameter(torch.cat([torch.ones(channels), torch.zeros(rows - channels)]))
+
+    def coefficients(self, e_BET: Tensor) -> tuple[Tensor, Tensor | float]:
+        """`(scale_BCT, shift_BCT)`; the shift is 0 where there is none."""
+        rows = F.conv1d(e_BET, self.weight, self.bias)
+        if not self.shift:
+            return rows, 0.0
+        scale, shift = rows.chunk(2, dim=1)
         return scale, shift
+
+    def forward(self, z_BCT: Tensor, e_BET: Tensor) -> Tensor:
+        """The modulated signal; `e` ends with it, or is one still column."""
+        scale, shift = self.coefficients(e_BET[..., -z_BCT.shape[2] :])
+        return scale * z_BCT + shift
 
 
 class Layer(nn.Module):
-    """One dilated convolution, what the audio and the knobs add to it, its activation, and the 1x1 back to the residual."""
+    """One dilated convolution, what audio and knobs add to it, its activation, and its ways to the head and back to the residual."""
 
-    def __init__(self, array: LayerArray, dilation: int, knobs: int, mixin: bool, film: bool) -> None:
+    def __init__(self, array: LayerArray, index: int, films: dict[Slot, Film], features: int, mixin: bool) -> None:
         super().__init__()
-        c = array.channels
-        self.conv = nn.Conv1d(c, c, array.kernel_size, dilation=dilation)
-        self.mixin = nn.Conv1d(1 + knobs if mixin else 1, c, 1, bias=False)
-        self.film = Film(knobs, c) if film and knobs else None
-        self.layer1x1 = nn.Conv1d(c, c, 1)
-        self.history = (array.kernel_size - 1) * dilation
-        self.activation = array.activation
+        c, w, inner = array.channels, array.width, array.inner
+        kernel, dilation = array.kernel_sizes[index], array.dilations[index]
+        self.history = (kernel - 1) * dilation
+        self.gating = array.gating
+        self.conv = nn.Conv1d(c, inner, kernel, dilation=dilation, groups=array.groups)
+        self.mixin = nn.Conv1d(1 + features if mixin else 1, inner, 1, bias=False)
+        self.activation = Nonlinear(array.activations[index], w)
+        self.gate = None if array.gating == "none" else Nonlinear(array.gate, w)
+        self.layer1x1 = nn.Conv1d(w, c, 1, groups=array.layer1x1_groups) if array.layer1x1 else None
+        self.head1x1 = nn.Conv1d(w, array.head1x1, 1, groups=array.head1x1_groups) if array.head1x1 else None
+        sizes: dict[Slot, int] = {
+            "conv_pre": c,
+            "input_mixin_pre": self.mixin.in_channels,
+            "activation_post": w,
+            "layer1x1_post": c,
+            "head1x1_post": array.head1x1 or 0,
+        }
+        self.films = nn.ModuleDict(
+            {slot: Modulation(features, sizes.get(slot, inner), film.shift) for slot, film in films.items()}
+            if features
+            else {}
+        )
 
-    def forward(self, h_BCT: Tensor, x_B1T: Tensor, knobs_BKT: Tensor) -> Tensor:
-        """Activations, shorter than `h` by the layer's history; `x` and `knobs` (T long, or 1 when still) end with it."""
-        z = self.conv(h_BCT)
-        length = z.shape[2]
-        z = z + F.conv1d(x_B1T[..., -length:], self.mixin.weight[:, :1])
-        knobs = knobs_BKT[..., -length:]
-        if self.mixin.in_channels > 1:
-            z = z + F.conv1d(knobs, self.mixin.weight[:, 1:])
-        if self.film is not None:
-            scale, shift = self.film(knobs)
-            z = scale * z + shift
-        return ACTIVATIONS[self.activation](z)
+    def film(self, slot: Slot) -> Modulation | None:
+        """The modulation at a slot, if there is one."""
+        return cast(Modulation, self.films[slot]) if slot in self.films else None
+
+    def _modulate(self, slot: Slot, z_BCT: Tensor, e_BET: Tensor) -> Tensor:
+        film = self.film(slot)
+        return z_BCT if film is None else film(z_BCT, e_BET)
+
+    def _mix(self, x_B1T: Tensor, e_BET: Tensor) -> Tensor:
+        """What audio and knobs add before the activation; split, so that still knobs cost one column."""
+        weight, film = self.mixin.weight, self.film("input_mixin_pre")
+        heard = e_BET[:, : weight.shape[1] - 1]
+        if film is not None:
+            scale, shift = film.coefficients(e_BET)
+            x_B1T, heard = scale[:, :1] * x_B1T, scale[:, 1:] * heard
+            if isinstance(shift, Tensor):
+                x_B1T, heard = x_B1T + shift[:, :1], heard + shift[:, 1:]
+        z = F.conv1d(x_B1T, weight[:, :1])
+        return z + F.conv1d(heard, weight[:, 1:]) if weight.shape[1] > 1 else z
+
+    def forward(self, h_BCT: Tensor, x_B1T: Tensor, e_BET: Tensor) -> tuple[Tensor, Tensor]:
+        """`(to the head, to the residual)`, both shorter than `h` by the layer's history; `x` and `e` end with `h`."""
+        return self.convolve(self.taps(h_BCT, e_BET), x_B1T, e_BET)
+
+    def taps(self, h_BCT: Tensor, e_BET: Tensor) -> Tensor:
+        """What the convolution remembers: its input, as the knobs stood when it came in."""
+        return self._modulate("conv_pre", h_BCT, e_BET)
+
+    def convolve(self, taps_BCT: Tensor, x_B1T: Tensor, e_BET: Tensor) -> tuple[Tensor, Tensor]:
+        """The layer from its taps on; `x` and `e` may be as short as what comes out."""
+        z = self._modulate("conv_post", self.conv(taps_BCT), e_BET)
+        e_BET = e_BET[..., -z.shape[2] :]
+        z = z + self._modulate("input_mixin_post", self._mix(x_B1T[..., -z.shape[2] :], e_BET), e_BET)
+        z = self._modulate("activation_pre", z, e_BET)
+        if self.gate is None:
+            a = self.activation(z)
+        else:
+            plain, by = z.chunk(2, dim=1)
+            weight = self.gate(by)
+            a = self.activation(plain) * weight
+            if self.gating == "blended":
+                a = a + (1 - weight) * plain
+        a = self._modulate("activation_post", a, e_BET)
+        head = a if self.head1x1 is None else self._modulate("head1x1_post", self.head1x1(a), e_BET)
+        residual = a if self.layer1x1 is None else self._modulate("layer1x1_post", self.layer1x1(a), e_BET)
+        return head, residual
 
 
 class Array(nn.Module):
     """A stack of layers between its rechannel and its head."""
 
-    def __init__(
-        self, array: LayerArray, config: WaveNetConfig, inputs: int, outputs: int, knobs: int, last: bool
-    ) -> None:
+    def __init__(self, config: WaveNetConfig, index: int, inputs: int, features: int) -> None:
         super().__init__()
+        array, films = config.arrays[index], config.inject.films(index)
         self.rechannel = nn.Conv1d(inputs, array.channels, 1, bias=False)
         self.layers: Stack[Layer] = Stack(
-            Layer(array, d, knobs, config.inject.mixin, "activation_pre" in config.inject.film) for d in array.dilations
+            Layer(array, layer, films, features, config.inject.mixin and features > 0) for layer in range(array.depth)
         )
-        self.head = nn.Conv1d(array.channels, outputs, config.head_kernel_size if last else 1, bias=last)
+        outputs, bias = config.head_outputs(index), config.head_bias(index)
+        self.head = nn.Conv1d(array.head_width, outputs, array.head_kernel_size, bias=bias)
 
 
 class WaveNet(nn.Module):
@@ -89,13 +175,13 @@ class WaveNet(nn.Module):
         super().__init__()
         self.config = config
         self.knobs = knobs
-        arrays, inputs = [], 1
-        for index, array in enumerate(config.arrays):
-            last = index == len(config.arrays) - 1
-            outputs = 1 if last else config.arrays[index + 1].channels
-            arrays.append(Array(array, config, inputs, outputs, knobs, last))
-            inputs = array.channels
-        self.arrays: Stack[Array] = Stack(arrays)
+        features = (config.inject.encoder or knobs) if knobs else 0
+        self.encoder = nn.Conv1d(knobs, features, 1) if knobs and config.inject.encoder else None
+        first = 1 + knobs if config.inject.input else 1
+        inputs = [first, *(array.channels for array in config.arrays)]
+        self.arrays: Stack[Array] = Stack(
+            Array(config, index, inputs[index], features) for index in range(len(config.arrays))
+        )
         self.register_buffer("head_scale", torch.tensor(1.0))
 
     @property
@@ -107,6 +193,16 @@ class WaveNet(nn.Module):
     def parameter_count(self) -> int:
         """Trained numbers (the head scale is not one of them)."""
         return sum(p.numel() for p in self.parameters())
+
+    def encode(self, knobs_BKT: Tensor) -> Tensor:
+        """What the layers see of the knobs: the levels themselves, or `relu(W k + b)` of the encoder."""
+        return knobs_BKT if self.encoder is None else F.relu(self.encoder(knobs_BKT))
+
+    def rechannel(self, x_B1T: Tensor, knobs_BKT: Tensor) -> Tensor:
+        """The first array's input: the audio, and the knobs where they enter here."""
+        weight = next(iter(self.arrays)).rechannel.weight
+        h = F.conv1d(x_B1T, weight[:, :1])
+        return h + F.conv1d(knobs_BKT, weight[:, 1:]) if weight.shape[1] > 1 else h
 
     def forward(self, x_BT: Tensor, knobs: Tensor) -> Tensor:
         """Play.
@@ -120,13 +216,15 @@ class WaveNet(nn.Module):
         """
         x = x_BT[:, None]
         moving = knobs if knobs.ndim == 3 else knobs[..., None]
-        h, head = x, None
-        for array in self.arrays:
-            h = array.rechannel(h)
+        e = self.encode(moving)
+        h, head = self.rechannel(x, moving), None
+        for index, array in enumerate(self.arrays):
+            h = array.rechannel(h) if index else h
             for layer in array.layers:
-                z = layer(h, x, moving)
-                head = z if head is None else head[..., -z.shape[2] :] + z
-                h = h[..., -z.shape[2] :] + layer.layer1x1(z)
+                to_head, to_residual = layer(h, x, e)
+                head = to_head if head is None else head[..., -to_head.shape[2] :] + to_head
+                h = h[..., -to_residual.shape[2] :] + to_residual
             head = array.head(head)
+            h = h[..., -head.shape[2] :]
         assert head is not None
         return self.head_scale * head[:, 0]

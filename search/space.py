@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal, Self
 import optuna
 from pydantic import Field, model_validator
 
+from models.architecture import MAX_RECEPTIVE_FIELD, Activation, Film, Injection, LayerArray, WaveNetConfig
 from models.files import Frozen
-from models.recipe import MAX_RECEPTIVE_FIELD, DataConfig, Injection, LayerArray, LearningConfig, Recipe, WaveNetConfig
+from models.recipe import DataConfig, LearningConfig, Recipe
 
 INJECTIONS = {
     "mixin": Injection(mixin=True),
-    "film": Injection(film=("activation_pre",)),
-    "mixin+film": Injection(mixin=True, film=("activation_pre",)),
+    "film": Injection(film=(Film(slot="activation_pre"),)),
+    "mixin+film": Injection(mixin=True, film=(Film(slot="activation_pre"),)),
 }
 CYCLES = {"pow2": (2, 10), "pow2x5": (2, 5), "pow3": (3, 6)}
 
@@ -62,9 +63,9 @@ class Space(Frozen):
         """The WaveNet of a point."""
         array = LayerArray(
             channels=point["channels"],
-            kernel_size=point["kernel_size"],
+            kernel_size=(point["kernel_size"],),
             dilations=dilations(point["dilations"], point["depth"]),
-            activation=point["activation"],
+            activation=(Activation(type=point["activation"]),),
         )
         return WaveNetConfig(arrays=(array,) * point["arrays"], inject=INJECTIONS[point["inject"]])
 

@@ -16,9 +16,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from models.architecture import SLOTS, Film, Injection, LayerArray, WaveNetConfig
 from models.documents import ModelConfig, make_config
 from models.knobs import Knob, Knobs, Setting
-from models.recipe import DataConfig, Injection, LayerArray, LearningConfig, Recipe, WaveNetConfig
+from models.recipe import DataConfig, LearningConfig, Recipe
 from models.wavenet import WaveNet
 
 torch.set_num_threads(1)  # nets this small only wait for each other's threads
@@ -30,10 +31,16 @@ GRID: tuple[Setting, ...] = tuple(
 )  # twenty, four of them corners and six with both knobs inside the recorded range
 FORMS = {
     "mixin": Injection(mixin=True),
-    "film": Injection(film=("activation_pre",)),
-    "mixin+film": Injection(mixin=True, film=("activation_pre",)),
+    "film": Injection(film=(Film(slot="activation_pre"),)),
+    "mixin+film": Injection(mixin=True, film=(Film(slot="activation_pre"),)),
+    "input": Injection(input=True),
+    "input+mixin": Injection(input=True, mixin=True),
+    **{f"film {slot}": Injection(mixin=True, film=(Film(slot=slot),)) for slot in SLOTS},
+    "film scale only": Injection(film=(Film(slot="activation_pre", shift=False), Film(slot="conv_post", arrays=(0,)))),
+    "encoder": Injection(mixin=True, film=(Film(slot="activation_pre"), Film(slot="input_mixin_pre")), encoder=3),
 }
-ACTIVATIONS = ("Tanh", "ReLU", "LeakyReLU", "SiLU")
+GATES = {"none": ("none", "Sigmoid"), "gated": ("gated", "Sigmoid"), "blended": ("blended", "Tanh")}
+ACTIVATIONS = ("Tanh", "ReLU", "LeakyReLU", "PReLU", "SiLU", "Hardtanh", "Softsign")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
@@ -109,20 +116,35 @@ def data_config(train: Path, **changes: Any) -> DataConfig:
     return DataConfig.model_validate({"name": "tiny", "train": train, **plain, **changes})
 
 
-def arrays(activation: str = "Tanh") -> tuple[LayerArray, ...]:
+def arrays(
+    activation: str = "Tanh", head: int = 2, head1x1: int | None = None, gating: str = "none"
+) -> tuple[LayerArray, ...]:
     """Two small arrays of different width, kernel and depth."""
-    shapes = ((3, 3, (1, 2, 4)), (2, 2, (1, 3)))
+    shapes = ((3, 3, (1, 2, 4), 1), (2, 2, (1, 3), head))
+    mode, gate = GATES[gating]
     return tuple(
         LayerArray.model_validate(
-            {"channels": channels, "kernel_size": kernel, "dilations": dilations, "activation": activation}
+            {
+                "channels": channels,
+                "kernel_size": kernel,
+                "dilations": dilations,
+                "activation": activation,
+                "head_kernel_size": heads,
+                "head1x1": head1x1,
+                "gating": mode,
+                "gate": gate,
+            }
         )
-        for channels, kernel, dilations in shapes
+        for channels, kernel, dilations, heads in shapes
     )
 
 
-def architecture(form: str = "mixin+film", activation: str = "Tanh", head: int = 2) -> WaveNetConfig:
+def architecture(
+    form: str = "mixin+film", activation: str = "Tanh", head: int = 2, gating: str = "none"
+) -> WaveNetConfig:
     """A WaveNet of 20 samples receptive field that takes its knobs in one of `FORMS`."""
-    return WaveNetConfig(arrays=arrays(activation), inject=FORMS[form], head_kernel_size=head)
+    head1x1 = 2 if "head1x1" in form else None
+    return WaveNetConfig(arrays=arrays(activation, head, head1x1, gating), inject=FORMS[form])
 
 
 def recipe(data: DataConfig, model: WaveNetConfig | None = None, **learning: Any) -> Recipe:
@@ -151,31 +173,85 @@ def model(form: str = "mixin+film", activation: str = "Tanh", rate: int = RATE) 
 
 
 @st.composite
+def layer_arrays(draw: st.DrawFn) -> LayerArray:
+    """Any small array of the family that the PyPI trainer can build too (it takes no gate with a parametrised activation)."""
+    groups = draw(st.sampled_from((1, 1, 2)))
+    depth, channels = draw(st.integers(1, 3)), groups * draw(st.integers(1, 3))
+    bottleneck = draw(st.sampled_from((None, groups * 1, groups * 2)))
+    layer1x1 = bottleneck not in (None, channels) or draw(st.booleans())
+    gating = draw(st.sampled_from(("none", "none", "gated", "blended")))
+    names = ACTIVATIONS if gating == "none" else ("Tanh", "SiLU", "Softsign", "ReLU", "Hardtanh")
+    one_each = st.lists(st.sampled_from(names), min_size=depth, max_size=depth)
+    head1x1 = draw(st.sampled_from((None, groups, 2 * groups)))
+    return LayerArray.model_validate(
+        {
+            "channels": channels,
+            "bottleneck": bottleneck,
+            "kernel_size": draw(st.integers(1, 4) | st.lists(st.integers(1, 4), min_size=depth, max_size=depth)),
+            "dilations": draw(st.lists(st.integers(1, 6), min_size=depth, max_size=depth)),
+            "activation": draw(st.sampled_from(names) | one_each),
+            "gating": gating,
+            "gate": draw(st.sampled_from(("Sigmoid", "Tanh"))),
+            "groups": groups,
+            "layer1x1": layer1x1,
+            "layer1x1_groups": groups if layer1x1 else 1,
+            "head1x1": head1x1,
+            "head1x1_groups": groups if head1x1 else 1,
+            "head_kernel_size": draw(st.integers(1, 3)),
+            "head_bias": draw(st.sampled_from((None, True, False))),
+        }
+    )
+
+
+@st.composite
+def injections(draw: st.DrawFn, arrays: tuple[LayerArray, ...]) -> Injection:
+    """Any subset of the ways in that these arrays have."""
+    slots = draw(st.lists(st.sampled_from(SLOTS), unique=True, max_size=4))
+    lacking = {"layer1x1_post": [a.layer1x1 for a in arrays], "head1x1_post": [a.head1x1 for a in arrays]}
+    films = [
+        {"slot": slot, "shift": draw(st.booleans()), "arrays": draw(st.sampled_from((None, [0])))}
+        for slot in slots
+        if all(lacking.get(slot, [True]))
+    ]
+    mixin = draw(st.booleans())
+    encoder = draw(st.sampled_from((None, 3))) if mixin or films else None
+    return Injection.model_validate({"input": draw(st.booleans()), "mixin": mixin, "film": films, "encoder": encoder})
+
+
+@st.composite
 def wavenets(draw: st.DrawFn) -> tuple[WaveNet, list[float]]:
     """Any small net of the family, K from 0 to 3, in float64, and levels to play it at."""
-    shapes = st.builds(
-        LayerArray,
-        channels=st.integers(1, 5),
-        kernel_size=st.integers(2, 4),
-        dilations=st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple),
-        activation=st.sampled_from(ACTIVATIONS),
-    )
-    config = WaveNetConfig(
-        arrays=tuple(draw(st.lists(shapes, min_size=1, max_size=3))),
-        inject=Injection(mixin=draw(st.booleans()), film=draw(st.sampled_from([(), ("activation_pre",)]))),
-        head_kernel_size=draw(st.integers(1, 3)),
-    )
+    arrays = tuple(draw(st.lists(layer_arrays(), min_size=1, max_size=3)))
+    config = WaveNetConfig(arrays=arrays, inject=draw(injections(arrays)))
     levels_K = draw(st.lists(st.floats(-1, 1), max_size=3))
     return wavenet(config, len(levels_K), draw(st.integers(0, 1000))).double(), levels_K
 
 
 def nam_twin(document: dict) -> nn.Module:
     """The PyPI trainer's own inner WaveNet with a document's weights: `(B, K + 1, T)` in, `(B, 1, T - R + 1)` out."""
-    from nam.models import _from_nam
     from nam.models.wavenet._wavenet import WaveNet as Twin
 
     shape = document["config"]
-    layers = [_from_nam._convert_nam_layer_array_config(layer) for layer in shape["layers"]]
-    twin = Twin.init_from_config({"layers_configs": layers, "head": shape["head"], "head_scale": shape["head_scale"]})
-    assert twin.import_weights(torch.tensor(document["weights"])) == len(document["weights"])
+    config = _twin_config(shape)
+    if encoder := shape.get("condition_dsp"):
+        config["condition_dsp"] = {"name": "WaveNet", "config": _twin_config(encoder["config"])}
+    twin = Twin.init_from_config(config)
+    _twin_weights(twin, document)
+    if encoder:
+        _twin_weights(twin._condition_dsp, encoder)
     return twin.eval()
+
+
+def _twin_config(shape: dict) -> dict:
+    from nam.models import _from_nam
+
+    layers = [_from_nam._convert_nam_layer_array_config(layer) for layer in shape["layers"]]
+    return {"layers_configs": layers, "head": shape["head"], "head_scale": shape["head_scale"]}
+
+
+def _twin_weights(twin: Any, document: dict) -> None:
+    assert twin.import_weights(torch.tensor(document["weights"])) == len(document["weights"])
+    for array, shape in zip(twin._layer_arrays, document["config"]["layers"], strict=True):
+        for layer, activation in zip(array._layers, shape["activation"], strict=True):
+            if "negative_slopes" in activation:  # the trainer's loader forgets them
+                layer._activation.weight.data = torch.tensor(activation["negative_slopes"])

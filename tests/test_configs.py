@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from models.architecture import WaveNetConfig
 from models.files import Frozen, read_document
-from models.recipe import DataConfig, LearningConfig, WaveNetConfig
+from models.recipe import DataConfig, LearningConfig
 from search.space import SearchConfig
 
 ROOT = Path(__file__).parent.parent / "configs"

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from models.architecture import Activation, LayerArray, WaveNetConfig
 from models.documents import CONFIG, EVAL, HISTORY, RECIPE, SPLIT, STATE, WEIGHTS, Evaluation, read_evaluation
 from models.errors import DivergedError, UserError
-from models.recipe import DataConfig, LayerArray, LearningConfig, Recipe, WaveNetConfig
+from models.recipe import DataConfig, LearningConfig, Recipe
 from models.run import load_model
 from models.train import Progress, fit, rate_at, read_history
 from tests.makers import KNOBS, RATE, architecture, data_config, di, recipe, record
@@ -134,7 +135,7 @@ def test_finished_run_is_not_trained_again(data: DataConfig, finished: tuple[Pat
     ("part", "change"),
     [
         ("data", {"data": {"held_seconds": 0.3}}),
-        ("model", {"model": {"head_kernel_size": 3}}),
+        ("model", {"model": {"inject": {"mixin": True}}}),
         ("learning", {"learning": {"steps": 40}}),
     ],
 )
@@ -173,7 +174,7 @@ def test_damaged_run_is_a_user_error(tmp_path: Path, data: DataConfig, name: str
 
 
 def test_run_that_leaves_the_finite_numbers_says_so_and_leaves_no_model(tmp_path: Path, data: DataConfig):
-    deep = WaveNetConfig(arrays=(LayerArray(channels=8, dilations=(1,) * 30, activation="ReLU"),))
+    deep = WaveNetConfig(arrays=(LayerArray(channels=8, dilations=(1,) * 30, activation=(Activation(type="ReLU"),)),))
     plan = recipe(data, deep, learning_rate=1, gradient_clip=1e9, warmup=0, batch=1, segment=64)
     with pytest.raises(DivergedError, match="learning_rate may help"):
         fit(plan, tmp_path / "run")

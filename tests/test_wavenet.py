@@ -5,10 +5,10 @@ import torch
 from hypothesis import given
 from torch import Tensor
 
+from models.architecture import Injection, LayerArray, WaveNetConfig
 from models.bake import bake
 from models.documents import make_config
 from models.nam import to_nam
-from models.recipe import Injection, LayerArray, WaveNetConfig
 from models.wavenet import WaveNet
 from tests.makers import ACTIVATIONS, FORMS, KNOBS, RATE, architecture, di, esr, examples, nam_twin, wavenet, wavenets
 
@@ -31,7 +31,10 @@ def test_output_hears_its_receptive_field_and_nothing_else(form: str, activation
     inputs = (torch.randn(length).double(), sweep(1, length)[0].double())
     slopes = torch.autograd.functional.jacobian(lambda x_T, knobs_KT: net(x_T[None], knobs_KT[None])[0], inputs)
     first = net.config.arrays[0]
-    before = (first.kernel_size - 1) * first.dilations[0]  # knobs enter after the first convolution
+    early = net.config.inject.input or "conv_pre" in net.config.inject.films(0)
+    before = (
+        0 if early else (first.kernel_sizes[0] - 1) * first.dilations[0]
+    )  # the others enter after the first convolution
     for slopes_NT, begin in ((slopes[0], 0), (slopes[1].abs().sum(1), before)):
         reached = torch.stack([slope_T.roll(-n) for n, slope_T in enumerate(slopes_NT)]).any(0).nonzero()[:, 0]
         assert (reached.min(), reached.max()) == (begin, field - 1)
@@ -114,9 +117,17 @@ def test_knobs_add_the_parameters_they_must(inject: str, extra: int):
 def test_cost_is_one_multiplication_per_weight_that_plays(case: tuple[WaveNet, list[float]]):
     """Still knobs cost nothing but FiLM's scaling: the rest is folded, as baking folds it."""
     net, levels_K = case
-    played = sum(p.numel() for name, p in bake(net, levels_K).named_parameters() if not name.endswith("bias"))
-    film = sum(a.channels * len(a.dilations) for a in net.config.arrays) if levels_K and net.config.inject.film else 0
-    assert net.config.macs_per_sample(len(levels_K)) == played + film
+    plain = net.config.model_copy(update={"inject": Injection(input=True, mixin=True)})
+    stock = bake(WaveNet(plain, len(levels_K)), levels_K)
+    played = sum(p.numel() for name, p in stock.named_parameters() if not name.endswith(("bias", "slopes")))
+    assert plain.macs_per_sample(len(levels_K)) == played
+    assert net.config.macs_per_sample(len(levels_K)) >= played
+
+
+def test_film_costs_one_multiplication_per_channel():
+    for slot, width in (("conv_pre", 3 * 3 + 2 * 2), ("activation_pre", 3 * 3 + 2 * 2), ("input_mixin_pre", 3 + 2)):
+        film = architecture(f"film {slot}")
+        assert film.macs_per_sample(2) == architecture("mixin").macs_per_sample(2) + width
 
 
 @given(case=wavenets())
