@@ -9,6 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import torch
+
 from models.documents import read_evaluation
 from models.files import check_document
 from models.render import render
@@ -38,7 +40,12 @@ def make_config(data: Path, trials: int, steps: int) -> SearchConfig:
         "validation_settings": 4,
         "validation_seconds": 3.0,
     }
-    space = {"depth": [8, 9, 10], "dilations": ["pow2", "pow2x5", "pow3"], "channels": [6, 8, 12], "learning_rate": [0.004, 0.012]}
+    space = {
+        "depth": [8, 9, 10],
+        "dilations": ["pow2", "pow2x5", "pow3"],
+        "channels": [6, 8, 12],
+        "learning_rate": [0.004, 0.012],
+    }
     config = {
         "name": "real",
         "datasets": [hrd3, gxamp],
@@ -64,6 +71,7 @@ def main() -> None:
         if line["state"] != "report":
             output.say(views.trial_sentence(line))
 
+    torch.set_num_threads(1)
     config = make_config(options.data.resolve(), options.trials, options.steps)
     resume = (options.out / "study.json").exists()
     views.show_board(run_search(config, options.out, resume=resume, listener=hear))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import reprlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -27,19 +28,18 @@ class Frozen(BaseModel):
 @contextmanager
 def staged_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed to disk and renamed onto `path`, else removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=STAGED, suffix=path.suffix)
+    with _named_after(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=STAGED, suffix=path.suffix)
     os.close(handle)
     staged = Path(name)
     try:
-        yield staged
-        with staged.open("rb") as written:
-            os.fsync(written.fileno())
-        staged.chmod(0o644)
-        staged.replace(path)
-    except OSError as problem:
-        problem.filename = problem.filename or str(path)  # a full disk does not say whose file it was
-        raise
+        with _named_after(path, staged):
+            yield staged
+            with staged.open("rb") as written:
+                os.fsync(written.fileno())
+            staged.chmod(0o644)
+            staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)
 
@@ -47,20 +47,40 @@ def staged_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def staged_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it replaces `path` whole, else it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(dir=path.parent, prefix=STAGED))
+    path = path.resolve()
+    with _named_after(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged = Path(tempfile.mkdtemp(dir=path.parent, prefix=STAGED))
     retired = staged.with_name(staged.name + "-old")
     try:
-        yield staged
-        staged.chmod(0o755)
-        if path.exists():
-            path.replace(retired)
-        staged.replace(path)
+        with _named_after(path, staged):
+            yield staged
+            staged.chmod(0o755)
+            if path.exists():
+                path.replace(retired)
+            staged.replace(path)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
         if retired.exists() and not path.exists():
             retired.replace(path)
         shutil.rmtree(retired, ignore_errors=True)
+
+
+@contextmanager
+def _named_after(path: Path, staged: Path | None = None) -> Iterator[None]:
+    """Errors name what a person asked for, never the temporary beside it; a full disk does not say whose file it was."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno is not None:  # others are OSErrors in name only
+            named = problem.filename2 or problem.filename
+            problem.filename = str(named).replace(str(staged), str(path)) if staged and named else str(path)
+            problem.filename2 = None
+        raise
+    except UserError as problem:
+        if staged is None:
+            raise
+        raise type(problem)(problem.message.replace(str(staged), str(path)), problem.hint) from problem
 
 
 def write_text(path: Path, text: str) -> None:
@@ -82,7 +102,7 @@ def read_json(path: Path) -> Any:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise UserError(f"{path} is larger than {MAX_JSON_BYTES:,} bytes", "Is it really a JSON file?")
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist", "Check the path; relative paths start at the current folder."
@@ -91,15 +111,20 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is a folder, not a JSON file", "Name the JSON file inside it.") from None
     except OSError as problem:
         raise UserError(f"{path} cannot be read: {problem.strerror}", "Check the path.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text", "Save it as UTF-8.") from None
+    return parse_json(data, str(path))
+
+
+def parse_json(data: bytes, where: str) -> Any:
+    """Parse JSON that `where` names in errors; raises `UserError` when it is not UTF-8 JSON."""
     try:
-        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair can name no file
         return value
+    except UnicodeDecodeError:
+        raise UserError(f"{where} is not UTF-8 text", "Save it as UTF-8.") from None
     except (ValueError, RecursionError) as problem:
         reason = "it is nested too deeply" if isinstance(problem, RecursionError) else str(problem)
-        raise UserError(f"{path} is not valid JSON: {reason}", "Mend the file at that place.") from None
+        raise UserError(f"{where} is not valid JSON: {reason}", "Mend the file at that place.") from None
 
 
 def read_document(path: Path, kind: type[Document]) -> Document:
@@ -123,11 +148,17 @@ def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tup
     elif first["type"] == "missing":
         message = f"{where}: '{key}' is missing"
     else:
-        shown = repr(first["input"])
-        shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        message = f"{where}: '{key}' is {shown}: {first['msg'].removeprefix('Value error, ')}"
+        message = f"{where}: '{key}' is {_shown(first['input'])}: {first['msg'].removeprefix('Value error, ')}"
     known = ", ".join(field.alias or name for name, field in kind.model_fields.items())
     return message, f"Known keys at the top: {known}."
+
+
+def _shown(value: Any) -> str:
+    """A value in a few words, whatever its size."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return f"a {type(value).__name__} too long to show"
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from models.audio import create_audio, open_audio, read_blocks
 from models.documents import ModelConfig
 from models.errors import UserError
-from models.knobs import Setting
+from models.knobs import Setting, format_setting
 from models.stream import Stream
 from models.wavenet import WaveNet
 
@@ -53,6 +53,10 @@ def render(
     with create_audio(target, rate) as file:
         for block_T in read_blocks(source):
             y_T = stream.process(block_T, levels)
+            if not np.isfinite(y_T).all():
+                raise UserError(
+                    f"{config.name} at {format_setting(full)} gives numbers that are not finite", "Train it further."
+                )
             peak = max(peak, float(np.abs(y_T).max()))
             file.write(y_T)
             done += len(y_T)

@@ -98,7 +98,7 @@ class Trainer:
         predicted_BS = self.net(x_BT, levels_BK)
         loss = ((predicted_BS - target_BS).square().mean(1) * weight_B).mean()
         if not math.isfinite(loss.item()):
-            raise DivergedError(f"the loss is {loss.item()} at step {self.step}; a lower learning_rate may help")
+            raise DivergedError(f"the loss is {loss.item()} at step {self.step}")
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), learning.gradient_clip)

@@ -10,6 +10,7 @@ os.environ.update(
     HF_HUB_DISABLE_UPDATE_CHECK="1",
     HF_HUB_DISABLE_PROGRESS_BARS="1",
     HF_HUB_DISABLE_XET="1",
+    OMP_NUM_THREADS="1",
     RAY_USAGE_STATS_ENABLED="0",
     ZOO_HOME=os.path.join(_HOME, "shelf"),
 )

@@ -127,9 +127,6 @@ def test_empty_hub_says_so(hub: Hub):
     assert json.loads(zoo("list", "--json", *at(hub)).out)["amps"] == []
 
 
-@pytest.mark.xfail(
-    strict=True, raises=TypeError, reason="huggingface_hub cannot read one card, and the whole list ends"
-)
 def test_card_the_client_cannot_read_does_not_end_the_list(pushed: Hub):
     pushed.put("bob/broken", {"README.md": b"---\nlibrary_name: ampzoo\ntags: 3\n---\n"})
     assert zoo("list", "-q", *at(pushed)).out == f"{AMP}\n"
@@ -140,11 +137,11 @@ def test_looking_fetches_no_more_than_it_shows(pushed: Hub, verb: str, wanted: s
     pushed.requests.clear()
     ran = zoo(verb, AMP, *at(pushed))
     assert ran.code == 0 and "gain" in ran.out and "tone" in ran.out
-    assert {path for _, path in pushed.requests} == {f"/{AMP}/resolve/main/{name}" for name in wanted}
-    pushed.requests.clear()
-    document = json.loads(zoo(verb, AMP, *at(pushed), "--json").out)
-    assert document["name"] == AMP
-    assert {method for method, _ in pushed.requests} == {"HEAD"}  # the second time from the cache
+    head = pushed.repos[AMP].refs["main"]
+    looked = {path for _, path in pushed.requests if "/resolve/" in path}
+    assert looked == {f"/{AMP}/resolve/{head}/{name}" for name in wanted}
+    assert len(pushed.requests) <= 5 * len(wanted)
+    assert json.loads(zoo(verb, AMP, *at(pushed), "--json").out)["name"] == AMP
 
 
 def test_render_plays_an_amp_from_the_hub_and_keeps_it(pushed: Hub, tmp_path: Path):
@@ -190,16 +187,12 @@ def test_corrupted_body_leaves_nothing_behind(pushed: Hub, name: str, there: boo
     assert zoo("list", "-q").out == ""
 
 
-@pytest.mark.xfail(strict=True, reason="the sentence names a temporary folder that is gone, not the amp")
 def test_corrupted_body_is_told_of_the_amp(pushed: Hub):
     pushed.corrupt("config.json$")
     ran = zoo("pull", AMP, *at(pushed), "--to", "amp")
     assert AMP in ran.err and ".staged" not in ran.err
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what knobs and show leave in the client's cache is never checked, and pull trusts it"
-)
 def test_corrupted_look_does_not_spoil_the_pull_after_it(pushed: Hub):
     pushed.corrupt("config.json$")
     zoo("knobs", AMP, *at(pushed))
@@ -308,13 +301,11 @@ def test_unknown_amp_or_revision_is_not_found(pushed: Hub, verb: str, amp: str):
     assert litter() == set()
 
 
-@pytest.mark.xfail(strict=True, reason="the sentence is '404 Client Error.', with no name in it")
 @pytest.mark.parametrize("amp", ["alice/nothing", f"{AMP}@v9"])
 def test_unknown_amp_or_revision_is_named(pushed: Hub, amp: str):
     refused(zoo("pull", amp, *at(pushed)), 3, *amp.split("@"))
 
 
-@pytest.mark.xfail(strict=True, reason="names that the hub's client refuses exit 5 with 'Try again later.'")
 @pytest.mark.parametrize("name", ["alice/amp.git", "alice/amp-", "alice/amp."])
 def test_name_that_no_hub_takes_is_the_callers_error(hub: Hub, name: str):
     refused(zoo("pull", name, *at(hub)), 1, name)
@@ -341,9 +332,6 @@ def test_private_amp_is_there_for_its_owner_alone(pushed: Hub, monkeypatch: pyte
     assert ran.code in (3, 4) and litter() == set()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="to strangers the hub answers 401 for a name it does not have; read as 'refused', exit 4"
-)
 def test_unknown_amp_is_not_found_without_a_token_too(pushed: Hub, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("HF_TOKEN")
     refused(zoo("pull", "alice/nothing", *at(pushed)), 3, "not found, or private", "hf auth login")
@@ -404,7 +392,6 @@ def test_failing_hub_leaves_nothing_behind(pushed: Hub, monkeypatch: pytest.Monk
     assert litter() == set()
 
 
-@pytest.mark.xfail(strict=True, reason="warnings of the client's own logger join the talk on stderr")
 def test_talk_is_ours_alone(
     pushed: Hub, package: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
@@ -426,7 +413,6 @@ def test_hub_that_is_not_there_is_told_at_once(hub: Hub, package: Path, monkeypa
     assert sum(waits) < 3 and litter() == set()
 
 
-@pytest.mark.xfail(strict=True, reason="the client tries for 23 s; the others ask first or do not retry")
 @pytest.mark.parametrize("verb", ["show", "knobs"])
 def test_look_at_a_hub_that_is_not_there_ends_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch, verb: str):
     waits: list[float] = []
@@ -434,13 +420,6 @@ def test_look_at_a_hub_that_is_not_there_ends_at_once(hub: Hub, monkeypatch: pyt
     hub.close()
     refused(zoo(verb, AMP, *at(hub)), 5, "the hub cannot be reached")
     assert sum(waits) < 3
-
-
-def test_look_at_what_is_cached_needs_no_hub(pushed: Hub, monkeypatch: pytest.MonkeyPatch):
-    shown = zoo("show", AMP, *at(pushed)).out
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    pushed.close()
-    assert zoo("show", AMP, *at(pushed)).out == shown
 
 
 @pytest.mark.parametrize("verb", ["list", "pull"])
@@ -459,7 +438,6 @@ def test_offline_is_told(pushed: Hub, monkeypatch: pytest.MonkeyPatch):
     close_session()
 
 
-@pytest.mark.xfail(strict=True, reason="show and knobs fetch a file of any size before they look at it")
 def test_oversize_config_is_not_fetched_to_be_looked_at(hub: Hub):
     hub.put(AMP, {**files(), "config.json": files()["config.json"] + b" " * 3_000_000})
     ran = zoo("knobs", AMP, *at(hub))
@@ -467,7 +445,6 @@ def test_oversize_config_is_not_fetched_to_be_looked_at(hub: Hub):
     assert not [path for method, path in hub.requests if method == "GET" and "/cdn/" in path]
 
 
-@pytest.mark.xfail(strict=True, reason="the sentence names a path in the client's cache and asks to mend it there")
 def test_malformed_config_on_the_hub_is_told_of_the_amp(hub: Hub):
     hub.put(AMP, {**files(), "config.json": b"{"})
     ran = zoo("knobs", AMP, *at(hub))

@@ -83,7 +83,7 @@ BAD_FILES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "unknown key of model": ("model.json", {"chanels": 3}, ("unknown key 'chanels'",)),
     "unknown key of learning": ("learning.json", {"setps": 3}, ("unknown key 'setps'", "steps")),
     "bad data": ("data.json", {"name": "My Amp"}, ("'name' is 'My Amp'",)),
-    "bad model": ("model.json", {"head_kernel_size": 0}, ("'head_kernel_size' is 0",)),
+    "bad model": ("model.json", {"arrays": []}, ("'arrays' is []",)),
     "bad model inside": (
         "model.json",
         {"arrays": [{"channels": 3, "dilations": [1, 0]}]},

@@ -19,11 +19,11 @@ class CardBlock(Frozen):
     """The `ampzoo:` block of the front matter: what a listing shows, so that listing needs no second request."""
 
     schema_version: Annotated[Literal["1.0"], Field(alias="schema")] = "1.0"
-    knobs: tuple[Knob, ...]
+    knobs: Annotated[tuple[Knob, ...], Field(max_length=32)]
     esr: Annotated[float, Field(ge=0)]
-    parameters: Annotated[int, Field(ge=1)]
-    macs_per_sample: Annotated[int, Field(ge=1)]
-    sample_rate: int
+    parameters: Annotated[int, Field(ge=1, le=1 << 32)]
+    macs_per_sample: Annotated[int, Field(ge=1, le=1 << 32)]
+    sample_rate: Annotated[int, Field(ge=8000, le=192000)]
     inject: Annotated[str, Field(max_length=64)]
 
 
@@ -63,25 +63,33 @@ def make_card(config: ModelConfig, evaluation: Evaluation, license_id: str, pres
     return f"---\n{front.to_yaml()}\n---\n\n{_body(config, evaluation, license_id, presets)}"
 
 
-def read_block(front_matter: dict[str, Any], where: str) -> CardBlock:
-    """The `ampzoo:` block of parsed front matter; raises `UserError` when it is missing or malformed."""
-    if not isinstance(front_matter.get(LIBRARY), dict):
-        raise UserError(f"{where}: its card has no '{LIBRARY}' block", "Package it again with zoo package.")
-    return check_document(front_matter[LIBRARY], CardBlock, f"{where}: card")
+def read_row(name: str, revision: str, front_matter: Any) -> Listed:
+    """A row of `zoo list` from parsed front matter; raises `UserError` when its `ampzoo:` block is missing or malformed."""
+    block = front_matter.get(LIBRARY) if isinstance(front_matter, dict) else None
+    if not isinstance(block, dict):
+        raise UserError(f"{name}: its card has no '{LIBRARY}' block", "Package it again with zoo package.")
+    license_id = front_matter.get("license")
+    return Listed(
+        name=name,
+        revision=revision,
+        license=license_id[:64] if isinstance(license_id, str) else "-",
+        amp=check_document(block, CardBlock, f"{name}: card"),
+    )
 
 
 def read_front_matter(card: Path) -> dict[str, Any]:
     """The front matter of a card as plain data; raises `UserError` when there is none or it is not YAML."""
     try:
         return ModelCard(card.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.to_dict()
-    except (OSError, ValueError, TypeError, YAMLError) as problem:
+    except (OSError, ValueError, TypeError, RecursionError, YAMLError) as problem:
         first = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise UserError(f"{card} cannot be read: {first}", "Push or pull the amp again.") from None
 
 
 def _body(config: ModelConfig, evaluation: Evaluation, license_id: str, presets: list[dict[str, Any]]) -> str:
     held, rate = evaluation.held, config.audio.sample_rate
-    first = config.knobs.knobs[0]
+    turned = " ".join(f"--knob {pair}" for pair in format_setting(config.knobs.defaults).split())
+    baked = ",".join(format_setting(config.knobs.defaults).split())
     knobs = "\n".join(f"| {k.name} | {k.min:g} to {k.max:g} | {k.default:g} |" for k in config.knobs.knobs)
     heard = "\n".join(f"* [{p['id']}]({p['audio']}): {format_setting(p['knobs'])}" for p in presets)
     baseline = held.baseline_mean
@@ -108,8 +116,8 @@ A guitar amp model whose {len(config.knobs.knobs)} knobs turn live: a WaveNet co
 
 ```
 zoo pull OWNER/{config.name}
-zoo render OWNER/{config.name} in.wav out.wav --knob {first.name}={first.default:g}
-zoo export OWNER/{config.name} --bake {first.name}={first.default:g} {config.name}.nam
+zoo render OWNER/{config.name} in.wav out.wav {turned}
+zoo export OWNER/{config.name} --bake {baked} {config.name}.nam
 ```
 
 The last line writes a stock `.nam` file for any Neural Amp Modeler player; `--live` writes one whose knobs stay inputs.

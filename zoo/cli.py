@@ -83,6 +83,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     from models.train import Progress, fit
     from zoo import output, views
 
+    _one_thread()
     recipe = read_recipe(data, model, learning)
     with output.progress("training") as bar:
 
@@ -213,11 +214,10 @@ def list_amps(where: str | None, as_json: bool, quiet: bool) -> None:
 def show(amp: str, where: str | None, as_json: bool) -> None:
     """All about one amp."""
     from models.documents import CONFIG, EVAL, Evaluation, ModelConfig
-    from models.files import read_document
     from zoo import output, views
 
-    config = read_document(_file(amp, where, CONFIG), ModelConfig)
-    evaluation = read_document(_file(amp, where, EVAL), Evaluation)
+    config = _document(amp, where, CONFIG, ModelConfig)
+    evaluation = _document(amp, where, EVAL, Evaluation)
     if as_json:
         documents = {
             "config": config.model_dump(mode="json"),
@@ -235,10 +235,9 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
 def knobs(amp: str, where: str | None, as_json: bool) -> None:
     """The knobs of an amp and their ranges."""
     from models.documents import CONFIG, ModelConfig
-    from models.files import read_document
     from zoo import output, views
 
-    schema = read_document(_file(amp, where, CONFIG), ModelConfig).knobs
+    schema = _document(amp, where, CONFIG, ModelConfig).knobs
     if as_json:
         output.put_json({"schema": "zoo.knobs/1", "name": amp, **schema.model_dump(mode="json")})
     else:
@@ -260,6 +259,7 @@ def render(amp: str, source: Path, target: Path, pairs: tuple[str, ...], where: 
     from models.run import load_model
     from zoo import output
 
+    _one_thread()
     setting = parse_setting(pairs)
     model = load_model(_folder(amp, where))
     with output.progress("playing") as bar:
@@ -286,7 +286,7 @@ def export(amp: str, target: Path, live: bool, bake: str | None, where: str | No
     if live == (bake is not None):
         raise UserError("say either --live or --bake", "For example: --bake gain=7,tone=3.")
     if target.suffix != ".nam":
-        raise UserError(f"{target} does not end in .nam", f"Name it {target.with_suffix('.nam')}.")
+        raise UserError(f"{target} does not end in .nam", f"Name it {target.stem or 'amp'}.nam.")
     setting = parse_setting(bake.split(",")) if bake else {}
     config, net = load_model(_folder(amp, where))
     from models.bake import bake as fold
@@ -330,17 +330,23 @@ def _folder(amp: str, where: str | None) -> Path:
     return folder
 
 
-def _file(amp: str, where: str | None, name: str) -> Path:
-    """One file of an amp, without fetching the rest of it."""
+def _document(amp: str, where: str | None, name: str, kind: Any) -> Any:
+    """One JSON document of an amp, without fetching the rest of it."""
+    from models.files import read_document
     from zoo.names import parse_ref
 
-    return Path(amp) / name if Path(amp).is_dir() else _zoo(where).fetch(parse_ref(amp), name)
+    return (
+        read_document(Path(amp) / name, kind)
+        if Path(amp).is_dir()
+        else _zoo(where).document(parse_ref(amp), name, kind)
+    )
 
 
 def _search(config: Any, study: Path, resume: bool, address: str | None, again: str) -> dict[str, Any]:
     from search.study import Interrupted, run_search
     from zoo import output, views
 
+    _one_thread()
     steps: dict[str, int] = {}
     with output.progress("searching") as bar:
 
@@ -357,6 +363,13 @@ def _search(config: Any, study: Path, resume: bool, address: str | None, again: 
             sys.exit(130)
 
 
+def _one_thread() -> None:
+    """Nets this small are slower on several threads, and far slower on a busy machine."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def main() -> None:
     """Run `zoo`, turning every expected exception into a sentence, a hint and an exit code."""
     from zoo import output
@@ -364,17 +377,12 @@ def main() -> None:
 
     try:
         sys.exit(cli.main(standalone_mode=False))
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        output.say("interrupted")
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
-    except KeyboardInterrupt:
-        output.say("interrupted")
-        sys.exit(INTERRUPTED)
     except Exception as error:
         explained = explain(error)
         if explained is None or "--debug" in sys.argv[1:]:

@@ -57,8 +57,13 @@ def explain(error: BaseException) -> Explained | None:
 
 def _explain_hub(error: BaseException) -> Explained:
     status = getattr(getattr(error, "response", None), "status_code", None)
-    kind, first = type(error).__name__, (str(error).strip().splitlines() or [""])[0]
-    if kind == "GatedRepoError" or status in (401, 403) or kind == "LocalTokenNotFoundError":
+    kind, lines = type(error).__name__, str(error).strip().splitlines() or [""]
+    first = next((line for line in lines if "for url" in line), lines[0])  # the line that names the amp
+    if (
+        kind == "GatedRepoError"
+        or (status in (401, 403) and kind != "RepositoryNotFoundError")
+        or kind == "LocalTokenNotFoundError"
+    ):
         return Explained(
             f"the hub refused: {first}", "Log in with 'hf auth login', or ask the owner for access.", NO_ACCESS
         )

@@ -20,7 +20,8 @@ class Ref:
 def parse_ref(text: str) -> Ref:
     """`owner/amp[@revision]` -> `Ref`; raises `UserError` for anything else."""
     name, at, revision = text.partition("@")
-    legal = NAME.fullmatch(name) and ".." not in name and "--" not in name
+    odd = ".." in name or "--" in name or any(part.endswith((".", "-", ".git")) for part in name.split("/"))
+    legal = NAME.fullmatch(name) and not odd
     if not legal or (at and not REVISION.fullmatch(revision)):
         raise UserError(
             f"'{text}' does not name an amp", "Write owner/amp or owner/amp@revision, for example ampzoo/virtual-amp."

@@ -1,6 +1,7 @@
 """The only file that prints: data on stdout, talk on stderr."""
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -25,8 +26,15 @@ def say(text: str = "") -> None:
 
 
 def put(text: str) -> None:
-    """Give data: stdout."""
-    sys.stdout.write(_printable(text, sys.stdout) + "\n")
+    """Give data: stdout. A reader that has seen enough ends the command quietly."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write(_printable(text, sys.stdout) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
 
 
 def put_json(document: Any) -> None:
@@ -39,7 +47,8 @@ def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     On a narrow terminal the last columns are left out rather than folded; the first two always stay.
     """
-    if not sys.stdout.isatty():
+    rows = [[" ".join(cell.split()) for cell in row] for row in rows]
+    if sys.stdout is None or not sys.stdout.isatty():
         for row in (header, *rows):
             put("\t".join(row))
         return
@@ -55,7 +64,7 @@ def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def put_error(message: str, hint: str) -> None:
     """One sentence, then what to do."""
-    say(f"error: {message}")
+    say(f"error: {' '.join(message.split())}")
     if hint:
         say()
         say(f"hint: {hint}")

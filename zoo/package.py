@@ -1,5 +1,6 @@
 """A finished run folder -> a package folder: everything a stranger needs to list, trust, hear and play a model."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ import numpy as np
 
 from models.audio import write_audio
 from models.documents import EVAL, ModelConfig, read_evaluation
+from models.errors import UserError
 from models.files import staged_folder, write_json, write_text
+from models.knobs import Setting, format_setting
 from models.run import load_model, save_model
 from models.signal import guitar
 from models.stream import play
@@ -18,6 +21,7 @@ from zoo.shelf import check_target
 from zoo.verify import CARD, PRESETS, verify, write_manifest
 
 DEMO_SECONDS, DEMO_SEED = 6.0, 2000
+LICENSE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]{1,63}")
 HEADROOM = 0.95  # demo clips are turned down to this peak where they would clip
 
 
@@ -27,6 +31,10 @@ def package(run: Path, out: Path, license_id: str) -> Path:
     An earlier package of the same name there is replaced whole. Raises `UserError` when the run is not finished, has no held
     scores, or `out` holds something else.
     """
+    if not LICENSE_ID.fullmatch(license_id):
+        raise UserError(
+            f"'{license_id}' is not a licence identifier", "Name one as a hub knows it: cc-by-4.0, mit, cc0-1.0 ..."
+        )
     config, net = load_model(run)
     check_target(out)
     evaluation = read_evaluation(run)
@@ -46,14 +54,20 @@ def _demo(folder: Path, config: ModelConfig, net: WaveNet) -> list[dict[str, Any
     rate = config.audio.sample_rate
     dry_T = guitar(DEMO_SECONDS, rate, DEMO_SEED)
     write_audio(folder / "audio" / "di.flac", dry_T, rate)
-    first = config.knobs.knobs[0]
-    turns = {"default": None, f"{first.name}-low": 0.1, f"{first.name}-high": 0.9}
+    turns: dict[str, Setting] = {"default": {}}
+    for first in config.knobs.knobs[:1]:
+        for name, turn in (("low", 0.1), ("high", 0.9)):
+            turns[f"{first.name}-{name}"] = {first.name: round(first.min + turn * (first.max - first.min), 6)}
     presets = []
-    for name, turn in turns.items():
-        moved = {} if turn is None else {first.name: round(first.min + turn * (first.max - first.min), 6)}
+    for name, moved in turns.items():
         setting = config.knobs.complete(moved)
         wet_T = play(net, dry_T, config.knobs.encode(setting))
         audio = f"audio/{name}.flac"
-        write_audio(folder / audio, wet_T * min(1.0, HEADROOM / float(np.abs(wet_T).max())), rate)
+        peak = float(np.abs(wet_T).max())
+        if not 0 < peak < np.inf:
+            raise UserError(
+                f"{config.name} at {format_setting(setting)} plays no sound (peak {peak})", "Train it further."
+            )
+        write_audio(folder / audio, wet_T * min(1.0, HEADROOM / peak), rate)
         presets.append({"id": name, "knobs": setting, "audio": audio})
     return presets

@@ -7,10 +7,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from models.errors import NotFound, UserError
-from models.files import staged_folder
-from zoo.card import Listed, read_block, read_front_matter
+from models.files import Document, read_document, staged_folder
+from zoo.card import Listed, read_front_matter, read_row
 from zoo.names import Ref
-from zoo.verify import CARD, MANIFEST, digest, package_files, verify
+from zoo.verify import CARD, MANIFEST, digest, is_package, package_files, verify
 
 
 def home() -> Path:
@@ -37,12 +37,9 @@ class Shelf:
         for name in self.names():
             folder = self.folder / name
             try:
-                front = read_front_matter(folder / CARD)
-                block = read_block(front, name)
+                rows.append(read_row(name, digest(folder), read_front_matter(folder / CARD)))
             except UserError as problem:
                 skipped(f"warning: {problem.message}")
-                continue
-            rows.append(Listed(name=name, revision=digest(folder), license=str(front.get("license")), amp=block))
         return rows
 
     def find(self, ref: Ref) -> Path:
@@ -60,9 +57,9 @@ class Shelf:
             )
         return folder
 
-    def fetch(self, ref: Ref, file: str) -> Path:
-        """One file of an amp."""
-        return self.find(ref) / file
+    def document(self, ref: Ref, file: str, kind: type[Document]) -> Document:
+        """One JSON document of an amp, checked."""
+        return read_document(self.find(ref) / file, kind)
 
     def push(self, package: Path, name: str) -> str:
         """Put a verified package on the shelf, replacing an earlier one whole; returns its revision."""
@@ -77,7 +74,8 @@ def copy_package(source: Path, target: Path) -> str:
     """Copy a package, verified before and after, replacing an earlier one whole; returns its revision."""
     verify(source)
     check_target(target)
-    if source.resolve() != target.resolve():
+    target = target.resolve()  # the current folder may be the one that is replaced
+    if source.resolve() != target:
         with staged_folder(target) as staged:
             for name in package_files(source):
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
@@ -88,5 +86,6 @@ def copy_package(source: Path, target: Path) -> str:
 
 def check_target(target: Path) -> None:
     """Raise `UserError` when a package may not be put at `target`: only another package, or nothing, may be there."""
-    if target.exists() and not (target / MANIFEST).exists() and (not target.is_dir() or any(target.iterdir())):
+    empty = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+    if not empty and not is_package(target):
         raise UserError(f"{target} exists and is not a package", "Choose another folder.")

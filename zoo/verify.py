@@ -3,12 +3,13 @@
 import re
 from hashlib import sha256
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from models.documents import CONFIG, EVAL, WEIGHTS, read_evaluation
-from models.errors import IntegrityError, NotFound
+from models.errors import IntegrityError, NotFound, UserError
 from models.files import Frozen, read_document, write_json
 
 MANIFEST, CARD, PRESETS = "manifest.json", "README.md", "presets.json"
@@ -53,7 +54,12 @@ def write_manifest(folder: Path, name: str, tool: str) -> None:
 
 def digest(folder: Path) -> str:
     """A package's revision: the sha256 of its manifest, 64 hex digits."""
-    return sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    try:
+        return sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    except OSError as problem:
+        raise UserError(
+            f"{folder / MANIFEST} cannot be read: {problem.strerror}", "Push or pull the amp again."
+        ) from None
 
 
 def package_files(folder: Path) -> list[str]:
@@ -85,29 +91,47 @@ def verify(folder: Path) -> PackageManifest:
     """
     if not (folder / MANIFEST).exists():
         raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
+    if not S_ISREG(mode := (folder / MANIFEST).lstat().st_mode) and not S_ISDIR(mode):
+        raise IntegrityError(f"{folder / MANIFEST} is a link or a device; packages hold files only", "Pull it again.")
     manifest = read_document(folder / MANIFEST, PackageManifest)
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not _is_folder(path)}
     sizes = {name: (folder / name).lstat().st_size for name in present}
     hint = "Pull or package it again."
     for name in sorted(present - set(check_listing(sorted(present), sizes, str(folder)))):
         raise IntegrityError(f"{folder / name} does not belong in a package", "Remove it, or package again.")
     for name in sorted(present):
-        if (folder / name).is_symlink():
-            raise IntegrityError(f"{folder / name} is a link; packages hold files only", hint)
+        if not S_ISREG((folder / name).lstat().st_mode):
+            raise IntegrityError(f"{folder / name} is a link or a device; packages hold files only", hint)
     for name in sorted(set(manifest.files) ^ (present - set(NOT_COVERED))):
         word = "is missing" if name in manifest.files else f"is not listed in {MANIFEST}"
         raise IntegrityError(f"{folder / name} {word}", hint)
     for name, entry in manifest.files.items():
-        if _entry(folder / name) != entry:
-            found = _entry(folder / name).sha256
+        found = _entry(folder / name)
+        if found.size != entry.size:
+            raise IntegrityError(f"{folder / name} has {found.size:,} bytes, the manifest says {entry.size:,}", hint)
+        if found.sha256 != entry.sha256:
             raise IntegrityError(
-                f"{folder / name} has sha256 {found[:12]}, the manifest says {entry.sha256[:12]}", hint
+                f"{folder / name} has sha256 {found.sha256[:12]}, the manifest says {entry.sha256[:12]}", hint
             )
     from models.run import load_model
 
     load_model(folder)
     read_evaluation(folder)
     return manifest
+
+
+def is_package(folder: Path) -> bool:
+    """True when a folder holds nothing but what a package of ours may hold, so that it may be replaced."""
+    try:
+        read_document(folder / MANIFEST, PackageManifest)
+    except UserError:
+        return False
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not _is_folder(path))
+    return all(ALLOWED.fullmatch(path) for path in paths)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _entry(path: Path) -> FileEntry:
