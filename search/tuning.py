@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -53,13 +55,28 @@ def _run_start(config: SearchConfig, study: Path, start: int, left: int) -> bool
             tuner = tune.Tuner.restore(str(storage / name), trainable, resume_unfinished=True, resume_errored=True)
         else:
             tuner = _new_tuner(trainable, config, study, storage, name, left)
-        trials = tuner.fit()
+        with _interruptible() as interrupted:
+            tuner.fit()
     except TuneError as problem:
         raise UserError(
             f"the search in {study} stopped: {str(problem).strip().splitlines()[-1]}",
             "Its finished trials are kept. Mend the cause, then go on with --resume.",
         ) from problem
-    return len(trials) > 0 and trials.num_terminated + trials.num_errors == len(trials)
+    return not interrupted()
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells, afterwards, whether Ctrl-C ended Tune: its handler takes itself away when used, and stays else."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    used = False
+    try:
+        yield lambda: used
+    finally:
+        if main:
+            used = signal.getsignal(signal.SIGINT) == before
+            signal.signal(signal.SIGINT, before)
 
 
 def _new_tuner(trainable: Any, config: SearchConfig, study: Path, storage: Path, name: str, left: int) -> tune.Tuner:
