@@ -7,6 +7,7 @@ import pytest
 from models.architecture import WaveNetConfig
 from models.files import Frozen, read_document
 from models.recipe import DataConfig, LearningConfig
+from models.wavenet import WaveNet
 from search.space import SearchConfig
 
 ROOT = Path(__file__).parent.parent / "configs"
@@ -22,3 +23,22 @@ KINDS: dict[str, type[Frozen]] = {
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.json")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_config_validates(path: Path):
     assert read_document(path, KINDS[path.parent.name])
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("a1-standard", 13_802),
+        ("a1-lite", 6_554),
+        ("a1-feather", 3_026),
+        ("a1-nano", 842),
+        ("a2-full", 12_146),
+        ("a2-lite", 1_871),
+    ],
+)
+def test_stock_shapes_have_their_known_weight_counts(name: str, weights: int):
+    """As many as NAM's own, the head scale counted."""
+    config = read_document(ROOT / "models" / f"{name}.json", WaveNetConfig)
+    assert WaveNet(config, 0).parameter_count + 1 == weights
+    knobs = read_document(ROOT / "models" / f"{name}-film.json", WaveNetConfig)
+    assert knobs.arrays == config.arrays and WaveNet(knobs, 0).parameter_count + 1 == weights
