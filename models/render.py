@@ -7,19 +7,20 @@ from pathlib import Path
 import numpy as np
 
 from models.audio import create_audio, open_audio, read_blocks
+from models.automation import Automation
 from models.documents import ModelConfig
 from models.errors import UserError
-from models.knobs import Setting, format_setting
+from models.knobs import Setting
 from models.stream import Stream
 from models.wavenet import WaveNet
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """What was written: where, at which full setting, how long (seconds), and its peak (1.0 is full scale)."""
+    """What was written: where, at which full setting (None where knobs moved), how long (seconds), its peak (1.0 is full scale)."""
 
     path: Path
-    setting: Setting
+    setting: Setting | None
     seconds: float
     peak: float
 
@@ -28,17 +29,18 @@ def render(
     model: tuple[ModelConfig, WaveNet],
     source: Path,
     target: Path,
-    setting: Mapping[str, float],
+    setting: Mapping[str, float] | Automation,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Rendered:
     """Play `source` through a model into `target` (24-bit WAV or FLAC), in memory that does not grow with its length.
 
-    Knobs that `setting` leaves out rest at their default. `on_progress(samples done, samples in all)` follows each block.
+    Knobs that `setting` leaves out rest at their default; with an `Automation` they move, sample by sample. `on_progress(samples done, samples in all)` follows each block.
     Raises `UserError` for a knob or value the model does not have, audio it cannot read, or a rate that is not the model's.
     """
     config, net = model
-    full = config.knobs.complete(setting, config.name)
-    levels = config.knobs.encode(full)
+    moves = setting if isinstance(setting, Automation) else None
+    full = None if isinstance(setting, Automation) else config.knobs.complete(setting, config.name)
+    still = moves.first if moves else config.knobs.encode(full or {})
     rate = config.audio.sample_rate
     with open_audio(source) as file:
         total, source_rate = file.frames, file.samplerate
@@ -49,14 +51,12 @@ def render(
         )
     if target.resolve() == source.resolve():
         raise UserError(f"{target} is the file being played", "Choose another name for the output.")
-    stream, done, peak = Stream(net, levels), 0, 0.0
+    stream, done, peak = Stream(net, still), 0, 0.0
     with create_audio(target, rate) as file:
         for block_T in read_blocks(source):
-            y_T = stream.process(block_T, levels)
+            y_T = stream.process(block_T, moves.levels(done, len(block_T), rate) if moves else still)
             if not np.isfinite(y_T).all():
-                raise UserError(
-                    f"{config.name} at {format_setting(full)} gives numbers that are not finite", "Train it further."
-                )
+                raise UserError(f"{config.name} gives numbers that are not finite at this setting", "Train it further.")
             peak = max(peak, float(np.abs(y_T).max()))
             file.write(y_T)
             done += len(y_T)

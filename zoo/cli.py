@@ -251,9 +251,26 @@ def knobs(amp: str, where: str | None, as_json: bool) -> None:
 @click.option(
     "-k", "--knob", "pairs", multiple=True, metavar="NAME=VALUE", help="Turn a knob; the others rest at their default."
 )
+@click.option(
+    "--sweep", "sweeps", multiple=True, metavar="NAME=FROM:TO", help="Turn a knob evenly over the whole file."
+)
+@click.option(
+    "--automate", type=PATH, metavar="MOVES.csv", help="Knob moves: a CSV with a header such as seconds,gain."
+)
 @zoo_option
-def render(amp: str, source: Path, target: Path, pairs: tuple[str, ...], where: str | None) -> None:
-    """Play a file through an amp at any knob setting."""
+def render(
+    amp: str,
+    source: Path,
+    target: Path,
+    pairs: tuple[str, ...],
+    sweeps: tuple[str, ...],
+    automate: Path | None,
+    where: str | None,
+) -> None:
+    """Play a file through an amp at any knob setting, still or moving."""
+    from models.audio import open_audio
+    from models.automation import read_automation, sweep
+    from models.errors import UserError
     from models.knobs import format_setting, parse_setting
     from models.render import render as play
     from models.run import load_model
@@ -262,9 +279,16 @@ def render(amp: str, source: Path, target: Path, pairs: tuple[str, ...], where: 
     _one_thread()
     setting = parse_setting(pairs)
     model = load_model(_folder(amp, where))
+    knobs = model[0].knobs
+    if automate and sweeps:
+        raise UserError("say either --sweep or --automate", "A CSV can hold the sweep too.")
+    moves = read_automation(automate, knobs, setting) if automate else None
+    if sweeps:
+        with open_audio(source) as file:
+            moves = sweep(knobs, setting, sweeps, file.frames / file.samplerate)
     with output.progress("playing") as bar:
-        done = play(model, source, target, setting, bar)
-    output.say(f"{done.seconds:.1f} s at {format_setting(done.setting)}")
+        done = play(model, source, target, moves or setting, bar)
+    output.say(f"{done.seconds:.1f} s {f'at {format_setting(done.setting)}' if done.setting else 'with moving knobs'}")
     if done.peak > 1:
         output.say(f"warning: the output clips (peak {done.peak:.2f}); turn the input down")
     output.put(str(done.path))
