@@ -14,6 +14,7 @@ from models.files import Frozen
 
 Setting = dict[str, float]
 MAX_FACEPLATE = 1e9
+MAX_GRID = 1000
 Faceplate = Annotated[float, Field(ge=-MAX_FACEPLATE, le=MAX_FACEPLATE)]
 KnobName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
@@ -120,3 +121,19 @@ def parse_setting(pairs: Iterable[str]) -> Setting:
             raise UserError(f"knob '{name}' is set twice", "Set each knob once.")
         setting[name] = value
     return setting
+
+
+def parse_grid(axes: Iterable[str]) -> list[Setting]:
+    """`["gain=2,5,8", "tone=3"]` -> every combination; raises `UserError` for what is not `name=number,number,...`."""
+    settings: list[Setting] = [{}]
+    for axis in axes:
+        name, _, values = axis.partition("=")
+        choices = [parse_setting([f"{name}={value}"]) for value in values.split(",")]
+        if name in settings[0]:
+            raise UserError(f"knob '{name}' has two lists", "Give each knob one list of values.")
+        settings = [{**setting, **choice} for setting in settings for choice in choices]
+        if len(settings) > MAX_GRID:
+            raise UserError(
+                f"the grid has {len(settings):,} settings, at most {MAX_GRID:,} are written", "Use fewer values."
+            )
+    return settings

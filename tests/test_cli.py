@@ -492,3 +492,32 @@ def test_narrow_terminal_never_breaks(here: Path):
     assert code == 0 and "gain  0 to 10" in screen
     code, screen = terminal("knobs", "alice/tinny", columns=10)
     assert code == 3 and "Did you mean alice/tiny?" in screen
+
+
+def test_grid_of_baked_files_is_named_by_its_knobs(here: Path):
+    ran = zoo("export", AMP, "snapshots", "--bake-grid", "gain=2,5", "--bake-grid", "tone=0,0.5,1")
+    names = [f"tiny-gain{gain}-tone{tone}.nam" for gain in (2, 5) for tone in ("0", "0.5", "1")]
+    assert ran.code == 0 and ran.out.split() == [f"snapshots/{name}" for name in names]
+    for name in names:
+        document = json.loads((Path("snapshots") / name).read_text())
+        assert [f"{knob}{value:g}" for knob, value in document["metadata"]["baked_setting"].items()] == name[
+            5:-4
+        ].split("-")
+    one = json.loads((Path("snapshots") / names[1]).read_text())
+    assert zoo("export", AMP, "one.nam", "--bake", "gain=2,tone=0.5").code == 0
+    assert json.loads(Path("one.nam").read_text()) == one
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--bake-grid", "gain=2,x"), "'gain=x' does not set a knob"),
+        (("--bake-grid", "gain=2,50"), "'gain' is 50"),
+        (("--bake-grid", "gain=1", "--bake-grid", "gain=2"), "two lists"),
+        (("--bake-grid", "gain=" + ",".join(["1"] * 1001)), "at most 1,000"),
+        (("--bake-grid", "gain=1", "--live"), "say one of"),
+    ],
+)
+def test_bad_grid_is_told_and_makes_nothing(here: Path, words: tuple[str, ...], message: str):
+    refused(zoo("export", AMP, "snapshots", *words), 1, message)
+    assert not Path("snapshots").exists()

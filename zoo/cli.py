@@ -3,15 +3,11 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from zoo import __version__
-
-if TYPE_CHECKING:
-    from zoo.hub import Hub
-    from zoo.shelf import Shelf
 
 PATH = click.Path(path_type=Path)
 ROAD = "recordings -> check -> train or search -> package -> push -> list -> pull -> render, export"
@@ -150,12 +146,13 @@ def push(package: Path, name: str, where: str | None, as_json: bool) -> None:
     """Publish a package to a shelf or a hub."""
     from models.errors import UserError
     from zoo import output
+    from zoo.find import find_zoo
     from zoo.names import parse_ref
 
     ref = parse_ref(name)
     if ref.revision:
         raise UserError(f"'{name}' names a revision; a push makes a new one", f"Write {ref.name}.")
-    zoo = _zoo(where)
+    zoo = find_zoo(where)
     revision = zoo.push(package, ref.name)
     output.say(f"published on {zoo.label} at revision {revision[:12]}")
     if as_json:
@@ -172,10 +169,11 @@ def push(package: Path, name: str, where: str | None, as_json: bool) -> None:
 def pull(amp: str, where: str | None, to: Path | None, as_json: bool) -> None:
     """Fetch an amp, checked byte for byte."""
     from zoo import output
+    from zoo.find import find_zoo
     from zoo.names import parse_ref
     from zoo.shelf import home
 
-    ref, zoo = parse_ref(amp), _zoo(where)
+    ref, zoo = parse_ref(amp), find_zoo(where)
     target = to or home() / ref.name
     revision = zoo.pull(ref, target)
     output.say(f"{ref.name} at revision {revision[:12]} from {zoo.label}")
@@ -192,8 +190,9 @@ def pull(amp: str, where: str | None, to: Path | None, as_json: bool) -> None:
 def list_amps(where: str | None, as_json: bool, quiet: bool) -> None:
     """List the amps of a shelf or a hub."""
     from zoo import output, views
+    from zoo.find import find_zoo
 
-    zoo = _zoo(where)
+    zoo = find_zoo(where)
     rows = zoo.list(output.say)
     if as_json:
         amps = [row.model_dump(mode="json", by_alias=True) for row in rows]
@@ -215,9 +214,10 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
     """All about one amp."""
     from models.documents import CONFIG, EVAL, Evaluation, ModelConfig
     from zoo import output, views
+    from zoo.find import read_of
 
-    config = _document(amp, where, CONFIG, ModelConfig)
-    evaluation = _document(amp, where, EVAL, Evaluation)
+    config = read_of(amp, where, CONFIG, ModelConfig)
+    evaluation = read_of(amp, where, EVAL, Evaluation)
     if as_json:
         documents = {
             "config": config.model_dump(mode="json"),
@@ -236,8 +236,9 @@ def knobs(amp: str, where: str | None, as_json: bool) -> None:
     """The knobs of an amp and their ranges."""
     from models.documents import CONFIG, ModelConfig
     from zoo import output, views
+    from zoo.find import read_of
 
-    schema = _document(amp, where, CONFIG, ModelConfig).knobs
+    schema = read_of(amp, where, CONFIG, ModelConfig).knobs
     if as_json:
         output.put_json({"schema": "zoo.knobs/1", "name": amp, **schema.model_dump(mode="json")})
     else:
@@ -275,10 +276,11 @@ def render(
     from models.render import render as play
     from models.run import load_model
     from zoo import output
+    from zoo.find import find_model
 
     _one_thread()
     setting = parse_setting(pairs)
-    model = load_model(_folder(amp, where))
+    model = load_model(find_model(amp, where))
     knobs = model[0].knobs
     if automate and sweeps:
         raise UserError("say either --sweep or --automate", "A CSV can hold the sweep too.")
@@ -299,71 +301,35 @@ def render(
 @click.argument("target", metavar="OUT.nam", type=PATH)
 @click.option("--live", is_flag=True, help="Keep the knobs as inputs (players with multi-input support).")
 @click.option("--bake", metavar="NAME=VALUE,...", help="Fix a setting: a stock file for every player.")
+@click.option(
+    "--bake-grid", "grid", multiple=True, metavar="NAME=VALUE,...", help="A folder of stock files, one per setting."
+)
 @zoo_option
-def export(amp: str, target: Path, live: bool, bake: str | None, where: str | None) -> None:
-    """Write a Neural Amp Modeler file, with live knobs or baked."""
+def export(amp: str, target: Path, live: bool, bake: str | None, grid: tuple[str, ...], where: str | None) -> None:
+    """Write Neural Amp Modeler files, with live knobs or baked."""
+    from models.bake import bake as fold
     from models.errors import UserError
-    from models.knobs import format_setting, parse_setting
+    from models.knobs import format_setting, parse_grid, parse_setting
+    from models.nam import write_nam
     from models.run import load_model
     from zoo import output
+    from zoo.find import find_model
 
-    if live == (bake is not None):
-        raise UserError("say either --live or --bake", "For example: --bake gain=7,tone=3.")
-    if target.suffix != ".nam":
+    if live + (bake is not None) + bool(grid) != 1:
+        raise UserError("say one of --live, --bake and --bake-grid", "For example: --bake gain=7,tone=3.")
+    if not grid and target.suffix != ".nam":
         raise UserError(f"{target} does not end in .nam", f"Name it {target.stem or 'amp'}.nam.")
-    setting = parse_setting(bake.split(",")) if bake else {}
-    config, net = load_model(_folder(amp, where))
-    from models.bake import bake as fold
-    from models.nam import write_nam
-
-    if bake is None:
+    settings = parse_grid(grid) if grid else [parse_setting(bake.split(","))] if bake else []
+    config, net = load_model(find_model(amp, where))
+    if live:
         write_nam(target, config, net)
-    else:
-        full = config.knobs.complete(setting, config.name)
-        write_nam(target, config, fold(net, config.knobs.encode(full)), full)
+        output.put(str(target))
+    for full in [config.knobs.complete(setting, config.name) for setting in settings]:
+        named = [f"{name}{full[name]:g}" for name in settings[0]]
+        path = target / f"{'-'.join([config.name, *named])}.nam" if grid else target
+        write_nam(path, config, fold(net, config.knobs.encode(full)), full)
         output.say(f"baked at {format_setting(full)}")
-    output.put(str(target))
-
-
-def _zoo(where: str | None) -> "Shelf | Hub":
-    from zoo.shelf import Shelf, home
-
-    if where == "hub" or (where or "").startswith(("http://", "https://")):
-        from zoo.hub import Hub
-
-        return Hub(None if where == "hub" else where)
-    return Shelf(Path(where) if where else home())
-
-
-def _folder(amp: str, where: str | None) -> Path:
-    """Where a model lies: a folder as it is, an amp of a shelf, or an amp of a hub, pulled to one's own shelf."""
-    from zoo.names import parse_ref
-    from zoo.shelf import Shelf, home
-    from zoo.verify import MANIFEST, verify
-
-    folder = Path(amp)
-    if not folder.is_dir():
-        ref, zoo = parse_ref(amp), _zoo(where)
-        if isinstance(zoo, Shelf):
-            folder = zoo.find(ref)
-        else:
-            folder = home() / ref.name
-            zoo.pull(ref, folder)
-    if (folder / MANIFEST).exists():
-        verify(folder)
-    return folder
-
-
-def _document(amp: str, where: str | None, name: str, kind: Any) -> Any:
-    """One JSON document of an amp, without fetching the rest of it."""
-    from models.files import read_document
-    from zoo.names import parse_ref
-
-    return (
-        read_document(Path(amp) / name, kind)
-        if Path(amp).is_dir()
-        else _zoo(where).document(parse_ref(amp), name, kind)
-    )
+        output.put(str(path))
 
 
 def _search(config: Any, study: Path, resume: bool, address: str | None, again: str) -> dict[str, Any]:
