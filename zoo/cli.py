@@ -319,7 +319,8 @@ def export(amp: str, target: Path, live: bool, bake: str | None, grid: tuple[str
         raise UserError("say one of --live, --bake and --bake-grid", "For example: --bake gain=7,tone=3.")
     if not grid and target.suffix != ".nam":
         raise UserError(f"{target} does not end in .nam", f"Name it {target.stem or 'amp'}.nam.")
-    settings = parse_grid(grid) if grid else [parse_setting(bake.split(","))] if bake else []
+    one = [] if bake is None else [parse_setting(bake.split(",") if bake else [])]
+    settings = parse_grid(grid) if grid else one
     config, net = load_model(find_model(amp, where))
     if live:
         write_nam(target, config, net)
