@@ -73,5 +73,23 @@ def pool(settings: Iterable[SettingScore]) -> Score:
     )
 
 
+@torch.no_grad()
+def knob_move_artifact(net: WaveNet, x_T: Tensor, from_K: Tensor, to_K: Tensor, ramp: int) -> float:
+    """What a knob move adds to the sound: the level in dBFS of the moving output less the crossfade of the two still ones.
+
+    The knobs go from `from_K` to `to_K` (levels in [-1, 1]) in a straight line of `ramp` samples that begins one receptive field after
+    the start of `x_T`; the difference is measured from there until the ramp and one receptive field have passed.
+    """
+    context = net.receptive_field - 1
+    fade_T = ((torch.arange(len(x_T)) - 2 * context) / ramp).clamp(0, 1)
+    knobs_KT = from_K[:, None] + (to_K - from_K)[:, None] * fade_T
+    moving_T = net(x_T[None], knobs_KT[None])[0]
+    before_T, after_T = (net(x_T[None], still[None])[0] for still in (from_K, to_K))
+    fade_T = fade_T[context:]
+    added_T = moving_T - ((1 - fade_T) * before_T + fade_T * after_T)
+    heard_T = added_T[context : context + ramp + context]
+    return 10 * math.log10(heard_T.double().square().mean().item() + 1e-20)
+
+
 def _energy(x_T: Tensor) -> float:
     return x_T.double().square().sum().item()

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from models import metrics
+from models.architecture import WaveNetConfig
 from models.dataset import AmpData, load_data
 from models.documents import SettingScore
 from models.errors import DivergedError
-from models.metrics import pool, predict, score
+from models.metrics import knob_move_artifact, pool, predict, score
 from models.stream import play
 from tests.makers import GRID, RATE, amp, architecture, data_config, di, esr, record, wavenet
 
@@ -96,3 +97,18 @@ def test_output_that_is_not_finite_is_not_scored(data: AmpData):
     net.head_scale.fill_(float("inf"))
     with pytest.raises(DivergedError, match="gain=5 tone=0.5"):
         score(net, data, data.held)
+
+
+def test_knob_move_that_moves_nothing_adds_nothing():
+    net = wavenet(architecture("mixin"))
+    x_T, here_K = torch.from_numpy(di(0.3)), torch.tensor([0.2, -0.4])
+    assert knob_move_artifact(net, x_T, here_K, here_K, ramp=100) < -120
+
+
+def test_knob_move_artifact_is_what_the_crossfade_lacks():
+    """A net that is linear in its last FiLM moves as a crossfade does; one that is not does not."""
+    x_T, low_K, high_K = torch.from_numpy(di(0.3)), torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 0.0])
+    array = {"channels": 3, "dilations": [1, 2], "head1x1": 2}
+    straight = WaveNetConfig.model_validate({"arrays": [array], "inject": {"film": ["head1x1_post"]}})
+    assert knob_move_artifact(wavenet(straight), x_T, low_K, high_K, ramp=100) < -120
+    assert knob_move_artifact(wavenet(architecture("mixin")), x_T, low_K, high_K, ramp=100) > -90
