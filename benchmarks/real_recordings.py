@@ -2,7 +2,7 @@
 
 Needs the recordings folder (`hrd3/`, `gxamp-6v6/`), which is not part of the project; says so and stops without it.
 
-    python benchmarks/real_recordings.py ../shared/data --out studies/real
+    python benchmarks/real_recordings.py RECORDINGS --out studies/real
 """
 
 import argparse

@@ -3,7 +3,7 @@
 Prints, per form, the median over seeds of: median and worst ESR on held settings and held audio, and the knob-move artifact (dBFS) of turning
 the first knob from one end to the other in 10, 50 and 200 ms. Needs the recordings folder `gxamp-6v6/`; says so and stops without it.
 
-    python benchmarks/where_knobs_enter.py ../shared/data --steps 500 --seeds 0 1 2
+    python benchmarks/where_knobs_enter.py RECORDINGS --steps 500 --seeds 0 1 2
 """
 
 import argparse
