@@ -151,6 +151,11 @@ class _Loader:
                     "Resample it so that all takes and their dry signals agree.",
                 )
         dry_T = self.data.dry_T[dry]
+        if not self.config.align and len(wet_T) != len(dry_T):
+            raise UserError(
+                f"{take.wet} has {len(wet_T) - len(dry_T):+d} samples against its dry {take.dry.name}: its start or end was cut",
+                f'Set "align": true for {self.config.name}, so that takes are lined up with their dry signal.',
+            )
         lag = self._lag(dry_T.numpy(), wet_T, take, training) if self.config.align else Lag(0, 1)
         aligned = np.zeros(len(dry_T), np.float32)
         first = max(lag.delay_samples, 0)
@@ -273,7 +278,7 @@ def _choose(
         if not free:
             raise UserError(
                 f"{name}: {wanted} settings are wanted, but only {len(chosen)} can leave training without narrowing a knob's range",
-                f"Ask for {len(chosen)} or fewer, name the settings, or record more between the ends.",
+                "Ask for fewer, name the settings, or record more between the ends of the knobs.",
             )
         near = [rest_K, *chosen.values()]
         best = min(free, key=lambda key: (ends[key], -min(torch.dist(left[key], x_K).item() for x_K in near)))

@@ -1,6 +1,7 @@
 """A search from config to board: launch, resume, finish."""
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,15 @@ def run_search(
     no trial finished; `Interrupted` on Ctrl-C.
     """
     study = study.resolve()
-    _claim(config, study, resume)
+    _check_free(config, study, resume)
+    if address:
+        _reach(address)
     amps = [load_data(data) for data in config.datasets]
     for data, recipe in zip(amps, config.recipes(_widest(config)), strict=True):
         for piece in data.train:
             data.training_piece(piece, recipe.model.receptive_field, recipe.learning.segment)
+    if not (study / STUDY).exists():
+        write_json(study / STUDY, config.model_dump(mode="json"))
     if len(read_ledger(study)) < config.trials:
         os.environ.update(RAY_ENVIRONMENT)
         from search.tuning import run_trials
@@ -78,7 +83,17 @@ def read_study(study: Path) -> SearchConfig:
     return read_document(study / STUDY, SearchConfig)
 
 
-def _claim(config: SearchConfig, study: Path, resume: bool) -> None:
+def _reach(address: str) -> None:
+    """Fail at once where nothing answers at `host:port`: Ray would try for a minute. Raises `ConnectionError` or `OSError`."""
+    host, _, port = address.rpartition(":")
+    if port.isdigit() and "/" not in host:
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except OSError as problem:
+            raise ConnectionError(f"no Ray cluster answers at {address} ({problem.strerror or problem})") from problem
+
+
+def _check_free(config: SearchConfig, study: Path, resume: bool) -> None:
     if (study / STUDY).exists():
         if not resume:
             raise UserError(f"{study} already holds a study", "Add --resume to go on with it, or choose another --out.")
@@ -91,8 +106,8 @@ def _claim(config: SearchConfig, study: Path, resume: bool) -> None:
             )
     elif study.exists() and any(study.iterdir()):
         raise UserError(f"{study} is not empty and holds no study", "Choose another --out.")
-    else:
-        write_json(study / STUDY, config.model_dump(mode="json"))
+    elif resume:
+        raise NotFound(f"{study} holds no study to go on with", "Check --out, or leave out --resume to begin one.")
 
 
 def _widest(config: SearchConfig) -> dict[str, Any]:

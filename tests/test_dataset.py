@@ -350,7 +350,7 @@ def test_take_too_short_to_train_on_is_refused(takes: Path, segment: int, left: 
 @pytest.mark.parametrize(
     ("file", "content", "rate", "words"),
     [
-        ("train_3.wav", amp(DI, 5, 0.5)[:200], RATE, "train_3.wav and its dry train_dry.wav have no audio in common"),
+        ("train_3.wav", amp(DI, 5, 0.5)[:200], RATE, "train_3.wav has -11800 samples against its dry train_dry.wav"),
         ("train_3.wav", 1e-6 * DI, RATE, "train_3.wav is silent"),
         ("train_3.wav", DI, 2 * RATE, "train_3.wav is at 16000 Hz but tiny is at 8000 Hz"),
         ("train_dry.wav", DI, 2 * RATE, "train_dry.wav is at 16000 Hz but tiny is at 8000 Hz"),
@@ -389,11 +389,20 @@ def test_aligned_take_is_the_target_it_would_have_been_uncut(tmp_path: Path, cut
 
 def test_unaligned_take_is_left_as_it_is(tmp_path: Path):
     train = record(tmp_path, "train", DI)
-    write_wav(tmp_path / "train_3.wav", -read_wav(tmp_path / "train_3.wav")[700:])
+    write_wav(tmp_path / "train_3.wav", -read_wav(tmp_path / "train_3.wav"))
     data = load_data(data_config(train))
     (piece,) = (piece for piece in data.train + data.validation + data.held if piece.setting == GRID[3])
     assert not data.lags
-    assert torch.equal(piece.wet_T[:500], torch.from_numpy(-amp(DI, **GRID[3])[700:1200]))
+    assert torch.equal(piece.wet_T[:500], torch.from_numpy(-amp(DI, **GRID[3])[:500]))
+
+
+def test_cut_take_is_refused_until_it_is_aligned(tmp_path: Path):
+    train = record(tmp_path, "train", DI)
+    write_wav(tmp_path / "train_3.wav", read_wav(tmp_path / "train_3.wav")[700:])
+    with pytest.raises(UserError, match=r"train_3\.wav has -700 samples against its dry train_dry\.wav") as refusal:
+        load_data(data_config(train))
+    assert '"align": true' in refusal.value.hint
+    load_data(data_config(train, align=True))
 
 
 def test_context_is_what_was_played_before(takes: Path):

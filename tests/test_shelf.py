@@ -166,11 +166,11 @@ def test_full_disk_leaves_no_half_package(shelf: Shelf, tmp_path: Path, monkeypa
     assert read_files(tmp_path) == before
 
 
-@pytest.mark.parametrize("where", ["/proc/zoo", "/dev/null/zoo", "file"])
-def test_shelf_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str):
+@pytest.mark.parametrize(("where", "code"), [("/proc/zoo", 1), ("/dev/null/zoo", 1), ("file", 3)])
+def test_shelf_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, code: int):
     monkeypatch.chdir(write_files(tmp_path, {"file": b"mine"}))
     write_package(Path("package"))
-    refused(zoo("push", "package", AMP, "--zoo", where), 1, where)
+    refused(zoo("push", "package", AMP, "--zoo", where), code, where)
     assert Path("file").read_bytes() == b"mine"
 
 
@@ -354,3 +354,9 @@ def test_pull_into_a_linked_folder_leaves_no_litter(pushed: Shelf, tmp_path: Pat
     (tmp_path / "link").symlink_to(tmp_path / "real")
     pushed.pull(Ref(AMP), tmp_path / "link")
     assert {path.name for path in tmp_path.iterdir()} == {"shelf", "package", "real", "link"}
+
+
+@pytest.mark.parametrize("verb", [("list",), ("show", AMP), ("knobs", AMP), ("pull", AMP)])
+def test_shelf_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: tuple[str, ...]):
+    monkeypatch.chdir(tmp_path)
+    refused(zoo(*verb, "--zoo", "hup"), 3, "there is no shelf at hup")

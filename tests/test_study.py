@@ -124,6 +124,11 @@ def test_recordings_are_refused_before_any_trial(tmp_path: Path):
     (tmp_path / "amp0" / "train_3.wav").unlink()
     with pytest.raises(UserError, match=r"train_3\.wav does not exist"):
         run_search(read_search(path), tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+    with pytest.raises(NotFound, match="no study to go on with"):
+        run_search(read_search(path), tmp_path / "study", resume=True)
+    with pytest.raises(ConnectionError, match="no Ray cluster answers at 127.0.0.1:9"):
+        run_search(read_search(path), tmp_path / "study", address="127.0.0.1:9")
     long = search_file(tmp_path / "long", amps=1, space={"arrays": [2], "depth": [20], "dilations": ["pow2"]})
     with pytest.raises(UserError, match="receptive field"):
         run_search(read_search(long), tmp_path / "study2")

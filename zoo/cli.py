@@ -78,6 +78,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     from models.recipe import read_recipe
     from models.train import Progress, fit
     from zoo import output, views
+    from zoo.errors import INTERRUPTED
 
     _one_thread()
     recipe = read_recipe(data, model, learning)
@@ -87,7 +88,11 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
             output.say(f"step {at.step:>6} of {at.steps}  loss {at.loss:.4f}  validation ESR {at.validation_esr:.4f}")
             bar(at.step, at.steps, f"ESR {at.validation_esr:.4f}")
 
-        evaluation = fit(recipe, out, show)
+        try:
+            evaluation = fit(recipe, out, show)
+        except KeyboardInterrupt:
+            output.put_error(f"training into {out} was interrupted", "The same command goes on where it stopped.")
+            sys.exit(INTERRUPTED)
     output.say(views.held_sentence(evaluation))
     output.put(str(out))
 
@@ -152,7 +157,7 @@ def push(package: Path, name: str, where: str | None, as_json: bool) -> None:
     ref = parse_ref(name)
     if ref.revision:
         raise UserError(f"'{name}' names a revision; a push makes a new one", f"Write {ref.name}.")
-    zoo = find_zoo(where)
+    zoo = find_zoo(where, new=True)
     revision = zoo.push(package, ref.name)
     output.say(f"published on {zoo.label} at revision {revision[:12]}")
     if as_json:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.errors import NotFound
 from models.files import Document, read_document
 from zoo.names import parse_ref
 from zoo.shelf import Shelf, home
@@ -12,13 +13,19 @@ if TYPE_CHECKING:
     from zoo.hub import Hub
 
 
-def find_zoo(where: str | None) -> "Shelf | Hub":
-    """`hub` or a URL is a hub, any other word a shelf's folder, nothing one's own shelf."""
+def find_zoo(where: str | None, new: bool = False) -> "Shelf | Hub":
+    """`hub` or a URL is a hub, any other word a shelf's folder, nothing one's own shelf.
+
+    Raises `NotFound` when a named shelf is not there, unless a `new` one may be begun.
+    """
     if where == "hub" or (where or "").startswith(("http://", "https://")):
         from zoo.hub import Hub
 
         return Hub(None if where == "hub" else where)
-    return Shelf(Path(where) if where else home())
+    shelf = Path(where) if where else home()
+    if not shelf.is_dir() and (shelf.exists() or (where and not new)):
+        raise NotFound(f"there is no shelf at {shelf}", "Name a folder, 'hub', or the URL of a hub.")
+    return Shelf(shelf)
 
 
 def find_model(amp: str, where: str | None) -> Path:
