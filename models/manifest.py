@@ -1,7 +1,9 @@
 """A knob dataset JSON, isolated or joint, becomes one list of takes."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -66,7 +68,8 @@ def read_manifest(path: Path) -> Manifest:
 
     Knobs are listed at the top under `"knobs"`, as names (range 0 to 1) or as `{"name", "min", "max", "default"}`; where they are not,
     they are those the entries name. In isolated form a knob without a stated default takes the level at which one file
-    is listed under several knobs (that file is the recording with everything at rest), else the middle of its range.
+    is listed under several knobs (that file is the recording with everything at rest), in joint form, where every take states
+    it, the level that most of them share; else the middle of its range.
 
     Raises `UserError` naming the file and the entry; the audio files themselves are not opened.
     """
@@ -103,8 +106,20 @@ def _knob_schema(
 
 
 def _resting_levels(entries: list[IsolatedEntry | JointEntry]) -> dict[str, float]:
-    levels: dict[str, dict[str, float]] = {}
+    isolated: dict[str, dict[str, float]] = {}
+    joint: dict[str, list[float]] = {}
     for entry in entries:
         if isinstance(entry, IsolatedEntry):
-            levels.setdefault(entry.output_file, {})[entry.knob_type] = entry.knob_level
-    return next((found for found in levels.values() if len(found) > 1), {})
+            isolated.setdefault(entry.output_file, {})[entry.knob_type] = entry.knob_level
+        else:
+            for name, level in entry.knobs.items():
+                joint.setdefault(name, []).append(level)
+    stated = {name: levels for name, levels in joint.items() if len(set(levels)) < len(levels) == len(entries)}
+    shared = {name: _most_common(levels) for name, levels in stated.items()}
+    return next((found for found in isolated.values() if len(found) > 1), shared)
+
+
+def _most_common(levels: list[float]) -> float:
+    """The level most takes share; of several, the one nearest the median."""
+    middle, counts = median(levels), Counter(levels)
+    return max(counts, key=lambda level: (counts[level], -abs(level - middle)))

@@ -92,6 +92,12 @@ def test_knobs_and_range_are_those_the_entries_name_when_none_are_listed(tmp_pat
     ]
 
 
+def test_joint_knobs_rest_where_most_takes_have_them(tmp_path: Path):
+    levels = ((0.1, 0.7), (0.5, 0.7), (0.9, 0.7), (0.5, 0.2), (0.3, 1))
+    entries = [entry("d.wav", f"{n}.wav", {"gain": g, "level": v}) for n, (g, v) in enumerate(levels)]
+    assert manifest(tmp_path, entries).knobs.defaults == {"gain": 0.5, "level": 0.7}
+
+
 def test_amp_without_knobs_has_one_setting(tmp_path: Path):
     assert found(manifest(tmp_path, [entry("d.wav", "1.wav", {})])) == [("1.wav", {})]
 
