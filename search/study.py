@@ -59,7 +59,7 @@ def run_search(
     if not (study / STUDY).exists():
         write_json(study / STUDY, config.model_dump(mode="json"))
     if len(read_ledger(study)) < config.trials:
-        os.environ.update(RAY_ENVIRONMENT)
+        _set_environment(address)
         from search.tuning import run_trials
 
         run_trials(config, study, address, listener)
@@ -81,6 +81,14 @@ def read_study(study: Path) -> SearchConfig:
     if not (study / STUDY).exists():
         raise NotFound(f"{study} holds no study ({STUDY} is missing)", "Name the folder that zoo search wrote.")
     return read_document(study / STUDY, SearchConfig)
+
+
+def _set_environment(address: str | None) -> None:
+    """What Ray reads while it is imported; a driver sends the cluster's token only when told to."""
+    os.environ.update(RAY_ENVIRONMENT)
+    token = Path.home() / ".ray" / "auth_token"
+    if address and (token.exists() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()):
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _reach(address: str) -> None:

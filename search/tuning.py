@@ -1,7 +1,6 @@
 """Ray Tune at work on one study: start, restore, and start afresh where a snapshot was damaged. Imported after Ray's environment is set."""
 
 import logging
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -108,9 +107,6 @@ def _folder_of(trial: Any) -> str:
 
 @contextmanager
 def _ray(address: str | None) -> Iterator[None]:
-    token = Path.home() / ".ray" / "auth_token"
-    if address and (token.exists() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()):
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # a driver sends its token only when told to
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     shipped: dict[str, Any] = {
         "runtime_env": {"py_modules": [str(Path(module.__path__[0])) for module in (models, search)]}

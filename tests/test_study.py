@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -177,3 +180,58 @@ def _wait_until(true: Any, seconds: float = 120) -> None:
     while not true():
         assert time.monotonic() < end, "nothing happened in time"
         time.sleep(0.1)
+
+
+def test_a_running_cluster_that_asks_for_a_token_is_joined(tmp_path: Path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    # Session folders hold sockets, whose paths must be short.
+    folder = tempfile.mkdtemp(prefix="zoo-ray-")
+    words = f"start --head --block --num-cpus=1 --port={address.rpartition(':')[2]} --node-ip-address=127.0.0.1"
+    quiet = f"--include-dashboard=false --disable-usage-stats --object-store-memory=100000000 --temp-dir={folder}"
+    token = {**os.environ, "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
+    ray = Path(sys.executable).with_name("ray")
+    head = subprocess.Popen(
+        [ray, *words.split(), *quiet.split()],
+        env={**token, "RAY_AUTH_MODE": "token"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _wait_until(lambda: _listens(address))
+        time.sleep(5)  # the port listens before the cluster takes drivers
+        path = search_file(tmp_path, amps=1, trials=1)
+        command = [
+            sys.executable,
+            "-c",
+            "from zoo.cli import main; main()",
+            "search",
+            str(path),
+            "--out",
+            str(tmp_path / "study"),
+        ]
+        done = subprocess.run(
+            [*command, "--address", address, "--json"],
+            check=False,
+            env=token,
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+        assert done.returncode == 0, done.stderr
+        assert [trial["state"] for trial in json.loads(done.stdout)["trials"]] == ["finished"]
+    finally:
+        os.killpg(head.pid, signal.SIGTERM)
+        head.wait(timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
