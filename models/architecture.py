@@ -7,7 +7,6 @@ from pydantic import BeforeValidator, Field, model_validator
 from models.files import Frozen
 
 MAX_RECEPTIVE_FIELD = 1 << 17
-MAX_PARAMETERS = 1 << 22
 
 Width = Annotated[int, Field(ge=1, le=64)]
 Kernel = Annotated[int, Field(ge=1, le=64)]

@@ -9,7 +9,7 @@ from models.dataset import load_data
 from models.errors import NotFound, UserError
 from models.files import read_document, write_json
 from search.ledger import read_ledger
-from search.space import SearchConfig
+from search.space import SearchConfig, dilations
 
 # Tune reads these when it is imported. What each one cures: silence, a snapshot every 2 s (else a kill loses trials), no loggers of
 # its own (the ledger is ours), trials that stay in the driver's folder.
@@ -120,8 +120,6 @@ def _check_free(config: SearchConfig, study: Path, resume: bool) -> None:
 
 def _widest(config: SearchConfig) -> dict[str, Any]:
     """The point of the space with the longest receptive field: if it fits the recordings, all do."""
-    from search.space import dilations
-
     space = config.space
     family = max(space.dilations, key=lambda name: sum(dilations(name, max(space.depth))))
     point = {axis: max(getattr(space, axis)) for axis in ("arrays", "depth", "kernel_size", "channels")}

@@ -18,13 +18,12 @@ import models
 import search
 from models.errors import UserError
 from search.ledger import read_ledger
-from search.recorder import LISTENERS, Recorder
+from search.recorder import LISTENERS, Listener, Recorder
 from search.searcher import FiniteOptunaSearch, Suggest
 from search.space import SearchConfig
 from search.trial import OBJECTIVES, run_trial
 
 OBJECT_STORE_BYTES = 100 << 20
-Listener = Callable[[dict[str, Any]], None]
 
 
 def run_trials(config: SearchConfig, study: Path, address: str | None, listener: Listener | None) -> None:

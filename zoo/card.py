@@ -10,7 +10,7 @@ from yaml import YAMLError
 from models.documents import Evaluation, ModelConfig
 from models.errors import UserError
 from models.files import Frozen, check_document
-from models.knobs import Knob, Knobs, format_setting
+from models.knobs import Knob, format_setting
 
 LIBRARY = "ampzoo"
 
@@ -146,6 +146,6 @@ the knob ranges. It models the recorded chain only.
 """
 
 
-def format_knobs(knobs: Knobs | tuple[Knob, ...]) -> str:
+def format_knobs(knobs: tuple[Knob, ...]) -> str:
     """`gain tone volume`, for tables."""
-    return " ".join(knob.name for knob in (knobs.knobs if isinstance(knobs, Knobs) else knobs))
+    return " ".join(knob.name for knob in knobs)
