@@ -17,7 +17,6 @@ from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.core.typing.templates import signature as typed
 from numba.extending import lower_builtin, lower_cast, models, register_model
 
-
 intrinsic: Any = (
     extending.intrinsic
 )  # what it makes is called from compiled code, with other arguments than written here
@@ -25,8 +24,9 @@ intrinsic: Any = (
 
 def host_features() -> set[str]:
     """What the CPU that numba compiles for can do, in LLVM's words."""
-    if config.CPU_FEATURES:
-        return {word[1:] for word in config.CPU_FEATURES.split(",") if word.startswith("+")}
+    stated: Any = config.CPU_FEATURES
+    if stated is not None:
+        return {word[1:] for word in stated.split(",") if word.startswith("+")}
     return {name for name, here in llvm.get_host_cpu_features().items() if here}
 
 
@@ -242,6 +242,7 @@ def spread_tile(typing, array, index, rows, columns):
     kind = _shape(rows, columns)
 
     def generate(context, builder, signature, args):
+        kind = signature.return_type
         first = _at(context, builder, signature.args[0], *args[:2])
         numbers = [_splat(builder, builder.load(_step(builder, first, row))) for row in range(kind.rows)]
         return _tile(builder, kind, lambda row, column: numbers[row])
@@ -255,6 +256,7 @@ def load_tile(typing, array, index, stride, rows, columns):
     kind = _shape(rows, columns)
 
     def generate(context, builder, signature, args):
+        kind = signature.return_type
         _, index, stride = args[:3]
         starts = []
         for row in range(kind.rows):
