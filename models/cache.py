@@ -9,7 +9,7 @@ from typing import Any
 
 import numba
 
-FAST: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy"}  # how kernels are compiled
+FAST: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}  # how kernels are compiled
 
 
 def cache_folder() -> Path:

@@ -53,7 +53,7 @@ OPERATION = np.dtype(
         (name, np.int64)
         for name in (
             *("kind", "source", "target", "onto", "rows"),  # rows: of the target, those that are needed
-            *("height", "chunks", "chunks_per_group", "rows_per_group", "taps", "dilation", "weights", "bias"),  # convolve
+            *("height", "groups", "chunks", "rows_per_group", "taps", "dilation", "weights", "bias"),  # convolve
             *("follows", "extra", "extra_rows"),
             *("scale", "shift"),  # modulate
             *("activation", "slopes", "gating", "gate", "gate_slopes", "sum", "sum_onto"),  # activate
@@ -128,30 +128,36 @@ def _convolution(height: int):
         target, target_stride = _present(buffers, op.target), buffers[op.target].stride
         extra, extra_stride = _present(buffers, op.extra), buffers[op.extra].stride
         knobs, knobs_stride = _present(buffers, net.heard) + buffers[net.heard].stride, buffers[net.heard].stride
-        following = features if op.follows else 0
+        adds = op.onto != NONE
+        onto, onto_stride = (_present(buffers, op.onto), buffers[op.onto].stride) if adds else (target, target_stride)
+        groups, chunks, rows, taps, extra_rows = op.groups, op.chunks, op.rows_per_group, op.taps, op.extra_rows
+        dilation, following, constants = op.dilation, features if op.follows else 0, net.constants
         for t in range(0, samples, TILE):
-            w = op.weights
-            for chunk in range(op.chunks):
-                bias = op.bias + chunk * height
-                tile = spread_tile(state, net.values + bias, height, COLUMNS)
-                for feature in range(following):
-                    slope = net.coefficients + feature * net.constants + bias
-                    tile = fma_spread(tile, weights, slope, state, knobs + feature * knobs_stride + t)
-                first = source + (chunk // op.chunks_per_group) * op.rows_per_group * source_stride + t
-                for tap in range(op.taps):
-                    x = first - (op.taps - 1 - tap) * op.dilation
-                    for _ in range(op.rows_per_group):
+            w, bias, row = op.weights, op.bias, 0
+            for group in range(groups):
+                first = source + group * rows * source_stride + t - (taps - 1) * dilation
+                for _ in range(chunks):
+                    tile = spread_tile(state, net.values + bias, height, COLUMNS)
+                    for feature in range(following):
+                        slope = net.coefficients + feature * constants + bias
+                        tile = fma_spread(tile, weights, slope, state, knobs + feature * knobs_stride + t)
+                    for tap in range(taps):
+                        x = first + tap * dilation
+                        for _ in range(rows):
+                            tile = fma_spread(tile, weights, w, state, x)
+                            w += height
+                            x += source_stride
+                    x = extra + t
+                    for _ in range(extra_rows):
                         tile = fma_spread(tile, weights, w, state, x)
                         w += height
-                        x += source_stride
-                for row in range(op.extra_rows):
-                    tile = fma_spread(tile, weights, w, state, extra + row * extra_stride + t)
-                    w += height
-                if op.onto != NONE:
-                    onto, onto_stride = _present(buffers, op.onto), buffers[op.onto].stride
-                    onto += chunk * height * onto_stride + t
-                    tile = add_tiles(tile, load_tile(state, onto, onto_stride, height, COLUMNS))
-                store_tile(state, target + chunk * height * target_stride + t, target_stride, tile)
+                        x += extra_stride
+                    if adds:
+                        there = load_tile(state, onto + row * onto_stride + t, onto_stride, height, COLUMNS)
+                        tile = add_tiles(tile, there)
+                    store_tile(state, target + row * target_stride + t, target_stride, tile)
+                    bias += height
+                    row += height
 
     return convolve
 
@@ -192,13 +198,15 @@ def _modulate(weights, state, op, buffers, net, samples, features):
     source, source_stride = _present(buffers, op.source), buffers[op.source].stride
     target, target_stride = _present(buffers, op.target), buffers[op.target].stride
     knobs, knobs_stride = _present(buffers, net.heard) + buffers[net.heard].stride, buffers[net.heard].stride
+    adds = op.onto != NONE
+    onto, onto_stride = (_present(buffers, op.onto), buffers[op.onto].stride) if adds else (target, target_stride)
     for row in range(op.rows):
         for t in range(0, samples, WIDTH):
             scale = _coefficient(weights, state, net, op.scale + row, knobs + t, knobs_stride, features)
             shift = _coefficient(weights, state, net, op.shift + row, knobs + t, knobs_stride, features)
             z = fma(scale, load(state, source + row * source_stride + t), shift)
-            if op.onto != NONE:
-                z += load(state, _present(buffers, op.onto) + row * buffers[op.onto].stride + t)
+            if adds:
+                z += load(state, onto + row * onto_stride + t)
             store(state, target + row * target_stride + t, z)
 
 
@@ -206,20 +214,23 @@ def _modulate(weights, state, op, buffers, net, samples, features):
 def _activate(weights, state, op, buffers, samples):
     source, source_stride = _present(buffers, op.source), buffers[op.source].stride
     target, target_stride = _present(buffers, op.target), buffers[op.target].stride
-    for row in range(op.rows):
-        slope = spread(weights, op.slopes + row)
-        gate_slope = spread(weights, op.gate_slopes + row)
+    sums, adds = op.sum != NONE, op.sum_onto != NONE
+    total, total_stride = (_present(buffers, op.sum), buffers[op.sum].stride) if sums else (target, target_stride)
+    onto, onto_stride = (_present(buffers, op.sum_onto), buffers[op.sum_onto].stride) if adds else (total, total_stride)
+    rows, activation, gating, gate = op.rows, op.activation, op.gating, op.gate
+    for row in range(rows):
+        slope, gate_slope = spread(weights, op.slopes + row), spread(weights, op.gate_slopes + row)
         for t in range(0, samples, WIDTH):
             z = load(state, source + row * source_stride + t)
-            a = _nonlinear(op.activation, z, slope)
-            if op.gating != PLAIN:
-                by = _nonlinear(op.gate, load(state, source + (op.rows + row) * source_stride + t), gate_slope)
-                a = fma(by, a - z, z) if op.gating == BLENDED else by * a
+            a = _nonlinear(activation, z, slope)
+            if gating != PLAIN:
+                by = _nonlinear(gate, load(state, source + (rows + row) * source_stride + t), gate_slope)
+                a = fma(by, a - z, z) if gating == BLENDED else by * a
             store(state, target + row * target_stride + t, a)
-            if op.sum != NONE:
-                if op.sum_onto != NONE:
-                    a += load(state, _present(buffers, op.sum_onto) + row * buffers[op.sum_onto].stride + t)
-                store(state, _present(buffers, op.sum) + row * buffers[op.sum].stride + t, a)
+            if sums:
+                if adds:
+                    a += load(state, onto + row * onto_stride + t)
+                store(state, total + row * total_stride + t, a)
 
 
 @numba.njit(**FAST)
