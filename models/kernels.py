@@ -264,7 +264,7 @@ def _encode(weights, state, net, buffers, levels_KT, begin, samples):
                 value = weights[line]
                 for knob in range(net.knobs):
                     value += weights[line + 1 + knob] * state[fed.base + (1 + knob) * fed.stride + t]
-                state[row + t] = value if value > 0 or value != value else np.float32(0)
+                state[row + t] = np.float32(0) if value < 0 else value
 
 
 @numba.njit(**FAST)

@@ -285,7 +285,8 @@ class _Lowering:
 def _height(outputs: int, groups: int) -> int:
     """The tile height that costs least; with groups, one that no two groups share."""
     fitting = [height for height in HEIGHTS if groups == 1 or outputs // groups % height == 0]
-    return min(fitting, key=lambda height: (-(-outputs // height) * max(height, LATENCY), -height))
+    chunks = {height: -(-outputs // height) for height in fitting}
+    return min(fitting, key=lambda height: (chunks[height] * max(height, LATENCY), chunks[height] * height, -height))
 
 
 def _slopes(config: Activation, trained_C: Tensor | None, channels: int) -> Tensor:

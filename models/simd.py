@@ -18,6 +18,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.core.typing.templates import signature as typed
 from numba.extending import lower_builtin, lower_cast, models, register_model
 
+infer: Any = infer_global
 intrinsic: Any = extending.intrinsic  # its products are called with other arguments than they are written with
 
 
@@ -204,14 +205,14 @@ def _number_to_vector(context, builder, source, target, value):
 def _arithmetic(build, *operations) -> None:
     """An operation, and the one in place, between vectors or a vector and a number."""
 
-    class Template(AbstractTemplate):
+    class Arithmetic(AbstractTemplate):
         def generic(self, args, kws):
             if VECTOR in args and all(isinstance(a, Vector | types.Number) for a in args):
                 return typed(VECTOR, VECTOR, VECTOR)
             return None
 
     for operation in operations:
-        infer_global(operation)(type(operation.__name__, (Template,), {}))
+        infer(operation)(type(operation.__name__, (Arithmetic,), {}))
         lower_builtin(operation, Vector, Vector)(lambda context, builder, signature, args: build(builder, *args))
 
 

@@ -1,9 +1,12 @@
 """Play a model block by block: state in, state out, the same sound whatever the block size.
 
-float32 nets are played by compiled kernels (models/kernels.py), others, and all where numba is missing, by torch.
+float32 nets are played by compiled kernels (models/compiled.py), others, and all where numba is missing, by torch.
 Shapes: T time (one block), K knobs, C channels.
 """
 
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from typing import Protocol
 
 import numpy as np
@@ -15,12 +18,7 @@ from models.wavenet import WaveNet
 
 PREWARM_BLOCK = 1 << 14
 Levels = list[float] | np.ndarray
-
-try:
-    from models import kernels
-    from models.lower import Program, lower
-except ImportError:  # no numba
-    kernels = None
+NUMBA = find_spec("numba") is not None
 
 
 class Stream:
@@ -29,11 +27,11 @@ class Stream:
     def __init__(self, net: WaveNet, levels_K: list[float]) -> None:
         """Start in silence: as if zeros had always been playing with the knobs where they are (levels in [-1, 1])."""
         self.net = net.eval()
-        self._player = player(net)
+        self._player = players(net)()
         self.reset(levels_K)
 
     def reset(self, levels_K: list[float]) -> None:
-        """Forget what was played and pre-warm with silence and these knobs."""
+        """Forget what was played, as a receptive field of silence makes it forgotten, with these knobs."""
         left = self.net.receptive_field
         while left > 0:
             self.process(np.zeros(min(left, PREWARM_BLOCK), np.float32), levels_K)
@@ -55,39 +53,13 @@ class Player(Protocol):
         ...
 
 
-def player(net: WaveNet) -> Player:
-    """The fastest player there is for a net."""
-    compiled = kernels is not None and net.head_scale.dtype == torch.float32
-    return Compiled(lower(net)) if compiled else Plain(net)
+def players(net: WaveNet) -> Callable[[], Player]:
+    """Makes the fastest players there are for a net; they share its weights, and each may have its own thread."""
+    if not NUMBA or net.head_scale.dtype != torch.float32:
+        return partial(Plain, net)
+    from models.compiled import Compiled, lower
 
-
-class Compiled:
-    """Plays a program with compiled kernels; players of one program share its weights."""
-
-    def __init__(self, program: "Program") -> None:
-        self._program = program
-        self._state, self._buffers = aligned(program.state_size), program.buffers.copy()
-
-    def play(self, x_T: np.ndarray, levels: Levels) -> np.ndarray:
-        """The next block; the kernels hold no lock and make no object, and no state of theirs grows."""
-        program, x_T = self._program, np.ascontiguousarray(x_T, np.float32)
-        levels_KT = np.ascontiguousarray(levels, np.float32)
-        if levels_KT.ndim == 1:
-            levels_KT = levels_KT[:, None]
-        knobs, columns = levels_KT.shape
-        assert knobs == program.net[0]["knobs"] and columns in (1, len(x_T)), (levels_KT.shape, len(x_T))
-        y_T = np.empty_like(x_T)
-        kernels.play(
-            program.weights, self._state, program.operations, self._buffers, program.net, x_T, levels_KT, y_T
-        )
-        return y_T
-
-
-def aligned(size: int) -> np.ndarray:
-    """Zeros whose first number begins a line of the CPU's cache."""
-    numbers = np.zeros(size + 16, np.float32)
-    first = -(numbers.ctypes.data // 4) % 16
-    return numbers[first : first + size]
+    return partial(Compiled, lower(net))
 
 
 class Plain:
