@@ -57,7 +57,8 @@ def players(net: WaveNet) -> Callable[[], Player]:
     """Makes the fastest players there are for a net; they share its weights, and each may have its own thread."""
     if not NUMBA or net.head_scale.dtype != torch.float32:
         return partial(Plain, net)
-    from models.compiled import Compiled, lower
+    from models.compiled import Compiled
+    from models.lower import lower
 
     return partial(Compiled, lower(net))
 

@@ -153,9 +153,12 @@ def test_without_numba_torch_plays(monkeypatch: pytest.MonkeyPatch):
     assert isinstance(plain._player, Plain) and esr(plain.process(DI, levels_K), compiled_T) < CLOSE
 
 
-def test_streams_of_other_shapes_need_no_other_kernels():
-    Stream(wavenet(architecture()), [0.0, 0.0])
-    Stream(wavenet(architecture("encoder", "PReLU", 3, "gated")), [0.0, 0.0])
+def test_other_shapes_and_arrays_need_no_other_kernels():
+    x_T = DI[::3].astype(np.float64)
+    x_T.setflags(write=False)
+    for net in (wavenet(architecture()), wavenet(architecture("encoder", "PReLU", 3, "gated"))):
+        y_T = Stream(net, [0.0, 0.0]).process(x_T, np.zeros((2, len(x_T)))[:, ::-1])
+        assert esr(y_T, truth(net, x_T, np.zeros((2, len(x_T))))) < CLOSE
     assert len(kernels.play.signatures) == 1
 
 
