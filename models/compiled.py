@@ -15,25 +15,32 @@ class Compiled:
     """Plays a lowered net with compiled kernels."""
 
     def __init__(self, program: Program) -> None:
-        self._program = program
-        self._state, self._buffers = _aligned(program.state_size), program.buffers.copy()
+        self._knobs = int(program.net[0]["knobs"])
+        self._fixed = (
+            program.weights,
+            _aligned(program.state_size),
+            program.operations,
+            program.buffers.copy(),
+            program.net,
+        )
 
     def play(self, x_T: np.ndarray, levels: list[float] | np.ndarray) -> np.ndarray:
         """The next block; the kernels hold no lock and make no object, and no state of theirs grows."""
-        program, x_T, levels_KT = self._program, _plain(x_T), _plain(levels)
+        x_T, levels_KT = _plain(x_T), _plain(levels)
         if levels_KT.ndim == 1:
             levels_KT = levels_KT[:, None]
         knobs, columns = levels_KT.shape
-        assert knobs == program.net[0]["knobs"] and columns in (1, len(x_T)), (levels_KT.shape, len(x_T))
-        y_T = np.empty_like(x_T)
-        kernels.play(program.weights, self._state, program.operations, self._buffers, program.net, x_T, levels_KT, y_T)
+        assert knobs == self._knobs and (columns == 1 or columns == len(x_T)), (levels_KT.shape, len(x_T))
+        y_T = np.empty(len(x_T), np.float32)
+        kernels.play(*self._fixed, x_T, levels_KT, y_T)
         return y_T
 
 
 def _plain(numbers: list[float] | np.ndarray) -> np.ndarray:
     """As the kernels are compiled for: contiguous float32 that may be written, copied only if it is not so."""
-    plain = np.ascontiguousarray(numbers, np.float32)
-    return plain if plain.flags.writeable else plain.copy()
+    if isinstance(numbers, np.ndarray) and numbers.dtype == np.float32 and numbers.flags.carray:
+        return numbers
+    return np.array(numbers, np.float32, order="C")
 
 
 def _aligned(size: int) -> np.ndarray:

@@ -248,14 +248,26 @@ def _rewind(state, buffers, samples):
 
 
 @numba.njit(**FAST)
+def _copy(source, first, target, to, samples):
+    whole = samples // WIDTH * WIDTH
+    for t in range(0, whole, WIDTH):
+        store(target, to + t, load(source, first + t))
+    for t in range(whole, samples):
+        target[to + t] = source[first + t]
+
+
+@numba.njit(**FAST)
 def _encode(weights, state, net, buffers, levels_KT, begin, samples):
     """Write the rows of knobs, as they are and as the layers see them, from sample `begin` on (or the one that stands still)."""
     moves = levels_KT.shape[1] > 1
     fed, heard = buffers[net.fed], buffers[net.heard]
     for knob in range(net.knobs):
         row = fed.base + (1 + knob) * fed.stride
-        for t in range(samples):
-            state[row + t] = levels_KT[knob, begin + t if moves else 0]
+        if moves:
+            _copy(levels_KT[knob], begin, state, row, samples)
+        else:
+            for t in range(0, samples, WIDTH):
+                store(state, row + t, splat(levels_KT[knob, 0]))
     if net.encoder != NONE:
         for feature in range(net.features):
             row = heard.base + (1 + feature) * heard.stride
@@ -270,15 +282,14 @@ def _encode(weights, state, net, buffers, levels_KT, begin, samples):
 @numba.njit(**FAST)
 def _settle(weights, state, net, buffers, moves):
     """Reckon the coefficients: as the knobs stand, or what is constant in them where the knobs move."""
-    constants = net.coefficients - net.constants  # they stand before what knobs add to them
-    first = buffers[net.heard].base + buffers[net.heard].stride
-    for t in range(0, net.constants, WIDTH):
-        value = load(weights, constants + t)
-        if not moves:
-            for feature in range(net.features):
-                level = spread(state, first + feature * buffers[net.heard].stride)
-                value = fma(level, load(weights, net.coefficients + feature * net.constants + t), value)
-        store(state, net.values + t, value)
+    count, slopes, values = net.constants, net.coefficients, net.values
+    first, stride = buffers[net.heard].base + buffers[net.heard].stride, buffers[net.heard].stride
+    features = 0 if moves else net.features
+    for t in range(0, count, WIDTH):
+        value = load(weights, slopes - count + t)  # the constants stand before what knobs add to them
+        for feature in range(features):
+            value = fma(spread(state, first + feature * stride), load(weights, slopes + feature * count + t), value)
+        store(state, values + t, value)
 
 
 def _play(weights, state, operations, buffers, nets, x_T, levels_KT, y_T):
@@ -290,9 +301,8 @@ def _play(weights, state, operations, buffers, nets, x_T, levels_KT, y_T):
             _encode(weights, state, net, buffers, levels_KT, begin, samples if moves or net.fills else 1)
         if begin == 0:
             _settle(weights, state, net, buffers, moves)
-        for t in range(samples):
-            state[buffers[net.fed].base + t] = x_T[begin + t]
-            state[buffers[net.heard].base + t] = x_T[begin + t]
+        _copy(x_T, begin, state, buffers[net.fed].base, samples)
+        _copy(x_T, begin, state, buffers[net.heard].base, samples)
         _rewind(state, buffers, samples)
         features = net.features if moves else 0
         for index in range(len(operations)):
@@ -303,8 +313,7 @@ def _play(weights, state, operations, buffers, nets, x_T, levels_KT, y_T):
                 _modulate(weights, state, op, buffers, net, samples, features)
             else:
                 _activate(weights, state, op, buffers, samples)
-        for t in range(samples):
-            y_T[begin + t] = state[buffers[net.output].base + t]
+        _copy(state, buffers[net.output].base, y_T, begin, samples)
         for index in range(len(buffers)):
             if buffers[index].history:
                 buffers[index].at += samples

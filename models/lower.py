@@ -15,7 +15,7 @@ from models.kernels import BUFFER, HEIGHTS, NET, NONE, OPERATION, TILE, WIDTH
 from models.wavenet import Layer, WaveNet
 
 BLOCK = 256  # samples that the program works on at once; longer blocks are cut
-SLACK = 1024  # samples that a buffer takes, at least, before its history moves to the front
+SLACK = 128  # samples that a buffer takes, at least, before its history moves to the front
 LATENCY = 4  # tile rows that take as long as fewer do: a CPU has so many sums under way
 KINDS = {
     "Tanh": kernels.TANH,
