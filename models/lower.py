@@ -105,8 +105,8 @@ class _Lowering:
             gating=GATINGS[layer.gating],
             gate=kernels.IDENTITY if gate is None else KINDS[gate.config.type],
             gate_slopes=0 if gate is None else self._weight(_slopes(gate.config, gate.slopes, width)),
-            sum=head if straight else NONE,
-            sum_onto=onto if straight else NONE,
+            extra=head if straight else NONE,
+            onto=onto if straight else NONE,
         )
         if after is not None:
             self._film(layer, "activation_post", self._z, self._z)
@@ -149,8 +149,8 @@ class _Lowering:
                 target=self._z,
                 rows=width,
                 activation=kernels.IDENTITY,
-                sum=target,
-                sum_onto=onto,
+                extra=target,
+                onto=onto,
             )
         elif layer.film(slot):
             self._convolve(conv, self._z, self._y)
@@ -236,8 +236,8 @@ class _Lowering:
         return len(self._buffers) - 1
 
     def _add(self, kind: int, **fields: int) -> None:
-        self._operations.append({"onto": NONE, "sum": NONE, "sum_onto": NONE, "kind": kind, **fields})
-        for name in ("target", "onto", "sum", "sum_onto"):
+        self._operations.append({"onto": NONE, "extra": NONE, "kind": kind, **fields})
+        for name in ("target", "onto", "extra"):
             index = self._operations[-1].get(name, NONE)
             if index != NONE:
                 buffer = self._buffers[index]

@@ -71,8 +71,13 @@ class _TileModel(models.PrimitiveModel):
 
 
 def _at(context, builder, array_type, array, index):
-    """Pointer to one number of an array."""
-    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
+    """Pointer to one number of an array, or of a pointer to its first."""
+    first = (
+        array
+        if isinstance(array_type, types.CPointer)
+        else context.make_array(array_type)(context, builder, array).data
+    )
+    return builder.gep(first, [index])
 
 
 def _load(builder, pointer):
@@ -99,6 +104,16 @@ def _fma(builder, x, y, z):
 def _step(builder, pointer, count: int):
     """Pointer `count` numbers on."""
     return builder.gep(pointer, [ir.Constant(ir.IntType(64), count)])
+
+
+@intrinsic
+def first(typing, array):
+    """A pointer to the first number, which the functions below take for the array: it is lighter to hand on."""
+
+    def generate(context, builder, signature, args):
+        return context.make_array(signature.args[0])(context, builder, args[0]).data
+
+    return types.CPointer(types.float32)(array), generate
 
 
 @intrinsic
