@@ -24,14 +24,15 @@ class Compiled:
             program.net,
         )
 
-    def play(self, x_T: np.ndarray, levels: list[float] | np.ndarray) -> np.ndarray:
-        """The next block; the kernels hold no lock and make no object, and no state of theirs grows."""
+    def play(self, x_T: np.ndarray, levels: list[float] | np.ndarray, out_T: np.ndarray | None = None) -> np.ndarray:
+        """The next block, written to `out_T` if there is one; the kernels hold no lock, make no object and grow no state."""
         x_T, levels_KT = _plain(x_T), _plain(levels)
         if levels_KT.ndim == 1:
             levels_KT = levels_KT[:, None]
         knobs, columns = levels_KT.shape
         assert knobs == self._knobs and (columns == 1 or columns == len(x_T)), (levels_KT.shape, len(x_T))
-        y_T = np.empty(len(x_T), np.float32)
+        y_T = np.empty(len(x_T), np.float32) if out_T is None else out_T
+        assert y_T.dtype == np.float32 and y_T.shape == x_T.shape and y_T.flags.carray, "out_T is no block of float32"
         kernels.play(*self._fixed, x_T, levels_KT, y_T)
         return y_T
 

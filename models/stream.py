@@ -37,19 +37,20 @@ class Stream:
             self.process(np.zeros(min(left, PREWARM_BLOCK), np.float32), levels_K)
             left -= PREWARM_BLOCK
 
-    def process(self, x_T: np.ndarray, levels: Levels) -> np.ndarray:
+    def process(self, x_T: np.ndarray, levels: Levels, out_T: np.ndarray | None = None) -> np.ndarray:
         """Play one block of any length from 1: dry audio in, wet audio of the same length out, in the net's own number type.
 
-        `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move.
+        `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move. With `out_T` to write to, and all
+        three contiguous float32 arrays, a float32 net's block is played without a new array.
         """
-        return self._player.play(x_T, levels)
+        return self._player.play(x_T, levels, out_T)
 
 
 class Player(Protocol):
     """What keeps the state of one stream; after as many samples as the receptive field it has forgotten how it began."""
 
-    def play(self, x_T: np.ndarray, levels: Levels) -> np.ndarray:
-        """The next block."""
+    def play(self, x_T: np.ndarray, levels: Levels, out_T: np.ndarray | None = None) -> np.ndarray:
+        """The next block, written to `out_T` if there is one."""
         ...
 
 
@@ -76,8 +77,8 @@ class Plain:
             self._heads.append(torch.zeros(1, head.in_channels, head.kernel_size[0] - 1, dtype=dtype))
 
     @torch.no_grad()
-    def play(self, x_T: np.ndarray, levels: Levels) -> np.ndarray:
-        """The next block."""
+    def play(self, x_T: np.ndarray, levels: Levels, out_T: np.ndarray | None = None) -> np.ndarray:
+        """The next block, written to `out_T` if there is one."""
         dtype = self.net.head_scale.dtype
         x = torch.from_numpy(np.ascontiguousarray(x_T)).to(dtype)[None, None]
         moving = torch.as_tensor(levels, dtype=dtype)
@@ -96,7 +97,11 @@ class Plain:
             heard, self._heads[index] = _remember(self._heads[index], head, array.head.kernel_size[0] - 1)
             head = array.head(heard)
         assert head is not None
-        return (self.net.head_scale * head[0, 0]).numpy()
+        y_T = (self.net.head_scale * head[0, 0]).numpy()
+        if out_T is None:
+            return y_T
+        out_T[:] = y_T
+        return out_T
 
 
 def _remember(history_1CT: Tensor, new_1CT: Tensor, length: int) -> tuple[Tensor, Tensor]:
