@@ -1,5 +1,6 @@
 """The JSON documents a model's folder carries: what it is (`config.json`) and how good it is (`eval.json`). Light to import."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,7 +9,7 @@ from pydantic import Field
 from models.architecture import WaveNetConfig
 from models.errors import UserError
 from models.files import Frozen, read_document
-from models.knobs import Knobs, Setting
+from models.knobs import Knobs, Setting, Value
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 EVAL, RECIPE, HISTORY, SPLIT, STATE = (
@@ -37,6 +38,15 @@ class ModelConfig(Frozen):
     audio: Audio
     knobs: Knobs
     architecture: WaveNetConfig
+
+    @property
+    def columns(self) -> int:
+        """How many numbers the network takes beside the audio."""
+        return self.knobs.columns(self.architecture.inject.encoding)
+
+    def encode(self, setting: Mapping[str, Value]) -> list[float]:
+        """A setting as the network takes it; raises `UserError` for a knob or value the model does not have."""
+        return self.knobs.encode(setting, self.architecture.inject.encoding, self.name)
 
 
 def make_config(name: str, sample_rate: int, knobs: Knobs, architecture: WaveNetConfig) -> ModelConfig:

@@ -13,7 +13,7 @@ from torch import Tensor
 from models.dataset import AmpData, Piece
 from models.documents import Score, SettingScore
 from models.errors import DivergedError
-from models.knobs import format_setting
+from models.knobs import Value, format_setting
 from models.wavenet import WaveNet
 
 CHUNK = 1 << 16  # output samples computed at a time
@@ -35,7 +35,7 @@ def predict(net: WaveNet, x_T: Tensor, levels_K: Tensor) -> Tensor:
 
 def score(net: WaveNet, data: AmpData, pieces: Sequence[Piece]) -> Score:
     """Play every piece and pool per setting; a setting heard on several pieces counts once, by their summed energies."""
-    heard: dict[tuple[float, ...], list[Piece]] = {}
+    heard: dict[tuple[Value, ...], list[Piece]] = {}
     for piece in pieces:
         heard.setdefault(tuple(piece.setting.values()), []).append(piece)
     return pool(_score_setting(net, data, group) for group in heard.values())
@@ -47,7 +47,7 @@ def _score_setting(net: WaveNet, data: AmpData, pieces: list[Piece]) -> SettingS
         x_T, target_T = data.hear(piece, net.receptive_field)
         neighbour = data.neighbour(piece)
         signal += _energy(target_T)
-        error += _energy(predict(net, x_T, piece.levels_K) - target_T)
+        error += _energy(predict(net, x_T, data.encode(piece, net.config.inject.encoding)) - target_T)
         if neighbour:
             there = slice(neighbour.start, neighbour.stop)
             nearest_signal += _energy(piece.wet_T[there])

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from models.architecture import SLOTS, LayerArray, Slot
 from models.documents import ModelConfig
 from models.files import write_text
+from models.knobs import Setting
+from models.nam_encoder import write_encoder
 from models.wavenet import Array, Layer, Nonlinear, WaveNet
 
 VERSION = "0.7.0"
@@ -24,7 +26,7 @@ def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
 
     A model without knobs (a baked one) becomes a stock file that every player loads.
     """
-    conditions = 1 + (net.encoder.out_channels if net.encoder is not None else net.knobs)
+    conditions = 1 + (net.encoder.features if net.encoder is not None else net.knobs)
     arrays = list(zip(net.arrays, net.config.arrays, strict=True))
     shape: dict[str, Any] = {
         "layers": [
@@ -37,7 +39,7 @@ def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
     if net.knobs:
         shape["in_channels"] = net.knobs + 1  # without it a player takes the file for a mono one
     if net.encoder is not None:
-        shape["condition_dsp"] = _encoder(net.encoder, config.audio.sample_rate)
+        shape["condition_dsp"] = write_encoder(net.encoder, net.knobs, VERSION, config.audio.sample_rate)
     parts = []
     for index, array in enumerate(net.arrays):
         weight = array.rechannel.weight
@@ -45,18 +47,18 @@ def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
         for layer in array.layers:
             parts += _layer_weights(layer, conditions)
         parts += [array.head.weight, array.head.bias]
-    knobs = [knob.model_dump() for knob in config.knobs.knobs]
+    knobs, encoding = [knob.model_dump() for knob in config.knobs.knobs], config.architecture.inject.encoding
     return {
         "version": VERSION,
         "architecture": "WaveNet",
         "config": shape,
         "weights": _flat([*parts, net.head_scale]),
         "sample_rate": config.audio.sample_rate,
-        "metadata": {"name": config.name, **({"knobs": knobs} if net.knobs else {})},
+        "metadata": {"name": config.name, **({"knobs": knobs, "knob_encoding": encoding} if net.knobs else {})},
     }
 
 
-def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: dict[str, float] | None = None) -> None:
+def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: Setting | None = None) -> None:
     """Write a model as `.nam`, whole or not at all; `baked` notes the setting that a baked model stands at."""
     document = to_nam(config, net)
     if baked is not None:
@@ -122,50 +124,6 @@ def _layer_weights(layer: Layer, conditions: int) -> list[Tensor | None]:
                 torch.cat([nn.functional.pad(part, (0, missing)) for part in film.bias.split(halves)]),
             ]
     return parts
-
-
-def _encoder(encoder: nn.Conv1d, sample_rate: int) -> dict[str, Any]:
-    """An encoder as a nested WaveNet of kernel 1: its first channel passes the audio (PReLU of slope 1), the others are ReLUs."""
-    assert encoder.bias is not None
-    inputs, units = 1 + encoder.in_channels, 1 + encoder.out_channels
-    off = {"active": False, "shift": True, "groups": 1}
-    array = {
-        "input_size": inputs,
-        "condition_size": inputs,
-        "head": {"out_channels": units, "kernel_size": 1, "bias": False},
-        "channels": units,
-        "bottleneck": units,
-        "kernel_sizes": [1],
-        "dilations": [1],
-        "activation": [{"type": "PReLU", "negative_slopes": [1.0] + [0.0] * (units - 1)}],
-        "gating_mode": ["none"],
-        "secondary_activation": [None],
-        "head1x1": {"active": False, "out_channels": 1, "groups": 1},
-        "layer1x1": {"active": False, "groups": 1},
-        "groups_input": 1,
-        "groups_input_mixin": 1,
-        **{f"{slot}_film": off for slot in SLOTS},
-    }
-    audio = torch.zeros(1, inputs)
-    audio[0, 0] = 1
-    knobs = torch.cat([torch.zeros(units - 1, 1), encoder.weight.detach()[..., 0].float()], dim=1)
-    bias = torch.cat([torch.zeros(1), encoder.bias.detach().float()])
-    parts = [
-        torch.cat([audio, knobs]),
-        torch.eye(units),
-        bias,
-        torch.zeros(units, inputs),
-        torch.eye(units),
-        torch.ones(1),
-    ]
-    return {
-        "version": VERSION,
-        "architecture": "WaveNet",
-        "config": {"layers": [array], "head": None, "head_scale": 1.0, "in_channels": inputs},
-        "weights": _flat(parts),
-        "sample_rate": sample_rate,
-        "metadata": {},
-    }
 
 
 def _columns(weight: Tensor, inputs: int) -> Tensor:

@@ -60,9 +60,10 @@ class Trainer:
     def __init__(self, recipe: Recipe, data: AmpData) -> None:
         self.recipe, self.data = recipe, data
         torch.manual_seed(recipe.learning.seed)
-        self.net = WaveNet(recipe.model, len(data.knobs.knobs))
+        self.net = WaveNet(recipe.model, data.knobs.columns(recipe.model.inject.encoding))
         field, segment = recipe.model.receptive_field, recipe.learning.segment
         self._pieces = [data.training_piece(piece, field, segment) for piece in data.train]
+        self._levels_PK = [data.encode(piece, recipe.model.inject.encoding) for piece in self._pieces]
         energy_P = torch.tensor([piece.energy for piece in self._pieces])
         self.net.head_scale.copy_(energy_P.mean().sqrt())
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=recipe.learning.learning_rate, fused=True)
@@ -117,7 +118,7 @@ class Trainer:
             stop = start + learning.segment
             x.append(self._padded_T[piece.dry][start : stop + context])
             target.append(piece.wet_T[start:stop])
-            levels.append(piece.levels_K)
+            levels.append(self._levels_PK[pick])
         return torch.stack(x), torch.stack(target), torch.stack(levels), self._weights_P[picks]
 
     @property

@@ -110,7 +110,7 @@ def test_live_file_has_an_input_per_knob_and_says_which(tmp_path: Path, form: st
     ]
     first, second = document["config"]["layers"]
     assert (first["input_size"], second["input_size"]) == (3, 3)  # audio and knobs; the first array's channels
-    features = net.config.inject.encoder or 2
+    features = net.config.inject.encoder or len(KNOBS.names)
     assert first["condition_size"] == second["condition_size"] == 1 + features
     assert ("condition_dsp" in document["config"]) == (net.encoder is not None)
     assert "baked_setting" not in document["metadata"]

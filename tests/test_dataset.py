@@ -57,7 +57,7 @@ def build(folder: Path, layout: str) -> DataConfig:
     return data_config(train, validation_settings=0 if layout == "all settings validate" else 2)
 
 
-def settings(pieces: Iterable[Piece]) -> set[tuple[float, ...]]:
+def settings(pieces: Iterable[Piece]) -> set[tuple]:
     return {tuple(piece.setting[name] for name in KNOBS.names) for piece in pieces}
 
 

@@ -132,7 +132,7 @@ def test_live_file_without_a_knob_schema_gets_plain_knobs(tmp_path: Path):
     del document["metadata"]["knobs"]
     config, _ = read_nam(write(tmp_path / "JCM900 G4.nam", document))
     assert config.name == "jcm900-g4"
-    assert [(k.name, k.min, k.max, k.default) for k in config.knobs.knobs] == [("knob1", -1, 1, 0), ("knob2", -1, 1, 0)]
+    assert [(*k.scale[:3], k.default) for k in config.knobs.knobs] == [("knob1", -1, 1, 0), ("knob2", -1, 1, 0)]
 
 
 def test_grouped_mixin_is_read_as_the_dense_one_it_is(tmp_path: Path):
@@ -190,7 +190,7 @@ BAD: dict[str, tuple[Any, str]] = {
         lambda d: d["config"].update(condition_dsp=to_nam(*model("mixin"))),
         "not a knob encoder",
     ),
-    "too few knob names": (lambda d: d["metadata"]["knobs"].pop(), "names 1 knobs, in_channels has 2"),
+    "too few knob names": (lambda d: d["metadata"]["knobs"].pop(), "its knobs need 1 inputs, in_channels has 2"),
     "a flag for a number": (lambda d: d["config"].update(in_channels=True), "'in_channels' is a bool"),
 }
 
