@@ -39,6 +39,11 @@ class Piece:
         """Mean square of the target."""
         return self.wet_T[self.start : self.stop].double().square().mean().item()
 
+    @property
+    def peak(self) -> float:
+        """Largest magnitude of the target."""
+        return self.wet_T[self.start : self.stop].abs().max().item()
+
 
 @dataclass
 class AmpData:
