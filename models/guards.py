@@ -17,7 +17,7 @@ from models.metrics import knob_move_artifact
 from models.wavenet import WaveNet
 
 RANDOM_SETTINGS, MAX_CORNERS = 1000, 1024
-EXCERPT = 4096  # samples: the loudest part of the dry signal, played at every setting
+EXCERPT = 2048  # samples: the loudest part of the dry signal, played at every setting
 BATCH = 32
 FAR = 1e9  # stands for what is not finite
 RAMPS_MS = (10, 50, 200)

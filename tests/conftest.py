@@ -15,3 +15,14 @@ os.environ.update(
     ZOO_HOME=os.path.join(_HOME, "shelf"),
 )
 os.environ.pop("HF_TOKEN", None)
+
+import pytest  # noqa: E402 (after the environment)
+
+from models import guards  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _short_scan(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs end with a scan of a thousand settings; only the scan's own tests need them all."""
+    if request.module.__name__ != "tests.test_guards":
+        monkeypatch.setattr(guards, "RANDOM_SETTINGS", 10)
