@@ -16,13 +16,7 @@ os.environ.update(
 )
 os.environ.pop("HF_TOKEN", None)
 
-import pytest  # noqa: E402 (after the environment)
+from models import guards
 
-from models import guards  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def _short_scan(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs end with a scan of a thousand settings; only the scan's own tests need them all."""
-    if request.module.__name__ != "tests.test_guards":
-        monkeypatch.setattr(guards, "RANDOM_SETTINGS", 10)
+SCANNED = guards.RANDOM_SETTINGS
+guards.RANDOM_SETTINGS = 10  # every run ends with a scan; only the scan's own tests need it whole

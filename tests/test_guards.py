@@ -5,14 +5,21 @@ import math
 import pytest
 import torch
 
+from models import guards
 from models.architecture import Injection, WaveNetConfig
-from models.guards import EXCERPT, RANDOM_SETTINGS, knob_moves, loudest, scan_corners, turn_knobs
+from models.guards import EXCERPT, knob_moves, loudest, scan_corners, turn_knobs
 from models.knobs import Knobs
 from models.wavenet import WaveNet
+from tests.conftest import SCANNED
 from tests.makers import KNOBS, RATE, arrays, di, wavenet
 
 X_T = torch.from_numpy(di())
 PEAK = 0.5
+
+
+@pytest.fixture(autouse=True)
+def _whole_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "RANDOM_SETTINGS", SCANNED)
 
 
 def gain_only(slope: float, offset: float = 0.0) -> WaveNet:
@@ -44,7 +51,7 @@ def gain_only(slope: float, offset: float = 0.0) -> WaveNet:
 
 def test_scan_plays_every_corner_and_a_thousand_settings_and_finds_the_loudest():
     scan = scan_corners(gain_only(0.5), KNOBS, X_T, PEAK)
-    assert scan.settings == 4 + RANDOM_SETTINGS
+    assert scan.settings == 4 + SCANNED
     assert scan.peak_setting["gain"] == 10
     here_T = loudest(X_T, EXCERPT)
     assert scan.peak_dbfs == pytest.approx(20 * math.log10(1.5 * here_T.abs().max()), abs=0.01)
@@ -72,13 +79,13 @@ def test_numbers_that_are_not_finite_are_a_fault():
 def test_many_knobs_are_scanned_at_as_many_corners_as_are_drawn():
     knobs = Knobs.model_validate({"knobs": [{"name": f"k{number}"} for number in range(14)]})
     net = wavenet(WaveNetConfig(arrays=arrays(), inject=Injection(mixin=True)), 14)
-    assert scan_corners(net, knobs, X_T, PEAK).settings == 1024 + RANDOM_SETTINGS
+    assert scan_corners(net, knobs, X_T, PEAK).settings == 1024 + SCANNED
 
 
 def test_switch_stands_at_each_position():
     knobs = Knobs.model_validate({"knobs": [{"name": "gain"}, {"name": "mode", "positions": ["a", "b", "c"]}]})
     net = wavenet(WaveNetConfig(arrays=arrays(), inject=Injection(mixin=True)), 4)
-    assert scan_corners(net, knobs, X_T, PEAK).settings == 6 + RANDOM_SETTINGS
+    assert scan_corners(net, knobs, X_T, PEAK).settings == 6 + SCANNED
     assert [turn.name for turn in turn_knobs(net, knobs, X_T)] == ["gain"]
 
 
