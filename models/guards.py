@@ -16,7 +16,8 @@ from models.knobs import AnyKnob, Encoding, Knob, Knobs, Setting
 from models.metrics import knob_move_artifact
 from models.wavenet import WaveNet
 
-RANDOM_SETTINGS, MAX_CORNERS = 1000, 1024
+RANDOM_SETTINGS: int = 1000
+MAX_CORNERS = 1024
 EXCERPT = 2048  # samples: the loudest part of the dry signal, played at every setting
 BATCH = 32
 FAR = 1e9  # stands for what is not finite
