@@ -53,7 +53,9 @@ def ours(name: str, source: Path, seconds: float, cores: int) -> Run:
     if cores == 1 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
     config = read_document(CONFIGS / f"{name}.json", WaveNetConfig)
-    moves = Automation(np.arange(0, seconds, 0.5), np.random.default_rng(0).uniform(-1, 1, (int(seconds * 2), 2)))
+    times_N = np.arange(0, seconds, 0.5)
+    turns_N2 = np.random.default_rng(0).uniform(-1, 1, (len(times_N), 2))
+    moves = Automation(KNOBS, times_N, tuple({"gain": gain, "tone": tone} for gain, tone in turns_N2.tolist()))
     model = make_config(name, RATE_HZ, KNOBS, config), trained(config, 2)
     return timed(lambda: render(model, source, source.with_name("out.wav"), moves))
 

@@ -65,8 +65,9 @@ NET = np.dtype(
     [
         (name, np.int64)
         for name in (
-            *("knobs", "features", "block", "fed", "heard", "output", "fills"),
-            *("encoder", "constants", "coefficients", "values"),
+            *("knobs", "features", "block", "fills", "opening"),
+            *("fed", "heard", "levels", "seen", "output"),  # buffers
+            *("constants", "coefficients", "values"),
         )
     ]
 )
@@ -119,12 +120,12 @@ def _convolution(height: int, columns: int):
     step = columns * WIDTH
 
     @numba.njit(**FAST)
-    def convolve(weights, state, op, source, target, onto, extra, heard, net, samples, features):
+    def convolve(weights, state, op, source, target, onto, extra, seen, net, samples, features):
         from_, stride = source.base + source.at, source.stride
         to, to_stride = target.base + target.at, target.stride
         adds, over, over_stride = op.onto != NONE, onto.base + onto.at, onto.stride
         beside, beside_stride = extra.base + extra.at, extra.stride
-        knobs, knobs_stride = heard.base + heard.stride, heard.stride
+        knobs, knobs_stride = seen.base, seen.stride
         groups, chunks, rows, taps, extra_rows = op.groups, op.chunks, op.rows_per_group, op.taps, op.extra_rows
         dilation, following, constants = op.dilation, features if op.follows else 0, net.constants
         for t in range(0, samples, step):
@@ -175,11 +176,11 @@ def _coefficient(weights, state, net, index, knobs, knobs_stride, features):
 
 
 @numba.njit(**FAST)
-def _modulate(weights, state, op, source, target, onto, heard, net, samples, features):
+def _modulate(weights, state, op, source, target, onto, seen, net, samples, features):
     from_, stride = source.base + source.at, source.stride
     to, to_stride = target.base + target.at, target.stride
     adds, over, over_stride = op.onto != NONE, onto.base + onto.at, onto.stride
-    knobs, knobs_stride = heard.base + heard.stride, heard.stride
+    knobs, knobs_stride = seen.base, seen.stride
     for row in range(op.rows):
         for t in range(0, samples, WIDTH):
             scale = _coefficient(weights, state, net, op.scale + row, knobs + t, knobs_stride, features)
@@ -236,88 +237,84 @@ def _copy(source, begin, target, to, samples):
 
 
 @numba.njit(**FAST)
-def _encode(weights, state, net, buffers, levels_KT, begin, samples):
-    """Write the rows of knobs, as they are and as the layers see them, from sample `begin` on (or the one that stands still)."""
-    moves = levels_KT.shape[1] > 1
-    fed, heard = buffers[net.fed], buffers[net.heard]
-    for knob in range(net.knobs):
-        row = fed.base + (1 + knob) * fed.stride
-        if moves:
+def _fill(state, levels, levels_KT, begin, samples):
+    """Write the rows of knobs from sample `begin` on."""
+    for knob in range(levels_KT.shape[0]):
+        row = levels.base + knob * levels.stride
+        if levels_KT.shape[1] > 1:
             _copy(levels_KT[knob], begin, state, row, samples)
         else:
             for t in range(0, samples, WIDTH):
                 store(state, row + t, splat(levels_KT[knob, 0]))
-    if net.encoder != NONE:
-        for feature in range(net.features):
-            row = heard.base + (1 + feature) * heard.stride
-            line = net.encoder + feature * (1 + net.knobs)
-            for t in range(samples):
-                value = weights[line]
-                for knob in range(net.knobs):
-                    value += weights[line + 1 + knob] * state[fed.base + (1 + knob) * fed.stride + t]
-                state[row + t] = np.float32(0) if value < 0 else value
 
 
 @numba.njit(**FAST)
-def _settle(weights, state, net, buffers, moves):
+def _settle(weights, state, net, seen, moves):
     """Reckon the coefficients: as the knobs stand, or what is constant in them where the knobs move."""
     count, slopes, values = net.constants, net.coefficients, net.values
-    knobs, stride = buffers[net.heard].base + buffers[net.heard].stride, buffers[net.heard].stride
     features = 0 if moves else net.features
     for t in range(0, count, WIDTH):
         value = load(weights, slopes - count + t)  # the constants stand before what knobs add to them
         for feature in range(features):
-            value = fma(spread(state, knobs + feature * stride), load(weights, slopes + feature * count + t), value)
+            level = spread(state, seen.base + feature * seen.stride)
+            value = fma(level, load(weights, slopes + feature * count + t), value)
         store(state, values + t, value)
+
+
+@numba.njit(**FAST)
+def _run(w, s, operations, begin, end, buffers, net, samples, features):
+    """Run some of the operations over a block."""
+    seen, long = buffers[net.seen], samples > NARROW * WIDTH
+    for index in range(begin, end):
+        op = operations[index]
+        kind, height = op.kind, op.height
+        wide = long and height * WIDE + WIDE < REGISTERS  # low tiles: a CPU needs some eight sums under way to be busy
+        source, target = buffers[op.source], buffers[op.target]
+        onto, extra = buffers[max(op.onto, 0)], buffers[max(op.extra, 0)]
+        if kind == ACTIVATE:
+            _activate(w, s, op, source, target, extra, onto, samples)
+        elif kind == MODULATE:
+            _modulate(w, s, op, source, target, onto, seen, net, samples, features)
+        elif height == 8:
+            _convolve_8(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif height == 6:
+            _convolve_6(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif height == 4 and wide:
+            _convolve_4_wide(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif height == 4:
+            _convolve_4(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif height == 3 and wide:
+            _convolve_3_wide(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif height == 3:
+            _convolve_3(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif height == 2 and wide:
+            _convolve_2_wide(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif height == 2:
+            _convolve_2(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif wide:
+            _convolve_1_wide(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        else:
+            _convolve_1(w, s, op, source, target, onto, extra, seen, net, samples, features)
 
 
 def _play(weights, state, operations, buffers, nets, x_T, levels_KT, y_T):
     """Play a signal of any length; `levels_KT` has one column where knobs stand still, else one for each sample."""
     net, moves = nets[0], levels_KT.shape[1] > 1
-    w, s, heard = first(weights), first(state), buffers[net.heard]
+    w, s, features = first(weights), first(state), net.features if moves else 0
+    if net.opening:
+        _settle(w, s, net, buffers[net.seen], True)  # what turns knobs into features has biases of its own
     for begin in range(0, len(x_T), net.block):
         samples = min(net.block, len(x_T) - begin)
-        if moves or net.fills or begin == 0:
-            _encode(weights, state, net, buffers, levels_KT, begin, samples if moves or net.fills else 1)
+        if moves or net.fills or begin == 0:  # else one sample tells all
+            shown = samples if moves or net.fills else 1
+            _fill(state, buffers[net.levels], levels_KT, begin, shown)
+            _run(w, s, operations, 0, net.opening, buffers, net, shown, 0)
         if begin == 0:
-            _settle(weights, state, net, buffers, moves)
+            _settle(w, s, net, buffers[net.seen], moves)
         _copy(x_T, begin, state, buffers[net.fed].base, samples)
         _copy(x_T, begin, state, buffers[net.heard].base, samples)
-        _rewind(state, buffers, samples)
-        features = net.features if moves else 0
-        long = samples > NARROW * WIDTH
-        for index in range(len(operations)):
-            op = operations[index]
-            kind, height = op.kind, op.height
-            wide = (
-                long and height * WIDE + WIDE < REGISTERS
-            )  # low tiles: a CPU needs some eight sums under way to be busy
-            source, target = buffers[op.source], buffers[op.target]
-            onto, extra = buffers[max(op.onto, 0)], buffers[max(op.extra, 0)]
-            if kind == ACTIVATE:
-                _activate(w, s, op, source, target, extra, onto, samples)
-            elif kind == MODULATE:
-                _modulate(w, s, op, source, target, onto, heard, net, samples, features)
-            elif height == 8:
-                _convolve_8(w, s, op, source, target, onto, extra, heard, net, samples, features)
-            elif height == 6:
-                _convolve_6(w, s, op, source, target, onto, extra, heard, net, samples, features)
-            elif height == 4 and wide:
-                _convolve_4_wide(w, s, op, source, target, onto, extra, heard, net, samples, features)
-            elif height == 4:
-                _convolve_4(w, s, op, source, target, onto, extra, heard, net, samples, features)
-            elif height == 3 and wide:
-                _convolve_3_wide(w, s, op, source, target, onto, extra, heard, net, samples, features)
-            elif height == 3:
-                _convolve_3(w, s, op, source, target, onto, extra, heard, net, samples, features)
-            elif height == 2 and wide:
-                _convolve_2_wide(w, s, op, source, target, onto, extra, heard, net, samples, features)
-            elif height == 2:
-                _convolve_2(w, s, op, source, target, onto, extra, heard, net, samples, features)
-            elif wide:
-                _convolve_1_wide(w, s, op, source, target, onto, extra, heard, net, samples, features)
-            else:
-                _convolve_1(w, s, op, source, target, onto, extra, heard, net, samples, features)
+        _rewind(s, buffers, samples)
+        _run(w, s, operations, net.opening, len(operations), buffers, net, samples, features)
         _copy(state, buffers[net.output].base, y_T, begin, samples)
         for index in range(len(buffers)):
             if buffers[index].history:

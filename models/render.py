@@ -16,7 +16,7 @@ from models.audio import create_audio, open_audio, read_blocks
 from models.automation import Automation
 from models.documents import ModelConfig
 from models.errors import UserError
-from models.knobs import Setting
+from models.knobs import Setting, Value
 from models.stream import Levels, players
 from models.wavenet import WaveNet
 
@@ -35,7 +35,7 @@ def render(
     model: tuple[ModelConfig, WaveNet],
     source: Path,
     target: Path,
-    setting: Mapping[str, float] | Automation,
+    setting: Mapping[str, Value] | Automation,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Rendered:
     """Play `source` through a model into `target` (24-bit WAV or FLAC), in memory that does not grow with its length.
@@ -46,8 +46,8 @@ def render(
     config, net = model
     moves = setting if isinstance(setting, Automation) else None
     full = None if isinstance(setting, Automation) else config.knobs.complete(setting, config.name)
-    still = moves.first if moves else config.knobs.encode(full or {})
-    rate = config.audio.sample_rate
+    still = config.encode(moves.first if moves else full or {})
+    rate, encoding = config.audio.sample_rate, config.architecture.inject.encoding
     with open_audio(source) as file:
         total, source_rate = file.frames, file.samplerate
     if source_rate != rate:
@@ -60,7 +60,7 @@ def render(
     done, peak = 0, 0.0
 
     def levels(begin: int, length: int) -> Levels:
-        return moves.levels(begin, length, rate) if moves else still
+        return moves.levels(begin, length, rate, encoding) if moves else still
 
     with create_audio(target, rate) as file:
         for y_T in play_blocks(net, read_blocks(source), levels):
