@@ -273,7 +273,6 @@ def test_held_takes_on_training_audio_need_held_seconds(takes: Path):
     "changes",
     [
         {"held_seconds": 0},
-        {"held_settings": ()},
         {"held": Path("held.json")},
         {"validation_seconds": 0},
         {"name": "My Amp"},

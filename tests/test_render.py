@@ -102,7 +102,7 @@ def test_name_that_tells_no_format_is_refused(tmp_path: Path, source: Path, name
         (None, "di.wav does not exist"),
         (b"not audio", "di.wav is not audio"),
         (DI[:0], "di.wav is empty"),
-        (np.stack([DI, DI], axis=1), "di.wav has 2 channels"),
+        (np.stack([DI, -DI], axis=1), "di.wav has 2 channels"),
         (np.where(np.arange(len(DI)) == 4567, np.float32("nan"), DI), "di.wav: sample 4567 is not a finite number"),
     ],
 )
