@@ -48,7 +48,6 @@ class JointEntry(_Entry):
 
 
 class _Top(Frozen):
-    knobs: list[str | dict[str, Any]] | None = None
     device: str = ""
     description: str = ""
     note: str = ""
@@ -58,6 +57,7 @@ class _Top(Frozen):
 
 
 class _OwnDocument(_Top):
+    knobs: list[str | dict[str, Any]] | None = None
     entries: list[dict[str, Any]]
 
 
@@ -70,6 +70,7 @@ class ManifestDocument(_Top):
 
 class _TrainerDocument(_Top):
     type: Literal["multi_knob", "parametric"]
+    knobs: list[str | dict[str, Any]] | None = None
     train: dict[str, Any] | list[dict[str, Any]]
     validation: dict[str, Any] | list[dict[str, Any]] = Field(default_factory=list)
     common: dict[str, Any] = Field(default_factory=dict)

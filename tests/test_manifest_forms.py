@@ -13,7 +13,7 @@ from models.errors import UserError
 from models.manifest import Manifest, read_manifest
 from tests.makers import JSON, examples
 
-JOINT = {
+JOINT: dict[str, Any] = {
     "knobs": [{"name": "gain", "min": 2, "max": 8, "default": 5}, {"name": "channel", "positions": ["lead", "clean"]}],
     "sample_rate": 48000,
     "entries": [
@@ -25,7 +25,7 @@ JOINT = {
 }
 SETTINGS = [(f"{entry['output_file']}", entry["knobs"]) for entry in JOINT["entries"]]
 CUTS = {"start_seconds": None, "stop_seconds": -9.0, "ny": 8192}
-PARAMETRIC = {
+PARAMETRIC: dict[str, Any] = {
     "type": "parametric",
     "train": [{"y_path": wet, "params": {"Gain": s["gain"], "Channel": s["channel"]}, **CUTS} for wet, s in SETTINGS],
     "validation": [{"y_path": "5.wav", "params": {"Gain": 4.5, "Channel": "clean"}, "delay": 7}],
@@ -110,7 +110,7 @@ def test_undeclared_knobs_of_a_trainers_form_are_what_occurs(tmp_path: Path):
 
 
 def test_words_alone_make_a_switch_in_our_own_form(tmp_path: Path):
-    entries = [
+    entries: list[dict[str, Any]] = [
         {"input_file": "d.wav", "output_file": f"{n}.wav", "knobs": {"gain": n, "channel": word}}
         for n, word in ((0, "lead"), (1, "clean"))
     ]
