@@ -101,9 +101,11 @@ def resample(blocks: Iterable[np.ndarray], rate_hz: int, wanted_hz: int) -> Iter
         yield from blocks
         return
     stream = soxr.ResampleStream(rate_hz, wanted_hz, 1, dtype="float32", quality=QUALITY)
-    for block_T in blocks:
-        yield stream.resample_chunk(block_T)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    chunks = (stream.resample_chunk(np.asarray(block_T, np.float32)) for block_T in blocks)
+    yield from (chunk_T for chunk_T in chunks if len(chunk_T))
+    last_T = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    if len(last_T):
+        yield last_T
 
 
 @contextmanager

@@ -6,8 +6,8 @@ position of a switch is 1, and several knobs add as lengths do (Euclid). Shapes:
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations, product
-from math import ceil, floor, sqrt
+from itertools import combinations, pairwise, product
+from math import ceil, floor, log10, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from scipy.stats import qmc
 
 from models.knobs import AnyKnob, Knobs, Setting, Switch, Value
 
-DIALS = 100  # positions that can be told apart on a knob without a stated step
+DIALS = 100  # positions, at least, that can be told apart on a knob without a stated step
 MUTE_TURN = 0.1  # a knob that must avoid its minimum stays above a tenth of its turn
 CLOUD = 12  # candidates are 2^12 points of a Sobol sequence, and the corners
 MAX_CORNERS = 4096
@@ -37,14 +37,22 @@ def lowest(knob: AnyKnob) -> Value:
     return min(_clean(knob.min + step * ceil(MUTE_TURN * (knob.max - knob.min) / step - 1e-9)), knob.max)
 
 
+def nearest(knob: AnyKnob, value: Value) -> Value:
+    """The value nearest to another that can be dialled."""
+    if isinstance(knob, Switch):
+        return value
+    step, wanted = _step(knob), float(value)
+    inside = _clean(knob.min + step * floor((wanted - knob.min) / step + 0.5))
+    legal = (v for v in (inside, float(lowest(knob)), knob.max) if float(lowest(knob)) <= v <= knob.max)
+    return min(legal, key=lambda v: abs(v - wanted))
+
+
 def dial(knob: AnyKnob, share: float) -> Value:
     """The value one can dial nearest to a share (0 to 1) of what can be recorded."""
     if isinstance(knob, Switch):
         return knob.positions[min(int(share * len(knob.positions)), len(knob.positions) - 1)]
-    low, step = float(lowest(knob)), _step(knob)
-    wanted = low + share * (knob.max - low)
-    nearest = _clean(knob.min + step * floor((wanted - knob.min) / step + 0.5))
-    return min((value for value in (nearest, low, knob.max) if low <= value <= knob.max), key=lambda v: abs(v - wanted))
+    low = float(lowest(knob))
+    return nearest(knob, low + share * (knob.max - low))
 
 
 def spread(knob: AnyKnob, count: int) -> list[Value]:
@@ -63,6 +71,14 @@ def dialled(knob: AnyKnob) -> int:
         return 11 - (knob.avoid_zero and 1)
     low = float(lowest(knob))
     return floor((knob.max - low) / knob.step + 1e-9) + 1 + ((knob.max - low) / knob.step % 1 > 1e-6)
+
+
+def every(knob: AnyKnob) -> list[Value]:
+    """The `dialled` values."""
+    if isinstance(knob, Switch) or knob.step is None:
+        return spread(knob, dialled(knob))
+    low = float(lowest(knob))
+    return [*(_clean(low + n * knob.step) for n in range(dialled(knob) - 1)), knob.max]
 
 
 def ends(knob: AnyKnob) -> list[Value]:
@@ -130,7 +146,7 @@ def grid_hole(knobs: Knobs, axes: Sequence[Sequence[Value]]) -> float:
         if not isinstance(knob, Switch):
             full = knob.max - knob.min
             turns = sorted((float(value) - knob.min) / full for value in values)
-            gaps = [(b - a) / 2 for a, b in zip(turns, turns[1:], strict=False)]
+            gaps = [(b - a) / 2 for a, b in pairwise(turns)]
             total += max([turns[0] - (float(lowest(knob)) - knob.min) / full, 1 - turns[-1], *gaps]) ** 2
     return sqrt(total)
 
@@ -174,8 +190,11 @@ def _coordinates(knob: AnyKnob, value: Value) -> list[float]:
 
 
 def _step(knob: AnyKnob) -> float:
+    """The stated step, or a round number (1, 2 or 5 and zeros) of which `DIALS` fit into the range."""
     assert not isinstance(knob, Switch)
-    return knob.step or (knob.max - knob.min) / DIALS
+    finest = (knob.max - knob.min) / DIALS * (1 + 1e-9)
+    decade = 10.0 ** floor(log10(finest))
+    return knob.step or max(factor * decade for factor in (1, 2, 5) if factor * decade <= finest)
 
 
 def _clean(value: float) -> float:

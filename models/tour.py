@@ -4,6 +4,7 @@ Shapes: N settings, K knobs.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,7 +17,7 @@ MAX_IMPROVED = 1500  # more settings than this are only begun well
 
 def count_moves(settings: Sequence[Setting]) -> int:
     """How many knobs are touched in all when settings are dialled one after the other."""
-    return sum(sum(a[name] != b[name] for name in a) for a, b in zip(settings, settings[1:], strict=False))
+    return sum(sum(a[name] != b[name] for name in a) for a, b in pairwise(settings))
 
 
 def order(knobs: Knobs, settings: Sequence[Setting]) -> list[Setting]:
