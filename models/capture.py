@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field
 
 from models.coverage import (
+    at_rest,
     cloud,
     dialled,
     ends,
@@ -21,8 +22,6 @@ from models.coverage import (
     is_corner,
     key,
     largest_hole,
-    lowest,
-    nearest,
     never_together,
     settings_of,
     spread,
@@ -30,7 +29,7 @@ from models.coverage import (
 from models.designs import combine, corners, distinct, draw_between, fill_space
 from models.errors import UserError
 from models.files import Frozen
-from models.knobs import AnyKnob, Knobs, Setting, Switch
+from models.knobs import AnyKnob, Knobs, Setting
 from models.tour import count_moves, order
 
 Design = Literal["isolated", "hybrid", "combinatorial", "space-filling"]
@@ -51,12 +50,6 @@ class KnobsFile(Frozen):
         tuple[Annotated[AnyKnob, BeforeValidator(lambda knob: {"name": knob} if isinstance(knob, str) else knob)], ...],
         Field(min_length=1, max_length=32),
     ]
-
-    @property
-    def schema_of_all(self) -> Knobs:
-        """The knobs, each at rest where it can be dialled: the middle of a knob with steps may lie between two of them."""
-        at_rest = ({"default": nearest(knob, knob.default)} for knob in self.knobs)
-        return Knobs(knobs=tuple(k.model_copy(update=rest) for k, rest in zip(self.knobs, at_rest, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -96,9 +89,11 @@ def make_plan(
     """Plan a session.
 
     `count` (space-filling) is the number of settings to train on, `positions` (isolated, hybrid) those of each knob, `held` the number of
-    settings to judge by: never one to train on, never a corner. Raises `UserError` for what the knobs cannot give.
+    settings to judge by: never one to train on, never a corner. A knob whose default cannot be dialled rests at the nearest value that
+    can. Raises `UserError` for what the knobs cannot give.
     """
     _check(knobs, count, positions)
+    knobs = at_rest(knobs)
     if design == "combinatorial":
         axes = [every(knob) if dialled(knob) <= LISTED else spread(knob, LISTED) for knob in knobs.knobs]
         whole = prod(dialled(knob) for knob in knobs.knobs)
@@ -134,10 +129,10 @@ def recommend(plans: Sequence[Plan]) -> tuple[Plan, str]:
     """Of all designs the one to record, and why: all positions where they are few, one knob alone through its range, else space-filling."""
     by_design = {plan.design: plan for plan in plans}
     everything, filling = by_design["combinatorial"], by_design["space-filling"]
-    if everything.count <= filling.count:
-        return everything, "every position there is, in no more takes than space-filling needs"
+    if everything.count <= PER_KNOB * len(everything.knobs.knobs):
+        return everything, f"it has every position there is in {everything.count} takes"
     if len(everything.knobs.knobs) == 1:
-        return by_design["isolated"], "one knob, through its range"
+        return by_design["isolated"], "there is one knob, and it goes through its range"
     return filling, (
         f"{filling.count:,} takes, not {everything.count:,}, have the corners, move every pair of knobs together "
         "and put each knob at many positions"
@@ -188,12 +183,6 @@ def _hold(knobs: Knobs, train: list[Setting], wanted: int | None, seed: int) -> 
 def _check(knobs: Knobs, count: int | None, positions: int | None) -> None:
     if not knobs.knobs:
         raise UserError("there is no knob to plan for", 'List them under "knobs".')
-    for knob in knobs.knobs:
-        if not isinstance(knob, Switch) and knob.default < float(lowest(knob)):
-            raise UserError(
-                f"knob '{knob.name}' rests at {knob.default:g}, where it is mute",
-                f"State a default of {lowest(knob):g} or more.",
-            )
     for name, value, least in (("--count", count, 1), ("--positions", positions, 2)):
         if value is not None and value < least:
             raise UserError(f"{name} is {value}", f"Use {least} or more.")

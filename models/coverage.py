@@ -47,6 +47,11 @@ def nearest(knob: AnyKnob, value: Value) -> Value:
     return min(legal, key=lambda v: abs(v - wanted))
 
 
+def at_rest(knobs: Knobs) -> Knobs:
+    """The same knobs, each at rest where it can be dialled: the middle of a knob with steps may lie between two of them."""
+    return Knobs(knobs=tuple(k.model_copy(update={"default": nearest(k, k.default)}) for k in knobs.knobs))
+
+
 def dial(knob: AnyKnob, share: float) -> Value:
     """The value one can dial nearest to a share (0 to 1) of what can be recorded."""
     if isinstance(knob, Switch):

@@ -77,11 +77,12 @@ def _plan(path: Path, words: dict[str, Any]) -> None:
     from models.capture import KnobsFile, compare, make_plan, recommend
     from models.excitation import SECONDS
     from models.files import read_document
+    from models.knobs import Knobs
     from models.session import write_session
     from zoo import output, views_plan
 
     described = read_document(path, KnobsFile)
-    schema, signal_s = described.schema_of_all, _seconds(words["di"]) or SECONDS
+    schema, signal_s = Knobs(knobs=described.knobs), _seconds(words["di"]) or SECONDS
     wishes = {key: words[key] for key in ("count", "positions", "held") if words[key] is not None}
     if words["design"]:
         chosen = make_plan(schema, words["design"], **wishes)
@@ -97,9 +98,9 @@ def _plan(path: Path, words: dict[str, Any]) -> None:
     if words["out"]:
         views_plan.say_plan(chosen, signal_s)
         identity = {"device": described.device, "license_id": described.license}
-        _put_session(write_session(words["out"], schema, train, held, words["di"], **identity), words)
+        _put_session(write_session(words["out"], chosen.knobs, train, held, words["di"], **identity), words)
     else:
-        views_plan.show_settings(schema, train, held, words["as_json"])
+        views_plan.show_settings(chosen.knobs, train, held, words["as_json"])
         views_plan.say_plan(chosen, signal_s)
 
 
@@ -136,7 +137,7 @@ def _render_captures(knobs: Path | None, words: dict[str, Any]) -> None:
     if not words["pattern"]:
         raise UserError("--from-nam needs --pattern: how the captures are named", "For example: --pattern 'G{gain}'.")
     described = read_document(knobs, KnobsFile) if knobs else None
-    schema = Knobs(knobs=described.knobs) if described else None  # as it is: nothing is dialled
+    schema = Knobs(knobs=described.knobs) if described else None
     if not words["out"]:
         for path, setting in read_names(words["captures"], words["pattern"], schema)[1].items():
             output.put(f"{path.name}\t{format_setting(setting)}")
