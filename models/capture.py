@@ -29,7 +29,7 @@ from models.coverage import (
 from models.designs import combine, corners, distinct, draw_between, fill_space
 from models.errors import UserError
 from models.files import Frozen
-from models.knobs import AnyKnob, Knobs, Setting
+from models.knobs import AnyKnob, KnobName, Knobs, Setting
 from models.tour import count_moves, order
 
 Design = Literal["isolated", "hybrid", "combinatorial", "space-filling"]
@@ -41,15 +41,19 @@ LISTED = 5000  # a plan of more takes is counted, not listed
 TURNING_S = 15  # to dial the next setting and start the next take
 
 
+def _spell_out(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+NamedKnob = Annotated[AnyKnob, BeforeValidator(_spell_out, json_schema_input_type=KnobName | AnyKnob)]
+
+
 class KnobsFile(Frozen):
     """The knobs of a device that is to be recorded, as in a manifest."""
 
     device: str = ""
     license: str = ""
-    knobs: Annotated[
-        tuple[Annotated[AnyKnob, BeforeValidator(lambda knob: {"name": knob} if isinstance(knob, str) else knob)], ...],
-        Field(min_length=1, max_length=32),
-    ]
+    knobs: Annotated[tuple[NamedKnob, ...], Field(min_length=1, max_length=32)]
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from pydantic import AliasChoices, Field
 
 from models.errors import UserError
 from models.files import Frozen, check_document
-from models.knobs import Knob, Setting, Switch, Value
+from models.knobs import Knob, KnobName, Setting, Switch, Value
 
+MANIFEST_SCHEMA = "urn:ampzoo:manifest:1"
 Rate = Annotated[int, Field(ge=8000, le=192000)]
 Delay = Annotated[float, Field(ge=-1e7, le=1e7)]
 Channel = Literal[0, 1, "left", "right"]
@@ -64,8 +65,8 @@ class _OwnDocument(_Top):
 class ManifestDocument(_Top):
     """A knob dataset in our own form, as an editor may check it."""
 
-    knobs: list[str | Knob | Switch] | None = None
-    entries: list[JointEntry | IsolatedEntry]
+    knobs: list[KnobName | Knob | Switch] | None = None
+    entries: Annotated[list[JointEntry | IsolatedEntry], Field(min_length=1)]
 
 
 class _TrainerDocument(_Top):

@@ -13,8 +13,8 @@ from models.errors import UserError
 from models.files import staged_folder, write_json, write_text
 from models.knobs import Knobs, Setting, format_value
 from models.manifest import Take
+from models.manifest_forms import MANIFEST_SCHEMA
 
-MANIFEST_SCHEMA = "urn:ampzoo:manifest:1"
 TRAIN, HELD, SHEET = "train.json", "held.json", "sheet.html"
 MAX_NAME = 120
 STYLE = """

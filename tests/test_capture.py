@@ -24,6 +24,7 @@ from models.coverage import (
     lowest,
     nearest,
     never_together,
+    settings_of,
     spread,
 )
 from models.designs import combine, corners
@@ -242,7 +243,7 @@ def test_pairs_never_moved_together():
 
 @pytest.mark.parametrize("lost", [(2.5, 7.5), (7.5, 2.5), (10, 10), (0, 5)])
 def test_next_setting_fills_the_hole_that_was_left(lost: tuple[float, float]):
-    grid = [s for s in (dict(zip(TWO.names, row, strict=True)) for row in product((0, 2.5, 5, 7.5, 10), repeat=2))]
+    grid = list(settings_of(TWO, product((0, 2.5, 5, 7.5, 10), repeat=2)))
     left = [s for s in grid if key(s) != lost]
     [new] = propose(TWO, left, 1)
     assert all(abs(float(new[name]) - value) <= 0.6 for name, value in zip(TWO.names, lost, strict=True))
@@ -257,7 +258,7 @@ def test_next_settings_shrink_the_hole_and_are_new():
     assert len({key(s) for s in (*existing, *new)}) == len(existing) + 40
     small = knobs(STEPPED, SWITCH)
     rest = [s for s in settings(make_plan(small, "combinatorial", held=0)) if s["k1"] == "lead"]
-    taken = [{"k0": 5, "k1": "clean"}]
+    taken: list[Setting] = [{"k0": 5, "k1": "clean"}]
     found = propose(small, rest, 9, taken)
     assert len({key(s) for s in found}) == 9 and taken[0] not in found
     with pytest.raises(UserError, match="only 9 settings are left"):
@@ -270,7 +271,7 @@ def test_next_settings_shrink_the_hole_and_are_new():
 @pytest.mark.parametrize("seed", range(5))
 def test_tour_is_nearly_the_shortest_there_is(seed: int):
     rng = np.random.default_rng(seed)
-    some = [dict(zip(THREE.names, map(float, rng.choice((0, 5, 10), 3)), strict=True)) for _ in range(7)]
+    some: list[Setting] = [dict(zip(THREE.names, map(float, rng.choice((0, 5, 10), 3)), strict=True)) for _ in range(7)]
     found = order(THREE, some)
     assert Counter(map(key, found)) == Counter(map(key, some))
     assert count_moves(found) <= min(count_moves(path) for path in permutations(some)) + 2
@@ -278,7 +279,7 @@ def test_tour_is_nearly_the_shortest_there_is(seed: int):
 
 def test_tour_of_a_grid_turns_one_knob_per_take_and_shuffled_hardly_more():
     axes = [spread(knob, 3) for knob in THREE.knobs]
-    grid = [dict(zip(THREE.names, row, strict=True)) for row in combine(axes)]
+    grid = list(settings_of(THREE, combine(axes)))
     assert [sum(a[n] != b[n] for n in a) for a, b in pairwise(grid)] == [1] * 26 and order(THREE, grid) == grid
     shuffled = [grid[i] for i in np.random.default_rng(0).permutation(27)]
     assert count_moves(order(THREE, shuffled)) <= 30 < count_moves(shuffled)
