@@ -96,7 +96,7 @@ def make_plan(
     settings to judge by: never one to train on, never a corner. A knob whose default cannot be dialled rests at the nearest value that
     can. Raises `UserError` for what the knobs cannot give.
     """
-    _check(knobs, count, positions)
+    _check(knobs, count, positions, held)
     knobs = at_rest(knobs)
     if design == "combinatorial":
         axes = [every(knob) if dialled(knob) <= LISTED else spread(knob, LISTED) for knob in knobs.knobs]
@@ -184,9 +184,9 @@ def _hold(knobs: Knobs, train: list[Setting], wanted: int | None, seed: int) -> 
     return [setting for setting in train if key(setting) not in out], held
 
 
-def _check(knobs: Knobs, count: int | None, positions: int | None) -> None:
+def _check(knobs: Knobs, count: int | None, positions: int | None, held: int | None) -> None:
     if not knobs.knobs:
         raise UserError("there is no knob to plan for", 'List them under "knobs".')
-    for name, value, least in (("--count", count, 1), ("--positions", positions, 2)):
+    for name, value, least in (("--count", count, 1), ("--positions", positions, 2), ("--held", held, 0)):
         if value is not None and value < least:
             raise UserError(f"{name} is {value}", f"Use {least} or more.")

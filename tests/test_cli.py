@@ -47,6 +47,8 @@ from zoo.errors import explain
 
 VERBS = [
     "quickstart",
+    "plan",
+    "signal",
     "check",
     "train",
     "search",

@@ -16,7 +16,7 @@ from models.knobs import Knobs
 from models.manifest import read_manifest
 from models.session import write_session
 from search.schemas import KINDS, schema, write_schemas
-from tests.makers import JSON, KNOBS, di, examples, injections, layer_arrays, record
+from tests.makers import KNOBS, di, examples, injections, layer_arrays, record
 from tests.test_configs import CONFIGS, ROOT
 from tests.test_manifest_forms import JOINT
 
@@ -121,13 +121,3 @@ def models(draw: st.DrawFn) -> dict[str, Any]:
 @examples(60)
 def test_any_model_is_in_the_schema(value: dict[str, Any]):
     VALIDATORS["model"].validate(value)
-
-
-@given(kind=st.sampled_from(sorted(KINDS)), value=JSON)
-@examples(100)
-def test_any_json_that_reads_is_in_the_schema(kind: str, value: Any):
-    try:
-        check_document(value, KINDS[kind], kind)
-    except UserError:
-        return
-    VALIDATORS[kind].validate(value)

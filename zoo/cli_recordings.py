@@ -96,9 +96,10 @@ def _plan(path: Path, words: dict[str, Any]) -> None:
             )
     train, held = views_plan.listed(chosen, signal_s)
     if words["out"]:
-        views_plan.say_plan(chosen, signal_s)
         identity = {"device": described.device, "license_id": described.license}
-        _put_session(write_session(words["out"], chosen.knobs, train, held, words["di"], **identity), words)
+        made = write_session(words["out"], chosen.knobs, train, held, words["di"], **identity)
+        views_plan.say_plan(chosen, signal_s)
+        _put_session(made, words)
     else:
         views_plan.show_settings(chosen.knobs, train, held, words["as_json"])
         views_plan.say_plan(chosen, signal_s)
