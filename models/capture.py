@@ -7,6 +7,7 @@ ear. No setting leaves what can be dialled (`step`), or is mute (`avoid_zero`).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
@@ -28,7 +29,7 @@ from models.coverage import (
 )
 from models.designs import combine, corners, distinct, draw_between, fill_space
 from models.errors import UserError
-from models.files import Frozen
+from models.files import Frozen, check_document, read_document
 from models.knobs import AnyKnob, KnobName, Knobs, Setting
 from models.tour import count_moves, order
 
@@ -54,6 +55,12 @@ class KnobsFile(Frozen):
     device: str = ""
     license: str = ""
     knobs: Annotated[tuple[NamedKnob, ...], Field(min_length=1, max_length=32)]
+
+
+def read_knobs(path: Path) -> tuple[KnobsFile, Knobs]:
+    """Read a `KnobsFile`, and its knobs as one schema; raises `UserError` naming the file and the knob at fault."""
+    described = read_document(path, KnobsFile)
+    return described, check_document({"knobs": described.knobs}, Knobs, str(path))
 
 
 @dataclass(frozen=True)
@@ -148,6 +155,7 @@ def propose(knobs: Knobs, existing: Sequence[Setting], count: int, taken: Sequen
 
     None of `taken` (those held back) is among them. Raises `UserError` when there are not so many.
     """
+    _check(knobs, count)
     barred = {key(setting) for setting in (*existing, *taken)}
     free = [setting for setting in cloud(knobs) if key(setting) not in barred]
     chosen = farthest(knobs, existing, count, free)
@@ -184,7 +192,7 @@ def _hold(knobs: Knobs, train: list[Setting], wanted: int | None, seed: int) -> 
     return [setting for setting in train if key(setting) not in out], held
 
 
-def _check(knobs: Knobs, count: int | None, positions: int | None, held: int | None) -> None:
+def _check(knobs: Knobs, count: int | None, positions: int | None = None, held: int | None = None) -> None:
     if not knobs.knobs:
         raise UserError("there is no knob to plan for", 'List them under "knobs".')
     for name, value, least in (("--count", count, 1), ("--positions", positions, 2), ("--held", held, 0)):

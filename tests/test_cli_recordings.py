@@ -9,7 +9,7 @@ import soundfile as sf
 
 from models.manifest import read_manifest
 from models.nam import write_nam
-from tests.makers import RATE, di, model, write_wav
+from tests.makers import RATE, di, entry, model, write_wav
 from tests.test_cli import terminal
 from tests.test_snapshots import capture
 from tests.zoos import refused, zoo
@@ -25,6 +25,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     plain = [{"name": name, "min": 0, "max": 10, "default": 5} for name in ("gain", "tone", "volume")]
     Path("amp.json").write_text(json.dumps({"$schema": "x", "device": "My amp", "knobs": plain}))
     Path("five.json").write_text(json.dumps({"knobs": [{"name": name, **TEN} for name in "abcde"]}))
+    gains = [{"name": name, "gain": True} for name in "ab"]
+    Path("gains.json").write_text(json.dumps({"knobs": gains}))
+    for name, setting in (("still", {}), ("one", {"gain": 1})):
+        Path(f"{name}.json").write_text(json.dumps([entry("d.wav", "w.wav", setting)]))
     write_wav(Path("di.wav"), di(1.0))
     return tmp_path
 
@@ -86,7 +90,7 @@ def test_captures_become_takes(here: Path):
     for gain in (2, 4):
         capture(here / "caps", f"amp G{gain}.nam", gain)
     ran = zoo("plan", "--from-nam", "caps", "--pattern", "G{gain}")
-    assert ran.out == "amp G2.nam\tgain=2\namp G4.nam\tgain=4\n"
+    assert ran.out == "FILE\tSETTING\namp G2.nam\tgain=2\namp G4.nam\tgain=4\n"
     ran = zoo("plan", "--from-nam", "caps", "--pattern", "G{gain}", "--signal", "di.wav", "--out", "takes")
     assert ran.out == "takes/train.json\n" and zoo("check", "takes/train.json").code == 0
     ran = zoo("plan", "amp.json", "--from-nam", "caps", "--pattern", "G{gain}", "--signal", "di.wav", "--out", "named")
@@ -115,6 +119,9 @@ def test_signal_is_audio_of_that_length_and_rate(here: Path):
         (("plan", "five.json", "--count", "3"), ["3 takes are fewer than the 17"]),
         (("plan", "amp.json", "--positions", "1"), ["--positions is 1"]),
         (("plan", "amp.json", "--held", "-1"), ["--held is -1"]),
+        (("plan", "gains.json"), ["gains.json", "more than one knob is the gain: a, b"]),
+        (("plan", "--extend", "still.json"), ["there is no knob to plan for"]),
+        (("plan", "--extend", "one.json", "--count", "0"), ["--count is 0"]),
         (("plan", "--from-nam", "."), ["--from-nam needs --pattern"]),
         (("plan", "--from-nam", ".", "--pattern", "G{gain}"), ["has no .nam file"]),
         (("signal", "out.wav", "--seconds", "5"), ["5 s cannot be made", "20 to 3600"]),

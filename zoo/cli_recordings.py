@@ -74,26 +74,24 @@ def plan(knobs: Path | None, **words: Any) -> None:
 
 
 def _plan(path: Path, words: dict[str, Any]) -> None:
-    from models.capture import KnobsFile, compare, make_plan, recommend
+    from models.capture import compare, make_plan, read_knobs, recommend
     from models.excitation import SECONDS
-    from models.files import read_document
-    from models.knobs import Knobs
     from models.session import write_session
     from zoo import output, views_plan
 
-    described = read_document(path, KnobsFile)
-    schema, signal_s = Knobs(knobs=described.knobs), _seconds(words["di"]) or SECONDS
+    described, schema = read_knobs(path)
+    signal_s = _seconds(words["di"]) or SECONDS
     wishes = {key: words[key] for key in ("count", "positions", "held") if words[key] is not None}
     if words["design"]:
         chosen = make_plan(schema, words["design"], **wishes)
     else:
         plans = compare(schema, **wishes)
         chosen, why = recommend(plans)
+        if not words["out"] and words["as_json"]:
+            return output.put_json(views_plan.to_json(plans, signal_s, chosen, why))
         if not words["out"]:
-            document = views_plan.to_json(plans, signal_s, chosen, why)
-            return (
-                output.put_json(document) if words["as_json"] else views_plan.show_plans(plans, signal_s, chosen, why)
-            )
+            views_plan.show_plans(plans, signal_s, chosen, why)
+            return output.say(f"next: zoo plan {path} --signal {words['di'] or 'DI.wav'} --out FOLDER")
     train, held = views_plan.listed(chosen, signal_s)
     if words["out"]:
         identity = {"device": described.device, "license_id": described.license}
@@ -128,21 +126,23 @@ def _extend(words: dict[str, Any]) -> None:
 
 
 def _render_captures(knobs: Path | None, words: dict[str, Any]) -> None:
-    from models.capture import KnobsFile
+    from models.capture import read_knobs
     from models.errors import UserError
-    from models.files import read_document
-    from models.knobs import Knobs, format_setting
+    from models.knobs import format_setting
     from models.snapshots import read_names, render_snapshots
     from zoo import output
 
     if not words["pattern"]:
         raise UserError("--from-nam needs --pattern: how the captures are named", "For example: --pattern 'G{gain}'.")
-    described = read_document(knobs, KnobsFile) if knobs else None
-    schema = Knobs(knobs=described.knobs) if described else None
+    described, schema = read_knobs(knobs) if knobs else (None, None)
     if not words["out"]:
-        for path, setting in read_names(words["captures"], words["pattern"], schema)[1].items():
-            output.put(f"{path.name}\t{format_setting(setting)}")
-        return
+        found = read_names(words["captures"], words["pattern"], schema)[1]
+        if words["as_json"]:
+            listed = [{"file": path.name, "setting": setting} for path, setting in found.items()]
+            return output.put_json({"schema": "zoo.captures/1", "captures": listed})
+        return output.put_table(
+            ("FILE", "SETTING"), [(p.name, format_setting(setting)) for p, setting in found.items()]
+        )
     identity = {"device": described.device, "license_id": described.license} if described else {}
     with output.progress("rendering") as bar:
         made = render_snapshots(
@@ -159,6 +159,7 @@ def _put_session(made: list[Path], words: dict[str, Any]) -> None:
         return
     for path in made[1:]:
         output.say(f"and {path}")
+    output.say(f"next: zoo check {made[0]}{', once recorded' if len(made) > 1 else ''}")
     output.put(str(made[0]))
 
 
