@@ -39,6 +39,11 @@ class Piece:
         """Mean square of the target."""
         return self.wet_T[self.start : self.stop].double().square().mean().item()
 
+    @property
+    def peak(self) -> float:
+        """Largest magnitude of the target."""
+        return self.wet_T[self.start : self.stop].abs().max().item()
+
 
 @dataclass
 class AmpData:
@@ -266,7 +271,7 @@ def _choose(
     """The settings to take out of training: those named, or as many as asked for, far from each other and from the default.
 
     Never a corner, nor a setting that alone reaches the end of a knob's recorded range (models interpolate); those with the fewest
-    knobs at an end go first.
+    knobs at an end go first, then those that turn knobs which none chosen so far turns.
     """
     levels = {_key(piece): piece.levels_K for piece in pieces if _key(piece) not in taken}
     if not isinstance(wanted, int):
@@ -290,8 +295,16 @@ def _choose(
                 f"{name}: {wanted} settings are wanted, but only {len(chosen)} can leave training without narrowing a knob's range",
                 "Ask for fewer, name the settings, or record more between the ends of the knobs.",
             )
-        near = [rest_K, *chosen.values()]
-        best = min(free, key=lambda key: (ends[key], -min(torch.dist(left[key], x_K).item() for x_K in near)))
+        near_NK = torch.stack([rest_K, *chosen.values()])
+        judged_K = (near_NK != rest_K).any(0)
+        best = min(
+            free,
+            key=lambda key: (
+                ends[key],
+                -int(((left[key] != rest_K) & ~judged_K).sum()),
+                -torch.cdist(left[key][None], near_NK).min().item(),
+            ),
+        )
         chosen[best] = left[best]
     return set(chosen)
 

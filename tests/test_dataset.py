@@ -218,6 +218,18 @@ def test_no_audio_is_wasted(tmp_path: Path, layout: str):
     assert everything >= {tuple(setting.values()) for setting in GRID}
 
 
+def test_validation_turns_every_knob_where_takes_move_one_at_a_time(tmp_path: Path):
+    settings_ = [
+        {},
+        *({name: at} for name, ats in (("gain", (0, 2, 4, 6, 8, 10)), ("tone", (0, 0.4, 1))) for at in ats),
+    ]
+    train, held = record(tmp_path, "train", DI, settings_), record(tmp_path, "held", OTHER_DI, BETWEEN)
+    data = load_data(data_config(train, held=held, held_settings=(), held_seconds=0, validation_settings=2))
+    assert (
+        len({setting[0] != 5 for setting in settings(data.validation)}) == 2
+    )  # the gain in one, the tone in the other
+
+
 @pytest.mark.parametrize(("held", "validation"), [(1, 1), (2, 2), (3, 0), (6, 0), (2, 14), (16, 0)])
 def test_settings_are_taken_out_by_count_without_losing_an_end_of_a_knob(takes: Path, held: int, validation: int):
     data = load_data(data_config(takes / "train.json", held_settings=held, validation_settings=validation))
