@@ -253,7 +253,7 @@ def test_next_setting_fills_the_hole_that_was_left(lost: tuple[float, float]):
 
 def test_next_settings_shrink_the_hole_and_are_new():
     existing = settings(make_plan(THREE, "isolated"))
-    holes = [largest_hole(THREE, [*existing, *propose(THREE, existing, n)]).turns for n in (0, 8, 40)]
+    holes = [largest_hole(THREE, [*existing, *(propose(THREE, existing, n) if n else [])]).turns for n in (0, 8, 40)]
     assert holes[0] > 1.2 * holes[1] > 1.2 * holes[2]
     new = propose(THREE, existing, 40)
     assert len({key(s) for s in (*existing, *new)}) == len(existing) + 40
