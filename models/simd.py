@@ -7,24 +7,23 @@ numbers. Nothing is bounds-checked. NaN comes out of everything that NaN goes in
 """
 
 import operator
+import os
 from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import config, extending, types
+from numba import extending, types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.core.typing.templates import signature as typed
 from numba.extending import lower_builtin, lower_cast, models, register_model
 
-intrinsic: Any = (
-    extending.intrinsic
-)  # what it makes is called from compiled code, with other arguments than written here
+intrinsic: Any = extending.intrinsic  # its products are called with other arguments than they are written with
 
 
 def host_features() -> set[str]:
     """What the CPU that numba compiles for can do, in LLVM's words."""
-    stated: Any = config.CPU_FEATURES
+    stated = os.environ.get("NUMBA_CPU_FEATURES")
     if stated is not None:
         return {word[1:] for word in stated.split(",") if word.startswith("+")}
     return {name for name, here in llvm.get_host_cpu_features().items() if here}
@@ -202,23 +201,24 @@ def _number_to_vector(context, builder, source, target, value):
     return _splat(builder, context.cast(builder, value, source, types.float32))
 
 
-def _arithmetic(operation, build) -> None:
-    """`+ - * /` between vectors, or a vector and a number."""
+def _arithmetic(build, *operations) -> None:
+    """An operation, and the one in place, between vectors or a vector and a number."""
 
-    @infer_global(operation)
     class Template(AbstractTemplate):
         def generic(self, args, kws):
             if VECTOR in args and all(isinstance(a, Vector | types.Number) for a in args):
                 return typed(VECTOR, VECTOR, VECTOR)
             return None
 
-    lower_builtin(operation, Vector, Vector)(lambda context, builder, signature, args: build(builder, *args))
+    for operation in operations:
+        infer_global(operation)(type(operation.__name__, (Template,), {}))
+        lower_builtin(operation, Vector, Vector)(lambda context, builder, signature, args: build(builder, *args))
 
 
-_arithmetic(operator.add, lambda builder, x, y: builder.fadd(x, y, flags=_SUM))
-_arithmetic(operator.sub, lambda builder, x, y: builder.fsub(x, y, flags=_SUM))
-_arithmetic(operator.mul, lambda builder, x, y: builder.fmul(x, y, flags=_SUM))
-_arithmetic(operator.truediv, lambda builder, x, y: builder.fdiv(x, y, flags=_QUOTIENT))
+_arithmetic(lambda builder, x, y: builder.fadd(x, y, flags=_SUM), operator.add, operator.iadd)
+_arithmetic(lambda builder, x, y: builder.fsub(x, y, flags=_SUM), operator.sub, operator.isub)
+_arithmetic(lambda builder, x, y: builder.fmul(x, y, flags=_SUM), operator.mul, operator.imul)
+_arithmetic(lambda builder, x, y: builder.fdiv(x, y, flags=_QUOTIENT), operator.truediv, operator.itruediv)
 
 
 def _shape(rows, columns) -> Tile | None:

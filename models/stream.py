@@ -1,7 +1,10 @@
 """Play a model block by block: state in, state out, the same sound whatever the block size.
 
-Shapes: T time (one block), K knobs, E encoded knobs, C channels.
+float32 nets are played by compiled kernels (models/kernels.py), others, and all where numba is missing, by torch.
+Shapes: T time (one block), K knobs, C channels.
 """
+
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,6 +16,12 @@ from models.wavenet import WaveNet
 PREWARM_BLOCK = 1 << 14
 Levels = list[float] | np.ndarray
 
+try:
+    from models import kernels
+    from models.lower import Program, lower
+except ImportError:  # no numba
+    kernels = None
+
 
 class Stream:
     """A model being played; the knobs may stand still or move within a block, sample by sample."""
@@ -20,27 +29,82 @@ class Stream:
     def __init__(self, net: WaveNet, levels_K: list[float]) -> None:
         """Start in silence: as if zeros had always been playing with the knobs where they are (levels in [-1, 1])."""
         self.net = net.eval()
+        self._player = player(net)
         self.reset(levels_K)
 
     def reset(self, levels_K: list[float]) -> None:
         """Forget what was played and pre-warm with silence and these knobs."""
-        dtype = self.net.head_scale.dtype
-        self._histories, self._heads = [], []
-        for array in self.net.arrays:
-            channels, head = array.rechannel.out_channels, array.head
-            self._histories.append([torch.zeros(1, channels, layer.history, dtype=dtype) for layer in array.layers])
-            self._heads.append(torch.zeros(1, head.in_channels, head.kernel_size[0] - 1, dtype=dtype))
         left = self.net.receptive_field
         while left > 0:
             self.process(np.zeros(min(left, PREWARM_BLOCK), np.float32), levels_K)
             left -= PREWARM_BLOCK
 
-    @torch.no_grad()
     def process(self, x_T: np.ndarray, levels: Levels) -> np.ndarray:
         """Play one block of any length from 1: dry audio in, wet audio of the same length out, in the net's own number type.
 
         `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move.
         """
+        return self._player.play(x_T, levels)
+
+
+class Player(Protocol):
+    """What keeps the state of one stream; after as many samples as the receptive field it has forgotten how it began."""
+
+    def play(self, x_T: np.ndarray, levels: Levels) -> np.ndarray:
+        """The next block."""
+        ...
+
+
+def player(net: WaveNet) -> Player:
+    """The fastest player there is for a net."""
+    compiled = kernels is not None and net.head_scale.dtype == torch.float32
+    return Compiled(lower(net)) if compiled else Plain(net)
+
+
+class Compiled:
+    """Plays a program with compiled kernels; players of one program share its weights."""
+
+    def __init__(self, program: "Program") -> None:
+        self._program = program
+        self._state, self._buffers = aligned(program.state_size), program.buffers.copy()
+
+    def play(self, x_T: np.ndarray, levels: Levels) -> np.ndarray:
+        """The next block; the kernels hold no lock and make no object, and no state of theirs grows."""
+        program, x_T = self._program, np.ascontiguousarray(x_T, np.float32)
+        levels_KT = np.ascontiguousarray(levels, np.float32)
+        if levels_KT.ndim == 1:
+            levels_KT = levels_KT[:, None]
+        knobs, columns = levels_KT.shape
+        assert knobs == program.net[0]["knobs"] and columns in (1, len(x_T)), (levels_KT.shape, len(x_T))
+        y_T = np.empty_like(x_T)
+        kernels.play(
+            program.weights, self._state, program.operations, self._buffers, program.net, x_T, levels_KT, y_T
+        )
+        return y_T
+
+
+def aligned(size: int) -> np.ndarray:
+    """Zeros whose first number begins a line of the CPU's cache."""
+    numbers = np.zeros(size + 16, np.float32)
+    first = -(numbers.ctypes.data // 4) % 16
+    return numbers[first : first + size]
+
+
+class Plain:
+    """Plays with torch, in the net's own number type."""
+
+    def __init__(self, net: WaveNet) -> None:
+        self.net = net
+        dtype = net.head_scale.dtype
+        self._histories, self._heads = [], []
+        for array in net.arrays:
+            channels, head = array.rechannel.out_channels, array.head
+            self._histories.append([torch.zeros(1, channels, layer.history, dtype=dtype) for layer in array.layers])
+            self._heads.append(torch.zeros(1, head.in_channels, head.kernel_size[0] - 1, dtype=dtype))
+
+    @torch.no_grad()
+    def play(self, x_T: np.ndarray, levels: Levels) -> np.ndarray:
+        """The next block."""
         dtype = self.net.head_scale.dtype
         x = torch.from_numpy(np.ascontiguousarray(x_T)).to(dtype)[None, None]
         moving = torch.as_tensor(levels, dtype=dtype)
