@@ -1,4 +1,4 @@
-"""The net played and trained by the compiled kernels of `models/machine.py`: one thread, the numbers of `WaveNet` itself.
+"""The net played and trained by the compiled kernels of `models/tape_kernels.py`: one thread, the numbers of `WaveNet` itself.
 
 Shapes: B items, T samples in, S samples out (T less the receptive field, plus 1), K knobs, P parameters, N folded weights.
 """
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from models.fold import Folding
-from models.machine import learn, play
-from models.program import Program
+from models.tape import Program
+from models.tape_kernels import learn, play
 from models.wavenet import WaveNet
 
 WORKING_MEMORY = 1 << 25  # bytes: traces of more items at once would leave the processor's caches
@@ -75,10 +75,11 @@ class _Run:
 
     def play(self, x_BT: Tensor, weights_BN: Tensor) -> Tensor:
         """Forwards; the memory keeps the traces."""
+        assert len(x_BT) <= self.items
         p, self.plays = self.program, self.plays + 1
         y_BS = torch.empty(len(x_BT), p.outputs)
         x, weights, y = (t.detach().contiguous().numpy() for t in (x_BT, weights_BN, y_BS))
-        play(p.forwards, *self._tables(), p.stride, p.stop, weights, p.audio, p.output, x, y)
+        play(p.forwards, *self._tables(), p.stride, p.stop, weights, self._lanes, p.audio, p.output, x, y)
         return y_BS
 
     def learn(self, weights_BN: Tensor, dy_BS: Tensor) -> Tensor:

@@ -77,9 +77,7 @@ class Compiled:
         knobs, columns = levels_KT.shape
         assert knobs == program.net[0]["knobs"] and columns in (1, len(x_T)), (levels_KT.shape, len(x_T))
         y_T = np.empty_like(x_T)
-        kernels.play(
-            program.weights, self._state, program.operations, self._buffers, program.net, x_T, levels_KT, y_T
-        )
+        kernels.play(program.weights, self._state, program.operations, self._buffers, program.net, x_T, levels_KT, y_T)
         return y_T
 
 

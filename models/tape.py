@@ -1,4 +1,4 @@
-"""What a stock WaveNet does to an item, forwards and backwards, as instructions of `models/machine.py`.
+"""What a stock WaveNet does to an item, forwards and backwards, as instructions of `models/tape_kernels.py`.
 
 Time runs on one line for all rows: the input ends at `stop`, and what a layer gives is right from where its history is complete
 (a range begins at the multiple of `GRAIN` before: what is computed too early is finite, and its gradient is zero).
@@ -11,31 +11,9 @@ import numpy as np
 
 from models.architecture import Activation, LayerArray
 from models.fold import Folding, is_sloped
-from models.machine import (
-    ACTIVATE,
-    ADD,
-    BLENDED,
-    DERIVE,
-    GATED,
-    GRADIENT,
-    GRAIN,
-    HARDTANH,
-    INSTRUCTION,
-    LEAKY,
-    LINEAR,
-    PASS,
-    PRELU,
-    SIGMOID,
-    SILU,
-    SOFTSIGN,
-    TANH,
-    TILE_ROWS,
-    UNGATED,
-    WIDTH,
-)
-
-CODES = {"Tanh": TANH, "Sigmoid": SIGMOID, "Hardtanh": HARDTANH, "Softsign": SOFTSIGN, "SiLU": SILU}
-GATINGS = {"none": UNGATED, "gated": GATED, "blended": BLENDED}
+from models.lower import GATINGS, KINDS
+from models.simd import WIDTH
+from models.tape_kernels import ACTIVATE, ADD, DERIVE, GRADIENT, GRAIN, INSTRUCTION, LINEAR, PASS, TILE_ROWS
 
 
 class Affine(NamedTuple):
@@ -66,11 +44,7 @@ class _Layer(NamedTuple):
 
 def _function(activation: Activation) -> tuple[int, float]:
     """Code and slope."""
-    if is_sloped(activation):
-        return PRELU, 0.0
-    if activation.type in ("ReLU", "LeakyReLU"):
-        return LEAKY, activation.negative_slope if activation.type == "LeakyReLU" else 0.0
-    return CODES[activation.type], 0.0
+    return KINDS[activation.type], activation.negative_slope if activation.type == "LeakyReLU" else 0.0
 
 
 def _floor(t: int) -> int:
@@ -99,7 +73,7 @@ class Program:
         self.outputs = samples - config.receptive_field + 1
         self.output = self._y + self.stop - self.outputs
         self._layers: list[list[_Layer]] = []
-        self._heads: list[tuple[int, int, Affine]] = []  # per array: rows, where they are right, the head
+        self._heads: list[tuple[int, Affine]] = []  # per array: where what it hears begins, the head
         self._rechannels: list[Affine] = []
         self._forwards()
         self.forwards = self._taken()
@@ -203,7 +177,7 @@ class Program:
             self._layers.append(layers)
             taps, outs = array.head_kernel_size, config.head_outputs(a)
             head = self._affine("head", a, -1, self._convolved(heads, array.head_width, taps, 1), outs)
-            self._heads.append((heads, end, head))
+            self._heads.append((end, head))
             t = end + taps - 1
             heads = self._y if a == len(config.arrays) - 1 else self._rows(outs)
             added = heads
@@ -229,8 +203,9 @@ class Program:
         array = self._folding.stock.arrays[a]
         kernel, dilation = array.kernel_sizes[index], array.dilations[index]
         kept = fresh("kept", array.inner)
-        code = _function(array.activations[index])[0]
-        a_rows = kept if array.gating == "none" and code not in (SILU, PRELU) else fresh("a", array.width)
+        activation = array.activations[index]
+        tells = array.gating == "none" and activation.type != "SiLU" and not is_sloped(activation)
+        a_rows = kept if tells else fresh("a", array.width)
         taps = [*self._convolved(x, array.channels, kernel, dilation), self._audio]
         after = [a_rows + c * self.stride for c in range(array.width)]
         return _Layer(
@@ -244,7 +219,7 @@ class Program:
             conv=self._affine("conv", a, index, taps, array.inner),
             residual=self._affine("layer1x1", a, index, after, array.channels) if array.layer1x1 and not last else None,
             head=self._affine("head1x1", a, index, after, array.head1x1) if array.head1x1 else None,
-            slopes=self._folding.places.get(("slopes", a, index), 0),
+            slopes=self._folding.places.get(("slopes", a, index), -1),
         )
 
     def _functions(self, layer: _Layer) -> dict[str, float]:
@@ -275,7 +250,7 @@ class Program:
             start = self._layers[a][0].begin
             d, dz = self._rows(array.channels), self._rows(array.inner)
             da, slopes = self._rows(array.width), self._rows(array.inner)
-            heads, end, head = self._heads[a]
+            end, head = self._heads[a]
             d_heads = self._rows(array.head_width)
             self._clear(start, dz, array.inner)
             if a == last:
@@ -311,7 +286,6 @@ class Program:
             self._emit(ADD, t, outs=array.width, base=base, value=arriving, out=da)
             base = da
         functions = self._functions(layer)
-        trained = PRELU in (functions["function"], functions["gate"] if array.gating != "none" else None)
         self._emit(
             DERIVE,
             t,
@@ -319,10 +293,10 @@ class Program:
             base=base,
             out=dz,
             again=-1 if layer.a == layer.kept else layer.a,
-            slopes=slopes if trained else -1,
+            slopes=-1 if layer.slopes < 0 else slopes,
         )
         lanes = self._gradient(t, layer.conv, dz, lanes)
-        if trained:
+        if layer.slopes >= 0:
             ones = Affine(self._listed([(self.ones, 0)]), 1, layer.slopes, 1, array.inner)
             lanes = self._gradient(t, ones, slopes, lanes)
         if arriving is not None and layer.residual:

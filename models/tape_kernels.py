@@ -1,14 +1,19 @@
 """The few instructions that a net's forward and backward passes are made of, compiled once for all nets.
 
-A program (`models/program.py`) lists instructions; each works on rows of one workspace of float32, row i of a group beginning at
+A program (`models/tape.py`) lists instructions; each works on rows of one workspace of float32, row i of a group beginning at
 `base + i * step`, and on one item's flat weights. Sizes are read at run time, so that no architecture needs a compiler of its own.
 `t` counts samples from the beginning of a row. Instructions of one pass take turns block by block, so that what one has written
 is still in the cache when the next reads it.
 """
 
+import numba
 import numpy as np
-from numba import njit
 
+from models import kernels, simd
+from models.cache import FAST, compiled
+from models.kernels import BLENDED, HARDTANH, PLAIN, SIGMOID, SILU, SOFTSIGN, TANH
+from models.kernels import _nonlinear as nonlinear
+from models.kernels import _sigmoid as sigmoid
 from models.simd import (
     REGISTERS,
     WIDTH,
@@ -18,8 +23,6 @@ from models.simd import (
     fma_strided,
     load,
     load_tile,
-    maximum,
-    minimum,
     splat,
     spread,
     store,
@@ -32,8 +35,6 @@ GRAIN = 128  # samples: where a range begins and ends is a multiple of this
 BLOCK = 4 * GRAIN  # samples that the instructions of a pass work on in turn
 TILE_ROWS = 4  # inputs of a gradient tile: the tables go on for a multiple of it
 LINEAR, GRADIENT, ADD, ACTIVATE, DERIVE = range(5)
-TANH, SIGMOID, LEAKY, HARDTANH, SOFTSIGN, SILU, PRELU = range(7)
-UNGATED, GATED, BLENDED = range(3)
 
 INSTRUCTION = np.dtype(
     [
@@ -57,65 +58,26 @@ INSTRUCTION = np.dtype(
         ("function", np.int64),
         ("gate", np.int64),
         ("gating", np.int64),
-        ("slope", np.float32),  # of LEAKY
+        ("slope", np.float32),  # where no trained ones stand at `weight`
         ("gate_slope", np.float32),
     ],
     align=True,
 )
 PASS = np.dtype([(name, np.int64) for name in ("first", "last", "start", "backwards", "lanes")])
 
-_compiled = njit(error_model="numpy", boundscheck=False, nogil=True, cache=True)
-_inlined = njit(error_model="numpy", boundscheck=False, nogil=True, forceinline=True)
-
-
-@_inlined
-def _tanh(x):
-    """The quotient of two polynomials that Eigen uses, good to a few float32 steps; NaN stays NaN."""
-    x = minimum(splat(7.90531110763549805), maximum(splat(-7.90531110763549805), x))
-    y = x * x
-    p = fma(y, splat(-2.76076847742355e-16), splat(2.00018790482477e-13))
-    p = fma(p, y, splat(-8.60467152213735e-11))
-    p = fma(p, y, splat(5.12229709037114e-08))
-    p = fma(p, y, splat(1.48572235717979e-05))
-    p = fma(p, y, splat(6.37261928875436e-04))
-    p = fma(p, y, splat(4.89352455891786e-03))
-    q = fma(y, splat(1.19825839466702e-06), splat(1.18534705686654e-04))
-    q = fma(q, y, splat(2.26843463243900e-03))
-    q = fma(q, y, splat(4.89352518554385e-03))
-    return x * p / q
-
-
-@_inlined
-def _sigmoid(x):
-    return fma(_tanh(x * splat(0.5)), splat(0.5), splat(0.5))
-
-
-@_inlined
-def _value(function, z, slope):
-    """An activation of z."""
-    if function == TANH:
-        return _tanh(z)
-    if function == SIGMOID:
-        return _sigmoid(z)
-    if function == SILU:
-        return z * _sigmoid(z)
-    if function == HARDTANH:
-        return minimum(splat(1.0), maximum(splat(-1.0), z))
-    if function == SOFTSIGN:
-        return z / (splat(1.0) + absolute(z))
-    return where_negative(z, z * slope, z)
+_inlined = numba.njit(forceinline=True, **FAST)
 
 
 @_inlined
 def _derivative(function, z, a, slope):
-    """An activation's derivative from its output `a`; of SiLU and PReLU from its input z too."""
+    """An activation's derivative from its output `a`; where that is not enough, from its input `z` too."""
     one = splat(1.0)
     if function == TANH:
         return one - a * a
     if function == SIGMOID:
         return a * (one - a)
     if function == SILU:
-        s = _sigmoid(z)
+        s = sigmoid(z)
         return fma(a, one - s, s)
     if function == HARDTANH:
         return where_negative(absolute(a) - one, one, splat(0.0))
@@ -148,7 +110,7 @@ _two = _linear_tile(2, 8 if _MANY else 4)
 _one = _linear_tile(1, 8)
 
 
-@_compiled
+@numba.njit(**FAST)
 def _linear(s, stride, places, terms, op, w, start, stop):
     """`out[o] = base[o] + sum over r of weight[o, r] * s[place of r]`: convolutions, 1x1s, and the transpose of each."""
     row, outs = 0, op.outs
@@ -195,7 +157,7 @@ _gradient_two = _gradient_tile(2)
 _gradient_one = _gradient_tile(1)
 
 
-@_compiled
+@numba.njit(**FAST)
 def _gradient(s, stride, lanes, places, op, start, stop):
     """`lanes[r, o] += s[place of r] * base[o]`, in as many partial sums as a vector has places."""
     out, outs = 0, op.outs
@@ -215,7 +177,7 @@ def _gradient(s, stride, lanes, places, op, start, stop):
             out += 1
 
 
-@_compiled
+@numba.njit(**FAST)
 def _sum_up(lanes, terms, op, gradient):
     """The partial sums of `_gradient`, to where the weights have their gradients."""
     for row in range(op.count):
@@ -224,7 +186,7 @@ def _sum_up(lanes, terms, op, gradient):
             gradient[place] = total(load(lanes, op.lanes + (row * op.outs + out) * WIDTH))
 
 
-@_compiled
+@numba.njit(**FAST)
 def _add(s, stride, op, start, stop):
     """`out = base + value`."""
     for row in range(op.outs):
@@ -234,27 +196,27 @@ def _add(s, stride, op, start, stop):
 
 
 @_inlined
-def _slope(function, w, place, plain):
-    return spread(w, place) if function == PRELU else splat(plain)
+def _slope(op, w, row, plain):
+    return splat(plain) if op.weight < 0 else spread(w, op.weight + row)
 
 
-@_compiled
+@numba.njit(**FAST)
 def _activate(s, stride, op, w, start, stop):
     """`out = f(value)`; gated, `f(p) g(q)` of the first and second half of the rows; blended, `f(p) g(q) + p (1 - g(q))`."""
     function, gate, gating, one = op.function, op.gate, op.gating, splat(1.0)
     for row in range(op.outs):
         value, out = op.value + row * stride, op.out + row * stride
-        slope = _slope(function, w, op.weight + row, op.slope)
-        if gating == UNGATED:
+        slope = _slope(op, w, row, op.slope)
+        if gating == PLAIN:
             for t in range(start, stop, WIDTH):
-                store(s, out + t, _value(function, load(s, value + t), slope))
+                store(s, out + t, nonlinear(function, load(s, value + t), slope))
         else:
             other = value + op.outs * stride
-            gate_slope = _slope(gate, w, op.weight + op.outs + row, op.gate_slope)
+            gate_slope = _slope(op, w, op.outs + row, op.gate_slope)
             for t in range(start, stop, WIDTH):
                 p = load(s, value + t)
-                by = _value(gate, load(s, other + t), gate_slope)
-                a = _value(function, p, slope) * by
+                by = nonlinear(gate, load(s, other + t), gate_slope)
+                a = nonlinear(function, p, slope) * by
                 if gating == BLENDED:
                     a = fma(p, one - by, a)
                 store(s, out + t, a)
@@ -266,7 +228,7 @@ def _below(z, x):
     return where_negative(z, x * z, splat(0.0))
 
 
-@_compiled
+@numba.njit(**FAST)
 def _derive(s, stride, op, w, start, stop):
     """The transpose of `_activate`: `out = base * f'(value)`, and the activation's output `again` where it was not kept."""
     function, gate, gating, one = op.function, op.gate, op.gating, splat(1.0)
@@ -274,25 +236,25 @@ def _derive(s, stride, op, w, start, stop):
     for row in range(op.outs):
         base, value, out = op.base + row * op.base_step, op.value + row * stride, op.out + row * stride
         again, slopes = op.again + row * stride, op.slopes + row * stride
-        slope = _slope(function, w, op.weight + row, op.slope)
+        slope = _slope(op, w, row, op.slope)
         if op.again < 0:
             for t in range(start, stop, WIDTH):
                 a = load(s, value + t)
                 store(s, out + t, load(s, base + t) * _derivative(function, a, a, slope))
-        elif gating == UNGATED:
+        elif gating == PLAIN:
             for t in range(start, stop, WIDTH):
                 z, x = load(s, value + t), load(s, base + t)
-                a = _value(function, z, slope)
+                a = nonlinear(function, z, slope)
                 store(s, again + t, a)
                 store(s, out + t, x * _derivative(function, z, a, slope))
                 if trains:
                     store(s, slopes + t, _below(z, x))
         else:
             half = op.outs * stride
-            gate_slope = _slope(gate, w, op.weight + op.outs + row, op.gate_slope)
+            gate_slope = _slope(op, w, op.outs + row, op.gate_slope)
             for t in range(start, stop, WIDTH):
                 p, q, x = load(s, value + t), load(s, value + half + t), load(s, base + t)
-                a, by = _value(function, p, slope), _value(gate, q, gate_slope)
+                a, by = nonlinear(function, p, slope), nonlinear(gate, q, gate_slope)
                 out_a, to_a, to_by, to_p = a * by, x * by, x * a, splat(0.0)
                 if gating == BLENDED:
                     out_a, to_by, to_p = fma(p, one - by, out_a), x * (a - p), x * (one - by)
@@ -304,16 +266,19 @@ def _derive(s, stride, op, w, start, stop):
                     store(s, slopes + half + t, _below(q, to_by))
 
 
-@_compiled
-def run(passes, instructions, places, terms, s, stride, stop, w, lanes, gradient):
+@numba.njit(**FAST)
+def _run(passes, instructions, places, terms, s, stride, stop, w, lanes, gradient):
     """Run a program on one item: each pass block by block, from its start to `stop` or backwards."""
-    for each in passes:
-        lanes[: each.lanes] = 0
+    for index in range(len(passes)):
+        each = passes[index]
+        for place in range(each.lanes):
+            lanes[place] = 0
         blocks = (stop - each.start + BLOCK - 1) // BLOCK
-        for number in range(blocks):
-            block = each.start + (blocks - 1 - number if each.backwards else number) * BLOCK
+        for turn in range(blocks):
+            block = each.start + (blocks - 1 - turn if each.backwards else turn) * BLOCK
             until = min(block + BLOCK, stop)
-            for op in instructions[each.first : each.last]:
+            for number in range(each.first, each.last):
+                op = instructions[number]
                 start = max(block, op.start)
                 if start >= until:
                     continue
@@ -327,26 +292,31 @@ def run(passes, instructions, places, terms, s, stride, stop, w, lanes, gradient
                     _activate(s, stride, op, w, start, until)
                 else:
                     _derive(s, stride, op, w, start, until)
-        for op in instructions[each.first : each.last]:
+        for number in range(each.first, each.last):
+            op = instructions[number]
             if op.kind == GRADIENT:
                 _sum_up(lanes, terms, op, gradient)
 
 
-@_compiled
-def play(passes, instructions, places, terms, workspaces, stride, stop, weights, audio, output, x, y):
+def _play(passes, instructions, places, terms, workspaces, stride, stop, weights, nothing, audio, output, x, y):
     """Every item's audio through the net with its own weights: `x` (B, T) to `y` (B, S)."""
-    nothing = np.zeros(0, np.float32)
     for item in range(len(x)):
         s = workspaces[item]
-        s[audio : audio + x.shape[1]] = x[item]
-        run(passes, instructions, places, terms, s, stride, stop, weights[item], nothing, nothing)
-        y[item] = s[output : output + y.shape[1]]
+        for t in range(x.shape[1]):
+            s[audio + t] = x[item, t]
+        _run(passes, instructions, places, terms, s, stride, stop, weights[item], nothing, nothing)
+        for t in range(y.shape[1]):
+            y[item, t] = s[output + t]
 
 
-@_compiled
-def learn(passes, instructions, places, terms, workspaces, stride, stop, weights, lanes, output, dy, gradients):
+def _learn(passes, instructions, places, terms, workspaces, stride, stop, weights, lanes, output, dy, gradients):
     """Each item's gradient of its weights from that of its output, `dy` (B, S), in the workspace where `play` left its traces."""
     for item in range(len(dy)):
         s = workspaces[item]
-        s[output : output + dy.shape[1]] = dy[item]
-        run(passes, instructions, places, terms, s, stride, stop, weights[item], lanes, gradients[item])
+        for t in range(dy.shape[1]):
+            s[output + t] = dy[item, t]
+        _run(passes, instructions, places, terms, s, stride, stop, weights[item], lanes, gradients[item])
+
+
+play = compiled(_play, __file__, kernels.__file__, simd.__file__)
+learn = compiled(_learn, __file__, kernels.__file__, simd.__file__)
