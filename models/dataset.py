@@ -23,6 +23,11 @@ SILENCE = 1e-9  # mean square, -90 dBFS
 MIN_REGION = 256  # samples: shorter regions measure nothing
 
 
+def energy(x_T: Tensor) -> float:
+    """Sum of squares."""
+    return x_T.double().square().sum().item()
+
+
 @dataclass(frozen=True)
 class Piece:
     """The part `start <= t < stop` of one take, on the time line of its dry signal."""
@@ -56,6 +61,7 @@ class AmpData:
     seen: list[Piece] = field(default_factory=list)
     recorded: list[Piece] = field(default_factory=list)
     lags: dict[str, Lag] = field(default_factory=dict)
+    _baselines: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)  # by `id` of a piece
 
     def hear(self, piece: Piece, receptive_field: int) -> tuple[Tensor, Tensor]:
         """A piece with the context its first sample needs (silence before the recording began): `(x, target)`."""
@@ -87,6 +93,17 @@ class AmpData:
         nearest = min(others, key=lambda key: torch.dist(others[key], piece.levels_K).item())
         found = (_cut(p, piece.start, piece.stop) for p in self.recorded if p.dry == piece.dry and _key(p) == nearest)
         return max(found, key=lambda p: p.stop - p.start, default=None)
+
+    def baseline(self, piece: Piece) -> tuple[float, float]:
+        """`(signal, error)`, summed squares, of playing the neighbour in place of a piece, where both were recorded; (0, 0) without one."""
+        if id(piece) not in self._baselines:
+            neighbour, signal_error = self.neighbour(piece), (0.0, 0.0)
+            if neighbour:
+                there = slice(neighbour.start, neighbour.stop)
+                wet_T = piece.wet_T[there]
+                signal_error = energy(wet_T), energy(neighbour.wet_T[there] - wet_T)
+            self._baselines[id(piece)] = signal_error
+        return self._baselines[id(piece)]
 
     def describe(self) -> dict:
         """The split as plain data, so that every number can be traced to what it was measured on."""

@@ -10,8 +10,9 @@ from statistics import fmean, median
 import torch
 from torch import Tensor
 
-from models.dataset import AmpData, Piece
+from models.dataset import AmpData, Piece, energy
 from models.documents import Score, SettingScore
+from models.engine import Engine, engine_for
 from models.errors import DivergedError
 from models.knobs import format_setting
 from models.wavenet import WaveNet
@@ -21,16 +22,19 @@ CHUNK = 1 << 16  # output samples computed at a time
 
 def esr(predicted_T: Tensor, target_T: Tensor) -> float:
     """Error-to-signal ratio: sum((target - predicted)^2) / sum(target^2), as Wright et al. (2020) use it for amps."""
-    return _energy(predicted_T - target_T) / _energy(target_T)
+    return energy(predicted_T - target_T) / energy(target_T)
 
 
 @torch.no_grad()
-def predict(net: WaveNet, x_T: Tensor, levels_K: Tensor) -> Tensor:
-    """Play `T` samples of context and region through the net in bounded memory: `T - R + 1` samples come out."""
-    context = net.receptive_field - 1
-    knobs = levels_K[None]
-    parts = [net(x_T[None, start : start + CHUNK + context], knobs)[0] for start in range(0, len(x_T) - context, CHUNK)]
-    return torch.cat(parts)
+def predict(engine: Engine, x_T: Tensor, levels_K: Tensor) -> Tensor:
+    """Play `T` samples of context and region through a net in bounded memory: `T - R + 1` samples come out."""
+    context, whole = engine.net.receptive_field - 1, len(x_T)
+    step = min(CHUNK, whole - context)
+    y_T = x_T.new_empty(whole - context)
+    for begin in range(0, len(y_T), step):
+        begin = min(begin, len(y_T) - step)  # all chunks are of one length
+        y_T[begin : begin + step] = engine(x_T[None, begin : begin + step + context], levels_K[None])[0]
+    return y_T
 
 
 def score(net: WaveNet, data: AmpData, pieces: Sequence[Piece]) -> Score:
@@ -38,24 +42,22 @@ def score(net: WaveNet, data: AmpData, pieces: Sequence[Piece]) -> Score:
     heard: dict[tuple[float, ...], list[Piece]] = {}
     for piece in pieces:
         heard.setdefault(tuple(piece.setting.values()), []).append(piece)
-    return pool(_score_setting(net, data, group) for group in heard.values())
+    engine = engine_for(net)
+    return pool(_score_setting(engine, data, group) for group in heard.values())
 
 
-def _score_setting(net: WaveNet, data: AmpData, pieces: list[Piece]) -> SettingScore:
+def _score_setting(engine: Engine, data: AmpData, pieces: list[Piece]) -> SettingScore:
     signal = error = nearest_signal = nearest_error = 0.0
     for piece in pieces:
-        x_T, target_T = data.hear(piece, net.receptive_field)
-        neighbour = data.neighbour(piece)
-        signal += _energy(target_T)
-        error += _energy(predict(net, x_T, piece.levels_K) - target_T)
-        if neighbour:
-            there = slice(neighbour.start, neighbour.stop)
-            nearest_signal += _energy(piece.wet_T[there])
-            nearest_error += _energy(neighbour.wet_T[there] - piece.wet_T[there])
+        x_T, target_T = data.hear(piece, engine.net.receptive_field)
+        signal += energy(target_T)
+        error += energy(predict(engine, x_T, piece.levels_K) - target_T)
+        baseline = data.baseline(piece)
+        nearest_signal, nearest_error = nearest_signal + baseline[0], nearest_error + baseline[1]
     if not math.isfinite(error):
         raise DivergedError(f"the model's output at {format_setting(pieces[0].setting)} is not finite")
-    baseline = nearest_error / nearest_signal if nearest_signal > 0 else None
-    return SettingScore(setting=pieces[0].setting, esr=error / signal, baseline_esr=baseline)
+    nearest = nearest_error / nearest_signal if nearest_signal > 0 else None
+    return SettingScore(setting=pieces[0].setting, esr=error / signal, baseline_esr=nearest)
 
 
 def pool(settings: Iterable[SettingScore]) -> Score:
@@ -89,7 +91,3 @@ def knob_move_artifact(net: WaveNet, x_T: Tensor, from_K: Tensor, to_K: Tensor, 
     added_T = moving_T - ((1 - fade_T) * before_T + fade_T * after_T)
     heard_T = added_T[context : context + ramp + context]
     return 10 * math.log10(heard_T.double().square().mean().item() + 1e-20)
-
-
-def _energy(x_T: Tensor) -> float:
-    return x_T.double().square().sum().item()
