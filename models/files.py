@@ -16,6 +16,7 @@ from models.errors import UserError
 
 STAGED = ".staged-"
 MAX_JSON_BYTES = 16 << 20
+UNION_TAGS = ("knob", "switch", "float", "str")  # which half of a union pydantic tried is no place in the file
 Document = TypeVar("Document", bound="Frozen")
 
 
@@ -142,7 +143,7 @@ def check_document(value: Any, kind: type[Document], where: str) -> Document:
 
 def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tuple[str, str]:
     first = problem.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "document"
+    key = ".".join(str(part) for part in first["loc"] if part not in UNION_TAGS) or "document"
     if first["type"] == "extra_forbidden":
         message = f"{where}: unknown key '{key}'"
     elif first["type"] == "missing":

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.func import functional_call
 
 from models.architecture import Activation, LayerArray, WaveNetConfig
 from models.wavenet import WaveNet
@@ -42,7 +42,7 @@ class Folding:
     """Where a net's parameters stand in one vector, where the folded weights do, and the way from one to the other."""
 
     def __init__(self, net: WaveNet) -> None:
-        self.config, self.knobs = net.config, net.knobs
+        self.config, self.knobs, self._encoder = net.config, net.knobs, net.encoder
         self.stock = _with_room(net) if net.knobs else net.config
         self.groups = [_alike(array) for array in net.config.arrays]
         self.stacks = _stacks(net, self.groups)
@@ -89,9 +89,7 @@ class Folding:
         shapes = {name: (len(stack), *stack[0].shape) for name, stack in self.stacks.items()}
         parts = vector_P.split([len(stack) * stack[0].numel() for stack in self.stacks.values()])
         stack = {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
-        items, e_BE = len(knobs_BK), knobs_BK
-        if self.knobs and self.config.inject.encoder:
-            e_BE = F.relu(F.linear(knobs_BK, stack["encoder.weight"][0, ..., 0], stack["encoder.bias"][0]))
+        items, e_BE = len(knobs_BK), self._encoded(stack, knobs_BK)
         matrices = []
         for a, (array, groups) in enumerate(zip(self.config.arrays, self.groups, strict=True)):
             matrices.append(_rechannel(stack[f"{a}.rechannel.weight"][0, ..., 0], knobs_BK, first=a == 0))
@@ -103,6 +101,13 @@ class Folding:
             bias = stack[f"{a}.head.bias"][0] if f"{a}.head.bias" in stack else weight.new_zeros(len(weight))
             matrices.append(torch.cat([weight, bias[:, None]], 1)[None])
         return torch.cat([m.expand(items, *m.shape[1:]).reshape(items, -1) for m in matrices], 1)
+
+    def _encoded(self, stack: dict[str, Tensor], knobs_BK: Tensor) -> Tensor:
+        """What mixin and FiLM hear."""
+        own = {name.removeprefix("encoder."): part[0] for name, part in stack.items() if name.startswith("encoder.")}
+        if self._encoder is None:
+            return knobs_BK
+        return functional_call(self._encoder, own, knobs_BK[..., None])[..., 0]
 
 
 def _with_room(net: WaveNet) -> WaveNetConfig:

@@ -63,12 +63,6 @@ class LearningConfig(Frozen):
     report_every: Annotated[int, Field(ge=1)] = 250
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
 
-    @model_validator(mode="after")
-    def _long_enough(self) -> Self:
-        if self.mrstft and self.segment < 512:
-            raise ValueError(f"mrstft compares spectra of 512 samples and more; segment is {self.segment}")
-        return self
-
 
 class Recipe(Frozen):
     """Everything that defines a model and its training."""

@@ -33,7 +33,8 @@ from models.engine import as_vector, engine_for
 from models.errors import DivergedError, UserError
 from models.files import STAGED, read_document, write_json, write_text
 from models.fold import Folding
-from models.loss import emphasised, spectral_error, squared_error
+from models.guards import knob_moves, scan_corners, turn_knobs
+from models.loss import mrstft, pre_emphasise
 from models.metrics import score
 from models.recipe import LearningConfig, Recipe
 from models.run import load_model, save_model, save_tensors
@@ -73,9 +74,10 @@ class Trainer:
     def __init__(self, recipe: Recipe, data: AmpData) -> None:
         self.recipe, self.data = recipe, data
         torch.manual_seed(recipe.learning.seed)
-        self.net = WaveNet(recipe.model, len(data.knobs.knobs))
+        self.net = WaveNet(recipe.model, data.knobs.columns(recipe.model.inject.encoding))
         field, segment = recipe.model.receptive_field, recipe.learning.segment
         self._pieces = [data.training_piece(piece, field, segment) for piece in data.train]
+        self._levels_PK = [data.encode(piece, recipe.model.inject.encoding) for piece in self._pieces]
         energy_P = torch.tensor([piece.energy for piece in self._pieces])
         self.net.head_scale.copy_(energy_P.mean().sqrt())
         self._engine, self._vector = engine_for(self.net), as_vector(Folding(self.net).parameters)
@@ -118,10 +120,11 @@ class Trainer:
 
         def loss(predicted_BS: Tensor, items: slice) -> Tensor:
             wanted_BS, heavy_B = target_BS[items], weight_B[items]
-            loss_B = squared_error(predicted_BS, wanted_BS, learning.pre_emphasis) * heavy_B
+            error_BS = pre_emphasise(predicted_BS - wanted_BS, learning.pre_emphasis)
+            loss_B = error_BS.square().mean(1) * heavy_B
             if learning.mrstft:
                 level_B1 = heavy_B.sqrt()[:, None]
-                loss_B = loss_B + learning.mrstft * spectral_error(predicted_BS * level_B1, wanted_BS * level_B1)
+                loss_B = loss_B + learning.mrstft * mrstft(predicted_BS * level_B1, wanted_BS * level_B1)
             return loss_B.sum() / learning.batch
 
         self.optimiser.zero_grad(set_to_none=False)
@@ -142,7 +145,7 @@ class Trainer:
 
     def _emphasised_energy(self, piece: Piece) -> float:
         """What the error of a piece is measured against: quiet pieces count as much as loud ones."""
-        wet_T = emphasised(piece.wet_T[piece.start : piece.stop], self.recipe.learning.pre_emphasis)
+        wet_T = pre_emphasise(piece.wet_T[piece.start : piece.stop], self.recipe.learning.pre_emphasis)
         return wet_T.double().square().mean().item()
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -156,7 +159,7 @@ class Trainer:
             stop = start + learning.segment
             x.append(self._padded_T[piece.dry][start : stop + context])
             target.append(piece.wet_T[start:stop])
-            levels.append(piece.levels_K)
+            levels.append(self._levels_PK[pick])
         return torch.stack(x), torch.stack(target), torch.stack(levels), self._weights_P[picks]
 
     @property
@@ -207,9 +210,9 @@ class Trainer:
 
 
 def report(folder: Path, data: AmpData) -> Evaluation:
-    """Score a finished run on held and seen settings, for the first and only time; writes and returns its evaluation."""
+    """Score a finished run on held and seen settings, for the first and only time, and guard its knobs; writes and returns its evaluation."""
     config, net = load_model(folder)
-    history = read_history(folder)
+    history, dry_T = read_history(folder), data.dry_T[data.held[0].dry]
     evaluation = Evaluation(
         step=history[-1]["step"],
         parameters=net.parameter_count,
@@ -218,8 +221,11 @@ def report(folder: Path, data: AmpData) -> Evaluation:
         device=data.device,
         recordings_license=data.license,
         validation=score(net, data, data.validation),
-        held=score(net, data, data.held),
-        seen=score(net, data, data.seen) if data.seen else None,
+        held=score(net, data, data.held, thorough=True),
+        seen=score(net, data, data.seen, thorough=True) if data.seen else None,
+        corners=scan_corners(net, data.knobs, dry_T, max(piece.peak for piece in data.recorded)),
+        knob_moves_dbfs=knob_moves(net, data.knobs, dry_T, data.rate_hz),
+        knob_turns=turn_knobs(net, data.knobs, dry_T),
     )
     write_json(folder / EVAL, evaluation.model_dump(mode="json", by_alias=True))
     return evaluation
