@@ -80,7 +80,7 @@ class Trainer:
         self._levels_PK = [data.encode(piece, recipe.model.inject.encoding) for piece in self._pieces]
         energy_P = torch.tensor([piece.energy for piece in self._pieces])
         self.net.head_scale.copy_(energy_P.mean().sqrt())
-        self._engine, self._vector = engine_for(self.net), as_vector(Folding(self.net).parameters)
+        self.engine, self._vector = engine_for(self.net), as_vector(Folding(self.net).parameters)
         self.optimiser = torch.optim.Adam([self._vector], lr=recipe.learning.learning_rate, fused=True)
         self.step = 0
         self.failed = 0  # steps in a row that were skipped because their numbers were not finite
@@ -128,7 +128,7 @@ class Trainer:
             return loss_B.sum() / learning.batch
 
         self.optimiser.zero_grad(set_to_none=False)
-        found = self._engine.descend(self._vector, x_BT, levels_BK, loss)
+        found = self.engine.descend(self._vector, x_BT, levels_BK, loss)
         norm = torch.nn.utils.clip_grad_norm_([self._vector], learning.gradient_clip)
         finite = math.isfinite(found) and math.isfinite(norm.item())
         self.failed = 0 if finite else self.failed + 1
