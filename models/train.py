@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from models.dataset import AmpData, Piece, load_data
+from models.dataset import AmpData, Piece, energy, load_data
 from models.documents import (
     EVAL,
     HISTORY,
@@ -86,7 +86,6 @@ class Trainer:
         self.failed = 0  # steps in a row that were skipped because their numbers were not finite
         self.history: list[dict] = []
         self._weights_P = 1 / torch.tensor([self._emphasised_energy(piece) for piece in self._pieces])
-        self._padded_T = [torch.cat([x.new_zeros(field - 1), x]) for x in data.dry_T]
 
     def advance(self, steps: int) -> float:
         """Train for some steps (never past the last); returns their mean loss.
@@ -146,7 +145,7 @@ class Trainer:
     def _emphasised_energy(self, piece: Piece) -> float:
         """What the error of a piece is measured against: quiet pieces count as much as loud ones."""
         wet_T = pre_emphasise(piece.wet_T[piece.start : piece.stop], self.recipe.learning.pre_emphasis)
-        return wet_T.double().square().mean().item()
+        return energy(wet_T) / len(wet_T)
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         learning, context = self.recipe.learning, self.net.receptive_field - 1
@@ -157,7 +156,7 @@ class Trainer:
             piece = self._pieces[pick]
             start = int(draw.integers(piece.start, piece.stop - learning.segment, endpoint=True))
             stop = start + learning.segment
-            x.append(self._padded_T[piece.dry][start : stop + context])
+            x.append(self.data.dry(piece, start - context, stop))
             target.append(piece.wet_T[start:stop])
             levels.append(self._levels_PK[pick])
         return torch.stack(x), torch.stack(target), torch.stack(levels), self._weights_P[picks]
