@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numba
-
 FAST: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}  # how kernels are compiled
 
 
@@ -23,14 +21,20 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ampzoo"
 
 
+def told(*sources: str | None) -> str:
+    """A short hash of what files (`__file__`) say: what is made of them is kept under it."""
+    return hashlib.sha256(b"".join(Path(source or "").read_bytes() for source in sources)).hexdigest()[:16]
+
+
 def compiled(function: Callable, *sources: str | None) -> Any:
     """The function compiled at its first call, once per machine: later processes load it.
 
-    numba renews what it keeps when the function's own file changes; `sources` are the files (`__file__`) of all that it is made of,
-    and what is kept is kept under a hash of what they say. Without a folder that can be written, each process compiles anew.
+    numba itself renews what it keeps only when the function's own file changes, so name all files that it is made of.
+    Without a folder that can be written, each process compiles anew.
     """
-    told = hashlib.sha256(b"".join(Path(source or "").read_bytes() for source in sources))
-    folder = cache_folder() / "kernels" / told.hexdigest()[:16]
+    import numba
+
+    folder = cache_folder() / "kernels" / told(*sources)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -36,9 +36,9 @@ def engine_for(net: WaveNet) -> Engine:
     """The fastest engine for a net where it lies."""
     parameter = next(net.parameters())
     if parameter.device.type == "cpu" and parameter.dtype == torch.float32 and find_spec("numba"):
-        from models.compiled import Compiled
+        from models.tape_engine import TapeEngine
 
-        return Compiled(net)
+        return TapeEngine(net)
     return Plain(net)
 
 

@@ -2,9 +2,9 @@
 
 A model is lowered (models/lower.py) to a list of operations on buffers, of three kinds, that are compiled once for all shapes:
 
-* `CONVOLVE`: a causal convolution of some rows, plus a product of others, plus a bias; onto another buffer, if asked.
-* `MODULATE`: each row times a scale plus a shift (FiLM); onto another buffer, if asked.
-* `ACTIVATE`: the nonlinearity and its gate, and a sum of what comes out.
+* `CONVOLVE`: a causal convolution of some rows, plus a product of those of `extra`, plus a bias; `onto` another buffer, if asked.
+* `MODULATE`: each row times a scale plus a shift (FiLM); `onto` another buffer, if asked.
+* `ACTIVATE`: the nonlinearity and its gate; what comes out is also written to `extra`, `onto` another buffer, if asked.
 
 A bias, scale or shift is a *coefficient*: a constant plus a product with the knob features. Where knobs stand still its value is
 reckoned once per block; where they move, sample by sample, in the very place where it is used.
@@ -24,6 +24,7 @@ from models.simd import (
     WIDTH,
     absolute,
     add_tiles,
+    first,
     fma,
     fma_spread,
     load,
@@ -43,20 +44,20 @@ IDENTITY, TANH, RELU, SLOPED, SILU, HARDTANH, SOFTSIGN, SIGMOID = range(8)
 PLAIN, GATED, BLENDED = range(3)
 NONE = -1  # where an operation names no buffer
 
-COLUMNS = 2  # vectors of time in a tile
-TILE = COLUMNS * WIDTH  # samples
-HEIGHTS = tuple(rows for rows in (1, 2, 3, 4, 6, 8) if rows * COLUMNS + COLUMNS + 1 <= REGISTERS)  # rows in a tile
+NARROW, WIDE = 2, 4  # vectors of time in a tile
+TILE = WIDE * WIDTH  # samples, at most
+HEIGHTS = tuple(rows for rows in (1, 2, 3, 4, 6, 8) if rows * NARROW + NARROW + 1 <= REGISTERS)  # rows in a tile
 
 BUFFER = np.dtype([(name, np.int64) for name in ("base", "stride", "history", "rows", "at")])
 OPERATION = np.dtype(
     [
         (name, np.int64)
         for name in (
-            *("kind", "source", "target", "onto", "rows"),  # rows: of the target, those that are needed
+            *("kind", "source", "target", "onto", "extra", "rows"),
             *("height", "groups", "chunks", "rows_per_group", "taps", "dilation", "weights", "bias"),  # convolve
-            *("follows", "extra", "extra_rows"),
+            *("follows", "extra_rows"),
             *("scale", "shift"),  # modulate
-            *("activation", "slopes", "gating", "gate", "gate_slopes", "sum", "sum_onto"),  # activate
+            *("activation", "slopes", "gating", "gate", "gate_slopes"),  # activate
         )
     ]
 )
@@ -64,8 +65,9 @@ NET = np.dtype(
     [
         (name, np.int64)
         for name in (
-            *("knobs", "features", "block", "fed", "heard", "output", "fills"),
-            *("encoder", "constants", "coefficients", "values"),
+            *("knobs", "features", "block", "fills", "opening"),
+            *("fed", "heard", "levels", "seen", "output"),  # buffers
+            *("constants", "coefficients", "values"),
         )
     ]
 )
@@ -113,74 +115,54 @@ def _nonlinear(kind, x, slope):
     return x
 
 
-@numba.njit(**FAST)
-def _present(buffers, index):
-    """Where the first row of the present block begins."""
-    return buffers[index].base + buffers[index].at
-
-
-def _convolution(height: int):
-    """The convolution whose tiles are `height` rows high."""
+def _convolution(height: int, columns: int):
+    """The convolution whose tiles have so many rows and columns of vectors."""
+    step = columns * WIDTH
 
     @numba.njit(**FAST)
-    def convolve(weights, state, op, buffers, net, samples, features):
-        source, source_stride = _present(buffers, op.source), buffers[op.source].stride
-        target, target_stride = _present(buffers, op.target), buffers[op.target].stride
-        extra, extra_stride = _present(buffers, op.extra), buffers[op.extra].stride
-        knobs, knobs_stride = _present(buffers, net.heard) + buffers[net.heard].stride, buffers[net.heard].stride
-        adds = op.onto != NONE
-        onto, onto_stride = (_present(buffers, op.onto), buffers[op.onto].stride) if adds else (target, target_stride)
+    def convolve(weights, state, op, source, target, onto, extra, seen, net, samples, features):
+        from_, stride = source.base + source.at, source.stride
+        to, to_stride = target.base + target.at, target.stride
+        adds, over, over_stride = op.onto != NONE, onto.base + onto.at, onto.stride
+        beside, beside_stride = extra.base + extra.at, extra.stride
+        knobs, knobs_stride = seen.base, seen.stride
         groups, chunks, rows, taps, extra_rows = op.groups, op.chunks, op.rows_per_group, op.taps, op.extra_rows
         dilation, following, constants = op.dilation, features if op.follows else 0, net.constants
-        for t in range(0, samples, TILE):
+        for t in range(0, samples, step):
             w, bias, row = op.weights, op.bias, 0
             for group in range(groups):
-                first = source + group * rows * source_stride + t - (taps - 1) * dilation
+                oldest = from_ + group * rows * stride + t - (taps - 1) * dilation
                 for _ in range(chunks):
-                    tile = spread_tile(state, net.values + bias, height, COLUMNS)
+                    tile = spread_tile(state, net.values + bias, height, columns)
                     for feature in range(following):
                         slope = net.coefficients + feature * constants + bias
                         tile = fma_spread(tile, weights, slope, state, knobs + feature * knobs_stride + t)
                     for tap in range(taps):
-                        x = first + tap * dilation
+                        x = oldest + tap * dilation
                         for _ in range(rows):
                             tile = fma_spread(tile, weights, w, state, x)
                             w += height
-                            x += source_stride
-                    x = extra + t
+                            x += stride
+                    x = beside + t
                     for _ in range(extra_rows):
                         tile = fma_spread(tile, weights, w, state, x)
                         w += height
-                        x += extra_stride
+                        x += beside_stride
                     if adds:
-                        there = load_tile(state, onto + row * onto_stride + t, onto_stride, height, COLUMNS)
+                        there = load_tile(state, over + row * over_stride + t, over_stride, height, columns)
                         tile = add_tiles(tile, there)
-                    store_tile(state, target + row * target_stride + t, target_stride, tile)
+                    store_tile(state, to + row * to_stride + t, to_stride, tile)
                     bias += height
                     row += height
 
     return convolve
 
 
-_CONVOLUTIONS = {height: _convolution(height) for height in (1, 2, 3, 4, 6, 8)}
-_convolve_1, _convolve_2, _convolve_3 = (_CONVOLUTIONS[height] for height in (1, 2, 3))
-_convolve_4, _convolve_6, _convolve_8 = (_CONVOLUTIONS[height] for height in (4, 6, 8))
-
-
-@numba.njit(**FAST)
-def _convolve(weights, state, op, buffers, net, samples, features):
-    if op.height == 8:
-        _convolve_8(weights, state, op, buffers, net, samples, features)
-    elif op.height == 6:
-        _convolve_6(weights, state, op, buffers, net, samples, features)
-    elif op.height == 4:
-        _convolve_4(weights, state, op, buffers, net, samples, features)
-    elif op.height == 3:
-        _convolve_3(weights, state, op, buffers, net, samples, features)
-    elif op.height == 2:
-        _convolve_2(weights, state, op, buffers, net, samples, features)
-    else:
-        _convolve_1(weights, state, op, buffers, net, samples, features)
+_convolve_1, _convolve_2, _convolve_3, _convolve_4 = (_convolution(height, NARROW) for height in (1, 2, 3, 4))
+_convolve_6, _convolve_8 = (_convolution(height, NARROW) for height in (6, 8))
+_convolve_1_wide, _convolve_2_wide, _convolve_3_wide, _convolve_4_wide = (
+    _convolution(height, WIDE) for height in (1, 2, 3, 4)
+)
 
 
 @numba.njit(**FAST)
@@ -194,43 +176,41 @@ def _coefficient(weights, state, net, index, knobs, knobs_stride, features):
 
 
 @numba.njit(**FAST)
-def _modulate(weights, state, op, buffers, net, samples, features):
-    source, source_stride = _present(buffers, op.source), buffers[op.source].stride
-    target, target_stride = _present(buffers, op.target), buffers[op.target].stride
-    knobs, knobs_stride = _present(buffers, net.heard) + buffers[net.heard].stride, buffers[net.heard].stride
-    adds = op.onto != NONE
-    onto, onto_stride = (_present(buffers, op.onto), buffers[op.onto].stride) if adds else (target, target_stride)
+def _modulate(weights, state, op, source, target, onto, seen, net, samples, features):
+    from_, stride = source.base + source.at, source.stride
+    to, to_stride = target.base + target.at, target.stride
+    adds, over, over_stride = op.onto != NONE, onto.base + onto.at, onto.stride
+    knobs, knobs_stride = seen.base, seen.stride
     for row in range(op.rows):
         for t in range(0, samples, WIDTH):
             scale = _coefficient(weights, state, net, op.scale + row, knobs + t, knobs_stride, features)
             shift = _coefficient(weights, state, net, op.shift + row, knobs + t, knobs_stride, features)
-            z = fma(scale, load(state, source + row * source_stride + t), shift)
+            z = fma(scale, load(state, from_ + row * stride + t), shift)
             if adds:
-                z += load(state, onto + row * onto_stride + t)
-            store(state, target + row * target_stride + t, z)
+                z += load(state, over + row * over_stride + t)
+            store(state, to + row * to_stride + t, z)
 
 
 @numba.njit(**FAST)
-def _activate(weights, state, op, buffers, samples):
-    source, source_stride = _present(buffers, op.source), buffers[op.source].stride
-    target, target_stride = _present(buffers, op.target), buffers[op.target].stride
-    sums, adds = op.sum != NONE, op.sum_onto != NONE
-    total, total_stride = (_present(buffers, op.sum), buffers[op.sum].stride) if sums else (target, target_stride)
-    onto, onto_stride = (_present(buffers, op.sum_onto), buffers[op.sum_onto].stride) if adds else (total, total_stride)
+def _activate(weights, state, op, source, target, total, onto, samples):
+    from_, stride = source.base + source.at, source.stride
+    to, to_stride = target.base + target.at, target.stride
+    sums, sum_to, sum_stride = op.extra != NONE, total.base + total.at, total.stride
+    adds, over, over_stride = op.onto != NONE, onto.base + onto.at, onto.stride
     rows, activation, gating, gate = op.rows, op.activation, op.gating, op.gate
     for row in range(rows):
         slope, gate_slope = spread(weights, op.slopes + row), spread(weights, op.gate_slopes + row)
         for t in range(0, samples, WIDTH):
-            z = load(state, source + row * source_stride + t)
+            z = load(state, from_ + row * stride + t)
             a = _nonlinear(activation, z, slope)
             if gating != PLAIN:
-                by = _nonlinear(gate, load(state, source + (rows + row) * source_stride + t), gate_slope)
+                by = _nonlinear(gate, load(state, from_ + (rows + row) * stride + t), gate_slope)
                 a = fma(by, a - z, z) if gating == BLENDED else by * a
-            store(state, target + row * target_stride + t, a)
+            store(state, to + row * to_stride + t, a)
             if sums:
                 if adds:
-                    a += load(state, onto + row * onto_stride + t)
-                store(state, total + row * total_stride + t, a)
+                    a += load(state, over + row * over_stride + t)
+                store(state, sum_to + row * sum_stride + t, a)
 
 
 @numba.njit(**FAST)
@@ -248,63 +228,94 @@ def _rewind(state, buffers, samples):
 
 
 @numba.njit(**FAST)
-def _encode(weights, state, net, buffers, levels_KT, begin, samples):
-    """Write the rows of knobs, as they are and as the layers see them, from sample `begin` on (or the one that stands still)."""
-    moves = levels_KT.shape[1] > 1
-    fed, heard = buffers[net.fed], buffers[net.heard]
-    for knob in range(net.knobs):
-        row = fed.base + (1 + knob) * fed.stride
-        for t in range(samples):
-            state[row + t] = levels_KT[knob, begin + t if moves else 0]
-    if net.encoder != NONE:
-        for feature in range(net.features):
-            row = heard.base + (1 + feature) * heard.stride
-            line = net.encoder + feature * (1 + net.knobs)
-            for t in range(samples):
-                value = weights[line]
-                for knob in range(net.knobs):
-                    value += weights[line + 1 + knob] * state[fed.base + (1 + knob) * fed.stride + t]
-                state[row + t] = value if value > 0 or value != value else np.float32(0)
+def _copy(source, begin, target, to, samples):
+    whole = samples // WIDTH * WIDTH
+    for t in range(0, whole, WIDTH):
+        store(target, to + t, load(source, begin + t))
+    for t in range(whole, samples):
+        target[to + t] = source[begin + t]
 
 
 @numba.njit(**FAST)
-def _settle(weights, state, net, buffers, moves):
+def _fill(state, levels, levels_KT, begin, samples):
+    """Write the rows of knobs from sample `begin` on."""
+    for knob in range(levels_KT.shape[0]):
+        row = levels.base + knob * levels.stride
+        if levels_KT.shape[1] > 1:
+            _copy(levels_KT[knob], begin, state, row, samples)
+        else:
+            for t in range(0, samples, WIDTH):
+                store(state, row + t, splat(levels_KT[knob, 0]))
+
+
+@numba.njit(**FAST)
+def _settle(weights, state, net, seen, moves):
     """Reckon the coefficients: as the knobs stand, or what is constant in them where the knobs move."""
-    constants = net.coefficients - net.constants  # they stand before what knobs add to them
-    first = buffers[net.heard].base + buffers[net.heard].stride
-    for t in range(0, net.constants, WIDTH):
-        value = load(weights, constants + t)
-        if not moves:
-            for feature in range(net.features):
-                level = spread(state, first + feature * buffers[net.heard].stride)
-                value = fma(level, load(weights, net.coefficients + feature * net.constants + t), value)
-        store(state, net.values + t, value)
+    count, slopes, values = net.constants, net.coefficients, net.values
+    features = 0 if moves else net.features
+    for t in range(0, count, WIDTH):
+        value = load(weights, slopes - count + t)  # the constants stand before what knobs add to them
+        for feature in range(features):
+            level = spread(state, seen.base + feature * seen.stride)
+            value = fma(level, load(weights, slopes + feature * count + t), value)
+        store(state, values + t, value)
+
+
+@numba.njit(**FAST)
+def _run(w, s, operations, begin, end, buffers, net, samples, features):
+    """Run some of the operations over a block."""
+    seen, long = buffers[net.seen], samples > NARROW * WIDTH
+    for index in range(begin, end):
+        op = operations[index]
+        kind, height = op.kind, op.height
+        wide = long and height * WIDE + WIDE < REGISTERS  # low tiles: a CPU needs some eight sums under way to be busy
+        source, target = buffers[op.source], buffers[op.target]
+        onto, extra = buffers[max(op.onto, 0)], buffers[max(op.extra, 0)]
+        if kind == ACTIVATE:
+            _activate(w, s, op, source, target, extra, onto, samples)
+        elif kind == MODULATE:
+            _modulate(w, s, op, source, target, onto, seen, net, samples, features)
+        elif height == 8:
+            _convolve_8(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif height == 6:
+            _convolve_6(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif height == 4 and wide:
+            _convolve_4_wide(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif height == 4:
+            _convolve_4(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif height == 3 and wide:
+            _convolve_3_wide(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif height == 3:
+            _convolve_3(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif height == 2 and wide:
+            _convolve_2_wide(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif height == 2:
+            _convolve_2(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        elif wide:
+            _convolve_1_wide(w, s, op, source, target, onto, extra, seen, net, samples, features)
+        else:
+            _convolve_1(w, s, op, source, target, onto, extra, seen, net, samples, features)
 
 
 def _play(weights, state, operations, buffers, nets, x_T, levels_KT, y_T):
     """Play a signal of any length; `levels_KT` has one column where knobs stand still, else one for each sample."""
     net, moves = nets[0], levels_KT.shape[1] > 1
+    w, s, features = first(weights), first(state), net.features if moves else 0
+    if net.opening:
+        _settle(w, s, net, buffers[net.seen], True)  # what turns knobs into features has biases of its own
     for begin in range(0, len(x_T), net.block):
         samples = min(net.block, len(x_T) - begin)
-        if moves or net.fills or begin == 0:
-            _encode(weights, state, net, buffers, levels_KT, begin, samples if moves or net.fills else 1)
+        if moves or net.fills or begin == 0:  # else one sample tells all
+            shown = samples if moves or net.fills else 1
+            _fill(state, buffers[net.levels], levels_KT, begin, shown)
+            _run(w, s, operations, 0, net.opening, buffers, net, shown, 0)
         if begin == 0:
-            _settle(weights, state, net, buffers, moves)
-        for t in range(samples):
-            state[buffers[net.fed].base + t] = x_T[begin + t]
-            state[buffers[net.heard].base + t] = x_T[begin + t]
-        _rewind(state, buffers, samples)
-        features = net.features if moves else 0
-        for index in range(len(operations)):
-            op = operations[index]
-            if op.kind == CONVOLVE:
-                _convolve(weights, state, op, buffers, net, samples, features)
-            elif op.kind == MODULATE:
-                _modulate(weights, state, op, buffers, net, samples, features)
-            else:
-                _activate(weights, state, op, buffers, samples)
-        for t in range(samples):
-            y_T[begin + t] = state[buffers[net.output].base + t]
+            _settle(w, s, net, buffers[net.seen], moves)
+        _copy(x_T, begin, state, buffers[net.fed].base, samples)
+        _copy(x_T, begin, state, buffers[net.heard].base, samples)
+        _rewind(s, buffers, samples)
+        _run(w, s, operations, net.opening, len(operations), buffers, net, samples, features)
+        _copy(state, buffers[net.output].base, y_T, begin, samples)
         for index in range(len(buffers)):
             if buffers[index].history:
                 buffers[index].at += samples

@@ -4,6 +4,7 @@ Shapes: C channels, I and O inputs and outputs of a convolution, P taps, E featu
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +12,12 @@ from torch import Tensor, nn
 
 from models import kernels
 from models.architecture import Activation, Slot
+from models.encoder import Encoder
 from models.kernels import BUFFER, HEIGHTS, NET, NONE, OPERATION, TILE, WIDTH
 from models.wavenet import Layer, WaveNet
 
 BLOCK = 256  # samples that the program works on at once; longer blocks are cut
-SLACK = 1024  # samples that a buffer takes, at least, before its history moves to the front
+SLACK = 128  # samples that a buffer takes, at least, before its history moves to the front
 LATENCY = 4  # tile rows that take as long as fewer do: a CPU has so many sums under way
 KINDS = {
     "Tanh": kernels.TANH,
@@ -57,13 +59,31 @@ class _Lowering:
         self._slopes: list[Tensor] = []  # each (R, E)
         self._buffers: list[dict[str, int]] = []
         self._operations: list[dict[str, int]] = []
-        self._features = net.encoder.out_channels if net.encoder else net.knobs
-        self._heard = self._buffer(1 + self._features)
-        self._fed = self._buffer(1 + net.knobs) if net.encoder else self._heard
+        self._features = net.encoder.features if net.encoder else net.knobs
+        self._heard = self._buffer(1 + self._features)  # the audio, then the features
+        self._fed = self._buffer(1 + net.knobs) if net.encoder else self._heard  # the audio, then the knobs
+        self._knobs, self._seen = self._buffer(below=self._fed), self._buffer(below=self._heard)
         self._z, self._y, self._mixed = (self._buffer() for _ in range(3))
         self._fills = net.config.inject.input
+        if net.encoder:
+            self._encoder(net.encoder, net.knobs)
+        self._opening = len(self._operations)
         output = self._net(net)
         self.program = self._finish(net, output)
+
+    def _encoder(self, encoder: Encoder, knobs: int) -> None:
+        """What turns the rows of knobs into those of features: the formula of `Warp`, then of `Encoder`."""
+        source = self._knobs
+        if encoder.warp is not None:
+            bends_KJ, knots_J = encoder.warp.bends_KJ, encoder.warp.knots_J
+            spread = torch.eye(knobs).repeat_interleave(len(knots_J), 0)
+            self._convolve(spread[..., None], -knots_J.repeat(knobs), source, self._z)
+            self._activate(self._z, self._z, len(spread), kernels.RELU)
+            source = self._y if encoder.dense else self._seen
+            self._convolve(torch.block_diag(*bends_KJ)[..., None], -torch.ones(knobs), self._z, source)
+        if encoder.dense is not None:
+            self._convolve(encoder.dense.weight, encoder.dense.bias, source, self._seen)
+            self._activate(self._seen, self._seen, self._features, kernels.RELU)
 
     def _net(self, net: WaveNet) -> int:
         """All arrays; returns the buffer of the result."""
@@ -77,14 +97,16 @@ class _Lowering:
             residuals = [plain] * len(taps) if modulated else taps
             last = index == len(arrays) - 1
             targets = [*residuals[1:], NONE if last else plain]
-            self._convolve(array.rechannel, source, residuals[0])
+            self._convolve(array.rechannel.weight, None, source, residuals[0])
             for layer, heard, residual, target in zip(array.layers, taps, residuals, targets, strict=True):
                 if modulated:
                     self._film(layer, "conv_pre", residual, heard)
                 self._layer(layer, heard, residual, target, heads[index], started)
                 started = True
-            scale = net.head_scale if last else torch.tensor(1.0)
-            self._convolve(array.head, heads[index], output if last else heads[index + 1], scale=scale)
+            weight, bias = array.head.weight, array.head.bias
+            if last:
+                weight, bias = weight * net.head_scale, None if bias is None else bias * net.head_scale
+            self._convolve(weight, bias, heads[index], output if last else heads[index + 1])
             source = plain
         return output
 
@@ -95,18 +117,17 @@ class _Lowering:
         after, onto = layer.film("activation_post"), head if started else NONE
         straight = layer.head1x1 is None and after is None
         gate = layer.gate
-        self._add(
-            kernels.ACTIVATE,
-            source=self._z,
-            target=self._z,
-            rows=width,
-            activation=KINDS[layer.activation.config.type],
+        self._activate(
+            self._z,
+            self._z,
+            width,
+            KINDS[layer.activation.config.type],
             slopes=self._weight(_slopes(layer.activation.config, layer.activation.slopes, width)),
             gating=GATINGS[layer.gating],
             gate=kernels.IDENTITY if gate is None else KINDS[gate.config.type],
             gate_slopes=0 if gate is None else self._weight(_slopes(gate.config, gate.slopes, width)),
-            sum=head if straight else NONE,
-            sum_onto=onto if straight else NONE,
+            extra=head if straight else NONE,
+            onto=onto if straight else NONE,
         )
         if after is not None:
             self._film(layer, "activation_post", self._z, self._z)
@@ -126,37 +147,26 @@ class _Lowering:
             slopes = weight[:, 1:]
         weight = weight[:, :rows]
         if not (layer.film("conv_post") or layer.film("input_mixin_post")):
-            self._convolve(layer.conv, taps, self._z, extra=(mixing, weight, slopes))
+            self._conv(layer.conv, taps, self._z, extra=mixing, beside=weight, slopes=slopes)
         else:
-            self._convolve(layer.conv, taps, self._z)
+            self._conv(layer.conv, taps, self._z)
             self._film(layer, "conv_post", self._z, self._z)
-            by_itself = nn.Conv1d(rows, weight.shape[0], 1, bias=False)
-            by_itself.weight.copy_(weight[..., None])
-            nothing = (mixing, weight[:, :0], slopes)
             if layer.film("input_mixin_post"):
-                self._convolve(by_itself, mixing, self._y, extra=nothing)
+                self._convolve(weight[..., None], None, mixing, self._y, slopes=slopes)
                 self._film(layer, "input_mixin_post", self._y, self._z, onto=self._z)
             else:
-                self._convolve(by_itself, mixing, self._z, onto=self._z, extra=nothing)
+                self._convolve(weight[..., None], None, mixing, self._z, onto=self._z, slopes=slopes)
         self._film(layer, "activation_pre", self._z, self._z)
 
     def _way(self, layer: Layer, conv: nn.Conv1d | None, slot: Slot, target: int, onto: int, width: int) -> None:
         """From the activation through a 1x1, if there is one, and its modulation onto another buffer."""
         if conv is None:
-            self._add(
-                kernels.ACTIVATE,
-                source=self._z,
-                target=self._z,
-                rows=width,
-                activation=kernels.IDENTITY,
-                sum=target,
-                sum_onto=onto,
-            )
+            self._activate(self._z, self._z, width, kernels.IDENTITY, extra=target, onto=onto)
         elif layer.film(slot):
-            self._convolve(conv, self._z, self._y)
+            self._conv(conv, self._z, self._y)
             self._film(layer, slot, self._y, target, onto=onto)
         else:
-            self._convolve(conv, self._z, target, onto=onto)
+            self._conv(conv, self._z, target, onto=onto)
 
     def _film(
         self, layer: Layer, slot: Slot, source: int, target: int, rows: int | None = None, onto: int = NONE
@@ -179,21 +189,31 @@ class _Lowering:
             shift=self._coefficient(shift, slopes),
         )
 
+    def _activate(self, source: int, target: int, rows: int, kind: int, **fields: int) -> None:
+        self._add(kernels.ACTIVATE, source=source, target=target, rows=rows, activation=kind, **fields)
+
+    def _conv(self, conv: nn.Conv1d, source: int, target: int, **further: Any) -> None:
+        self._convolve(conv.weight, conv.bias, source, target, conv.dilation[0], conv.groups, **further)
+
     def _convolve(
         self,
-        conv: nn.Conv1d,
+        weight: Tensor,
+        bias: Tensor | None,
         source: int,
         target: int,
+        dilation: int = 1,
+        groups: int = 1,
         onto: int = NONE,
-        extra: tuple[int, Tensor, Tensor] | None = None,
-        scale: Tensor | None = None,
+        extra: int = NONE,
+        beside: Tensor | None = None,
+        slopes: Tensor | None = None,
     ) -> None:
-        """A convolution; `extra` is another buffer, the weights `(O, rows)` of its rows and what knobs add to the bias `(O, E)`."""
-        weight = conv.weight if scale is None else conv.weight * scale
+        """A convolution `(O, I / groups, P)`, plus `beside (O, rows)` times the rows of `extra`; features add `slopes (O, E)` to the bias."""
         outputs, inputs, taps = weight.shape
-        bias = torch.zeros(outputs) if conv.bias is None else conv.bias if scale is None else conv.bias * scale
-        mixing, beside, slopes = extra or (0, torch.zeros(outputs, 0), torch.zeros(outputs, self._features))
-        height = _height(outputs, conv.groups)
+        bias = torch.zeros(outputs) if bias is None else bias
+        beside = torch.zeros(outputs, 0) if beside is None else beside
+        slopes = torch.zeros(outputs, self._features) if slopes is None else slopes
+        height = _height(outputs, groups)
         chunks = -(-outputs // height)
         numbers = torch.cat([weight.permute(0, 2, 1).reshape(outputs, -1), beside], dim=1)  # (O, P * I + rows)
         missing = chunks * height - outputs
@@ -205,15 +225,15 @@ class _Lowering:
             onto=onto,
             rows=chunks * height,
             height=height,
-            groups=conv.groups,
-            chunks=chunks // conv.groups,
+            groups=groups,
+            chunks=chunks // groups,
             rows_per_group=inputs,
             taps=taps,
-            dilation=conv.dilation[0],
+            dilation=dilation,
             weights=self._weight(packed),
             bias=self._coefficient(bias, slopes, missing),
             follows=int(bool(slopes.any())),
-            extra=mixing,
+            extra=extra,
             extra_rows=beside.shape[1],
         )
 
@@ -230,35 +250,33 @@ class _Lowering:
         self._slopes.append(nn.functional.pad(slopes_RE, (0, 0, 0, missing)))
         return index
 
-    def _buffer(self, rows: int = 0, history: int = 0) -> int:
-        """A buffer; it grows by the rows that operations write."""
-        self._buffers.append({"rows": rows, "history": history, "space": rows})
+    def _buffer(self, rows: int = 0, history: int = 0, below: int = NONE) -> int:
+        """A buffer, which grows by the rows that operations write; or all rows `below` the first of another."""
+        self._buffers.append({"rows": rows, "history": history, "space": rows, "below": below})
         return len(self._buffers) - 1
 
     def _add(self, kind: int, **fields: int) -> None:
-        self._operations.append({"onto": NONE, "sum": NONE, "sum_onto": NONE, "kind": kind, **fields})
-        for name in ("target", "onto", "sum", "sum_onto"):
-            index = self._operations[-1].get(name, NONE)
-            if index != NONE:
-                buffer = self._buffers[index]
-                buffer["space"] = max(buffer["space"], fields["rows"])
+        operation = {"onto": NONE, "extra": NONE, "kind": kind, **fields}
+        self._operations.append(operation)
+        for name in ("target", "onto", "extra"):
+            index, rows = operation[name], operation["rows"]
+            while index != NONE:
+                self._buffers[index]["space"] = max(self._buffers[index]["space"], rows)
+                index, rows = self._buffers[index]["below"], rows + 1
 
     def _finish(self, net: WaveNet, output: int) -> Program:
         """Lay everything out: in the weights the coefficients after the rest, in the state their values before the buffers."""
         constants_R, slopes_RE = torch.cat(self._constants), torch.cat(self._slopes)
         room = _whole(len(constants_R), WIDTH)
         missing = room - len(constants_R)
-        encoder = NONE
-        if net.encoder is not None:
-            assert net.encoder.bias is not None
-            encoder = self._weight(torch.cat([net.encoder.bias[:, None], net.encoder.weight[..., 0]], dim=1))
         constants = self._weight(nn.functional.pad(constants_R, (0, missing)))
         self._weight(nn.functional.pad(slopes_RE, (0, 0, 0, missing)).T.contiguous())
         buffers, size = [], room
         for buffer in self._buffers:
             history = _whole(buffer["history"], WIDTH)
             stride = _whole(history + (max(history, SLACK) if history else 0) + BLOCK + TILE, 2 * WIDTH) + WIDTH
-            buffers.append((size, stride, history, buffer["rows"], history))
+            base = size if buffer["below"] == NONE else buffers[buffer["below"]][0] + stride
+            buffers.append((base, stride, history, buffer["rows"], history))
             size += stride * buffer["space"]
         numbers = {
             "knobs": net.knobs,
@@ -266,9 +284,11 @@ class _Lowering:
             "block": BLOCK,
             "fed": self._fed,
             "heard": self._heard,
+            "levels": self._knobs,
+            "seen": self._seen,
+            "opening": self._opening,
             "output": output,
             "fills": int(self._fills),
-            "encoder": encoder,
             "constants": room,
             "coefficients": constants + room,
             "values": 0,
@@ -285,7 +305,8 @@ class _Lowering:
 def _height(outputs: int, groups: int) -> int:
     """The tile height that costs least; with groups, one that no two groups share."""
     fitting = [height for height in HEIGHTS if groups == 1 or outputs // groups % height == 0]
-    return min(fitting, key=lambda height: (-(-outputs // height) * max(height, LATENCY), -height))
+    chunks = {height: -(-outputs // height) for height in fitting}
+    return min(fitting, key=lambda height: (chunks[height] * max(height, LATENCY), chunks[height] * height, -height))
 
 
 def _slopes(config: Activation, trained_C: Tensor | None, channels: int) -> Tensor:

@@ -18,6 +18,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.core.typing.templates import signature as typed
 from numba.extending import lower_builtin, lower_cast, models, register_model
 
+infer: Any = infer_global
 intrinsic: Any = extending.intrinsic  # its products are called with other arguments than they are written with
 
 
@@ -70,8 +71,13 @@ class _TileModel(models.PrimitiveModel):
 
 
 def _at(context, builder, array_type, array, index):
-    """Pointer to one number of an array."""
-    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
+    """Pointer to one number of an array, or of a pointer to its first."""
+    first = (
+        array
+        if isinstance(array_type, types.CPointer)
+        else context.make_array(array_type)(context, builder, array).data
+    )
+    return builder.gep(first, [index])
 
 
 def _load(builder, pointer):
@@ -98,6 +104,16 @@ def _fma(builder, x, y, z):
 def _step(builder, pointer, count: int):
     """Pointer `count` numbers on."""
     return builder.gep(pointer, [ir.Constant(ir.IntType(64), count)])
+
+
+@intrinsic
+def first(typing, array):
+    """A pointer to the first number, which the functions below take for the array: it is lighter to hand on."""
+
+    def generate(context, builder, signature, args):
+        return context.make_array(signature.args[0])(context, builder, args[0]).data
+
+    return types.CPointer(types.float32)(array), generate
 
 
 @intrinsic
@@ -204,14 +220,14 @@ def _number_to_vector(context, builder, source, target, value):
 def _arithmetic(build, *operations) -> None:
     """An operation, and the one in place, between vectors or a vector and a number."""
 
-    class Template(AbstractTemplate):
+    class Arithmetic(AbstractTemplate):
         def generic(self, args, kws):
             if VECTOR in args and all(isinstance(a, Vector | types.Number) for a in args):
                 return typed(VECTOR, VECTOR, VECTOR)
             return None
 
     for operation in operations:
-        infer_global(operation)(type(operation.__name__, (Template,), {}))
+        infer(operation)(type(operation.__name__, (Arithmetic,), {}))
         lower_builtin(operation, Vector, Vector)(lambda context, builder, signature, args: build(builder, *args))
 
 

@@ -1,9 +1,12 @@
 """Play a model block by block: state in, state out, the same sound whatever the block size.
 
-float32 nets are played by compiled kernels (models/kernels.py), others, and all where numba is missing, by torch.
+float32 nets are played by compiled kernels (models/compiled.py), others, and all where numba is missing, by torch.
 Shapes: T time (one block), K knobs, C channels.
 """
 
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from typing import Protocol
 
 import numpy as np
@@ -15,12 +18,7 @@ from models.wavenet import WaveNet
 
 PREWARM_BLOCK = 1 << 14
 Levels = list[float] | np.ndarray
-
-try:
-    from models import kernels
-    from models.lower import Program, lower
-except ImportError:  # no numba
-    kernels = None
+NUMBA = find_spec("numba") is not None
 
 
 class Stream:
@@ -29,63 +27,41 @@ class Stream:
     def __init__(self, net: WaveNet, levels_K: list[float]) -> None:
         """Start in silence: as if zeros had always been playing with the knobs where they are (levels in [-1, 1])."""
         self.net = net.eval()
-        self._player = player(net)
+        self._player = players(net)()
         self.reset(levels_K)
 
     def reset(self, levels_K: list[float]) -> None:
-        """Forget what was played and pre-warm with silence and these knobs."""
+        """Forget what was played, as a receptive field of silence makes it forgotten, with these knobs."""
         left = self.net.receptive_field
         while left > 0:
             self.process(np.zeros(min(left, PREWARM_BLOCK), np.float32), levels_K)
             left -= PREWARM_BLOCK
 
-    def process(self, x_T: np.ndarray, levels: Levels) -> np.ndarray:
+    def process(self, x_T: np.ndarray, levels: Levels, out_T: np.ndarray | None = None) -> np.ndarray:
         """Play one block of any length from 1: dry audio in, wet audio of the same length out, in the net's own number type.
 
-        `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move.
+        `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move. With `out_T` to write to, and all
+        three contiguous float32 arrays, a float32 net's block is played without a new array.
         """
-        return self._player.play(x_T, levels)
+        return self._player.play(x_T, levels, out_T)
 
 
 class Player(Protocol):
     """What keeps the state of one stream; after as many samples as the receptive field it has forgotten how it began."""
 
-    def play(self, x_T: np.ndarray, levels: Levels) -> np.ndarray:
-        """The next block."""
+    def play(self, x_T: np.ndarray, levels: Levels, out_T: np.ndarray | None = None) -> np.ndarray:
+        """The next block, written to `out_T` if there is one."""
         ...
 
 
-def player(net: WaveNet) -> Player:
-    """The fastest player there is for a net."""
-    compiled = kernels is not None and net.head_scale.dtype == torch.float32
-    return Compiled(lower(net)) if compiled else Plain(net)
+def players(net: WaveNet) -> Callable[[], Player]:
+    """Makes the fastest players there are for a net; they share its weights, and each may have its own thread."""
+    if not NUMBA or net.head_scale.dtype != torch.float32:
+        return partial(Plain, net)
+    from models.compiled import Compiled
+    from models.lower import lower
 
-
-class Compiled:
-    """Plays a program with compiled kernels; players of one program share its weights."""
-
-    def __init__(self, program: "Program") -> None:
-        self._program = program
-        self._state, self._buffers = aligned(program.state_size), program.buffers.copy()
-
-    def play(self, x_T: np.ndarray, levels: Levels) -> np.ndarray:
-        """The next block; the kernels hold no lock and make no object, and no state of theirs grows."""
-        program, x_T = self._program, np.ascontiguousarray(x_T, np.float32)
-        levels_KT = np.ascontiguousarray(levels, np.float32)
-        if levels_KT.ndim == 1:
-            levels_KT = levels_KT[:, None]
-        knobs, columns = levels_KT.shape
-        assert knobs == program.net[0]["knobs"] and columns in (1, len(x_T)), (levels_KT.shape, len(x_T))
-        y_T = np.empty_like(x_T)
-        kernels.play(program.weights, self._state, program.operations, self._buffers, program.net, x_T, levels_KT, y_T)
-        return y_T
-
-
-def aligned(size: int) -> np.ndarray:
-    """Zeros whose first number begins a line of the CPU's cache."""
-    numbers = np.zeros(size + 16, np.float32)
-    first = -(numbers.ctypes.data // 4) % 16
-    return numbers[first : first + size]
+    return partial(Compiled, lower(net))
 
 
 class Plain:
@@ -101,8 +77,8 @@ class Plain:
             self._heads.append(torch.zeros(1, head.in_channels, head.kernel_size[0] - 1, dtype=dtype))
 
     @torch.no_grad()
-    def play(self, x_T: np.ndarray, levels: Levels) -> np.ndarray:
-        """The next block."""
+    def play(self, x_T: np.ndarray, levels: Levels, out_T: np.ndarray | None = None) -> np.ndarray:
+        """The next block, written to `out_T` if there is one."""
         dtype = self.net.head_scale.dtype
         x = torch.from_numpy(np.ascontiguousarray(x_T)).to(dtype)[None, None]
         moving = torch.as_tensor(levels, dtype=dtype)
@@ -121,7 +97,11 @@ class Plain:
             heard, self._heads[index] = _remember(self._heads[index], head, array.head.kernel_size[0] - 1)
             head = array.head(heard)
         assert head is not None
-        return (self.net.head_scale * head[0, 0]).numpy()
+        y_T = (self.net.head_scale * head[0, 0]).numpy()
+        if out_T is None:
+            return y_T
+        out_T[:] = y_T
+        return out_T
 
 
 def _remember(history_1CT: Tensor, new_1CT: Tensor, length: int) -> tuple[Tensor, Tensor]:

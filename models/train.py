@@ -85,7 +85,9 @@ class Trainer:
         self.step = 0
         self.failed = 0  # steps in a row that were skipped because their numbers were not finite
         self.history: list[dict] = []
-        self._weights_P = 1 / torch.tensor([self._emphasised_energy(piece) for piece in self._pieces])
+        if recipe.learning.pre_emphasis:
+            energy_P = torch.tensor([self._emphasised_energy(piece) for piece in self._pieces])
+        self._weights_P = 1 / energy_P  # quiet pieces count as much as loud ones
 
     def advance(self, steps: int) -> float:
         """Train for some steps (never past the last); returns their mean loss.
@@ -143,7 +145,7 @@ class Trainer:
         return found if finite else None
 
     def _emphasised_energy(self, piece: Piece) -> float:
-        """What the error of a piece is measured against: quiet pieces count as much as loud ones."""
+        """Mean square of what a piece's error is measured against."""
         wet_T = pre_emphasise(piece.wet_T[piece.start : piece.stop], self.recipe.learning.pre_emphasis)
         return energy(wet_T) / len(wet_T)
 

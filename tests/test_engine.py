@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from torch import Tensor, nn
 
-from models import compiled, engine
+from models import engine, tape_engine
 from models.architecture import Activation, Injection, LayerArray, WaveNetConfig
-from models.compiled import Compiled
 from models.engine import Engine, Plain, as_vector, engine_for
 from models.fold import Folding
+from models.tape_engine import TapeEngine
 from models.wavenet import WaveNet
 from tests.makers import ACTIVATIONS, FORMS, GATES, architecture, examples, wavenet, wavenets
 
@@ -39,7 +39,7 @@ def signals(net: WaveNet, samples: int, items: int = 3) -> tuple[Tensor, Tensor,
 def check(net: WaveNet, samples: int = 200) -> None:
     """The compiled engine in float32 against autograd in float64."""
     truth, heard = copy.deepcopy(net).double(), signals(net, samples)
-    for found, wanted in zip(played(Compiled(net), net, *heard), played(truth, truth, *heard), strict=True):
+    for found, wanted in zip(played(TapeEngine(net), net, *heard), played(truth, truth, *heard), strict=True):
         assert found.shape == wanted.shape
         assert (found - wanted).norm() <= 1e-5 * wanted.norm()
 
@@ -106,11 +106,11 @@ def descended(engine_of: Callable[[WaveNet], Engine], net: WaveNet) -> tuple[flo
 
 
 @pytest.mark.parametrize("memory", [1, 200_000, 1 << 24])
-@pytest.mark.parametrize("kind", [Plain, Compiled])
+@pytest.mark.parametrize("kind", [Plain, TapeEngine])
 def test_parts_of_a_batch_are_the_batch(monkeypatch: pytest.MonkeyPatch, kind: type, memory: int):
     net = wavenet(architecture("mixin+film"))
     wanted, wanted_P = descended(Plain, net)
-    for module in (engine, compiled):
+    for module in (engine, tape_engine):
         monkeypatch.setattr(module, "WORKING_MEMORY", memory)
     found, found_P = descended(kind, net)
     assert found == pytest.approx(wanted, rel=1e-5)
@@ -120,7 +120,7 @@ def test_parts_of_a_batch_are_the_batch(monkeypatch: pytest.MonkeyPatch, kind: t
 def test_same_inputs_give_the_same_bytes():
     net, heard = wavenet(architecture("encoder", "SiLU")), []
     for _ in range(3):
-        heard.append(played(Compiled(net), net, *signals(net, 700)))
+        heard.append(played(TapeEngine(net), net, *signals(net, 700)))
         torch.rand(5)
     for y_BS, gradient in heard[1:]:
         assert torch.equal(y_BS, heard[0][0]) and torch.equal(gradient, heard[0][1])
@@ -128,7 +128,7 @@ def test_same_inputs_give_the_same_bytes():
 
 def test_what_is_played_in_between_changes_no_derivative():
     net = wavenet(architecture("mixin+film"))
-    (x_BT, knobs_BK, target_BS), play = signals(net, 200), Compiled(net)
+    (x_BT, knobs_BK, target_BS), play = signals(net, 200), TapeEngine(net)
     _, wanted = played(play, net, x_BT, knobs_BK, target_BS)
     net.zero_grad()
     y_BS = play(x_BT, knobs_BK)
@@ -143,7 +143,7 @@ def test_what_is_played_in_between_changes_no_derivative():
 
 def test_numbers_that_are_not_finite_come_out_and_leave_nothing_behind():
     net = wavenet(architecture("mixin+film"))
-    heard, play = signals(net, 200), Compiled(net)
+    heard, play = signals(net, 200), TapeEngine(net)
     wanted = played(play, net, *heard)
     parameter = next(net.parameters())
     kept = parameter.detach().clone()
@@ -160,7 +160,7 @@ def test_numbers_that_are_not_finite_come_out_and_leave_nothing_behind():
 def test_playing_alone_needs_no_traces_and_gives_the_same():
     net = wavenet(architecture("film conv_pre", "SiLU", gating="gated"))
     x_BT, knobs_BK, _ = signals(net, 3000)
-    play = Compiled(net)
+    play = TapeEngine(net)
     with torch.no_grad():
         alone = play(x_BT, knobs_BK)
     assert torch.equal(alone, play(x_BT, knobs_BK))
@@ -168,7 +168,7 @@ def test_playing_alone_needs_no_traces_and_gives_the_same():
 
 def test_net_without_kernels_for_it_is_played_as_it_is(monkeypatch: pytest.MonkeyPatch):
     net = wavenet(architecture())
-    assert isinstance(engine_for(net), Compiled) and isinstance(engine_for(copy.deepcopy(net).double()), Plain)
+    assert isinstance(engine_for(net), TapeEngine) and isinstance(engine_for(copy.deepcopy(net).double()), Plain)
     monkeypatch.setattr(engine, "find_spec", lambda name: None)
     assert isinstance(engine_for(net), Plain)
     x_BT, knobs_BK, _ = signals(net, 50)
