@@ -47,9 +47,23 @@ def load_model(folder: Path) -> tuple[ModelConfig, WaveNet]:
             f"{config.architecture.receptive_field}",
             "The package was edited by hand; get it again.",
         )
+    _check_size(folder, config)
     net = WaveNet(config.architecture, len(config.knobs.knobs))
     net.load_state_dict(load_weights(folder / WEIGHTS, dict(net.state_dict())))
     return config, net.eval()
+
+
+def _check_size(folder: Path, config: ModelConfig) -> None:
+    """Before anything is allocated: are the weights as large as the config says?"""
+    with torch.device("meta"):
+        shapes = WaveNet(config.architecture, len(config.knobs.knobs)).state_dict().values()
+    promised = sum(shape.numel() * shape.element_size() for shape in shapes)
+    found = (folder / WEIGHTS).stat().st_size if (folder / WEIGHTS).exists() else promised
+    if found < promised:
+        raise IntegrityError(
+            f"{folder / WEIGHTS} is {found:,} bytes, the model of {CONFIG} takes {promised:,}",
+            "Get the model again from where it was published.",
+        )
 
 
 def load_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -15,13 +15,13 @@ from tests.hub_server import Hub, Reply, Request
 from tests.makers import RATE, di, read_wav, write_wav
 from tests.zoos import AMP, LICENSE, card, files, flip, read_files, refused, shell, write_files, write_package, zoo
 from zoo.hub import Hub as HubZoo
-from zoo.names import Ref
-from zoo.verify import MAX_BYTES
+from zoo.names import Address, Ref
+from zoo.layout import MAX_BYTES
 
 # huggingface_hub 2.4.0 uploads LFS files with httpx2's deprecated `data=`.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
-SECOND = {"presets.json": b'{"schema_version": "1.0", "presets": []}', "audio/more.flac": b"fLaC"}
+SECOND = {"presets.json": b'{"schema_version": "1.0", "presets": []}', "audio/more.flac": files()["audio/di.flac"]}
 COVERED = ["model.safetensors", "config.json", "eval.json", "audio/default.flac"]
 
 
@@ -275,7 +275,7 @@ def test_hub_and_manifest_must_agree(pushed: Hub, monkeypatch: pytest.MonkeyPatc
     manifest["files"] = {key: entry for key, entry in manifest["files"].items() if not key.startswith("audio/")}
     pushed.repos[AMP].at("main").files["manifest.json"] = json.dumps(manifest).encode()
     with pytest.raises(IntegrityError, match=r"model\.safetensors has sha256 000000000000 on the hub"):
-        HubZoo(pushed.url).pull(Ref(AMP), Path("amp"))
+        HubZoo(Address(pushed.url)).pull(Ref(AMP), Path("amp"))
     assert litter() == set()
 
 

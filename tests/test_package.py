@@ -19,7 +19,7 @@ from tests.makers import KNOBS, RATE, architecture, model, read_wav, wavenet
 from tests.zoos import LICENSE, evaluation, files, full_disk, read_files, write_files, write_run
 from zoo.card import read_front_matter, read_row
 from zoo.errors import explain
-from zoo.package import HEADROOM, package
+from zoo.package import HEADROOM, LOUDNESS_DBFS, package
 from zoo.verify import verify
 
 STEP = 2.0**-23  # of 24-bit audio
@@ -41,9 +41,11 @@ def test_manifest_covers_every_file_but_the_card(tmp_path: Path):
     assert manifest["files"] == {
         name: {"sha256": sha256(data).hexdigest(), "size": len(data)} for name, data in content.items()
     }
-    assert set(content) == {"config.json", "eval.json", "presets.json", "model.safetensors"} | {
-        f"audio/{name}.flac" for name in ("di", "default", "gain-low", "gain-high")
-    }
+    names = ("default", "gain-low", "gain-high")
+    assert set(content) == {
+        "config.json", "eval.json", "presets.json", "model.safetensors", "LICENSE", "live.nam", "audio/di.flac",
+        *(f"audio/{name}.flac" for name in names), *(f"baked/{name}.nam" for name in names),
+    }  # fmt: skip
     assert verify(folder).package == "tiny"
 
 
@@ -81,9 +83,10 @@ def test_audio_examples_are_the_model_playing(tmp_path: Path, loud: bool):
         assert (info.samplerate, info.channels, info.frames) == (RATE, 1, len(dry_T))
         found_T, wet_T = read_wav(folder / preset["audio"]), play(net, dry_T, KNOBS.encode(preset["knobs"]))
         assert np.isfinite(found_T).all()
-        peak = float(np.abs(wet_T).max())
-        assert (peak > 1) == loud
-        assert np.abs(found_T - wet_T * min(1, HEADROOM / peak)).max() <= 4 * STEP
+        assert (float(np.abs(wet_T).max()) > 1) == loud
+        assert np.abs(found_T - wet_T * 10 ** (preset["gain_db"] / 20)).max() <= 4 * STEP
+        levels = float(np.abs(found_T).max()) / HEADROOM, float(np.sqrt(np.mean(found_T**2))) / 10 ** (LOUDNESS_DBFS / 20)
+        assert 0.998 < max(levels) <= 1.0001  # as loud as the others, or as its peak allows
 
 
 def test_nothing_of_the_maker_is_in_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -21,7 +21,7 @@ from models.wavenet import WaveNet
 from tests.makers import GRID, model
 from zoo.cli import main
 from zoo.package import package
-from zoo.verify import write_manifest
+from zoo.layout import write_manifest
 
 AMP = "alice/tiny"
 LICENSE = "cc-by-4.0"

@@ -8,6 +8,9 @@ import click
 
 from zoo.options import PATH, json_option, one_thread
 
+KINDS = ["amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio"]
+TONES = ["clean", "overdrive", "crunch", "hi_gain", "fuzz"]
+
 
 @click.command()
 @click.argument("config", type=PATH, default=Path("configs/quickstart/search.json"))
@@ -91,7 +94,7 @@ def search(config: Path, out: Path | None, resume: bool, address: str | None, as
         output.put(str(study))
 
 
-@click.command()
+@click.command(epilog="Example: zoo package studies/mine --license cc-by-4.0 --kind amp --tone crunch")
 @click.argument("run", type=PATH)
 @click.option(
     "--license",
@@ -99,19 +102,27 @@ def search(config: Path, out: Path | None, resume: bool, address: str | None, as
     required=True,
     help="Licence of the model, as a hub knows it: cc-by-4.0, mit, cc0-1.0 ...",
 )
+@click.option("--license-name", default="", help="The name of a licence that is 'other'.")
+@click.option("--license-link", default="", help="Where a licence that is 'other' can be read.")
+@click.option("--kind", type=click.Choice(KINDS), default="amp", show_default=True, help="What sort of device it is.")
+@click.option("--tone", "tones", type=click.Choice(TONES), multiple=True, help="What it sounds like; may be repeated.")
 @click.option(
     "--out", type=PATH, default=Path("packages"), show_default=True, help="Folder that gets one package per amp."
 )
-def package(run: Path, license_id: str, out: Path) -> None:
+def package(
+    run: Path, license_id: str, license_name: str, license_link: str, kind: Any, tones: tuple[Any, ...], out: Path
+) -> None:
     """Package a finished run, or the best trial of a study."""
     from models.documents import CONFIG
     from search.board import best_runs
     from zoo import output
+    from zoo.card import Terms
     from zoo.package import package as make
 
+    terms = Terms(license=license_id, license_name=license_name, license_link=license_link, kind=kind, tone=tones)
     runs = [run] if (run / CONFIG).exists() or not (run / "study.json").exists() else best_runs(run)
     for folder in runs:
-        output.put(str(make(folder, out / folder.resolve().name, license_id)))
+        output.put(str(make(folder, out / folder.resolve().name, terms)))
 
 
 def _search(config: Any, study: Path, resume: bool, address: str | None, again: str) -> dict[str, Any]:

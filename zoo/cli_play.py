@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from zoo.options import PATH, one_thread, zoo_option
+from zoo.options import PATH, amp_argument, one_thread, tier_option, zoo_option
 
 
 @click.command()
-@click.argument("amp")
+@amp_argument
 @click.argument("source", metavar="IN.wav", type=PATH)
 @click.argument("target", metavar="OUT.wav", type=PATH)
 @click.option(
@@ -21,6 +21,7 @@ from zoo.options import PATH, one_thread, zoo_option
     "--automate", type=PATH, metavar="MOVES.csv", help="Knob moves: a CSV with a header such as seconds,gain."
 )
 @zoo_option
+@tier_option
 def render(
     amp: str,
     source: Path,
@@ -29,6 +30,7 @@ def render(
     sweeps: tuple[str, ...],
     automate: Path | None,
     where: str | None,
+    tier: str,
 ) -> None:
     """Play a file through an amp at any knob setting, still or moving."""
     from models.audio import open_audio
@@ -42,7 +44,7 @@ def render(
 
     one_thread()
     setting = parse_setting(pairs)
-    model = load_model(find_model(amp, where))
+    model = load_model(find_model(amp, where, tier))
     knobs = model[0].knobs
     if automate and sweeps:
         raise UserError("say either --sweep or --automate", "A CSV can hold the sweep too.")
@@ -59,7 +61,7 @@ def render(
 
 
 @click.command()
-@click.argument("amp")
+@amp_argument
 @click.argument("target", metavar="OUT.nam", type=PATH)
 @click.option("--live", is_flag=True, help="Keep the knobs as inputs (players with multi-input support).")
 @click.option("--bake", metavar="NAME=VALUE,...", help="Fix a setting: a stock file for every player.")
@@ -67,7 +69,10 @@ def render(
     "--bake-grid", "grid", multiple=True, metavar="NAME=VALUE,...", help="A folder of stock files, one per setting."
 )
 @zoo_option
-def export(amp: str, target: Path, live: bool, bake: str | None, grid: tuple[str, ...], where: str | None) -> None:
+@tier_option
+def export(
+    amp: str, target: Path, live: bool, bake: str | None, grid: tuple[str, ...], where: str | None, tier: str
+) -> None:
     """Write Neural Amp Modeler files, with live knobs or baked."""
     from models.bake import bake as fold
     from models.errors import UserError
@@ -83,7 +88,7 @@ def export(amp: str, target: Path, live: bool, bake: str | None, grid: tuple[str
         raise UserError(f"{target} does not end in .nam", f"Name it {target.stem or 'amp'}.nam.")
     one = [] if bake is None else [parse_setting(bake.split(",") if bake else [])]
     settings = parse_grid(grid) if grid else one
-    config, net = load_model(find_model(amp, where))
+    config, net = load_model(find_model(amp, where, tier))
     if live:
         write_nam(target, config, net)
         output.put(str(target))

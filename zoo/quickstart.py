@@ -36,7 +36,7 @@ def quickstart(config: Any, search: Callable[[Any, Path], dict[str, Any]]) -> No
     packaged = package(run, folder / "packages" / data.name, LICENSE)
     shelf = Shelf(folder / "shelf")
     output.say(f"4 of 5  putting {name} on the shelf {views.relative(shelf.folder)}")
-    shelf.push(packaged, name)
+    shelf.push(shelf.plan(packaged, name))
     views.show_list(shelf.list(output.say))
     entry = read_json(held)["entries"][0]
     setting = format_setting(entry["knobs"])
