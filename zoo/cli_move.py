@@ -152,7 +152,7 @@ def _pull(
 @zoo_option
 @json_option
 def verify(amp: str, where: str | None, as_json: bool) -> None:
-    """Check every byte of an amp against its manifest, and play its clips again."""
+    """Check an amp byte for byte, and by ear."""
     from models.errors import NotFound
     from zoo import output
     from zoo.find import find_package

@@ -108,7 +108,7 @@ def _show_list(rows: "list[Listed]", label: str, age: float | None, as_json: boo
     elif rows:
         views.show_list(rows)
     else:
-        output.say(f"no such amps on {label}; publish one with zoo push PACKAGE OWNER/AMP")
+        output.say(f"no such amps on {label}; zoo push PACKAGE OWNER/AMP publishes one")
     if age and age >= 60 and not quiet:
         output.say(f"(as of {format_age(age)} ago; --refresh asks {label} now)")
 
@@ -179,7 +179,7 @@ def diff(one: str, other: str, where: str | None, as_json: bool) -> None:
 @zoo_option
 @json_option
 def doctor(where: str | None, as_json: bool) -> None:
-    """Look whether everything is in order: versions, shelf, hub, login."""
+    """See whether everything here is in order."""
     import sys
 
     from zoo import output

@@ -256,7 +256,7 @@ class Hub:
             except UserError as problem:
                 raise type(problem)(problem.message.replace(str(staged), ref.name), TELL) from None
         sweep(to.resolve().parent)
-        return Pulled(listing.commit, entry_of(content).sha256, len(wanted), moved, len(listing.files) - len(allowed))
+        return Pulled(listing.commit, entry_of(content).sha256, len(wanted), moved, len(set(listing.files) - {*allowed, ATTRIBUTES}))
 
     def plan(self, package: Path, name: str) -> Plan:
         """What a push of this package would change."""
