@@ -5,12 +5,14 @@ and lie on disk. A request that it does not implement is an error, kept in `Hub.
 """
 
 import base64
+import gzip
 import hashlib
 import json
 import logging
 import re
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,12 +20,14 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import yaml
 
 LFS_SUFFIXES = (".safetensors", ".flac", ".onnx")
 LFS_MIN_SIZE = 1_000_000
+BOMB = 256 << 20  # bytes of an endless body, or of a bomb unpacked
+SLOW_SECONDS = 3.0
 LIST_FIELDS = ["private", "downloads", "tags", "pipeline_tag", "library_name", "createdAt"]
 
 
@@ -42,6 +46,7 @@ class Reply:
     status: int
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
+    manner: str = ""  # how it is sent: cut, endless, bomb, slow; empty for as it should be
 
 
 class HubError(Exception):
@@ -65,6 +70,7 @@ class Commit:
 class Repo:
     id: str
     private: bool = False
+    gated: bool = False
     downloads: int = 0
     commits: dict[str, Commit] = field(default_factory=dict)  # oldest first
     refs: dict[str, str] = field(default_factory=dict)  # main, then the tags
@@ -130,6 +136,10 @@ class Hub(ThreadingHTTPServer):
         self.errors: list[Exception] = []
         self._faults: list[tuple[str, str, list[int], bool]] = []
         self._corrupt: list[str] = []
+        self._manners: list[tuple[str, str, list[int]]] = []
+        self._hooks: list[tuple[str, str, Callable[[], object]]] = []
+        self.collections: dict[str, list[str]] = {}
+        self.max_page = 1000
         self._lock = threading.RLock()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
 
@@ -166,10 +176,30 @@ class Hub(ThreadingHTTPServer):
         """From now on flip one bit of each file served from a matching resolve or CDN path."""
         self._corrupt.append(path_regex)
 
+    def send(self, manner: str, path_regex: str, times: int = 1000) -> None:
+        """Send the next matching answers `cut` in the middle, `endless`, as a gzip `bomb`, or so `slow` that nobody waits."""
+        self._manners.append((manner, path_regex, [1] * times))
+
+    def before(self, method: str, path_regex: str, action: Callable[[], object]) -> None:
+        """Do something just before the first matching request is answered: what another person does meanwhile."""
+        self._hooks.append((method, path_regex, action))
+
     def handle(self, request: Request) -> Reply:
         """Answer a request, one at a time, so that commits are atomic."""
         with self._lock:
+            reply = self._handle(request)
+            for manner, path_regex, times in self._manners:
+                if times and reply.status == 200 and re.search(path_regex, request.path):
+                    times.pop()
+                    reply.manner = manner
+            return reply
+
+    def _handle(self, request: Request) -> Reply:
+        with self._lock:
             self.requests.append((request.method, request.path))
+            for hook in [h for h in self._hooks if h[0] == request.method and re.search(h[1], request.path)]:
+                self._hooks.remove(hook)
+                hook[2]()
             for method, path_regex, statuses, after in self._faults:
                 if statuses and method == request.method and re.search(path_regex, request.path):
                     if after:
@@ -238,8 +268,6 @@ class Hub(ThreadingHTTPServer):
 
     def _route(self, request: Request, parts: list[str]) -> Reply:
         match [request.method, *parts]:
-            case ["HEAD", ""]:
-                return Reply(200, b"")
             case ["GET", "api", "whoami-v2"]:
                 if request.user is None:
                     raise HubError(401, "Invalid username or password.")
@@ -259,13 +287,20 @@ class Hub(ThreadingHTTPServer):
                 del self.repos[self._repo(request, repo_id, write=True).id]
                 return json_reply({})
             case ["GET", "api", "models"]:
-                return json_reply(list(self._list_models(request.query, request.user)))
+                return self._list_page(request)
+            case ["GET", "api", "collections", owner, title]:
+                items = self.collections.get(f"{owner}/{title}")
+                if items is None:
+                    raise HubError(404, "Collection not found")
+                return json_reply({"slug": f"{owner}/{title}", "items": [{"type": "model", "id": i} for i in items]})
             case [_, "api", "models", owner, name, *rest]:
                 write = request.method != "GET" and rest[:1] != ["paths-info"]
                 repo = self._repo(request, f"{owner}/{name}", write or rest == ["auth-check", "write"])
                 return self._model_api(request, repo, rest)
             case ["GET" | "HEAD", owner, name, "resolve", rev, *path]:
                 repo = self._repo(request, f"{owner}/{name}", write=False)
+                if repo.gated and request.user != owner:
+                    raise HubError(403, "Access to this model is restricted", "GatedRepo")
                 return self._resolve(request, repo.id, repo.at(rev), "/".join(path))
             case ["POST", owner, name, "info", "lfs", "objects", action]:
                 repo = self._repo(request, f"{owner}/{name.removesuffix('.git')}", write=True)
@@ -293,6 +328,17 @@ class Hub(ThreadingHTTPServer):
             self._new_repo(repo_id, private=body.get("visibility") == "private")
         return json_reply({"url": f"{self.url}/{repo_id}", "name": repo_id}, 409 if exists else 200)
 
+    def _list_page(self, request: Request) -> Reply:
+        """One page, and where the next one is."""
+        models = list(self._list_models(request.query, request.user))
+        start = int(request.query.get("cursor", ["0"])[0])
+        stop = start + min(self.max_page, int(request.query.get("limit", ["1000"])[0]))
+        reply = json_reply(models[start:stop])
+        if stop < len(models):
+            query = urlencode({**request.query, "cursor": [str(stop)]}, doseq=True)
+            reply.headers["Link"] = f'<{self.url}/api/models?{query}>; rel="next"'
+        return reply
+
     def _list_models(self, query: dict[str, list[str]], user: str | None) -> Iterator[dict[str, Any]]:
         infos = [self._info(repo, repo.at("main")) for repo in self.repos.values()]
         infos = [info for info in infos if not info["private"] or info["author"] == user]
@@ -303,7 +349,7 @@ class Hub(ThreadingHTTPServer):
         full = ["author", "sha", "lastModified", "siblings"] if "full" in query else []
         card = ["cardData"] if "cardData" in query else []
         wanted = ["id", *query.get("expand", LIST_FIELDS + full + card)]
-        for info in sorted(infos, key=lambda info: info[sort], reverse=True)[: int(query.get("limit", ["1000"])[0])]:
+        for info in sorted(infos, key=lambda info: info[sort], reverse=True):
             yield {key: info[key] for key in wanted if key in info}
 
     def _model_api(self, request: Request, repo: Repo, parts: list[str]) -> Reply:
@@ -346,11 +392,12 @@ class Hub(ThreadingHTTPServer):
                     mode = "lfs" if is_lfs(file["path"], file["size"]) else "regular"
                     file |= {"oid": oids.get(file["path"]), "uploadMode": mode, "shouldIgnore": False}
                 return json_reply({"files": files})
-            case ["POST", "commit", "main"] if not request.query:
-                return self._create_commit(repo, [json.loads(line) for line in request.body.splitlines()])
+            case ["POST", "commit", "main"]:
+                pr = request.query.get("create_pr") == ["1"]
+                return self._create_commit(repo, [json.loads(line) for line in request.body.splitlines()], pr)
         raise NotImplementedError(f"{request.method} {request.path}")
 
-    def _create_commit(self, repo: Repo, operations: list[dict[str, Any]]) -> Reply:
+    def _create_commit(self, repo: Repo, operations: list[dict[str, Any]], pr: bool) -> Reply:
         head = repo.at("main")
         files, title = dict(head.files), ""
         for operation in operations:
@@ -368,7 +415,11 @@ class Hub(ThreadingHTTPServer):
                 case key, _:
                     raise NotImplementedError(f"commit operation {key}")
         oid = self._commit(repo, files, title)
-        return json_reply({"commitUrl": f"{self.url}/{repo.id}/commit/{oid}", "commitOid": oid})
+        told = {"commitUrl": f"{self.url}/{repo.id}/commit/{oid}", "commitOid": oid}
+        if pr:
+            repo.refs |= {"main": head.oid, "refs/pr/1": oid}
+            told["pullRequestUrl"] = f"{self.url}/{repo.id}/discussions/1"
+        return json_reply(told)
 
     def _lfs_api(self, repo_id: str, action: str, body: dict[str, Any]) -> Reply:
         """Batch tells where to upload objects (nowhere, if they are here already), verify checks one."""
@@ -406,10 +457,27 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         reply = self.server.handle(Request(self.command, url.path, parse_qs(url.query), self.headers, body))
         self.send_response(reply.status)
-        for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
+        unlike = {"endless": {}, "bomb": {"Content-Encoding": "gzip"}}
+        more = unlike.get(reply.manner, {"Content-Length": str(len(reply.body))})
+        for name, value in {**reply.headers, **more}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
+            with suppress(ConnectionError):  # who asked may have heard enough
+                self._send(reply)
+
+    def _send(self, reply: Reply) -> None:
+        if reply.manner == "cut":
+            self.wfile.write(reply.body[: len(reply.body) // 2])
+        elif reply.manner == "endless":
+            for _ in range(BOMB >> 16):
+                self.wfile.write(b" " * (1 << 16))
+        elif reply.manner == "bomb":
+            self.wfile.write(gzip.compress(b" " * BOMB, 1))
+        elif reply.manner == "slow":
+            self.wfile.flush()
+            time.sleep(SLOW_SECONDS)
+        else:
             self.wfile.write(reply.body)
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_GET

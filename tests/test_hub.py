@@ -2,7 +2,6 @@
 
 import json
 import socket
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,60 +12,32 @@ from huggingface_hub.utils import close_session
 from models.errors import IntegrityError
 from tests.hub_server import Hub, Reply, Request
 from tests.makers import RATE, di, read_wav, write_wav
-from tests.zoos import AMP, LICENSE, card, files, flip, read_files, refused, shell, write_files, write_package, zoo
+from tests.zoos import (
+    AMP,
+    LICENSE,
+    at,
+    card,
+    files,
+    flip,
+    litter,
+    pulled,
+    read_files,
+    refused,
+    shell,
+    there,
+    write_files,
+    write_package,
+    zoo,
+)
 from zoo.hub import Hub as HubZoo
-from zoo.names import Address, Ref
 from zoo.layout import MAX_BYTES
+from zoo.names import Address, Ref
 
 # huggingface_hub 2.4.0 uploads LFS files with httpx2's deprecated `data=`.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 SECOND = {"presets.json": b'{"schema_version": "1.0", "presets": []}', "audio/more.flac": files()["audio/di.flac"]}
 COVERED = ["model.safetensors", "config.json", "eval.json", "audio/default.flac"]
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub that this process is logged in to, the current folder an empty one."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_TOKEN", Hub.token)
-    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    with Hub(tmp_path / "hub") as hub:
-        yield hub
-    close_session()
-
-
-@pytest.fixture
-def pushed(hub: Hub) -> Hub:
-    """The hub with the sound package on it."""
-    hub.put(AMP, files())
-    return hub
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    return write_package(tmp_path / "package")
-
-
-def at(hub: Hub) -> tuple[str, str]:
-    return "--zoo", hub.url
-
-
-def pulled(folder: str | Path) -> dict[str, bytes]:
-    """What was pulled, without what a hub adds of its own."""
-    return {name: data for name, data in read_files(Path(folder)).items() if name != ".gitattributes"}
-
-
-def there(content: dict[str, bytes], name: str = AMP) -> dict[str, bytes]:
-    """These files as a push puts them there: the card says whose amp it is."""
-    return {**content, "README.md": content["README.md"].replace(b"OWNER/tiny", name.encode())}
-
-
-def litter() -> set[str]:
-    """What lies in the current folder."""
-    return {path.name for path in Path().iterdir()}
 
 
 def test_pull_gives_back_what_was_pushed(hub: Hub, package: Path, tmp_path: Path):
@@ -166,7 +137,10 @@ def test_second_push_moves_no_large_byte(hub: Hub, package: Path):
     assert hub.repos[AMP].refs["main"] == head and hub.requests == [("GET", f"/api/models/{AMP}")]
     write_files(package, {"README.md": card(license="mit")})
     assert zoo("push", package, AMP, *at(hub)).code == 0
-    assert hub.repos[AMP].refs["main"] != head and hub.files(AMP)["README.md"] == there({"README.md": card(license="mit")})["README.md"]
+    assert (
+        hub.repos[AMP].refs["main"] != head
+        and hub.files(AMP)["README.md"] == there({"README.md": card(license="mit")})["README.md"]
+    )
     assert "PUT" not in {method for method, _ in hub.requests}
 
 

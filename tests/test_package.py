@@ -85,7 +85,10 @@ def test_audio_examples_are_the_model_playing(tmp_path: Path, loud: bool):
         assert np.isfinite(found_T).all()
         assert (float(np.abs(wet_T).max()) > 1) == loud
         assert np.abs(found_T - wet_T * 10 ** (preset["gain_db"] / 20)).max() <= 4 * STEP
-        levels = float(np.abs(found_T).max()) / HEADROOM, float(np.sqrt(np.mean(found_T**2))) / 10 ** (LOUDNESS_DBFS / 20)
+        levels = (
+            float(np.abs(found_T).max()) / HEADROOM,
+            float(np.sqrt(np.mean(found_T**2))) / 10 ** (LOUDNESS_DBFS / 20),
+        )
         assert 0.998 < max(levels) <= 1.0001  # as loud as the others, or as its peak allows
 
 

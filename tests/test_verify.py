@@ -16,8 +16,8 @@ from models.errors import Incompatible, IntegrityError, NotFound, UserError
 from models.run import save_tensors
 from tests.makers import JSON, examples, model
 from tests.zoos import AMP, files, flip, write_files, write_package, zoo
-from zoo.shelf import Shelf
 from zoo.layout import write_manifest
+from zoo.shelf import Shelf
 from zoo.verify import verify
 
 ZEROS = "0" * 64
@@ -117,7 +117,11 @@ BAD: dict[str, tuple[Callable[[Path], object], type[UserError], str]] = {
         "config.json has sha256",
     ),
     "a wrong size": (put({"manifest.json": manifest(**{"config.json": {"size": 1}})}), IntegrityError, "config.json"),
-    "no hash": (put({"manifest.json": manifest(**{"config.json": {"sha256": "no"}})}), Incompatible, "config.json.sha256"),
+    "no hash": (
+        put({"manifest.json": manifest(**{"config.json": {"sha256": "no"}})}),
+        Incompatible,
+        "config.json.sha256",
+    ),
     "an unknown key": (put({"manifest.json": b'{"evil": 1}'}), Incompatible, "manifest.json: "),
     "a link": (link("config.json", "config.json"), IntegrityError, "config.json is a link"),
     "a linked manifest": (link("manifest.json", "m.json"), IntegrityError, "manifest.json is a link"),
