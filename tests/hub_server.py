@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -134,8 +135,8 @@ class Hub(ThreadingHTTPServer):
         self.repos: dict[str, Repo] = {}
         self.requests: list[tuple[str, str]] = []
         self.errors: list[Exception] = []
-        self._faults: list[tuple[str, str, list[int], bool]] = []
-        self._corrupt: list[str] = []
+        self._faults: list[tuple[str, str, list[int], bool, str]] = []
+        self._corrupt: list[tuple[str, list[int]]] = []
         self._manners: list[tuple[str, str, list[int]]] = []
         self._hooks: list[tuple[str, str, Callable[[], object]]] = []
         self.collections: dict[str, list[str]] = {}
@@ -151,6 +152,11 @@ class Hub(ThreadingHTTPServer):
         self.close()
         if exc_type is None and self.errors:
             raise self.errors[0]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is no fault of ours."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Stop for good; a test may call it early, to stage an outage."""
@@ -168,13 +174,15 @@ class Hub(ThreadingHTTPServer):
         """Everything in a repository at a revision."""
         return dict(self.repos[repo_id].at(rev).files)
 
-    def fail(self, method: str, path_regex: str, statuses: list[int], after: bool = False) -> None:
-        """Answer the next matching requests with these statuses; with `after`, they still take effect."""
-        self._faults.append((method, path_regex, list(statuses), after))
+    def fail(
+        self, method: str, path_regex: str, statuses: list[int], after: bool = False, message: str = "injected fault"
+    ) -> None:
+        """Answer the next matching requests with these statuses and words; with `after`, they still take effect."""
+        self._faults.append((method, path_regex, list(statuses), after, message))
 
-    def corrupt(self, path_regex: str) -> None:
-        """From now on flip one bit of each file served from a matching resolve or CDN path."""
-        self._corrupt.append(path_regex)
+    def corrupt(self, path_regex: str, times: int = 1000) -> None:
+        """Flip one bit of each of the next files served from a matching resolve or CDN path."""
+        self._corrupt.append((path_regex, [1] * times))
 
     def send(self, manner: str, path_regex: str, times: int = 1000) -> None:
         """Send the next matching answers `cut` in the middle, `endless`, as a gzip `bomb`, or so `slow` that nobody waits."""
@@ -200,12 +208,12 @@ class Hub(ThreadingHTTPServer):
             for hook in [h for h in self._hooks if h[0] == request.method and re.search(h[1], request.path)]:
                 self._hooks.remove(hook)
                 hook[2]()
-            for method, path_regex, statuses, after in self._faults:
+            for method, path_regex, statuses, after, message in self._faults:
                 if statuses and method == request.method and re.search(path_regex, request.path):
                     if after:
                         self._answer(request)
                     # The client waits Retry-After + 1 s between attempts.
-                    return HubError(statuses.pop(0), "injected fault", headers={"Retry-After": "0"}).reply
+                    return HubError(statuses.pop(0), message, headers={"Retry-After": "0"}).reply
             return self._answer(request)
 
     def _answer(self, request: Request) -> Reply:
@@ -261,7 +269,9 @@ class Hub(ThreadingHTTPServer):
         return info | {"siblings": [{**row, "rfilename": row["path"], "blobId": row.get("oid")} for row in rows]}
 
     def _content(self, request: Request, data: bytes, headers: dict[str, str]) -> Reply:
-        if data and any(re.search(path_regex, request.path) for path_regex in self._corrupt):
+        times = next((left for path_regex, left in self._corrupt if left and re.search(path_regex, request.path)), None)
+        if data and times:
+            times.pop()
             middle = len(data) // 2
             data = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
         return Reply(200, data, headers)

@@ -159,7 +159,7 @@ BAD: dict[str, tuple[Callable[[Path], object], type[UserError], str]] = {
     ),
     "another receptive field": (
         put({"config.json": files()["config.json"].replace(b'_field": 20', b'_field": 21')}, covered=True),
-        UserError,
+        IntegrityError,
         "config.json: audio.receptive_field is 21",
     ),
     "a manifest in a folder": (

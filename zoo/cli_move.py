@@ -8,6 +8,7 @@ import click
 
 from zoo.options import PATH, amp_argument, complete_amps, json_option, tier_option, zoo_option
 
+
 @click.command(epilog="Example: zoo push packages/plexi-59 alice/plexi-59 --zoo hub --tag v1.0.0")
 @click.argument("package", type=PATH)
 @click.argument("name", metavar="OWNER/AMP")

@@ -15,7 +15,7 @@ from huggingface_hub import HfApi, constants
 from huggingface_hub.utils import disable_progress_bars
 from pydantic import BaseModel
 
-from models.errors import IntegrityError, NotFound, UserError
+from models.errors import Incompatible, IntegrityError, NotFound, UserError
 from models.files import Document, staged_folder
 from zoo import __version__, hub_push
 from zoo.card import LIBRARY, Listed, read_row
@@ -254,9 +254,16 @@ class Hub:
             try:
                 verify(staged, whole=not tier)
             except UserError as problem:
-                raise type(problem)(problem.message.replace(str(staged), ref.name), TELL) from None
+                hint = problem.hint if isinstance(problem, Incompatible) else TELL
+                raise type(problem)(problem.message.replace(str(staged), ref.name), hint) from None
         sweep(to.resolve().parent)
-        return Pulled(listing.commit, entry_of(content).sha256, len(wanted), moved, len(set(listing.files) - {*allowed, ATTRIBUTES}))
+        return Pulled(
+            listing.commit,
+            entry_of(content).sha256,
+            len(wanted),
+            moved,
+            len(set(listing.files) - {*allowed, ATTRIBUTES}),
+        )
 
     def plan(self, package: Path, name: str) -> Plan:
         """What a push of this package would change."""

@@ -102,7 +102,7 @@ def read_part(folder: Path, name: str, kind: type[Document]) -> Document:
     try:
         return read_document(folder / name, kind)
     except UserError as problem:
-        raise _as_part(problem) from None
+        raise as_part(problem) from None
 
 
 def parse_part(content: bytes, kind: type[Document], where: str) -> Document:
@@ -110,11 +110,12 @@ def parse_part(content: bytes, kind: type[Document], where: str) -> Document:
     try:
         return check_document(parse_json(content, where), kind, where)
     except UserError as problem:
-        raise _as_part(problem) from None
+        raise as_part(problem) from None
 
 
-def _as_part(problem: UserError) -> UserError:
-    if isinstance(problem, Incompatible):
+def as_part(problem: UserError) -> UserError:
+    """What was wrong with a document, said of a package, whose reader cannot mend it."""
+    if isinstance(problem, Incompatible | IntegrityError):
         return problem
     kind = Incompatible if isinstance(problem, SchemaError) else IntegrityError
     return kind(problem.message, "Get the amp again; if it stays so, tell its owner.")

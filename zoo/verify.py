@@ -12,7 +12,7 @@ import numpy as np
 
 from models.audio import open_audio, read_audio
 from models.documents import EVAL, Evaluation, ModelConfig
-from models.errors import Incompatible, IntegrityError, SchemaError, UserError
+from models.errors import IntegrityError, UserError
 from models.run import load_model
 from models.stream import play
 from zoo.layout import (
@@ -21,6 +21,7 @@ from zoo.layout import (
     PRESETS,
     PackageManifest,
     Presets,
+    as_part,
     check_listing,
     entry_of,
     present_files,
@@ -86,8 +87,8 @@ def _may_be_read(path: Path) -> bool:
 def _check_model(folder: Path) -> ModelConfig:
     try:
         config, _ = load_model(folder)
-    except SchemaError as problem:
-        raise Incompatible(problem.message, problem.hint) from None
+    except UserError as problem:
+        raise as_part(problem) from None
     read_part(folder, EVAL, Evaluation)
     return config
 
