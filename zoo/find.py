@@ -53,6 +53,7 @@ def find_package(amp: str, where: str | None, tier: str = "", on_progress: Progr
             folder = home() / ref.name
             try:
                 zoo.pull(ref, folder, tier, on_progress)
+                return folder
             except Exception as problem:
                 told = explain(problem)
                 if told is None or told.code != NO_NETWORK or ref.revision or not (folder / MANIFEST).exists():

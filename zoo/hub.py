@@ -234,14 +234,14 @@ class Hub:
                 on_progress(moved, total)
 
         with staged_folder(to) as staged:
-            content = self.fetch(ref, listing, MANIFEST, heard)
+            content = _kept(to / MANIFEST, listing.files[MANIFEST]) or self.fetch(ref, listing, MANIFEST, heard)
             check_pinned(ref.name, entry_of(content).sha256, pinned)
             manifest = parse_part(content, PackageManifest, f"{ref.name}: {MANIFEST}")
             _agree(manifest, listing, allowed, ref)
 
             def get(name: str) -> None:
-                kept = _kept(to / name, manifest, name)
-                body = content if name == MANIFEST else kept or self.fetch(ref, listing, name, heard)
+                kept = content if name == MANIFEST else _kept(to / name, listing.files[name])
+                body = kept or self.fetch(ref, listing, name, heard)
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
                 (staged / name).write_bytes(body)
 
@@ -292,10 +292,9 @@ def _agree(manifest: PackageManifest, listing: Listing, allowed: list[str], ref:
             )
 
 
-def _kept(path: Path, manifest: PackageManifest, name: str) -> bytes | None:
+def _kept(path: Path, remote: Remote) -> bytes | None:
     """The bytes of a file that an earlier pull left, if they are the wanted ones."""
-    entry = manifest.files.get(name)
-    if entry is None or not path.is_file() or path.is_symlink() or path.stat().st_size != entry.size:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != remote.size:
         return None
     content = path.read_bytes()
-    return content if entry_of(content) == entry else None
+    return content if remote.holds(content) else None
