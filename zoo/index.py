@@ -117,7 +117,7 @@ def known_names(label: str | None) -> list[str]:
 
     if label is not None:
         index = read_index(label)
-        return [row.name for row in index.amps] if index else []
+        return sorted(row.name for row in index.amps) if index else []
     names = set(Shelf(home()).names())
     for path in (home() / ".index").glob("*.json"):
         try:
