@@ -1,8 +1,10 @@
 """Amps once they are there: tiers, pins, verified by ear, compared, removed, called from Python; and whatever bytes they are read from."""
 
+import io
 import json
 import struct
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 import zoo as zoo_package
 from models.errors import Incompatible, IntegrityError, NotFound, UserError
-from models.run import load_model, load_weights
+from models.run import load_weights
 from models.stream import play
 from tests.hub_server import Hub
 from tests.makers import JSON, KNOBS, RATE, di, examples, model, write_wav
@@ -96,32 +98,64 @@ def test_tier_is_checked_as_the_amp_is(tiered: Path, name: str):
             verify(tiered)
 
 
-def test_clips_are_played_again(package: Path):
-    assert [(one.name, one.same) for one in replay(package)] == [
-        ("default", True), ("gain-low", True), ("gain-high", True),
-    ]  # fmt: skip
+def test_clips_and_player_files_are_played_again(package: Path):
+    names = ("default", "gain-low", "gain-high")
+    played = {f"audio/{name}.flac" for name in names} | {f"baked/{name}.nam" for name in names} | {"live.nam"}
+    assert {one.name for one in replay(package) if one.same} == played
     ran = zoo("verify", package)
-    assert ran.code == 0 and "3 of 3 clips play the same" in ran.err and ran.out.count("\tok\n") == 3
+    assert ran.code == 0 and "7 of 7 sounds are the same here" in ran.err and ran.out.count("\tok\n") == 7
     document = json.loads(zoo("verify", package, "--json").out)
-    assert (document["schema"], document["same"], len(document["clips"])) == ("zoo.verify/1", True, 3)
-    config, net = load_model(package)
-    for name in ("gain-low", "default"):  # a file for players says the same as the clip
-        document = json.loads((package / "baked" / f"{name}.nam").read_text())
-        assert document["metadata"]["baked_setting"].keys() == config.knobs.defaults.keys() and net
+    assert (document["schema"], document["same"]) == ("zoo.verify/1", True)
+    assert {sound["file"] for sound in document["sounds"]} == played
 
 
-@pytest.mark.parametrize("change", ["another sound", "a quiet fault", "shorter"])
-def test_clip_that_is_not_the_model_is_found_out(package: Path, change: str):
-    clip_T, rate = sf.read(package / "audio/gain-low.flac", dtype="float32")
-    if change == "a quiet fault":
-        clip_T[1000:3000] *= 0.98
-    clip_T = {"another sound": clip_T[::-1], "shorter": clip_T[:-100]}.get(change, clip_T)
-    sf.write(package / "audio/gain-low.flac", clip_T, rate, subtype="PCM_24")
+def other_clip(content: bytes) -> bytes:
+    clip_T, rate = sf.read(io.BytesIO(content), dtype="float32")
+    clip_T[1000:3000] *= 0.98
+    return written(clip_T, rate)
+
+
+def shorter_clip(content: bytes) -> bytes:
+    clip_T, rate = sf.read(io.BytesIO(content), dtype="float32")
+    return written(clip_T[:-100], rate)
+
+
+def written(clip_T: np.ndarray, rate: int) -> bytes:
+    file = io.BytesIO()
+    sf.write(file, clip_T, rate, format="FLAC", subtype="PCM_24")
+    return file.getvalue()
+
+
+def other_weight(content: bytes) -> bytes:
+    document = json.loads(content)
+    document["weights"][3] += 0.01
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("audio/gain-low.flac", other_clip),
+        ("audio/gain-low.flac", shorter_clip),
+        ("baked/gain-low.nam", other_weight),
+        ("live.nam", other_weight),
+    ],
+)
+def test_sound_that_is_not_the_models_is_found_out(package: Path, name: str, change: Callable[[bytes], bytes]):
+    write_files(package, {name: change((package / name).read_bytes())})
     write_manifest(package, "tiny", "ampzoo")
+    verify(package)  # every byte is as its maker says
     ran = zoo("verify", package)
-    assert ran.code == 6 and "2 of 3 clips play the same" in ran.err and "gain-low" in ran.out
-    assert [line.split("\t")[0] for line in ran.out.splitlines() if line.endswith("DIFFERS")] == ["gain-low"]
+    differing = {line.split("\t")[0] for line in ran.out.splitlines() if line.endswith("DIFFERS")}
+    assert ran.code == 6 and name in differing and not differing - {name, "baked/gain-low.nam", "live.nam"}
     assert json.loads(zoo("verify", package, "--json").out)["same"] is False
+
+
+@pytest.mark.parametrize("content", [b"{}", b"", b"[" * 100_000, files()["live.nam"][:-20]])
+def test_player_file_that_is_none_is_found_out(package: Path, content: bytes):
+    write_files(package, {"live.nam": content})
+    write_manifest(package, "tiny", "ampzoo")
+    refused(zoo("verify", package), 6, "live.nam")
 
 
 def test_verify_of_a_run_is_told(tmp_path: Path):

@@ -169,15 +169,13 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
     played, files, revision = replay(folder), len(package_files(folder)), digest(folder)
     sound = all(one.same for one in played)
     if as_json:
-        clips = [{"clip": one.name, "esr": one.esr if one.esr < 1e9 else None, "same": one.same} for one in played]
-        output.put_json({"schema": "zoo.verify/1", "name": amp, "manifest": revision, "same": sound, "clips": clips})
+        sounds = [{"file": one.name, "esr": min(one.esr, 1e9), "same": one.same} for one in played]
+        output.put_json({"schema": "zoo.verify/1", "name": amp, "manifest": revision, "same": sound, "sounds": sounds})
     else:
-        output.put_table(
-            ("CLIP", "ERROR", ""), [(p.name, f"{p.esr:.1e}", "ok" if p.same else "DIFFERS") for p in played]
-        )
-    output.say(
-        f"{amp}: {files} files as the manifest says, {sum(p.same for p in played)} of {len(played)} clips play the same"
-    )
+        rows = [(one.name, f"{one.esr:.1e}", "ok" if one.same else "DIFFERS") for one in played]
+        output.put_table(("FILE", "ERROR", ""), rows)
+    same = sum(one.same for one in played)
+    output.say(f"{amp}: {files} files as the manifest says, {same} of {len(played)} sounds are the same here")
     if not sound:
         sys.exit(6)
 

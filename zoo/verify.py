@@ -13,9 +13,11 @@ import numpy as np
 from models.audio import open_audio, read_audio
 from models.documents import EVAL, Evaluation, ModelConfig
 from models.errors import IntegrityError, UserError
+from models.nam_reader import read_nam
 from models.run import load_model
 from models.stream import play
 from zoo.layout import (
+    LIVE,
     MANIFEST,
     NOT_COVERED,
     PRESETS,
@@ -120,7 +122,7 @@ def _check_presets(folder: Path, config: ModelConfig, manifest: PackageManifest)
 
 @dataclass(frozen=True)
 class Replayed:
-    """One clip played again: the error of the stored clip against what the model plays here, as ESR."""
+    """One clip played again: the error of the stored clip against what a file plays here, as ESR."""
 
     name: str
     esr: float
@@ -132,20 +134,37 @@ class Replayed:
 
 
 def replay(folder: Path) -> list[Replayed]:
-    """Play a verified package's own dry clip through its model at every preset, beside the clips it carries."""
+    """Play a verified package's own dry clip through its model and its `.nam` files at every preset, beside the clips it carries."""
     if not (folder / PRESETS).exists():
         return []
     document = read_part(folder, PRESETS, Presets)
     config, net = load_model(folder)
-    replayed = []
+    dry_T, replayed, live = read_audio(folder / document.dry)[0], [], []
     for preset in document.presets:
-        dry_T, stored_T = read_audio(folder / document.dry)[0], read_audio(folder / preset.audio)[0]
-        wet_T = play(net, dry_T, config.knobs.encode(preset.knobs)) * 10 ** (preset.gain_db / 20)
-        replayed.append(Replayed(preset.id, _esr(stored_T, wet_T) if stored_T.shape == wet_T.shape else math.inf))
-    return replayed
+        stored_T, gain = read_audio(folder / preset.audio)[0], 10 ** (preset.gain_db / 20)
+        levels_K = config.knobs.encode(preset.knobs)
+        replayed.append(Replayed(preset.audio, _esr(stored_T, gain * play(net, dry_T, levels_K))))
+        for name in (LIVE, f"baked/{preset.id}.nam"):
+            if (folder / name).exists():
+                error = _esr(stored_T, gain * _play_nam(folder / name, dry_T, levels_K))
+                live.append(error) if name == LIVE else replayed.append(Replayed(name, error))
+    return [*replayed, *([Replayed(LIVE, max(live))] if live else [])]
+
+
+def _play_nam(path: Path, dry_T: np.ndarray, levels_K: list[float]) -> np.ndarray:
+    """A player's file at these levels; a stock one has no knobs to turn."""
+    try:
+        _, net = read_nam(path)
+    except UserError as problem:
+        raise IntegrityError(problem.message, AGAIN) from None
+    if net.knobs not in (0, len(levels_K)):
+        raise IntegrityError(f"{path} has {net.knobs} knobs, its package {len(levels_K)}", AGAIN)
+    return play(net, dry_T, levels_K if net.knobs else [])
 
 
 def _esr(found_T: np.ndarray, truth_T: np.ndarray) -> float:
+    if found_T.shape != truth_T.shape:
+        return math.inf
     power = float(np.sum(np.square(truth_T, dtype=np.float64)))
     error = float(np.sum(np.square(found_T.astype(np.float64) - truth_T)))
     return error / power if power else (math.inf if error else 0.0)
