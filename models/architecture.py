@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from models.files import Frozen
+from models.knobs import Encoding
 
 MAX_RECEPTIVE_FIELD = 1 << 17
 
@@ -131,12 +132,15 @@ def _spell_out_slot(value: Any) -> Any:
 class Injection(Frozen):
     """Where the knobs enter: the rechannel of the first array, every layer's input mixin, FiLM at any of NAM's slots; any subset.
 
-    With an `encoder`, mixin and FiLM see that many learned features of the knobs instead of the knobs themselves.
+    `encoding` says which columns the knobs become. Mixin and FiLM may see them through a learned taper each (`warp`, straight between
+    that many knots), and as that many learned features (`encoder`); the input always takes the columns themselves.
     """
 
+    encoding: Encoding = "levels"
     input: bool = False
     mixin: bool = False
     film: Annotated[tuple[Annotated[Film, BeforeValidator(_spell_out_slot)], ...], Field(max_length=8)] = ()
+    warp: Annotated[int, Field(ge=2, le=16)] | None = None
     encoder: Width | None = None
 
     @model_validator(mode="after")
@@ -144,8 +148,8 @@ class Injection(Frozen):
         slots = [film.slot for film in self.film]
         if len(set(slots)) < len(slots):
             raise ValueError("a FiLM slot is listed twice; name all its arrays in one entry")
-        if self.encoder and not (self.mixin or self.film):
-            raise ValueError("an encoder feeds the mixin or FiLM; the input takes the knobs themselves")
+        if (self.encoder or self.warp) and not (self.mixin or self.film):
+            raise ValueError("an encoder or a warp feeds the mixin or FiLM; the input takes the knobs themselves")
         return self
 
     @property
@@ -155,7 +159,9 @@ class Injection(Frozen):
             ("input", self.input),
             ("mixin", self.mixin),
             ("film", bool(self.film)),
+            ("warp", bool(self.warp)),
             ("encoder", bool(self.encoder)),
+            ("type_level", self.encoding == "type_level"),
         )
         return "+".join(word for word, here in used if here) or "none"
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from models.align import MAX_LAG_SECONDS, Lag, estimate_lag
 from models.audio import read_audio
 from models.errors import UserError
-from models.knobs import Knobs, Setting, format_setting
+from models.knobs import Encoding, Knobs, Setting, Value, format_setting
 from models.manifest import Manifest, Take, read_manifest
 from models.recipe import DataConfig
 
@@ -38,6 +38,11 @@ class Piece:
     def energy(self) -> float:
         """Mean square of the target."""
         return self.wet_T[self.start : self.stop].double().square().mean().item()
+
+    @property
+    def peak(self) -> float:
+        """Largest magnitude of the target."""
+        return self.wet_T[self.start : self.stop].abs().max().item()
 
 
 @dataclass
@@ -63,6 +68,10 @@ class AmpData:
         begin = piece.start - context
         x_T = dry_T[max(begin, 0) : piece.stop]
         return torch.cat([dry_T.new_zeros(max(-begin, 0)), x_T]), piece.wet_T[piece.start : piece.stop]
+
+    def encode(self, piece: Piece, encoding: Encoding) -> Tensor:
+        """A piece's setting as a network of that encoding takes it."""
+        return torch.tensor(self.knobs.encode(piece.setting, encoding), dtype=torch.float32)
 
     def training_piece(self, piece: Piece, receptive_field: int, segment: int) -> Piece:
         """The part of a training piece that a model may learn from: it ends before the context of judged audio begins.
@@ -237,12 +246,12 @@ class _Loader:
         return data
 
 
-def _key(piece: Piece) -> tuple[float, ...]:
+def _key(piece: Piece) -> tuple[Value, ...]:
     return tuple(piece.setting.values())
 
 
-def _scales(knobs: Knobs) -> set[tuple[str, float, float]]:
-    return {(knob.name, knob.min, knob.max) for knob in knobs.knobs}
+def _scales(knobs: Knobs) -> set[tuple]:
+    return {knob.scale for knob in knobs.knobs}
 
 
 def _cut(piece: Piece, start: int, stop: int) -> Piece:
@@ -251,12 +260,12 @@ def _cut(piece: Piece, start: int, stop: int) -> Piece:
 
 
 def _choose(
-    knobs: Knobs, pieces: list[Piece], wanted: int | Iterable[Setting], taken: set[tuple[float, ...]], name: str
-) -> set[tuple[float, ...]]:
+    knobs: Knobs, pieces: list[Piece], wanted: int | Iterable[Setting], taken: set[tuple[Value, ...]], name: str
+) -> set[tuple[Value, ...]]:
     """The settings to take out of training: those named, or as many as asked for, far from each other and from the default.
 
     Never a corner, nor a setting that alone reaches the end of a knob's recorded range (models interpolate); those with the fewest
-    knobs at an end go first.
+    knobs at an end go first, then those that turn knobs which none chosen so far turns.
     """
     levels = {_key(piece): piece.levels_K for piece in pieces if _key(piece) not in taken}
     if not isinstance(wanted, int):
@@ -271,7 +280,7 @@ def _choose(
     low_K, high_K, rest_K = all_NK.amin(0), all_NK.amax(0), torch.tensor(knobs.encode(knobs.defaults))
     moved = int((low_K < high_K).sum())
     ends = {key: int((((x_K == low_K) | (x_K == high_K)) & (low_K < high_K)).sum()) for key, x_K in levels.items()}
-    chosen: dict[tuple[float, ...], Tensor] = {}
+    chosen: dict[tuple[Value, ...], Tensor] = {}
     while len(chosen) < wanted:
         left = {key: x_K for key, x_K in levels.items() if key not in chosen}
         free = [key for key in left if ends[key] < moved and not _alone_at_an_end(left, key)]
@@ -280,13 +289,21 @@ def _choose(
                 f"{name}: {wanted} settings are wanted, but only {len(chosen)} can leave training without narrowing a knob's range",
                 "Ask for fewer, name the settings, or record more between the ends of the knobs.",
             )
-        near = [rest_K, *chosen.values()]
-        best = min(free, key=lambda key: (ends[key], -min(torch.dist(left[key], x_K).item() for x_K in near)))
+        near_NK = torch.stack([rest_K, *chosen.values()])
+        judged_K = (near_NK != rest_K).any(0)
+        best = min(
+            free,
+            key=lambda key: (
+                ends[key],
+                -int(((left[key] != rest_K) & ~judged_K).sum()),
+                -torch.cdist(left[key][None], near_NK).min().item(),
+            ),
+        )
         chosen[best] = left[best]
     return set(chosen)
 
 
-def _alone_at_an_end(levels: dict[tuple[float, ...], Tensor], key: tuple[float, ...]) -> bool:
+def _alone_at_an_end(levels: dict[tuple[Value, ...], Tensor], key: tuple[Value, ...]) -> bool:
     if len(levels) == 1:
         return True
     others_NK = torch.stack([x_K for other, x_K in levels.items() if other != key])

@@ -19,6 +19,7 @@ from models.errors import Incompatible, SchemaError, UserError
 STAGED = ".staged-"
 MAX_JSON_BYTES = 16 << 20
 VERSION = re.compile(r"(?P<major>\d{1,9})(\.(?P<minor>\d{1,9}))?", re.ASCII)
+UNION_TAGS = ("knob", "switch", "float", "str")  # which half of a union pydantic tried is no place in the file
 Document = TypeVar("Document", bound="Frozen")
 
 
@@ -182,7 +183,7 @@ def _of_known_version(value: Any, kind: type[BaseModel], where: str) -> tuple[An
 
 def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tuple[str, str]:
     first = problem.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "document"
+    key = ".".join(str(part) for part in first["loc"] if part not in UNION_TAGS) or "document"
     if first["type"] == "extra_forbidden":
         message = f"{where}: unknown key '{key}'"
     elif first["type"] == "missing":

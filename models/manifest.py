@@ -10,9 +10,7 @@ from pydantic import Field
 
 from models.errors import UserError
 from models.files import Frozen, check_document, read_json
-from models.knobs import Knobs, Setting
-
-Level = Annotated[float, Field(strict=False)]
+from models.knobs import Knobs, Setting, Value
 
 
 class IsolatedEntry(Frozen):
@@ -21,7 +19,7 @@ class IsolatedEntry(Frozen):
     input_file: str
     output_file: str
     knob_type: str
-    knob_level: Level
+    knob_level: Value
 
 
 class JointEntry(Frozen):
@@ -29,7 +27,7 @@ class JointEntry(Frozen):
 
     input_file: str
     output_file: str
-    knobs: dict[str, Level]
+    knobs: dict[str, Value]
 
 
 class _Document(Frozen):
@@ -79,7 +77,7 @@ def read_manifest(path: Path) -> Manifest:
         raise UserError(f"{path} lists no takes", "Add at least one entry with input_file, output_file and its knobs.")
     entries = [_read_entry(entry, f"{path}: entry {number}") for number, entry in enumerate(document.entries, 1)]
     knobs = _knob_schema(document.knobs, entries, str(path))
-    takes: dict[tuple[str, str, tuple[float, ...]], Take] = {}
+    takes: dict[tuple[str, str, tuple[Value, ...]], Take] = {}
     for number, entry in enumerate(entries, 1):
         moved = {entry.knob_type: entry.knob_level} if isinstance(entry, IsolatedEntry) else entry.knobs
         setting = knobs.complete(moved, f"{path}: entry {number} ({entry.output_file})")
@@ -105,9 +103,9 @@ def _knob_schema(
     return check_document({"knobs": described}, Knobs, where)
 
 
-def _resting_levels(entries: list[IsolatedEntry | JointEntry]) -> dict[str, float]:
-    isolated: dict[str, dict[str, float]] = {}
-    joint: dict[str, list[float]] = {}
+def _resting_levels(entries: list[IsolatedEntry | JointEntry]) -> Setting:
+    isolated: dict[str, Setting] = {}
+    joint: dict[str, list[Value]] = {}
     for entry in entries:
         if isinstance(entry, IsolatedEntry):
             isolated.setdefault(entry.output_file, {})[entry.knob_type] = entry.knob_level
@@ -119,7 +117,8 @@ def _resting_levels(entries: list[IsolatedEntry | JointEntry]) -> dict[str, floa
     return next((found for found in isolated.values() if len(found) > 1), shared)
 
 
-def _most_common(levels: list[float]) -> float:
-    """The level most takes share; of several, the one nearest the median."""
-    middle, counts = median(levels), Counter(levels)
-    return max(counts, key=lambda level: (counts[level], -abs(level - middle)))
+def _most_common(levels: list[Value]) -> Value:
+    """The level most takes share; of several, the number nearest the median."""
+    numbers = [level for level in levels if not isinstance(level, str)]
+    middle, counts = median(numbers or [0.0]), Counter(levels)
+    return max(counts, key=lambda level: (counts[level], 0.0 if isinstance(level, str) else -abs(level - middle)))

@@ -10,7 +10,7 @@ from models.audio import create_audio, open_audio, read_blocks
 from models.automation import Automation
 from models.documents import ModelConfig
 from models.errors import UserError
-from models.knobs import Setting
+from models.knobs import Setting, Value
 from models.stream import Stream
 from models.wavenet import WaveNet
 
@@ -29,7 +29,7 @@ def render(
     model: tuple[ModelConfig, WaveNet],
     source: Path,
     target: Path,
-    setting: Mapping[str, float] | Automation,
+    setting: Mapping[str, Value] | Automation,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Rendered:
     """Play `source` through a model into `target` (24-bit WAV or FLAC), in memory that does not grow with its length.
@@ -40,8 +40,8 @@ def render(
     config, net = model
     moves = setting if isinstance(setting, Automation) else None
     full = None if isinstance(setting, Automation) else config.knobs.complete(setting, config.name)
-    still = moves.first if moves else config.knobs.encode(full or {})
-    rate = config.audio.sample_rate
+    still = config.encode(moves.first if moves else full or {})
+    rate, encoding = config.audio.sample_rate, config.architecture.inject.encoding
     with open_audio(source) as file:
         total, source_rate = file.frames, file.samplerate
     if source_rate != rate:
@@ -54,7 +54,7 @@ def render(
     stream, done, peak = Stream(net, still), 0, 0.0
     with create_audio(target, rate) as file:
         for block_T in read_blocks(source):
-            y_T = stream.process(block_T, moves.levels(done, len(block_T), rate) if moves else still)
+            y_T = stream.process(block_T, moves.levels(done, len(block_T), rate, encoding) if moves else still)
             if not np.isfinite(y_T).all():
                 raise UserError(f"{config.name} gives numbers that are not finite at this setting", "Train it further.")
             peak = max(peak, float(np.abs(y_T).max()))

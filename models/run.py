@@ -48,7 +48,7 @@ def load_model(folder: Path) -> tuple[ModelConfig, WaveNet]:
             "The package was edited by hand; get it again.",
         )
     _check_size(folder, config)
-    net = WaveNet(config.architecture, len(config.knobs.knobs))
+    net = WaveNet(config.architecture, config.columns)
     net.load_state_dict(load_weights(folder / WEIGHTS, dict(net.state_dict())))
     return config, net.eval()
 
@@ -56,7 +56,7 @@ def load_model(folder: Path) -> tuple[ModelConfig, WaveNet]:
 def _check_size(folder: Path, config: ModelConfig) -> None:
     """Before anything is allocated: are the weights as large as the config says?"""
     with torch.device("meta"):
-        shapes = WaveNet(config.architecture, len(config.knobs.knobs)).state_dict().values()
+        shapes = WaveNet(config.architecture, config.columns).state_dict().values()
     promised = sum(shape.numel() * shape.element_size() for shape in shapes)
     found = (folder / WEIGHTS).stat().st_size if (folder / WEIGHTS).exists() else promised
     if found < promised:

@@ -30,6 +30,7 @@ from models.documents import (
 )
 from models.errors import DivergedError, UserError
 from models.files import STAGED, read_document, write_json, write_text
+from models.guards import knob_moves, scan_corners, turn_knobs
 from models.metrics import score
 from models.recipe import LearningConfig, Recipe
 from models.run import load_model, save_model, save_tensors
@@ -60,9 +61,10 @@ class Trainer:
     def __init__(self, recipe: Recipe, data: AmpData) -> None:
         self.recipe, self.data = recipe, data
         torch.manual_seed(recipe.learning.seed)
-        self.net = WaveNet(recipe.model, len(data.knobs.knobs))
+        self.net = WaveNet(recipe.model, data.knobs.columns(recipe.model.inject.encoding))
         field, segment = recipe.model.receptive_field, recipe.learning.segment
         self._pieces = [data.training_piece(piece, field, segment) for piece in data.train]
+        self._levels_PK = [data.encode(piece, recipe.model.inject.encoding) for piece in self._pieces]
         energy_P = torch.tensor([piece.energy for piece in self._pieces])
         self.net.head_scale.copy_(energy_P.mean().sqrt())
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=recipe.learning.learning_rate, fused=True)
@@ -117,7 +119,7 @@ class Trainer:
             stop = start + learning.segment
             x.append(self._padded_T[piece.dry][start : stop + context])
             target.append(piece.wet_T[start:stop])
-            levels.append(piece.levels_K)
+            levels.append(self._levels_PK[pick])
         return torch.stack(x), torch.stack(target), torch.stack(levels), self._weights_P[picks]
 
     @property
@@ -168,9 +170,9 @@ class Trainer:
 
 
 def report(folder: Path, data: AmpData) -> Evaluation:
-    """Score a finished run on held and seen settings, for the first and only time; writes and returns its evaluation."""
+    """Score a finished run on held and seen settings, for the first and only time, and guard its knobs; writes and returns its evaluation."""
     config, net = load_model(folder)
-    history = read_history(folder)
+    history, dry_T = read_history(folder), data.dry_T[data.held[0].dry]
     evaluation = Evaluation(
         step=history[-1]["step"],
         parameters=net.parameter_count,
@@ -179,8 +181,11 @@ def report(folder: Path, data: AmpData) -> Evaluation:
         device=data.device,
         recordings_license=data.license,
         validation=score(net, data, data.validation),
-        held=score(net, data, data.held),
-        seen=score(net, data, data.seen) if data.seen else None,
+        held=score(net, data, data.held, thorough=True),
+        seen=score(net, data, data.seen, thorough=True) if data.seen else None,
+        corners=scan_corners(net, data.knobs, dry_T, max(piece.peak for piece in data.recorded)),
+        knob_moves_dbfs=knob_moves(net, data.knobs, dry_T, data.rate_hz),
+        knob_turns=turn_knobs(net, data.knobs, dry_T),
     )
     write_json(folder / EVAL, evaluation.model_dump(mode="json", by_alias=True))
     return evaluation

@@ -57,7 +57,7 @@ def build(folder: Path, layout: str) -> DataConfig:
     return data_config(train, validation_settings=0 if layout == "all settings validate" else 2)
 
 
-def settings(pieces: Iterable[Piece]) -> set[tuple[float, ...]]:
+def settings(pieces: Iterable[Piece]) -> set[tuple]:
     return {tuple(piece.setting[name] for name in KNOBS.names) for piece in pieces}
 
 
@@ -215,6 +215,18 @@ def test_no_audio_is_wasted(tmp_path: Path, layout: str):
         assert (usable.start, usable.stop) == (0, hold - validation_samples - 19)
     everything = settings(data.train) | settings(data.validation) | settings(data.held)
     assert everything >= {tuple(setting.values()) for setting in GRID}
+
+
+def test_validation_turns_every_knob_where_takes_move_one_at_a_time(tmp_path: Path):
+    settings_ = [
+        {},
+        *({name: at} for name, ats in (("gain", (0, 2, 4, 6, 8, 10)), ("tone", (0, 0.4, 1))) for at in ats),
+    ]
+    train, held = record(tmp_path, "train", DI, settings_), record(tmp_path, "held", OTHER_DI, BETWEEN)
+    data = load_data(data_config(train, held=held, held_settings=(), held_seconds=0, validation_settings=2))
+    assert (
+        len({setting[0] != 5 for setting in settings(data.validation)}) == 2
+    )  # the gain in one, the tone in the other
 
 
 @pytest.mark.parametrize(("held", "validation"), [(1, 1), (2, 2), (3, 0), (6, 0), (2, 14), (16, 0)])

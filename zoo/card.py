@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -10,7 +11,7 @@ from pydantic import Field
 from models.documents import Evaluation, ModelConfig
 from models.errors import UserError
 from models.files import Frozen, check_document
-from models.knobs import Knob, format_setting
+from models.knobs import AnyKnob, format_setting, format_value
 from zoo.layout import MAX_BYTES, Preset
 
 LIBRARY = "ampzoo"
@@ -31,7 +32,7 @@ class CardBlock(Frozen):
     schema_version: Annotated[Literal["1.0"], Field(alias="schema")] = "1.0"
     kind: Kind = "amp"
     tone: Annotated[tuple[Tone, ...], Field(max_length=5)] = ()
-    knobs: Annotated[tuple[Knob, ...], Field(max_length=32)]
+    knobs: Annotated[tuple[AnyKnob, ...], Field(max_length=32)]
     esr: Annotated[float, Field(ge=0)]
     parameters: Annotated[int, Field(ge=1, le=1 << 32)]
     macs_per_sample: Annotated[int, Field(ge=1, le=1 << 32)]
@@ -170,10 +171,10 @@ def _first_line(problem: BaseException) -> str:
 
 def _body(config: ModelConfig, evaluation: Evaluation, terms: Terms, presets: tuple[Preset, ...]) -> str:
     held, rate, name = evaluation.held, config.audio.sample_rate, f"{OWNER}{config.name}"
-    pairs = format_setting(config.knobs.defaults).split()
-    turned = " ".join(f"--knob {pair}" for pair in pairs)
-    called = "".join(f", {pair}" for pair in pairs)
-    knobs = "\n".join(f"| {k.name} | {k.min:g} to {k.max:g} | {k.default:g} |" for k in config.knobs.knobs)
+    pairs = [f"{knob.name}={format_value(knob.default)}" for knob in config.knobs.knobs]
+    turned = " ".join(f"--knob {quote(pair)}" for pair in pairs)
+    called = "".join(f", {k.name}={k.default!r}" for k in config.knobs.knobs if k.name.isidentifier())
+    knobs = "\n".join(f"| {k.name} | {k.legal} | {format_value(k.default)} |" for k in config.knobs.knobs)
     heard = "\n\n".join(_player(preset.audio, f"{preset.id}: {format_setting(preset.knobs)}") for preset in presets)
     baseline = held.baseline_mean
     beside = "" if baseline is None else f" Playing the nearest recorded setting instead would give {baseline:.4f}."
@@ -205,7 +206,7 @@ A guitar amp model whose {len(config.knobs.knobs)} knobs turn live: a WaveNet co
 ```
 zoo pull {name} --zoo hub
 zoo render {name} in.wav out.wav {turned}
-zoo export {name} --bake {",".join(pairs)} {config.name}.nam
+zoo export {name} --bake {quote(",".join(pairs))} {config.name}.nam
 ```
 
 ```python
@@ -251,6 +252,6 @@ def _player(audio: str, title: str) -> str:
     return f'[{title}]({audio})<br><audio controls preload="none" src="{audio}"></audio>'
 
 
-def format_knobs(knobs: tuple[Knob, ...]) -> str:
+def format_knobs(knobs: tuple[AnyKnob, ...]) -> str:
     """`gain tone volume`, for tables."""
     return " ".join(knob.name for knob in knobs)

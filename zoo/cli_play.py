@@ -76,7 +76,7 @@ def export(
     """Write Neural Amp Modeler files, with live knobs or baked."""
     from models.bake import bake as fold
     from models.errors import UserError
-    from models.knobs import format_setting, parse_grid, parse_setting
+    from models.knobs import format_setting, format_value, parse_grid, parse_setting
     from models.nam import write_nam
     from models.run import load_model
     from zoo import output
@@ -93,8 +93,8 @@ def export(
         write_nam(target, config, net)
         output.put(str(target))
     for full in [config.knobs.complete(setting, config.name) for setting in settings]:
-        named = [f"{name}{full[name]:g}" for name in settings[0]]
+        named = [f"{name}{format_value(full[name])}" for name in settings[0]]
         path = target / f"{'-'.join([config.name, *named])}.nam" if grid else target
-        write_nam(path, config, fold(net, config.knobs.encode(full)), full)
+        write_nam(path, config, fold(net, config.encode(full)), full)
         output.say(f"baked at {format_setting(full)}")
         output.put(str(path))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from models.documents import CONFIG, EVAL, Evaluation, ModelConfig
+from models.knobs import format_value
 from zoo.find import Look
 from zoo.layout import MANIFEST, PackageManifest
 
@@ -20,7 +21,7 @@ def compare(one: Look, other: Look) -> list[Row]:
 def _facts(look: Look) -> dict[str, str]:
     config, evaluation = look.document(CONFIG, ModelConfig), look.document(EVAL, Evaluation)
     facts = {"revision": look.revision[:12], "license": str(look.front_matter().get("license") or "-")}
-    facts |= {f"knob {k.name}": f"{k.min:g} to {k.max:g}, default {k.default:g}" for k in config.knobs.knobs}
+    facts |= {f"knob {k.name}": f"{k.legal}, default {format_value(k.default)}" for k in config.knobs.knobs}
     facts |= _flat("", config.model_dump(mode="json", exclude={"knobs"}))
     facts |= {"held ESR": f"{evaluation.held.mean:.4f}", "worst ESR": f"{evaluation.held.worst:.4f}"}
     facts |= {"parameters": f"{evaluation.parameters}", "cost": f"{evaluation.macs_per_sample}"}

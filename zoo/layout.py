@@ -12,6 +12,7 @@ from pydantic import Field
 from models.documents import CONFIG, EVAL, WEIGHTS
 from models.errors import Incompatible, IntegrityError, NotFound, SchemaError, UserError
 from models.files import Document, Frozen, check_document, parse_json, read_document, write_json
+from models.knobs import Setting
 
 MANIFEST, CARD, PRESETS, TRAINING, LIVE = "manifest.json", "README.md", "presets.json", "training.json", "live.nam"
 LICENSE_FILE, SIGNATURE, ATTRIBUTES = "LICENSE", "manifest.sig", ".gitattributes"
@@ -61,7 +62,7 @@ class Preset(Frozen):
     """A named setting, and the dry clip played at it, turned up by `gain_db` to be as loud as the other clips."""
 
     id: Annotated[str, Field(pattern=rf"^{SLUG}$")]
-    knobs: Annotated[dict[str, float], Field(max_length=32)]
+    knobs: Annotated[Setting, Field(max_length=32)]
     audio: Annotated[str, Field(pattern=rf"^audio/{SLUG}\.flac$")]
     gain_db: Annotated[float, Field(ge=-120, le=120)] = 0.0
 

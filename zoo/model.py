@@ -11,7 +11,7 @@ import numpy as np
 
 from models.documents import ModelConfig
 from models.errors import UserError
-from models.knobs import Knobs, Setting
+from models.knobs import Knobs
 from models.run import load_model
 from models.stream import play
 from models.wavenet import WaveNet
@@ -46,7 +46,7 @@ class Amp:
         """The rate it plays at, in Hz."""
         return self._model[0].audio.sample_rate
 
-    def __call__(self, x_T: np.ndarray, /, **knobs: float) -> np.ndarray:
+    def __call__(self, x_T: np.ndarray, /, **knobs: float | str) -> np.ndarray:
         """Play mono audio `(T,)` at `sample_rate`; knobs that are not named rest at their default.
 
         Returns float32 `(T,)`. Raises `UserError` for a knob or a value the amp does not have, and for audio that is not mono or not finite.
@@ -60,11 +60,10 @@ class Amp:
             )
         if not samples_T.size:
             return samples_T
-        setting: Setting = {name: float(value) for name, value in knobs.items()}
-        return play(net, samples_T, config.knobs.encode(setting, config.name))
+        return play(net, samples_T, config.encode(knobs))
 
     def __repr__(self) -> str:
-        turns = ", ".join(f"{k.name} {k.min:g}..{k.max:g}" for k in self.knobs.knobs)
+        turns = ", ".join(f"{k.name} {k.legal}" for k in self.knobs.knobs)
         return f"Amp({self.name!r}, {self.sample_rate} Hz, knobs: {turns or 'none'})"
 
 

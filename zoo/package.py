@@ -16,7 +16,7 @@ from models.bake import bake
 from models.documents import EVAL, RECIPE, SPLIT, ModelConfig, read_evaluation
 from models.errors import UserError
 from models.files import read_json, staged_folder, write_json, write_text
-from models.knobs import Setting, format_setting
+from models.knobs import Knob, Setting, format_setting
 from models.nam import write_nam
 from models.run import load_model, save_model
 from models.signal import guitar
@@ -65,7 +65,7 @@ def package(run: Path, out: Path, terms: Terms | str) -> Path:
         write_json(folder / PRESETS, Presets(presets=presets).model_dump(mode="json"))
         write_nam(folder / LIVE, config, net)
         for preset in presets:
-            still = bake(net, config.knobs.encode(preset.knobs))
+            still = bake(net, config.encode(preset.knobs))
             write_nam(folder / "baked" / f"{preset.id}.nam", config, still, dict(preset.knobs))
         write_text(folder / CARD, make_card(config, evaluation, terms, presets))
         text = license_text(config.name, terms.license, terms.license_name, terms.license_link)
@@ -110,13 +110,14 @@ def _demo(folder: Path, config: ModelConfig, net: WaveNet) -> tuple[Preset, ...]
     dry_T = guitar(DEMO_SECONDS, rate, DEMO_SEED)
     write_audio(folder / "audio" / "di.flac", dry_T, rate)
     turns: dict[str, Setting] = {"default": {}}
-    for first in config.knobs.knobs[:1]:
+    first = next((knob for knob in config.knobs.knobs if isinstance(knob, Knob)), None)
+    if first is not None:
         for name, turn in (("low", 0.1), ("high", 0.9)):
             turns[f"{first.name}-{name}"] = {first.name: round(first.min + turn * (first.max - first.min), 6)}
     presets = []
     for name, moved in turns.items():
         setting = config.knobs.complete(moved)
-        wet_T = play(net, dry_T, config.knobs.encode(setting))
+        wet_T = play(net, dry_T, config.encode(setting))
         gain_db, audio = _gain_db(wet_T), f"audio/{name}.flac"
         if gain_db is None:
             raise UserError(f"{config.name} at {format_setting(setting)} plays no sound", "Train it further.")

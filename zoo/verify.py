@@ -142,7 +142,7 @@ def replay(folder: Path) -> list[Replayed]:
     dry_T, replayed, live = read_audio(folder / document.dry)[0], [], []
     for preset in document.presets:
         stored_T, gain = read_audio(folder / preset.audio)[0], 10 ** (preset.gain_db / 20)
-        levels_K = config.knobs.encode(preset.knobs)
+        levels_K = config.encode(preset.knobs)
         replayed.append(Replayed(preset.audio, _esr(stored_T, gain * play(net, dry_T, levels_K))))
         for name in (LIVE, f"baked/{preset.id}.nam"):
             if (folder / name).exists():
