@@ -1,6 +1,7 @@
 """The model card: front matter a hub can list by, and a page a player can read and its owner can add to."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any, Literal
@@ -11,7 +12,7 @@ from pydantic import Field
 from models.documents import Evaluation, ModelConfig
 from models.errors import UserError
 from models.files import Frozen, check_document
-from models.knobs import AnyKnob, format_setting, format_value
+from models.knobs import AnyKnob, Knob, format_setting, format_value
 from zoo.layout import MAX_BYTES, Preset
 
 LIBRARY = "ampzoo"
@@ -61,8 +62,10 @@ class Terms(Frozen):
     tone: tuple[Tone, ...] = ()
 
 
-def make_card(config: ModelConfig, evaluation: Evaluation, terms: Terms, presets: tuple[Preset, ...]) -> str:
-    """The text of a package's `README.md`."""
+def make_card(
+    config: ModelConfig, evaluation: Evaluation, terms: Terms, presets: tuple[Preset, ...], faults: Sequence[str] = ()
+) -> str:
+    """The text of a package's `README.md`; `faults` are what it is published in spite of."""
     held, knobs = evaluation.held, config.knobs
     block = CardBlock(
         kind=terms.kind,
@@ -93,7 +96,7 @@ def make_card(config: ModelConfig, evaluation: Evaluation, terms: Terms, presets
         "model-index": [{"name": config.name, "results": [results]}],
         LIBRARY: block.model_dump(mode="json", by_alias=True),
     }
-    return _page(front, f"{BEGIN}\n\n{_body(config, evaluation, terms, presets)}\n{END}\n")
+    return _page(front, f"{BEGIN}\n\n{_body(config, evaluation, terms, presets, faults)}\n{END}\n")
 
 
 def read_row(name: str, revision: str, front_matter: Any, downloads: object = None, updated: object = None) -> Listed:
@@ -169,7 +172,9 @@ def _first_line(problem: BaseException) -> str:
     return (str(problem).splitlines() or [type(problem).__name__])[0] or type(problem).__name__
 
 
-def _body(config: ModelConfig, evaluation: Evaluation, terms: Terms, presets: tuple[Preset, ...]) -> str:
+def _body(
+    config: ModelConfig, evaluation: Evaluation, terms: Terms, presets: tuple[Preset, ...], faults: Sequence[str]
+) -> str:
     held, rate, name = evaluation.held, config.audio.sample_rate, f"{OWNER}{config.name}"
     pairs = [f"{knob.name}={format_value(knob.default)}" for knob in config.knobs.knobs]
     turned = " ".join(f"--knob {quote(pair)}" for pair in pairs)
@@ -184,6 +189,9 @@ def _body(config: ModelConfig, evaluation: Evaluation, terms: Terms, presets: tu
     )
     recorded = evaluation.recordings_license
     provenance = f" The recordings' licence: {recorded}." if recorded else ""
+    known = "".join(f"**Published in spite of this: {fault}.**\n\n" for fault in faults)
+    continuous = any(isinstance(knob, Knob) for knob in config.knobs.knobs)
+    turned_picture = "![spectra with each knob turned from end to end](images/knobs.png)" if continuous else ""
     license_id = f"[{terms.license_name}]({terms.license_link})" if terms.license == "other" else terms.license
     return f"""# {config.name}
 
@@ -200,6 +208,8 @@ A guitar amp model whose {len(config.knobs.knobs)} knobs turn live: a WaveNet co
 | knob | range | default |
 |---|---|---|
 {knobs}
+
+{turned_picture}
 
 ## Use
 
@@ -231,14 +241,18 @@ worst {held.worst:.4f}.{beside}
 Cost: {evaluation.parameters:,} parameters, {evaluation.macs_per_sample:,} multiply-accumulates per sample, receptive field
 {config.audio.receptive_field:,} samples at {rate:,} Hz.
 
+{_scanned(evaluation)}
+
+![ESR per held setting](images/scores.png)
+
 ## Limits
 
-Play mono audio at {rate:,} Hz, at levels like the dry signal above. Between recorded settings the model interpolates; it was not checked outside
+{known}Play mono audio at {rate:,} Hz, at levels like the dry signal above. Between recorded settings the model interpolates; it was not checked outside
 the knob ranges. It models the recorded chain only.
 
 ## Provenance
 
-How it was trained stands in `training.json`, every score in `eval.json`, the sha256 of every file but this page in `manifest.json`;
+How it was trained stands in `training.json` where its maker kept that, every score in `eval.json`, the sha256 of every file but this page in `manifest.json`;
 `zoo verify` checks them and plays the clips again.
 
 ## Licence
@@ -246,6 +260,16 @@ How it was trained stands in `training.json`, every score in `eval.json`, the sh
 {license_id}.{provenance} Names of makers and models, where they appear, are trademarks of their owners, who are not affiliated with this package
 and have not endorsed it.
 """
+
+
+def _scanned(evaluation: Evaluation) -> str:
+    corners, moves = evaluation.corners, evaluation.knob_moves_dbfs or {}
+    added = ", ".join(f"{moved:.0f} dBFS when turned within {ms} ms" for ms, moved in moves.items())
+    return (
+        f"Played at {corners.settings:,} settings, every corner of the knobs among them: the loudest peak is {corners.peak_dbfs:.1f} dBFS "
+        f"at {format_setting(corners.peak_setting)} (the loudest take: {corners.recorded_peak_dbfs:.1f} dBFS), silence comes out at "
+        f"{corners.silence_dbfs:.0f} dBFS.{f' What a moving knob adds: {added}.' if added else ''}"
+    )
 
 
 def _player(audio: str, title: str) -> str:

@@ -33,9 +33,11 @@ Examples:
   zoo list --zoo hub --knob gain --sort esr
   zoo pull OWNER/AMP --zoo hub
   zoo render OWNER/AMP in.wav out.wav --knob gain=7
-\b
+
 Exit codes: 0 done, 1 error, 2 usage, 3 not found, 4 no access, 5 no network,
 6 not to be trusted, 7 of a newer or unknown schema, 130 interrupted.
+
+\b
 Names complete with: eval "$(_ZOO_COMPLETE=bash_source zoo)"
 """
 

@@ -12,7 +12,7 @@ KINDS = ["amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "stu
 TONES = ["clean", "overdrive", "crunch", "hi_gain", "fuzz"]
 
 
-@click.command()
+@click.command(short_help="The whole road on a virtual amp.", epilog="Example: zoo quickstart")
 @click.argument("config", type=PATH, default=Path("configs/quickstart/search.json"))
 def quickstart(config: Path) -> None:
     """The whole road on a built-in virtual amp, in a few minutes."""
@@ -26,7 +26,7 @@ def quickstart(config: Path) -> None:
     )
 
 
-@click.command()
+@click.command(short_help="See what is in a knob dataset.", epilog="Example: zoo check takes/train.json")
 @click.argument("manifest", type=PATH)
 @json_option
 def check(manifest: Path, as_json: bool) -> None:
@@ -43,7 +43,7 @@ def check(manifest: Path, as_json: bool) -> None:
         sys.exit(1)
 
 
-@click.command()
+@click.command(epilog="Example: zoo train --data D.json --model M.json --learning L.json --out runs/one")
 @click.option("--data", type=PATH, required=True, help="D: manifests and split.")
 @click.option("--model", type=PATH, required=True, help="M: the WaveNet.")
 @click.option("--learning", type=PATH, required=True, help="L: the optimisation.")
@@ -72,7 +72,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     output.put(str(out))
 
 
-@click.command()
+@click.command(short_help="Search for the best model.", epilog="Example: zoo search SEARCH.json --out studies/mine")
 @click.argument("config", type=PATH)
 @click.option("--out", type=PATH, help="The study folder. Default: studies/NAME.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted study.")
@@ -94,7 +94,10 @@ def search(config: Path, out: Path | None, resume: bool, address: str | None, as
         output.put(str(study))
 
 
-@click.command(epilog="Example: zoo package studies/mine --license cc-by-4.0 --kind amp --tone crunch")
+@click.command(
+    short_help="Package a run, or a study's best.",
+    epilog="Example: zoo package studies/mine --license cc-by-4.0 --kind amp --tone crunch",
+)
 @click.argument("run", type=PATH)
 @click.option(
     "--license",
@@ -109,8 +112,16 @@ def search(config: Path, out: Path | None, resume: bool, address: str | None, as
 @click.option(
     "--out", type=PATH, default=Path("packages"), show_default=True, help="Folder that gets one package per amp."
 )
+@click.option("--force", is_flag=True, help="Package a model that failed its checks; its card tells.")
 def package(
-    run: Path, license_id: str, license_name: str, license_link: str, kind: Any, tones: tuple[Any, ...], out: Path
+    run: Path,
+    license_id: str,
+    license_name: str,
+    license_link: str,
+    kind: Any,
+    tones: tuple[Any, ...],
+    out: Path,
+    force: bool,
 ) -> None:
     """Package a finished run, or the best trial of a study."""
     from models.documents import CONFIG
@@ -122,7 +133,7 @@ def package(
     terms = Terms(license=license_id, license_name=license_name, license_link=license_link, kind=kind, tone=tones)
     runs = [run] if (run / CONFIG).exists() or not (run / "study.json").exists() else best_runs(run)
     for folder in runs:
-        output.put(str(make(folder, out / folder.resolve().name, terms)))
+        output.put(str(make(folder, out / folder.resolve().name, terms, force)))
 
 
 def _search(config: Any, study: Path, resume: bool, address: str | None, again: str) -> dict[str, Any]:

@@ -61,7 +61,9 @@ def push(
     with output.progress("publishing") as bar:
         bar(0, 0, moves)
         revision = zoo.push(plan, private, pr, tag)
-    output.say(f"published on {zoo.label} at revision {revision[:12]}: {moves}")
+    changed = f"published on {zoo.label} at revision {revision[:12]}: {moves}"
+    same = f"{zoo.label} has all of it already, at revision {revision[:12]}"
+    output.say(changed if plan.writes or plan.removes else same)
     if as_json:
         output.put_json({**document, "revision": revision, "tag": tag or None, **changes})
     else:

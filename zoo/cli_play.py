@@ -7,7 +7,9 @@ import click
 from zoo.options import PATH, amp_argument, one_thread, tier_option, zoo_option
 
 
-@click.command()
+@click.command(
+    short_help="Play a file through an amp.", epilog="Example: zoo render alice/plexi-59 in.wav out.wav --knob gain=7"
+)
 @amp_argument
 @click.argument("source", metavar="IN.wav", type=PATH)
 @click.argument("target", metavar="OUT.wav", type=PATH)
@@ -60,7 +62,9 @@ def render(
     output.put(str(done.path))
 
 
-@click.command()
+@click.command(
+    short_help="Write Neural Amp Modeler files.", epilog="Example: zoo export alice/plexi-59 --bake gain=7 crunch.nam"
+)
 @amp_argument
 @click.argument("target", metavar="OUT.nam", type=PATH)
 @click.option("--live", is_flag=True, help="Keep the knobs as inputs (players with multi-input support).")

@@ -108,7 +108,10 @@ def _show_list(rows: "list[Listed]", label: str, age: float | None, as_json: boo
     elif rows:
         views.show_list(rows)
     else:
-        output.say(f"no such amps on {label}; zoo push PACKAGE OWNER/AMP publishes one")
+        more = "zoo push PACKAGE OWNER/AMP publishes one"
+        output.say(
+            f"no such amps on {label}; {more if age is not None else f'zoo list --zoo hub shows others, {more}'}"
+        )
     if age and age >= 60 and not quiet:
         output.say(f"(as of {format_age(age)} ago; --refresh asks {label} now)")
 
@@ -155,7 +158,9 @@ def knobs(amp: str, where: str | None, as_json: bool) -> None:
         views.show_knobs(schema)
 
 
-@click.command(epilog="Example: zoo diff packages/plexi-59 alice/plexi-59 --zoo hub")
+@click.command(
+    short_help="What differs between two amps.", epilog="Example: zoo diff packages/plexi-59 alice/plexi-59 --zoo hub"
+)
 @click.argument("one", metavar="AMP")
 @click.argument("other", metavar="AMP")
 @zoo_option
@@ -189,6 +194,6 @@ def doctor(where: str | None, as_json: bool) -> None:
     if as_json:
         output.put_json({"schema": "zoo.doctor/1", "findings": [vars(finding) for finding in findings]})
     else:
-        output.put_table(("", "WHAT", "FOUND"), [("ok" if f.well else "BAD", f.what, f.found) for f in findings])
+        output.put_table(("WHAT", "FOUND"), [(f"{'ok ' if f.well else 'BAD'} {f.what}", f.found) for f in findings])
     if not all(finding.well for finding in findings):
         sys.exit(1)

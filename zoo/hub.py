@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -12,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from huggingface_hub import HfApi, constants
+from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import disable_progress_bars
 from pydantic import BaseModel
 
@@ -19,6 +21,7 @@ from models.errors import Incompatible, IntegrityError, NotFound, UserError
 from models.files import Document, staged_folder
 from zoo import __version__, hub_push
 from zoo.card import LIBRARY, Listed, read_row
+from zoo.index import known_names
 from zoo.layout import (
     ATTRIBUTES,
     MANIFEST,
@@ -161,7 +164,15 @@ class Hub:
     def listing(self, ref: Ref) -> Listing:
         """What the hub has under a name, at one commit; asked for once."""
         if ref not in self._looked:
-            self._looked[ref] = self.look(ref)
+            try:
+                self._looked[ref] = self.look(ref)
+            except RepositoryNotFoundError as problem:
+                near = get_close_matches(ref.name, known_names(self.label), 1, 0.5)
+                guess = f"Did you mean {near[0]}? " if near else ""
+                raise NotFound(
+                    f"not found, or private: no amp '{ref.name}' on {self.label}",
+                    f"{guess}See what there is with zoo list, or log in with 'hf auth login'.",
+                ) from problem
         return self._looked[ref]
 
     def look(self, ref: Ref) -> Listing:

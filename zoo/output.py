@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
@@ -68,6 +69,15 @@ def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         put("  ".join(cell.ljust(space) for cell, space in zip(cells[:shown], widths, strict=False)).rstrip())
     if shown < len(header):
         say(f"(narrow terminal: {', '.join(header[shown:])} left out)")
+
+
+def put_pairs(rows: Sequence[tuple[str, str]]) -> None:
+    """Give names and values; on a terminal a long value goes on below itself."""
+    space = max(len(key) for key, _ in rows) + 1
+    room = max(shutil.get_terminal_size().columns - space, 20) if sys.stdout and sys.stdout.isatty() else 1 << 20
+    for key, value in rows:
+        for number, line in enumerate(textwrap.wrap(value, room) or [""]):
+            put(f"{'' if number else key:<{space}}{line}")
 
 
 def put_error(message: str, hint: str, code: int = 1) -> None:

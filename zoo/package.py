@@ -13,7 +13,7 @@ import numpy as np
 
 from models.audio import write_audio
 from models.bake import bake
-from models.documents import EVAL, RECIPE, SPLIT, ModelConfig, read_evaluation
+from models.documents import EVAL, RECIPE, SPLIT, Evaluation, ModelConfig, read_evaluation
 from models.errors import UserError
 from models.files import read_json, staged_folder, write_json, write_text
 from models.knobs import Knob, Setting, format_setting
@@ -37,6 +37,7 @@ from zoo.layout import (
     write_manifest,
 )
 from zoo.licences import check_license, license_text
+from zoo.pictures import draw_knobs, draw_scores
 from zoo.publish import check_private
 from zoo.verify import verify
 
@@ -45,35 +46,54 @@ LOUDNESS_DBFS = -20.0  # RMS that every clip is brought to
 HEADROOM = 0.95  # or less, where it would pass this peak
 
 
-def package(run: Path, out: Path, terms: Terms | str) -> Path:
+def package(run: Path, out: Path, terms: Terms | str, force: bool = False) -> Path:
     """Package a finished run into the folder `out` and return it; the same run gives the same bytes.
 
     `terms` is what its owner says of it, or a licence alone. An earlier package of the same name there is replaced whole. Raises
-    `UserError` when the run is not finished, has no held scores, `out` holds something else, or a path or token of the maker's is in it.
+    `UserError` when the run is not finished, has no held scores, `out` holds something else, or a path or token of the maker's is in it;
+    and for a model that nobody should play, unless by `force`, which its card tells.
     """
     terms = Terms(license=terms) if isinstance(terms, str) else terms
     check_license(terms.license, terms.license_name, terms.license_link)
     config, net = load_model(run)
     check_target(out)
     evaluation = read_evaluation(run)
+    faults = _faults(evaluation)
+    if faults and not force:
+        raise UserError(f"{config.name} should not be published: {faults[0]}", "Train it further, or say --force.")
     with staged_folder(out) as folder:
         save_model(folder, config, net)
         write_json(folder / EVAL, evaluation.model_dump(mode="json", by_alias=True))
         if (provenance := _provenance(run)) is not None:
             write_json(folder / TRAINING, provenance)
-        presets = _demo(folder, config, net)
+        dry_T = guitar(DEMO_SECONDS, config.audio.sample_rate, DEMO_SEED)
+        presets = _demo(folder, config, net, dry_T)
+        draw_scores(folder / "images" / "scores.png", evaluation)
+        if any(isinstance(knob, Knob) for knob in config.knobs.knobs):
+            draw_knobs(folder / "images" / "knobs.png", config, net, dry_T)
         write_json(folder / PRESETS, Presets(presets=presets).model_dump(mode="json"))
         write_nam(folder / LIVE, config, net)
         for preset in presets:
             still = bake(net, config.encode(preset.knobs))
             write_nam(folder / "baked" / f"{preset.id}.nam", config, still, dict(preset.knobs))
-        write_text(folder / CARD, make_card(config, evaluation, terms, presets))
+        write_text(folder / CARD, make_card(config, evaluation, terms, presets, faults))
         text = license_text(config.name, terms.license, terms.license_name, terms.license_link)
         write_text(folder / LICENSE_FILE, text)
         write_manifest(folder, config.name, f"ampzoo {__version__}")
         verify(folder, whole=True)
         check_private(folder)
     return out
+
+
+def _faults(evaluation: Evaluation) -> list[str]:
+    """Why nobody should play this model, in sentences; empty for a sound one."""
+    held, found = evaluation.held, []
+    if evaluation.corners.fault:
+        found.append(evaluation.corners.fault)
+    if held.baseline_mean is not None and held.mean >= held.baseline_mean:
+        near = f"playing the nearest recorded setting would give {held.baseline_mean:.4f}"
+        found.append(f"its mean ESR at held settings is {held.mean:.4f}, while {near}")
+    return found
 
 
 def _provenance(run: Path) -> dict[str, Any] | None:
@@ -104,10 +124,9 @@ def _provenance(run: Path) -> dict[str, Any] | None:
     return document
 
 
-def _demo(folder: Path, config: ModelConfig, net: WaveNet) -> tuple[Preset, ...]:
-    """A dry clip of our own making and the model playing it: at rest, and with the first knob low and high."""
+def _demo(folder: Path, config: ModelConfig, net: WaveNet, dry_T: np.ndarray) -> tuple[Preset, ...]:
+    """The dry clip and the model playing it: at rest, and with the first knob low and high."""
     rate = config.audio.sample_rate
-    dry_T = guitar(DEMO_SECONDS, rate, DEMO_SEED)
     write_audio(folder / "audio" / "di.flac", dry_T, rate)
     turns: dict[str, Setting] = {"default": {}}
     first = next((knob for knob in config.knobs.knobs if isinstance(knob, Knob)), None)

@@ -136,8 +136,7 @@ def show_amp(name: str, config: ModelConfig, evaluation: Evaluation, license_id:
         ("licence", license_id),
         ("revision", revision or "-"),
     ]
-    for key, value in rows:
-        output.put(f"{key:<9} {value}")
+    output.put_pairs(rows)
 
 
 def show_quickstart(name: str, folder: Path, evaluation: Evaluation, setting: str) -> None:
