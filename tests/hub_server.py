@@ -15,108 +15,32 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import yaml
 
-LFS_SUFFIXES = (".safetensors", ".flac", ".onnx")
-LFS_MIN_SIZE = 1_000_000
+from tests.hub_store import (
+    LFS_SUFFIXES,
+    Commit,
+    HubError,
+    Reply,
+    Repo,
+    Request,
+    file_row,
+    front_matter,
+    is_lfs,
+    json_reply,
+    sha256,
+    tree_rows,
+)
+
 BOMB = 256 << 20  # bytes of an endless body, or of a bomb unpacked
 SLOW_SECONDS = 3.0
 LIST_FIELDS = ["private", "downloads", "tags", "pipeline_tag", "library_name", "createdAt"]
-
-
-@dataclass
-class Request:
-    method: str
-    path: str
-    query: dict[str, list[str]]
-    headers: Message
-    body: bytes
-    user: str | None = None
-
-
-@dataclass
-class Reply:
-    status: int
-    body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
-    manner: str = ""  # how it is sent: cut, endless, bomb, slow; empty for as it should be
-
-
-class HubError(Exception):
-    """A refusal, with the headers from which the client picks its exception class."""
-
-    def __init__(self, status: int, message: str, code: str = "", headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.reply = json_reply({"error": message}, status)
-        self.reply.headers |= {"X-Error-Message": message, "X-Error-Code": code, **(headers or {})}
-
-
-@dataclass
-class Commit:
-    oid: str
-    title: str
-    date: str
-    files: dict[str, bytes]
-
-
-@dataclass
-class Repo:
-    id: str
-    private: bool = False
-    gated: bool = False
-    downloads: int = 0
-    commits: dict[str, Commit] = field(default_factory=dict)  # oldest first
-    refs: dict[str, str] = field(default_factory=dict)  # main, then the tags
-
-    def at(self, rev: str) -> Commit:
-        """The commit that a branch, tag or full commit id names."""
-        commit = self.commits.get(self.refs.get(rev, rev))
-        if commit is None:
-            raise HubError(404, "Invalid rev id", "RevisionNotFound")
-        return commit
-
-
-def json_reply(value: Any, status: int = 200) -> Reply:
-    return Reply(status, json.dumps(value, default=str).encode(), {"Content-Type": "application/json"})
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def is_lfs(path: str, size: int) -> bool:
-    return size >= LFS_MIN_SIZE or (path.endswith(LFS_SUFFIXES) and size > 0)
-
-
-def file_row(path: str, data: bytes) -> dict[str, Any]:
-    """A file as listings show it; git has a pointer in place of an LFS file."""
-    blob, lfs = data, {}
-    if is_lfs(path, len(data)):
-        oid = sha256(data)
-        blob = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(data)}\n".encode()
-        lfs = {"lfs": {"oid": oid, "sha256": oid, "size": len(data), "pointerSize": len(blob)}}
-    blob_id = hashlib.sha1(b"blob %d\0" % len(blob) + blob).hexdigest()
-    return {"type": "file", "path": path, "oid": blob_id, "size": len(data), **lfs}
-
-
-def tree_rows(files: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    folders = {str(parent) for path in files for parent in PurePosixPath(path).parents} - {"."}
-    rows = [{"type": "directory", "path": path, "oid": "0" * 40, "size": 0} for path in folders]
-    return rows + [file_row(path, data) for path, data in files.items()]
-
-
-def front_matter(readme: str) -> Any:
-    """The YAML block at the top of a model card, {} without one; `yaml.YAMLError` when it is malformed."""
-    match = re.match(r"---\s*?\n(.*?)\n---\s*?(\n|\Z)", readme, re.DOTALL)
-    return yaml.safe_load(match[1]) if match else {}
 
 
 class Hub(ThreadingHTTPServer):
@@ -304,8 +228,7 @@ class Hub(ThreadingHTTPServer):
                     raise HubError(404, "Collection not found")
                 return json_reply({"slug": f"{owner}/{title}", "items": [{"type": "model", "id": i} for i in items]})
             case [_, "api", "models", owner, name, *rest]:
-                write = request.method != "GET" and rest[:1] != ["paths-info"]
-                repo = self._repo(request, f"{owner}/{name}", write or rest == ["auth-check", "write"])
+                repo = self._repo(request, f"{owner}/{name}", write=request.method != "GET")
                 return self._model_api(request, repo, rest)
             case ["GET" | "HEAD", owner, name, "resolve", rev, *path]:
                 repo = self._repo(request, f"{owner}/{name}", write=False)
@@ -376,24 +299,14 @@ class Hub(ThreadingHTTPServer):
                     raise HubError(404, "Entry not found", "EntryNotFound")
                 recursive = request.query.get("recursive") == ["true"]
                 return json_reply([row for row in rows if recursive or "/" not in row["path"].removeprefix(prefix)])
-            case ["POST", "paths-info", rev]:
-                paths = parse_qs(request.body.decode()).get("paths", [])
-                return json_reply([row for row in tree_rows(repo.at(rev).files) if row["path"] in paths])
             case ["GET", "refs"]:
                 refs = [{"name": name, "ref": f"refs/{name}", "targetCommit": oid} for name, oid in repo.refs.items()]
                 return json_reply({"branches": refs[:1], "tags": refs[1:], "converts": []})
-            case ["GET", "commits", rev]:
-                commits = list(repo.commits.values())
-                commits = commits[commits.index(repo.at(rev)) :: -1]
-                rest = {"message": "", "authors": [{"user": repo.id.split("/")[0]}]}
-                return json_reply([{"id": c.oid, "title": c.title, "date": c.date, **rest} for c in commits])
             case ["POST", "tag", rev]:
                 tag = json.loads(request.body)["tag"]
                 if tag in repo.refs:
                     raise HubError(409, "Tag reference exists already")
                 repo.refs[tag] = repo.at(rev).oid
-                return json_reply({})
-            case ["GET", "auth-check", *_]:
                 return json_reply({})
             case ["POST", "preupload", rev]:
                 oids = {row["path"]: row.get("lfs", row)["oid"] for row in tree_rows(repo.at(rev).files)}

@@ -240,4 +240,4 @@ def test_transfers_are_silent_where_nobody_watches(pushed: Hub):
         [sys.executable, "-c", "from zoo.cli import main; main()", *PULL, *at(pushed)],
         env=around(), capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    assert run.stdout == "amp\n" and run.stderr.count("\n") == 1 and "\r" not in run.stderr
+    assert run.stdout == "amp\n" and run.stderr.count("\n") == 2 and "\r" not in run.stderr

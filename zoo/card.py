@@ -14,6 +14,7 @@ from models.errors import UserError
 from models.files import Frozen, check_document
 from models.knobs import AnyKnob, Knob, format_setting, format_value
 from zoo.layout import MAX_BYTES, Preset
+from zoo.names import NAME
 
 LIBRARY = "ampzoo"
 TAGS = ("guitar", "amp-modeling", "wavenet", "neural-amp-modeler", "knob-conditioned")
@@ -101,6 +102,8 @@ def make_card(
 
 def read_row(name: str, revision: str, front_matter: Any, downloads: object = None, updated: object = None) -> Listed:
     """A row of `zoo list` from parsed front matter; raises `UserError` when its `ampzoo:` block is missing or malformed."""
+    if not NAME.fullmatch(name):
+        raise UserError(f"{name}: nobody could ask for an amp of this name", "Call it owner/amp.")
     block = front_matter.get(LIBRARY) if isinstance(front_matter, dict) else None
     if not isinstance(block, dict):
         raise UserError(f"{name}: its card has no '{LIBRARY}' block", "Package it again with zoo package.")

@@ -142,12 +142,22 @@ def _pull(
             done = zoo.pull(ref, target, tier, bar, made.manifest if made else "")
         revision, files, moved = done.revision, done.files, done.moved
         output.say(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {files} files, {moved:,} bytes moved")
+        output.say(f"licence: {_licence(zoo, ref)}")
         if done.ignored:
             output.say(f"ignored {done.ignored} files that are no part of a package")
         if lock:
             made = Pin(zoo=zoo.label, revision=ref.revision, commit=revision, manifest=done.manifest, tier=tier)
             pin(ref.name, made)
     return {"name": ref.name, "revision": revision, "folder": str(target), "files": files, "bytes": moved}
+
+
+def _licence(zoo: Any, ref: Any) -> str:
+    from models.errors import UserError
+
+    try:
+        return str(zoo.front_matter(ref).get("license") or "not stated")
+    except UserError:
+        return "not stated"
 
 
 @click.command(epilog="Example: zoo verify alice/plexi-59")

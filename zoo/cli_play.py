@@ -46,7 +46,8 @@ def render(
 
     one_thread()
     setting = parse_setting(pairs)
-    model = load_model(find_model(amp, where, tier))
+    with output.progress("fetching") as bar:
+        model = load_model(find_model(amp, where, tier, bar))
     knobs = model[0].knobs
     if automate and sweeps:
         raise UserError("say either --sweep or --automate", "A CSV can hold the sweep too.")
@@ -92,7 +93,8 @@ def export(
         raise UserError(f"{target} does not end in .nam", f"Name it {target.stem or 'amp'}.nam.")
     one = [] if bake is None else [parse_setting(bake.split(",") if bake else [])]
     settings = parse_grid(grid) if grid else one
-    config, net = load_model(find_model(amp, where, tier))
+    with output.progress("fetching") as bar:
+        config, net = load_model(find_model(amp, where, tier, bar))
     if live:
         write_nam(target, config, net)
         output.put(str(target))

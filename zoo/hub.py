@@ -9,13 +9,13 @@ from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import disable_progress_bars
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from models.errors import Incompatible, IntegrityError, NotFound, UserError
 from models.files import Document, staged_folder
@@ -49,7 +49,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class _Lfs(BaseModel):
-    sha256: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Sibling(BaseModel):
@@ -60,7 +60,7 @@ class _Sibling(BaseModel):
 
 
 class _Info(BaseModel):
-    sha: str
+    sha: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
     private: bool = False
     cardData: dict[str, Any] | None = None
     siblings: list[_Sibling] = []

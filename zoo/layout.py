@@ -15,12 +15,12 @@ from models.files import Document, Frozen, check_document, parse_json, read_docu
 from models.knobs import Setting
 
 MANIFEST, CARD, PRESETS, TRAINING, LIVE = "manifest.json", "README.md", "presets.json", "training.json", "live.nam"
-LICENSE_FILE, SIGNATURE, ATTRIBUTES = "LICENSE", "manifest.sig", ".gitattributes"
+LICENSE_FILE, ATTRIBUTES = "LICENSE", ".gitattributes"
 REQUIRED = (CONFIG, WEIGHTS, EVAL, MANIFEST, CARD)
-NOT_COVERED = (MANIFEST, SIGNATURE, CARD, ATTRIBUTES)  # owners edit cards on the hub's website
+NOT_COVERED = (MANIFEST, CARD, ATTRIBUTES)  # owners edit cards on the hub's website
 SLUG = r"[a-z0-9][a-z0-9_-]{0,47}"
 ALLOWED = re.compile(
-    r"README\.md|LICENSE|\.gitattributes|manifest\.sig|(config|eval|presets|training|manifest)\.json|model\.safetensors|live\.nam"
+    r"README\.md|LICENSE|\.gitattributes|(config|eval|presets|training|manifest)\.json|model\.safetensors|live\.nam"
     rf"|audio/{SLUG}(\.target)?\.flac|baked/{SLUG}\.nam|images/{SLUG}\.png"
     rf"|tiers/{SLUG}/((config|eval|training)\.json|model\.safetensors|live\.nam)",
     re.ASCII,
@@ -33,7 +33,6 @@ MAX_BYTES = {
     ".nam": 32 << 20,
     ".png": 4 << 20,
     LICENSE_FILE: 256 << 10,
-    ".sig": 4 << 10,
     ATTRIBUTES: 64 << 10,
 }
 MAX_TOTAL, MAX_FILES, MAX_PATH = 256 << 20, 64, 200
