@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models.align import MAX_LAG_SECONDS, Lag, estimate_lag
-from models.audio import read_audio
+from models.audio import read_audio, read_length
 from models.errors import UserError
 from models.knobs import Encoding, Knobs, Setting, Value, format_setting
 from models.manifest import Manifest, Take, read_manifest
@@ -127,10 +127,16 @@ def load_data(config: DataConfig) -> AmpData:
             f"{held.path} has knobs {', '.join(held.knobs.names)} with other names or ranges than {train.path}",
             "Both manifests must describe the same knobs.",
         )
+    held_takes = held.takes if held else [] if config.held_settings else train.held_takes
+    if not held_takes and not config.held_settings:
+        raise UserError(
+            f"{config.name}: nothing is held back to judge by",
+            "Name either a 'held' manifest or 'held_settings' to take out of 'train'.",
+        )
     loader = _Loader(config, train)
     for take in train.takes:
         loader.add(take, training=True)
-    for take in held.takes if held else []:
+    for take in held_takes:
         loader.add(take, training=False)
     return loader.split()
 
@@ -142,22 +148,22 @@ class _Loader:
     config: DataConfig
     manifest: Manifest
     dry_index: dict[str, int] = field(default_factory=dict)
-    cached: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    cached: dict[tuple[Path, int | None], tuple[int, int]] = field(default_factory=dict)
     pieces: list[tuple[Piece, bool]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         manifest = self.manifest
-        rate = manifest.sample_rate or read_audio(manifest.takes[0].wet)[1]
+        rate = self.config.sample_rate or manifest.sample_rate or read_length(manifest.takes[0].wet)[1]
         self.data = AmpData(self.config, manifest.knobs, rate, manifest.license, manifest.device)
 
     def add(self, take: Take, training: bool) -> None:
-        dry, dry_rate = self.cached.get(take.dry) or self._read_dry(take.dry)
-        wet_T, wet_rate = read_audio(take.wet)
+        dry, dry_rate = self.cached.get((take.dry, take.channel)) or self._read_dry(take.dry, take.channel)
+        wet_T, wet_rate = read_audio(take.wet, take.channel, self.config.sample_rate)
         for path, rate in ((take.dry, dry_rate), (take.wet, wet_rate)):
             if rate != self.data.rate_hz:
                 raise UserError(
                     f"{path} is at {rate} Hz but {self.config.name} is at {self.data.rate_hz} Hz",
-                    "Resample it so that all takes and their dry signals agree.",
+                    f'Set "sample_rate": {self.data.rate_hz} in the data config, so that takes are resampled to it.',
                 )
         dry_T = self.data.dry_T[dry]
         if not self.config.align and len(wet_T) != len(dry_T):
@@ -195,12 +201,12 @@ class _Loader:
         self.data.lags[str(take.wet)] = lag
         return lag
 
-    def _read_dry(self, path: Path) -> tuple[int, int]:
-        x_T, rate = read_audio(path)
+    def _read_dry(self, path: Path, channel: int | None) -> tuple[int, int]:
+        x_T, rate = read_audio(path, channel, self.config.sample_rate)
         index = self.dry_index.setdefault(sha256(x_T.tobytes()).hexdigest(), len(self.data.dry_T))
         if index == len(self.data.dry_T):
             self.data.dry_T.append(torch.from_numpy(x_T))
-        self.cached[path] = index, rate
+        self.cached[path, channel] = index, rate
         return index, rate
 
     def split(self) -> AmpData:

@@ -152,9 +152,12 @@ def read_document(path: Path, kind: type[Document]) -> Document:
 def check_document(value: Any, kind: type[Document], where: str) -> Document:
     """Check a parsed JSON value against a schema; `where` opens the error's sentence.
 
-    A document of a newer minor version ("1.3" where "1.0" is known) may have keys we do not know, which are left out. Raises
-    `SchemaError`; `Incompatible` for a newer major version ("2.0", "ampzoo.eval/2").
+    A `"$schema"` at the top is for editors and says nothing of the value. A document of a newer minor version ("1.3" where "1.0" is
+    known) may have keys we do not know, which are left out. Raises `SchemaError`; `Incompatible` for a newer major version
+    ("2.0", "ampzoo.eval/2").
     """
+    if isinstance(value, dict):
+        value = {key: item for key, item in value.items() if key != "$schema"}
     value, newer = _of_known_version(value, kind, where)
     try:
         return kind.model_validate(value, extra="ignore" if newer else None)

@@ -16,7 +16,8 @@ class DataConfig(Frozen):
     Three kinds of (setting, audio) never mix. *Training* sees the train manifest. *Validation* chooses between models: settings
     taken out of the train manifest (a count, or the settings themselves), heard on audio taken from the end of its dry
     signal. *Held* is only ever reported: settings that appear nowhere in training or validation, on audio that neither
-    hears; they come from the `held` manifest, or are taken out of the train manifest by `held_settings`.
+    hears; they come from the `held` manifest, or are taken out of the train manifest by `held_settings`, or are what the
+    train manifest itself lists as validation. `sample_rate` (Hz) resamples takes that are at another rate.
     Paths are relative to the file that states them.
     """
 
@@ -28,12 +29,13 @@ class DataConfig(Frozen):
     validation_settings: Annotated[int, Field(ge=0)] | tuple[Setting, ...] = 2
     validation_seconds: Annotated[float, Field(gt=0)] = 1.0
     align: bool = False
+    sample_rate: Annotated[int, Field(ge=8000, le=192000)] | None = None
 
     @model_validator(mode="after")
     def _has_held(self) -> Self:
-        if (self.held is None) == (not self.held_settings):
+        if self.held is not None and self.held_settings:
             raise ValueError("name either a 'held' manifest or 'held_settings' to take out of 'train'")
-        if self.held is None and self.held_seconds == 0:
+        if self.held_settings and self.held_seconds == 0:
             raise ValueError("'held_settings' needs 'held_seconds' above 0: held audio must not be training audio")
         return self
 

@@ -318,7 +318,8 @@ def clip(rate: int = 8000, seconds: float = 1.0, channels: int = 1) -> bytes:
     ("how", "words"),
     [
         ({"seconds": 3600.0}, "at most 60 s"),
-        ({"rate": 44100}, "at 44100 Hz; a clip is at 8000 Hz"),
+        ({"rate": 44100}, "at 44100 Hz in 1 channels; a clip is mono at 8000 Hz"),
+        ({"channels": 2}, "in 2 channels"),
         ({"channels": 8}, "has 8 channels"),
         (None, "is not audio"),
     ],

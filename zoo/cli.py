@@ -6,11 +6,13 @@ from difflib import get_close_matches
 
 import click
 
-from zoo import __version__, cli_make, cli_move, cli_play, cli_zoo
+from zoo import __version__, cli_make, cli_move, cli_play, cli_recordings, cli_zoo
 
-ROAD = "recordings -> check -> train or search -> package -> push -> list -> pull -> render, export"
+ROAD = "plan -> recordings -> check -> train or search -> package -> push -> list -> pull -> render, export"
 VERBS = (
     cli_make.quickstart,
+    cli_recordings.plan,
+    cli_recordings.signal,
     cli_make.check,
     cli_make.train,
     cli_make.search,

@@ -22,6 +22,7 @@ from zoo.options import PATH, amp_argument, one_thread, tier_option, zoo_option
 @click.option(
     "--automate", type=PATH, metavar="MOVES.csv", help="Knob moves: a CSV with a header such as seconds,gain."
 )
+@click.option("--resample", is_flag=True, help="Play a file at another rate than the amp's, and bring it back.")
 @zoo_option
 @tier_option
 def render(
@@ -31,6 +32,7 @@ def render(
     pairs: tuple[str, ...],
     sweeps: tuple[str, ...],
     automate: Path | None,
+    resample: bool,
     where: str | None,
     tier: str,
 ) -> None:
@@ -56,7 +58,7 @@ def render(
         with open_audio(source) as file:
             moves = sweep(knobs, setting, sweeps, file.frames / file.samplerate)
     with output.progress("playing") as bar:
-        done = play(model, source, target, moves or setting, bar)
+        done = play(model, source, target, moves or setting, bar, any_rate=resample)
     output.say(f"{done.seconds:.1f} s {f'at {format_setting(done.setting)}' if done.setting else 'with moving knobs'}")
     if done.peak > 1:
         output.say(f"warning: the output clips (peak {done.peak:.2f}); turn the input down")

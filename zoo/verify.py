@@ -99,12 +99,13 @@ def _check_clip(path: Path, rate_hz: int) -> None:
     """What the header of a clip says, before anything is decoded."""
     try:
         with open_audio(path) as file:
-            found_hz, frames = file.samplerate, file.frames
+            found_hz, frames, channels = file.samplerate, file.frames, file.channels
     except UserError as problem:
         raise IntegrityError(problem.message, AGAIN) from None
-    if found_hz != rate_hz or frames > MAX_CLIP_SECONDS * rate_hz:
+    if (found_hz, channels) != (rate_hz, 1) or frames > MAX_CLIP_SECONDS * rate_hz:
         raise IntegrityError(
-            f"{path} is {frames:,} samples at {found_hz} Hz; a clip is at {rate_hz} Hz and at most {MAX_CLIP_SECONDS} s",
+            f"{path} is {frames:,} samples at {found_hz} Hz in {channels} channels; a clip is mono at {rate_hz} Hz and at most "
+            f"{MAX_CLIP_SECONDS} s long",
             AGAIN,
         )
 
