@@ -5,7 +5,7 @@ Ours renders a 24-bit WAV of noise from disk to disk on all cores and on one, kn
 Each run is a process of its own. Prints times real time (per wall second, and per CPU second of all threads) and the process's peak memory.
 Theirs takes memory by the second of audio: give it as much as the machine holds.
 
-    python benchmarks/offline.py --minutes 10 120 --their-seconds 60 --rounds 3
+    python -m benchmarks.offline --minutes 10 120 --their-seconds 60 --rounds 3
 """
 
 import argparse

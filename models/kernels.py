@@ -229,6 +229,7 @@ def _rewind(state, buffers, samples):
 
 @numba.njit(**FAST)
 def _copy(source, begin, target, to, samples):
+    """Copy so many samples and no more: a caller's array ends where its block ends."""
     whole = samples // WIDTH * WIDTH
     for t in range(0, whole, WIDTH):
         store(target, to + t, load(source, begin + t))

@@ -275,9 +275,10 @@ class _Lowering:
         for buffer in self._buffers:
             history = _whole(buffer["history"], WIDTH)
             stride = _whole(history + (max(history, SLACK) if history else 0) + BLOCK + TILE, 2 * WIDTH) + WIDTH
-            base = size if buffer["below"] == NONE else buffers[buffer["below"]][0] + stride
+            inside = buffer["below"] != NONE
+            base = buffers[buffer["below"]][0] + stride if inside else size
             buffers.append((base, stride, history, buffer["rows"], history))
-            size += stride * buffer["space"]
+            size += 0 if inside else stride * buffer["space"]
         numbers = {
             "knobs": net.knobs,
             "features": self._features,
