@@ -134,7 +134,12 @@ def read_document(path: Path, kind: type[Document]) -> Document:
 
 
 def check_document(value: Any, kind: type[Document], where: str) -> Document:
-    """Check a parsed JSON value against a schema; `where` opens the error's sentence."""
+    """Check a parsed JSON value against a schema; `where` opens the error's sentence.
+
+    A `"$schema"` at the top is for editors and says nothing of the value.
+    """
+    if isinstance(value, dict):
+        value = {key: item for key, item in value.items() if key != "$schema"}
     try:
         return kind.model_validate(value)
     except ValidationError as problem:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.audio import create_audio, open_audio, read_blocks
+from models.audio import create_audio, open_audio, read_blocks, resample
 from models.automation import Automation
 from models.documents import ModelConfig
 from models.errors import UserError
@@ -37,10 +37,13 @@ def render(
     target: Path,
     setting: Mapping[str, Value] | Automation,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    any_rate: bool = False,
+    subtype: str = "PCM_24",
 ) -> Rendered:
-    """Play `source` through a model into `target` (24-bit WAV or FLAC), in memory that does not grow with its length.
+    """Play `source` through a model into `target` (WAV or FLAC, of 24 bit unless told otherwise), in memory that does not grow with its length.
 
-    Knobs that `setting` leaves out rest at their default; with an `Automation` they move, sample by sample. `on_progress(samples done, samples in all)` follows each block.
+    `any_rate` plays a file at another rate than the model's, resampled to it and back. Knobs that `setting` leaves out rest at their default; with an `Automation` they move, sample by sample. `on_progress(samples done, samples in all)` follows each block.
     Raises `UserError` for a knob or value the model does not have, audio it cannot read, or a rate that is not the model's.
     """
     config, net = model
@@ -50,10 +53,10 @@ def render(
     rate, encoding = config.audio.sample_rate, config.architecture.inject.encoding
     with open_audio(source) as file:
         total, source_rate = file.frames, file.samplerate
-    if source_rate != rate:
+    if source_rate != rate and not any_rate:
         raise UserError(
             f"{source} is at {source_rate} Hz; {config.name} plays at {rate} Hz",
-            f"Resample the file to {rate} Hz first.",
+            "Add --resample to have it played at the model's rate and brought back.",
         )
     if target.resolve() == source.resolve():
         raise UserError(f"{target} is the file being played", "Choose another name for the output.")
@@ -62,15 +65,18 @@ def render(
     def levels(begin: int, length: int) -> Levels:
         return moves.levels(begin, length, rate, encoding) if moves else still
 
-    with create_audio(target, rate) as file:
-        for y_T in play_blocks(net, read_blocks(source), levels):
+    played = play_blocks(net, resample(read_blocks(source), source_rate, rate), levels)
+    with create_audio(target, source_rate, subtype) as file:
+        for block_T in resample(played, rate, source_rate):
+            y_T = block_T[: total - done]  # there and back may end a sample later
             if not np.isfinite(y_T).all():
                 raise UserError(f"{config.name} gives numbers that are not finite at this setting", "Train it further.")
-            peak = max(peak, float(np.abs(y_T).max()))
+            peak = max(peak, float(np.abs(y_T).max(initial=0.0)))
             file.write(y_T)
             done += len(y_T)
             on_progress(done, total)
-    return Rendered(target, full, total / rate, peak)
+        file.write(np.zeros(total - done, np.float32))
+    return Rendered(target, full, total / source_rate, peak)
 
 
 def play_blocks(

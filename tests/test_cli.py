@@ -47,6 +47,8 @@ from zoo.errors import explain
 
 VERBS = [
     "quickstart",
+    "plan",
+    "signal",
     "check",
     "train",
     "search",
@@ -227,7 +229,7 @@ def test_render_rests_at_the_defaults_and_says_when_it_clips(here: Path, tmp_pat
 def put_wavs(folder: Path) -> None:
     write_wav(folder / "fast.wav", DI, 2 * RATE)
     write_wav(folder / "empty.wav", DI[:0])
-    write_wav(folder / "stereo.wav", np.stack([DI, DI], axis=1))
+    write_wav(folder / "stereo.wav", np.stack([DI, -DI], axis=1))
     write_wav(folder / "nan.wav", np.full(100, np.nan, np.float32))
     (folder / "text.wav").write_text("gain at five")
     (folder / "folder.wav").mkdir()

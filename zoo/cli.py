@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from zoo import __version__
+from zoo import __version__, cli_recordings
 
 PATH = click.Path(path_type=Path)
-ROAD = "recordings -> check -> train or search -> package -> push -> list -> pull -> render, export"
+ROAD = "plan -> recordings -> check -> train or search -> package -> push -> list -> pull -> render, export"
 
 
 class Road(click.Group):
@@ -51,6 +51,10 @@ def quickstart(config: Path) -> None:
     )
 
 
+cli.add_command(cli_recordings.plan)
+cli.add_command(cli_recordings.signal)
+
+
 @cli.command()
 @click.argument("manifest", type=PATH)
 @json_option
@@ -86,7 +90,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
 
         def show(at: Progress) -> None:
             output.say(f"step {at.step:>6} of {at.steps}  loss {at.loss:.4f}  validation ESR {at.validation_esr:.4f}")
-            bar(at.step, at.steps, f"ESR {at.validation_esr:.4f}")
+            bar(at.step, at.steps, f"ESR {at.validation_esr:.4f}  {at.steps_per_second:.0f} steps/s")
 
         try:
             evaluation = fit(recipe, out, show)
@@ -263,6 +267,7 @@ def knobs(amp: str, where: str | None, as_json: bool) -> None:
 @click.option(
     "--automate", type=PATH, metavar="MOVES.csv", help="Knob moves: a CSV with a header such as seconds,gain."
 )
+@click.option("--resample", is_flag=True, help="Play a file at another rate than the amp's, and bring it back.")
 @zoo_option
 def render(
     amp: str,
@@ -271,6 +276,7 @@ def render(
     pairs: tuple[str, ...],
     sweeps: tuple[str, ...],
     automate: Path | None,
+    resample: bool,
     where: str | None,
 ) -> None:
     """Play a file through an amp at any knob setting, still or moving."""
@@ -294,7 +300,7 @@ def render(
         with open_audio(source) as file:
             moves = sweep(knobs, setting, sweeps, file.frames / file.samplerate)
     with output.progress("playing") as bar:
-        done = play(model, source, target, moves or setting, bar)
+        done = play(model, source, target, moves or setting, bar, any_rate=resample)
     output.say(f"{done.seconds:.1f} s {f'at {format_setting(done.setting)}' if done.setting else 'with moving knobs'}")
     if done.peak > 1:
         output.say(f"warning: the output clips (peak {done.peak:.2f}); turn the input down")
