@@ -61,6 +61,7 @@ def evaluation(net: WaveNet) -> Evaluation:
         step=30,
         parameters=net.parameter_count,
         macs_per_sample=net.config.macs_per_sample(net.knobs),
+        realtime_factor=0.004,
         seconds=1.5,
         device="tiny",
         recordings_license="cc0-1.0",

@@ -241,7 +241,7 @@ worst {held.worst:.4f}.{beside}
 |---|---|---|
 {settings}
 
-Cost: {evaluation.parameters:,} parameters, {evaluation.macs_per_sample:,} multiply-accumulates per sample, receptive field
+Cost: {evaluation.parameters:,} parameters, {evaluation.macs_per_sample:,} multiply-accumulates per sample, {100 * evaluation.realtime_factor:.1f} % of a CPU core, receptive field
 {config.audio.receptive_field:,} samples at {rate:,} Hz.
 
 {_scanned(evaluation)}

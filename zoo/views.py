@@ -122,13 +122,16 @@ def show_amp(name: str, config: ModelConfig, evaluation: Evaluation, license_id:
     """All about one amp."""
     shape = config.architecture
     layers = " + ".join(f"{len(a.dilations)} layers of {a.channels} channels" for a in shape.arrays)
-    held = evaluation.held
+    held, percent = evaluation.held, 100 * evaluation.realtime_factor
     rows = [
         ("name", name),
         ("audio", f"{config.audio.sample_rate} Hz mono, receptive field {config.audio.receptive_field} samples"),
         ("knobs", ", ".join(f"{k.name} {k.legal} (default {format_value(k.default)})" for k in config.knobs.knobs)),
         ("model", f"WaveNet, {layers}, knobs at {shape.inject.label}"),
-        ("cost", f"{evaluation.parameters} parameters, {evaluation.macs_per_sample} multiply-accumulates per sample"),
+        (
+            "cost",
+            f"{percent:.1f} % of a core, {evaluation.parameters} parameters, {evaluation.macs_per_sample} multiply-accumulates per sample",
+        ),
         (
             "held ESR",
             f"mean {held.mean:.4f}, median {held.median:.4f}, worst {held.worst:.4f} over {len(held.settings)} settings",
