@@ -112,6 +112,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "noise.wav"
+        write_noise(source, 1)
+        apart(ours, options.model, source, 1, 1)  # the player is compiled once per machine, not once per file
         for number, minutes in enumerate(options.minutes):
             seconds = 60 * minutes
             write_noise(source, seconds)
