@@ -3,7 +3,6 @@
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from tests.zoos import (
     litter,
     pulled,
     refused,
+    shell,
     there,
     write_files,
     write_package,
@@ -236,8 +236,6 @@ def test_dry_runs_change_nothing(hub: Hub, package: Path):
 
 
 def test_transfers_are_silent_where_nobody_watches(pushed: Hub):
-    run = subprocess.run(
-        [sys.executable, "-c", "from zoo.cli import main; main()", *PULL, *at(pushed)],
-        env=around(), capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    assert run.stdout == "amp\n" and run.stderr.count("\n") == 2 and "\r" not in run.stderr
+    ran = shell(*PULL, *at(pushed))
+    assert (ran.code, ran.out) == (0, "amp\n"), ran.err
+    assert ran.err.count("\n") == 2 and "\r" not in ran.err
