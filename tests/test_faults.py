@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.hub_server import Hub
+from tests.hub_store import Reply
 from tests.zoos import (
     AMP,
     ZOO,
@@ -67,6 +68,14 @@ def test_hub_that_errs_twice_is_asked_again(pushed: Hub, waits: list[float], sta
         zoo("list" if path.endswith("$") else "pull", *([] if path.endswith("$") else PULL[1:]), *at(pushed)).code == 0
     )
     assert waits == [0, 0]  # as long as the hub asks
+
+
+@pytest.mark.parametrize(("body", "code"), [(b"<html>log in</html>", 5), (b"", 5), (b"3", 0), (b'[3, {"id": 3}]', 0)])
+def test_what_is_no_hub_is_told(pushed: Hub, monkeypatch: pytest.MonkeyPatch, body: bytes, code: int):
+    monkeypatch.setattr(pushed, "_list_page", lambda request: Reply(200, body))
+    ran = zoo("list", *at(pushed))
+    assert (ran.code, ran.out) == (code, "")
+    assert ("does not answer as a hub does" in ran.err) == (code == 5)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 501])
