@@ -326,10 +326,71 @@ def add_tiles(typing, x, y):
     """`x + y` of two tiles of one shape."""
 
     def generate(context, builder, signature, args):
-        def summed(row, column):
-            place = row * x.columns + column
-            return builder.fadd(*(builder.extract_value(value, place) for value in args), flags=_SUM)
-
-        return _tile(builder, x, summed)
+        return _by_vector(builder, x, args, lambda x, y: builder.fadd(x, y, flags=_SUM))
 
     return (x(x, y), generate) if x == y else None
+
+
+@intrinsic
+def fma_tiles(typing, x, y, z):
+    """`x * y + z`, vector by vector, of three tiles of one shape."""
+
+    def generate(context, builder, signature, args):
+        return _by_vector(builder, x, args, lambda x, y, z: _fma(builder, x, y, z))
+
+    return (x(x, y, z), generate) if x == y == z else None
+
+
+def _by_vector(builder, kind: Tile, tiles, build):
+    """A tile each of whose vectors is built of those in the same place of others."""
+
+    def vector_at(row, column):
+        place = row * kind.columns + column
+        return build(*(builder.extract_value(tile, place) for tile in tiles))
+
+    return _tile(builder, kind, vector_at)
+
+
+@intrinsic
+def fma_strided(typing, tile, weights, w, stride, array, x):
+    """`tile[r, c] += weights[w + r * stride] * array[x + c * WIDTH :]`."""
+
+    def generate(context, builder, signature, args):
+        value, _, w, stride, _, x = args
+        first = _at(context, builder, signature.args[1], args[1], w)
+        start = _at(context, builder, signature.args[4], args[4], x)
+        vectors = [_load(builder, _step(builder, start, column * WIDTH)) for column in range(tile.columns)]
+        places = [builder.gep(first, [builder.mul(stride, ir.Constant(stride.type, row))]) for row in range(tile.rows)]
+        numbers = [_splat(builder, builder.load(place)) for place in places]
+
+        def summed(row, column):
+            return _fma(
+                builder, numbers[row], vectors[column], builder.extract_value(value, row * tile.columns + column)
+            )
+
+        return _tile(builder, tile, summed)
+
+    return tile(tile, weights, types.int64, types.int64, array, types.int64), generate
+
+
+@intrinsic
+def fma_outer(typing, tile, array, places, r, t, x, stride):
+    """`tile[i, j] += array[places[r + i] + t :] * array[x + j * stride :]`: every row with every column, place by place."""
+
+    def generate(context, builder, signature, args):
+        value, _, _, r, t, x, stride = args
+
+        def vector(index):
+            return _load(builder, _at(context, builder, signature.args[1], args[1], index))
+
+        first = _at(context, builder, signature.args[2], args[2], r)
+        rows = [vector(builder.add(builder.load(_step(builder, first, row)), t)) for row in range(tile.rows)]
+        shifts = [builder.mul(stride, ir.Constant(stride.type, column)) for column in range(tile.columns)]
+        columns = [vector(builder.add(x, shift)) for shift in shifts]
+
+        def summed(row, column):
+            return _fma(builder, rows[row], columns[column], builder.extract_value(value, row * tile.columns + column))
+
+        return _tile(builder, tile, summed)
+
+    return tile(tile, array, places, types.int64, types.int64, types.int64, types.int64), generate

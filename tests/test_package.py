@@ -61,7 +61,7 @@ def test_card_can_be_listed_by(tmp_path: Path):
     [index] = front["model-index"]
     assert index["name"] == "tiny"
     assert index["results"][0]["metrics"] == [{"type": "esr", "value": 0.1875, "name": "ESR"}]
-    block, (config, net) = read_row("tiny", "", front).amp, load_model(folder)
+    block, (config, net) = read_row("me/tiny", "", front).amp, load_model(folder)
     assert block.knobs == KNOBS.knobs
     assert (block.esr, block.parameters, block.sample_rate) == (0.1875, net.parameter_count, RATE)
     assert (block.macs_per_sample, block.inject) == (config.architecture.macs_per_sample(2), "mixin+film")

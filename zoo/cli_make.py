@@ -61,7 +61,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
 
         def show(at: Progress) -> None:
             output.say(f"step {at.step:>6} of {at.steps}  loss {at.loss:.4f}  validation ESR {at.validation_esr:.4f}")
-            bar(at.step, at.steps, f"ESR {at.validation_esr:.4f}")
+            bar(at.step, at.steps, f"ESR {at.validation_esr:.4f}  {at.steps_per_second:.0f} steps/s")
 
         try:
             evaluation = fit(recipe, out, show)
