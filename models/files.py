@@ -178,7 +178,8 @@ def _of_known_version(value: Any, kind: type[BaseModel], where: str) -> tuple[An
         return value, False
     if int(found["major"]) > int(ours["major"]):
         raise Incompatible(
-            f"{where} is of schema {stated}; this zoo knows {known}", "Update it: pip install --upgrade ampzoo."
+            f"{where}: '{key}' is '{stated}', newer than this zoo knows ({known})",
+            "Update it: pip install --upgrade ampzoo.",
         )
     newer = found["major"] == ours["major"] and int(found["minor"] or 0) > int(ours["minor"] or 0)
     return ({**value, key: known}, True) if newer else (value, False)

@@ -3,12 +3,12 @@
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.hub_server import Hub
+from tests.hub_store import Reply
 from tests.zoos import (
     AMP,
     ZOO,
@@ -20,6 +20,7 @@ from tests.zoos import (
     litter,
     pulled,
     refused,
+    shell,
     there,
     write_files,
     write_package,
@@ -67,6 +68,14 @@ def test_hub_that_errs_twice_is_asked_again(pushed: Hub, waits: list[float], sta
         zoo("list" if path.endswith("$") else "pull", *([] if path.endswith("$") else PULL[1:]), *at(pushed)).code == 0
     )
     assert waits == [0, 0]  # as long as the hub asks
+
+
+@pytest.mark.parametrize(("body", "code"), [(b"<html>log in</html>", 5), (b"", 5), (b"3", 0), (b'[3, {"id": 3}]', 0)])
+def test_what_is_no_hub_is_told(pushed: Hub, monkeypatch: pytest.MonkeyPatch, body: bytes, code: int):
+    monkeypatch.setattr(pushed, "_list_page", lambda request: Reply(200, body))
+    ran = zoo("list", *at(pushed))
+    assert (ran.code, ran.out) == (code, "")
+    assert ("does not answer as a hub does" in ran.err) == (code == 5)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 501])
@@ -236,8 +245,6 @@ def test_dry_runs_change_nothing(hub: Hub, package: Path):
 
 
 def test_transfers_are_silent_where_nobody_watches(pushed: Hub):
-    run = subprocess.run(
-        [sys.executable, "-c", "from zoo.cli import main; main()", *PULL, *at(pushed)],
-        env=around(), capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    assert run.stdout == "amp\n" and run.stderr.count("\n") == 2 and "\r" not in run.stderr
+    ran = shell(*PULL, *at(pushed))
+    assert (ran.code, ran.out) == (0, "amp\n"), ran.err
+    assert ran.err.count("\n") == 2 and "\r" not in ran.err

@@ -282,7 +282,12 @@ def test_t13_hub_that_names_no_commit(pushed: Hub, monkeypatch: pytest.MonkeyPat
 
 def test_t13_newer_schema(hub: Hub, tmp_path: Path):
     host(hub, tmp_path, config(lambda document: document.update(schema_version="2.0", colour="red")))
-    refused(zoo(*PULL, *at(hub)), 7, "config.json is of schema 2.0; this zoo knows 1.0", "pip install --upgrade")
+    refused(
+        zoo(*PULL, *at(hub)),
+        7,
+        "config.json: 'schema_version' is '2.0', newer than this zoo knows (1.0)",
+        "pip install --upgrade",
+    )
 
     def newer_minor(document: dict[str, Any]) -> None:
         document |= {"schema_version": "1.7", "colour": "red"}

@@ -100,6 +100,11 @@ def test_t16_secrets_are_not_published(hub: Hub, tmp_path: Path, changed: dict[s
     assert zoo("push", made, AMP, "--zoo", tmp_path / "shelf").code != 0 and not (tmp_path / "shelf" / AMP).exists()
 
 
+def test_t16_what_only_looks_like_a_secret_is_published(hub: Hub, tmp_path: Path):
+    page = card() + b"\nSee https://example.org/home/page and hf_hub_download.\n"
+    assert zoo("push", write_package(tmp_path / "made", {"README.md": page}), AMP, *at(hub)).code == 0
+
+
 def test_t16_link_is_not_published(hub: Hub, package: Path, tmp_path: Path):
     write_files(tmp_path, {"secret": files()["audio/di.flac"]})
     (package / "audio/di.flac").unlink()

@@ -67,20 +67,19 @@ def _list_hub(address: "Address", show: Any, cached: bool, refresh: bool) -> Non
     from zoo.index import Fetch, format_age, need_index, read_index
 
     label = address.label
-    kept = read_index(label)
-    if cached:
-        kept = need_index(label)
-        return show(kept.amps, label, kept.age)
-    if kept is not None and kept.fresh and not refresh:
-        return show(kept.amps, label, kept.age)
+    kept = need_index(label) if cached else read_index(label)
+    if kept is not None and (cached or (kept.fresh and not refresh)):
+        show(kept.amps, label, kept.age)
+        return
 
     def open_zoo() -> Any:
         from zoo.hub import Hub
 
         return Hub(address)
 
-    fetch = Fetch(label, open_zoo, output.say if kept is None or refresh else lambda text: None)
-    if kept is not None and not refresh:
+    shown = kept is not None and not refresh
+    fetch = Fetch(label, open_zoo, (lambda text: None) if shown else output.say)
+    if kept is not None and shown:
         show(kept.amps, label, kept.age)
         output.close_data()
     try:
@@ -90,8 +89,9 @@ def _list_hub(address: "Address", show: Any, cached: bool, refresh: bool) -> Non
         if kept is None or told is None or told.code != NO_NETWORK:
             raise
         output.say(f"warning: {told.message}; this list is {format_age(kept.age)} old")
-        return show(kept.amps, label, kept.age) if refresh else None
-    return show(found.amps, label, 0.0) if kept is None or refresh else None
+        found = kept
+    if not shown:
+        show(found.amps, label, found.age)
 
 
 def _show_list(rows: "list[Listed]", label: str, age: float | None, as_json: bool, quiet: bool) -> None:

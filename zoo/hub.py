@@ -148,7 +148,7 @@ class Hub:
         url = f"{self.api.endpoint}/api/models"
         for _ in range(MAX_PAGES):
             page, following = get_json(url, self.headers, MAX_PAGE_BYTES, params)
-            yield from (model for model in page if isinstance(model, dict))
+            yield from (model for model in (page if isinstance(page, list) else []) if isinstance(model, dict))
             if not following:
                 return
             if not following.startswith(f"{self.api.endpoint}/"):

@@ -11,7 +11,6 @@ from models.errors import UserError
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 HUGGING_FACE = "https://huggingface.co"
 
 

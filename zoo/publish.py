@@ -13,7 +13,7 @@ from zoo.verify import verify
 
 TEXTS = (".json", ".md", ".nam", "")
 PRIVATE = re.compile(
-    rb"hf_[A-Za-z0-9]{20,}|/home/[A-Za-z0-9._-]+|/Users/[A-Za-z0-9._-]+|/root/|[A-Za-z]:\\\\?Users\\\\?\w+"
+    rb"hf_[A-Za-z0-9]{20,}|(?<![\w.])(/(home|Users)/[A-Za-z0-9._-]+|/root/|[A-Za-z]:\\\\?Users\\\\?\w+)"
 )
 
 

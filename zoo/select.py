@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from zoo.card import Listed
 
-SORTS = ("name", "esr", "cost", "downloads", "updated")
-
 
 @dataclass(frozen=True)
 class Wanted:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from huggingface_hub.utils import get_session, hf_raise_for_status, httpx
 
-from models.errors import IntegrityError
+from models.errors import IntegrityError, UserError
 from models.files import parse_json
 from zoo.errors import Unreachable
 
@@ -30,7 +30,11 @@ def get_json(
 
     def read(response: httpx.Response) -> tuple[Any, str]:
         body = b"".join(_capped(response, max_bytes, url))
-        return parse_json(body, f"the answer of {url}"), response.links.get("next", {}).get("url", "")
+        try:
+            value = parse_json(body, url)
+        except UserError as problem:  # the page of a network that wants a login, perhaps
+            raise Unreachable(f"{url} does not answer as a hub does") from problem
+        return value, response.links.get("next", {}).get("url", "")
 
     return _get(url, headers, read, params)
 
