@@ -119,6 +119,8 @@ def test_signal_is_audio_of_that_length_and_rate(here: Path):
         (("plan", "five.json", "--count", "3"), ["3 takes are fewer than the 17"]),
         (("plan", "amp.json", "--positions", "1"), ["--positions is 1"]),
         (("plan", "amp.json", "--held", "-1"), ["--held is -1"]),
+        (("plan", "amp.json", "--count", "1000000000"), ["--count is 1000000000", "1 to 5,000"]),
+        (("plan", "amp.json", "--positions", "1000000"), ["--positions is 1000000"]),
         (("plan", "gains.json"), ["gains.json", "more than one knob is the gain: a, b"]),
         (("plan", "--extend", "still.json"), ["there is no knob to plan for"]),
         (("plan", "--extend", "one.json", "--count", "0"), ["--count is 0"]),
