@@ -87,7 +87,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     holes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6),
     cut=st.none() | st.integers(0, 700),
 )
-@examples(200)
+@examples(120)
 def test_any_damaged_file_is_audio_or_a_user_error(
     folder: Path, suffix: str, holes: list[tuple[int, int]], cut: int | None
 ):
