@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -15,12 +16,19 @@ from torch import Tensor
 from models.align import MAX_LAG_SECONDS, Lag, estimate_lag
 from models.audio import read_audio, read_length
 from models.errors import UserError
+from models.keep import Keep
 from models.knobs import Encoding, Knobs, Setting, Value, format_setting
 from models.manifest import Manifest, Take, read_manifest
 from models.recipe import DataConfig
 
 SILENCE = 1e-9  # mean square, -90 dBFS
 MIN_REGION = 256  # samples: shorter regions measure nothing
+_DRY_SIGNALS: WeakValueDictionary[str, Tensor] = WeakValueDictionary()  # in use, by the hash of their samples
+
+
+def energy(x_T: Tensor) -> float:
+    """Sum of squares, in float64."""
+    return sum(part.double().square().sum().item() for part in x_T.split(1 << 20))
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Piece:
     @property
     def energy(self) -> float:
         """Mean square of the target."""
-        return self.wet_T[self.start : self.stop].double().square().mean().item()
+        return energy(self.wet_T[self.start : self.stop]) / max(self.stop - self.start, 1)
 
     @property
     def peak(self) -> float:
@@ -61,13 +69,17 @@ class AmpData:
     seen: list[Piece] = field(default_factory=list)
     recorded: list[Piece] = field(default_factory=list)
     lags: dict[str, Lag] = field(default_factory=dict)
+    keep: Keep = field(default_factory=Keep, repr=False, compare=False)
+    _baselines: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)  # by `id` of a piece
 
     def hear(self, piece: Piece, receptive_field: int) -> tuple[Tensor, Tensor]:
-        """A piece with the context its first sample needs (silence before the recording began): `(x, target)`."""
-        dry_T, context = self.dry_T[piece.dry], receptive_field - 1
-        begin = piece.start - context
-        x_T = dry_T[max(begin, 0) : piece.stop]
-        return torch.cat([dry_T.new_zeros(max(-begin, 0)), x_T]), piece.wet_T[piece.start : piece.stop]
+        """A piece with the context its first sample needs: `(x, target)`."""
+        return self.dry(piece, piece.start - receptive_field + 1, piece.stop), piece.wet_T[piece.start : piece.stop]
+
+    def dry(self, piece: Piece, begin: int, stop: int) -> Tensor:
+        """`begin <= t < stop` of a piece's dry signal; silence before the recording began."""
+        x_T = self.dry_T[piece.dry][max(begin, 0) : stop]
+        return x_T if begin >= 0 else torch.cat([x_T.new_zeros(-begin), x_T])
 
     def encode(self, piece: Piece, encoding: Encoding) -> Tensor:
         """A piece's setting as a network of that encoding takes it."""
@@ -96,6 +108,17 @@ class AmpData:
         nearest = min(others, key=lambda key: torch.dist(others[key], piece.levels_K).item())
         found = (_cut(p, piece.start, piece.stop) for p in self.recorded if p.dry == piece.dry and _key(p) == nearest)
         return max(found, key=lambda p: p.stop - p.start, default=None)
+
+    def baseline(self, piece: Piece) -> tuple[float, float]:
+        """`(signal, error)`, summed squares, of playing the neighbour in place of a piece, where both were recorded; (0, 0) without one."""
+        if id(piece) not in self._baselines:
+            neighbour, signal_error = self.neighbour(piece), (0.0, 0.0)
+            if neighbour:
+                there = slice(neighbour.start, neighbour.stop)
+                wet_T = piece.wet_T[there]
+                signal_error = energy(wet_T), energy(neighbour.wet_T[there] - wet_T)
+            self._baselines[id(piece)] = signal_error
+        return self._baselines[id(piece)]
 
     def describe(self) -> dict:
         """The split as plain data, so that every number can be traced to what it was measured on."""
@@ -182,7 +205,7 @@ class _Loader:
         aligned[start:stop] = wet_T[first : first + stop - start] * lag.polarity
         setting = self.data.knobs.complete(take.setting, str(take.wet))
         levels = torch.tensor(self.data.knobs.encode(setting), dtype=torch.float32)
-        piece = Piece(dry, torch.from_numpy(aligned), start, stop, setting, levels)
+        piece = Piece(dry, self.data.keep(aligned), start, stop, setting, levels)
         if piece.energy < SILENCE:
             raise UserError(
                 f"{take.wet} is silent", "Leave this setting out: no error can be measured against silence."
@@ -204,9 +227,10 @@ class _Loader:
 
     def _read_dry(self, path: Path, channel: int | None) -> tuple[int, int]:
         x_T, rate = read_audio(path, channel, self.config.sample_rate)
-        index = self.dry_index.setdefault(sha256(x_T.tobytes()).hexdigest(), len(self.data.dry_T))
+        digest = sha256(x_T.tobytes()).hexdigest()
+        index = self.dry_index.setdefault(digest, len(self.data.dry_T))
         if index == len(self.data.dry_T):
-            self.data.dry_T.append(torch.from_numpy(x_T))
+            self.data.dry_T.append(_shared(digest, x_T))
         self.cached[path, channel] = index, rate
         return index, rate
 
@@ -251,6 +275,14 @@ class _Loader:
                     "Change held_seconds or validation_seconds.",
                 )
         return data
+
+
+def _shared(digest: str, x_T: np.ndarray) -> Tensor:
+    """One tensor for a dry signal that several datasets use."""
+    known = _DRY_SIGNALS.get(digest)
+    if known is None:
+        _DRY_SIGNALS[digest] = known = torch.from_numpy(x_T)
+    return known
 
 
 def _key(piece: Piece) -> tuple[Value, ...]:

@@ -1,7 +1,7 @@
 """The frozen configs: which takes (data), which WaveNet (architecture), how it is trained (learning)."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -46,15 +46,22 @@ class DataConfig(Frozen):
 
 
 class LearningConfig(Frozen):
-    """L: the optimisation. Adam with warm-up and cosine decay; the loss is the error-to-signal ratio of each window's take."""
+    """L: the optimisation. Adam with warm-up, then a `schedule` down to `final_rate` of the learning rate.
+
+    The loss is the error-to-signal ratio of each window's take, after `pre_emphasis`, plus `mrstft` times the multi-resolution
+    spectral error (models/loss.py).
+    """
 
     steps: Annotated[int, Field(ge=1)] = 2000
     batch: Annotated[int, Field(ge=1, le=1024)] = 8
     segment: Annotated[int, Field(ge=64, le=1 << 20)] = 2048
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.008
     final_rate: Annotated[float, Field(gt=0, le=1)] = 0.01
+    schedule: Literal["cosine", "exponential", "constant"] = "cosine"
     warmup: Annotated[int, Field(ge=0)] = 50
     gradient_clip: Annotated[float, Field(gt=0)] = 1.0
+    mrstft: Annotated[float, Field(ge=0, le=10)] = 0.0
+    pre_emphasis: Annotated[float, Field(ge=0, lt=1)] = 0.0
     report_every: Annotated[int, Field(ge=1)] = 250
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
 

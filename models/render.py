@@ -1,6 +1,12 @@
-"""A model plays a file of any length, block by block, at a knob setting."""
+"""A model plays a file of any length, on all cores, at a knob setting or with knobs that move.
 
-from collections.abc import Callable, Iterator, Mapping
+Shapes: T time (one block), K knobs.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +17,7 @@ from models.automation import Automation
 from models.documents import ModelConfig
 from models.errors import UserError
 from models.knobs import Setting, Value
-from models.stream import Stream
+from models.stream import Levels, players
 from models.wavenet import WaveNet
 
 
@@ -56,14 +62,12 @@ def render(
         raise UserError(f"{target} is the file being played", "Choose another name for the output.")
     done, peak = 0, 0.0
 
-    def played() -> Iterator[np.ndarray]:
-        stream, at = Stream(net, still), 0
-        for block_T in resample(read_blocks(source), source_rate, rate):
-            yield stream.process(block_T, moves.levels(at, len(block_T), rate, encoding) if moves else still)
-            at += len(block_T)
+    def levels(begin: int, length: int) -> Levels:
+        return moves.levels(begin, length, rate, encoding) if moves else still
 
+    played = play_blocks(net, resample(read_blocks(source), source_rate, rate), levels)
     with create_audio(target, source_rate, subtype) as file:
-        for block_T in resample(played(), rate, source_rate):
+        for block_T in resample(played, rate, source_rate):
             y_T = block_T[: total - done]  # there and back may end a sample later
             if not np.isfinite(y_T).all():
                 raise UserError(f"{config.name} gives numbers that are not finite at this setting", "Train it further.")
@@ -73,3 +77,38 @@ def render(
             on_progress(done, total)
         file.write(np.zeros(total - done, np.float32))
     return Rendered(target, full, total / source_rate, peak)
+
+
+def play_blocks(
+    net: WaveNet, blocks: Iterable[np.ndarray], levels: Callable[[int, int], Levels]
+) -> Iterator[np.ndarray]:
+    """Play the blocks of one long signal, silence before it, on all cores; what is played comes out in order.
+
+    What a net hears is a receptive field long and knobs are a function of time, `levels(first sample, count)`, so each block can be
+    played by itself after so many samples of what came before. Twice as many blocks as cores are held in memory.
+    """
+    make, before = players(net.eval()), net.receptive_field - 1
+
+    def one(x_T: np.ndarray, begin: int) -> np.ndarray:
+        return make().play(x_T, levels(begin, len(x_T)))[before:]
+
+    cores = _cores()
+    heard_T, begin, under_way = np.zeros(before, np.float32), -before, deque[Future[np.ndarray]]()
+    with ThreadPoolExecutor(cores) as pool:
+        try:
+            for block_T in blocks:
+                x_T = np.concatenate([heard_T, block_T])
+                under_way.append(pool.submit(one, x_T, begin))
+                heard_T, begin = x_T[len(x_T) - before :], begin + len(block_T)
+                if len(under_way) == 2 * cores:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for waiting in under_way:
+                waiting.cancel()
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
-PATH = click.Path(path_type=Path)
+from zoo.options import PATH, json_option
+
 DESIGNS = ("isolated", "hybrid", "combinatorial", "space-filling")  # as models.capture has them; importing it is slow
 
 
-@click.command()
+@click.command(short_help="Write a signal to record with.")
 @click.argument("target", metavar="OUT.wav", type=PATH)
 @click.option("--seconds", type=float, default=180.0, show_default=True, help="How long it plays.")
 @click.option("--rate", type=click.IntRange(8000, 192000), default=48000, show_default=True, help="In Hz.")
@@ -29,7 +30,7 @@ def signal(target: Path, seconds: float, rate: int) -> None:
     output.put(str(target))
 
 
-@click.command()
+@click.command(short_help="See which settings to record.")
 @click.argument("knobs", metavar="[KNOBS.json]", type=PATH, required=False)
 @click.option(
     "--design", type=click.Choice(DESIGNS), help="Which settings to record. Default with --out: the recommended."
@@ -51,7 +52,7 @@ def signal(target: Path, seconds: float, rate: int) -> None:
     "--from-nam", "captures", type=PATH, metavar="FOLDER", help="Render takes of .nam captures, one per setting."
 )
 @click.option("--pattern", metavar="TEXT", help="How those are named: 'G{gain}' finds 'JCM900 G4.nam'.")
-@click.option("--json", "as_json", is_flag=True, help="Give one JSON document.")
+@json_option
 def plan(knobs: Path | None, **words: Any) -> None:
     """See which knob settings to record, how long that takes and what it covers; write the session.
 
