@@ -105,14 +105,22 @@ def _plan(path: Path, words: dict[str, Any]) -> None:
 
 
 def _extend(words: dict[str, Any]) -> None:
+    from models.audio import read_length
     from models.capture import PER_KNOB, propose
     from models.coverage import largest_hole
+    from models.errors import UserError
     from models.knobs import format_setting
     from models.manifest import read_manifest
     from models.session import write_session
     from zoo import output, views_plan
 
     first, *others = [read_manifest(path) for path in words["manifests"]]
+    rate = read_length(words["di"])[1] if words["di"] else None
+    if rate and first.sample_rate and rate != first.sample_rate:
+        raise UserError(
+            f"{words['di']} is at {rate} Hz, {first.path} at {first.sample_rate} Hz",
+            f"Use a signal at {first.sample_rate} Hz.",
+        )
     existing = [take.setting for take in first.takes]
     taken = [take.setting for other in (first, *others) for take in (*other.takes, *other.held_takes)]
     new = propose(first.knobs, existing, PER_KNOB if words["count"] is None else words["count"], taken)
