@@ -54,7 +54,9 @@ def signal(target: Path, seconds: float, rate: int) -> None:
 @click.option("--pattern", metavar="TEXT", help="How those are named: 'G{gain}' finds 'JCM900 G4.nam'.")
 @json_option
 def plan(knobs: Path | None, **words: Any) -> None:
-    """See which knob settings to record, how long that takes and what it covers; write the session.
+    """Plan which knob settings to record.
+
+    How many takes each design needs, how long that is and what it covers; then the session, to record by.
 
     KNOBS.json: {"device": ..., "knobs": [{"name": "gain", "min": 0, "max": 10, "default": 5}, ...]}. Without --design and --out all
     designs are compared.
