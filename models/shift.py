@@ -1,14 +1,13 @@
 """A signal read between its samples: fractional delays and clocks that run at another pace.
 
 Windowed-sinc interpolation, 64 taps under a Kaiser window (Smith, "Digital Audio Resampling Home Page", and Laakso et al., "Splitting the
-unit delay", 1996). Against the exact shift of a sine its error is below -90 dB up to 0.88 of the Nyquist frequency (19.4 kHz at 44.1 kHz)
-and below -55 dB up to 0.92; at a whole sample it is exact.
+unit delay", 1996). Against the exact shift of a sine its error is below -88 dB up to 0.90 of the Nyquist frequency (19.8 kHz at 44.1 kHz)
+and -54 dB at 0.92; at a whole sample it is exact.
 
 Shapes: T time, N positions, P taps.
 """
 
 import numpy as np
-from scipy.signal import oaconvolve
 from scipy.special import i0
 
 HALF = 32  # taps on either side
@@ -24,13 +23,13 @@ def read_between(x_T: np.ndarray, position: float, step: float, count: int) -> n
         near_N = _slice(x_T, whole - HALF + 1, count + 2 * HALF - 1)
         if position == whole:
             return near_N[HALF - 1 : HALF - 1 + count].astype(np.float64)
-        return oaconvolve(near_N, _taps(np.array([position - whole]))[0, ::-1], mode="valid")
+        return np.correlate(near_N.astype(np.float64), _taps(np.array([position - whole]))[0], mode="valid")
     out_N, table_FP = np.empty(count), _taps(np.arange(PHASES + 1) / PHASES)
     for begin in range(0, count, BLOCK):
         at_N = position + step * np.arange(begin, min(begin + BLOCK, count))
         whole_N = np.floor(at_N).astype(np.int64)
         row_N, part_N = np.divmod((at_N - whole_N) * PHASES, 1.0)
-        row_N, part_N = row_N.astype(np.int64), part_N[:, None]
+        row_N, part_N = np.minimum(row_N.astype(np.int64), PHASES - 1), part_N[:, None]
         taps_NP = (1 - part_N) * table_FP[row_N] + part_N * table_FP[row_N + 1]
         first = int(whole_N[0]) - HALF + 1
         near_T = _slice(x_T, first, int(whole_N[-1]) + HALF + 1 - first)
