@@ -27,7 +27,7 @@ CAUSAL_MARGIN_SECONDS = 0.0005
 DRY_FLOOR = 0.003  # of the mean power: bins of the dry signal below it have little to say
 WHITENING = 0.5  # 0 keeps the amp's colour, 1 takes all of it out
 SPEAKER_HZ, GONE_HZ = 4000.0, 5600.0
-BLOCK_SECONDS, MAX_BLOCKS = 6.0, 24
+WINDOW_SECONDS, BLOCK_SECONDS, MAX_BLOCKS = 3.0, 6.0, 16
 MIN_WINDOW = 2048  # samples
 FADE = 0.2  # of a window: where it cuts a note, the rest of the note would be noise
 WORST_DRIFT = 2e-4
@@ -89,7 +89,11 @@ def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Lag:
         if not starts:
             return lag
         response_WF, size = _responses(dry_T, wet_T, lag, starts, length, reach, rate_hz)
-        lag = _refine(response_WF, size, lag, np.array(starts) + length / 2, len(dry_T), reach, alone=number == 0)
+        before, lag = lag, _refine(
+            response_WF, size, lag, np.array(starts) + length / 2, len(dry_T), reach, alone=number == 0
+        )
+        if number and lag.drift_ppm == before.drift_ppm:
+            break
     starts, length = _windows(dry_T, wet_T, lag, REACHES[-1], rate_hz, parts=1)
     response_WF, size = _responses(dry_T, wet_T, lag, starts, length, REACHES[-1], rate_hz)
     shift, height = _peak(response_WF.sum(0), size, REACHES[-1])
@@ -113,11 +117,12 @@ def _windows(
 ) -> tuple[list[int], int]:
     """Where windows begin on the dry signal's time line, inside what was recorded and not quiet; and their length.
 
-    Each is one of `parts` of the take, or `BLOCK_SECONDS` where that is less, and half of it is the next one's too.
+    Each is one of `parts` of the take, or a few seconds where that is less, and half of it is the next one's too.
     """
     first, last = recorded_span(len(wet_T), lag.delay_samples, lag.step, len(dry_T))
     first, last = min(first + reach, last), max(last - reach, first)
-    length = min(max((last - first) // parts, MIN_WINDOW), int(BLOCK_SECONDS * rate_hz), last - first)
+    longest = int((WINDOW_SECONDS if parts > 1 else BLOCK_SECONDS) * rate_hz)
+    length = min(max((last - first) // parts, MIN_WINDOW), longest, last - first)
     if length < 2:
         return [], length
     starts = _spread(first, last - length, min(2 * (last - first) // length - 1, MAX_BLOCKS))
@@ -154,7 +159,7 @@ def _refine(
         norm_W = np.linalg.norm(response_WF, axis=1) * np.linalg.norm(other_WF, axis=1)
         likeness = float(np.median(np.abs(like_W) * size / 2 / np.maximum(norm_W, 1e-30)))
         slope, middle, low, high = theilslopes(lag_W, middle_W, SURE)
-        if low * high > 0 and abs(slope) * samples > MIN_DRIFT:
+        if lag.drift_ppm or (low * high > 0 and abs(slope) * samples > MIN_DRIFT):
             drift, slip = slope, slope * float(np.average(middle_W))
     rotation_WF = np.exp(2j * np.pi * np.outer(drift * middle_W - slip, np.arange(response_WF.shape[1])) / size)
     shift, height = _peak((response_WF * rotation_WF).sum(0), size, reach)
@@ -165,7 +170,7 @@ def _refine(
 def _response(dry_T: np.ndarray, wet_T: np.ndarray, size: int, rate_hz: int) -> np.ndarray:
     """The whitened spectrum of the impulse response up to `GONE_HZ`, `(F,)`; above it is nothing."""
     top = int(GONE_HZ / rate_hz * size) + 1
-    dry_F, wet_F = rfft(dry_T, size)[:top], rfft(wet_T, size)[:top]
+    dry_F, wet_F = (rfft(x_T.astype(np.float32), size)[:top].astype(np.complex128) for x_T in (dry_T, wet_T))
     power_F = np.abs(dry_F) ** 2
     cross_F = wet_F * np.conj(dry_F) / (power_F + DRY_FLOOR * power_F.mean() + 1e-30)
     octaves_F = np.log2(GONE_HZ / np.maximum(np.arange(len(cross_F)) * rate_hz / size, 1.0)) / np.log2(
@@ -183,12 +188,12 @@ def _peak(spectrum_F: np.ndarray, size: int, reach: int) -> tuple[float, float]:
     sign = np.sign(near_T[int(best) + reach]) or 1.0
     omega_F = 2j * np.pi * np.arange(len(spectrum_F)) / size
     width = 0.5
-    for _ in range(4):
+    for _ in range(3):
         at_N = best + width * np.array([-1.0, 0.0, 1.0])
         low, middle, high = sign * (np.exp(np.outer(at_N, omega_F)) @ spectrum_F).real
         bend = low - 2 * middle + high
         best += width * float(np.clip((low - high) / (2 * bend), -1, 1)) if bend < 0 else 0.0
-        width /= 4
+        width /= 8
     return best, float(sign * middle * 2 / size)
 
 
