@@ -89,8 +89,9 @@ def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Lag:
         if not starts:
             return lag
         response_WF, size = _responses(dry_T, wet_T, lag, starts, length, reach, rate_hz)
-        before, lag = lag, _refine(
-            response_WF, size, lag, np.array(starts) + length / 2, len(dry_T), reach, alone=number == 0
+        before, lag = (
+            lag,
+            _refine(response_WF, size, lag, np.array(starts) + length / 2, len(dry_T), reach, alone=number == 0),
         )
         if number and lag.drift_ppm == before.drift_ppm:
             break
@@ -158,7 +159,7 @@ def _refine(
         lag_W, like_W = np.array([_peak(row_F, size, reach) for row_F in response_WF * np.conj(other_WF)]).T
         norm_W = np.linalg.norm(response_WF, axis=1) * np.linalg.norm(other_WF, axis=1)
         likeness = float(np.median(np.abs(like_W) * size / 2 / np.maximum(norm_W, 1e-30)))
-        slope, middle, low, high = theilslopes(lag_W, middle_W, SURE)
+        slope, _, low, high = theilslopes(lag_W, middle_W, SURE)
         if lag.drift_ppm or (low * high > 0 and abs(slope) * samples > MIN_DRIFT):
             drift, slip = slope, slope * float(np.average(middle_W))
     rotation_WF = np.exp(2j * np.pi * np.outer(drift * middle_W - slip, np.arange(response_WF.shape[1])) / size)

@@ -6,6 +6,7 @@ little more memory than one of them. Shapes: T time, N takes, S samples of an ex
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from models.align import Lag, estimate_lag
 from models.audio import open_audio, read_audio
 from models.errors import UserError
-from models.judge import Finding, judge_file, judge_sessions, judge_settings, judge_sounds, judge_take
+from models.judge import Finding, judge_file, judge_lengths, judge_sessions, judge_settings, judge_sounds, judge_take
 from models.knobs import Setting
 from models.manifest import Manifest, Take, read_manifest
 from models.neighbours import Distances, Step, distances, steps
@@ -99,6 +100,7 @@ def check(path: Path, on_take: Callable[[int, int], None] | None = None) -> Repo
             on_take(done, len(report.manifest.takes))
     for take in report.takes:
         report.findings += judge_take(take, report.manifest.sample_rate)
+    report.findings += judge_lengths(report.takes, report.manifest.path)
     report.findings += judge_settings(report.takes, report.manifest)
     report.findings += judge_sessions(report.takes, report.manifest.path)
     _compare(report)
@@ -205,8 +207,5 @@ def band_levels(excerpt_S: np.ndarray, rate_hz: int, edges_hz: np.ndarray) -> np
     power_F = np.abs(np.fft.rfft(excerpt_S)) ** 2 * 2 / len(excerpt_S) ** 2
     hz_F = np.fft.rfftfreq(len(excerpt_S), 1 / rate_hz)
     return np.array(
-        [
-            decibels(float(power_F[(hz_F >= low) & (hz_F < high)].sum()) ** 0.5)
-            for low, high in zip(edges_hz, edges_hz[1:], strict=False)
-        ]
+        [decibels(float(power_F[(hz_F >= low) & (hz_F < high)].sum()) ** 0.5) for low, high in pairwise(edges_hz)]
     )

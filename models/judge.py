@@ -32,6 +32,7 @@ REPEAT_ESR = 0.01
 UNRELATED = 0.08  # confidence of a take that is not its dry signal's
 AGREE_SECONDS, AGREE_SPREADS = 0.0001, 9.0  # delays of one session: a tone stack moves the peak by less
 LEAD_SECONDS, LATE_SECONDS = 0.00005, 0.002
+FEW_FILES = 3
 ALIGN_HINT = 'Mend the takes with "zoo align", or set "align": true in the data config.'
 
 
@@ -57,13 +58,17 @@ def judge_file(file: Path, sound: Sound) -> list[Finding]:
     found = []
     if sound.flat_tops >= FLAT_TOPS:
         message = f"{file} is clipped: {sound.flat_tops} flat tops at {sound.peak_dbfs:.1f} dBFS"
-        hint = "Record it again with less input gain: the model learns the converter's clipping as if it were the amp's."
+        hint = (
+            "Record it again with less input gain: the model learns the converter's clipping as if it were the amp's."
+        )
         found.append(Finding("warning", file, message, hint))
     elif sound.peak_dbfs > CLIP_PEAK_DBFS:
         found.append(Finding("warning", file, f"{file} touches full scale", "Listen for clipping."))
     if sound.dropouts:
         where = f"at {sound.dropouts[0] / sound.rate_hz:.3f} s"
-        count = f"{len(sound.dropouts)} dropouts, the first {where}" if len(sound.dropouts) > 1 else f"a dropout {where}"
+        count = (
+            f"{len(sound.dropouts)} dropouts, the first {where}" if len(sound.dropouts) > 1 else f"a dropout {where}"
+        )
         hint = "Record it again: no amp does this, and a model spends itself on it."
         found.append(Finding("warning", file, f"{file} has {count}", hint))
     if sound.dc_dbfs > DC_DBFS and sound.rms_dbfs - sound.dc_dbfs < DC_SHARE_DB:
@@ -87,9 +92,6 @@ def judge_take(take: "TakeReport", stated_hz: int | None) -> list[Finding]:
     if dry.rate_hz != wet.rate_hz:
         message = f"{take.wet} is at {wet.rate_hz} Hz but its dry {take.dry.name} is at {dry.rate_hz} Hz"
         found.append(Finding("fault", take.wet, message, "Resample one of them so that both agree."))
-    elif dry.frames != wet.frames:
-        message = f"{take.wet} has {wet.frames - dry.frames:+d} samples against its dry {take.dry.name}"
-        found.append(Finding("warning", take.wet, message, f"Its start or end was cut. {ALIGN_HINT}"))
     if take.lag and take.lag.confidence < UNRELATED:
         message = f"{take.wet} has little to do with its dry {take.dry.name} (confidence {take.lag.confidence:.2f})"
         found.append(Finding("fault", take.wet, message, "Is it the right file, and the right input_file?"))
@@ -101,7 +103,9 @@ def judge_take(take: "TakeReport", stated_hz: int | None) -> list[Finding]:
         below = wet.rms_dbfs - take.rest.noise_dbfs
         hummed = take.rest.noise_dbfs - take.rest.hum_dbfs < 3
         what = f"hum at {take.rest.mains_hz:.0f} Hz and its harmonics" if hummed else "noise"
-        message = f"{take.wet} has {what} {below:.0f} dB below its sound: no model gets under ESR {10 ** (-below / 10):.4f}"
+        message = (
+            f"{take.wet} has {what} {below:.0f} dB below its sound: no model gets under ESR {10 ** (-below / 10):.4f}"
+        )
         found.append(Finding("warning", take.wet, message, "Lower the noise, or leave the take out."))
     elif take.rest and wet.rms_dbfs - take.rest.hum_dbfs < HUM_DB:
         message = f"{take.wet} hums at {take.rest.mains_hz:.0f} Hz, {wet.rms_dbfs - take.rest.hum_dbfs:.0f} dB below its sound"
@@ -111,6 +115,25 @@ def judge_take(take: "TakeReport", stated_hz: int | None) -> list[Finding]:
         hint = "The amp warmed up, or a knob moved: no model gets under that."
         found.append(Finding("warning", take.wet, message, hint))
     return found
+
+
+def judge_lengths(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
+    """Takes that are not as long as their dry signal: each, or all in one sentence where they are many."""
+    missing = {
+        take.wet: (take.wet_sound.frames - take.dry_sound.frames, take.dry.name)
+        for take in takes
+        if take.wet_sound and take.dry_sound and take.wet_sound.rate_hz == take.dry_sound.rate_hz
+    }
+    missing = {wet: found for wet, found in missing.items() if found[0]}
+    hint = f"Its start or end was cut. {ALIGN_HINT}"
+    if len(missing) > FEW_FILES:
+        low, high = min(frames for frames, _ in missing.values()), max(frames for frames, _ in missing.values())
+        message = f"{manifest}: {len(missing)} of {len(takes)} takes have {low:+d} to {high:+d} samples against their dry signal"
+        return [Finding("warning", manifest, message, hint.replace("Its", "Their"))]
+    return [
+        Finding("warning", wet, f"{wet} has {frames:+d} samples against its dry {dry}", hint)
+        for wet, (frames, dry) in missing.items()
+    ]
 
 
 def judge_settings(takes: "list[TakeReport]", manifest: Manifest) -> list[Finding]:
@@ -135,7 +158,9 @@ def judge_settings(takes: "list[TakeReport]", manifest: Manifest) -> list[Findin
         labels.setdefault(label, take)
     values = {name: [take.setting[name] for take in takes] for name in manifest.knobs.names}
     for first, second in moved_together(values):
-        message = f"{manifest.path}: {first} and {second} always move together, so that neither can be told from the other"
+        message = (
+            f"{manifest.path}: {first} and {second} always move together, so that neither can be told from the other"
+        )
         hint = f"Add takes that move {first} alone and {second} alone; until then do not offer both as knobs."
         found.append(Finding("warning", manifest.path, message, hint))
     for knob in manifest.knobs.knobs:
@@ -145,7 +170,9 @@ def judge_settings(takes: "list[TakeReport]", manifest: Manifest) -> list[Findin
         turn = [2 * (value - knob.min) / (knob.max - knob.min) - 1 for value in recorded]
         wide = [(a, b) for a, b, s, t in zip(recorded, recorded[1:], turn, turn[1:], strict=False) if t - s > WIDE_STEP]
         for low, high in wide:
-            message = f"{manifest.path}: {knob.name} was not recorded between {low:g} and {high:g}, half its turn or more"
+            message = (
+                f"{manifest.path}: {knob.name} was not recorded between {low:g} and {high:g}, half its turn or more"
+            )
             found.append(Finding("warning", manifest.path, message, "The model guesses there; record the middle."))
         if (turn[-1] - turn[0]) / 2 < SHORT_RANGE:
             message = f"{manifest.path}: {knob.name} was recorded from {recorded[0]:g} to {recorded[-1]:g} of {knob.min:g} to {knob.max:g}"

@@ -7,16 +7,24 @@ Shapes: N takes, S samples of an excerpt, D levels of a setting (as the knobs en
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import nnls
 from scipy.stats import rankdata
 
 ALIKE_ESR = 0.004
-STRANGER, ACQUAINTED, FEW = 0.3, 0.6, 8  # rank correlations of sound and setting: of a suspect, of most takes; takes needed to tell
+STRANGER, ACQUAINTED, FEW = (
+    0.3,
+    0.6,
+    8,
+)  # rank correlations of sound and setting: of a suspect, of most takes; takes needed to tell
 COLOUR_STEP = 0.5
 TOGETHER = 0.9  # rank correlation of two knobs over all takes
-WIDE_STEP, SHORT_RANGE = 1.01, 0.55  # of a knob's turn from -1 to 1: half of it; the share of it that should be recorded
+WIDE_STEP, SHORT_RANGE = (
+    1.01,
+    0.55,
+)  # of a knob's turn from -1 to 1: half of it; the share of it that should be recorded
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def steps(apart: Distances, values: dict[str, list]) -> list[Step]:
             continue
         rest = [tuple(values[other][i] for other in values if other != name) for i in range(len(column))]
         positions = sorted(set(column))
-        for low, high in zip(positions, positions[1:], strict=False):
+        for low, high in pairwise(positions):
             pairs = [
                 (i, j)
                 for i in range(len(column))

@@ -12,7 +12,11 @@ from scipy.signal import welch
 FLAT_RUN, FLAT_TOPS = 4, 5  # a sine at 80 Hz rests three samples at its top; one flat top is chance
 DROPOUT_RUN = 32  # samples that do not move at all
 JUMP = 0.05  # of the RMS: an amp fades, a lost buffer jumps
-QUIET_DBFS, QUIET_SECONDS, DECAY_SECONDS = -90.0, 0.4, 0.2  # of the dry signal; what the amp still rings on is waited for
+QUIET_DBFS, QUIET_SECONDS, DECAY_SECONDS = (
+    -90.0,
+    0.4,
+    0.2,
+)  # of the dry signal; what the amp still rings on is waited for
 MAINS_HZ, HARMONICS = (50.0, 60.0), 6
 REPEAT_KEY, REPEAT_STEP, REPEAT_SECONDS = 8, 997, 0.25
 

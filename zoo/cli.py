@@ -10,7 +10,7 @@ import click
 from zoo import __version__
 
 PATH = click.Path(path_type=Path)
-ROAD = "recordings -> check -> train or search -> package -> push -> list -> pull -> render, export"
+ROAD = "recordings -> check, align -> train or search -> package -> push -> list -> pull -> render, export"
 
 
 class Road(click.Group):
@@ -54,18 +54,39 @@ def quickstart(config: Path) -> None:
 @cli.command()
 @click.argument("manifest", type=PATH)
 @json_option
-def check(manifest: Path, as_json: bool) -> None:
+@click.option("--html", "page", type=PATH, metavar="FILE", help="Write a page with pictures too.")
+@click.option(
+    "--fix", type=PATH, metavar="FOLDER", help="Then write aligned takes into a new folder, as zoo align does."
+)
+def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) -> None:
     """See what is in a knob dataset and what is wrong with it."""
     from models.check import check as check_manifest
     from zoo import output, views
 
-    report = check_manifest(manifest)
+    with output.progress("listening") as bar:
+        report = check_manifest(manifest, bar)
+    if page:
+        from zoo.check_report import write_report
+
+        output.say(f"page: {write_report(report, page)}")
     if as_json:
         output.put_json(report.to_json())
     else:
         views.show_check(report)
-    if report.faults:
+    if fix:
+        output.say(f"aligned: {_align(manifest, fix)}")
+    elif report.faults:
         sys.exit(1)
+
+
+@cli.command()
+@click.argument("manifest", type=PATH)
+@click.option("--out", type=PATH, required=True, help="A new folder for the aligned takes and their manifest.")
+def align(manifest: Path, out: Path) -> None:
+    """Line takes up with their dry signal, to a fraction of a sample, in a new folder."""
+    from zoo import output
+
+    output.put(str(_align(manifest, out)))
 
 
 @cli.command()
@@ -357,6 +378,14 @@ def _search(config: Any, study: Path, resume: bool, address: str | None, again: 
         except Interrupted as stop:
             output.put_error(str(stop), f"The finished trials are kept. Go on with: {again}")
             sys.exit(130)
+
+
+def _align(manifest: Path, folder: Path) -> Path:
+    from models.mend import mend
+    from zoo import output
+
+    with output.progress("aligning") as bar:
+        return mend(manifest, folder, bar)
 
 
 def _one_thread() -> None:
