@@ -5,12 +5,14 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from models.files import Frozen
+from models.knobs import Encoding
 
 MAX_RECEPTIVE_FIELD = 1 << 17
 
 Width = Annotated[int, Field(ge=1, le=64)]
 Kernel = Annotated[int, Field(ge=1, le=64)]
 Dilation = Annotated[int, Field(ge=1, le=1 << 14)]
+PerLayer = Field(min_length=1, max_length=64)
 Slot = Literal[
     "conv_pre",
     "conv_post",
@@ -24,10 +26,13 @@ Slot = Literal[
 SLOTS: tuple[Slot, ...] = get_args(Slot)
 
 
+ActivationName = Literal["Tanh", "ReLU", "LeakyReLU", "PReLU", "SiLU", "Hardtanh", "Softsign", "Sigmoid"]
+
+
 class Activation(Frozen):
     """A nonlinearity; `negative_slope` is LeakyReLU's, and where PReLU's (one per channel, trained) start."""
 
-    type: Literal["Tanh", "ReLU", "LeakyReLU", "PReLU", "SiLU", "Hardtanh", "Softsign", "Sigmoid"]
+    type: ActivationName
     negative_slope: float = 0.01
 
 
@@ -41,7 +46,7 @@ def _listed(value: Any) -> Any:
     return values[:1] if values and all(other == values[0] for other in values) else values
 
 
-Nonlinearity = Annotated[Activation, BeforeValidator(_spell_out)]
+Nonlinearity = Annotated[Activation, BeforeValidator(_spell_out, json_schema_input_type=ActivationName | Activation)]
 
 
 class LayerArray(Frozen):
@@ -54,11 +59,17 @@ class LayerArray(Frozen):
 
     channels: Width
     bottleneck: Width | None = None
-    kernel_size: Annotated[tuple[Kernel, ...], BeforeValidator(_listed), Field(min_length=1, max_length=64)] = (3,)
-    dilations: Annotated[tuple[Dilation, ...], Field(min_length=1, max_length=64)]
-    activation: Annotated[tuple[Nonlinearity, ...], BeforeValidator(_listed), Field(min_length=1, max_length=64)] = (
-        Activation(type="Tanh"),
-    )
+    kernel_size: Annotated[
+        tuple[Kernel, ...],
+        PerLayer,
+        BeforeValidator(_listed, json_schema_input_type=Kernel | Annotated[list[Kernel], PerLayer]),
+    ] = (3,)
+    dilations: Annotated[tuple[Dilation, ...], PerLayer]
+    activation: Annotated[
+        tuple[Nonlinearity, ...],
+        PerLayer,
+        BeforeValidator(_listed, json_schema_input_type=Nonlinearity | Annotated[list[Nonlinearity], PerLayer]),
+    ] = (Activation(type="Tanh"),)
     gating: Literal["none", "gated", "blended"] = "none"
     gate: Nonlinearity = Activation(type="Sigmoid")
     groups: Annotated[int, Field(ge=1, le=64)] = 1
@@ -131,12 +142,18 @@ def _spell_out_slot(value: Any) -> Any:
 class Injection(Frozen):
     """Where the knobs enter: the rechannel of the first array, every layer's input mixin, FiLM at any of NAM's slots; any subset.
 
-    With an `encoder`, mixin and FiLM see that many learned features of the knobs instead of the knobs themselves.
+    `encoding` says which columns the knobs become. Mixin and FiLM may see them through a learned taper each (`warp`, straight between
+    that many knots), and as that many learned features (`encoder`); the input always takes the columns themselves.
     """
 
+    encoding: Encoding = "levels"
     input: bool = False
     mixin: bool = False
-    film: Annotated[tuple[Annotated[Film, BeforeValidator(_spell_out_slot)], ...], Field(max_length=8)] = ()
+    film: Annotated[
+        tuple[Annotated[Film, BeforeValidator(_spell_out_slot, json_schema_input_type=Slot | Film)], ...],
+        Field(max_length=8),
+    ] = ()
+    warp: Annotated[int, Field(ge=2, le=16)] | None = None
     encoder: Width | None = None
 
     @model_validator(mode="after")
@@ -144,8 +161,8 @@ class Injection(Frozen):
         slots = [film.slot for film in self.film]
         if len(set(slots)) < len(slots):
             raise ValueError("a FiLM slot is listed twice; name all its arrays in one entry")
-        if self.encoder and not (self.mixin or self.film):
-            raise ValueError("an encoder feeds the mixin or FiLM; the input takes the knobs themselves")
+        if (self.encoder or self.warp) and not (self.mixin or self.film):
+            raise ValueError("an encoder or a warp feeds the mixin or FiLM; the input takes the knobs themselves")
         return self
 
     @property
@@ -155,7 +172,9 @@ class Injection(Frozen):
             ("input", self.input),
             ("mixin", self.mixin),
             ("film", bool(self.film)),
+            ("warp", bool(self.warp)),
             ("encoder", bool(self.encoder)),
+            ("type_level", self.encoding == "type_level"),
         )
         return "+".join(word for word, here in used if here) or "none"
 

@@ -5,7 +5,7 @@ little more memory than one of them. Shapes: T time, N takes, S samples of an ex
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +14,16 @@ import numpy as np
 from models.align import Lag, estimate_lag
 from models.audio import open_audio, read_audio
 from models.errors import UserError
-from models.judge import Finding, judge_file, judge_lengths, judge_sessions, judge_settings, judge_sounds, judge_take
+from models.judge import (
+    SILENT_DBFS,
+    Finding,
+    judge_file,
+    judge_lengths,
+    judge_sessions,
+    judge_settings,
+    judge_sounds,
+    judge_take,
+)
 from models.knobs import Setting
 from models.manifest import Manifest, Take, read_manifest
 from models.neighbours import Distances, Step, distances, steps
@@ -32,6 +41,7 @@ class TakeReport:
     wet: Path
     dry: Path
     setting: Setting
+    channel: int | None = None
     wet_sound: Sound | None = None
     dry_sound: Sound | None = None
     lag: Lag | None = None
@@ -40,12 +50,12 @@ class TakeReport:
 
     def to_json(self) -> dict:
         """The take as plain data."""
-        lag = self.lag and {**asdict(self.lag), "delay_samples": round(self.lag.delay_samples, 4)}
+        lag = dict.fromkeys(("delay_samples", "polarity", "drift_ppm", "confidence"))
         return {
             "output_file": str(self.wet),
             "input_file": str(self.dry),
             "setting": self.setting,
-            **(lag or dict.fromkeys(("delay_samples", "polarity", "drift_ppm", "confidence"))),
+            **(asdict(self.lag) if self.lag else lag),
             "repeat_esr": self.repeat_esr,
             "rest": self.rest and asdict(self.rest),
             "wet": self.wet_sound and asdict(self.wet_sound),
@@ -55,7 +65,7 @@ class TakeReport:
 
 @dataclass
 class Report:
-    """A checked manifest. `spectra_dbfs` are each take's octave bands, from `BANDS_HZ`."""
+    """A checked manifest; `excerpts` are a few seconds of each take, lined up."""
 
     manifest: Manifest
     takes: list[TakeReport] = field(default_factory=list)
@@ -79,7 +89,7 @@ class Report:
             "schema": "zoo.check/2",
             "manifest": str(self.manifest.path),
             "device": self.manifest.device,
-            "knobs": [knob.model_dump() for knob in self.manifest.knobs.knobs],
+            "knobs": [knob.model_dump(mode="json") for knob in self.manifest.knobs.knobs],
             "takes": [take.to_json() for take in self.takes],
             "steps": [asdict(step) for step in self.steps],
             "faults": [finding.to_json() for finding in self.faults],
@@ -94,10 +104,11 @@ def check(path: Path, on_take: Callable[[int, int], None] | None = None) -> Repo
     """
     report = Report(read_manifest(path))
     ear = _Ear(report)
-    for done, take in enumerate(report.manifest.takes, 1):
+    takes = [*report.manifest.takes, *report.manifest.held_takes]
+    for done, take in enumerate(takes, 1):
         report.takes.append(ear.hear(take))
         if on_take:
-            on_take(done, len(report.manifest.takes))
+            on_take(done, len(takes))
     for take in report.takes:
         report.findings += judge_take(take, report.manifest.sample_rate)
     report.findings += judge_lengths(report.takes, report.manifest.path)
@@ -112,46 +123,41 @@ class _Ear:
     """Hears takes one by one; holds no more than one dry signal."""
 
     report: Report
-    sounds: dict[Path, Sound | None] = field(default_factory=dict)
-    dry_path: Path | None = None
+    sounds: dict[tuple[Path, int | None], Sound | None] = field(default_factory=dict)
+    dry_key: tuple[Path, int | None] | None = None
     dry_T: np.ndarray | None = None
     rests: list[tuple[int, int]] = field(default_factory=list)
     repeat: tuple[int, int, int] | None = None
 
     def hear(self, take: Take) -> TakeReport:
         """Everything that one take says by itself."""
-        if take.dry != self.dry_path:
-            self.dry_path, self.dry_T = take.dry, self._listen(take.dry)
-            if (dry := self.sounds[take.dry]) and self.dry_T is not None:
+        if (take.dry, take.channel) != self.dry_key:
+            self.dry_key, self.dry_T = (take.dry, take.channel), self._listen(take.dry, take.channel)
+            if (dry := self.sounds[self.dry_key]) and self.dry_T is not None:
                 self.rests = resting_spans(self.dry_T, dry.rate_hz)
                 self.repeat = repeated_passage(self.dry_T, dry.rate_hz)
-        wet_T = self._listen(take.wet)
-        found = TakeReport(take.wet, take.dry, take.setting, self.sounds[take.wet], self.sounds[take.dry])
-        wet, dry, dry_T = found.wet_sound, found.dry_sound, self.dry_T
+        wet_T, dry_T = self._listen(take.wet, take.channel), self.dry_T
+        wet, dry = self.sounds[take.wet, take.channel], self.sounds[take.dry, take.channel]
+        found = TakeReport(take.wet, take.dry, take.setting, take.channel, wet, dry)
         if wet is None or dry is None or wet_T is None or dry_T is None or wet.rate_hz != dry.rate_hz:
             return found
-        if min(wet.frames, dry.frames) < MIN_FRAMES or "is silent" in self.silent(take):
+        if min(wet.frames, dry.frames) < MIN_FRAMES or min(wet.rms_dbfs, dry.rms_dbfs) < SILENT_DBFS:
             return found
         lag = estimate_lag(dry_T, wet_T, wet.rate_hz)
         rest = hear_rest(wet_T, self.rests, round(lag.delay_samples), wet.rate_hz)
-        repeat_esr = self._repeat_esr(wet_T, lag)
-        return TakeReport(take.wet, take.dry, take.setting, wet, dry, lag, rest, repeat_esr)
+        return replace(found, lag=lag, rest=rest, repeat_esr=self._repeat_esr(wet_T, lag))
 
-    def silent(self, take: Take) -> str:
-        """What was said of the take's two files."""
-        return " ".join(f.message for f in self.report.findings if f.file in (take.wet, take.dry))
-
-    def _listen(self, file: Path) -> np.ndarray | None:
-        heard = file in self.sounds
+    def _listen(self, file: Path, channel: int | None) -> np.ndarray | None:
+        heard = (file, channel) in self.sounds
         try:
-            x_T, rate = read_audio(file)
+            x_T, rate = read_audio(file, channel)
         except UserError as problem:
             if not heard:
                 self.report.findings.append(Finding("fault", file, problem.message, problem.hint))
-            self.sounds[file] = None
+            self.sounds[file, channel] = None
             return None
         if not heard:
-            self.sounds[file] = sound = measure(x_T, rate)
+            self.sounds[file, channel] = sound = measure(x_T, rate)
             self.report.findings += judge_file(file, sound)
         return x_T
 
@@ -195,7 +201,8 @@ def _excerpt(take: TakeReport) -> np.ndarray:
             position = lag.delay_samples + lag.step * int(start)
             first = min(max(int(position) - HALF, 0), wet.frames)
             file.seek(first)
-            near_T = file.read(length + 3 * HALF, dtype="float32")
+            near_TC = file.read(length + 3 * HALF, dtype="float32", always_2d=True)
+            near_T = near_TC[:, min(take.channel or 0, near_TC.shape[1] - 1)]
             out_S[part * length : (part + 1) * length] = lag.polarity * read_between(
                 near_T, position - first, lag.step, length
             )

@@ -7,21 +7,29 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from models.align import MAX_LAG_SECONDS, Lag, align, causal_margin, estimate_lag
-from models.audio import read_audio
+from models.audio import read_audio, read_length
 from models.errors import UserError
-from models.knobs import Knobs, Setting, format_setting
+from models.keep import Keep
+from models.knobs import Encoding, Knobs, Setting, Value, format_setting
 from models.manifest import Manifest, Take, read_manifest
 from models.recipe import DataConfig
 from models.shift import HALF
 
 SILENCE = 1e-9  # mean square, -90 dBFS
 MIN_REGION = 256  # samples: shorter regions measure nothing
+_DRY_SIGNALS: WeakValueDictionary[str, Tensor] = WeakValueDictionary()  # in use, by the hash of their samples
+
+
+def energy(x_T: Tensor) -> float:
+    """Sum of squares, in float64."""
+    return sum(part.double().square().sum().item() for part in x_T.split(1 << 20))
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,12 @@ class Piece:
     @property
     def energy(self) -> float:
         """Mean square of the target."""
-        return self.wet_T[self.start : self.stop].double().square().mean().item()
+        return energy(self.wet_T[self.start : self.stop]) / max(self.stop - self.start, 1)
+
+    @property
+    def peak(self) -> float:
+        """Largest magnitude of the target."""
+        return self.wet_T[self.start : self.stop].abs().max().item()
 
 
 @dataclass
@@ -57,13 +70,21 @@ class AmpData:
     seen: list[Piece] = field(default_factory=list)
     recorded: list[Piece] = field(default_factory=list)
     lags: dict[str, Lag] = field(default_factory=dict)
+    keep: Keep = field(default_factory=Keep, repr=False, compare=False)
+    _baselines: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)  # by `id` of a piece
 
     def hear(self, piece: Piece, receptive_field: int) -> tuple[Tensor, Tensor]:
-        """A piece with the context its first sample needs (silence before the recording began): `(x, target)`."""
-        dry_T, context = self.dry_T[piece.dry], receptive_field - 1
-        begin = piece.start - context
-        x_T = dry_T[max(begin, 0) : piece.stop]
-        return torch.cat([dry_T.new_zeros(max(-begin, 0)), x_T]), piece.wet_T[piece.start : piece.stop]
+        """A piece with the context its first sample needs: `(x, target)`."""
+        return self.dry(piece, piece.start - receptive_field + 1, piece.stop), piece.wet_T[piece.start : piece.stop]
+
+    def dry(self, piece: Piece, begin: int, stop: int) -> Tensor:
+        """`begin <= t < stop` of a piece's dry signal; silence before the recording began."""
+        x_T = self.dry_T[piece.dry][max(begin, 0) : stop]
+        return x_T if begin >= 0 else torch.cat([x_T.new_zeros(-begin), x_T])
+
+    def encode(self, piece: Piece, encoding: Encoding) -> Tensor:
+        """A piece's setting as a network of that encoding takes it."""
+        return torch.tensor(self.knobs.encode(piece.setting, encoding), dtype=torch.float32)
 
     def training_piece(self, piece: Piece, receptive_field: int, segment: int) -> Piece:
         """The part of a training piece that a model may learn from: it ends before the context of judged audio begins.
@@ -88,6 +109,17 @@ class AmpData:
         nearest = min(others, key=lambda key: torch.dist(others[key], piece.levels_K).item())
         found = (_cut(p, piece.start, piece.stop) for p in self.recorded if p.dry == piece.dry and _key(p) == nearest)
         return max(found, key=lambda p: p.stop - p.start, default=None)
+
+    def baseline(self, piece: Piece) -> tuple[float, float]:
+        """`(signal, error)`, summed squares, of playing the neighbour in place of a piece, where both were recorded; (0, 0) without one."""
+        if id(piece) not in self._baselines:
+            neighbour, signal_error = self.neighbour(piece), (0.0, 0.0)
+            if neighbour:
+                there = slice(neighbour.start, neighbour.stop)
+                wet_T = piece.wet_T[there]
+                signal_error = energy(wet_T), energy(neighbour.wet_T[there] - wet_T)
+            self._baselines[id(piece)] = signal_error
+        return self._baselines[id(piece)]
 
     def describe(self) -> dict:
         """The split as plain data, so that every number can be traced to what it was measured on."""
@@ -118,10 +150,16 @@ def load_data(config: DataConfig) -> AmpData:
             f"{held.path} has knobs {', '.join(held.knobs.names)} with other names or ranges than {train.path}",
             "Both manifests must describe the same knobs.",
         )
+    held_takes = held.takes if held else [] if config.held_settings else train.held_takes
+    if not held_takes and not config.held_settings:
+        raise UserError(
+            f"{config.name}: nothing is held back to judge by",
+            "Name either a 'held' manifest or 'held_settings' to take out of 'train'.",
+        )
     loader = _Loader(config, train)
     for take in train.takes:
         loader.add(take, training=True)
-    for take in held.takes if held else []:
+    for take in held_takes:
         loader.add(take, training=False)
     return loader.split()
 
@@ -133,22 +171,22 @@ class _Loader:
     config: DataConfig
     manifest: Manifest
     dry_index: dict[str, int] = field(default_factory=dict)
-    cached: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    cached: dict[tuple[Path, int | None], tuple[int, int]] = field(default_factory=dict)
     pieces: list[tuple[Piece, bool]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         manifest = self.manifest
-        rate = manifest.sample_rate or read_audio(manifest.takes[0].wet)[1]
+        rate = self.config.sample_rate or manifest.sample_rate or read_length(manifest.takes[0].wet)[1]
         self.data = AmpData(self.config, manifest.knobs, rate, manifest.license, manifest.device)
 
     def add(self, take: Take, training: bool) -> None:
-        dry, dry_rate = self.cached.get(take.dry) or self._read_dry(take.dry)
-        wet_T, wet_rate = read_audio(take.wet)
+        dry, dry_rate = self.cached.get((take.dry, take.channel)) or self._read_dry(take.dry, take.channel)
+        wet_T, wet_rate = read_audio(take.wet, take.channel, self.config.sample_rate)
         for path, rate in ((take.dry, dry_rate), (take.wet, wet_rate)):
             if rate != self.data.rate_hz:
                 raise UserError(
                     f"{path} is at {rate} Hz but {self.config.name} is at {self.data.rate_hz} Hz",
-                    "Resample it so that all takes and their dry signals agree.",
+                    f'Set "sample_rate": {self.data.rate_hz} in the data config, so that takes are resampled to it.',
                 )
         dry_T = self.data.dry_T[dry]
         if not self.config.align and len(wet_T) != len(dry_T):
@@ -166,7 +204,7 @@ class _Loader:
             raise UserError(f"{take.wet} and its dry {take.dry.name} have no audio in common", "Is it the right file?")
         setting = self.data.knobs.complete(take.setting, str(take.wet))
         levels = torch.tensor(self.data.knobs.encode(setting), dtype=torch.float32)
-        piece = Piece(dry, torch.from_numpy(wet_T), start, stop, setting, levels)
+        piece = Piece(dry, self.data.keep(wet_T), start, stop, setting, levels)
         if piece.energy < SILENCE:
             raise UserError(
                 f"{take.wet} is silent", "Leave this setting out: no error can be measured against silence."
@@ -186,12 +224,13 @@ class _Loader:
         self.data.lags[str(take.wet)] = lag
         return lag
 
-    def _read_dry(self, path: Path) -> tuple[int, int]:
-        x_T, rate = read_audio(path)
-        index = self.dry_index.setdefault(sha256(x_T.tobytes()).hexdigest(), len(self.data.dry_T))
+    def _read_dry(self, path: Path, channel: int | None) -> tuple[int, int]:
+        x_T, rate = read_audio(path, channel, self.config.sample_rate)
+        digest = sha256(x_T.tobytes()).hexdigest()
+        index = self.dry_index.setdefault(digest, len(self.data.dry_T))
         if index == len(self.data.dry_T):
-            self.data.dry_T.append(torch.from_numpy(x_T))
-        self.cached[path] = index, rate
+            self.data.dry_T.append(_shared(digest, x_T))
+        self.cached[path, channel] = index, rate
         return index, rate
 
     def split(self) -> AmpData:
@@ -247,12 +286,20 @@ def _unpadded(wet_T: np.ndarray, dry_T: np.ndarray) -> tuple[int, int]:
     return first if padded_before else 0, end if padded_after else len(wet_T)
 
 
-def _key(piece: Piece) -> tuple[float, ...]:
+def _shared(digest: str, x_T: np.ndarray) -> Tensor:
+    """One tensor for a dry signal that several datasets use."""
+    known = _DRY_SIGNALS.get(digest)
+    if known is None:
+        _DRY_SIGNALS[digest] = known = torch.from_numpy(x_T)
+    return known
+
+
+def _key(piece: Piece) -> tuple[Value, ...]:
     return tuple(piece.setting.values())
 
 
-def _scales(knobs: Knobs) -> set[tuple[str, float, float]]:
-    return {(knob.name, knob.min, knob.max) for knob in knobs.knobs}
+def _scales(knobs: Knobs) -> set[tuple]:
+    return {knob.scale for knob in knobs.knobs}
 
 
 def _cut(piece: Piece, start: int, stop: int) -> Piece:
@@ -261,12 +308,12 @@ def _cut(piece: Piece, start: int, stop: int) -> Piece:
 
 
 def _choose(
-    knobs: Knobs, pieces: list[Piece], wanted: int | Iterable[Setting], taken: set[tuple[float, ...]], name: str
-) -> set[tuple[float, ...]]:
+    knobs: Knobs, pieces: list[Piece], wanted: int | Iterable[Setting], taken: set[tuple[Value, ...]], name: str
+) -> set[tuple[Value, ...]]:
     """The settings to take out of training: those named, or as many as asked for, far from each other and from the default.
 
     Never a corner, nor a setting that alone reaches the end of a knob's recorded range (models interpolate); those with the fewest
-    knobs at an end go first.
+    knobs at an end go first, then those that turn knobs which none chosen so far turns.
     """
     levels = {_key(piece): piece.levels_K for piece in pieces if _key(piece) not in taken}
     if not isinstance(wanted, int):
@@ -281,7 +328,7 @@ def _choose(
     low_K, high_K, rest_K = all_NK.amin(0), all_NK.amax(0), torch.tensor(knobs.encode(knobs.defaults))
     moved = int((low_K < high_K).sum())
     ends = {key: int((((x_K == low_K) | (x_K == high_K)) & (low_K < high_K)).sum()) for key, x_K in levels.items()}
-    chosen: dict[tuple[float, ...], Tensor] = {}
+    chosen: dict[tuple[Value, ...], Tensor] = {}
     while len(chosen) < wanted:
         left = {key: x_K for key, x_K in levels.items() if key not in chosen}
         free = [key for key in left if ends[key] < moved and not _alone_at_an_end(left, key)]
@@ -290,13 +337,21 @@ def _choose(
                 f"{name}: {wanted} settings are wanted, but only {len(chosen)} can leave training without narrowing a knob's range",
                 "Ask for fewer, name the settings, or record more between the ends of the knobs.",
             )
-        near = [rest_K, *chosen.values()]
-        best = min(free, key=lambda key: (ends[key], -min(torch.dist(left[key], x_K).item() for x_K in near)))
+        near_NK = torch.stack([rest_K, *chosen.values()])
+        judged_K = (near_NK != rest_K).any(0)
+        best = min(
+            free,
+            key=lambda key: (
+                ends[key],
+                -int(((left[key] != rest_K) & ~judged_K).sum()),
+                -torch.cdist(left[key][None], near_NK).min().item(),
+            ),
+        )
         chosen[best] = left[best]
     return set(chosen)
 
 
-def _alone_at_an_end(levels: dict[tuple[float, ...], Tensor], key: tuple[float, ...]) -> bool:
+def _alone_at_an_end(levels: dict[tuple[Value, ...], Tensor], key: tuple[Value, ...]) -> bool:
     if len(levels) == 1:
         return True
     others_NK = torch.stack([x_K for other, x_K in levels.items() if other != key])

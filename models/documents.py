@@ -1,5 +1,6 @@
 """The JSON documents a model's folder carries: what it is (`config.json`) and how good it is (`eval.json`). Light to import."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,7 +9,10 @@ from pydantic import Field
 from models.architecture import WaveNetConfig
 from models.errors import UserError
 from models.files import Frozen, read_document
-from models.knobs import Knobs, Setting
+from models.knobs import Knobs, Setting, Value, format_setting
+
+RUNAWAY_DB = 18.0  # a corner nobody recorded may be louder than every take, but not by this much
+QUIET_DB = 40.0
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 EVAL, RECIPE, HISTORY, SPLIT, STATE = (
@@ -38,11 +42,29 @@ class ModelConfig(Frozen):
     knobs: Knobs
     architecture: WaveNetConfig
 
+    @property
+    def columns(self) -> int:
+        """How many numbers the network takes beside the audio."""
+        return self.knobs.columns(self.architecture.inject.encoding)
+
+    def encode(self, setting: Mapping[str, Value]) -> list[float]:
+        """A setting as the network takes it; raises `UserError` for a knob or value the model does not have."""
+        return self.knobs.encode(setting, self.architecture.inject.encoding, self.name)
+
 
 def make_config(name: str, sample_rate: int, knobs: Knobs, architecture: WaveNetConfig) -> ModelConfig:
     """The `config.json` of a model; `sample_rate` in Hz."""
     audio = Audio(sample_rate=sample_rate, receptive_field=architecture.receptive_field)
     return ModelConfig(name=name, audio=audio, knobs=knobs, architecture=architecture)
+
+
+class Errors(Frozen):
+    """Other measures of the same difference; `models.metrics` has their formulas."""
+
+    esr_pre_emphasis: float
+    esr_gain_matched: float
+    mrstft: float
+    mae: float
 
 
 class SettingScore(Frozen):
@@ -51,6 +73,7 @@ class SettingScore(Frozen):
     setting: Setting
     esr: float
     baseline_esr: float | None = None
+    errors: Errors | None = None
 
 
 class Score(Frozen):
@@ -60,7 +83,43 @@ class Score(Frozen):
     median: float
     worst: float
     baseline_mean: float | None
+    errors: Errors | None = None
     settings: tuple[SettingScore, ...]
+
+
+class CornerScan(Frozen):
+    """Every corner of the knobs, and many settings between, played: peaks (full scale 0 dBFS), output at silence, offset (DC)."""
+
+    settings: int
+    peak_dbfs: float
+    peak_setting: Setting
+    recorded_peak_dbfs: float
+    silence_dbfs: float
+    silence_setting: Setting
+    dc_dbfs: float
+
+    @property
+    def fault(self) -> str | None:
+        """Why nobody should play this model, if there is a reason."""
+        above = self.peak_dbfs - self.recorded_peak_dbfs
+        if above > RUNAWAY_DB:
+            where = format_setting(self.peak_setting)
+            return f"at {where} it is {above:.0f} dB louder than the loudest take (at most {RUNAWAY_DB:g} are allowed)"
+        below = self.recorded_peak_dbfs - self.silence_dbfs
+        if below < QUIET_DB:
+            where = format_setting(self.silence_setting)
+            return (
+                f"at {where} silence comes out only {below:.0f} dB below the loudest take ({QUIET_DB:g} are asked for)"
+            )
+        return None
+
+
+class KnobTurn(Frozen):
+    """What turning one knob from end to end does: the change against the louder end in dB, and the share of steps that lead away from the low end."""
+
+    name: str
+    change_db: float
+    rising: float
 
 
 class Evaluation(Frozen):
@@ -76,6 +135,9 @@ class Evaluation(Frozen):
     validation: Score
     held: Score
     seen: Score | None
+    corners: CornerScan
+    knob_moves_dbfs: dict[str, float] | None
+    knob_turns: tuple[KnobTurn, ...]
 
 
 def read_evaluation(folder: Path) -> Evaluation:

@@ -16,6 +16,7 @@ from models.errors import UserError
 
 STAGED = ".staged-"
 MAX_JSON_BYTES = 16 << 20
+UNION_TAGS = ("knob", "switch", "float", "str")  # which half of a union pydantic tried is no place in the file
 Document = TypeVar("Document", bound="Frozen")
 
 
@@ -133,7 +134,12 @@ def read_document(path: Path, kind: type[Document]) -> Document:
 
 
 def check_document(value: Any, kind: type[Document], where: str) -> Document:
-    """Check a parsed JSON value against a schema; `where` opens the error's sentence."""
+    """Check a parsed JSON value against a schema; `where` opens the error's sentence.
+
+    A `"$schema"` at the top is for editors and says nothing of the value.
+    """
+    if isinstance(value, dict):
+        value = {key: item for key, item in value.items() if key != "$schema"}
     try:
         return kind.model_validate(value)
     except ValidationError as problem:
@@ -142,7 +148,7 @@ def check_document(value: Any, kind: type[Document], where: str) -> Document:
 
 def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tuple[str, str]:
     first = problem.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "document"
+    key = ".".join(str(part) for part in first["loc"] if part not in UNION_TAGS) or "document"
     if first["type"] == "extra_forbidden":
         message = f"{where}: unknown key '{key}'"
     elif first["type"] == "missing":

@@ -1,13 +1,14 @@
 """From what was measured to what a person should know: faults, which stop training, and warnings, which say what they cost."""
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.knobs import format_setting
+from models.knobs import Knob, format_setting
 from models.manifest import Manifest
 from models.neighbours import (
     ALIKE_ESR,
@@ -165,16 +166,17 @@ def judge_settings(takes: "list[TakeReport]", manifest: Manifest) -> list[Findin
         found.append(Finding("warning", manifest.path, message, hint))
     for knob in manifest.knobs.knobs:
         recorded = sorted({value for value in values[knob.name] if isinstance(value, float)})
-        if len(recorded) < 2:
+        if not isinstance(knob, Knob) or len(recorded) < 2:
             continue
-        turn = [2 * (value - knob.min) / (knob.max - knob.min) - 1 for value in recorded]
-        wide = [(a, b) for a, b, s, t in zip(recorded, recorded[1:], turn, turn[1:], strict=False) if t - s > WIDE_STEP]
-        for low, high in wide:
+        turn = {value: knob.encode(value)[0] for value in recorded}
+        for low, high in pairwise(recorded):
+            if turn[high] - turn[low] <= WIDE_STEP:
+                continue
             message = (
                 f"{manifest.path}: {knob.name} was not recorded between {low:g} and {high:g}, half its turn or more"
             )
             found.append(Finding("warning", manifest.path, message, "The model guesses there; record the middle."))
-        if (turn[-1] - turn[0]) / 2 < SHORT_RANGE:
+        if (turn[recorded[-1]] - turn[recorded[0]]) / 2 < SHORT_RANGE:
             message = f"{manifest.path}: {knob.name} was recorded from {recorded[0]:g} to {recorded[-1]:g} of {knob.min:g} to {knob.max:g}"
             hint = "Beyond that the model guesses: record more, or state the range that was recorded."
             found.append(Finding("warning", manifest.path, message, hint))

@@ -4,19 +4,27 @@ The format is that of NeuralAmpModelerCore: one JSON document with a flat list o
 """
 
 import json
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.architecture import SLOTS, LayerArray, Slot
 from models.documents import ModelConfig
 from models.files import write_text
+from models.knobs import Setting
+from models.nam_encoder import write_encoder
+from models.signal import guitar
+from models.stream import play
 from models.wavenet import Array, Layer, Nonlinear, WaveNet
 
 VERSION = "0.7.0"
+LOUDNESS_INPUT_DBFS, LOUDNESS_SEED = -15.0, 7
 
 
 def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
@@ -24,7 +32,7 @@ def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
 
     A model without knobs (a baked one) becomes a stock file that every player loads.
     """
-    conditions = 1 + (net.encoder.out_channels if net.encoder is not None else net.knobs)
+    conditions = 1 + (net.encoder.features if net.encoder is not None else net.knobs)
     arrays = list(zip(net.arrays, net.config.arrays, strict=True))
     shape: dict[str, Any] = {
         "layers": [
@@ -37,7 +45,7 @@ def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
     if net.knobs:
         shape["in_channels"] = net.knobs + 1  # without it a player takes the file for a mono one
     if net.encoder is not None:
-        shape["condition_dsp"] = _encoder(net.encoder, config.audio.sample_rate)
+        shape["condition_dsp"] = write_encoder(net.encoder, net.knobs, VERSION, config.audio.sample_rate)
     parts = []
     for index, array in enumerate(net.arrays):
         weight = array.rechannel.weight
@@ -45,23 +53,45 @@ def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
         for layer in array.layers:
             parts += _layer_weights(layer, conditions)
         parts += [array.head.weight, array.head.bias]
-    knobs = [knob.model_dump() for knob in config.knobs.knobs]
+    knobs, encoding = [knob.model_dump() for knob in config.knobs.knobs], config.architecture.inject.encoding
     return {
         "version": VERSION,
         "architecture": "WaveNet",
         "config": shape,
         "weights": _flat([*parts, net.head_scale]),
         "sample_rate": config.audio.sample_rate,
-        "metadata": {"name": config.name, **({"knobs": knobs} if net.knobs else {})},
+        "metadata": {
+            "name": config.name,
+            "loudness": loudness(net, config.encode({}) if net.knobs else [], config.audio.sample_rate),
+            **({"knobs": knobs, "knob_encoding": encoding} if net.knobs else {}),
+        },
     }
 
 
-def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: dict[str, float] | None = None) -> None:
+def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: Setting | None = None) -> None:
     """Write a model as `.nam`, whole or not at all; `baked` notes the setting that a baked model stands at."""
     document = to_nam(config, net)
     if baked is not None:
         document["metadata"]["baked_setting"] = baked
     write_text(path, json.dumps(document, allow_nan=False) + "\n")
+
+
+def loudness(net: WaveNet, levels_K: list[float], rate_hz: int) -> float:
+    """What `metadata.loudness` says: the RMS in dBFS of what a model makes of one second of guitar, with the knobs at rest.
+
+    Players even out models by it. NAM measures with a recording of -15 dBFS RMS; ours is a synthetic guitar at that level, which
+    on the virtual amp comes within 1.5 dB of it from clean to full gain.
+    """
+    y_T = play(net, _standard_guitar(rate_hz), levels_K).astype(np.float64)
+    return round(10 * math.log10(np.square(y_T).mean() + 1e-20), 2)
+
+
+@lru_cache(maxsize=4)
+def _standard_guitar(rate_hz: int) -> np.ndarray:
+    x_T = guitar(1.0, rate_hz, LOUDNESS_SEED)
+    return x_T * (10 ** (LOUDNESS_INPUT_DBFS / 20) / np.sqrt(np.square(x_T, dtype=np.float64).mean())).astype(
+        np.float32
+    )
 
 
 def _array_config(array: Array, data: LayerArray, inputs: int, conditions: int) -> dict[str, Any]:
@@ -122,50 +152,6 @@ def _layer_weights(layer: Layer, conditions: int) -> list[Tensor | None]:
                 torch.cat([nn.functional.pad(part, (0, missing)) for part in film.bias.split(halves)]),
             ]
     return parts
-
-
-def _encoder(encoder: nn.Conv1d, sample_rate: int) -> dict[str, Any]:
-    """An encoder as a nested WaveNet of kernel 1: its first channel passes the audio (PReLU of slope 1), the others are ReLUs."""
-    assert encoder.bias is not None
-    inputs, units = 1 + encoder.in_channels, 1 + encoder.out_channels
-    off = {"active": False, "shift": True, "groups": 1}
-    array = {
-        "input_size": inputs,
-        "condition_size": inputs,
-        "head": {"out_channels": units, "kernel_size": 1, "bias": False},
-        "channels": units,
-        "bottleneck": units,
-        "kernel_sizes": [1],
-        "dilations": [1],
-        "activation": [{"type": "PReLU", "negative_slopes": [1.0] + [0.0] * (units - 1)}],
-        "gating_mode": ["none"],
-        "secondary_activation": [None],
-        "head1x1": {"active": False, "out_channels": 1, "groups": 1},
-        "layer1x1": {"active": False, "groups": 1},
-        "groups_input": 1,
-        "groups_input_mixin": 1,
-        **{f"{slot}_film": off for slot in SLOTS},
-    }
-    audio = torch.zeros(1, inputs)
-    audio[0, 0] = 1
-    knobs = torch.cat([torch.zeros(units - 1, 1), encoder.weight.detach()[..., 0].float()], dim=1)
-    bias = torch.cat([torch.zeros(1), encoder.bias.detach().float()])
-    parts = [
-        torch.cat([audio, knobs]),
-        torch.eye(units),
-        bias,
-        torch.zeros(units, inputs),
-        torch.eye(units),
-        torch.ones(1),
-    ]
-    return {
-        "version": VERSION,
-        "architecture": "WaveNet",
-        "config": {"layers": [array], "head": None, "head_scale": 1.0, "in_channels": inputs},
-        "weights": _flat(parts),
-        "sample_rate": sample_rate,
-        "metadata": {},
-    }
 
 
 def _columns(weight: Tensor, inputs: int) -> Tensor:

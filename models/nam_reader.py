@@ -12,14 +12,16 @@ from torch import Tensor, nn
 
 from models.architecture import SLOTS, WaveNetConfig
 from models.documents import ModelConfig, make_config
+from models.encoder import Encoder
 from models.errors import UserError
 from models.files import check_document, read_json
-from models.knobs import Knobs
+from models.knobs import MAX_COLUMNS, Encoding, Knobs
+from models.nam_encoder import read_encoder
 from models.wavenet import Layer, WaveNet
 
 VERSIONS = ("0.5.", "0.6.", "0.7.")
 HINT = "Export the model again from its trainer."
-MAX_CHANNELS, MAX_KNOBS = 64, 32
+MAX_CHANNELS = 64
 DEFAULT_RATE_HZ = 48000  # players take a file that does not say for this
 PLAIN_HARDTANH = {"min_val": -1.0, "max_val": 1.0}
 
@@ -27,27 +29,27 @@ PLAIN_HARDTANH = {"min_val": -1.0, "max_val": 1.0}
 def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
     """Read a WaveNet `.nam`; its name is the file's, its knobs those of `metadata.knobs`, else `knob1`, ... from -1 to 1.
 
-    Raises `UserError` for a file that is not one, is damaged, is too large, or uses what the family does not have: post-stack heads,
+    Of a `SlimmableContainer`, as the trainer of 0.13 writes it, the largest of its models is read. Raises `UserError` for a file that is not one, is damaged, is too large, or uses what the family does not have: post-stack heads,
     FiLM that hears the audio, other condition networks than our encoder.
     """
     document = _Node(read_json(path), str(path))
-    version, kind = document.get("version", str, ""), document.get("architecture", str, "")
-    if not version.startswith(VERSIONS):
-        raise UserError(f"{path}: version is '{version}'; 0.5.0 to 0.7.x can be read", HINT)
-    if kind != "WaveNet":
-        raise UserError(f"{path}: architecture is '{kind}'; only WaveNet can be read", HINT)
+    if _kind(document) == "SlimmableContainer":
+        document = _largest(document)
+    if (kind := _kind(document)) != "WaveNet":
+        raise UserError(f"{document.where}: architecture is '{kind}'; only WaveNet can be read", HINT)
     shape = document.child("config")
     if shape.get("head", object, None) is not None:
         raise UserError(f"{path}: it has a post-stack head, which the family does not", HINT)
     knobs = shape.get("in_channels", int, 1) - 1
-    if not 0 <= knobs <= MAX_KNOBS:
-        raise UserError(f"{path}: in_channels is {knobs + 1}, legal are 1 to {MAX_KNOBS + 1}", HINT)
+    if not 0 <= knobs <= MAX_COLUMNS:
+        raise UserError(f"{path}: in_channels is {knobs + 1}, legal are 1 to {MAX_COLUMNS + 1}", HINT)
     layers = shape.children("layers")
-    encoder = _encoder(shape.child("condition_dsp"), knobs) if shape.get("condition_dsp", object, None) else None
-    architecture = check_document(_architecture(layers, knobs, encoder), WaveNetConfig, f"{path}: config")
-    net = WaveNet(architecture, knobs)
+    nested = shape.value.get("condition_dsp")
+    encoder = read_encoder(nested, knobs, f"{path}: condition_dsp") if nested is not None else None
+    schema, encoding = _knob_schema(document, knobs)
+    described = _architecture(layers, knobs, encoder, encoding)
+    net = WaveNet(check_document(described, WaveNetConfig, f"{path}: config"), knobs)
     _load(net, layers, _floats(document, "weights"), encoder, str(path))
-    schema = _knob_schema(document, knobs)
     rate = document.value.get("sample_rate") or DEFAULT_RATE_HZ
     if not isinstance(rate, int | float) or not 8000 <= rate <= 192000:
         raise UserError(f"{path}: sample_rate is {rate!r:.20}, legal are 8000 to 192000 Hz", HINT)
@@ -74,16 +76,30 @@ class _Node:
     def child(self, key: str) -> "_Node":
         return _Node(self.value.get(key), f"{self.where}: {key}")
 
-    def children(self, key: str) -> list["_Node"]:
+    def children(self, key: str, most: int = 4) -> list["_Node"]:
         found = self.value.get(key)
-        if not isinstance(found, list) or not 1 <= len(found) <= 4:
-            raise UserError(f"{self.where}: '{key}' is not a list of 1 to 4 layer arrays", HINT)
+        if not isinstance(found, list) or not 1 <= len(found) <= most:
+            raise UserError(f"{self.where}: '{key}' is not a list of 1 to {most} objects", HINT)
         return [_Node(item, f"{self.where}: {key}.{index}") for index, item in enumerate(found)]
 
 
-def _architecture(layers: Sequence[_Node], knobs: int, encoder: tuple[Tensor, Tensor] | None) -> dict[str, Any]:
+def _kind(document: _Node) -> str:
+    """The architecture of a document of a version that can be read."""
+    version = document.get("version", str, "")
+    if not version.startswith(VERSIONS):
+        raise UserError(f"{document.where}: version is '{version}'; 0.5.0 to 0.7.x can be read", HINT)
+    return document.get("architecture", str, "")
+
+
+def _largest(container: _Node) -> _Node:
+    """The model of a container that is played at full size."""
+    models = container.child("config").children("submodels", 16)
+    return max(models, key=lambda node: node.get("max_value", int | float, 0)).child("model")
+
+
+def _architecture(layers: Sequence[_Node], knobs: int, encoder: Encoder | None, encoding: str) -> dict[str, Any]:
     """The config of the widest net the file may need: knobs at the input and the mixin; `_prune` takes away what is zero."""
-    features = knobs if encoder is None else len(encoder[1])
+    features = knobs if encoder is None else encoder.features
     inputs = 1 + knobs
     for layer in layers:
         for key, expected in (("condition_size", 1 + features), ("input_size", inputs)):
@@ -103,7 +119,10 @@ def _architecture(layers: Sequence[_Node], knobs: int, encoder: tuple[Tensor, Te
             films.append(
                 {"slot": slot, "shift": shifts.pop(), "arrays": None if len(active) == len(layers) else active}
             )
-    inject = {"input": knobs > 0, "mixin": knobs > 0, "film": films, "encoder": None if encoder is None else features}
+    warp = None if encoder is None or encoder.warp is None else encoder.warp.log_slopes.shape[1]
+    dense = None if encoder is None or encoder.dense is None else features
+    ways = {"input": knobs > 0, "mixin": knobs > 0, "film": films}
+    inject = {"encoding": encoding, **ways, "warp": warp, "encoder": dense}
     return {"arrays": [_array(layer, layer is layers[-1]) for layer in layers], "inject": inject}
 
 
@@ -155,28 +174,6 @@ def _activation(value: Any, layer: _Node) -> dict[str, Any]:
     return known
 
 
-def _encoder(node: _Node, knobs: int) -> tuple[Tensor, Tensor]:
-    """Weight `(E, K)` and bias `(E,)` of a condition network in the one form we write; anything else is refused."""
-    arrays = node.child("config").children("layers")
-    units = arrays[0].get("channels", int, 0)
-    flat = torch.tensor(_floats(node, "weights"))
-    inputs = 1 + knobs
-    sizes = [units * inputs, units * units, units, units * inputs, units * units, 1]
-    ours = len(arrays) == 1 and 2 <= units <= 65 and len(flat) == sum(sizes)
-    if ours:
-        rechannel, conv, bias, mixin, head, scale = flat.split(sizes)
-        rechannel = rechannel.reshape(units, inputs)
-        audio = torch.eye(inputs)[0]
-        ours = torch.equal(rechannel[0], audio) and not rechannel[1:, 0].any() and not mixin.any() and scale.item() == 1
-        ours = ours and all(torch.equal(part.reshape(units, units), torch.eye(units)) for part in (conv, head))
-        ours = ours and bias[0].item() == 0
-        slopes = {"type": "PReLU", "negative_slopes": [1.0] + [0.0] * (units - 1)}
-        ours = ours and arrays[0].value.get("activation") == [slopes]
-        if ours:
-            return rechannel[1:, 1:].clone(), bias[1:].clone()
-    raise UserError(f"{node.where} is not a knob encoder of the family", HINT)
-
-
 def _floats(node: _Node, key: str) -> list[float]:
     values = node.value.get(key)
     if not isinstance(values, list) or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
@@ -187,9 +184,7 @@ def _floats(node: _Node, key: str) -> list[float]:
 
 
 @torch.no_grad()
-def _load(
-    net: WaveNet, layers: Sequence[_Node], weights: list[float], encoder: tuple[Tensor, Tensor] | None, where: str
-) -> None:
+def _load(net: WaveNet, layers: Sequence[_Node], weights: list[float], encoder: Encoder | None, where: str) -> None:
     """Fill a net from the flat list, in the file's order; its length must be exactly right."""
     flat, position = torch.tensor(weights, dtype=torch.float32), 0
 
@@ -203,9 +198,7 @@ def _load(
         return part
 
     if net.encoder is not None and encoder is not None:
-        net.encoder.weight.copy_(encoder[0][..., None])
-        assert net.encoder.bias is not None
-        net.encoder.bias.copy_(encoder[1])
+        net.encoder.load_state_dict(encoder.state_dict())
     for array, node in zip(net.arrays, layers, strict=True):
         array.rechannel.weight.copy_(take(*array.rechannel.weight.shape))
         activations = _each(node.value.get("activation", "Tanh"), len(array.layers))
@@ -259,18 +252,19 @@ def _dense(take: Any, rows: int, columns: int, groups: int, where: str) -> Tenso
     return torch.block_diag(*blocks)
 
 
-def _knob_schema(document: _Node, knobs: int) -> Knobs:
-    stated = document.value.get("metadata")
-    stated = stated.get("knobs") if isinstance(stated, Mapping) else None
-    if stated is not None and knobs:
+def _knob_schema(document: _Node, columns: int) -> tuple[Knobs, Encoding]:
+    """The knobs of a file whose inputs beside the audio are `columns`, and which columns they become."""
+    metadata = document.value.get("metadata")
+    stated = metadata.get("knobs") if isinstance(metadata, Mapping) else None
+    if isinstance(metadata, Mapping) and stated is not None and columns:
         schema = check_document({"knobs": stated}, Knobs, f"{document.where}: metadata")
-        if len(schema.knobs) != knobs:
-            raise UserError(
-                f"{document.where}: metadata names {len(schema.knobs)} knobs, in_channels has {knobs}", HINT
-            )
-        return schema
-    unnamed = [{"name": f"knob{number}", "min": -1, "max": 1} for number in range(1, knobs + 1)]
-    return check_document({"knobs": unnamed}, Knobs, document.where)
+        encoding: Encoding = "type_level" if metadata.get("knob_encoding") == "type_level" else "levels"
+        if schema.columns(encoding) != columns:
+            message = f"{document.where}: its knobs need {schema.columns(encoding)} inputs, in_channels has {columns}"
+            raise UserError(message, HINT)
+        return schema, encoding
+    unnamed = [{"name": f"knob{number}", "min": -1, "max": 1} for number in range(1, columns + 1)]
+    return check_document({"knobs": unnamed}, Knobs, document.where), "levels"
 
 
 @torch.no_grad()

@@ -47,7 +47,7 @@ def load_model(folder: Path) -> tuple[ModelConfig, WaveNet]:
             f"{config.architecture.receptive_field}",
             "The package was edited by hand; get it again.",
         )
-    net = WaveNet(config.architecture, len(config.knobs.knobs))
+    net = WaveNet(config.architecture, config.columns)
     net.load_state_dict(load_weights(folder / WEIGHTS, dict(net.state_dict())))
     return config, net.eval()
 

@@ -1,6 +1,6 @@
 """The knob-conditioned WaveNet: NAM's own, with N knobs beside the audio.
 
-Shapes: B batch, T time, K knobs, E what the layers see of the knobs (the knobs themselves, or an encoder's features), C channels,
+Shapes: B batch, T time, K columns of the setting (its knobs), E what the layers see of the knobs (the knobs themselves, or an encoder's features), C channels,
 W channels after the activation, R receptive field. Knobs are levels in [-1, 1], either still (`knobs_BK`) or moving
 (`knobs_BKT`). Every point of the family is a native NAM WaveNet with K + 1 inputs; a model with K = 0 is a stock one.
 """
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.architecture import Activation, Film, LayerArray, Slot, WaveNetConfig
+from models.encoder import Encoder
 
 FILM_SPREAD = 0.1  # a zero start leaves knobs nearly dead
 Part = TypeVar("Part", bound=nn.Module)
@@ -175,9 +176,10 @@ class WaveNet(nn.Module):
         super().__init__()
         self.config = config
         self.knobs = knobs
-        features = (config.inject.encoder or knobs) if knobs else 0
-        self.encoder = nn.Conv1d(knobs, features, 1) if knobs and config.inject.encoder else None
-        first = 1 + knobs if config.inject.input else 1
+        inject = config.inject
+        self.encoder = Encoder(knobs, inject) if knobs and (inject.encoder or inject.warp) else None
+        features = self.encoder.features if self.encoder else knobs
+        first = 1 + knobs if inject.input else 1
         inputs = [first, *(array.channels for array in config.arrays)]
         self.arrays: Stack[Array] = Stack(
             Array(config, index, inputs[index], features) for index in range(len(config.arrays))
@@ -195,8 +197,8 @@ class WaveNet(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
     def encode(self, knobs_BKT: Tensor) -> Tensor:
-        """What the layers see of the knobs: the levels themselves, or `relu(W k + b)` of the encoder."""
-        return knobs_BKT if self.encoder is None else F.relu(self.encoder(knobs_BKT))
+        """What the layers see of the knobs: the columns themselves, or what the encoder makes of them."""
+        return knobs_BKT if self.encoder is None else self.encoder(knobs_BKT)
 
     def rechannel(self, x_B1T: Tensor, knobs_BKT: Tensor) -> Tensor:
         """The first array's input: the audio, and the knobs where they enter here."""

@@ -61,8 +61,10 @@ def _train(trainers: list[Trainer], config: SearchConfig, result: dict[str, Any]
         step = trainers[0].step
         with tempfile.TemporaryDirectory() as folder:
             for trainer in trainers:
-                write = trainer.finish if step >= config.learning.steps else trainer.save
-                write(Path(folder) / trainer.data.config.name)
+                run = Path(folder) / trainer.data.config.name
+                trainer.save(run)
+                if step >= config.learning.steps:
+                    trainer.finish(run)
             checkpoint = tune.Checkpoint.from_directory(folder)
             tune.report(
                 {**result, "step": step, "esr": geometric_mean(amps.values()), "amps": amps}, checkpoint=checkpoint

@@ -37,6 +37,8 @@ FORMS = {
     "input+mixin": Injection(input=True, mixin=True),
     **{f"film {slot}": Injection(mixin=True, film=(Film(slot=slot),)) for slot in SLOTS},
     "film scale only": Injection(film=(Film(slot="activation_pre", shift=False), Film(slot="conv_post", arrays=(0,)))),
+    "warp": Injection(mixin=True, warp=4),
+    "warp+encoder": Injection(mixin=True, film=(Film(slot="activation_pre"),), warp=3, encoder=2),
     "encoder": Injection(mixin=True, film=(Film(slot="activation_pre"), Film(slot="input_mixin_pre")), encoder=3),
 }
 GATES = {"none": ("none", "Sigmoid"), "gated": ("gated", "Sigmoid"), "blended": ("blended", "Tanh")}
@@ -68,7 +70,7 @@ def di(seconds: float = 1.5, rate: int = RATE, seed: int = 0) -> np.ndarray:
     return (0.9 * np.tanh(0.3 * swell_T * draw.standard_normal(len(t_T)))).astype(np.float32)
 
 
-def amp(x_T: np.ndarray, gain: float, tone: float) -> np.ndarray:
+def amp(x_T: np.ndarray, gain: Any, tone: Any) -> np.ndarray:
     """The amp: a gain of 0 to 10 into tanh, then a two-tap filter from dull (tone 0) to bright (tone 1)."""
     z_T = np.tanh((1 + 0.5 * gain) * x_T.astype(np.float64))
     z_T[1:] += 0.5 * (1 - 2 * tone) * z_T[:-1].copy()
@@ -100,7 +102,9 @@ def entry(dry: str, wet: str, setting: Mapping[str, Any]) -> dict[str, Any]:
     return {"input_file": dry, "output_file": wet, "knobs": setting}
 
 
-def record(folder: Path, name: str, x_T: np.ndarray, settings: Iterable[Setting] = GRID, rate: int = RATE) -> Path:
+def record(
+    folder: Path, name: str, x_T: np.ndarray, settings: Iterable[Mapping[str, Any]] = GRID, rate: int = RATE
+) -> Path:
     """Play a DI through the amp at each setting; `{name}.json`, `{name}_dry.wav` and `{name}_0.wav`, ... in a folder."""
     dry = write_wav(folder / f"{name}_dry.wav", x_T, rate)
     entries = []
@@ -214,8 +218,10 @@ def injections(draw: st.DrawFn, arrays: tuple[LayerArray, ...]) -> Injection:
         if all(lacking.get(slot, [True]))
     ]
     mixin = draw(st.booleans())
-    encoder = draw(st.sampled_from((None, 3))) if mixin or films else None
-    return Injection.model_validate({"input": draw(st.booleans()), "mixin": mixin, "film": films, "encoder": encoder})
+    encoder, warp = (draw(st.sampled_from((None, 3))) if mixin or films else None for _ in range(2))
+    return Injection.model_validate(
+        {"input": draw(st.booleans()), "mixin": mixin, "film": films, "encoder": encoder, "warp": warp}
+    )
 
 
 @st.composite

@@ -26,7 +26,7 @@ def test_sweep_is_even_and_ends_at_its_ends():
     levels_KT = moves.levels(0, 2 * RATE + 1, RATE)
     np.testing.assert_allclose(levels_KT[0], np.linspace(-1, 1, 2 * RATE + 1), atol=1e-12)
     np.testing.assert_allclose(levels_KT[1], -0.5)
-    assert moves.first == [-1.0, -0.5]
+    assert moves.first == {"gain": 0, "tone": 0.25}
 
 
 @given(cut=st.integers(1, 999))
@@ -52,7 +52,7 @@ def test_moving_file_is_what_the_net_gives_for_moving_knobs(tmp_path: Path):
     context = 2 * net.receptive_field
     heard_T = np.concatenate([np.zeros(context, np.float32), 0.5 * x_T])
     levels_KT = np.concatenate(
-        [np.tile(np.array(moves.first)[:, None], context), moves.levels(0, len(x_T), RATE)], axis=1
+        [np.tile(np.array(KNOBS.encode(moves.first))[:, None], context), moves.levels(0, len(x_T), RATE)], axis=1
     )
     with torch.no_grad():
         whole_T = net(torch.from_numpy(heard_T)[None], torch.from_numpy(levels_KT).float()[None])[
@@ -90,9 +90,9 @@ def test_sweep_out_of_range_or_twice_is_refused():
         ("seconds,gain\n", "not a list of knob moves"),
         ("time,gain\n0,1\n", "not a list of knob moves"),
         ("seconds,gian\n0,1\n", "no knob is called 'gian'"),
-        ("seconds,gain\n0,1\n1,x\n", "line 3 is not 2 numbers"),
-        ("seconds,gain\n0,1,2\n", "line 2 is not 2 numbers"),
-        ("seconds,gain\n0,nan\n", "line 2 is not 2 numbers"),
+        ("seconds,gain\n0,1\n1,x\n", "line 3: knob 'gain' is 'x'"),
+        ("seconds,gain\n0,1,2\n", "line 2 is not 2 values"),
+        ("seconds,gain\n0,nan\n", "line 2: 'gain=nan' does not set a knob"),
         ("seconds,gain\n1,1\n1,2\n", "line 3: seconds is 1"),
         ("seconds,gain\n-1,1\n", "line 2: seconds is -1"),
         ("seconds,gain\n0,99\n", "line 2: knob 'gain' is 99"),

@@ -14,7 +14,7 @@ from tests.makers import GRID, RATE, amp, di, entry, record, write_manifest, wri
 
 DI = di(0.5)
 WET = amp(DI, 5, 0.5)
-STEREO = np.stack([WET, WET], axis=1)
+STEREO = np.stack([WET, -WET], axis=1)
 NOT_A_NUMBER = np.where(np.arange(len(WET)) == 1234, np.float32("nan"), WET)
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing.wav": (lambda path: None, "does not exist"),

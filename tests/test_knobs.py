@@ -18,8 +18,8 @@ NUMBERS = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
 def test_ends_and_middle_of_the_turn(low: float, high: float):
     knob = Knob.model_validate({"name": "gain", "min": low, "max": high})
     assert knob.default == (low + high) / 2
-    assert [knob.encode(value) for value in (low, (low + high) / 2, high)] == [-1, 0, 1]
-    assert knob.encode(low + (high - low) / 4) == pytest.approx(-0.5)
+    assert [knob.level(value) for value in (low, (low + high) / 2, high)] == [-1, 0, 1]
+    assert knob.level(low + (high - low) / 4) == pytest.approx(-0.5)
 
 
 @given(low=NUMBERS, span=st.floats(0.01, 1e6), turns=st.lists(st.floats(0, 1), min_size=2, max_size=6, unique=True))
@@ -27,7 +27,7 @@ def test_ends_and_middle_of_the_turn(low: float, high: float):
 def test_encoding_is_the_turn_of_the_knob(low: float, span: float, turns: list[float]):
     knob = Knob.model_validate({"name": "gain", "min": low, "max": low + span})
     for turn in turns:
-        assert knob.encode(low + turn * span) == pytest.approx(2 * turn - 1, abs=1e-6)
+        assert knob.level(low + turn * span) == pytest.approx(2 * turn - 1, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,9 @@ def test_encoding_is_the_turn_of_the_knob(low: float, span: float, turns: list[f
         ({"name": "g" * 33}, "pattern"),
         ({"name": "gain\n"}, "pattern"),
         ({"name": "gain", "max": math.inf}, "finite"),
-        ({"name": "gain", "taper": "log"}, "Extra inputs"),
+        ({"name": "gain", "taper": "exponential"}, "'linear' or 'log'"),
+        ({"name": "gain", "curve": 1}, "Extra inputs"),
+        ({"name": "gain", "step": 2}, "step 2, wider"),
     ],
 )
 def test_knob_that_cannot_be_turned_is_refused(knob: dict, word: str):
@@ -105,9 +107,7 @@ def test_settings_are_parsed():
     assert parse_setting([]) == {}
 
 
-@pytest.mark.parametrize(
-    "pair", ["gain", "gain=", "=7", "gain=loud", "gain=nan", "gain=inf", "gain=-inf", "gain=1=2", ""]
-)
+@pytest.mark.parametrize("pair", ["gain", "gain=", "=7", "gain=nan", "gain=inf", "gain=-inf", "gain=1=2", ""])
 def test_what_sets_no_knob_is_quoted_back(pair: str):
     with pytest.raises(UserError) as caught:
         parse_setting(["tone=1", pair])
@@ -126,4 +126,74 @@ def test_any_words_give_finite_numbers_or_an_error(pairs: list[str]):
         setting = parse_setting(pairs)
     except UserError:
         return
-    assert len(setting) == len(pairs) and all(name and math.isfinite(value) for name, value in setting.items())
+    assert len(setting) == len(pairs) and all(
+        name and (isinstance(value, str) or math.isfinite(value)) for name, value in setting.items()
+    )
+
+
+SWITCHED = Knobs.model_validate(
+    {
+        "knobs": [
+            {"name": "volume", "max": 10, "taper": "log", "avoid_zero": True, "step": 0.5},
+            {"name": "channel", "positions": ["clean", "crunch", "lead"]},
+            {"name": "gain", "max": 10, "gain": True},
+        ]
+    }
+)
+
+
+def test_switch_is_one_hot_and_rests_at_its_first_position():
+    assert SWITCHED.columns() == 5
+    assert SWITCHED.defaults == {"volume": 5, "channel": "clean", "gain": 5}
+    assert SWITCHED.encode({"channel": "lead"})[1:] == [0, 0, 1, 0]
+    assert SWITCHED.complete(parse_setting(["channel=crunch", "gain=2"]))["channel"] == "crunch"
+    numbered = Knobs.model_validate({"knobs": [{"name": "mode", "positions": ["1", "2"], "default": "2"}]})
+    assert numbered.encode(parse_setting(["mode=1"])) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("knob", "word"),
+    [
+        ({"name": "mode", "positions": ["on"]}, "at least 2"),
+        ({"name": "mode", "positions": ["on", "on"]}, "two positions of one name"),
+        ({"name": "mode", "positions": ["on", "off"], "default": "up"}, "none of on, off"),
+        ({"name": "mode", "positions": ["on", "off\n"]}, "pattern"),
+        ({"name": "mode", "positions": ["on", "off"], "max": 2}, "Extra inputs"),
+    ],
+)
+def test_switch_without_sense_is_refused(knob: dict, word: str):
+    with pytest.raises(ValidationError, match=word):
+        Knobs.model_validate({"knobs": [knob]})
+
+
+def test_unknown_position_lists_the_known_ones():
+    with pytest.raises(UserError) as caught:
+        SWITCHED.complete({"channel": "leed"}, "take 3")
+    assert caught.value.message == "take 3: switch 'channel' is 'leed'"
+    assert caught.value.hint == "Its positions are: clean, crunch, lead. Did you mean 'lead'?"
+
+
+def test_two_gains_are_refused():
+    with pytest.raises(ValidationError, match="more than one knob is the gain: a, b"):
+        Knobs.model_validate({"knobs": [{"name": "a", "gain": True}, {"name": "b", "gain": True}]})
+
+
+def test_audio_taper_divides_by_15_percent_at_the_middle():
+    volume = SWITCHED.knobs[0]
+    assert isinstance(volume, Knob)
+    assert [(volume.level(value) + 1) / 2 for value in (0, 5, 10)] == pytest.approx([0, 0.15, 1])
+
+
+def test_dump_says_what_is_not_usual_and_comes_back():
+    dumped = SWITCHED.model_dump()["knobs"]
+    assert dumped[2] == {"name": "gain", "min": 0, "max": 10, "default": 5, "gain": True}
+    assert Knobs.model_validate({"knobs": dumped}) == SWITCHED
+
+
+def test_type_level_names_the_knob_that_moved_and_its_level():
+    assert KNOBS.columns("type_level") == 3
+    assert KNOBS.encode({}, "type_level") == [0, 0, 0]
+    assert KNOBS.encode({"gain": 10}, "type_level") == [1, 0, 1]
+    assert KNOBS.encode({"gain": 6, "tone": 0}, "type_level") == [0, 1, -1]  # the farthest of two
+    with pytest.raises(UserError, match="switch"):
+        SWITCHED.encode({}, "type_level")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import UserError
+from models.knobs import Setting
 from models.manifest import Manifest, read_manifest
 from tests.makers import JSON, entry, examples
 
@@ -27,7 +28,7 @@ def manifest(folder: Path, value: Any) -> Manifest:
     return read_manifest(path)
 
 
-def found(read: Manifest) -> list[tuple[str, dict[str, float]]]:
+def found(read: Manifest) -> list[tuple[str, Setting]]:
     return [(take.wet.name, take.setting) for take in read.takes]
 
 
@@ -86,7 +87,7 @@ def test_joint_takes_are_filled_with_defaults_in_the_order_of_the_knobs(tmp_path
 
 def test_knobs_and_range_are_those_the_entries_name_when_none_are_listed(tmp_path: Path):
     read = manifest(tmp_path, [entry("d.wav", "1.wav", {"gain": 1}), entry("d.wav", "2.wav", {"tone": 0, "gain": 0})])
-    assert [(knob.name, knob.min, knob.max, knob.default) for knob in read.knobs.knobs] == [
+    assert [(*knob.scale[:3], knob.default) for knob in read.knobs.knobs] == [
         ("gain", 0, 1, 0.5),
         ("tone", 0, 1, 0.5),
     ]
@@ -139,7 +140,7 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
     "no knobs": ([without(TAKE, "knobs")], ["entry 1", "'knobs' is missing"]),
     "no knob_level": ([without(ISOLATED, "knob_level")], ["entry 1", "'knob_level' is missing"]),
     "no knob_type": ([without(ISOLATED, "knob_type")], ["entry 1", "'knob_type' is missing"]),
-    "level a word": ([entry("d.wav", "w.wav", {"gain": "loud"})], ["entry 1", "knobs.gain", "'loud'"]),
+    "level a word": ([entry("d.wav", "w.wav", {"gain": "loud"})], ["entry 1", "'gain'", "'loud'"]),
     "level null": ([{**ISOLATED, "knob_level": None}], ["entry 1", "'knob_level' is None"]),
     "knobs a list": ([{**TAKE, "knobs": [0.5]}], ["entry 1", "'knobs' is [0.5]"]),
     "file a number": ([{**TAKE, "output_file": 5}], ["entry 1", "'output_file' is 5"]),
@@ -176,7 +177,7 @@ def test_fault_is_one_sentence_naming_file_key_and_value(tmp_path: Path, fault: 
     ("change", "words"),
     [
         ({"min": "low"}, ["knobs.0.min", "'low'"]),
-        ({"taper": "log"}, ["unknown key", "taper"]),
+        ({"curve": "log"}, ["unknown key", "curve"]),
         ({"min": 20}, ["min 20"]),
         ({"default": 11}, ["rests at 11"]),
     ],

@@ -10,8 +10,10 @@ from models import metrics
 from models.architecture import WaveNetConfig
 from models.dataset import AmpData, load_data
 from models.documents import SettingScore
+from models.engine import engine_for
 from models.errors import DivergedError
-from models.metrics import knob_move_artifact, pool, predict, score
+from models.loss import mrstft
+from models.metrics import gain_matched_esr, knob_move_artifact, measure_errors, pool, predict, score
 from models.stream import play
 from tests.makers import GRID, RATE, amp, architecture, data_config, di, esr, record, wavenet
 
@@ -39,7 +41,7 @@ def test_prediction_does_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatc
     net, x_T = wavenet(architecture()), torch.from_numpy(DI[:1000])
     with torch.no_grad():
         whole_T = net(x_T[None], torch.tensor([[0.3, -0.8]]))[0]
-    assert esr(predict(net, x_T, torch.tensor([0.3, -0.8])), whole_T) < 1e-10
+    assert esr(predict(engine_for(net), x_T, torch.tensor([0.3, -0.8])), whole_T) < 1e-10
 
 
 def test_score_of_a_setting_is_the_esr_of_playing_it(data: AmpData):
@@ -112,3 +114,51 @@ def test_knob_move_artifact_is_what_the_crossfade_lacks():
     straight = WaveNetConfig.model_validate({"arrays": [array], "inject": {"film": ["head1x1_post"]}})
     assert knob_move_artifact(wavenet(straight), x_T, low_K, high_K, ramp=100) < -120
     assert knob_move_artifact(wavenet(architecture("mixin")), x_T, low_K, high_K, ramp=100) > -90
+
+
+def test_other_errors_are_measured_when_asked_and_pooled_evenly(data: AmpData):
+    net = wavenet(architecture())
+    found = score(net, data, data.held, thorough=True)
+    assert found.errors is not None and score(net, data, data.held).errors is None
+    for name, mean in found.errors.model_dump().items():
+        each = [one.errors.model_dump()[name] for one in found.settings if one.errors]
+        assert len(each) == len(found.settings) and mean == pytest.approx(np.mean(each)) and mean > 0
+
+
+def test_gain_matched_esr_is_the_best_over_all_gains():
+    draw = torch.Generator().manual_seed(0)
+    target_T, noise_T = torch.randn(2, 4000, generator=draw)
+    predicted_T = 0.3 * (target_T + 0.5 * noise_T)
+    best = min(metrics.esr(gain * predicted_T, target_T) for gain in torch.linspace(1, 5, 2001))
+    assert gain_matched_esr(predicted_T, target_T) == pytest.approx(best, rel=1e-4)
+    assert gain_matched_esr(0.01 * target_T, target_T) == pytest.approx(0, abs=1e-6)
+    assert gain_matched_esr(torch.zeros(4000), target_T) == 1
+
+
+def test_pre_emphasis_weighs_the_treble():
+    t_T = torch.arange(8000) / 48000
+    low_T, high_T = (torch.sin(2 * torch.pi * hz * t_T) for hz in (100, 10000))
+    dull, bright = (measure_errors(low_T + high_T - 0.1 * part_T, low_T + high_T) for part_T in (low_T, high_T))
+    assert dull.esr_pre_emphasis < 0.001 < bright.esr_pre_emphasis
+    assert dull.mae == pytest.approx(0.1 * 2 / np.pi, rel=0.05)
+
+
+def magnitudes(x_T: np.ndarray, size: int, hop: int, window: int) -> np.ndarray:
+    """Frames centred on multiples of the hop, silence beyond the ends, a Hann window in the middle of each."""
+    padded_T = np.concatenate([np.zeros(size // 2), x_T, np.zeros(size // 2)])
+    shape = np.zeros(size)
+    shape[(size - window) // 2 :][:window] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    frames = [padded_T[start : start + size] * shape for start in range(0, len(padded_T) - size + 1, hop)]
+    return np.maximum(np.abs(np.fft.rfft(frames)), 1e-4)
+
+
+def test_mrstft_is_spectral_convergence_and_log_distance_at_three_resolutions():
+    draw = np.random.default_rng(0)
+    target_T = draw.standard_normal(5000)
+    predicted_T = target_T + 0.2 * draw.standard_normal(5000)
+    wanted = 0.0
+    for shape in ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240)):
+        there, here = magnitudes(target_T, *shape), magnitudes(predicted_T, *shape)
+        wanted += (np.linalg.norm(there - here) / np.linalg.norm(there) + np.abs(np.log(there / here)).mean()) / 3
+    found = mrstft(torch.from_numpy(predicted_T)[None], torch.from_numpy(target_T)[None])
+    assert found.item() == pytest.approx(wanted, rel=1e-6)

@@ -198,7 +198,7 @@ def changed(document: Any, path: tuple, value: Any) -> Any:
         (("colour",), 1, "unknown key 'colour'"),
         (("audio", "colour"), 1, "unknown key 'audio.colour'"),
         (("architecture", "arrays", 0, "gated"), True, "unknown key 'architecture.arrays.0.gated'"),
-        (("knobs", "knobs", 0, "taper"), "log", "unknown key 'knobs.knobs.0.taper'"),
+        (("knobs", "knobs", 0, "curve"), "log", "unknown key 'knobs.knobs.0.curve'"),
         (("schema_version",), "2.0", "'schema_version' is '2.0'"),
         (("library",), "peft", "'library' is 'peft'"),
         (("name",), "../escape", "'name' is '../escape'"),

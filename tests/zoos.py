@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-from models.documents import EVAL, Evaluation, ModelConfig, Score, SettingScore
+from models.documents import EVAL, CornerScan, Evaluation, KnobTurn, ModelConfig, Score, SettingScore
 from models.files import write_json
 from models.run import save_model
 from models.wavenet import WaveNet
@@ -37,6 +37,17 @@ class Ran:
     err: str
 
 
+CORNERS = CornerScan(
+    settings=1004,
+    peak_dbfs=-1.0,
+    peak_setting={"gain": 10, "tone": 1},
+    recorded_peak_dbfs=-2.0,
+    silence_dbfs=-70.0,
+    silence_setting={"gain": 10, "tone": 0},
+    dc_dbfs=-60.0,
+)
+
+
 def score(*esrs: float) -> Score:
     """A score with one setting for each ESR."""
     settings = tuple(SettingScore(setting=s, esr=e, baseline_esr=0.5) for s, e in zip(GRID, esrs, strict=False))
@@ -55,6 +66,9 @@ def evaluation(net: WaveNet) -> Evaluation:
         validation=score(0.125),
         held=score(0.25, 0.125),
         seen=None,
+        corners=CORNERS,
+        knob_moves_dbfs={"10": -50.0, "50": -60.0, "200": -70.0},
+        knob_turns=(KnobTurn(name="gain", change_db=-3.0, rising=1.0),),
     )
 
 

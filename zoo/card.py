@@ -10,7 +10,7 @@ from yaml import YAMLError
 from models.documents import Evaluation, ModelConfig
 from models.errors import UserError
 from models.files import Frozen, check_document
-from models.knobs import Knob, format_setting
+from models.knobs import AnyKnob, format_setting, format_value
 
 LIBRARY = "ampzoo"
 
@@ -19,7 +19,7 @@ class CardBlock(Frozen):
     """The `ampzoo:` block of the front matter: what a listing shows, so that listing needs no second request."""
 
     schema_version: Annotated[Literal["1.0"], Field(alias="schema")] = "1.0"
-    knobs: Annotated[tuple[Knob, ...], Field(max_length=32)]
+    knobs: Annotated[tuple[AnyKnob, ...], Field(max_length=32)]
     esr: Annotated[float, Field(ge=0)]
     parameters: Annotated[int, Field(ge=1, le=1 << 32)]
     macs_per_sample: Annotated[int, Field(ge=1, le=1 << 32)]
@@ -90,7 +90,7 @@ def _body(config: ModelConfig, evaluation: Evaluation, license_id: str, presets:
     held, rate = evaluation.held, config.audio.sample_rate
     turned = " ".join(f"--knob {pair}" for pair in format_setting(config.knobs.defaults).split())
     baked = ",".join(format_setting(config.knobs.defaults).split())
-    knobs = "\n".join(f"| {k.name} | {k.min:g} to {k.max:g} | {k.default:g} |" for k in config.knobs.knobs)
+    knobs = "\n".join(f"| {k.name} | {k.legal} | {format_value(k.default)} |" for k in config.knobs.knobs)
     heard = "\n".join(f"* [{p['id']}]({p['audio']}): {format_setting(p['knobs'])}" for p in presets)
     baseline = held.baseline_mean
     beside = "" if baseline is None else f" Playing the nearest recorded setting instead would give {baseline:.4f}."
@@ -146,6 +146,6 @@ the knob ranges. It models the recorded chain only.
 """
 
 
-def format_knobs(knobs: tuple[Knob, ...]) -> str:
+def format_knobs(knobs: tuple[AnyKnob, ...]) -> str:
     """`gain tone volume`, for tables."""
     return " ".join(knob.name for knob in knobs)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from models.check import Report, TakeReport, band_levels
 from models.files import write_text
-from models.knobs import format_setting
+from models.knobs import Knob, Value, format_setting, format_value
 
 EDGES_HZ = 40 * 2 ** (np.arange(28) / 3)  # thirds of an octave, 40 Hz to 20 kHz
 MAX_SPECTRA = 9
@@ -103,11 +103,11 @@ def _coverage(report: Report) -> str:
     return _picture(figure, "recorded settings, each knob from 0 to 1 of its turn")
 
 
-def _place(report: Report, name: str, value: object) -> float:
-    """Where a value stands among those recorded of its knob, 0 to 1; a number by its share of the range."""
-    knob = next(knob for knob in report.manifest.knobs.knobs if knob.name == name)
-    if isinstance(value, float):
-        return (value - knob.min) / (knob.max - knob.min)
+def _place(report: Report, name: str, value: Value) -> float:
+    """Where a value stands in its knob's turn, 0 to 1; the positions of a switch are spread over it."""
+    knob = report.manifest.knobs.find(name)
+    if isinstance(knob, Knob):
+        return (knob.encode(value)[0] + 1) / 2
     values = sorted({str(take.setting[name]) for take in report.takes})
     return values.index(str(value)) / max(len(values) - 1, 1)
 
@@ -122,8 +122,7 @@ def _spectra(report: Report, name: str) -> str:
         assert take.wet_sound
         levels = band_levels(report.excerpts[take.wet], take.wet_sound.rate_hz, EDGES_HZ)
         shade = str(round(0.75 * (1 - index / (len(takes) - 1)), 2))
-        value = take.setting[name]
-        label = f"{value:g}" if isinstance(value, float) else str(value)
+        label = format_value(take.setting[name])
         axes.semilogx(np.sqrt(EDGES_HZ[1:] * EDGES_HZ[:-1]), np.maximum(levels, -120), color=shade, label=label)
     axes.set_xlabel("Hz")
     axes.set_ylabel("dBFS in a third of an octave")

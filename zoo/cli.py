@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from zoo import __version__
+from zoo import __version__, cli_recordings
 
 PATH = click.Path(path_type=Path)
-ROAD = "recordings -> check, align -> train or search -> package -> push -> list -> pull -> render, export"
+ROAD = "plan -> recordings -> check, align -> train or search -> package -> push -> list -> pull -> render, export"
 
 
 class Road(click.Group):
@@ -51,42 +51,12 @@ def quickstart(config: Path) -> None:
     )
 
 
-@cli.command()
-@click.argument("manifest", type=PATH)
-@json_option
-@click.option("--html", "page", type=PATH, metavar="FILE", help="Write a page with pictures too.")
-@click.option(
-    "--fix", type=PATH, metavar="FOLDER", help="Then write aligned takes into a new folder, as zoo align does."
-)
-def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) -> None:
-    """See what is in a knob dataset and what is wrong with it."""
-    from models.check import check as check_manifest
-    from zoo import output, views
-
-    with output.progress("listening") as bar:
-        report = check_manifest(manifest, bar)
-    if page:
-        from zoo.check_report import write_report
-
-        output.say(f"page: {write_report(report, page)}")
-    if as_json:
-        output.put_json(report.to_json())
-    else:
-        views.show_check(report)
-    if fix:
-        output.say(f"aligned: {_align(manifest, fix)}")
-    elif report.faults:
-        sys.exit(1)
+cli.add_command(cli_recordings.plan)
+cli.add_command(cli_recordings.signal)
 
 
-@cli.command()
-@click.argument("manifest", type=PATH)
-@click.option("--out", type=PATH, required=True, help="A new folder for the aligned takes and their manifest.")
-def align(manifest: Path, out: Path) -> None:
-    """Line takes up with their dry signal, to a fraction of a sample, in a new folder."""
-    from zoo import output
-
-    output.put(str(_align(manifest, out)))
+cli.add_command(cli_recordings.check)
+cli.add_command(cli_recordings.align)
 
 
 @cli.command()
@@ -107,7 +77,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
 
         def show(at: Progress) -> None:
             output.say(f"step {at.step:>6} of {at.steps}  loss {at.loss:.4f}  validation ESR {at.validation_esr:.4f}")
-            bar(at.step, at.steps, f"ESR {at.validation_esr:.4f}")
+            bar(at.step, at.steps, f"ESR {at.validation_esr:.4f}  {at.steps_per_second:.0f} steps/s")
 
         try:
             evaluation = fit(recipe, out, show)
@@ -284,6 +254,7 @@ def knobs(amp: str, where: str | None, as_json: bool) -> None:
 @click.option(
     "--automate", type=PATH, metavar="MOVES.csv", help="Knob moves: a CSV with a header such as seconds,gain."
 )
+@click.option("--resample", is_flag=True, help="Play a file at another rate than the amp's, and bring it back.")
 @zoo_option
 def render(
     amp: str,
@@ -292,6 +263,7 @@ def render(
     pairs: tuple[str, ...],
     sweeps: tuple[str, ...],
     automate: Path | None,
+    resample: bool,
     where: str | None,
 ) -> None:
     """Play a file through an amp at any knob setting, still or moving."""
@@ -315,7 +287,7 @@ def render(
         with open_audio(source) as file:
             moves = sweep(knobs, setting, sweeps, file.frames / file.samplerate)
     with output.progress("playing") as bar:
-        done = play(model, source, target, moves or setting, bar)
+        done = play(model, source, target, moves or setting, bar, any_rate=resample)
     output.say(f"{done.seconds:.1f} s {f'at {format_setting(done.setting)}' if done.setting else 'with moving knobs'}")
     if done.peak > 1:
         output.say(f"warning: the output clips (peak {done.peak:.2f}); turn the input down")
@@ -335,7 +307,7 @@ def export(amp: str, target: Path, live: bool, bake: str | None, grid: tuple[str
     """Write Neural Amp Modeler files, with live knobs or baked."""
     from models.bake import bake as fold
     from models.errors import UserError
-    from models.knobs import format_setting, parse_grid, parse_setting
+    from models.knobs import format_setting, format_value, parse_grid, parse_setting
     from models.nam import write_nam
     from models.run import load_model
     from zoo import output
@@ -352,9 +324,9 @@ def export(amp: str, target: Path, live: bool, bake: str | None, grid: tuple[str
         write_nam(target, config, net)
         output.put(str(target))
     for full in [config.knobs.complete(setting, config.name) for setting in settings]:
-        named = [f"{name}{full[name]:g}" for name in settings[0]]
+        named = [f"{name}{format_value(full[name])}" for name in settings[0]]
         path = target / f"{'-'.join([config.name, *named])}.nam" if grid else target
-        write_nam(path, config, fold(net, config.knobs.encode(full)), full)
+        write_nam(path, config, fold(net, config.encode(full)), full)
         output.say(f"baked at {format_setting(full)}")
         output.put(str(path))
 
@@ -378,14 +350,6 @@ def _search(config: Any, study: Path, resume: bool, address: str | None, again: 
         except Interrupted as stop:
             output.put_error(str(stop), f"The finished trials are kept. Go on with: {again}")
             sys.exit(130)
-
-
-def _align(manifest: Path, folder: Path) -> Path:
-    from models.mend import mend
-    from zoo import output
-
-    with output.progress("aligning") as bar:
-        return mend(manifest, folder, bar)
 
 
 def _one_thread() -> None:

@@ -10,7 +10,7 @@ from models.audio import write_audio
 from models.documents import EVAL, ModelConfig, read_evaluation
 from models.errors import UserError
 from models.files import staged_folder, write_json, write_text
-from models.knobs import Setting, format_setting
+from models.knobs import Knob, Setting, format_setting
 from models.run import load_model, save_model
 from models.signal import guitar
 from models.stream import play
@@ -55,13 +55,14 @@ def _demo(folder: Path, config: ModelConfig, net: WaveNet) -> list[dict[str, Any
     dry_T = guitar(DEMO_SECONDS, rate, DEMO_SEED)
     write_audio(folder / "audio" / "di.flac", dry_T, rate)
     turns: dict[str, Setting] = {"default": {}}
-    for first in config.knobs.knobs[:1]:
+    first = next((knob for knob in config.knobs.knobs if isinstance(knob, Knob)), None)
+    if first is not None:
         for name, turn in (("low", 0.1), ("high", 0.9)):
             turns[f"{first.name}-{name}"] = {first.name: round(first.min + turn * (first.max - first.min), 6)}
     presets = []
     for name, moved in turns.items():
         setting = config.knobs.complete(moved)
-        wet_T = play(net, dry_T, config.knobs.encode(setting))
+        wet_T = play(net, dry_T, config.encode(setting))
         audio = f"audio/{name}.flac"
         peak = float(np.abs(wet_T).max())
         if not 0 < peak < np.inf:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models.documents import Evaluation, ModelConfig
-from models.knobs import Knobs, format_setting
+from models.knobs import Knobs, format_setting, format_value
 from zoo import output
 from zoo.card import Listed, format_knobs
 
@@ -26,9 +26,9 @@ def show_check(report: Any) -> None:
     knobs = report.manifest.knobs
     output.say()
     for knob in knobs.knobs:
-        levels = sorted({take.setting[knob.name] for take in report.takes})
-        shown = " ".join(f"{level:g}" if isinstance(level, float) else level for level in levels)
-        output.say(f"{knob.name}: {knob.min:g} to {knob.max:g}, default {knob.default:g}, recorded at {shown}")
+        values = {take.setting[knob.name] for take in report.takes}
+        shown = " ".join(format_value(value) for value in sorted(values, key=knob.encode))
+        output.say(f"{knob.name}: {knob.legal}, default {format_value(knob.default)}, recorded at {shown}")
     for finding in report.findings:
         output.say(f"{finding.severity}: {finding.message}. {finding.hint}")
     faults, warnings = len(report.faults), len(report.findings) - len(report.faults)
@@ -110,7 +110,7 @@ def show_list(rows: list[Listed]) -> None:
 
 def show_knobs(knobs: Knobs) -> None:
     """The knobs of an amp."""
-    rows = [(k.name, f"{k.min:g} to {k.max:g}", f"{k.default:g}") for k in knobs.knobs]
+    rows = [(k.name, k.legal, format_value(k.default)) for k in knobs.knobs]
     output.put_table(("KNOB", "RANGE", "DEFAULT"), rows)
 
 
@@ -122,7 +122,7 @@ def show_amp(name: str, config: ModelConfig, evaluation: Evaluation) -> None:
     rows = [
         ("name", name),
         ("audio", f"{config.audio.sample_rate} Hz mono, receptive field {config.audio.receptive_field} samples"),
-        ("knobs", ", ".join(f"{k.name} {k.min:g} to {k.max:g} (default {k.default:g})" for k in config.knobs.knobs)),
+        ("knobs", ", ".join(f"{k.name} {k.legal} (default {format_value(k.default)})" for k in config.knobs.knobs)),
         ("model", f"WaveNet, {layers}, knobs at {shape.inject.label}"),
         ("cost", f"{evaluation.parameters} parameters, {evaluation.macs_per_sample} multiply-accumulates per sample"),
         (
