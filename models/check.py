@@ -32,6 +32,7 @@ from models.shift import HALF, read_between
 
 EXCERPT_SECONDS, EXCERPT_PARTS = 2.0, 16
 MIN_FRAMES = 256
+IN_STEP_SECONDS = 0.00025
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class _Ear:
     def hear(self, take: Take) -> TakeReport:
         """Everything that one take says by itself."""
         if (take.dry, take.channel) != self.dry_key:
-            self.dry_key, self.dry_T = (take.dry, take.channel), self._listen(take.dry, take.channel)
+            self.dry_key, self.dry_T = (take.dry, take.channel), self._listen(take.dry, take.channel, dry=True)
             if (dry := self.sounds[self.dry_key]) and self.dry_T is not None:
                 self.rests = resting_spans(self.dry_T, dry.rate_hz)
                 self.repeat = repeated_passage(self.dry_T, dry.rate_hz)
@@ -147,7 +148,7 @@ class _Ear:
         rest = hear_rest(wet_T, self.rests, round(lag.delay_samples), wet.rate_hz)
         return replace(found, lag=lag, rest=rest, repeat_esr=self._repeat_esr(wet_T, lag))
 
-    def _listen(self, file: Path, channel: int | None) -> np.ndarray | None:
+    def _listen(self, file: Path, channel: int | None, dry: bool = False) -> np.ndarray | None:
         heard = (file, channel) in self.sounds
         try:
             x_T, rate = read_audio(file, channel)
@@ -158,7 +159,7 @@ class _Ear:
             return None
         if not heard:
             self.sounds[file, channel] = sound = measure(x_T, rate)
-            self.report.findings += judge_file(file, sound)
+            self.report.findings += judge_file(file, sound, played=dry)
         return x_T
 
     def _repeat_esr(self, wet_T: np.ndarray, lag: Lag) -> float | None:
@@ -181,7 +182,7 @@ def _compare(report: Report) -> None:
         takes = [take for take in report.takes if take.dry == dry and take.lag and take.wet_sound]
         if len(takes) < 2:
             continue
-        excerpts_NS = np.stack([_excerpt(take) for take in takes])
+        excerpts_NS = np.stack([_excerpt(take, lag) for take, lag in zip(takes, _shared_lags(takes), strict=True)])
         report.excerpts.update({take.wet: excerpt_S for take, excerpt_S in zip(takes, excerpts_NS, strict=True)})
         apart: Distances = distances(excerpts_NS)
         levels_ND = np.array([knobs.encode(take.setting) for take in takes]).reshape(len(takes), -1)
@@ -190,10 +191,20 @@ def _compare(report: Report) -> None:
         report.findings += judge_sounds(takes, apart, levels_ND, found)
 
 
-def _excerpt(take: TakeReport) -> np.ndarray:
+def _shared_lags(takes: list[TakeReport]) -> list[Lag]:
+    """The lag to compare each take at: one for all where they were recorded in step, for a knob's own shift belongs to its sound."""
+    lags = [take.lag for take in takes if take.lag]
+    delays = [lag.delay_samples for lag in lags]
+    rate = max(take.wet_sound.rate_hz for take in takes if take.wet_sound)
+    if max(delays) - min(delays) > IN_STEP_SECONDS * rate or len({lag.polarity for lag in lags}) > 1:
+        return lags
+    return [replace(lag, delay_samples=float(np.median(delays))) for lag in lags]
+
+
+def _excerpt(take: TakeReport, lag: Lag) -> np.ndarray:
     """Parts from all over a take, lined up with its dry signal, `(S,)` float32."""
-    wet, lag, dry = take.wet_sound, take.lag, take.dry_sound
-    assert wet and lag and dry
+    wet, dry = take.wet_sound, take.dry_sound
+    assert wet and dry
     length = min(int(EXCERPT_SECONDS * wet.rate_hz), dry.frames) // EXCERPT_PARTS
     out_S = np.empty(length * EXCERPT_PARTS, np.float32)
     with open_audio(take.wet) as file:

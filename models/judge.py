@@ -51,8 +51,8 @@ class Finding:
         return {**asdict(self), "file": str(self.file)}
 
 
-def judge_file(file: Path, sound: Sound) -> list[Finding]:
-    """What one file says by itself."""
+def judge_file(file: Path, sound: Sound, played: bool = False) -> list[Finding]:
+    """What one file says by itself; one that is `played` into the amp may stop as abruptly as it likes."""
     if sound.rms_dbfs < SILENT_DBFS:
         hint = "Record it again, or leave this setting out: no error can be measured against silence."
         return [Finding("fault", file, f"{file} is silent ({sound.rms_dbfs:.0f} dBFS)", hint)]
@@ -65,7 +65,7 @@ def judge_file(file: Path, sound: Sound) -> list[Finding]:
         found.append(Finding("warning", file, message, hint))
     elif sound.peak_dbfs > CLIP_PEAK_DBFS:
         found.append(Finding("warning", file, f"{file} touches full scale", "Listen for clipping."))
-    if sound.dropouts:
+    if sound.dropouts and not played:
         where = f"at {sound.dropouts[0] / sound.rate_hz:.3f} s"
         count = (
             f"{len(sound.dropouts)} dropouts, the first {where}" if len(sound.dropouts) > 1 else f"a dropout {where}"
