@@ -70,7 +70,10 @@ def alike(apart: Distances, levels_ND: np.ndarray) -> list[list[int]]:
 
 
 def strangers(apart: Distances, levels_ND: np.ndarray) -> list[int]:
-    """Takes whose distance in sound to the others does not grow with the distance in setting, though it does for most takes."""
+    """Takes whose distance in sound to the others does not grow with the distance in setting, though it does for most takes.
+
+    A take that sounds like no other is only far out; one that is mislabelled has its likes, at other settings.
+    """
     count = len(levels_ND)
     if count < FEW:
         return []
@@ -80,7 +83,9 @@ def strangers(apart: Distances, levels_ND: np.ndarray) -> list[int]:
     expected_NN = apart_NND @ weight_D
     others = [np.arange(count) != take for take in range(count)]
     known_N = np.array([_rank_correlation(apart.colour_NN[i, o], expected_NN[i, o]) for i, o in enumerate(others)])
-    return [i for i in range(count) if known_N[i] < STRANGER] if np.median(known_N) > ACQUAINTED else []
+    nearest_N = np.array([apart.colour_NN[i, o].min() for i, o in enumerate(others)])
+    suspects = np.flatnonzero((known_N < STRANGER) & (nearest_N < 2 * np.median(nearest_N)))
+    return [int(i) for i in suspects] if np.median(known_N) > ACQUAINTED else []
 
 
 def steps(apart: Distances, values: dict[str, list]) -> list[Step]:
