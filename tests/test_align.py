@@ -78,12 +78,15 @@ def test_drift_is_found(ppm: float):
     assert found.drift_ppm == pytest.approx(ppm, abs=2)
     middle = len(GUITAR) / 2
     plain = estimate_lag(GUITAR, y_T, GUITAR_RATE).delay_samples + 300.25
-    assert found.delay_samples + middle * found.drift_ppm * 1e-6 == pytest.approx(plain + middle * ppm * 1e-6, abs=0.05)
+    assert found.delay_samples + middle * found.drift_ppm * 1e-6 == pytest.approx(plain + middle * ppm * 1e-6, abs=0.3)
 
 
 def test_a_take_of_something_else_earns_no_confidence():
-    mine, other = VirtualAmp(GUITAR_RATE).process(GUITAR, 5, 5, 5), guitar(4.0, GUITAR_RATE, 9)
-    assert estimate_lag(GUITAR, mine, GUITAR_RATE).confidence > 5 * estimate_lag(GUITAR, other, GUITAR_RATE).confidence
+    other = guitar(4.0, GUITAR_RATE, 9)
+    for setting in ((5, 5, 5), (10, 0, 10)):
+        mine = VirtualAmp(GUITAR_RATE).process(GUITAR, *setting)
+        assert estimate_lag(GUITAR, late(mine, 0, 100), GUITAR_RATE).confidence > 0.7
+        assert estimate_lag(other, mine, GUITAR_RATE).confidence < 0.35
 
 
 @given(dry=st.integers(1, 700), wet=st.integers(1, 700), seed=st.integers(0, 9))

@@ -48,7 +48,7 @@ def test_mended_takes_are_clean_and_the_originals_untouched(tmp_path: Path):
     aligned = load_data(data_config(path, align=True))
     for one, other in zip(plain.train, aligned.train, strict=True):
         common = slice(max(one.start, other.start), min(one.stop, other.stop))
-        assert one.setting == other.setting and abs(one.start - other.start) <= 1
+        assert one.setting == other.setting and abs(one.start - other.start) <= 64
         assert esr(one.wet_T[common], other.wet_T[common]) < 1e-3
 
 

@@ -106,7 +106,7 @@ def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) ->
 @click.argument("manifest", type=PATH)
 @click.option("--out", type=PATH, required=True, help="A new folder for the aligned takes and their manifest.")
 def align(manifest: Path, out: Path) -> None:
-    """Line takes up with their dry signal, to a fraction of a sample, in a new folder."""
+    """Line takes up with their dry signal, in a new folder."""
     from zoo import output
 
     output.put(str(_align(manifest, out)))
