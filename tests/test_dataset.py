@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from models.align import CAUSAL_MARGIN
 from models.dataset import AmpData, Piece, load_data
 from models.documents import Score
 from models.engine import Loss
 from models.errors import UserError
 from models.files import write_json
 from models.recipe import DataConfig, Recipe, read_recipe
+from models.shift import HALF
 from models.train import Trainer
 from tests.makers import (
     GRID,
@@ -394,16 +394,15 @@ def test_aligned_take_is_the_target_it_would_have_been_uncut(tmp_path: Path, cut
     write_wav(wet, polarity * late_T[max(cut, 0) :])
     mended = load_data(data_config(train, align=True))
     lag, plain_lag = mended.lags[str(wet)], plain.lags[str(tmp_path / "plain" / "train_3.wav")]
-    assert (lag.delay_samples, lag.polarity) == (plain_lag.delay_samples - cut, polarity * plain_lag.polarity)
+    assert lag.delay_samples == pytest.approx(plain_lag.delay_samples - cut, abs=0.01)
+    assert lag.polarity == polarity * plain_lag.polarity
     for group in ("train", "validation", "held"):
         for piece, target in zip(getattr(mended, group), getattr(plain, group), strict=True):
             assert piece.setting == target.setting and piece.stop == target.stop
             spoken = slice(max(piece.start, target.start), piece.stop)
-            assert torch.equal(piece.wet_T[spoken], target.wet_T[spoken])
+            assert esr(piece.wet_T[spoken], target.wet_T[spoken]) < 1e-3
             if piece.setting == GRID[3] and piece.start < 1000:
-                assert piece.start - target.start == max(
-                    cut, -CAUSAL_MARGIN
-                )  # what was never recorded is not trained on
+                assert cut <= piece.start <= max(cut, 0) + 2 * HALF  # what was never recorded is not trained on
 
 
 def test_unaligned_take_is_left_as_it_is(tmp_path: Path):

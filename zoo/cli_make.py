@@ -26,23 +26,6 @@ def quickstart(config: Path) -> None:
     )
 
 
-@click.command(short_help="See what is in a knob dataset.", epilog="Example: zoo check takes/train.json")
-@click.argument("manifest", type=PATH)
-@json_option
-def check(manifest: Path, as_json: bool) -> None:
-    """See what is in a knob dataset and what is wrong with it."""
-    from models.check import check as check_manifest
-    from zoo import output, views
-
-    report = check_manifest(manifest)
-    if as_json:
-        output.put_json(report.to_json())
-    else:
-        views.show_check(report)
-    if report.faults:
-        sys.exit(1)
-
-
 @click.command(epilog="Example: zoo train --data D.json --model M.json --learning L.json --out runs/one")
 @click.option("--data", type=PATH, required=True, help="D: manifests and split.")
 @click.option("--model", type=PATH, required=True, help="M: the WaveNet.")

@@ -17,14 +17,12 @@ def show_check(report: Any) -> None:
     """A checked manifest: its takes, then what was found."""
     rows = []
     for take in report.takes:
-        wet = take.wet_sound
-        facts = (
-            ("-",) * 4
-            if wet is None
-            else (f"{wet.frames / wet.rate_hz:.2f} s", f"{wet.rate_hz}", f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}")
-        )
-        rows.append((take.wet.name, format_setting(take.setting), *facts))
-    output.put_table(("TAKE", "SETTING", "LENGTH", "RATE", "PEAK dBFS", "RMS dBFS"), rows)
+        wet, lag = take.wet_sound, take.lag
+        late = (f"{lag.delay_samples:.2f}", f"{lag.polarity:+d}", f"{lag.drift_ppm:.1f}") if lag else ("-",) * 3
+        levels = (f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}") if wet else ("-",) * 2
+        length = (f"{wet.frames / wet.rate_hz:.2f} s", f"{wet.rate_hz}") if wet else ("-",) * 2
+        rows.append((take.wet.name, *late[:2], *levels, late[2], *length, format_setting(take.setting)))
+    output.put_table(("TAKE", "LATE", "UP", "PEAK dBFS", "RMS dBFS", "DRIFT ppm", "LENGTH", "RATE", "SETTING"), rows)
     knobs = report.manifest.knobs
     output.say()
     for knob in knobs.knobs:
