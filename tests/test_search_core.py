@@ -9,12 +9,12 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from search.searcher import FiniteOptunaSearch, Suggest
 
 from models.errors import UserError
 from models.files import check_document
 from search.ledger import append, ledger_path, read_ledger
 from search.pareto import front
-from search.searcher import FiniteOptunaSearch, Suggest
 from search.space import CYCLES, SearchConfig, Space, dilations
 
 points = st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), min_size=1, max_size=30)

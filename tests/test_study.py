@@ -18,9 +18,9 @@ from models.documents import EVAL, read_evaluation
 from models.errors import NotFound, UserError
 from models.run import load_model
 from search.board import best_runs, read_board
+from search.config import SearchConfig
 from search.ledger import append, read_ledger
 from search.pareto import front
-from search.space import SearchConfig
 from search.study import read_search, run_search
 from tests.makers import di, record
 

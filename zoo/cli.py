@@ -3,11 +3,10 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from zoo import __version__
+from zoo import __version__, cli_search
 
 PATH = click.Path(path_type=Path)
 ROAD = "recordings -> check -> train or search -> package -> push -> list -> pull -> render, export"
@@ -47,7 +46,7 @@ def quickstart(config: Path) -> None:
     again = f"zoo quickstart {config}"
     walk(
         read_search(config),
-        lambda search, study: _search(search, study, resume=study.exists(), address=None, again=again),
+        lambda search, study: cli_search.watch(search, study, again, resume=study.exists()),
     )
 
 
@@ -97,26 +96,8 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     output.put(str(out))
 
 
-@cli.command()
-@click.argument("config", type=PATH)
-@click.option("--out", type=PATH, help="The study folder. Default: studies/NAME.")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted study.")
-@click.option("--address", help="Join a running Ray cluster ('auto' or host:port).")
-@json_option
-def search(config: Path, out: Path | None, resume: bool, address: str | None, as_json: bool) -> None:
-    """Search for the best model over one or several amps."""
-    from search.study import read_search
-    from zoo import output, views
-
-    read = read_search(config)
-    study = out or Path("studies") / read.name
-    board = _search(read, study, resume, address, f"zoo search {config} --out {study} --resume")
-    if as_json:
-        output.put_json(board)
-    else:
-        views.show_board(board)
-        output.say(f"next: zoo package {study} --license LICENCE")
-        output.put(str(study))
+cli.add_command(cli_search.search)
+cli.add_command(cli_search.board)
 
 
 @cli.command()
@@ -336,27 +317,6 @@ def export(amp: str, target: Path, live: bool, bake: str | None, grid: tuple[str
         write_nam(path, config, fold(net, config.encode(full)), full)
         output.say(f"baked at {format_setting(full)}")
         output.put(str(path))
-
-
-def _search(config: Any, study: Path, resume: bool, address: str | None, again: str) -> dict[str, Any]:
-    from search.study import Interrupted, run_search
-    from zoo import output, views
-
-    _one_thread()
-    steps: dict[str, int] = {}
-    with output.progress("searching") as bar:
-
-        def hear(line: dict[str, Any]) -> None:
-            steps[line["trial"]] = line.get("step", 0) if line["state"] == "report" else config.learning.steps
-            if line["state"] != "report":
-                output.say(views.trial_sentence(line))
-            bar(sum(steps.values()), config.trials * config.learning.steps)
-
-        try:
-            return run_search(config, study, resume=resume, address=address, listener=hear)
-        except Interrupted as stop:
-            output.put_error(str(stop), f"The finished trials are kept. Go on with: {again}")
-            sys.exit(130)
 
 
 def _one_thread() -> None:
