@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from models.architecture import WaveNetConfig
 from models.dataset import AmpData
 from models.errors import UserError
@@ -41,8 +43,8 @@ def fault(config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData]) 
     """Why a point may not be trained, or None."""
     try:
         model = config.space.model(point)
-    except ValueError as problem:  # pydantic's own is one
-        return str(problem).splitlines()[0]
+    except ValidationError as problem:
+        return problem.errors()[0]["msg"].removeprefix("Value error, ")
     inject, bounds = model.inject, config.bounds
     if not (inject.input or inject.mixin or inject.film):
         return "the knobs enter nowhere"

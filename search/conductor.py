@@ -121,12 +121,12 @@ class Conductor:
         if "stopped" in result:
             self.stopped = result["stopped"]
             return False
-        if result["step"] <= known.get("step", 0):
-            return True
         if not math.isfinite(result["esr"]):
             reason = result.get("reason", "its error is not a number")
             self._write({"state": ledger.DIVERGED, "trial": trial, "step": result["step"], "reason": reason})
             return False
+        if result["step"] <= known.get("step", 0):
+            return True
         line = {"state": ledger.REPORT, "trial": trial, **result}
         if self.rungs and "of" not in known:
             line["survives"] = self.rungs.survives(trial, result["step"], self._vectors(known, result))

@@ -89,13 +89,14 @@ def front_figure(board: dict[str, Any]) -> Figure:
 def curves_figure(board: dict[str, Any], curves: Mapping[str, Mapping[int, float]], rungs: Iterable[int]) -> Figure:
     """ESR against steps: the front in colour, other finished trials grey, pruned ones up to where they were stopped."""
     figure, axes = _figure(7.2, 3.6)
+    ahead = {trial.get("of", trial["trial"]) for trial in board["trials"] if trial["front"]}
     colours = iter(COLOURS * 20)
-    for trial in sorted(board["trials"], key=lambda t: t["front"]):
+    for trial in sorted(board["trials"], key=lambda trial: trial["trial"] in ahead):
         curve = curves.get(trial["trial"], {})
         if "of" in trial or not curve:
             continue
         look: dict[str, Any] = {"color": GREY, "linewidth": 0.7, "alpha": 0.7}
-        if trial["front"]:
+        if trial["trial"] in ahead:
             look = {"color": next(colours), "linewidth": 1.6, "label": f"{trial['label']}, {trial['form']}"}
         elif trial["state"] == PRUNED:
             last = max(curve)
@@ -108,7 +109,7 @@ def curves_figure(board: dict[str, Any], curves: Mapping[str, Mapping[int, float
         )
     axes.set(yscale="log", xlabel="step", ylabel="validation ESR")
     _plain_ticks(axes, x=False)
-    if any(trial["front"] and trial["trial"] in curves for trial in board["trials"]):
+    if ahead & curves.keys():
         axes.legend(
             title="front", fontsize=7, title_fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1)
         )

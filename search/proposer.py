@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from search.space import Space
 
-GUESSES, DRAWS = 50, 1000  # how often the sampler, then chance, may propose what cannot be trained
+GUESSES, DRAWS = 50, 200  # how often the sampler, then chance, may propose what cannot be trained
 STARTUP = 16
 
 Values = tuple[float, float]
