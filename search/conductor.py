@@ -224,9 +224,12 @@ class Conductor:
         return self.rungs.plan if self.rungs else None
 
     def _calibrate(self) -> None:
-        """Once enough trials trained to the end, place the rungs and enter there what all trials had reached."""
-        pruning = self.config.pruning
-        if self.rungs or pruning is None or len(self._full) < pruning.calibrate:
+        """Once enough trials trained to the end, place the rungs and enter there what all trials had reached.
+
+        Where the ends could not be foretold it is tried again each time as many more have trained to the end.
+        """
+        pruning, full = self.config.pruning, len(self._full)
+        if pruning is None or full == 0 or full % pruning.calibrate or (self.plan and self.plan.rungs):
             return
         first = pruning.grace or max(1, self.config.learning.steps // 20)
         self.rungs = Rungs(calibrate([self._curve(trial) for trial in self._full], first))

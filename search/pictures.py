@@ -57,15 +57,10 @@ def front_figure(board: dict[str, Any]) -> Figure:
     if stock:
         ring = {"facecolors": "none", "edgecolors": "0.3", "s": 90, "linewidths": 0.8, "zorder": 2}
         axes.scatter(_of(stock, "cost"), _of(stock, "esr"), label="stock or peers' shape", **ring)
-        for trial in stock:
-            axes.annotate(
-                trial["label"],
-                (trial["cost"], trial["esr"]),
-                xytext=(5, 5),
-                textcoords="offset points",
-                size=7,
-                color="0.3",
-            )
+        best_of = {trial["label"]: trial for trial in sorted(stock, key=lambda trial: -trial["esr"])}
+        for label, trial in best_of.items():
+            where = {"xytext": (6, -3), "textcoords": "offset points", "size": 7, "color": "0.3"}
+            axes.annotate(label, (trial["cost"], trial["esr"]), **where)
     by_name = {trial["trial"]: trial for trial in trials}
     for name, members in board["fronts"].items():
         line = [by_name[trial] for trial in members]

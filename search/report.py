@@ -1,5 +1,6 @@
 """`report.html`: what a search found and what it cost, in one file without anything outside it."""
 
+import warnings
 from base64 import b64encode
 from html import escape
 from pathlib import Path
@@ -23,6 +24,7 @@ img { max-width: 100%; } table { border-collapse: collapse; font-size: 13px; fon
 th, td { text-align: left; padding: .2em 1em .2em 0; border-bottom: 1px solid #eee; } .wide { overflow-x: auto; } p { max-width: 48em; }
 """
 IMPORTANCE_NEEDS = 8  # trials: fewer say nothing about what mattered
+IMPORTANT = 0.005  # axes that explain less are left out
 
 
 def write_report(path: Path, config: SearchConfig, board: dict[str, Any], lines: list[Line], plan: Plan | None) -> None:
@@ -168,9 +170,12 @@ def importances(config: SearchConfig, lines: list[Line]) -> dict[str, float]:
     if len(complete) < IMPORTANCE_NEEDS:
         return {}
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    return optuna.importance.get_param_importances(
-        study, evaluator=evaluator, target=lambda trial: (trial.values or [0.0])[0]
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that low values count as good: they do
+        found = optuna.importance.get_param_importances(
+            study, evaluator=evaluator, target=lambda trial: (trial.values or [0.0])[0]
+        )
+    return {axis: share for axis, share in found.items() if share >= IMPORTANT}
 
 
 def _grouped(trials: list[Line], key: Any) -> dict[str, list[float]]:

@@ -252,7 +252,7 @@ def test_a_front_for_each_amp(tmp_path: Path):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_search_keeps_its_trials_and_is_resumed(tmp_path: Path, how: signal.Signals):
     path = search_file(
-        tmp_path, amps=1, learning={"steps": 200, "batch": 2, "segment": 512, "report_every": 20}, trials=5
+        tmp_path, amps=1, learning={"steps": 150, "batch": 2, "segment": 256, "report_every": 15}, trials=4
     )
     study = tmp_path / "study"
     command = [sys.executable, "-c", "from zoo.cli import main; main()", "search", str(path), "--out", str(study)]
@@ -263,14 +263,14 @@ def test_an_interrupted_search_keeps_its_trials_and_is_resumed(tmp_path: Path, h
     os.kill(running.pid, how)
     out, err = running.communicate(timeout=120)
     kept = {line["trial"]: line["esr"] for line in read_ledger(study)}
-    assert 1 <= len(kept) < 5, err
+    assert 1 <= len(kept) < 4, err
     if how == signal.SIGINT:
         assert running.returncode == 130, err
         assert "--resume" in err and "Traceback" not in err and out == ""
-    resumed = subprocess.run([*command, "--resume", "--json"], check=False, capture_output=True, text=True, timeout=300)
+    resumed = subprocess.run([*command, "--resume", "--json"], check=False, capture_output=True, text=True, timeout=600)
     assert resumed.returncode == 0, resumed.stderr
     board = json.loads(resumed.stdout)
-    assert [trial["state"] for trial in board["trials"]] == ["finished"] * 5
+    assert [trial["state"] for trial in board["trials"]] == ["finished"] * 4
     esrs = {trial["trial"]: trial["esr"] for trial in board["trials"]}
     assert kept.items() <= esrs.items(), "no finished trial is lost or trained again"
 
