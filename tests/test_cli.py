@@ -50,6 +50,7 @@ VERBS = [
     "check",
     "train",
     "search",
+    "board",
     "package",
     "push",
     "pull",
