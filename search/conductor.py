@@ -190,7 +190,7 @@ class Conductor:
         elif state == ledger.REPORT:
             vectors = self.reports.setdefault(trial, {})[line["step"]] = self._vectors(known, line)
             if self.rungs:
-                self.rungs.survives(trial, line["step"], vectors)
+                self.rungs.enter(trial, line["step"], vectors)
         else:
             self.ended += 1
             if state == ledger.FINISHED:
@@ -226,13 +226,16 @@ class Conductor:
     def _calibrate(self) -> None:
         """Once enough trials trained to the end, place the rungs and enter there what all trials had reached.
 
-        Where the ends could not be foretold it is tried again each time as many more have trained to the end.
+        Where the ends could not be foretold it is tried again when twice as many have trained to the end.
         """
-        pruning, full = self.config.pruning, len(self._full)
-        if pruning is None or full == 0 or full % pruning.calibrate or (self.plan and self.plan.rungs):
+        pruning = self.config.pruning
+        if pruning is None or (self.plan and self.plan.rungs):
+            return
+        rounds, rest = divmod(len(self._full), pruning.calibrate)
+        if rest or rounds.bit_count() != 1:
             return
         first = pruning.grace or max(1, self.config.learning.steps // 20)
         self.rungs = Rungs(calibrate([self._curve(trial) for trial in self._full], first))
         for trial, reports in self.reports.items():
             for step in sorted(reports):
-                self.rungs.survives(trial, step, reports[step])
+                self.rungs.enter(trial, step, reports[step])

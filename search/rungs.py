@@ -34,16 +34,23 @@ class Rungs:
         """The last rung that a step has reached."""
         return max((rung for rung in self.plan.rungs if rung <= step), default=None)
 
+    def enter(self, trial: str, step: int, vectors: Sequence[tuple[float, float]]) -> int | None:
+        """Enter a trial's report at the rung it has reached and return that, or None where it reached no new one."""
+        rung = self.rung(step)
+        if rung is None or trial in self.books.setdefault(rung, {}):
+            return None
+        self.books[rung][trial] = vectors
+        return rung
+
     def survives(self, trial: str, step: int, vectors: Sequence[tuple[float, float]]) -> bool:
-        """Enter a trial's report and say whether it may go on; a rung is entered once, at the first report that reaches it."""
+        """Enter a trial's report and say whether it may go on."""
         if not all(math.isfinite(value) for vector in vectors for value in vector):
             return False
-        rung = self.rung(step)
-        if rung is None or trial in self.books.get(rung, {}):
+        rung = self.enter(trial, step, vectors)
+        if rung is None:
             return True
-        book = self.books.setdefault(rung, {})
-        book[trial] = vectors
-        room, mine = math.ceil(len(book) / self.plan.reduction), list(book).index(trial)
+        book = self.books[rung]
+        room, mine = math.ceil(len(book) / self.plan.reduction), len(book) - 1
         return any(mine in top(points, room) for points in zip(*book.values(), strict=True))
 
 

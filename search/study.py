@@ -27,6 +27,9 @@ RAY_ENVIRONMENT = {
 }
 
 
+CLIENT = "ray://"
+
+
 class Interrupted(KeyboardInterrupt):
     """A search was stopped by hand; its finished trials are kept."""
 
@@ -58,6 +61,11 @@ def run_search(
     that cannot be used, a folder that holds another study, a search that cannot go on, or one where no trial finished; `Interrupted` on Ctrl-C.
     """
     study = study.resolve()
+    if address and address.startswith(CLIENT):
+        _set_environment(address)
+        from search.client import run_remotely
+
+        return run_remotely(config, study, RAY_ENVIRONMENT, address, resume=resume, storage=storage)
     _check_free(config, study, resume)
     if address:
         _reach(address)

@@ -218,15 +218,21 @@ def _ray(address: str | None, amps: Sequence[AmpData]) -> Iterator[None]:
     shipped: dict[str, Any] = {
         "runtime_env": {"py_modules": [str(Path(module.__path__[0])) for module in (models, search)]}
     }
-    ray.init(
-        address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **(shipped if address else local)
-    )
+    here = ray.is_initialized()  # this driver is itself a task of the cluster
+    if not here:
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **(shipped if address else local),
+        )
     ray.util.register_serializer(torch.Tensor, serializer=_to_array, deserializer=_from_array)
     try:
         yield
     finally:
         ray.util.deregister_serializer(torch.Tensor)
-        ray.shutdown()
+        if not here:
+            ray.shutdown()
 
 
 def _to_array(tensor: torch.Tensor) -> Any:
