@@ -53,6 +53,7 @@ VERBS = [
     "align",
     "train",
     "search",
+    "board",
     "package",
     "push",
     "pull",
