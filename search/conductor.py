@@ -121,6 +121,8 @@ class Conductor:
         if "stopped" in result:
             self.stopped = result["stopped"]
             return False
+        if "failed" in result:
+            return self.end(trial, result["failed"])
         if not math.isfinite(result["esr"]):
             reason = result.get("reason", "its error is not a number")
             self._write({"state": ledger.DIVERGED, "trial": trial, "step": result["step"], "reason": reason})

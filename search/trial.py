@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from models.dataset import AmpData
-from models.documents import QUIET_DB, RUNAWAY_DB, Score
+from models.documents import RUNAWAY_DB, Score
 from models.errors import DivergedError, UserError
 from models.guards import knob_moves, scan_corners
 from models.train import Trainer
@@ -122,7 +122,4 @@ def _runaway_db(trainer: Trainer) -> float:
     data = trainer.data
     peak = max(piece.peak for piece in data.recorded)
     scan = scan_corners(trainer.net, data.knobs, data.dry_T[data.validation[0].dry], peak, BETWEEN)
-    return max(
-        scan.peak_dbfs - scan.recorded_peak_dbfs - RUNAWAY_DB,
-        QUIET_DB - (scan.recorded_peak_dbfs - scan.silence_dbfs),
-    )
+    return scan.peak_dbfs - scan.recorded_peak_dbfs - RUNAWAY_DB

@@ -31,6 +31,7 @@ from search.conductor import Conductor, Task
 from search.config import SearchConfig
 from search.trial import reason_of, stops_all, train
 
+DEATHS = 3  # of a trial's process or node, before the trial counts as failed
 STORE_BYTES = 100 << 20  # of Ray's shared memory, beside the recordings
 
 
@@ -131,10 +132,9 @@ def run_trial(task: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpDa
                     tune.report(
                         {"told": json.dumps(result)}, checkpoint=checkpoint
                     )  # as text: Tune flattens what is nested
-    except Exception as problem:
-        if (stopped := stops_all(problem)) is None:
-            raise
-        tune.report({"told": json.dumps({"stopped": stopped})})
+    except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; only a process that dies is tried again)
+        stopped = stops_all(problem)
+        tune.report({"told": json.dumps({"stopped": stopped} if stopped else {"failed": reason_of(problem)})})
 
 
 def _fetch(checkpoint: tune.Checkpoint, folder: str) -> None:
@@ -178,7 +178,7 @@ def _run(conductor: Conductor, amps: Sequence[AmpData], storage: str) -> None:
             verbose=0,
             stop=Halts(conductor),
             callbacks=[Records(conductor)],
-            failure_config=tune.FailureConfig(max_failures=1),
+            failure_config=tune.FailureConfig(max_failures=DEATHS),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
         ),
     )
