@@ -1,9 +1,9 @@
 """How much of a core does a model with knobs cost in real time, and against NeuralAmpModelerCore?
 
-Plays seconds of noise in blocks, knobs still or all turned before every block, and prints CPU time per second of audio of the playing thread
-(the smaller the better), percentiles of the wall time of a block with moving knobs, and the error against the plain forward pass in double
-precision. Ours and theirs take turns, second by second; the ratio (above 1: ours is faster) is the median over the rounds of their CPU time by
-ours, with knobs moving in ours. Theirs plays the same weights twice: as a stock file, knobs baked in (the least it can do), and as a live file,
+Plays seconds of noise in blocks, knobs still, all turned before every block, or ramped from sample to sample, and prints CPU time per second of audio
+of the playing thread (the smaller the better), percentiles of the wall time of a block with knobs turned before every block, and the error against
+the plain forward pass in double precision. Ours and theirs take turns, second by second; the ratio (above 1: ours is faster) is the median over the rounds of their CPU time by
+ours, with knobs turned before every block in ours. Theirs plays the same weights twice: as a stock file, knobs baked in (the least it can do), and as a live file,
 knobs moving.
 
 NeuralAmpModelerCore is not part of this project. Give any number of programs that use it, each called as `PROGRAM MODEL.nam BLOCK SECONDS`: it plays noise,
@@ -51,15 +51,19 @@ def trained(config: WaveNetConfig, knobs: int) -> WaveNet:
     return net.eval()
 
 
-def ours(stream: Stream, block: int, moves: bool) -> tuple[float, list[float]]:
+def ours(stream: Stream, block: int, moves: str) -> tuple[float, list[float]]:
     """`(CPU seconds per second of audio, wall seconds of each block)` of one second."""
-    levels_K1, walls = np.zeros((stream.net.knobs, 1), np.float32), []
+    levels, walls = np.zeros((stream.net.knobs, block if moves == "ramped" else 1), np.float32), []
+    ramp_T = np.linspace(0, 0.01, block, dtype=np.float32)
     begin, count = time.thread_time(), RATE_HZ // block
     for number in range(count):
         start = time.perf_counter()
-        if moves:
-            levels_K1[:] = number % 100 / 100
-        stream.process(NOISE_T[number * block : (number + 1) * block], levels_K1)
+        if moves == "turned":
+            levels[:] = number % 100 / 100
+        elif moves == "ramped":
+            np.add(ramp_T, np.float32(number % 100 / 100), out=levels[0])
+            levels[1:] = levels[0]
+        stream.process(NOISE_T[number * block : (number + 1) * block], levels)
         walls.append(time.perf_counter() - start)
     return (time.thread_time() - begin) * RATE_HZ / (count * block), walls
 
@@ -105,24 +109,33 @@ def main() -> None:
             write_nam(files["live"], make_config(name, RATE_HZ, knobs, config), net)
             stream, esr = Stream(net, [0.3] * options.knobs), error(net)
             for block in options.blocks:
-                still, moving, walls = [], [], []
+                still, turned, ramped, walls = [], [], [], []
                 core: dict[tuple[Path, str], list[float]] = {kind: [] for kind in kinds}
                 for _ in range(options.rounds):
-                    still.append(ours(stream, block, False)[0])
-                    cpu, seconds = ours(stream, block, True)
-                    moving.append(cpu)
+                    still.append(ours(stream, block, "still")[0])
+                    ramped.append(ours(stream, block, "ramped")[0])
+                    cpu, seconds = ours(stream, block, "turned")
+                    turned.append(cpu)
                     walls += seconds
                     for program, kind in kinds:
                         core[program, kind].append(theirs(program, files[kind], block))
                 quantiles = [f"{1e6 * q:.0f}" for q in np.quantile(walls, [0.5, 0.99, 0.999])]
-                row = [name, str(block), f"{median(still):.4f}", f"{median(moving):.4f}", *quantiles, f"{esr:.0e}"]
+                row = [
+                    name,
+                    str(block),
+                    *(f"{median(runs):.4f}" for runs in (still, turned, ramped)),
+                    *quantiles,
+                    f"{esr:.0e}",
+                ]
                 for kind in kinds:
-                    ratio = median(their / our for their, our in zip(core[kind], moving, strict=True))
+                    ratio = median(their / our for their, our in zip(core[kind], turned, strict=True))
                     row.append(f"{median(core[kind]):.4f} ({ratio:.2f}x)")
                 rows.append(tuple(row))
                 output.say("  ".join(row))
     theirs_head = [f"{program.name} {kind}" for program, kind in kinds]
-    output.put_table(("MODEL", "BLOCK", "STILL", "MOVING", "P50 US", "P99", "P99.9", "ESR", *theirs_head), rows)
+    output.put_table(
+        ("MODEL", "BLOCK", "STILL", "TURNED", "RAMPED", "P50 US", "P99", "P99.9", "ESR", *theirs_head), rows
+    )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -81,7 +82,7 @@ def their_step(config: WaveNetConfig, net: WaveNet) -> Step:
         for index, array in enumerate(config.arrays)
     ]
     shape = {"layers_configs": arrays, "head_scale": net.head_scale.item()}
-    module = LightningModule.init_from_config(
+    module: Any = LightningModule.init_from_config(
         {"net": {"name": "WaveNet", "config": shape}, "loss": {}, "optimizer": {"lr": RATE}, "lr_scheduler": None}
     )
     document = to_nam(make_config("bench", 48000, Knobs(knobs=()), config), net)

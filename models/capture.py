@@ -39,6 +39,7 @@ POSITIONS = {"isolated": 5, "hybrid": 3}
 PER_KNOB = 10  # takes per knob of a space-filling design (Loeppky, Sacks and Welch, Technometrics 51, 2009)
 HELD = 6
 LISTED = 5000  # a plan of more takes is counted, not listed
+MAX_POSITIONS = 200
 TURNING_S = 15  # to dial the next setting and start the next take
 
 
@@ -109,10 +110,10 @@ def make_plan(
         axes = [every(knob) if dialled(knob) <= LISTED else spread(knob, LISTED) for knob in knobs.knobs]
         whole = prod(dialled(knob) for knob in knobs.knobs)
     else:
-        axes = [spread(knob, min(positions or POSITIONS.get(design, 2), LISTED)) for knob in knobs.knobs]
+        axes = [spread(knob, positions or POSITIONS.get(design, 2)) for knob in knobs.knobs]
         whole = prod(len(axis) for axis in axes)
     if design in ("hybrid", "combinatorial") and whole > LISTED:
-        off_rest = settings_of(knobs, [[next(v for v in ends(k) if v != k.default) for k in knobs.knobs]])
+        off_rest = settings_of(knobs, [[next((v for v in ends(k) if v != k.default), k.default) for k in knobs.knobs]])
         return Plan(design, knobs, whole, None, None, grid_hole(knobs, axes), never_together(knobs, off_rest))
     if design == "isolated":
         moved = [{**knobs.defaults, k.name: value} for k, axis in zip(knobs.knobs, axes, strict=True) for value in axis]
@@ -195,6 +196,7 @@ def _hold(knobs: Knobs, train: list[Setting], wanted: int | None, seed: int) -> 
 def _check(knobs: Knobs, count: int | None, positions: int | None = None, held: int | None = None) -> None:
     if not knobs.knobs:
         raise UserError("there is no knob to plan for", 'List them under "knobs".')
-    for name, value, least in (("--count", count, 1), ("--positions", positions, 2), ("--held", held, 0)):
-        if value is not None and value < least:
-            raise UserError(f"{name} is {value}", f"Use {least} or more.")
+    limits = (("--count", count, 1, LISTED), ("--positions", positions, 2, MAX_POSITIONS), ("--held", held, 0, LISTED))
+    for name, value, least, most in limits:
+        if value is not None and not least <= value <= most:
+            raise UserError(f"{name} is {value}", f"Use {least} to {most:,}.")

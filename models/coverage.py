@@ -204,4 +204,4 @@ def _step(knob: AnyKnob) -> float:
 
 def _clean(value: float) -> float:
     """Without the tail that steps leave in binary."""
-    return float(f"{value:.9g}")
+    return float(f"{value:.12g}")

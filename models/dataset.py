@@ -150,7 +150,8 @@ def load_data(config: DataConfig) -> AmpData:
             f"{held.path} has knobs {', '.join(held.knobs.names)} with other names or ranges than {train.path}",
             "Both manifests must describe the same knobs.",
         )
-    held_takes = held.takes if held else [] if config.held_settings else train.held_takes
+    listed = [] if config.held_settings else train.held_takes
+    held_takes = held.takes if held else listed
     if not held_takes and not config.held_settings:
         raise UserError(
             f"{config.name}: nothing is held back to judge by",

@@ -5,13 +5,14 @@ from itertools import combinations, product
 from math import ceil, log2
 
 import numpy as np
+from scipy.spatial.distance import pdist
 from scipy.stats import qmc
 
 from models.coverage import cloud, dial, distances, embed, ends, farthest, key, settings_of
 from models.errors import UserError
 from models.knobs import Knobs, Setting, Switch, Value
 
-DRAWS = 64  # hypercubes, of which the best-spaced is taken
+DRAWS, MANY = 64, 200  # hypercubes, of which the best-spaced is taken; fewer of more points than so many
 
 
 def combine(axes: Sequence[Sequence[Value]]) -> Iterator[tuple[Value, ...]]:
@@ -82,16 +83,16 @@ def draw_between(
         return []
     sampler, around_ND = qmc.LatinHypercube(len(knobs.knobs), rng=seed), embed(knobs, around)
     best: tuple[int, float, list[Setting]] = (0, 0.0, [])
-    for _ in range(DRAWS):
+    for _ in range(max(DRAWS * MANY // max(count, MANY), 1)):
         rows = [[dial(k, x) for k, x in zip(knobs.knobs, row, strict=True)] for row in sampler.random(count)]
         drawn = [setting for setting in distinct(settings_of(knobs, rows)) if allowed(setting)]
         if drawn:
             points_MD = embed(knobs, drawn)
-            between = np.linalg.norm(points_MD[:, None] - points_MD[None], axis=2) + 9.0 * np.eye(len(drawn))
-            spacing = min(float(between.min()), float(distances(around_ND, points_MD).min()))
-            best = max(best, (len(drawn), spacing, drawn), key=lambda found: found[:2])
+            spacing = min(pdist(points_MD).min(initial=np.inf), distances(around_ND, points_MD).min())
+            best = max(best, (len(drawn), float(spacing), drawn), key=lambda found: found[:2])
     return best[2]
 
 
 def distinct(settings: Iterable[Setting]) -> list[Setting]:
+    """Each setting once, in the order in which they first come."""
     return list({key(setting): setting for setting in settings}.values())

@@ -27,6 +27,7 @@ from models.simd import (
     first,
     fma,
     fma_spread,
+    fma_tiles,
     load,
     load_tile,
     maximum,
@@ -46,6 +47,7 @@ NONE = -1  # where an operation names no buffer
 
 NARROW, WIDE = 2, 4  # vectors of time in a tile
 TILE = WIDE * WIDTH  # samples, at most
+FILM_HEIGHT = 4 if REGISTERS == 32 else 2  # rows in a tile of a modulation
 HEIGHTS = tuple(rows for rows in (1, 2, 3, 4, 6, 8) if rows * NARROW + NARROW + 1 <= REGISTERS)  # rows in a tile
 
 BUFFER = np.dtype([(name, np.int64) for name in ("base", "stride", "history", "rows", "at")])
@@ -166,29 +168,25 @@ _convolve_1_wide, _convolve_2_wide, _convolve_3_wide, _convolve_4_wide = (
 
 
 @numba.njit(**FAST)
-def _coefficient(weights, state, net, index, knobs, knobs_stride, features):
-    """One coefficient over one vector of time, as the knobs stand in each sample."""
-    value = spread(state, net.values + index)
-    for feature in range(features):
-        slope = spread(weights, net.coefficients + feature * net.constants + index)
-        value = fma(slope, load(state, knobs + feature * knobs_stride), value)
-    return value
-
-
-@numba.njit(**FAST)
 def _modulate(weights, state, op, source, target, onto, seen, net, samples, features):
     from_, stride = source.base + source.at, source.stride
     to, to_stride = target.base + target.at, target.stride
     adds, over, over_stride = op.onto != NONE, onto.base + onto.at, onto.stride
     knobs, knobs_stride = seen.base, seen.stride
-    for row in range(op.rows):
-        for t in range(0, samples, WIDTH):
-            scale = _coefficient(weights, state, net, op.scale + row, knobs + t, knobs_stride, features)
-            shift = _coefficient(weights, state, net, op.shift + row, knobs + t, knobs_stride, features)
-            z = fma(scale, load(state, from_ + row * stride + t), shift)
+    for row in range(0, op.rows, FILM_HEIGHT):
+        for t in range(0, samples, NARROW * WIDTH):
+            scale = spread_tile(state, net.values + op.scale + row, FILM_HEIGHT, NARROW)
+            shift = spread_tile(state, net.values + op.shift + row, FILM_HEIGHT, NARROW)
+            for feature in range(features):
+                slopes, level = net.coefficients + feature * net.constants + row, knobs + feature * knobs_stride + t
+                scale = fma_spread(scale, weights, slopes + op.scale, state, level)
+                shift = fma_spread(shift, weights, slopes + op.shift, state, level)
+            heard = load_tile(state, from_ + row * stride + t, stride, FILM_HEIGHT, NARROW)
+            tile = fma_tiles(scale, heard, shift)
             if adds:
-                z += load(state, over + row * over_stride + t)
-            store(state, to + row * to_stride + t, z)
+                there = load_tile(state, over + row * over_stride + t, over_stride, FILM_HEIGHT, NARROW)
+                tile = add_tiles(tile, there)
+            store_tile(state, to + row * to_stride + t, to_stride, tile)
 
 
 @numba.njit(**FAST)
@@ -229,6 +227,7 @@ def _rewind(state, buffers, samples):
 
 @numba.njit(**FAST)
 def _copy(source, begin, target, to, samples):
+    """Copy so many samples and no more: a caller's array ends where its block ends."""
     whole = samples // WIDTH * WIDTH
     for t in range(0, whole, WIDTH):
         store(target, to + t, load(source, begin + t))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models import kernels
 from models.architecture import Activation, Slot
 from models.encoder import Encoder
-from models.kernels import BUFFER, HEIGHTS, NET, NONE, OPERATION, TILE, WIDTH
+from models.kernels import BUFFER, FILM_HEIGHT, HEIGHTS, NET, NONE, OPERATION, TILE, WIDTH
 from models.wavenet import Layer, WaveNet
 
 BLOCK = 256  # samples that the program works on at once; longer blocks are cut
@@ -179,14 +179,15 @@ class _Lowering:
         shift, slopes = torch.zeros(channels), torch.zeros(channels, self._features)
         if film.shift:
             shift, slopes = film.bias[channels:], film.weight[channels:, :, 0]
+        missing = -channels % FILM_HEIGHT
         self._add(
             kernels.MODULATE,
             source=source,
             target=target,
             onto=onto,
-            rows=rows or channels,
-            scale=self._coefficient(film.bias[:channels], film.weight[:channels, :, 0]),
-            shift=self._coefficient(shift, slopes),
+            rows=_whole(rows or channels, FILM_HEIGHT),
+            scale=self._coefficient(film.bias[:channels], film.weight[:channels, :, 0], missing),
+            shift=self._coefficient(shift, slopes, missing),
         )
 
     def _activate(self, source: int, target: int, rows: int, kind: int, **fields: int) -> None:
@@ -251,14 +252,14 @@ class _Lowering:
         return index
 
     def _buffer(self, rows: int = 0, history: int = 0, below: int = NONE) -> int:
-        """A buffer, which grows by the rows that operations write; or all rows `below` the first of another."""
+        """A buffer, which grows by the rows that operations work on; or all rows `below` the first of another."""
         self._buffers.append({"rows": rows, "history": history, "space": rows, "below": below})
         return len(self._buffers) - 1
 
     def _add(self, kind: int, **fields: int) -> None:
         operation = {"onto": NONE, "extra": NONE, "kind": kind, **fields}
         self._operations.append(operation)
-        for name in ("target", "onto", "extra"):
+        for name in ("source", "target", "onto", "extra"):
             index, rows = operation[name], operation["rows"]
             while index != NONE:
                 self._buffers[index]["space"] = max(self._buffers[index]["space"], rows)
@@ -275,9 +276,10 @@ class _Lowering:
         for buffer in self._buffers:
             history = _whole(buffer["history"], WIDTH)
             stride = _whole(history + (max(history, SLACK) if history else 0) + BLOCK + TILE, 2 * WIDTH) + WIDTH
-            base = size if buffer["below"] == NONE else buffers[buffer["below"]][0] + stride
+            inside = buffer["below"] != NONE
+            base = buffers[buffer["below"]][0] + stride if inside else size
             buffers.append((base, stride, history, buffer["rows"], history))
-            size += stride * buffer["space"]
+            size += 0 if inside else stride * buffer["space"]
         numbers = {
             "knobs": net.knobs,
             "features": self._features,

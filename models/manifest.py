@@ -16,8 +16,8 @@ from models.manifest_forms import RawManifest, RawTake, read_forms
 class Take:
     """One recording: what went in, what came out, and where every knob stood.
 
-    `delay_samples`: as its owner states it, `wet[n + delay_samples]` answers `dry[n]`. `channel`: which of a stereo file (0 is left); None
-    where both must agree.
+    `delay_samples`, as its owner states it, is counted at the rate of the files: `wet[n + delay_samples]` answers `dry[n]`. `channel` is
+    which of a stereo file (0 is left); None where both must agree.
     """
 
     dry: Path

@@ -326,13 +326,29 @@ def add_tiles(typing, x, y):
     """`x + y` of two tiles of one shape."""
 
     def generate(context, builder, signature, args):
-        def summed(row, column):
-            place = row * x.columns + column
-            return builder.fadd(*(builder.extract_value(value, place) for value in args), flags=_SUM)
-
-        return _tile(builder, x, summed)
+        return _by_vector(builder, x, args, lambda x, y: builder.fadd(x, y, flags=_SUM))
 
     return (x(x, y), generate) if x == y else None
+
+
+@intrinsic
+def fma_tiles(typing, x, y, z):
+    """`x * y + z`, vector by vector, of three tiles of one shape."""
+
+    def generate(context, builder, signature, args):
+        return _by_vector(builder, x, args, lambda x, y, z: _fma(builder, x, y, z))
+
+    return (x(x, y, z), generate) if x == y == z else None
+
+
+def _by_vector(builder, kind: Tile, tiles, build):
+    """A tile each of whose vectors is built of those in the same place of others."""
+
+    def vector_at(row, column):
+        place = row * kind.columns + column
+        return build(*(builder.extract_value(tile, place) for tile in tiles))
+
+    return _tile(builder, kind, vector_at)
 
 
 @intrinsic

@@ -25,7 +25,10 @@ class Stream:
     """A model being played; the knobs may stand still or move within a block, sample by sample."""
 
     def __init__(self, net: WaveNet, levels_K: list[float]) -> None:
-        """Start in silence: as if zeros had always been playing with the knobs where they are (levels in [-1, 1])."""
+        """Start in silence: as if zeros had always been playing with the knobs where they are (levels in [-1, 1]).
+
+        The stream keeps the weights that the net has now.
+        """
         self.net = net.eval()
         self._player = players(net)()
         self.reset(levels_K)

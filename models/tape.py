@@ -5,6 +5,7 @@ Time runs on one line for all rows: the input ends at `stop`, and what a layer g
 The rows of gradients are never written past `stop`, so that a convolution's transpose reads zeros there.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from models.fold import Folding, is_sloped
 from models.lower import GATINGS, KINDS
 from models.simd import WIDTH
 from models.tape_kernels import ACTIVATE, ADD, DERIVE, GRADIENT, GRAIN, INSTRUCTION, LINEAR, PASS, TILE_ROWS
+
+Rows = Callable[[str, int], int]  # so many rows for a purpose: where they begin
 
 
 class Affine(NamedTuple):
@@ -33,7 +36,6 @@ class _Layer(NamedTuple):
     index: int
     begin: int  # where its input is right
     end: int  # where its output is
-    x: int
     kept: int  # rows before the activation, or after it where that tells the derivative
     a: int
     conv: Affine
@@ -161,7 +163,8 @@ class Program:
                 last = a == len(config.arrays) - 1 and index == array.depth - 1
                 layer = self._layer(a, index, t, x, fresh, last)
                 layers.append(layer)
-                self._activated(layer)
+                self._linear(layer.end, layer.conv, layer.kept, self._zero)
+                self._emit(ACTIVATE, layer.end, **self._functions(layer), out=layer.a)
                 if layer.head:
                     self._linear(end, layer.head, heads, added)
                 else:
@@ -185,7 +188,7 @@ class Program:
             self._pass(t)
             inputs = [x + c * self.stride for c in range(array.channels)]
 
-    def _fresh_rows(self, array: LayerArray):
+    def _fresh_rows(self, array: LayerArray) -> Rows:
         """Rows for each layer, or the same ones in turn where nothing is remembered."""
         names = {"x": array.channels, "other": array.channels, "kept": array.inner, "a": array.width}
         rows = {name: self._rows(count) for name, count in names.items() if name == "a" or not self._trains}
@@ -199,7 +202,7 @@ class Program:
 
         return fresh
 
-    def _layer(self, a: int, index: int, begin: int, x: int, fresh, last: bool) -> _Layer:
+    def _layer(self, a: int, index: int, begin: int, x: int, fresh: Rows, last: bool) -> _Layer:
         array = self._folding.stock.arrays[a]
         kernel, dilation = array.kernel_sizes[index], array.dilations[index]
         kept = fresh("kept", array.inner)
@@ -213,7 +216,6 @@ class Program:
             index=index,
             begin=begin,
             end=begin + (kernel - 1) * dilation,
-            x=x,
             kept=kept,
             a=a_rows,
             conv=self._affine("conv", a, index, taps, array.inner),
@@ -237,13 +239,9 @@ class Program:
             "value": layer.kept,
         }
 
-    def _activated(self, layer: _Layer) -> None:
-        self._linear(layer.end, layer.conv, layer.kept, self._zero)
-        self._emit(ACTIVATE, layer.end, **self._functions(layer), out=layer.a)
-
     def _backwards(self) -> None:
         arrays, last = self._folding.stock.arrays, len(self._folding.stock.arrays) - 1
-        d_head = self._rows(1)
+        d_head, d_after = self._rows(1), 0  # gradients of the array's head, and of the next array's input
         self.output_gradient = d_head + self.output - self._y
         for a in range(last, -1, -1):
             array = arrays[a]
@@ -256,9 +254,8 @@ class Program:
             if a == last:
                 self._clear(start, d, array.channels)
             else:
-                self._linear(
-                    start, self._transposed(self._rechannels[a + 1], self._d_next, array.channels), d, self._zero
-                )
+                back = self._transposed(self._rechannels[a + 1], d_after, array.channels)
+                self._linear(start, back, d, self._zero)
             back = self._transposed(head, d_head, array.head_width, array.head_kernel_size)
             self._linear(end, back, d_heads, self._zero)
             lanes = self._gradient(end + array.head_kernel_size - 1, head, d_head, 0)
@@ -268,14 +265,13 @@ class Program:
                 self._layer_backwards(layer, None if is_last else d, d, d_heads, da, dz, slopes)
             lanes = self._gradient(start, self._rechannels[a], d, 0)
             self._pass(start, backwards=True, lanes=lanes)
-            self._d_next, d_head = d, d_heads
+            d_after, d_head = d, d_heads
 
     def _layer_backwards(
         self, layer: _Layer, arriving: int | None, d: int, d_heads: int, da: int, dz: int, slopes: int
     ) -> None:
-        """`arriving`: the gradient of the layer's residual, none where nothing hears it; it goes on as that of its input, at `d`."""
-        array, t, lanes = layer.array, layer.end, 0
-        base = d_heads
+        """From the gradients at `d_heads` and of its residual, `arriving` (none where nothing hears it), to that of its input, at `d`."""
+        array, t, base, lanes = layer.array, layer.end, d_heads, 0
         if layer.head:
             self._linear(t, self._transposed(layer.head, d_heads, array.width), da, self._zero)
             base = da
@@ -285,16 +281,8 @@ class Program:
         elif arriving is not None:
             self._emit(ADD, t, outs=array.width, base=base, value=arriving, out=da)
             base = da
-        functions = self._functions(layer)
-        self._emit(
-            DERIVE,
-            t,
-            **functions,
-            base=base,
-            out=dz,
-            again=-1 if layer.a == layer.kept else layer.a,
-            slopes=-1 if layer.slopes < 0 else slopes,
-        )
+        again, slopes = -1 if layer.a == layer.kept else layer.a, -1 if layer.slopes < 0 else slopes
+        self._emit(DERIVE, t, **self._functions(layer), base=base, out=dz, again=again, slopes=slopes)
         lanes = self._gradient(t, layer.conv, dz, lanes)
         if layer.slopes >= 0:
             ones = Affine(self._listed([(self.ones, 0)]), 1, layer.slopes, 1, array.inner)

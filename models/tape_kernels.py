@@ -1,9 +1,9 @@
 """The few instructions that a net's forward and backward passes are made of, compiled once for all nets.
 
-A program (`models/tape.py`) lists instructions; each works on rows of one workspace of float32, row i of a group beginning at
-`base + i * step`, and on one item's flat weights. Sizes are read at run time, so that no architecture needs a compiler of its own.
-`t` counts samples from the beginning of a row. Instructions of one pass take turns block by block, so that what one has written
-is still in the cache when the next reads it.
+A program (`models/tape.py`) lists instructions; each works on rows of one workspace `s` of float32, row i of a group beginning at
+`group + i * stride`, and on one item's flat weights `w`. Sizes are read at run time, so that no architecture needs a compiler of
+its own. `t` counts samples from the beginning of a row. Instructions of one pass take turns block by block, so that what one has
+written is still in the cache when the next reads it.
 """
 
 import numba
@@ -42,11 +42,8 @@ INSTRUCTION = np.dtype(
         ("start", np.int64),  # the first sample it computes
         ("first", np.int64),  # its inputs in the tables: `places` in the workspace, `terms` among the weights
         ("count", np.int64),
-        (
-            "weight",
-            np.int64,
-        ),  # where its weights begin; those of output o are `column` further than those of output o - 1
-        ("column", np.int64),
+        ("weight", np.int64),  # where its weights begin
+        ("column", np.int64),  # how much further those of the next output begin
         ("outs", np.int64),
         ("base", np.int64),
         ("base_step", np.int64),  # 0 where one row of zeros stands for all

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from models.cost import cost
 from models.dataset import AmpData, Piece, energy, load_data
 from models.documents import (
     EVAL,
@@ -218,6 +219,7 @@ def report(folder: Path, data: AmpData) -> Evaluation:
         step=history[-1]["step"],
         parameters=net.parameter_count,
         macs_per_sample=config.architecture.macs_per_sample(net.knobs),
+        realtime_factor=round(cost(config.architecture, net.knobs, data.rate_hz), 5),
         seconds=round(sum(line["seconds"] for line in history), 1),
         device=data.device,
         recordings_license=data.license,

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.audio import BLOCK, read_audio, read_blocks, read_length
 from models.errors import UserError
-from tests.makers import RATE, di, esr, write_wav
+from tests.makers import RATE, di, esr, examples, write_wav
 
 X_T = di(0.5)
 
@@ -73,3 +75,32 @@ def test_resampled_sine_is_the_sine_at_the_other_rate(tmp_path: Path, rate: int,
 def test_resampling_to_the_rate_a_file_has_changes_no_sample(tmp_path: Path):
     path = write_wav(tmp_path / "x.wav", X_T)
     assert np.array_equal(read_audio(path, rate_hz=RATE)[0], X_T)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("audio")
+
+
+@given(
+    suffix=st.sampled_from(["wav", "flac", "aiff"]),
+    holes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6),
+    cut=st.none() | st.integers(0, 700),
+)
+@examples(120)
+def test_any_damaged_file_is_audio_or_a_user_error(
+    folder: Path, suffix: str, holes: list[tuple[int, int]], cut: int | None
+):
+    path = folder / f"take.{suffix}"
+    sf.write(path, X_T[:200], RATE)
+    content = bytearray(path.read_bytes()[:cut])
+    for place, value in holes:
+        if place < len(content):
+            content[place] = value
+    path.write_bytes(content)
+    try:
+        x_T, rate = read_audio(path)
+    except UserError as problem:
+        assert path.name in problem.message
+        return
+    assert np.isfinite(x_T).all() and x_T.ndim == 1 and len(x_T) and rate > 0

@@ -314,7 +314,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(value=FILES | JSON)
-@examples(150)
+@examples(100)
 def test_any_json_of_knobs_gives_plans_or_a_user_error(folder: Path, value: Any):
     path = folder / "knobs.json"
     path.write_text(json.dumps(value))

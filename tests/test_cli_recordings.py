@@ -29,6 +29,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("gains.json").write_text(json.dumps({"knobs": gains}))
     for name, setting in (("still", {}), ("one", {"gain": 1})):
         Path(f"{name}.json").write_text(json.dumps([entry("d.wav", "w.wav", setting)]))
+    one = [entry("d.wav", "w.wav", {"gain": 1})]
+    Path("fast.json").write_text(json.dumps({"sample_rate": 48000, "entries": one}))
     write_wav(Path("di.wav"), di(1.0))
     return tmp_path
 
@@ -119,9 +121,15 @@ def test_signal_is_audio_of_that_length_and_rate(here: Path):
         (("plan", "five.json", "--count", "3"), ["3 takes are fewer than the 17"]),
         (("plan", "amp.json", "--positions", "1"), ["--positions is 1"]),
         (("plan", "amp.json", "--held", "-1"), ["--held is -1"]),
+        (("plan", "amp.json", "--count", "1000000000"), ["--count is 1000000000", "1 to 5,000"]),
+        (("plan", "amp.json", "--positions", "1000000"), ["--positions is 1000000"]),
         (("plan", "gains.json"), ["gains.json", "more than one knob is the gain: a, b"]),
         (("plan", "--extend", "still.json"), ["there is no knob to plan for"]),
         (("plan", "--extend", "one.json", "--count", "0"), ["--count is 0"]),
+        (
+            ("plan", "--extend", "fast.json", "--count", "2", "--signal", "di.wav", "--out", "rec"),
+            ["di.wav is at 8000 Hz, fast.json at 48000 Hz"],
+        ),
         (("plan", "--from-nam", "."), ["--from-nam needs --pattern"]),
         (("plan", "--from-nam", ".", "--pattern", "G{gain}"), ["has no .nam file"]),
         (("signal", "out.wav", "--seconds", "5"), ["5 s cannot be made", "20 to 3600"]),

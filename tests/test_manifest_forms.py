@@ -203,7 +203,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(value=THEIRS)
-@examples(600)
+@examples(300)
 def test_any_file_of_a_trainer_is_takes_or_a_user_error(folder: Path, value: Any):
     try:
         found = read(folder, value)

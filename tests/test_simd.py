@@ -9,6 +9,7 @@ from models.simd import (
     add_tiles,
     fma,
     fma_spread,
+    fma_tiles,
     load,
     load_tile,
     maximum,
@@ -37,7 +38,8 @@ def _vectors(a):
 @njit
 def _tiles(a):
     tile = fma_spread(spread_tile(a, 5, 3, 2), a, 50, a, 7)
-    store_tile(a, 400, 70, add_tiles(tile, load_tile(a, 20, 9, 3, 2)))
+    other = load_tile(a, 20, 9, 3, 2)
+    store_tile(a, 400, 70, fma_tiles(other, other, add_tiles(tile, other)))
 
 
 def test_vectors():
@@ -52,9 +54,10 @@ def test_vectors():
 def test_tiles():
     a = np.random.default_rng(1).normal(size=1000).astype(np.float32)
     wanted = a[5:8, None] + a[50:53, None] * a[7 : 7 + 2 * N]
-    wanted += np.stack([a[20 + 9 * row :][: 2 * N] for row in range(3)])
+    other = np.stack([a[20 + 9 * row :][: 2 * N] for row in range(3)])
+    wanted += other + other**2
     _tiles(a)
-    np.testing.assert_allclose([a[400 + 70 * row :][: 2 * N] for row in range(3)], wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose([a[400 + 70 * row :][: 2 * N] for row in range(3)], wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_not_a_number_is_not_hidden():

@@ -142,7 +142,7 @@ WORDS = st.text(alphabet="G{}gain.[]()*+?\\|^$ 0479-,", max_size=12)
     pattern=WORDS | st.sampled_from(["G{gain}", "{gain}"]),
     name=st.text(alphabet="G gain.[]()*+?|^$0479-,", max_size=10),
 )
-@examples(300)
+@examples(150)
 def test_any_pattern_and_name_give_a_setting_or_a_user_error(names_folder: Path, pattern: str, name: str):
     for old in names_folder.iterdir():
         old.unlink()

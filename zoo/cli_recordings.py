@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-PATH = click.Path(path_type=Path)
+from zoo.options import PATH, json_option
+
 DESIGNS = ("isolated", "hybrid", "combinatorial", "space-filling")  # as models.capture has them; importing it is slow
 
 
-@click.command()
+@click.command(short_help="Write a signal to record with.")
 @click.argument("target", metavar="OUT.wav", type=PATH)
 @click.option("--seconds", type=float, default=180.0, show_default=True, help="How long it plays.")
 @click.option("--rate", type=click.IntRange(8000, 192000), default=48000, show_default=True, help="In Hz.")
@@ -30,7 +31,7 @@ def signal(target: Path, seconds: float, rate: int) -> None:
     output.put(str(target))
 
 
-@click.command()
+@click.command(short_help="See which settings to record.")
 @click.argument("knobs", metavar="[KNOBS.json]", type=PATH, required=False)
 @click.option(
     "--design", type=click.Choice(DESIGNS), help="Which settings to record. Default with --out: the recommended."
@@ -52,9 +53,11 @@ def signal(target: Path, seconds: float, rate: int) -> None:
     "--from-nam", "captures", type=PATH, metavar="FOLDER", help="Render takes of .nam captures, one per setting."
 )
 @click.option("--pattern", metavar="TEXT", help="How those are named: 'G{gain}' finds 'JCM900 G4.nam'.")
-@click.option("--json", "as_json", is_flag=True, help="Give one JSON document.")
+@json_option
 def plan(knobs: Path | None, **words: Any) -> None:
-    """See which knob settings to record, how long that takes and what it covers; write the session.
+    """Plan which knob settings to record.
+
+    How many takes each design needs, how long that is and what it covers; then the session, to record by.
 
     KNOBS.json: {"device": ..., "knobs": [{"name": "gain", "min": 0, "max": 10, "default": 5}, ...]}. Without --design and --out all
     designs are compared.
@@ -74,9 +77,9 @@ def plan(knobs: Path | None, **words: Any) -> None:
         _plan(knobs, words)
 
 
-@click.command()
+@click.command(short_help="See what is in a knob dataset.", epilog="Example: zoo check takes/train.json")
 @click.argument("manifest", type=PATH)
-@click.option("--json", "as_json", is_flag=True, help="Give one JSON document.")
+@json_option
 @click.option("--html", "page", type=PATH, metavar="FILE", help="Write a page with pictures too.")
 @click.option(
     "--fix", type=PATH, metavar="FOLDER", help="Then write aligned takes into a new folder, as zoo align does."
@@ -102,7 +105,9 @@ def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) ->
         sys.exit(1)
 
 
-@click.command()
+@click.command(
+    short_help="Line takes up with their dry signal.", epilog="Example: zoo align takes/train.json --out aligned"
+)
 @click.argument("manifest", type=PATH)
 @click.option("--out", type=PATH, required=True, help="A new folder for the aligned takes and their manifest.")
 def align(manifest: Path, out: Path) -> None:
@@ -151,14 +156,22 @@ def _plan(path: Path, words: dict[str, Any]) -> None:
 
 
 def _extend(words: dict[str, Any]) -> None:
+    from models.audio import read_length
     from models.capture import PER_KNOB, propose
     from models.coverage import largest_hole
+    from models.errors import UserError
     from models.knobs import format_setting
     from models.manifest import read_manifest
     from models.session import write_session
     from zoo import output, views_plan
 
     first, *others = [read_manifest(path) for path in words["manifests"]]
+    rate = read_length(words["di"])[1] if words["di"] else None
+    if rate and first.sample_rate and rate != first.sample_rate:
+        raise UserError(
+            f"{words['di']} is at {rate} Hz, {first.path} at {first.sample_rate} Hz",
+            f"Use a signal at {first.sample_rate} Hz.",
+        )
     existing = [take.setting for take in first.takes]
     taken = [take.setting for other in (first, *others) for take in (*other.takes, *other.held_takes)]
     new = propose(first.knobs, existing, PER_KNOB if words["count"] is None else words["count"], taken)

@@ -98,14 +98,16 @@ def show_list(rows: list[Listed]) -> None:
             r.name,
             format_knobs(r.amp.knobs),
             f"{r.amp.esr:.4f}",
-            f"{r.amp.parameters}",
-            f"{r.amp.sample_rate}",
+            f"{r.amp.macs_per_sample}",
+            " ".join([r.amp.kind, *r.amp.tone]),
             r.license,
+            f"{r.amp.sample_rate}",
+            r.updated[:10] or "-",
             r.revision[:12],
         )
         for r in rows
     ]
-    output.put_table(("AMP", "KNOBS", "ESR", "PARAMETERS", "RATE", "LICENCE", "REVISION"), cells)
+    output.put_table(("AMP", "KNOBS", "ESR", "COST", "KIND", "LICENCE", "RATE", "UPDATED", "REVISION"), cells)
 
 
 def show_knobs(knobs: Knobs) -> None:
@@ -114,24 +116,28 @@ def show_knobs(knobs: Knobs) -> None:
     output.put_table(("KNOB", "RANGE", "DEFAULT"), rows)
 
 
-def show_amp(name: str, config: ModelConfig, evaluation: Evaluation) -> None:
+def show_amp(name: str, config: ModelConfig, evaluation: Evaluation, license_id: str, revision: str) -> None:
     """All about one amp."""
     shape = config.architecture
     layers = " + ".join(f"{len(a.dilations)} layers of {a.channels} channels" for a in shape.arrays)
-    held = evaluation.held
+    held, percent = evaluation.held, 100 * evaluation.realtime_factor
     rows = [
         ("name", name),
         ("audio", f"{config.audio.sample_rate} Hz mono, receptive field {config.audio.receptive_field} samples"),
         ("knobs", ", ".join(f"{k.name} {k.legal} (default {format_value(k.default)})" for k in config.knobs.knobs)),
         ("model", f"WaveNet, {layers}, knobs at {shape.inject.label}"),
-        ("cost", f"{evaluation.parameters} parameters, {evaluation.macs_per_sample} multiply-accumulates per sample"),
+        (
+            "cost",
+            f"{percent:.1f} % of a core, {evaluation.parameters} parameters, {evaluation.macs_per_sample} multiply-accumulates per sample",
+        ),
         (
             "held ESR",
             f"mean {held.mean:.4f}, median {held.median:.4f}, worst {held.worst:.4f} over {len(held.settings)} settings",
         ),
+        ("licence", license_id),
+        ("revision", revision or "-"),
     ]
-    for key, value in rows:
-        output.put(f"{key:<9} {value}")
+    output.put_pairs(rows)
 
 
 def show_quickstart(name: str, folder: Path, evaluation: Evaluation, setting: str) -> None:
