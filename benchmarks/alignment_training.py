@@ -1,8 +1,8 @@
-"""What alignment is worth: the same model and steps on three alignments of the same real takes.
+"""What alignment is worth: the same model and steps on four alignments of the same real takes.
 
-(a) `zoo align`: fractions of a sample; (b) the whole-sample peak of a partly whitened cross-correlation, less 16 samples: what this project did before;
-(c) the recordist's own: takes padded at the front to the DI's length. Polarity is mended in (a) and (b); a model can learn it in (c).
-Every version is judged on its own takes at held settings on held audio, a part of each report that all three share in length. Seeds and versions are interleaved. Needs the
+(a) `zoo align`: fractions of a sample; (a') the same delays rounded to whole samples; (b) the whole-sample peak of a partly whitened cross-correlation, less 16
+samples: what this project did before; (c) the recordist's own: takes padded at the front to the DI's length. Polarity is mended in all but (c), where a model
+can learn it. Every version is judged on its own takes at held settings on held audio. Seeds and versions are interleaved. Needs the
 recordings folder `hrd3/`; says so and stops without it.
 
     python benchmarks/alignment_training.py RECORDINGS --steps 1500 --seeds 0 1 2
@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -20,6 +21,7 @@ import soundfile as sf
 import torch
 from scipy.fft import irfft, next_fast_len, rfft
 
+from models.align import align, causal_margin, estimate_lag
 from models.architecture import WaveNetConfig
 from models.dataset import AmpData, load_data
 from models.files import check_document, read_document
@@ -29,6 +31,7 @@ from models.recipe import DataConfig, LearningConfig, Recipe
 from models.train import Trainer
 from zoo import output
 
+RATE = 44100
 HELD = ({"drive": 0.5455}, {"drive": 0.9091})
 
 
@@ -44,17 +47,23 @@ def whole_samples(dry_T: np.ndarray, wet_T: np.ndarray) -> np.ndarray:
     return sign * late_T[: len(dry_T)]
 
 
+def rounded(dry_T: np.ndarray, wet_T: np.ndarray) -> np.ndarray:
+    """As `zoo align`, but by whole samples."""
+    lag = estimate_lag(dry_T, wet_T, RATE)
+    return align(wet_T, replace(lag, delay_samples=round(lag.delay_samples)), len(dry_T), causal_margin(RATE))[0]
+
+
 def padded(dry_T: np.ndarray, wet_T: np.ndarray) -> np.ndarray:
     """The recordist's way."""
     return np.pad(wet_T, (len(dry_T) - len(wet_T), 0))
 
 
 def versions(source: Path, folder: Path) -> dict[str, Path]:
-    """The three manifests."""
+    """The four manifests."""
     found = {"aligned": mend(source / "single_knob.json", folder / "aligned")}
     entries = json.loads((source / "single_knob.json").read_text())["entries"]
     dry_T, rate = sf.read(source / "DI.wav", dtype="float32")
-    for name, way in (("whole samples", whole_samples), ("padded", padded)):
+    for name, way in (("rounded", rounded), ("whole samples", whole_samples), ("padded", padded)):
         home = folder / name
         home.mkdir()
         sf.write(home / "DI.wav", dry_T, rate, subtype="FLOAT")
