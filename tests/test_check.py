@@ -197,10 +197,10 @@ def test_what_is_wrong_with_one_take_is_said_of_it_and_of_nothing_else(tmp_path:
 
 
 def test_drift_is_told_in_ppm_and_samples(tmp_path: Path):
-    report = spoilt(tmp_path, 9, lambda y_T: read_between(y_T, 0.0, 1 / (1 + 3e-4), len(y_T)), di(6.0))
+    report = spoilt(tmp_path, 9, lambda y_T: read_between(y_T, 0.0, 1 / (1 + 3e-4), len(y_T)), di(4.0))
     (warning,) = report.findings
-    assert warning.severity == "warning" and "drifts" in warning.message and "+30" in warning.message
-    assert report.takes[9].lag and report.takes[9].lag.drift_ppm == pytest.approx(300, abs=5)
+    assert warning.severity == "warning" and "drifts" in warning.message and "ppm off, +9." in warning.message
+    assert report.takes[9].lag and report.takes[9].lag.drift_ppm == pytest.approx(300, abs=8)
 
 
 def test_noise_and_hum_are_heard_where_the_dry_signal_rests(tmp_path: Path):
