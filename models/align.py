@@ -37,7 +37,7 @@ REACHES = (
     128,
     32,
     32,
-)  # samples: how far off a window may be in each round, or what the worst drift makes of the take if that is less
+)  # samples a window may be off in each round; no more than the worst drift makes of the take
 QUIET = 1e-4  # windows with less than this share of the loudest one's energy are not asked
 MIN_DRIFT, SURE = 0.5, 0.999  # samples over the whole take; how sure of the sign of the slope
 
@@ -90,11 +90,9 @@ def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Lag:
         if not starts:
             return lag
         response_WF, size = _responses(dry_T, wet_T, lag, starts, length, reach, rate_hz)
-        before, lag = (
-            lag,
-            _refine(response_WF, size, lag, np.array(starts) + length / 2, len(dry_T), reach, alone=number == 0),
-        )
-        if number and lag.drift_ppm == before.drift_ppm:
+        drift_ppm = lag.drift_ppm
+        lag = _refine(response_WF, size, lag, np.array(starts) + length / 2, len(dry_T), reach, alone=number == 0)
+        if number and lag.drift_ppm == drift_ppm:
             break
     starts, length = _windows(dry_T, wet_T, lag, REACHES[-1], rate_hz, parts=1)
     if not starts:
@@ -188,7 +186,7 @@ def _response(dry_T: np.ndarray, wet_T: np.ndarray, size: int, rate_hz: int) -> 
 
 
 def _peak(spectrum_F: np.ndarray, size: int, reach: int) -> tuple[float, float]:
-    """Lag and height (with its sign) of the largest swing within `reach`, between samples: by halving steps on the exact spectrum."""
+    """Lag and height (with its sign) of the largest swing within `reach`, between samples: by parabolas on the exact spectrum."""
     near_T = np.roll(irfft(spectrum_F, size), reach)[: 2 * reach + 1]
     best = float(np.argmax(np.abs(near_T)) - reach)
     sign = np.sign(near_T[int(best) + reach]) or 1.0

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -130,13 +131,20 @@ def test_what_is_judged_is_not_heard_in_training(tmp_path: Path, layout: str):
     assert after.validation.mean != before.validation.mean
 
 
-def test_held_audio_does_not_move_an_aligned_training_take(tmp_path: Path):
+@pytest.mark.parametrize("judged", ["held", "validation"])
+def test_judged_audio_does_not_reach_an_aligned_take_that_must_not_hear_it(tmp_path: Path, judged: str):
+    """Neither by its delay nor through the samples that a sample between two is made of."""
     config = data_config(record(tmp_path, "train", DI), align=True, held_seconds=0.6)
-    wet, hold = tmp_path / "train_0.wav", len(DI) - int(0.6 * RATE)
-    before, x_T = load_data(config), read_wav(wet)
-    write_wav(wet, np.concatenate([x_T[:hold], 5 * x_T[hold - 100 : -100]]))
+    wet, start = tmp_path / "train_0.wav", len(DI) - int((0.6 if judged == "held" else 0.85) * RATE)
+    x_T = np.concatenate([np.zeros(1, np.float32), read_wav(wet)[:-1]])  # the delay is no whole number
+    write_wav(wet, x_T)
+    before = load_data(config)
+    assert before.lags[str(wet)].delay_samples % 1
+    write_wav(wet, np.concatenate([x_T[:start], 5 * x_T[start - 100 : -100]]))
     after = load_data(config)
-    for piece, other in zip(before.train, after.train, strict=True):
+    groups = ("train", "validation") if judged == "held" else ("train",)
+    pairs = [zip(getattr(before, group), getattr(after, group), strict=True) for group in groups]
+    for piece, other in chain(*pairs):
         assert torch.equal(piece.wet_T[piece.start : piece.stop], other.wet_T[other.start : other.stop])
 
 

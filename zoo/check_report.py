@@ -70,13 +70,14 @@ def _delays(report: Report) -> str:
     for way, mark in ((1, "o"), (-1, "v")):
         at = [i for i, take in enumerate(takes) if take.lag and take.lag.polarity == way]
         delay = [takes[i].lag.delay_samples for i in at]  # type: ignore[union-attr]
-        axes.plot(at, delay, mark, markersize=5, label="upright" if way == 1 else "upside down")
+        if at:
+            axes.plot(at, delay, mark, markersize=5, label="upright" if way == 1 else "upside down")
     axes.axhline(0, color="0.7", linewidth=0.8)
     axes.set_ylabel("samples late")
     axes.set_xlabel("take")
     axes.legend(frameon=False)
-    if len(takes) <= 16:
-        axes.set_xticks(range(len(takes)), [take.wet.stem[:18] for take in takes], rotation=30, ha="right", fontsize=7)
+    if len(takes) <= 16 and all(len(take.wet.stem) < 24 for take in takes):
+        axes.set_xticks(range(len(takes)), [take.wet.stem for take in takes], rotation=30, ha="right", fontsize=7)
     return _picture(figure, "delay per take")
 
 

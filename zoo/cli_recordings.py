@@ -107,7 +107,9 @@ def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) ->
         sys.exit(1)
 
 
-@click.command(epilog="Example: zoo align takes/train.json --out aligned")
+@click.command(
+    short_help="Line takes up with their dry signal.", epilog="Example: zoo align takes/train.json --out aligned"
+)
 @click.argument("manifest", type=PATH)
 @click.option("--out", type=PATH, required=True, help="A new folder for the aligned takes and their manifest.")
 def align(manifest: Path, out: Path) -> None:
