@@ -1,12 +1,13 @@
 # make        set up and run the whole road on the built-in virtual amp
 # make test   set up and run the tests
 # make check  lint and types, as the pre-commit hook does (make hook installs it)
+# make schema write the JSON schemas of our files anew, into configs/schema
 
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test check hook clean
+.PHONY: quickstart test check schema hook clean
 
 quickstart: $(READY)
 	$(VENV)/bin/zoo quickstart configs/quickstart/search.json
@@ -18,6 +19,9 @@ check: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyrefly check
+
+schema: $(READY)
+	$(VENV)/bin/python -m search.schemas
 
 hook: $(READY)
 	$(VENV)/bin/pre-commit install

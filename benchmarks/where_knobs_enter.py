@@ -29,6 +29,8 @@ FORMS = {
     "FiLM conv_pre, activation_pre": {"film": ["conv_pre", "activation_pre"]},
     "mixin, encoder 8": {"mixin": True, "encoder": 8},
     "FiLM activation_pre, encoder 8": {"film": ["activation_pre"], "encoder": 8},
+    "FiLM conv_pre, activation_pre, encoder 8": {"film": ["conv_pre", "activation_pre"], "encoder": 8},
+    "FiLM activation_pre, warp 4": {"film": ["activation_pre"], "warp": 4},
 }
 ARRAY = {"channels": 8, "dilations": [1, 3, 9, 27, 81, 243, 1, 3, 9]}
 RAMPS_MS = (10, 50, 200)

@@ -18,6 +18,7 @@ from scipy.spatial.distance import pdist
 from models.audio import write_audio
 from models.errors import UserError
 from models.files import staged_folder, write_json
+from models.manifest_forms import MANIFEST_SCHEMA
 from models.signal import guitar
 
 KNOBS = ("gain", "tone", "volume")
@@ -217,5 +218,5 @@ def render_takes(
 def _manifest(rate: int, entries: list[dict]) -> dict:
     """The recordings of one part, in the form the trainer reads."""
     knobs = [{"name": name, "min": KNOB_MIN, "max": KNOB_MAX, "default": KNOB_DEFAULT} for name in KNOBS]
-    device = "ampzoo virtual amp"
-    return {"device": device, "sample_rate": rate, "license": "cc0-1.0", "knobs": knobs, "entries": entries}
+    said = {"$schema": MANIFEST_SCHEMA, "device": "ampzoo virtual amp", "license": "cc0-1.0"}
+    return {**said, "sample_rate": rate, "knobs": knobs, "entries": entries}

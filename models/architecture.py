@@ -12,6 +12,7 @@ MAX_RECEPTIVE_FIELD = 1 << 17
 Width = Annotated[int, Field(ge=1, le=64)]
 Kernel = Annotated[int, Field(ge=1, le=64)]
 Dilation = Annotated[int, Field(ge=1, le=1 << 14)]
+PerLayer = Field(min_length=1, max_length=64)
 Slot = Literal[
     "conv_pre",
     "conv_post",
@@ -25,10 +26,13 @@ Slot = Literal[
 SLOTS: tuple[Slot, ...] = get_args(Slot)
 
 
+ActivationName = Literal["Tanh", "ReLU", "LeakyReLU", "PReLU", "SiLU", "Hardtanh", "Softsign", "Sigmoid"]
+
+
 class Activation(Frozen):
     """A nonlinearity; `negative_slope` is LeakyReLU's, and where PReLU's (one per channel, trained) start."""
 
-    type: Literal["Tanh", "ReLU", "LeakyReLU", "PReLU", "SiLU", "Hardtanh", "Softsign", "Sigmoid"]
+    type: ActivationName
     negative_slope: float = 0.01
 
 
@@ -42,7 +46,7 @@ def _listed(value: Any) -> Any:
     return values[:1] if values and all(other == values[0] for other in values) else values
 
 
-Nonlinearity = Annotated[Activation, BeforeValidator(_spell_out)]
+Nonlinearity = Annotated[Activation, BeforeValidator(_spell_out, json_schema_input_type=ActivationName | Activation)]
 
 
 class LayerArray(Frozen):
@@ -55,11 +59,17 @@ class LayerArray(Frozen):
 
     channels: Width
     bottleneck: Width | None = None
-    kernel_size: Annotated[tuple[Kernel, ...], BeforeValidator(_listed), Field(min_length=1, max_length=64)] = (3,)
-    dilations: Annotated[tuple[Dilation, ...], Field(min_length=1, max_length=64)]
-    activation: Annotated[tuple[Nonlinearity, ...], BeforeValidator(_listed), Field(min_length=1, max_length=64)] = (
-        Activation(type="Tanh"),
-    )
+    kernel_size: Annotated[
+        tuple[Kernel, ...],
+        PerLayer,
+        BeforeValidator(_listed, json_schema_input_type=Kernel | Annotated[list[Kernel], PerLayer]),
+    ] = (3,)
+    dilations: Annotated[tuple[Dilation, ...], PerLayer]
+    activation: Annotated[
+        tuple[Nonlinearity, ...],
+        PerLayer,
+        BeforeValidator(_listed, json_schema_input_type=Nonlinearity | Annotated[list[Nonlinearity], PerLayer]),
+    ] = (Activation(type="Tanh"),)
     gating: Literal["none", "gated", "blended"] = "none"
     gate: Nonlinearity = Activation(type="Sigmoid")
     groups: Annotated[int, Field(ge=1, le=64)] = 1
@@ -139,7 +149,10 @@ class Injection(Frozen):
     encoding: Encoding = "levels"
     input: bool = False
     mixin: bool = False
-    film: Annotated[tuple[Annotated[Film, BeforeValidator(_spell_out_slot)], ...], Field(max_length=8)] = ()
+    film: Annotated[
+        tuple[Annotated[Film, BeforeValidator(_spell_out_slot, json_schema_input_type=Slot | Film)], ...],
+        Field(max_length=8),
+    ] = ()
     warp: Annotated[int, Field(ge=2, le=16)] | None = None
     encoder: Width | None = None
 

@@ -4,23 +4,32 @@ Shapes: T time in samples of the dry signal, K knobs, B batch, R receptive field
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from models.align import MAX_LAG_SECONDS, Lag, estimate_lag
-from models.audio import read_audio
+from models.align import MAX_LAG_SECONDS, Lag, align, causal_margin, estimate_lag
+from models.audio import read_audio, read_length
 from models.errors import UserError
+from models.keep import Keep
 from models.knobs import Encoding, Knobs, Setting, Value, format_setting
 from models.manifest import Manifest, Take, read_manifest
 from models.recipe import DataConfig
+from models.shift import HALF
 
 SILENCE = 1e-9  # mean square, -90 dBFS
 MIN_REGION = 256  # samples: shorter regions measure nothing
+_DRY_SIGNALS: WeakValueDictionary[str, Tensor] = WeakValueDictionary()  # in use, by the hash of their samples
+
+
+def energy(x_T: Tensor) -> float:
+    """Sum of squares, in float64."""
+    return sum(part.double().square().sum().item() for part in x_T.split(1 << 20))
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ class Piece:
     @property
     def energy(self) -> float:
         """Mean square of the target."""
-        return self.wet_T[self.start : self.stop].double().square().mean().item()
+        return energy(self.wet_T[self.start : self.stop]) / max(self.stop - self.start, 1)
 
     @property
     def peak(self) -> float:
@@ -61,13 +70,17 @@ class AmpData:
     seen: list[Piece] = field(default_factory=list)
     recorded: list[Piece] = field(default_factory=list)
     lags: dict[str, Lag] = field(default_factory=dict)
+    keep: Keep = field(default_factory=Keep, repr=False, compare=False)
+    _baselines: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)  # by `id` of a piece
 
     def hear(self, piece: Piece, receptive_field: int) -> tuple[Tensor, Tensor]:
-        """A piece with the context its first sample needs (silence before the recording began): `(x, target)`."""
-        dry_T, context = self.dry_T[piece.dry], receptive_field - 1
-        begin = piece.start - context
-        x_T = dry_T[max(begin, 0) : piece.stop]
-        return torch.cat([dry_T.new_zeros(max(-begin, 0)), x_T]), piece.wet_T[piece.start : piece.stop]
+        """A piece with the context its first sample needs: `(x, target)`."""
+        return self.dry(piece, piece.start - receptive_field + 1, piece.stop), piece.wet_T[piece.start : piece.stop]
+
+    def dry(self, piece: Piece, begin: int, stop: int) -> Tensor:
+        """`begin <= t < stop` of a piece's dry signal; silence before the recording began."""
+        x_T = self.dry_T[piece.dry][max(begin, 0) : stop]
+        return x_T if begin >= 0 else torch.cat([x_T.new_zeros(-begin), x_T])
 
     def encode(self, piece: Piece, encoding: Encoding) -> Tensor:
         """A piece's setting as a network of that encoding takes it."""
@@ -97,6 +110,17 @@ class AmpData:
         found = (_cut(p, piece.start, piece.stop) for p in self.recorded if p.dry == piece.dry and _key(p) == nearest)
         return max(found, key=lambda p: p.stop - p.start, default=None)
 
+    def baseline(self, piece: Piece) -> tuple[float, float]:
+        """`(signal, error)`, summed squares, of playing the neighbour in place of a piece, where both were recorded; (0, 0) without one."""
+        if id(piece) not in self._baselines:
+            neighbour, signal_error = self.neighbour(piece), (0.0, 0.0)
+            if neighbour:
+                there = slice(neighbour.start, neighbour.stop)
+                wet_T = piece.wet_T[there]
+                signal_error = energy(wet_T), energy(neighbour.wet_T[there] - wet_T)
+            self._baselines[id(piece)] = signal_error
+        return self._baselines[id(piece)]
+
     def describe(self) -> dict:
         """The split as plain data, so that every number can be traced to what it was measured on."""
         groups = {"train": self.train, "validation": self.validation, "held": self.held, "seen": self.seen}
@@ -104,9 +128,8 @@ class AmpData:
             "data": self.config.model_dump(mode="json"),
             "sample_rate": self.rate_hz,
             "dry_sha256": [sha256(x.numpy().tobytes()).hexdigest() for x in self.dry_T],
-            "lags": {
-                wet: {"delay_samples": lag.delay_samples, "polarity": lag.polarity} for wet, lag in self.lags.items()
-            },
+            "causal_margin": causal_margin(self.rate_hz),
+            "lags": {wet: asdict(lag) for wet, lag in self.lags.items()},
             "pieces": {
                 group: [{"dry": p.dry, "start": p.start, "stop": p.stop, "setting": p.setting} for p in pieces]
                 for group, pieces in groups.items()
@@ -127,10 +150,17 @@ def load_data(config: DataConfig) -> AmpData:
             f"{held.path} has knobs {', '.join(held.knobs.names)} with other names or ranges than {train.path}",
             "Both manifests must describe the same knobs.",
         )
+    listed = [] if config.held_settings else train.held_takes
+    held_takes = held.takes if held else listed
+    if not held_takes and not config.held_settings:
+        raise UserError(
+            f"{config.name}: nothing is held back to judge by",
+            "Name either a 'held' manifest or 'held_settings' to take out of 'train'.",
+        )
     loader = _Loader(config, train)
     for take in train.takes:
         loader.add(take, training=True)
-    for take in held.takes if held else []:
+    for take in held_takes:
         loader.add(take, training=False)
     return loader.split()
 
@@ -142,22 +172,22 @@ class _Loader:
     config: DataConfig
     manifest: Manifest
     dry_index: dict[str, int] = field(default_factory=dict)
-    cached: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    cached: dict[tuple[Path, int | None], tuple[int, int]] = field(default_factory=dict)
     pieces: list[tuple[Piece, bool]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         manifest = self.manifest
-        rate = manifest.sample_rate or read_audio(manifest.takes[0].wet)[1]
+        rate = self.config.sample_rate or manifest.sample_rate or read_length(manifest.takes[0].wet)[1]
         self.data = AmpData(self.config, manifest.knobs, rate, manifest.license, manifest.device)
 
     def add(self, take: Take, training: bool) -> None:
-        dry, dry_rate = self.cached.get(take.dry) or self._read_dry(take.dry)
-        wet_T, wet_rate = read_audio(take.wet)
+        dry, dry_rate = self.cached.get((take.dry, take.channel)) or self._read_dry(take.dry, take.channel)
+        wet_T, wet_rate = read_audio(take.wet, take.channel, self.config.sample_rate)
         for path, rate in ((take.dry, dry_rate), (take.wet, wet_rate)):
             if rate != self.data.rate_hz:
                 raise UserError(
                     f"{path} is at {rate} Hz but {self.config.name} is at {self.data.rate_hz} Hz",
-                    "Resample it so that all takes and their dry signals agree.",
+                    f'Set "sample_rate": {self.data.rate_hz} in the data config, so that takes are resampled to it.',
                 )
         dry_T = self.data.dry_T[dry]
         if not self.config.align and len(wet_T) != len(dry_T):
@@ -165,17 +195,17 @@ class _Loader:
                 f"{take.wet} has {len(wet_T) - len(dry_T):+d} samples against its dry {take.dry.name}: its start or end was cut",
                 f'Set "align": true for {self.config.name}, so that takes are lined up with their dry signal.',
             )
-        lag = self._lag(dry_T.numpy(), wet_T, take, training) if self.config.align else Lag(0, 1)
-        aligned = np.zeros(len(dry_T), np.float32)
-        first = max(lag.delay_samples, 0)
-        start = first - lag.delay_samples
-        stop = min(len(dry_T), start + len(wet_T) - first)
+        start, stop = 0, len(dry_T)
+        if self.config.align:
+            lag = self._lag(dry_T.numpy(), wet_T, take, training)
+            wet_T, start, stop = align(wet_T, lag, len(dry_T), causal_margin(self.data.rate_hz))
+        first, end = _unpadded(wet_T, dry_T.numpy())
+        start, stop = max(start, first), min(stop, end)
         if stop - start < MIN_REGION:
             raise UserError(f"{take.wet} and its dry {take.dry.name} have no audio in common", "Is it the right file?")
-        aligned[start:stop] = wet_T[first : first + stop - start] * lag.polarity
         setting = self.data.knobs.complete(take.setting, str(take.wet))
         levels = torch.tensor(self.data.knobs.encode(setting), dtype=torch.float32)
-        piece = Piece(dry, torch.from_numpy(aligned), start, stop, setting, levels)
+        piece = Piece(dry, self.data.keep(wet_T), start, stop, setting, levels)
         if piece.energy < SILENCE:
             raise UserError(
                 f"{take.wet} is silent", "Leave this setting out: no error can be measured against silence."
@@ -195,12 +225,13 @@ class _Loader:
         self.data.lags[str(take.wet)] = lag
         return lag
 
-    def _read_dry(self, path: Path) -> tuple[int, int]:
-        x_T, rate = read_audio(path)
-        index = self.dry_index.setdefault(sha256(x_T.tobytes()).hexdigest(), len(self.data.dry_T))
+    def _read_dry(self, path: Path, channel: int | None) -> tuple[int, int]:
+        x_T, rate = read_audio(path, channel, self.config.sample_rate)
+        digest = sha256(x_T.tobytes()).hexdigest()
+        index = self.dry_index.setdefault(digest, len(self.data.dry_T))
         if index == len(self.data.dry_T):
-            self.data.dry_T.append(torch.from_numpy(x_T))
-        self.cached[path] = index, rate
+            self.data.dry_T.append(_shared(digest, x_T))
+        self.cached[path, channel] = index, rate
         return index, rate
 
     def split(self) -> AmpData:
@@ -217,10 +248,11 @@ class _Loader:
             length, key = len(data.dry_T[piece.dry]), _key(piece)
             hold = length - held_samples
             judge = hold - validation_samples
+            reach = HALF if config.align else 0  # a sample between samples hears this many of the next
             if from_train and (key in chosen or (not chosen and key not in taken)):
-                data.validation.append(_cut(piece, judge, hold))
+                data.validation.append(_cut(piece, judge, hold - (reach if held_samples else 0)))
             if from_train and key not in chosen | taken:
-                data.train.append(_cut(piece, 0, judge))
+                data.train.append(_cut(piece, 0, judge - reach))
             if piece.dry not in shared:
                 (data.seen if key in recorded - taken else data.held).append(piece)
             elif key in taken or key not in recorded:
@@ -246,6 +278,23 @@ class _Loader:
         return data
 
 
+def _unpadded(wet_T: np.ndarray, dry_T: np.ndarray) -> tuple[int, int]:
+    """`(start, stop)` of what was recorded: a longer end of digital silence under a sounding dry signal is padding."""
+    sounding_N = np.flatnonzero(wet_T)
+    first, end = (int(sounding_N[0]), int(sounding_N[-1]) + 1) if len(sounding_N) else (0, len(wet_T))
+    padded_before = first > HALF and np.any(dry_T[:first])
+    padded_after = len(wet_T) - end > HALF and np.any(dry_T[end:])
+    return first if padded_before else 0, end if padded_after else len(wet_T)
+
+
+def _shared(digest: str, x_T: np.ndarray) -> Tensor:
+    """One tensor for a dry signal that several datasets use."""
+    known = _DRY_SIGNALS.get(digest)
+    if known is None:
+        _DRY_SIGNALS[digest] = known = torch.from_numpy(x_T)
+    return known
+
+
 def _key(piece: Piece) -> tuple[Value, ...]:
     return tuple(piece.setting.values())
 
@@ -265,7 +314,7 @@ def _choose(
     """The settings to take out of training: those named, or as many as asked for, far from each other and from the default.
 
     Never a corner, nor a setting that alone reaches the end of a knob's recorded range (models interpolate); those with the fewest
-    knobs at an end go first.
+    knobs at an end go first, then those that turn knobs which none chosen so far turns.
     """
     levels = {_key(piece): piece.levels_K for piece in pieces if _key(piece) not in taken}
     if not isinstance(wanted, int):
@@ -289,8 +338,16 @@ def _choose(
                 f"{name}: {wanted} settings are wanted, but only {len(chosen)} can leave training without narrowing a knob's range",
                 "Ask for fewer, name the settings, or record more between the ends of the knobs.",
             )
-        near = [rest_K, *chosen.values()]
-        best = min(free, key=lambda key: (ends[key], -min(torch.dist(left[key], x_K).item() for x_K in near)))
+        near_NK = torch.stack([rest_K, *chosen.values()])
+        judged_K = (near_NK != rest_K).any(0)
+        best = min(
+            free,
+            key=lambda key: (
+                ends[key],
+                -int(((left[key] != rest_K) & ~judged_K).sum()),
+                -torch.cdist(left[key][None], near_NK).min().item(),
+            ),
+        )
         chosen[best] = left[best]
     return set(chosen)
 

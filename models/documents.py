@@ -123,12 +123,16 @@ class KnobTurn(Frozen):
 
 
 class Evaluation(Frozen):
-    """`eval.json`: how good a model is and what it costs. Validation chose it; held and seen were heard once, afterwards."""
+    """`eval.json`: how good a model is and what it costs. Validation chose it; held and seen were heard once, afterwards.
+
+    `realtime_factor` is seconds of one core per second of audio, measured where the run was reported; `seconds` those of its training.
+    """
 
     schema_name: Annotated[Literal["ampzoo.eval/1"], Field(alias="schema")] = "ampzoo.eval/1"
     step: int
     parameters: int
     macs_per_sample: int
+    realtime_factor: float
     seconds: float
     device: str
     recordings_license: str

@@ -17,6 +17,14 @@ class IntegrityError(UserError):
     """Bytes are not what their checksum, size or format promises."""
 
 
+class SchemaError(UserError):
+    """A JSON document that is not of the shape we know."""
+
+
+class Incompatible(SchemaError):
+    """A package whose documents this version cannot read: malformed, or of a newer schema."""
+
+
 class NotFound(UserError):
     """A name that nothing answers to."""
 

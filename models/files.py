@@ -1,21 +1,24 @@
 """Files that are never half written, and JSON that is checked when read."""
 
+import errno
 import json
 import os
+import re
 import reprlib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.errors import UserError
+from models.errors import Incompatible, SchemaError, UserError
 
 STAGED = ".staged-"
 MAX_JSON_BYTES = 16 << 20
+VERSION = re.compile(r"(?P<major>\d{1,9})(\.(?P<minor>\d{1,9}))?", re.ASCII)
 UNION_TAGS = ("knob", "switch", "float", "str")  # which half of a union pydantic tried is no place in the file
 Document = TypeVar("Document", bound="Frozen")
 
@@ -57,14 +60,27 @@ def staged_folder(path: Path) -> Iterator[Path]:
         with _named_after(path, staged):
             yield staged
             staged.chmod(0o755)
-            if path.exists():
-                path.replace(retired)
-            staged.replace(path)
+            _put_in_place(staged, path, retired)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
         if retired.exists() and not path.exists():
             retired.replace(path)
         shutil.rmtree(retired, ignore_errors=True)
+
+
+def _put_in_place(staged: Path, path: Path, retired: Path) -> None:
+    """Rename a finished folder onto `path`, whose earlier content is set aside; of two processes that do so the last one wins."""
+    for _ in range(100):
+        with suppress(FileNotFoundError):  # another process set it aside
+            path.replace(retired)
+        try:
+            staged.replace(path)
+            return
+        except OSError as problem:
+            if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            shutil.rmtree(retired, ignore_errors=True)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
 
 
 @contextmanager
@@ -134,11 +150,39 @@ def read_document(path: Path, kind: type[Document]) -> Document:
 
 
 def check_document(value: Any, kind: type[Document], where: str) -> Document:
-    """Check a parsed JSON value against a schema; `where` opens the error's sentence."""
+    """Check a parsed JSON value against a schema; `where` opens the error's sentence.
+
+    A `"$schema"` at the top is for editors and says nothing of the value. A document of a newer minor version ("1.3" where "1.0" is
+    known) may have keys we do not know, which are left out. Raises `SchemaError`; `Incompatible` for a newer major version
+    ("2.0", "ampzoo.eval/2").
+    """
+    if isinstance(value, dict):
+        value = {key: item for key, item in value.items() if key != "$schema"}
+    value, newer = _of_known_version(value, kind, where)
     try:
-        return kind.model_validate(value)
+        return kind.model_validate(value, extra="ignore" if newer else None)
     except ValidationError as problem:
-        raise UserError(*_explain(problem, kind, where)) from None
+        raise SchemaError(*_explain(problem, kind, where)) from None
+
+
+def _of_known_version(value: Any, kind: type[BaseModel], where: str) -> tuple[Any, bool]:
+    """The document, stated to be of the version we know, and whether it is of a newer minor one."""
+    field = kind.model_fields.get("schema_version") or kind.model_fields.get("schema_name")
+    if field is None or not isinstance(value, dict):
+        return value, False
+    key, known = field.alias or "schema_version", str(field.default)
+    stated, family = value.get(key), known.rpartition("/")[0]
+    found = VERSION.fullmatch(stated.removeprefix(f"{family}/")) if isinstance(stated, str) else None
+    ours = VERSION.fullmatch(known.removeprefix(f"{family}/"))
+    if not found or not ours:
+        return value, False
+    if int(found["major"]) > int(ours["major"]):
+        raise Incompatible(
+            f"{where}: '{key}' is '{stated}', newer than this zoo knows ({known})",
+            "Update it: pip install --upgrade ampzoo.",
+        )
+    newer = found["major"] == ours["major"] and int(found["minor"] or 0) > int(ours["minor"] or 0)
+    return ({**value, key: known}, True) if newer else (value, False)
 
 
 def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tuple[str, str]:

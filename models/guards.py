@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.documents import CornerScan, KnobTurn
+from models.engine import engine_for
 from models.knobs import AnyKnob, Encoding, Knob, Knobs, Setting
 from models.metrics import knob_move_artifact
 from models.wavenet import WaveNet
@@ -125,7 +126,8 @@ def _encode(knobs: Knobs, encoding: Encoding, settings: Sequence[Setting]) -> Te
 
 def _play_all(net: WaveNet, x_T: Tensor, columns_NK: Tensor) -> Tensor:
     """One signal at N still settings: `(N, T - R + 1)`."""
-    return torch.cat([net(x_T.expand(len(some_BK), -1), some_BK) for some_BK in columns_NK.split(BATCH)])
+    engine = engine_for(net)
+    return torch.cat([engine(x_T.expand(len(some_BK), -1), some_BK) for some_BK in columns_NK.split(BATCH)])
 
 
 def _db(value: float) -> float:

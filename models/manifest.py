@@ -1,57 +1,35 @@
-"""A knob dataset JSON, isolated or joint, becomes one list of takes."""
+"""A knob dataset JSON, in any of its forms, becomes one list of takes."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from models.errors import UserError
-from models.files import Frozen, check_document, read_json
+from models.files import check_document, read_json
 from models.knobs import Knobs, Setting, Value
-
-
-class IsolatedEntry(Frozen):
-    """One knob moved, the rest at their default: the form knob-conditioned NAM began with."""
-
-    input_file: str
-    output_file: str
-    knob_type: str
-    knob_level: Value
-
-
-class JointEntry(Frozen):
-    """Any number of knobs moved at once."""
-
-    input_file: str
-    output_file: str
-    knobs: dict[str, Value]
-
-
-class _Document(Frozen):
-    entries: list[dict[str, Any]]
-    knobs: list[str | dict[str, Any]] | None = None
-    device: str = ""
-    description: str = ""
-    note: str = ""
-    license: str = ""
-    sample_rate: Annotated[int, Field(ge=8000, le=192000)] | None = None
+from models.manifest_forms import RawManifest, RawTake, read_forms
 
 
 @dataclass(frozen=True)
 class Take:
-    """One recording: what went in, what came out, and where every knob stood."""
+    """One recording: what went in, what came out, and where every knob stood.
+
+    `delay_samples`, as its owner states it, is counted at the rate of the files: `wet[n + delay_samples]` answers `dry[n]`. `channel` is
+    which of a stereo file (0 is left); None where both must agree.
+    """
 
     dry: Path
     wet: Path
     setting: Setting
+    delay_samples: float | None = None
+    channel: int | None = None
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A knob dataset: its takes, its knobs, and what its owner says of it."""
+    """A knob dataset: its takes, its knobs, and what its owner says of it; `held_takes` are not to be trained on."""
 
     path: Path
     knobs: Knobs
@@ -59,58 +37,75 @@ class Manifest:
     device: str
     license: str
     sample_rate: int | None
+    held_takes: list[Take] = field(default_factory=list)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest: `{"entries": [...]}` or a bare list, each entry isolated or joint.
+    """Read a manifest in any form of `models/manifest_forms.py`; what it lists as validation become the held takes.
 
-    Knobs are listed at the top under `"knobs"`, as names (range 0 to 1) or as `{"name", "min", "max", "default"}`; where they are not,
-    they are those the entries name. In isolated form a knob without a stated default takes the level at which one file
-    is listed under several knobs (that file is the recording with everything at rest), in joint form, where every take states
-    it, the level that most of them share; else the middle of its range.
+    Knobs are listed at the top under `"knobs"`, as names or in full. One that is listed by name alone or not at all is
+    described by the entries: two or more words make it a switch, whose positions are those that occur; numbers make it a knob from 0
+    to 1. In a trainer's form numbers beyond that make it a knob of the range that occurs; there, an undeclared knob
+    that stands at one word or one such number in all takes is left out.
+
+    In isolated form a knob without a stated default takes the level at which one file is listed under several knobs (that file is the
+    recording with everything at rest), otherwise, where every take states it, the level that most of them share; else the
+    middle of its range.
 
     Raises `UserError` naming the file and the entry; the audio files themselves are not opened.
     """
-    value = read_json(path)
-    document = check_document({"entries": value} if isinstance(value, list) else value, _Document, str(path))
-    if not document.entries:
+    raw = read_forms(read_json(path), str(path))
+    knobs = _knob_schema(raw, str(path))
+    takes: dict[bool, dict[tuple, Take]] = {False: {}, True: {}}
+    for entry in raw.takes:
+        setting = knobs.complete({name: entry.moved[name] for name in _known(entry, knobs, raw)}, entry.where)
+        take = Take(path.parent / entry.dry, path.parent / entry.wet, setting, entry.delay_samples, entry.channel)
+        takes[entry.held][entry.dry, entry.wet, entry.channel, *setting.values()] = take
+    if not takes[False]:
         raise UserError(f"{path} lists no takes", "Add at least one entry with input_file, output_file and its knobs.")
-    entries = [_read_entry(entry, f"{path}: entry {number}") for number, entry in enumerate(document.entries, 1)]
-    knobs = _knob_schema(document.knobs, entries, str(path))
-    takes: dict[tuple[str, str, tuple[Value, ...]], Take] = {}
-    for number, entry in enumerate(entries, 1):
-        moved = {entry.knob_type: entry.knob_level} if isinstance(entry, IsolatedEntry) else entry.knobs
-        setting = knobs.complete(moved, f"{path}: entry {number} ({entry.output_file})")
-        take = Take(path.parent / entry.input_file, path.parent / entry.output_file, setting)
-        takes[entry.input_file, entry.output_file, tuple(setting.values())] = take
-    return Manifest(path, knobs, list(takes.values()), document.device, document.license, document.sample_rate)
+    train, held = (list(takes[group].values()) for group in (False, True))
+    return Manifest(path, knobs, train, raw.top.device, raw.top.license, raw.sample_rate, held)
 
 
-def _read_entry(entry: dict[str, Any], where: str) -> IsolatedEntry | JointEntry:
-    isolated = "knob_type" in entry or "knob_level" in entry
-    return check_document(entry, IsolatedEntry if isolated else JointEntry, where)
+def _known(entry: RawTake, knobs: Knobs, raw: RawManifest) -> list[str]:
+    """The knobs an entry names, but for those left out of a trainer's form."""
+    left_out = raw.faceplate and raw.stated is None
+    return [name for name in entry.moved if name in knobs.names or not left_out]
 
 
-def _knob_schema(
-    stated: list[str | dict[str, Any]] | None, entries: list[IsolatedEntry | JointEntry], where: str
-) -> Knobs:
-    if stated is None:
-        moved = ([e.knob_type] if isinstance(e, IsolatedEntry) else list(e.knobs) for e in entries)
-        stated = list(dict.fromkeys(name for names in moved for name in names))
-    resting = _resting_levels(entries)
-    named = [{"name": knob} if isinstance(knob, str) else knob for knob in stated]
-    described = [{"default": resting.get(str(knob.get("name"))), **knob} for knob in named]
+def _knob_schema(raw: RawManifest, where: str) -> Knobs:
+    occurring: dict[str, list[Value]] = {}
+    for entry in raw.takes:
+        for name, value in entry.moved.items():
+            occurring.setdefault(name, []).append(value)
+    stated = list(occurring) if raw.stated is None else raw.stated
+    resting = _resting_levels(raw.takes)
+    named = [_describe(k, occurring.get(k, []), raw) if isinstance(k, str) else k for k in stated]
+    described = [{"default": resting.get(str(knob.get("name"))), **knob} for knob in named if knob]
     return check_document({"knobs": described}, Knobs, where)
 
 
-def _resting_levels(entries: list[IsolatedEntry | JointEntry]) -> Setting:
+def _describe(name: str, values: list[Value], raw: RawManifest) -> dict[str, Any] | None:
+    """A knob as the entries show it; None where it is to be left out."""
+    leave_out = raw.faceplate and raw.stated is None and len(set(values)) == 1
+    words = [value for value in values if isinstance(value, str)]
+    numbers = [value for value in values if not isinstance(value, str)]
+    if words and not numbers:
+        positions = list(dict.fromkeys(words))
+        return None if leave_out else {"name": name} | ({"positions": positions} if len(positions) > 1 else {})
+    if raw.faceplate and numbers and (min(numbers) < 0 or max(numbers) > 1):
+        return None if leave_out else {"name": name, "min": min(numbers), "max": max(numbers)}
+    return {"name": name}
+
+
+def _resting_levels(entries: list[RawTake]) -> Setting:
     isolated: dict[str, Setting] = {}
     joint: dict[str, list[Value]] = {}
     for entry in entries:
-        if isinstance(entry, IsolatedEntry):
-            isolated.setdefault(entry.output_file, {})[entry.knob_type] = entry.knob_level
-        else:
-            for name, level in entry.knobs.items():
+        for name, level in entry.moved.items():
+            if entry.isolated:
+                isolated.setdefault(entry.wet, {})[name] = level
+            else:
                 joint.setdefault(name, []).append(level)
     stated = {name: levels for name, levels in joint.items() if len(set(levels)) < len(levels) == len(entries)}
     shared = {name: _most_common(levels) for name, levels in stated.items()}

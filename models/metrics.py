@@ -10,29 +10,33 @@ from statistics import fmean, median
 import torch
 from torch import Tensor
 
-from models.dataset import AmpData, Piece
+from models.dataset import AmpData, Piece, energy
 from models.documents import Errors, Score, SettingScore
+from models.engine import Engine, engine_for
 from models.errors import DivergedError
 from models.knobs import Value, format_setting
+from models.loss import mrstft, pre_emphasise
 from models.wavenet import WaveNet
 
 CHUNK = 1 << 16  # output samples computed at a time
-PRE_EMPHASIS = 0.85
-RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # size, hop, window in samples
+PRE_EMPHASIS = 0.85  # NAM's coefficient
 
 
 def esr(predicted_T: Tensor, target_T: Tensor) -> float:
     """Error-to-signal ratio: sum((target - predicted)^2) / sum(target^2), as Wright et al. (2020) use it for amps."""
-    return _energy(predicted_T - target_T) / _energy(target_T)
+    return energy(predicted_T - target_T) / energy(target_T)
 
 
 @torch.no_grad()
-def predict(net: WaveNet, x_T: Tensor, levels_K: Tensor) -> Tensor:
-    """Play `T` samples of context and region through the net in bounded memory: `T - R + 1` samples come out."""
-    context = net.receptive_field - 1
-    knobs = levels_K[None]
-    parts = [net(x_T[None, start : start + CHUNK + context], knobs)[0] for start in range(0, len(x_T) - context, CHUNK)]
-    return torch.cat(parts)
+def predict(engine: Engine, x_T: Tensor, levels_K: Tensor) -> Tensor:
+    """Play `T` samples of context and region through a net in bounded memory: `T - R + 1` samples come out."""
+    context, whole = engine.net.receptive_field - 1, len(x_T)
+    step = min(CHUNK, whole - context)
+    y_T = x_T.new_empty(whole - context)
+    for begin in range(0, len(y_T), step):
+        begin = min(begin, len(y_T) - step)  # all chunks are of one length
+        y_T[begin : begin + step] = engine(x_T[None, begin : begin + step + context], levels_K[None])[0]
+    return y_T
 
 
 def score(net: WaveNet, data: AmpData, pieces: Sequence[Piece], *, thorough: bool = False) -> Score:
@@ -43,21 +47,19 @@ def score(net: WaveNet, data: AmpData, pieces: Sequence[Piece], *, thorough: boo
     heard: dict[tuple[Value, ...], list[Piece]] = {}
     for piece in pieces:
         heard.setdefault(tuple(piece.setting.values()), []).append(piece)
-    return pool(_score_setting(net, data, group, thorough) for group in heard.values())
+    engine = engine_for(net)
+    return pool(_score_setting(engine, data, group, thorough) for group in heard.values())
 
 
-def _score_setting(net: WaveNet, data: AmpData, pieces: list[Piece], thorough: bool) -> SettingScore:
+def _score_setting(engine: Engine, data: AmpData, pieces: list[Piece], thorough: bool) -> SettingScore:
     nearest_signal = nearest_error = 0.0
-    predicted, target = [], []
+    predicted, target, net = [], [], engine.net
     for piece in pieces:
         x_T, target_T = data.hear(piece, net.receptive_field)
-        neighbour = data.neighbour(piece)
-        predicted.append(predict(net, x_T, data.encode(piece, net.config.inject.encoding)))
+        predicted.append(predict(engine, x_T, data.encode(piece, net.config.inject.encoding)))
         target.append(target_T)
-        if neighbour:
-            there = slice(neighbour.start, neighbour.stop)
-            nearest_signal += _energy(piece.wet_T[there])
-            nearest_error += _energy(neighbour.wet_T[there] - piece.wet_T[there])
+        baseline = data.baseline(piece)
+        nearest_signal, nearest_error = nearest_signal + baseline[0], nearest_error + baseline[1]
     predicted_T, target_T = torch.cat(predicted), torch.cat(target)
     if not predicted_T.isfinite().all():
         raise DivergedError(f"the model's output at {format_setting(pieces[0].setting)} is not finite")
@@ -90,41 +92,18 @@ def pool(settings: Iterable[SettingScore]) -> Score:
 def measure_errors(predicted_T: Tensor, target_T: Tensor) -> Errors:
     """Beside the plain ESR: after pre-emphasis, after the best gain, MRSTFT, and the mean absolute error (full scale 1)."""
     return Errors(
-        esr_pre_emphasis=esr(pre_emphasise(predicted_T), pre_emphasise(target_T)),
+        esr_pre_emphasis=esr(pre_emphasise(predicted_T, PRE_EMPHASIS), pre_emphasise(target_T, PRE_EMPHASIS)),
         esr_gain_matched=gain_matched_esr(predicted_T, target_T),
         mrstft=mrstft(predicted_T[None], target_T[None]).item(),
         mae=(predicted_T - target_T).abs().double().mean().item(),
     )
 
 
-def pre_emphasise(x_T: Tensor) -> Tensor:
-    """`x[n] - 0.85 x[n - 1]`, the high-pass by which Wright and Valimaki (2020) weigh errors, with NAM's coefficient; any leading shape."""
-    return x_T[..., 1:] - PRE_EMPHASIS * x_T[..., :-1]
-
-
 def gain_matched_esr(predicted_T: Tensor, target_T: Tensor) -> float:
     """The ESR after the gain that suits best: `1 - <t, p>^2 / (<t, t> <p, p>)`, 1 for a silent prediction."""
     both = (predicted_T.double() @ target_T.double()).item() ** 2
-    energies = _energy(predicted_T) * _energy(target_T)
+    energies = energy(predicted_T) * energy(target_T)
     return max(0.0, 1 - both / energies) if energies > 0 else 1.0
-
-
-def mrstft(predicted_BT: Tensor, target_BT: Tensor) -> Tensor:
-    """Multi-resolution STFT distance of Yamamoto, Song and Kim (2020), a scalar.
-
-    The mean over three resolutions of spectral convergence `|S - P| / |S|` (Frobenius) plus the mean of `|log S - log P|`, for magnitudes S of
-    the target and P of the prediction, floored at 1e-4.
-    """
-    total = predicted_BT.new_zeros(())
-    for size, hop, window in RESOLUTIONS:
-        shape = torch.hann_window(window, device=predicted_BT.device, dtype=predicted_BT.dtype)
-        found, wanted = (
-            torch.stft(x_BT, size, hop, window, shape, pad_mode="constant", return_complex=True).abs().clamp(min=1e-4)
-            for x_BT in (predicted_BT, target_BT)
-        )
-        total = total + torch.linalg.norm(wanted - found) / torch.linalg.norm(wanted)
-        total = total + (wanted.log() - found.log()).abs().mean()
-    return total / len(RESOLUTIONS)
 
 
 @torch.no_grad()
@@ -143,7 +122,3 @@ def knob_move_artifact(net: WaveNet, x_T: Tensor, from_K: Tensor, to_K: Tensor, 
     added_T = moving_T - ((1 - fade_T) * before_T + fade_T * after_T)
     heard_T = added_T[context : context + ramp + context]
     return 10 * math.log10(heard_T.double().square().mean().item() + 1e-20)
-
-
-def _energy(x_T: Tensor) -> float:
-    return x_T.double().square().sum().item()

@@ -4,10 +4,13 @@ The format is that of NeuralAmpModelerCore: one JSON document with a flat list o
 """
 
 import json
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,9 +19,12 @@ from models.documents import ModelConfig
 from models.files import write_text
 from models.knobs import Setting
 from models.nam_encoder import write_encoder
+from models.signal import guitar
+from models.stream import play
 from models.wavenet import Array, Layer, Nonlinear, WaveNet
 
 VERSION = "0.7.0"
+LOUDNESS_INPUT_DBFS, LOUDNESS_SEED = -15.0, 7
 
 
 def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
@@ -54,7 +60,11 @@ def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
         "config": shape,
         "weights": _flat([*parts, net.head_scale]),
         "sample_rate": config.audio.sample_rate,
-        "metadata": {"name": config.name, **({"knobs": knobs, "knob_encoding": encoding} if net.knobs else {})},
+        "metadata": {
+            "name": config.name,
+            "loudness": loudness(net, config.encode({}) if net.knobs else [], config.audio.sample_rate),
+            **({"knobs": knobs, "knob_encoding": encoding} if net.knobs else {}),
+        },
     }
 
 
@@ -64,6 +74,24 @@ def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: Setting | No
     if baked is not None:
         document["metadata"]["baked_setting"] = baked
     write_text(path, json.dumps(document, allow_nan=False) + "\n")
+
+
+def loudness(net: WaveNet, levels_K: list[float], rate_hz: int) -> float:
+    """What `metadata.loudness` says: the RMS in dBFS of what a model makes of one second of guitar, with the knobs at rest.
+
+    Players even out models by it. NAM measures with a recording of -15 dBFS RMS; ours is a synthetic guitar at that level, which
+    on the virtual amp comes within 1.5 dB of it from clean to full gain.
+    """
+    y_T = play(net, _standard_guitar(rate_hz), levels_K).astype(np.float64)
+    return round(10 * math.log10(np.square(y_T).mean() + 1e-20), 2)
+
+
+@lru_cache(maxsize=4)
+def _standard_guitar(rate_hz: int) -> np.ndarray:
+    x_T = guitar(1.0, rate_hz, LOUDNESS_SEED)
+    return x_T * (10 ** (LOUDNESS_INPUT_DBFS / 20) / np.sqrt(np.square(x_T, dtype=np.float64).mean())).astype(
+        np.float32
+    )
 
 
 def _array_config(array: Array, data: LayerArray, inputs: int, conditions: int) -> dict[str, Any]:

@@ -29,15 +29,14 @@ PLAIN_HARDTANH = {"min_val": -1.0, "max_val": 1.0}
 def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
     """Read a WaveNet `.nam`; its name is the file's, its knobs those of `metadata.knobs`, else `knob1`, ... from -1 to 1.
 
-    Raises `UserError` for a file that is not one, is damaged, is too large, or uses what the family does not have: post-stack heads,
+    Of a `SlimmableContainer`, as the trainer of 0.13 writes it, the largest of its models is read. Raises `UserError` for a file that is not one, is damaged, is too large, or uses what the family does not have: post-stack heads,
     FiLM that hears the audio, other condition networks than our encoder.
     """
     document = _Node(read_json(path), str(path))
-    version, kind = document.get("version", str, ""), document.get("architecture", str, "")
-    if not version.startswith(VERSIONS):
-        raise UserError(f"{path}: version is '{version}'; 0.5.0 to 0.7.x can be read", HINT)
-    if kind != "WaveNet":
-        raise UserError(f"{path}: architecture is '{kind}'; only WaveNet can be read", HINT)
+    if _kind(document) == "SlimmableContainer":
+        document = _largest(document)
+    if (kind := _kind(document)) != "WaveNet":
+        raise UserError(f"{document.where}: architecture is '{kind}'; only WaveNet can be read", HINT)
     shape = document.child("config")
     if shape.get("head", object, None) is not None:
         raise UserError(f"{path}: it has a post-stack head, which the family does not", HINT)
@@ -77,11 +76,25 @@ class _Node:
     def child(self, key: str) -> "_Node":
         return _Node(self.value.get(key), f"{self.where}: {key}")
 
-    def children(self, key: str) -> list["_Node"]:
+    def children(self, key: str, most: int = 4) -> list["_Node"]:
         found = self.value.get(key)
-        if not isinstance(found, list) or not 1 <= len(found) <= 4:
-            raise UserError(f"{self.where}: '{key}' is not a list of 1 to 4 layer arrays", HINT)
+        if not isinstance(found, list) or not 1 <= len(found) <= most:
+            raise UserError(f"{self.where}: '{key}' is not a list of 1 to {most} objects", HINT)
         return [_Node(item, f"{self.where}: {key}.{index}") for index, item in enumerate(found)]
+
+
+def _kind(document: _Node) -> str:
+    """The architecture of a document of a version that can be read."""
+    version = document.get("version", str, "")
+    if not version.startswith(VERSIONS):
+        raise UserError(f"{document.where}: version is '{version}'; 0.5.0 to 0.7.x can be read", HINT)
+    return document.get("architecture", str, "")
+
+
+def _largest(container: _Node) -> _Node:
+    """The model of a container that is played at full size."""
+    models = container.child("config").children("submodels", 16)
+    return max(models, key=lambda node: node.get("max_value", int | float, 0)).child("model")
 
 
 def _architecture(layers: Sequence[_Node], knobs: int, encoder: Encoder | None, encoding: str) -> dict[str, Any]:

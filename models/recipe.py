@@ -1,7 +1,7 @@
 """The frozen configs: which takes (data), which WaveNet (architecture), how it is trained (learning)."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,7 +16,8 @@ class DataConfig(Frozen):
     Three kinds of (setting, audio) never mix. *Training* sees the train manifest. *Validation* chooses between models: settings
     taken out of the train manifest (a count, or the settings themselves), heard on audio taken from the end of its dry
     signal. *Held* is only ever reported: settings that appear nowhere in training or validation, on audio that neither
-    hears; they come from the `held` manifest, or are taken out of the train manifest by `held_settings`.
+    hears; they come from the `held` manifest, or are taken out of the train manifest by `held_settings`, or are what the
+    train manifest itself lists as validation. `sample_rate` (Hz) resamples takes that are at another rate.
     Paths are relative to the file that states them.
     """
 
@@ -28,12 +29,13 @@ class DataConfig(Frozen):
     validation_settings: Annotated[int, Field(ge=0)] | tuple[Setting, ...] = 2
     validation_seconds: Annotated[float, Field(gt=0)] = 1.0
     align: bool = False
+    sample_rate: Annotated[int, Field(ge=8000, le=192000)] | None = None
 
     @model_validator(mode="after")
     def _has_held(self) -> Self:
-        if (self.held is None) == (not self.held_settings):
+        if self.held is not None and self.held_settings:
             raise ValueError("name either a 'held' manifest or 'held_settings' to take out of 'train'")
-        if self.held is None and self.held_seconds == 0:
+        if self.held_settings and self.held_seconds == 0:
             raise ValueError("'held_settings' needs 'held_seconds' above 0: held audio must not be training audio")
         return self
 
@@ -44,15 +46,22 @@ class DataConfig(Frozen):
 
 
 class LearningConfig(Frozen):
-    """L: the optimisation. Adam with warm-up and cosine decay; the loss is the error-to-signal ratio of each window's take."""
+    """L: the optimisation. Adam with warm-up, then a `schedule` down to `final_rate` of the learning rate.
+
+    The loss is the error-to-signal ratio of each window's take, after `pre_emphasis`, plus `mrstft` times the multi-resolution
+    spectral error (models/loss.py).
+    """
 
     steps: Annotated[int, Field(ge=1)] = 2000
     batch: Annotated[int, Field(ge=1, le=1024)] = 8
     segment: Annotated[int, Field(ge=64, le=1 << 20)] = 2048
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.008
     final_rate: Annotated[float, Field(gt=0, le=1)] = 0.01
+    schedule: Literal["cosine", "exponential", "constant"] = "cosine"
     warmup: Annotated[int, Field(ge=0)] = 50
     gradient_clip: Annotated[float, Field(gt=0)] = 1.0
+    mrstft: Annotated[float, Field(ge=0, le=10)] = 0.0
+    pre_emphasis: Annotated[float, Field(ge=0, lt=1)] = 0.0
     report_every: Annotated[int, Field(ge=1)] = 250
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
 

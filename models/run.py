@@ -13,6 +13,7 @@ from models.files import read_document, staged_file, write_json
 from models.wavenet import WaveNet
 
 MAX_HEADER_BYTES = 1 << 20
+ALLOCATED_FREELY = 16 << 20  # bytes of weights
 
 
 def save_model(folder: Path, config: ModelConfig, net: WaveNet) -> None:
@@ -47,9 +48,23 @@ def load_model(folder: Path) -> tuple[ModelConfig, WaveNet]:
             f"{config.architecture.receptive_field}",
             "The package was edited by hand; get it again.",
         )
+    _check_size(folder, config)
     net = WaveNet(config.architecture, config.columns)
     net.load_state_dict(load_weights(folder / WEIGHTS, dict(net.state_dict())))
     return config, net.eval()
+
+
+def _check_size(folder: Path, config: ModelConfig) -> None:
+    """Before a large model is allocated: are the weights as large as its config says?"""
+    with torch.device("meta"):
+        shapes = WaveNet(config.architecture, config.columns).state_dict().values()
+    promised = sum(shape.numel() * shape.element_size() for shape in shapes)
+    found = (folder / WEIGHTS).stat().st_size if (folder / WEIGHTS).exists() else promised
+    if found < promised and promised > ALLOCATED_FREELY:
+        raise IntegrityError(
+            f"{folder / WEIGHTS} is {found:,} bytes, the model of {CONFIG} takes {promised:,}",
+            "Get the model again from where it was published.",
+        )
 
 
 def load_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -1,7 +1,13 @@
 """Play a model block by block: state in, state out, the same sound whatever the block size.
 
-Shapes: T time (one block), K knobs, E encoded knobs, C channels.
+float32 nets are played by compiled kernels (models/compiled.py), others, and all where numba is missing, by torch.
+Shapes: T time (one block), K knobs, C channels.
 """
+
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,35 +18,70 @@ from models.wavenet import WaveNet
 
 PREWARM_BLOCK = 1 << 14
 Levels = list[float] | np.ndarray
+NUMBA = find_spec("numba") is not None
 
 
 class Stream:
     """A model being played; the knobs may stand still or move within a block, sample by sample."""
 
     def __init__(self, net: WaveNet, levels_K: list[float]) -> None:
-        """Start in silence: as if zeros had always been playing with the knobs where they are (levels in [-1, 1])."""
+        """Start in silence: as if zeros had always been playing with the knobs where they are (levels in [-1, 1]).
+
+        The stream keeps the weights that the net has now.
+        """
         self.net = net.eval()
+        self._player = players(net)()
         self.reset(levels_K)
 
     def reset(self, levels_K: list[float]) -> None:
-        """Forget what was played and pre-warm with silence and these knobs."""
-        dtype = self.net.head_scale.dtype
-        self._histories, self._heads = [], []
-        for array in self.net.arrays:
-            channels, head = array.rechannel.out_channels, array.head
-            self._histories.append([torch.zeros(1, channels, layer.history, dtype=dtype) for layer in array.layers])
-            self._heads.append(torch.zeros(1, head.in_channels, head.kernel_size[0] - 1, dtype=dtype))
+        """Forget what was played, as a receptive field of silence makes it forgotten, with these knobs."""
         left = self.net.receptive_field
         while left > 0:
             self.process(np.zeros(min(left, PREWARM_BLOCK), np.float32), levels_K)
             left -= PREWARM_BLOCK
 
-    @torch.no_grad()
-    def process(self, x_T: np.ndarray, levels: Levels) -> np.ndarray:
+    def process(self, x_T: np.ndarray, levels: Levels, out_T: np.ndarray | None = None) -> np.ndarray:
         """Play one block of any length from 1: dry audio in, wet audio of the same length out, in the net's own number type.
 
-        `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move.
+        `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move. With `out_T` to write to, and all
+        three contiguous float32 arrays, a float32 net's block is played without a new array.
         """
+        return self._player.play(x_T, levels, out_T)
+
+
+class Player(Protocol):
+    """What keeps the state of one stream; after as many samples as the receptive field it has forgotten how it began."""
+
+    def play(self, x_T: np.ndarray, levels: Levels, out_T: np.ndarray | None = None) -> np.ndarray:
+        """The next block, written to `out_T` if there is one."""
+        ...
+
+
+def players(net: WaveNet) -> Callable[[], Player]:
+    """Makes the fastest players there are for a net; they share its weights, and each may have its own thread."""
+    if not NUMBA or net.head_scale.dtype != torch.float32:
+        return partial(Plain, net)
+    from models.compiled import Compiled
+    from models.lower import lower
+
+    return partial(Compiled, lower(net))
+
+
+class Plain:
+    """Plays with torch, in the net's own number type."""
+
+    def __init__(self, net: WaveNet) -> None:
+        self.net = net
+        dtype = net.head_scale.dtype
+        self._histories, self._heads = [], []
+        for array in net.arrays:
+            channels, head = array.rechannel.out_channels, array.head
+            self._histories.append([torch.zeros(1, channels, layer.history, dtype=dtype) for layer in array.layers])
+            self._heads.append(torch.zeros(1, head.in_channels, head.kernel_size[0] - 1, dtype=dtype))
+
+    @torch.no_grad()
+    def play(self, x_T: np.ndarray, levels: Levels, out_T: np.ndarray | None = None) -> np.ndarray:
+        """The next block, written to `out_T` if there is one."""
         dtype = self.net.head_scale.dtype
         x = torch.from_numpy(np.ascontiguousarray(x_T)).to(dtype)[None, None]
         moving = torch.as_tensor(levels, dtype=dtype)
@@ -59,7 +100,11 @@ class Stream:
             heard, self._heads[index] = _remember(self._heads[index], head, array.head.kernel_size[0] - 1)
             head = array.head(heard)
         assert head is not None
-        return (self.net.head_scale * head[0, 0]).numpy()
+        y_T = (self.net.head_scale * head[0, 0]).numpy()
+        if out_T is None:
+            return y_T
+        out_T[:] = y_T
+        return out_T
 
 
 def _remember(history_1CT: Tensor, new_1CT: Tensor, length: int) -> tuple[Tensor, Tensor]:

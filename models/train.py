@@ -9,13 +9,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from models.dataset import AmpData, load_data
+from models.cost import cost
+from models.dataset import AmpData, Piece, energy, load_data
 from models.documents import (
     EVAL,
     HISTORY,
@@ -28,13 +30,18 @@ from models.documents import (
     make_config,
     read_evaluation,
 )
+from models.engine import as_vector, engine_for
 from models.errors import DivergedError, UserError
 from models.files import STAGED, read_document, write_json, write_text
+from models.fold import Folding
 from models.guards import knob_moves, scan_corners, turn_knobs
+from models.loss import mrstft, pre_emphasise
 from models.metrics import score
 from models.recipe import LearningConfig, Recipe
 from models.run import load_model, save_model, save_tensors
 from models.wavenet import WaveNet
+
+PATIENCE = 10  # steps in a row without finite numbers, after which a run has diverged
 
 
 @dataclass(frozen=True)
@@ -46,13 +53,20 @@ class Progress:
     loss: float
     validation_esr: float
     seconds: float
+    steps_per_second: float
 
 
 def rate_at(step: int, learning: LearningConfig) -> float:
-    """Learning rate of a step: linear warm-up, then half a cosine down to `final_rate` of the peak."""
+    """Learning rate of a step: linear warm-up, then the schedule down to `final_rate` of the peak."""
     warm = min(1.0, (step + 1) / max(learning.warmup, 1))
-    turn = 0.5 * (1 + math.cos(math.pi * step / learning.steps))
-    return learning.learning_rate * warm * (learning.final_rate + (1 - learning.final_rate) * turn)
+    if learning.schedule == "constant":
+        left = 1.0
+    elif learning.schedule == "exponential":
+        left = learning.final_rate ** (step / learning.steps)
+    else:
+        turn = 0.5 * (1 + math.cos(math.pi * step / learning.steps))
+        left = learning.final_rate + (1 - learning.final_rate) * turn
+    return learning.learning_rate * warm * left
 
 
 class Trainer:
@@ -67,21 +81,30 @@ class Trainer:
         self._levels_PK = [data.encode(piece, recipe.model.inject.encoding) for piece in self._pieces]
         energy_P = torch.tensor([piece.energy for piece in self._pieces])
         self.net.head_scale.copy_(energy_P.mean().sqrt())
-        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=recipe.learning.learning_rate, fused=True)
+        self.engine, self._vector = engine_for(self.net), as_vector(Folding(self.net).parameters)
+        self.optimiser = torch.optim.Adam([self._vector], lr=recipe.learning.learning_rate, fused=True)
         self.step = 0
+        self.failed = 0  # steps in a row that were skipped because their numbers were not finite
         self.history: list[dict] = []
-        self._weights_P = 1 / energy_P
-        self._padded_T = [torch.cat([x.new_zeros(field - 1), x]) for x in data.dry_T]
+        if recipe.learning.pre_emphasis:
+            energy_P = torch.tensor([self._emphasised_energy(piece) for piece in self._pieces])
+        self._weights_P = 1 / energy_P  # quiet pieces count as much as loud ones
 
     def advance(self, steps: int) -> float:
-        """Train for some steps (never past the last); returns their mean loss. Raises `DivergedError` on a non-finite loss."""
+        """Train for some steps (never past the last); returns their mean loss.
+
+        A step whose loss or gradient is not finite changes nothing but is counted; raises `DivergedError` after `PATIENCE` in a row.
+        """
         stop, began = min(self.step + steps, self.recipe.learning.steps), time.monotonic()
         self.net.train()
-        losses = []
+        losses, tried = [], stop - self.step
         while self.step < stop:
-            losses.append(self._step())
-        loss = sum(losses) / max(len(losses), 1)
-        self.history.append({"step": self.step, "loss": loss, "seconds": round(time.monotonic() - began, 3)})
+            loss = self._step()
+            if loss is not None:
+                losses.append(loss)
+        loss = fmean(losses) if losses else math.nan
+        line = {"step": self.step, "loss": loss if losses else None, "seconds": round(time.monotonic() - began, 3)}
+        self.history.append(line | ({"skipped": tried - len(losses)} if len(losses) < tried else {}))
         return loss
 
     def validate(self) -> Score:
@@ -92,21 +115,40 @@ class Trainer:
             self.history[-1]["validation_esr"] = result.mean
         return result
 
-    def _step(self) -> float:
+    def _step(self) -> float | None:
+        """One step; its loss, or None where it was skipped."""
         learning = self.recipe.learning
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate_at(self.step, learning)
         x_BT, target_BS, levels_BK, weight_B = self._batch()
-        predicted_BS = self.net(x_BT, levels_BK)
-        loss = ((predicted_BS - target_BS).square().mean(1) * weight_B).mean()
-        if not math.isfinite(loss.item()):
-            raise DivergedError(f"the loss is {loss.item()} at step {self.step}")
-        self.optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), learning.gradient_clip)
-        self.optimiser.step()
+
+        def loss(predicted_BS: Tensor, items: slice) -> Tensor:
+            wanted_BS, heavy_B = target_BS[items], weight_B[items]
+            error_BS = pre_emphasise(predicted_BS - wanted_BS, learning.pre_emphasis)
+            loss_B = error_BS.square().mean(1) * heavy_B
+            if learning.mrstft:
+                level_B1 = heavy_B.sqrt()[:, None]
+                loss_B = loss_B + learning.mrstft * mrstft(predicted_BS * level_B1, wanted_BS * level_B1)
+            return loss_B.sum() / learning.batch
+
+        self.optimiser.zero_grad(set_to_none=False)
+        found = self.engine.descend(self._vector, x_BT, levels_BK, loss)
+        norm = torch.nn.utils.clip_grad_norm_([self._vector], learning.gradient_clip)
+        finite = math.isfinite(found) and math.isfinite(norm.item())
+        self.failed = 0 if finite else self.failed + 1
+        if self.failed >= PATIENCE:
+            raise DivergedError(
+                f"the loss is {found} at step {self.step}, the {PATIENCE}th in a row that cannot be used"
+            )
+        if finite:
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate_at(self.step, learning)
+            self.optimiser.step()
         self.step += 1
-        return loss.item()
+        return found if finite else None
+
+    def _emphasised_energy(self, piece: Piece) -> float:
+        """Mean square of what a piece's error is measured against."""
+        wet_T = pre_emphasise(piece.wet_T[piece.start : piece.stop], self.recipe.learning.pre_emphasis)
+        return energy(wet_T) / len(wet_T)
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         learning, context = self.recipe.learning, self.net.receptive_field - 1
@@ -117,7 +159,7 @@ class Trainer:
             piece = self._pieces[pick]
             start = int(draw.integers(piece.start, piece.stop - learning.segment, endpoint=True))
             stop = start + learning.segment
-            x.append(self._padded_T[piece.dry][start : stop + context])
+            x.append(self.data.dry(piece, start - context, stop))
             target.append(piece.wet_T[start:stop])
             levels.append(self._levels_PK[pick])
         return torch.stack(x), torch.stack(target), torch.stack(levels), self._weights_P[picks]
@@ -130,8 +172,8 @@ class Trainer:
     def save(self, folder: Path) -> None:
         """Write everything needed to go on from this step."""
         tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
-        for index, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"adam.{index}.{name}": value for name, value in state.items()}
+        tensors["failed"] = torch.tensor(self.failed)
+        tensors |= {f"adam.{name}": value for name, value in self.optimiser.state[self._vector].items()}
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / RECIPE, self.recipe.model_dump(mode="json"))
         write_text(folder / HISTORY, "".join(json.dumps(line) + "\n" for line in self.history))
@@ -152,19 +194,19 @@ class Trainer:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         except SafetensorError as problem:
             raise UserError(f"{folder / STATE} is damaged: {problem}", "Train into a new --out folder.") from None
-        self.net.load_state_dict({n.removeprefix("net."): t for n, t in tensors.items() if n.startswith("net.")})
-        state: dict[int, dict[str, Tensor]] = {}
+        if "failed" not in tensors:
+            raise UserError(f"{folder / STATE} is from another version of ampzoo", "Train into a new --out folder.")
+        of = {prefix: {} for prefix in ("net", "adam")}
+        self.step, self.failed = step, int(tensors.pop("failed"))
         for name, tensor in tensors.items():
-            if name.startswith("adam."):
-                _, index, part = name.split(".")
-                state.setdefault(int(index), {})[part] = tensor
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
-        self.step = step
+            prefix, part = name.split(".", 1)
+            of[prefix][part] = tensor
+        self.net.load_state_dict(of["net"])
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": {0: of["adam"]}})
         self.history = [line for line in read_history(folder) if line["step"] <= step]
 
     def finish(self, folder: Path) -> None:
-        """Write the trained model and what it was trained on, beside the state that `save` writes."""
-        self.save(folder)
+        """Write the trained model and what it was trained on, beside the state that `save` wrote."""
         write_json(folder / SPLIT, self.data.describe())
         save_model(folder, self.config, self.net.eval())
 
@@ -177,6 +219,7 @@ def report(folder: Path, data: AmpData) -> Evaluation:
         step=history[-1]["step"],
         parameters=net.parameter_count,
         macs_per_sample=config.architecture.macs_per_sample(net.knobs),
+        realtime_factor=round(cost(config.architecture, net.knobs, data.rate_hz), 5),
         seconds=round(sum(line["seconds"] for line in history), 1),
         device=data.device,
         recordings_license=data.license,
@@ -215,11 +258,13 @@ def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lam
         return read_evaluation(out)
     out.mkdir(parents=True, exist_ok=True)
     while trainer.step < recipe.learning.steps:
-        began = time.monotonic()
+        began, first = time.monotonic(), trainer.step
         loss = trainer.advance(recipe.learning.report_every)
+        speed = (trainer.step - first) / (time.monotonic() - began)
         validation = trainer.validate()
         trainer.save(out)
-        on_progress(Progress(trainer.step, recipe.learning.steps, loss, validation.mean, time.monotonic() - began))
+        seconds = time.monotonic() - began
+        on_progress(Progress(trainer.step, recipe.learning.steps, loss, validation.mean, seconds, speed))
     trainer.finish(out)
     return report(out, data)
 

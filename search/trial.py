@@ -53,7 +53,10 @@ def train(
 
         def save(folder: Path, done: bool = done) -> None:
             for trainer in trainers:
-                (trainer.finish if done else trainer.save)(folder / trainer.data.config.name)
+                run = folder / trainer.data.config.name
+                trainer.save(run)
+                if done:
+                    trainer.finish(run)
 
         yield result, save
         if done:

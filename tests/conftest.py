@@ -2,6 +2,14 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.hub_server import Hub
 
 _HOME = tempfile.mkdtemp(prefix="ampzoo-tests-")
 os.environ.update(
@@ -20,3 +28,43 @@ from models import guards
 
 SCANNED = guards.RANDOM_SETTINGS
 guards.RANDOM_SETTINGS = 10  # every run ends with a scan; only the scan's own tests need it whole
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Hub]":
+    """A hub that this process is logged in to, the current folder an empty one."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import close_session
+
+    from tests.hub_server import Hub
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_TOKEN", Hub.token)
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with Hub(tmp_path / "hub") as hub:
+        yield hub
+    close_session()
+
+
+@pytest.fixture
+def pushed(hub: "Hub") -> "Hub":
+    """The hub with the sound package on it."""
+    from tests.zoos import AMP, files
+
+    hub.put(AMP, files())
+    return hub
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A sound package in a folder."""
+    from tests.zoos import write_package
+
+    return write_package(tmp_path / "package")
+
+
+from search import cost
+
+cost.MEASURED = False  # tests count multiply-accumulates: the same on every machine

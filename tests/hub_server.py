@@ -5,111 +5,42 @@ and lie on disk. A request that it does not implement is an error, kept in `Hub.
 """
 
 import base64
+import gzip
 import hashlib
 import json
 import logging
 import re
+import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Self
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import yaml
 
-LFS_SUFFIXES = (".safetensors", ".flac", ".onnx")
-LFS_MIN_SIZE = 1_000_000
+from tests.hub_store import (
+    LFS_SUFFIXES,
+    Commit,
+    HubError,
+    Reply,
+    Repo,
+    Request,
+    file_row,
+    front_matter,
+    is_lfs,
+    json_reply,
+    sha256,
+    tree_rows,
+)
+
+BOMB = 256 << 20  # bytes of an endless body, or of a bomb unpacked
+SLOW_SECONDS = 3.0
 LIST_FIELDS = ["private", "downloads", "tags", "pipeline_tag", "library_name", "createdAt"]
-
-
-@dataclass
-class Request:
-    method: str
-    path: str
-    query: dict[str, list[str]]
-    headers: Message
-    body: bytes
-    user: str | None = None
-
-
-@dataclass
-class Reply:
-    status: int
-    body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-class HubError(Exception):
-    """A refusal, with the headers from which the client picks its exception class."""
-
-    def __init__(self, status: int, message: str, code: str = "", headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.reply = json_reply({"error": message}, status)
-        self.reply.headers |= {"X-Error-Message": message, "X-Error-Code": code, **(headers or {})}
-
-
-@dataclass
-class Commit:
-    oid: str
-    title: str
-    date: str
-    files: dict[str, bytes]
-
-
-@dataclass
-class Repo:
-    id: str
-    private: bool = False
-    downloads: int = 0
-    commits: dict[str, Commit] = field(default_factory=dict)  # oldest first
-    refs: dict[str, str] = field(default_factory=dict)  # main, then the tags
-
-    def at(self, rev: str) -> Commit:
-        """The commit that a branch, tag or full commit id names."""
-        commit = self.commits.get(self.refs.get(rev, rev))
-        if commit is None:
-            raise HubError(404, "Invalid rev id", "RevisionNotFound")
-        return commit
-
-
-def json_reply(value: Any, status: int = 200) -> Reply:
-    return Reply(status, json.dumps(value, default=str).encode(), {"Content-Type": "application/json"})
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def is_lfs(path: str, size: int) -> bool:
-    return size >= LFS_MIN_SIZE or (path.endswith(LFS_SUFFIXES) and size > 0)
-
-
-def file_row(path: str, data: bytes) -> dict[str, Any]:
-    """A file as listings show it; git has a pointer in place of an LFS file."""
-    blob, lfs = data, {}
-    if is_lfs(path, len(data)):
-        oid = sha256(data)
-        blob = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(data)}\n".encode()
-        lfs = {"lfs": {"oid": oid, "sha256": oid, "size": len(data), "pointerSize": len(blob)}}
-    blob_id = hashlib.sha1(b"blob %d\0" % len(blob) + blob).hexdigest()
-    return {"type": "file", "path": path, "oid": blob_id, "size": len(data), **lfs}
-
-
-def tree_rows(files: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    folders = {str(parent) for path in files for parent in PurePosixPath(path).parents} - {"."}
-    rows = [{"type": "directory", "path": path, "oid": "0" * 40, "size": 0} for path in folders]
-    return rows + [file_row(path, data) for path, data in files.items()]
-
-
-def front_matter(readme: str) -> Any:
-    """The YAML block at the top of a model card, {} without one; `yaml.YAMLError` when it is malformed."""
-    match = re.match(r"---\s*?\n(.*?)\n---\s*?(\n|\Z)", readme, re.DOTALL)
-    return yaml.safe_load(match[1]) if match else {}
 
 
 class Hub(ThreadingHTTPServer):
@@ -128,8 +59,12 @@ class Hub(ThreadingHTTPServer):
         self.repos: dict[str, Repo] = {}
         self.requests: list[tuple[str, str]] = []
         self.errors: list[Exception] = []
-        self._faults: list[tuple[str, str, list[int], bool]] = []
-        self._corrupt: list[str] = []
+        self._faults: list[tuple[str, str, list[int], bool, str]] = []
+        self._corrupt: list[tuple[str, list[int]]] = []
+        self._manners: list[tuple[str, str, list[int]]] = []
+        self._hooks: list[tuple[str, str, Callable[[], object]]] = []
+        self.collections: dict[str, list[str]] = {}
+        self.max_page = 1000
         self._lock = threading.RLock()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
 
@@ -141,6 +76,11 @@ class Hub(ThreadingHTTPServer):
         self.close()
         if exc_type is None and self.errors:
             raise self.errors[0]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is no fault of ours."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Stop for good; a test may call it early, to stage an outage."""
@@ -158,24 +98,46 @@ class Hub(ThreadingHTTPServer):
         """Everything in a repository at a revision."""
         return dict(self.repos[repo_id].at(rev).files)
 
-    def fail(self, method: str, path_regex: str, statuses: list[int], after: bool = False) -> None:
-        """Answer the next matching requests with these statuses; with `after`, they still take effect."""
-        self._faults.append((method, path_regex, list(statuses), after))
+    def fail(
+        self, method: str, path_regex: str, statuses: list[int], after: bool = False, message: str = "injected fault"
+    ) -> None:
+        """Answer the next matching requests with these statuses and words; with `after`, they still take effect."""
+        self._faults.append((method, path_regex, list(statuses), after, message))
 
-    def corrupt(self, path_regex: str) -> None:
-        """From now on flip one bit of each file served from a matching resolve or CDN path."""
-        self._corrupt.append(path_regex)
+    def corrupt(self, path_regex: str, times: int = 1000) -> None:
+        """Flip one bit of each of the next files served from a matching resolve or CDN path."""
+        self._corrupt.append((path_regex, [1] * times))
+
+    def send(self, manner: str, path_regex: str, times: int = 1000) -> None:
+        """Send the next matching answers `cut` in the middle, `endless`, as a gzip `bomb`, or so `slow` that nobody waits."""
+        self._manners.append((manner, path_regex, [1] * times))
+
+    def before(self, method: str, path_regex: str, action: Callable[[], object]) -> None:
+        """Do something just before the first matching request is answered: what another person does meanwhile."""
+        self._hooks.append((method, path_regex, action))
 
     def handle(self, request: Request) -> Reply:
         """Answer a request, one at a time, so that commits are atomic."""
         with self._lock:
+            reply = self._handle(request)
+            for manner, path_regex, times in self._manners:
+                if times and reply.status == 200 and re.search(path_regex, request.path):
+                    times.pop()
+                    reply.manner = manner
+            return reply
+
+    def _handle(self, request: Request) -> Reply:
+        with self._lock:
             self.requests.append((request.method, request.path))
-            for method, path_regex, statuses, after in self._faults:
+            for hook in [h for h in self._hooks if h[0] == request.method and re.search(h[1], request.path)]:
+                self._hooks.remove(hook)
+                hook[2]()
+            for method, path_regex, statuses, after, message in self._faults:
                 if statuses and method == request.method and re.search(path_regex, request.path):
                     if after:
                         self._answer(request)
                     # The client waits Retry-After + 1 s between attempts.
-                    return HubError(statuses.pop(0), "injected fault", headers={"Retry-After": "0"}).reply
+                    return HubError(statuses.pop(0), message, headers={"Retry-After": "0"}).reply
             return self._answer(request)
 
     def _answer(self, request: Request) -> Reply:
@@ -231,15 +193,15 @@ class Hub(ThreadingHTTPServer):
         return info | {"siblings": [{**row, "rfilename": row["path"], "blobId": row.get("oid")} for row in rows]}
 
     def _content(self, request: Request, data: bytes, headers: dict[str, str]) -> Reply:
-        if data and any(re.search(path_regex, request.path) for path_regex in self._corrupt):
+        times = next((left for path_regex, left in self._corrupt if left and re.search(path_regex, request.path)), None)
+        if data and times:
+            times.pop()
             middle = len(data) // 2
             data = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
         return Reply(200, data, headers)
 
     def _route(self, request: Request, parts: list[str]) -> Reply:
         match [request.method, *parts]:
-            case ["HEAD", ""]:
-                return Reply(200, b"")
             case ["GET", "api", "whoami-v2"]:
                 if request.user is None:
                     raise HubError(401, "Invalid username or password.")
@@ -259,13 +221,19 @@ class Hub(ThreadingHTTPServer):
                 del self.repos[self._repo(request, repo_id, write=True).id]
                 return json_reply({})
             case ["GET", "api", "models"]:
-                return json_reply(list(self._list_models(request.query, request.user)))
+                return self._list_page(request)
+            case ["GET", "api", "collections", owner, title]:
+                items = self.collections.get(f"{owner}/{title}")
+                if items is None:
+                    raise HubError(404, "Collection not found")
+                return json_reply({"slug": f"{owner}/{title}", "items": [{"type": "model", "id": i} for i in items]})
             case [_, "api", "models", owner, name, *rest]:
-                write = request.method != "GET" and rest[:1] != ["paths-info"]
-                repo = self._repo(request, f"{owner}/{name}", write or rest == ["auth-check", "write"])
+                repo = self._repo(request, f"{owner}/{name}", write=request.method != "GET")
                 return self._model_api(request, repo, rest)
             case ["GET" | "HEAD", owner, name, "resolve", rev, *path]:
                 repo = self._repo(request, f"{owner}/{name}", write=False)
+                if repo.gated and request.user != owner:
+                    raise HubError(403, "Access to this model is restricted", "GatedRepo")
                 return self._resolve(request, repo.id, repo.at(rev), "/".join(path))
             case ["POST", owner, name, "info", "lfs", "objects", action]:
                 repo = self._repo(request, f"{owner}/{name.removesuffix('.git')}", write=True)
@@ -293,6 +261,17 @@ class Hub(ThreadingHTTPServer):
             self._new_repo(repo_id, private=body.get("visibility") == "private")
         return json_reply({"url": f"{self.url}/{repo_id}", "name": repo_id}, 409 if exists else 200)
 
+    def _list_page(self, request: Request) -> Reply:
+        """One page, and where the next one is."""
+        models = list(self._list_models(request.query, request.user))
+        start = int(request.query.get("cursor", ["0"])[0])
+        stop = start + min(self.max_page, int(request.query.get("limit", ["1000"])[0]))
+        reply = json_reply(models[start:stop])
+        if stop < len(models):
+            query = urlencode({**request.query, "cursor": [str(stop)]}, doseq=True)
+            reply.headers["Link"] = f'<{self.url}/api/models?{query}>; rel="next"'
+        return reply
+
     def _list_models(self, query: dict[str, list[str]], user: str | None) -> Iterator[dict[str, Any]]:
         infos = [self._info(repo, repo.at("main")) for repo in self.repos.values()]
         infos = [info for info in infos if not info["private"] or info["author"] == user]
@@ -303,7 +282,7 @@ class Hub(ThreadingHTTPServer):
         full = ["author", "sha", "lastModified", "siblings"] if "full" in query else []
         card = ["cardData"] if "cardData" in query else []
         wanted = ["id", *query.get("expand", LIST_FIELDS + full + card)]
-        for info in sorted(infos, key=lambda info: info[sort], reverse=True)[: int(query.get("limit", ["1000"])[0])]:
+        for info in sorted(infos, key=lambda info: info[sort], reverse=True):
             yield {key: info[key] for key in wanted if key in info}
 
     def _model_api(self, request: Request, repo: Repo, parts: list[str]) -> Reply:
@@ -320,24 +299,14 @@ class Hub(ThreadingHTTPServer):
                     raise HubError(404, "Entry not found", "EntryNotFound")
                 recursive = request.query.get("recursive") == ["true"]
                 return json_reply([row for row in rows if recursive or "/" not in row["path"].removeprefix(prefix)])
-            case ["POST", "paths-info", rev]:
-                paths = parse_qs(request.body.decode()).get("paths", [])
-                return json_reply([row for row in tree_rows(repo.at(rev).files) if row["path"] in paths])
             case ["GET", "refs"]:
                 refs = [{"name": name, "ref": f"refs/{name}", "targetCommit": oid} for name, oid in repo.refs.items()]
                 return json_reply({"branches": refs[:1], "tags": refs[1:], "converts": []})
-            case ["GET", "commits", rev]:
-                commits = list(repo.commits.values())
-                commits = commits[commits.index(repo.at(rev)) :: -1]
-                rest = {"message": "", "authors": [{"user": repo.id.split("/")[0]}]}
-                return json_reply([{"id": c.oid, "title": c.title, "date": c.date, **rest} for c in commits])
             case ["POST", "tag", rev]:
                 tag = json.loads(request.body)["tag"]
                 if tag in repo.refs:
                     raise HubError(409, "Tag reference exists already")
                 repo.refs[tag] = repo.at(rev).oid
-                return json_reply({})
-            case ["GET", "auth-check", *_]:
                 return json_reply({})
             case ["POST", "preupload", rev]:
                 oids = {row["path"]: row.get("lfs", row)["oid"] for row in tree_rows(repo.at(rev).files)}
@@ -346,11 +315,12 @@ class Hub(ThreadingHTTPServer):
                     mode = "lfs" if is_lfs(file["path"], file["size"]) else "regular"
                     file |= {"oid": oids.get(file["path"]), "uploadMode": mode, "shouldIgnore": False}
                 return json_reply({"files": files})
-            case ["POST", "commit", "main"] if not request.query:
-                return self._create_commit(repo, [json.loads(line) for line in request.body.splitlines()])
+            case ["POST", "commit", "main"]:
+                pr = request.query.get("create_pr") == ["1"]
+                return self._create_commit(repo, [json.loads(line) for line in request.body.splitlines()], pr)
         raise NotImplementedError(f"{request.method} {request.path}")
 
-    def _create_commit(self, repo: Repo, operations: list[dict[str, Any]]) -> Reply:
+    def _create_commit(self, repo: Repo, operations: list[dict[str, Any]], pr: bool) -> Reply:
         head = repo.at("main")
         files, title = dict(head.files), ""
         for operation in operations:
@@ -368,7 +338,11 @@ class Hub(ThreadingHTTPServer):
                 case key, _:
                     raise NotImplementedError(f"commit operation {key}")
         oid = self._commit(repo, files, title)
-        return json_reply({"commitUrl": f"{self.url}/{repo.id}/commit/{oid}", "commitOid": oid})
+        told = {"commitUrl": f"{self.url}/{repo.id}/commit/{oid}", "commitOid": oid}
+        if pr:
+            repo.refs |= {"main": head.oid, "refs/pr/1": oid}
+            told["pullRequestUrl"] = f"{self.url}/{repo.id}/discussions/1"
+        return json_reply(told)
 
     def _lfs_api(self, repo_id: str, action: str, body: dict[str, Any]) -> Reply:
         """Batch tells where to upload objects (nowhere, if they are here already), verify checks one."""
@@ -406,10 +380,27 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         reply = self.server.handle(Request(self.command, url.path, parse_qs(url.query), self.headers, body))
         self.send_response(reply.status)
-        for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
+        unlike = {"endless": {}, "bomb": {"Content-Encoding": "gzip"}}
+        more = unlike.get(reply.manner, {"Content-Length": str(len(reply.body))})
+        for name, value in {**reply.headers, **more}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
+            with suppress(ConnectionError):  # who asked may have heard enough
+                self._send(reply)
+
+    def _send(self, reply: Reply) -> None:
+        if reply.manner == "cut":
+            self.wfile.write(reply.body[: len(reply.body) // 2])
+        elif reply.manner == "endless":
+            for _ in range(BOMB >> 16):
+                self.wfile.write(b" " * (1 << 16))
+        elif reply.manner == "bomb":
+            self.wfile.write(gzip.compress(b" " * BOMB, 1))
+        elif reply.manner == "slow":
+            self.wfile.flush()
+            time.sleep(SLOW_SECONDS)
+        else:
             self.wfile.write(reply.body)
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_GET

@@ -15,7 +15,7 @@ FORBIDDEN = {
     "search": {"zoo", "huggingface_hub", "click", "rich"},
     "zoo": {"search", "ray", "optuna"},
 }
-MAY_SEARCH = (ROOT / "zoo" / "cli.py", ROOT / "zoo" / "cli_search.py")
+MAY_SEARCH = (ROOT / "zoo" / "cli_make.py", ROOT / "zoo" / "cli_search.py")
 UNSAFE = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from models.architecture import LayerArray, WaveNetConfig
 from models.bake import bake
 from models.documents import make_config
-from models.nam import to_nam, write_nam
+from models.knobs import Knobs
+from models.nam import loudness, to_nam, write_nam
 from models.wavenet import WaveNet
 from tests.makers import (
     ACTIVATIONS,
@@ -117,7 +118,8 @@ def test_live_file_has_an_input_per_knob_and_says_which(tmp_path: Path, form: st
 
 
 def difference_to_twin(net: WaveNet, levels_K: list[float]) -> float:
-    twin = nam_twin(to_nam(make_config("tiny", RATE, KNOBS, net.config), net))
+    knobs = Knobs.model_validate({"knobs": [{"name": f"k{number}"} for number in range(len(levels_K))]})
+    twin = nam_twin(to_nam(make_config("tiny", RATE, knobs, net.config), net))
     knobs_BKT = torch.tensor(levels_K, dtype=torch.float32)[None, :, None].expand(-1, -1, X_BT.shape[1])
     with torch.no_grad():
         theirs_BT = twin(torch.cat([X_BT[:, None], knobs_BKT], dim=1))[:, 0]
@@ -135,3 +137,24 @@ def test_any_live_document_plays_in_the_trainer(case: tuple[WaveNet, list[float]
 def test_array_after_one_of_one_channel_plays_in_the_trainer():
     config = WaveNetConfig(arrays=tuple(LayerArray(channels=c, dilations=(1, 2)) for c in (1, 2)))
     assert difference_to_twin(wavenet(config).double(), [0.3, -0.8]) < 1e-8
+
+
+def test_loudness_is_what_the_model_makes_of_a_guitar_and_follows_its_level():
+    config, net = model("film")
+    at_rest = to_nam(config, net)["metadata"]["loudness"]
+    with torch.no_grad():
+        net.head_scale.mul_(2)
+    assert to_nam(config, net)["metadata"]["loudness"] == pytest.approx(at_rest + 6.02, abs=0.02)
+    loud, quiet = (to_nam(config, bake(net, levels))["metadata"]["loudness"] for levels in ([1.0, 0.0], [-1.0, 0.0]))
+    assert loud != quiet
+
+
+def test_loudness_of_a_wire_is_that_of_the_standard_guitar():
+    wire = WaveNet(WaveNetConfig.model_validate({"arrays": [{"channels": 1, "dilations": [1], "kernel_size": 1}]}), 0)
+    with torch.no_grad():
+        for parameter in wire.parameters():
+            parameter.zero_()
+        (layer,) = next(iter(wire.arrays)).layers
+        layer.mixin.weight.fill_(1e-3)
+        next(iter(wire.arrays)).head.weight.fill_(1e3)
+    assert loudness(wire, [], 48000) == pytest.approx(-15, abs=0.01)

@@ -12,13 +12,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from torch import Tensor
 
-from models.align import CAUSAL_MARGIN
 from models.dataset import AmpData, Piece, load_data
 from models.documents import Score
+from models.engine import Loss
 from models.errors import UserError
 from models.files import write_json
 from models.recipe import DataConfig, Recipe, read_recipe
+from models.shift import HALF
 from models.train import Trainer
 from tests.makers import (
     GRID,
@@ -29,6 +31,7 @@ from tests.makers import (
     data_config,
     di,
     entry,
+    esr,
     examples,
     read_wav,
     recipe,
@@ -73,9 +76,14 @@ class Evidence:
 
 def train(plan: Recipe) -> Evidence:
     trainer, heard = Trainer(plan, load_data(plan.data)), []
-    spy = trainer.net.register_forward_pre_hook(lambda net, args: heard.append([a.numpy().tobytes() for a in args]))
+    descend = trainer.engine.descend
+
+    def spy(vector_P: Tensor, x_BT: Tensor, knobs_BK: Tensor, loss: Loss) -> float:
+        heard.append([x_BT.numpy().tobytes(), knobs_BK.numpy().tobytes()])
+        return descend(vector_P, x_BT, knobs_BK, loss)
+
+    trainer.engine.descend = spy
     losses = [trainer.advance(5) for _ in range(3)]
-    spy.remove()
     assert len(heard) == 15
     weights = [value.numpy().tobytes() for value in trainer.net.state_dict().values()]
     return Evidence(heard, losses, weights, trainer.validate())
@@ -217,6 +225,18 @@ def test_no_audio_is_wasted(tmp_path: Path, layout: str):
     assert everything >= {tuple(setting.values()) for setting in GRID}
 
 
+def test_validation_turns_every_knob_where_takes_move_one_at_a_time(tmp_path: Path):
+    settings_ = [
+        {},
+        *({name: at} for name, ats in (("gain", (0, 2, 4, 6, 8, 10)), ("tone", (0, 0.4, 1))) for at in ats),
+    ]
+    train, held = record(tmp_path, "train", DI, settings_), record(tmp_path, "held", OTHER_DI, BETWEEN)
+    data = load_data(data_config(train, held=held, held_settings=(), held_seconds=0, validation_settings=2))
+    assert (
+        len({setting[0] != 5 for setting in settings(data.validation)}) == 2
+    )  # the gain in one, the tone in the other
+
+
 @pytest.mark.parametrize(("held", "validation"), [(1, 1), (2, 2), (3, 0), (6, 0), (2, 14), (16, 0)])
 def test_settings_are_taken_out_by_count_without_losing_an_end_of_a_knob(takes: Path, held: int, validation: int):
     data = load_data(data_config(takes / "train.json", held_settings=held, validation_settings=validation))
@@ -273,7 +293,6 @@ def test_held_takes_on_training_audio_need_held_seconds(takes: Path):
     "changes",
     [
         {"held_seconds": 0},
-        {"held_settings": ()},
         {"held": Path("held.json")},
         {"validation_seconds": 0},
         {"name": "My Amp"},
@@ -375,16 +394,15 @@ def test_aligned_take_is_the_target_it_would_have_been_uncut(tmp_path: Path, cut
     write_wav(wet, polarity * late_T[max(cut, 0) :])
     mended = load_data(data_config(train, align=True))
     lag, plain_lag = mended.lags[str(wet)], plain.lags[str(tmp_path / "plain" / "train_3.wav")]
-    assert (lag.delay_samples, lag.polarity) == (plain_lag.delay_samples - cut, polarity * plain_lag.polarity)
+    assert lag.delay_samples == pytest.approx(plain_lag.delay_samples - cut, abs=0.01)
+    assert lag.polarity == polarity * plain_lag.polarity
     for group in ("train", "validation", "held"):
         for piece, target in zip(getattr(mended, group), getattr(plain, group), strict=True):
             assert piece.setting == target.setting and piece.stop == target.stop
             spoken = slice(max(piece.start, target.start), piece.stop)
-            assert torch.equal(piece.wet_T[spoken], target.wet_T[spoken])
+            assert esr(piece.wet_T[spoken], target.wet_T[spoken]) < 1e-3
             if piece.setting == GRID[3] and piece.start < 1000:
-                assert piece.start - target.start == max(
-                    cut, -CAUSAL_MARGIN
-                )  # what was never recorded is not trained on
+                assert cut <= piece.start <= max(cut, 0) + 2 * HALF  # what was never recorded is not trained on
 
 
 def test_unaligned_take_is_left_as_it_is(tmp_path: Path):
@@ -435,3 +453,73 @@ def test_one_dry_signal_under_two_names_is_one(tmp_path: Path):
     entries = [entry(names[n % 2], f"train_{n}.wav", setting) for n, setting in enumerate(GRID)]
     data = load_data(data_config(write_manifest(tmp_path / "two.json", entries)))
     assert len(data.dry_T) == 1 and {piece.dry for piece in data.train + data.held} == {0}
+
+
+def as_trainers_form(path: Path, held: Path | None = None) -> None:
+    """A manifest rewritten as the parametric trainer has it, another one its validation."""
+    parts = {"train": path, **({"validation": held} if held else {})}
+    lists = {
+        part: [
+            {"x_path": e["input_file"], "y_path": e["output_file"], "params": e["knobs"]}
+            for e in json.loads(file.read_text())["entries"]
+        ]
+        for part, file in parts.items()
+    }
+    knobs = json.loads(path.read_text())["knobs"]
+    path.write_text(json.dumps({"type": "parametric", "knobs": knobs, "common": {"sample_rate": RATE}, **lists}))
+
+
+def test_validation_of_a_trainers_form_is_held_when_nothing_else_is_named(tmp_path: Path):
+    train, held = record(tmp_path, "train", DI), record(tmp_path, "held", OTHER_DI, BETWEEN)
+    named = load_data(data_config(train, held=held, held_settings=(), held_seconds=0))
+    as_trainers_form(train, held)
+    listed = load_data(data_config(train, held_settings=(), held_seconds=0))
+    for group in ("train", "validation", "held", "seen"):
+        pairs = zip(getattr(named, group), getattr(listed, group), strict=True)
+        assert all(a.setting == b.setting and torch.equal(a.wet_T, b.wet_T) for a, b in pairs)
+    assert settings(listed.held) == {tuple(setting.values()) for setting in BETWEEN}
+    taken = load_data(data_config(train, held_settings=(CENTRE,)))  # what the config names goes first
+    assert settings(taken.held) == {tuple(CENTRE.values())}
+
+
+def test_nothing_held_back_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="tiny: nothing is held back"):
+        load_data(data_config(record(tmp_path, "train", DI), held_settings=()))
+
+
+def test_takes_at_other_rates_are_resampled_when_asked(tmp_path: Path):
+    """A tone that both rates can carry is the same tone, and dry and wet stay together."""
+
+    def tone(rate: int) -> np.ndarray:
+        return 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate).astype(np.float32)
+
+    entries = []
+    for number, rate in enumerate((RATE, 2 * RATE, 11025, RATE)):
+        write_wav(tmp_path / f"dry{number}.wav", tone(rate), rate)
+        write_wav(tmp_path / f"wet{number}.wav", (number + 1) * 0.2 * tone(rate), rate)
+        entries.append(entry(f"dry{number}.wav", f"wet{number}.wav", {"gain": 10 * number / 3}))
+    config = data_config(write_manifest(tmp_path / "amp.json", entries), held_settings=1, validation_settings=0)
+    with pytest.raises(UserError, match="16000 Hz but tiny is at 8000 Hz") as caught:
+        load_data(config)
+    assert '"sample_rate": 8000' in caught.value.hint
+    data = load_data(config.model_copy(update={"sample_rate": 12000}))
+    assert data.rate_hz == 12000 and {len(x) for x in data.dry_T} == {24000}
+    for piece in data.recorded:
+        scale = 0.2 * (1 + float(piece.setting["gain"]) * 0.3)
+        inner = slice(1200, -1200)
+        assert esr(piece.wet_T[inner], scale * data.dry_T[piece.dry][inner]) < 1e-9
+        assert esr(data.dry_T[piece.dry][inner], tone(12000)[inner]) < 1e-7
+
+
+def test_named_channel_of_a_stereo_take_is_the_one_that_is_heard(tmp_path: Path):
+    train = record(tmp_path, "train", DI)
+    plain = load_data(data_config(train))
+    manifest = json.loads(train.read_text())
+    for take in manifest["entries"]:
+        wet_T = read_wav(tmp_path / take["output_file"])
+        write_wav(tmp_path / take["output_file"], np.stack([0.1 * wet_T[::-1], wet_T], axis=1))
+    with pytest.raises(UserError, match="train_0.wav has 2 channels"):
+        load_data(data_config(train))
+    train.write_text(json.dumps({**manifest, "channel": "right"}))
+    for piece, other in zip(plain.recorded, load_data(data_config(train)).recorded, strict=True):
+        assert torch.equal(piece.wet_T, other.wet_T)

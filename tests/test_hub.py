@@ -2,7 +2,6 @@
 
 import json
 import socket
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,58 +9,32 @@ import pytest
 from huggingface_hub import HfApi, constants
 from huggingface_hub.utils import close_session
 
-from models.errors import IntegrityError
 from tests.hub_server import Hub, Reply, Request
 from tests.makers import RATE, di, read_wav, write_wav
-from tests.zoos import AMP, LICENSE, card, files, flip, read_files, refused, shell, write_files, write_package, zoo
-from zoo.hub import Hub as HubZoo
-from zoo.names import Ref
-from zoo.verify import MAX_BYTES
+from tests.zoos import (
+    AMP,
+    LICENSE,
+    at,
+    card,
+    files,
+    flip,
+    litter,
+    pulled,
+    read_files,
+    refused,
+    shell,
+    there,
+    write_files,
+    write_package,
+    zoo,
+)
+from zoo.layout import MAX_BYTES
 
 # huggingface_hub 2.4.0 uploads LFS files with httpx2's deprecated `data=`.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
-SECOND = {"presets.json": b'{"schema_version": "1.0", "presets": []}', "audio/more.flac": b"fLaC"}
+SECOND = {"presets.json": b'{"schema_version": "1.0", "presets": []}', "audio/more.flac": files()["audio/di.flac"]}
 COVERED = ["model.safetensors", "config.json", "eval.json", "audio/default.flac"]
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub that this process is logged in to, the current folder an empty one."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_TOKEN", Hub.token)
-    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    with Hub(tmp_path / "hub") as hub:
-        yield hub
-    close_session()
-
-
-@pytest.fixture
-def pushed(hub: Hub) -> Hub:
-    """The hub with the sound package on it."""
-    hub.put(AMP, files())
-    return hub
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    return write_package(tmp_path / "package")
-
-
-def at(hub: Hub) -> tuple[str, str]:
-    return "--zoo", hub.url
-
-
-def pulled(folder: str | Path) -> dict[str, bytes]:
-    """What was pulled, without what a hub adds of its own."""
-    return {name: data for name, data in read_files(Path(folder)).items() if name != ".gitattributes"}
-
-
-def litter() -> set[str]:
-    """What lies in the current folder."""
-    return {path.name for path in Path().iterdir()}
 
 
 def test_pull_gives_back_what_was_pushed(hub: Hub, package: Path, tmp_path: Path):
@@ -72,9 +45,10 @@ def test_pull_gives_back_what_was_pushed(hub: Hub, package: Path, tmp_path: Path
     assert first["name"] == second["name"] == AMP and first["revision"] != second["revision"]
     for name, source in (("@v1.0", package), (f"@{first['revision']}", package), ("", other), ("@main", other)):
         ran = zoo("pull", AMP + name, *at(hub), "--to", "amp", "--json")
-        assert pulled("amp") == read_files(source)
+        assert pulled("amp") == there(read_files(source))
         revision = first["revision"] if source == package else second["revision"]
-        assert json.loads(ran.out) == {"schema": "zoo.pull/1", "name": AMP, "revision": revision, "folder": "amp"}
+        [told] = json.loads(ran.out)["amps"]
+        assert [told[key] for key in ("name", "revision", "folder")] == [AMP, revision, "amp"]
     assert litter() == {"amp"}
 
 
@@ -82,7 +56,7 @@ def test_pulled_amp_can_be_published_again(pushed: Hub):
     assert zoo("pull", AMP, *at(pushed)).code == 0
     ran = zoo("push", Path("../home") / AMP, "alice/again", *at(pushed))
     assert (ran.code, ran.out) == (0, "alice/again\n") and "published" in ran.err
-    assert pushed.files("alice/again") == pushed.files(AMP)
+    assert pushed.files("alice/again") == there(pushed.files(AMP), "alice/again")
 
 
 def test_the_command_as_a_user_runs_it(hub: Hub, package: Path, tmp_path: Path):
@@ -91,13 +65,13 @@ def test_the_command_as_a_user_runs_it(hub: Hub, package: Path, tmp_path: Path):
     assert (ran.code, ran.out) == (0, f"{AMP}\n"), ran.err
     hub.requests.clear()
     ran = shell("list", "--zoo", "hub", **env)
-    assert ran.out.splitlines()[1].split("\t")[:6] == [AMP, "gain tone", "0.1875", "295", str(RATE), LICENSE], ran.err
+    assert ran.out.splitlines()[1].split("\t")[:6] == [AMP, "gain tone", "0.1875", "177", "amp", LICENSE], ran.err
     ran = shell("pull", AMP, "--zoo", "hub", **{**env, "HF_TOKEN": ""})
     assert (ran.code, ran.out) == (0, f"{tmp_path / 'home' / AMP}\n"), ran.err
-    assert pulled(tmp_path / "home" / AMP) == files()
+    assert pulled(tmp_path / "home" / AMP) == there(files())
     hub.close()
-    ran = shell("list", "--zoo", "hub", **env)
-    refused(ran, 5, "the hub cannot be reached")
+    assert shell("list", "-q", "--zoo", "hub", **env).out == f"{AMP}\n"
+    refused(shell("pull", AMP, "--zoo", "hub", **env), 5, "the hub cannot be reached")
 
 
 def test_list_is_one_request(pushed: Hub):
@@ -106,13 +80,13 @@ def test_list_is_one_request(pushed: Hub):
     pushed.put("bob/broken", {"README.md": b"---\nlibrary_name: ampzoo\nampzoo: 3\n---\n"})
     pushed.requests.clear()
     ran = zoo("list", *at(pushed))
-    assert [request for request in pushed.requests if request[1] != "/"] == [("GET", "/api/models")]
+    assert pushed.requests == [("GET", "/api/models")]
     head, *rows = (row.split("\t") for row in ran.out.splitlines())
-    assert head == ["AMP", "KNOBS", "ESR", "PARAMETERS", "RATE", "LICENCE", "REVISION"]
+    assert head == ["AMP", "KNOBS", "ESR", "COST", "KIND", "LICENCE", "RATE", "UPDATED", "REVISION"]
     commits = {name: list(pushed.repos[name].commits)[-1][:12] for name in (AMP, "bob/other")}
-    assert sorted(rows) == [
-        [AMP, "gain tone", "0.1875", "295", "8000", LICENSE, commits[AMP]],
-        ["bob/other", "gain tone", "0.1875", "295", "8000", "mit", commits["bob/other"]],
+    assert [[*row[:7], row[8]] for row in rows] == [
+        [AMP, "gain tone", "0.1875", "177", "amp", LICENSE, "8000", commits[AMP]],
+        ["bob/other", "gain tone", "0.1875", "177", "amp", "mit", "8000", commits["bob/other"]],
     ]
     assert ran.err == "warning: bob/broken: its card has no 'ampzoo' block\n"
     assert set(zoo("list", "-q", *at(pushed)).out.split()) == {AMP, "bob/other"}
@@ -123,7 +97,7 @@ def test_list_is_one_request(pushed: Hub):
 
 def test_empty_hub_says_so(hub: Hub):
     ran = zoo("list", *at(hub))
-    assert (ran.code, ran.out) == (0, "") and "no amps on" in ran.err
+    assert (ran.code, ran.out) == (0, "") and "no such amps on" in ran.err
     assert json.loads(zoo("list", "--json", *at(hub)).out)["amps"] == []
 
 
@@ -140,7 +114,7 @@ def test_looking_fetches_no_more_than_it_shows(pushed: Hub, verb: str, wanted: s
     head = pushed.repos[AMP].refs["main"]
     looked = {path for _, path in pushed.requests if "/resolve/" in path}
     assert looked == {f"/{AMP}/resolve/{head}/{name}" for name in wanted}
-    assert len(pushed.requests) <= 5 * len(wanted)
+    assert len(pushed.requests) == 1 + len(wanted)
     assert json.loads(zoo(verb, AMP, *at(pushed), "--json").out)["name"] == AMP
 
 
@@ -157,10 +131,13 @@ def test_second_push_moves_no_large_byte(hub: Hub, package: Path):
     head = hub.repos[AMP].refs["main"]
     hub.requests.clear()
     assert zoo("push", package, AMP, *at(hub)).code == 0
-    assert hub.repos[AMP].refs["main"] == head
+    assert hub.repos[AMP].refs["main"] == head and hub.requests == [("GET", f"/api/models/{AMP}")]
     write_files(package, {"README.md": card(license="mit")})
     assert zoo("push", package, AMP, *at(hub)).code == 0
-    assert hub.repos[AMP].refs["main"] != head and hub.files(AMP)["README.md"] == card(license="mit")
+    assert (
+        hub.repos[AMP].refs["main"] != head
+        and hub.files(AMP)["README.md"] == there({"README.md": card(license="mit")})["README.md"]
+    )
     assert "PUT" not in {method for method, _ in hub.requests}
 
 
@@ -170,19 +147,19 @@ def test_stale_file_of_an_earlier_push_disappears(hub: Hub, package: Path, tmp_p
     zoo("push", package, AMP, *at(hub))
     assert set(hub.files(AMP)) == {*files(), ".gitattributes", "NOTES.txt"}
     zoo("pull", AMP, *at(hub), "--to", "amp")
-    assert pulled("amp") == files()
+    assert pulled("amp") == there(files())
 
 
-@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("replaced", [True, False])
 @pytest.mark.parametrize("name", COVERED)
-def test_corrupted_body_leaves_nothing_behind(pushed: Hub, name: str, there: bool):
-    if there:
-        write_package(Path("amp"), SECOND)
+def test_corrupted_body_leaves_nothing_behind(pushed: Hub, name: str, replaced: bool):
+    if replaced:
+        write_package(Path("amp"), {**SECOND, name: flip(files()[name])})
     before = read_files(Path("amp"))
     pushed.corrupt(f"{name}$")
     refused(zoo("pull", AMP, *at(pushed), "--to", "amp"), 6, f"{name} has sha256")
     assert read_files(Path("amp")) == before
-    assert litter() == ({"amp"} if there else set())
+    assert litter() == ({"amp"} if replaced else set())
     refused(zoo("pull", AMP, *at(pushed)), 6, name)
     assert zoo("list", "-q").out == ""
 
@@ -223,7 +200,7 @@ def hostile(name: str) -> dict[str, bytes]:
     ("name", "words"),
     [
         ("a manifest that lies", "model.safetensors has sha256"),
-        ("a manifest that leads outside", "../x is missing"),
+        ("a manifest that leads outside", "a path that leads outside"),
         ("an oversize config", "config.json is"),
         ("an oversize card", "README.md is"),
         ("too many files", "files, at most 64"),
@@ -247,36 +224,20 @@ def test_hostile_repository_is_refused(hub: Hub, tmp_path: Path, name: str, word
 def test_what_does_not_belong_is_not_fetched(hub: Hub, tmp_path: Path):
     extra = [
         ".git/hooks/post-checkout",
+        ".bashrc",
         "evil.py",
-        "../x",
-        "/abs",
-        "audio/../../y",
-        "audio/DI.flac",
-        "CONFIG.JSON",
+        "audio/DI2.flac",
         "a.pkl",
+        "pytorch_model.bin",
+        "index.html",
     ]
     hub.put(AMP, {**files(), **{name: b"#!/bin/sh" for name in extra}})
     before = set(tmp_path.rglob("*"))
-    assert zoo("pull", AMP, *at(hub), "--to", "amp").code == 0
+    ran = zoo("pull", AMP, *at(hub), "--to", "amp")
+    assert ran.code == 0 and "ignored 7 files" in ran.err
     assert pulled("amp") == files()
     assert not [path for _, path in hub.requests if any(path.endswith(name) for name in extra)]
     assert {path.relative_to(tmp_path).parts[:2] for path in set(tmp_path.rglob("*")) - before} == {("here", "amp")}
-    assert not Path("/abs").exists()
-
-
-def test_hub_and_manifest_must_agree(pushed: Hub, monkeypatch: pytest.MonkeyPatch):
-    """The hub announces one file and serves another that fits the manifest."""
-    monkeypatch.setattr("tests.hub_server.sha256", lambda data: "0" * 64)
-    monkeypatch.setattr(pushed, "_content", lambda request, data, headers: Reply(200, data, headers))
-    (pushed.lfs / ("0" * 64)).write_bytes(files()["model.safetensors"])
-    for name in ("di", "default", "gain-low", "gain-high"):
-        pushed.repos[AMP].at("main").files.pop(f"audio/{name}.flac")
-    manifest = json.loads(files()["manifest.json"])
-    manifest["files"] = {key: entry for key, entry in manifest["files"].items() if not key.startswith("audio/")}
-    pushed.repos[AMP].at("main").files["manifest.json"] = json.dumps(manifest).encode()
-    with pytest.raises(IntegrityError, match=r"model\.safetensors has sha256 000000000000 on the hub"):
-        HubZoo(pushed.url).pull(Ref(AMP), Path("amp"))
-    assert litter() == set()
 
 
 def test_target_that_is_no_package_is_refused_before_any_request(pushed: Hub):
@@ -326,7 +287,7 @@ def test_private_amp_is_there_for_its_owner_alone(pushed: Hub, monkeypatch: pyte
     pushed.repos[AMP].private = True
     assert zoo("list", "-q", *at(pushed)).out == f"{AMP}\n"
     monkeypatch.delenv("HF_TOKEN")
-    assert zoo("list", "-q", *at(pushed)).out == ""
+    assert zoo("list", "-q", "--refresh", *at(pushed)).out == ""
     ran = zoo("pull", AMP, *at(pushed), "--to", "amp")
     refused(ran, ran.code, "hf auth login")
     assert ran.code in (3, 4) and litter() == set()
@@ -355,11 +316,12 @@ def test_token_goes_to_the_hub_alone_and_is_never_shown(
         zoo("pull", AMP, *at(hub), "--json"),
         zoo("pull", "alice/nothing", *at(hub)),
         zoo("push", package, "bob/tiny", *at(hub)),
+        zoo("--debug", "push", package, "bob/tiny", *at(hub)),
+        zoo("doctor", *at(hub)),
     ]
-    assert [ran.code for ran in runs] == [0, 0, 0, 0, 3, 4]
-    with pytest.raises(Exception, match="403") as traceback:
-        zoo("--debug", "push", package, "bob/tiny", *at(hub))
-    texts = [text for ran in runs for text in (ran.out, ran.err)] + list(capfd.readouterr()) + [str(traceback.value)]
+    assert [ran.code for ran in runs] == [0, 0, 0, 0, 3, 4, 4, 0]
+    assert "403" in runs[-2].err and "alice" in runs[-1].out
+    texts = [text for ran in runs for text in (ran.out, ran.err)] + list(capfd.readouterr())
     assert not [text for text in texts if hub.token in text]
     assert {host for host, _, with_token in sent if with_token} == {hub.url.removeprefix("http://")}
     moved = [path for host, path, with_token in sent if host == hub.cdn.removeprefix("http://") and not with_token]
@@ -375,16 +337,16 @@ def test_race_of_two_pushes_is_told(pushed: Hub, tmp_path: Path):
 
 
 def test_interrupted_push_changes_nothing_and_is_cheap_to_repeat(hub: Hub, package: Path):
-    hub.fail("POST", f"/api/models/{AMP}/commit/", [500])
+    hub.fail("POST", f"/api/models/{AMP}/commit/", [500] * 3)
     refused(zoo("push", package, AMP, *at(hub)), 5, "the hub answered with an error")
     assert set(hub.files(AMP)) == {".gitattributes"}
     hub.requests.clear()
     assert zoo("push", package, AMP, *at(hub)).code == 0
     assert "PUT" not in {method for method, _ in hub.requests}
-    assert {name: data for name, data in hub.files(AMP).items() if name != ".gitattributes"} == files()
+    assert {name: data for name, data in hub.files(AMP).items() if name != ".gitattributes"} == there(files())
 
 
-@pytest.mark.parametrize("path", ["/api/models/", "/tree/", "/resolve/.*json$", "/cdn/"])
+@pytest.mark.parametrize("path", ["/api/models/", "/resolve/.*json$", "/cdn/"])
 def test_failing_hub_leaves_nothing_behind(pushed: Hub, monkeypatch: pytest.MonkeyPatch, path: str):
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client's pauses between attempts
     pushed.fail("GET", path, [500] * 20)
@@ -424,7 +386,7 @@ def test_look_at_a_hub_that_is_not_there_ends_at_once(hub: Hub, monkeypatch: pyt
 
 @pytest.mark.parametrize("verb", ["list", "pull"])
 def test_hub_that_never_answers_is_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch, verb: str):
-    monkeypatch.setattr("zoo.hub.TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("zoo.transfer.TIMEOUT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}"
         refused(zoo(verb, *DOWN[verb], "--zoo", url), 5, "the hub cannot be reached", "timed out")

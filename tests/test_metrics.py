@@ -10,8 +10,10 @@ from models import metrics
 from models.architecture import WaveNetConfig
 from models.dataset import AmpData, load_data
 from models.documents import SettingScore
+from models.engine import engine_for
 from models.errors import DivergedError
-from models.metrics import gain_matched_esr, knob_move_artifact, measure_errors, mrstft, pool, predict, score
+from models.loss import mrstft
+from models.metrics import gain_matched_esr, knob_move_artifact, measure_errors, pool, predict, score
 from models.stream import play
 from tests.makers import GRID, RATE, amp, architecture, data_config, di, esr, record, wavenet
 
@@ -39,7 +41,7 @@ def test_prediction_does_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatc
     net, x_T = wavenet(architecture()), torch.from_numpy(DI[:1000])
     with torch.no_grad():
         whole_T = net(x_T[None], torch.tensor([[0.3, -0.8]]))[0]
-    assert esr(predict(net, x_T, torch.tensor([0.3, -0.8])), whole_T) < 1e-10
+    assert esr(predict(engine_for(net), x_T, torch.tensor([0.3, -0.8])), whole_T) < 1e-10
 
 
 def test_score_of_a_setting_is_the_esr_of_playing_it(data: AmpData):

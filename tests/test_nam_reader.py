@@ -101,6 +101,36 @@ def test_trainers_own_export_plays_the_same_here(tmp_path: Path, name: str):
     assert esr(play(net, x_T, []), expected_T) < 1e-10
 
 
+def test_trainers_own_container_plays_as_its_full_model(tmp_path: Path):
+    """The default of the PyPI trainer 0.13: a packed pair of A2 nets, exported as a container of both."""
+    from importlib import resources
+
+    from nam.models.wavenet import PackedWaveNet
+
+    stated = json.loads((resources.files("nam") / "train/_resources/config_model_packed.json").read_text())
+    torch.manual_seed(3)
+    packed = PackedWaveNet.init_from_config({**stated["net"]["config"], "sample_rate": 48000})
+    packed.export(tmp_path, basename="theirs")
+    config, net = read_nam(tmp_path / "theirs.nam")
+    (array,) = config.architecture.arrays
+    assert (array.channels, array.depth, net.knobs, config.audio.sample_rate) == (8, 23, 0, 48000)
+    x_T = np.random.default_rng(0).normal(size=16000).astype(np.float32)
+    with torch.no_grad():
+        expected_T = packed.extract_submodel(1).eval()(torch.from_numpy(x_T), pad_start=True).numpy()
+    assert esr(play(net, x_T, []), expected_T) < 1e-10
+    spoilt = json.loads((tmp_path / "theirs.nam").read_text())
+    for submodels in (
+        [],
+        5,
+        [{"max_value": "big", "model": {}}],
+        [{"max_value": 1}],
+        [{"max_value": 1, "model": spoilt}],
+    ):
+        document = {**spoilt, "config": {"submodels": submodels}}
+        with pytest.raises(UserError, match=r"bad\.nam"):
+            read_nam(write(tmp_path / "bad.nam", document))
+
+
 def test_first_format_is_read(tmp_path: Path):
     """0.5.x: `head_size` and `head_bias` beside the layers, one kernel size, one activation, `gated` instead of a mode."""
     shape = WaveNetConfig.model_validate({"arrays": SHAPES["A1 nano"], "inject": {}})
@@ -169,7 +199,6 @@ BAD: dict[str, tuple[Any, str]] = {
     "a newer version": (lambda d: d.update(version="1.0.0"), "version is '1.0.0'"),
     "no version": (lambda d: d.pop("version"), "version is ''"),
     "another architecture": (lambda d: d.update(architecture="LSTM"), "architecture is 'LSTM'"),
-    "a container": (lambda d: d.update(architecture="SlimmableContainer"), "only WaveNet"),
     "no config": (lambda d: d.pop("config"), "config is not an object"),
     "no layers": (lambda d: d["config"].update(layers=[]), "'layers' is not a list of 1 to 4"),
     "five arrays": (lambda d: d["config"].update(layers=d["config"]["layers"] * 3), "'layers' is not a list of 1 to 4"),

@@ -4,22 +4,25 @@ import json
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile as sf
 import torch
 
-from models.documents import EVAL, make_config
+from models.documents import EVAL, Evaluation, make_config, read_evaluation
 from models.errors import NotFound, UserError
+from models.files import write_json
 from models.knobs import Knobs
 from models.run import load_model, save_model
 from models.stream import play
-from tests.makers import KNOBS, RATE, architecture, model, read_wav, wavenet
-from tests.zoos import LICENSE, evaluation, files, full_disk, read_files, write_files, write_run
+from models.train import fit
+from tests.makers import KNOBS, RATE, architecture, data_config, di, model, read_wav, recipe, record, wavenet
+from tests.zoos import CORNERS, LICENSE, evaluation, files, full_disk, read_files, refused, write_files, write_run, zoo
 from zoo.card import read_front_matter, read_row
 from zoo.errors import explain
-from zoo.package import HEADROOM, package
+from zoo.package import HEADROOM, LOUDNESS_DBFS, package
 from zoo.verify import verify
 
 STEP = 2.0**-23  # of 24-bit audio
@@ -41,9 +44,12 @@ def test_manifest_covers_every_file_but_the_card(tmp_path: Path):
     assert manifest["files"] == {
         name: {"sha256": sha256(data).hexdigest(), "size": len(data)} for name, data in content.items()
     }
-    assert set(content) == {"config.json", "eval.json", "presets.json", "model.safetensors"} | {
-        f"audio/{name}.flac" for name in ("di", "default", "gain-low", "gain-high")
-    }
+    names = ("default", "gain-low", "gain-high")
+    assert set(content) == {
+        "config.json", "eval.json", "presets.json", "model.safetensors", "LICENSE", "live.nam", "audio/di.flac",
+        "images/scores.png", "images/knobs.png",
+        *(f"audio/{name}.flac" for name in names), *(f"baked/{name}.nam" for name in names),
+    }  # fmt: skip
     assert verify(folder).package == "tiny"
 
 
@@ -55,7 +61,7 @@ def test_card_can_be_listed_by(tmp_path: Path):
     [index] = front["model-index"]
     assert index["name"] == "tiny"
     assert index["results"][0]["metrics"] == [{"type": "esr", "value": 0.1875, "name": "ESR"}]
-    block, (config, net) = read_row("tiny", "", front).amp, load_model(folder)
+    block, (config, net) = read_row("me/tiny", "", front).amp, load_model(folder)
     assert block.knobs == KNOBS.knobs
     assert (block.esr, block.parameters, block.sample_rate) == (0.1875, net.parameter_count, RATE)
     assert (block.macs_per_sample, block.inject) == (config.architecture.macs_per_sample(2), "mixin+film")
@@ -81,9 +87,13 @@ def test_audio_examples_are_the_model_playing(tmp_path: Path, loud: bool):
         assert (info.samplerate, info.channels, info.frames) == (RATE, 1, len(dry_T))
         found_T, wet_T = read_wav(folder / preset["audio"]), play(net, dry_T, KNOBS.encode(preset["knobs"]))
         assert np.isfinite(found_T).all()
-        peak = float(np.abs(wet_T).max())
-        assert (peak > 1) == loud
-        assert np.abs(found_T - wet_T * min(1, HEADROOM / peak)).max() <= 4 * STEP
+        assert (float(np.abs(wet_T).max()) > 1) == loud
+        assert np.abs(found_T - wet_T * 10 ** (preset["gain_db"] / 20)).max() <= 4 * STEP
+        levels = (
+            float(np.abs(found_T).max()) / HEADROOM,
+            float(np.sqrt(np.mean(found_T**2))) / 10 ** (LOUDNESS_DBFS / 20),
+        )
+        assert 0.998 < max(levels) <= 1.0001  # as loud as the others, or as its peak allows
 
 
 def test_nothing_of_the_maker_is_in_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -180,3 +190,67 @@ def test_scores_are_carried_as_they_are(tmp_path: Path):
     out = package(folder, tmp_path / "out", LICENSE)
     assert json.loads((out / EVAL).read_text(encoding="utf-8")) == odd.model_dump(mode="json", by_alias=True)
     assert "ask Ålice" in (out / "README.md").read_text(encoding="utf-8")
+
+
+def worse(**changes: Any) -> Evaluation:
+    """Scores with something changed."""
+    return evaluation(model()[1]).model_copy(update=changes)
+
+
+LOUD = CORNERS.model_copy(update={"peak_dbfs": 40.0})
+NOISY = CORNERS.model_copy(update={"silence_dbfs": -10.0})
+USELESS = evaluation(model()[1]).held.model_copy(update={"mean": 0.7})
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        (worse(corners=LOUD), "dB louder than the loudest take"),
+        (worse(corners=NOISY), "silence comes out"),
+        (worse(held=USELESS), "mean ESR at held settings is 0.7000, while playing the nearest recorded setting"),
+    ],
+)
+def test_model_nobody_should_play_is_packaged_by_force_alone(tmp_path: Path, scores: Evaluation, words: str):
+    run = write_run(tmp_path / "run")
+    write_json(run / EVAL, scores.model_dump(mode="json", by_alias=True))
+    ran = zoo("package", run, "--license", LICENSE, "--out", tmp_path / "out")
+    refused(ran, 1, "tiny should not be published", words, "--force")
+    assert not (tmp_path / "out").exists()
+    assert zoo("package", run, "--license", LICENSE, "--out", tmp_path / "out", "--force").code == 0
+    assert words in (tmp_path / "out/run/README.md").read_text(encoding="utf-8")
+
+
+def test_provenance_says_what_it_was_trained_on_and_nothing_of_the_maker(tmp_path: Path):
+    folder = tmp_path / "zaphod"
+    data = data_config(record(folder, "takes", di()))
+    trained = folder / "study" / "trials" / "0007" / "tiny"
+    fit(recipe(data), trained)
+    write_json(folder / "study" / "study.json", {"name": "mine"})
+    scores = worse(held=read_evaluation(trained).held, corners=CORNERS)
+    write_json(trained / EVAL, scores.model_dump(mode="json", by_alias=True))
+    first = read_files(package(trained, tmp_path / "first", LICENSE, force=True))
+    assert read_files(package(trained, tmp_path / "second", LICENSE, force=True)) == first
+    document = json.loads(first["training.json"])
+    assert document["search"] == {"study": "mine", "trial": "0007"}
+    assert document["learning"] == recipe(data).learning.model_dump(mode="json")
+    assert document["takes"] == {"train": 17, "validation": 1, "held": 2, "seen": 18}
+    assert len(document["data"]["sha256"]) == 64 and {"torch", "numpy", "ampzoo"} == set(document["versions"])
+    for name, content in first.items():
+        assert b"zaphod" not in content and str(tmp_path).encode() not in content, name
+    assert read_files(package(tmp_path / "first", tmp_path / "third", LICENSE, force=True)) == first
+
+
+def test_licence_of_ones_own_has_a_name_and_a_link(tmp_path: Path):
+    run = write_run(tmp_path / "run")
+    refused(zoo("package", run, "--license", "other", "--out", tmp_path / "out"), 1, "--license-name")
+    named = ("--license-name", "Mine", "--license-link", "https://example.org/terms")
+    words = ("--license", "other", *named, "--kind", "pedal", "--tone", "fuzz", "--tone", "clean")
+    assert zoo("package", run, *words, "--out", tmp_path / "out").code == 0
+    front = read_front_matter(tmp_path / "out/run/README.md")
+    assert (front["license"], front["license_name"], front["license_link"]) == ("other", named[1], named[3])
+    assert (front["ampzoo"]["kind"], front["ampzoo"]["tone"]) == ("pedal", ["fuzz", "clean"])
+    assert {"pedal", "fuzz", "clean"} <= set(front["tags"])
+    assert named[3] in (tmp_path / "out/run/LICENSE").read_text()
+    refused(
+        zoo("package", run, "--license", "my-licence", "--out", tmp_path / "no"), 1, "'my-licence' is not a licence"
+    )

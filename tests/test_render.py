@@ -7,10 +7,11 @@ import pytest
 import soundfile as sf
 
 from models import audio
+from models.audio import read_audio
 from models.errors import UserError
 from models.render import render
 from models.stream import play
-from tests.makers import KNOBS, RATE, di, model, read_wav, write_wav
+from tests.makers import KNOBS, RATE, di, esr, model, read_wav, write_wav
 
 DI = di(1.1)
 STEP = 2.0**-23  # of 24 bits
@@ -75,7 +76,7 @@ def test_wrong_rate_is_refused(tmp_path: Path):
     source = write_wav(tmp_path / "di.wav", DI, 44100)
     with pytest.raises(UserError, match=r"di\.wav is at 44100 Hz; tiny plays at 8000 Hz") as caught:
         render(model(), source, tmp_path / "out.wav", {})
-    assert "8000 Hz" in caught.value.hint and names(tmp_path) == ["di.wav"]
+    assert "--resample" in caught.value.hint and names(tmp_path) == ["di.wav"]
 
 
 @pytest.mark.parametrize("way", ["di.wav", "sub/../di.wav", "link.wav"])
@@ -102,7 +103,7 @@ def test_name_that_tells_no_format_is_refused(tmp_path: Path, source: Path, name
         (None, "di.wav does not exist"),
         (b"not audio", "di.wav is not audio"),
         (DI[:0], "di.wav is empty"),
-        (np.stack([DI, DI], axis=1), "di.wav has 2 channels"),
+        (np.stack([DI, -DI], axis=1), "di.wav has 2 channels"),
         (np.where(np.arange(len(DI)) == 4567, np.float32("nan"), DI), "di.wav: sample 4567 is not a finite number"),
     ],
 )
@@ -133,3 +134,25 @@ def test_interrupted_render_leaves_nothing(tmp_path: Path, source: Path):
     with pytest.raises(KeyboardInterrupt):
         render(model(), source, tmp_path / "out.wav", {}, stop)
     assert names(tmp_path) == ["di.wav"]
+
+
+@pytest.mark.parametrize("rate", [11025, 44100, 6000])
+def test_file_at_another_rate_is_played_at_the_models_and_brought_back(tmp_path: Path, rate: int):
+    """As if the same sound had been recorded at the model's rate; no shorter, no later."""
+
+    def tones(at_hz: int) -> np.ndarray:
+        t_T = np.arange(int(2.03 * at_hz)) / at_hz
+        fade_T = np.clip(np.minimum(t_T, t_T[-1] - t_T) / 0.2, 0, 1)
+        return (fade_T * sum(0.2 * np.sin(2 * np.pi * hz * t_T) for hz in (97, 331, 655))).astype(np.float32)
+
+    for at_hz in (rate, RATE):
+        write_wav(tmp_path / f"{at_hz}.wav", tones(at_hz), at_hz)
+    done = render(model(), tmp_path / f"{rate}.wav", tmp_path / "there.wav", {}, any_rate=True, subtype="FLOAT")
+    render(model(), tmp_path / f"{RATE}.wav", tmp_path / "plain.wav", {}, any_rate=True, subtype="FLOAT")
+    found, found_rate = read_audio(tmp_path / "there.wav")
+    truth, _ = read_audio(tmp_path / "plain.wav", rate_hz=rate)
+    assert found_rate == rate and len(found) == int(2.03 * rate) and done.seconds == pytest.approx(2.03, abs=1e-3)
+    length = min(len(found), len(truth))
+    inner = slice(rate // 10, length - rate // 10)
+    assert esr(found[inner], truth[inner]) < 1e-4
+    np.testing.assert_allclose(read_wav(tmp_path / "plain.wav"), play(model()[1], tones(RATE), [0, 0]), atol=1e-6)

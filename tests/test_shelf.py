@@ -26,7 +26,7 @@ from zoo.shelf import Shelf, home
 
 REVISION = sha256(files()["manifest.json"]).hexdigest()
 FRONT = yaml.safe_load(files()["README.md"].decode().split("---\n")[1])
-OTHER = {"audio/more.flac": b"fLaC", "presets.json": b"{}"}
+OTHER = {"audio/more.flac": files()["audio/di.flac"], "presets.json": b"{}"}
 
 
 @pytest.fixture
@@ -36,8 +36,12 @@ def shelf(tmp_path: Path) -> Shelf:
 
 @pytest.fixture
 def pushed(shelf: Shelf, tmp_path: Path) -> Shelf:
-    assert shelf.push(write_package(tmp_path / "package"), AMP) == REVISION
+    assert put(shelf, write_package(tmp_path / "package"), AMP) == REVISION
     return shelf
+
+
+def put(shelf: Shelf, package: Path, name: str) -> str:
+    return shelf.push(shelf.plan(package, name))
 
 
 def seen(folder: Path) -> set[str]:
@@ -52,26 +56,26 @@ def listed(shelf: Shelf) -> tuple[list[str], list[str]]:
 
 
 def test_pull_gives_back_what_was_pushed(pushed: Shelf, tmp_path: Path):
-    assert pushed.pull(Ref(AMP), tmp_path / "deep" / "pulled") == REVISION
+    assert pushed.pull(Ref(AMP), tmp_path / "deep" / "pulled").revision == REVISION
     assert read_files(tmp_path / "deep" / "pulled") == read_files(tmp_path / "package") == files()
     assert seen(tmp_path) >= {"shelf/alice/tiny/audio/di.flac"}
     assert not [name for name in seen(tmp_path) if ".staged" in name]
 
 
 def test_pull_onto_the_shelf_itself_changes_nothing(pushed: Shelf):
-    assert pushed.pull(Ref(AMP), pushed.folder / AMP) == REVISION
+    assert pushed.pull(Ref(AMP), pushed.folder / AMP).revision == REVISION
     assert read_files(pushed.folder / AMP) == files()
 
 
 def test_push_replaces_whole(shelf: Shelf, tmp_path: Path):
-    first = shelf.push(write_package(tmp_path / "other", OTHER), AMP)
-    assert shelf.push(write_package(tmp_path / "package"), AMP) == REVISION != first
+    first = put(shelf, write_package(tmp_path / "other", OTHER), AMP)
+    assert put(shelf, write_package(tmp_path / "package"), AMP) == REVISION != first
     assert read_files(shelf.folder) == {f"{AMP}/{name}": data for name, data in files().items()}
 
 
 def test_list_tells_what_the_cards_say(pushed: Shelf, tmp_path: Path):
     for name in ("bob/b", "bob/a"):
-        pushed.push(tmp_path / "package", name)
+        put(pushed, tmp_path / "package", name)
     rows = pushed.list(pytest.fail)
     assert [row.name for row in rows] == ["alice/tiny", "bob/a", "bob/b"]
     assert {(row.revision, row.license, row.amp.knobs, row.amp.sample_rate) for row in rows} == {
@@ -114,11 +118,11 @@ def test_unknown_amp_names_a_near_one(pushed: Shelf, tmp_path: Path, name: str, 
 @pytest.mark.parametrize("name", ["model.safetensors", "audio/di.flac", "evil.py", "audio/extra.flac"])
 def test_tampered_package_changes_nothing(shelf: Shelf, tmp_path: Path, name: str, there: bool):
     if there:
-        shelf.push(write_package(tmp_path / "package"), AMP)
+        put(shelf, write_package(tmp_path / "package"), AMP)
     before = seen(tmp_path)
     tampered = write_files(write_package(tmp_path / "tampered"), {name: flip(files().get(name, b"new"))})
     with pytest.raises(IntegrityError, match=name):
-        shelf.push(tampered, AMP)
+        put(shelf, tampered, AMP)
     assert seen(tmp_path) - before == {f"tampered/{file}" for file in seen(tampered)} | {"tampered"}
     assert not there or read_files(shelf.folder / AMP) == files()
 
@@ -128,7 +132,7 @@ def test_tampered_package_changes_nothing(shelf: Shelf, tmp_path: Path, name: st
 def test_tampered_shelf_is_not_pulled_and_can_be_mended(pushed: Shelf, tmp_path: Path, there: bool, verb: str):
     write_files(pushed.folder / AMP, {"config.json": flip(files()["config.json"])})
     if verb == "push":
-        pushed.push(tmp_path / "package", AMP)
+        put(pushed, tmp_path / "package", AMP)
         assert read_files(pushed.folder / AMP) == files()
         return
     if there:
@@ -154,7 +158,7 @@ def full_after(files_copied: int) -> Callable[..., object]:
 def test_full_disk_leaves_no_half_package(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool):
     package = write_package(tmp_path / "package")
     if there:
-        shelf.push(package, AMP)
+        put(shelf, package, AMP)
         package = write_package(tmp_path / "other", OTHER)
     before = read_files(tmp_path)
     monkeypatch.setattr(shutil, "copyfile", full_after(4))
@@ -289,7 +293,7 @@ def test_card_cannot_make_up_rows_of_the_table(pushed: Shelf):
     write_files(pushed.folder / "alice/bad", {**files(), "README.md": card(license=r'"mit\nevil/amp\tgain\t0.0001"')})
     rows = zoo("list", "--zoo", pushed.folder).out.splitlines()
     assert [row.split("\t")[0] for row in rows] == ["AMP", "alice/bad", AMP]
-    assert {row.count("\t") for row in rows} == {6}
+    assert {row.count("\t") for row in rows} == {8}
 
 
 def test_card_without_a_licence_is_listed_without_one(pushed: Shelf):

@@ -69,7 +69,7 @@ def test_interrupted_training_goes_on_to_the_same_weights(here: Path):
     assert zoo("train", *WORDS, "runs/tiny").out == "runs/tiny\n"  # a finished run is not trained again
     again = read_files(here / "runs/tiny")
     assert again == runs[0]
-    assert zoo("package", "runs/tiny", "--license", LICENSE).out == "packages/tiny\n"
+    assert zoo("package", "runs/tiny", "--license", LICENSE, "--force").out == "packages/tiny\n"
 
 
 BAD_FILES: dict[str, tuple[str, Any, tuple[str, ...]]] = {

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from models.documents import EVAL, CornerScan, Evaluation, KnobTurn, ModelConfig, Score, SettingScore
@@ -20,8 +21,8 @@ from models.run import save_model
 from models.wavenet import WaveNet
 from tests.makers import GRID, model
 from zoo.cli import main
+from zoo.layout import write_manifest
 from zoo.package import package
-from zoo.verify import write_manifest
 
 AMP = "alice/tiny"
 LICENSE = "cc-by-4.0"
@@ -60,6 +61,7 @@ def evaluation(net: WaveNet) -> Evaluation:
         step=30,
         parameters=net.parameter_count,
         macs_per_sample=net.config.macs_per_sample(net.knobs),
+        realtime_factor=0.004,
         seconds=1.5,
         device="tiny",
         recordings_license="cc0-1.0",
@@ -169,3 +171,23 @@ def refused(ran: Ran, code: int, *words: object) -> None:
     assert (ran.code, ran.out) == (code, ""), ran
     assert re.fullmatch(r"error: [^\n]+\n\nhint: [^\n]+\n", ran.err), ran.err
     assert all(str(word) in ran.err for word in words), ran.err
+
+
+def at(hub: Any) -> tuple[str, str]:
+    """The option that names a hub."""
+    return "--zoo", hub.url
+
+
+def pulled(folder: str | Path) -> dict[str, bytes]:
+    """What was pulled."""
+    return read_files(Path(folder))
+
+
+def there(content: Mapping[str, bytes], name: str = AMP) -> dict[str, bytes]:
+    """These files as a push puts them there: the card says whose amp it is."""
+    return {**content, "README.md": content["README.md"].replace(b"OWNER/tiny", name.encode())}
+
+
+def litter() -> set[str]:
+    """What lies in the current folder."""
+    return {path.name for path in Path().iterdir()}

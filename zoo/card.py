@@ -1,24 +1,39 @@
-"""The model card: front matter a hub can list by, and a page a player can read."""
+"""The model card: front matter a hub can list by, and a page a player can read and its owner can add to."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, Literal
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+import yaml
 from pydantic import Field
-from yaml import YAMLError
 
 from models.documents import Evaluation, ModelConfig
 from models.errors import UserError
 from models.files import Frozen, check_document
-from models.knobs import AnyKnob, format_setting, format_value
+from models.knobs import AnyKnob, Knob, format_setting, format_value
+from zoo.layout import MAX_BYTES, Preset
+from zoo.names import NAME
 
 LIBRARY = "ampzoo"
+TAGS = ("guitar", "amp-modeling", "wavenet", "neural-amp-modeler", "knob-conditioned")
+BEGIN = "<!-- ampzoo: from here to the line that says so, a push writes this page anew; your own words are safe outside. -->"
+END = "<!-- ampzoo: end -->"
+OWNER = "OWNER/"  # stands for the owner until a push knows better
+FENCE = re.compile(r"\A---[ \t]*\r?\n(?P<front>.*?)\r?\n---[ \t]*(\r?\n|\Z)", re.DOTALL)
+MAX_FRONT = 64 << 10
+
+Kind = Literal["amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio"]
+Tone = Literal["clean", "overdrive", "crunch", "hi_gain", "fuzz"]
 
 
 class CardBlock(Frozen):
     """The `ampzoo:` block of the front matter: what a listing shows, so that listing needs no second request."""
 
     schema_version: Annotated[Literal["1.0"], Field(alias="schema")] = "1.0"
+    kind: Kind = "amp"
+    tone: Annotated[tuple[Tone, ...], Field(max_length=5)] = ()
     knobs: Annotated[tuple[AnyKnob, ...], Field(max_length=32)]
     esr: Annotated[float, Field(ge=0)]
     parameters: Annotated[int, Field(ge=1, le=1 << 32)]
@@ -28,18 +43,34 @@ class CardBlock(Frozen):
 
 
 class Listed(Frozen):
-    """One row of `zoo list`."""
+    """One row of `zoo list`; `downloads` and `updated` (ISO 8601) where the zoo knows them."""
 
     name: str
     revision: str
     license: str
+    downloads: int | None = None
+    updated: str = ""
     amp: CardBlock
 
 
-def make_card(config: ModelConfig, evaluation: Evaluation, license_id: str, presets: list[dict[str, Any]]) -> str:
-    """The text of a package's `README.md`."""
+class Terms(Frozen):
+    """What its owner says of an amp: licence, and what sort of amp it is."""
+
+    license: str
+    license_name: str = ""
+    license_link: str = ""
+    kind: Kind = "amp"
+    tone: tuple[Tone, ...] = ()
+
+
+def make_card(
+    config: ModelConfig, evaluation: Evaluation, terms: Terms, presets: tuple[Preset, ...], faults: Sequence[str] = ()
+) -> str:
+    """The text of a package's `README.md`; `faults` are what it is published in spite of."""
     held, knobs = evaluation.held, config.knobs
     block = CardBlock(
+        kind=terms.kind,
+        tone=terms.tone,
         knobs=knobs.knobs,
         esr=round(held.mean, 6),
         parameters=evaluation.parameters,
@@ -47,24 +78,32 @@ def make_card(config: ModelConfig, evaluation: Evaluation, license_id: str, pres
         sample_rate=config.audio.sample_rate,
         inject=config.architecture.inject.label,
     )
-    task = {"task_type": "audio-to-audio", "task_name": "Guitar amplifier emulation"}
-    data = {"dataset_type": config.name, "dataset_name": "Knob settings and audio never trained on"}
-    front = ModelCardData(
-        license=license_id,
-        library_name=LIBRARY,
-        pipeline_tag="audio-to-audio",
-        tags=["guitar", "amp-modeling", "wavenet", "neural-amp-modeler", "knob-conditioned"],
-        model_name=config.name,
-        eval_results=[
-            EvalResult(**task, **data, metric_type="esr", metric_value=round(held.mean, 6), metric_name="ESR")
+    metrics = [{"type": "esr", "value": round(held.mean, 6), "name": "ESR"}]
+    results = {
+        "task": {"type": "audio-to-audio", "name": "Guitar amplifier emulation"},
+        "dataset": {"type": config.name, "name": "Knob settings and audio never trained on"},
+        "metrics": metrics,
+    }
+    named = {"license_name": terms.license_name, "license_link": terms.license_link}
+    front = {
+        "license": terms.license,
+        **{key: value for key, value in named.items() if value},
+        "library_name": LIBRARY,
+        "pipeline_tag": "audio-to-audio",
+        "tags": [*TAGS, terms.kind, *terms.tone],
+        "widget": [
+            {"src": "audio/di.flac", "example_title": preset.id, "output": {"url": preset.audio}} for preset in presets
         ],
-        ampzoo=block.model_dump(mode="json", by_alias=True),
-    )
-    return f"---\n{front.to_yaml()}\n---\n\n{_body(config, evaluation, license_id, presets)}"
+        "model-index": [{"name": config.name, "results": [results]}],
+        LIBRARY: block.model_dump(mode="json", by_alias=True),
+    }
+    return _page(front, f"{BEGIN}\n\n{_body(config, evaluation, terms, presets, faults)}\n{END}\n")
 
 
-def read_row(name: str, revision: str, front_matter: Any) -> Listed:
+def read_row(name: str, revision: str, front_matter: Any, downloads: object = None, updated: object = None) -> Listed:
     """A row of `zoo list` from parsed front matter; raises `UserError` when its `ampzoo:` block is missing or malformed."""
+    if not NAME.fullmatch(name):
+        raise UserError(f"{name}: nobody could ask for an amp of this name", "Call it owner/amp.")
     block = front_matter.get(LIBRARY) if isinstance(front_matter, dict) else None
     if not isinstance(block, dict):
         raise UserError(f"{name}: its card has no '{LIBRARY}' block", "Package it again with zoo package.")
@@ -73,6 +112,8 @@ def read_row(name: str, revision: str, front_matter: Any) -> Listed:
         name=name,
         revision=revision,
         license=license_id[:64] if isinstance(license_id, str) else "-",
+        downloads=downloads if isinstance(downloads, int) and abs(downloads) < 1 << 53 else None,
+        updated=updated[:32] if isinstance(updated, str) else "",
         amp=check_document(block, CardBlock, f"{name}: card"),
     )
 
@@ -80,30 +121,89 @@ def read_row(name: str, revision: str, front_matter: Any) -> Listed:
 def read_front_matter(card: Path) -> dict[str, Any]:
     """The front matter of a card as plain data; raises `UserError` when there is none or it is not YAML."""
     try:
-        return ModelCard(card.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.to_dict()
-    except (OSError, ValueError, TypeError, RecursionError, YAMLError) as problem:
-        first = (str(problem).splitlines() or [type(problem).__name__])[0]
-        raise UserError(f"{card} cannot be read: {first}", "Push or pull the amp again.") from None
+        if card.stat().st_size > MAX_BYTES[".md"]:
+            raise ValueError(f"it is larger than {MAX_BYTES['.md']:,} bytes")
+        return parse_card(card.read_text(encoding="utf-8"))[0]
+    except (OSError, ValueError) as problem:
+        raise UserError(f"{card} cannot be read: {_first_line(problem)}", "Push or pull the amp again.") from None
 
 
-def _body(config: ModelConfig, evaluation: Evaluation, license_id: str, presets: list[dict[str, Any]]) -> str:
-    held, rate = evaluation.held, config.audio.sample_rate
-    turned = " ".join(f"--knob {pair}" for pair in format_setting(config.knobs.defaults).split())
-    baked = ",".join(format_setting(config.knobs.defaults).split())
+def parse_card(text: str) -> tuple[dict[str, Any], str]:
+    """`(front matter, page)` of a card; raises `ValueError` when the front matter is not YAML with names for keys."""
+    fenced = FENCE.match(text)
+    if not fenced:
+        return {}, text
+    if len(fenced["front"]) > MAX_FRONT:
+        raise ValueError(f"its front matter is longer than {MAX_FRONT:,} characters")
+    try:
+        front = yaml.safe_load(fenced["front"])
+    except (yaml.YAMLError, TypeError, RecursionError, OverflowError) as problem:
+        raise ValueError(_first_line(problem)) from None
+    if front is not None and not isinstance(front, dict):
+        raise ValueError("its front matter is not a list of names and values")
+    return front or {}, text[fenced.end() :]
+
+
+def merge_cards(ours: str, theirs: str) -> str:
+    """A new card that keeps what the owner of the published one wrote: text outside our lines, keys and tags of their own.
+
+    Where the owner took our lines out, the whole page is theirs and only the front matter is written anew.
+    """
+    front, page = parse_card(ours)
+    try:
+        their_front, their_page = parse_card(theirs)
+    except ValueError:
+        return ours
+    if not their_front and not their_page.strip():
+        return ours
+    tags = their_front.get("tags")
+    more = [tag for tag in tags if isinstance(tag, str) and tag not in front["tags"]] if isinstance(tags, list) else []
+    own = {key: value for key, value in their_front.items() if key not in front}
+    before, begin, rest = their_page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    _, _, generated = page.partition(BEGIN)
+    kept = before + BEGIN + generated.partition(END)[0] + END + after if begin and end else their_page
+    return _page({**front, "tags": [*front["tags"], *more], **own}, kept)
+
+
+def _page(front: dict[str, Any], body: str) -> str:
+    text = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1 << 20)
+    return f"---\n{text}---\n\n{body.lstrip()}"
+
+
+def _first_line(problem: BaseException) -> str:
+    return (str(problem).splitlines() or [type(problem).__name__])[0] or type(problem).__name__
+
+
+def _body(
+    config: ModelConfig, evaluation: Evaluation, terms: Terms, presets: tuple[Preset, ...], faults: Sequence[str]
+) -> str:
+    held, rate, name = evaluation.held, config.audio.sample_rate, f"{OWNER}{config.name}"
+    pairs = [f"{knob.name}={format_value(knob.default)}" for knob in config.knobs.knobs]
+    turned = " ".join(f"--knob {quote(pair)}" for pair in pairs)
+    called = "".join(f", {k.name}={k.default!r}" for k in config.knobs.knobs if k.name.isidentifier())
     knobs = "\n".join(f"| {k.name} | {k.legal} | {format_value(k.default)} |" for k in config.knobs.knobs)
-    heard = "\n".join(f"* [{p['id']}]({p['audio']}): {format_setting(p['knobs'])}" for p in presets)
+    heard = "\n\n".join(_player(preset.audio, f"{preset.id}: {format_setting(preset.knobs)}") for preset in presets)
     baseline = held.baseline_mean
     beside = "" if baseline is None else f" Playing the nearest recorded setting instead would give {baseline:.4f}."
-    settings = "\n".join(f"| {format_setting(s.setting)} | {s.esr:.4f} |" for s in held.settings)
+    settings = "\n".join(
+        f"| {format_setting(s.setting)} | {s.esr:.4f} | {'-' if s.baseline_esr is None else f'{s.baseline_esr:.4f}'} |"
+        for s in held.settings
+    )
     recorded = evaluation.recordings_license
     provenance = f" The recordings' licence: {recorded}." if recorded else ""
+    known = "".join(f"**Published in spite of this: {fault}.**\n\n" for fault in faults)
+    continuous = any(isinstance(knob, Knob) for knob in config.knobs.knobs)
+    turned_picture = "![spectra with each knob turned from end to end](images/knobs.png)" if continuous else ""
+    license_id = f"[{terms.license_name}]({terms.license_link})" if terms.license == "other" else terms.license
     return f"""# {config.name}
 
 A guitar amp model whose {len(config.knobs.knobs)} knobs turn live: a WaveNet conditioned on the knobs at every sample, made with ampzoo.
 
 ## Listen
 
-* [dry signal](audio/di.flac)
+{_player("audio/di.flac", "dry signal")}
+
 {heard}
 
 ## Knobs
@@ -112,15 +212,24 @@ A guitar amp model whose {len(config.knobs.knobs)} knobs turn live: a WaveNet co
 |---|---|---|
 {knobs}
 
+{turned_picture}
+
 ## Use
 
 ```
-zoo pull OWNER/{config.name}
-zoo render OWNER/{config.name} in.wav out.wav {turned}
-zoo export OWNER/{config.name} --bake {baked} {config.name}.nam
+zoo pull {name} --zoo hub
+zoo render {name} in.wav out.wav {turned}
+zoo export {name} --bake {quote(",".join(pairs))} {config.name}.nam
 ```
 
-The last line writes a stock `.nam` file for any Neural Amp Modeler player; `--live` writes one whose knobs stay inputs.
+```python
+import zoo
+amp = zoo.pull("{name}")
+y = amp(x{called})      # x: mono numpy audio at {rate} Hz
+```
+
+`live.nam` plays with its knobs as inputs in hosts of NeuralAmpModelerCore; each file under `baked/` is one setting for every Neural Amp
+Modeler player.
 
 ## How good it is
 
@@ -128,22 +237,46 @@ Error-to-signal ratio (ESR, lower is better, 0 is the amp itself) on {len(held.s
 playing audio that was never trained on, each setting counting the same: mean {held.mean:.4f}, median {held.median:.4f},
 worst {held.worst:.4f}.{beside}
 
-| held setting | ESR |
-|---|---|
+| held setting | ESR | nearest recorded setting |
+|---|---|---|
 {settings}
 
-Cost: {evaluation.parameters:,} parameters, {evaluation.macs_per_sample:,} multiply-accumulates per sample, receptive field
+Cost: {evaluation.parameters:,} parameters, {evaluation.macs_per_sample:,} multiply-accumulates per sample, {100 * evaluation.realtime_factor:.1f} % of a CPU core, receptive field
 {config.audio.receptive_field:,} samples at {rate:,} Hz.
+
+{_scanned(evaluation)}
+
+![ESR per held setting](images/scores.png)
 
 ## Limits
 
-Play mono audio at {rate:,} Hz, at levels like the dry signal above. Between recorded settings the model interpolates; it was not checked outside
+{known}Play mono audio at {rate:,} Hz, at levels like the dry signal above. Between recorded settings the model interpolates; it was not checked outside
 the knob ranges. It models the recorded chain only.
+
+## Provenance
+
+How it was trained stands in `training.json` where its maker kept that, every score in `eval.json`, the sha256 of every file but this page in `manifest.json`;
+`zoo verify` checks them and plays the clips again.
 
 ## Licence
 
-{license_id}.{provenance} Names of makers and models, where they appear, belong to their owners, who are not affiliated with this package.
+{license_id}.{provenance} Names of makers and models, where they appear, are trademarks of their owners, who are not affiliated with this package
+and have not endorsed it.
 """
+
+
+def _scanned(evaluation: Evaluation) -> str:
+    corners, moves = evaluation.corners, evaluation.knob_moves_dbfs or {}
+    added = ", ".join(f"{moved:.0f} dBFS when turned within {ms} ms" for ms, moved in moves.items())
+    return (
+        f"Played at {corners.settings:,} settings, every corner of the knobs among them: the loudest peak is {corners.peak_dbfs:.1f} dBFS "
+        f"at {format_setting(corners.peak_setting)} (the loudest take: {corners.recorded_peak_dbfs:.1f} dBFS), silence comes out at "
+        f"{corners.silence_dbfs:.0f} dBFS.{f' What a moving knob adds: {added}.' if added else ''}"
+    )
+
+
+def _player(audio: str, title: str) -> str:
+    return f'[{title}]({audio})<br><audio controls preload="none" src="{audio}"></audio>'
 
 
 def format_knobs(knobs: tuple[AnyKnob, ...]) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-PATH = click.Path(path_type=Path)
+from zoo.options import PATH, json_option, one_thread
+
 FOLLOW_S = 2.0  # between two looks at a ledger
 
 
-@click.command()
+@click.command(short_help="Search for the best model.", epilog="Example: zoo search SEARCH.json --out studies/mine")
 @click.argument("config", type=PATH)
 @click.option("--out", type=PATH, help="The study folder. Default: studies/NAME.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted study.")
@@ -28,7 +29,7 @@ FOLLOW_S = 2.0  # between two looks at a ledger
 @click.option(
     "--storage", metavar="URI", help="Where checkpoints go: s3://, gs:// or a folder all nodes see. Default: the study."
 )
-@click.option("--json", "as_json", is_flag=True, help="Give one JSON document.")
+@json_option
 def search(
     config: Path,
     out: Path | None,
@@ -73,10 +74,10 @@ def search(
         output.put(str(study))
 
 
-@click.command()
+@click.command(short_help="The trials of a study.", epilog="Example: zoo board studies/mine --follow")
 @click.argument("study", type=PATH)
 @click.option("--follow", is_flag=True, help="Stay, and show trials as they end.")
-@click.option("--json", "as_json", is_flag=True, help="Give one JSON document.")
+@json_option
 def board(study: Path, follow: bool, as_json: bool) -> None:
     """The trials of a study and its front, also while it runs."""
     from search.board import current_board
@@ -105,13 +106,11 @@ def board(study: Path, follow: bool, as_json: bool) -> None:
 
 def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
     """Run a search with a bar and one line per ended trial; returns its board. `again` is the command that goes on with it."""
-    import torch
-
     from search.study import Interrupted, run_search
     from zoo import output, views
     from zoo.errors import INTERRUPTED
 
-    torch.set_num_threads(1)
+    one_thread()
     steps: dict[str, int] = {}
     with output.progress("searching") as bar:
 

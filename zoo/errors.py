@@ -3,9 +3,10 @@
 import errno
 from dataclasses import dataclass
 
-from models.errors import DivergedError, IntegrityError, NotFound, UserError
+from models.errors import DivergedError, Incompatible, IntegrityError, NotFound, UserError
 
-FAILED, NOT_FOUND, NO_ACCESS, NO_NETWORK, UNTRUSTED, INTERRUPTED = 1, 3, 4, 5, 6, 130
+FAILED, NOT_FOUND, NO_ACCESS, NO_NETWORK, UNTRUSTED, INCOMPATIBLE, INTERRUPTED = 1, 3, 4, 5, 6, 7, 130
+CODES = ((IntegrityError, UNTRUSTED), (NotFound, NOT_FOUND), (Incompatible, INCOMPATIBLE), (UserError, FAILED))
 
 DISK = {
     errno.ENOSPC: ("the disk is full", "Free some space and run the same command again."),
@@ -20,6 +21,10 @@ DISK = {
 }
 
 
+class Unreachable(ConnectionError):
+    """No hub answers, or it keeps failing."""
+
+
 @dataclass(frozen=True)
 class Explained:
     """What to tell a person, and the exit code."""
@@ -32,14 +37,13 @@ class Explained:
 def explain(error: BaseException) -> Explained | None:
     """The words for an exception, or None when it is a bug."""
     if isinstance(error, UserError):
-        code = UNTRUSTED if isinstance(error, IntegrityError) else NOT_FOUND if isinstance(error, NotFound) else FAILED
-        return Explained(error.message, error.hint, code)
+        return Explained(error.message, error.hint, next(code for kind, code in CODES if isinstance(error, kind)))
     if isinstance(error, DivergedError):
         return Explained(
             f"training diverged: {error}", "Lower learning_rate and train into a new --out folder.", FAILED
         )
     origin = type(error).__module__.partition(".")[0]
-    if origin in ("httpx", "httpx2", "httpcore2"):
+    if isinstance(error, Unreachable) or origin in ("httpx", "httpx2", "httpcore2"):
         return Explained(
             f"the hub cannot be reached: {error}", "Check the network and HF_ENDPOINT, or use a shelf.", NO_NETWORK
         )

@@ -1,16 +1,25 @@
 """What a person names on the command line -> the zoo, the model folder or the document it stands for."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.errors import NotFound
-from models.files import Document, read_document
-from zoo.names import parse_ref
-from zoo.shelf import Shelf, home
-from zoo.verify import MANIFEST, verify
+from models.files import Document
+from zoo import output
+from zoo.card import read_front_matter
+from zoo.errors import NO_NETWORK, explain
+from zoo.layout import CARD, MANIFEST, choose, digest, package_files, read_part
+from zoo.names import Address, parse_ref, parse_where
+from zoo.shelf import Progress, Shelf, home, silent
 
 if TYPE_CHECKING:
     from zoo.hub import Hub
+
+
+def address_of(where: str | None) -> Address | None:
+    """The hub that is meant, None for a shelf."""
+    address = parse_where(where) if where else None
+    return address if isinstance(address, Address) else None
 
 
 def find_zoo(where: str | None, new: bool = False) -> "Shelf | Hub":
@@ -18,18 +27,23 @@ def find_zoo(where: str | None, new: bool = False) -> "Shelf | Hub":
 
     Raises `NotFound` when a named shelf is not there, unless a `new` one may be begun.
     """
-    if where == "hub" or (where or "").startswith(("http://", "https://")):
+    address = parse_where(where) if where else home()
+    if isinstance(address, Address):
         from zoo.hub import Hub
 
-        return Hub(None if where == "hub" else where)
-    shelf = Path(where) if where else home()
-    if not shelf.is_dir() and (shelf.exists() or (where and not new)):
-        raise NotFound(f"there is no shelf at {shelf}", "Name a folder, 'hub', or the URL of a hub.")
-    return Shelf(shelf)
+        return Hub(address)
+    if not address.is_dir() and (address.exists() or (where and not new)):
+        raise NotFound(f"there is no shelf at {address}", "Name a folder, 'hub', hub:OWNER, or the URL of a hub.")
+    return Shelf(address)
 
 
-def find_model(amp: str, where: str | None) -> Path:
-    """Where a model lies: a folder as it is, an amp of a shelf, or an amp of a hub, pulled to one's own shelf."""
+def find_package(amp: str, where: str | None, tier: str = "", on_progress: Progress = silent) -> Path:
+    """Where an amp lies: a folder as it is, an amp of a shelf, or an amp of a hub, pulled to one's own shelf; verified.
+
+    When the hub cannot be reached, the copy on one's own shelf has to do; a warning says so.
+    """
+    from zoo.verify import verify
+
     folder = Path(amp)
     if not folder.is_dir():
         ref, zoo = parse_ref(amp), find_zoo(where)
@@ -37,14 +51,55 @@ def find_model(amp: str, where: str | None) -> Path:
             folder = zoo.find(ref)
         else:
             folder = home() / ref.name
-            zoo.pull(ref, folder)
+            try:
+                zoo.pull(ref, folder, tier, on_progress)
+                return folder
+            except Exception as problem:
+                told = explain(problem)
+                if told is None or told.code != NO_NETWORK or ref.revision or not (folder / MANIFEST).exists():
+                    raise
+                output.say(f"warning: {told.message}; using the copy on your shelf, revision {digest(folder)[:12]}")
     if (folder / MANIFEST).exists():
         verify(folder)
     return folder
 
 
-def read_of(amp: str, where: str | None, name: str, kind: type[Document]) -> Document:
-    """One JSON document of an amp, without fetching the rest of it."""
-    if Path(amp).is_dir():
-        return read_document(Path(amp) / name, kind)
-    return find_zoo(where).document(parse_ref(amp), name, kind)
+def find_model(amp: str, where: str | None, tier: str = "", on_progress: Progress = silent) -> Path:
+    """The folder of a model to play: what `find_package` finds, or one tier of it."""
+    folder = find_package(amp, where, tier, on_progress)
+    if tier:
+        choose(package_files(folder), tier, amp)
+        folder = folder / "tiers" / tier
+    return folder
+
+
+class Look:
+    """An amp looked at without fetching all of it: a folder, or an amp of a zoo at one revision."""
+
+    def __init__(self, amp: str, where: str | None) -> None:
+        self.amp, self.folder = amp, Path(amp) if Path(amp).is_dir() else None
+        self.ref, self.zoo = (None, None) if self.folder else (parse_ref(amp), find_zoo(where))
+
+    def document(self, name: str, kind: type[Document]) -> Document:
+        """One JSON document of it."""
+        if self.zoo is None or self.ref is None:
+            return read_part(self._folder, name, kind)
+        return self.zoo.document(self.ref, name, kind)
+
+    def front_matter(self) -> dict[str, Any]:
+        """What its card says at its top; empty for a run folder, which has none."""
+        if self.zoo is None or self.ref is None:
+            return read_front_matter(self._folder / CARD) if (self._folder / CARD).exists() else {}
+        return self.zoo.front_matter(self.ref)
+
+    @property
+    def revision(self) -> str:
+        """Commit of a hub, sha256 of a package's manifest, empty for a run folder."""
+        if self.zoo is None or self.ref is None:
+            return digest(self._folder) if (self._folder / MANIFEST).exists() else ""
+        return self.zoo.revision(self.ref)
+
+    @property
+    def _folder(self) -> Path:
+        assert self.folder is not None
+        return self.folder

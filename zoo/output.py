@@ -5,11 +5,15 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
-UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+UNSAFE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+)
+TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
 
 
 class Bar(Protocol):
@@ -45,7 +49,7 @@ def put_json(document: Any) -> None:
 def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Give a table without borders; in a pipe, columns are separated by one tab and nothing is padded.
 
-    On a narrow terminal the last columns are left out rather than folded; the first two always stay.
+    On a narrow terminal the last columns are left out rather than folded; the first two always stay, the second shortened.
     """
     rows = [[" ".join(cell.split()) for cell in row] for row in rows]
     if sys.stdout is None or not sys.stdout.isatty():
@@ -56,18 +60,55 @@ def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     width, shown = shutil.get_terminal_size().columns, len(header)
     while shown > 2 and sum(widths[:shown]) + 2 * (shown - 1) > width:
         shown -= 1
+    if shown == 2:
+        widths[1] = max(8, min(widths[1], width - widths[0] - 2))
     for row in (header, *rows):
-        put("  ".join(cell.ljust(space) for cell, space in zip(row[:shown], widths, strict=False)).rstrip())
+        cells = [
+            cell if len(cell) <= space else cell[: space - 3] + "..." for cell, space in zip(row, widths, strict=True)
+        ]
+        put("  ".join(cell.ljust(space) for cell, space in zip(cells[:shown], widths, strict=False)).rstrip())
     if shown < len(header):
         say(f"(narrow terminal: {', '.join(header[shown:])} left out)")
 
 
-def put_error(message: str, hint: str) -> None:
-    """One sentence, then what to do."""
-    say(f"error: {' '.join(message.split())}")
+def put_pairs(rows: Sequence[tuple[str, str]]) -> None:
+    """Give names and values; on a terminal a long value goes on below itself."""
+    space = max(len(key) for key, _ in rows) + 1
+    room = max(shutil.get_terminal_size().columns - space, 20) if sys.stdout and sys.stdout.isatty() else 1 << 20
+    for key, value in rows:
+        for number, line in enumerate(textwrap.wrap(value, room) or [""]):
+            put(f"{'' if number else key:<{space}}{line}")
+
+
+def put_error(message: str, hint: str, code: int = 1) -> None:
+    """One sentence, then what to do; one JSON document where the command gives JSON."""
+    message = " ".join(message.split())
+    if "--json" in sys.argv[1:]:
+        error = {"exit": code, "message": _printable(message, sys.stderr), "hint": hint}
+        say(json.dumps({"schema": "zoo.error/1", "error": error}))
+        return
+    say(f"error: {message}")
     if hint:
         say()
         say(f"hint: {hint}")
+
+
+def close_data() -> None:
+    """No more data will come: who reads it in a pipe need not wait for what else the command does."""
+    if sys.stdout is not None and not sys.stdout.isatty():
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def ask(question: str, otherwise: str) -> None:
+    """Ask the person before what cannot be undone; raises `UserError` where nobody can answer, `click.Abort` on no."""
+    import click
+
+    from models.errors import UserError
+
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UserError(question, otherwise)
+    click.confirm(_printable(f"{question}. Go on?", sys.stderr), abort=True, err=True)
 
 
 @contextmanager
@@ -122,6 +163,14 @@ def live_table() -> Iterator[Callable[[Sequence[str], Sequence[Sequence[str]], S
 
 
 def _printable(text: str, stream: Any) -> str:
-    """No escape sequences from files and hubs, and nothing the terminal's encoding cannot show."""
+    """No escape sequences from files and hubs, no tokens, and nothing the terminal's encoding cannot show."""
     encoding = stream.encoding or "ascii"
-    return UNSAFE.sub("?", text).encode(encoding, "replace").decode(encoding)
+    for token in filter(None, _tokens()):
+        text = text.replace(token, "hf_***")
+    return UNSAFE.sub("?", TOKEN.sub("hf_***", text)).encode(encoding, "replace").decode(encoding)
+
+
+def _tokens() -> list[str | None]:
+    """The person's own: whatever it looks like, no output has it."""
+    hub = sys.modules.get("huggingface_hub.utils")
+    return [os.environ.get("HF_TOKEN"), hub.get_token() if hub else None]

@@ -33,10 +33,10 @@ def quickstart(config: Any, search: Callable[[Any, Path], dict[str, Any]]) -> No
     views.show_board(board)
     output.say("3 of 5  packaging the best")
     run = folder / "study" / "trials" / board["best"] / data.name
-    packaged = package(run, folder / "packages" / data.name, LICENSE)
+    packaged = package(run, folder / "packages" / data.name, LICENSE, force=True)
     shelf = Shelf(folder / "shelf")
     output.say(f"4 of 5  putting {name} on the shelf {views.relative(shelf.folder)}")
-    shelf.push(packaged, name)
+    shelf.push(shelf.plan(packaged, name))
     views.show_list(shelf.list(output.say))
     entry = read_json(held)["entries"][0]
     setting = format_setting(entry["knobs"])

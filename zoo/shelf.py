@@ -2,15 +2,50 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from models.errors import NotFound, UserError
-from models.files import Document, read_document, staged_folder
+from models.files import STAGED, Document, staged_folder
 from zoo.card import Listed, read_front_matter, read_row
+from zoo.layout import (
+    CARD,
+    MANIFEST,
+    check_pinned,
+    check_target,
+    choose,
+    digest,
+    package_files,
+    read_package_manifest,
+    read_part,
+)
 from zoo.names import Ref
-from zoo.verify import CARD, MANIFEST, digest, is_package, package_files, verify
+
+if TYPE_CHECKING:
+    from zoo.publish import Plan
+
+Progress = Callable[[float, float], None]  # bytes done, bytes in all
+LITTER_SECONDS = 3600  # a staged folder this old belongs to a process that was killed
+
+
+def silent(done: float, total: float) -> None:
+    """The progress nobody asked for."""
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What a pull brought: the revision, the sha256 of the manifest, how many files, how many bytes moved, what was left out."""
+
+    revision: str
+    manifest: str
+    files: int
+    moved: int
+    ignored: int = 0
 
 
 def home() -> Path:
@@ -37,7 +72,8 @@ class Shelf:
         for name in self.names():
             folder = self.folder / name
             try:
-                rows.append(read_row(name, digest(folder), read_front_matter(folder / CARD)))
+                put = datetime.fromtimestamp(folder.stat().st_mtime, UTC).isoformat(timespec="seconds")
+                rows.append(read_row(name, digest(folder), read_front_matter(folder / CARD), updated=put))
             except UserError as problem:
                 skipped(f"warning: {problem.message}")
         return rows
@@ -47,7 +83,11 @@ class Shelf:
         folder = self.folder / ref.name
         if not (folder / MANIFEST).exists():
             near = get_close_matches(ref.name, self.names(), 1, 0.5)
-            hint = f"Did you mean {near[0]}?" if near else "See what there is with zoo list."
+            hint = (
+                f"Did you mean {near[0]}?"
+                if near
+                else f"See what there is with zoo list, or: zoo pull {ref.name} --zoo hub."
+            )
             raise NotFound(f"no amp '{ref.name}' on the shelf {self.folder}", hint)
         found = digest(folder)
         if ref.revision and not found.startswith(ref.revision):
@@ -57,35 +97,85 @@ class Shelf:
             )
         return folder
 
+    def front_matter(self, ref: Ref) -> dict[str, Any]:
+        """What the card of an amp says at its top."""
+        return read_front_matter(self.find(ref) / CARD)
+
+    def revision(self, ref: Ref) -> str:
+        """The sha256 of the manifest that a name stands for."""
+        return digest(self.find(ref))
+
+    def sizes(self, ref: Ref) -> dict[str, int]:
+        """The files of an amp, name -> bytes."""
+        folder = self.find(ref)
+        return {name: (folder / name).stat().st_size for name in package_files(folder)}
+
     def document(self, ref: Ref, file: str, kind: type[Document]) -> Document:
         """One JSON document of an amp, checked."""
-        return read_document(self.find(ref) / file, kind)
+        return read_part(self.find(ref), file, kind)
 
-    def push(self, package: Path, name: str) -> str:
-        """Put a verified package on the shelf, replacing an earlier one whole; returns its revision."""
-        return copy_package(package, self.folder / name)
+    def plan(self, package: Path, name: str) -> "Plan":
+        """What a push of this package would change."""
+        from zoo.publish import Plan, card_for, read_publishable
 
-    def pull(self, ref: Ref, to: Path) -> str:
-        """Copy an amp into the folder `to`, verified; returns its revision."""
-        return copy_package(self.find(ref), to)
+        files, there = read_publishable(package), self.folder / name
+        check_target(there)
+        if not (there / MANIFEST).exists():
+            return Plan(package, name, files)
+        files[CARD] = card_for("", files[CARD], (there / CARD).read_bytes() if (there / CARD).exists() else None)
+        old = {file: (there / file).read_bytes() for file in package_files(there) if (there / file).exists()}
+        writes = {file: body for file, body in files.items() if old.get(file) != body}
+        theirs, ours = (read_package_manifest(folder).package for folder in (there, package))
+        gone = tuple(sorted(set(old) - set(files)))
+        return Plan(
+            package, name, writes, gone, len(files) - len(writes), digest(there), theirs if theirs != ours else ""
+        )
+
+    def push(self, plan: "Plan", private: bool = False, pr: bool = False, tag: str = "") -> str:
+        """Make a planned push, replacing an earlier amp whole; returns its revision."""
+        if private or pr or tag:
+            raise UserError("a shelf is a folder: it has no --private, --pr and --tag", "They are for hubs: --zoo hub.")
+        return copy_package(plan.package, self.folder / plan.name, card=plan.writes.get(CARD)).revision
+
+    def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = silent, pinned: str = "") -> Pulled:
+        """Copy an amp into the folder `to`, verified; of its tiers all, or one. With `pinned`, the sha256 of its manifest."""
+        check_pinned(ref.name, self.revision(ref), pinned)
+        return copy_package(self.find(ref), to, tier, on_progress)
+
+    def remove(self, ref: Ref) -> Path:
+        """Take an amp off the shelf; returns the folder that is gone."""
+        folder = self.find(ref)
+        check_target(folder)
+        shutil.rmtree(folder)
+        return folder
 
 
-def copy_package(source: Path, target: Path) -> str:
-    """Copy a package, verified before and after, replacing an earlier one whole; returns its revision."""
+def copy_package(
+    source: Path, target: Path, tier: str = "", on_progress: Progress = silent, card: bytes | None = None
+) -> Pulled:
+    """Copy a package, verified before and after, replacing an earlier one whole; its card may be another."""
+    from zoo.verify import verify
+
     verify(source)
     check_target(target)
     target = target.resolve()  # the current folder may be the one that is replaced
-    if source.resolve() != target:
+    names = choose(package_files(source), tier, str(source))
+    sizes = {name: (source / name).stat().st_size for name in names}
+    if source.resolve() != target or tier:
         with staged_folder(target) as staged:
-            for name in package_files(source):
+            for count, name in enumerate(names):
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / name, staged / name)
+                on_progress(sum(sizes[name] for name in names[: count + 1]), sum(sizes.values()))
+            if card is not None:
+                (staged / CARD).write_bytes(card)
             verify(staged)
-    return digest(target)
+        sweep(target.parent)
+    return Pulled(digest(target), digest(target), len(names), sum(sizes.values()))
 
 
-def check_target(target: Path) -> None:
-    """Raise `UserError` when a package may not be put at `target`: only another package, or nothing, may be there."""
-    empty = not target.exists() or (target.is_dir() and not any(target.iterdir()))
-    if not empty and not is_package(target):
-        raise UserError(f"{target} exists and is not a package", "Choose another folder.")
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left beside a package."""
+    for path in folder.glob(f"{STAGED}*"):
+        if path.is_dir() and time.time() - path.stat().st_mtime > LITTER_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,139 +1,171 @@
-"""What a package must be before we trust it: the files its manifest lists, byte for byte, and nothing else."""
+"""What a package must be before we trust it: the files its manifest lists, byte for byte, and nothing else; and that it sounds as it says.
 
-import re
-from hashlib import sha256
+Shapes: T time.
+"""
+
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import Annotated, Literal
 
-from pydantic import Field
+import numpy as np
 
-from models.documents import CONFIG, EVAL, WEIGHTS, read_evaluation
-from models.errors import IntegrityError, NotFound, UserError
-from models.files import Frozen, read_document, write_json
-
-MANIFEST, CARD, PRESETS = "manifest.json", "README.md", "presets.json"
-REQUIRED = (CONFIG, WEIGHTS, EVAL, MANIFEST, CARD)
-NOT_COVERED = (MANIFEST, CARD, ".gitattributes")  # owners edit cards on the hub's website
-ALLOWED = re.compile(
-    r"(README\.md|config\.json|eval\.json|presets\.json|manifest\.json|model\.safetensors|audio/[a-z0-9_-]{1,48}\.flac|\.gitattributes)"
+from models.audio import open_audio, read_audio
+from models.documents import EVAL, Evaluation, ModelConfig
+from models.errors import IntegrityError, UserError
+from models.nam_reader import read_nam
+from models.run import load_model
+from models.stream import play
+from zoo.layout import (
+    LIVE,
+    MANIFEST,
+    NOT_COVERED,
+    PRESETS,
+    PackageManifest,
+    Presets,
+    as_part,
+    check_listing,
+    entry_of,
+    present_files,
+    read_package_manifest,
+    read_part,
+    tier_of,
+    tiers,
 )
-MAX_BYTES = {
-    ".json": 256 << 10,
-    ".md": 1 << 20,
-    ".safetensors": 64 << 20,
-    ".flac": 20 << 20,
-    ".gitattributes": 64 << 10,
-}
-MAX_FILES = 64
+
+MAX_CLIP_SECONDS = 60
+SAME_SOUND = 1e-6  # ESR: 60 dB below the sound, far above 24-bit quantisation and another machine's arithmetic
+AGAIN = "Pull or package it again."
 
 
-class FileEntry(Frozen):
-    """What a manifest says of one file."""
+def verify(folder: Path, whole: bool = False) -> PackageManifest:
+    """Check every file of a package against its manifest, load its model and its tiers, look into its clips.
 
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    size: Annotated[int, Field(ge=0)]
-
-
-class PackageManifest(Frozen):
-    """`manifest.json`."""
-
-    schema_name: Annotated[Literal["ampzoo.manifest/1"], Field(alias="schema")] = "ampzoo.manifest/1"
-    package: str
-    tool: str
-    files: dict[str, FileEntry]
-
-
-def write_manifest(folder: Path, name: str, tool: str) -> None:
-    """Write `manifest.json` over every file in the folder that it covers."""
-    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    files = {path: _entry(folder / path) for path in paths if path not in NOT_COVERED}
-    manifest = PackageManifest(package=name, tool=tool, files=files)
-    write_json(folder / MANIFEST, manifest.model_dump(mode="json", by_alias=True))
-
-
-def digest(folder: Path) -> str:
-    """A package's revision: the sha256 of its manifest, 64 hex digits."""
-    try:
-        return sha256((folder / MANIFEST).read_bytes()).hexdigest()
-    except OSError as problem:
-        raise UserError(
-            f"{folder / MANIFEST} cannot be read: {problem.strerror}", "Push or pull the amp again."
-        ) from None
-
-
-def package_files(folder: Path) -> list[str]:
-    """The files of a package as its manifest lists them, with those it does not cover."""
-    manifest = read_document(folder / MANIFEST, PackageManifest)
-    return sorted({*manifest.files, *(name for name in NOT_COVERED if (folder / name).exists())})
-
-
-def check_listing(names: list[str], sizes: dict[str, int], where: str) -> list[str]:
-    """The files of a listing that belong to a package; raises `IntegrityError` when they are too large or some are missing."""
-    kept = [name for name in names if ALLOWED.fullmatch(name)]
-    hint = "This is not a package of ampzoo's, or it was damaged; nothing was kept."
-    for name in REQUIRED:
-        if name not in kept:
-            raise IntegrityError(f"{where} lacks {name}", hint)
-    if len(kept) > MAX_FILES:
-        raise IntegrityError(f"{where} has {len(kept)} files, at most {MAX_FILES} are legal", hint)
-    for name in kept:
-        limit = MAX_BYTES[Path(name).suffix or name]
-        if sizes[name] > limit:
-            raise IntegrityError(f"{where}: {name} is {sizes[name]:,} bytes, at most {limit:,} are legal", hint)
-    return kept
-
-
-def verify(folder: Path) -> PackageManifest:
-    """Check every file of a package against its manifest and load the model.
-
-    Raises `NotFound` when the folder is no package, `IntegrityError` naming the first file that is missing, is extra or differs.
+    Tiers that were not pulled may be missing, unless it must be `whole`. Raises `NotFound` when the folder is no package,
+    `IntegrityError` naming the first file that is missing, is extra or differs, `Incompatible` for a newer schema.
     """
-    if not (folder / MANIFEST).exists():
-        raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
-    if not S_ISREG(mode := (folder / MANIFEST).lstat().st_mode) and not S_ISDIR(mode):
+    if (folder / MANIFEST).exists() and not _may_be_read(folder / MANIFEST):
         raise IntegrityError(f"{folder / MANIFEST} is a link or a device; packages hold files only", "Pull it again.")
-    manifest = read_document(folder / MANIFEST, PackageManifest)
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not _is_folder(path)}
-    sizes = {name: (folder / name).lstat().st_size for name in present}
-    hint = "Pull or package it again."
-    for name in sorted(present - set(check_listing(sorted(present), sizes, str(folder)))):
+    manifest = read_package_manifest(folder)
+    present = present_files(folder)
+    kept = check_listing({name: (folder / name).lstat().st_size for name in sorted(present)}, str(folder))
+    for name in sorted(present - set(kept)):
         raise IntegrityError(f"{folder / name} does not belong in a package", "Remove it, or package again.")
     for name in sorted(present):
         if not S_ISREG((folder / name).lstat().st_mode):
-            raise IntegrityError(f"{folder / name} is a link or a device; packages hold files only", hint)
+            raise IntegrityError(f"{folder / name} is a link or a device; packages hold files only", AGAIN)
+    pulled = set(tiers(present))
     for name in sorted(set(manifest.files) ^ (present - set(NOT_COVERED))):
-        word = "is missing" if name in manifest.files else f"is not listed in {MANIFEST}"
-        raise IntegrityError(f"{folder / name} {word}", hint)
-    for name, entry in manifest.files.items():
-        found = _entry(folder / name)
-        if found.size != entry.size:
-            raise IntegrityError(f"{folder / name} has {found.size:,} bytes, the manifest says {entry.size:,}", hint)
-        if found.sha256 != entry.sha256:
-            raise IntegrityError(
-                f"{folder / name} has sha256 {found.sha256[:12]}, the manifest says {entry.sha256[:12]}", hint
-            )
-    from models.run import load_model
-
-    load_model(folder)
-    read_evaluation(folder)
+        if name not in manifest.files:
+            raise IntegrityError(f"{folder / name} is not listed in {MANIFEST}", AGAIN)
+        if not tier_of(name) or tier_of(name) in pulled or whole:
+            raise IntegrityError(f"{folder / name} is missing", AGAIN)
+    for name in sorted(set(manifest.files) & present):
+        check_entry(manifest, name, (folder / name).read_bytes(), str(folder / name))
+    config = _check_model(folder)
+    for tier in sorted(pulled):
+        _check_model(folder / "tiers" / tier)
+    for name in sorted(set(kept) & set(manifest.files)):
+        if name.endswith(".flac"):
+            _check_clip(folder / name, config.audio.sample_rate)
+    if PRESETS in manifest.files:
+        _check_presets(folder, config, manifest)
     return manifest
 
 
-def is_package(folder: Path) -> bool:
-    """True when a folder holds nothing but what a package of ours may hold, so that it may be replaced."""
+def check_entry(manifest: PackageManifest, name: str, content: bytes, where: str) -> None:
+    """Raise `IntegrityError` when these bytes are not those that the manifest lists under a name."""
+    entry, found = manifest.files[name], entry_of(content)
+    if found.size != entry.size:
+        raise IntegrityError(f"{where} has {found.size:,} bytes, the manifest says {entry.size:,}", AGAIN)
+    if found.sha256 != entry.sha256:
+        raise IntegrityError(f"{where} has sha256 {found.sha256[:12]}, the manifest says {entry.sha256[:12]}", AGAIN)
+
+
+def _may_be_read(path: Path) -> bool:
+    return S_ISREG(mode := path.lstat().st_mode) or S_ISDIR(mode)
+
+
+def _check_model(folder: Path) -> ModelConfig:
     try:
-        read_document(folder / MANIFEST, PackageManifest)
-    except UserError:
-        return False
-    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not _is_folder(path))
-    return all(ALLOWED.fullmatch(path) for path in paths)
+        config, _ = load_model(folder)
+    except UserError as problem:
+        raise as_part(problem) from None
+    read_part(folder, EVAL, Evaluation)
+    return config
 
 
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
+def _check_clip(path: Path, rate_hz: int) -> None:
+    """What the header of a clip says, before anything is decoded."""
+    try:
+        with open_audio(path) as file:
+            found_hz, frames, channels = file.samplerate, file.frames, file.channels
+    except UserError as problem:
+        raise IntegrityError(problem.message, AGAIN) from None
+    if (found_hz, channels) != (rate_hz, 1) or frames > MAX_CLIP_SECONDS * rate_hz:
+        raise IntegrityError(
+            f"{path} is {frames:,} samples at {found_hz} Hz in {channels} channels; a clip is mono at {rate_hz} Hz and at most "
+            f"{MAX_CLIP_SECONDS} s long",
+            AGAIN,
+        )
 
 
-def _entry(path: Path) -> FileEntry:
-    content = path.read_bytes()
-    return FileEntry(sha256=sha256(content).hexdigest(), size=len(content))
+def _check_presets(folder: Path, config: ModelConfig, manifest: PackageManifest) -> None:
+    for preset in read_part(folder, PRESETS, Presets).presets:
+        where = f"{folder / PRESETS}: preset '{preset.id}'"
+        try:
+            config.knobs.complete(preset.knobs, where)
+        except UserError as problem:
+            raise IntegrityError(problem.message, problem.hint) from None
+        if preset.audio not in manifest.files:
+            raise IntegrityError(f"{where} plays {preset.audio}, which is not in the package", AGAIN)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One clip played again: the error of the stored clip against what a file plays here, as ESR."""
+
+    name: str
+    esr: float
+
+    @property
+    def same(self) -> bool:
+        """True when nobody could tell them apart."""
+        return self.esr <= SAME_SOUND
+
+
+def replay(folder: Path) -> list[Replayed]:
+    """Play a verified package's own dry clip through its model and its `.nam` files at every preset, beside the clips it carries."""
+    if not (folder / PRESETS).exists():
+        return []
+    document = read_part(folder, PRESETS, Presets)
+    config, net = load_model(folder)
+    dry_T, replayed, live = read_audio(folder / document.dry)[0], [], []
+    for preset in document.presets:
+        stored_T, gain = read_audio(folder / preset.audio)[0], 10 ** (preset.gain_db / 20)
+        levels_K = config.encode(preset.knobs)
+        replayed.append(Replayed(preset.audio, _esr(stored_T, gain * play(net, dry_T, levels_K))))
+        for name in (LIVE, f"baked/{preset.id}.nam"):
+            if (folder / name).exists():
+                error = _esr(stored_T, gain * _play_nam(folder / name, dry_T, levels_K))
+                live.append(error) if name == LIVE else replayed.append(Replayed(name, error))
+    return [*replayed, *([Replayed(LIVE, max(live))] if live else [])]
+
+
+def _play_nam(path: Path, dry_T: np.ndarray, levels_K: list[float]) -> np.ndarray:
+    """A player's file at these levels; a stock one has no knobs to turn."""
+    try:
+        _, net = read_nam(path)
+    except UserError as problem:
+        raise IntegrityError(problem.message, AGAIN) from None
+    if net.knobs not in (0, len(levels_K)):
+        raise IntegrityError(f"{path} has {net.knobs} knobs, its package {len(levels_K)}", AGAIN)
+    return play(net, dry_T, levels_K if net.knobs else [])
+
+
+def _esr(found_T: np.ndarray, truth_T: np.ndarray) -> float:
+    if found_T.shape != truth_T.shape:
+        return math.inf
+    power = float(np.sum(np.square(truth_T, dtype=np.float64)))
+    error = float(np.sum(np.square(found_T.astype(np.float64) - truth_T)))
+    return error / power if power else (math.inf if error else 0.0)

@@ -18,14 +18,12 @@ def show_check(report: Any) -> None:
     """A checked manifest: its takes, then what was found."""
     rows = []
     for take in report.takes:
-        wet = take.wet_sound
-        facts = (
-            ("-",) * 4
-            if wet is None
-            else (f"{wet.frames / wet.rate_hz:.2f} s", f"{wet.rate_hz}", f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}")
-        )
-        rows.append((take.wet.name, format_setting(take.setting), *facts))
-    output.put_table(("TAKE", "SETTING", "LENGTH", "RATE", "PEAK dBFS", "RMS dBFS"), rows)
+        wet, lag = take.wet_sound, take.lag
+        late = (f"{lag.delay_samples:.2f}", f"{lag.polarity:+d}", f"{lag.drift_ppm:.1f}") if lag else ("-",) * 3
+        levels = (f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}") if wet else ("-",) * 2
+        length = (f"{wet.frames / wet.rate_hz:.2f} s", f"{wet.rate_hz}") if wet else ("-",) * 2
+        rows.append((take.wet.name, *late[:2], *levels, late[2], *length, format_setting(take.setting)))
+    output.put_table(("TAKE", "LATE", "UP", "PEAK dBFS", "RMS dBFS", "DRIFT ppm", "LENGTH", "RATE", "SETTING"), rows)
     knobs = report.manifest.knobs
     output.say()
     for knob in knobs.knobs:
@@ -112,14 +110,16 @@ def show_list(rows: list[Listed]) -> None:
             r.name,
             format_knobs(r.amp.knobs),
             f"{r.amp.esr:.4f}",
-            f"{r.amp.parameters}",
-            f"{r.amp.sample_rate}",
+            f"{r.amp.macs_per_sample}",
+            " ".join([r.amp.kind, *r.amp.tone]),
             r.license,
+            f"{r.amp.sample_rate}",
+            r.updated[:10] or "-",
             r.revision[:12],
         )
         for r in rows
     ]
-    output.put_table(("AMP", "KNOBS", "ESR", "PARAMETERS", "RATE", "LICENCE", "REVISION"), cells)
+    output.put_table(("AMP", "KNOBS", "ESR", "COST", "KIND", "LICENCE", "RATE", "UPDATED", "REVISION"), cells)
 
 
 def show_knobs(knobs: Knobs) -> None:
@@ -128,24 +128,28 @@ def show_knobs(knobs: Knobs) -> None:
     output.put_table(("KNOB", "RANGE", "DEFAULT"), rows)
 
 
-def show_amp(name: str, config: ModelConfig, evaluation: Evaluation) -> None:
+def show_amp(name: str, config: ModelConfig, evaluation: Evaluation, license_id: str, revision: str) -> None:
     """All about one amp."""
     shape = config.architecture
     layers = " + ".join(f"{len(a.dilations)} layers of {a.channels} channels" for a in shape.arrays)
-    held = evaluation.held
+    held, percent = evaluation.held, 100 * evaluation.realtime_factor
     rows = [
         ("name", name),
         ("audio", f"{config.audio.sample_rate} Hz mono, receptive field {config.audio.receptive_field} samples"),
         ("knobs", ", ".join(f"{k.name} {k.legal} (default {format_value(k.default)})" for k in config.knobs.knobs)),
         ("model", f"WaveNet, {layers}, knobs at {shape.inject.label}"),
-        ("cost", f"{evaluation.parameters} parameters, {evaluation.macs_per_sample} multiply-accumulates per sample"),
+        (
+            "cost",
+            f"{percent:.1f} % of a core, {evaluation.parameters} parameters, {evaluation.macs_per_sample} multiply-accumulates per sample",
+        ),
         (
             "held ESR",
             f"mean {held.mean:.4f}, median {held.median:.4f}, worst {held.worst:.4f} over {len(held.settings)} settings",
         ),
+        ("licence", license_id),
+        ("revision", revision or "-"),
     ]
-    for key, value in rows:
-        output.put(f"{key:<9} {value}")
+    output.put_pairs(rows)
 
 
 def show_quickstart(name: str, folder: Path, evaluation: Evaluation, setting: str) -> None:

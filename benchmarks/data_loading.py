@@ -1,0 +1,107 @@
+"""Time to the first training step, and memory, with many takes of three minutes.
+
+Writes takes of a made-up amp (noise through a clipper, 24-bit WAV, 48 kHz), loads them as `zoo train` does, and makes one step of A1-nano with
+FiLM. Each count of takes is a process of its own, so that its peak memory is its own. Takes past a stated size (`models/keep.py`) are
+mapped from files: they count as resident while they are in use, but the system may let go of them; "not mapped" is the peak without them.
+Only `--files` different takes are written (25.9 MB each); more are other names for the same file, read and decoded as often as they are named.
+There is no opponent: loading is done once, before training.
+
+    python benchmarks/data_loading.py [--takes 27 81 243] [--files 27]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+
+RATE = 48_000
+SECONDS = 180
+
+
+def record(folder: Path, takes: int, files: int) -> Path:
+    """A manifest of `takes` settings of two knobs."""
+    draw = np.random.default_rng(0)
+    dry_T = (0.3 * draw.standard_normal(RATE * SECONDS)).clip(-1, 1).astype(np.float32)
+    sf.write(folder / "dry.wav", dry_T, RATE, subtype="PCM_24")
+    for number in range(min(takes, files)):
+        sf.write(folder / f"{number}.wav", 0.5 * np.tanh((1 + number) * dry_T), RATE, subtype="PCM_24")
+    for number in range(files, takes):
+        (folder / f"{number}.wav").symlink_to(folder / f"{number % files}.wav")
+    knobs = [{"name": name, "min": 0, "max": 1, "default": 0.5} for name in ("gain", "tone")]
+    side = int(np.ceil(np.sqrt(takes)))
+    entries = [
+        {
+            "input_file": "dry.wav",
+            "output_file": f"{number}.wav",
+            "knobs": {"gain": number // side / (side - 1), "tone": number % side / (side - 1)},
+        }
+        for number in range(takes)
+    ]
+    path = folder / "train.json"
+    path.write_text(json.dumps({"knobs": knobs, "sample_rate": RATE, "entries": entries}))
+    return path
+
+
+def peaks() -> tuple[int, int]:
+    """Most memory held so far, and what of the present memory is not mapped from files, in MB."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines["VmHWM"].split()[0]) // 1000, int(lines["RssAnon"].split()[0]) // 1000
+
+
+def measure(manifest: Path) -> None:
+    """Load, make a step, print the figures."""
+    import torch
+
+    from models.architecture import WaveNetConfig
+    from models.dataset import load_data
+    from models.files import read_document
+    from models.recipe import DataConfig, LearningConfig, Recipe
+    from models.train import Trainer
+
+    torch.set_num_threads(1)
+    _, before = peaks()
+    began, at_cpu = time.perf_counter(), time.process_time()
+    config = DataConfig(
+        name="many", train=manifest, held_settings=2, held_seconds=5, validation_settings=2, validation_seconds=5
+    )
+    data = load_data(config)
+    loaded = time.perf_counter()
+    model = read_document(Path(__file__).parent.parent / "configs" / "models" / "a1-nano-film.json", WaveNetConfig)
+    trainer = Trainer(Recipe(data=config, model=model, learning=LearningConfig()), data)
+    trainer.advance(1)
+    ready, cpu = time.perf_counter(), time.process_time() - at_cpu
+    trainer.advance(200)
+    each = (time.perf_counter() - ready) / 200
+    most, anonymous = peaks()
+    print(json.dumps([loaded - began, ready - began, cpu, each * 1000, most, anonymous - before]))
+
+
+def main() -> None:
+    """One line per count of takes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--takes", type=int, nargs="+", default=[27, 81, 243])
+    parser.add_argument("--files", type=int, default=27)
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        measure(options.measure)
+        return
+    print("takes   loaded s  first step s    CPU s  a step, ms  peak MB  not mapped MB")
+    for takes in options.takes:
+        with tempfile.TemporaryDirectory() as folder:
+            manifest = record(Path(folder), takes, options.files)
+            command = [sys.executable, __file__, "--measure", str(manifest)]
+            here = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+            loaded, ready, cpu, each, most, held = json.loads(subprocess.check_output(command, env=here, text=True))
+        print(f"{takes:5}  {loaded:9.1f} {ready:13.1f} {cpu:8.1f} {each:11.2f} {most:8} {held:14}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

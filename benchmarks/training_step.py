@@ -1,0 +1,223 @@
+"""One training step, and a short whole training: ours against the PyPI trainer's own, and against our plain net.
+
+The opponent is `neural-amp-modeler` 0.13: its `LightningModule.training_step` with its mean squared error, `backward`, and its Adam, on a WaveNet of
+the same shape with the same weights and the same batches, one thread. Its graphical trainer always trains a packed pair of A2 nets (3 and 8
+channels); `a2-full` here is the 8-channel one alone. `a1-standard` is the shape of its older configuration files. It has no
+knobs: rows with FiLM are compared with the same shape without, and with our own plain net with FiLM.
+Ours is what `zoo train` does at each step: the engine, gradient clipping, Adam. Rounds are interleaved; medians, and the median of the ratios of
+each round, of this thread's CPU time and of wall time. Before the clock starts, both losses must agree.
+
+    python benchmarks/training_step.py [--rounds 7] [--steps 100]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.architecture import WaveNetConfig
+from models.documents import make_config
+from models.engine import Engine, Plain, as_vector, engine_for
+from models.files import read_document
+from models.fold import Folding
+from models.knobs import Knobs
+from models.nam import to_nam
+from models.wavenet import WaveNet
+
+CONFIGS = Path(__file__).parent.parent / "configs" / "models"
+MODELS = ("a1-standard", "a1-standard-film", "a2-full", "a2-full-film", "a1-feather", "a1-nano", "a1-nano-film")
+BATCHES = ((16, 8192), (8, 2048))
+RATE = 0.004
+
+Step = Callable[[Tensor, Tensor, Tensor], float]
+
+
+def our_step(net: WaveNet, engine: Engine) -> Step:
+    """A step as `models.train.Trainer` makes it."""
+    vector_P = as_vector(Folding(net).parameters)
+    optimiser = torch.optim.Adam([vector_P], lr=RATE, fused=True)
+
+    def step(x_BT: Tensor, target_BS: Tensor, knobs_BK: Tensor) -> float:
+        def loss(predicted_BS: Tensor, items: slice) -> Tensor:
+            return (predicted_BS - target_BS[items]).square().mean(1).sum() / len(target_BS)
+
+        optimiser.zero_grad(set_to_none=False)
+        found = engine.descend(vector_P, x_BT, knobs_BK, loss)
+        torch.nn.utils.clip_grad_norm_([vector_P], 1e9)
+        optimiser.step()
+        return found
+
+    return step
+
+
+def their_step(config: WaveNetConfig, net: WaveNet) -> Step:
+    """The PyPI trainer's step on a net without knobs, with our weights in it."""
+    from nam.train.lightning_module import LightningModule
+
+    arrays = [
+        {
+            "input_size": config.arrays[index - 1].channels if index else 1,
+            "condition_size": 1,
+            "channels": array.channels,
+            "kernel_sizes": list(array.kernel_sizes),
+            "dilations": list(array.dilations),
+            "activation": array.activations[0].type,
+            "head": {
+                "out_channels": config.head_outputs(index),
+                "kernel_size": array.head_kernel_size,
+                "bias": config.head_bias(index),
+            },
+        }
+        for index, array in enumerate(config.arrays)
+    ]
+    shape = {"layers_configs": arrays, "head_scale": net.head_scale.item()}
+    module: Any = LightningModule.init_from_config(
+        {"net": {"name": "WaveNet", "config": shape}, "loss": {}, "optimizer": {"lr": RATE}, "lr_scheduler": None}
+    )
+    document = to_nam(make_config("bench", 48000, Knobs(knobs=()), config), net)
+    module.net.import_weights(torch.tensor(document["weights"]))
+    optimiser = module.configure_optimizers()
+
+    def step(x_BT: Tensor, target_BS: Tensor, knobs_BK: Tensor) -> float:
+        optimiser.zero_grad()
+        loss = module.training_step((x_BT, target_BS), 0)
+        loss.backward()
+        optimiser.step()
+        return loss.item()
+
+    return step
+
+
+def make_net(config: WaveNetConfig, knobs: int) -> WaveNet:
+    """A fresh net."""
+    torch.manual_seed(0)
+    net = WaveNet(config, knobs)
+    net.head_scale.fill_(0.1)
+    return net
+
+
+def batches(field: int, items: int, samples: int, count: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Noise, and what a clipping amp makes of it; two knobs that do nothing."""
+    draw = torch.Generator().manual_seed(1)
+    made = []
+    for _ in range(count):
+        x_BT = 0.1 * torch.randn(items, field - 1 + samples, generator=draw)
+        knobs_BK = torch.rand(items, 2, generator=draw) * 2 - 1
+        made.append((x_BT, 0.3 * torch.tanh(3 * x_BT[:, field - 1 :]), knobs_BK))
+    return made
+
+
+def contest(name: str, items: int, samples: int, rounds: int) -> None:
+    """One line: one step of each."""
+    config = read_document(CONFIGS / f"{name}.json", WaveNetConfig)
+    bare = config.model_copy(update={"inject": config.inject.model_copy(update={"film": (), "mixin": False})})
+    knobs = 2 if config.inject.film else 0
+    ours, plain, theirs = make_net(config, knobs), make_net(config, knobs), make_net(bare, 0)
+    steps = {
+        "ours": our_step(ours, engine_for(ours)),
+        "plain": our_step(plain, Plain(plain)),
+        "theirs": their_step(bare, theirs),
+    }
+    (x_BT, target_BS, knobs_BK), *_ = batches(config.receptive_field, items, samples, 1)
+    knobs_BK = knobs_BK[:, :knobs]
+    losses = {who: step(x_BT, target_BS, knobs_BK) for who, step in steps.items()}
+    for who in ("plain",) if knobs else ("plain", "theirs"):
+        assert abs(losses["ours"] - losses[who]) <= 1e-4 * losses[who], losses
+    cpu: dict[str, list[float]] = {who: [] for who in steps}
+    wall: dict[str, list[float]] = {who: [] for who in steps}
+    for turn in range(rounds):
+        order = list(steps)[turn % 3 :] + list(steps)[: turn % 3]
+        for who in order:
+            at_cpu, at_wall = time.thread_time(), time.perf_counter()
+            steps[who](x_BT, target_BS, knobs_BK)
+            cpu[who].append(time.thread_time() - at_cpu)
+            wall[who].append(time.perf_counter() - at_wall)
+    cells = [f"{median(cpu[who]) * 1e3:8.2f}" for who in steps]
+    for clock in (cpu, wall):
+        for who in ("theirs", "plain"):
+            cells.append(f"{median(a / b for a, b in zip(clock[who], clock['ours'], strict=True)):6.2f}")
+    print(f"{name:18} {items:3} x {samples:5}  " + "  ".join(cells), flush=True)
+
+
+def race(name: str, items: int, samples: int, steps: int) -> None:
+    """A whole training, first step to last, of each: seconds of CPU, and the loss it ends at."""
+    config = read_document(CONFIGS / f"{name}.json", WaveNetConfig)
+    made = batches(config.receptive_field, items, samples, steps)
+    found = {}
+    for who in ("ours", "theirs"):
+        net = make_net(config, 0)
+        began = time.thread_time()
+        step = our_step(net, engine_for(net)) if who == "ours" else their_step(config, net)
+        losses = [step(x_BT, target_BS, knobs_BK[:, :0]) for x_BT, target_BS, knobs_BK in made]
+        found[who] = time.thread_time() - began, sum(losses[-10:]) / 10
+    (mine, at), (other, there) = found["ours"], found["theirs"]
+    print(
+        f"{name:18} {items:3} x {samples:5}  {mine:7.2f}  {other:7.2f}  {other / mine:6.2f}   {at:.6f}  {there:.6f}",
+        flush=True,
+    )
+
+
+FIRST = """
+import time
+began = time.perf_counter()
+import torch
+from models.engine import engine_for
+from models.wavenet import WaveNet
+from models.architecture import WaveNetConfig
+torch.set_num_threads(1)
+imported = time.perf_counter()
+net = WaveNet(WaveNetConfig.model_validate({"arrays": [{"channels": CHANNELS, "dilations": [1, 2, 4]}], "inject": {}}), 0)
+engine_for(net)(torch.randn(1, 3000), torch.zeros(1, 0)).sum().backward()
+print(round(time.perf_counter() - imported, 2))
+"""
+
+
+def first_calls() -> list[float]:
+    """Seconds until the first gradient: with nothing compiled, in another process, and in another with another shape."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = {**os.environ, "AMPZOO_CACHE": folder, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return [
+            float(
+                subprocess.check_output([sys.executable, "-c", FIRST.replace("CHANNELS", str(c))], env=here, text=True)
+            )
+            for c in (8, 8, 13)
+        ]
+
+
+def main() -> None:
+    """Print the three tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=MODELS)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=100)
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    print(
+        "seconds to the first gradient: nothing compiled, compiled before, and for another shape:",
+        json.dumps(first_calls()),
+    )
+    print(
+        "\none step, CPU ms                  ours     plain    theirs | CPU: theirs/ours plain/ours | wall: both again"
+    )
+    for items, samples in BATCHES:
+        for name in options.models:
+            contest(name, items, samples, options.rounds)
+    print(f"\n{options.steps} steps, CPU s                ours   theirs   ratio   loss of the last ten: ours, theirs")
+    for name in ("a1-standard", "a2-full", "a1-nano"):
+        race(name, 8, 2048, options.steps)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The cache folder: compiled kernels and measurements, which can be made again at any time."""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FAST: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}  # how kernels are compiled
+
+
+def cache_folder() -> Path:
+    """`$AMPZOO_CACHE`, or `ampzoo` in the user's own cache folder of this platform."""
+    if stated := os.environ.get("AMPZOO_CACHE"):
+        return Path(stated)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "ampzoo"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "ampzoo"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ampzoo"
+
+
+def told(*sources: str | None) -> str:
+    """A short hash of what files (`__file__`) say: what is made of them is kept under it."""
+    return hashlib.sha256(b"".join(Path(source or "").read_bytes() for source in sources)).hexdigest()[:16]
+
+
+def compiled(function: Callable, *sources: str | None) -> Any:
+    """The function compiled at its first call, once per machine: later processes load it.
+
+    numba itself renews what it keeps only when the function's own file changes, so name all files that it is made of.
+    Without a folder that can be written, each process compiles anew.
+    """
+    import numba
+
+    folder = cache_folder() / "kernels" / told(*sources)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return numba.njit(**FAST)(function)
+    settings: Any = numba.config
+    before, settings.CACHE_DIR = settings.CACHE_DIR, str(folder)  # read when the function is wrapped
+    try:
+        return numba.njit(cache=True, **FAST)(function)
+    finally:
+        settings.CACHE_DIR = before

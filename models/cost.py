@@ -1,0 +1,106 @@
+"""What a model costs to play in real time on this machine, measured.
+
+Time on a shared machine is elastic: a neighbour on the same core can double it. So a model is timed in turns with one reference model, which suffers
+the same neighbours; what is kept is the ratio, and the least time that the reference was ever seen to take.
+"""
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from models.architecture import LayerArray, WaveNetConfig
+from models.cache import cache_folder, told
+from models.errors import UserError
+from models.files import read_json, write_json
+from models.stream import Stream
+from models.wavenet import WaveNet
+
+BLOCK = 64  # samples
+RATE_HZ = 48_000
+TURN = 20  # blocks timed together
+SECONDS = 0.4  # of measuring, at least
+REFERENCE = WaveNetConfig(arrays=(LayerArray(channels=8, dilations=(1, 2, 4, 8, 16, 32, 64, 128)),))
+
+
+def cost(config: WaveNetConfig, knobs: int, rate_hz: int = RATE_HZ) -> float:
+    """Seconds of one core per second of audio, in blocks of 64 samples with all knobs turned before every block.
+
+    Measured once per architecture, kind of CPU and version of the engine, then read from the cache folder. It does not depend on
+    the weights.
+    """
+    ratio, least = _kept({"model": config.model_dump(mode="json"), "knobs": knobs}), _kept({})
+    if ratio is None or least is None:
+        ratio, seconds = measure(config, knobs)
+        least = seconds if least is None else min(least, seconds)
+        _keep({"model": config.model_dump(mode="json"), "knobs": knobs}, ratio)
+        _keep({}, least)
+    return ratio * least * rate_hz / BLOCK
+
+
+def measure(config: WaveNetConfig, knobs: int) -> tuple[float, float]:
+    """`(what a block costs, in blocks of the reference; the least CPU seconds that one of the reference took)`."""
+    ours, reference = _turn(config, knobs), _turn(REFERENCE, 1)
+    ratios, least, until = [], np.inf, time.monotonic() + SECONDS
+    while len(ratios) < 10 or time.monotonic() < until:
+        before, found, after = reference(), ours(), reference()
+        ratios.append(2 * found / (before + after))
+        least = min(least, before, after)
+    return median(ratios), float(least)
+
+
+def _turn(config: WaveNetConfig, knobs: int) -> Callable[[], float]:
+    """Plays a few blocks of noise; returns the CPU seconds of this thread for each."""
+    with torch.random.fork_rng(devices=[]):
+        stream = Stream(WaveNet(config, knobs), [0.0] * knobs)
+    draw = np.random.default_rng(0)
+    x_NT = draw.uniform(-0.5, 0.5, (TURN, BLOCK)).astype(np.float32)
+    levels_NK1 = draw.uniform(-1, 1, (TURN, knobs, 1)).astype(np.float32)
+
+    def play() -> float:
+        begin = time.thread_time()
+        for x_T, levels_K1 in zip(x_NT, levels_NK1, strict=True):
+            stream.process(x_T, levels_K1)
+        return (time.thread_time() - begin) / TURN
+
+    return play
+
+
+def _file(what: dict) -> Path:
+    shape = {**what, "cpu": _cpu(), "engine": _engine()}
+    name = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:24]
+    return cache_folder() / "costs" / f"{name}.json"
+
+
+def _kept(what: dict) -> float | None:
+    """A number measured before, or None."""
+    try:
+        found = float(read_json(_file(what))["found"])
+    except (UserError, KeyError, TypeError, ValueError):  # not measured yet, or not by us
+        return None
+    return found if 0 < found < np.inf else None
+
+
+def _keep(what: dict, found: float) -> None:
+    write_json(_file(what), {**what, "found": found})
+
+
+def _engine() -> str:
+    folder = Path(__file__).parent
+    return told(*(str(folder / f"{name}.py") for name in ("simd", "kernels", "lower", "compiled", "stream", "cost")))
+
+
+def _cpu() -> str:
+    """The kind of CPU, in the system's words."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else f"{platform.system()} {platform.machine()} {platform.processor()}"

@@ -1,0 +1,71 @@
+"""What a push would do, before it does it: may strangers see this package, and what of it is new there."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import UserError
+from zoo.card import OWNER, merge_cards, read_front_matter
+from zoo.layout import CARD, package_files
+from zoo.licences import check_license
+from zoo.verify import verify
+
+TEXTS = (".json", ".md", ".nam", "")
+PRIVATE = re.compile(
+    rb"hf_[A-Za-z0-9]{20,}|(?<![\w.])(/(home|Users)/[A-Za-z0-9._-]+|/root/|[A-Za-z]:\\\\?Users\\\\?\w+)"
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A push that was not made yet. `writes` are whole files, name -> bytes, `kept` how many are there already.
+
+    `head` is the revision it goes on top of, empty for a new amp; `replaces` is what a different amp is called that would go.
+    """
+
+    package: Path
+    name: str
+    writes: Mapping[str, bytes]
+    removes: tuple[str, ...] = ()
+    kept: int = 0
+    head: str = ""
+    replaces: str = ""
+    private: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """How much would move at most."""
+        return sum(map(len, self.writes.values()))
+
+
+def read_publishable(package: Path) -> dict[str, bytes]:
+    """The files of a package that strangers may see, name -> bytes.
+
+    Raises as `verify` does, and `UserError` for one without a licence that a hub knows, or with secrets in it.
+    """
+    verify(package, whole=True)
+    front = read_front_matter(package / CARD)
+    check_license(front.get("license"), front.get("license_name"), front.get("license_link"))
+    check_private(package)
+    return {name: (package / name).read_bytes() for name in package_files(package)}
+
+
+def check_private(package: Path) -> None:
+    """Raise `UserError` when a token, or a path of somebody's home, stands in a file that people can read."""
+    for name in package_files(package):
+        if Path(name).suffix in TEXTS and (found := PRIVATE.search((package / name).read_bytes())):
+            secret = found[0].startswith(b"hf_")
+            what = "a token" if secret else f"the path {found[0].decode('ascii', 'replace')}"
+            raise UserError(f"{package / name} holds {what}, which a push would make public", "Take it out.")
+
+
+def card_for(name: str, ours: bytes, theirs: bytes | None) -> bytes:
+    """The card as it should stand at `name`, `owner/amp`: with that name in it, and with what its owner wrote there kept.
+
+    A shelf, where a name is local, gives none. `ours` was read before; it is a card.
+    """
+    text = ours.decode("utf-8")
+    if name:
+        text = re.sub(rf"\b{re.escape(OWNER)}[a-z0-9_-]+", name, text)
+    return (text if theirs is None else merge_cards(text, theirs.decode("utf-8", "replace"))).encode()
