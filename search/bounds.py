@@ -27,16 +27,9 @@ class Sizes:
 
 def sizes(model: WaveNetConfig, amps: Sequence[AmpData]) -> Sizes:
     """Weigh a model for a group of amps."""
-    import torch
-
-    from models.wavenet import WaveNet
-
-    columns = max(data.knobs.columns(model.inject.encoding) for data in amps)
-    rate_hz = max(data.rate_hz for data in amps)
-    with torch.device("meta"):  # shapes alone
-        parameters = WaveNet(model, columns).parameter_count
+    columns, rate_hz = _columns(model, amps), max(data.rate_hz for data in amps)
     cost, macs = cost_of(model, columns, rate_hz), model.macs_per_sample(columns)
-    return Sizes(cost, macs, parameters, model.receptive_field, columns, rate_hz)
+    return Sizes(cost, macs, _parameters(model, columns), model.receptive_field, columns, rate_hz)
 
 
 def fault(config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData]) -> str | None:
@@ -60,13 +53,26 @@ def fault(config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData]) 
                 data.training_piece(piece, model.receptive_field, segment)
         except UserError as problem:
             return problem.message
-    found = sizes(model, amps)
     low, high = bounds.parameters
-    if not low <= found.parameters <= high:
-        return f"it has {found.parameters} parameters, outside {low} to {high}"
-    if bounds.cost is not None and found.cost > bounds.cost:
-        return f"it costs {found.cost:.4g}, more than {bounds.cost:g}"
+    parameters = _parameters(model, _columns(model, amps))
+    if not low <= parameters <= high:
+        return f"it has {parameters} parameters, outside {low} to {high}"
+    if bounds.cost is not None and (cost := sizes(model, amps).cost) > bounds.cost:
+        return f"it costs {cost:.4g}, more than {bounds.cost:g}"
     return None
+
+
+def _columns(model: WaveNetConfig, amps: Sequence[AmpData]) -> int:
+    return max(data.knobs.columns(model.inject.encoding) for data in amps)
+
+
+def _parameters(model: WaveNetConfig, columns: int) -> int:
+    import torch
+
+    from models.wavenet import WaveNet
+
+    with torch.device("meta"):  # shapes alone
+        return WaveNet(model, columns).parameter_count
 
 
 def _unplayable(model: WaveNetConfig) -> str | None:

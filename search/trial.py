@@ -53,9 +53,10 @@ def train(
 
         def save(folder: Path, done: bool = done) -> None:
             for trainer in trainers:
-                trainer.save(folder / trainer.data.config.name)
+                run = folder / trainer.data.config.name
+                trainer.save(run)
                 if done:
-                    trainer.finish(folder / trainer.data.config.name)
+                    trainer.finish(run)
 
         yield result, save
         if done:

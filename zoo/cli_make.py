@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from zoo.cli_search import watch
 from zoo.options import PATH, one_thread
 
 KINDS = ["amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio"]
@@ -17,7 +18,6 @@ TONES = ["clean", "overdrive", "crunch", "hi_gain", "fuzz"]
 def quickstart(config: Path) -> None:
     """The whole road on a built-in virtual amp, in a few minutes."""
     from search.study import read_search
-    from zoo.cli_search import watch
     from zoo.quickstart import quickstart as walk
 
     again = f"zoo quickstart {config}"
