@@ -9,17 +9,22 @@ Shapes: K members, P parameters, B batch, S segment, N folded weights.
 import math
 import time
 from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
 from models.batched import Batched
+from models.dataset import AmpData
+from models.documents import Evaluation, read_evaluation
+from models.errors import DivergedError
 from models.fold import Folding
 from models.graph import Replayed, Work, capture_cuda
 from models.loss import mrstft, pre_emphasise
+from models.recipe import Recipe
 from models.resident import Resident
-from models.train import PATIENCE, Trainer, rate_at
+from models.train import PATIENCE, Trainer, begin, is_reported, rate_at, report
 
 AHEAD = 64  # steps whose draws are made at once, and after which losses are read back
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam, as torch has them
@@ -80,6 +85,7 @@ class Stack:
 
     def keep(self, members: Sequence[int]) -> None:
         """Go on with these alone, by their index in `trainers`."""
+        assert members, "a stack has at least one member"
         rows = torch.tensor(members, device=self.device)
         self._state = {name: value.index_select(0, rows) for name, value in self._state.items()}
         self.trainers = [self.trainers[member] for member in members]
@@ -101,7 +107,9 @@ class Stack:
             torch.tensor([getattr(one, name) for one in learning], device=self.device)
             for name in ("gradient_clip", "mrstft", "pre_emphasis")
         )
-        self._emphasises, self._hears_spectra = (any(getattr(one, name) for one in learning) for name in ("pre_emphasis", "mrstft"))
+        self._emphasises, self._hears_spectra = (
+            any(getattr(one, name) for one in learning) for name in ("pre_emphasis", "mrstft")
+        )
         self._step = Replayed(self._once, self._capture if self.device.type == "cuda" else None)
 
     def _draw(self, first: int, count: int) -> None:
@@ -190,3 +198,50 @@ def _gather(trainers: Sequence[Trainer]) -> dict[str, list[Tensor]]:
         for name, value in own.items():
             state.setdefault(name, []).append(value)
     return state
+
+
+def train_stack(
+    recipes: Sequence[Recipe], data: Sequence[AmpData], outs: Sequence[Path], device: torch.device | str = "cpu"
+) -> list[Evaluation | DivergedError]:
+    """`models.train.fit` for many: each recipe on its data into its run folder, those of one shape as one stack.
+
+    A member that diverges is dropped and its error returned; the others go on. Goes on where an earlier call was interrupted; members
+    that it left at different steps form stacks of their own. On a CPU this is no faster than one after another at useful widths.
+    """
+    trainers = [begin(recipe, own, out) for recipe, own, out in zip(recipes, data, outs, strict=True)]
+    folders, lost = dict(zip(trainers, outs, strict=True)), {}
+    groups: dict[Hashable, list[Trainer]] = {}
+    for trainer in trainers:
+        groups.setdefault(shape_of(trainer), []).append(trainer)
+    for group in groups.values():
+        if group[0].step < group[0].recipe.learning.steps:
+            lost |= _train(Stack(group, device), folders)
+    return [lost[trainer] if trainer in lost else _finish(trainer, folders[trainer]) for trainer in trainers]
+
+
+def _train(stack: Stack, folders: dict[Trainer, Path]) -> dict[Trainer, DivergedError]:
+    """To the last step, saving at every report; returns those that diverged."""
+    learning, lost = stack.trainers[0].recipe.learning, {}
+    while stack.trainers[0].step < learning.steps:
+        stack.advance(learning.report_every)
+        for trainer in stack.trainers:
+            try:
+                trainer.check()
+                trainer.validate()
+            except DivergedError as problem:
+                lost[trainer] = problem
+            else:
+                trainer.save(folders[trainer])
+        sound = [member for member, trainer in enumerate(stack.trainers) if trainer not in lost]
+        if not sound:
+            break
+        if len(sound) < len(stack.trainers):
+            stack.keep(sound)
+    return lost
+
+
+def _finish(trainer: Trainer, out: Path) -> Evaluation:
+    if is_reported(trainer, out):
+        return read_evaluation(out)
+    trainer.finish(out)
+    return report(out, trainer.data)

@@ -95,6 +95,13 @@ class Trainer:
         """Whether its last `PATIENCE` steps could not be used: it does not go on."""
         return self.failed >= PATIENCE
 
+    def check(self) -> None:
+        """Raise `DivergedError` if it has diverged."""
+        if self.diverged:
+            raise DivergedError(
+                f"loss or gradient is not finite at step {self.step}, the {PATIENCE}th in a row that cannot be used"
+            )
+
     def advance(self, steps: int) -> float:
         """Train for some steps (never past the last); returns their mean loss.
 
@@ -143,10 +150,7 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_([self.vector_P], learning.gradient_clip)
         finite = math.isfinite(found) and math.isfinite(norm.item())
         self.failed = 0 if finite else self.failed + 1
-        if self.diverged:
-            raise DivergedError(
-                f"the loss is {found} at step {self.step}, the {PATIENCE}th in a row that cannot be used"
-            )
+        self.check()
         if finite:
             for group in self.optimiser.param_groups:
                 group["lr"] = rate_at(self.step, learning)
@@ -262,14 +266,9 @@ def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lam
     `DivergedError` when training leaves the finite numbers.
     """
     data = load_data(recipe.data)
-    trainer = Trainer(recipe, data)
-    if (out / STATE).exists():
-        trainer.load(out)
-    elif out.exists() and (not out.is_dir() or _holds_something_else(out)):
-        raise UserError(f"{out} is not empty and holds no run", "Choose another --out folder.")
-    if (out / EVAL).exists() and trainer.step == recipe.learning.steps:
+    trainer = begin(recipe, data, out)
+    if is_reported(trainer, out):
         return read_evaluation(out)
-    out.mkdir(parents=True, exist_ok=True)
     while trainer.step < recipe.learning.steps:
         began, first = time.monotonic(), trainer.step
         loss = trainer.advance(recipe.learning.report_every)
@@ -280,6 +279,22 @@ def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lam
         on_progress(Progress(trainer.step, recipe.learning.steps, loss, validation.mean, seconds, speed))
     trainer.finish(out)
     return report(out, data)
+
+
+def begin(recipe: Recipe, data: AmpData, out: Path) -> Trainer:
+    """A trainer that stands where the run folder `out` was left, or at the first step in a new one; raises `UserError` as `fit` does."""
+    trainer = Trainer(recipe, data)
+    if (out / STATE).exists():
+        trainer.load(out)
+    elif out.exists() and (not out.is_dir() or _holds_something_else(out)):
+        raise UserError(f"{out} is not empty and holds no run", "Choose another --out folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    return trainer
+
+
+def is_reported(trainer: Trainer, out: Path) -> bool:
+    """Whether the run was finished and scored."""
+    return (out / EVAL).exists() and trainer.step == trainer.recipe.learning.steps
 
 
 def _holds_something_else(out: Path) -> bool:
