@@ -16,7 +16,6 @@ def capture_cuda(work: Work) -> Work:
     The function must work in place on tensors that stay, read nothing back from the device, and have run on it before.
     """
     graph = torch.cuda.CUDAGraph()
-    torch.cuda.synchronize()
     with torch.cuda.graph(graph):
         work()
     return graph.replay

@@ -99,7 +99,7 @@ class Trainer:
         """Raise `DivergedError` if it has diverged."""
         if self.diverged:
             raise DivergedError(
-                f"loss or gradient is not finite at step {self.step}, the {PATIENCE}th in a row that cannot be used"
+                f"the loss is not finite or has no finite gradient at step {self.step}, the {PATIENCE}th in a row"
             )
 
     def advance(self, steps: int) -> float:

@@ -67,12 +67,12 @@ def test_member_is_its_solo_run(data: AmpData, form: str, gating: str):
 
 def test_weight_of_the_spectral_loss_is_each_members_own(data: AmpData):
     """Over a few steps: the logarithm of small magnitudes makes more of a rounding at every step, in solo runs on two engines too."""
-    recipes = [recipe(data.config, steps=20, mrstft=weight, segment=2100) for weight in (0.0, 0.003, 0.1)]
+    recipes = [recipe(data.config, steps=40, mrstft=weight, segment=2100) for weight in (0.0, 0.003, 0.1)]
     stack, solos = stacked(recipes, data), [Trainer(plan, data) for plan in recipes]
-    assert stack.advance(20) == pytest.approx([solo.advance(20) for solo in solos], rel=1e-5)
-    assert len({distance(member, solos[0]) > 1e-3 for member in stack.trainers[1:]}) == 1
+    assert stack.advance(10) == pytest.approx([solo.advance(10) for solo in solos], rel=1e-5)
     for member, solo in zip(stack.trainers, solos, strict=True):
         assert distance(member, solo) <= 1e-5
+    assert distance(stack.trainers[1], solos[0]) > 1e-3
 
 
 def test_every_member_has_recordings_of_its_own(data: AmpData, tmp_path: Path):
@@ -157,14 +157,14 @@ def test_member_may_go_on_alone_and_in_another_stack(data: AmpData, tmp_path: Pa
 
 
 def test_run_folders_are_those_of_solo_runs(data: AmpData, tmp_path: Path):
-    recipes = [*plans(data), recipe(data.config, architecture("film"))]
-    outs = [tmp_path / str(number) for number in range(len(recipes))]
-    found = train_stack(recipes, [data] * len(recipes), outs)
-    for plan, out, evaluation in zip(recipes, outs, found, strict=True):
-        wanted = fit(plan, tmp_path / "solo" / out.name)
-        assert isinstance(evaluation, Evaluation) and evaluation.step == wanted.step == 30
-        assert evaluation.held.mean == pytest.approx(wanted.held.mean, rel=1e-4)
-        assert {path.name for path in out.iterdir()} == {path.name for path in (tmp_path / "solo" / out.name).iterdir()}
+    recipes = [*plans(data)[:2], recipe(data.config, architecture("input"))]
+    outs = [tmp_path / str(number) for number in range(3)]
+    found, wanted = train_stack(recipes, [data] * 3, outs), fit(recipes[1], tmp_path / "solo")
+    assert {type(one) for one in found} == {Evaluation}
+    assert isinstance(found[1], Evaluation) and found[1].step == wanted.step == 30
+    assert found[1].held.mean == pytest.approx(wanted.held.mean, rel=1e-4)
+    for out in outs:
+        assert {path.name for path in out.iterdir()} == {path.name for path in (tmp_path / "solo").iterdir()}
         load_model(out)
     written = (outs[0] / EVAL).read_bytes()
     assert train_stack(recipes[:1], [data], outs[:1]) == found[:1] and (outs[0] / EVAL).read_bytes() == written
