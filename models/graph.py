@@ -22,10 +22,15 @@ def capture_cuda(work: Work) -> Work:
 
 
 class Replayed:
-    """Calls a function as it is, and after `WARM_UP` calls what `capture` makes of it; for good as it is, with a warning, where that fails."""
+    """Calls a function as it is, and after `WARM_UP` calls what `capture` makes of it; for good as it is, with one warning, where that fails."""
 
     def __init__(self, work: Work, capture: Callable[[Work], Work] | None) -> None:
-        self._plain, self._work, self._capture, self._calls = work, work, capture, 0
+        self._plain, self._capture = work, capture
+        self.renew()
+
+    def renew(self) -> None:
+        """Warm up and capture again: the function works on other tensors now."""
+        self._work, self._calls = self._plain, 0
 
     def __call__(self) -> None:
         """Do the work once."""
@@ -33,6 +38,7 @@ class Replayed:
             try:
                 self._work = self._capture(self._plain)
             except RuntimeError as problem:
+                self._capture = None
                 warnings.warn(f"training without a CUDA graph, so slower: {problem}", RuntimeWarning, stacklevel=2)
         self._calls += 1
         self._work()

@@ -1,4 +1,4 @@
-"""Models of one architecture trained as one, on any device: other seeds, learning rates, loss weights or recordings in each.
+"""Models of one architecture trained as one, on any device that has float64: other seeds, learning rates, loss weights or recordings in each.
 
 Members share nothing but the work: a loss that is not finite in one leaves the others as they are, any may be dropped between two
 calls, and each equals its own solo run to float tolerance.
@@ -52,7 +52,7 @@ class Stack:
     ) -> None:
         assert len({shape_of(trainer) for trainer in trainers}) == 1, "only trainers of one shape can be stacked"
         self.trainers, self.device = list(trainers), torch.device(device)
-        self._capture = capture
+        self._step = Replayed(self._once, capture if self.device.type == "cuda" else None)
         self._folding = Folding(trainers[0].net)
         self._play, self._resident = Batched(self._folding), Resident(trainers, self.device)
         sizes = [len(trainer.pieces) for trainer in trainers]
@@ -91,6 +91,7 @@ class Stack:
         self.trainers = [self.trainers[member] for member in members]
         self._firsts = [self._firsts[member] for member in members]
         self._prepare()
+        self._step.renew()
 
     def _rows(self, values: list[Tensor]) -> Tensor:
         return torch.stack(values).to(self.device)
@@ -110,7 +111,6 @@ class Stack:
         self._emphasises, self._hears_spectra = (
             any(getattr(one, name) for one in learning) for name in ("pre_emphasis", "mrstft")
         )
-        self._step = Replayed(self._once, self._capture if self.device.type == "cuda" else None)
 
     def _draw(self, first: int, count: int) -> None:
         """The draws and learning rates of the next steps: those of the solo runs, so made here, but gathered on the device."""
