@@ -16,7 +16,7 @@ from models.files import check_document
 from models.render import render
 from models.run import load_model
 from search.board import best_runs
-from search.space import SearchConfig
+from search.config import SearchConfig
 from search.study import run_search
 from zoo import output, views
 from zoo.package import package

@@ -1,153 +1,229 @@
-"""What is in a knob dataset and what is wrong with it, before any training."""
+"""What is in a knob dataset and what is wrong with it, before any training.
 
-from dataclasses import asdict, dataclass, field
+Takes are heard one after the other; what is kept of each is its numbers and `EXCERPT_SECONDS` of its sound, so that 243 takes of three minutes need
+little more memory than one of them. Shapes: T time, N takes, S samples of an excerpt, D levels of a setting.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from models.audio import open_audio, read_blocks
+from models.align import Lag, estimate_lag
+from models.audio import open_audio, read_audio
 from models.errors import UserError
+from models.judge import (
+    SILENT_DBFS,
+    Finding,
+    judge_file,
+    judge_lengths,
+    judge_sessions,
+    judge_settings,
+    judge_sounds,
+    judge_take,
+)
 from models.knobs import Setting
 from models.manifest import Manifest, Take, read_manifest
+from models.neighbours import Distances, Step, distances, steps
+from models.quality import Rest, Sound, decibels, hear_rest, measure, repeated_passage, resting_spans
+from models.shift import HALF, read_between
 
-SILENT_DBFS = -90.0
-CLIP_PEAK_DBFS = -0.01
-
-
-@dataclass(frozen=True)
-class Sound:
-    """What one audio file holds: frames in samples, rate in Hz, levels in dBFS."""
-
-    frames: int
-    rate_hz: int
-    peak_dbfs: float
-    rms_dbfs: float
+EXCERPT_SECONDS, EXCERPT_PARTS = 2.0, 16
+MIN_FRAMES = 256
+IN_STEP_SECONDS = 0.00025
 
 
 @dataclass(frozen=True)
 class TakeReport:
-    """One take as it was found; sounds are None where the file could not be read."""
+    """One take as it was found; None stands for what could not be heard."""
 
     wet: Path
     dry: Path
     setting: Setting
-    wet_sound: Sound | None
-    dry_sound: Sound | None
+    channel: int | None = None
+    wet_sound: Sound | None = None
+    dry_sound: Sound | None = None
+    lag: Lag | None = None
+    rest: Rest | None = None
+    repeat_esr: float | None = None
 
-
-@dataclass(frozen=True)
-class Finding:
-    """Something to know about one file; a fault stops training, a warning does not."""
-
-    severity: str
-    file: Path
-    message: str
-    hint: str
+    def to_json(self) -> dict:
+        """The take as plain data."""
+        lag = dict.fromkeys(("delay_samples", "polarity", "drift_ppm", "confidence"))
+        return {
+            "output_file": str(self.wet),
+            "input_file": str(self.dry),
+            "setting": self.setting,
+            **(asdict(self.lag) if self.lag else lag),
+            "repeat_esr": self.repeat_esr,
+            "rest": self.rest and asdict(self.rest),
+            "wet": self.wet_sound and asdict(self.wet_sound),
+            "dry": self.dry_sound and asdict(self.dry_sound),
+        }
 
 
 @dataclass
 class Report:
-    """A checked manifest."""
+    """A checked manifest; `excerpts` are a few seconds of each take, lined up."""
 
     manifest: Manifest
     takes: list[TakeReport] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    excerpts: dict[Path, np.ndarray] = field(default_factory=dict)
 
     @property
     def faults(self) -> list[Finding]:
         """The findings that stop training."""
         return [finding for finding in self.findings if finding.severity == "fault"]
 
+    @property
+    def warnings(self) -> list[Finding]:
+        """The findings that cost something."""
+        return [finding for finding in self.findings if finding.severity == "warning"]
+
     def to_json(self) -> dict:
         """The report as plain data."""
-        plain = {"wet": str, "dry": str}
         return {
-            "schema": "zoo.check/1",
+            "schema": "zoo.check/2",
             "manifest": str(self.manifest.path),
             "device": self.manifest.device,
-            "knobs": [knob.model_dump() for knob in self.manifest.knobs.knobs],
-            "takes": [{k: plain.get(k, lambda v: v)(v) for k, v in asdict(take).items()} for take in self.takes],
-            "findings": [{**asdict(finding), "file": str(finding.file)} for finding in self.findings],
+            "knobs": [knob.model_dump(mode="json") for knob in self.manifest.knobs.knobs],
+            "takes": [take.to_json() for take in self.takes],
+            "steps": [asdict(step) for step in self.steps],
+            "faults": [finding.to_json() for finding in self.faults],
+            "warnings": [finding.to_json() for finding in self.warnings],
         }
 
 
-def check(path: Path) -> Report:
-    """Read a manifest and every file it names.
+def check(path: Path, on_take: Callable[[int, int], None] | None = None) -> Report:
+    """Read a manifest and every file it names; `on_take(done, total)` is called after each take.
 
-    A manifest that cannot be read raises `UserError`; what is wrong with single takes becomes findings, all of them.
+    A manifest that cannot be read raises `UserError`; what is wrong with takes becomes findings, all of them.
     """
     report = Report(read_manifest(path))
-    sounds: dict[Path, Sound | None] = {}
-    for take in report.manifest.takes:
-        for file in (take.dry, take.wet):
-            if file not in sounds:
-                sounds[file] = _listen(file, report)
-        report.takes.append(TakeReport(take.wet, take.dry, take.setting, sounds[take.wet], sounds[take.dry]))
-        _compare(take, sounds[take.dry], sounds[take.wet], report)
-    _check_rates(report)
-    _check_settings(report)
+    ear = _Ear(report)
+    takes = [*report.manifest.takes, *report.manifest.held_takes]
+    for done, take in enumerate(takes, 1):
+        report.takes.append(ear.hear(take))
+        if on_take:
+            on_take(done, len(takes))
+    for take in report.takes:
+        report.findings += judge_take(take, report.manifest.sample_rate)
+    report.findings += judge_lengths(report.takes, report.manifest.path)
+    report.findings += judge_settings(report.takes, report.manifest)
+    report.findings += judge_sessions(report.takes, report.manifest.path)
+    _compare(report)
     return report
 
 
-def measure(path: Path) -> Sound:
-    """Listen to a whole file block by block; raises `UserError` when it is not finite mono audio."""
-    with open_audio(path) as file:
-        rate = file.samplerate
-    frames, peak, energy = 0, 0.0, 0.0
-    for block_T in read_blocks(path):
-        frames += len(block_T)
-        peak = max(peak, float(np.abs(block_T).max()))
-        energy += float(np.square(block_T, dtype=np.float64).sum())
-    return Sound(frames, rate, _db(peak), _db((energy / frames) ** 0.5))
+@dataclass
+class _Ear:
+    """Hears takes one by one; holds no more than one dry signal."""
+
+    report: Report
+    sounds: dict[tuple[Path, int | None], Sound | None] = field(default_factory=dict)
+    dry_key: tuple[Path, int | None] | None = None
+    dry_T: np.ndarray | None = None
+    rests: list[tuple[int, int]] = field(default_factory=list)
+    repeat: tuple[int, int, int] | None = None
+
+    def hear(self, take: Take) -> TakeReport:
+        """Everything that one take says by itself."""
+        if (take.dry, take.channel) != self.dry_key:
+            self.dry_key, self.dry_T = (take.dry, take.channel), self._listen(take.dry, take.channel, dry=True)
+            if (dry := self.sounds[self.dry_key]) and self.dry_T is not None:
+                self.rests = resting_spans(self.dry_T, dry.rate_hz)
+                self.repeat = repeated_passage(self.dry_T, dry.rate_hz)
+        wet_T, dry_T = self._listen(take.wet, take.channel), self.dry_T
+        wet, dry = self.sounds[take.wet, take.channel], self.sounds[take.dry, take.channel]
+        found = TakeReport(take.wet, take.dry, take.setting, take.channel, wet, dry)
+        if wet is None or dry is None or wet_T is None or dry_T is None or wet.rate_hz != dry.rate_hz:
+            return found
+        if min(wet.frames, dry.frames) < MIN_FRAMES or min(wet.rms_dbfs, dry.rms_dbfs) < SILENT_DBFS:
+            return found
+        lag = estimate_lag(dry_T, wet_T, wet.rate_hz)
+        rest = hear_rest(wet_T, self.rests, round(lag.delay_samples), wet.rate_hz)
+        return replace(found, lag=lag, rest=rest, repeat_esr=self._repeat_esr(wet_T, lag))
+
+    def _listen(self, file: Path, channel: int | None, dry: bool = False) -> np.ndarray | None:
+        heard = (file, channel) in self.sounds
+        try:
+            x_T, rate = read_audio(file, channel)
+        except UserError as problem:
+            if not heard:
+                self.report.findings.append(Finding("fault", file, problem.message, problem.hint))
+            self.sounds[file, channel] = None
+            return None
+        if not heard:
+            self.sounds[file, channel] = sound = measure(x_T, rate)
+            self.report.findings += judge_file(file, sound, played=dry)
+        return x_T
+
+    def _repeat_esr(self, wet_T: np.ndarray, lag: Lag) -> float | None:
+        if self.repeat is None:
+            return None
+        first, again, length = self.repeat
+        settle = length // 4  # what was played before still rings
+        parts = [
+            read_between(wet_T, lag.delay_samples + lag.step * (at + settle), lag.step, length - settle)
+            for at in (first, again)
+        ]
+        energy = float(np.square(parts[0]).sum())
+        return float(np.square(parts[1] - parts[0]).sum()) / energy if energy > 0 else None
 
 
-def _listen(file: Path, report: Report) -> Sound | None:
-    try:
-        sound = measure(file)
-    except UserError as problem:
-        report.findings.append(Finding("fault", file, problem.message, problem.hint))
-        return None
-    if sound.rms_dbfs < SILENT_DBFS:
-        hint = "Record it again, or leave this setting out: no error can be measured against silence."
-        report.findings.append(Finding("fault", file, f"{file} is silent ({sound.rms_dbfs:.0f} dBFS)", hint))
-    elif sound.peak_dbfs > CLIP_PEAK_DBFS:
-        report.findings.append(Finding("warning", file, f"{file} touches full scale", "Listen for clipping."))
-    return sound
+def _compare(report: Report) -> None:
+    """Hear the same excerpt of all takes of a dry signal, lined up, and judge them by each other."""
+    knobs = report.manifest.knobs
+    for dry in dict.fromkeys(take.dry for take in report.takes):
+        takes = [take for take in report.takes if take.dry == dry and take.lag and take.wet_sound]
+        if len(takes) < 2:
+            continue
+        excerpts_NS = np.stack([_excerpt(take, lag) for take, lag in zip(takes, _shared_lags(takes), strict=True)])
+        report.excerpts.update({take.wet: excerpt_S for take, excerpt_S in zip(takes, excerpts_NS, strict=True)})
+        apart: Distances = distances(excerpts_NS)
+        levels_ND = np.array([knobs.encode(take.setting) for take in takes]).reshape(len(takes), -1)
+        found = steps(apart, {name: [take.setting[name] for take in takes] for name in knobs.names})
+        report.steps += found
+        report.findings += judge_sounds(takes, apart, levels_ND, found)
 
 
-def _compare(take: Take, dry: Sound | None, wet: Sound | None, report: Report) -> None:
-    if dry is None or wet is None:
-        return
-    if dry.rate_hz != wet.rate_hz:
-        message = f"{take.wet} is at {wet.rate_hz} Hz but its dry {take.dry.name} is at {dry.rate_hz} Hz"
-        report.findings.append(Finding("fault", take.wet, message, "Resample one of them so that both agree."))
-    elif dry.frames != wet.frames:
-        message = f"{take.wet} has {wet.frames - dry.frames:+d} samples against its dry {take.dry.name}"
-        hint = 'Its start or end was cut: set "align": true in the data config.'
-        report.findings.append(Finding("warning", take.wet, message, hint))
+def _shared_lags(takes: list[TakeReport]) -> list[Lag]:
+    """The lag to compare each take at: one for all where they were recorded in step, for a knob's own shift belongs to its sound."""
+    lags = [take.lag for take in takes if take.lag]
+    delays = [lag.delay_samples for lag in lags]
+    rate = max(take.wet_sound.rate_hz for take in takes if take.wet_sound)
+    if max(delays) - min(delays) > IN_STEP_SECONDS * rate or len({lag.polarity for lag in lags}) > 1:
+        return lags
+    return [replace(lag, delay_samples=float(np.median(delays))) for lag in lags]
 
 
-def _check_rates(report: Report) -> None:
-    stated = report.manifest.sample_rate
-    for take in report.takes:
-        if take.wet_sound and stated and take.wet_sound.rate_hz != stated:
-            message = f"{take.wet} is at {take.wet_sound.rate_hz} Hz but the manifest says {stated} Hz"
-            report.findings.append(Finding("fault", take.wet, message, "Correct sample_rate or resample the file."))
-    rates = sorted({take.wet_sound.rate_hz for take in report.takes if take.wet_sound})
-    if len(rates) > 1 and not stated:
-        message = f"{report.manifest.path}: takes are at {' and '.join(map(str, rates))} Hz"
-        report.findings.append(Finding("fault", report.manifest.path, message, "Resample all takes to one rate."))
+def _excerpt(take: TakeReport, lag: Lag) -> np.ndarray:
+    """Parts from all over a take, lined up with its dry signal, `(S,)` float32."""
+    wet, dry = take.wet_sound, take.dry_sound
+    assert wet and dry
+    length = min(int(EXCERPT_SECONDS * wet.rate_hz), dry.frames) // EXCERPT_PARTS
+    out_S = np.empty(length * EXCERPT_PARTS, np.float32)
+    with open_audio(take.wet) as file:
+        for part, start in enumerate(np.linspace(0, dry.frames - length, EXCERPT_PARTS).astype(int)):
+            position = lag.delay_samples + lag.step * int(start)
+            first = min(max(int(position) - HALF, 0), wet.frames)
+            file.seek(first)
+            near_TC = file.read(length + 3 * HALF, dtype="float32", always_2d=True)
+            near_T = near_TC[:, min(take.channel or 0, near_TC.shape[1] - 1)]
+            out_S[part * length : (part + 1) * length] = lag.polarity * read_between(
+                near_T, position - first, lag.step, length
+            )
+    return out_S
 
 
-def _check_settings(report: Report) -> None:
-    seen: dict[tuple, Take] = {}
-    for take in report.manifest.takes:
-        key = (take.dry, *take.setting.values())
-        if key in seen:
-            message = f"{take.wet} has the same setting and dry signal as {seen[key].wet.name}"
-            report.findings.append(Finding("warning", take.wet, message, "Is one of them mislabelled?"))
-        seen.setdefault(key, take)
-
-
-def _db(value: float) -> float:
-    return round(20 * float(np.log10(max(value, 1e-10))), 2)
+def band_levels(excerpt_S: np.ndarray, rate_hz: int, edges_hz: np.ndarray) -> np.ndarray:
+    """Level of an excerpt between neighbouring edges, in dBFS."""
+    power_F = np.abs(np.fft.rfft(excerpt_S)) ** 2 * 2 / len(excerpt_S) ** 2
+    hz_F = np.fft.rfftfreq(len(excerpt_S), 1 / rate_hz)
+    return np.array(
+        [decibels(float(power_F[(hz_F >= low) & (hz_F < high)].sum()) ** 0.5) for low, high in pairwise(edges_hz)]
+    )

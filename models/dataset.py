@@ -4,7 +4,7 @@ Shapes: T time in samples of the dry signal, K knobs, B batch, R receptive field
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.align import MAX_LAG_SECONDS, Lag, estimate_lag
+from models.align import MAX_LAG_SECONDS, Lag, align, causal_margin, estimate_lag
 from models.audio import read_audio, read_length
 from models.errors import UserError
 from models.keep import Keep
 from models.knobs import Encoding, Knobs, Setting, Value, format_setting
 from models.manifest import Manifest, Take, read_manifest
 from models.recipe import DataConfig
+from models.shift import HALF
 
 SILENCE = 1e-9  # mean square, -90 dBFS
 MIN_REGION = 256  # samples: shorter regions measure nothing
@@ -127,9 +128,8 @@ class AmpData:
             "data": self.config.model_dump(mode="json"),
             "sample_rate": self.rate_hz,
             "dry_sha256": [sha256(x.numpy().tobytes()).hexdigest() for x in self.dry_T],
-            "lags": {
-                wet: {"delay_samples": lag.delay_samples, "polarity": lag.polarity} for wet, lag in self.lags.items()
-            },
+            "causal_margin": causal_margin(self.rate_hz),
+            "lags": {wet: asdict(lag) for wet, lag in self.lags.items()},
             "pieces": {
                 group: [{"dry": p.dry, "start": p.start, "stop": p.stop, "setting": p.setting} for p in pieces]
                 for group, pieces in groups.items()
@@ -195,17 +195,17 @@ class _Loader:
                 f"{take.wet} has {len(wet_T) - len(dry_T):+d} samples against its dry {take.dry.name}: its start or end was cut",
                 f'Set "align": true for {self.config.name}, so that takes are lined up with their dry signal.',
             )
-        lag = self._lag(dry_T.numpy(), wet_T, take, training) if self.config.align else Lag(0, 1)
-        aligned = np.zeros(len(dry_T), np.float32)
-        first = max(lag.delay_samples, 0)
-        start = first - lag.delay_samples
-        stop = min(len(dry_T), start + len(wet_T) - first)
+        start, stop = 0, len(dry_T)
+        if self.config.align:
+            lag = self._lag(dry_T.numpy(), wet_T, take, training)
+            wet_T, start, stop = align(wet_T, lag, len(dry_T), causal_margin(self.data.rate_hz))
+        first, end = _unpadded(wet_T, dry_T.numpy())
+        start, stop = max(start, first), min(stop, end)
         if stop - start < MIN_REGION:
             raise UserError(f"{take.wet} and its dry {take.dry.name} have no audio in common", "Is it the right file?")
-        aligned[start:stop] = wet_T[first : first + stop - start] * lag.polarity
         setting = self.data.knobs.complete(take.setting, str(take.wet))
         levels = torch.tensor(self.data.knobs.encode(setting), dtype=torch.float32)
-        piece = Piece(dry, self.data.keep(aligned), start, stop, setting, levels)
+        piece = Piece(dry, self.data.keep(wet_T), start, stop, setting, levels)
         if piece.energy < SILENCE:
             raise UserError(
                 f"{take.wet} is silent", "Leave this setting out: no error can be measured against silence."
@@ -248,10 +248,11 @@ class _Loader:
             length, key = len(data.dry_T[piece.dry]), _key(piece)
             hold = length - held_samples
             judge = hold - validation_samples
+            reach = HALF if config.align else 0  # a sample between samples hears this many of the next
             if from_train and (key in chosen or (not chosen and key not in taken)):
-                data.validation.append(_cut(piece, judge, hold))
+                data.validation.append(_cut(piece, judge, hold - (reach if held_samples else 0)))
             if from_train and key not in chosen | taken:
-                data.train.append(_cut(piece, 0, judge))
+                data.train.append(_cut(piece, 0, judge - reach))
             if piece.dry not in shared:
                 (data.seen if key in recorded - taken else data.held).append(piece)
             elif key in taken or key not in recorded:
@@ -275,6 +276,15 @@ class _Loader:
                     "Change held_seconds or validation_seconds.",
                 )
         return data
+
+
+def _unpadded(wet_T: np.ndarray, dry_T: np.ndarray) -> tuple[int, int]:
+    """`(start, stop)` of what was recorded: a longer end of digital silence under a sounding dry signal is padding."""
+    sounding_N = np.flatnonzero(wet_T)
+    first, end = (int(sounding_N[0]), int(sounding_N[-1]) + 1) if len(sounding_N) else (0, len(wet_T))
+    padded_before = first > HALF and np.any(dry_T[:first])
+    padded_after = len(wet_T) - end > HALF and np.any(dry_T[end:])
+    return first if padded_before else 0, end if padded_after else len(wet_T)
 
 
 def _shared(digest: str, x_T: np.ndarray) -> Tensor:

@@ -12,7 +12,7 @@ from models.files import Frozen, read_document
 from models.knobs import Knobs, Setting, Value, format_setting
 
 RUNAWAY_DB = 18.0  # a corner nobody recorded may be louder than every take, but not by this much
-QUIET_DB = 40.0
+QUIET_DB = 20.0
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 EVAL, RECIPE, HISTORY, SPLIT, STATE = (

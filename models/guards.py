@@ -27,8 +27,10 @@ TURN_STEPS = 9
 
 
 @torch.no_grad()
-def scan_corners(net: WaveNet, knobs: Knobs, x_T: Tensor, recorded_peak: float) -> CornerScan:
-    """Play the loudest part of `x_T`, and silence, at every corner of the knobs and at a thousand random settings between.
+def scan_corners(
+    net: WaveNet, knobs: Knobs, x_T: Tensor, recorded_peak: float, between: int | None = None
+) -> CornerScan:
+    """Play the loudest part of `x_T`, and silence, at every corner of the knobs and at random settings between: a thousand, or `between`.
 
     `recorded_peak` is that of the loudest take (full scale 1). Of more than `MAX_CORNERS` corners, that many are drawn.
     """
@@ -38,8 +40,9 @@ def scan_corners(net: WaveNet, knobs: Knobs, x_T: Tensor, recorded_peak: float) 
         corners = list(product(*ends))
     else:
         corners = [tuple(draw.choice(pair) for pair in ends) for _ in range(MAX_CORNERS)]
-    between = [tuple(_anywhere(knob, draw) for knob in knobs.knobs) for _ in range(RANDOM_SETTINGS if ends else 0)]
-    settings: list[Setting] = [dict(zip(knobs.names, values, strict=True)) for values in corners + between]
+    count = (RANDOM_SETTINGS if between is None else between) if ends else 0
+    anywhere = [tuple(_anywhere(knob, draw) for knob in knobs.knobs) for _ in range(count)]
+    settings: list[Setting] = [dict(zip(knobs.names, values, strict=True)) for values in corners + anywhere]
     columns_NK = _encode(knobs, net.config.inject.encoding, settings)
     heard_T = loudest(x_T, EXCERPT + net.receptive_field - 1)
     loud_NT = _play_all(net, heard_T, columns_NK).nan_to_num(math.inf).clamp(-FAR, FAR)

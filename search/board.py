@@ -1,4 +1,4 @@
-"""Ended trials -> the board: every trial, the Pareto front of ESR against cost, the held scores of the front, a picture."""
+"""The ledger -> the board: every trial, the Pareto fronts of ESR against cost, tiers, what was spent; held scores for the front alone."""
 
 from pathlib import Path
 from typing import Any
@@ -6,39 +6,45 @@ from typing import Any
 from models.dataset import AmpData
 from models.documents import EVAL, read_evaluation
 from models.errors import NotFound
-from models.files import read_json, staged_file, write_json
+from models.files import read_document, read_json, write_json
 from models.train import report
-from search.ledger import read_ledger
+from search.config import SearchConfig
+from search.cost import UNIT, budgets
+from search.ledger import ENDS, FINISHED, PRUNED, Line, latest, read_lines
 from search.pareto import front
-from search.space import SearchConfig
+from search.rungs import Plan
 
-BOARD, PICTURE = "board.json", "board.png"
+STUDY, BOARD, PICTURE, REPORT = "study.json", "board.json", "board.png", "report.html"
+ALL = "all"
 
 
-def make_board(config: SearchConfig, study: Path, amps: list[AmpData]) -> dict[str, Any]:
-    """Write `board.json` and `board.png` and return the board.
+def make_board(config: SearchConfig, study: Path, amps: list[AmpData], plan: Plan | None) -> dict[str, Any]:
+    """Write `board.json`, `board.png`, `report.html` and `optuna.journal`, and return the board.
 
-    Front and best are chosen by validation alone; only then is the front scored on held settings and audio, once.
+    Fronts and best are chosen by validation alone; only then are the fronts scored on held settings and audio, once.
     """
-    ended = read_ledger(study)
-    finished = [line for line in ended if line["state"] == "finished"]
-    ahead = [finished[index] for index in front([(line["esr"], line["cost"]) for line in finished])]
-    for line in finished:
-        line["front"] = line in ahead
-    for line in ahead:
-        line["held"] = {
-            data.config.name: _held(study / "trials" / line["trial"] / data.config.name, data) for data in amps
-        }
-    board = {
-        "schema": "zoo.board/1",
-        "name": config.name,
-        "amps": [data.config.name for data in amps],
-        "best": ahead[0]["trial"],
-        "trials": sorted(ended, key=lambda line: line.get("esr", float("inf"))),
-    }
+    from search.dashboard import write_journal
+    from search.pictures import draw_front
+    from search.report import write_report
+
+    lines = read_lines(study)
+    board: dict[str, Any] = {**summarise(config, lines), "complete": True}
+    for trial in board["trials"]:
+        if trial["front"]:
+            folder = study / "trials" / trial["trial"]
+            trial["held"] = {data.config.name: _held(folder / data.config.name, data) for data in amps}
     write_json(study / BOARD, board)
-    _draw(board, study / PICTURE)
+    draw_front(board, study / PICTURE)
+    write_report(study / REPORT, config, board, lines, plan)
+    write_journal(config, lines, study)
     return board
+
+
+def read_study(study: Path) -> SearchConfig:
+    """The config a study was begun with; raises `NotFound` when the folder holds none."""
+    if not (study / STUDY).exists():
+        raise NotFound(f"{study} holds no study ({STUDY} is missing)", "Name the folder that zoo search wrote.")
+    return read_document(study / STUDY, SearchConfig)
 
 
 def read_board(study: Path) -> dict[str, Any]:
@@ -48,39 +54,115 @@ def read_board(study: Path) -> dict[str, Any]:
     return read_json(study / BOARD)
 
 
+def current_board(study: Path) -> dict[str, Any]:
+    """The board of a study as it stands, with held scores where it is finished; raises `NotFound` when there is no study."""
+    if (study / BOARD).exists():
+        return read_board(study)
+    return summarise(read_study(study), read_lines(study))
+
+
 def best_runs(study: Path) -> list[Path]:
-    """The run folders of the best trial, one per amp."""
-    board = read_board(study)
-    return [study / "trials" / board["best"] / amp for amp in board["amps"]]
+    """The run folders of the best trial for each amp."""
+    return [study / "trials" / trial / amp for amp, trial in read_board(study)["best_of"].items()]
+
+
+def summarise(config: SearchConfig, lines: list[Line], *, finals: bool = True) -> dict[str, Any]:
+    """The board as far as the ledger tells it, also while the search runs; without held scores, and perhaps without the finals."""
+    known = [line for line in latest(lines) if finals or "of" not in line]
+    trials: list[Line] = [{**line, "feasible": _feasible(line)} for line in known]
+    fronts = _fronts(config, trials)
+    ahead = {trial for members in fronts.values() for trial in members}
+    for line in trials:
+        line["front"] = line["trial"] in ahead
+    by_name = {line["trial"]: line for line in trials}
+    best_of = {data.name: fronts[data.name if data.name in fronts else ALL][0] for data in config.datasets if ahead}
+    searched = [line for line in trials if "of" not in line]
+    return {
+        "schema": "zoo.board/1",
+        "complete": False,
+        "name": config.name,
+        "mode": config.mode,
+        "amps": [data.name for data in config.datasets],
+        "unit": UNIT,
+        "best": min(ahead, key=lambda name: (by_name[name]["esr"], name)) if ahead else None,
+        "best_of": best_of,
+        "fronts": fronts,
+        "tiers": _tiers(fronts, by_name),
+        "spent": _spent(searched, lines, ahead),
+        "trials": sorted(trials, key=lambda line: (line["state"] not in ENDS, line.get("esr", float("inf")))),
+    }
+
+
+def choose(config: SearchConfig, study: Path, count: int) -> list[str]:
+    """The trials worth training again, at most `count`: of each front the best, then that of each smaller tier, then by error."""
+    board = summarise(config, read_lines(study), finals=False)
+    tiers = [tier["trial"] for of_front in board["tiers"].values() for tier in reversed(of_front.values())]
+    others = [trial["trial"] for trial in board["trials"] if trial["front"]]
+    wanted = dict.fromkeys([*board["best_of"].values(), *(trial for trial in tiers if trial), *others])
+    return list(wanted)[:count]
+
+
+def _feasible(line: Line) -> bool:
+    return all(value <= 0 for value in line.get("limits", {}).values())
+
+
+def _fronts(config: SearchConfig, trials: list[Line]) -> dict[str, list[str]]:
+    """Trials by error, for each front of the search. Trials trained again at the end stand for the ones they repeat, the best seed alone.
+
+    Where no finished trial keeps the limits, the front is of those that break them: something must be shown.
+    """
+    finished = [line for line in trials if line["state"] == FINISHED]
+    finals: dict[str, Line] = {}
+    for line in finished:
+        if "of" in line and line["esr"] < finals.get(line["of"], line | {"esr": float("inf")})["esr"]:
+            finals[line["of"]] = line
+    pool = list(finals.values()) or finished
+    pool = [line for line in pool if line["feasible"]] or pool
+    if config.mode == "universal":
+        return {ALL: _front(pool, [line["esr"] for line in pool])}
+    return {data.name: _front(pool, [line["amps"][data.name] for line in pool]) for data in config.datasets}
+
+
+def _front(pool: list[Line], errors: list[float]) -> list[str]:
+    points = [(error, line["cost"]) for error, line in zip(errors, pool, strict=True)]
+    return [pool[index]["trial"] for index in front(points)]
+
+
+def _tiers(fronts: dict[str, list[str]], by_name: dict[str, Line]) -> dict[str, dict[str, Any]]:
+    """For each front, tier -> its budget and the best trial inside it, if any."""
+    if not by_name:
+        return {}
+    first = next(iter(by_name.values()))
+    limits = budgets(first["columns"], first["rate_hz"])
+    found = {}
+    for name, members in fronts.items():
+        inside = {
+            tier: next((t for t in members if limit is None or by_name[t]["cost"] <= limit), None)
+            for tier, limit in limits.items()
+        }
+        found[name] = {tier: {"budget": limit, "trial": inside[tier]} for tier, limit in limits.items()}
+    return found
+
+
+def _spent(searched: list[Line], lines: list[Line], ahead: set[str]) -> dict[str, Any]:
+    """What the search cost, what pruning saved, and what the trials that it would have stopped, but for being controls, became."""
+    doomed = {line["trial"] for line in lines if line.get("survives") is False}
+    spared = [line for line in searched if line["trial"] in doomed and line["state"] == FINISHED]
+    ahead = ahead | {
+        name.partition("-")[0] for name in ahead
+    }  # a trial that was trained again stands for the first one
+    return {
+        "steps": sum(line.get("step", 0) for line in searched),
+        "steps_unpruned": sum(
+            line["steps"] if line["state"] in (FINISHED, PRUNED) else line.get("step", 0) for line in searched
+        ),
+        "trial_hours": round(sum(line.get("seconds", 0.0) for line in lines) / 3600, 4),
+        "states": {state: sum(line["state"] == state for line in searched) for state in ENDS},
+        "controls_doomed": len(spared),
+        "controls_on_front": sum(line["trial"] in ahead for line in spared),
+    }
 
 
 def _held(run: Path, data: AmpData) -> dict[str, Any]:
     evaluation = read_evaluation(run) if (run / EVAL).exists() else report(run, data)
     return evaluation.held.model_dump(include={"mean", "median", "worst", "baseline_mean"})
-
-
-def _draw(board: dict[str, Any], path: Path) -> None:
-    """ESR on validation settings against cost, both logarithmic; colour and shape tell where the knobs enter."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), dpi=130, layout="constrained")
-    axes = FigureCanvasAgg(figure).figure.add_subplot()
-    trials = [trial for trial in board["trials"] if trial["state"] == "finished"]
-    for form, marker in (("mixin", "o"), ("film", "^"), ("mixin+film", "s")):
-        of_form = [trial for trial in trials if trial["point"]["inject"] == form]
-        axes.scatter([t["cost"] for t in of_form], [t["esr"] for t in of_form], marker=marker, label=form, zorder=3)
-    line = sorted((trial["cost"], trial["esr"]) for trial in trials if trial["front"])
-    axes.plot(*zip(*line, strict=True), color="0.6", linewidth=1, zorder=2, label="Pareto front")
-    best = next(trial for trial in trials if trial["trial"] == board["best"])
-    axes.annotate("best", (best["cost"], best["esr"]), xytext=(-6, 8), textcoords="offset points", ha="right")
-    axes.set(xscale="log", yscale="log", xlabel="cost (multiply-accumulates per sample)", ylabel="validation ESR")
-    axes.set_title(f"{board['name']}: {len(trials)} trials on {', '.join(board['amps'])}")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter("{x:g}")
-        axis.set_tick_params(which="minor", labelsize="small")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(title="knobs enter at")
-    with staged_file(path) as staged:
-        figure.savefig(staged, format="png")

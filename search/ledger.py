@@ -1,9 +1,14 @@
-"""The append-only record of a study: one JSON line per ended trial, the truth from which the board is made."""
+"""The append-only record of a study: one JSON line per start, report and end of a trial; everything else is made from it."""
 
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+Line = dict[str, Any]
+START, REPORT = "start", "report"
+FINISHED, PRUNED, DIVERGED, FAILED = "finished", "pruned", "diverged", "failed"
+ENDS = (FINISHED, PRUNED, DIVERGED, FAILED)
 
 
 def ledger_path(study: Path) -> Path:
@@ -11,25 +16,51 @@ def ledger_path(study: Path) -> Path:
     return study / "ledger.jsonl"
 
 
-def read_ledger(study: Path) -> list[dict[str, Any]]:
-    """The last line of every trial, in order of first arrival; a line cut off by a crash at the very end is left out."""
+def read_lines(study: Path) -> list[Line]:
+    """Every line, oldest first; one cut off by a crash at the very end is left out."""
     if not ledger_path(study).exists():
         return []
-    lines: dict[str, dict[str, Any]] = {}
     texts = ledger_path(study).read_text(encoding="utf-8").split("\n")
-    for text in texts[:-1]:
-        line = json.loads(text)
-        lines[line["trial"]] = line
-    return list(lines.values())
+    return [json.loads(text) for text in texts[:-1]]
 
 
-def append(study: Path, line: dict[str, Any]) -> None:
+def latest(lines: list[Line]) -> list[Line]:
+    """What is known of each trial, in order of first arrival: later lines write over earlier ones."""
+    trials: dict[str, Line] = {}
+    for line in lines:
+        trials.setdefault(line["trial"], {}).update(line)
+    return list(trials.values())
+
+
+def read_ledger(study: Path) -> list[Line]:
+    """What is known of each trial that has ended."""
+    return [line for line in latest(read_lines(study)) if line["state"] in ENDS]
+
+
+def curves(lines: list[Line]) -> dict[str, dict[int, float]]:
+    """Trial -> step -> error, from its reports."""
+    found: dict[str, dict[int, float]] = {}
+    for line in lines:
+        if line["state"] == REPORT:
+            found.setdefault(line["trial"], {})[line["step"]] = line["esr"]
+    return found
+
+
+def append(study: Path, line: Line) -> None:
     """Add a line and flush it to disk; a line that a crash cut off is taken away first."""
+    text = json.dumps(line, allow_nan=False).encode() + b"\n"
     with ledger_path(study).open("a+b") as file:
-        file.seek(0)
-        written = file.read()
-        if not written.endswith(b"\n"):
-            file.truncate(written.rfind(b"\n") + 1)
-        file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            if file.read() != b"\n":
+                file.seek(0)
+                end = file.read().rfind(b"\n") + 1
+                file.truncate(end)
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:  # a full disk may have taken half of it
+            os.truncate(file.fileno(), end)
+            raise

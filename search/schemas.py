@@ -12,7 +12,7 @@ from models.capture import KnobsFile
 from models.files import Frozen, write_json
 from models.manifest_forms import ManifestDocument
 from models.recipe import DataConfig, LearningConfig
-from search.space import SearchConfig
+from search.config import SearchConfig
 
 FOLDER = Path("configs/schema")
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

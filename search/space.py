@@ -1,104 +1,245 @@
 """The axes of a search: what may vary, under which names, and the recipe each point stands for."""
 
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+import math
+from typing import Annotated, Any, Literal, Protocol, Self, get_args
 
 import optuna
 from pydantic import Field, model_validator
 
-from models.architecture import MAX_RECEPTIVE_FIELD, Activation, Film, Injection, LayerArray, WaveNetConfig
+from models.architecture import SLOTS, Activation, Film, Injection, LayerArray, Slot, WaveNetConfig
 from models.files import Frozen
-from models.recipe import DataConfig, LearningConfig, Recipe
-
-INJECTIONS = {
-    "mixin": Injection(mixin=True),
-    "film": Injection(film=(Film(slot="activation_pre"),)),
-    "mixin+film": Injection(mixin=True, film=(Film(slot="activation_pre"),)),
-}
-CYCLES = {"pow2": (2, 10), "pow2x5": (2, 5), "pow3": (3, 6)}
+from models.knobs import Encoding
+from models.recipe import LearningConfig
+from search.shapes import FAMILIES, SHAPES, STOCK, dilations
 
 Choice = Field(min_length=1)
 Width = Annotated[int, Field(ge=1, le=64)]
 Depth = Annotated[int, Field(ge=1, le=32)]
+Place = Literal["all", "first", "last"]
+FREE, ANY = "free", "any"
+# "any" chooses among these one by one; FiLM after the layer's 1x1s is left out: one needs another head, the other no stock player applies.
+ANYWHERE = ("input", "mixin", *(slot for slot in SLOTS if not slot.endswith("1x1_post")))
+BODY = (
+    "arrays",
+    "narrowing",
+    "depth",
+    "dilations",
+    "channels",
+    "kernel_size",
+    "bottleneck",
+    "activation",
+    "gating",
+    "head_kernel",
+)
+FILM_AXES, FEATURE_AXES = ("film_shift", "film_arrays"), ("encoder", "warp")
+OWN_FIELDS = {"steps", "report_every", "seed", "learning_rate"}
 
 
-def dilations(family: str, depth: int) -> tuple[int, ...]:
-    """`depth` dilations of a named family: powers of 2 or 3, begun again after a cycle of 10, 5 or 6 layers."""
-    base, cycle = CYCLES[family]
-    return tuple(base ** (layer % cycle) for layer in range(depth))
+class Chooser(Protocol):
+    """What a point is asked from: an Optuna trial, or values that are given."""
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What was chosen so far."""
+        ...
+
+    def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
+        """One of the choices."""
+        ...
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
+        """A number in a range."""
+        ...
 
 
 class Space(Frozen):
-    """Each axis lists its choices; an axis with one choice is fixed. `learning_rate` is a range, searched on a log scale."""
+    """Each axis lists its choices; an axis with one choice is fixed. `learning_rate` is a range, searched on a log scale.
 
-    arrays: Annotated[tuple[Literal[1, 2], ...], Choice] = (1,)
+    `shapes` are whole stock layer stacks beside the free ones. `inject` names subsets of the places where knobs enter, joined by `+`:
+    `input`, `mixin`, `film` (before the activation) and NAM's other FiLM slots; `any` lets every place vary by itself. `cycles` adds
+    dilation families of one's own. `learning` varies other keys of L.
+    """
+
+    shapes: tuple[str, ...] = STOCK
+    arrays: Annotated[tuple[Literal[1, 2, 3], ...], Choice] = (1,)
+    narrowing: Annotated[tuple[Literal[1, 2], ...], Choice] = (1,)
     depth: Annotated[tuple[Depth, ...], Choice] = (6, 8, 10)
-    dilations: Annotated[tuple[Literal["pow2", "pow2x5", "pow3"], ...], Choice] = ("pow2", "pow2x5", "pow3")
+    cycles: dict[str, Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 14)], ...], Choice]] = Field(
+        default_factory=dict
+    )
+    dilations: Annotated[tuple[str, ...], Choice] = ("pow2", "pow2x5", "pow3")
     channels: Annotated[tuple[Width, ...], Choice] = (4, 6, 8, 12)
-    kernel_size: Annotated[tuple[Literal[2, 3, 4, 5, 6], ...], Choice] = (3,)
-    activation: Annotated[tuple[Literal["Tanh", "ReLU", "LeakyReLU", "SiLU"], ...], Choice] = ("Tanh",)
-    inject: Annotated[tuple[Literal["mixin", "film", "mixin+film"], ...], Choice] = ("mixin", "film", "mixin+film")
+    kernel_size: Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], Choice] = (3,)
+    bottleneck: Annotated[tuple[Literal["full", "half"], ...], Choice] = ("full",)
+    activation: Annotated[
+        tuple[Literal["Tanh", "ReLU", "LeakyReLU", "PReLU", "SiLU", "Hardtanh", "Softsign"], ...], Choice
+    ] = ("Tanh",)
+    gating: Annotated[tuple[Literal["none", "gated", "blended"], ...], Choice] = ("none",)
+    head_kernel: Annotated[tuple[Annotated[int, Field(ge=1, le=64)], ...], Choice] = (1,)
+    inject: Annotated[tuple[str, ...], Choice] = ("mixin", "film", "mixin+film")
+    film_shift: Annotated[tuple[bool, ...], Choice] = (True,)
+    film_arrays: Annotated[tuple[Place, ...], Choice] = ("all",)
+    encoder: Annotated[tuple[Width | None, ...], Choice] = (None,)
+    warp: Annotated[tuple[Annotated[int, Field(ge=2, le=16)] | None, ...], Choice] = (None,)
+    encoding: Annotated[tuple[Encoding, ...], Choice] = ("levels",)
     learning_rate: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(le=1)]] = (0.003, 0.015)
+    learning: dict[str, Annotated[tuple[Any, ...], Choice]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _legal(self) -> Self:
         if self.learning_rate[0] > self.learning_rate[1]:
             raise ValueError(f"learning_rate is {self.learning_rate}: the lower end comes first")
-        for family in self.dilations:
-            reach = 1 + max(self.arrays) * (max(self.kernel_size) - 1) * sum(dilations(family, max(self.depth)))
-            if reach > MAX_RECEPTIVE_FIELD:
-                raise ValueError(
-                    f"dilations '{family}' at depth {max(self.depth)} reach {reach:,} samples; lower the depth"
-                )
+        for axis, known in (("shapes", SHAPES), ("dilations", self.families)):
+            for name in getattr(self, axis):
+                if name not in known:
+                    raise ValueError(f"{axis} names '{name}'; known are {', '.join(known)}")
+        for inject in self.inject:
+            if inject != ANY:
+                injection(inject.split("+"))
+        for key, choices in self.learning.items():
+            if key in OWN_FIELDS or key not in LearningConfig.model_fields:
+                legal = ", ".join(name for name in LearningConfig.model_fields if name not in OWN_FIELDS)
+                raise ValueError(f"learning varies '{key}'; it may vary {legal}")
+            for choice in choices:
+                LearningConfig.model_validate({key: choice})
         return self
 
-    def suggest(self, trial: optuna.Trial) -> None:
-        """Have Optuna choose a point of the space."""
-        for axis in Space.model_fields:
-            if axis != "learning_rate":
-                trial.suggest_categorical(axis, list(getattr(self, axis)))
+    @property
+    def families(self) -> dict[str, tuple[int, ...]]:
+        """Every dilation family that may be named."""
+        return {**FAMILIES, **self.cycles}
+
+    def suggest(self, trial: Chooser) -> dict[str, Any]:
+        """Choose a point: a value for every axis that has a meaning there."""
+
+        def pick(axis: str) -> Any:
+            return trial.suggest_categorical(axis, list(getattr(self, axis)))
+
+        shape = trial.suggest_categorical("shape", [FREE, *self.shapes])
+        for axis in BODY if shape == FREE else ():
+            if axis != "narrowing" or trial.params["arrays"] > 1:
+                pick(axis)
+        places = words(pick("inject"))
+        if places == [ANY]:
+            places = [place for place in ANYWHERE if trial.suggest_categorical(f"at_{place}", [False, True])]
+        arrays = trial.params.get("arrays", len(SHAPES.get(shape, ())))
+        if films(places):
+            pick("film_shift")
+            if arrays > 1:
+                pick("film_arrays")
+        for axis in FEATURE_AXES if set(places) - {"input"} else ():
+            pick(axis)
+        pick("encoding")
+        for key, choices in self.learning.items():
+            trial.suggest_categorical(key, list(choices))
         trial.suggest_float("learning_rate", *self.learning_rate, log=True)
+        return {**trial.params, "learning_rate": self.rounded(trial.params["learning_rate"])}
+
+    def rounded(self, rate: float) -> float:
+        """A learning rate to two digits, inside the range: nearer ones are the same to a search."""
+        low, high = self.learning_rate
+        return min(max(float(f"{rate:.1e}"), low), high)
+
+    def complete(self, point: dict[str, Any]) -> dict[str, Any] | None:
+        """A point with its unstated axes at their first choice (the learning rate in the middle), or None where the space does not hold it."""
+        low, high = self.learning_rate
+        wanted = {"shape": FREE, "learning_rate": math.sqrt(low * high), **point}
+        trial = _Fixed(wanted)
+        try:
+            found = self.suggest(trial)
+        except ValueError:
+            return None
+        return found if wanted.keys() <= found.keys() else None
+
+    def distributions(self, point: dict[str, Any]) -> dict[str, optuna.distributions.BaseDistribution]:
+        """What Optuna may choose from at every axis of a point."""
+        trial = _Fixed(point)
+        self.suggest(trial)
+        return trial.distributions
 
     def model(self, point: dict[str, Any]) -> WaveNetConfig:
-        """The WaveNet of a point."""
-        array = LayerArray(
-            channels=point["channels"],
-            kernel_size=(point["kernel_size"],),
-            dilations=dilations(point["dilations"], point["depth"]),
-            activation=(Activation(type=point["activation"]),),
+        """The WaveNet of a point. Raises `ValueError` where the family has none."""
+        shape = point["shape"]
+        arrays = self._body(point) if shape == FREE else SHAPES[shape]
+        places = words(point["inject"])
+        if places == [ANY]:
+            places = [place for place in ANYWHERE if point[f"at_{place}"]]
+        here = {"all": None, "first": (0,), "last": (len(arrays) - 1,)}[point.get("film_arrays", "all")]
+        inject = injection(
+            places,
+            shift=point.get("film_shift", True),
+            arrays=here,
+            encoder=point.get("encoder"),
+            warp=point.get("warp"),
+            encoding=point["encoding"],
         )
-        return WaveNetConfig(arrays=(array,) * point["arrays"], inject=INJECTIONS[point["inject"]])
+        return WaveNetConfig(arrays=arrays, inject=inject)
+
+    def label(self, point: dict[str, Any]) -> str:
+        """A point's layers in a few words: `a2-full`, or `2x8 pow2 k3, 6 channels`."""
+        if point["shape"] != FREE:
+            return point["shape"]
+        more = [point["activation"]] if len(self.activation) > 1 else []
+        more += [] if point["gating"] == "none" else [point["gating"]]
+        stack = f"{point['arrays']}x{point['depth']} {point['dilations']} k{point['kernel_size']}"
+        return ", ".join([stack, f"{point['channels']} channels", *more])
+
+    def _body(self, point: dict[str, Any]) -> tuple[LayerArray, ...]:
+        def array(number: int) -> LayerArray:
+            channels = max(1, point["channels"] // point.get("narrowing", 1) ** number)
+            return LayerArray(
+                channels=channels,
+                bottleneck=max(1, channels // 2) if point["bottleneck"] == "half" else None,
+                kernel_size=(point["kernel_size"],),
+                dilations=dilations(self.families[point["dilations"]], point["depth"]),
+                activation=(Activation(type=point["activation"]),),
+                gating=point["gating"],
+                head_kernel_size=point["head_kernel"],
+            )
+
+        return tuple(map(array, range(point["arrays"])))
 
 
-class SearchConfig(Frozen):
-    """One search: the amps, the space, the training of each trial, and how many trials.
+def words(inject: str) -> list[str]:
+    """`mixin+film` -> `["mixin", "activation_pre"]`."""
+    return ["activation_pre" if word == "film" else word for word in inject.split("+")]
 
-    A trial is one architecture, trained on every dataset. Paths are relative to the file that states them.
-    """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    datasets: Annotated[tuple[DataConfig, ...], Field(min_length=1, max_length=64)]
-    space: Space = Space()
-    learning: LearningConfig = LearningConfig()
-    trials: Annotated[int, Field(ge=1, le=100_000)] = 16
-    concurrent: Annotated[int, Field(ge=1)] | None = None
-    cpus_per_trial: Annotated[float, Field(gt=0)] = 1
-    gpus_per_trial: Annotated[float, Field(ge=0)] = 0
-    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+def films(places: list[str]) -> list[Slot]:
+    """The FiLM slots among places, in NAM's order."""
+    return [slot for slot in SLOTS if slot in places]
 
-    @model_validator(mode="after")
-    def _unique_names(self) -> Self:
-        names = [data.name for data in self.datasets]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two datasets share a name: {', '.join(names)}")
-        return self
 
-    def relative_to(self, folder: Path) -> Self:
-        """The same search with its paths resolved from `folder`."""
-        return self.model_copy(update={"datasets": tuple(data.relative_to(folder) for data in self.datasets)})
+def injection(
+    places: list[str], *, shift: bool = True, arrays: tuple[int, ...] | None = None, **rest: Any
+) -> Injection:
+    """The injection at places; raises `ValueError` for a place there is not."""
+    places = words("+".join(places)) if places else []
+    known = ("input", "mixin", "film", *get_args(Slot))
+    for place in places:
+        if place not in known:
+            raise ValueError(f"knobs cannot enter at '{place}'; known are {', '.join(known)}, and '{ANY}'")
+    film = tuple(Film(slot=slot, shift=shift, arrays=arrays) for slot in films(places))
+    return Injection(input="input" in places, mixin="mixin" in places, film=film, **rest)
 
-    def recipes(self, point: dict[str, Any]) -> list[Recipe]:
-        """One recipe per dataset: the same architecture and learning on each."""
-        learning = self.learning.model_copy(update={"learning_rate": point["learning_rate"]})
-        model = self.space.model(point)
-        return [Recipe(data=data, model=model, learning=learning) for data in self.datasets]
+
+class _Fixed:
+    """A chooser whose values are given; what is not given takes its first choice."""
+
+    def __init__(self, wanted: dict[str, Any]) -> None:
+        self.wanted = wanted
+        self.params: dict[str, Any] = {}
+        self.distributions: dict[str, optuna.distributions.BaseDistribution] = {}
+
+    def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
+        value = self.wanted.get(name, choices[0])
+        if not any(value == choice and type(value) is type(choice) for choice in choices):
+            raise ValueError(f"{name} is {value!r}, which is none of {choices}")
+        self.distributions[name] = optuna.distributions.CategoricalDistribution(choices)
+        self.params[name] = value
+        return value
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
+        self.distributions[name] = optuna.distributions.FloatDistribution(low, high, log=log)
+        self.params[name] = min(max(self.wanted[name], low), high)
+        return self.params[name]

@@ -5,24 +5,29 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from models.dataset import load_data
+from models.dataset import AmpData, load_data
 from models.errors import NotFound, UserError
 from models.files import read_document, write_json
-from search.ledger import read_ledger
-from search.space import SearchConfig, dilations
+from search.board import STUDY, choose, make_board, read_study
+from search.conductor import Conductor, Listener
+from search.config import SearchConfig
+from search.ledger import FINISHED, read_ledger
+from search.shapes import named_points
 
-# Tune reads these when it is imported. What each one cures: silence, a snapshot every 2 s (else a kill loses trials), no loggers of
-# its own (the ledger is ours), trials that stay in the driver's folder.
+# Ray reads these when it is imported. What each one cures: silence, Tune's snapshots (the ledger is what we resume from) and loggers,
+# trials that stay in the driver's folder.
 RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_GLOBAL_CHECKPOINT_S": "2",
+    "TUNE_GLOBAL_CHECKPOINT_S": "600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
 }
-STUDY = "study.json"
+
+
+CLIENT = "ray://"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -39,48 +44,73 @@ def read_search(path: Path) -> SearchConfig:
 
 
 def run_search(
-    config: SearchConfig, study: Path, *, resume: bool = False, address: str | None = None, listener: Any = None
+    config: SearchConfig,
+    study: Path,
+    *,
+    resume: bool = False,
+    local: bool = False,
+    address: str | None = None,
+    storage: str | None = None,
+    listener: Listener | None = None,
 ) -> dict[str, Any]:
     """Search into the folder `study` and return its board.
 
-    `listener(line)` hears every report and end of a trial. `address` joins a running Ray cluster (its nodes must see `study` and the
-    recordings), otherwise Ray starts on this machine. A study that was interrupted goes on with `resume`; a finished one only has
-    its board made again. Raises `UserError` for recordings that cannot be used, a folder that holds another study, or a study where
-    no trial finished; `Interrupted` on Ctrl-C.
+    `listener(line)` hears every start, report and end of a trial. Trials run on Ray, started on this machine or joined at `address`, or one
+    after the other in this process (`local`). Their checkpoints go to `storage`, a URI or a folder that all nodes see (default: inside the
+    study). A study that was interrupted goes on with `resume`; a finished one only has its board made again. Raises `UserError` for recordings
+    that cannot be used, a folder that holds another study, a search that cannot go on, or one where no trial finished; `Interrupted` on Ctrl-C.
     """
     study = study.resolve()
+    if address and address.startswith(CLIENT):
+        _set_environment(address)
+        from search.client import run_remotely
+
+        return run_remotely(config, study, RAY_ENVIRONMENT, address, resume=resume, storage=storage)
     _check_free(config, study, resume)
     if address:
         _reach(address)
     amps = [load_data(data) for data in config.datasets]
-    for data, recipe in zip(amps, config.recipes(_widest(config)), strict=True):
-        for piece in data.train:
-            data.training_piece(piece, recipe.model.receptive_field, recipe.learning.segment)
+    stock = named_points(max(len(data.knobs.knobs) for data in amps))
+    conductor = Conductor(config, study, amps, stock, listener)
     if not (study / STUDY).exists():
+        conductor.check()
         write_json(study / STUDY, config.model_dump(mode="json"))
-    if len(read_ledger(study)) < config.trials:
-        _set_environment(address)
-        from search.tuning import run_trials
 
-        run_trials(config, study, address, listener)
+    def train() -> None:
+        if conductor.open:
+            _train(conductor, amps, local, address, storage or str(study / "ray"))
+        if conductor.stopped:
+            raise UserError(
+                f"the search in {study} stopped: {conductor.stopped}",
+                "Its finished trials are kept. Mend the cause, then go on with --resume.",
+            )
+        if conductor.open or conductor.running:
+            raise Interrupted(conductor.ended, config.trials)
+
+    train()
     ended = read_ledger(study)
-    if len(ended) < config.trials:
-        raise Interrupted(len(ended), config.trials)
-    if not any(line["state"] == "finished" for line in ended):
+    if not any(line["state"] == FINISHED for line in ended):
         reasons = sorted({line.get("reason", "no reason given") for line in ended})
         raise UserError(
             f"no trial of {study} finished: {reasons[0]}", f"Read {study / 'ledger.jsonl'} for every trial."
         )
-    from search.board import make_board
+    if config.final:
+        conductor.begin_finals(choose(config, study, config.final.top))
+        train()
+    return make_board(config, study, amps, conductor.plan)
 
-    return make_board(config, study, amps)
 
+def _train(conductor: Conductor, amps: list[AmpData], local: bool, address: str | None, storage: str) -> None:
+    """Have an engine train all that the conductor proposes."""
+    if local:
+        from search.local import run_local
 
-def read_study(study: Path) -> SearchConfig:
-    """The config a study was begun with; raises `NotFound` when the folder holds none."""
-    if not (study / STUDY).exists():
-        raise NotFound(f"{study} holds no study ({STUDY} is missing)", "Name the folder that zoo search wrote.")
-    return read_document(study / STUDY, SearchConfig)
+        run_local(conductor, amps)
+    else:
+        _set_environment(address)
+        from search.tuning import run_trials
+
+        run_trials(conductor, amps, storage, address)
 
 
 def _set_environment(address: str | None) -> None:
@@ -116,12 +146,3 @@ def _check_free(config: SearchConfig, study: Path, resume: bool) -> None:
         raise UserError(f"{study} is not empty and holds no study", "Choose another --out.")
     elif resume:
         raise NotFound(f"{study} holds no study to go on with", "Check --out, or leave out --resume to begin one.")
-
-
-def _widest(config: SearchConfig) -> dict[str, Any]:
-    """The point of the space with the longest receptive field: if it fits the recordings, all do."""
-    space = config.space
-    family = max(space.dilations, key=lambda name: sum(dilations(name, max(space.depth))))
-    point = {axis: max(getattr(space, axis)) for axis in ("arrays", "depth", "kernel_size", "channels")}
-    fixed = {"dilations": family, "activation": space.activation[0], "inject": space.inject[0]}
-    return {**point, **fixed, "learning_rate": space.learning_rate[0]}

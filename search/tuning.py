@@ -1,103 +1,207 @@
-"""Ray Tune at work on one study: start, restore, and start afresh where a snapshot was damaged. Imported after Ray's environment is set."""
+"""Ray Tune as the engine of a search: its searcher, scheduler and callback ask the conductor. Imported after Ray's environment is set."""
 
+import json
 import logging
+import math
 import signal
+import tempfile
 import threading
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
-import optuna
 import ray
+import torch
 from ray import tune
 from ray.tune.error import TuneError
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
 
 import models
 import search
+from models.dataset import AmpData
 from models.errors import UserError
-from search.ledger import read_ledger
-from search.recorder import LISTENERS, Listener, Recorder
-from search.searcher import FiniteOptunaSearch, Suggest
-from search.space import SearchConfig
-from search.trial import OBJECTIVES, run_trial
+from models.files import staged_folder
+from search.conductor import Conductor, Task
+from search.config import SearchConfig
+from search.trial import reason_of, stops_all, train
 
-OBJECT_STORE_BYTES = 100 << 20
+DEATHS = 3  # of a trial's process or node, before the trial counts as failed
+STORE_BYTES = 100 << 20  # of Ray's shared memory, beside the recordings
 
 
-def run_trials(config: SearchConfig, study: Path, address: str | None, listener: Listener | None) -> None:
-    """Run trials until the ledger holds as many as the config asks for, or the person interrupts.
+class _Fresh:
+    """Tune pickles its parts into snapshots; these are never restored, so nothing of them is kept."""
 
-    Each start of Tune keeps its snapshots in `ray/0`, `ray/1`, ...; there is a second one only where the first could not be restored
-    whole (a disk that was full while it was written). Raises `UserError` when Tune itself cannot go on.
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class Suggests(_Fresh, Searcher):
+    """The conductor as Tune's searcher."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__()
+        self.conductor = conductor
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """The next task."""
+        task = self.conductor.propose()
+        return asdict(task) if task else cast(dict[str, Any], Searcher.FINISHED)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """The recorder hears of ends."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: see `_Fresh`."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+
+class Judges(_Fresh, FIFOScheduler):
+    """The conductor as Tune's scheduler."""
+
+    def __init__(self, conductor: Conductor, storage: str) -> None:
+        super().__init__()
+        self.conductor, self.storage = conductor, storage
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Go on or stop."""
+        if "told" not in result:
+            return TrialScheduler.CONTINUE
+        told = json.loads(result["told"])
+        if name := result.get("checkpoint_dir_name"):
+            told["checkpoint"] = f"{self.storage}/{trial.trial_id}/{name}"
+        goes_on = self.conductor.report(trial.config["trial"], told)
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+
+class Records(_Fresh, tune.Callback):
+    """Tells the conductor of ends, and keeps the run folders of finished trials in the study."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self.conductor = conductor
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """An end without a fault. The folder comes first: a finished trial has one."""
+        name = trial.config["trial"]
+        known = self.conductor.trials[name]
+        if trial.checkpoint and known.get("step", 0) >= known["steps"]:
+            with staged_folder(self.conductor.folder(name)) as staged:
+                trial.checkpoint.to_directory(str(staged))
+        self.conductor.end(name)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A crash: recorded with its last line."""
+        error = trial.get_error()
+        self.conductor.end(trial.config["trial"], reason_of(error) if error else "the trial's process died")
+
+
+class Halts(_Fresh, tune.Stopper):
+    """Ends the run when no trial can go on."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self.conductor = conductor
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No single trial is ended here."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether something happened that no trial survives."""
+        return bool(self.conductor.stopped)
+
+
+def run_trial(task: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpData]) -> None:
+    """Train one task on a worker, reporting to Tune with a checkpoint each time."""
+    latest = tune.get_checkpoint() or (tune.Checkpoint(task["checkpoint"]) if task["checkpoint"] else None)
+    try:
+        with tempfile.TemporaryDirectory() as start:
+            if latest:
+                _fetch(latest, start)
+            for result, save in train(SearchConfig.model_validate(search), Task(**task), amps, Path(start)):
+                with tempfile.TemporaryDirectory() as folder:
+                    save(Path(folder))
+                    checkpoint = tune.Checkpoint.from_directory(folder) if math.isfinite(result["esr"]) else None
+                    tune.report(
+                        {"told": json.dumps(result)}, checkpoint=checkpoint
+                    )  # as text: Tune flattens what is nested
+    except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; only a process that dies is tried again)
+        stopped = stops_all(problem)
+        tune.report({"told": json.dumps({"stopped": stopped} if stopped else {"failed": reason_of(problem)})})
+
+
+def _fetch(checkpoint: tune.Checkpoint, folder: str) -> None:
+    """Bring a checkpoint here, if it is still there; an unreadable one is trained again."""
+    try:
+        checkpoint.to_directory(folder)
+    except OSError as problem:
+        logging.getLogger(__name__).warning("checkpoint %s cannot be read: %s", checkpoint.path, problem)
+
+
+def run_trials(conductor: Conductor, amps: Sequence[AmpData], storage: str, address: str | None) -> None:
+    """Run what the conductor proposes until it has nothing left, no trial can go on, or the person interrupts.
+
+    `storage` is a folder that all nodes see, or a URI. Raises `UserError` when Tune itself cannot go on.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failed trial is told in one line, by the recorder
-    with _ray(address), _heard_by(listener):
-        for start in count():
-            left = config.trials - len(read_ledger(study))
-            if left <= 0 or not _run_start(config, study, start, left):
-                return
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failed trial is told in one line, by the conductor
+    with _ray(address, amps):
+        _run(conductor, amps, storage)
 
 
-def _run_start(config: SearchConfig, study: Path, start: int, left: int) -> bool:
-    """Run or restore one start of Tune; False when it was interrupted."""
-    storage, name = study / "ray", str(start)
+def _run(conductor: Conductor, amps: Sequence[AmpData], storage: str) -> None:
+    """One run of Tune, with its files in a folder of its own below `storage`."""
+    config, name = conductor.config, uuid4().hex[:8]
     trainable = tune.with_resources(
-        tune.with_parameters(run_trial, search=config.model_dump(mode="json")),
+        tune.with_parameters(run_trial, search=config.model_dump(mode="json"), amps=list(amps)),
         {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial},
     )
-    try:
-        if tune.Tuner.can_restore(str(storage / name)):
-            tuner = tune.Tuner.restore(str(storage / name), trainable, resume_unfinished=True, resume_errored=True)
-        else:
-            tuner = _new_tuner(trainable, config, study, storage, name, left)
-        with _interruptible() as interrupted:
-            tuner.fit()
-    except TuneError as problem:
-        raise UserError(
-            f"the search in {study} stopped: {str(problem).strip().splitlines()[-1]}",
-            "Its finished trials are kept. Mend the cause, then go on with --resume.",
-        ) from problem
-    return not interrupted()
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells, afterwards, whether Ctrl-C ended Tune: its handler takes itself away when used, and stays else."""
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGINT)
-    used = False
-    try:
-        yield lambda: used
-    finally:
-        if main:
-            used = signal.getsignal(signal.SIGINT) == before
-            signal.signal(signal.SIGINT, before)
-
-
-def _new_tuner(trainable: Any, config: SearchConfig, study: Path, storage: Path, name: str, left: int) -> tune.Tuner:
-    seed = config.seed + int(name)
-    searcher = FiniteOptunaSearch(Suggest(config.space), metric=list(OBJECTIVES), mode=["min", "min"], seed=seed)
-    return tune.Tuner(
+    tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            num_samples=left,
+            search_alg=Suggests(conductor),
+            scheduler=Judges(conductor, f"{storage}/{name}"),
+            num_samples=-1,
             max_concurrent_trials=config.concurrent,
             reuse_actors=True,
             trial_dirname_creator=_folder_of,
         ),
         run_config=tune.RunConfig(
             name=name,
-            storage_path=str(storage),
+            storage_path=storage,
             verbose=0,
-            callbacks=[Recorder(study)],
-            failure_config=tune.FailureConfig(max_failures=1),
+            stop=Halts(conductor),
+            callbacks=[Records(conductor)],
+            failure_config=tune.FailureConfig(max_failures=DEATHS),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
         ),
     )
+    try:
+        with _quiet_interrupt():
+            tuner.fit()
+    except TuneError as problem:
+        raise UserError(
+            f"the search in {conductor.study} stopped: {reason_of(problem)}",
+            "Its finished trials are kept. Mend the cause, then go on with --resume.",
+        ) from problem
+
+
+@contextmanager
+def _quiet_interrupt() -> Iterator[None]:
+    """Tune ends a run by itself on Ctrl-C, with a handler that it may leave behind; here the one before comes back."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)
 
 
 def _folder_of(trial: Any) -> str:
@@ -105,24 +209,38 @@ def _folder_of(trial: Any) -> str:
 
 
 @contextmanager
-def _ray(address: str | None) -> Iterator[None]:
-    local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+def _ray(address: str | None, amps: Sequence[AmpData]) -> Iterator[None]:
+    """Ray started here, or joined. The recordings go through its shared memory: read once by the driver, kept once per node."""
+    held = sum(piece.wet_T.nbytes for data in amps for piece in data.recorded) + sum(
+        x.nbytes for d in amps for x in d.dry_T
+    )
+    local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES + 2 * held}
     shipped: dict[str, Any] = {
         "runtime_env": {"py_modules": [str(Path(module.__path__[0])) for module in (models, search)]}
     }
-    ray.init(
-        address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **(shipped if address else local)
-    )
+    here = ray.is_initialized()  # this driver is itself a task of the cluster
+    if not here:
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **(shipped if address else local),
+        )
+    ray.util.register_serializer(torch.Tensor, serializer=_to_array, deserializer=_from_array)
     try:
         yield
     finally:
-        ray.shutdown()
+        ray.util.deregister_serializer(torch.Tensor)
+        if not here:
+            ray.shutdown()
 
 
-@contextmanager
-def _heard_by(listener: Listener | None) -> Iterator[None]:
-    LISTENERS[:] = [listener] if listener else []
-    try:
-        yield
-    finally:
-        LISTENERS.clear()
+def _to_array(tensor: torch.Tensor) -> Any:
+    return tensor.numpy()
+
+
+def _from_array(array: Any) -> torch.Tensor:
+    """The array where it lies, which is shared memory that nobody may write to, and nobody does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.from_numpy(array)

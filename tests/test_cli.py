@@ -50,8 +50,10 @@ VERBS = [
     "plan",
     "signal",
     "check",
+    "align",
     "train",
     "search",
+    "board",
     "package",
     "push",
     "pull",
@@ -135,23 +137,32 @@ def test_words_that_are_none_exit_2(here: Path):
 
 def takes(folder: Path) -> Path:
     folder.mkdir()
-    return record(folder, "takes", DI, GRID[:3])
+    return record(folder, "takes", DI)
 
 
 def test_check_shows_every_take(here: Path):
     manifest = takes(here / "takes")
     ran = zoo("check", manifest)
     head, *rows = (line.split("\t") for line in ran.out.splitlines())
-    assert (ran.code, head) == (0, ["TAKE", "SETTING", "LENGTH", "RATE", "PEAK dBFS", "RMS dBFS"])
-    assert [row[:4] for row in rows] == [
-        [f"takes_{number}.wav", format_setting(GRID[number]), "0.30 s", "8000"] for number in range(3)
+    assert (ran.code, head) == (
+        0,
+        ["TAKE", "LATE", "UP", "PEAK dBFS", "RMS dBFS", "DRIFT ppm", "LENGTH", "RATE", "SETTING"],
+    )
+    assert [[row[0], *row[2:3], *row[-3:]] for row in rows] == [
+        [f"takes_{number}.wav", "+1", "0.30 s", "8000", format_setting(GRID[number])] for number in range(len(GRID))
     ]
     assert "gain: 0 to 10, default 5, recorded at 0" in ran.err
-    assert ran.err.splitlines()[-1] == "3 takes, 2 knobs, 0 faults, 0 warnings"
+    assert ran.err.splitlines()[-1] == f"{len(GRID)} takes, 2 knobs, 0 faults, 0 warnings"
     ran = zoo("check", manifest, "--json")
     document = json.loads(ran.out)
-    assert (ran.code, ran.err, document["schema"], document["findings"]) == (0, "", "zoo.check/1", [])
-    assert [take["setting"] for take in document["takes"]] == list(GRID[:3])
+    assert (ran.code, ran.err, document["schema"], document["faults"], document["warnings"]) == (
+        0,
+        "",
+        "zoo.check/2",
+        [],
+        [],
+    )
+    assert [take["setting"] for take in document["takes"]] == list(GRID)
 
 
 def test_check_names_every_fault_and_exits_1(here: Path):
@@ -168,9 +179,22 @@ def test_check_names_every_fault_and_exits_1(here: Path):
     assert all(any(name in fault for fault in faults) for name in names)
     assert f"4 takes, 2 knobs, {len(faults)} faults" in ran.err.splitlines()[-1]
     ran = zoo("check", manifest, "--json")
-    findings = json.loads(ran.out)["findings"]
     assert (ran.code, ran.err) == (1, "")
-    assert {Path(finding["file"]).name for finding in findings if finding["severity"] == "fault"} == set(names)
+    assert {Path(fault["file"]).name for fault in json.loads(ran.out)["faults"]} == set(names)
+
+
+def test_check_writes_a_page_and_aligned_takes(here: Path):
+    manifest = takes(here / "takes")
+    late = here / "takes" / "takes_3.wav"
+    write_wav(late, np.concatenate([np.zeros(40, np.float32), -read_wav(late)[:-40]]))
+    ran = zoo("check", manifest, "--html", "page.html", "--fix", "mended")
+    assert ran.code == 0 and "takes_3.wav is late by" in ran.err and "aligned: mended/manifest.json" in ran.err
+    page = (here / "page.html").read_text()
+    assert page.count("data:image/png;base64,") == 4 and "is upside down" in page and "http" not in page
+    assert zoo("check", "mended/manifest.json").code == 0
+    ran = zoo("align", manifest, "--out", "mended")
+    refused(ran, 1, "mended is in the way")
+    assert zoo("align", manifest, "--out", "again").out == "again/manifest.json\n"
 
 
 @pytest.mark.parametrize(

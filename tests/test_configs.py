@@ -8,7 +8,7 @@ from models.architecture import WaveNetConfig
 from models.files import Frozen, read_document
 from models.recipe import DataConfig, LearningConfig
 from models.wavenet import WaveNet
-from search.space import SearchConfig
+from search.config import SearchConfig
 
 ROOT = Path(__file__).parent.parent / "configs"
 KINDS: dict[str, type[Frozen]] = {

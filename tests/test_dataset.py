@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from models.align import CAUSAL_MARGIN
 from models.dataset import AmpData, Piece, load_data
 from models.documents import Score
 from models.engine import Loss
 from models.errors import UserError
 from models.files import write_json
 from models.recipe import DataConfig, Recipe, read_recipe
+from models.shift import HALF
 from models.train import Trainer
 from tests.makers import (
     GRID,
@@ -130,13 +131,20 @@ def test_what_is_judged_is_not_heard_in_training(tmp_path: Path, layout: str):
     assert after.validation.mean != before.validation.mean
 
 
-def test_held_audio_does_not_move_an_aligned_training_take(tmp_path: Path):
+@pytest.mark.parametrize("judged", ["held", "validation"])
+def test_judged_audio_does_not_reach_an_aligned_take_that_must_not_hear_it(tmp_path: Path, judged: str):
+    """Neither by its delay nor through the samples that a sample between two is made of."""
     config = data_config(record(tmp_path, "train", DI), align=True, held_seconds=0.6)
-    wet, hold = tmp_path / "train_0.wav", len(DI) - int(0.6 * RATE)
-    before, x_T = load_data(config), read_wav(wet)
-    write_wav(wet, np.concatenate([x_T[:hold], 5 * x_T[hold - 100 : -100]]))
+    wet, start = tmp_path / "train_0.wav", len(DI) - int((0.6 if judged == "held" else 0.85) * RATE)
+    x_T = np.concatenate([np.zeros(1, np.float32), read_wav(wet)[:-1]])  # the delay is no whole number
+    write_wav(wet, x_T)
+    before = load_data(config)
+    assert before.lags[str(wet)].delay_samples % 1
+    write_wav(wet, np.concatenate([x_T[:start], 5 * x_T[start - 100 : -100]]))
     after = load_data(config)
-    for piece, other in zip(before.train, after.train, strict=True):
+    groups = ("train", "validation") if judged == "held" else ("train",)
+    pairs = [zip(getattr(before, group), getattr(after, group), strict=True) for group in groups]
+    for piece, other in chain(*pairs):
         assert torch.equal(piece.wet_T[piece.start : piece.stop], other.wet_T[other.start : other.stop])
 
 
@@ -394,16 +402,15 @@ def test_aligned_take_is_the_target_it_would_have_been_uncut(tmp_path: Path, cut
     write_wav(wet, polarity * late_T[max(cut, 0) :])
     mended = load_data(data_config(train, align=True))
     lag, plain_lag = mended.lags[str(wet)], plain.lags[str(tmp_path / "plain" / "train_3.wav")]
-    assert (lag.delay_samples, lag.polarity) == (plain_lag.delay_samples - cut, polarity * plain_lag.polarity)
+    assert lag.delay_samples == pytest.approx(plain_lag.delay_samples - cut, abs=0.01)
+    assert lag.polarity == polarity * plain_lag.polarity
     for group in ("train", "validation", "held"):
         for piece, target in zip(getattr(mended, group), getattr(plain, group), strict=True):
             assert piece.setting == target.setting and piece.stop == target.stop
             spoken = slice(max(piece.start, target.start), piece.stop)
-            assert torch.equal(piece.wet_T[spoken], target.wet_T[spoken])
+            assert esr(piece.wet_T[spoken], target.wet_T[spoken]) < 1e-3
             if piece.setting == GRID[3] and piece.start < 1000:
-                assert piece.start - target.start == max(
-                    cut, -CAUSAL_MARGIN
-                )  # what was never recorded is not trained on
+                assert cut <= piece.start <= max(cut, 0) + 2 * HALF  # what was never recorded is not trained on
 
 
 def test_unaligned_take_is_left_as_it_is(tmp_path: Path):

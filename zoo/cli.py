@@ -6,16 +6,18 @@ from difflib import get_close_matches
 
 import click
 
-from zoo import __version__, cli_make, cli_move, cli_play, cli_recordings, cli_zoo
+from zoo import __version__, cli_make, cli_move, cli_play, cli_recordings, cli_search, cli_zoo
 
-ROAD = "plan -> recordings -> check -> train or search -> package -> push -> list -> pull -> render, export"
+ROAD = "plan -> recordings -> check, align -> train or search -> package -> push -> list -> pull -> render, export"
 VERBS = (
     cli_make.quickstart,
     cli_recordings.plan,
     cli_recordings.signal,
-    cli_make.check,
+    cli_recordings.check,
+    cli_recordings.align,
     cli_make.train,
-    cli_make.search,
+    cli_search.search,
+    cli_search.board,
     cli_make.package,
     cli_move.push,
     cli_move.pull,

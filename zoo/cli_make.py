@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from zoo.options import PATH, json_option, one_thread
+from zoo.options import PATH, one_thread
 
 KINDS = ["amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio"]
 TONES = ["clean", "overdrive", "crunch", "hi_gain", "fuzz"]
@@ -17,30 +17,11 @@ TONES = ["clean", "overdrive", "crunch", "hi_gain", "fuzz"]
 def quickstart(config: Path) -> None:
     """The whole road on a built-in virtual amp, in a few minutes."""
     from search.study import read_search
+    from zoo.cli_search import watch
     from zoo.quickstart import quickstart as walk
 
     again = f"zoo quickstart {config}"
-    walk(
-        read_search(config),
-        lambda search, study: _search(search, study, resume=study.exists(), address=None, again=again),
-    )
-
-
-@click.command(short_help="See what is in a knob dataset.", epilog="Example: zoo check takes/train.json")
-@click.argument("manifest", type=PATH)
-@json_option
-def check(manifest: Path, as_json: bool) -> None:
-    """See what is in a knob dataset and what is wrong with it."""
-    from models.check import check as check_manifest
-    from zoo import output, views
-
-    report = check_manifest(manifest)
-    if as_json:
-        output.put_json(report.to_json())
-    else:
-        views.show_check(report)
-    if report.faults:
-        sys.exit(1)
+    walk(read_search(config), lambda search, study: watch(search, study, again, resume=study.exists()))
 
 
 @click.command(epilog="Example: zoo train --data D.json --model M.json --learning L.json --out runs/one")
@@ -70,28 +51,6 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
             sys.exit(INTERRUPTED)
     output.say(views.held_sentence(evaluation))
     output.put(str(out))
-
-
-@click.command(short_help="Search for the best model.", epilog="Example: zoo search SEARCH.json --out studies/mine")
-@click.argument("config", type=PATH)
-@click.option("--out", type=PATH, help="The study folder. Default: studies/NAME.")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted study.")
-@click.option("--address", help="Join a running Ray cluster ('auto' or host:port).")
-@json_option
-def search(config: Path, out: Path | None, resume: bool, address: str | None, as_json: bool) -> None:
-    """Search for the best model over one or several amps."""
-    from search.study import read_search
-    from zoo import output, views
-
-    read = read_search(config)
-    study = out or Path("studies") / read.name
-    board = _search(read, study, resume, address, f"zoo search {config} --out {study} --resume")
-    if as_json:
-        output.put_json(board)
-    else:
-        views.show_board(board)
-        output.say(f"next: zoo package {study} --license LICENCE")
-        output.put(str(study))
 
 
 @click.command(
@@ -134,24 +93,3 @@ def package(
     runs = [run] if (run / CONFIG).exists() or not (run / "study.json").exists() else best_runs(run)
     for folder in runs:
         output.put(str(make(folder, out / folder.resolve().name, terms, force)))
-
-
-def _search(config: Any, study: Path, resume: bool, address: str | None, again: str) -> dict[str, Any]:
-    from search.study import Interrupted, run_search
-    from zoo import output, views
-
-    one_thread()
-    steps: dict[str, int] = {}
-    with output.progress("searching") as bar:
-
-        def hear(line: dict[str, Any]) -> None:
-            steps[line["trial"]] = line.get("step", 0) if line["state"] == "report" else config.learning.steps
-            if line["state"] != "report":
-                output.say(views.trial_sentence(line))
-            bar(sum(steps.values()), config.trials * config.learning.steps)
-
-        try:
-            return run_search(config, study, resume=resume, address=address, listener=hear)
-        except Interrupted as stop:
-            output.put_error(str(stop), f"The finished trials are kept. Go on with: {again}")
-            sys.exit(130)

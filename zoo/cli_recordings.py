@@ -1,5 +1,6 @@
-"""Verbs before there is a recording: the signal to play, and the settings to record it at. Heavy imports wait inside them."""
+"""Verbs about recordings: the signal to play, the settings to record it at, what came back. Heavy imports wait inside them."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,56 @@ def plan(knobs: Path | None, **words: Any) -> None:
         _extend(words)
     elif knobs is not None:
         _plan(knobs, words)
+
+
+@click.command(
+    short_help="See what is in a knob dataset.", epilog="Example: zoo check takes/train.json --html takes.html"
+)
+@click.argument("manifest", type=PATH)
+@json_option
+@click.option("--html", "page", type=PATH, metavar="FILE", help="Write a page with pictures too.")
+@click.option(
+    "--fix", type=PATH, metavar="FOLDER", help="Then write aligned takes into a new folder, as zoo align does."
+)
+def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) -> None:
+    """See what is in a knob dataset and what is wrong with it."""
+    from models.check import check as check_manifest
+    from zoo import output, views
+
+    with output.progress("listening") as bar:
+        report = check_manifest(manifest, bar)
+    if page:
+        from zoo.check_report import write_report
+
+        output.say(f"page: {write_report(report, page)}")
+    if as_json:
+        output.put_json(report.to_json())
+    else:
+        views.show_check(report)
+    if fix:
+        output.say(f"aligned: {_align(manifest, fix)}")
+    elif report.faults:
+        sys.exit(1)
+
+
+@click.command(
+    short_help="Line takes up with their dry signal.", epilog="Example: zoo align takes/train.json --out aligned"
+)
+@click.argument("manifest", type=PATH)
+@click.option("--out", type=PATH, required=True, help="A new folder for the aligned takes and their manifest.")
+def align(manifest: Path, out: Path) -> None:
+    """Line takes up with their dry signal, in a new folder."""
+    from zoo import output
+
+    output.put(str(_align(manifest, out)))
+
+
+def _align(manifest: Path, folder: Path) -> Path:
+    from models.mend import mend
+    from zoo import output
+
+    with output.progress("aligning") as bar:
+        return mend(manifest, folder, bar)
 
 
 def _plan(path: Path, words: dict[str, Any]) -> None:

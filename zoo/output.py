@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
@@ -134,6 +134,32 @@ def progress(label: str) -> Iterator[Bar]:
             bars.update(task, completed=done, total=total, text=_printable(text, sys.stderr))
 
         yield move
+
+
+@contextmanager
+def live_table() -> Iterator[Callable[[Sequence[str], Sequence[Sequence[str]], Sequence[str]], None]]:
+    """Yield `show(header, rows, news)`: on a terminal the table is drawn again in place, elsewhere each line of news is given once."""
+    if sys.stdout is None or not sys.stdout.isatty():
+
+        def tell(header: Sequence[str], rows: Sequence[Sequence[str]], news: Sequence[str]) -> None:
+            for line in news:
+                put(line)
+
+        yield tell
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+
+    with Live(console=Console(), auto_refresh=False, vertical_overflow="ellipsis") as screen:
+
+        def show(header: Sequence[str], rows: Sequence[Sequence[str]], news: Sequence[str]) -> None:
+            table = Table(*header, box=None, pad_edge=False, header_style="")
+            for row in rows:
+                table.add_row(*(_printable(" ".join(cell.split()), sys.stdout) for cell in row))
+            screen.update(table, refresh=True)
+
+        yield show
 
 
 def _printable(text: str, stream: Any) -> str:

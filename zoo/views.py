@@ -11,20 +11,19 @@ from zoo import output
 from zoo.card import Listed, format_knobs
 
 BoardRow = dict[str, Any]
+ENDED = ("finished", "pruned", "diverged", "failed")
 
 
 def show_check(report: Any) -> None:
     """A checked manifest: its takes, then what was found."""
     rows = []
     for take in report.takes:
-        wet = take.wet_sound
-        facts = (
-            ("-",) * 4
-            if wet is None
-            else (f"{wet.frames / wet.rate_hz:.2f} s", f"{wet.rate_hz}", f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}")
-        )
-        rows.append((take.wet.name, format_setting(take.setting), *facts))
-    output.put_table(("TAKE", "SETTING", "LENGTH", "RATE", "PEAK dBFS", "RMS dBFS"), rows)
+        wet, lag = take.wet_sound, take.lag
+        late = (f"{lag.delay_samples:.2f}", f"{lag.polarity:+d}", f"{lag.drift_ppm:.1f}") if lag else ("-",) * 3
+        levels = (f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}") if wet else ("-",) * 2
+        length = (f"{wet.frames / wet.rate_hz:.2f} s", f"{wet.rate_hz}") if wet else ("-",) * 2
+        rows.append((take.wet.name, *late[:2], *levels, late[2], *length, format_setting(take.setting)))
+    output.put_table(("TAKE", "LATE", "UP", "PEAK dBFS", "RMS dBFS", "DRIFT ppm", "LENGTH", "RATE", "SETTING"), rows)
     knobs = report.manifest.knobs
     output.say()
     for knob in knobs.knobs:
@@ -39,46 +38,57 @@ def show_check(report: Any) -> None:
 
 def show_board(board: dict[str, Any]) -> None:
     """The board as a table: chosen by validation, held scores for the Pareto front only."""
-    amps = board["amps"]
-    header = (
-        "TRIAL",
-        "ESR",
-        "COST",
-        *(f"HELD {amp}" for amp in amps),
-        "KNOBS AT",
-        "LAYERS",
-        "CHANNELS",
-        "RATE",
-        "STATE",
-    )
-    output.put_table(header, [_board_row(trial, amps) for trial in board["trials"]])
+    output.put_table(*board_table(board))
     output.say()
-    output.say("ESR: validation, geometric mean over amps; COST: multiply-accumulates per sample;")
-    output.say("HELD: settings and audio that no trial saw, scored for the Pareto front after the choice was made.")
+    output.say(f"ESR: validation, geometric mean over amps; COST: {board['unit']};")
+    output.say("HELD: settings and audio that no trial saw, scored for the Pareto front (*) after the choice was made.")
+
+
+def board_table(board: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows of a board."""
+    amps = board["amps"]
+    held = [f"HELD {amp}" for amp in amps]
+    header = ("TRIAL", "ESR", "COST", *held, "KNOBS AT", "LAYERS", "RATE", "STATE")
+    return header, [_board_row(trial, amps) for trial in board["trials"]]
 
 
 def _board_row(trial: BoardRow, amps: list[str]) -> tuple[str, ...]:
-    point, held = trial["point"], trial.get("held", {})
-    front = "*" if trial.get("front") else ""
+    held = trial.get("held", {})
     return (
-        trial["trial"] + front,
+        trial["trial"] + ("*" if trial["front"] else ""),
         f"{trial['esr']:.4f}" if "esr" in trial else "-",
-        f"{trial['cost']}" if "cost" in trial else "-",
+        f"{trial['cost']:.4g}" if trial["cost"] < 1 else f"{trial['cost']:.0f}",
         *(f"{held[amp]['mean']:.4f}" if amp in held else "" for amp in amps),
-        point["inject"],
-        f"{point['arrays']}x{point['depth']} {point['dilations']} k{point['kernel_size']}",
-        f"{point['channels']}",
-        f"{point['learning_rate']:.4f}",
-        trial["state"] if "reason" not in trial else f"{trial['state']}: {trial['reason']}",
+        trial["form"],
+        trial["label"],
+        f"{trial['point']['learning_rate']:.4f}",
+        _state(trial),
     )
+
+
+def _state(trial: BoardRow) -> str:
+    if trial["state"] not in ENDED:
+        return f"running, step {trial.get('step', 0)} of {trial['steps']}"
+    if "reason" in trial:
+        return f"{trial['state']}: {trial['reason']}"
+    if trial["state"] == "pruned":
+        return f"pruned at step {trial['step']}"
+    return trial["state"] + ("" if trial["feasible"] else f", breaks {', '.join(broken_limits(trial))}")
+
+
+def broken_limits(trial: BoardRow) -> list[str]:
+    """The limits that a trial breaks."""
+    return [name for name, excess in trial.get("limits", {}).items() if excess > 0]
 
 
 def trial_sentence(line: BoardRow) -> str:
     """One ended trial in one line."""
-    point = line["point"]
-    what = f"{point['inject']}, {point['arrays']}x{point['depth']} {point['dilations']}, {point['channels']} channels"
+    what = f"{line['form']}, {line['label']}"
     if line["state"] == "finished":
-        return f"trial {line['trial']} ESR {line['esr']:.4f} cost {line['cost']:>6} ({what})"
+        broken = "".join(f", breaks {name}" for name in broken_limits(line))
+        return f"trial {line['trial']} ESR {line['esr']:.4f} cost {line['cost']:>6.4g} ({what}{broken})"
+    if line["state"] == "pruned":
+        return f"trial {line['trial']} ESR {line['esr']:.4f} pruned at step {line['step']} ({what})"
     return f"trial {line['trial']} {line['state']}: {line.get('reason', 'no reason given')} ({what})"
 
 

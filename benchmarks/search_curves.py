@@ -1,0 +1,93 @@
+"""Train every recipe of a small grid on real recordings and keep the learning curves, for `search_replay.py`.
+
+One line per recipe and amp in `search_curves.jsonl`: the point, its cost, validation ESR at every report. Rows that are there are not trained again.
+Needs the recordings folders `gxamp-6v6/` and `ts808/`; says so and stops without them.
+
+    python benchmarks/search_curves.py RECORDINGS --amps gxamp-6v6 ts808
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.dataset import load_data
+from models.errors import DivergedError
+from models.files import check_document
+from models.train import Trainer
+from search.config import SearchConfig
+from zoo import output
+
+CURVES = Path(__file__).with_name("search_curves.jsonl")
+AXES: dict[str, tuple[Any, ...]] = {
+    "channels": (3, 4, 6, 8),
+    "depth": (4, 6, 8),
+    "dilations": ("pow2", "pow3"),
+    "inject": ("mixin", "film", "mixin+film"),
+    "learning_rate": (0.005, 0.012),
+}
+STEPS, EVERY = 240, 12
+
+
+def grid_config(amp: str, train: Path) -> SearchConfig:
+    """The search whose space is the grid, but for its learning rates, which lie between the grid's."""
+    data = {"name": amp, "train": str(train), "held_settings": 1, "held_seconds": 0.5}
+    split = {"validation_settings": 4, "validation_seconds": 0.5}
+    space = {axis: list(choices) for axis, choices in AXES.items() if axis != "learning_rate"}
+    document = {
+        "name": "replay",
+        "datasets": [{**data, **split}],
+        "space": {"shapes": [], **space, "learning_rate": [0.004, 0.015]},
+        "learning": {"steps": STEPS, "batch": 4, "segment": 1024, "report_every": EVERY, "warmup": 20},
+    }
+    return check_document(document, SearchConfig, "benchmark")
+
+
+def main() -> None:
+    """Train what is missing, in an order drawn once, so that an unfinished table is a fair sample."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--amps", nargs="+", default=["gxamp-6v6", "ts808"])
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    known = {(row["amp"], *row["row"]) for row in read_rows()}
+    rows = [dict(zip(AXES, row, strict=True)) for row in product(*AXES.values())]
+    random.Random(0).shuffle(rows)
+    for amp in options.amps:
+        if not (options.data / amp / "train.json").exists():
+            sys.exit(f"skipped: {options.data} has no {amp} recordings")
+        config = grid_config(amp, options.data.resolve() / amp / "train.json")
+        data = load_data(config.datasets[0])
+        for row in rows:
+            if (amp, *row.values()) in known:
+                continue
+            point = config.space.complete(row)
+            assert point
+            (recipe,) = config.recipes(point, seed=0)
+            trainer, curve, began = Trainer(recipe, data), [], time.process_time()
+            try:
+                while trainer.step < STEPS:
+                    trainer.advance(EVERY)
+                    curve.append(round(trainer.validate().mean, 5))
+            except DivergedError:
+                curve.append(None)
+            macs = recipe.model.macs_per_sample(trainer.net.knobs)
+            line = {"amp": amp, "row": list(row.values()), "macs": macs, "curve": curve}
+            with CURVES.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            output.say(f"{amp} {row} {curve[-1]} in {time.process_time() - began:.1f} s")
+
+
+def read_rows() -> list[dict[str, Any]]:
+    """Every row of the table so far."""
+    return [json.loads(text) for text in CURVES.read_text().splitlines()] if CURVES.exists() else []
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""What the search itself costs: per trial and per report, at 1 to 512 simulated workers, as the ledger grows, and through Ray.
+
+Simulated: the conductor, its sampler and its ledger at work, trials that take no time; wall time of its calls. Ray: a search of trials that train one
+step, on Ray and in this process, interleaved; the difference is Ray's.
+
+    python benchmarks/search_overhead.py --trials 150 --grown 100 1000 10000 --ray 12
+"""
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.search_curves import grid_config
+from models.amp import render_takes
+from models.dataset import AmpData
+from models.files import check_document
+from models.knobs import Knob, Knobs
+from search.conductor import Conductor
+from search.config import SearchConfig
+from search.ledger import ledger_path
+from search.space import Space
+from search.study import run_search
+from zoo import output
+
+WORKERS = (1, 2, 8, 64, 512)
+REPORTS = 10
+
+
+class Free(Conductor):
+    """A conductor without recordings."""
+
+    def _fault(self, point: dict[str, Any]) -> str | None:
+        return None
+
+
+def conductor(folder: Path, trials: int) -> Free:
+    """One with the default space of seven axes, about 10,000 points."""
+    knobs = Knobs(knobs=tuple(Knob(name=f"k{n}", min=0, max=1, default=0.5) for n in range(4)))
+    space = Space(
+        depth=tuple(range(4, 13)), channels=tuple(range(2, 17)), inject=("input", "mixin", "film", "mixin+film")
+    )
+    config = grid_config("amp", Path("train.json")).model_copy(update={"space": space, "trials": trials})
+    return Free(config, folder, [AmpData(config.datasets[0], knobs, 48_000, "", "")])
+
+
+def simulate(made: Free, workers: int, spent: dict[str, list[float]]) -> None:
+    """Run the search on workers that answer in turn, noting the seconds of every proposal and report."""
+    running: deque[tuple[Any, int]] = deque()
+    steps = made.config.learning.steps
+    while True:
+        while len(running) < workers and (task := _timed(spent["proposal"], made.propose)):
+            running.append((task, 0))
+        if not running:
+            return
+        task, step = running.popleft()
+        step += steps // REPORTS
+        error = random.Random(task.trial).random() / 10 + 1 / (9 + step)
+        result = {"step": step, "esr": error, "amps": {"amp": error}}
+        if _timed(spent["report"], made.report, task.trial, result) and step < steps:
+            running.append((task, step))
+        else:
+            made.end(task.trial)
+
+
+def _timed(seconds: list[float], call: Any, *words: Any) -> Any:
+    began = time.perf_counter()
+    answer = call(*words)
+    seconds.append(time.perf_counter() - began)
+    return answer
+
+
+def grow(folder: Path, count: int) -> None:
+    """Write the ledger of a search of `count` trials that chance proposed, five reports each."""
+    made, draw = conductor(folder, count), random.Random(0)
+    space, steps = made.config.space, made.config.learning.steps
+    lines: list[dict[str, Any]] = []
+    sizes = {"cost": 1000, "macs": 1000, "parameters": 1, "receptive_field": 1, "columns": 4, "rate_hz": 48_000}
+    for number in range(count):
+        point = space.complete(
+            {
+                "depth": draw.choice(space.depth),
+                "channels": draw.choice(space.channels),
+                "inject": draw.choice(space.inject),
+                "learning_rate": draw.uniform(*space.learning_rate),
+            }
+        )
+        common = {"trial": f"{number:08x}"}
+        start = {
+            "number": number,
+            "point": point,
+            "label": "",
+            "form": "",
+            "steps": steps,
+            "seed": 0,
+            "control": number < 8,
+        }
+        lines.append({"state": "start", **common, **start, **sizes})
+        for report in range(1, 6):
+            error = draw.random() / report
+            lines.append(
+                {"state": "report", **common, "step": report * steps // 5, "esr": error, "amps": {"amp": error}}
+            )
+        lines.append({"state": "finished", **common})
+    ledger_path(folder).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=150)
+    parser.add_argument("--grown", type=int, nargs="*", default=[100, 1000, 10000])
+    parser.add_argument("--ray", type=int, default=12, help="trials of the search on Ray; 0 for none")
+    options = parser.parse_args()
+    rows = []
+    for workers in WORKERS:
+        spent: dict[str, list[float]] = {"proposal": [], "report": []}
+        with tempfile.TemporaryDirectory() as folder:
+            simulate(conductor(Path(folder), max(options.trials, workers)), workers, spent)
+        rows.append((str(workers), *(f"{1000 * at(spent[what]):.1f}" for what in spent for at in (median, max))))
+    output.put_table(("WORKERS", "PROPOSAL ms", "MOST", "REPORT ms", "MOST"), rows)
+    rows = []
+    for count in options.grown:
+        with tempfile.TemporaryDirectory() as folder:
+            grow(Path(folder), count)
+            began = time.perf_counter()
+            made = conductor(Path(folder), 10 * count)
+            again, asked, heard = time.perf_counter() - began, [], []
+            for _ in range(3):
+                task = _timed(asked, made.propose)
+                _timed(heard, made.report, task.trial, {"step": 12, "esr": 0.1, "amps": {"amp": 0.1}})
+            size = ledger_path(Path(folder)).stat().st_size / 1e6
+        rows.append(
+            (str(count), f"{1000 * median(asked):.0f}", f"{1000 * median(heard):.1f}", f"{again:.1f}", f"{size:.1f}")
+        )
+    output.put_table(("TRIALS BEFORE", "PROPOSAL ms", "REPORT ms", "RESUMED IN s", "LEDGER MB"), rows)
+    if options.ray:
+        measure_ray(options.ray)
+
+
+def measure_ray(trials: int) -> None:
+    """Seconds per trial of one step, on Ray and in this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        train, held = render_takes(Path(folder) / "takes")
+        data = {
+            "name": "amp",
+            "train": str(train),
+            "held": str(held),
+            "validation_settings": 1,
+            "validation_seconds": 0.1,
+        }
+        learning = {"steps": 1, "batch": 1, "segment": 64, "report_every": 1}
+        space = {"shapes": [], "channels": [2, 3], "depth": [1, 2, 3], "dilations": ["pow2"]}
+        found: dict[str, float] = {}
+        for count in (2, 2 + trials):  # the difference leaves out what is paid once
+            document = {"name": "overhead", "datasets": [data], "space": space, "learning": learning, "trials": count}
+            config = check_document(
+                {**document, "limits": {"runaway": False}, "concurrent": 1}, SearchConfig, "benchmark"
+            )
+            for engine, local in (("Ray", False), ("this process", True)):
+                began = time.perf_counter()
+                run_search(config, Path(folder) / f"{engine}{count}", local=local)
+                found[engine] = time.perf_counter() - began - found.get(engine, 0.0)
+    per_trial = {engine: seconds / trials for engine, seconds in found.items()}
+    output.put_table(("ENGINE", "SECONDS PER TRIAL OF ONE STEP"), [(e, f"{s:.3f}") for e, s in per_trial.items()])
+    output.put(f"Ray - this process: {per_trial['Ray'] - per_trial['this process']:.3f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Samplers and schedulers against each other on real learning curves (`search_curves.jsonl`): how much of the front a budget finds.
+
+Every method proposes from the same space to the same simulated workers; a trial's errors are those of the recipe that was really trained (the nearest
+of the grid's learning rates), its time is proportional to its multiply-accumulates. Hypervolume in (log10 ESR, log10 MACs), of all models at the
+error they had reached, as a share of that of the whole table trained to the end. Methods and seeds are interleaved; mean and standard error over seeds.
+
+    python benchmarks/search_replay.py --seeds 10
+"""
+
+import argparse
+import heapq
+import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, Protocol
+
+import optuna
+
+from benchmarks.search_curves import AXES, EVERY, STEPS, grid_config, read_rows
+from models.dataset import AmpData
+from models.knobs import Knob, Knobs
+from search.conductor import Conductor
+from search.pareto import hypervolume
+from zoo import output
+
+Row = tuple[Any, ...]
+MARKS = (0.25, 0.5, 1.0)
+FIXED_MACS = 300  # of a step that does not grow with the model
+ETA = 3
+
+
+class Method(Protocol):
+    """A search as the simulated workers see it."""
+
+    def propose(self) -> tuple[str, dict[str, Any]] | None:
+        """A trial's name and point."""
+        ...
+
+    def report(self, trial: str, step: int, esr: float, macs: int) -> bool:
+        """Whether to go on."""
+        ...
+
+    def end(self, trial: str) -> None:
+        """The trial is over."""
+        ...
+
+
+class Ours:
+    """The project's own conductor, all of it."""
+
+    def __init__(self, amp: str, seed: int, folder: Path) -> None:
+        config = grid_config(amp, Path("train.json")).model_copy(update={"seed": seed, "trials": 10_000})
+        knobs = Knobs(knobs=tuple(Knob(name=f"k{n}", min=0, max=1, default=0.5) for n in range(4)))
+        self.conductor = _Tabular(config, folder, [AmpData(config.datasets[0], knobs, 48_000, "", "")])
+
+    def propose(self) -> tuple[str, dict[str, Any]] | None:
+        task = self.conductor.propose()
+        return (task.trial, task.point) if task else None
+
+    def report(self, trial: str, step: int, esr: float, macs: int) -> bool:
+        return self.conductor.report(trial, {"step": step, "esr": esr, "amps": {"a": esr}}) and step < STEPS
+
+    def end(self, trial: str) -> None:
+        self.conductor.end(trial)
+
+
+class _Tabular(Conductor):
+    """A conductor without recordings: every point of the grid may be trained."""
+
+    def _fault(self, point: dict[str, Any]) -> str | None:
+        return None
+
+
+class Stock:
+    """Optuna's sampler, and perhaps asynchronous halving by error alone that tells partial results as they are: what Ray's own parts do."""
+
+    def __init__(self, amp: str, seed: int, sampler: str, halving: bool) -> None:
+        self.space = grid_config(amp, Path("train.json")).space
+        tpe = optuna.samplers.TPESampler(seed=seed)
+        made = tpe if sampler == "tpe" else optuna.samplers.RandomSampler(seed=seed)
+        self.study = optuna.create_study(directions=["minimize", "minimize"], sampler=made)
+        self.trials: dict[str, optuna.Trial] = {}
+        self.last: dict[str, tuple[float, float]] = {}
+        self.rungs: dict[int, list[float]] = {}
+        step = EVERY
+        while halving and step < STEPS:
+            self.rungs[step] = []
+            step *= ETA
+
+    def propose(self) -> tuple[str, dict[str, Any]] | None:
+        trial = self.study.ask()
+        self.trials[str(trial.number)] = trial
+        return str(trial.number), self.space.suggest(trial)
+
+    def report(self, trial: str, step: int, esr: float, macs: int) -> bool:
+        self.last[trial] = math.log10(esr), math.log10(macs)
+        if step in self.rungs:
+            book = self.rungs[step]
+            book.append(esr)
+            return sorted(book).index(esr) < max(1, len(book) // ETA)
+        return step < STEPS
+
+    def end(self, trial: str) -> None:
+        self.study.tell(self.trials[trial], list(self.last[trial]))
+
+
+def row_of(point: dict[str, Any], table: dict[Row, Any]) -> Row:
+    """The grid's recipe that stands for a point: with the nearest learning rate and, while the table is not whole, the fewest other differences."""
+    rate = min(AXES["learning_rate"], key=lambda one: abs(math.log(one / point["learning_rate"])))
+    wanted = (*(point[axis] for axis in AXES if axis != "learning_rate"), rate)
+    return min(table, key=lambda row: sum(a != b for a, b in zip(row, wanted, strict=True)))
+
+
+def simulate(method: Method, table: dict[Row, Any], budget: float, workers: int) -> tuple[list[float], int]:
+    """Hypervolume at each mark of the budget (in worker-seconds, so to say), and how many trials there were."""
+    heap: list[tuple[float, int, str, Any, int]] = []
+    reached: dict[str, tuple[float, float]] = {}
+    found: list[float] = []
+    order = now = 0
+
+    def start() -> None:
+        nonlocal order
+        if proposed := method.propose():
+            row, order = table[row_of(proposed[1], table)], order + 1
+            heapq.heappush(heap, (now + seconds(row), order, proposed[0], row, 1))
+
+    for _ in range(workers):
+        start()
+    while heap:
+        now, _, trial, row, reports = heapq.heappop(heap)
+        while len(found) < len(MARKS) and now * workers > MARKS[len(found)] * budget:
+            found.append(hypervolume(list(reached.values()), REFERENCE))
+        if len(found) == len(MARKS):
+            break
+        esr = row["curve"][reports - 1]
+        reached[trial] = math.log10(esr), math.log10(row["macs"])
+        if method.report(trial, reports * EVERY, esr, row["macs"]):
+            order += 1
+            heapq.heappush(heap, (now + seconds(row), order, trial, row, reports + 1))
+        else:
+            method.end(trial)
+            start()
+    found += [hypervolume(list(reached.values()), REFERENCE)] * (len(MARKS) - len(found))
+    return found, len(reached)
+
+
+REFERENCE = (0.3, 4.0)  # log10 of ESR 2 and of 10,000 multiply-accumulates: worse than any model here
+
+
+def seconds(row: dict[str, Any]) -> float:
+    """What the steps between two reports take."""
+    return row["macs"] + FIXED_MACS
+
+
+METHODS: dict[str, Callable[[str, int, Path], Method]] = {
+    "random, full training": lambda amp, seed, _: Stock(amp, seed, "random", halving=False),
+    "TPE, full training": lambda amp, seed, _: Stock(amp, seed, "tpe", halving=False),
+    "TPE + halving by ESR (stock)": lambda amp, seed, _: Stock(amp, seed, "tpe", halving=True),
+    "ours": Ours,
+}
+
+
+def main() -> None:
+    """Replay and print one table per amp."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--full", type=int, default=40, help="the budget, in average full trainings")
+    parser.add_argument("--workers", type=int, default=4)
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    memory = Path("/dev/shm")
+    for amp in sorted({row["amp"] for row in read_rows()}):
+        table = {tuple(row["row"]): row for row in read_rows() if row["amp"] == amp and None not in row["curve"]}
+        budget = options.full * fmean(map(seconds, table.values())) * STEPS / EVERY
+        best = hypervolume([(math.log10(r["curve"][-1]), math.log10(r["macs"])) for r in table.values()], REFERENCE)
+        found: dict[str, list[list[float]]] = {name: [] for name in METHODS}
+        trials: dict[str, list[int]] = {name: [] for name in METHODS}
+        for seed in range(options.seeds):
+            for name, make in METHODS.items():
+                with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+                    marks, count = simulate(make(amp, seed, Path(folder)), table, budget, options.workers)
+                found[name].append([mark / best for mark in marks])
+                trials[name].append(count)
+            output.say(f"{amp}: seed {seed} done")
+        output.put(f"{amp}: {len(table)} recipes, a budget of {options.full} full trainings, {options.seeds} seeds")
+        rows = []
+        for name, runs in found.items():
+            cells = [f"{fmean(mark):.3f} +- {_error(mark):.3f}" for mark in zip(*runs, strict=True)]
+            rows.append((name, *cells, f"{fmean(trials[name]):.0f}"))
+        output.put_table(("METHOD", *(f"AT {mark:.0%}" for mark in MARKS), "TRIALS"), rows)
+        ours, tpe = found["ours"], found["TPE, full training"]
+        ratio = fmean(run[0] for run in ours) / fmean(run[-1] for run in tpe)
+        output.put(f"ours at 25% of the budget / TPE at 100%: {ratio:.3f}")
+
+
+def _error(values: tuple[float, ...]) -> float:
+    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""What one search is: the amps, the space and its bounds, the training of a trial, and how trials are judged."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from models.architecture import MAX_RECEPTIVE_FIELD
+from models.files import Frozen
+from models.recipe import DataConfig, LearningConfig, Recipe
+from search.space import Space
+
+Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+
+
+class Bounds(Frozen):
+    """What a point must keep to before it is trained; each end counts as inside.
+
+    `receptive_field` in samples, `cost` in the unit of `search.cost`. `export` demands that every model can be exported so.
+    """
+
+    receptive_field: Range = (1, MAX_RECEPTIVE_FIELD)
+    parameters: Range = (1, 1 << 24)
+    cost: Annotated[float, Field(gt=0)] | None = None
+    export: tuple[Literal["live", "bake"], ...] = ("live", "bake")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name in ("receptive_field", "parameters"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} is {[low, high]}: the lower end comes first")
+        return self
+
+
+class Limits(Frozen):
+    """What a finished model must keep to, or it is infeasible: `worst_esr` at any validation setting, `knob_move_dbfs` that turning a
+    knob from end to end in 50 ms may add, and `runaway`: no corner of the knobs is much louder than the loudest recording."""
+
+    worst_esr: Annotated[float, Field(gt=0)] | None = None
+    knob_move_dbfs: float | None = None
+    runaway: bool = True
+
+
+class Pruning(Frozen):
+    """Trials that promise little are stopped at rungs. The first `calibrate` trials train to the end; they say where the first rung is (not
+    before `grace` steps) and how much is cut. Of the later ones, every `control`-th trains to the end whatever the rungs say, so that what
+    pruning costs is known."""
+
+    calibrate: Annotated[int, Field(ge=3)] = 8
+    grace: Annotated[int, Field(ge=1)] | None = None
+    control: Annotated[int, Field(ge=2)] | None = 10
+
+
+class Final(Frozen):
+    """After the search: the best `top` of the front are trained again, for `steps` steps with each of `seeds` seeds; one of these wins."""
+
+    steps: Annotated[int, Field(ge=1)]
+    seeds: Annotated[int, Field(ge=1, le=64)] = 3
+    top: Annotated[int, Field(ge=1, le=64)] = 3
+
+
+class SearchConfig(Frozen):
+    """One search: the amps, the space, the training of each trial, and how many trials.
+
+    A trial is one architecture, trained on every dataset. `mode` says what a front is of: each amp for itself (`per_amp`), or one
+    architecture for all (`universal`). Paths are relative to the file that states them.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    datasets: Annotated[tuple[DataConfig, ...], Field(min_length=1, max_length=64)]
+    mode: Literal["universal", "per_amp"] = "universal"
+    space: Space = Space()
+    bounds: Bounds = Bounds()
+    limits: Limits = Limits()
+    learning: LearningConfig = LearningConfig()
+    trials: Annotated[int, Field(ge=1, le=100_000)] = 16
+    pruning: Pruning | None = Pruning()
+    final: Final | None = None
+    warm: tuple[dict[str, Any], ...] = ()
+    concurrent: Annotated[int, Field(ge=1)] | None = None
+    cpus_per_trial: Annotated[float, Field(gt=0)] = 1
+    gpus_per_trial: Annotated[float, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+
+    @model_validator(mode="after")
+    def _unique_names(self) -> Self:
+        names = [data.name for data in self.datasets]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two datasets share a name: {', '.join(names)}")
+        for point in self.warm:
+            if self.space.complete(point) is None:
+                raise ValueError(f"the space holds no point {point}")
+        return self
+
+    def relative_to(self, folder: Path) -> Self:
+        """The same search with its paths resolved from `folder`."""
+        return self.model_copy(update={"datasets": tuple(data.relative_to(folder) for data in self.datasets)})
+
+    def learning_of(self, point: dict[str, Any], steps: int | None = None, seed: int | None = None) -> LearningConfig:
+        """L at a point: its seed comes from the point, so that a trial does not depend on when it ran."""
+        varied = {key: point[key] for key in (*self.space.learning, "learning_rate")}
+        stated = self.learning.model_dump()
+        return LearningConfig.model_validate(
+            {
+                **stated,
+                **varied,
+                "steps": steps or self.learning.steps,
+                "seed": self.learning.seed if seed is None else seed,
+            }
+        )
+
+    def recipes(self, point: dict[str, Any], steps: int | None = None, seed: int | None = None) -> list[Recipe]:
+        """One recipe per dataset: the same architecture and learning on each."""
+        model, learning = self.space.model(point), self.learning_of(point, steps, seed)
+        return [Recipe(data=data, model=model, learning=learning) for data in self.datasets]
+
+    def identity(self, point: dict[str, Any]) -> str:
+        """Eight letters that name what a point trains: equal for two points that are the same model learnt the same way."""
+        trained = self.space.model(point).model_dump(mode="json"), self.learning_of(point).model_dump(mode="json")
+        return sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()[:8]

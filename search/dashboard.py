@@ -1,0 +1,50 @@
+"""A ledger as an Optuna study: in memory for importances, or in a journal file that optuna-dashboard opens."""
+
+from pathlib import Path
+
+import optuna
+from optuna.storages.journal import JournalFileBackend, JournalStorage
+from optuna.trial import TrialState
+
+from search.config import SearchConfig
+from search.ledger import FINISHED, PRUNED, REPORT, Line, curves, latest
+
+JOURNAL = "optuna.journal"
+STATES = {FINISHED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, REPORT: TrialState.RUNNING}
+
+
+def study_of(
+    config: SearchConfig, lines: list[Line], storage: optuna.storages.BaseStorage | None = None
+) -> optuna.Study:
+    """The searched trials of a ledger as a study of two objectives, ESR and cost; reports are kept as user attributes."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(study_name=config.name, storage=storage, directions=["minimize", "minimize"])
+    reported = curves(lines)
+    for line in latest(lines):
+        if "of" in line:
+            continue
+        state = STATES.get(line["state"], TrialState.FAIL)
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                values=[line["esr"], line["cost"]] if state == TrialState.COMPLETE else None,
+                params=line["point"],
+                distributions=config.space.distributions(line["point"]),
+                user_attrs={
+                    "trial": line["trial"],
+                    "step": line.get("step", 0),
+                    "form": line["form"],
+                    "curve": {str(step): esr for step, esr in reported.get(line["trial"], {}).items()},
+                },
+                constraints=line.get("limits"),
+            )
+        )
+    return study
+
+
+def write_journal(config: SearchConfig, lines: list[Line], study: Path) -> Path:
+    """Write `optuna.journal` into a study folder, for `optuna-dashboard FILE`."""
+    path = study / JOURNAL
+    path.unlink(missing_ok=True)
+    study_of(config, lines, JournalStorage(JournalFileBackend(str(path))))
+    return path

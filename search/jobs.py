@@ -1,0 +1,54 @@
+"""A search handed to a running Ray cluster as a job: the head node drives it, and this machine may be switched off."""
+
+import shlex
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import models
+import search
+from models.errors import UserError
+from models.files import write_json
+from search.config import SearchConfig
+
+ENTRY = "from zoo.cli import main; main()"
+SEARCH = "search.json"
+
+
+def submit_job(url: str, config: SearchConfig, study: Path, *, resume: bool = False, storage: str | None = None) -> str:
+    """Submit a search to the dashboard at `url` and return the job's name.
+
+    The job's working folder carries the code and the config, never audio: manifests and study are paths that the head node sees.
+    Raises `UserError` where Ray was installed without its job client, `ConnectionError` where no dashboard answers.
+    """
+    try:
+        from ray.job_submission import JobSubmissionClient
+
+        client: Any = JobSubmissionClient(url)
+    except (ImportError, RuntimeError) as problem:
+        raise UserError(f"Ray cannot submit jobs from here: {problem}", "pip install 'ray[default]'") from None
+    with tempfile.TemporaryDirectory() as folder:
+        stage(config, Path(folder))
+        return client.submit_job(
+            entrypoint=entrypoint(study, resume=resume, storage=storage),
+            runtime_env={"working_dir": folder},
+            metadata={"search": config.name},
+        )
+
+
+def stage(config: SearchConfig, folder: Path) -> None:
+    """Copy into a folder what a job needs: the three packages, and the config with whole paths."""
+    root = Path(models.__path__[0]).parent
+    assert Path(search.__path__[0]).parent == root, "the packages lie beside each other"
+    for package in ("models", "search", "zoo"):
+        shutil.copytree(root / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    write_json(folder / SEARCH, config.model_dump(mode="json"))
+
+
+def entrypoint(study: Path, *, resume: bool, storage: str | None) -> str:
+    """The command that the head node runs in the job's working folder."""
+    words = ["python", "-c", ENTRY, "search", SEARCH, "--out", str(study.absolute()), "--address", "auto"]
+    words += ["--resume"] if resume else []
+    words += ["--storage", storage] if storage else []
+    return shlex.join(words)

@@ -1,0 +1,84 @@
+"""The files of configs/cluster/ are what their readers take: Ray's own cluster schema, a RayJob's required keys, bash."""
+
+import json
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from models.files import check_document, read_document
+from search.config import SearchConfig
+from search.jobs import SEARCH, entrypoint, stage
+
+ROOT = Path(__file__).parent.parent / "configs" / "cluster"
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", ["hosts", "aws"])
+def test_ray_up_takes_it(name: str, monkeypatch: pytest.MonkeyPatch):
+    from ray.autoscaler._private import util
+
+    document = yaml.safe_load((ROOT / f"{name}.yaml").read_text())
+    complete = util.prepare_config(document)
+    util.validate_config(complete)
+    if name == "hosts":
+        assert complete["max_workers"] == 2
+    for commands in ("head_start_ray_commands", "worker_start_ray_commands"):
+        assert "RAY_AUTH_MODE=token" in document[commands][-1]
+    assert "~/.ray/auth_token" in document["file_mounts"]
+    with pytest.raises(Exception, match="cluster_name"):
+        util.validate_config({key: value for key, value in complete.items() if key != "cluster_name"})
+
+
+def test_the_ray_job_has_what_kuberay_asks_for():
+    job = yaml.safe_load((ROOT / "kuberay.yaml").read_text())
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    cluster = job["spec"]["rayClusterSpec"]
+    assert cluster["authOptions"]["mode"] == "token"
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    for group in groups:
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        pod = group["template"]["spec"]
+        mounts = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
+        assert mounts == {volume["name"] for volume in pod["volumes"]}
+    assert len({container["image"] for group in groups for container in group["template"]["spec"]["containers"]}) == 1
+    assert shlex.split(job["spec"]["entrypoint"])[:2] == ["zoo", "search"]
+
+
+def test_the_slurm_script_parses_and_calls_what_there_is(tmp_path: Path):
+    script = ROOT / "slurm.sh"
+    subprocess.run(["bash", "-n", script], check=True)
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "study.json").touch()
+    for name, body in (("scontrol", "echo one; echo two"), ("srun", 'printf "%s\\n" "$@"')):
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    slurm = {"SLURM_JOB_NODELIST": "one,two", "SLURM_JOB_NUM_NODES": "2", "SLURM_CPUS_PER_TASK": "4"}
+    done = subprocess.run(
+        ["bash", script, "search.json", tmp_path / "study", "--json"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", **slurm},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    words = done.stdout.split("\n")[:-1]
+    assert words[words.index("ray") :][:4] == ["ray", "symmetric-run", "--address", "one:6379"]
+    assert words[words.index("--") + 1 :][:2] == ["zoo", "search"] and words[-2:] == ["--resume", "--json"]
+
+
+def test_a_job_carries_code_and_config_and_no_audio(tmp_path: Path):
+    data = {"name": "a", "train": "/shared/train.json", "held": "/shared/held.json"}
+    config = check_document({"name": "s", "datasets": [data]}, SearchConfig, "test")
+    stage(config, tmp_path)
+    assert read_document(tmp_path / SEARCH, SearchConfig) == config
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= {".py", ".json", ".typed"}
+    assert sum(path.stat().st_size for path in files) < 3 << 20
+    command = shlex.split(entrypoint(Path("/shared/study"), resume=True, storage="s3://bucket/x"))
+    code = command[: command.index("search")]
+    helped = subprocess.run([*code, "search", "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert helped.returncode == 0, helped.stderr
+    assert all(word in helped.stdout for word in command if word.startswith("--"))
+    assert json.loads((tmp_path / SEARCH).read_text())["datasets"][0]["train"] == "/shared/train.json"

@@ -1,0 +1,135 @@
+"""The verbs of the search: run one, look at one. Heavy imports wait inside."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.options import PATH, json_option, one_thread
+
+FOLLOW_S = 2.0  # between two looks at a ledger
+
+
+@click.command(short_help="Search for the best model.", epilog="Example: zoo search SEARCH.json --out studies/mine")
+@click.argument("config", type=PATH)
+@click.option("--out", type=PATH, help="The study folder. Default: studies/NAME.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted study.")
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    metavar="STUDY|PACKAGE|zoo:OWNER/AMP",
+    help="Begin with what was best elsewhere.",
+)
+@click.option("--local", is_flag=True, help="One trial after the other in this process, without Ray.")
+@click.option("--address", help="Join a running Ray cluster ('auto', host:port or ray://host:10001).")
+@click.option("--submit", metavar="URL", help="Hand the search to a Ray cluster as a job (http://head:8265).")
+@click.option(
+    "--storage", metavar="URI", help="Where checkpoints go: s3://, gs:// or a folder all nodes see. Default: the study."
+)
+@json_option
+def search(
+    config: Path,
+    out: Path | None,
+    resume: bool,
+    sources: tuple[str, ...],
+    local: bool,
+    address: str | None,
+    submit: str | None,
+    storage: str | None,
+    as_json: bool,
+) -> None:
+    """Search for the best model over one or several amps."""
+    from models.errors import UserError
+    from search.board import read_study
+    from search.study import read_search
+    from search.warm import warmed
+    from zoo import output, views
+
+    if sum(map(bool, (local, address, submit))) > 1:
+        raise UserError("say one of --local, --address and --submit", "A search runs in one place.")
+    read = read_search(config)
+    study = out or Path("studies") / read.name
+    begun = resume and (study / "study.json").exists() and not sources
+    read = (
+        read.model_copy(update={"warm": read_study(study).warm})
+        if begun
+        else warmed(read, [_found(s) for s in sources])
+    )
+    if submit:
+        from search.jobs import submit_job
+
+        output.put(submit_job(submit, read, study, resume=resume, storage=storage))
+        return
+    again = f"zoo search {config} --out {study} --resume"
+    board = watch(read, study, again, resume=resume, local=local, address=address, storage=storage)
+    if as_json:
+        output.put_json(board)
+    else:
+        views.show_board(board)
+        output.say(f"report: {study / 'report.html'}")
+        output.say(f"next: zoo package {study} --license LICENCE")
+        output.put(str(study))
+
+
+@click.command(short_help="The trials of a study.", epilog="Example: zoo board studies/mine --follow")
+@click.argument("study", type=PATH)
+@click.option("--follow", is_flag=True, help="Stay, and show trials as they end.")
+@json_option
+def board(study: Path, follow: bool, as_json: bool) -> None:
+    """The trials of a study and its front, also while it runs."""
+    from search.board import current_board
+    from zoo import output, views
+
+    if as_json or not follow:
+        found = current_board(study)
+        output.put_json(found) if as_json else views.show_board(found)
+        return
+    with output.live_table() as show:
+        known: set[str] = set()
+        while True:
+            found = current_board(study)
+            ended = [
+                trial for trial in found["trials"] if trial["state"] in views.ENDED and trial["trial"] not in known
+            ]
+            known |= {trial["trial"] for trial in ended}
+            show(
+                *views.board_table(found),
+                [views.trial_sentence(trial) for trial in sorted(ended, key=lambda t: t["number"])],
+            )
+            if found["complete"]:
+                return
+            time.sleep(FOLLOW_S)
+
+
+def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
+    """Run a search with a bar and one line per ended trial; returns its board. `again` is the command that goes on with it."""
+    from search.study import Interrupted, run_search
+    from zoo import output, views
+    from zoo.errors import INTERRUPTED
+
+    one_thread()
+    steps: dict[str, int] = {}
+    with output.progress("searching") as bar:
+
+        def hear(line: dict[str, Any]) -> None:
+            over = line["state"] in views.ENDED
+            steps[line["trial"]] = line["steps"] if over else line.get("step", 0)
+            if over:
+                output.say(views.trial_sentence(line))
+            bar(sum(steps.values()), max(config.trials * config.learning.steps, sum(steps.values())))
+
+        try:
+            return run_search(config, study, listener=hear, **how)
+        except Interrupted as stop:
+            output.put_error(str(stop), f"The finished trials are kept. Go on with: {again}")
+            sys.exit(INTERRUPTED)
+
+
+def _found(source: str) -> Path:
+    """The folder a `--from` names."""
+    from zoo.find import find_model
+
+    return find_model(source.removeprefix("zoo:"), None) if source.startswith("zoo:") else Path(source)
