@@ -200,6 +200,14 @@ def _gather(trainers: Sequence[Trainer]) -> dict[str, list[Tensor]]:
     return state
 
 
+def stacks_of(trainers: Sequence[Trainer], device: torch.device | str = "cpu") -> list[Stack]:
+    """Trainers of any shapes, those of one shape as one stack."""
+    groups: dict[Hashable, list[Trainer]] = {}
+    for trainer in trainers:
+        groups.setdefault(shape_of(trainer), []).append(trainer)
+    return [Stack(group, device) for group in groups.values()]
+
+
 def train_stack(
     recipes: Sequence[Recipe], data: Sequence[AmpData], outs: Sequence[Path], device: torch.device | str = "cpu"
 ) -> list[Evaluation | DivergedError]:
@@ -210,12 +218,8 @@ def train_stack(
     """
     trainers = [begin(recipe, own, out) for recipe, own, out in zip(recipes, data, outs, strict=True)]
     folders, lost = dict(zip(trainers, outs, strict=True)), {}
-    groups: dict[Hashable, list[Trainer]] = {}
-    for trainer in trainers:
-        groups.setdefault(shape_of(trainer), []).append(trainer)
-    for group in groups.values():
-        if group[0].step < group[0].recipe.learning.steps:
-            lost |= _train(Stack(group, device), folders)
+    for stack in stacks_of([one for one in trainers if one.step < one.recipe.learning.steps], device):
+        lost |= _train(stack, folders)
     return [lost[trainer] if trainer in lost else _finish(trainer, folders[trainer]) for trainer in trainers]
 
 
