@@ -214,7 +214,7 @@ def train_stack(
     """`models.train.fit` for many: each recipe on its data into its run folder, those of one shape as one stack.
 
     A member that diverges is dropped and its error returned; the others go on. Goes on where an earlier call was interrupted; members
-    that it left at different steps form stacks of their own. On a CPU this is no faster than one after another at useful widths.
+    that it left at different steps form stacks of their own. On a CPU this is slower than one after another (benchmarks/stacking.py).
     """
     trainers = [begin(recipe, own, out) for recipe, own, out in zip(recipes, data, outs, strict=True)]
     folders, lost = dict(zip(trainers, outs, strict=True)), {}
