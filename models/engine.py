@@ -32,6 +32,11 @@ class Engine(Protocol):
         ...
 
 
+def device_for(gpus: float) -> torch.device:
+    """Where a training takes place that was promised so many GPUs (or a part of one): on one if it sees any, else on the CPU."""
+    return torch.device("cuda" if gpus > 0 and torch.cuda.is_available() else "cpu")
+
+
 def engine_for(net: WaveNet) -> Engine:
     """The fastest engine for a net where it lies."""
     parameter = next(net.parameters())

@@ -164,7 +164,7 @@ def _dense(weight_LOIT: Tensor, groups: int) -> Tensor:
         return weight_LOIT
     layers, outs, inputs, taps = weight_LOIT.shape
     split = weight_LOIT.view(layers, groups, outs // groups, 1, inputs, taps)
-    own = torch.eye(groups, dtype=split.dtype).view(1, groups, 1, groups, 1, 1)
+    own = torch.eye(groups, dtype=split.dtype, device=split.device).view(1, groups, 1, groups, 1, 1)
     return (split * own).reshape(layers, outs, groups * inputs, taps)
 
 
@@ -247,7 +247,7 @@ class _Layers:
         """A 1x1 after the activation, with what FiLM does before and after it: weights, then the constant."""
         weight = self.stack.get(f"{name}.weight")
         if weight is None:
-            eye = torch.eye(self.array.width, dtype=self.e_BE.dtype)
+            eye = torch.eye(self.array.width, dtype=self.e_BE.dtype, device=self.e_BE.device)
             weight = eye[None, None].expand(1, len(self.stack["conv.bias"]), -1, -1)
             bias = weight.new_zeros(weight.shape[:3])
         else:
@@ -269,7 +269,7 @@ class _Layers:
         for name, activation in (("activation", self.array.activations[self.layer]), ("gate", self.array.gate)):
             slopes = self.stack.get(f"{name}.slopes")
             if slopes is None:
-                slopes = torch.full((count, width), activation.negative_slope, dtype=self.e_BE.dtype)
+                slopes = self.e_BE.new_full((count, width), activation.negative_slope)
             found.append(slopes)
         return torch.cat(found[: self.array.inner // width], 1)[None, ..., None]
 

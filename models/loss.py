@@ -10,9 +10,9 @@ RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # size, hop
 QUIETEST = 1e-4  # magnitudes below count as this
 
 
-def pre_emphasise(x_T: Tensor, amount: float) -> Tensor:
-    """`x[n] - amount x[n - 1]`, the high-pass by which Wright and Valimaki (2020) weigh errors; any leading shape. `amount` 0: as it is."""
-    return x_T[..., 1:] - amount * x_T[..., :-1] if amount else x_T
+def pre_emphasise(x_T: Tensor, amount: float | Tensor) -> Tensor:
+    """`x[n] - amount x[n - 1]`, the high-pass by which Wright and Valimaki (2020) weigh errors; any leading shape. The number 0: as it is."""
+    return x_T[..., 1:] - amount * x_T[..., :-1] if isinstance(amount, Tensor) or amount else x_T
 
 
 def mrstft(predicted_BT: Tensor, target_BT: Tensor) -> Tensor:

@@ -77,18 +77,30 @@ class Trainer:
         torch.manual_seed(recipe.learning.seed)
         self.net = WaveNet(recipe.model, data.knobs.columns(recipe.model.inject.encoding))
         field, segment = recipe.model.receptive_field, recipe.learning.segment
-        self._pieces = [data.training_piece(piece, field, segment) for piece in data.train]
-        self._levels_PK = [data.encode(piece, recipe.model.inject.encoding) for piece in self._pieces]
-        energy_P = torch.tensor([piece.energy for piece in self._pieces])
+        self.pieces = [data.training_piece(piece, field, segment) for piece in data.train]
+        self.levels_PK = [data.encode(piece, recipe.model.inject.encoding) for piece in self.pieces]
+        energy_P = torch.tensor([piece.energy for piece in self.pieces])
         self.net.head_scale.copy_(energy_P.mean().sqrt())
-        self.engine, self._vector = engine_for(self.net), as_vector(Folding(self.net).parameters)
-        self.optimiser = torch.optim.Adam([self._vector], lr=recipe.learning.learning_rate, fused=True)
+        self.engine, self.vector_P = engine_for(self.net), as_vector(Folding(self.net).parameters)
+        self.optimiser = torch.optim.Adam([self.vector_P], lr=recipe.learning.learning_rate, fused=True)
         self.step = 0
         self.failed = 0  # steps in a row that were skipped because their numbers were not finite
         self.history: list[dict] = []
         if recipe.learning.pre_emphasis:
-            energy_P = torch.tensor([self._emphasised_energy(piece) for piece in self._pieces])
-        self._weights_P = 1 / energy_P  # quiet pieces count as much as loud ones
+            energy_P = torch.tensor([self._emphasised_energy(piece) for piece in self.pieces])
+        self.weights_P = 1 / energy_P  # quiet pieces count as much as loud ones
+
+    @property
+    def diverged(self) -> bool:
+        """Whether its last `PATIENCE` steps could not be used: it does not go on."""
+        return self.failed >= PATIENCE
+
+    def check(self) -> None:
+        """Raise `DivergedError` if it has diverged."""
+        if self.diverged:
+            raise DivergedError(
+                f"the loss is not finite or has no finite gradient at step {self.step}, the {PATIENCE}th in a row"
+            )
 
     def advance(self, steps: int) -> float:
         """Train for some steps (never past the last); returns their mean loss.
@@ -102,8 +114,12 @@ class Trainer:
             loss = self._step()
             if loss is not None:
                 losses.append(loss)
+        return self.note(losses, tried, time.monotonic() - began)
+
+    def note(self, losses: list[float], tried: int, seconds: float) -> float:
+        """Write into the history what the steps up to this one came to; returns their mean loss, NaN where none could be used."""
         loss = fmean(losses) if losses else math.nan
-        line = {"step": self.step, "loss": loss if losses else None, "seconds": round(time.monotonic() - began, 3)}
+        line = {"step": self.step, "loss": loss if losses else None, "seconds": round(seconds, 3)}
         self.history.append(line | ({"skipped": tried - len(losses)} if len(losses) < tried else {}))
         return loss
 
@@ -130,14 +146,11 @@ class Trainer:
             return loss_B.sum() / learning.batch
 
         self.optimiser.zero_grad(set_to_none=False)
-        found = self.engine.descend(self._vector, x_BT, levels_BK, loss)
-        norm = torch.nn.utils.clip_grad_norm_([self._vector], learning.gradient_clip)
+        found = self.engine.descend(self.vector_P, x_BT, levels_BK, loss)
+        norm = torch.nn.utils.clip_grad_norm_([self.vector_P], learning.gradient_clip)
         finite = math.isfinite(found) and math.isfinite(norm.item())
         self.failed = 0 if finite else self.failed + 1
-        if self.failed >= PATIENCE:
-            raise DivergedError(
-                f"the loss is {found} at step {self.step}, the {PATIENCE}th in a row that cannot be used"
-            )
+        self.check()
         if finite:
             for group in self.optimiser.param_groups:
                 group["lr"] = rate_at(self.step, learning)
@@ -151,18 +164,22 @@ class Trainer:
         return energy(wet_T) / len(wet_T)
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        learning, context = self.recipe.learning, self.net.receptive_field - 1
-        draw = np.random.default_rng([learning.seed, self.step])
-        picks = draw.integers(len(self._pieces), size=learning.batch)
+        context, (picks, starts) = self.net.receptive_field - 1, self.draw(self.step)
         x, target, levels = [], [], []
-        for pick in picks:
-            piece = self._pieces[pick]
-            start = int(draw.integers(piece.start, piece.stop - learning.segment, endpoint=True))
-            stop = start + learning.segment
+        for pick, start in zip(picks, starts, strict=True):
+            piece, stop = self.pieces[pick], start + self.recipe.learning.segment
             x.append(self.data.dry(piece, start - context, stop))
             target.append(piece.wet_T[start:stop])
-            levels.append(self._levels_PK[pick])
-        return torch.stack(x), torch.stack(target), torch.stack(levels), self._weights_P[picks]
+            levels.append(self.levels_PK[pick])
+        return torch.stack(x), torch.stack(target), torch.stack(levels), self.weights_P[picks]
+
+    def draw(self, step: int) -> tuple[list[int], list[int]]:
+        """Which of `pieces` the batch of a step hears, and from which sample each: one segment of target begins there."""
+        learning = self.recipe.learning
+        draw = np.random.default_rng([learning.seed, step])
+        picks = draw.integers(len(self.pieces), size=learning.batch).tolist()
+        spans = [(self.pieces[pick].start, self.pieces[pick].stop - learning.segment) for pick in picks]
+        return picks, [int(draw.integers(first, last, endpoint=True)) for first, last in spans]
 
     @property
     def config(self) -> ModelConfig:
@@ -173,7 +190,7 @@ class Trainer:
         """Write everything needed to go on from this step."""
         tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
         tensors["failed"] = torch.tensor(self.failed)
-        tensors |= {f"adam.{name}": value for name, value in self.optimiser.state[self._vector].items()}
+        tensors |= {f"adam.{name}": value for name, value in self.optimiser.state[self.vector_P].items()}
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / RECIPE, self.recipe.model_dump(mode="json"))
         write_text(folder / HISTORY, "".join(json.dumps(line) + "\n" for line in self.history))
@@ -249,14 +266,9 @@ def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lam
     `DivergedError` when training leaves the finite numbers.
     """
     data = load_data(recipe.data)
-    trainer = Trainer(recipe, data)
-    if (out / STATE).exists():
-        trainer.load(out)
-    elif out.exists() and (not out.is_dir() or _holds_something_else(out)):
-        raise UserError(f"{out} is not empty and holds no run", "Choose another --out folder.")
-    if (out / EVAL).exists() and trainer.step == recipe.learning.steps:
+    trainer = begin(recipe, data, out)
+    if is_reported(trainer, out):
         return read_evaluation(out)
-    out.mkdir(parents=True, exist_ok=True)
     while trainer.step < recipe.learning.steps:
         began, first = time.monotonic(), trainer.step
         loss = trainer.advance(recipe.learning.report_every)
@@ -267,6 +279,22 @@ def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lam
         on_progress(Progress(trainer.step, recipe.learning.steps, loss, validation.mean, seconds, speed))
     trainer.finish(out)
     return report(out, data)
+
+
+def begin(recipe: Recipe, data: AmpData, out: Path) -> Trainer:
+    """A trainer that stands where the run folder `out` was left, or at the first step in a new one; raises `UserError` as `fit` does."""
+    trainer = Trainer(recipe, data)
+    if (out / STATE).exists():
+        trainer.load(out)
+    elif out.exists() and (not out.is_dir() or _holds_something_else(out)):
+        raise UserError(f"{out} is not empty and holds no run", "Choose another --out folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    return trainer
+
+
+def is_reported(trainer: Trainer, out: Path) -> bool:
+    """Whether the run was finished and scored."""
+    return (out / EVAL).exists() and trainer.step == trainer.recipe.learning.steps
 
 
 def _holds_something_else(out: Path) -> bool:

@@ -1,0 +1,98 @@
+"""Models of one shape trained as one (models/stack.py) against one after another: milliseconds of a step per model.
+
+Solo is `models.train.Trainer` as `zoo train` runs it, on the compiled engine, one thread; a stack does the same steps on the same draws.
+Before the clock starts, their losses must agree. Rounds are interleaved: each runs some steps of the solo run and of every stack; medians,
+and the median over rounds of solo / stacked. Stacks on the CPU are timed in this thread's CPU time, those on a GPU in wall time; the first
+steps, in which a GPU's graph is captured, are told apart.
+
+    python benchmarks/stacking.py [--models a1-nano-film a1-feather-film] [--sizes 1 2 4 8 16 32] [--rounds 5] [--steps 10]
+"""
+
+import argparse
+import math
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from models.architecture import WaveNetConfig
+from models.dataset import AmpData, Piece
+from models.files import read_document
+from models.graph import WARM_UP
+from models.knobs import Knob, Knobs, Setting
+from models.recipe import DataConfig, LearningConfig, Recipe
+from models.stack import Stack
+from models.train import Trainer
+
+CONFIGS = Path(__file__).parent.parent / "configs" / "models"
+RATE_HZ = 48000
+
+
+def recordings() -> AmpData:
+    """Noise through a gain and a clipper at nine settings, ten seconds each."""
+    knobs = Knobs(knobs=(Knob(name="gain", default=0.5), Knob(name="level", default=0.5)))
+    config = DataConfig(name="bench", train=Path("none.json"), held=Path("none.json"))
+    x_T = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, 10 * RATE_HZ).astype(np.float32))
+    data = AmpData(config, knobs, RATE_HZ, "", "", dry_T=[x_T])
+    for gain in (0.0, 0.5, 1.0):
+        for level in (0.1, 0.5, 1.0):
+            setting: Setting = {"gain": gain, "level": level}
+            levels_K = torch.tensor(knobs.encode(setting))
+            wet_T = level * torch.tanh((1 + 5 * gain) * x_T)
+            data.train.append(Piece(0, wet_T, 0, len(x_T), setting, levels_K))
+    return data
+
+
+def contest(name: str, batch: int, segment: int, data: AmpData, options: argparse.Namespace) -> None:
+    """A table: one model and batch, one device."""
+    model = read_document(CONFIGS / f"{name}.json", WaveNetConfig)
+    device = torch.device(options.device)
+    clock = time.thread_time if device.type == "cpu" else time.perf_counter
+
+    def trainer(seed: int) -> Trainer:
+        learning = LearningConfig(steps=1_000_000, batch=batch, segment=segment, seed=seed)
+        return Trainer(Recipe(data=data.config, model=model, learning=learning), data)
+
+    solo, stacks = trainer(0), {size: Stack([trainer(seed) for seed in range(size)], device) for size in options.sizes}
+    wanted = solo.advance(WARM_UP + 1)
+    for size, stack in stacks.items():
+        began = clock()
+        found = stack.advance(WARM_UP + 1)[0]
+        assert math.isclose(found, wanted, rel_tol=1e-4), (size, found, wanted)
+        print(f"  K {size}: first {WARM_UP + 1} steps {clock() - began:.2f} s", flush=True)
+    times: dict[int, list[float]] = {size: [] for size in (0, *stacks)}
+    for turn in range(options.rounds):
+        order = list(times)
+        for size in order[turn % len(order) :] + order[: turn % len(order)]:
+            began = clock()
+            (stacks[size] if size else solo).advance(options.steps)
+            times[size].append((clock() - began) * 1e3 / options.steps / max(size, 1))
+    print(f"{name} {batch} x {segment} on {device}: solo (compiled, CPU) {median(times[0]):.2f} ms a step")
+    for size in stacks:
+        ratio = median(a / b for a, b in zip(times[0], times[size], strict=True))
+        print(f"  K {size:2}: {median(times[size]):8.2f} ms a step and model, solo / stacked {ratio:.2f}", flush=True)
+
+
+def main() -> None:
+    """Every model on the CPU, then on a GPU if one is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["a1-nano-film", "a1-feather-film"])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32])
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--segment", type=int, default=2048)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=10)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    data = recordings()
+    for options.device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        for name in options.models:
+            contest(name, options.batch, options.segment, data, options)
+    if not torch.cuda.is_available():
+        print("no GPU here: the GPU was left out")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""A member of a stack is its own solo run: whatever the others are, whatever becomes of them, and however the work is replayed."""
+
+import dataclasses
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from models.dataset import AmpData, load_data
+from models.documents import EVAL, Evaluation
+from models.engine import device_for
+from models.errors import DivergedError
+from models.graph import WARM_UP, Replayed, Work
+from models.recipe import Recipe
+from models.run import load_model
+from models.stack import Stack, train_stack
+from models.train import PATIENCE, Trainer, fit
+from tests.makers import GRID, architecture, data_config, di, recipe, record
+
+MEMBERS: tuple[dict[str, Any], ...] = (
+    {"seed": 0, "learning_rate": 0.008, "pre_emphasis": 0.5},
+    {"seed": 1, "learning_rate": 0.004, "pre_emphasis": 0.9, "gradient_clip": 0.05, "warmup": 0},
+    {"seed": 2, "learning_rate": 0.001, "pre_emphasis": 0.5, "schedule": "exponential", "final_rate": 0.1},
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> AmpData:
+    return load_data(data_config(record(tmp_path_factory.mktemp("takes"), "train", di(1.5))))
+
+
+def plans(data: AmpData, form: str = "mixin+film", gating: str = "none", **learning: Any) -> list[Recipe]:
+    model = architecture(form, gating=gating)
+    return [recipe(data.config, model, **{**member, **learning}) for member in MEMBERS]
+
+
+def stacked(recipes: list[Recipe], data: AmpData) -> Stack:
+    return Stack([Trainer(plan, data) for plan in recipes])
+
+
+def distance(found: Trainer, wanted: Trainer) -> float:
+    """Between the parameters of two, relative."""
+    return ((found.vector_P - wanted.vector_P).norm() / wanted.vector_P.norm()).item()
+
+
+@pytest.mark.parametrize(
+    ("form", "gating"),
+    [("mixin+film", "none"), ("warp+encoder", "gated"), ("film activation_post", "blended"), ("input", "none")],
+)
+def test_member_is_its_solo_run(data: AmpData, form: str, gating: str):
+    recipes = plans(data, form, gating, steps=100)
+    stack, solos = stacked(recipes, data), [Trainer(plan, data) for plan in recipes]
+    for steps in (1, 30, 80):
+        found, wanted = stack.advance(steps), [solo.advance(steps) for solo in solos]
+        assert found == pytest.approx(wanted, rel=1e-5)
+    for member, solo in zip(stack.trainers, solos, strict=True):
+        assert member.step == solo.step == 100 and distance(member, solo) <= 1e-5
+        for name, value in solo.optimiser.state[solo.vector_P].items():
+            assert (member.optimiser.state[member.vector_P][name] - value).norm() <= 1e-3 * value.norm()
+        assert [line["step"] for line in member.history] == [1, 31, 100]
+        assert member.validate().mean == pytest.approx(solo.validate().mean, rel=1e-4)
+
+
+def test_weight_of_the_spectral_loss_is_each_members_own(data: AmpData):
+    """Over a few steps: the logarithm of small magnitudes makes more of a rounding at every step, in solo runs on two engines too."""
+    recipes = [recipe(data.config, steps=40, mrstft=weight, segment=2100) for weight in (0.0, 0.003, 0.1)]
+    stack, solos = stacked(recipes, data), [Trainer(plan, data) for plan in recipes]
+    assert stack.advance(10) == pytest.approx([solo.advance(10) for solo in solos], rel=1e-5)
+    for member, solo in zip(stack.trainers, solos, strict=True):
+        assert distance(member, solo) <= 1e-5
+    assert distance(stack.trainers[1], solos[0]) > 1e-3
+
+
+def test_every_member_has_recordings_of_its_own(data: AmpData, tmp_path: Path):
+    other = load_data(data_config(record(tmp_path, "other", di(1.2, seed=5), GRID[:12] + GRID[-1:]), name="other"))
+    same_dry = load_data(data_config(record(tmp_path / "same", "same", di(1.5), GRID[::-1]), name="same"))
+    trainers = [[Trainer(recipe(own.config, seed=3), own) for own in (data, other, same_dry)] for _ in range(2)]
+    stack, solos = Stack(trainers[0]), trainers[1]
+    assert len({len(solo.pieces) for solo in solos}) == 2 and stack.trainers[2].data is same_dry
+    assert stack.advance(30) == pytest.approx([solo.advance(30) for solo in solos], rel=1e-5)
+    for member, solo in zip(stack.trainers, solos, strict=True):
+        assert distance(member, solo) <= 1e-5
+
+
+def test_member_that_is_not_finite_touches_no_other_and_stands_still(data: AmpData):
+    sound, broken = stacked(plans(data), data), [Trainer(plan, data) for plan in plans(data)]
+    with torch.no_grad():
+        broken[1].vector_P[0] = math.nan
+    stack, before = Stack(broken), broken[1].vector_P.detach().clone()
+    wanted, found = sound.advance(20), stack.advance(20)
+    assert math.isnan(found[1]) and [found[0], found[2]] == [wanted[0], wanted[2]]
+    for member in (0, 2):
+        assert torch.equal(stack.trainers[member].vector_P, sound.trainers[member].vector_P)
+    lost = stack.trainers[1]
+    assert lost.diverged and lost.step == PATIENCE - 1 and not lost.history
+    assert torch.equal(lost.vector_P.nan_to_num(7), before.nan_to_num(7))
+    with pytest.raises(DivergedError, match=f"at step {PATIENCE - 1}"):
+        lost.check()
+    solo = Trainer(plans(data)[1], data)
+    with torch.no_grad():
+        solo.vector_P[0] = math.nan
+    with pytest.raises(DivergedError):
+        solo.advance(20)
+    assert solo.step == lost.step
+
+
+def test_step_that_is_not_finite_is_skipped_and_counted(data: AmpData):
+    """Now and then: one of the takes is spoilt."""
+
+    def spoilt(plan: Recipe) -> Trainer:
+        trainer = Trainer(plan, data)
+        piece = trainer.pieces[4]
+        trainer.pieces[4] = dataclasses.replace(piece, wet_T=torch.full_like(piece.wet_T, math.inf))
+        return trainer
+
+    recipes = plans(data)
+    stack, solo = Stack([Trainer(recipes[0], data), spoilt(recipes[1])]), spoilt(recipes[1])
+    assert stack.advance(30)[1] == pytest.approx(solo.advance(30), rel=1e-5)
+    member = stack.trainers[1]
+    assert 0 < member.history[0]["skipped"] == solo.history[0]["skipped"] < 30
+    assert distance(member, solo) <= 1e-5 and "skipped" not in stack.trainers[0].history[0]
+
+
+def test_members_may_be_dropped_in_the_middle(data: AmpData):
+    recipes = plans(data, steps=60)
+    stack, solos = stacked(recipes, data), [Trainer(plan, data) for plan in recipes]
+    stack.advance(30)
+    dropped = stack.trainers[0]
+    stack.keep([2, 1])
+    stack.advance(30)
+    assert dropped.step == 30
+    for member, solo in zip(stack.trainers, (solos[2], solos[1]), strict=True):
+        solo.advance(60)
+        assert member.step == 60 and distance(member, solo) <= 1e-5
+
+
+def test_member_may_go_on_alone_and_in_another_stack(data: AmpData, tmp_path: Path):
+    recipes = plans(data)
+    whole = stacked(recipes, data)
+    whole.advance(30)
+    first = stacked(recipes, data)
+    first.advance(11)
+    for number, member in enumerate(first.trainers):
+        member.save(tmp_path / str(number))
+    again = [Trainer(plan, data) for plan in recipes]
+    for number, trainer in enumerate(again):
+        trainer.load(tmp_path / str(number))
+    alone, together = again[0], Stack(again[1:])
+    alone.advance(30)
+    together.advance(30)
+    for member, wanted in zip([alone, *together.trainers], whole.trainers, strict=True):
+        assert member.step == 30 and distance(member, wanted) <= 1e-5
+
+
+def test_run_folders_are_those_of_solo_runs(data: AmpData, tmp_path: Path):
+    recipes = [*plans(data)[:2], recipe(data.config, architecture("input"))]
+    outs = [tmp_path / str(number) for number in range(3)]
+    found, wanted = train_stack(recipes, [data] * 3, outs), fit(recipes[1], tmp_path / "solo")
+    assert {type(one) for one in found} == {Evaluation}
+    assert isinstance(found[1], Evaluation) and found[1].step == wanted.step == 30
+    assert found[1].held.mean == pytest.approx(wanted.held.mean, rel=1e-4)
+    for out in outs:
+        assert {path.name for path in out.iterdir()} == {path.name for path in (tmp_path / "solo").iterdir()}
+        load_model(out)
+    written = (outs[0] / EVAL).read_bytes()
+    assert train_stack(recipes[:1], [data], outs[:1]) == found[:1] and (outs[0] / EVAL).read_bytes() == written
+
+
+def test_run_that_diverges_is_dropped_and_told(data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    recipes, scatter = plans(data, steps=40), Stack._scatter
+
+    def break_one(stack: Stack) -> None:
+        if len(stack.trainers) == 3:
+            stack._state["vector"][1] = math.nan
+        scatter(stack)
+
+    monkeypatch.setattr(Stack, "_scatter", break_one)
+    found = train_stack(recipes, [data] * 3, [tmp_path / str(number) for number in range(3)])
+    assert [type(one) for one in found] == [Evaluation, DivergedError, Evaluation]
+    assert not (tmp_path / "1" / EVAL).exists()
+
+
+def test_only_one_shape_can_be_stacked(data: AmpData):
+    with pytest.raises(AssertionError, match="one shape"):
+        Stack([Trainer(recipe(data.config, batch=batch), data) for batch in (2, 3)])
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_step_is_captured_once_after_it_was_warm(fails: bool):
+    """Or called as it is for good, with one warning."""
+    calls, captures = [], []
+
+    def capture(work: Work) -> Work:
+        captures.append(len(calls))
+        if fails:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        return lambda: calls.append("replayed")
+
+    step = Replayed(lambda: calls.append("called"), capture)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            step.renew()
+            for _ in range(WARM_UP + 2):
+                step()
+    once = ["called"] * WARM_UP + ["called" if fails else "replayed"] * 2
+    assert calls == once * 2 and captures == ([WARM_UP] if fails else [WARM_UP, 2 * WARM_UP + 2])
+    assert [str(one.message).startswith("training without a CUDA graph") for one in told] == [True] * fails
+
+
+@pytest.mark.parametrize("form", ["warp+encoder", "film activation_post"])
+def test_step_never_leaves_its_device(data: AmpData, form: str):
+    """On torch's device without memory, where reading a number back or mixing with another device is an error; nothing that lasts is replaced."""
+    stack = Stack([Trainer(plan, data) for plan in plans(data, form, "gated", mrstft=0.01, segment=2100)], "meta")
+    stack._draw(0, 2)
+    kept = dict(stack._state)
+    stack._once()
+    stack._once()
+    assert {value.device.type for value in kept.values()} == {"meta"}
+    assert all(stack._state[name] is value for name, value in kept.items())
+
+
+def test_gpu_is_used_only_where_one_is_seen_and_asked_for(monkeypatch: pytest.MonkeyPatch):
+    for seen, gpus, wanted in ((False, 1, "cpu"), (True, 0, "cpu"), (True, 0.25, "cuda")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda seen=seen: seen)
+        assert device_for(gpus).type == wanted
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("captured", [True, False])
+def test_members_on_a_gpu_are_solo_runs(data: AmpData, captured: bool):
+    recipes = plans(data, "warp+encoder", "gated", steps=100)
+    trainers, solos = ([Trainer(plan, data) for plan in recipes] for _ in range(2))
+    stack = Stack(trainers, "cuda") if captured else Stack(trainers, "cuda", capture=None)
+    assert stack.advance(100) == pytest.approx([solo.advance(100) for solo in solos], rel=1e-4)
+    assert np.mean([distance(a, b) for a, b in zip(trainers, solos, strict=True)]) <= 1e-4
