@@ -11,8 +11,10 @@ import torch
 
 from models.dataset import AmpData
 from models.documents import RUNAWAY_DB, Score
+from models.engine import device_for
 from models.errors import DivergedError, UserError
 from models.guards import knob_moves, scan_corners
+from models.stack import stacks_of
 from models.train import Trainer
 from search.conductor import Task
 from search.config import SearchConfig
@@ -37,10 +39,16 @@ def train(
     trainers = [Trainer(recipe, data) for recipe, data in zip(recipes, amps, strict=True)]
     if start:
         _load(trainers, start)
+    device = device_for(config.gpus_per_trial)
+    stacks = stacks_of(trainers, device) if device.type == "cuda" else trainers  # on a CPU one after another is faster
     while True:
         began = time.monotonic()
         try:
-            scores = {trainer.data.config.name: _advance(trainer, config.learning.report_every) for trainer in trainers}
+            for part in stacks:
+                part.advance(config.learning.report_every)
+            for trainer in trainers:
+                trainer.check()
+            scores = {trainer.data.config.name: trainer.validate() for trainer in trainers}
         except DivergedError as problem:
             step = min(trainer.step for trainer in trainers)
             yield {"step": step, "esr": float("nan"), "reason": str(problem)}, lambda folder: None
@@ -87,11 +95,6 @@ def stops_all(problem: BaseException) -> str | None:
 def reason_of(problem: BaseException) -> str:
     """The last line of what an exception says."""
     return (str(problem).strip().splitlines() or [type(problem).__name__])[-1]
-
-
-def _advance(trainer: Trainer, steps: int) -> Score:
-    trainer.advance(steps)
-    return trainer.validate()
 
 
 def _load(trainers: list[Trainer], start: Path) -> None:
