@@ -72,7 +72,7 @@ def alike(apart: Distances, levels_ND: np.ndarray) -> list[list[int]]:
 def strangers(apart: Distances, levels_ND: np.ndarray) -> list[int]:
     """Takes whose distance in sound to the others does not grow with the distance in setting, though it does for most takes.
 
-    A take that sounds like no other is only far out; one that is mislabelled has its likes, at other settings.
+    A take that sounds like no other is only far out; one that is mislabelled has its like, at a setting far away.
     """
     count = len(levels_ND)
     if count < FEW:
@@ -81,10 +81,12 @@ def strangers(apart: Distances, levels_ND: np.ndarray) -> list[int]:
     pairs = np.triu_indices(count, 1)
     weight_D, _ = nnls(apart_NND[pairs], np.sqrt(apart.colour_NN[pairs]))
     expected_NN = apart_NND @ weight_D
-    others = [np.arange(count) != take for take in range(count)]
+    others = [np.delete(np.arange(count), take) for take in range(count)]
     known_N = np.array([_rank_correlation(apart.colour_NN[i, o], expected_NN[i, o]) for i, o in enumerate(others)])
-    nearest_N = np.array([apart.colour_NN[i, o].min() for i, o in enumerate(others)])
-    suspects = np.flatnonzero((known_N < STRANGER) & (nearest_N < 2 * np.median(nearest_N)))
+    like_N = np.array([o[np.argmin(apart.colour_NN[i, o])] for i, o in enumerate(others)])
+    near_N = apart.colour_NN[np.arange(count), like_N]
+    away_N = [expected_NN[i, like] > np.median(expected_NN[i, others[i]]) for i, like in enumerate(like_N)]
+    suspects = np.flatnonzero((known_N < STRANGER) & (near_N < 2 * np.median(near_N)) & away_N)
     return [int(i) for i in suspects] if np.median(known_N) > ACQUAINTED else []
 
 
