@@ -12,7 +12,8 @@ through their lags is taken out before the next round (Theil and Sen's slope).
 Shapes: T time, W windows, F frequency.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -39,6 +40,8 @@ REACHES = (
     32,
 )  # samples a window may be off in each round; no more than the worst drift makes of the take
 QUIET = 1e-4  # windows with less than this share of the loudest one's energy are not asked
+NEAR, NEAR_SIZE = 256, 1024  # samples of a response that takes are compared by
+SWING = 6  # samples between neighbouring swings of a response, at least
 MIN_DRIFT, SURE = 0.5, 0.999  # samples over the whole take; how sure of the sign of the slope
 
 
@@ -105,6 +108,40 @@ def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Lag:
     confidence = 1 - float(np.abs(far_T).max(initial=0)) / max(abs(height), 1e-30)
     polarity = 1 if height > 0 else -1
     return Lag(lag.delay_samples + shift, polarity, lag.drift_ppm, min(max(confidence, 0.0), 1.0))
+
+
+def line_up(dry_T: np.ndarray, wets: Iterable[np.ndarray], rate_hz: int) -> list[Lag]:
+    """The lags of several takes of one dry signal, each by itself and then in step with the others.
+
+    A distorted take of a few seconds has swings of nearly equal height in its response, and by itself may be lined up at the wrong one. So,
+    the surest first, each response is compared with the sum of those before it, and where it is a swing off its lag is mended.
+    """
+    lags, rows = [], []
+    for wet_T in wets:
+        lags.append(estimate_lag(dry_T, wet_T, rate_hz))
+        rows.append(_near(dry_T, wet_T, lags[-1], rate_hz))
+    total_F = np.zeros(NEAR_SIZE // 2 + 1, complex)
+    for index in sorted(range(len(lags)), key=lambda i: -lags[i].confidence):
+        lag, row_F = lags[index], rows[index]
+        slip = _peak(row_F * np.conj(total_F), NEAR_SIZE, REACHES[-1])[0] if total_F.any() else 0.0
+        if abs(slip) >= SWING:
+            row_F = row_F * np.exp(2j * np.pi * slip * np.arange(len(row_F)) / NEAR_SIZE)
+            own, height = _peak(row_F, NEAR_SIZE, SWING // 2)
+            lags[index] = replace(lag, delay_samples=lag.delay_samples + slip + own, polarity=1 if height > 0 else -1)
+            row_F = row_F * np.exp(2j * np.pi * own * np.arange(len(row_F)) / NEAR_SIZE)
+        total_F += lags[index].confidence ** 2 * lags[index].polarity * row_F
+    return lags
+
+
+def _near(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int) -> np.ndarray:
+    """The spectrum of the response within `NEAR` samples of a lag, of unit energy, `(NEAR_SIZE / 2 + 1,)`; zero where there is none."""
+    starts, length = _windows(dry_T, wet_T, lag, NEAR, rate_hz, parts=1)
+    if not starts:
+        return np.zeros(NEAR_SIZE // 2 + 1, complex)
+    response_WF, size = _responses(dry_T, wet_T, lag, starts, length, NEAR, rate_hz)
+    near_T = np.roll(irfft(response_WF.sum(0), size), NEAR)[: 2 * NEAR + 1] * np.hanning(2 * NEAR + 1)
+    near_T /= np.sqrt(np.square(near_T).sum()) + 1e-30
+    return rfft(np.roll(np.pad(near_T, (0, NEAR_SIZE - len(near_T))), -NEAR))
 
 
 def _coarse(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> float:

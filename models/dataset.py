@@ -3,7 +3,7 @@
 Shapes: T time in samples of the dry signal, K knobs, B batch, R receptive field, S segment.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.align import MAX_LAG_SECONDS, Lag, align, causal_margin, estimate_lag
+from models.align import MAX_LAG_SECONDS, Lag, align, causal_margin, line_up
 from models.audio import read_audio, read_length
 from models.errors import UserError
 from models.keep import Keep
@@ -158,6 +158,9 @@ def load_data(config: DataConfig) -> AmpData:
             "Name either a 'held' manifest or 'held_settings' to take out of 'train'.",
         )
     loader = _Loader(config, train)
+    if config.align:
+        loader.line_up(train.takes, training=True)
+        loader.line_up(held_takes, training=False)
     for take in train.takes:
         loader.add(take, training=True)
     for take in held_takes:
@@ -197,7 +200,7 @@ class _Loader:
             )
         start, stop = 0, len(dry_T)
         if self.config.align:
-            lag = self._lag(dry_T.numpy(), wet_T, take, training)
+            lag = self.data.lags[str(take.wet)]
             wet_T, start, stop = align(wet_T, lag, len(dry_T), causal_margin(self.data.rate_hz))
         first, end = _unpadded(wet_T, dry_T.numpy())
         start, stop = max(start, first), min(stop, end)
@@ -213,17 +216,28 @@ class _Loader:
         self.data.recorded.append(piece)
         self.pieces.append((piece, training))
 
-    def _lag(self, dry_T: np.ndarray, wet_T: np.ndarray, take: Take, training: bool) -> Lag:
-        """A take's delay; of a take that training uses, found without hearing what is judged, however early it was cut."""
-        if training:
-            rate, config = self.data.rate_hz, self.config
-            judge = len(dry_T) - int(config.held_seconds * rate) - int(config.validation_seconds * rate)
-            dry_T, wet_T = dry_T[: max(judge, 0)], wet_T[: max(judge - int(MAX_LAG_SECONDS * rate), 0)]
+    def line_up(self, takes: Sequence[Take], training: bool) -> None:
+        """Find the delays of takes; of those that training uses without hearing what is judged, however early they were cut."""
+        sessions: dict[int, list[Take]] = {}
+        for take in takes:
+            dry, _ = self.cached.get((take.dry, take.channel)) or self._read_dry(take.dry, take.channel)
+            sessions.setdefault(dry, []).append(take)
+        rate, config = self.data.rate_hz, self.config
+        for dry, members in sessions.items():
+            dry_T, heard = self.data.dry_T[dry].numpy(), None
+            if training:
+                judge = len(dry_T) - int(config.held_seconds * rate) - int(config.validation_seconds * rate)
+                dry_T, heard = dry_T[: max(judge, 0)], max(judge - int(MAX_LAG_SECONDS * rate), 0)
+            lags = line_up(dry_T, (self._heard(take, heard) for take in members), rate)
+            found = {str(take.wet): lag for take, lag in zip(members, lags, strict=True)}
+            self.data.lags = found | self.data.lags  # a file that training uses too keeps what training found
+
+    def _heard(self, take: Take, samples: int | None) -> np.ndarray:
+        """The first samples of a take."""
+        wet_T = read_audio(take.wet, take.channel, self.config.sample_rate)[0][:samples]
         if len(wet_T) < MIN_REGION:
             raise UserError(f"{take.wet} is too short to be aligned", "Record longer takes, or hold less audio back.")
-        lag = estimate_lag(dry_T, wet_T, self.data.rate_hz)
-        self.data.lags[str(take.wet)] = lag
-        return lag
+        return wet_T
 
     def _read_dry(self, path: Path, channel: int | None) -> tuple[int, int]:
         x_T, rate = read_audio(path, channel, self.config.sample_rate)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline
 from scipy.signal import butter, resample, sosfilt
 
-from models.align import align, causal_margin, estimate_lag
+from models.align import align, causal_margin, estimate_lag, line_up
 from models.amp import VirtualAmp
+from models.audio import read_audio
 from models.shift import HALF, read_between, recorded_span
 from models.signal import guitar
 from tests.makers import RATE, di, examples
@@ -138,3 +139,17 @@ def test_real_takes_agree_with_another_method():
         assert lag.polarity == -1 and lag.drift_ppm == 0
         differences.append(lag.delay_samples - reference)
     assert np.ptp(differences) < 0.1 and abs(np.mean(differences)) < 0.2
+
+
+@pytest.mark.skipif(not HRD3.is_dir(), reason="needs the recordings")
+def test_takes_that_are_lined_up_at_another_swing_alone_are_brought_in_step():
+    """Three seconds of `hrd3`: by themselves, the most distorted takes are lined up a swing of the speaker late."""
+    dry_T, rate = read_audio(HRD3 / "DI.wav")
+    heard = 3 * rate
+    files = sorted(HRD3.glob("Drive *.wav"), key=lambda path: int(path.name.split()[1]))
+    wets = [read_audio(path)[0] for path in files]
+    whole = [lag.delay_samples for lag in line_up(dry_T, wets, rate)]
+    short = line_up(dry_T[:heard], [wet_T[: heard - rate // 2] for wet_T in wets], rate)
+    assert [lag.delay_samples for lag in short] == pytest.approx(whole, abs=0.3)
+    assert {lag.polarity for lag in short} == {-1}
+    assert [estimate_lag(dry_T, wet_T, rate).delay_samples for wet_T in wets] == pytest.approx(whole, abs=1e-9)
