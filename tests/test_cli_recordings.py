@@ -160,7 +160,7 @@ def test_render_resamples_when_told(here: Path, monkeypatch: pytest.MonkeyPatch)
     from zoo import find
 
     monkeypatch.setattr("models.run.load_model", lambda path: model())
-    monkeypatch.setattr(find, "find_model", lambda amp, where: here)
+    monkeypatch.setattr(find, "find_model", lambda amp, *rest: here)
     refused(zoo("render", "tiny", "fast.wav", "out.wav"), 1, "fast.wav is at 11025 Hz", "--resample")
     assert zoo("render", "tiny", "fast.wav", "out.wav", "--resample").code == 0
     assert sf.info("out.wav").samplerate == 11025 != RATE and sf.info("out.wav").frames == 2205

@@ -2,14 +2,12 @@
 
 import os
 import signal
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from search.ledger import read_ledger, read_lines
+from search.ledger import read_lines
 from search.study import read_search, run_search
 from tests.test_study import pytestmark, search_file  # noqa: F401 (the marks hold here too)
 
@@ -55,31 +53,3 @@ def test_a_killed_trial_goes_on_from_its_last_report(tmp_path: Path, monkeypatch
     for trial in board["trials"]:
         steps = [line["step"] for line in reports(study) if line["trial"] == trial["trial"]]
         assert steps == list(range(10, 130, 10)), "each report once, none lost"
-
-
-def test_a_lost_node_costs_no_trial(tmp_path: Path):
-    from ray.cluster_utils import Cluster
-
-    from search.study import RAY_ENVIRONMENT
-
-    os.environ.update(RAY_ENVIRONMENT, RAY_AUTH_MODE="disabled")
-    config, study = read_search(search_file(tmp_path, amps=1, trials=4, learning=LEARNING)), tmp_path / "study"
-    small = {"object_store_memory": 100 << 20, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
-    try:
-        nodes = [cluster.add_node(num_cpus=1, object_store_memory=100 << 20) for _ in range(2)]
-        lost = threading.Event()
-
-        def lose(line: dict[str, Any]) -> None:
-            if line["state"] == "report" and not lost.is_set():
-                lost.set()
-                threading.Thread(target=cluster.remove_node, args=(nodes[0],), kwargs={"allow_graceful": False}).start()
-
-        board = run_search(config, study, address=cluster.address, listener=lose)
-        assert lost.is_set()
-        assert [trial["state"] for trial in board["trials"]] == ["finished"] * 4
-        assert len(read_ledger(study)) == 4
-        time.sleep(0.1)
-    finally:
-        cluster.shutdown()
-        del os.environ["RAY_AUTH_MODE"]
