@@ -34,7 +34,7 @@ UNRELATED = 0.5  # confidence of a take that is not its dry signal's
 AGREE_SECONDS, AGREE_SPREADS = 0.0001, 9.0  # delays of one session: a tone stack moves the peak by less
 LEAD_SECONDS, LATE_SECONDS = 0.00005, 0.002
 FEW_FILES = 3
-ALIGN_HINT = 'Mend the takes with "zoo align", or set "align": true in the data config.'
+ALIGN_HINT = 'Mend the takes with "zoo align MANIFEST --out FOLDER", or set "align": true in the data config.'
 
 
 @dataclass(frozen=True)

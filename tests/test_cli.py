@@ -146,10 +146,10 @@ def test_check_shows_every_take(here: Path):
     head, *rows = (line.split("\t") for line in ran.out.splitlines())
     assert (ran.code, head) == (
         0,
-        ["TAKE", "LATE", "UP", "PEAK dBFS", "RMS dBFS", "DRIFT ppm", "LENGTH", "RATE", "SETTING"],
+        ["TAKE", "SETTING", "LATE", "UP", "PEAK dBFS", "RMS dBFS", "LENGTH", "RATE", "DRIFT ppm"],
     )
-    assert [[row[0], *row[2:3], *row[-3:]] for row in rows] == [
-        [f"takes_{number}.wav", "+1", "0.30 s", "8000", format_setting(GRID[number])] for number in range(len(GRID))
+    assert [[*row[:2], row[3], *row[6:8]] for row in rows] == [
+        [f"takes_{number}.wav", format_setting(GRID[number]), "+1", "0.30 s", "8000"] for number in range(len(GRID))
     ]
     assert "gain: 0 to 10, default 5, recorded at 0" in ran.err
     assert ran.err.splitlines()[-1] == f"{len(GRID)} takes, 2 knobs, 0 faults, 0 warnings"

@@ -22,10 +22,11 @@ def show_check(report: Any) -> None:
         late = (f"{lag.delay_samples:.2f}", f"{lag.polarity:+d}", f"{lag.drift_ppm:.1f}") if lag else ("-",) * 3
         levels = (f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}") if wet else ("-",) * 2
         length = (f"{wet.frames / wet.rate_hz:.2f} s", f"{wet.rate_hz}") if wet else ("-",) * 2
-        rows.append((take.wet.name, *late[:2], *levels, late[2], *length, format_setting(take.setting)))
-    output.put_table(("TAKE", "LATE", "UP", "PEAK dBFS", "RMS dBFS", "DRIFT ppm", "LENGTH", "RATE", "SETTING"), rows)
+        rows.append((take.wet.name, format_setting(take.setting), *late[:2], *levels, *length, late[2]))
+    output.put_table(("TAKE", "SETTING", "LATE", "UP", "PEAK dBFS", "RMS dBFS", "LENGTH", "RATE", "DRIFT ppm"), rows)
     knobs = report.manifest.knobs
     output.say()
+    output.say("LATE: samples behind the dry signal; UP: -1 is upside down.")
     for knob in knobs.knobs:
         values = {take.setting[knob.name] for take in report.takes}
         shown = " ".join(format_value(value) for value in sorted(values, key=knob.encode))
