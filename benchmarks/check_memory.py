@@ -38,7 +38,7 @@ def play(x_T: np.ndarray, gain: float, bass: float, middle: float, treble: float
     low_T = np.asarray(lfilter([0.03], [1, -0.97], y_T))
     high_T = y_T - np.asarray(lfilter([0.3], [1, -0.7], y_T))
     mid_T = y_T - low_T - high_T
-    mix_T = (0.2 + 0.1 * bass) * low_T + (0.2 + 0.1 * middle) * mid_T + (0.2 + 0.1 * treble) * high_T
+    mix_T = (0.2 + 0.1 * bass) * low_T + (0.3 + 0.07 * middle) * mid_T + (0.1 + 0.4 * treble) * high_T
     return (0.5 * np.tanh((0.4 + 0.2 * volume) * mix_T)).astype(np.float32)
 
 

@@ -181,7 +181,7 @@ def _responses(
     size = next_fast_len(length + 2 * reach, real=True)
     rows, fade_T = [], tukey(length, FADE)
     for start in starts:
-        position = lag.delay_samples + lag.step * start - reach
+        position = lag.delay_samples + lag.step * (start - reach)
         near_T = read_between(wet_T, position, lag.step, length + 2 * reach)
         row_F = _response(fade_T * dry_T[start : start + length], near_T, size, rate_hz)
         rows.append((row_F * np.exp(2j * np.pi * reach * np.arange(len(row_F)) / size)).astype(np.complex64))

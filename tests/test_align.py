@@ -79,7 +79,7 @@ def test_drift_is_found(ppm: float):
     assert found.drift_ppm == pytest.approx(ppm, abs=2)
     middle = len(GUITAR) / 2
     plain = estimate_lag(GUITAR, y_T, GUITAR_RATE).delay_samples + 300.25
-    assert found.delay_samples + middle * found.drift_ppm * 1e-6 == pytest.approx(plain + middle * ppm * 1e-6, abs=0.3)
+    assert found.delay_samples + middle * found.drift_ppm * 1e-6 == pytest.approx(plain + middle * ppm * 1e-6, abs=0.05)
 
 
 def test_a_take_of_something_else_earns_no_confidence():
