@@ -400,7 +400,7 @@ def test_package_push_list_pull(here: Path):
     revision = json.loads(zoo("push", "packages/best", "bob/best", *shelf, "--json").out)["revision"]
     assert zoo("list", "-q", *shelf).out == "bob/best\n"
     head, row = (line.split("\t") for line in zoo("list", *shelf).out.splitlines())
-    assert head == ["AMP", "KNOBS", "ESR", "COST", "KIND", "LICENCE", "RATE", "UPDATED", "REVISION"]
+    assert head == ["AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENCE", "RATE", "UPDATED", "REVISION"]
     assert row[:7] == ["bob/best", "gain tone", "0.1875", "177", "amp", LICENSE, "8000"] and row[8] == revision[:12]
     ran = zoo("pull", "bob/best", *shelf, "--to", "mine")
     assert (ran.code, ran.out) == (0, "mine\n") and read_files(here / "mine") == files()
@@ -516,7 +516,7 @@ def test_narrow_terminal_leaves_columns_out(here: Path, how: str):
     code, screen = terminal("list", COLUMNS="40") if how == "COLUMNS" else terminal("list", columns=40)
     head, row, note = screen.splitlines()
     assert code == 0 and max(len(head), len(row)) <= 40
-    assert head.split() == ["AMP", "KNOBS", "ESR", "COST"] and row.split() == [AMP, "gain", "tone", "0.1875", "177"]
+    assert head.split() == ["AMP", "KNOBS", "ESR", "MACS"] and row.split() == [AMP, "gain", "tone", "0.1875", "177"]
     assert note == "(narrow terminal: KIND, LICENCE, RATE, UPDATED, REVISION left out)"
 
 

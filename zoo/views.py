@@ -120,7 +120,7 @@ def show_list(rows: list[Listed]) -> None:
         )
         for r in rows
     ]
-    output.put_table(("AMP", "KNOBS", "ESR", "COST", "KIND", "LICENCE", "RATE", "UPDATED", "REVISION"), cells)
+    output.put_table(("AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENCE", "RATE", "UPDATED", "REVISION"), cells)
 
 
 def show_knobs(knobs: Knobs) -> None:
