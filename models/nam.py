@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from models.architecture import SLOTS, LayerArray, Slot
 from models.documents import ModelConfig
+from models.errors import UserError
 from models.files import write_text
 from models.knobs import Setting
 from models.nam_encoder import write_encoder
@@ -82,7 +83,16 @@ def _described(net: WaveNet, rate_hz: int) -> tuple[dict[str, Any], list[float]]
 
 
 def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: Setting | None = None) -> None:
-    """Write a model as `.nam`, whole or not at all; `baked` notes the setting that a baked model stands at."""
+    """Write a model as `.nam`, whole or not at all; `baked` notes the setting that a baked model stands at.
+
+    Raises `UserError` for one that NeuralAmpModelerCore would not play as it is: it leaves out FiLM after the 1x1 of a layer that is
+    not blended.
+    """
+    if any(_is_left_out(layer) for array in net.arrays for layer in array.layers):
+        raise UserError(
+            f"{config.name} has FiLM at layer1x1_post, which players apply in blended layers only, so it cannot be a live file",
+            'Bake it, which is exact, or train with "gating": "blended" or another slot.',
+        )
     document = to_nam(config, net)
     if baked is not None:
         document["metadata"]["baked_setting"] = baked
@@ -179,6 +189,16 @@ def _layer_weights(layer: Layer, conditions: int) -> list[Tensor | None]:
                 torch.cat([nn.functional.pad(part, (0, missing)) for part in film.bias.split(halves)]),
             ]
     return parts
+
+
+def _is_left_out(layer: Layer) -> bool:
+    """Whether players leave out FiLM that does something."""
+    film = layer.film("layer1x1_post")
+    if film is None or layer.gating == "blended":
+        return False
+    channels = len(film.bias) // (2 if film.shift else 1)
+    still = bool((film.bias[:channels] == 1).all()) and not film.bias[channels:].any() and not film.weight.any()
+    return not still
 
 
 def _columns(weight: Tensor, inputs: int) -> Tensor:

@@ -13,21 +13,29 @@ from torch import Tensor, nn
 
 from models.architecture import SLOTS, Film, Injection, Slot, WaveNetConfig
 from models.documents import ModelConfig, make_config
-from models.encoder import Encoder
 from models.errors import UserError
 from models.files import check_document, read_json
 from models.knobs import MAX_COLUMNS, Encoding, Knobs
-from models.nam import BENDS
 from models.nam_encoder import is_own, read_encoder
+from models.nam_shape import (
+    HINT,
+    MAX_CHANNELS,
+    Node,
+    array_of,
+    check_sizes,
+    each,
+    floats,
+    head_of,
+    injection,
+    kind_of,
+    largest,
+    optional,
+)
 from models.wavenet import Layer, Nonlinear, WaveNet
 
-VERSIONS = ("0.5.", "0.6.", "0.7.")
-HINT = "Export the model again from its trainer."
-MAX_CHANNELS = 64
 MAX_NESTED = 4  # condition networks in one another
 ALLOCATED_FREELY = 1 << 20  # numbers
 DEFAULT_RATE_HZ = 48000  # players take a file that does not say for this
-PLAIN_HARDTANH = {"min_val": -1.0, "max_val": 1.0}
 
 
 def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
@@ -37,10 +45,10 @@ def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
     not blended becomes the identity: NeuralAmpModelerCore leaves it out. Raises `UserError` for a file that is not one, is damaged, is too
     large, or has what no trainer writes: a dilated head, a condition network that is no WaveNet, slopes per channel behind the stack.
     """
-    document = _Node(read_json(path), str(path))
-    if _kind(document) == "SlimmableContainer":
-        document = _largest(document)
-    if (kind := _kind(document)) != "WaveNet":
+    document = Node(read_json(path), str(path))
+    if kind_of(document) == "SlimmableContainer":
+        document = largest(document)
+    if (kind := kind_of(document)) != "WaveNet":
         raise UserError(f"{document.where}: architecture is '{kind}'; only WaveNet can be read", HINT)
     knobs = document.child("config").get("in_channels", int, 1) - 1
     if not 0 <= knobs <= MAX_COLUMNS:
@@ -54,48 +62,8 @@ def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
     return make_config(name[:64], int(rate), schema, net.config), net.eval()
 
 
-class _Node:
-    """A JSON object whose errors say where in the file it stands."""
-
-    def __init__(self, value: Any, where: str) -> None:
-        if not isinstance(value, dict):
-            raise UserError(f"{where} is not an object", HINT)
-        self.value, self.where = value, where
-
-    def get(self, key: str, kind: Any, default: Any) -> Any:
-        found = self.value.get(key, default)
-        if found is not default and (
-            not isinstance(found, kind) or (kind is not object and isinstance(found, bool) != (kind is bool))
-        ):
-            raise UserError(f"{self.where}: '{key}' is a {type(found).__name__}", HINT)
-        return found
-
-    def child(self, key: str) -> "_Node":
-        return _Node(self.value.get(key), f"{self.where}: {key}")
-
-    def children(self, key: str, most: int = 4) -> list["_Node"]:
-        found = self.value.get(key)
-        if not isinstance(found, list) or not 1 <= len(found) <= most:
-            raise UserError(f"{self.where}: '{key}' is not a list of 1 to {most} objects", HINT)
-        return [_Node(item, f"{self.where}: {key}.{index}") for index, item in enumerate(found)]
-
-
-def _kind(document: _Node) -> str:
-    """The architecture of a document of a version that can be read."""
-    version = document.get("version", str, "")
-    if not version.startswith(VERSIONS):
-        raise UserError(f"{document.where}: version is '{version}'; 0.5.0 to 0.7.x can be read", HINT)
-    return document.get("architecture", str, "")
-
-
-def _largest(container: _Node) -> _Node:
-    """The model of a container that is played at full size."""
-    models = container.child("config").children("submodels", 16)
-    return max(models, key=lambda node: node.get("max_value", int | float, 0)).child("model")
-
-
 @torch.no_grad()
-def _net(document: _Node, knobs: int, outputs: int, encoding: Encoding, nested: int = 0) -> WaveNet:
+def _net(document: Node, knobs: int, outputs: int, encoding: Encoding, nested: int = 0) -> WaveNet:
     """The net of a document, without the ways in whose weights are zero. A condition network is read by the same way."""
     shape, where = document.child("config"), f"{document.where}: config"
     layers = shape.children("layers")
@@ -108,15 +76,15 @@ def _net(document: _Node, knobs: int, outputs: int, encoding: Encoding, nested: 
         else:
             heard = layers[0].get("condition_size", int, 1)
             condition = _condition(inner, document, knobs, heard, nested)
-    _check_sizes(layers, knobs, heard, outputs, shape)
+    check_sizes(layers, knobs, heard, outputs, shape)
     described = {
-        "arrays": [_array(layer, layer is layers[-1]) for layer in layers],
-        "inject": _injection(layers, knobs, heard, encoder, encoding),
-        "head": _head(shape, layers[-1]),
+        "arrays": [array_of(layer, layer is layers[-1]) for layer in layers],
+        "inject": injection(layers, knobs, heard, encoder, encoding),
+        "head": head_of(shape, layers[-1], outputs),
         "condition": None if condition is None else {"outputs": heard, "net": condition.config.model_dump()},
     }
     config = check_document(described, WaveNetConfig, where)
-    weights = _floats(document, "weights")
+    weights = floats(document, "weights")
     with torch.device("meta"):  # before it is allocated: can so many numbers fill it?
         promised = sum(p.numel() for p in WaveNet(config, knobs, outputs).parameters())
     if promised > ALLOCATED_FREELY + 2 * len(weights):
@@ -130,11 +98,11 @@ def _net(document: _Node, knobs: int, outputs: int, encoding: Encoding, nested: 
     return _prune(net)
 
 
-def _condition(inner: _Node, outer: _Node, knobs: int, outputs: int, nested: int) -> WaveNet:
+def _condition(inner: Node, outer: Node, knobs: int, outputs: int, nested: int) -> WaveNet:
     """A condition network that is not our encoder."""
     if nested >= MAX_NESTED:
         raise UserError(f"{inner.where}: more than {MAX_NESTED} condition networks lie in one another", HINT)
-    if (kind := _kind(inner)) != "WaveNet":
+    if (kind := kind_of(inner)) != "WaveNet":
         raise UserError(f"{inner.where}: architecture is '{kind}'; only WaveNet can be read", HINT)
     if (rate := inner.value.get("sample_rate")) != (expected := outer.value.get("sample_rate")):
         raise UserError(f"{inner.where}: sample_rate is {rate!r:.20}, that of its model {expected!r:.20}", HINT)
@@ -145,144 +113,7 @@ def _condition(inner: _Node, outer: _Node, knobs: int, outputs: int, nested: int
     return _net(inner, knobs, outputs, "levels", nested + 1)
 
 
-def _check_sizes(layers: Sequence[_Node], knobs: int, heard: int, outputs: int, shape: _Node) -> None:
-    """What each array takes and gives must be what its neighbours give and take."""
-    inputs = 1 + knobs
-    for layer, following in zip(layers, [*layers[1:], None], strict=True):
-        for key, expected in (("condition_size", heard), ("input_size", inputs)):
-            if (found := layer.get(key, int, 1)) != expected:
-                raise UserError(f"{layer.where}: {key} is {found}, expected {expected}", HINT)
-        inputs = layer.get("channels", int, 0)
-        if not 1 <= inputs <= MAX_CHANNELS:
-            raise UserError(f"{layer.where}: channels is {inputs}, legal are 1 to {MAX_CHANNELS}", HINT)
-        given = _heads(layer).value.get("out_channels", layer.value.get("head_size"))
-        if following is not None:
-            channels = following.value.get("channels")
-            taken = _node(following, "head1x1")
-            width = following.value.get("bottleneck", channels)
-            expected = taken.value.get("out_channels") if taken.get("active", bool, False) else width
-        else:
-            expected = given if shape.value.get("head") is not None else outputs
-        if given is not None and given != expected:
-            raise UserError(f"{layer.where}: its head gives {given!r:.20} channels, expected {expected!r:.20}", HINT)
-
-
-def _injection(
-    layers: Sequence[_Node], knobs: int, heard: int, encoder: Encoder | None, encoding: Encoding
-) -> dict[str, Any]:
-    """The widest the file may need: knobs at the input and the mixin, FiLM that hears the audio; `_prune` takes away what is zero."""
-    films = []
-    for slot in SLOTS:
-        shifts: dict[bool, list[int]] = {}
-        for index, layer in enumerate(layers):
-            if (film := _film(layer, slot)) is not None:
-                shifts.setdefault(film.get("shift", bool, True), []).append(index)
-        films += [{"slot": slot, "shift": shift, "audio": True, "arrays": at} for shift, at in shifts.items()]
-    warp = None if encoder is None or encoder.warp is None else encoder.warp.log_slopes.shape[1]
-    dense = None if encoder is None or encoder.dense is None else encoder.features
-    ways = {"input": knobs > 0, "mixin": heard > 1, "film": films}
-    return {"encoding": encoding, **ways, "warp": warp, "encoder": dense}
-
-
-def _node(layer: _Node, key: str) -> _Node:
-    """An object that may be left out."""
-    return _Node(layer.value.get(key) or {}, f"{layer.where}: {key}")
-
-
-def _heads(layer: _Node) -> _Node:
-    return _node(layer, "head")
-
-
-def _film(layer: _Node, slot: Slot) -> _Node | None:
-    """A slot's description, if it is active."""
-    film = layer.value.get(f"{slot}_film")
-    if film is None or film is False:
-        return None
-    node = _Node(film, f"{layer.where}: {slot}_film")
-    return node if node.get("active", bool, True) else None
-
-
-def _head(shape: _Node, last: _Node) -> dict[str, Any] | None:
-    """What stands behind the stack."""
-    if shape.value.get("head") is None:
-        return None
-    head = shape.child("head")
-    inputs = _heads(last).value.get("out_channels", last.value.get("head_size"))
-    if (stated := head.value.get("in_channels")) is not None and stated != inputs:
-        raise UserError(f"{head.where}: in_channels is {stated!r:.20}, expected {inputs!r:.20}", HINT)
-    activation = _activation(head.value.get("activation"), head)
-    if activation.get("type") == "PReLU":
-        if "negative_slopes" in head.value["activation"]:
-            raise UserError(f"{head.where}: PReLU has slopes per channel, which the family does not have there", HINT)
-        activation["type"] = "LeakyReLU"  # of one slope for all it is the same
-    kernels, channels = head.value.get("kernel_sizes"), head.value.get("channels")
-    return {"inputs": inputs, "channels": channels, "kernel_sizes": kernels, "activation": activation}
-
-
-def _array(layer: _Node, last: bool) -> dict[str, Any]:
-    channels, bias = layer.value.get("channels"), layer.get("head_bias", bool, False)
-    dilations = layer.value.get("dilations")
-    depth = len(dilations) if isinstance(dilations, list) else 0
-    heads, layer1x1, head1x1 = _heads(layer), _node(layer, "layer1x1"), _node(layer, "head1x1")
-    if (dilation := heads.get("head_dilation", int, 1)) != 1:
-        raise UserError(
-            f"{layer.where}: head_dilation is {dilation}, which no trainer writes and the family lacks", HINT
-        )
-    modes = _each(layer.value.get("gating_mode", "gated" if layer.get("gated", bool, False) else "none"), depth)
-    gates = _each(layer.value.get("secondary_activation"), depth)
-    if len(gates) < len(modes):
-        raise UserError(f"{layer.where}: secondary_activation lists {len(gates)} for {len(modes)} layers", HINT)
-    bias = heads.get("bias", bool, bias)
-    bottleneck = layer.value.get("bottleneck")
-    return {
-        "channels": channels,
-        "bottleneck": None if bottleneck == channels else bottleneck,
-        "kernel_size": layer.value.get("kernel_sizes", layer.value.get("kernel_size")),
-        "dilations": dilations,
-        "activation": [_activation(value, layer) for value in _each(layer.value.get("activation", "Tanh"), depth)],
-        "gating": modes,
-        "gate": [
-            _activation(gate, layer) if gate and mode != "none" else {"type": "Sigmoid"}
-            for mode, gate in zip(modes, gates, strict=False)
-        ],
-        "groups": layer.get("groups_input", int, 1),
-        "layer1x1": layer1x1.get("active", bool, True),
-        "layer1x1_groups": layer1x1.get("groups", int, 1) if layer1x1.get("active", bool, True) else 1,
-        "head1x1": head1x1.get("out_channels", int, 1) if head1x1.get("active", bool, False) else None,
-        "head1x1_groups": head1x1.get("groups", int, 1) if head1x1.get("active", bool, False) else 1,
-        "head_kernel_size": heads.get("kernel_size", int, 1),
-        "head_bias": None if bias == last else bias,
-    }
-
-
-def _each(value: Any, depth: int) -> list[Any]:
-    return value if isinstance(value, list) else [value] * depth
-
-
-def _activation(value: Any, layer: _Node) -> dict[str, Any]:
-    described = {"type": value} if isinstance(value, str) else value
-    if not isinstance(described, dict):
-        raise UserError(f"{layer.where}: activation is a {type(value).__name__}", HINT)
-    known = {key: item for key, item in described.items() if key in ("type", "negative_slope")}
-    if known.get("type") in ("LeakyHardtanh", "LeakyHardTanh"):
-        defaults = dict(zip(BENDS, (-1.0, 1.0, 0.01, 0.01), strict=True))
-        return {"type": "LeakyHardtanh", "bends": [described.get(key, value) for key, value in defaults.items()]}
-    bounds = {key: item for key, item in described.items() if key in PLAIN_HARDTANH}
-    if any(PLAIN_HARDTANH[key] != item for key, item in bounds.items()):
-        raise UserError(f"{layer.where}: activation {described} has other bounds than -1 and 1", HINT)
-    return known
-
-
-def _floats(node: _Node, key: str) -> list[float]:
-    values = node.value.get(key)
-    if not isinstance(values, list) or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-        raise UserError(f"{node.where}: '{key}' is not a list of numbers", HINT)
-    if not all(-3.4e38 < v < 3.4e38 for v in values):
-        raise UserError(f"{node.where}: '{key}' holds a number that is not finite in single precision", HINT)
-    return values
-
-
-def _load(net: WaveNet, layers: Sequence[_Node], weights: list[float], where: str) -> None:
+def _load(net: WaveNet, layers: Sequence[Node], weights: list[float], where: str) -> None:
     """Fill a net from the flat list, in the file's order; its length must be exactly right."""
     flat, position = torch.tensor(weights, dtype=torch.float32), 0
 
@@ -298,8 +129,8 @@ def _load(net: WaveNet, layers: Sequence[_Node], weights: list[float], where: st
     for array, node in zip(net.arrays, layers, strict=True):
         array.rechannel.weight.copy_(take(*array.rechannel.weight.shape))
         depth, groups = len(array.layers), node.get("groups_input_mixin", int, 1)
-        activations = _each(node.value.get("activation", "Tanh"), depth)
-        gates = _each(node.value.get("secondary_activation"), depth)
+        activations = each(node.value.get("activation", "Tanh"), depth)
+        gates = each(node.value.get("secondary_activation"), depth)
         for layer, activation, gate in zip(array.layers, activations, gates, strict=False):
             _take_conv(layer.conv, take)
             rows, columns = layer.mixin.weight.shape[:2]
@@ -322,7 +153,7 @@ def _load(net: WaveNet, layers: Sequence[_Node], weights: list[float], where: st
 def _take_slopes(nonlinear: Nonlinear, described: Any, where: str) -> None:
     """PReLU's slopes stand in its description."""
     if nonlinear.slopes is not None and isinstance(described, dict) and "negative_slopes" in described:
-        slopes = torch.tensor(_floats(_Node(described, where), "negative_slopes"))
+        slopes = torch.tensor(floats(Node(described, where), "negative_slopes"))
         if len(slopes) not in (1, len(nonlinear.slopes)):
             raise UserError(f"{where}: PReLU has {len(slopes)} slopes for {len(nonlinear.slopes)} channels", HINT)
         nonlinear.slopes.copy_(slopes)
@@ -334,14 +165,14 @@ def _take_conv(conv: nn.Conv1d, take: Any) -> None:
         conv.bias.copy_(take(*conv.bias.shape))
 
 
-def _take_films(layer: Layer, node: _Node, take: Any, conditions: int) -> None:
+def _take_films(layer: Layer, node: Node, take: Any, conditions: int) -> None:
     for slot in SLOTS:
         film = layer.film(slot)
         if film is None:
             continue
-        groups = _node(node, f"{slot}_film").get("groups", int, 1)
+        groups = optional(node, f"{slot}_film").get("groups", int, 1)
         weight, bias = _dense(take, film.weight.shape[0], conditions, groups, node.where), take(film.bias.shape[0])
-        if slot == "layer1x1_post" and layer.gating != "blended":
+        if slot == "layer1x1_post" and layer.gating != "blended":  # players leave it out
             channels = len(bias) // (2 if film.shift else 1)
             weight, bias = torch.zeros_like(weight), torch.zeros_like(bias)
             bias[:channels] = 1
@@ -357,7 +188,7 @@ def _dense(take: Any, rows: int, columns: int, groups: int, where: str) -> Tenso
     return torch.block_diag(*blocks)
 
 
-def _knob_schema(document: _Node, columns: int) -> tuple[Knobs, Encoding]:
+def _knob_schema(document: Node, columns: int) -> tuple[Knobs, Encoding]:
     """The knobs of a file whose inputs beside the audio are `columns`, and which columns they become."""
     metadata = document.value.get("metadata")
     stated = metadata.get("knobs") if isinstance(metadata, Mapping) else None
