@@ -45,6 +45,7 @@ def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
         "metadata": {
             "name": config.name,
             "loudness": loudness(net, config.encode({}) if net.knobs else [], config.audio.sample_rate),
+            **config.audio.levels.model_dump(),
             **({"knobs": knobs, "knob_encoding": encoding} if net.knobs else {}),
         },
     }

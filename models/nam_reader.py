@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.architecture import SLOTS, Film, Injection, Slot, WaveNetConfig
-from models.documents import ModelConfig, make_config
+from models.documents import Levels, ModelConfig, make_config
 from models.errors import UserError
 from models.files import check_document, read_json
 from models.knobs import MAX_COLUMNS, Encoding, Knobs
@@ -59,7 +59,10 @@ def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
     if not isinstance(rate, int | float) or not 8000 <= rate <= 192000:
         raise UserError(f"{path}: sample_rate is {rate!r:.20}, legal are 8000 to 192000 Hz", HINT)
     name = "".join(c if c.isalnum() and c.isascii() else "-" for c in path.stem.lower()).strip("-") or "model"
-    return make_config(name[:64], int(rate), schema, net.config), net.eval()
+    metadata = document.value.get("metadata")
+    known = {key: metadata.get(key) for key in Levels.model_fields} if isinstance(metadata, dict) else {}
+    levels = check_document(known, Levels, f"{document.where}: metadata")
+    return make_config(name[:64], int(rate), schema, net.config, levels), net.eval()
 
 
 @torch.no_grad()

@@ -185,7 +185,8 @@ class Trainer:
     @property
     def config(self) -> ModelConfig:
         """The `config.json` of the model."""
-        return make_config(self.data.config.name, self.data.rate_hz, self.data.knobs, self.recipe.model)
+        data = self.data
+        return make_config(data.config.name, data.rate_hz, data.knobs, self.recipe.model, data.levels)
 
     def save(self, folder: Path) -> None:
         """Write everything needed to go on from this step."""
