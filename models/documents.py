@@ -24,7 +24,7 @@ EVAL, RECIPE, HISTORY, SPLIT, STATE = (
 )
 
 
-Dbu = Annotated[float | None, Field(ge=-60, le=60), Unstated]
+Dbu = Annotated[Annotated[float, Field(ge=-60, le=60, strict=True)] | None, Unstated]
 
 
 class Levels(Frozen):

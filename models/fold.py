@@ -42,6 +42,7 @@ class Folding:
     """Where a net's parameters stand in one vector, where the folded weights do, and the way from one to the other."""
 
     def __init__(self, net: WaveNet) -> None:
+        assert net.config.compiles, "what hears the audio beside the knobs does not fold"
         self.config, self.knobs, self._encoder = net.config, net.knobs, net.encoder
         self.stock = _with_room(net) if net.knobs else net.config
         self.groups = [_alike(array) for array in net.config.arrays]

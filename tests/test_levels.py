@@ -16,6 +16,7 @@ from models.nam import write_nam
 from models.nam_reader import read_nam
 from models.train import Trainer
 from tests.makers import data_config, di, entry, model, recipe, record
+from tests.zoos import write_run, zoo
 
 STATED: dict[str, Any] = {"input_level_dbu": 12.5, "output_level_dbu": -3}
 LEVELS = Levels(input_level_dbu=12.5, output_level_dbu=-3.0)
@@ -46,7 +47,7 @@ def test_trainers_state_them_in_common(tmp_path: Path):
     assert manifest.levels == LEVELS and manifest.sample_rate == 48000
 
 
-@pytest.mark.parametrize("value", ["12 dBu", 1e6, -61, True, [1]])
+@pytest.mark.parametrize("value", ["12", "12 dBu", 1e6, -61, True, [1]])
 def test_odd_level_is_refused_by_name(tmp_path: Path, value: Any):
     path = written(tmp_path / "m.json", {**FORMS["joint"], "input_level_dbu": value})
     with pytest.raises(UserError, match=r"m\.json.*input_level_dbu"):
@@ -61,8 +62,8 @@ def test_they_go_from_recordings_to_every_file_and_back(tmp_path: Path):
     trainer = Trainer(recipe(data), load_data(data))
     config, net = trainer.config, trainer.net
     assert config.audio.levels == LEVELS
-    for name, made, setting in (("live", net, None), ("baked", bake(net, [0.0, 0.0]), {"gain": 5, "tone": 0.5})):
-        write_nam(tmp_path / f"{name}.nam", config, made, setting)
+    for name, made in (("live", net), ("baked", bake(net, [0.0, 0.0]))):
+        write_nam(tmp_path / f"{name}.nam", config, made)
         metadata = json.loads((tmp_path / f"{name}.nam").read_text())["metadata"]
         assert {key: metadata[key] for key in STATED} == STATED
         assert read_nam(tmp_path / f"{name}.nam")[0].audio.levels == LEVELS
@@ -78,3 +79,14 @@ def test_files_that_do_not_state_them_are_as_before(tmp_path: Path):
     document["metadata"]["input_level_dbu"] = "loud"
     with pytest.raises(UserError, match="input_level_dbu"):
         read_nam(written(tmp_path / "plain.nam", document))
+
+
+def test_a_package_shows_them(tmp_path: Path):
+    config, net = model()
+    stated = config.model_copy(update={"audio": config.audio.model_copy(update=STATED)})
+    run, out = write_run(tmp_path / "run", (stated, net)), tmp_path / "package"
+    assert zoo("package", run, "--license", "cc0-1.0", "--out", out).code == 0
+    assert "0 dBFS is 12.5 dBu at the input, -3 dBu at the output" in zoo("show", out).out
+    assert {key: json.loads(zoo("show", out, "--json").out)["config"]["audio"][key] for key in STATED} == STATED
+    for path in (out / "live.nam", *(out / "baked").iterdir()):
+        assert {key: json.loads(path.read_text())["metadata"][key] for key in STATED} == STATED
