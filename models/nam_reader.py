@@ -88,9 +88,9 @@ def _net(document: Node, knobs: int, outputs: int, encoding: Encoding, nested: i
     }
     config = check_document(described, WaveNetConfig, where)
     weights = floats(document, "weights")
-    with torch.device("meta"):  # before it is allocated: can so many numbers fill it?
-        promised = sum(p.numel() for p in WaveNet(config, knobs, outputs).parameters())
-    if promised > ALLOCATED_FREELY + 2 * len(weights):
+    promised = config.macs_per_sample(knobs, outputs)  # about one per weight
+    promised -= 0 if condition is None else condition.config.macs_per_sample(knobs, heard)
+    if promised > ALLOCATED_FREELY + 2 * len(weights):  # before it is allocated: can so many numbers fill it?
         raise UserError(f"{document.where}: it has {len(weights)} weights, too few for its config", HINT)
     net = WaveNet(config, knobs, outputs)
     if net.encoder is not None and encoder is not None:

@@ -84,8 +84,8 @@ def test_files_that_do_not_state_them_are_as_before(tmp_path: Path):
 def test_a_package_shows_them(tmp_path: Path):
     config, net = model()
     stated = config.model_copy(update={"audio": config.audio.model_copy(update=STATED)})
-    run, out = write_run(tmp_path / "run", (stated, net)), tmp_path / "package"
-    assert zoo("package", run, "--license", "cc0-1.0", "--out", out).code == 0
+    run = write_run(tmp_path / "run", (stated, net))
+    out = Path(zoo("package", run, "--license", "cc0-1.0", "--out", tmp_path / "packages").out.strip())
     assert "0 dBFS is 12.5 dBu at the input, -3 dBu at the output" in zoo("show", out).out
     assert {key: json.loads(zoo("show", out, "--json").out)["config"]["audio"][key] for key in STATED} == STATED
     for path in (out / "live.nam", *(out / "baked").iterdir()):
