@@ -183,7 +183,10 @@ def layer_arrays(draw: st.DrawFn) -> LayerArray:
     depth, channels = draw(st.integers(1, 3)), groups * draw(st.integers(1, 3))
     bottleneck = draw(st.sampled_from((None, groups * 1, groups * 2)))
     layer1x1 = bottleneck not in (None, channels) or draw(st.booleans())
-    gating = draw(st.sampled_from(("none", "none", "gated", "blended")))
+    modes = st.sampled_from(("none", "gated", "blended"))
+    gating = draw(
+        st.sampled_from(("none", "none", "gated", "blended")) | st.lists(modes, min_size=depth, max_size=depth)
+    )
     names = ACTIVATIONS if gating == "none" else ("Tanh", "SiLU", "Softsign", "ReLU", "Hardtanh")
     one_each = st.lists(st.sampled_from(names), min_size=depth, max_size=depth)
     head1x1 = draw(st.sampled_from((None, groups, 2 * groups)))
@@ -286,31 +289,9 @@ def strange_nets(draw: st.DrawFn, nested: int = 1) -> WaveNetConfig:
     """What files of other makers hold beyond the family's own: condition nets, heads, FiLM that hears the audio, gates by the layer."""
     stacks = []
     for plain in draw(st.lists(layer_arrays(), min_size=1, max_size=2)):
-        gated = plain.gating != ("none",)
-        names = [name for name in STRANGE if name not in ("PReLU", "LeakyReLU") and isinstance(name, str)]
-        stacks.append(
-            plain.model_copy(
-                update=LayerArray.model_validate(
-                    {
-                        **plain.model_dump(),
-                        "activation": draw(
-                            st.lists(
-                                st.sampled_from(names if gated else STRANGE), min_size=plain.depth, max_size=plain.depth
-                            )
-                        ),
-                        "gating": draw(
-                            st.lists(
-                                st.sampled_from(("none", "gated", "blended")),
-                                min_size=plain.depth,
-                                max_size=plain.depth,
-                            )
-                        )
-                        if gated
-                        else "none",
-                    }
-                ).__dict__
-            )
-        )
+        names = st.sampled_from(STRANGE if plain.gating == ("none",) else ("Tanh", "ReLU", "Hardswish"))
+        chosen = draw(st.lists(names, min_size=plain.depth, max_size=plain.depth))
+        stacks.append(LayerArray.model_validate({**plain.model_dump(), "activation": chosen}))
     arrays = tuple(stacks)
     inject = draw(injections(arrays)).model_copy(update={"encoder": None, "warp": None})
     films = tuple(film.model_copy(update={"audio": True}) for film in inject.film if film.slot != "layer1x1_post")
