@@ -112,6 +112,7 @@ class LayerArray(Frozen):
     head1x1: Width | None = None
     head1x1_groups: Annotated[int, Field(ge=1, le=64)] = 1
     head_kernel_size: Kernel = 1
+    head_dilation: Annotated[Dilation, Field(exclude_if=lambda value: value == 1)] = 1
     head_bias: bool | None = None
 
     @model_validator(mode="after")
@@ -292,17 +293,17 @@ class WaveNetConfig(Frozen):
         history += sum(kernel - 1 for kernel in self.head.kernel_sizes) if self.head else 0
         for array in self.arrays:
             history += sum((k - 1) * d for k, d in zip(array.kernel_sizes, array.dilations, strict=True))
-            history += array.head_kernel_size - 1
+            history += (array.head_kernel_size - 1) * array.head_dilation
         return 1 + history
 
     @property
     def compiles(self) -> bool:
         """Whether the compiled engines know all of it; what imported files may have beyond that is played and trained by the plain net."""
         activations = {activation.type for array in self.arrays for activation in (*array.activation, *array.gate)}
-        strange = activations & {"Hardswish", "LeakyHardtanh", "Fasttanh"} or any(
-            film.audio for film in self.inject.film
-        )
-        return not (strange or self.head or self.condition)
+        strange = activations & {"Hardswish", "LeakyHardtanh", "Fasttanh"}
+        hears = any(film.audio for film in self.inject.film)
+        dilated = any(array.head_dilation > 1 for array in self.arrays)
+        return not (strange or hears or dilated or self.head or self.condition)
 
     def head_outputs(self, array: int, outputs: int = 1) -> int:
         """Channels that an array's head gives on: what the next array's layers give, what the head hears, or the net's outputs."""

@@ -127,6 +127,7 @@ def _array_config(array: Array, data: LayerArray, inputs: int, conditions: int) 
             "out_channels": array.head.out_channels,
             "kernel_size": array.head.kernel_size[0],
             "bias": array.head.bias is not None,
+            **({"head_dilation": data.head_dilation} if data.head_dilation > 1 else {}),
         },
         "channels": data.channels,
         "bottleneck": data.width,

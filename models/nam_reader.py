@@ -43,7 +43,7 @@ def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
 
     Of a `SlimmableContainer`, as the trainer of 0.13 writes it, the largest of its models is read. FiLM after the 1x1 of a layer that is
     not blended becomes the identity: NeuralAmpModelerCore leaves it out. Raises `UserError` for a file that is not one, is damaged, is too
-    large, or has what no trainer writes: a dilated head, a condition network that is no WaveNet, slopes per channel behind the stack.
+    large, or has what no trainer writes: a condition network that is no WaveNet, slopes per channel behind the stack.
     """
     document = Node(read_json(path), str(path))
     if kind_of(document) == "SlimmableContainer":

@@ -139,10 +139,6 @@ def array_of(layer: Node, last: bool) -> dict[str, Any]:
     dilations = layer.value.get("dilations")
     depth = len(dilations) if isinstance(dilations, list) else 0
     heads, layer1x1, head1x1 = _heads(layer), optional(layer, "layer1x1"), optional(layer, "head1x1")
-    if (dilation := heads.get("head_dilation", int, 1)) != 1:
-        raise UserError(
-            f"{layer.where}: head_dilation is {dilation}, which no trainer writes and the family lacks", HINT
-        )
     modes = each(layer.value.get("gating_mode", "gated" if layer.get("gated", bool, False) else "none"), depth)
     gates = each(layer.value.get("secondary_activation"), depth)
     if len(gates) < len(modes):
@@ -166,6 +162,7 @@ def array_of(layer: Node, last: bool) -> dict[str, Any]:
         "head1x1": head1x1.get("out_channels", int, 1) if head1x1.get("active", bool, False) else None,
         "head1x1_groups": head1x1.get("groups", int, 1) if head1x1.get("active", bool, False) else 1,
         "head_kernel_size": heads.get("kernel_size", int, 1),
+        "head_dilation": heads.get("head_dilation", int, 1),
         "head_bias": None if bias == last else bias,
     }
 

@@ -75,9 +75,9 @@ class Plain:
         dtype = net.head_scale.dtype
         self._histories, self._heads = [], []
         for array in net.arrays:
-            channels, head = array.rechannel.out_channels, array.head
+            channels = array.rechannel.out_channels
             self._histories.append([torch.zeros(1, channels, layer.history, dtype=dtype) for layer in array.layers])
-            self._heads.append(torch.zeros(1, head.in_channels, head.kernel_size[0] - 1, dtype=dtype))
+            self._heads.append(torch.zeros(1, array.head.in_channels, array.history, dtype=dtype))
         self._behind = [
             torch.zeros(1, conv.in_channels, conv.kernel_size[0] - 1, dtype=dtype)
             for conv in (net.head.convs if net.head else ())
@@ -114,7 +114,7 @@ class Plain:
                 head = to_head if head is None else head + to_head
                 h = h + to_residual
             assert head is not None
-            known, self._heads[index] = _remember(self._heads[index], head, array.head.kernel_size[0] - 1)
+            known, self._heads[index] = _remember(self._heads[index], head, array.history)
             head = array.head(known)
         assert head is not None
         head = net.head_scale * head

@@ -187,7 +187,9 @@ class Array(nn.Module):
             Layer(array, layer, films, features, config.inject.mixin and features > 0) for layer in range(array.depth)
         )
         outputs, bias = config.head_outputs(index, outputs), config.head_bias(index)
-        self.head = nn.Conv1d(array.head_width, outputs, array.head_kernel_size, bias=bias)
+        kernel, dilation = array.head_kernel_size, array.head_dilation
+        self.history = (kernel - 1) * dilation  # of the head
+        self.head = nn.Conv1d(array.head_width, outputs, kernel, dilation=dilation, bias=bias)
 
 
 class PostHead(nn.Module):

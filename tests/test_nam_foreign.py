@@ -47,7 +47,7 @@ FOREIGN: dict[str, Any] = {
             "gating": ["blended", "gated"],
             "gate": [{"type": "LeakyHardtanh", "bends": [0, 0.9, 0, 0.02]}, {"type": "PReLU", "negative_slope": 0.3}],
         },
-        {"channels": 2, "dilations": [1, 3], "activation": "Fasttanh", "head_kernel_size": 2},
+        {"channels": 2, "dilations": [1, 3], "activation": "Fasttanh", "head_kernel_size": 2, "head_dilation": 3},
     ],
     "inject": {
         "mixin": True,
@@ -216,7 +216,6 @@ BAD: dict[str, tuple[Any, str]] = {
         lambda d: d["config"]["layers"][0].update(condition_size=2),
         "head gives 3 channels, expected 2",
     ),
-    "a dilated head": (lambda d: d["config"]["layers"][0]["head"].update(head_dilation=2), "head_dilation is 2"),
     "slopes behind the stack": (
         lambda d: d["config"]["head"].update(activation={"type": "PReLU", "negative_slopes": [0.1, 0.2]}),
         "slopes per channel",
@@ -296,3 +295,15 @@ def test_any_json_in_the_new_places_is_read_or_refused(tmp_path_factory: pytest.
         except UserError as refusal:
             assert str(path) in refusal.message
         place[key] = kept
+
+
+def test_one_with_all_of_it_streams_as_it_plays():
+    _, net = foreign()
+    moving_KT = np.stack([np.sin(np.arange(len(X_T)) / 90), np.cos(np.arange(len(X_T)) / 70)])
+    with torch.no_grad():
+        whole_T = net.double()(torch.from_numpy(X_T)[None].double(), torch.from_numpy(moving_KT)[None])[0].numpy()
+    for size in (1, 64):
+        stream, parts = Stream(net, [0.0, 0.0]), []
+        for begin in range(0, len(X_T), size):
+            parts.append(stream.process(X_T[begin : begin + size], moving_KT[:, begin : begin + size]))
+        assert esr(np.concatenate(parts)[net.receptive_field - 1 :], whole_T) < 1e-20
