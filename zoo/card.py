@@ -1,7 +1,7 @@
 """The model card: front matter a hub can list by, and a page a player can read and its owner can add to."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any, Literal
@@ -13,7 +13,7 @@ from models.documents import Evaluation, ModelConfig
 from models.errors import UserError
 from models.files import Frozen, check_document
 from models.knobs import AnyKnob, Knob, format_setting, format_value
-from zoo.layout import MAX_BYTES, Preset
+from zoo.layout import MAX_BYTES, SLUG, Preset
 from zoo.names import NAME
 
 LIBRARY = "ampzoo"
@@ -28,6 +28,16 @@ Kind = Literal["amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp"
 Tone = Literal["clean", "overdrive", "crunch", "hi_gain", "fuzz"]
 
 
+class Tier(Frozen):
+    """A smaller or larger model of an amp, in `tiers/NAME/` or at the root; `realtime_factor` as in `eval.json`."""
+
+    name: Annotated[str, Field(pattern=rf"^{SLUG}$")]
+    esr: Annotated[float, Field(ge=0)]
+    parameters: Annotated[int, Field(ge=1, le=1 << 32)]
+    macs_per_sample: Annotated[int, Field(ge=1, le=1 << 32)]
+    realtime_factor: Annotated[float, Field(ge=0)]
+
+
 class CardBlock(Frozen):
     """The `ampzoo:` block of the front matter: what a listing shows, so that listing needs no second request."""
 
@@ -40,6 +50,7 @@ class CardBlock(Frozen):
     macs_per_sample: Annotated[int, Field(ge=1, le=1 << 32)]
     sample_rate: Annotated[int, Field(ge=8000, le=192000)]
     inject: Annotated[str, Field(max_length=64)]
+    tiers: Annotated[tuple[Tier, ...], Field(max_length=8)] = ()
 
 
 class Listed(Frozen):
@@ -64,9 +75,18 @@ class Terms(Frozen):
 
 
 def make_card(
-    config: ModelConfig, evaluation: Evaluation, terms: Terms, presets: tuple[Preset, ...], faults: Sequence[str] = ()
+    config: ModelConfig,
+    evaluation: Evaluation,
+    terms: Terms,
+    presets: tuple[Preset, ...],
+    faults: Sequence[str] = (),
+    tiers: Mapping[str, Evaluation] = {},
+    searched: bool = False,
 ) -> str:
-    """The text of a package's `README.md`; `faults` are what it is published in spite of."""
+    """The text of a package's `README.md`; `faults` are what it is published in spite of, `tiers` all of them, this amp's own included.
+
+    Of an amp that was `searched` for there is a picture of the front.
+    """
     held, knobs = evaluation.held, config.knobs
     block = CardBlock(
         kind=terms.kind,
@@ -77,6 +97,7 @@ def make_card(
         macs_per_sample=evaluation.macs_per_sample,
         sample_rate=config.audio.sample_rate,
         inject=config.architecture.inject.label,
+        tiers=tuple(_tier(name, scores) for name, scores in tiers.items()),
     )
     metrics = [{"type": "esr", "value": round(held.mean, 6), "name": "ESR"}]
     results = {
@@ -97,7 +118,8 @@ def make_card(
         "model-index": [{"name": config.name, "results": [results]}],
         LIBRARY: block.model_dump(mode="json", by_alias=True),
     }
-    return _page(front, f"{BEGIN}\n\n{_body(config, evaluation, terms, presets, faults)}\n{END}\n")
+    body = _body(config, evaluation, terms, presets, faults, _tier_table(config, evaluation, tiers), searched)
+    return _page(front, f"{BEGIN}\n\n{body}\n{END}\n")
 
 
 def read_row(name: str, revision: str, front_matter: Any, downloads: object = None, updated: object = None) -> Listed:
@@ -116,6 +138,12 @@ def read_row(name: str, revision: str, front_matter: Any, downloads: object = No
         updated=updated[:32] if isinstance(updated, str) else "",
         amp=check_document(block, CardBlock, f"{name}: card"),
     )
+
+
+def read_tiers(name: str, front_matter: dict[str, Any]) -> tuple[Tier, ...]:
+    """The tiers that a card tells of; raises `UserError` when its `ampzoo:` block is malformed."""
+    block = front_matter.get(LIBRARY)
+    return check_document(block, CardBlock, f"{name}: card").tiers if isinstance(block, dict) else ()
 
 
 def read_front_matter(card: Path) -> dict[str, Any]:
@@ -176,7 +204,13 @@ def _first_line(problem: BaseException) -> str:
 
 
 def _body(
-    config: ModelConfig, evaluation: Evaluation, terms: Terms, presets: tuple[Preset, ...], faults: Sequence[str]
+    config: ModelConfig,
+    evaluation: Evaluation,
+    terms: Terms,
+    presets: tuple[Preset, ...],
+    faults: Sequence[str],
+    tiers: str,
+    searched: bool,
 ) -> str:
     held, rate, name = evaluation.held, config.audio.sample_rate, f"{OWNER}{config.name}"
     pairs = [f"{knob.name}={format_value(knob.default)}" for knob in config.knobs.knobs]
@@ -195,6 +229,7 @@ def _body(
     known = "".join(f"**Published in spite of this: {fault}.**\n\n" for fault in faults)
     continuous = any(isinstance(knob, Knob) for knob in config.knobs.knobs)
     turned_picture = "![spectra with each knob turned from end to end](images/knobs.png)" if continuous else ""
+    front = "![error against cost of every model the search tried, and the front of the best](images/front.png)"
     license_id = f"[{terms.license_name}]({terms.license_link})" if terms.license == "other" else terms.license
     return f"""# {config.name}
 
@@ -248,6 +283,8 @@ Cost: {evaluation.parameters:,} parameters, {evaluation.macs_per_sample:,} multi
 
 ![ESR per held setting](images/scores.png)
 
+{tiers}{front if searched else ""}
+
 ## Limits
 
 {known}Play mono audio at {rate:,} Hz, at levels like the dry signal above. Between recorded settings the model interpolates; it was not checked outside
@@ -262,6 +299,33 @@ How it was trained stands in `training.json` where its maker kept that, every sc
 
 {license_id}.{provenance} Names of makers and models, where they appear, are trademarks of their owners, who are not affiliated with this package
 and have not endorsed it.
+"""
+
+
+def _tier(name: str, scores: Evaluation) -> Tier:
+    return Tier(
+        name=name,
+        esr=round(scores.held.mean, 6),
+        parameters=scores.parameters,
+        macs_per_sample=scores.macs_per_sample,
+        realtime_factor=scores.realtime_factor,
+    )
+
+
+def _tier_table(config: ModelConfig, evaluation: Evaluation, tiers: Mapping[str, Evaluation]) -> str:
+    if not tiers:
+        return ""
+    rows = "\n".join(
+        f"| {name}{' (this one)' if scores == evaluation else ''} | {scores.held.mean:.4f} | {scores.held.worst:.4f} | {scores.parameters:,} "
+        f"| {100 * scores.realtime_factor:.1f} % |"
+        for name, scores in tiers.items()
+    )
+    return f"""The same amp comes in {len(tiers)} tiers; `zoo pull {OWNER}{config.name} --tier {next(iter(tiers))}` leaves out the others.
+
+| tier | mean ESR | worst ESR | parameters | of a CPU core |
+|---|---|---|---|---|
+{rows}
+
 """
 
 

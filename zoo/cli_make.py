@@ -71,6 +71,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
 @click.option(
     "--out", type=PATH, default=Path("packages"), show_default=True, help="Folder that gets one package per amp."
 )
+@click.option("--tiers/--no-tiers", default=True, help="Put a study's smaller models below tiers/ (the default).")
 @click.option("--force", is_flag=True, help="Package a model that failed its checks; its card tells.")
 def package(
     run: Path,
@@ -80,16 +81,20 @@ def package(
     kind: Any,
     tones: tuple[Any, ...],
     out: Path,
+    tiers: bool,
     force: bool,
 ) -> None:
-    """Package a finished run, or the best trial of a study."""
+    """Package a finished run, or the best trial of a study with what is best at smaller costs."""
     from models.documents import CONFIG
-    from search.board import best_runs
+    from search.board import tier_runs
     from zoo import output
     from zoo.card import Terms
     from zoo.package import package as make
 
     terms = Terms(license=license_id, license_name=license_name, license_link=license_link, kind=kind, tone=tones)
-    runs = [run] if (run / CONFIG).exists() or not (run / "study.json").exists() else best_runs(run)
-    for folder in runs:
-        output.put(str(make(folder, out / folder.resolve().name, terms, force)))
+    one = (run / CONFIG).exists() or not (run / "study.json").exists()
+    for amp, runs in {run.resolve().name: {"": run}}.items() if one else tier_runs(run).items():
+        best, known = list(runs.values())[-1], None if one else runs
+        with output.progress(f"packaging {amp}") as bar:
+            made = make(best, out / amp, terms, force, known if tiers else {}, bar)
+        output.put(str(made))

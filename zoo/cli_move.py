@@ -115,7 +115,7 @@ def _pull(
 ) -> dict[str, Any]:
     from zoo import output
     from zoo.find import find_zoo
-    from zoo.layout import choose
+    from zoo.layout import MANIFEST, PackageManifest, choose
     from zoo.lock import Pin, check_moved, pin, pinned
     from zoo.names import Ref, parse_ref
     from zoo.shelf import home
@@ -132,7 +132,7 @@ def _pull(
     target = to or home() / ref.name
     if dry_run:
         sizes = zoo.sizes(ref)
-        wanted = choose(sizes, tier, ref.name)
+        wanted = choose(sizes, tier, zoo.document(ref, MANIFEST, PackageManifest).tier, ref.name)
         for file in wanted:
             output.say(f"  {file} ({sizes[file]:,} bytes)")
         revision, files, moved = zoo.revision(ref), len(wanted), sum(sizes[file] for file in wanted)

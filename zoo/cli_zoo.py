@@ -124,21 +124,24 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
     """All about one amp."""
     from models.documents import CONFIG, EVAL, Evaluation, ModelConfig
     from zoo import output, views
+    from zoo.card import read_tiers
     from zoo.find import Look
 
     look = Look(amp, where)
     config, evaluation = look.document(CONFIG, ModelConfig), look.document(EVAL, Evaluation)
     front, revision = look.front_matter(), look.revision
+    tiers = read_tiers(amp, front)
     if as_json:
         documents = {
             "license": front.get("license"),
             "revision": revision,
             "config": config.model_dump(mode="json"),
             "eval": evaluation.model_dump(mode="json", by_alias=True),
+            "tiers": [tier.model_dump(mode="json") for tier in tiers],
         }
         output.put_json({"schema": "zoo.show/1", "name": amp, **documents})
     else:
-        views.show_amp(amp, config, evaluation, str(front.get("license") or "-"), revision)
+        views.show_amp(amp, config, evaluation, str(front.get("license") or "-"), revision, tiers)
 
 
 @click.command(epilog="Example: zoo knobs alice/plexi-59")

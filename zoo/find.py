@@ -8,7 +8,7 @@ from models.files import Document
 from zoo import output
 from zoo.card import read_front_matter
 from zoo.errors import NO_NETWORK, explain
-from zoo.layout import CARD, MANIFEST, choose, digest, package_files, read_part
+from zoo.layout import CARD, MANIFEST, choose, digest, package_files, read_package_manifest, read_part
 from zoo.names import Address, parse_ref, parse_where
 from zoo.shelf import Progress, Shelf, home, silent
 
@@ -67,10 +67,10 @@ def find_package(amp: str, where: str | None, tier: str = "", on_progress: Progr
 def find_model(amp: str, where: str | None, tier: str = "", on_progress: Progress = silent) -> Path:
     """The folder of a model to play: what `find_package` finds, or one tier of it."""
     folder = find_package(amp, where, tier, on_progress)
+    root = read_package_manifest(folder).tier if tier else ""
     if tier:
-        choose(package_files(folder), tier, amp)
-        folder = folder / "tiers" / tier
-    return folder
+        choose(package_files(folder), tier, root, amp)
+    return folder if tier == root else folder / "tiers" / tier
 
 
 class Look:

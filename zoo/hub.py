@@ -235,8 +235,7 @@ class Hub:
         listing = self.listing(ref)
         where = f"{ref.name} on {self.label}"
         allowed = [name for name in check_listing(listing.sizes, where) if name != ATTRIBUTES]
-        wanted = choose(allowed, tier, where)
-        moved, total, lock = 0, sum(listing.files[name].size for name in wanted), Lock()
+        moved, total, lock = 0, sum(listing.files[name].size for name in allowed), Lock()
 
         def heard(count: int) -> None:
             nonlocal moved
@@ -249,6 +248,8 @@ class Hub:
             check_pinned(ref.name, entry_of(content).sha256, pinned)
             manifest = parse_part(content, PackageManifest, f"{ref.name}: {MANIFEST}")
             _agree(manifest, listing, allowed, ref)
+            wanted = choose(allowed, tier, manifest.tier, where)
+            total = sum(listing.files[name].size for name in wanted)
 
             def get(name: str) -> None:
                 kept = content if name == MANIFEST else _kept(to / name, listing.files[name])

@@ -49,11 +49,12 @@ class FileEntry(Frozen):
 
 
 class PackageManifest(Frozen):
-    """`manifest.json`."""
+    """`manifest.json`; `tier` is which one the model at the root is, empty where an amp has no tiers."""
 
     schema_name: Annotated[Literal["ampzoo.manifest/1"], Field(alias="schema")] = "ampzoo.manifest/1"
     package: Annotated[str, Field(max_length=64)]
     tool: Annotated[str, Field(max_length=64)]
+    tier: Annotated[str, Field(pattern=rf"^({SLUG})?$")] = ""
     files: dict[str, FileEntry]
 
 
@@ -74,11 +75,11 @@ class Presets(Frozen):
     presets: Annotated[tuple[Preset, ...], Field(max_length=16)] = ()
 
 
-def write_manifest(folder: Path, name: str, tool: str) -> None:
+def write_manifest(folder: Path, name: str, tool: str, tier: str = "") -> None:
     """Write `manifest.json` over every file in the folder that it covers."""
     paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     files = {path: entry_of((folder / path).read_bytes()) for path in paths if path not in NOT_COVERED}
-    manifest = PackageManifest(package=name, tool=tool, files=files)
+    manifest = PackageManifest(package=name, tool=tool, tier=tier, files=files)
     write_json(folder / MANIFEST, manifest.model_dump(mode="json", by_alias=True))
 
 
@@ -146,12 +147,16 @@ def tiers(names: Iterable[str]) -> list[str]:
     return sorted({tier for name in names if (tier := tier_of(name))})
 
 
-def choose(names: Iterable[str], tier: str, where: str) -> list[str]:
-    """Of the files of a package those to pull: all, or with a `tier` all but the other tiers; raises `NotFound` naming the tiers there are."""
+def choose(names: Iterable[str], tier: str, root: str, where: str) -> list[str]:
+    """Of the files of a package, whose own tier is `root`, those to pull: all, or with a `tier` all but the other tiers.
+
+    Raises `NotFound` naming the tiers there are.
+    """
     names = list(names)
-    if tier and tier not in tiers(names):
-        there = ", ".join(tiers(names)) or "none"
-        raise NotFound(f"{where} has no tier '{tier}'", f"Its tiers: {there}. Leave out --tier for the amp as it is.")
+    known = sorted({*tiers(names), root} - {""})
+    if tier and tier not in known:
+        hint = f"Its tiers: {', '.join(known) or 'none'}. Leave out --tier for the amp as it is."
+        raise NotFound(f"{where} has no tier '{tier}'", hint)
     return [name for name in names if not tier or tier_of(name) in ("", tier)]
 
 

@@ -156,10 +156,10 @@ def copy_package(
     """Copy a package, verified before and after, replacing an earlier one whole; its card may be another."""
     from zoo.verify import verify
 
-    verify(source)
+    manifest = verify(source)
     check_target(target)
     target = target.resolve()  # the current folder may be the one that is replaced
-    names = choose(package_files(source), tier, str(source))
+    names = choose(package_files(source), tier, manifest.tier, str(source))
     sizes = {name: (source / name).stat().st_size for name in names}
     if source.resolve() != target or tier:
         with staged_folder(target) as staged:

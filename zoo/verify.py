@@ -22,10 +22,12 @@ from zoo.layout import (
     NOT_COVERED,
     PRESETS,
     PackageManifest,
+    Preset,
     Presets,
     as_part,
     check_listing,
     entry_of,
+    package_files,
     present_files,
     read_package_manifest,
     read_part,
@@ -64,7 +66,10 @@ def verify(folder: Path, whole: bool = False) -> PackageManifest:
         check_entry(manifest, name, (folder / name).read_bytes(), str(folder / name))
     config = _check_model(folder)
     for tier in sorted(pulled):
-        _check_model(folder / "tiers" / tier)
+        place = folder / "tiers" / tier
+        theirs = _check_model(place)
+        if (theirs.knobs, theirs.audio.sample_rate) != (config.knobs, config.audio.sample_rate):
+            raise IntegrityError(f"{place} has other knobs, or another rate, than the amp it is a tier of", AGAIN)
     for name in sorted(set(kept) & set(manifest.files)):
         if name.endswith(".flac"):
             _check_clip(folder / name, config.audio.sample_rate)
@@ -141,6 +146,8 @@ def replay(folder: Path) -> list[Replayed]:
     document = read_part(folder, PRESETS, Presets)
     config, net = load_model(folder)
     dry_T, replayed, live = read_audio(folder / document.dry)[0], [], []
+    for tier in tiers(package_files(folder)):
+        replayed += _replay_tier(folder / "tiers" / tier, dry_T, document.presets)
     for preset in document.presets:
         stored_T, gain = read_audio(folder / preset.audio)[0], 10 ** (preset.gain_db / 20)
         levels_K = config.encode(preset.knobs)
@@ -150,6 +157,16 @@ def replay(folder: Path) -> list[Replayed]:
                 error = _esr(stored_T, gain * _play_nam(folder / name, dry_T, levels_K))
                 live.append(error) if name == LIVE else replayed.append(Replayed(name, error))
     return [*replayed, *([Replayed(LIVE, max(live))] if live else [])]
+
+
+def _replay_tier(folder: Path, dry_T: np.ndarray, presets: tuple[Preset, ...]) -> list[Replayed]:
+    """A tier has no clips: its player's file is held against its own model, at the first preset."""
+    if not presets or not (folder / LIVE).exists():
+        return []
+    config, net = load_model(folder)
+    levels_K = config.encode(presets[0].knobs)
+    error = _esr(_play_nam(folder / LIVE, dry_T, levels_K), play(net, dry_T, levels_K))
+    return [Replayed(f"tiers/{folder.name}/{LIVE}", error)]
 
 
 def _play_nam(path: Path, dry_T: np.ndarray, levels_K: list[float]) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 from models.documents import Evaluation, ModelConfig
 from models.knobs import Knobs, format_setting, format_value
 from zoo import output
-from zoo.card import Listed, format_knobs
+from zoo.card import Listed, Tier, format_knobs
 
 BoardRow = dict[str, Any]
 ENDED = ("finished", "pruned", "diverged", "failed")
@@ -129,7 +129,14 @@ def show_knobs(knobs: Knobs) -> None:
     output.put_table(("KNOB", "RANGE", "DEFAULT"), rows)
 
 
-def show_amp(name: str, config: ModelConfig, evaluation: Evaluation, license_id: str, revision: str) -> None:
+def show_amp(
+    name: str,
+    config: ModelConfig,
+    evaluation: Evaluation,
+    license_id: str,
+    revision: str,
+    tiers: tuple[Tier, ...] = (),
+) -> None:
     """All about one amp."""
     shape = config.architecture
     layers = " + ".join(f"{len(a.dilations)} layers of {a.channels} channels" for a in shape.arrays)
@@ -146,6 +153,13 @@ def show_amp(name: str, config: ModelConfig, evaluation: Evaluation, license_id:
         (
             "held ESR",
             f"mean {held.mean:.4f}, median {held.median:.4f}, worst {held.worst:.4f} over {len(held.settings)} settings",
+        ),
+        *(
+            (
+                f"tier {t.name}",
+                f"mean ESR {t.esr:.4f}, {100 * t.realtime_factor:.1f} % of a core, {t.parameters} parameters",
+            )
+            for t in tiers
         ),
         ("licence", license_id),
         ("revision", revision or "-"),
