@@ -15,12 +15,13 @@ RUNAWAY_DB = 18.0  # a corner nobody recorded may be louder than every take, but
 QUIET_DB = 20.0
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-EVAL, RECIPE, HISTORY, SPLIT, STATE = (
+EVAL, RECIPE, HISTORY, SPLIT, STATE, MACHINE = (
     "eval.json",
     "recipe.json",
     "history.jsonl",
     "split.json",
     "state.safetensors",
+    "machine.json",
 )
 
 

@@ -21,6 +21,7 @@ from models.dataset import AmpData, Piece, energy, load_data
 from models.documents import (
     EVAL,
     HISTORY,
+    MACHINE,
     RECIPE,
     SPLIT,
     STATE,
@@ -36,6 +37,7 @@ from models.files import STAGED, read_document, write_json, write_text
 from models.fold import Folding
 from models.guards import knob_moves, scan_corners, turn_knobs
 from models.loss import mrstft, pre_emphasise
+from models.machine import describe_machine
 from models.metrics import score
 from models.recipe import LearningConfig, Recipe
 from models.run import load_model, save_model, save_tensors
@@ -223,8 +225,9 @@ class Trainer:
         self.history = [line for line in read_history(folder) if line["step"] <= step]
 
     def finish(self, folder: Path) -> None:
-        """Write the trained model and what it was trained on, beside the state that `save` wrote."""
+        """Write the trained model, what it was trained on and by which machine, beside the state that `save` wrote."""
         write_json(folder / SPLIT, self.data.describe())
+        write_json(folder / MACHINE, describe_machine())
         save_model(folder, self.config, self.net.eval())
 
 

@@ -63,6 +63,8 @@ VERBS = [
     "render",
     "export",
     "verify",
+    "key",
+    "trust",
     "diff",
     "rm",
     "doctor",

@@ -234,7 +234,9 @@ def test_provenance_says_what_it_was_trained_on_and_nothing_of_the_maker(tmp_pat
     assert document["search"] == {"study": "mine", "trial": "0007"}
     assert document["learning"] == recipe(data).learning.model_dump(mode="json")
     assert document["takes"] == {"train": 17, "validation": 1, "held": 2, "seen": 18}
-    assert len(document["data"]["sha256"]) == 64 and {"torch", "numpy", "ampzoo"} == set(document["versions"])
+    assert len(document["data"]["sha256"]) == 64 and {"python", "torch", "numpy", "ampzoo"} == set(document["versions"])
+    assert set(document["hardware"]) == {"cpu", "cores", "gpu"} and document["hardware"]["cores"] >= 1
+    assert document["seconds"] == scores.seconds
     for name, content in first.items():
         assert b"zaphod" not in content and str(tmp_path).encode() not in content, name
     assert read_files(package(tmp_path / "first", tmp_path / "third", LICENSE, force=True)) == first

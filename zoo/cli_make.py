@@ -72,6 +72,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     "--out", type=PATH, default=Path("packages"), show_default=True, help="Folder that gets one package per amp."
 )
 @click.option("--tiers/--no-tiers", default=True, help="Put a study's smaller models below tiers/ (the default).")
+@click.option("--sign", is_flag=True, help="Sign it with your key (zoo key makes one).")
 @click.option("--force", is_flag=True, help="Package a model that failed its checks; its card tells.")
 def package(
     run: Path,
@@ -82,6 +83,7 @@ def package(
     tones: tuple[Any, ...],
     out: Path,
     tiers: bool,
+    sign: bool,
     force: bool,
 ) -> None:
     """Package a finished run, or the best trial of a study with what is best at smaller costs."""
@@ -90,11 +92,16 @@ def package(
     from zoo import output
     from zoo.card import Terms
     from zoo.package import package as make
+    from zoo.trust import own_key
+    from zoo.trust import sign as put_signature
 
+    key = own_key() if sign else None
     terms = Terms(license=license_id, license_name=license_name, license_link=license_link, kind=kind, tone=tones)
     one = (run / CONFIG).exists() or not (run / "study.json").exists()
     for amp, runs in {run.resolve().name: {"": run}}.items() if one else tier_runs(run).items():
         best, known = list(runs.values())[-1], None if one else runs
         with output.progress(f"packaging {amp}") as bar:
             made = make(best, out / amp, terms, force, known if tiers else {}, bar)
+        if key is not None:
+            put_signature(made, key)
         output.put(str(made))

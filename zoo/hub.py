@@ -26,6 +26,7 @@ from zoo.layout import (
     ATTRIBUTES,
     MANIFEST,
     NOT_COVERED,
+    SIGNATURE,
     PackageManifest,
     check_listing,
     check_pinned,
@@ -38,7 +39,7 @@ from zoo.names import Address, Ref
 from zoo.publish import Plan
 from zoo.shelf import Progress, Pulled, silent, sweep
 from zoo.transfer import HOSTILE, fetch, get_json
-from zoo.verify import verify
+from zoo.trust import check_signed
 
 PAGE, MAX_PAGES = 1000, 100
 MAX_PAGE_BYTES, MAX_INFO_BYTES = 64 << 20, 8 << 20
@@ -243,16 +244,24 @@ class Hub:
                 moved += count
                 on_progress(moved, total)
 
+        from zoo.verify import verify  # loads torch, which a list need not
+
         with staged_folder(to) as staged:
             content = _kept(to / MANIFEST, listing.files[MANIFEST]) or self.fetch(ref, listing, MANIFEST, heard)
             check_pinned(ref.name, entry_of(content).sha256, pinned)
+            small = {MANIFEST: content}
+            if SIGNATURE in allowed:
+                small[SIGNATURE] = _kept(to / SIGNATURE, listing.files[SIGNATURE]) or self.fetch(
+                    ref, listing, SIGNATURE, heard
+                )
+            signed = check_signed(ref.name, content, small.get(SIGNATURE))
             manifest = parse_part(content, PackageManifest, f"{ref.name}: {MANIFEST}")
             _agree(manifest, listing, allowed, ref)
             wanted = choose(allowed, tier, manifest.tier, where)
             total = sum(listing.files[name].size for name in wanted)
 
             def get(name: str) -> None:
-                kept = content if name == MANIFEST else _kept(to / name, listing.files[name])
+                kept = small.get(name) or _kept(to / name, listing.files[name])
                 body = kept or self.fetch(ref, listing, name, heard)
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
                 (staged / name).write_bytes(body)
@@ -275,6 +284,7 @@ class Hub:
             len(wanted),
             moved,
             len(set(listing.files) - {*allowed, ATTRIBUTES}),
+            signed,
         )
 
     def plan(self, package: Path, name: str) -> Plan:

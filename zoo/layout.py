@@ -15,18 +15,19 @@ from models.files import Document, Frozen, check_document, parse_json, read_docu
 from models.knobs import Setting
 
 MANIFEST, CARD, PRESETS, TRAINING, LIVE = "manifest.json", "README.md", "presets.json", "training.json", "live.nam"
-LICENSE_FILE, ATTRIBUTES = "LICENSE", ".gitattributes"
+LICENSE_FILE, ATTRIBUTES, SIGNATURE = "LICENSE", ".gitattributes", "manifest.json.sig"
 REQUIRED = (CONFIG, WEIGHTS, EVAL, MANIFEST, CARD)
-NOT_COVERED = (MANIFEST, CARD, ATTRIBUTES)  # owners edit cards on the hub's website
+NOT_COVERED = (MANIFEST, SIGNATURE, CARD, ATTRIBUTES)  # owners edit cards on the hub's website
 SLUG = r"[a-z0-9][a-z0-9_-]{0,47}"
 ALLOWED = re.compile(
-    r"README\.md|LICENSE|\.gitattributes|(config|eval|presets|training|manifest)\.json|model\.safetensors|live\.nam"
+    r"README\.md|LICENSE|\.gitattributes|(config|eval|presets|training|manifest)\.json|manifest\.json\.sig|model\.safetensors|live\.nam"
     rf"|audio/{SLUG}(\.target)?\.flac|baked/{SLUG}\.nam|images/{SLUG}\.png"
     rf"|tiers/{SLUG}/((config|eval|training)\.json|model\.safetensors|live\.nam)",
     re.ASCII,
 )
 MAX_BYTES = {
     ".json": 256 << 10,
+    ".sig": 4 << 10,
     ".md": 1 << 20,
     ".safetensors": 64 << 20,
     ".flac": 20 << 20,

@@ -6,7 +6,6 @@ Shapes: T time.
 import json
 import math
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from models.audio import write_audio
 from models.bake import bake
-from models.documents import EVAL, RECIPE, SPLIT, Evaluation, ModelConfig, read_evaluation
+from models.documents import EVAL, MACHINE, RECIPE, SPLIT, Evaluation, ModelConfig, read_evaluation
 from models.errors import UserError
 from models.files import read_json, staged_folder, write_json, write_text
 from models.knobs import Knob, Setting, format_setting
@@ -162,7 +161,7 @@ def _faults(evaluation: Evaluation) -> list[str]:
 
 
 def _provenance(run: Path) -> dict[str, Any] | None:
-    """Where a run came from: recipe without paths, takes by hash, study and trial, versions; None for a run that says nothing of it."""
+    """Where a run came from: recipe without paths, takes by hash, study and trial, how long it took, on what; None where a run does not say."""
     if (run / TRAINING).exists():
         return read_json(run / TRAINING)  # a package that is packaged again
     if not (run / RECIPE).exists() or not (run / SPLIT).exists():
@@ -180,7 +179,8 @@ def _provenance(run: Path) -> dict[str, Any] | None:
         "takes": {group: len(pieces) for group, pieces in split["pieces"].items()},
         "model": recipe["model"],
         "learning": recipe["learning"],
-        "versions": {name: version(name) for name in ("torch", "numpy")} | {"ampzoo": __version__},
+        "seconds": read_evaluation(run).seconds,
+        **(read_json(run / MACHINE) if (run / MACHINE).exists() else {}),
     }
     if study := _study(run):
         document["search"] = {"study": read_json(study / "study.json").get("name"), "trial": run.resolve().parent.name}
