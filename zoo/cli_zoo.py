@@ -178,7 +178,7 @@ def diff(one: str, other: str, where: str | None, as_json: bool) -> None:
     if as_json:
         output.put_json({"schema": "zoo.diff/1", "amps": [one, other], "differences": [list(row) for row in rows]})
     elif rows:
-        output.put_table(("WHAT", one, other), rows)
+        output.put_table(("WHAT", one, other), rows, keep=3)
     else:
         output.say("they are the same")
 
@@ -197,6 +197,6 @@ def doctor(where: str | None, as_json: bool) -> None:
     if as_json:
         output.put_json({"schema": "zoo.doctor/1", "findings": [vars(finding) for finding in findings]})
     else:
-        output.put_table(("WHAT", "FOUND"), [(f"{'ok ' if f.well else 'BAD'} {f.what}", f.found) for f in findings])
+        output.put_pairs([(f"{'ok ' if f.well else 'BAD'} {f.what}", f.found) for f in findings])
     if not all(finding.well for finding in findings):
         sys.exit(1)
