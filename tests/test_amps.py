@@ -37,9 +37,6 @@ from zoo.layout import Presets, parse_part, write_manifest
 from zoo.lock import LockFile, read_lock
 from zoo.verify import replay, verify
 
-# huggingface_hub 2.4.0 uploads LFS files with httpx2's deprecated `data=`.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
 
 def test_clips_and_player_files_are_played_again(package: Path):
     names = ("default", "gain-low", "gain-high")

@@ -18,9 +18,6 @@ from zoo.card import read_front_matter, read_tiers
 from zoo.layout import write_manifest
 from zoo.verify import replay, verify
 
-# huggingface_hub 2.4.0 uploads LFS files with httpx2's deprecated `data=`.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
 PICTURE = b"\x89PNG of a front"
 NANO = {f"tiers/nano/{name}" for name in ("config.json", "eval.json", "model.safetensors")}
 

@@ -15,14 +15,10 @@ from models.errors import IntegrityError, UserError
 from models.files import read_json, write_json
 from tests.hub_server import Hub
 from tests.makers import JSON, di, examples, write_wav
-from tests.zoos import AMP, at, files, litter, pulled, read_files, refused, there, write_package, write_run, zoo
+from tests.zoos import AMP, PULL, at, files, litter, pulled, read_files, refused, there, write_package, write_run, zoo
 from zoo.layout import MANIFEST, SIGNATURE
 from zoo.trust import check_signed, key_path, own_key, public, sign
 
-# huggingface_hub 2.4.0 uploads LFS files with httpx2's deprecated `data=`.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
-PULL = ("pull", AMP, "--to", "amp")
 OTHER = Ed25519PrivateKey.generate()
 
 
