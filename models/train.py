@@ -38,7 +38,7 @@ from models.fold import Folding
 from models.guards import knob_moves, scan_corners, turn_knobs
 from models.loss import mrstft, pre_emphasise
 from models.machine import describe_machine
-from models.metrics import score
+from models.metrics import by_region, score
 from models.recipe import LearningConfig, Recipe
 from models.run import load_model, save_model, save_tensors
 from models.wavenet import WaveNet
@@ -235,6 +235,7 @@ def report(folder: Path, data: AmpData) -> Evaluation:
     """Score a finished run on held and seen settings, for the first and only time, and guard its knobs; writes and returns its evaluation."""
     config, net = load_model(folder)
     history, dry_T = read_history(folder), data.dry_T[data.held[0].dry]
+    held = score(net, data, data.held, thorough=True)
     evaluation = Evaluation(
         step=history[-1]["step"],
         parameters=net.parameter_count,
@@ -244,11 +245,13 @@ def report(folder: Path, data: AmpData) -> Evaluation:
         device=data.device,
         recordings_license=data.license,
         validation=score(net, data, data.validation),
-        held=score(net, data, data.held, thorough=True),
+        held=held,
         seen=score(net, data, data.seen, thorough=True) if data.seen else None,
         corners=scan_corners(net, data.knobs, dry_T, max(piece.peak for piece in data.recorded)),
         knob_moves_dbfs=knob_moves(net, data.knobs, dry_T, data.rate_hz),
         knob_turns=turn_knobs(net, data.knobs, dry_T),
+        held_regions=by_region(held, data.knobs),
+        held_sha256=data.fingerprint(data.held),
     )
     write_json(folder / EVAL, evaluation.model_dump(mode="json", by_alias=True))
     return evaluation

@@ -246,10 +246,12 @@ def test_licence_of_ones_own_has_a_name_and_a_link(tmp_path: Path):
     run = write_run(tmp_path / "run")
     refused(zoo("package", run, "--license", "other", "--out", tmp_path / "out"), 1, "--license-name")
     named = ("--license-name", "Mine", "--license-link", "https://example.org/terms")
-    words = ("--license", "other", *named, "--kind", "pedal", "--tone", "fuzz", "--tone", "clean")
+    refused(zoo("package", run, "--license", "mit", "--dataset", "x"), 1, "'x' names no data set")
+    words = ("--license", "other", *named, "--kind", "pedal", "--tone", "fuzz", "--tone", "clean", "--dataset", "me/di")
     assert zoo("package", run, *words, "--out", tmp_path / "out").code == 0
     front = read_front_matter(tmp_path / "out/run/README.md")
     assert (front["license"], front["license_name"], front["license_link"]) == ("other", named[1], named[3])
+    assert front["datasets"] == ["me/di"]
     assert (front["ampzoo"]["kind"], front["ampzoo"]["tone"]) == ("pedal", ["fuzz", "clean"])
     assert {"pedal", "fuzz", "clean"} <= set(front["tags"])
     assert named[3] in (tmp_path / "out/run/LICENSE").read_text()

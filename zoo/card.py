@@ -65,13 +65,14 @@ class Listed(Frozen):
 
 
 class Terms(Frozen):
-    """What its owner says of an amp: licence, and what sort of amp it is."""
+    """What its owner says of an amp: licence, what sort of amp it is, and the hub's data sets of its recordings."""
 
     license: str
     license_name: str = ""
     license_link: str = ""
     kind: Kind = "amp"
     tone: tuple[Tone, ...] = ()
+    datasets: tuple[Annotated[str, Field(pattern=NAME.pattern)], ...] = ()
 
 
 def make_card(
@@ -112,6 +113,7 @@ def make_card(
         "library_name": LIBRARY,
         "pipeline_tag": "audio-to-audio",
         "tags": [*TAGS, terms.kind, *terms.tone],
+        **({"datasets": list(terms.datasets)} if terms.datasets else {}),
         "widget": [
             {"src": "audio/di.flac", "example_title": preset.id, "output": {"url": preset.audio}} for preset in presets
         ],
@@ -270,7 +272,7 @@ Modeler player.
 
 Error-to-signal ratio (ESR, lower is better, 0 is the amp itself) on {len(held.settings)} knob settings that were never recorded for training,
 playing audio that was never trained on, each setting counting the same: mean {held.mean:.4f}, median {held.median:.4f},
-worst {held.worst:.4f}.{beside}
+worst {held.worst:.4f}.{beside}{_weakest(evaluation)}
 
 | held setting | ESR | nearest recorded setting |
 |---|---|---|
@@ -300,6 +302,13 @@ How it was trained stands in `training.json` where its maker kept that, every sc
 {license_id}.{provenance} Names of makers and models, where they appear, are trademarks of their owners, who are not affiliated with this package
 and have not endorsed it.
 """
+
+
+def _weakest(evaluation: Evaluation) -> str:
+    if not evaluation.held_regions:
+        return ""
+    worst = max(evaluation.held_regions, key=lambda region: region.esr)
+    return f" It is weakest where {worst.knob} is {worst.region} (mean {worst.esr:.4f} of {worst.settings} settings)."
 
 
 def _tier(name: str, scores: Evaluation) -> Tier:

@@ -218,7 +218,8 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
         folder = find_package(amp, where, on_progress=bar)
     if not (folder / MANIFEST).exists():
         raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
-    played, files, revision = replay(folder), len(package_files(folder)), digest(folder)
+    with output.progress("playing") as bar:
+        played, files, revision = replay(folder, bar), len(package_files(folder)), digest(folder)
     sound, signed = all(one.same for one in played), signer(folder, "" if Path(amp).is_dir() else parse_ref(amp).name)
     if as_json:
         sounds = [{"file": one.name, "esr": min(one.esr, 1e9), "same": one.same} for one in played]

@@ -4,6 +4,7 @@ Shapes: T time.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -139,7 +140,7 @@ class Replayed:
         return self.esr <= SAME_SOUND
 
 
-def replay(folder: Path) -> list[Replayed]:
+def replay(folder: Path, on_progress: Callable[[float, float], None] = lambda done, total: None) -> list[Replayed]:
     """Play a verified package's own dry clip through its model and its `.nam` files at every preset, beside the clips it carries."""
     if not (folder / PRESETS).exists():
         return []
@@ -148,7 +149,8 @@ def replay(folder: Path) -> list[Replayed]:
     dry_T, replayed, live = read_audio(folder / document.dry)[0], [], []
     for tier in tiers(package_files(folder)):
         replayed += _replay_tier(folder / "tiers" / tier, dry_T, document.presets)
-    for preset in document.presets:
+    for done, preset in enumerate(document.presets):
+        on_progress(done, len(document.presets))
         stored_T, gain = read_audio(folder / preset.audio)[0], 10 ** (preset.gain_db / 20)
         levels_K = config.encode(preset.knobs)
         replayed.append(Replayed(preset.audio, _esr(stored_T, gain * play(net, dry_T, levels_K))))
