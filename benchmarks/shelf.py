@@ -28,6 +28,7 @@ TONES = {
     "ts808": ("--kind", "pedal", "--tone", "overdrive"),
     "hrd3": ("--kind", "amp_cab", "--tone", "hi_gain"),
 }
+TAKES = ("virtual-amp", "hrd3")  # whose licence lets a recording be there beside the model
 MODEL = {
     "arrays": [{"channels": 12, "kernel_size": 3, "dilations": [1, 3, 9, 27, 81, 243, 1, 3, 9], "activation": "Tanh"}],
     "inject": {"film": ["activation_pre"]},
@@ -90,6 +91,7 @@ def search(learning: dict[str, Any], out: Path) -> Path:
 def packaged(made: Path, name: str, out: Path) -> Path:
     """The package of a run or a study. One that is refused as worse than playing the nearest recording is made by force, and its card tells."""
     words = ("package", made, "--license", LICENSES[name], *TONES[name], "--out", out / "packages")
+    words += ("--with-take",) if name in TAKES else ()
     try:
         zoo(*words)
     except UserError as refusal:

@@ -73,6 +73,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     "--out", type=PATH, default=Path("packages"), show_default=True, help="Folder that gets one package per amp."
 )
 @click.option("--tiers/--no-tiers", default=True, help="Put a study's smaller models below tiers/ (the default).")
+@click.option("--with-take", is_flag=True, help="Add a held take, beside the model's; where its licence allows.")
 @click.option("--sign", is_flag=True, help="Sign it with your key (zoo key makes one).")
 @click.option("--force", is_flag=True, help="Package a model that failed its checks; its card tells.")
 def package(
@@ -85,6 +86,7 @@ def package(
     datasets: tuple[str, ...],
     out: Path,
     tiers: bool,
+    with_take: bool,
     sign: bool,
     force: bool,
 ) -> None:
@@ -114,7 +116,7 @@ def package(
     for amp, runs in {run.resolve().name: {"": run}}.items() if one else tier_runs(run).items():
         best, known = list(runs.values())[-1], None if one else runs
         with output.progress(f"packaging {amp}") as bar:
-            made = make(best, out / amp, terms, force, known if tiers else {}, bar)
+            made = make(best, out / amp, terms, force, known if tiers else {}, with_take, bar)
         if key is not None:
             put_signature(made, key)
         output.put(str(made))

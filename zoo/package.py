@@ -13,11 +13,13 @@ import numpy as np
 
 from models.audio import write_audio
 from models.bake import bake
+from models.dataset import load_data
 from models.documents import EVAL, MACHINE, RECIPE, SPLIT, Evaluation, ModelConfig, read_evaluation
 from models.errors import UserError
-from models.files import read_json, staged_folder, write_json, write_text
+from models.files import read_document, read_json, staged_folder, write_json, write_text
 from models.knobs import Knob, Setting, format_setting
 from models.nam import write_nam
+from models.recipe import Recipe
 from models.run import load_model, save_model
 from models.signal import guitar
 from models.stream import play
@@ -58,12 +60,14 @@ def package(
     terms: Terms | str,
     force: bool = False,
     tiers: Mapping[str, Path] | None = None,
+    take: bool = False,
     on_progress: Callable[[float, float, str], None] = lambda done, total, text: None,
 ) -> Path:
     """Package a finished run into the folder `out` and return it; the same run gives the same bytes.
 
     `terms` is what its owner says of it, or a licence alone. `tiers`, name -> run, are smaller and larger models of the same amp, `run`
-    among them (unless given, those of a package that is packaged again); those that nobody should play are left out. An earlier package of the same name there is replaced whole. Raises
+    among them (unless given, those of a package that is packaged again); those that nobody should play are left out.
+    With `take`, which the licence of the recordings must allow, one held take is there beside what the model makes of it. An earlier package of the same name there is replaced whole. Raises
     `UserError` when the run is not finished, has no held scores, `out` holds something else, or a path or token of the maker's is in it;
     and for a model that nobody should play, unless by `force`, which its card tells.
     """
@@ -81,7 +85,7 @@ def package(
     with staged_folder(out) as folder:
         on_progress(1, STAGES, "playing")
         dry_T = guitar(DEMO_SECONDS, config.audio.sample_rate, DEMO_SEED)
-        presets = _demo(folder, config, net, dry_T)
+        presets = (*_demo(folder, config, net, dry_T), *([_demo_take(folder, run, config, net)] if take else []))
         _write_model(folder, run, config, net, evaluation)
         for tier, (place, scores) in levels.items():
             if tier != own:
@@ -206,6 +210,25 @@ def _demo(folder: Path, config: ModelConfig, net: WaveNet, dry_T: np.ndarray) ->
         write_audio(folder / audio, wet_T * 10 ** (gain_db / 20), rate)
         presets.append(Preset(id=name, knobs=setting, audio=audio, gain_db=gain_db))
     return tuple(presets)
+
+
+def _demo_take(folder: Path, run: Path, config: ModelConfig, net: WaveNet) -> Preset:
+    """The held take that is met as well as most (the median one): dry, by the model, and by the amp. Raises `UserError` where it is gone."""
+    if not (run / RECIPE).exists():
+        raise UserError(f"{run} does not say where its takes are ({RECIPE} is missing)", "Leave out --with-take.")
+    data, scores = load_data(read_document(run / RECIPE, Recipe).data), read_evaluation(run).held.settings
+    setting = sorted(scores, key=lambda score: score.esr)[len(scores) // 2].setting
+    piece = next(piece for piece in data.held if piece.setting == setting)
+    heard = slice(piece.start, min(piece.stop, piece.start + round(DEMO_SECONDS * data.rate_hz)))
+    dry_T, wet_T = data.dry_T[piece.dry][heard].numpy(), piece.wet_T[heard].numpy()
+    played_T = play(net, dry_T, config.encode(setting))
+    names = {"dry": "audio/held-di.flac", "audio": "audio/held.flac", "target": "audio/held.target.flac"}
+    gains = {"dry": 0.0, "audio": _gain_db(played_T), "target": _gain_db(wet_T)}
+    for part, clip_T in (("dry", dry_T), ("audio", played_T), ("target", wet_T)):
+        if (gain_db := gains[part]) is None:
+            raise UserError(f"the take at {format_setting(setting)} plays no sound", "Leave out --with-take.")
+        write_audio(folder / names[part], clip_T * 10 ** (gain_db / 20), data.rate_hz)
+    return Preset(id="held", knobs=setting, gain_db=gains["audio"] or 0.0, **names)
 
 
 def _gain_db(wet_T: np.ndarray) -> float | None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import UserError
-from zoo.card import OWNER, merge_cards, read_front_matter
+from zoo.card import merge_cards, read_front_matter
 from zoo.layout import CARD, package_files
 from zoo.licences import check_license
+from zoo.page import OWNER
 from zoo.trust import signer
 
 TEXTS = (".json", ".md", ".nam", "")

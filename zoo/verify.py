@@ -123,8 +123,9 @@ def _check_presets(folder: Path, config: ModelConfig, manifest: PackageManifest)
             config.knobs.complete(preset.knobs, where)
         except UserError as problem:
             raise IntegrityError(problem.message, problem.hint) from None
-        if preset.audio not in manifest.files:
-            raise IntegrityError(f"{where} plays {preset.audio}, which is not in the package", AGAIN)
+        for clip in (preset.audio, preset.dry, preset.target):
+            if clip and clip not in manifest.files:
+                raise IntegrityError(f"{where} plays {clip}, which is not in the package", AGAIN)
 
 
 @dataclass(frozen=True)
@@ -152,11 +153,11 @@ def replay(folder: Path, on_progress: Callable[[float, float], None] = lambda do
     for done, preset in enumerate(document.presets):
         on_progress(done, len(document.presets))
         stored_T, gain = read_audio(folder / preset.audio)[0], 10 ** (preset.gain_db / 20)
-        levels_K = config.encode(preset.knobs)
-        replayed.append(Replayed(preset.audio, _esr(stored_T, gain * play(net, dry_T, levels_K))))
+        levels_K, heard_T = config.encode(preset.knobs), read_audio(folder / preset.dry)[0] if preset.dry else dry_T
+        replayed.append(Replayed(preset.audio, _esr(stored_T, gain * play(net, heard_T, levels_K))))
         for name in (LIVE, f"baked/{preset.id}.nam"):
             if (folder / name).exists():
-                error = _esr(stored_T, gain * _play_nam(folder / name, dry_T, levels_K))
+                error = _esr(stored_T, gain * _play_nam(folder / name, heard_T, levels_K))
                 live.append(error) if name == LIVE else replayed.append(Replayed(name, error))
     return [*replayed, *([Replayed(LIVE, max(live))] if live else [])]
 
