@@ -79,7 +79,7 @@ def find_model(amp: str, where: str | None, tier: str = "", on_progress: Progres
 
 
 def find_config(amp: str, where: str | None, tier: str = "") -> ModelConfig | None:
-    """What an amp that lies on this machine says it is, not verified yet; None for one that would have to be fetched, or says nothing."""
+    """What an amp on this machine says it is, not verified yet; None for one that would have to be fetched, or that says nothing."""
     folder = Path(amp)
     if not folder.is_dir():
         zoo = find_zoo(where)

@@ -66,10 +66,10 @@ def package(
     """Package a finished run into the folder `out` and return it; the same run gives the same bytes.
 
     `terms` is what its owner says of it, or a licence alone. `tiers`, name -> run, are smaller and larger models of the same amp, `run`
-    among them (unless given, those of a package that is packaged again); those that nobody should play are left out.
-    With `take`, which the licence of the recordings must allow, one held take is there beside what the model makes of it. An earlier package of the same name there is replaced whole. Raises
-    `UserError` when the run is not finished, has no held scores, `out` holds something else, or a path or token of the maker's is in it;
-    and for a model that nobody should play, unless by `force`, which its card tells.
+    among them (unless given, those of a package that is packaged again); those that nobody should play are left out. With `take`, which
+    the licence of the recordings must allow, one held take is there beside what the model makes of it. An earlier package of the same
+    name there is replaced whole. Raises `UserError` when the run is not finished, has no held scores, `out` holds something else, or a
+    path or token of the maker's is in it; and for a model that nobody should play, unless by `force`, which its card tells.
     """
     terms = Terms(license=terms) if isinstance(terms, str) else terms
     check_license(terms.license, terms.license_name, terms.license_link)
@@ -140,7 +140,7 @@ def _write_model(folder: Path, run: Path, config: ModelConfig, net: WaveNet, eva
 
 
 def _front_picture(run: Path) -> Path | None:
-    """The picture of the search's front: in its study, or in a package that is packaged again; None where there was no search."""
+    """The picture of the search's front, of a study or of a package that is packaged again; None where there was no search."""
     study = _study(run)
     picture = study / "board.png" if study else run / FRONT
     return picture if picture.exists() else None
@@ -165,7 +165,7 @@ def _faults(evaluation: Evaluation) -> list[str]:
 
 
 def _provenance(run: Path) -> dict[str, Any] | None:
-    """Where a run came from: recipe without paths, takes by hash, study and trial, how long it took, on what; None where a run does not say."""
+    """Where a run came from: recipe without paths, takes by hash, study, trial, time, machine; None for one that says nothing of it."""
     if (run / TRAINING).exists():
         return read_json(run / TRAINING)  # a package that is packaged again
     if not (run / RECIPE).exists() or not (run / SPLIT).exists():
@@ -213,7 +213,7 @@ def _demo(folder: Path, config: ModelConfig, net: WaveNet, dry_T: np.ndarray) ->
 
 
 def _demo_take(folder: Path, run: Path, config: ModelConfig, net: WaveNet) -> Preset:
-    """The held take that is met as well as most (the median one): dry, by the model, and by the amp. Raises `UserError` where it is gone."""
+    """The held take of median error: dry, by the model, and by the amp. Raises `UserError` where the takes are gone."""
     if not (run / RECIPE).exists():
         raise UserError(f"{run} does not say where its takes are ({RECIPE} is missing)", "Leave out --with-take.")
     data, scores = load_data(read_document(run / RECIPE, Recipe).data), read_evaluation(run).held.settings

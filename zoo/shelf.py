@@ -39,7 +39,7 @@ def silent(done: float, total: float) -> None:
 
 @dataclass(frozen=True)
 class Pulled:
-    """What a pull brought: the revision, the sha256 of the manifest, how many files, how many bytes moved, what was left out, who signed it."""
+    """What a pull brought: revision, sha256 of the manifest, files, bytes that moved, files left out, and who signed it, in words."""
 
     revision: str
     manifest: str
