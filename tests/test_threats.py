@@ -166,8 +166,8 @@ def test_t21_offline(pushed: Hub, tmp_path: Path):
 
 @pytest.mark.parametrize("how", ["slow", "down"])
 def test_t22_hub_that_is_slow_or_down(pushed: Hub, monkeypatch: pytest.MonkeyPatch, how: str):
-    monkeypatch.setattr("zoo.index.DEADLINE_SECONDS", 0.3)
     assert zoo("list", *at(pushed)).code == 0
+    monkeypatch.setattr("zoo.index.DEADLINE_SECONDS", 0.3)
     monkeypatch.setenv("ZOO_INDEX_TTL", "0")
     pushed.send("slow", "/api/models$") if how == "slow" else pushed.close()
     began = time.monotonic()

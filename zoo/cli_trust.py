@@ -5,7 +5,7 @@ import click
 from zoo.options import json_option
 
 
-@click.command(epilog="Example: zoo key")
+@click.command(short_help="The key you sign with.", epilog="Example: zoo key")
 @json_option
 def key(as_json: bool) -> None:
     """The key you sign packages with, made when there is none."""
@@ -21,7 +21,7 @@ def key(as_json: bool) -> None:
 
 @click.command(short_help="Pin the key an owner signs with.", epilog="Example: zoo trust alice KEY")
 @click.argument("owner", default="")
-@click.argument("pinned", metavar="KEY", default="")
+@click.argument("pinned", metavar="[KEY]", default="")
 @click.option("--remove", is_flag=True, help="Take the pin of an owner away.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @json_option

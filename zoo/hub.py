@@ -244,31 +244,28 @@ class Hub:
                 moved += count
                 on_progress(moved, total)
 
+        def get(name: str) -> bytes:
+            return _kept(to / name, listing.files[name]) or self.fetch(ref, listing, name, heard)
+
         from zoo.verify import verify  # loads torch, which a list need not
 
         with staged_folder(to) as staged:
-            content = _kept(to / MANIFEST, listing.files[MANIFEST]) or self.fetch(ref, listing, MANIFEST, heard)
+            first = {name: get(name) for name in (MANIFEST, SIGNATURE) if name in allowed}
+            content = first[MANIFEST]
             check_pinned(ref.name, entry_of(content).sha256, pinned)
-            small = {MANIFEST: content}
-            if SIGNATURE in allowed:
-                small[SIGNATURE] = _kept(to / SIGNATURE, listing.files[SIGNATURE]) or self.fetch(
-                    ref, listing, SIGNATURE, heard
-                )
-            signed = check_signed(ref.name, content, small.get(SIGNATURE))
+            signed = check_signed(ref.name, content, first.get(SIGNATURE))
             manifest = parse_part(content, PackageManifest, f"{ref.name}: {MANIFEST}")
             _agree(manifest, listing, allowed, ref)
             wanted = choose(allowed, tier, manifest.tier, where)
             total = sum(listing.files[name].size for name in wanted)
 
-            def get(name: str) -> None:
-                kept = small.get(name) or _kept(to / name, listing.files[name])
-                body = kept or self.fetch(ref, listing, name, heard)
+            def put(name: str) -> None:
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
-                (staged / name).write_bytes(body)
+                (staged / name).write_bytes(first.get(name) or get(name))
 
             with ThreadPoolExecutor(WORKERS) as pool:
                 try:
-                    list(pool.map(get, wanted))
+                    list(pool.map(put, wanted))
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise

@@ -9,7 +9,6 @@ import re
 import shutil
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,7 +17,6 @@ from pydantic import Field
 from models.errors import IntegrityError, NotFound, UserError
 from models.files import Frozen, read_document, write_json
 from zoo.layout import MANIFEST, SIGNATURE, max_bytes, parse_part
-from zoo.names import OWNER
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -41,7 +39,7 @@ class Trust(Frozen):
     """`trust.json`: owner, in small letters -> the one key that their packages must be signed with."""
 
     schema_name: Annotated[Literal["ampzoo.trust/1"], Field(alias="schema")] = "ampzoo.trust/1"
-    owners: dict[Annotated[str, Field(pattern=rf"^{OWNER.pattern}$")], Key] = Field(default_factory=dict)
+    owners: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,95}$")], Key] = Field(default_factory=dict)
 
 
 def config_folder() -> Path:
@@ -74,6 +72,7 @@ def own_key(make: bool = False) -> "Ed25519PrivateKey":
     Raises `NotFound` when there is none and none is to be made, `UserError` when others may read it or it is no such key.
     """
     _need_cryptography("a signing key")
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization as form
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -96,7 +95,7 @@ def own_key(make: bool = False) -> "Ed25519PrivateKey":
         raise UserError(f"{path} may be read by others", f"Make it yours alone: chmod 600 {path}.")
     try:
         key = form.load_pem_private_key(path.read_bytes(), None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise UserError(f"{path} is not an Ed25519 key without a password", "Move it away; zoo key makes one.")
@@ -136,7 +135,7 @@ def check_signed(name: str, manifest: bytes, signature: bytes | None) -> str:
     found = parse_part(signature, Signature, f"{name}: {SIGNATURE}")
     if pinned and found.key != pinned:
         raise IntegrityError(f"{name} is signed with {found.key[:16]}, pinned for '{owner}' is {pinned[:16]}", refused)
-    if not pinned and find_spec("cryptography") is None:
+    if not pinned and not _can_check():
         return f"signed by {found.key} (not checked: pip install 'ampzoo[sign]')"
     _need_cryptography(f"the check of who signed {name}")
     if not _fits(found, manifest):
@@ -168,5 +167,13 @@ def _fits(found: Signature, manifest: bytes) -> bool:
 
 def _need_cryptography(purpose: str) -> None:
     """Raise `UserError` where the optional library is not installed."""
-    if find_spec("cryptography") is None:
+    if not _can_check():
         raise UserError(f"{purpose} takes the library 'cryptography', which is not installed", EXTRA)
+
+
+def _can_check() -> bool:
+    try:
+        import cryptography  # noqa: F401 (is it there?)
+    except ImportError:
+        return False
+    return True
