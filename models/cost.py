@@ -6,7 +6,6 @@ the same neighbours; what is kept is the ratio, and the least time that the refe
 
 import hashlib
 import json
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from models.architecture import LayerArray, WaveNetConfig
 from models.cache import cache_folder, told
 from models.errors import UserError
 from models.files import read_json, write_json
+from models.machine import cpu_name
 from models.stream import Stream
 from models.wavenet import WaveNet
 
@@ -73,7 +73,7 @@ def _turn(config: WaveNetConfig, knobs: int) -> Callable[[], float]:
 
 
 def _file(what: dict) -> Path:
-    shape = {**what, "cpu": _cpu(), "engine": _engine()}
+    shape = {**what, "cpu": cpu_name(), "engine": _engine()}
     name = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:24]
     return cache_folder() / "costs" / f"{name}.json"
 
@@ -94,13 +94,3 @@ def _keep(what: dict, found: float) -> None:
 def _engine() -> str:
     folder = Path(__file__).parent
     return told(*(str(folder / f"{name}.py") for name in ("simd", "kernels", "lower", "compiled", "stream", "cost")))
-
-
-def _cpu() -> str:
-    """The kind of CPU, in the system's words."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else f"{platform.system()} {platform.machine()} {platform.processor()}"

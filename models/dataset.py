@@ -123,6 +123,14 @@ class AmpData:
             self._baselines[id(piece)] = signal_error
         return self._baselines[id(piece)]
 
+    def fingerprint(self, pieces: Sequence[Piece]) -> str:
+        """The sha256 of what pieces sound like, dry and wet in turn, as float32 samples."""
+        found = sha256()
+        for piece in pieces:
+            for signal_T in (self.dry_T[piece.dry], piece.wet_T):
+                found.update(signal_T[piece.start : piece.stop].cpu().numpy().tobytes())
+        return found.hexdigest()
+
     def describe(self) -> dict:
         """The split as plain data, so that every number can be traced to what it was measured on."""
         groups = {"train": self.train, "validation": self.validation, "held": self.held, "seen": self.seen}

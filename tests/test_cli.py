@@ -63,6 +63,8 @@ VERBS = [
     "render",
     "export",
     "verify",
+    "key",
+    "trust",
     "diff",
     "rm",
     "doctor",
@@ -518,6 +520,47 @@ def test_narrow_terminal_leaves_columns_out(here: Path, how: str):
     assert code == 0 and max(len(head), len(row)) <= 40
     assert head.split() == ["AMP", "KNOBS", "ESR", "MACS"] and row.split() == [AMP, "gain", "tone", "0.1875", "177"]
     assert note == "(narrow terminal: KIND, LICENCE, RATE, UPDATED, REVISION left out)"
+
+
+@pytest.mark.parametrize("columns", [80, 60, 40])
+def test_both_sides_of_a_diff_stay(here: Path, tmp_path: Path, columns: int):
+    write_package(tmp_path / "home" / "alice/other", {"presets.json": b'{"schema_version": "1.0"}'})
+    code, screen = terminal("diff", AMP, "alice/other", columns=columns)
+    head, *rows = screen.splitlines()
+    assert code == 0 and max(map(len, (head, *rows))) <= columns
+    assert head.split() == ["WHAT", AMP, "alice/other"]
+    assert [row.split()[0] for row in rows] == ["revision", "presets.json"]
+
+
+def test_moving_knobs_are_named(here: Path):
+    ran = zoo("render", AMP, "in.wav", "out.wav", "--sweep", "gain=0:10")
+    assert ran.code == 0 and ran.err == "0.3 s gain moving, tone=0.5 at rest\n"
+    ran = zoo("render", AMP, "in.wav", "out.wav", "--sweep", "gain=0:10", "--sweep", "tone=1:0")
+    assert ran.code == 0 and ran.err == "0.3 s gain and tone moving, no other at rest\n"
+
+
+def test_mistakes_are_told_before_torch_is_loaded(here: Path):
+    script = """
+import sys
+from zoo.cli import main
+sys.argv = ["zoo", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as stop:
+    assert stop.code, "it should have failed"
+assert not {"torch", "numba"} & set(sys.modules)
+"""
+    for words in (
+        (AMP, "none.wav", "out.wav"),
+        (AMP, "in.wav", "out.mp3"),
+        (AMP, "in.wav", "out.wav", "-k", "gain=11"),
+        (AMP, "in.wav", "out.wav", "--sweep", "gain=0:11"),
+        ("alice/tinny", "in.wav", "out.wav"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", script, "render", *words], env=around(PYTHONPATH=":".join(sys.path)), check=False
+        )
+        assert done.returncode == 0, words
 
 
 def test_terminal_of_no_size_shows_all(here: Path):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
+NARROW = 8  # characters that a shortened column keeps
 UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
 )
@@ -46,10 +47,10 @@ def put_json(document: Any) -> None:
     put(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=True))
 
 
-def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def put_table(header: Sequence[str], rows: Sequence[Sequence[str]], keep: int = 2) -> None:
     """Give a table without borders; in a pipe, columns are separated by one tab and nothing is padded.
 
-    On a narrow terminal the last columns are left out rather than folded; the first two always stay, the second shortened.
+    On a narrow terminal the last columns are left out rather than folded; the first `keep` always stay, all but the first shortened.
     """
     rows = [[" ".join(cell.split()) for cell in row] for row in rows]
     if sys.stdout is None or not sys.stdout.isatty():
@@ -58,10 +59,10 @@ def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         return
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
     width, shown = shutil.get_terminal_size().columns, len(header)
-    while shown > 2 and sum(widths[:shown]) + 2 * (shown - 1) > width:
+    while shown > keep and sum(widths[:shown]) + 2 * (shown - 1) > width:
         shown -= 1
-    if shown == 2:
-        widths[1] = max(8, min(widths[1], width - widths[0] - 2))
+    while sum(widths[:shown]) + 2 * (shown - 1) > width and (wide := max(widths[1:shown], default=0)) > NARROW:
+        widths[widths.index(wide, 1)] -= 1
     for row in (header, *rows):
         cells = [
             cell if len(cell) <= space else cell[: space - 3] + "..." for cell, space in zip(row, widths, strict=True)
@@ -72,9 +73,13 @@ def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def put_pairs(rows: Sequence[tuple[str, str]]) -> None:
-    """Give names and values; on a terminal a long value goes on below itself."""
-    space = max(len(key) for key, _ in rows) + 1
-    room = max(shutil.get_terminal_size().columns - space, 20) if sys.stdout and sys.stdout.isatty() else 1 << 20
+    """Give names and values, one tab between them in a pipe; on a terminal a long value goes on below itself."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        for key, value in rows:
+            put(f"{key}\t{value}")
+        return
+    space = max(len(key) for key, _ in rows) + 2
+    room = max(shutil.get_terminal_size().columns - space, 20)
     for key, value in rows:
         for number, line in enumerate(textwrap.wrap(value, room) or [""]):
             put(f"{'' if number else key:<{space}}{line}")

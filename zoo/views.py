@@ -8,7 +8,7 @@ from typing import Any
 from models.documents import Evaluation, ModelConfig
 from models.knobs import Knobs, format_setting, format_value
 from zoo import output
-from zoo.card import Listed, format_knobs
+from zoo.card import Listed, Tier, format_knobs
 
 BoardRow = dict[str, Any]
 ENDED = ("finished", "pruned", "diverged", "failed")
@@ -49,7 +49,7 @@ def board_table(board: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str,
     """Header and rows of a board."""
     amps = board["amps"]
     held = [f"HELD {amp}" for amp in amps]
-    header = ("TRIAL", "ESR", "COST", *held, "KNOBS AT", "LAYERS", "RATE", "STATE")
+    header = ("TRIAL", "ESR", "COST", *held, "KNOBS AT", "STATE", "LAYERS", "RATE")
     return header, [_board_row(trial, amps) for trial in board["trials"]]
 
 
@@ -61,9 +61,9 @@ def _board_row(trial: BoardRow, amps: list[str]) -> tuple[str, ...]:
         f"{trial['cost']:.4g}" if trial["cost"] < 1 else f"{trial['cost']:.0f}",
         *(f"{held[amp]['mean']:.4f}" if amp in held else "" for amp in amps),
         trial["form"],
+        _state(trial),
         trial["label"],
         f"{trial['point']['learning_rate']:.4f}",
-        _state(trial),
     )
 
 
@@ -129,7 +129,14 @@ def show_knobs(knobs: Knobs) -> None:
     output.put_table(("KNOB", "RANGE", "DEFAULT"), rows)
 
 
-def show_amp(name: str, config: ModelConfig, evaluation: Evaluation, license_id: str, revision: str) -> None:
+def show_amp(
+    name: str,
+    config: ModelConfig,
+    evaluation: Evaluation,
+    license_id: str,
+    revision: str,
+    tiers: tuple[Tier, ...] = (),
+) -> None:
     """All about one amp."""
     shape = config.architecture
     layers = " + ".join(f"{len(a.dilations)} layers of {a.channels} channels" for a in shape.arrays)
@@ -150,10 +157,17 @@ def show_amp(name: str, config: ModelConfig, evaluation: Evaluation, license_id:
             "held ESR",
             f"mean {held.mean:.4f}, median {held.median:.4f}, worst {held.worst:.4f} over {len(held.settings)} settings",
         ),
+        *((f"tier {tier.name}", _tier_words(tier, evaluation)) for tier in tiers),
         ("licence", license_id),
         ("revision", revision or "-"),
     ]
     output.put_pairs(rows)
+
+
+def _tier_words(tier: Tier, evaluation: Evaluation) -> str:
+    text = f"mean ESR {tier.esr:.4f}, {100 * tier.realtime_factor:.1f} % of a core, {tier.parameters} parameters"
+    own = (tier.parameters, tier.macs_per_sample) == (evaluation.parameters, evaluation.macs_per_sample)
+    return f"{text} (this one)" if own else text
 
 
 def show_quickstart(name: str, folder: Path, evaluation: Evaluation, setting: str) -> None:
