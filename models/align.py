@@ -13,7 +13,7 @@ it is played, a line that is found is only a suspicion, which `models/drift.py` 
 Shapes: T time, W windows, F frequency.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -35,12 +35,7 @@ FAR_SECONDS = (0.01, 0.05)
 MIN_WINDOW, SHORTEST = 2048, 64  # samples
 FADE = 0.2  # of a window: where it cuts a note, the rest of the note would be noise
 WORST_DRIFT = 2e-4
-REACHES = (
-    4096,
-    128,
-    32,
-    32,
-)  # samples a window may be off in each round; no more than the worst drift makes of the take
+REACHES = (4096, 128, 32, 32)  # samples a window may be off in each round, or what the worst drift makes of the take
 QUIET = 1e-4  # windows with less than this share of the loudest one's energy are not asked
 NEAR, NEAR_SIZE = 256, 1024  # samples of a response that takes are compared by
 SWING = 6  # samples between neighbouring swings of a response, at least
@@ -118,19 +113,35 @@ def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Lag:
     return Lag(lag.delay_samples + shift, polarity, lag.drift_ppm, min(max(confidence, 0.0), 1.0))
 
 
+@dataclass(frozen=True)
+class Heard:
+    """A take lined up by itself: its lag, and the spectrum of its response there."""
+
+    lag: Lag
+    near_F: np.ndarray
+
+
+def hear(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Heard:
+    """Line a take up by itself, to be brought `in_step` with others of its dry signal."""
+    lag = estimate_lag(dry_T, wet_T, rate_hz)
+    return Heard(lag, _near(dry_T, wet_T, lag, rate_hz))
+
+
 def line_up(dry_T: np.ndarray, wets: Iterable[np.ndarray], rate_hz: int) -> list[Lag]:
-    """The lags of several takes of one dry signal, each by itself and then in step with the others.
+    """The lags of several takes of one dry signal, each by itself and then in step with the others."""
+    return in_step([hear(dry_T, wet_T, rate_hz) for wet_T in wets])
+
+
+def in_step(takes: Sequence[Heard]) -> list[Lag]:
+    """The lags of takes of one dry signal, mended where they are a swing off.
 
     A distorted take of a few seconds has swings of nearly equal height in its response, and by itself may be lined up at the wrong one. So,
-    the surest first, each response is compared with the sum of those before it, and where it is a swing off its lag is mended.
+    the surest first, each response is compared with the sum of those before it.
     """
-    lags, rows = [], []
-    for wet_T in wets:
-        lags.append(estimate_lag(dry_T, wet_T, rate_hz))
-        rows.append(_near(dry_T, wet_T, lags[-1], rate_hz))
+    lags = [take.lag for take in takes]
     total_F = np.zeros(NEAR_SIZE // 2 + 1, complex)
     for index in sorted(range(len(lags)), key=lambda i: -lags[i].confidence):
-        lag, row_F = lags[index], rows[index]
+        lag, row_F = lags[index], takes[index].near_F
         slip = _peak(row_F * np.conj(total_F), NEAR_SIZE, REACHES[-1])[0] if total_F.any() else 0.0
         if abs(slip) >= SWING:
             row_F = row_F * np.exp(2j * np.pi * slip * np.arange(len(row_F)) / NEAR_SIZE)
@@ -197,7 +208,14 @@ def _responses(
 
 
 def _refine(
-    response_WF: np.ndarray, size: int, lag: Lag, middle_W: np.ndarray, samples: int, reach: int, sure: float, alone: bool
+    response_WF: np.ndarray,
+    size: int,
+    lag: Lag,
+    middle_W: np.ndarray,
+    samples: int,
+    reach: int,
+    sure: float,
+    alone: bool,
 ) -> Lag:
     """Take out a line through the lags of the windows, then what is left of the delay of all together.
 

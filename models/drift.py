@@ -64,8 +64,11 @@ def fit_step(
     for _ in range(STEPS):
         root_W = np.sqrt(weight_W)
         weighted_FWK = x_FWK * root_W[:, None]
-        left_FW, told_FW = _project(weighted_FWK, y_FW * np.exp(-turn_FW * found) * root_W)
-        slope_FW, _ = _project(weighted_FWK, turn_FW * told_FW)
+        inverse_FKK = _inverse(weighted_FWK)
+        wet_FW = y_FW * np.exp(-turn_FW * found) * root_W
+        told_FW = _tell(weighted_FWK, inverse_FKK, wet_FW)
+        left_FW, slope_FW = wet_FW - told_FW, turn_FW * told_FW
+        slope_FW -= _tell(weighted_FWK, inverse_FKK, slope_FW)
         error_FW = np.abs(left_FW) ** 2
         clear_F1 = 1 / (error_FW.mean(1, keepdims=True) + 1e-30)
         certain = float((np.abs(slope_FW) ** 2 * clear_F1).sum())
@@ -91,10 +94,14 @@ def _features(x_BN: np.ndarray, rate_hz: int) -> list[np.ndarray]:
     return found
 
 
-def _project(x_FWK: np.ndarray, z_FW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the features cannot tell of a signal, and what they can, frequency by frequency."""
+def _inverse(x_FWK: np.ndarray) -> np.ndarray:
+    """The inverse of what the features have in common, frequency by frequency."""
     own_FKK = x_FWK.conj().transpose(0, 2, 1) @ x_FWK
     ridge_F = RIDGE * np.trace(own_FKK, axis1=1, axis2=2).real + 1e-30
-    own_FKK += ridge_F[:, None, None] * np.eye(own_FKK.shape[-1])
-    told_FW = (x_FWK @ np.linalg.solve(own_FKK, x_FWK.conj().transpose(0, 2, 1) @ z_FW[..., None]))[..., 0]
-    return z_FW - told_FW, told_FW
+    return np.linalg.inv(own_FKK + ridge_F[:, None, None] * np.eye(own_FKK.shape[-1]))
+
+
+def _tell(x_FWK: np.ndarray, inverse_FKK: np.ndarray, z_FW: np.ndarray) -> np.ndarray:
+    """What the features can tell of a signal."""
+    own_FK1 = (z_FW.conj()[:, None] @ x_FWK).conj().transpose(0, 2, 1)
+    return (x_FWK @ (inverse_FKK @ own_FK1))[..., 0]
