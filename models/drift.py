@@ -82,7 +82,7 @@ def _features(x_BN: np.ndarray, rate_hz: int) -> list[np.ndarray]:
     """The dry signal, and what one and two saturating stages make of it."""
 
     def through(kind: str, hz: float, signal_BN: np.ndarray) -> np.ndarray:
-        filtered_BN = sosfilt(butter(1, hz, kind, fs=rate_hz, output="sos"), signal_BN)
+        filtered_BN = np.asarray(sosfilt(butter(1, hz, kind, fs=rate_hz, output="sos"), signal_BN))
         return filtered_BN / (filtered_BN.std() + 1e-30)
 
     driven_BN = through("highpass", 70.0, x_BN)

@@ -1,5 +1,6 @@
 """From what was measured to what a person should know: faults, which stop training, and warnings, which say what they cost."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -51,6 +52,15 @@ class Finding:
     def to_json(self) -> dict:
         """The finding as plain data."""
         return {**asdict(self), "file": str(self.file)}
+
+
+def together(findings: Iterable[Finding]) -> list[tuple[Finding, list[Path]]]:
+    """What is said of several files alike, but for its numbers, once: the first finding, and the other files."""
+    groups: dict[tuple, list[Finding]] = {}
+    for finding in findings:
+        said = finding.message.replace(str(finding.file), "")
+        groups.setdefault((finding.severity, finding.hint, re.sub(r"[-+]?\d[\d.]*", "#", said)), []).append(finding)
+    return [(first, [finding.file for finding in others]) for first, *others in groups.values()]
 
 
 def judge_file(file: Path, sound: Sound, played: bool = False) -> list[Finding]:

@@ -20,7 +20,7 @@ MANIFEST, HELD = "manifest.json", "held.json"
 
 @dataclass(frozen=True)
 class Mended:
-    """One take as it was found, and how many samples its recording lacks at the head and tail of its dry signal."""
+    """One take as it was found, and how many samples of it were not recorded at the head and tail of its dry signal."""
 
     take: Take
     lag: Lag
@@ -93,10 +93,11 @@ class _Mender:
         if key not in self.dry_names:
             self.dry_names[key] = self._save(take.dry, dry_T)
         wet_T, _ = read_audio(take.wet, take.channel)
-        aligned_T, start, stop = align(wet_T, lag, len(dry_T), causal_margin(self.dry_rate))
+        aligned_T, _, _ = align(wet_T, lag, len(dry_T), causal_margin(self.dry_rate))
+        head, tail = -lag.delay_samples, lag.delay_samples + lag.step * len(dry_T) - len(wet_T)
         wet = self._save(take.wet, aligned_T)
         written = {"input_file": self.dry_names[key], "output_file": wet, "knobs": take.setting}
-        return Mended(take, lag, start, len(dry_T) - stop), written
+        return Mended(take, lag, max(round(head), 0), max(round(tail), 0)), written
 
     def _dry(self, take: Take) -> np.ndarray:
         key = (take.dry, take.channel)

@@ -39,7 +39,7 @@ def test_mended_takes_are_clean_and_the_originals_untouched(tmp_path: Path):
     assert steps == [(number, len(GRID)) for number in range(1, len(GRID) + 1)]
     assert [round(found.lag.delay_samples - 37 * n + 300) in (0, 1) for n, found in enumerate(takes)] == [True] * 20
     assert [found.lag.polarity for found in takes] == [1 if n % 3 else -1 for n in range(20)]
-    assert all(abs(found.head - max(300 - 37 * n, 0)) < 64 > found.tail for n, found in enumerate(takes))
+    assert all(abs(found.head - max(300 - 37 * n, 0)) < 2 > found.tail for n, found in enumerate(takes))
     assert check(path).faults and check(mended).findings == []
     was, now = read_manifest(path), read_manifest(mended)
     assert (was.knobs, was.sample_rate) == (now.knobs, now.sample_rate)

@@ -29,6 +29,13 @@ def say(text: str = "") -> None:
     sys.stderr.flush()
 
 
+def tell(text: str) -> None:
+    """Talk in sentences: on a terminal they are folded between words, and what is folded stands in from the left."""
+    width = shutil.get_terminal_size().columns if sys.stderr and sys.stderr.isatty() else 1 << 20
+    for line in textwrap.wrap(text, max(width, 20), subsequent_indent="  ", break_on_hyphens=False) or [""]:
+        say(line)
+
+
 def put(text: str) -> None:
     """Give data: stdout. A reader that has seen enough ends the command quietly."""
     if sys.stdout is None:
@@ -51,24 +58,38 @@ def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     On a narrow terminal the last columns are left out rather than folded; the first two always stay, the second shortened.
     """
+    lines, left_out = _table(header, rows, sys.stdout)
+    for line in lines:
+        put(line)
+    if left_out:
+        say(left_out)
+
+
+def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """The same as talk: what a command did on the way to what it gives."""
+    lines, left_out = _table(header, rows, sys.stderr)
+    for line in (*lines, left_out) if left_out else lines:
+        say(line)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], stream: Any) -> tuple[list[str], str]:
+    """Its lines, and what to say of columns left out."""
     rows = [[" ".join(cell.split()) for cell in row] for row in rows]
-    if sys.stdout is None or not sys.stdout.isatty():
-        for row in (header, *rows):
-            put("\t".join(row))
-        return
+    if stream is None or not stream.isatty():
+        return ["\t".join(row) for row in (header, *rows)], ""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
     width, shown = shutil.get_terminal_size().columns, len(header)
     while shown > 2 and sum(widths[:shown]) + 2 * (shown - 1) > width:
         shown -= 1
     if shown == 2:
         widths[1] = max(8, min(widths[1], width - widths[0] - 2))
+    lines = []
     for row in (header, *rows):
         cells = [
             cell if len(cell) <= space else cell[: space - 3] + "..." for cell, space in zip(row, widths, strict=True)
         ]
-        put("  ".join(cell.ljust(space) for cell, space in zip(cells[:shown], widths, strict=False)).rstrip())
-    if shown < len(header):
-        say(f"(narrow terminal: {', '.join(header[shown:])} left out)")
+        lines.append("  ".join(cell.ljust(space) for cell, space in zip(cells[:shown], widths, strict=False)).rstrip())
+    return lines, f"(narrow terminal: {', '.join(header[shown:])} left out)" if shown < len(header) else ""
 
 
 def put_pairs(rows: Sequence[tuple[str, str]]) -> None:
