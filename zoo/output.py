@@ -62,14 +62,16 @@ def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for line in lines:
         put(line)
     if left_out:
-        say(left_out)
+        tell(left_out)
 
 
 def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """The same as talk: what a command did on the way to what it gives."""
     lines, left_out = _table(header, rows, sys.stderr)
-    for line in (*lines, left_out) if left_out else lines:
+    for line in lines:
         say(line)
+    if left_out:
+        tell(left_out)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], stream: Any) -> tuple[list[str], str]:
@@ -108,10 +110,10 @@ def put_error(message: str, hint: str, code: int = 1) -> None:
         error = {"exit": code, "message": _printable(message, sys.stderr), "hint": hint}
         say(json.dumps({"schema": "zoo.error/1", "error": error}))
         return
-    say(f"error: {message}")
+    tell(f"error: {message}")
     if hint:
         say()
-        say(f"hint: {hint}")
+        tell(f"hint: {hint}")
 
 
 def close_data() -> None:
