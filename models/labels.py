@@ -35,14 +35,16 @@ class Doubt:
 
 def loudness(excerpts_NS: np.ndarray, parts: int, rate_hz: int) -> np.ndarray:
     """Level in half octaves of each part of an excerpt, in dB, `(N, P)`; what is `QUIET_DB` below a take's loudest is lifted to there."""
-    parts_NBS = excerpts_NS.reshape(len(excerpts_NS), parts, -1)
-    power_NBF = np.abs(np.fft.rfft(parts_NBS * np.hanning(parts_NBS.shape[-1]))) ** 2
-    hz_F = np.fft.rfftfreq(parts_NBS.shape[-1], 1 / rate_hz)
+    hz_F = np.fft.rfftfreq(excerpts_NS.shape[1] // parts, 1 / rate_hz)
     edges = LOWEST_HZ * 2 ** (np.arange(int(2 * np.log2(min(HIGHEST_HZ, rate_hz / 2) / LOWEST_HZ)) + 1) / 2)
-    bands = [power_NBF[..., (hz_F >= low) & (hz_F < high)] for low, high in pairwise(edges)]
-    level_NBP = 10 * np.log10(np.stack([band.sum(-1) for band in bands if band.shape[-1]], -1) + 1e-20)
-    level_NBP = np.maximum(level_NBP, level_NBP.max((1, 2), keepdims=True) - QUIET_DB)
-    return level_NBP.reshape(len(excerpts_NS), -1)
+    bands = [band_F for low, high in pairwise(edges) if (band_F := (hz_F >= low) & (hz_F < high)).any()]
+    rows = []
+    for excerpt_S in excerpts_NS:
+        parts_BS = excerpt_S.reshape(parts, -1)
+        power_BF = np.abs(np.fft.rfft(parts_BS * np.hanning(parts_BS.shape[1]))) ** 2
+        level_BP = 10 * np.log10(np.stack([power_BF[:, band_F].sum(1) for band_F in bands], 1) + 1e-20)
+        rows.append(np.maximum(level_BP, level_BP.max() - QUIET_DB).ravel())
+    return np.stack(rows)
 
 
 def places(knobs: Knobs) -> list[Setting]:

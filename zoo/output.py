@@ -13,6 +13,7 @@ from typing import Any, Protocol
 UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
 )
+NARROWEST = 40  # columns that talk is folded to
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
 
 
@@ -31,8 +32,9 @@ def say(text: str = "") -> None:
 
 def tell(text: str) -> None:
     """Talk in sentences: on a terminal they are folded between words, and what is folded stands in from the left."""
-    width = shutil.get_terminal_size().columns if sys.stderr and sys.stderr.isatty() else 1 << 20
-    for line in textwrap.wrap(text, max(width, 20), subsequent_indent="  ", break_on_hyphens=False) or [""]:
+    width = shutil.get_terminal_size().columns if sys.stderr and sys.stderr.isatty() else 0
+    fold = textwrap.TextWrapper(width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+    for line in fold.wrap(text) if width >= NARROWEST else [text]:
         say(line)
 
 
@@ -62,7 +64,7 @@ def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for line in lines:
         put(line)
     if left_out:
-        tell(left_out)
+        say(left_out)
 
 
 def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -71,7 +73,7 @@ def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for line in lines:
         say(line)
     if left_out:
-        tell(left_out)
+        say(left_out)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], stream: Any) -> tuple[list[str], str]:
