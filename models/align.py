@@ -47,8 +47,9 @@ SURE, SUSPECT = 0.999, 0.7  # of the sign of a slope, to believe it or to look c
 class Lag:
     """`wet[n * (1 + drift_ppm / 1e6) + delay_samples]` answers `dry[n]`; `polarity` is -1 where the take is upside down.
 
-    So with drift the delay is that of the first sample of the dry signal, counted in samples of the take. A take whose start was cut has a negative delay. `confidence`, 0 to 1, is by how much the peak stands above what lies 10 to 50 ms behind
-    it: above 0.8 for the most saturated takes, below 0.3 where the take does not belong to the dry signal.
+    So with drift the delay is that of the first sample of the dry signal, counted in samples of the take. A take whose start was cut
+    has a negative delay. `confidence`, 0 to 1, is by how much the peak stands above what lies 10 to 50 ms behind it: above 0.8 for the
+    most saturated takes, below 0.3 where the take does not belong to the dry signal.
     """
 
     delay_samples: float

@@ -17,6 +17,7 @@ from models.errors import UserError
 from models.judge import (
     SILENT_DBFS,
     Finding,
+    judge_clock,
     judge_file,
     judge_labels,
     judge_lengths,
@@ -126,6 +127,8 @@ def check(path: Path, on_take: Callable[[int, int], None] | None = None) -> Repo
     for take in report.takes:
         report.findings += judge_take(take, report.manifest.sample_rate)
     spoilt = {finding.file for finding in report.findings}
+    for take in report.takes:
+        report.findings += judge_clock(take)
     report.findings += judge_lengths(report.takes, report.manifest.path)
     report.findings += judge_settings(report.takes, report.manifest)
     report.findings += judge_sessions(report.takes, report.manifest.path)

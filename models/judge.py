@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.align import Lag
 from models.knobs import Knob, Knobs, format_setting
 from models.labels import doubts, places
 from models.manifest import Manifest
@@ -108,13 +107,6 @@ def judge_take(take: "TakeReport", stated_hz: int | None) -> list[Finding]:
     if take.lag and take.lag.confidence < UNRELATED:
         message = f"{take.wet} has little to do with its dry {take.dry.name} (confidence {take.lag.confidence:.2f})"
         found.append(Finding("fault", take.wet, message, "Is it the right file, and the right input_file?"))
-    elif take.lag and (off := _misstated(take, take.lag)):
-        hint = 'Correct it, or leave it out and set "align": true; without that, the stated delay is what training takes off.'
-        found.append(Finding("warning", take.wet, f"{take.wet} {off}", hint))
-    if take.lag and take.lag.confidence >= UNRELATED and take.lag.drift_ppm:
-        total = take.lag.drift_ppm * 1e-6 * dry.frames
-        message = f"{take.wet} drifts: its clock is {take.lag.drift_ppm:+.1f} ppm off, {total:+.1f} samples by its end"
-        found.append(Finding("warning", take.wet, message, f"Record and play on one clock. {ALIGN_HINT}"))
     if take.rest and wet.rms_dbfs - take.rest.noise_dbfs < NOISE_DB:
         below = wet.rms_dbfs - take.rest.noise_dbfs
         hummed = take.rest.noise_dbfs - take.rest.hum_dbfs < 3
@@ -133,13 +125,21 @@ def judge_take(take: "TakeReport", stated_hz: int | None) -> list[Finding]:
     return found
 
 
-def _misstated(take: "TakeReport", lag: Lag) -> str:
-    """What to say of a stated delay that is not what is found; an amp and its speaker may take a little while of their own."""
-    rate = take.wet_sound.rate_hz if take.wet_sound else 0
+def judge_clock(take: "TakeReport") -> list[Finding]:
+    """Drift, and a stated delay that is not what is found; an amp and its speaker may take a little while of their own."""
+    lag, wet, dry, found = take.lag, take.wet_sound, take.dry_sound, []
+    if wet is None or dry is None or lag is None or lag.confidence < UNRELATED:
+        return found
     late = lag.delay_samples - (take.stated_delay or 0)
-    if take.stated_delay is None or -max(LEAD_SECONDS * rate, 1.0) <= late <= LATE_SECONDS * rate:
-        return ""
-    return f"is late by {lag.delay_samples:+.2f} samples, but the manifest states a delay of {take.stated_delay:+g}"
+    if take.stated_delay is not None and not -max(LEAD_SECONDS * wet.rate_hz, 1) <= late <= LATE_SECONDS * wet.rate_hz:
+        message = f"{take.wet} is late by {lag.delay_samples:+.2f} samples, but the manifest states a delay of {take.stated_delay:+g}"
+        hint = 'Correct it, or set "align": true in the data config; without that, training takes off what is stated.'
+        found.append(Finding("warning", take.wet, message, hint))
+    if lag.drift_ppm:
+        total = lag.drift_ppm * 1e-6 * dry.frames
+        message = f"{take.wet} drifts: its clock is {lag.drift_ppm:+.1f} ppm off, {total:+.1f} samples by its end"
+        found.append(Finding("warning", take.wet, message, f"Record and play on one clock. {ALIGN_HINT}"))
+    return found
 
 
 def judge_lengths(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
