@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.architecture import Injection, LayerArray, Slot, WaveNetConfig
+from models.architecture import Condition, Injection, LayerArray, Slot, WaveNetConfig
+from models.errors import UserError
 from models.wavenet import Layer, WaveNet
 
 
@@ -19,13 +20,20 @@ def bake(net: WaveNet, levels_K: list[float]) -> WaveNet:
     """A model without knobs that sounds as `net` does with its knobs still at `levels_K` (in [-1, 1]).
 
     Folds in float64, by the formulas of the module's helpers, applied in NAM's order. FiLM after the activation needs 1x1s to fold into:
-    where a layer has none, the baked one gets them.
+    where a layer has none, the baked one gets them. What hears audio and knobs together does not fold into a layer: it keeps
+    hearing both, the knobs as constants that a condition net gives. Raises `UserError` where knobs at the input meet FiLM before a
+    convolution in such a net.
     """
     source = copy.deepcopy(net).double()
-    stock = WaveNet(_without_knobs(net.config), 0).double()
+    if source.condition is not None or any(film.audio for film in net.config.inject.film):
+        stock = _beside_constants(source, levels_K) if net.knobs else source
+        return stock.to(net.head_scale.dtype).eval()
+    stock = WaveNet(_without_knobs(net.config), 0, net.outputs).double()
     k = torch.tensor(levels_K, dtype=torch.float64)
     e = source.encode(k[None, :, None])[0, :, 0]
     stock.head_scale.copy_(source.head_scale)
+    if stock.head is not None and source.head is not None:
+        stock.head.load_state_dict(source.head.state_dict())
     offset = torch.zeros(0).double()
     for index, (array, target) in enumerate(zip(source.arrays, stock.arrays, strict=True)):
         weight = array.rechannel.weight[..., 0]
@@ -39,6 +47,48 @@ def bake(net: WaveNet, levels_K: list[float]) -> WaveNet:
             _fold_input(layer, plain, offset, e)
             _fold_outputs(layer, plain, e)
     return stock.to(net.head_scale.dtype).eval()
+
+
+def _beside_constants(source: WaveNet, levels_K: list[float]) -> WaveNet:
+    """The net whose condition net hears no knobs but knows them, and whose biases hold what they do at the input."""
+    k = torch.tensor(levels_K, dtype=torch.float64)
+    condition = _constants(source, k) if source.condition is None else bake(source.condition, levels_K)
+    inject = source.config.inject.model_copy(update={"input": False, "encoder": None, "warp": None})
+    config = source.config.model_copy(
+        update={"inject": inject, "condition": Condition(outputs=1 + source.features, net=condition.config)}
+    )
+    stock = WaveNet(config, 0, source.outputs).double()
+    state = {
+        name: value for name, value in source.state_dict().items() if not name.startswith(("condition.", "encoder."))
+    }
+    first = state["arrays.0.rechannel.weight"]
+    state["arrays.0.rechannel.weight"] = first[:, :1]
+    stock.load_state_dict(state | {f"condition.{name}": value for name, value in condition.state_dict().items()})
+    offset = first[:, 1:, 0] @ k[: first.shape[1] - 1]
+    for index, (array, target) in enumerate(zip(source.arrays, stock.arrays, strict=True)):
+        offset = array.rechannel.weight[..., 0] @ offset if index else offset
+        for layer, plain in zip(array.layers, target.layers, strict=True):
+            if layer.film("conv_pre") is not None and offset.any():
+                message = "knobs at the input do not fold through FiLM at conv_pre where FiLM or a condition net hears the audio"
+                raise UserError(message, "Play this model live; one without either of the two can be baked.")
+            assert layer.conv.bias is not None
+            _copy_bias(plain.conv, layer.conv.bias + _through(layer.conv, offset))
+    return stock
+
+
+def _constants(source: WaveNet, k: Tensor) -> WaveNet:
+    """A net that gives the audio, and what the layers see of the knobs."""
+    passing = LayerArray.model_validate({"channels": 1, "kernel_size": 1, "dilations": [1], "activation": "PReLU"})
+    net = WaveNet(WaveNetConfig(arrays=(passing,), inject=Injection()), 0, 1 + source.features).double()
+    for parameter in net.parameters():
+        parameter.zero_()
+    (array,) = net.arrays
+    (layer,) = array.layers
+    assert layer.activation.slopes is not None and array.head.bias is not None
+    for one in (layer.mixin.weight, layer.activation.slopes, array.head.weight[0]):
+        one.fill_(1)
+    array.head.bias[1:] = source.encode(k[None, :, None])[0, :, 0]
+    return net
 
 
 def _without_knobs(config: WaveNetConfig) -> WaveNetConfig:
@@ -75,7 +125,7 @@ def _fold_input(layer: Layer, plain: Layer, offset_C: Tensor, e_E: Tensor) -> No
     arriving = offset_C
     if found := _film(layer, "conv_pre", e_E):
         arriving = found[0] * offset_C + found[1]
-    bias = bias + F.conv1d(arriving[None, :, None].expand(-1, -1, weight.shape[2]), weight, groups=groups)[0, :, 0]
+    bias = bias + _through(layer.conv, arriving)
     if found:
         weight = _scale_inputs(weight, groups, found[0])
     if found := _film(layer, "conv_post", e_E):
@@ -129,6 +179,12 @@ def _fold_outputs(layer: Layer, plain: Layer, e_E: Tensor) -> None:
             weight, bias = found[0][:, None, None] * weight, found[0] * bias + found[1]
         target.weight.copy_(weight)
         _copy_bias(target, bias)
+
+
+def _through(conv: nn.Conv1d, constant_C: Tensor) -> Tensor:
+    """What a convolution makes of a constant, without its bias."""
+    still = constant_C[None, :, None].expand(-1, -1, conv.weight.shape[2])
+    return F.conv1d(still, conv.weight, groups=conv.groups)[0, :, 0]
 
 
 def _scale_inputs(weight: Tensor, groups: int, scale_C: Tensor) -> Tensor:

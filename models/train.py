@@ -81,7 +81,8 @@ class Trainer:
         self.levels_PK = [data.encode(piece, recipe.model.inject.encoding) for piece in self.pieces]
         energy_P = torch.tensor([piece.energy for piece in self.pieces])
         self.net.head_scale.copy_(energy_P.mean().sqrt())
-        self.engine, self.vector_P = engine_for(self.net), as_vector(Folding(self.net).parameters)
+        parameters = Folding(self.net).parameters if recipe.model.compiles else list(self.net.parameters())
+        self.engine, self.vector_P = engine_for(self.net), as_vector(parameters)
         self.optimiser = torch.optim.Adam([self.vector_P], lr=recipe.learning.learning_rate, fused=True)
         self.step = 0
         self.failed = 0  # steps in a row that were skipped because their numbers were not finite
@@ -184,7 +185,8 @@ class Trainer:
     @property
     def config(self) -> ModelConfig:
         """The `config.json` of the model."""
-        return make_config(self.data.config.name, self.data.rate_hz, self.data.knobs, self.recipe.model)
+        data = self.data
+        return make_config(data.config.name, data.rate_hz, data.knobs, self.recipe.model, data.levels)
 
     def save(self, folder: Path) -> None:
         """Write everything needed to go on from this step."""
