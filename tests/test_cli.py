@@ -190,13 +190,25 @@ def test_check_writes_a_page_and_aligned_takes(here: Path):
     late = here / "takes" / "takes_3.wav"
     write_wav(late, np.concatenate([np.zeros(40, np.float32), -read_wav(late)[:-40]]))
     ran = zoo("check", manifest, "--html", "page.html", "--fix", "mended")
-    assert ran.code == 0 and "takes_3.wav is late by" in ran.err and "aligned: mended/manifest.json" in ran.err
+    assert (
+        ran.code == 0
+        and "takes_3.wav is late by" in ran.err
+        and "Wrote page.html\nWrote mended/manifest.json\n" in ran.err
+    )
     page = (here / "page.html").read_text()
     assert page.count("data:image/png;base64,") == 4 and "is upside down" in page and "http" not in page
     assert zoo("check", "mended/manifest.json").code == 0
     ran = zoo("align", manifest, "--out", "mended")
     refused(ran, 1, "mended is in the way")
-    assert zoo("align", manifest, "--out", "again").out == "again/manifest.json\n"
+    ran = zoo("align", manifest, "--out", "again")
+    rows = [line.split("\t") for line in ran.err.splitlines()]
+    assert ran.out == "again/manifest.json\n" and "Wrote 20 aligned takes and their manifest to again" in ran.err
+    assert rows[0] == ["TAKE", "SETTING", "LATE", "UP", "DRIFT ppm", "MISSING"] and rows[1][5] == "-"
+    assert (
+        rows[4][:2] == ["takes_3.wav", "gain=0 tone=1"]
+        and float(rows[4][2]) > 39
+        and rows[4][3:] == ["-1", "0.0", "0+40"]
+    )
 
 
 @pytest.mark.parametrize(
