@@ -205,15 +205,21 @@ USELESS = evaluation(model()[1]).held.model_copy(update={"mean": 0.7})
 
 @pytest.mark.parametrize(
     ("scores", "words"),
-    [
-        (worse(corners=LOUD), "dB louder than the loudest take"),
-        (worse(corners=NOISY), "silence comes out"),
-        (worse(held=USELESS), "mean ESR at held settings is 0.7000, while playing the nearest recorded setting"),
-    ],
+    [(worse(corners=LOUD), "dB louder than the loudest take"), (worse(corners=NOISY), "silence comes out")],
 )
-def test_model_nobody_should_play_is_packaged_by_force_alone(tmp_path: Path, scores: Evaluation, words: str):
+def test_model_that_runs_away_is_never_packaged(tmp_path: Path, scores: Evaluation, words: str):
     run = write_run(tmp_path / "run")
     write_json(run / EVAL, scores.model_dump(mode="json", by_alias=True))
+    for force in ((), ("--force",)):
+        ran = zoo("package", run, "--license", LICENSE, "--out", tmp_path / "out", *force)
+        refused(ran, 1, "tiny must not be published", words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_model_worse_than_the_nearest_recording_is_packaged_by_force_alone(tmp_path: Path):
+    words = "mean ESR at held settings is 0.7000, while playing the nearest recorded setting"
+    run = write_run(tmp_path / "run")
+    write_json(run / EVAL, worse(held=USELESS).model_dump(mode="json", by_alias=True))
     ran = zoo("package", run, "--license", LICENSE, "--out", tmp_path / "out")
     refused(ran, 1, "tiny should not be published", words, "--force")
     assert not (tmp_path / "out").exists()

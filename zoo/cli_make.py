@@ -75,7 +75,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
 @click.option("--tiers/--no-tiers", default=True, help="Put a study's smaller models below tiers/ (the default).")
 @click.option("--with-take", is_flag=True, help="Add a held take, beside the model's; where its licence allows.")
 @click.option("--sign", is_flag=True, help="Sign it with your key (zoo key makes one).")
-@click.option("--force", is_flag=True, help="Package a model that failed its checks; its card tells.")
+@click.option("--force", is_flag=True, help="Package one worse than the nearest recording; its card tells.")
 def package(
     run: Path,
     license_id: str,

@@ -69,7 +69,8 @@ def package(
     among them (unless given, those of a package that is packaged again); those that nobody should play are left out. With `take`, which
     the licence of the recordings must allow, one held take is there beside what the model makes of it. An earlier package of the same
     name there is replaced whole. Raises `UserError` when the run is not finished, has no held scores, `out` holds something else, or a
-    path or token of the maker's is in it; and for a model that nobody should play, unless by `force`, which its card tells.
+    path or token of the maker's is in it; for one whose corners run away; and for one worse than playing the nearest recording, unless by
+    `force`, which its card tells.
     """
     terms = Terms(license=terms) if isinstance(terms, str) else terms
     check_license(terms.license, terms.license_name, terms.license_link)
@@ -78,6 +79,10 @@ def package(
     check_target(out)
     evaluation = read_evaluation(run)
     faults = _faults(evaluation)
+    if evaluation.corners.fault:
+        raise UserError(
+            f"{config.name} must not be published: {evaluation.corners.fault}", "Train it further, or on more corners."
+        )
     if faults and not force:
         raise UserError(f"{config.name} should not be published: {faults[0]}", "Train it further, or say --force.")
     levels = _levels(_tiers_inside(run) if tiers is None else tiers, run, force)
@@ -116,7 +121,8 @@ def _levels(tiers: Mapping[str, Path], run: Path, force: bool) -> dict[str, tupl
     """The tiers worth packaging, the cheapest first; empty where the run would be alone."""
     found = {tier: (place, read_evaluation(place)) for tier, place in tiers.items()}
     for tier, (place, scores) in list(found.items()):
-        if place != run and not force and (faults := _faults(scores)):
+        faults = [scores.corners.fault] if scores.corners.fault else ([] if force else _faults(scores))
+        if place != run and faults:
             output.say(f"warning: tier {tier} is left out: {faults[0]}")
             del found[tier]
     return dict(sorted(found.items(), key=lambda item: item[1][1].macs_per_sample)) if len(found) > 1 else {}
@@ -154,10 +160,8 @@ def _study(run: Path) -> Path | None:
 
 
 def _faults(evaluation: Evaluation) -> list[str]:
-    """Why nobody should play this model, in sentences; empty for a sound one."""
+    """Why this model is not worth playing, in sentences; empty for one that is."""
     held, found = evaluation.held, []
-    if evaluation.corners.fault:
-        found.append(evaluation.corners.fault)
     if held.baseline_mean is not None and held.mean >= held.baseline_mean:
         near = f"playing the nearest recorded setting would give {held.baseline_mean:.4f}"
         found.append(f"its mean ESR at held settings is {held.mean:.4f}, while {near}")
