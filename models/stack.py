@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from models.batched import Batched
+from models.batched import player_for
 from models.dataset import AmpData
 from models.documents import Evaluation, read_evaluation
 from models.errors import DivergedError
@@ -54,7 +54,7 @@ class Stack:
         self.trainers, self.device = list(trainers), torch.device(device)
         self._step = Replayed(self._once, capture if self.device.type == "cuda" else None)
         self._folding = Folding(trainers[0].net)
-        self._play, self._resident = Batched(self._folding), Resident(trainers, self.device)
+        self._play, self._resident = player_for(self._folding, self.device), Resident(trainers, self.device)
         sizes = [len(trainer.pieces) for trainer in trainers]
         self._firsts = [sum(sizes[:member]) for member in range(len(sizes))]
         self._state = {name: self._rows(values) for name, values in _gather(trainers).items()}
