@@ -24,7 +24,7 @@ from models.graph import Replayed, Work, capture_cuda
 from models.loss import mrstft, pre_emphasise
 from models.recipe import Recipe
 from models.resident import Resident
-from models.train import PATIENCE, Trainer, begin, is_reported, rate_at, report
+from models.train import PATIENCE, Trainer, begin, decay_at, is_reported, rate_at, report
 
 AHEAD = 64  # steps whose draws are made at once, and after which losses are read back
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam, as torch has them
@@ -101,32 +101,35 @@ class Stack:
         members, batch = len(self.trainers), self.trainers[0].recipe.learning.batch
         self._cursor = torch.zeros(1, dtype=torch.long, device=self.device)
         self._draws = torch.zeros(AHEAD, 2, members, batch, dtype=torch.long, device=self.device)
-        self._rates = torch.zeros(AHEAD, members, device=self.device)
+        self._rates, self._decays = (torch.zeros(AHEAD, members, device=self.device) for _ in range(2))
         self._losses = torch.zeros(AHEAD, members, device=self.device)
         learning = [trainer.recipe.learning for trainer in self.trainers]
         self._clip_K, self._mrstft_K, self._emphasis_K = (
             torch.tensor([getattr(one, name) for one in learning], device=self.device)
             for name in ("gradient_clip", "mrstft", "pre_emphasis")
         )
-        self._emphasises, self._hears_spectra = (
-            any(getattr(one, name) for one in learning) for name in ("pre_emphasis", "mrstft")
+        self._emphasises, self._hears_spectra, self._averages = (
+            any(getattr(one, name) for one in learning) for name in ("pre_emphasis", "mrstft", "ema")
         )
 
     def _draw(self, first: int, count: int) -> None:
         """The draws and learning rates of the next steps: those of the solo runs, so made here, but gathered on the device."""
-        draws, rates = [], []
+        draws, rates, decays = [], [], []
         for step in range(first, first + count):
             drawn = [trainer.draw(step) for trainer in self.trainers]
             picks = [[at + pick for pick in own] for at, (own, _) in zip(self._firsts, drawn, strict=True)]
             draws.append((picks, [starts for _, starts in drawn]))
             rates.append([rate_at(step, trainer.recipe.learning) for trainer in self.trainers])
+            decays.append([decay_at(step, trainer.recipe.learning) for trainer in self.trainers])
         self._draws[:count].copy_(torch.tensor(draws))
         self._rates[:count].copy_(torch.tensor(rates))
+        self._decays[:count].copy_(torch.tensor(decays))
         self._cursor.zero_()
 
     def _once(self) -> None:
         """One step of all; in place, and without a look at any number."""
-        (piece_KB, start_KB), rate_K = (table.index_select(0, self._cursor)[0] for table in (self._draws, self._rates))
+        tables = self._draws, self._rates, self._decays
+        (piece_KB, start_KB), rate_K, decay_K = (table.index_select(0, self._cursor)[0] for table in tables)
         vector_KP = self._state["vector"].detach().requires_grad_()
         loss_K = self._loss(vector_KP, piece_KB, start_KB)
         (gradient_KP,) = torch.autograd.grad(loss_K.sum(), vector_KP)
@@ -135,7 +138,7 @@ class Stack:
         failed_K = self._state["failed"]
         alive_K = failed_K < PATIENCE
         usable_K = loss_K.detach().isfinite() & norm_K.isfinite() & alive_K
-        self._move(clipped_KP, rate_K, usable_K)
+        self._move(clipped_KP, rate_K, decay_K, usable_K)
         failed_K.copy_(torch.where(usable_K, 0, failed_K + alive_K))
         self._state["step"] += failed_K < PATIENCE
         self._losses.index_copy_(0, self._cursor, torch.where(usable_K, loss_K.detach(), math.nan)[None])
@@ -155,8 +158,10 @@ class Stack:
             loss_KB = loss_KB + self._mrstft_K[:, None] * mrstft(heard, wanted).view_as(loss_KB)
         return loss_KB.mean(1)
 
-    def _move(self, gradient_KP: Tensor, rate_K: Tensor, usable_K: Tensor) -> None:
-        """Adam (Kingma and Ba 2015) of those members whose step can be used; its corrections in float64, as they begin near 0."""
+    def _move(self, gradient_KP: Tensor, rate_K: Tensor, decay_K: Tensor, usable_K: Tensor) -> None:
+        """Adam (Kingma and Ba 2015) of those members whose step can be used, its corrections in float64, as they begin near 0; then the
+        average of the weights.
+        """
         state, usable_K1 = self._state, usable_K[:, None]
         taken_K = state["taken"] + 1
         first_KP = torch.lerp(state["first"], gradient_KP, 1 - BETAS[0])
@@ -164,7 +169,10 @@ class Stack:
         rate_K1 = (rate_K / (1 - BETAS[0] ** taken_K)).float()[:, None]
         root_K1 = (1 - BETAS[1] ** taken_K).sqrt().float()[:, None]
         vector_KP = state["vector"] - rate_K1 * first_KP / (second_KP.sqrt() / root_K1 + EPSILON)
-        for name, new in (("vector", vector_KP), ("first", first_KP), ("second", second_KP)):
+        moved = {"vector": vector_KP, "first": first_KP, "second": second_KP}
+        if self._averages:
+            moved["mean"] = torch.lerp(state["mean"], vector_KP, 1 - decay_K[:, None])
+        for name, new in moved.items():
             state[name].copy_(torch.where(usable_K1, new, state[name]))
         state["taken"] += usable_K
 
@@ -175,6 +183,8 @@ class Stack:
         for member, trainer in enumerate(self.trainers):
             own = {name: value[member].clone() for name, value in state.items()}
             trainer.vector_P.copy_(own["vector"])
+            if trainer.mean_P is not None:
+                trainer.mean_P.copy_(own["mean"])
             trainer.step, trainer.failed = int(own["step"]), int(own["failed"])
             moments = {"step": own["taken"].float(), "exp_avg": own["first"], "exp_avg_sq": own["second"]}
             trainer.optimiser.state[trainer.vector_P] = moments
@@ -188,6 +198,7 @@ def _gather(trainers: Sequence[Trainer]) -> dict[str, list[Tensor]]:
         adam = trainer.optimiser.state.get(trainer.vector_P, {})
         own = {
             "vector": vector_P,
+            "mean": vector_P if trainer.mean_P is None else trainer.mean_P.detach(),
             "first": adam.get("exp_avg", torch.zeros_like(vector_P)),
             "second": adam.get("exp_avg_sq", torch.zeros_like(vector_P)),
             "taken": torch.as_tensor(adam.get("step", 0), dtype=torch.float64),

@@ -3,6 +3,7 @@
 Shapes: B batch, T time, K knobs, S segment, R receptive field.
 """
 
+import copy
 import json
 import math
 import time
@@ -69,6 +70,13 @@ def rate_at(step: int, learning: LearningConfig) -> float:
     return learning.learning_rate * warm * left
 
 
+def decay_at(step: int, learning: LearningConfig) -> float:
+    """How much of the average of the weights a step leaves: less at first, so that the untrained ones are soon forgotten (as TensorFlow's
+    `ExponentialMovingAverage` with `num_updates`).
+    """
+    return min(learning.ema, (1 + step) / (10 + step))
+
+
 class Trainer:
     """One model in training; a batch depends on the seed and the step alone, so a resumed run repeats an uninterrupted one."""
 
@@ -81,7 +89,11 @@ class Trainer:
         self.levels_PK = [data.encode(piece, recipe.model.inject.encoding) for piece in self.pieces]
         energy_P = torch.tensor([piece.energy for piece in self.pieces])
         self.net.head_scale.copy_(energy_P.mean().sqrt())
+        self.model = copy.deepcopy(self.net) if recipe.learning.ema else self.net  # what is judged and kept
         self.engine, self.vector_P = engine_for(self.net), as_vector(Folding(self.net).parameters)
+        self.mean_P = (
+            as_vector(Folding(self.model).parameters) if recipe.learning.ema else None
+        )  # of the weights, over steps
         self.optimiser = torch.optim.Adam([self.vector_P], lr=recipe.learning.learning_rate, fused=True)
         self.step = 0
         self.failed = 0  # steps in a row that were skipped because their numbers were not finite
@@ -125,8 +137,7 @@ class Trainer:
 
     def validate(self) -> Score:
         """Score on validation settings and audio, the only judge that may choose between models."""
-        self.net.eval()
-        result = score(self.net, self.data, self.data.validation)
+        result = score(self.model.eval(), self.data, self.data.validation)
         if self.history:
             self.history[-1]["validation_esr"] = result.mean
         return result
@@ -155,6 +166,8 @@ class Trainer:
             for group in self.optimiser.param_groups:
                 group["lr"] = rate_at(self.step, learning)
             self.optimiser.step()
+            if self.mean_P is not None:
+                self.mean_P.data.lerp_(self.vector_P.data, 1 - decay_at(self.step, learning))
         self.step += 1
         return found if finite else None
 
@@ -190,6 +203,7 @@ class Trainer:
         """Write everything needed to go on from this step."""
         tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
         tensors["failed"] = torch.tensor(self.failed)
+        tensors |= {} if self.mean_P is None else {"mean": self.mean_P}
         tensors |= {f"adam.{name}": value for name, value in self.optimiser.state[self.vector_P].items()}
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / RECIPE, self.recipe.model_dump(mode="json"))
@@ -211,10 +225,12 @@ class Trainer:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         except SafetensorError as problem:
             raise UserError(f"{folder / STATE} is damaged: {problem}", "Train into a new --out folder.") from None
-        if "failed" not in tensors:
+        if "failed" not in tensors or ("mean" in tensors) != (self.mean_P is not None):
             raise UserError(f"{folder / STATE} is from another version of ampzoo", "Train into a new --out folder.")
         of = {prefix: {} for prefix in ("net", "adam")}
         self.step, self.failed = step, int(tensors.pop("failed"))
+        if self.mean_P is not None:
+            self.mean_P.data.copy_(tensors.pop("mean"))
         for name, tensor in tensors.items():
             prefix, part = name.split(".", 1)
             of[prefix][part] = tensor
@@ -225,7 +241,7 @@ class Trainer:
     def finish(self, folder: Path) -> None:
         """Write the trained model and what it was trained on, beside the state that `save` wrote."""
         write_json(folder / SPLIT, self.data.describe())
-        save_model(folder, self.config, self.net.eval())
+        save_model(folder, self.config, self.model.eval())
 
 
 def report(folder: Path, data: AmpData) -> Evaluation:

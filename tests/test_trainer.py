@@ -13,8 +13,10 @@ from models import train
 from models.dataset import AmpData, load_data
 from models.engine import Engine, Loss, Plain
 from models.errors import DivergedError, UserError
+from models.fold import Folding
 from models.loss import mrstft
 from models.recipe import LearningConfig
+from models.run import load_model
 from models.train import PATIENCE, STATE, Trainer, rate_at, read_history
 from tests.makers import GRID, amp, architecture, data_config, di, entry, recipe, record, write_manifest, write_wav
 
@@ -100,6 +102,34 @@ def test_run_may_be_interrupted_at_any_step(data: AmpData, tmp_path: Path):
         second.load(tmp_path / str(step))
         second.advance(12)
         assert weights(second) == weights(whole)
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_what_is_kept_is_the_average_of_the_weights(data: AmpData, tmp_path: Path, ema: float):
+    """By its definition: each usable step moves the average towards the weights; interrupted or not."""
+    plan = recipe(data.config, steps=12, ema=ema)
+    whole, means = Trainer(plan, data), []
+    whole.engine = Failing(whole.engine, {5})
+    mean_P = whole.vector_P.detach().clone()
+    for step in range(12):
+        whole.advance(1)
+        if step != 5:
+            decay = min(ema, (1 + step) / (10 + step))
+            mean_P = decay * mean_P + (1 - decay) * whole.vector_P.detach()
+        means.append(mean_P)
+    kept_P = torch.cat([parameter.detach().flatten() for parameter in Folding(whole.model).parameters])
+    torch.testing.assert_close(kept_P, means[-1])
+    assert (whole.model is whole.net) == (ema == 0) and torch.equal(kept_P, whole.vector_P) == (ema == 0)
+    first, second = Trainer(plan, data), Trainer(plan, data)
+    first.engine = Failing(first.engine, {5})
+    first.advance(7)
+    first.save(tmp_path)
+    second.load(tmp_path)
+    second.advance(5)
+    assert weights(second) == weights(whole) and second.validate() == whole.validate()
+    second.finish(tmp_path)
+    found = load_model(tmp_path)[1].state_dict()
+    assert all(torch.equal(found[name], value) for name, value in whole.model.state_dict().items())
 
 
 def test_state_of_another_version_is_refused(data: AmpData, tmp_path: Path):
