@@ -114,8 +114,8 @@ class Trainer:
                 f"the loss is not finite or has no finite gradient at step {self.step}, the {PATIENCE}th in a row"
             )
 
-    def advance(self, steps: int) -> float:
-        """Train for some steps (never past the last); returns their mean loss.
+    def advance(self, steps: int, on_step: Callable[[int], None] = lambda step: None) -> float:
+        """Train for some steps (never past the last), telling `on_step` how many are done; returns their mean loss.
 
         A step whose loss or gradient is not finite changes nothing but is counted; raises `DivergedError` after `PATIENCE` in a row.
         """
@@ -126,6 +126,7 @@ class Trainer:
             loss = self._step()
             if loss is not None:
                 losses.append(loss)
+            on_step(self.step)
         return self.note(losses, tried, time.monotonic() - began)
 
     def note(self, losses: list[float], tried: int, seconds: float) -> float:
@@ -275,10 +276,15 @@ def read_history(folder: Path) -> list[dict]:
         raise UserError(f"{folder / HISTORY} is damaged: {problem}", "Train into a new --out folder.") from None
 
 
-def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lambda progress: None) -> Evaluation:
+def fit(
+    recipe: Recipe,
+    out: Path,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_step: Callable[[int], None] = lambda step: None,
+) -> Evaluation:
     """Train a recipe into the run folder `out` and return its evaluation, going on where an earlier call was interrupted.
 
-    A finished run is not trained again. Raises `UserError` for takes that cannot be used or a folder that holds another recipe,
+    `on_step` is told after every step how many are done. A finished run is not trained again. Raises `UserError` for takes that cannot be used or a folder that holds another recipe,
     `DivergedError` when training leaves the finite numbers.
     """
     data = load_data(recipe.data)
@@ -287,7 +293,7 @@ def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lam
         return read_evaluation(out)
     while trainer.step < recipe.learning.steps:
         began, first = time.monotonic(), trainer.step
-        loss = trainer.advance(recipe.learning.report_every)
+        loss = trainer.advance(recipe.learning.report_every, on_step)
         speed = (trainer.step - first) / (time.monotonic() - began)
         validation = trainer.validate()
         trainer.save(out)
