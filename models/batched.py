@@ -17,7 +17,6 @@ from models.architecture import Activation, LayerArray
 from models.fold import Folding
 from models.wavenet import FIXED, WaveNet
 
-Matrices = dict[tuple[str, int, int], Tensor]
 Player = Callable[[Tensor, Tensor], Tensor]  # from weights_MN and x_MT to (M, S)
 TOLERANCE = 1e-4  # relative; float32 sums in another order differ by some 1e-6
 
@@ -60,11 +59,11 @@ class Batched:
     """Plays the stock nets of one folding."""
 
     def __init__(self, folding: Folding) -> None:
-        self.arrays, self.blocks = folding.stock.arrays, folding.blocks
+        self.arrays, self._folding = folding.stock.arrays, folding
 
     def __call__(self, weights_MN: Tensor, x_MT: Tensor) -> Tensor:
         """`(M, S)`, before the head scale."""
-        matrices, x_M1T = self._matrices(weights_MN), x_MT[:, None]
+        matrices, x_M1T = self._folding.matrices(weights_MN), x_MT[:, None]
         first = matrices["rechannel", 0, -1]
         h_MCT, head = torch.baddbmm(first[..., 1:], first[..., :1], x_M1T), None
         for a, array in enumerate(self.arrays):
@@ -81,16 +80,6 @@ class Batched:
             h_MCT = h_MCT[..., -head.shape[2] :]
         assert head is not None
         return head[:, 0]
-
-    def _matrices(self, weights_MN: Tensor) -> Matrices:
-        """Each `(M, O, I)`, by kind, array and layer."""
-        matrices: Matrices = {}
-        parts = weights_MN.split([block.size for block in self.blocks], 1)
-        for block, part in zip(self.blocks, parts, strict=True):
-            layers = block.layers or (-1,)
-            split = part.view(len(part), len(layers), block.outs, block.inputs).unbind(1)
-            matrices |= {(block.kind, block.array, layer): m for layer, m in zip(layers, split, strict=True)}
-        return matrices
 
 
 def _one(matrix_MOI: Tensor | None, h_MCT: Tensor) -> Tensor:

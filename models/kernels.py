@@ -93,12 +93,12 @@ def _tanh(x):
 
 
 @numba.njit(**FAST)
-def _sigmoid(x):
+def sigmoid(x):
     return fma(_tanh(x * 0.5), splat(0.5), splat(0.5))
 
 
 @numba.njit(**FAST)
-def _nonlinear(kind, x, slope):
+def nonlinear(kind, x, slope):
     """One of the activations; `slope` is where `SLOPED` goes below zero."""
     if kind == TANH:
         return _tanh(x)
@@ -107,13 +107,13 @@ def _nonlinear(kind, x, slope):
     if kind == SLOPED:
         return where_negative(x, x * slope, x)
     if kind == SILU:
-        return x * _sigmoid(x)
+        return x * sigmoid(x)
     if kind == HARDTANH:
         return maximum(splat(-1.0), minimum(splat(1.0), x))
     if kind == SOFTSIGN:
         return x / (1.0 + absolute(x))
     if kind == SIGMOID:
-        return _sigmoid(x)
+        return sigmoid(x)
     return x
 
 
@@ -200,9 +200,9 @@ def _activate(weights, state, op, source, target, total, onto, samples):
         slope, gate_slope = spread(weights, op.slopes + row), spread(weights, op.gate_slopes + row)
         for t in range(0, samples, WIDTH):
             z = load(state, from_ + row * stride + t)
-            a = _nonlinear(activation, z, slope)
+            a = nonlinear(activation, z, slope)
             if gating != PLAIN:
-                by = _nonlinear(gate, load(state, from_ + (rows + row) * stride + t), gate_slope)
+                by = nonlinear(gate, load(state, from_ + (rows + row) * stride + t), gate_slope)
                 a = fma(by, a - z, z) if gating == BLENDED else by * a
             store(state, to + row * to_stride + t, a)
             if sums:

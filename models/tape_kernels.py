@@ -11,9 +11,7 @@ import numpy as np
 
 from models import kernels, simd
 from models.cache import FAST, compiled
-from models.kernels import BLENDED, HARDTANH, PLAIN, SIGMOID, SILU, SOFTSIGN, TANH
-from models.kernels import _nonlinear as nonlinear
-from models.kernels import _sigmoid as sigmoid
+from models.kernels import BLENDED, HARDTANH, PLAIN, SIGMOID, SILU, SOFTSIGN, TANH, nonlinear, sigmoid
 from models.simd import (
     REGISTERS,
     WIDTH,
