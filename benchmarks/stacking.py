@@ -5,7 +5,7 @@ Before the clock starts, their losses must agree. Rounds are interleaved: each r
 and the median over rounds of solo / stacked. Stacks on the CPU are timed in this thread's CPU time, those on a GPU in wall time; the first
 steps, in which a GPU's graph is captured, are told apart.
 
-    python benchmarks/stacking.py [--models a1-nano-film a1-feather-film] [--sizes 1 2 4 8 16 32] [--rounds 5] [--steps 10]
+    python benchmarks/stacking.py [--models a1-nano-film a1-feather-film] [--sizes 1 2 4 8 16 32] [--rounds 5] [--steps 10] [--device cuda]
 """
 
 import argparse
@@ -24,6 +24,7 @@ from models.graph import WARM_UP
 from models.knobs import Knob, Knobs, Setting
 from models.recipe import DataConfig, LearningConfig, Recipe
 from models.stack import Stack
+from models.stacks import best_size
 from models.train import Trainer
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "models"
@@ -73,6 +74,10 @@ def contest(name: str, batch: int, segment: int, data: AmpData, options: argpars
     for size in stacks:
         ratio = median(a / b for a, b in zip(times[0], times[size], strict=True))
         print(f"  K {size:2}: {median(times[size]):8.2f} ms a step and model, solo / stacked {ratio:.2f}", flush=True)
+    if device.type == "cuda":
+        stacks.clear()  # their memory
+        best = best_size([trainer(seed) for seed in range(max(options.sizes))], device)
+        print(f"  of {max(options.sizes)} models, stacks of {best} by default (models/stacks.py)", flush=True)
 
 
 def main() -> None:
@@ -84,10 +89,12 @@ def main() -> None:
     parser.add_argument("--segment", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="Default: the CPU, then a GPU if one is there.")
     options = parser.parse_args()
     torch.set_num_threads(1)
     data = recordings()
-    for options.device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+    devices = [options.device] if options.device else ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    for options.device in devices:
         for name in options.models:
             contest(name, options.batch, options.segment, data, options)
     if not torch.cuda.is_available():

@@ -299,15 +299,17 @@ def _run(w, s, operations, begin, end, buffers, net, samples, features):
 def _play(weights, state, operations, buffers, nets, x_T, levels_KT, y_T):
     """Play a signal of any length; `levels_KT` has one column where knobs stand still, else one for each sample."""
     net, moves = nets[0], levels_KT.shape[1] > 1
+    zero = np.int64(0)  # a plain 0 is a type of its own, for which all would be compiled once more
     w, s, features = first(weights), first(state), net.features if moves else 0
-    if net.opening:
-        _settle(w, s, net, buffers[net.seen], True)  # what turns knobs into features has biases of its own
+    opens = net.opening > 0
+    if opens:
+        _settle(w, s, net, buffers[net.seen], opens)  # what turns knobs into features has biases of its own
     for begin in range(0, len(x_T), net.block):
         samples = min(net.block, len(x_T) - begin)
         if moves or net.fills or begin == 0:  # else one sample tells all
             shown = samples if moves or net.fills else 1
             _fill(state, buffers[net.levels], levels_KT, begin, shown)
-            _run(w, s, operations, 0, net.opening, buffers, net, shown, 0)
+            _run(w, s, operations, zero, net.opening, buffers, net, shown, zero)
         if begin == 0:
             _settle(w, s, net, buffers[net.seen], moves)
         _copy(x_T, begin, state, buffers[net.fed].base, samples)

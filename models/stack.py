@@ -9,22 +9,17 @@ Shapes: K members, P parameters, B batch, S segment, N folded weights.
 import math
 import time
 from collections.abc import Callable, Hashable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
 from models.batched import player_for
-from models.dataset import AmpData
-from models.documents import Evaluation, read_evaluation
-from models.errors import DivergedError
 from models.fold import Folding
-from models.graph import Replayed, Work, capture_cuda
+from models.graph import WARM_UP, Replayed, Work, capture_cuda
 from models.loss import mrstft, pre_emphasise
-from models.recipe import Recipe
 from models.resident import Resident
-from models.train import PATIENCE, Trainer, begin, decay_at, is_reported, rate_at, report
+from models.train import PATIENCE, Trainer, decay_at, rate_at
 
 AHEAD = 64  # steps whose draws are made at once, and after which losses are read back
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam, as torch has them
@@ -82,6 +77,19 @@ class Stack:
             usable = [loss for loss in losses if math.isfinite(loss)]
             means.append(math.nan if trainer.diverged else trainer.note(usable, tried, seconds))
         return means
+
+    def rehearse(self, steps: int) -> float:
+        """Seconds that some steps take, at most `AHEAD`, after as many as a capture needs; no trainer notices."""
+        self._draw(self.trainers[0].step, AHEAD)
+        for _ in range(WARM_UP + 1):
+            self._step()
+        self._losses.to("cpu", copy=True)
+        self._cursor.zero_()
+        began = time.perf_counter()
+        for _ in range(steps):
+            self._step()
+        self._losses.to("cpu", copy=True)  # waits for the device
+        return time.perf_counter() - began
 
     def keep(self, members: Sequence[int]) -> None:
         """Go on with these alone, by their index in `trainers`."""
@@ -209,54 +217,3 @@ def _gather(trainers: Sequence[Trainer]) -> dict[str, list[Tensor]]:
         for name, value in own.items():
             state.setdefault(name, []).append(value)
     return state
-
-
-def stacks_of(trainers: Sequence[Trainer], device: torch.device | str = "cpu") -> list[Stack]:
-    """Trainers of any shapes, those of one shape as one stack."""
-    groups: dict[Hashable, list[Trainer]] = {}
-    for trainer in trainers:
-        groups.setdefault(shape_of(trainer), []).append(trainer)
-    return [Stack(group, device) for group in groups.values()]
-
-
-def train_stack(
-    recipes: Sequence[Recipe], data: Sequence[AmpData], outs: Sequence[Path], device: torch.device | str = "cpu"
-) -> list[Evaluation | DivergedError]:
-    """`models.train.fit` for many: each recipe on its data into its run folder, those of one shape as one stack.
-
-    A member that diverges is dropped and its error returned; the others go on. Goes on where an earlier call was interrupted; members
-    that it left at different steps form stacks of their own. On a CPU this is slower than one after another (benchmarks/stacking.py).
-    """
-    trainers = [begin(recipe, own, out) for recipe, own, out in zip(recipes, data, outs, strict=True)]
-    folders, lost = dict(zip(trainers, outs, strict=True)), {}
-    for stack in stacks_of([one for one in trainers if one.step < one.recipe.learning.steps], device):
-        lost |= _train(stack, folders)
-    return [lost[trainer] if trainer in lost else _finish(trainer, folders[trainer]) for trainer in trainers]
-
-
-def _train(stack: Stack, folders: dict[Trainer, Path]) -> dict[Trainer, DivergedError]:
-    """To the last step, saving at every report; returns those that diverged."""
-    learning, lost = stack.trainers[0].recipe.learning, {}
-    while stack.trainers[0].step < learning.steps:
-        stack.advance(learning.report_every)
-        for trainer in stack.trainers:
-            try:
-                trainer.check()
-                trainer.validate()
-            except DivergedError as problem:
-                lost[trainer] = problem
-            else:
-                trainer.save(folders[trainer])
-        sound = [member for member, trainer in enumerate(stack.trainers) if trainer not in lost]
-        if not sound:
-            break
-        if len(sound) < len(stack.trainers):
-            stack.keep(sound)
-    return lost
-
-
-def _finish(trainer: Trainer, out: Path) -> Evaluation:
-    if is_reported(trainer, out):
-        return read_evaluation(out)
-    trainer.finish(out)
-    return report(out, trainer.data)

@@ -108,7 +108,7 @@ _one = _linear_tile(1, 8)
 @numba.njit(**FAST)
 def _linear(s, stride, places, terms, op, w, start, stop):
     """`out[o] = base[o] + sum over r of weight[o, r] * s[place of r]`: convolutions, 1x1s, and the transpose of each."""
-    row, outs = 0, op.outs
+    row, outs = np.int64(0), op.outs  # a plain 0 is a type of its own, for which all would be compiled once more
     while row < outs:
         left = outs - row
         if left >= 8 and _MANY:
@@ -155,7 +155,7 @@ _gradient_one = _gradient_tile(1)
 @numba.njit(**FAST)
 def _gradient(s, stride, lanes, places, op, start, stop):
     """`lanes[r, o] += s[place of r] * base[o]`, in as many partial sums as a vector has places."""
-    out, outs = 0, op.outs
+    out, outs = np.int64(0), op.outs
     while out < outs:
         left = outs - out
         if left >= 4 and _MANY:

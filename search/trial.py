@@ -14,7 +14,7 @@ from models.documents import RUNAWAY_DB, Score
 from models.engine import device_for
 from models.errors import DivergedError, UserError
 from models.guards import knob_moves, scan_corners
-from models.stack import stacks_of
+from models.stacks import stacks_of
 from models.train import Trainer
 from search.conductor import Task
 from search.config import SearchConfig

@@ -17,7 +17,8 @@ from models.errors import DivergedError
 from models.graph import WARM_UP, Replayed, Work
 from models.recipe import Recipe
 from models.run import load_model
-from models.stack import Stack, train_stack
+from models.stack import Stack
+from models.stacks import best_size, stacks_of, train_stack
 from models.train import PATIENCE, Trainer, fit
 from tests.makers import GRID, architecture, data_config, di, recipe, record
 
@@ -184,6 +185,43 @@ def test_run_that_diverges_is_dropped_and_told(data: AmpData, tmp_path: Path, mo
     found = train_stack(recipes, [data] * 3, [tmp_path / str(number) for number in range(3)])
     assert [type(one) for one in found] == [Evaluation, DivergedError, Evaluation]
     assert not (tmp_path / "1" / EVAL).exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "size"),
+    [({1: 1.0, 2: 1.0, 3: 1.0}, 1), ({1: 4.0, 2: 2.0, 3: 2.0}, 2), ({1: 3.0, 2: 2.0, 3: 1.0}, 3), ({1: 1.0, 2: 0.8}, 2), ({}, 1)],
+)  # fmt: skip
+def test_stack_is_as_large_as_pays_and_as_memory_holds(
+    data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], size: int
+):
+    """Seconds of a step per model, by size; a size that is not listed does not fit. Each is measured once."""
+    tried: list[int] = []
+
+    def rehearse(stack: Stack, steps: int) -> float:
+        members = len(stack.trainers)
+        tried.append(members)
+        if members not in seconds:
+            raise torch.OutOfMemoryError
+        return seconds[members] * members * steps
+
+    monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path))
+    monkeypatch.setattr(Stack, "rehearse", rehearse)
+    trainers = [Trainer(plan, data) for plan in plans(data)]
+    assert best_size(trainers, torch.device("cpu")) == size
+    assert set(tried) == set(seconds) | ({max(seconds, default=0) + 1} if len(seconds) < 3 else set())
+    tried.clear()
+    assert best_size(trainers, torch.device("cpu")) == size and not set(tried) & set(seconds)
+    assert best_size(trainers[:1], torch.device("cpu")) == 1
+
+
+def test_stack_is_rehearsed_without_a_trace(data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path))
+    trainers, other = [Trainer(plan, data) for plan in plans(data)], Trainer(recipe(data.config, batch=3), data)
+    before = [trainer.vector_P.detach().clone() for trainer in trainers]
+    assert 1 <= best_size(trainers, torch.device("cpu")) <= 3
+    for trainer, vector_P in zip(trainers, before, strict=True):
+        assert trainer.step == 0 and not trainer.history and torch.equal(trainer.vector_P, vector_P)
+    assert [len(stack.trainers) for stack in stacks_of([*trainers, other])] == [3, 1]
 
 
 def test_only_one_shape_can_be_stacked(data: AmpData):
