@@ -164,6 +164,28 @@ def test_quiet_take_counts_as_much_as_a_loud_one(tmp_path: Path, changes: dict[s
     assert shares[0] == pytest.approx(shares[1], rel=1e-3) and shares[0] > 0.1
 
 
+def test_level_of_the_recordings_is_taken_out_in_training_and_put_back_after(tmp_path: Path):
+    """An amp 40 dB down trains as the amp itself and comes out 40 dB down."""
+    x_T, played = di(1.5), []
+    for scale in (1.0, 0.01):
+        folder = tmp_path / str(scale)
+        dry, entries = write_wav(folder / "dry.wav", x_T), []
+        for number, setting in enumerate(GRID):
+            wet_T = scale * amp(x_T, setting["gain"], setting["tone"])
+            wet = write_wav(folder / f"{number}.wav", wet_T.astype(np.float32))
+            entries.append(entry(dry.name, wet.name, setting))
+        config = data_config(write_manifest(folder / "train.json", entries))
+        trainer = Trainer(recipe(config), load_data(config))
+        loss = trainer.advance(20)
+        trainer.finish(folder / "run")
+        net = load_model(folder / "run")[1]
+        with torch.no_grad():
+            played.append((loss, net(torch.from_numpy(x_T)[None], torch.zeros(1, 2))))
+    (loud, loud_BS), (quiet, quiet_BS) = played
+    assert quiet == pytest.approx(loud, rel=1e-4) and loud_BS.std() > 0.01
+    assert (100 * quiet_BS - loud_BS).norm() <= 1e-3 * loud_BS.norm()
+
+
 def test_spectral_distance_is_per_window(data: AmpData):
     torch.manual_seed(0)
     one_BT, other_BT = torch.randn(3, 3000), torch.randn(3, 3000)
