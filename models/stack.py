@@ -18,7 +18,7 @@ from models.batched import player_for
 from models.fold import Folding
 from models.graph import WARM_UP, Replayed, Work, capture_cuda
 from models.loss import mrstft, pre_emphasise
-from models.resident import Resident
+from models.resident import source_for
 from models.train import PATIENCE, Trainer, decay_at, rate_at
 
 AHEAD = 64  # steps whose draws are made at once, and after which losses are read back
@@ -49,9 +49,7 @@ class Stack:
         self.trainers, self.device = list(trainers), torch.device(device)
         self._step = Replayed(self._once, capture if self.device.type == "cuda" else None)
         self._folding = Folding(trainers[0].net)
-        self._play, self._resident = player_for(self._folding, self.device), Resident(trainers, self.device)
-        sizes = [len(trainer.pieces) for trainer in trainers]
-        self._firsts = [sum(sizes[:member]) for member in range(len(sizes))]
+        self._play = player_for(self._folding, self.device)
         self._state = {name: self._rows(values) for name, values in _gather(trainers).items()}
         self._prepare()
 
@@ -97,7 +95,6 @@ class Stack:
         rows = torch.tensor(members, device=self.device)
         self._state = {name: value.index_select(0, rows) for name, value in self._state.items()}
         self.trainers = [self.trainers[member] for member in members]
-        self._firsts = [self._firsts[member] for member in members]
         self._prepare()
         self._step.renew()
 
@@ -106,9 +103,8 @@ class Stack:
 
     def _prepare(self) -> None:
         """What a step reads and writes at fixed places."""
-        members, batch = len(self.trainers), self.trainers[0].recipe.learning.batch
+        members, self._source = len(self.trainers), source_for(self.trainers, self.device, AHEAD)
         self._cursor = torch.zeros(1, dtype=torch.long, device=self.device)
-        self._draws = torch.zeros(AHEAD, 2, members, batch, dtype=torch.long, device=self.device)
         self._rates, self._decays = (torch.zeros(AHEAD, members, device=self.device) for _ in range(2))
         self._losses = torch.zeros(AHEAD, members, device=self.device)
         learning = [trainer.recipe.learning for trainer in self.trainers]
@@ -121,25 +117,20 @@ class Stack:
         )
 
     def _draw(self, first: int, count: int) -> None:
-        """The draws and learning rates of the next steps: those of the solo runs, so made here, but gathered on the device."""
-        draws, rates, decays = [], [], []
-        for step in range(first, first + count):
-            drawn = [trainer.draw(step) for trainer in self.trainers]
-            picks = [[at + pick for pick in own] for at, (own, _) in zip(self._firsts, drawn, strict=True)]
-            draws.append((picks, [starts for _, starts in drawn]))
-            rates.append([rate_at(step, trainer.recipe.learning) for trainer in self.trainers])
-            decays.append([decay_at(step, trainer.recipe.learning) for trainer in self.trainers])
-        self._draws[:count].copy_(torch.tensor(draws))
-        self._rates[:count].copy_(torch.tensor(rates))
-        self._decays[:count].copy_(torch.tensor(decays))
+        """The windows, learning rates and decays of the next steps: those of the solo runs."""
+        self._source.draw(first, count)
+        for table, at in ((self._rates, rate_at), (self._decays, decay_at)):
+            steps = range(first, first + count)
+            table[:count].copy_(
+                torch.tensor([[at(step, trainer.recipe.learning) for trainer in self.trainers] for step in steps])
+            )
         self._cursor.zero_()
 
     def _once(self) -> None:
         """One step of all; in place, and without a look at any number."""
-        tables = self._draws, self._rates, self._decays
-        (piece_KB, start_KB), rate_K, decay_K = (table.index_select(0, self._cursor)[0] for table in tables)
+        rate_K, decay_K = (table.index_select(0, self._cursor)[0] for table in (self._rates, self._decays))
         vector_KP = self._state["vector"].detach().requires_grad_()
-        loss_K = self._loss(vector_KP, piece_KB, start_KB)
+        loss_K = self._loss(vector_KP)
         (gradient_KP,) = torch.autograd.grad(loss_K.sum(), vector_KP)
         norm_K = torch.linalg.vector_norm(gradient_KP, dim=1)
         clipped_KP = gradient_KP * (self._clip_K / (norm_K + 1e-6)).clamp(max=1)[:, None]
@@ -152,9 +143,9 @@ class Stack:
         self._losses.index_copy_(0, self._cursor, torch.where(usable_K, loss_K.detach(), math.nan)[None])
         self._cursor += 1
 
-    def _loss(self, vector_KP: Tensor, piece_KB: Tensor, start_KB: Tensor) -> Tensor:
+    def _loss(self, vector_KP: Tensor) -> Tensor:
         """Each member's, as `Trainer` reckons it."""
-        x_KBT, target_KBS, levels_KBE, weight_KB = self._resident.windows(piece_KB, start_KB)
+        x_KBT, target_KBS, levels_KBE, weight_KB = self._source.windows(self._cursor)
         weights_KBN = vmap(self._folding.fold)(vector_KP, levels_KBE)
         played_KBS = self._play(weights_KBN.flatten(0, 1), x_KBT.flatten(0, 1)).view_as(target_KBS)
         predicted_KBS = self._state["scale"][:, None, None] * played_KBS

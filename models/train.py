@@ -148,7 +148,7 @@ class Trainer:
     def _step(self) -> float | None:
         """One step; its loss, or None where it was skipped."""
         learning = self.recipe.learning
-        x_BT, target_BS, levels_BK, weight_B = self._batch()
+        x_BT, target_BS, levels_BK, weight_B = self.batch(self.step)
 
         def loss(predicted_BS: Tensor, items: slice) -> Tensor:
             wanted_BS, heavy_B = target_BS[items], weight_B[items]
@@ -179,8 +179,9 @@ class Trainer:
         wet_T = pre_emphasise(piece.wet_T[piece.start : piece.stop], self.recipe.learning.pre_emphasis)
         return energy(wet_T) / len(wet_T)
 
-    def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        context, (picks, starts) = self.net.receptive_field - 1, self.draw(self.step)
+    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What a step hears, should play, the knobs and the weight of each item: `(x_BT, target_BS, levels, weight_B)`."""
+        context, (picks, starts) = self.net.receptive_field - 1, self.draw(step)
         x, target, levels = [], [], []
         for pick, start in zip(picks, starts, strict=True):
             piece, stop = self.pieces[pick], start + self.recipe.learning.segment

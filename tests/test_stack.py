@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from models import resident as resident_module
 from models.dataset import AmpData, load_data
 from models.documents import EVAL, Evaluation
 from models.engine import device_for
@@ -87,6 +88,20 @@ def test_every_member_has_recordings_of_its_own(data: AmpData, tmp_path: Path):
     assert stack.advance(30) == pytest.approx([solo.advance(30) for solo in solos], rel=1e-5)
     for member, solo in zip(stack.trainers, solos, strict=True):
         assert distance(member, solo) <= 1e-5
+
+
+def test_windows_of_recordings_that_a_device_cannot_keep_are_brought_to_it(
+    data: AmpData, monkeypatch: pytest.MonkeyPatch
+):
+    recipes = plans(data)
+    resident = stacked(recipes, data)
+    monkeypatch.setattr(resident_module, "DEVICE_BYTES", 1000)
+    brought = stacked(recipes, data)
+    assert type(resident._source) is not type(brought._source)
+    for steps in (7, 80):
+        assert brought.advance(steps) == resident.advance(steps)
+        for stack in (brought, resident):
+            stack.keep(range(len(stack.trainers))[::-1][:2])
 
 
 def test_member_that_is_not_finite_touches_no_other_and_stands_still(data: AmpData):

@@ -157,7 +157,7 @@ def test_quiet_take_counts_as_much_as_a_loud_one(tmp_path: Path, changes: dict[s
         piece = next(index for index, p in enumerate(trainer.pieces) if GRID.index(p.setting) % 2 == number)
         target_BS = trainer.pieces[piece].wet_T[None, 1000:1512]
         x_BT, knobs_BK = torch.zeros(1, trainer.net.receptive_field + 511), torch.zeros(1, 2)
-        trainer._batch = lambda x=x_BT, y=target_BS, k=knobs_BK, w=trainer.weights_P[piece, None]: (x, y, k, w)
+        trainer.batch = lambda step, x=x_BT, y=target_BS, k=knobs_BK, w=trainer.weights_P[piece, None]: (x, y, k, w)
         with torch.no_grad():
             trainer.vector_P.zero_()  # plays silence
         shares[number] = trainer.advance(1)
