@@ -17,6 +17,7 @@ from models.render import render
 from models.run import load_model
 from search.board import best_runs
 from search.config import SearchConfig
+from search.ledger import ENDS
 from search.study import run_search
 from zoo import output, views
 from zoo.package import package
@@ -68,7 +69,7 @@ def main() -> None:
         sys.exit(f"skipped: {options.data} has no hrd3 recordings")
 
     def hear(line: dict) -> None:
-        if line["state"] != "report":
+        if line["state"] in ENDS:
             output.say(views.trial_sentence(line))
 
     torch.set_num_threads(1)

@@ -67,10 +67,11 @@ class Ours:
 
 
 class _Tabular(Conductor):
-    """A conductor without recordings: every point of the grid may be trained."""
+    """A conductor without recordings: every point of the grid may be trained, once: points that one row of the table stands for are one recipe."""
 
     def _fault(self, point: dict[str, Any]) -> str | None:
-        return None
+        known = {row_key(line["point"]) for line in self.trials.values()}
+        return "it was trained already" if row_key(point) in known else None
 
 
 class Stock:
@@ -106,10 +107,15 @@ class Stock:
         self.study.tell(self.trials[trial], list(self.last[trial]))
 
 
-def row_of(point: dict[str, Any], table: dict[Row, Any]) -> Row:
-    """The grid's recipe that stands for a point: with the nearest learning rate and, while the table is not whole, the fewest other differences."""
+def row_key(point: dict[str, Any]) -> Row:
+    """The grid's recipe that stands for a point: with the nearest learning rate."""
     rate = min(AXES["learning_rate"], key=lambda one: abs(math.log(one / point["learning_rate"])))
-    wanted = (*(point[axis] for axis in AXES if axis != "learning_rate"), rate)
+    return (*(point[axis] for axis in AXES if axis != "learning_rate"), rate)
+
+
+def row_of(point: dict[str, Any], table: dict[Row, Any]) -> Row:
+    """The row that stands for a point: while the table is not whole, the one with the fewest differences."""
+    wanted = row_key(point)
     return min(table, key=lambda row: sum(a != b for a, b in zip(row, wanted, strict=True)))
 
 

@@ -1,5 +1,6 @@
 """Which points may be trained: known before any training, from the shape, the knobs and the length of the recordings."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from models.dataset import AmpData
 from models.errors import UserError
 from search.config import SearchConfig
 from search.cost import cost_of
+from search.surrogate import Weighed, features
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,16 @@ def sizes(model: WaveNetConfig, amps: Sequence[AmpData]) -> Sizes:
     columns, rate_hz = _columns(model, amps), max(data.rate_hz for data in amps)
     cost, macs = cost_of(model, columns, rate_hz), model.macs_per_sample(columns)
     return Sizes(cost, macs, _parameters(model, columns), model.receptive_field, columns, rate_hz)
+
+
+def weigh(config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData]) -> Weighed | None:
+    """A point as `search.surrogate` takes it, or None where the family has no such model."""
+    try:
+        model = config.space.model(point)
+    except ValidationError:
+        return None
+    macs = model.macs_per_sample(_columns(model, amps))
+    return features(point, macs=macs, receptive_field=model.receptive_field), math.log10(macs)
 
 
 def fault(config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData]) -> str | None:

@@ -10,11 +10,12 @@ from typing import Any
 from models.dataset import AmpData
 from models.errors import UserError
 from search import ledger
-from search.bounds import fault, sizes
+from search.bounds import fault, sizes, weigh
 from search.config import SearchConfig
 from search.ledger import Line
 from search.proposer import Proposer, Values
 from search.rungs import Curve, Plan, Rungs, calibrate, expected_gain
+from search.surrogate import Weighed
 
 Listener = Callable[[Line], None]
 SMALLEST = 1e-12  # an error below this is this
@@ -50,7 +51,7 @@ class Conductor:
         self.config, self.study, self.amps, self.listener = config, study, amps, listener
         known = (config.space.complete(point) for point in (*config.warm, *stock))
         queue = [point for point in known if point]
-        self.proposer = Proposer(config.space, config.seed, self._fault, config.identity, queue)
+        self.proposer = Proposer(config.space, config.seed, self._fault, config.identity, self._weigh, queue)
         self.trials: dict[str, Line] = {}
         self.reports: dict[str, dict[int, list[Values]]] = {}
         self.rungs: Rungs | None = None
@@ -165,6 +166,9 @@ class Conductor:
 
     def _fault(self, point: dict[str, Any]) -> str | None:
         return fault(self.config, point, self.amps)
+
+    def _weigh(self, point: dict[str, Any]) -> Weighed | None:
+        return weigh(self.config, point, self.amps)
 
     def _is_control(self, trial: str) -> bool:
         """Whether the next trial trains to the end whatever the rungs say."""

@@ -74,7 +74,7 @@ def front_figure(board: dict[str, Any]) -> Figure:
         )
     axes.set(xscale="log", yscale="log", xlabel=f"cost ({board['unit']})", ylabel="validation ESR")
     axes.set_title(f"{board['name']}: {len(board['trials'])} trials on {', '.join(board['amps'])}", size=10)
-    _plain_ticks(axes)
+    plain_ticks(axes)
     axes.legend(
         title="knobs enter at", fontsize=7, title_fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1)
     )
@@ -103,7 +103,7 @@ def curves_figure(board: dict[str, Any], curves: Mapping[str, Mapping[int, float
             "rung", (rung, 1), xycoords=("data", "axes fraction"), size=6, color="0.5", ha="center", va="bottom"
         )
     axes.set(yscale="log", xlabel="step", ylabel="validation ESR")
-    _plain_ticks(axes, x=False)
+    plain_ticks(axes, x=False)
     if ahead & curves.keys():
         axes.legend(
             title="front", fontsize=7, title_fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1)
@@ -122,7 +122,7 @@ def strips_figure(groups: Mapping[str, list[float]], label: str) -> Figure:
     axes.set_yticks(range(len(ordered)), [f"{name} ({len(values)})" for name, values in ordered])
     axes.set_ylabel(label)
     axes.set_ylim(-0.6, len(ordered) - 0.4)
-    _plain_ticks(axes, y=False)
+    plain_ticks(axes, y=False)
     return figure
 
 
@@ -155,17 +155,24 @@ def settings_figure(score: Score, title: str) -> Figure:
     axes.set_yticks(rows, [format_setting(s.setting) for s in settings], size=7)
     axes.set(xscale="log", xlabel="ESR")
     axes.set_title(title, size=9)
-    _plain_ticks(axes, y=False)
+    plain_ticks(axes, y=False)
     axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def figure_row(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """An empty figure (inches) of so many charts beside each other."""
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        axes = FigureCanvasAgg(figure).figure.add_subplot()
-        axes.grid(alpha=0.25, which="major")
-        return figure, axes
+        panels = [FigureCanvasAgg(figure).figure.add_subplot(1, count, place + 1) for place in range(count)]
+        for axes in panels:
+            axes.grid(alpha=0.25, which="major")
+        return figure, panels
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure, (axes,) = figure_row(1, width, height)
+    return figure, axes
 
 
 def _of(trials: list[Line], key: str) -> list[float]:
@@ -204,7 +211,7 @@ def _tiers(axes: Axes, board: dict[str, Any], trials: list[Line]) -> None:
                 )
 
 
-def _plain_ticks(axes: Axes, *, x: bool = True, y: bool = True) -> None:
+def plain_ticks(axes: Axes, *, x: bool = True, y: bool = True) -> None:
     """Numbers as people write them, and between the decades only where there is room."""
     for axis, wanted, log in ((axes.xaxis, x, axes.get_xscale()), (axes.yaxis, y, axes.get_yscale())):
         if wanted and log == "log":

@@ -1,28 +1,32 @@
-"""Which point to try next: the queue of points that are always tried, then Optuna's sampler, never the same recipe twice."""
+"""Which point to try next: the queue of points that are always tried, then what promises most for its cost, never the same recipe twice."""
 
 import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import Any
-from zlib import crc32
 
 import optuna
 from optuna.trial import TrialState
 
 from search.space import Space
+from search.surrogate import Forecast, Weighed
 
-GUESSES, DRAWS = 50, 200  # how often the sampler, then chance, may propose what cannot be trained
-STARTUP = 16
+DRAWN, NEAR, GUESSED = 64, 48, 4  # candidates: by chance, near the best, by Optuna's TPE
+STARTUP = 4  # trials by chance before anything is foretold
+PATIENCE = 4  # times that so many candidates may hold nothing new
 
 Values = tuple[float, float]
 
 
 class Proposer:
-    """Optuna's study, kept in memory; all it knows was told by `begin` and `end`, so telling it a ledger again gives the same proposer.
+    """Optuna's study, kept in memory, and a forecast of what its points come to.
 
-    The sampler (multi-objective TPE, Ozaki et al. 2022) is seeded anew for every proposal, from the search's seed and the number of the
-    trial: it has no state of its own that a resumed search would lack.
+    Candidates come from chance, from changes of the best points and from Optuna's sampler (multi-objective TPE, Ozaki et al. 2022). What each
+    will cost is known before it is trained, what its error will be is foretold: the one that promises most for its cost is tried. All it
+    knows was told by `begin` and `end`, and it draws anew for every proposal, from the search's seed and the number of the trial: telling it
+    a ledger again gives the same proposer.
     """
 
     def __init__(
@@ -31,13 +35,16 @@ class Proposer:
         seed: int,
         fault: Callable[[dict[str, Any]], str | None],
         identity: Callable[[dict[str, Any]], str],
+        weigh: Callable[[dict[str, Any]], Weighed | None],
         queue: Sequence[dict[str, Any]] = (),
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.space, self.seed, self._fault, self._identity = space, seed, fault, identity
+        self.space, self.seed, self._fault, self._identity, self._weigh = space, seed, fault, identity, weigh
         self.queue = list(queue)
         self.study = optuna.create_study(directions=["minimize", "minimize"])
         self.numbers: dict[str, int] = {}  # trial -> its number in the study
+        self.points: dict[str, dict[str, Any]] = {}
+        self.forecast = Forecast()
         self.refused: Counter[str] = Counter()
 
     def ask(self) -> dict[str, Any] | None:
@@ -46,18 +53,19 @@ class Proposer:
             point = self.queue.pop(0)
             if self._is_new(point):
                 return point
-        for attempt in range(GUESSES + DRAWS):
-            self.study.sampler = self._sampler(attempt)
-            trial = self.study.ask()
-            point = self.space.suggest(trial)
-            self.study.tell(trial, state=TrialState.FAIL)  # only what `begin` enters counts
-            if self._is_new(point):
-                return point
+        for attempt in range(PATIENCE):
+            random = Random(json.dumps([self.seed, len(self.numbers), attempt]))
+            for point in self._ranked(self._candidates(random), random):
+                if self._is_new(point):
+                    return point
         return None
 
     def begin(self, trial: str, point: dict[str, Any]) -> None:
         """A trial trains from now on: the sampler keeps away from its point."""
-        self.numbers[trial] = len(self.study.get_trials(deepcopy=False))
+        self.numbers[trial], self.points[trial] = len(self.study.get_trials(deepcopy=False)), point
+        weighed = self._weigh(point)
+        assert weighed
+        self.forecast.begin(trial, weighed)
         self.study.add_trial(
             optuna.trial.create_trial(
                 state=TrialState.RUNNING,
@@ -70,7 +78,10 @@ class Proposer:
     def end(self, trial: str, values: Values | None, constraints: dict[str, float] | None = None) -> None:
         """What became of a trial: its two objectives, or None where it has none. A constraint above 0 makes it infeasible."""
         number = self.numbers[trial]
-        if values is None or not all(map(math.isfinite, values)):
+        known = values is not None and all(map(math.isfinite, values))
+        broken = any(value > 0 for value in (constraints or {}).values())
+        self.forecast.end(trial, values[0] if values and known else None, feasible=not broken)
+        if not values or not known:
             self.study.tell(number, state=TrialState.FAIL)
             return
         running = optuna.trial.Trial(self.study, number)
@@ -78,11 +89,33 @@ class Proposer:
             running.set_constraint(name, value)
         self.study.tell(number, list(values))
 
-    def _sampler(self, attempt: int) -> optuna.samplers.BaseSampler:
-        seed = crc32(json.dumps([self.seed, len(self.numbers), attempt]).encode())
-        if attempt >= GUESSES:
-            return optuna.samplers.RandomSampler(seed=seed)
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP, constant_liar=True)
+    def _candidates(self, random: Random) -> list[dict[str, Any]]:
+        """Points worth a thought; until enough is known, drawn by chance alone."""
+        drawn = [self.space.draw(random) for _ in range(DRAWN)]
+        if len(self.forecast.ended) < STARTUP:
+            return drawn
+        best = self.forecast.best()
+        near = [self.space.draw(random, self.points[random.choice(best)]) for _ in range(NEAR)]
+        return [*drawn, *near, *(self._guess(random) for _ in range(GUESSED))]
+
+    def _guess(self, random: Random) -> dict[str, Any]:
+        """What Optuna's sampler would try."""
+        self.study.sampler = optuna.samplers.TPESampler(seed=random.getrandbits(32), constant_liar=True)
+        trial = self.study.ask()
+        point = self.space.suggest(trial)
+        self.study.tell(trial, state=TrialState.FAIL)  # only what `begin` enters counts
+        return point
+
+    def _ranked(self, candidates: Sequence[dict[str, Any]], random: Random) -> list[dict[str, Any]]:
+        """The candidates, the most promising first; until enough is known, by a race in which the cheap are fast. Without those
+        no model can be made of, unless there are no others."""
+        weighed = [(point, found) for point in candidates if (found := self._weigh(point))]
+        if len(self.forecast.ended) < STARTUP:
+            order = [random.expovariate(1.0) * 10**cost for _, (_, cost) in weighed]
+        else:
+            order = [-worth for worth in self.forecast.worths([found for _, found in weighed])] if weighed else []
+        ranked = [weighed[i][0] for i in sorted(range(len(weighed)), key=order.__getitem__)]
+        return ranked or list(candidates)
 
     def _is_new(self, point: dict[str, Any]) -> bool:
         reason = self._fault(point)

@@ -7,7 +7,7 @@ from statistics import median
 
 from search.pareto import top
 
-TRUST = ((0.9, 4.0), (0.8, 3.0), (0.7, 2.0))  # rank correlation with the end, and the reduction it allows
+TRUST = ((0.9, 3.0), (0.7, 2.0))  # rank correlation with the end, at the least, and the reduction it allows
 Curve = Mapping[int, float]  # step -> log10 of the error
 
 
@@ -57,8 +57,9 @@ class Rungs:
 def calibrate(curves: Sequence[Curve], first: int) -> Plan:
     """Rungs and reduction from trials that trained to the end.
 
-    The first rung is the earliest reported step, `first` or later and at most half the way, at which the errors' ranks correlate
-    (Spearman) at least 0.7 with those at the end; the better they correlate the more is cut. Where none does nothing is cut.
+    The first rung is the earliest reported step, `first` or later and at most half the way, from which on the errors' ranks correlate
+    (Spearman) with those at the end, at least 0.7 after a standard error is taken off (Fisher's z, 1 / sqrt(n - 3)): with few trials chance
+    alone shows high ones. The better they correlate the more is cut. Where none does nothing is cut.
     """
     last = max(max(curve) for curve in curves)
     shared = sorted(set.intersection(*(set(curve) for curve in curves)))
@@ -68,11 +69,18 @@ def calibrate(curves: Sequence[Curve], first: int) -> Plan:
         for step in shared
         if first <= step <= last // 2
     }
-    for step, correlation in correlations.items():
+    trusted = {step: _at_least(correlation, len(curves)) for step, correlation in correlations.items()}
+    for step in trusted:
+        least = min(value for later, value in trusted.items() if later >= step)
         for enough, reduction in TRUST:
-            if correlation >= enough:
+            if least >= enough:
                 return Plan(_ladder(step, reduction, last), reduction, correlations)
     return Plan((), 1.0, correlations)
+
+
+def _at_least(correlation: float, count: int) -> float:
+    """A rank correlation less its standard error."""
+    return math.tanh(math.atanh(max(-0.999, min(correlation, 0.999))) - 1 / math.sqrt(max(1, count - 3)))
 
 
 def _ladder(first: int, reduction: float, last: int) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """The axes of a search: what may vary, under which names, and the recipe each point stands for."""
 
 import math
+from random import Random
 from typing import Annotated, Any, Literal, Protocol, Self, get_args
 
 import optuna
@@ -135,6 +136,10 @@ class Space(Frozen):
         trial.suggest_float("learning_rate", *self.learning_rate, log=True)
         return {**trial.params, "learning_rate": self.rounded(trial.params["learning_rate"])}
 
+    def draw(self, random: Random, near: dict[str, Any] | None = None) -> dict[str, Any]:
+        """A point by chance; near another one, two axes in three are as there."""
+        return self.suggest(_Drawn(random, near or {}))
+
     def rounded(self, rate: float) -> float:
         """A learning rate to two digits, inside the range: nearer ones are the same to a search."""
         low, high = self.learning_rate
@@ -221,6 +226,26 @@ def injection(
             raise ValueError(f"knobs cannot enter at '{place}'; known are {', '.join(known)}, and '{ANY}'")
     film = tuple(Film(slot=slot, shift=shift, arrays=arrays) for slot in films(places))
     return Injection(input="input" in places, mixin="mixin" in places, film=film, **rest)
+
+
+class _Drawn:
+    """A chooser that follows chance, or what is `near`."""
+
+    def __init__(self, random: Random, near: dict[str, Any]) -> None:
+        self.random, self.near = random, near
+        self.params: dict[str, Any] = {}
+
+    def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
+        keep = name in self.near and self.random.random() < 2 / 3
+        self.params[name] = self.near[name] if keep else self.random.choice(choices)
+        return self.params[name]
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
+        assert log
+        middle = math.log(self.near[name]) if name in self.near else self.random.uniform(math.log(low), math.log(high))
+        value = math.exp(self.random.gauss(middle, 0.2) if name in self.near else middle)
+        self.params[name] = min(max(value, low), high)
+        return self.params[name]
 
 
 class _Fixed:

@@ -1,12 +1,16 @@
 """What was found before, as the first points of a new search: the front of another study, or a model that was packaged."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from models.architecture import WaveNetConfig
 from models.dataset import load_data
-from models.documents import CONFIG, RECIPE, ModelConfig
+from models.documents import CONFIG, EVAL, RECIPE, ModelConfig, read_evaluation
 from models.errors import NotFound, UserError
 from models.files import read_document, read_json
 from search.board import STUDY, read_study, summarise
@@ -16,18 +20,33 @@ from search.shapes import SHAPES, dilations
 from search.space import ANY, FREE, Space
 
 MOST = 8  # points: more brought nothing in a simulation, and each costs a trial
+SMALLEST = 1e-12
+Profile = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was found for another amp: how many knobs it has, how its settings lie, and points of the space."""
+
+    knobs: int
+    profile: Profile | None
+    points: list[dict[str, Any]]
 
 
 def warmed(config: SearchConfig, sources: Sequence[Path]) -> SearchConfig:
-    """The same search beginning with the best points of other studies, packages and run folders, those of amps with as many knobs first.
+    """The same search beginning with the best points of other studies, packages and run folders.
 
-    Raises `NotFound` for a source that is none of these, `UserError` where the space holds none of their points.
+    Those of amps with as many knobs come first, and among these the ones whose recorded settings lie as far apart in sound. Raises `NotFound` for a source that is none of these, `UserError` where the space holds none of their points.
     """
     if not sources:
         return config
-    knobs = max(len(load_data(data).knobs.knobs) for data in config.datasets)
-    found = sorted((_read(config.space, source) for source in sources), key=lambda one: abs(one[0] - knobs))
-    points = {config.identity(point): point for _, points in found for point in points}
+    amps = [load_data(data) for data in config.datasets]
+    knobs = max(len(data.knobs.knobs) for data in amps)
+    heard = (data.baseline(piece) for data in amps for piece in data.validation)
+    mine = profile(error / signal for signal, error in heard if signal > 0)
+    found = [_read(config.space, source) for source in sources]
+    found.sort(key=lambda one: (abs(one.knobs - knobs), _apart(one.profile, mine)))
+    points = {config.identity(point): point for one in found for point in one.points}
     if not points:
         raise UserError(
             f"the space holds no point of {', '.join(map(str, sources))}",
@@ -36,28 +55,46 @@ def warmed(config: SearchConfig, sources: Sequence[Path]) -> SearchConfig:
     return config.model_copy(update={"warm": tuple(points.values())[:MOST]})
 
 
-def _read(space: Space, source: Path) -> tuple[int, list[dict[str, Any]]]:
-    """`(knobs, points)` of a source, the points spread over its front."""
+def profile(nearest: Iterable[float]) -> Profile | None:
+    """How far apart an amp's settings sound: the quartiles of log10 of the ESR of playing the nearest recorded setting instead."""
+    logs = [math.log10(max(esr, SMALLEST)) for esr in nearest]
+    return tuple(np.quantile(logs, (0.25, 0.5, 0.75)).tolist()) if logs else None
+
+
+def _apart(a: Profile | None, b: Profile | None) -> float:
+    """The distance of two profiles; one that is not known is farthest."""
+    return math.dist(a, b) if a and b else math.inf
+
+
+def _read(space: Space, source: Path) -> Source:
+    """What a study, a package or a run folder knows, its points spread over its front."""
     if (source / STUDY).exists() and ledger_path(source).exists():
         return _from_study(space, source)
     if (source / CONFIG).exists():
         config = read_document(source / CONFIG, ModelConfig)
         rate = read_json(source / RECIPE)["learning"]["learning_rate"] if (source / RECIPE).exists() else None
         point = locate(space, config.architecture, rate)
-        return len(config.knobs.knobs), [point] if point else []
+        return Source(len(config.knobs.knobs), _profile_of([source]), [point] if point else [])
     raise NotFound(
         f"{source} is no study, package or run folder", "Name the folder that zoo search or zoo package wrote."
     )
 
 
-def _from_study(space: Space, source: Path) -> tuple[int, list[dict[str, Any]]]:
+def _from_study(space: Space, source: Path) -> Source:
     other = read_study(source)
     board = summarise(other, read_lines(source))
     ahead = sorted((trial for trial in board["trials"] if trial["front"]), key=lambda trial: trial["cost"])
     step = max(1.0, (len(ahead) - 1) / (MOST - 1))
     spread = [ahead[round(place * step)] for place in range(min(MOST, len(ahead)))]
     points = [_translated(space, other.space, trial["point"]) for trial in spread]
-    return (ahead[0]["columns"] if ahead else 0), [point for point in points if point]
+    runs = [source / "trials" / trial["trial"] / amp for trial in ahead[:1] for amp in board["amps"]]
+    return Source(ahead[0]["columns"] if ahead else 0, _profile_of(runs), [point for point in points if point])
+
+
+def _profile_of(runs: list[Path]) -> Profile | None:
+    """The profile of the amps that runs were made of, where they were scored."""
+    scored = [read_evaluation(run).validation.settings for run in runs if (run / EVAL).exists()]
+    return profile(one.baseline_esr for settings in scored for one in settings if one.baseline_esr is not None)
 
 
 def _translated(space: Space, other: Space, point: dict[str, Any]) -> dict[str, Any] | None:

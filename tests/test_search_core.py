@@ -17,7 +17,7 @@ from models.bake import bake
 from models.dataset import AmpData, load_data
 from models.documents import make_config
 from models.errors import UserError
-from models.files import check_document, read_document
+from models.files import check_document, read_document, write_json
 from models.nam import write_nam
 from models.wavenet import WaveNet
 from search import ledger
@@ -30,8 +30,10 @@ from search.proposer import Proposer
 from search.rungs import Plan, Rungs, calibrate, expected_gain, spearman
 from search.shapes import FAMILIES, SHAPES, STOCK, dilations, named_points
 from search.space import FREE, Space
+from search.surrogate import Weighed, features
 from search.warm import locate, warmed
 from tests.makers import KNOBS, di, examples, record
+from tests.zoos import evaluation, write_run
 
 points = st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), min_size=1, max_size=30)
 few = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=20)  # with ties
@@ -167,8 +169,13 @@ def test_calibration_waits_for_ranks_that_last():
     ends = [-0.1 * number for number in range(10)]
     curves = [{20: draw.random(), 40: end + draw.random() / 50, 80: end, 200: end} for end in ends]
     plan = calibrate(curves, 10)
-    assert plan.rungs[0] == 40 and plan.reduction == 4.0 and set(plan.correlations) == {20, 40, 80}
+    assert plan.rungs[0] == 40 and plan.reduction == 3.0 and set(plan.correlations) == {20, 40, 80}
     assert calibrate(curves, 60).rungs[0] == 80, "grace is kept"
+    swapped = [{80: at, 200: end} for at, end in zip((0.0, -0.2, -0.1, -0.3), ends, strict=False)]
+    assert calibrate(swapped, 60).correlations == {80: 0.8}
+    assert calibrate(swapped, 60).rungs == (), "of four trials that may be chance"
+    lucky = [{20: end, 40: -end, 80: end, 200: end} for end in ends]
+    assert calibrate(lucky, 10).rungs[0] == 80, "a step whose order the next one undoes is not trusted"
     crossing = [{20: end, 40: end, 200: -end} for end in ends]
     assert calibrate(crossing, 10).rungs == (), "late bests are not cut"
     assert expected_gain(curves, 80) == 0 and expected_gain([], 80) == 0
@@ -300,7 +307,12 @@ def test_a_bad_config_is_named():
 
 def proposer(queue: tuple[dict, ...] = (), space: Space = WIDE) -> Proposer:
     config = config_of().model_copy(update={"space": space})
-    return Proposer(space, 7, lambda point: None, config.identity, queue)
+
+    def weighed(point: dict) -> Weighed:
+        macs = space.model(point).macs_per_sample(2)
+        return features(point, macs=macs), math.log10(macs)
+
+    return Proposer(space, 7, lambda point: None, config.identity, weighed, queue)
 
 
 def test_no_recipe_is_proposed_twice_and_the_queue_comes_first():
@@ -536,3 +548,24 @@ def test_a_search_begins_with_what_was_best_elsewhere(small: SearchConfig, amps:
         warmed(new, [tmp_path / "nowhere"])
     with pytest.raises(UserError, match="holds no point of"):
         warmed(new.model_copy(update={"space": Space(channels=(31,))}), [study])
+
+
+def test_of_other_amps_the_one_whose_settings_lie_alike_comes_first(
+    small: SearchConfig, amps: list[AmpData], tmp_path: Path
+):
+    signal, error = amps[0].baseline(amps[0].validation[0])
+    runs = []
+    for name, channels, times in (("unlike", 2, 50.0), ("unknown", 3, 0.0), ("alike", 4, 1.1)):
+        point = small.space.complete({"channels": channels})
+        assert point
+        recipe = small.recipes(point)[0]
+        net = WaveNet(recipe.model, 2)
+        run = write_run(tmp_path / name, (make_config(name, 48_000, amps[0].knobs, recipe.model), net))
+        write_json(run / "recipe.json", recipe.model_dump(mode="json"))
+        settings = [{"setting": {}, "esr": 0.1, "baseline_esr": error / signal * times or None}] * 2
+        validation = {"mean": 0.1, "median": 0.1, "worst": 0.1, "baseline_mean": None, "settings": settings}
+        document = {**evaluation(net).model_dump(mode="json", by_alias=True), "validation": validation}
+        write_json(run / "eval.json", document)
+        runs.append(run)
+    found = warmed(small, runs).warm
+    assert [point["channels"] for point in found] == [4, 2, 3]

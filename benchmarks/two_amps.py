@@ -1,0 +1,157 @@
+"""One search over two amps against the peers' fixed recipes, each side with the same number of training steps in all.
+
+The search tries small recipes briefly, stops the poor ones, and trains the best of its front again, longer; the four fixed recipes share as many steps.
+Everybody has the same split, batches, loss and schedule. Held settings on held audio, which neither side chose by. Interrupted, it goes on where it stopped.
+Needs the recordings folders `gxamp-6v6/` and `ts808/`; says so and stops without them.
+
+    python benchmarks/two_amps.py RECORDINGS --out studies/two-amps
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib import rc_context
+
+from models.architecture import WaveNetConfig
+from models.documents import read_evaluation
+from models.files import check_document, read_document
+from models.recipe import Recipe
+from models.train import fit
+from search.board import read_board
+from search.config import SearchConfig
+from search.ledger import ENDS
+from search.pictures import STYLE, figure_row, plain_ticks
+from search.study import run_search
+from zoo import output, views
+
+FOLDER = Path(__file__).parents[1] / "configs" / "models"
+# As they are published: knobs at the input and in every mixin of an A2, of one width or of one that grows with the knobs; FiLM; a bias per knob in A1.
+PEERS = {
+    "A2, concat": "peer-a2-concat",
+    "A2, wide concat": "peer-a2-concat-{knobs}-knobs",
+    "A2, FiLM": "a2-full-film",
+    "A1, knob bias": "peer-a1-knob-bias",
+}
+KNOBS = {"gxamp-6v6": 4, "ts808": 3}
+
+
+def make_config(data: Path, trials: int, steps: int, final_steps: int) -> SearchConfig:
+    """The search: recipes of at most 16 channels, the stock shapes left to the other side."""
+    gxamp: dict[str, Any] = {"validation_settings": 4, "validation_seconds": 3.0}
+    ts808: dict[str, Any] = {
+        "validation_settings": [{"drive": 0.25, "tone": 0.5, "level": 0.7}, {"drive": 0.5, "tone": 0.25, "level": 0.7}],
+        "validation_seconds": 2.0,
+    }
+    amps = {"gxamp-6v6": gxamp, "ts808": ts808}
+    config = {
+        "name": "two-amps",
+        "datasets": [
+            {"name": name, "train": data / name / "train.json", "held": data / name / "heldout.json", **split}
+            for name, split in amps.items()
+        ],
+        "space": {
+            "shapes": [],
+            "depth": [8, 9, 10],
+            "dilations": ["pow2", "pow2x5", "pow3"],
+            "channels": [6, 8, 12, 16],
+            "inject": ["mixin", "film", "mixin+film"],
+            "learning_rate": [0.004, 0.012],
+        },
+        "learning": {"steps": steps, "report_every": steps // 6},
+        "trials": trials,
+        "final": {"steps": final_steps, "seeds": 1, "top": 3},
+    }
+    return check_document(config, SearchConfig, "benchmark")
+
+
+def train_peers(config: SearchConfig, out: Path, steps: int) -> None:
+    """Every fixed recipe on every amp."""
+    learning = config.learning.model_copy(update={"steps": steps, "learning_rate": 0.006, "report_every": 500})
+    for name, preset in PEERS.items():
+        for data in config.datasets:
+            path = FOLDER / f"{preset.format(knobs=KNOBS[data.name])}.json"
+            model = read_document(path, WaveNetConfig)
+            held = fit(Recipe(data=data, model=model, learning=learning), peer_run(out, name, data.name)).held
+            output.say(f"{name} on {data.name}: held ESR {held.mean:.4f}")
+
+
+def peer_run(out: Path, name: str, amp: str) -> Path:
+    """The run folder of one fixed recipe."""
+    return out / "peers" / name.replace(", ", "-").replace(" ", "-").lower() / amp
+
+
+def rows(config: SearchConfig, out: Path, amp: str) -> list[tuple[str, str, int, float, float, float]]:
+    """`(side, what, MACs, held mean, median, worst)` of all that was trained to the end, cheapest first."""
+    found = []
+    finals = [trial for trial in read_board(out / "search")["trials"] if "of" in trial and trial["state"] == "finished"]
+    runs = [("ours", f"{t['label']}, {t['form']}", out / "search" / "trials" / t["trial"] / amp) for t in finals]
+    runs += [("peers", name, peer_run(out, name, amp)) for name in PEERS]
+    for side, what, run in runs:
+        if (run / "eval.json").exists():
+            evaluation = read_evaluation(run)
+            held = evaluation.held
+            found.append((side, what, evaluation.macs_per_sample, held.mean, held.median, held.worst))
+    return sorted(found, key=lambda row: row[2])
+
+
+def draw(tables: dict[str, list[tuple]], path: Path) -> None:
+    """Held ESR against cost, one panel per amp."""
+    with rc_context(STYLE):
+        figure, panels = figure_row(len(tables), 8.6, 3.6)
+        for axes, (amp, found) in zip(panels, tables.items(), strict=True):
+            for side, colour, marker in (("ours", "#0072b2", "o"), ("peers", "#d55e00", "s")):
+                points = [(macs, esr) for one, _, macs, esr, _, _ in found if one == side]
+                axes.plot(*zip(*points, strict=True), marker, color=colour, label=side)
+            for side, what, macs, esr, _, _ in found:
+                axes.annotate(
+                    what if side == "peers" else "", (macs, esr), xytext=(5, 4), textcoords="offset points", size=7
+                )
+            axes.set(xscale="log", yscale="log", xlabel="multiply-accumulates per sample", ylabel="held ESR", title=amp)
+            plain_ticks(axes)
+            axes.legend(frameon=False, fontsize=8)
+        figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    """Train both sides, or one, and print what there is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("studies/two-amps"))
+    parser.add_argument("--trials", type=int, default=14)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--final-steps", type=int, default=2500)
+    parser.add_argument("--peer-steps", type=int, default=4000)
+    parser.add_argument("--only", choices=("search", "peers"), help="one side, for another process to train the other")
+    options = parser.parse_args()
+    if not all((options.data / amp).is_dir() for amp in KNOBS):
+        sys.exit(f"skipped: {options.data} lacks recordings of {' or '.join(KNOBS)}")
+    torch.set_num_threads(1)
+    config = make_config(options.data.resolve(), options.trials, options.steps, options.final_steps)
+    study = options.out / "search"
+
+    def hear(line: dict) -> None:
+        if line["state"] in ENDS:
+            output.say(views.trial_sentence(line))
+
+    if options.only != "peers":
+        run_search(config, study, resume=(study / "study.json").exists(), local=True, listener=hear)
+    if options.only != "search":
+        train_peers(config, options.out, options.peer_steps)
+    if options.only:
+        return
+    board = read_board(study)
+    finals = sum(trial["step"] for trial in board["trials"] if "of" in trial)
+    output.put(f"steps per amp: ours {board['spent']['steps'] + finals}, peers {len(PEERS) * options.peer_steps}")
+    tables = {data.name: rows(config, options.out, data.name) for data in config.datasets}
+    for amp, found in tables.items():
+        output.put(amp)
+        numbers = [(*row[:2], f"{row[2]:,}", *(f"{value:.4f}" for value in row[3:])) for row in found]
+        output.put_table(("SIDE", "RECIPE", "MACS", "HELD", "MEDIAN", "WORST"), numbers)
+    draw(tables, options.out / "two-amps.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""What recipes promise: the surrogate foretells errors, and what is worth trying follows from them."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.pareto import hypervolume
+from search.space import Space
+from search.surrogate import MOST, Forecast, Surrogate, expected_gains, features
+
+SPACE = Space(shapes=(), channels=(2, 4, 8, 16), depth=(4, 6, 8, 10), inject=("mixin", "film", "mixin+film"))
+REFERENCE = (1.0, 6.0)
+
+
+def error(point: dict) -> float:
+    """An amp that likes FiLM, width and powers of 3."""
+    liked = 0.4 * ("film" in point["inject"]) + 0.2 * (point["dilations"] == "pow3")
+    return (
+        -liked
+        - 0.25 * math.log2(point["channels"])
+        - 0.05 * point["depth"]
+        + math.log10(point["learning_rate"] / 0.006) ** 2
+    )
+
+
+def weighed(point: dict) -> tuple[dict[str, float], float]:
+    macs = SPACE.model(point).macs_per_sample(3)
+    return features(point, macs=macs), math.log10(macs)
+
+
+def drawn(count: int, seed: int = 0) -> list[dict]:
+    chance = random.Random(seed)
+    return [SPACE.draw(chance) for _ in range(count)]
+
+
+def test_words_and_numbers_of_a_point_are_features():
+    found = features(
+        {"inject": "mixin+film", "depth": 1, "encoder": None, "film_shift": True, "learning_rate": 0.5}, macs=8
+    )
+    assert found == {"inject=mixin": 1, "inject=film": 1, "depth": 1, "film_shift": 1, "learning_rate": -1, "macs": 3}
+
+
+def test_errors_of_recipes_never_trained_are_foretold():
+    known, asked = drawn(40), drawn(100, seed=1)
+    surrogate = Surrogate([weighed(point)[0] for point in known], [error(point) for point in known])
+    mean_M, deviation_M = surrogate.predict([weighed(point)[0] for point in asked])
+    true_M = np.array([error(point) for point in asked])
+    off_M = np.abs(mean_M - true_M)
+    assert np.sqrt((off_M**2).mean()) < 0.25 * true_M.std(), "far better than their mean"
+    assert (off_M < 3 * deviation_M).mean() > 0.95, "and it knows how well"
+
+
+def test_what_was_trained_is_known_and_what_is_far_is_not():
+    known = drawn(12)
+    surrogate = Surrogate([weighed(point)[0] for point in known], [error(point) for point in known])
+    near = surrogate.predict([weighed(known[0])[0]])[1][0]
+    far = surrogate.predict([weighed({**known[0], "depth": 40, "channels": 64})[0]])[1][0]
+    assert near < far
+
+
+@pytest.mark.parametrize("errors", [[0.5], [0.5] * 7, [1e-9, 3.0]])
+def test_few_or_equal_errors_are_no_trouble(errors: list[float]):
+    surrogate = Surrogate([weighed(point)[0] for point in drawn(len(errors))], errors)
+    mean_M, deviation_M = surrogate.predict([weighed(point)[0] for point in drawn(5, seed=2)])
+    assert np.isfinite(mean_M).all() and (deviation_M > 0).all()
+
+
+def test_a_fit_hears_no_more_than_it_can():
+    known = drawn(MOST + 50)
+    surrogate = Surrogate([weighed(point)[0] for point in known], [error(point) for point in known])
+    assert len(surrogate.z_ND) == MOST
+
+
+@given(
+    st.lists(st.tuples(st.floats(-3, 0), st.floats(2, 5)), min_size=1, max_size=12), st.floats(-4, 1), st.floats(1, 6)
+)
+@settings(max_examples=60)
+def test_nothing_beaten_gains_and_gains_grow_with_quality(known: list[tuple[float, float]], middle: float, cost: float):
+    means = np.array([middle, middle - 0.5])
+    gains = expected_gains(known, [cost, cost], means, np.full(2, 1e-9))
+    assert min(gains) >= -1e-9 and gains[1] >= gains[0] - 1e-9
+    if any(e <= middle - 1e-6 and c <= cost for e, c in known):
+        assert gains[0] == pytest.approx(0, abs=1e-9)
+
+
+def test_of_two_equals_the_cheap_one_is_worth_more_and_what_runs_is_counted():
+    known = drawn(20)
+    forecast = Forecast()
+    for number, point in enumerate(known):
+        forecast.begin(str(number), weighed(point))
+        forecast.end(str(number), error(point))
+    found, cost = weighed({**known[0], "inject": "film"})
+    cheap, dear = forecast.worths([(found, cost - 0.3), (found, cost + 0.3)])
+    assert cheap > dear
+    forecast.begin("running", (found, cost - 0.3))
+    assert forecast.worths([(found, cost - 0.3)])[0] < cheap
+
+
+def test_a_trial_that_breaks_a_limit_counts_as_the_worst():
+    forecast = Forecast()
+    for number, (point, feasible) in enumerate(zip(drawn(3), (True, False, True), strict=True)):
+        forecast.begin(str(number), weighed(point))
+        forecast.end(str(number), float(number), feasible=feasible)
+    assert forecast.outcomes["1"][0] == 2.0
+    forecast.begin("lost", weighed(drawn(4)[3]))
+    forecast.end("lost", None)
+    assert "lost" not in forecast.outcomes and not forecast.running
+
+
+def test_what_is_foretold_finds_a_better_front_than_chance():
+    def search(foretold: bool, seed: int) -> float:
+        forecast, chance, found = Forecast(), random.Random(seed), []
+        for trial in map(str, range(20)):
+            points = [SPACE.draw(chance) for _ in range(60)]
+            worths = forecast.worths([weighed(p) for p in points]) if foretold and len(found) > 4 else [0.0] * 60
+            point = points[worths.index(max(worths))]
+            forecast.begin(trial, weighed(point))
+            forecast.end(trial, error(point))
+            found.append((error(point), weighed(point)[1]))
+        return hypervolume(found, REFERENCE)
+
+    assert sum(search(True, seed) > search(False, seed) for seed in range(5)) >= 4
