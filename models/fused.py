@@ -113,11 +113,10 @@ class _Pass:
         self._tiled = {"N": self._size, "T": self._length, "SAMPLES": net.samples}
         span = triton.cdiv(tiles, self._parts)
         self._summed = {**self._tiled, "SAMPLES": net.summed, "span": span, "parts": self._parts}
-        self._heard: list[
-            list[tuple[Tensor, Tensor]]
-        ] = []  # of each layer its input, and what is before its activation
-        self._entered: list[Tensor] = []  # what each array's rechannel hears
-        self._heads: list[Tensor] = []  # what each array's head hears
+        # Of each layer its input, and what is before its activation; then what each array's rechannel and head hear.
+        self._heard: list[list[tuple[Tensor, Tensor]]] = []
+        self._entered: list[Tensor] = []
+        self._heads: list[Tensor] = []
 
     def forwards(self) -> Tensor:
         """`(M, S)`."""

@@ -11,18 +11,9 @@ is padded to a power of two.
 import triton
 import triton.language as tl
 
-NUMBERS = [
-    "N",
-    "T",
-    "begin",
-    "right",
-    "arrives",
-    "head_begin",
-    "dilation",
-    "span",
-    "parts",
-]  # no kernel is compiled anew for theirs
-PLACES = ["matrix", "conv", "slopes", "one", "head1x1"]  # where a matrix begins among the weights
+# No kernel is compiled anew for other lengths, nor for other places of the matrices among the weights.
+NUMBERS = ["N", "T", "begin", "right", "arrives", "head_begin", "dilation", "span", "parts"]
+PLACES = ["matrix", "conv", "slopes", "one", "head1x1"]
 
 
 @triton.jit
