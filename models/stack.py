@@ -53,11 +53,11 @@ class Stack:
         self._state = {name: self._rows(values) for name, values in _gather(trainers).items()}
         self._prepare()
 
-    def advance(self, steps: int) -> list[float]:
+    def advance(self, steps: int, on_step: Callable[[int], None] = lambda step: None) -> list[float]:
         """Train for some steps (never past the last); returns each member's mean loss.
 
         A member whose steps are not finite `PATIENCE` times in a row stands still from there on (`Trainer.diverged`), with loss NaN.
-        A member's share of the time is what counts as the seconds of its training.
+        A member's share of the time is what counts as the seconds of its training. `on_step` is told now and then how many are done.
         """
         first, whole = max(trainer.step for trainer in self.trainers), self.trainers[0].recipe.learning.steps
         tried, began = max(0, min(steps, whole - first)), time.monotonic()
@@ -68,6 +68,7 @@ class Stack:
             for _ in range(count):
                 self._step()
             found.append(self._losses[:count].to("cpu", copy=True))
+            on_step(first + done + count)
         seconds = (time.monotonic() - began) / len(self.trainers)
         self._scatter()
         means = []

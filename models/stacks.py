@@ -1,7 +1,9 @@
 """Trainers of any shapes as stacks, as large as pays on the device: measured there, once for each shape, and kept in the cache folder."""
 
-from collections.abc import Hashable, Sequence
+import time
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,7 +18,7 @@ from models.train import Trainer, begin, is_reported, report
 KIND = "stacks"  # in the cache folder
 ROUNDS, STEPS = 3, 10
 WORTH = 1.05  # times faster per model that a larger stack must be
-ENGINE = ("stack", "batched", "fused", "fused_kernels", "graph", "resident")
+ENGINE = ("stack", "batched", "fused", "fused_kernels", "graph", "resident", "tape", "tape_kernels", "tape_engine")
 
 
 def stacks_of(trainers: Sequence[Trainer], device: torch.device | str = "cpu") -> list[Stack]:
@@ -48,25 +50,59 @@ def best_size(trainers: Sequence[Trainer], device: torch.device) -> int:
     return min((size for size, seconds in times.items() if seconds <= WORTH * least), default=1)
 
 
+def advance_alone(trainer: Trainer, device: torch.device) -> Callable[[int, Callable[[int], None]], float]:
+    """`Trainer.advance`, on a GPU where that is measured to be faster: a tiny net may well train faster on the CPU."""
+    if device.type != "cuda" or _seconds([trainer], device) >= _seconds_alone(trainer):
+        return trainer.advance
+    stack = Stack([trainer], device)
+
+    def advance(steps: int, on_step: Callable[[int], None]) -> float:
+        (loss,) = stack.advance(steps, on_step)
+        trainer.check()
+        return loss
+
+    return advance
+
+
+def _seconds_alone(trainer: Trainer) -> float:
+    """Of a step of the compiled engine; the trainer stays as it is."""
+    what = _facts([trainer], "cpu alone")
+    found = measured(KIND, what)
+    if found is None:
+        with torch.random.fork_rng(devices=[]):
+            other = Trainer(trainer.recipe, trainer.data)
+        other.advance(1)  # may have to compile
+        began = time.perf_counter()
+        other.advance(STEPS)
+        found = (time.perf_counter() - began) / max(other.step - 1, 1)
+        keep_measured(KIND, what, found)
+    return found
+
+
 def _seconds(trainers: Sequence[Trainer], device: torch.device) -> float:
-    """Of a step, per model; the trainers stay as they are."""
-    learning, size = trainers[0].recipe.learning, len(trainers)
-    what = {
+    """Of a step of a stack, per model; the trainers stay as they are."""
+    what = _facts(trainers, torch.cuda.get_device_name(device) if device.type == "cuda" else device.type)
+    found = measured(KIND, what)
+    if found is None:
+        stack = Stack(trainers, device)
+        found = min(stack.rehearse(STEPS) for _ in range(ROUNDS)) / STEPS / len(trainers)
+        keep_measured(KIND, what, found)
+    return found
+
+
+def _facts(trainers: Sequence[Trainer], device: str) -> dict[str, Any]:
+    """All that the seconds of a step depend on."""
+    learning = trainers[0].recipe.learning
+    return {
         "model": trainers[0].recipe.model.model_dump(mode="json"),
         "knobs": trainers[0].net.knobs,
         "batch": learning.batch,
         "segment": learning.segment,
         "mrstft": any(trainer.recipe.learning.mrstft for trainer in trainers),
-        "size": size,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "size": len(trainers),
+        "device": device,
         "engine": told(*(str(Path(__file__).with_name(f"{name}.py")) for name in ENGINE)),
     }
-    found = measured(KIND, what)
-    if found is None:
-        stack = Stack(trainers, device)
-        found = min(stack.rehearse(STEPS) for _ in range(ROUNDS)) / STEPS / size
-        keep_measured(KIND, what, found)
-    return found
 
 
 def train_stack(

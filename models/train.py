@@ -31,7 +31,7 @@ from models.documents import (
     make_config,
     read_evaluation,
 )
-from models.engine import as_vector, engine_for
+from models.engine import as_vector, device_for, engine_for
 from models.errors import DivergedError, UserError
 from models.files import STAGED, read_document, write_json, write_text
 from models.fold import Folding
@@ -287,16 +287,19 @@ def fit(
 ) -> Evaluation:
     """Train a recipe into the run folder `out` and return its evaluation, going on where an earlier call was interrupted.
 
-    `on_step` is told after every step how many are done. A finished run is not trained again. Raises `UserError` for takes that cannot be used or a folder that holds another recipe,
-    `DivergedError` when training leaves the finite numbers.
+    `on_step` is told, after every step on a CPU, how many are done. A finished run is not trained again. Raises `UserError` for takes that
+    cannot be used or a folder that holds another recipe, `DivergedError` when training leaves the finite numbers.
     """
+    from models.stacks import advance_alone  # which are made of trainers
+
     data = load_data(recipe.data)
     trainer = begin(recipe, data, out)
     if is_reported(trainer, out):
         return read_evaluation(out)
+    advance = advance_alone(trainer, device_for(gpus=1))
     while trainer.step < recipe.learning.steps:
         began, first = time.monotonic(), trainer.step
-        loss = trainer.advance(recipe.learning.report_every, on_step)
+        loss = advance(recipe.learning.report_every, on_step)
         speed = (trainer.step - first) / (time.monotonic() - began)
         validation = trainer.validate()
         trainer.save(out)

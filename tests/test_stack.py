@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from models import resident as resident_module
+from models import stacks, train
 from models.dataset import AmpData, load_data
 from models.documents import EVAL, Evaluation
 from models.engine import device_for
@@ -237,6 +238,46 @@ def test_stack_is_rehearsed_without_a_trace(data: AmpData, tmp_path: Path, monke
     for trainer, vector_P in zip(trainers, before, strict=True):
         assert trainer.step == 0 and not trainer.history and torch.equal(trainer.vector_P, vector_P)
     assert [len(stack.trainers) for stack in stacks_of([*trainers, other])] == [3, 1]
+
+
+@pytest.mark.parametrize(("stacked_s", "alone_s"), [(1.0, 2.0), (2.0, 1.0)])
+def test_run_trains_where_its_steps_are_faster(
+    data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stacked_s: float, alone_s: float
+):
+    """Where there is a GPU; the stack is made on the CPU here."""
+    made: list[Stack] = []
+
+    def stack(trainers: list[Trainer], device: torch.device) -> Stack:
+        made.append(Stack(trainers, "cpu"))
+        return made[-1]
+
+    monkeypatch.setattr(stacks, "Stack", stack)
+    monkeypatch.setattr(stacks, "_seconds", lambda trainers, device: stacked_s)
+    monkeypatch.setattr(stacks, "_seconds_alone", lambda trainer: alone_s)
+    plan, told = plans(data)[0], list[int]()
+    wanted = fit(plan, tmp_path / "alone")
+    assert not made
+    monkeypatch.setattr(train, "device_for", lambda gpus: torch.device("cuda"))
+    found = fit(plan, tmp_path / "run", on_step=told.append)
+    assert len(made) == (stacked_s < alone_s) and told[-1] == 30
+    assert found.held.mean == pytest.approx(wanted.held.mean, rel=1e-4)
+    with torch.no_grad():
+        (trainer := Trainer(plan, data)).vector_P[0] = math.nan
+    with pytest.raises(DivergedError):
+        stacks.advance_alone(trainer, torch.device("cuda"))(20, lambda step: None)
+
+
+def test_seconds_of_the_compiled_engine_are_measured_once_and_leave_no_trace(
+    data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path))
+    trainer = Trainer(plans(data)[0], data)
+    state, before = torch.get_rng_state(), trainer.vector_P.detach().clone()
+    seconds = stacks._seconds_alone(trainer)
+    assert seconds > 0 and torch.equal(torch.get_rng_state(), state)
+    assert trainer.step == 0 and torch.equal(trainer.vector_P, before)
+    monkeypatch.setattr(stacks, "Trainer", None)
+    assert stacks._seconds_alone(trainer) == seconds
 
 
 def test_only_one_shape_can_be_stacked(data: AmpData):
