@@ -1,5 +1,6 @@
 """A search driven from inside a cluster that is reached through Ray's client port (`ray://host:10001`)."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ def run_remotely(
     Recordings and study are paths that the cluster sees. Ray Tune cannot report through a client, so the driver runs over there.
     """
     packages = [str(Path(module.__path__[0])) for module in (models, search)]
+    logging.getLogger("ray").setLevel(logging.WARNING)
     ray.init(address, runtime_env={"py_modules": packages, "env_vars": environment}, log_to_driver=False)
     try:
         drive = ray.remote(num_cpus=0)(_drive)

@@ -1,5 +1,6 @@
 """A search handed to a running Ray cluster as a job: the head node drives it, and this machine may be switched off."""
 
+import logging
 import shlex
 import shutil
 import tempfile
@@ -25,6 +26,7 @@ def submit_job(url: str, config: SearchConfig, study: Path, *, resume: bool = Fa
     try:
         from ray.job_submission import JobSubmissionClient
 
+        logging.getLogger("ray").setLevel(logging.WARNING)
         client: Any = JobSubmissionClient(url)
     except (ImportError, RuntimeError) as problem:
         raise UserError(f"Ray cannot submit jobs from here: {problem}", "pip install 'ray[default]'") from None
