@@ -89,13 +89,13 @@ def _one(matrix_MOI: Tensor | None, h_MCT: Tensor) -> Tensor:
 
 def _activate(array: LayerArray, layer: int, z_MOT: Tensor, slopes_MO1: Tensor | None) -> Tensor:
     """The activation, and the gate if there is one."""
-    activation, width = array.activations[layer], array.width
-    if array.gating == "none":
+    activation, gate, width = array.activations[layer], array.gates[layer], array.width
+    if gate is None:
         return _nonlinear(activation, z_MOT, slopes_MO1)
     plain, by = z_MOT.chunk(2, 1)
     slopes, gate_slopes = (None, None) if slopes_MO1 is None else slopes_MO1.split(width, 1)
-    weight, found = _nonlinear(array.gate, by, gate_slopes), _nonlinear(activation, plain, slopes)
-    return found * weight + (1 - weight) * plain if array.gating == "blended" else found * weight
+    weight, found = _nonlinear(gate, by, gate_slopes), _nonlinear(activation, plain, slopes)
+    return found * weight + (1 - weight) * plain if array.gatings[layer] == "blended" else found * weight
 
 
 def _nonlinear(activation: Activation, z_MCT: Tensor, slopes_MC1: Tensor | None) -> Tensor:

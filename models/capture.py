@@ -28,8 +28,9 @@ from models.coverage import (
     spread,
 )
 from models.designs import combine, corners, distinct, draw_between, fill_space
+from models.documents import Levels
 from models.errors import UserError
-from models.files import Frozen, check_document, read_document
+from models.files import check_document, read_document
 from models.knobs import AnyKnob, KnobName, Knobs, Setting
 from models.tour import count_moves, order
 
@@ -50,7 +51,7 @@ def _spell_out(value: Any) -> Any:
 NamedKnob = Annotated[AnyKnob, BeforeValidator(_spell_out, json_schema_input_type=KnobName | AnyKnob)]
 
 
-class KnobsFile(Frozen):
+class KnobsFile(Levels):
     """The knobs of a device that is to be recorded, as in a manifest."""
 
     device: str = ""

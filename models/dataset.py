@@ -15,6 +15,7 @@ from torch import Tensor
 
 from models.align import MAX_LAG_SECONDS, Lag, align, causal_margin, line_up
 from models.audio import read_audio, read_length
+from models.documents import UNSTATED, Levels
 from models.errors import UserError
 from models.keep import Keep
 from models.knobs import Encoding, Knobs, Setting, Value, format_setting
@@ -63,6 +64,7 @@ class AmpData:
     rate_hz: int
     license: str
     device: str
+    levels: Levels = UNSTATED
     dry_T: list[Tensor] = field(default_factory=list)
     train: list[Piece] = field(default_factory=list)
     validation: list[Piece] = field(default_factory=list)
@@ -181,7 +183,7 @@ class _Loader:
     def __post_init__(self) -> None:
         manifest = self.manifest
         rate = self.config.sample_rate or manifest.sample_rate or read_length(manifest.takes[0].wet)[1]
-        self.data = AmpData(self.config, manifest.knobs, rate, manifest.license, manifest.device)
+        self.data = AmpData(self.config, manifest.knobs, rate, manifest.license, manifest.device, manifest.levels)
 
     def add(self, take: Take, training: bool) -> None:
         dry, dry_rate = self.cached.get((take.dry, take.channel)) or self._read_dry(take.dry, take.channel)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from models.architecture import WaveNetConfig
+from models.architecture import Unstated, WaveNetConfig
 from models.errors import UserError
 from models.files import Frozen, read_document
 from models.knobs import Knobs, Setting, Value, format_setting
@@ -24,8 +24,26 @@ EVAL, RECIPE, HISTORY, SPLIT, STATE = (
 )
 
 
-class Audio(Frozen):
-    """What a model expects and gives: mono audio at one rate, R samples of memory, no latency of its own."""
+Dbu = Annotated[Annotated[float, Field(ge=-60, le=60, strict=True)] | None, Unstated]
+
+
+class Levels(Frozen):
+    """The analog levels of a 1 kHz sine that peaks at 0 dBFS where a device was recorded, as NAM names them: at its input, and after its output."""
+
+    input_level_dbu: Dbu = None
+    output_level_dbu: Dbu = None
+
+    @property
+    def levels(self) -> "Levels":
+        """These two alone."""
+        return Levels(input_level_dbu=self.input_level_dbu, output_level_dbu=self.output_level_dbu)
+
+
+UNSTATED = Levels()
+
+
+class Audio(Levels):
+    """What a model expects and gives: mono audio at one rate, R samples of memory, no latency of its own; the levels it was recorded at."""
 
     sample_rate: Annotated[int, Field(ge=8000, le=192000)]
     channels: Literal[1] = 1
@@ -52,9 +70,11 @@ class ModelConfig(Frozen):
         return self.knobs.encode(setting, self.architecture.inject.encoding, self.name)
 
 
-def make_config(name: str, sample_rate: int, knobs: Knobs, architecture: WaveNetConfig) -> ModelConfig:
+def make_config(
+    name: str, sample_rate: int, knobs: Knobs, architecture: WaveNetConfig, levels: Levels = UNSTATED
+) -> ModelConfig:
     """The `config.json` of a model; `sample_rate` in Hz."""
-    audio = Audio(sample_rate=sample_rate, receptive_field=architecture.receptive_field)
+    audio = Audio(sample_rate=sample_rate, receptive_field=architecture.receptive_field, **levels.model_dump())
     return ModelConfig(name=name, audio=audio, knobs=knobs, architecture=architecture)
 
 

@@ -40,7 +40,8 @@ def device_for(gpus: float) -> torch.device:
 def engine_for(net: WaveNet) -> Engine:
     """The fastest engine for a net where it lies."""
     parameter = next(net.parameters())
-    if parameter.device.type == "cpu" and parameter.dtype == torch.float32 and find_spec("numba"):
+    plain = parameter.device.type != "cpu" or parameter.dtype != torch.float32 or not net.config.compiles
+    if not plain and find_spec("numba"):
         from models.tape_engine import TapeEngine
 
         return TapeEngine(net)

@@ -48,7 +48,8 @@ class Folding:
     """Where a net's parameters stand in one vector, where the folded weights do, and the way from one to the other."""
 
     def __init__(self, net: WaveNet) -> None:
-        self.config, self.knobs, self._encoder = net.config, net.knobs, net.encoder
+        assert net.config.folds, "what hears the audio beside the knobs does not fold"
+        self.config, self.knobs, self._outputs, self._encoder = net.config, net.knobs, net.outputs, net.encoder
         self.stock = _with_room(net) if net.knobs else net.config
         self.groups = [_alike(array) for array in net.config.arrays]
         self.stacks = _stacks(net, self.groups)
@@ -63,14 +64,14 @@ class Folding:
             blocks.append(Block("rechannel", a, (), array.channels, inputs))
             for layers in groups:
                 kernel = array.kernel_sizes[layers[0]]
-                blocks.append(Block("conv", a, layers, array.inner, array.channels * kernel + 2))
+                blocks.append(Block("conv", a, layers, array.inner(layers[0]), array.channels * kernel + 2))
                 if _has_slopes(array, layers[0]):
-                    blocks.append(Block("slopes", a, layers, array.inner, 1))
+                    blocks.append(Block("slopes", a, layers, array.inner(layers[0]), 1))
                 if array.layer1x1:
                     blocks.append(Block("layer1x1", a, layers, array.channels, array.width + 1))
                 if array.head1x1:
                     blocks.append(Block("head1x1", a, layers, array.head1x1, array.width + 1))
-            outs = self.stock.head_outputs(a)
+            outs = self.stock.head_outputs(a, self._outputs)
             blocks.append(Block("head", a, (), outs, array.head_width * array.head_kernel_size + 1))
             inputs = array.channels
         return blocks
@@ -139,9 +140,9 @@ def _with_room(net: WaveNet) -> WaveNetConfig:
 
 
 def _alike(array: LayerArray) -> list[tuple[int, ...]]:
-    """Layers of one kernel size and activation, which fold as one."""
+    """Layers of one kernel size, activation and gate, which fold as one."""
     groups: dict[tuple, list[int]] = {}
-    for layer, kind in enumerate(zip(array.kernel_sizes, array.activations, strict=True)):
+    for layer, kind in enumerate(zip(array.kernel_sizes, array.activations, array.gatings, array.gates, strict=True)):
         groups.setdefault(kind, []).append(layer)
     return [tuple(layers) for layers in groups.values()]
 
@@ -162,7 +163,8 @@ def _stacks(net: WaveNet, groups: list[list[tuple[int, ...]]]) -> dict[str, list
 
 
 def _has_slopes(array: LayerArray, layer: int) -> bool:
-    return is_sloped(array.activations[layer]) or (array.gating != "none" and is_sloped(array.gate))
+    gate = array.gates[layer]
+    return is_sloped(array.activations[layer]) or (gate is not None and is_sloped(gate))
 
 
 def _rechannel(weight_OI: Tensor, knobs_BK: Tensor, first: bool) -> Tensor:
@@ -224,7 +226,7 @@ class _Layers:
             "layer1x1_post": self.array.channels,
             "head1x1_post": self.array.head1x1 or 0,
         }
-        return named.get(slot, self.array.inner)
+        return named.get(slot, self.array.inner(self.layer))
 
     def convolution(self) -> Tensor:
         """All that leads to the activation: taps, then the audio's part of the mixin, then the constant."""
@@ -282,12 +284,17 @@ class _Layers:
         """Of the activation, then of the gate; constants where they are not trained."""
         count, width = len(self.stack["conv.bias"]), self.array.width
         found = []
-        for name, activation in (("activation", self.array.activations[self.layer]), ("gate", self.array.gate)):
+        for name, activation in (
+            ("activation", self.array.activations[self.layer]),
+            ("gate", self.array.gates[self.layer]),
+        ):
+            if activation is None:
+                continue
             slopes = self.stack.get(f"{name}.slopes")
             if slopes is None:
                 slopes = self.e_BE.new_full((count, width), activation.negative_slope)
             found.append(slopes)
-        return torch.cat(found[: self.array.inner // width], 1)[None, ..., None]
+        return torch.cat(found, 1)[None, ..., None]
 
 
 def _joined(*columns: Tensor) -> Tensor:

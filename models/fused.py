@@ -78,19 +78,20 @@ class Fused:
     def _layer(self, a: int, index: int, begin: int) -> _Layer:
         array, places = self.arrays[a], self._places
         taps, dilation, activation = array.kernel_sizes[index], array.dilations[index], array.activations[index]
-        conv = _Matrix(places["conv", a, index], array.inner, array.channels, taps, dilation, audio=True)
+        gate = array.gates[index] or activation
+        conv = _Matrix(places["conv", a, index], array.inner(index), array.channels, taps, dilation, audio=True)
         told = {
             "slopes": places.get(("slopes", a, index), 0),
             "one": places.get(("layer1x1", a, index), 0),
             "head1x1": places.get(("head1x1", a, index), 0),
             "slope": activation.negative_slope,
-            "gate_slope": array.gate.negative_slope,
+            "gate_slope": gate.negative_slope,
             "C": array.channels,
             "W": array.width,
             "H": array.head_width,
             "KIND": activation.type,
-            "GATE": array.gate.type,
-            "GATING": array.gating,
+            "GATE": gate.type,
+            "GATING": array.gatings[index],
             "SLOPES": ("slopes", a, index) in places,
             "ONE": array.layer1x1,
             "HEAD1X1": array.head1x1 is not None,
@@ -127,7 +128,7 @@ class _Pass:
             adds, self._heard = heads is not None, [*self._heard, []]
             heads = self._rows(array.head_width) if heads is None else heads
             for layer in net.layers[a]:
-                z, out = self._rows(array.inner), self._rows(array.channels) if layer.told["RESIDUAL"] else h
+                z, out = self._rows(layer.conv.outs), self._rows(array.channels) if layer.told["RESIDUAL"] else h
                 kernels.layer[self._tiles(layer.end)](
                     self._weights_MN, h, self._x_MT, z, out, heads, begin=layer.end, head_begin=net.layers[a][-1].end,
                     dilation=layer.conv.dilation, conv=layer.conv.place, TAPS=layer.conv.taps, ADDS=adds, INPUTS=INPUTS,
@@ -149,9 +150,8 @@ class _Pass:
             array, end = net.arrays[a], net.layers[a][-1].end
             self._gradient(net.heads[a], dy, self._heads[a], right, gradients_MPN)
             dy, right = self._transposed(net.heads[a], dy, self._rows(array.head_width), end, right), end
-            dz = self._rows(array.inner)
             for layer, (h, z) in zip(reversed(net.layers[a]), reversed(self._heard[a]), strict=True):
-                adds = d is not None
+                dz, adds = self._rows(layer.conv.outs), d is not None
                 d = self._rows(array.channels) if d is None else d
                 kernels.derive[(self._items, self._parts)](
                     self._weights_MN, z, d, dy, dz, gradients_MPN, begin=layer.end, arrives=arrives, head_begin=end,

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from models.documents import UNSTATED, Levels
 from models.errors import UserError
 from models.files import check_document, read_json
 from models.knobs import Knobs, Setting, Value
@@ -38,6 +39,7 @@ class Manifest:
     license: str
     sample_rate: int | None
     held_takes: list[Take] = field(default_factory=list)
+    levels: Levels = UNSTATED
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -64,7 +66,7 @@ def read_manifest(path: Path) -> Manifest:
     if not takes[False]:
         raise UserError(f"{path} lists no takes", "Add at least one entry with input_file, output_file and its knobs.")
     train, held = (list(takes[group].values()) for group in (False, True))
-    return Manifest(path, knobs, train, raw.top.device, raw.top.license, raw.sample_rate, held)
+    return Manifest(path, knobs, train, raw.top.device, raw.top.license, raw.sample_rate, held, raw.levels)
 
 
 def _known(entry: RawTake, knobs: Knobs, raw: RawManifest) -> list[str]:

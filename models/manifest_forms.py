@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
+from models.documents import Levels
 from models.errors import UserError
 from models.files import Frozen, check_document
 from models.knobs import Knob, KnobName, Setting, Switch, Value
@@ -48,7 +49,7 @@ class JointEntry(_Entry):
     knobs: dict[str, Value]
 
 
-class _Top(Frozen):
+class _Top(Levels):
     device: str = ""
     description: str = ""
     note: str = ""
@@ -117,6 +118,7 @@ class RawManifest:
     takes: list[RawTake]
     faceplate: bool
     sample_rate: int | None
+    levels: Levels
 
 
 def read_forms(value: Any, where: str) -> RawManifest:
@@ -126,7 +128,7 @@ def read_forms(value: Any, where: str) -> RawManifest:
     document = check_document({"entries": value} if isinstance(value, list) else value, _OwnDocument, where)
     channel = None if document.channel is None else CHANNELS[document.channel]
     takes = [_own_take(entry, channel, f"{where}: entry {number}") for number, entry in enumerate(document.entries, 1)]
-    return RawManifest(document, document.knobs, takes, False, document.sample_rate)
+    return RawManifest(document, document.knobs, takes, False, document.sample_rate, document.levels)
 
 
 def _own_take(value: dict[str, Any], channel: int | None, where: str) -> RawTake:
@@ -147,8 +149,9 @@ def _trainer_form(value: dict[str, Any], where: str) -> RawManifest:
     document = check_document(value, _TrainerDocument, where)
     common = {key: item for key, item in document.common.items() if key not in WINDOWING}
     data, described = common.pop("data", None), common.pop("parameters", None) if "data" in document.common else None
-    rate = common.pop("sample_rate", None)
-    top = check_document({"sample_rate": rate}, _Top, f"{where}: common") if rate is not None else document
+    known = ("sample_rate", *Levels.model_fields)
+    shared = {key: item for key in known if (item := common.pop(key, None)) is not None}
+    top = document.model_copy(update=check_document(shared, _Top, f"{where}: common").model_dump(include=set(shared)))
     parts = {"train": document.train, "validation": document.validation} if data is None else {"common.data": data}
     takes = [
         _trainer_take({**common, **entry}, document, part == "validation", at)
@@ -156,7 +159,7 @@ def _trainer_form(value: dict[str, Any], where: str) -> RawManifest:
         for at, entry in _listed(listed, f"{where}: {part}")
     ]
     stated = document.knobs if described is None else _described(described, f"{where}: common.parameters")
-    return RawManifest(document, stated, takes, True, top.sample_rate)
+    return RawManifest(document, stated, takes, True, top.sample_rate, top.levels)
 
 
 def _listed(part: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -29,7 +29,7 @@ def mend(path: Path, folder: Path, on_take: Callable[[int, int], None] | None = 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is in the way", "Name a new or empty folder.")
     stated = {"device": manifest.device, "license": manifest.license, "sample_rate": manifest.sample_rate}
-    top: dict[str, Any] = {key: value for key, value in stated.items() if value}
+    top: dict[str, Any] = {key: value for key, value in stated.items() if value} | manifest.levels.model_dump()
     top["knobs"] = [knob.model_dump(mode="json") for knob in manifest.knobs.knobs]
     total, done = len(manifest.takes) + len(manifest.held_takes), 0
     with staged_folder(folder) as staged:

@@ -96,6 +96,12 @@ def _layers(encoder: Encoder, columns: int) -> tuple[list[tuple[Tensor, ...]], t
     return layers, (head, head_bias)
 
 
+def is_own(document: Any) -> bool:
+    """Whether a condition network says that it is one of ours."""
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    return isinstance(metadata, dict) and OWN in metadata
+
+
 @torch.no_grad()
 def read_encoder(document: Any, columns: int, where: str) -> Encoder:
     """The encoder that `write_encoder` writes as this document; raises `UserError` for any other condition network."""

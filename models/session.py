@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from models.audio import read_length
+from models.documents import UNSTATED, Levels
 from models.errors import UserError
 from models.files import staged_folder, write_json, write_text
 from models.knobs import Knobs, Setting, format_value
@@ -34,6 +35,7 @@ def write_session(
     *,
     device: str = "",
     license_id: str = "",
+    levels: Levels = UNSTATED,
     existing: Sequence[Take] = (),
 ) -> list[Path]:
     """Write `train.json`, `held.json` (where settings are held), `sheet.html` and a copy of the signal into a new folder.
@@ -43,7 +45,7 @@ def write_session(
     """
     rate_hz = read_length(signal)[1]
     new_folder(folder)
-    top = manifest_top(knobs, device, license_id, rate_hz)
+    top = manifest_top(knobs, device, license_id, rate_hz, levels)
     parts = [(TRAIN, "", train, existing)] + ([(HELD, "held_", held, ())] if held else [])
     with staged_folder(folder) as staged:
         shutil.copyfile(signal, staged / signal.name)
@@ -61,13 +63,14 @@ def new_folder(folder: Path) -> None:
         raise UserError(f"{folder} is in the way: it holds something already", "Name a new or empty folder with --out.")
 
 
-def manifest_top(knobs: Knobs, device: str, license_id: str, rate_hz: int) -> dict[str, Any]:
+def manifest_top(knobs: Knobs, device: str, license_id: str, rate_hz: int, levels: Levels = UNSTATED) -> dict[str, Any]:
     """Everything of a manifest but its entries."""
     said = {"device": device, "license": license_id}
     return {
         "$schema": MANIFEST_SCHEMA,
         **{key: value for key, value in said.items() if value},
         "sample_rate": rate_hz,
+        **levels.model_dump(),
         "knobs": [knob.model_dump(mode="json") for knob in knobs.knobs],
     }
 

@@ -52,7 +52,11 @@ def best_size(trainers: Sequence[Trainer], device: torch.device) -> int:
 
 def advance_alone(trainer: Trainer, device: torch.device) -> Callable[[int, Callable[[int], None]], float]:
     """`Trainer.advance`, on a GPU where that is measured to be faster: a tiny net may well train faster on the CPU."""
-    if device.type != "cuda" or _seconds([trainer], device) >= _seconds_alone(trainer):
+    if (
+        device.type != "cuda"
+        or not trainer.recipe.model.compiles
+        or _seconds([trainer], device) >= _seconds_alone(trainer)
+    ):
         return trainer.advance
     stack = Stack([trainer], device)
 

@@ -59,7 +59,7 @@ class Player(Protocol):
 
 def players(net: WaveNet) -> Callable[[], Player]:
     """Makes the fastest players there are for a net; they share its weights, and each may have its own thread."""
-    if not NUMBA or net.head_scale.dtype != torch.float32:
+    if not NUMBA or net.head_scale.dtype != torch.float32 or not net.config.compiles:
         return partial(Plain, net)
     from models.compiled import Compiled
     from models.lower import lower
@@ -75,9 +75,14 @@ class Plain:
         dtype = net.head_scale.dtype
         self._histories, self._heads = [], []
         for array in net.arrays:
-            channels, head = array.rechannel.out_channels, array.head
+            channels = array.rechannel.out_channels
             self._histories.append([torch.zeros(1, channels, layer.history, dtype=dtype) for layer in array.layers])
-            self._heads.append(torch.zeros(1, head.in_channels, head.kernel_size[0] - 1, dtype=dtype))
+            self._heads.append(torch.zeros(1, array.head.in_channels, array.history, dtype=dtype))
+        self._behind = [
+            torch.zeros(1, conv.in_channels, conv.kernel_size[0] - 1, dtype=dtype)
+            for conv in (net.head.convs if net.head else ())
+        ]
+        self._condition = Plain(net.condition) if net.condition is not None else None
 
     @torch.no_grad()
     def play(self, x_T: np.ndarray, levels: Levels, out_T: np.ndarray | None = None) -> np.ndarray:
@@ -86,25 +91,37 @@ class Plain:
         x = torch.from_numpy(np.ascontiguousarray(x_T)).to(dtype)[None, None]
         moving = torch.as_tensor(levels, dtype=dtype)
         knobs = (moving if moving.ndim == 2 else moving[:, None])[None]
-        e = self.net.encode(knobs)
-        h, head = self.net.rechannel(x, knobs), None
-        for index, array in enumerate(self.net.arrays):
-            h = array.rechannel(h) if index else h
-            histories = self._histories[index]
-            for number, layer in enumerate(array.layers):
-                taps, histories[number] = _remember(histories[number], layer.taps(h, e), layer.history)
-                to_head, to_residual = layer.convolve(taps, x, e)
-                head = to_head if head is None else head + to_head
-                h = h + to_residual
-            assert head is not None
-            heard, self._heads[index] = _remember(self._heads[index], head, array.head.kernel_size[0] - 1)
-            head = array.head(heard)
-        assert head is not None
-        y_T = (self.net.head_scale * head[0, 0]).numpy()
+        y_T = self._channels(x, knobs)[0, 0].numpy()
         if out_T is None:
             return y_T
         out_T[:] = y_T
         return out_T
+
+    def _channels(self, x: Tensor, knobs: Tensor) -> Tensor:
+        """All outputs of the next block, `(1, outputs, T)`."""
+        net = self.net
+        if self._condition is None:
+            heard, e = x, net.encode(knobs)
+        else:
+            heard, e = (condition := self._condition._channels(x, knobs))[:, :1], condition[:, 1:]
+        h, head = net.rechannel(x, knobs), None
+        for index, array in enumerate(net.arrays):
+            h = array.rechannel(h) if index else h
+            histories = self._histories[index]
+            for number, layer in enumerate(array.layers):
+                taps, histories[number] = _remember(histories[number], layer.taps(h, heard, e), layer.history)
+                to_head, to_residual = layer.convolve(taps, heard, e)
+                head = to_head if head is None else head + to_head
+                h = h + to_residual
+            assert head is not None
+            known, self._heads[index] = _remember(self._heads[index], head, array.history)
+            head = array.head(known)
+        assert head is not None
+        head = net.head_scale * head
+        for number, (activation, conv) in enumerate(net.head.steps if net.head is not None else ()):
+            known, self._behind[number] = _remember(self._behind[number], activation(head), conv.kernel_size[0] - 1)
+            head = conv(known)
+        return head
 
 
 def _remember(history_1CT: Tensor, new_1CT: Tensor, length: int) -> tuple[Tensor, Tensor]:

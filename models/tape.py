@@ -190,7 +190,7 @@ class Program:
 
     def _fresh_rows(self, array: LayerArray) -> Rows:
         """Rows for each layer, or the same ones in turn where nothing is remembered."""
-        names = {"x": array.channels, "other": array.channels, "kept": array.inner, "a": array.width}
+        names = {"x": array.channels, "other": array.channels, "kept": _inner(array), "a": array.width}
         rows = {name: self._rows(count) for name, count in names.items() if name == "a" or not self._trains}
 
         def fresh(name: str, count: int) -> int:
@@ -205,9 +205,9 @@ class Program:
     def _layer(self, a: int, index: int, begin: int, x: int, fresh: Rows, last: bool) -> _Layer:
         array = self._folding.stock.arrays[a]
         kernel, dilation = array.kernel_sizes[index], array.dilations[index]
-        kept = fresh("kept", array.inner)
+        kept = fresh("kept", array.inner(index))
         activation = array.activations[index]
-        tells = array.gating == "none" and activation.type != "SiLU" and not is_sloped(activation)
+        tells = array.gates[index] is None and activation.type != "SiLU" and not is_sloped(activation)
         a_rows = kept if tells else fresh("a", array.width)
         taps = [*self._convolved(x, array.channels, kernel, dilation), self._audio]
         after = [a_rows + c * self.stride for c in range(array.width)]
@@ -218,7 +218,7 @@ class Program:
             end=begin + (kernel - 1) * dilation,
             kept=kept,
             a=a_rows,
-            conv=self._affine("conv", a, index, taps, array.inner),
+            conv=self._affine("conv", a, index, taps, array.inner(index)),
             residual=self._affine("layer1x1", a, index, after, array.channels) if array.layer1x1 and not last else None,
             head=self._affine("head1x1", a, index, after, array.head1x1) if array.head1x1 else None,
             slopes=self._folding.places.get(("slopes", a, index), -1),
@@ -227,13 +227,13 @@ class Program:
     def _functions(self, layer: _Layer) -> dict[str, float]:
         array = layer.array
         function, slope = _function(array.activations[layer.index])
-        gate, gate_slope = _function(array.gate)
+        gate, gate_slope = _function(array.gates[layer.index] or array.activations[layer.index])
         return {
             "function": function,
             "slope": slope,
             "gate": gate,
             "gate_slope": gate_slope,
-            "gating": GATINGS[array.gating],
+            "gating": GATINGS[array.gatings[layer.index]],
             "weight": layer.slopes,
             "outs": array.width,
             "value": layer.kept,
@@ -246,11 +246,11 @@ class Program:
         for a in range(last, -1, -1):
             array = arrays[a]
             start = self._layers[a][0].begin
-            d, dz = self._rows(array.channels), self._rows(array.inner)
-            da, slopes = self._rows(array.width), self._rows(array.inner)
+            d, dz = self._rows(array.channels), self._rows(_inner(array))
+            da, slopes = self._rows(array.width), self._rows(_inner(array))
             end, head = self._heads[a]
             d_heads = self._rows(array.head_width)
-            self._clear(start, dz, array.inner)
+            self._clear(start, dz, _inner(array))
             if a == last:
                 self._clear(start, d, array.channels)
             else:
@@ -285,7 +285,7 @@ class Program:
         self._emit(DERIVE, t, **self._functions(layer), base=base, out=dz, again=again, slopes=slopes)
         lanes = self._gradient(t, layer.conv, dz, lanes)
         if layer.slopes >= 0:
-            ones = Affine(self._listed([(self.ones, 0)]), 1, layer.slopes, 1, array.inner)
+            ones = Affine(self._listed([(self.ones, 0)]), 1, layer.slopes, 1, array.inner(layer.index))
             lanes = self._gradient(t, ones, slopes, lanes)
         if arriving is not None and layer.residual:
             lanes = self._gradient(t, layer.residual, arriving, lanes)
@@ -300,3 +300,8 @@ def _histories(array: LayerArray) -> list[int]:
     """Samples of history that each layer needs, then those of the head."""
     layers = [(k - 1) * d for k, d in zip(array.kernel_sizes, array.dilations, strict=True)]
     return [*layers, array.head_kernel_size - 1]
+
+
+def _inner(array: LayerArray) -> int:
+    """Channels before the activation, at most."""
+    return max(map(array.inner, range(array.depth)))

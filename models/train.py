@@ -15,7 +15,7 @@ from statistics import fmean
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.cost import cost
 from models.dataset import AmpData, Piece, energy, load_data
@@ -88,14 +88,12 @@ class Trainer:
         self.pieces = [data.training_piece(piece, field, segment) for piece in data.train]
         self.levels_PK = [data.encode(piece, recipe.model.inject.encoding) for piece in self.pieces]
         energy_P = torch.tensor([piece.energy for piece in self.pieces])
-        self.net.head_scale.copy_(
-            energy_P.mean().sqrt()
-        )  # so that what it learns is of RMS 1; 18 dB less ended at twice the error
-        self.model = copy.deepcopy(self.net) if recipe.learning.ema else self.net  # what is judged and kept
-        self.engine, self.vector_P = engine_for(self.net), as_vector(Folding(self.net).parameters)
-        self.mean_P = (
-            as_vector(Folding(self.model).parameters) if recipe.learning.ema else None
-        )  # of the weights, over steps
+        # What it learns is of RMS 1: to 18 dB less it ended at twice the error.
+        self.net.head_scale.copy_(energy_P.mean().sqrt())
+        averages = recipe.learning.ema > 0
+        self.model = copy.deepcopy(self.net) if averages else self.net  # what is judged and kept
+        self.engine, self.vector_P = engine_for(self.net), as_vector(_parameters(self.net))
+        self.mean_P = as_vector(_parameters(self.model)) if averages else None  # of the weights, over steps
         self.optimiser = torch.optim.Adam([self.vector_P], lr=recipe.learning.learning_rate, fused=True)
         self.step = 0
         self.failed = 0  # steps in a row that were skipped because their numbers were not finite
@@ -201,7 +199,8 @@ class Trainer:
     @property
     def config(self) -> ModelConfig:
         """The `config.json` of the model."""
-        return make_config(self.data.config.name, self.data.rate_hz, self.data.knobs, self.recipe.model)
+        data = self.data
+        return make_config(data.config.name, data.rate_hz, data.knobs, self.recipe.model, data.levels)
 
     def save(self, folder: Path) -> None:
         """Write everything needed to go on from this step."""
@@ -246,6 +245,11 @@ class Trainer:
         """Write the trained model and what it was trained on, beside the state that `save` wrote."""
         write_json(folder / SPLIT, self.data.describe())
         save_model(folder, self.config, self.model.eval())
+
+
+def _parameters(net: WaveNet) -> list[nn.Parameter]:
+    """In the order of the vector that an engine moves."""
+    return Folding(net).parameters if net.config.compiles else list(net.parameters())
 
 
 def report(folder: Path, data: AmpData) -> Evaluation:

@@ -90,6 +90,6 @@ def _parameters(model: WaveNetConfig, columns: int) -> int:
 def _unplayable(model: WaveNetConfig) -> str | None:
     """NeuralAmpModelerCore leaves out FiLM after the layer's 1x1 unless the layer is blended, so a live file would play otherwise."""
     for index, array in enumerate(model.arrays):
-        if "layer1x1_post" in model.inject.films(index) and array.gating != "blended":
+        if "layer1x1_post" in model.inject.films(index) and set(array.gating) != {"blended"}:
             return "FiLM at layer1x1_post plays live in blended layers only"
     return None

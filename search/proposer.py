@@ -14,6 +14,7 @@ from search.space import Space
 from search.surrogate import Forecast, Weighed
 
 DRAWN, NEAR, GUESSED = 64, 48, 4  # candidates: by chance, near the best, by Optuna's TPE
+GUESSES_UNTIL = 300  # trials: TPE sorts all of them for every axis, three seconds a guess at 3,000
 STARTUP = 4  # trials by chance before anything is foretold
 PATIENCE = 4  # times that so many candidates may hold nothing new
 
@@ -96,7 +97,8 @@ class Proposer:
             return drawn
         best = self.forecast.best()
         near = [self.space.draw(random, self.points[random.choice(best)]) for _ in range(NEAR)]
-        return [*drawn, *near, *(self._guess(random) for _ in range(GUESSED))]
+        guesses = GUESSED if len(self.numbers) < GUESSES_UNTIL else 0
+        return [*drawn, *near, *(self._guess(random) for _ in range(guesses))]
 
     def _guess(self, random: Random) -> dict[str, Any]:
         """What Optuna's sampler would try."""

@@ -29,6 +29,8 @@ KINDS: dict[str, type[Frozen]] = {
 def schema(kind: str) -> dict[str, Any]:
     """The JSON schema of one kind of file."""
     made = KINDS[kind].model_json_schema()
+    if "$ref" in made:  # of a document that may hold itself
+        made = {**made["$defs"][made.pop("$ref").rpartition("/")[2]], **made}
     made["properties"] = {"$schema": {"type": "string"}, **made["properties"]}
     for name, described in made.get("$defs", {}).items():
         if name in ("Knob", "Switch"):  # they rest in the middle, or at the first position, when nothing else is said

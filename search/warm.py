@@ -121,7 +121,7 @@ def locate(space: Space, model: WaveNetConfig, rate: float | None = None) -> dic
                 "kernel_size": first.kernel_sizes[0],
                 "bottleneck": "half" if first.width < first.channels else "full",
                 "activation": first.activations[0].type,
-                "gating": first.gating,
+                "gating": first.gating[0],
                 "head_kernel": first.head_kernel_size,
             }
             stacks += [{**body, "narrowing": n} for n in (1, 2)] if len(model.arrays) > 1 else [body]

@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from models.architecture import SLOTS, Film, Injection, LayerArray, WaveNetConfig
+from models.architecture import SLOTS, Condition, Film, Head, Injection, LayerArray, WaveNetConfig
 from models.documents import ModelConfig, make_config
 from models.knobs import Knob, Knobs, Setting
 from models.recipe import DataConfig, LearningConfig, Recipe
@@ -183,7 +183,10 @@ def layer_arrays(draw: st.DrawFn) -> LayerArray:
     depth, channels = draw(st.integers(1, 3)), groups * draw(st.integers(1, 3))
     bottleneck = draw(st.sampled_from((None, groups * 1, groups * 2)))
     layer1x1 = bottleneck not in (None, channels) or draw(st.booleans())
-    gating = draw(st.sampled_from(("none", "none", "gated", "blended")))
+    modes = st.sampled_from(("none", "gated", "blended"))
+    gating = draw(
+        st.sampled_from(("none", "none", "gated", "blended")) | st.lists(modes, min_size=depth, max_size=depth)
+    )
     names = ACTIVATIONS if gating == "none" else ("Tanh", "SiLU", "Softsign", "ReLU", "Hardtanh")
     one_each = st.lists(st.sampled_from(names), min_size=depth, max_size=depth)
     head1x1 = draw(st.sampled_from((None, groups, 2 * groups)))
@@ -238,13 +241,8 @@ def nam_twin(document: dict) -> nn.Module:
     from nam.models.wavenet._wavenet import WaveNet as Twin
 
     shape = document["config"]
-    config = _twin_config(shape)
-    if encoder := shape.get("condition_dsp"):
-        config["condition_dsp"] = {"name": "WaveNet", "config": _twin_config(encoder["config"])}
-    twin = Twin.init_from_config(config)
+    twin = Twin.init_from_config(_twin_config(shape))
     _twin_weights(twin, document)
-    if encoder:
-        _twin_weights(twin._condition_dsp, encoder)
     return twin.eval()
 
 
@@ -252,12 +250,66 @@ def _twin_config(shape: dict) -> dict:
     from nam.models import _from_nam
 
     layers = [_from_nam._convert_nam_layer_array_config(layer) for layer in shape["layers"]]
-    return {"layers_configs": layers, "head": shape["head"], "head_scale": shape["head_scale"]}
+    config = {"layers_configs": layers, "head": shape["head"], "head_scale": shape["head_scale"]}
+    if shape["head"]:
+        activation = dict(shape["head"]["activation"])
+        config["head"] = {**shape["head"], "activation": {"name": activation.pop("type"), **activation}}
+    if condition := shape.get("condition_dsp"):
+        config["condition_dsp"] = {"name": "WaveNet", "config": _twin_config(condition["config"])}
+    return config
 
 
 def _twin_weights(twin: Any, document: dict) -> None:
+    if condition := document["config"].get("condition_dsp"):
+        _twin_weights(twin._condition_dsp, condition)
     assert twin.import_weights(torch.tensor(document["weights"])) == len(document["weights"])
     for array, shape in zip(twin._layer_arrays, document["config"]["layers"], strict=True):
         for layer, activation in zip(array._layers, shape["activation"], strict=True):
             if "negative_slopes" in activation:  # the trainer's loader forgets them
                 layer._activation.weight.data = torch.tensor(activation["negative_slopes"])
+
+
+def left_out(config: WaveNetConfig) -> bool:
+    """Whether players leave out FiLM of its live file."""
+    return any(
+        "layer1x1_post" in config.inject.films(index) and set(array.gating) != {"blended"}
+        for index, array in enumerate(config.arrays)
+    )
+
+
+STRANGE = (
+    *ACTIVATIONS,
+    "Hardswish",
+    {"type": "LeakyHardtanh", "bends": [-0.5, 0.4, 0.1, 0.02]},
+)
+
+
+@st.composite
+def strange_nets(draw: st.DrawFn, nested: int = 1) -> WaveNetConfig:
+    """What files of other makers hold beyond the family's own: condition nets, heads, FiLM that hears the audio, gates by the layer."""
+    stacks = []
+    for plain in draw(st.lists(layer_arrays(), min_size=1, max_size=2)):
+        names = st.sampled_from(STRANGE if plain.gating == ("none",) else ("Tanh", "ReLU", "Hardswish"))
+        chosen = draw(st.lists(names, min_size=plain.depth, max_size=plain.depth))
+        stacks.append(LayerArray.model_validate({**plain.model_dump(), "activation": chosen}))
+    arrays = tuple(stacks)
+    inject = draw(injections(arrays)).model_copy(update={"encoder": None, "warp": None})
+    films = tuple(film.model_copy(update={"audio": True}) for film in inject.film if film.slot != "layer1x1_post")
+    head = draw(
+        st.none()
+        | st.builds(
+            lambda inputs, channels, kernels, name: Head.model_validate(
+                {"inputs": inputs, "channels": channels, "kernel_sizes": kernels, "activation": name}
+            ),
+            st.integers(1, 3),
+            st.integers(1, 3),
+            st.lists(st.integers(1, 3), min_size=1, max_size=3),
+            st.sampled_from(("Tanh", "SiLU", "LeakyReLU", "Hardswish")),
+        )
+    )
+    condition = None
+    if nested and draw(st.booleans()):
+        condition = Condition(outputs=draw(st.integers(1, 3)), net=draw(strange_nets(nested - 1)))
+    return WaveNetConfig(
+        arrays=arrays, inject=inject.model_copy(update={"film": films}), head=head, condition=condition
+    )

@@ -99,7 +99,7 @@ def test_baked_file_is_a_stock_one(form: str):
     assert document["config"]["layers"][0]["input_size"] == 1
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [form for form in FORMS if "layer1x1_post" not in form])  # which players leave out
 def test_live_file_has_an_input_per_knob_and_says_which(tmp_path: Path, form: str):
     (config, net), path = model(form), tmp_path / "live.nam"
     write_nam(path, config, net)

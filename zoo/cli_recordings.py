@@ -148,7 +148,7 @@ def _plan(path: Path, words: dict[str, Any]) -> None:
             return output.say(f"next: zoo plan {path} --signal {words['di'] or 'DI.wav'} --out FOLDER")
     train, held = views_plan.listed(chosen, signal_s)
     if words["out"]:
-        identity = {"device": described.device, "license_id": described.license}
+        identity = {"device": described.device, "license_id": described.license, "levels": described.levels}
         made = write_session(words["out"], chosen.knobs, train, held, words["di"], **identity)
         views_plan.say_plan(chosen, signal_s)
         _put_session(made, words)
@@ -180,7 +180,7 @@ def _extend(words: dict[str, Any]) -> None:
     before, after = (largest_hole(first.knobs, settings) for settings in (existing, [*existing, *new]))
     output.say(f"largest hole {before.turns:.2f} turns, at {format_setting(before.setting)}; then {after.turns:.2f}")
     if words["out"]:
-        identity = {"device": first.device, "license_id": first.license}
+        identity = {"device": first.device, "license_id": first.license, "levels": first.levels}
         made = write_session(words["out"], first.knobs, new, [], words["di"], existing=first.takes, **identity)
         _put_session(made, words)
     else:

@@ -143,9 +143,12 @@ def show_amp(name: str, config: ModelConfig, evaluation: Evaluation, license_id:
     shape = config.architecture
     layers = " + ".join(f"{len(a.dilations)} layers of {a.channels} channels" for a in shape.arrays)
     held, percent = evaluation.held, 100 * evaluation.realtime_factor
+    ends = (("input", config.audio.input_level_dbu), ("output", config.audio.output_level_dbu))
+    levels = [f"{dbu:g} dBu at the {end}" for end, dbu in ends if dbu is not None]
     rows = [
         ("name", name),
         ("audio", f"{config.audio.sample_rate} Hz mono, receptive field {config.audio.receptive_field} samples"),
+        *([("levels", f"0 dBFS is {', '.join(levels)}")] if levels else []),
         ("knobs", ", ".join(f"{k.name} {k.legal} (default {format_value(k.default)})" for k in config.knobs.knobs)),
         ("model", f"WaveNet, {layers}, knobs at {shape.inject.label}"),
         (
