@@ -60,7 +60,7 @@ def padded(dry_T: np.ndarray, wet_T: np.ndarray) -> np.ndarray:
 
 def versions(source: Path, folder: Path) -> dict[str, Path]:
     """The four manifests."""
-    found = {"aligned": mend(source / "single_knob.json", folder / "aligned")}
+    found = {"aligned": mend(source / "single_knob.json", folder / "aligned")[0]}
     entries = json.loads((source / "single_knob.json").read_text())["entries"]
     dry_T, rate = sf.read(source / "DI.wav", dtype="float32")
     for name, way in (("rounded", rounded), ("whole samples", whole_samples), ("padded", padded)):

@@ -22,7 +22,7 @@ from benchmarks.search_curves import AXES, EVERY, STEPS, grid_config, read_rows
 from models.dataset import AmpData
 from models.knobs import Knob, Knobs
 from search.conductor import Conductor
-from search.pareto import hypervolume
+from search.pareto import front, hypervolume
 from zoo import output
 
 Row = tuple[Any, ...]
@@ -48,10 +48,12 @@ class Method(Protocol):
 
 
 class Ours:
-    """The project's own conductor, all of it."""
+    """The project's own conductor, all of it; perhaps begun from the front of another amp, as `--from` does."""
 
-    def __init__(self, amp: str, seed: int, folder: Path) -> None:
-        config = grid_config(amp, Path("train.json")).model_copy(update={"seed": seed, "trials": 10_000})
+    def __init__(self, amp: str, seed: int, folder: Path, other: str | None = None) -> None:
+        config = grid_config(amp, Path("train.json"))
+        warm = [config.space.complete(dict(zip(AXES, row, strict=True))) for row in (front_of(other) if other else [])]
+        config = config.model_copy(update={"seed": seed, "trials": 10_000, "warm": tuple(warm)})
         knobs = Knobs(knobs=tuple(Knob(name=f"k{n}", min=0, max=1, default=0.5) for n in range(4)))
         self.conductor = _Tabular(config, folder, [AmpData(config.datasets[0], knobs, 48_000, "", "")])
 
@@ -77,7 +79,8 @@ class _Tabular(Conductor):
 class Stock:
     """Optuna's sampler, and perhaps asynchronous halving by error alone that tells partial results as they are: what Ray's own parts do."""
 
-    def __init__(self, amp: str, seed: int, sampler: str, halving: bool) -> None:
+    def __init__(self, amp: str, seed: int, sampler: str, *, halving: bool = False, once: bool = False) -> None:
+        self.known: set[Row] | None = set() if once else None  # with `once` no row of the table is trained twice
         self.space = grid_config(amp, Path("train.json")).space
         tpe = optuna.samplers.TPESampler(seed=seed)
         made = tpe if sampler == "tpe" else optuna.samplers.RandomSampler(seed=seed)
@@ -91,9 +94,18 @@ class Stock:
             step *= ETA
 
     def propose(self) -> tuple[str, dict[str, Any]] | None:
-        trial = self.study.ask()
+        for _ in range(100):
+            trial = self.study.ask()
+            point = self.space.suggest(trial)
+            if self.known is None or row_key(point) not in self.known:
+                break
+            self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        else:
+            return None
+        if self.known is not None:
+            self.known.add(row_key(point))
         self.trials[str(trial.number)] = trial
-        return str(trial.number), self.space.suggest(trial)
+        return str(trial.number), point
 
     def report(self, trial: str, step: int, esr: float, macs: int) -> bool:
         self.last[trial] = math.log10(esr), math.log10(macs)
@@ -161,11 +173,26 @@ def seconds(row: dict[str, Any]) -> float:
 
 
 METHODS: dict[str, Callable[[str, int, Path], Method]] = {
-    "random, full training": lambda amp, seed, _: Stock(amp, seed, "random", halving=False),
-    "TPE, full training": lambda amp, seed, _: Stock(amp, seed, "tpe", halving=False),
+    "random, full training": lambda amp, seed, _: Stock(amp, seed, "random"),
+    "TPE, full training": lambda amp, seed, _: Stock(amp, seed, "tpe"),
+    "TPE, full training, no recipe twice": lambda amp, seed, _: Stock(amp, seed, "tpe", once=True),
     "TPE + halving by ESR (stock)": lambda amp, seed, _: Stock(amp, seed, "tpe", halving=True),
     "ours": Ours,
+    "ours, from the other amp's front": lambda amp, seed, folder: Ours(amp, seed, folder, OTHER[amp]),
 }
+OTHER = {"gxamp-6v6": "ts808", "ts808": "gxamp-6v6"}
+
+
+def table_of(amp: str) -> dict[Row, Any]:
+    """Every recipe of an amp that was trained to the end."""
+    return {tuple(row["row"]): row for row in read_rows() if row["amp"] == amp and None not in row["curve"]}
+
+
+def front_of(amp: str) -> list[Row]:
+    """The recipes that nothing in an amp's whole table beats."""
+    rows = table_of(amp)
+    keys = list(rows)
+    return [keys[index] for index in front([(rows[key]["curve"][-1], rows[key]["macs"]) for key in keys])]
 
 
 def main() -> None:
@@ -178,7 +205,7 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     memory = Path("/dev/shm")
     for amp in sorted({row["amp"] for row in read_rows()}):
-        table = {tuple(row["row"]): row for row in read_rows() if row["amp"] == amp and None not in row["curve"]}
+        table = table_of(amp)
         budget = options.full * fmean(map(seconds, table.values())) * STEPS / EVERY
         best = hypervolume([(math.log10(r["curve"][-1]), math.log10(r["macs"])) for r in table.values()], REFERENCE)
         found: dict[str, list[list[float]]] = {name: [] for name in METHODS}
@@ -196,9 +223,10 @@ def main() -> None:
             cells = [f"{fmean(mark):.3f} +- {_error(mark):.3f}" for mark in zip(*runs, strict=True)]
             rows.append((name, *cells, f"{fmean(trials[name]):.0f}"))
         output.put_table(("METHOD", *(f"AT {mark:.0%}" for mark in MARKS), "TRIALS"), rows)
-        ours, tpe = found["ours"], found["TPE, full training"]
-        ratio = fmean(run[0] for run in ours) / fmean(run[-1] for run in tpe)
-        output.put(f"ours at 25% of the budget / TPE at 100%: {ratio:.3f}")
+        tpe = fmean(run[-1] for run in found["TPE, full training"])
+        for name in [name for name in METHODS if name.startswith("ours")]:
+            for mark, values in zip(MARKS, zip(*found[name], strict=True), strict=True):
+                output.put(f"{name}, at {mark:.0%} of the budget / TPE at 100%: {fmean(values) / tpe:.3f}")
 
 
 def _error(values: tuple[float, ...]) -> float:

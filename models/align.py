@@ -7,12 +7,13 @@ holds only distortion. That peak stays where it is, within hundredths of a sampl
 the amp does before its peak (a speaker begins to move a third of a millisecond earlier) is kept by `causal_margin`.
 
 A clock that drifts smears the peak. So windows all over the take are lined up each by itself with the response of the others, and a robust line
-through their lags is taken out before the next round (Theil and Sen's slope).
+through their lags is taken out before the next round (Theil and Sen's slope). As a saturated amp's lag also changes with how hard
+it is played, a line that is found is only a suspicion, which `models/drift.py` settles.
 
 Shapes: T time, W windows, F frequency.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -21,6 +22,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal.windows import tukey
 from scipy.stats import theilslopes
 
+from models.drift import fit_step, long_enough
 from models.shift import read_between, recorded_span
 
 MAX_LAG_SECONDS = 0.5
@@ -33,24 +35,21 @@ FAR_SECONDS = (0.01, 0.05)
 MIN_WINDOW, SHORTEST = 2048, 64  # samples
 FADE = 0.2  # of a window: where it cuts a note, the rest of the note would be noise
 WORST_DRIFT = 2e-4
-REACHES = (
-    4096,
-    128,
-    32,
-    32,
-)  # samples a window may be off in each round; no more than the worst drift makes of the take
+REACHES = (4096, 128, 32, 32)  # samples a window may be off in each round, or what the worst drift makes of the take
 QUIET = 1e-4  # windows with less than this share of the loudest one's energy are not asked
 NEAR, NEAR_SIZE = 256, 1024  # samples of a response that takes are compared by
 SWING = 6  # samples between neighbouring swings of a response, at least
-MIN_DRIFT, SURE = 0.5, 0.999  # samples over the whole take; how sure of the sign of the slope
+MIN_DRIFT = 0.5  # samples over the whole take
+SURE, SUSPECT = 0.999, 0.7  # of the sign of a slope, to believe it or to look closer
 
 
 @dataclass(frozen=True)
 class Lag:
     """`wet[n * (1 + drift_ppm / 1e6) + delay_samples]` answers `dry[n]`; `polarity` is -1 where the take is upside down.
 
-    A take whose start was cut has a negative delay. `confidence`, 0 to 1, is by how much the peak stands above what lies 10 to 50 ms behind
-    it: above 0.8 for the most saturated takes, below 0.3 where the take does not belong to the dry signal.
+    So with drift the delay is that of the first sample of the dry signal, counted in samples of the take. A take whose start was cut
+    has a negative delay. `confidence`, 0 to 1, is by how much the peak stands above what lies 10 to 50 ms behind it: above 0.8 for the
+    most saturated takes, below 0.3 where the take does not belong to the dry signal.
     """
 
     delay_samples: float
@@ -87,6 +86,8 @@ def align(wet_T: np.ndarray, lag: Lag, length: int, margin: int) -> tuple[np.nda
 def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Lag:
     """Line a take up with its dry signal; delays up to `MAX_LAG_SECONDS` either way are found."""
     lag = Lag(_coarse(dry_T, wet_T, rate_hz), 1, confidence=0.0)
+    span = recorded_span(len(wet_T), lag.delay_samples, lag.step, len(dry_T))
+    closer = long_enough(span[1] - span[0] - 2 * REACHES[1], rate_hz)
     for number, most in enumerate(REACHES):
         reach = min(most, 32 + int(WORST_DRIFT * len(dry_T)))
         starts, length = _windows(dry_T, wet_T, lag, reach, rate_hz)
@@ -94,9 +95,12 @@ def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Lag:
             return lag
         response_WF, size = _responses(dry_T, wet_T, lag, starts, length, reach, rate_hz)
         drift_ppm = lag.drift_ppm
-        lag = _refine(response_WF, size, lag, np.array(starts) + length / 2, len(dry_T), reach, alone=number == 0)
+        sure = SUSPECT if number and closer else SURE
+        lag = _refine(response_WF, size, lag, np.array(starts) + length / 2, len(dry_T), reach, sure, alone=number == 0)
         if number and lag.drift_ppm == drift_ppm:
             break
+    if lag.drift_ppm and closer:
+        lag = _settle(dry_T, wet_T, lag, rate_hz)
     starts, length = _windows(dry_T, wet_T, lag, REACHES[-1], rate_hz, parts=1)
     if not starts:
         return lag
@@ -110,19 +114,35 @@ def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Lag:
     return Lag(lag.delay_samples + shift, polarity, lag.drift_ppm, min(max(confidence, 0.0), 1.0))
 
 
+@dataclass(frozen=True)
+class Heard:
+    """A take lined up by itself: its lag, and the spectrum of its response there."""
+
+    lag: Lag
+    near_F: np.ndarray
+
+
+def hear(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Heard:
+    """Line a take up by itself, to be brought `in_step` with others of its dry signal."""
+    lag = estimate_lag(dry_T, wet_T, rate_hz)
+    return Heard(lag, _near(dry_T, wet_T, lag, rate_hz))
+
+
 def line_up(dry_T: np.ndarray, wets: Iterable[np.ndarray], rate_hz: int) -> list[Lag]:
-    """The lags of several takes of one dry signal, each by itself and then in step with the others.
+    """The lags of several takes of one dry signal, each by itself and then in step with the others."""
+    return in_step([hear(dry_T, wet_T, rate_hz) for wet_T in wets])
+
+
+def in_step(takes: Sequence[Heard]) -> list[Lag]:
+    """The lags of takes of one dry signal, mended where they are a swing off.
 
     A distorted take of a few seconds has swings of nearly equal height in its response, and by itself may be lined up at the wrong one. So,
-    the surest first, each response is compared with the sum of those before it, and where it is a swing off its lag is mended.
+    the surest first, each response is compared with the sum of those before it.
     """
-    lags, rows = [], []
-    for wet_T in wets:
-        lags.append(estimate_lag(dry_T, wet_T, rate_hz))
-        rows.append(_near(dry_T, wet_T, lags[-1], rate_hz))
+    lags = [take.lag for take in takes]
     total_F = np.zeros(NEAR_SIZE // 2 + 1, complex)
     for index in sorted(range(len(lags)), key=lambda i: -lags[i].confidence):
-        lag, row_F = lags[index], rows[index]
+        lag, row_F = lags[index], takes[index].near_F
         slip = _peak(row_F * np.conj(total_F), NEAR_SIZE, REACHES[-1])[0] if total_F.any() else 0.0
         if abs(slip) >= SWING:
             row_F = row_F * np.exp(2j * np.pi * slip * np.arange(len(row_F)) / NEAR_SIZE)
@@ -189,7 +209,14 @@ def _responses(
 
 
 def _refine(
-    response_WF: np.ndarray, size: int, lag: Lag, middle_W: np.ndarray, samples: int, reach: int, alone: bool
+    response_WF: np.ndarray,
+    size: int,
+    lag: Lag,
+    middle_W: np.ndarray,
+    samples: int,
+    reach: int,
+    sure: float,
+    alone: bool,
 ) -> Lag:
     """Take out a line through the lags of the windows, then what is left of the delay of all together.
 
@@ -199,13 +226,23 @@ def _refine(
     if len(middle_W) > 3:
         other_WF = np.ones_like(response_WF) if alone else total_F - response_WF
         lag_W = np.array([_peak(row_F, size, reach)[0] for row_F in response_WF * np.conj(other_WF)])
-        slope, _, low, high = theilslopes(lag_W, middle_W, SURE)
+        slope, _, low, high = theilslopes(lag_W, middle_W, sure)
         if lag.drift_ppm or (low * high > 0 and abs(slope) * samples > MIN_DRIFT):
             drift, slip = slope, slope * float(np.average(middle_W))
     rotation_WF = np.exp(2j * np.pi * np.outer(drift * middle_W - slip, np.arange(response_WF.shape[1])) / size)
     shift, height = _peak((response_WF * rotation_WF).sum(0), size, reach)
     step = lag.step + drift
     return Lag(lag.delay_samples + shift - slip, 1 if height > 0 else -1, (step - 1) * 1e6, 0.0)
+
+
+def _settle(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int) -> Lag:
+    """The suspected drift as it is, or none; the middle of the take stays where it was."""
+    first, last = recorded_span(len(wet_T), lag.delay_samples, lag.step, len(dry_T))
+    step = fit_step(dry_T, wet_T, lag.delay_samples, lag.step, (first, last), rate_hz)
+    step = step if abs(step - 1) * len(dry_T) > MIN_DRIFT else 1.0
+    return replace(
+        lag, delay_samples=lag.delay_samples + (lag.step - step) * (first + last) / 2, drift_ppm=(step - 1) * 1e6
+    )
 
 
 def _response(dry_T: np.ndarray, wet_T: np.ndarray, size: int, rate_hz: int) -> np.ndarray:

@@ -108,11 +108,32 @@ def resample(blocks: Iterable[np.ndarray], rate_hz: int, wanted_hz: int) -> Iter
         yield last_T
 
 
+def check_playing(source: Path, target: Path, rate_hz: int, name: str, *, any_rate: bool = False) -> tuple[int, int]:
+    """May `source` be played into `target` by a model of this rate and name? `(samples, rate in Hz)` of the source; else `UserError`."""
+    if not source.exists():
+        raise UserError(f"{source} does not exist", "Check the path; relative paths start at the current folder.")
+    with open_audio(source) as file:
+        frames, found_hz = file.frames, file.samplerate
+    if found_hz != rate_hz and not any_rate:
+        raise UserError(
+            f"{source} is at {found_hz} Hz; {name} plays at {rate_hz} Hz",
+            "Add --resample to have it played at the model's rate and brought back.",
+        )
+    if target.resolve() == source.resolve():
+        raise UserError(f"{target} is the file being played", "Choose another name for the output.")
+    _check_suffix(target)
+    return frames, found_hz
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"{path} does not say which format to write", f"End the name in {' or '.join(SUFFIXES)}.")
+
+
 @contextmanager
 def create_audio(path: Path, rate_hz: int, subtype: str = "PCM_24") -> Iterator[sf.SoundFile]:
     """Open a new mono WAV or FLAC, of 24 bit unless told otherwise; it appears under its name only when everything was written."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"{path} does not say which format to write", f"End the name in {' or '.join(SUFFIXES)}.")
+    _check_suffix(path)
     try:
         with staged_file(path) as staged, sf.SoundFile(staged, "w", rate_hz, channels=1, subtype=subtype) as file:
             yield file

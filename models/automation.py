@@ -45,6 +45,11 @@ class Automation:
         return np.array([knob.encode(value) for value in values_N]).T[:, np.maximum(passed_T, 0)]
 
     @property
+    def moving(self) -> list[str]:
+        """The knobs that do not stand still."""
+        return [name for name in self.knobs.names if len({setting[name] for setting in self.settings}) > 1]
+
+    @property
     def first(self) -> Setting:
         """The setting at the first breakpoint: where the knobs stand in the silence before."""
         return self.settings[0]

@@ -11,20 +11,24 @@ from pathlib import Path
 
 import numpy as np
 
-from models.align import Lag, estimate_lag
+from models.align import Heard, Lag, hear, in_step
 from models.audio import open_audio, read_audio
 from models.errors import UserError
 from models.judge import (
     SILENT_DBFS,
     Finding,
+    judge_clock,
     judge_file,
+    judge_labels,
     judge_lengths,
     judge_sessions,
     judge_settings,
     judge_sounds,
     judge_take,
+    sessions,
 )
 from models.knobs import Setting
+from models.labels import loudness
 from models.manifest import Manifest, Take, read_manifest
 from models.neighbours import Distances, Step, distances, steps
 from models.quality import Rest, Sound, decibels, hear_rest, measure, repeated_passage, resting_spans
@@ -43,11 +47,17 @@ class TakeReport:
     dry: Path
     setting: Setting
     channel: int | None = None
+    stated_delay: float | None = None
     wet_sound: Sound | None = None
     dry_sound: Sound | None = None
     lag: Lag | None = None
     rest: Rest | None = None
     repeat_esr: float | None = None
+
+    @property
+    def session(self) -> tuple:
+        """Equal for takes of one dry signal, whatever its files are called."""
+        return (self.dry_sound.sha256, self.dry_sound.rate_hz) if self.dry_sound else (self.dry,)
 
     def to_json(self) -> dict:
         """The take as plain data."""
@@ -57,6 +67,7 @@ class TakeReport:
             "input_file": str(self.dry),
             "setting": self.setting,
             **(asdict(self.lag) if self.lag else lag),
+            "stated_delay_samples": self.stated_delay,
             "repeat_esr": self.repeat_esr,
             "rest": self.rest and asdict(self.rest),
             "wet": self.wet_sound and asdict(self.wet_sound),
@@ -105,17 +116,24 @@ def check(path: Path, on_take: Callable[[int, int], None] | None = None) -> Repo
     """
     report = Report(read_manifest(path))
     ear = _Ear(report)
-    takes = [*report.manifest.takes, *report.manifest.held_takes]
-    for done, take in enumerate(takes, 1):
-        report.takes.append(ear.hear(take))
-        if on_take:
-            on_take(done, len(takes))
+    total = len(report.manifest.takes) + len(report.manifest.held_takes)
+    for takes in (report.manifest.takes, report.manifest.held_takes):
+        before = len(report.takes)
+        for take in takes:
+            report.takes.append(ear.hear(take))
+            if on_take:
+                on_take(len(report.takes), total)
+        report.takes[before:] = ear.bring_in_step(report.takes[before:])
     for take in report.takes:
         report.findings += judge_take(take, report.manifest.sample_rate)
+    spoilt = {finding.file for finding in report.findings}
+    for take in report.takes:
+        report.findings += judge_clock(take)
     report.findings += judge_lengths(report.takes, report.manifest.path)
     report.findings += judge_settings(report.takes, report.manifest)
     report.findings += judge_sessions(report.takes, report.manifest.path)
-    _compare(report)
+    for takes in sessions(report.takes):
+        _compare(report, [take for take in takes if take.lag and take.wet_sound], spoilt)
     return report
 
 
@@ -125,6 +143,7 @@ class _Ear:
 
     report: Report
     sounds: dict[tuple[Path, int | None], Sound | None] = field(default_factory=dict)
+    heard: dict[tuple[Path, Path, int | None], Heard] = field(default_factory=dict)
     dry_key: tuple[Path, int | None] | None = None
     dry_T: np.ndarray | None = None
     rests: list[tuple[int, int]] = field(default_factory=list)
@@ -139,14 +158,24 @@ class _Ear:
                 self.repeat = repeated_passage(self.dry_T, dry.rate_hz)
         wet_T, dry_T = self._listen(take.wet, take.channel), self.dry_T
         wet, dry = self.sounds[take.wet, take.channel], self.sounds[take.dry, take.channel]
-        found = TakeReport(take.wet, take.dry, take.setting, take.channel, wet, dry)
+        found = TakeReport(take.wet, take.dry, take.setting, take.channel, take.delay_samples, wet, dry)
         if wet is None or dry is None or wet_T is None or dry_T is None or wet.rate_hz != dry.rate_hz:
             return found
         if min(wet.frames, dry.frames) < MIN_FRAMES or min(wet.rms_dbfs, dry.rms_dbfs) < SILENT_DBFS:
             return found
-        lag = estimate_lag(dry_T, wet_T, wet.rate_hz)
+        heard = self.heard[take.wet, take.dry, take.channel] = hear(dry_T, wet_T, wet.rate_hz)
+        lag = heard.lag
         rest = hear_rest(wet_T, self.rests, round(lag.delay_samples), wet.rate_hz)
         return replace(found, lag=lag, rest=rest, repeat_esr=self._repeat_esr(wet_T, lag))
+
+    def bring_in_step(self, takes: list[TakeReport]) -> list[TakeReport]:
+        """The same takes, each with the lag that it has beside the others of its dry signal: what training lines it up by."""
+        lags: dict[int, Lag] = {}
+        for members in sessions(takes):
+            lined_up = [take for take in members if take.lag]
+            found = in_step([self.heard[take.wet, take.dry, take.channel] for take in lined_up])
+            lags.update((id(take), lag) for take, lag in zip(lined_up, found, strict=True))
+        return [replace(take, lag=lags.get(id(take))) for take in takes]
 
     def _listen(self, file: Path, channel: int | None, dry: bool = False) -> np.ndarray | None:
         heard = (file, channel) in self.sounds
@@ -175,20 +204,23 @@ class _Ear:
         return float(np.square(parts[1] - parts[0]).sum()) / energy if energy > 0 else None
 
 
-def _compare(report: Report) -> None:
-    """Hear the same excerpt of all takes of a dry signal, lined up, and judge them by each other."""
+def _compare(report: Report, takes: list[TakeReport], spoilt: set[Path]) -> None:
+    """Hear the same excerpt of all takes of a dry signal, lined up, and judge them by each other; labels, where nothing spoils the sound."""
+    if len(takes) < 2:
+        return
     knobs = report.manifest.knobs
-    for dry in dict.fromkeys(take.dry for take in report.takes):
-        takes = [take for take in report.takes if take.dry == dry and take.lag and take.wet_sound]
-        if len(takes) < 2:
-            continue
-        excerpts_NS = np.stack([_excerpt(take, lag) for take, lag in zip(takes, _shared_lags(takes), strict=True)])
-        report.excerpts.update({take.wet: excerpt_S for take, excerpt_S in zip(takes, excerpts_NS, strict=True)})
-        apart: Distances = distances(excerpts_NS)
-        levels_ND = np.array([knobs.encode(take.setting) for take in takes]).reshape(len(takes), -1)
-        found = steps(apart, {name: [take.setting[name] for take in takes] for name in knobs.names})
-        report.steps += found
-        report.findings += judge_sounds(takes, apart, levels_ND, found)
+    excerpts_NS = np.stack([_excerpt(take, lag) for take, lag in zip(takes, _shared_lags(takes), strict=True)])
+    report.excerpts.update({take.wet: excerpt_S for take, excerpt_S in zip(takes, excerpts_NS, strict=True)})
+    apart: Distances = distances(excerpts_NS)
+    levels_ND = np.array([knobs.encode(take.setting) for take in takes]).reshape(len(takes), -1)
+    found = steps(apart, {name: [take.setting[name] for take in takes] for name in knobs.names})
+    report.steps += found
+    report.findings += judge_sounds(takes, apart, levels_ND, found)
+    rate_hz = next(take.wet_sound.rate_hz for take in takes if take.wet_sound)
+    good = [number for number, take in enumerate(takes) if take.wet not in spoilt]
+    if good:
+        level_NP = loudness(excerpts_NS[good], EXCERPT_PARTS, rate_hz)
+        report.findings += judge_labels([takes[number] for number in good], level_NP, knobs)
 
 
 def _shared_lags(takes: list[TakeReport]) -> list[Lag]:

@@ -4,7 +4,6 @@ Time on a shared machine is elastic: a neighbour on the same core can double it.
 the same neighbours; what is kept is the ratio, and the least time that the reference was ever seen to take.
 """
 
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 
 from models.architecture import LayerArray, WaveNetConfig
 from models.cache import keep_measured, measured, told
+from models.machine import cpu_name
 from models.stream import Stream
 from models.wavenet import WaveNet
 
@@ -73,19 +73,9 @@ def _turn(config: WaveNetConfig, knobs: int) -> Callable[[], float]:
 
 def _facts(**what: Any) -> dict[str, Any]:
     """All that a measurement depends on."""
-    return {**what, "cpu": _cpu(), "engine": _engine()}
+    return {**what, "cpu": cpu_name(), "engine": _engine()}
 
 
 def _engine() -> str:
     folder = Path(__file__).parent
     return told(*(str(folder / f"{name}.py") for name in ("simd", "kernels", "lower", "compiled", "stream", "cost")))
-
-
-def _cpu() -> str:
-    """The kind of CPU, in the system's words."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else f"{platform.system()} {platform.machine()} {platform.processor()}"

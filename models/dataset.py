@@ -75,6 +75,11 @@ class AmpData:
     keep: Keep = field(default_factory=Keep, repr=False, compare=False)
     _baselines: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)  # by `id` of a piece
 
+    @property
+    def margin(self) -> int:
+        """Samples that lined up takes stay late; a delay that a manifest states is taken off as it is."""
+        return causal_margin(self.rate_hz) if self.config.align else 0
+
     def hear(self, piece: Piece, receptive_field: int) -> tuple[Tensor, Tensor]:
         """A piece with the context its first sample needs: `(x, target)`."""
         return self.dry(piece, piece.start - receptive_field + 1, piece.stop), piece.wet_T[piece.start : piece.stop]
@@ -123,6 +128,14 @@ class AmpData:
             self._baselines[id(piece)] = signal_error
         return self._baselines[id(piece)]
 
+    def fingerprint(self, pieces: Sequence[Piece]) -> str:
+        """The sha256 of what pieces sound like, dry and wet in turn, as float32 samples."""
+        found = sha256()
+        for piece in pieces:
+            for signal_T in (self.dry_T[piece.dry], piece.wet_T):
+                found.update(signal_T[piece.start : piece.stop].cpu().numpy().tobytes())
+        return found.hexdigest()
+
     def describe(self) -> dict:
         """The split as plain data, so that every number can be traced to what it was measured on."""
         groups = {"train": self.train, "validation": self.validation, "held": self.held, "seen": self.seen}
@@ -130,7 +143,7 @@ class AmpData:
             "data": self.config.model_dump(mode="json"),
             "sample_rate": self.rate_hz,
             "dry_sha256": [sha256(x.numpy().tobytes()).hexdigest() for x in self.dry_T],
-            "causal_margin": causal_margin(self.rate_hz),
+            "causal_margin": self.margin,
             "lags": {wet: asdict(lag) for wet, lag in self.lags.items()},
             "pieces": {
                 group: [{"dry": p.dry, "start": p.start, "stop": p.stop, "setting": p.setting} for p in pieces]
@@ -163,6 +176,8 @@ def load_data(config: DataConfig) -> AmpData:
     if config.align:
         loader.line_up(train.takes, training=True)
         loader.line_up(held_takes, training=False)
+    else:
+        loader.take_at_their_word([*train.takes, *held_takes])
     for take in train.takes:
         loader.add(take, training=True)
     for take in held_takes:
@@ -195,15 +210,15 @@ class _Loader:
                     f'Set "sample_rate": {self.data.rate_hz} in the data config, so that takes are resampled to it.',
                 )
         dry_T = self.data.dry_T[dry]
-        if not self.config.align and len(wet_T) != len(dry_T):
+        lag = self.data.lags.get(str(take.wet))
+        if lag is None and len(wet_T) != len(dry_T):
             raise UserError(
                 f"{take.wet} has {len(wet_T) - len(dry_T):+d} samples against its dry {take.dry.name}: its start or end was cut",
                 f'Set "align": true for {self.config.name}, so that takes are lined up with their dry signal.',
             )
         start, stop = 0, len(dry_T)
-        if self.config.align:
-            lag = self.data.lags[str(take.wet)]
-            wet_T, start, stop = align(wet_T, lag, len(dry_T), causal_margin(self.data.rate_hz))
+        if lag is not None:
+            wet_T, start, stop = align(wet_T, lag, len(dry_T), self.data.margin)
         first, end = _unpadded(wet_T, dry_T.numpy())
         start, stop = max(start, first), min(stop, end)
         if stop - start < MIN_REGION:
@@ -217,6 +232,13 @@ class _Loader:
             )
         self.data.recorded.append(piece)
         self.pieces.append((piece, training))
+
+    def take_at_their_word(self, takes: Iterable[Take]) -> None:
+        """The delays that a manifest states, at the rate that its takes are resampled to."""
+        for take in takes:
+            if take.delay_samples is not None:
+                delay = take.delay_samples * self.data.rate_hz / read_length(take.wet)[1]
+                self.data.lags[str(take.wet)] = Lag(delay, 1)
 
     def line_up(self, takes: Sequence[Take], training: bool) -> None:
         """Find the delays of takes; of those that training uses without hearing what is judged, however early they were cut."""
@@ -264,7 +286,7 @@ class _Loader:
             length, key = len(data.dry_T[piece.dry]), _key(piece)
             hold = length - held_samples
             judge = hold - validation_samples
-            reach = HALF if config.align else 0  # a sample between samples hears this many of the next
+            reach = HALF if data.lags else 0  # a sample between samples hears this many of the next
             if from_train and (key in chosen or (not chosen and key not in taken)):
                 data.validation.append(_cut(piece, judge, hold - (reach if held_samples else 0)))
             if from_train and key not in chosen | taken:

@@ -15,12 +15,13 @@ RUNAWAY_DB = 18.0  # a corner nobody recorded may be louder than every take, but
 QUIET_DB = 20.0
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-EVAL, RECIPE, HISTORY, SPLIT, STATE = (
+EVAL, RECIPE, HISTORY, SPLIT, STATE, MACHINE = (
     "eval.json",
     "recipe.json",
     "history.jsonl",
     "split.json",
     "state.safetensors",
+    "machine.json",
 )
 
 
@@ -142,9 +143,19 @@ class KnobTurn(Frozen):
     rising: float
 
 
+class RegionScore(Frozen):
+    """The mean ESR of the held settings at which one knob is in its `low`, `middle` or `high` third, or a switch at one position."""
+
+    knob: str
+    region: str
+    settings: int
+    esr: float
+
+
 class Evaluation(Frozen):
     """`eval.json`: how good a model is and what it costs. Validation chose it; held and seen were heard once, afterwards.
 
+    `held_sha256` is that of the held audio, dry and wet in turn, as float32 samples.
     `realtime_factor` is seconds of one core per second of audio, measured where the run was reported; `seconds` those of its training.
     """
 
@@ -162,6 +173,8 @@ class Evaluation(Frozen):
     corners: CornerScan
     knob_moves_dbfs: dict[str, float] | None
     knob_turns: tuple[KnobTurn, ...]
+    held_regions: tuple[RegionScore, ...] = ()
+    held_sha256: str = ""
 
 
 def read_evaluation(folder: Path) -> Evaluation:

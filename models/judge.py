@@ -1,5 +1,7 @@
 """From what was measured to what a person should know: faults, which stop training, and warnings, which say what they cost."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.knobs import Knob, format_setting
+from models.knobs import Knob, Knobs, format_setting
+from models.labels import doubts, places
 from models.manifest import Manifest
 from models.neighbours import (
     ALIKE_ESR,
@@ -19,7 +22,6 @@ from models.neighbours import (
     Step,
     alike,
     moved_together,
-    strangers,
 )
 from models.quality import FLAT_TOPS, Sound
 
@@ -49,6 +51,15 @@ class Finding:
     def to_json(self) -> dict:
         """The finding as plain data."""
         return {**asdict(self), "file": str(self.file)}
+
+
+def together(findings: Iterable[Finding]) -> list[tuple[Finding, list[Path]]]:
+    """What is said of several files alike, but for its numbers, once: the first finding, and the other files."""
+    groups: dict[tuple, list[Finding]] = {}
+    for finding in findings:
+        said = finding.message.replace(str(finding.file), "")
+        groups.setdefault((finding.severity, finding.hint, re.sub(r"[-+]?\d[\d.]*", "#", said)), []).append(finding)
+    return [(first, [finding.file for finding in others]) for first, *others in groups.values()]
 
 
 def judge_file(file: Path, sound: Sound, played: bool = False) -> list[Finding]:
@@ -96,10 +107,6 @@ def judge_take(take: "TakeReport", stated_hz: int | None) -> list[Finding]:
     if take.lag and take.lag.confidence < UNRELATED:
         message = f"{take.wet} has little to do with its dry {take.dry.name} (confidence {take.lag.confidence:.2f})"
         found.append(Finding("fault", take.wet, message, "Is it the right file, and the right input_file?"))
-    elif take.lag and take.lag.drift_ppm:
-        total = take.lag.drift_ppm * 1e-6 * dry.frames
-        message = f"{take.wet} drifts: its clock is {take.lag.drift_ppm:+.1f} ppm off, {total:+.1f} samples by its end"
-        found.append(Finding("warning", take.wet, message, f"Record and play on one clock. {ALIGN_HINT}"))
     if take.rest and wet.rms_dbfs - take.rest.noise_dbfs < NOISE_DB:
         below = wet.rms_dbfs - take.rest.noise_dbfs
         hummed = take.rest.noise_dbfs - take.rest.hum_dbfs < 3
@@ -115,6 +122,23 @@ def judge_take(take: "TakeReport", stated_hz: int | None) -> list[Finding]:
         message = f"{take.wet} does not repeat itself: the same passage differs by ESR {take.repeat_esr:.3f}"
         hint = "The amp warmed up, or a knob moved: no model gets under that."
         found.append(Finding("warning", take.wet, message, hint))
+    return found
+
+
+def judge_clock(take: "TakeReport") -> list[Finding]:
+    """Drift, and a stated delay that is not what is found; an amp and its speaker may take a little while of their own."""
+    lag, wet, dry, found = take.lag, take.wet_sound, take.dry_sound, []
+    if wet is None or dry is None or lag is None or lag.confidence < UNRELATED:
+        return found
+    late = lag.delay_samples - (take.stated_delay or 0)
+    if take.stated_delay is not None and not -max(LEAD_SECONDS * wet.rate_hz, 1) <= late <= LATE_SECONDS * wet.rate_hz:
+        message = f"{take.wet} is late by {lag.delay_samples:+.2f} samples, but the manifest states a delay of {take.stated_delay:+g}"
+        hint = 'Correct it, or set "align": true in the data config; without that, training takes off what is stated.'
+        found.append(Finding("warning", take.wet, message, hint))
+    if lag.drift_ppm:
+        total = lag.drift_ppm * 1e-6 * dry.frames
+        message = f"{take.wet} drifts: its clock is {lag.drift_ppm:+.1f} ppm off, {total:+.1f} samples by its end"
+        found.append(Finding("warning", take.wet, message, f"Record and play on one clock. {ALIGN_HINT}"))
     return found
 
 
@@ -147,8 +171,8 @@ def judge_settings(takes: "list[TakeReport]", manifest: Manifest) -> list[Findin
     labels: dict[tuple, TakeReport] = {}
     sounds: dict[tuple, TakeReport] = {}
     for take in takes:
-        label = (take.dry, *take.setting.values())
-        twin = sounds.setdefault((take.dry, take.wet_sound.sha256), take) if take.wet_sound else take
+        label = (take.session, *take.setting.values())
+        twin = sounds.setdefault((take.session, take.wet_sound.sha256), take) if take.wet_sound else take
         if label in labels:
             message = f"{take.wet} has the same setting and dry signal as {labels[label].wet.name}"
             found.append(Finding("warning", take.wet, message, "Is one of them mislabelled?"))
@@ -184,14 +208,15 @@ def judge_settings(takes: "list[TakeReport]", manifest: Manifest) -> list[Findin
 
 
 def judge_sessions(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
-    """Delays and polarities of the takes of one dry signal against each other."""
+    """Delays, less what the manifest states, and polarities of the takes of one dry signal against each other."""
     found = []
-    for dry in dict.fromkeys(take.dry for take in takes):
-        heard = [take for take in takes if take.dry == dry and take.lag and take.lag.confidence >= UNRELATED]
+    for members in sessions(takes):
+        heard = [take for take in members if take.lag and take.lag.confidence >= UNRELATED]
         if not heard:
             continue
-        rate = heard[0].wet_sound.rate_hz  # type: ignore[union-attr]
-        delays = {take.wet: take.lag.delay_samples for take in heard if take.lag}
+        rate, dry = heard[0].wet_sound.rate_hz, heard[0].dry  # type: ignore[union-attr]
+        delays = {take.wet: take.lag.delay_samples - (take.stated_delay or 0) for take in heard if take.lag}
+        stated = ", after the delay that the manifest states," if any(take.stated_delay for take in heard) else ""
         middle = median(delays.values())
         spread = median(abs(delay - middle) for delay in delays.values())
         tolerance = max(AGREE_SECONDS * rate, 1.0, AGREE_SPREADS * min(spread, AGREE_SECONDS * rate))
@@ -200,7 +225,7 @@ def judge_sessions(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
         if len(away) > len(delays) / 3 or len(early) > 1:
             low, high = min(delays, key=lambda wet: delays[wet]), max(delays, key=lambda wet: delays[wet])
             message = (
-                f"{manifest}: takes of {dry.name} are late by {delays[low]:+.2f} ({low.name}) to "
+                f"{manifest}: takes of {dry.name} are{stated} late by {delays[low]:+.2f} ({low.name}) to "
                 f"{delays[high]:+.2f} samples ({high.name})"
                 + (f"; {len(early)} of {len(delays)} lead their input, which no amp can" if early else "")
             )
@@ -209,10 +234,10 @@ def judge_sessions(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
             for wet in dict.fromkeys(away + early):
                 lead = " and leads its input, which no amp can" if wet in early else ""
                 others = f", the other takes of {dry.name} by {middle:+.2f}" if len(delays) > 1 else ""
-                message = f"{wet} is late by {delays[wet]:+.2f} samples{others}{lead}"
+                message = f"{wet} is{stated} late by {delays[wet]:+.2f} samples{others}{lead}"
                 found.append(Finding("fault", wet, message, ALIGN_HINT))
             if middle > LATE_SECONDS * rate:
-                message = f"{manifest}: the takes of {dry.name} are {middle:.1f} samples late"
+                message = f"{manifest}: the takes of {dry.name} are{stated} {middle:.1f} samples late"
                 hint = f"That much of a model's receptive field is lost on waiting. {ALIGN_HINT}"
                 found.append(Finding("warning", manifest, message, hint))
         way_up = 1 if sum(take.lag.polarity for take in heard if take.lag) >= 0 else -1
@@ -236,15 +261,40 @@ def judge_sounds(
         message = f"{names} sound the same (ESR below {ALIKE_ESR:g}), though {_moved(members[0], members[-1])}"
         hint = "Is the knob at its end there? One of them can be left out; the time is better spent elsewhere."
         found.append(Finding("warning", members[-1].wet, message, hint))
-    for i in strangers(apart, levels_ND):
-        message = f"{takes[i].wet} is likely mislabelled: at {format_setting(takes[i].setting)} it sounds like settings far away"
-        found.append(Finding("warning", takes[i].wet, message, "Compare it with its neighbours; correct its knobs."))
     for step in found_steps:
         if step.colour > COLOUR_STEP:
             message = f"{step.knob} changes the sound by half and more between {step.low:g} and {step.high:g} (colour {step.colour:.2f})"
             hint = f"Record {step.knob} between them: playing the nearest take there errs by that much."
             found.append(Finding("warning", takes[0].wet, message, hint))
     return found
+
+
+def judge_labels(takes: "list[TakeReport]", level_NP: np.ndarray, knobs: Knobs) -> list[Finding]:
+    """Takes of one dry signal whose sounds contradict their labels."""
+    there, found = places(knobs), []
+    levels_ND, places_MD = (np.array([knobs.encode(s) for s in group]) for group in ([t.setting for t in takes], there))
+    for doubt in doubts(level_NP, levels_ND, places_MD):
+        take, hint = takes[doubt.take], "Compare it with its neighbours; correct its knobs."
+        message = f"{take.wet} is likely mislabelled: it does not sound as its neighbours say of {format_setting(take.setting)}"
+        if doubt.place is not None:
+            message += f", but much like {format_setting(there[doubt.place])}"
+        if doubt.other is not None:
+            other = takes[doubt.other]
+            message = (
+                f"{take.wet} and {other.wet.name} are likely mislabelled: each sounds as its neighbours say of the other's setting "
+                f"({format_setting(take.setting)}; {format_setting(other.setting)})"
+            )
+            hint = "Compare them; if their names or knobs were exchanged, exchange them back."
+        found.append(Finding("warning", take.wet, message, hint))
+    return found
+
+
+def sessions(takes: "Iterable[TakeReport]") -> "list[list[TakeReport]]":
+    """Takes by the dry signal that they answer."""
+    found: dict[tuple, list[TakeReport]] = {}
+    for take in takes:
+        found.setdefault(take.session, []).append(take)
+    return list(found.values())
 
 
 def _moved(take: "TakeReport", other: "TakeReport") -> str:

@@ -17,7 +17,8 @@ from models.manifest_forms import RawManifest, RawTake, read_forms
 class Take:
     """One recording: what went in, what came out, and where every knob stood.
 
-    `delay_samples`, as its owner states it, is counted at the rate of the files: `wet[n + delay_samples]` answers `dry[n]`. `channel` is
+    `delay_samples`, as its owner states it, is counted at the rate of the files: `wet[n + delay_samples]` answers `dry[n]`. Training
+    takes it off, unless it is to find delays itself. `channel` is
     which of a stereo file (0 is left); None where both must agree.
     """
 

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from models.dataset import AmpData, Piece, energy
-from models.documents import Errors, Score, SettingScore
+from models.documents import Errors, RegionScore, Score, SettingScore
 from models.engine import Engine, engine_for
 from models.errors import DivergedError
-from models.knobs import Value, format_setting
+from models.knobs import AnyKnob, Knobs, Switch, Value, format_setting
 from models.loss import mrstft, pre_emphasise
 from models.wavenet import WaveNet
 
+THIRDS = ("low", "middle", "high")
 CHUNK = 1 << 16  # output samples computed at a time
 PRE_EMPHASIS = 0.85  # NAM's coefficient
 
@@ -87,6 +88,25 @@ def pool(settings: Iterable[SettingScore]) -> Score:
         else None,
         settings=settings,
     )
+
+
+def by_region(found: Score, knobs: Knobs) -> tuple[RegionScore, ...]:
+    """The same errors by where each knob stands; regions without a setting are left out."""
+    groups: dict[tuple[str, str], list[float]] = {}
+    for knob in knobs.knobs:
+        for one in found.settings:
+            groups.setdefault((knob.name, region_of(knob, one.setting[knob.name])), []).append(one.esr)
+    return tuple(
+        RegionScore(knob=knob, region=region, settings=len(esrs), esr=fmean(esrs))
+        for (knob, region), esrs in groups.items()
+    )
+
+
+def region_of(knob: AnyKnob, value: Value) -> str:
+    """Which third of its range, as its faceplate shows it, a knob is in; the position of a switch."""
+    if isinstance(knob, Switch) or isinstance(value, str):
+        return str(value)
+    return THIRDS[min(int(3 * (value - knob.min) / (knob.max - knob.min)), 2)]
 
 
 def measure_errors(predicted_T: Tensor, target_T: Tensor) -> Errors:

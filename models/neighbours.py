@@ -1,4 +1,4 @@
-"""What takes say of each other: which sound alike, which is likely mislabelled, where a knob needs more positions.
+"""What takes say of each other: which sound alike, where a knob needs more positions.
 
 Two distances between sounds: ESR, the energy of the difference over the geometric mean of the two energies; and colour, the same after the
 louder one is turned down (`1 - correlation^2`), blind to level.
@@ -10,21 +10,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.optimize import nnls
 from scipy.stats import rankdata
 
 ALIKE_ESR = 0.004
-STRANGER, ACQUAINTED, FEW = (
-    0.3,
-    0.6,
-    8,
-)  # rank correlations of sound and setting: of a suspect, of most takes; takes needed to tell
 COLOUR_STEP = 0.5
 TOGETHER = 0.9  # rank correlation of two knobs over all takes
-WIDE_STEP, SHORT_RANGE = (
-    1.01,
-    0.55,
-)  # of a knob's turn from -1 to 1: half of it; the share of it that should be recorded
+WIDE_STEP, SHORT_RANGE = 1.01, 0.55  # half of a knob's turn from -1 to 1; the share of it that should be recorded
 
 
 @dataclass(frozen=True)
@@ -67,27 +58,6 @@ def alike(apart: Distances, levels_ND: np.ndarray) -> list[list[int]]:
         elif near_NN[take, take + 1 :].any():
             groups.append([take])
     return [group for group in groups if len(group) > 1]
-
-
-def strangers(apart: Distances, levels_ND: np.ndarray) -> list[int]:
-    """Takes whose distance in sound to the others does not grow with the distance in setting, though it does for most takes.
-
-    A take that sounds like no other is only far out; one that is mislabelled has its like, at a setting far away.
-    """
-    count = len(levels_ND)
-    if count < FEW:
-        return []
-    apart_NND = np.abs(levels_ND[:, None] - levels_ND[None])
-    pairs = np.triu_indices(count, 1)
-    weight_D, _ = nnls(apart_NND[pairs], np.sqrt(apart.colour_NN[pairs]))
-    expected_NN = apart_NND @ weight_D
-    others = [np.delete(np.arange(count), take) for take in range(count)]
-    known_N = np.array([_rank_correlation(apart.colour_NN[i, o], expected_NN[i, o]) for i, o in enumerate(others)])
-    like_N = np.array([o[np.argmin(apart.colour_NN[i, o])] for i, o in enumerate(others)])
-    near_N = apart.colour_NN[np.arange(count), like_N]
-    away_N = [expected_NN[i, like] > np.median(expected_NN[i, others[i]]) for i, like in enumerate(like_N)]
-    suspects = np.flatnonzero((known_N < STRANGER) & (near_N < 2 * np.median(near_N)) & away_N)
-    return [int(i) for i in suspects] if np.median(known_N) > ACQUAINTED else []
 
 
 def steps(apart: Distances, values: dict[str, list]) -> list[Step]:

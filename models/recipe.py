@@ -17,7 +17,8 @@ class DataConfig(Frozen):
     taken out of the train manifest (a count, or the settings themselves), heard on audio taken from the end of its dry
     signal. *Held* is only ever reported: settings that appear nowhere in training or validation, on audio that neither
     hears; they come from the `held` manifest, or are taken out of the train manifest by `held_settings`, or are what the
-    train manifest itself lists as validation. `sample_rate` (Hz) resamples takes that are at another rate.
+    train manifest itself lists as validation. `sample_rate` (Hz) resamples takes that are at another rate. With `align` every take is
+    lined up by the delay and polarity that are found; without it by the delay that its manifest states, if any.
     Paths are relative to the file that states them.
     """
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.audio import create_audio, open_audio, read_blocks, resample
+from models.audio import check_playing, create_audio, read_blocks, resample
 from models.automation import Automation
 from models.documents import ModelConfig
 from models.errors import UserError
@@ -51,15 +51,7 @@ def render(
     full = None if isinstance(setting, Automation) else config.knobs.complete(setting, config.name)
     still = config.encode(moves.first if moves else full or {})
     rate, encoding = config.audio.sample_rate, config.architecture.inject.encoding
-    with open_audio(source) as file:
-        total, source_rate = file.frames, file.samplerate
-    if source_rate != rate and not any_rate:
-        raise UserError(
-            f"{source} is at {source_rate} Hz; {config.name} plays at {rate} Hz",
-            "Add --resample to have it played at the model's rate and brought back.",
-        )
-    if target.resolve() == source.resolve():
-        raise UserError(f"{target} is the file being played", "Choose another name for the output.")
+    total, source_rate = check_playing(source, target, rate, config.name, any_rate=any_rate)
     done, peak = 0, 0.0
 
     def levels(begin: int, length: int) -> Levels:

@@ -55,7 +55,14 @@ def load_model(folder: Path) -> tuple[ModelConfig, WaveNet]:
 
 
 def _check_size(folder: Path, config: ModelConfig) -> None:
-    """Before a large model is allocated: are the weights as large as its config says?"""
+    """Before a large model is allocated: are the weights as large as its config says?
+
+    A layer has at most this many weights for each of its products; models that are small by that much are not counted, which takes
+    torch seconds to prepare.
+    """
+    features = max(config.columns, config.architecture.inject.encoder or 0)
+    if 4 * config.architecture.macs_per_sample(config.columns) * 8 * (1 + features) <= ALLOCATED_FREELY:
+        return
     with torch.device("meta"):
         shapes = WaveNet(config.architecture, config.columns).state_dict().values()
     promised = sum(shape.numel() * shape.element_size() for shape in shapes)

@@ -11,6 +11,7 @@ from models.cache import keep_measured, measured, told
 from models.dataset import AmpData
 from models.documents import Evaluation, read_evaluation
 from models.errors import DivergedError
+from models.machine import cpu_name
 from models.recipe import Recipe
 from models.stack import Stack, shape_of
 from models.train import Trainer, begin, is_reported, report
@@ -70,7 +71,7 @@ def advance_alone(trainer: Trainer, device: torch.device) -> Callable[[int, Call
 
 def _seconds_alone(trainer: Trainer) -> float:
     """Of a step of the compiled engine; the trainer stays as it is."""
-    what = _facts([trainer], "cpu alone")
+    what = _facts([trainer], f"{cpu_name()}, alone")
     found = measured(KIND, what)
     if found is None:
         with torch.random.fork_rng(devices=[]):

@@ -22,6 +22,7 @@ from models.dataset import AmpData, Piece, energy, load_data
 from models.documents import (
     EVAL,
     HISTORY,
+    MACHINE,
     RECIPE,
     SPLIT,
     STATE,
@@ -37,7 +38,8 @@ from models.files import STAGED, read_document, write_json, write_text
 from models.fold import Folding
 from models.guards import knob_moves, scan_corners, turn_knobs
 from models.loss import mrstft, pre_emphasise
-from models.metrics import score
+from models.machine import describe_machine
+from models.metrics import by_region, score
 from models.recipe import LearningConfig, Recipe
 from models.run import load_model, save_model, save_tensors
 from models.wavenet import WaveNet
@@ -242,8 +244,9 @@ class Trainer:
         self.history = [line for line in read_history(folder) if line["step"] <= step]
 
     def finish(self, folder: Path) -> None:
-        """Write the trained model and what it was trained on, beside the state that `save` wrote."""
+        """Write the trained model, what it was trained on and by which machine, beside the state that `save` wrote."""
         write_json(folder / SPLIT, self.data.describe())
+        write_json(folder / MACHINE, describe_machine())
         save_model(folder, self.config, self.model.eval())
 
 
@@ -256,6 +259,7 @@ def report(folder: Path, data: AmpData) -> Evaluation:
     """Score a finished run on held and seen settings, for the first and only time, and guard its knobs; writes and returns its evaluation."""
     config, net = load_model(folder)
     history, dry_T = read_history(folder), data.dry_T[data.held[0].dry]
+    held = score(net, data, data.held, thorough=True)
     evaluation = Evaluation(
         step=history[-1]["step"],
         parameters=net.parameter_count,
@@ -265,11 +269,13 @@ def report(folder: Path, data: AmpData) -> Evaluation:
         device=data.device,
         recordings_license=data.license,
         validation=score(net, data, data.validation),
-        held=score(net, data, data.held, thorough=True),
+        held=held,
         seen=score(net, data, data.seen, thorough=True) if data.seen else None,
         corners=scan_corners(net, data.knobs, dry_T, max(piece.peak for piece in data.recorded)),
         knob_moves_dbfs=knob_moves(net, data.knobs, dry_T, data.rate_hz),
         knob_turns=turn_knobs(net, data.knobs, dry_T),
+        held_regions=by_region(held, data.knobs),
+        held_sha256=data.fingerprint(data.held),
     )
     write_json(folder / EVAL, evaluation.model_dump(mode="json", by_alias=True))
     return evaluation

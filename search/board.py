@@ -66,6 +66,16 @@ def best_runs(study: Path) -> list[Path]:
     return [study / "trials" / trial / amp for amp, trial in read_board(study)["best_of"].items()]
 
 
+def tier_runs(study: Path) -> dict[str, dict[str, Path]]:
+    """Amp -> tier -> run folder, from the cheapest to the best trial; one that is best in several tiers is in the smallest."""
+    board, found = read_board(study), {}
+    for amp in board["best_of"]:
+        tiers = board["tiers"][amp if amp in board["tiers"] else ALL]
+        smallest = {tier["trial"]: name for name, tier in reversed(tiers.items()) if tier["trial"]}
+        found[amp] = {name: study / "trials" / trial / amp for trial, name in reversed(smallest.items())}
+    return found
+
+
 def summarise(config: SearchConfig, lines: list[Line], *, finals: bool = True) -> dict[str, Any]:
     """The board as far as the ledger tells it, also while the search runs; without held scores, and perhaps without the finals."""
     known = [line for line in latest(lines) if finals or "of" not in line]

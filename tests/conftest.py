@@ -21,6 +21,7 @@ os.environ.update(
     OMP_NUM_THREADS="1",
     RAY_USAGE_STATS_ENABLED="0",
     ZOO_HOME=os.path.join(_HOME, "shelf"),
+    AMPZOO_CONFIG=os.path.join(_HOME, "config"),
 )
 os.environ.pop("HF_TOKEN", None)
 
@@ -45,6 +46,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Hub]":
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_TOKEN", Hub.token)
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AMPZOO_CONFIG", str(tmp_path / "config"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     with Hub(tmp_path / "hub") as hub:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.check import Report, check
+from models.judge import together
 from models.manifest import read_manifest
 from models.quality import measure
 from models.shift import read_between
@@ -248,12 +249,65 @@ def test_positions_that_are_missing_are_told(tmp_path: Path):
     ]
 
 
-def test_mislabelled_take_is_suspected(tmp_path: Path):
-    path = record(tmp_path, "amp", LONG)
+def relabel(path: Path, changes: dict[int, dict]) -> Path:
+    """The same manifest with other words for some of its entries."""
     document = json.loads(path.read_text())
-    document["entries"][0]["knobs"], document["entries"][19]["knobs"] = GRID[19], GRID[0]
+    for number, change in changes.items():
+        document["entries"][number] |= change
     path.write_text(json.dumps(document))
-    assert set(told(check(path), "likely mislabelled")) & {"amp_0.wav", "amp_19.wav"}
+    return path
+
+
+def test_exchanged_labels_are_told_once_and_name_both(tmp_path: Path):
+    path = relabel(record(tmp_path, "amp", LONG), {0: {"knobs": GRID[19]}, 19: {"knobs": GRID[0]}})
+    (warning,) = check(path).findings
+    assert warning.file.name == "amp_0.wav" and "amp_0.wav and amp_19.wav are likely mislabelled" in warning.message
+    assert "(gain=10 tone=1; gain=0 tone=0)" in warning.message
+
+
+def test_label_of_another_place_is_told_with_the_place(tmp_path: Path):
+    path = relabel(record(tmp_path, "amp", LONG), {6: {"knobs": {"gain": 9.3, "tone": 0.1}}})  # is gain=2 tone=0.8
+    (warning,) = check(path).findings
+    place = dict(pair.split("=") for pair in warning.message.split("much like ")[1].split())
+    assert warning.file.name == "amp_6.wav" and float(place["gain"]) < 5 and float(place["tone"]) > 0.6
+
+
+def test_takes_of_copies_of_one_dry_signal_are_one_session(tmp_path: Path):
+    path = record(tmp_path, "amp", LONG)
+    for number in range(len(GRID)):
+        write_wav(tmp_path / f"dry_{number}.wav", LONG)
+    relabel(path, {number: {"input_file": f"dry_{number}.wav"} for number in range(len(GRID))})
+    assert check(path).findings == []
+    write_wav(tmp_path / "amp_9.wav", -read_wav(tmp_path / "amp_9.wav"))
+    assert [f.message for f in check(path).findings] == [
+        f"{tmp_path / 'amp_9.wav'} is upside down against the other takes of dry_0.wav"
+    ]
+
+
+def test_stated_delay_is_compared_with_the_one_found(tmp_path: Path):
+    path = record(tmp_path, "amp", LONG)
+    for number in range(len(GRID)):
+        y_T = read_wav(tmp_path / f"amp_{number}.wav")
+        write_wav(tmp_path / f"amp_{number}.wav", np.concatenate([np.zeros(50, np.float32), y_T])[: len(LONG)])
+    assert "samples late" in check(path).findings[0].message
+    stated = {number: {"delay_samples": 50} for number in range(len(GRID))}
+    report = check(relabel(path, stated))
+    assert report.findings == [] and report.to_json()["takes"][3]["stated_delay_samples"] == 50
+    said = check(relabel(path, stated | {9: {"delay_samples": 58}})).findings
+    assert [(f.severity, f.file.name) for f in said] == [("warning", "amp_9.wav"), ("fault", "amp_9.wav")]
+    assert "is late by +50." in said[0].message and "but the manifest states a delay of +58" in said[0].message
+    assert "after the delay that the manifest states, late by -8.00" in said[1].message
+
+
+def test_the_same_of_many_files_is_told_once(tmp_path: Path):
+    path = record(tmp_path, "amp", LONG)
+    for number in (8, 12, 16):
+        y_T = read_wav(tmp_path / f"amp_{number}.wav")
+        write_wav(tmp_path / f"amp_{number}.wav", np.clip(y_T, -0.2, 0.2))
+    findings = check(path).findings
+    (told_once,) = [pair for pair in together(findings) if "is clipped" in pair[0].message]
+    assert told_once[0].file.name == "amp_8.wav" and [f.name for f in told_once[1]] == ["amp_12.wav", "amp_16.wav"]
+    assert sum(1 + len(others) for _, others in together(findings)) == len(findings)
 
 
 @pytest.mark.parametrize("folder", ["gxamp-6v6/heldout.json", "ts808/train.json", "ts808/heldout.json"])

@@ -63,6 +63,8 @@ VERBS = [
     "render",
     "export",
     "verify",
+    "key",
+    "trust",
     "diff",
     "rm",
     "doctor",
@@ -188,13 +190,25 @@ def test_check_writes_a_page_and_aligned_takes(here: Path):
     late = here / "takes" / "takes_3.wav"
     write_wav(late, np.concatenate([np.zeros(40, np.float32), -read_wav(late)[:-40]]))
     ran = zoo("check", manifest, "--html", "page.html", "--fix", "mended")
-    assert ran.code == 0 and "takes_3.wav is late by" in ran.err and "aligned: mended/manifest.json" in ran.err
+    assert (
+        ran.code == 0
+        and "takes_3.wav is late by" in ran.err
+        and "Wrote page.html\nWrote mended/manifest.json\n" in ran.err
+    )
     page = (here / "page.html").read_text()
     assert page.count("data:image/png;base64,") == 4 and "is upside down" in page and "http" not in page
     assert zoo("check", "mended/manifest.json").code == 0
     ran = zoo("align", manifest, "--out", "mended")
     refused(ran, 1, "mended is in the way")
-    assert zoo("align", manifest, "--out", "again").out == "again/manifest.json\n"
+    ran = zoo("align", manifest, "--out", "again")
+    rows = [line.split("\t") for line in ran.err.splitlines()]
+    assert ran.out == "again/manifest.json\n" and "Wrote 20 aligned takes and their manifest to again" in ran.err
+    assert rows[0] == ["TAKE", "SETTING", "LATE", "UP", "DRIFT ppm", "MISSING"] and rows[1][5] == "-"
+    assert (
+        rows[4][:2] == ["takes_3.wav", "gain=0 tone=1"]
+        and float(rows[4][2]) > 39
+        and rows[4][3:] == ["-1", "0.0", "0+40"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -518,6 +532,47 @@ def test_narrow_terminal_leaves_columns_out(here: Path, how: str):
     assert code == 0 and max(len(head), len(row)) <= 40
     assert head.split() == ["AMP", "KNOBS", "ESR", "MACS"] and row.split() == [AMP, "gain", "tone", "0.1875", "177"]
     assert note == "(narrow terminal: KIND, LICENCE, RATE, UPDATED, REVISION left out)"
+
+
+@pytest.mark.parametrize("columns", [80, 60, 40])
+def test_both_sides_of_a_diff_stay(here: Path, tmp_path: Path, columns: int):
+    write_package(tmp_path / "home" / "alice/other", {"presets.json": b'{"schema_version": "1.0"}'})
+    code, screen = terminal("diff", AMP, "alice/other", columns=columns)
+    head, *rows = screen.splitlines()
+    assert code == 0 and max(map(len, (head, *rows))) <= columns
+    assert head.split() == ["WHAT", AMP, "alice/other"]
+    assert [row.split()[0] for row in rows] == ["revision", "presets.json"]
+
+
+def test_moving_knobs_are_named(here: Path):
+    ran = zoo("render", AMP, "in.wav", "out.wav", "--sweep", "gain=0:10")
+    assert ran.code == 0 and ran.err == "0.3 s gain moving, tone=0.5 at rest\n"
+    ran = zoo("render", AMP, "in.wav", "out.wav", "--sweep", "gain=0:10", "--sweep", "tone=1:0")
+    assert ran.code == 0 and ran.err == "0.3 s gain and tone moving, no other at rest\n"
+
+
+def test_mistakes_are_told_before_torch_is_loaded(here: Path):
+    script = """
+import sys
+from zoo.cli import main
+sys.argv = ["zoo", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as stop:
+    assert stop.code, "it should have failed"
+assert not {"torch", "numba"} & set(sys.modules)
+"""
+    for words in (
+        (AMP, "none.wav", "out.wav"),
+        (AMP, "in.wav", "out.mp3"),
+        (AMP, "in.wav", "out.wav", "-k", "gain=11"),
+        (AMP, "in.wav", "out.wav", "--sweep", "gain=0:11"),
+        ("alice/tinny", "in.wav", "out.wav"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", script, "render", *words], env=around(PYTHONPATH=":".join(sys.path)), check=False
+        )
+        assert done.returncode == 0, words
 
 
 def test_terminal_of_no_size_shows_all(here: Path):

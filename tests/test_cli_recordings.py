@@ -9,7 +9,7 @@ import soundfile as sf
 
 from models.manifest import read_manifest
 from models.nam import write_nam
-from tests.makers import RATE, di, entry, model, write_wav
+from tests.makers import RATE, di, entry, model, write_manifest, write_wav
 from tests.test_cli import terminal
 from tests.test_snapshots import capture
 from tests.zoos import refused, zoo
@@ -93,7 +93,9 @@ def test_captures_become_takes(here: Path):
         capture(here / "caps", f"amp G{gain}.nam", gain)
     ran = zoo("plan", "--from-nam", "caps", "--pattern", "G{gain}")
     assert ran.out == "FILE\tSETTING\namp G2.nam\tgain=2\namp G4.nam\tgain=4\n"
+    assert "2 captures; to render takes of them" in ran.err
     ran = zoo("plan", "--from-nam", "caps", "--pattern", "G{gain}", "--signal", "di.wav", "--out", "takes")
+    assert "rendered a take of each of 2 captures" in ran.err
     assert ran.out == "takes/train.json\n" and zoo("check", "takes/train.json").code == 0
     ran = zoo("plan", "amp.json", "--from-nam", "caps", "--pattern", "G{gain}", "--signal", "di.wav", "--out", "named")
     read = read_manifest(Path("named/train.json"))
@@ -152,6 +154,16 @@ def test_comparison_fits_a_narrow_terminal(here: Path):
     ]
     assert code == 0 and len(table) == 5 and all(len(line) <= 60 for line in table)
     assert "combinatorial  100,000  226 days" in screen
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pty")
+def test_findings_are_folded_between_words(here: Path):
+    write_wav(here / "w.wav", 0.5 * di(1.0, seed=8))
+    write_manifest(here / "takes.json", [entry("di.wav", "w.wav", {"gain": 1})])
+    _, screen = terminal("check", "takes.json", columns=60)
+    lines = screen[screen.rindex("fault:") :].splitlines()
+    assert lines[0].startswith("fault: w.wav has little to do with") and lines[1].startswith("  ")
+    assert all(len(line) <= 60 for line in lines)
 
 
 def test_render_resamples_when_told(here: Path, monkeypatch: pytest.MonkeyPatch):

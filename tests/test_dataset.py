@@ -21,7 +21,7 @@ from models.engine import Loss
 from models.errors import UserError
 from models.files import write_json
 from models.recipe import DataConfig, Recipe, read_recipe
-from models.shift import HALF
+from models.shift import HALF, read_between
 from models.train import Trainer
 from tests.makers import (
     GRID,
@@ -420,6 +420,32 @@ def test_unaligned_take_is_left_as_it_is(tmp_path: Path):
     (piece,) = (piece for piece in data.train + data.validation + data.held if piece.setting == GRID[3])
     assert not data.lags
     assert torch.equal(piece.wet_T[:500], torch.from_numpy(-amp(DI, **GRID[3])[:500]))
+
+
+@pytest.mark.parametrize("delay", [-700, 25, 3.5])
+@pytest.mark.parametrize("rate", [None, 2 * RATE])
+def test_stated_delay_is_taken_off_unless_delays_are_found(tmp_path: Path, delay: float, rate: int | None):
+    plain = load_data(data_config(record(tmp_path / "plain", "train", DI), sample_rate=rate))
+    train = record(tmp_path / "late", "train", DI)
+    wet = tmp_path / "late" / "train_3.wav"
+    write_wav(wet, read_between(read_wav(wet), -delay, 1.0, len(DI) + int(delay)).astype(np.float32))
+    document = json.loads(train.read_text())
+    document["entries"][3]["delay_samples"] = delay
+    train.write_text(json.dumps(document))
+    stated, found = (load_data(data_config(train, sample_rate=rate, align=align)) for align in (False, True))
+    scale = (rate or RATE) / RATE
+    assert {Path(name).name: (lag.delay_samples, lag.polarity) for name, lag in stated.lags.items()} == {
+        "train_3.wav": (delay * scale, 1)
+    }
+    assert stated.describe()["causal_margin"] == 0 < found.describe()["causal_margin"]
+    for group in ("train", "validation", "held"):
+        for piece, target in zip(getattr(stated, group), getattr(plain, group), strict=True):
+            spoken = slice(piece.start, piece.stop)
+            assert piece.stop - piece.start > len(target.wet_T[target.start : target.stop]) - 1600
+            # white noise reaches up to half the rate, where nothing can be read between samples
+            assert esr(piece.wet_T[spoken], target.wet_T[spoken]) < (0.1 if delay % 1 else 1e-3)
+    lag = found.lags[str(wet)].delay_samples
+    assert lag == pytest.approx(delay * scale, abs=1.5) and lag != delay * scale
 
 
 def test_cut_take_is_refused_until_it_is_aligned(tmp_path: Path):

@@ -11,6 +11,7 @@ from tests.hub_server import Hub
 from tests.hub_store import Reply
 from tests.zoos import (
     AMP,
+    PULL,
     ZOO,
     around,
     at,
@@ -27,11 +28,6 @@ from tests.zoos import (
     zoo,
 )
 from zoo.card import BEGIN, END
-
-# huggingface_hub 2.4.0 uploads LFS files with httpx2's deprecated `data=`.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
-PULL = ("pull", AMP, "--to", "amp")
 
 
 @pytest.fixture

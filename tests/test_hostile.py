@@ -24,6 +24,7 @@ from tests.hub_server import Hub
 from tests.makers import model
 from tests.zoos import (
     AMP,
+    PULL,
     at,
     card,
     files,
@@ -38,10 +39,6 @@ from zoo.cli import cli
 from zoo.layout import max_bytes
 from zoo.options import complete_amps
 
-# huggingface_hub 2.4.0 uploads LFS files with httpx2's deprecated `data=`.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
-PULL = ("pull", AMP, "--to", "amp")
 ROOT = Path(__file__).parent.parent
 
 
@@ -116,6 +113,15 @@ def test_t04_declared_size_is_refused_before_a_byte_flows(pushed: Hub, monkeypat
     monkeypatch.setattr(pushed, "_info", lie)
     refused(zoo(*PULL, *at(pushed)), 6, "bytes, at most")
     assert resolved(pushed) == []
+
+
+@pytest.mark.parametrize("place", ["hub", "shelf"])
+def test_t04_max_size_is_ones_own_to_say(pushed: Hub, tmp_path: Path, place: str):
+    where = at(pushed) if place == "hub" else ()
+    write_package(tmp_path / "home" / AMP)
+    refused(zoo(*PULL, *where, "--max-size", "0.4"), 1, "alice/tiny is 0.5 MB, --max-size allows 0.4")
+    assert resolved(pushed) == [] and litter() == set()
+    assert zoo(*PULL, *where, "--max-size", "0.6").code == 0
 
 
 @pytest.mark.parametrize("manner", ["bomb", "endless"])

@@ -30,9 +30,6 @@ from tests.zoos import (
 )
 from zoo.layout import MAX_BYTES
 
-# huggingface_hub 2.4.0 uploads LFS files with httpx2's deprecated `data=`.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
 SECOND = {"presets.json": b'{"schema_version": "1.0", "presets": []}', "audio/more.flac": files()["audio/di.flac"]}
 COVERED = ["model.safetensors", "config.json", "eval.json", "audio/default.flac"]
 

@@ -12,9 +12,6 @@ from huggingface_hub.utils import close_session
 
 from tests.hub_server import Hub
 
-# huggingface_hub 2.4.0 uploads LFS files with httpx2's deprecated `data=`.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
 REPO = "alice/plexi"
 README = b"""---
 library_name: ampzoo

@@ -57,7 +57,7 @@ def test_odd_level_is_refused_by_name(tmp_path: Path, value: Any):
 def test_they_go_from_recordings_to_every_file_and_back(tmp_path: Path):
     path = record(tmp_path, "train", di())
     written(path, {**json.loads(path.read_text()), **STATED})
-    assert read_manifest(mend(path, tmp_path / "aligned")).levels == LEVELS
+    assert read_manifest(mend(path, tmp_path / "aligned")[0]).levels == LEVELS
     data = data_config(path)
     trainer = Trainer(recipe(data), load_data(data))
     config, net = trainer.config, trainer.net

@@ -34,9 +34,12 @@ def test_mended_takes_are_clean_and_the_originals_untouched(tmp_path: Path):
     path = messy(tmp_path / "messy")
     before = {file: sha256(file.read_bytes()).digest() for file in path.parent.iterdir()}
     steps: list[tuple[int, int]] = []
-    mended = mend(path, tmp_path / "mended", lambda done, total: steps.append((done, total)))
+    mended, takes = mend(path, tmp_path / "mended", lambda done, total: steps.append((done, total)))
     assert before == {file: sha256(file.read_bytes()).digest() for file in path.parent.iterdir()}
     assert steps == [(number, len(GRID)) for number in range(1, len(GRID) + 1)]
+    assert [round(found.lag.delay_samples - 37 * n + 300) in (0, 1) for n, found in enumerate(takes)] == [True] * 20
+    assert [found.lag.polarity for found in takes] == [1 if n % 3 else -1 for n in range(20)]
+    assert all(abs(found.head - max(300 - 37 * n, 0)) < 2 > found.tail for n, found in enumerate(takes))
     assert check(path).faults and check(mended).findings == []
     was, now = read_manifest(path), read_manifest(mended)
     assert (was.knobs, was.sample_rate) == (now.knobs, now.sample_rate)
@@ -59,7 +62,7 @@ def test_takes_held_back_and_names_used_twice_are_kept_apart(tmp_path: Path):
     takes = [{"x_path": "a/amp_dry.wav", "y_path": p, "knob_settings": s} for p, s in zip(paths, GRID, strict=False)]
     document = {"type": "multi_knob", "train": takes[:2], "validation": takes[2:]}
     (tmp_path / "multi.json").write_text(json.dumps(document))
-    mended = mend(tmp_path / "multi.json", tmp_path / "out")
+    mended, _ = mend(tmp_path / "multi.json", tmp_path / "out")
     (held,) = read_manifest(mended.parent / "held.json").takes
     assert len(read_manifest(mended).takes) == 2 and held.wet.name == "amp_0-2.wav"
     margin = causal_margin(RATE)
@@ -91,7 +94,7 @@ def test_folder_in_use_is_left_alone(tmp_path: Path):
 
 @pytest.mark.skipif(not HRD3.is_dir(), reason="needs the recordings")
 def test_real_takes_are_mended(tmp_path: Path):
-    report = check(mend(HRD3 / "single_knob.json", tmp_path / "out"))
+    report = check(mend(HRD3 / "single_knob.json", tmp_path / "out")[0])
     assert report.faults == [] and {take.lag.polarity for take in report.takes if take.lag} == {1}
     delays = [take.lag.delay_samples for take in report.takes if take.lag]
     assert delays == pytest.approx([causal_margin(44100)] * 11, abs=0.05)

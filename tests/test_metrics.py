@@ -1,5 +1,6 @@
 """Scores are what they say: per setting, pooled with equal weight, beside what the nearest recording would give."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from models.dataset import AmpData, load_data
 from models.documents import SettingScore
 from models.engine import engine_for
 from models.errors import DivergedError
+from models.knobs import Knob, Knobs, Switch
 from models.loss import mrstft
-from models.metrics import gain_matched_esr, knob_move_artifact, measure_errors, pool, predict, score
+from models.metrics import by_region, gain_matched_esr, knob_move_artifact, measure_errors, pool, predict, score
 from models.stream import play
 from tests.makers import GRID, RATE, amp, architecture, data_config, di, esr, record, wavenet
 
@@ -123,6 +125,30 @@ def test_other_errors_are_measured_when_asked_and_pooled_evenly(data: AmpData):
     for name, mean in found.errors.model_dump().items():
         each = [one.errors.model_dump()[name] for one in found.settings if one.errors]
         assert len(each) == len(found.settings) and mean == pytest.approx(np.mean(each)) and mean > 0
+
+
+def test_regions_tell_where_a_model_is_weak():
+    switch = Switch(name="channel", positions=("clean", "lead"), default="clean")
+    knobs = Knobs(knobs=(Knob(name="gain", min=0, max=9, default=5), switch))
+    stood = ((0, "clean", 0.1), (2.9, "lead", 0.3), (3, "clean", 0.5), (9, "lead", 0.8))
+    found = pool(SettingScore(setting={"gain": gain, "channel": at}, esr=error) for gain, at, error in stood)
+    regions = {(one.knob, one.region): (one.settings, one.esr) for one in by_region(found, knobs)}
+    assert regions == {
+        ("gain", "low"): (2, pytest.approx(0.2)),
+        ("gain", "middle"): (1, 0.5),
+        ("gain", "high"): (1, 0.8),
+        ("channel", "clean"): (2, pytest.approx(0.3)),
+        ("channel", "lead"): (2, pytest.approx(0.55)),
+    }
+
+
+def test_fingerprint_is_of_what_is_heard(data: AmpData):
+    first = data.fingerprint(data.held)
+    assert first == data.fingerprint(data.held) != data.fingerprint(data.held[1:])
+    piece = data.held[0]
+    bent_T = piece.wet_T.clone()
+    bent_T[piece.start] += 1e-6
+    assert data.fingerprint([replace(piece, wet_T=bent_T), *data.held[1:]]) != first
 
 
 def test_gain_matched_esr_is_the_best_over_all_gains():

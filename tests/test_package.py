@@ -12,18 +12,19 @@ import soundfile as sf
 import torch
 
 from models.documents import EVAL, Evaluation, make_config, read_evaluation
-from models.errors import NotFound, UserError
+from models.errors import IntegrityError, NotFound, UserError
 from models.files import write_json
 from models.knobs import Knobs
 from models.run import load_model, save_model
 from models.stream import play
 from models.train import fit
-from tests.makers import KNOBS, RATE, architecture, data_config, di, model, read_wav, recipe, record, wavenet
+from tests.makers import KNOBS, RATE, amp, architecture, data_config, di, model, read_wav, recipe, record, wavenet
 from tests.zoos import CORNERS, LICENSE, evaluation, files, full_disk, read_files, refused, write_files, write_run, zoo
 from zoo.card import read_front_matter, read_row
 from zoo.errors import explain
+from zoo.layout import write_manifest
 from zoo.package import HEADROOM, LOUDNESS_DBFS, package
-from zoo.verify import verify
+from zoo.verify import replay, verify
 
 STEP = 2.0**-23  # of 24-bit audio
 
@@ -234,20 +235,48 @@ def test_provenance_says_what_it_was_trained_on_and_nothing_of_the_maker(tmp_pat
     assert document["search"] == {"study": "mine", "trial": "0007"}
     assert document["learning"] == recipe(data).learning.model_dump(mode="json")
     assert document["takes"] == {"train": 17, "validation": 1, "held": 2, "seen": 18}
-    assert len(document["data"]["sha256"]) == 64 and {"torch", "numpy", "ampzoo"} == set(document["versions"])
+    assert len(document["data"]["sha256"]) == 64 and {"python", "torch", "numpy", "ampzoo"} == set(document["versions"])
+    assert set(document["hardware"]) == {"cpu", "cores", "gpu"} and document["hardware"]["cores"] >= 1
+    assert document["seconds"] == scores.seconds
+    check_held_take(trained, tmp_path)
     for name, content in first.items():
         assert b"zaphod" not in content and str(tmp_path).encode() not in content, name
     assert read_files(package(tmp_path / "first", tmp_path / "third", LICENSE, force=True)) == first
+
+
+def check_held_take(run: Path, tmp_path: Path) -> None:
+    """A take that was held is heard beside the model, from the same dry signal; without the takes it is told."""
+    folder = package(run, tmp_path / "with", LICENSE, force=True, take=True)
+    [held] = [
+        preset for preset in json.loads((folder / "presets.json").read_text())["presets"] if preset["id"] == "held"
+    ]
+    dry_T, wet_T, model_T = (read_wav(folder / held[part]) for part in ("dry", "target", "audio"))
+    truth_T = amp(dry_T, held["knobs"]["gain"], held["knobs"]["tone"])
+    gain = float(truth_T @ wet_T / (wet_T @ wet_T))
+    assert len(dry_T) == len(wet_T) == len(model_T) and np.abs(gain * wet_T - truth_T)[100:].max() < 1e-3
+    assert all(one.same for one in replay(folder)) and verify(folder)
+    page = (folder / "README.md").read_text()
+    assert all(f"({held[part]})" in page for part in ("dry", "target", "audio"))
+    with pytest.raises(UserError, match=r"recipe.json is missing"):
+        package(folder, tmp_path / "again", LICENSE, force=True, take=True)
+    (folder / "presets.json").write_text(
+        json.dumps({"schema_version": "1.0", "presets": [{**held, "target": "audio/other.target.flac"}]})
+    )
+    write_manifest(folder, "tiny", "ampzoo")
+    with pytest.raises(IntegrityError, match=r"plays audio/other.target.flac, which is not in the package"):
+        verify(folder)
 
 
 def test_licence_of_ones_own_has_a_name_and_a_link(tmp_path: Path):
     run = write_run(tmp_path / "run")
     refused(zoo("package", run, "--license", "other", "--out", tmp_path / "out"), 1, "--license-name")
     named = ("--license-name", "Mine", "--license-link", "https://example.org/terms")
-    words = ("--license", "other", *named, "--kind", "pedal", "--tone", "fuzz", "--tone", "clean")
+    refused(zoo("package", run, "--license", "mit", "--dataset", "x"), 1, "'x' names no data set")
+    words = ("--license", "other", *named, "--kind", "pedal", "--tone", "fuzz", "--tone", "clean", "--dataset", "me/di")
     assert zoo("package", run, *words, "--out", tmp_path / "out").code == 0
     front = read_front_matter(tmp_path / "out/run/README.md")
     assert (front["license"], front["license_name"], front["license_link"]) == ("other", named[1], named[3])
+    assert front["datasets"] == ["me/di"]
     assert (front["ampzoo"]["kind"], front["ampzoo"]["tone"]) == ("pedal", ["fuzz", "clean"])
     assert {"pedal", "fuzz", "clean"} <= set(front["tags"])
     assert named[3] in (tmp_path / "out/run/LICENSE").read_text()

@@ -26,7 +26,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_board_is_a_table_or_a_document(studies: Path):
     ran = zoo("board", str(studies / "one"))
     header, *rows = [line.split("\t") for line in ran.out.splitlines()]
-    assert header == ["TRIAL", "ESR", "COST", "HELD amp0", "KNOBS AT", "LAYERS", "RATE", "STATE"]
+    assert header == ["TRIAL", "ESR", "COST", "HELD amp0", "KNOBS AT", "STATE", "LAYERS", "RATE"]
     ended = {line["trial"]: line for line in read_ledger(studies / "one")}
     assert {row[0].rstrip("*") for row in rows} == set(ended) and any(row[0].endswith("*") and row[3] for row in rows)
     document = json.loads(zoo("board", str(studies / "one"), "--json").out)

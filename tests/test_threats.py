@@ -15,6 +15,7 @@ import pytest
 from tests.hub_server import Hub, Reply, Request
 from tests.zoos import (
     AMP,
+    PULL,
     ZOO,
     around,
     at,
@@ -32,10 +33,6 @@ from tests.zoos import (
     zoo,
 )
 
-# huggingface_hub 2.4.0 uploads LFS files with httpx2's deprecated `data=`.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
-PULL = ("pull", AMP, "--to", "amp")
 ROOT = Path(__file__).parent.parent
 
 
@@ -169,8 +166,8 @@ def test_t21_offline(pushed: Hub, tmp_path: Path):
 
 @pytest.mark.parametrize("how", ["slow", "down"])
 def test_t22_hub_that_is_slow_or_down(pushed: Hub, monkeypatch: pytest.MonkeyPatch, how: str):
-    monkeypatch.setattr("zoo.index.DEADLINE_SECONDS", 0.3)
     assert zoo("list", *at(pushed)).code == 0
+    monkeypatch.setattr("zoo.index.DEADLINE_SECONDS", 0.3)
     monkeypatch.setenv("ZOO_INDEX_TTL", "0")
     pushed.send("slow", "/api/models$") if how == "slow" else pushed.close()
     began = time.monotonic()
@@ -222,3 +219,13 @@ def test_t25_licence_must_be_stated(hub: Hub, package: Path, front: str):
     named = text.replace(front.encode(), b"license: other\nlicense_name: mine\nlicense_link: https://example.org/terms")
     assert zoo("push", write_files(package, {"README.md": named}), AMP, *at(hub)).code == 0
     assert "other" in zoo("show", AMP, *at(hub)).out
+
+
+@pytest.mark.parametrize("place", ["hub", "shelf"])
+def test_t25_licence_can_be_asked_for(pushed: Hub, tmp_path: Path, place: str):
+    where = at(pushed) if place == "hub" else ()
+    write_package(tmp_path / "home" / AMP)
+    asked = ("--require-license", "mit", "--require-license", "cc0-1.0")
+    refused(zoo(*PULL, *where, *asked), 1, "the licence of alice/tiny is cc-by-4.0, not mit or cc0-1.0")
+    assert litter() == set() and not [path for _, path in pushed.requests if "/resolve/" in path]
+    assert zoo(*PULL, *where, *asked, "--require-license", "CC-BY-4.0").code == 0

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from models.architecture import Activation, LayerArray, WaveNetConfig
-from models.documents import CONFIG, EVAL, HISTORY, RECIPE, SPLIT, STATE, WEIGHTS, Evaluation, read_evaluation
+from models.documents import CONFIG, EVAL, HISTORY, MACHINE, RECIPE, SPLIT, STATE, WEIGHTS, Evaluation, read_evaluation
 from models.errors import DivergedError, UserError
 from models.recipe import DataConfig, LearningConfig, Recipe
 from models.run import load_model
 from models.train import Progress, fit, rate_at, read_history
 from tests.makers import KNOBS, RATE, architecture, data_config, di, recipe, record
 
-ALL = {CONFIG, WEIGHTS, EVAL, RECIPE, HISTORY, SPLIT, STATE}
+ALL = {CONFIG, WEIGHTS, EVAL, RECIPE, HISTORY, SPLIT, STATE, MACHINE}
 
 
 def stop_at(step: int) -> Callable[[Progress], None]:

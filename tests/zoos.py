@@ -25,6 +25,7 @@ from zoo.layout import write_manifest
 from zoo.package import package
 
 AMP = "alice/tiny"
+PULL = ("pull", AMP, "--to", "amp")
 LICENSE = "cc-by-4.0"
 ZOO = Path(sys.executable).with_name("zoo")
 

@@ -1,9 +1,8 @@
 """The model card: front matter a hub can list by, and a page a player can read and its owner can add to."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from shlex import quote
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -12,20 +11,30 @@ from pydantic import Field
 from models.documents import Evaluation, ModelConfig
 from models.errors import UserError
 from models.files import Frozen, check_document
-from models.knobs import AnyKnob, Knob, format_setting, format_value
-from zoo.layout import MAX_BYTES, Preset
+from models.knobs import AnyKnob
+from zoo.layout import MAX_BYTES, SLUG, Preset
 from zoo.names import NAME
+from zoo.page import make_page
 
 LIBRARY = "ampzoo"
 TAGS = ("guitar", "amp-modeling", "wavenet", "neural-amp-modeler", "knob-conditioned")
 BEGIN = "<!-- ampzoo: from here to the line that says so, a push writes this page anew; your own words are safe outside. -->"
 END = "<!-- ampzoo: end -->"
-OWNER = "OWNER/"  # stands for the owner until a push knows better
 FENCE = re.compile(r"\A---[ \t]*\r?\n(?P<front>.*?)\r?\n---[ \t]*(\r?\n|\Z)", re.DOTALL)
 MAX_FRONT = 64 << 10
 
 Kind = Literal["amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio"]
 Tone = Literal["clean", "overdrive", "crunch", "hi_gain", "fuzz"]
+
+
+class Tier(Frozen):
+    """A smaller or larger model of an amp, in `tiers/NAME/` or at the root; `realtime_factor` as in `eval.json`."""
+
+    name: Annotated[str, Field(pattern=rf"^{SLUG}$")]
+    esr: Annotated[float, Field(ge=0)]
+    parameters: Annotated[int, Field(ge=1, le=1 << 32)]
+    macs_per_sample: Annotated[int, Field(ge=1, le=1 << 32)]
+    realtime_factor: Annotated[float, Field(ge=0)]
 
 
 class CardBlock(Frozen):
@@ -40,6 +49,7 @@ class CardBlock(Frozen):
     macs_per_sample: Annotated[int, Field(ge=1, le=1 << 32)]
     sample_rate: Annotated[int, Field(ge=8000, le=192000)]
     inject: Annotated[str, Field(max_length=64)]
+    tiers: Annotated[tuple[Tier, ...], Field(max_length=8)] = ()
 
 
 class Listed(Frozen):
@@ -54,19 +64,29 @@ class Listed(Frozen):
 
 
 class Terms(Frozen):
-    """What its owner says of an amp: licence, and what sort of amp it is."""
+    """What its owner says of an amp: licence, what sort of amp it is, and the hub's data sets of its recordings."""
 
     license: str
     license_name: str = ""
     license_link: str = ""
     kind: Kind = "amp"
     tone: tuple[Tone, ...] = ()
+    datasets: tuple[Annotated[str, Field(pattern=NAME.pattern)], ...] = ()
 
 
 def make_card(
-    config: ModelConfig, evaluation: Evaluation, terms: Terms, presets: tuple[Preset, ...], faults: Sequence[str] = ()
+    config: ModelConfig,
+    evaluation: Evaluation,
+    terms: Terms,
+    presets: tuple[Preset, ...],
+    faults: Sequence[str] = (),
+    tiers: Mapping[str, Evaluation] = {},
+    searched: bool = False,
 ) -> str:
-    """The text of a package's `README.md`; `faults` are what it is published in spite of."""
+    """The text of a package's `README.md`; `faults` are what it is published in spite of, `tiers` all of them, this amp's own included.
+
+    Of an amp that was `searched` for there is a picture of the front.
+    """
     held, knobs = evaluation.held, config.knobs
     block = CardBlock(
         kind=terms.kind,
@@ -77,6 +97,7 @@ def make_card(
         macs_per_sample=evaluation.macs_per_sample,
         sample_rate=config.audio.sample_rate,
         inject=config.architecture.inject.label,
+        tiers=tuple(_tier(name, scores) for name, scores in tiers.items()),
     )
     metrics = [{"type": "esr", "value": round(held.mean, 6), "name": "ESR"}]
     results = {
@@ -91,13 +112,16 @@ def make_card(
         "library_name": LIBRARY,
         "pipeline_tag": "audio-to-audio",
         "tags": [*TAGS, terms.kind, *terms.tone],
+        **({"datasets": list(terms.datasets)} if terms.datasets else {}),
         "widget": [
-            {"src": "audio/di.flac", "example_title": preset.id, "output": {"url": preset.audio}} for preset in presets
+            {"src": preset.dry or "audio/di.flac", "example_title": preset.id, "output": {"url": preset.audio}}
+            for preset in presets
         ],
         "model-index": [{"name": config.name, "results": [results]}],
         LIBRARY: block.model_dump(mode="json", by_alias=True),
     }
-    return _page(front, f"{BEGIN}\n\n{_body(config, evaluation, terms, presets, faults)}\n{END}\n")
+    body = make_page(config, evaluation, terms, presets, faults, tiers, searched)
+    return _page(front, f"{BEGIN}\n\n{body}\n{END}\n")
 
 
 def read_row(name: str, revision: str, front_matter: Any, downloads: object = None, updated: object = None) -> Listed:
@@ -116,6 +140,12 @@ def read_row(name: str, revision: str, front_matter: Any, downloads: object = No
         updated=updated[:32] if isinstance(updated, str) else "",
         amp=check_document(block, CardBlock, f"{name}: card"),
     )
+
+
+def read_tiers(name: str, front_matter: dict[str, Any]) -> tuple[Tier, ...]:
+    """The tiers that a card tells of; raises `UserError` when its `ampzoo:` block is malformed."""
+    block = front_matter.get(LIBRARY)
+    return check_document(block, CardBlock, f"{name}: card").tiers if isinstance(block, dict) else ()
 
 
 def read_front_matter(card: Path) -> dict[str, Any]:
@@ -175,108 +205,14 @@ def _first_line(problem: BaseException) -> str:
     return (str(problem).splitlines() or [type(problem).__name__])[0] or type(problem).__name__
 
 
-def _body(
-    config: ModelConfig, evaluation: Evaluation, terms: Terms, presets: tuple[Preset, ...], faults: Sequence[str]
-) -> str:
-    held, rate, name = evaluation.held, config.audio.sample_rate, f"{OWNER}{config.name}"
-    pairs = [f"{knob.name}={format_value(knob.default)}" for knob in config.knobs.knobs]
-    turned = " ".join(f"--knob {quote(pair)}" for pair in pairs)
-    called = "".join(f", {k.name}={k.default!r}" for k in config.knobs.knobs if k.name.isidentifier())
-    knobs = "\n".join(f"| {k.name} | {k.legal} | {format_value(k.default)} |" for k in config.knobs.knobs)
-    heard = "\n\n".join(_player(preset.audio, f"{preset.id}: {format_setting(preset.knobs)}") for preset in presets)
-    baseline = held.baseline_mean
-    beside = "" if baseline is None else f" Playing the nearest recorded setting instead would give {baseline:.4f}."
-    settings = "\n".join(
-        f"| {format_setting(s.setting)} | {s.esr:.4f} | {'-' if s.baseline_esr is None else f'{s.baseline_esr:.4f}'} |"
-        for s in held.settings
+def _tier(name: str, scores: Evaluation) -> Tier:
+    return Tier(
+        name=name,
+        esr=round(scores.held.mean, 6),
+        parameters=scores.parameters,
+        macs_per_sample=scores.macs_per_sample,
+        realtime_factor=scores.realtime_factor,
     )
-    recorded = evaluation.recordings_license
-    provenance = f" The recordings' licence: {recorded}." if recorded else ""
-    known = "".join(f"**Published in spite of this: {fault}.**\n\n" for fault in faults)
-    continuous = any(isinstance(knob, Knob) for knob in config.knobs.knobs)
-    turned_picture = "![spectra with each knob turned from end to end](images/knobs.png)" if continuous else ""
-    license_id = f"[{terms.license_name}]({terms.license_link})" if terms.license == "other" else terms.license
-    return f"""# {config.name}
-
-A guitar amp model whose {len(config.knobs.knobs)} knobs turn live: a WaveNet conditioned on the knobs at every sample, made with ampzoo.
-
-## Listen
-
-{_player("audio/di.flac", "dry signal")}
-
-{heard}
-
-## Knobs
-
-| knob | range | default |
-|---|---|---|
-{knobs}
-
-{turned_picture}
-
-## Use
-
-```
-zoo pull {name} --zoo hub
-zoo render {name} in.wav out.wav {turned}
-zoo export {name} --bake {quote(",".join(pairs))} {config.name}.nam
-```
-
-```python
-import zoo
-amp = zoo.pull("{name}")
-y = amp(x{called})      # x: mono numpy audio at {rate} Hz
-```
-
-`live.nam` plays with its knobs as inputs in hosts of NeuralAmpModelerCore; each file under `baked/` is one setting for every Neural Amp
-Modeler player.
-
-## How good it is
-
-Error-to-signal ratio (ESR, lower is better, 0 is the amp itself) on {len(held.settings)} knob settings that were never recorded for training,
-playing audio that was never trained on, each setting counting the same: mean {held.mean:.4f}, median {held.median:.4f},
-worst {held.worst:.4f}.{beside}
-
-| held setting | ESR | nearest recorded setting |
-|---|---|---|
-{settings}
-
-Cost: {evaluation.parameters:,} parameters, {evaluation.macs_per_sample:,} multiply-accumulates per sample, {100 * evaluation.realtime_factor:.1f} % of a CPU core, receptive field
-{config.audio.receptive_field:,} samples at {rate:,} Hz.
-
-{_scanned(evaluation)}
-
-![ESR per held setting](images/scores.png)
-
-## Limits
-
-{known}Play mono audio at {rate:,} Hz, at levels like the dry signal above. Between recorded settings the model interpolates; it was not checked outside
-the knob ranges. It models the recorded chain only.
-
-## Provenance
-
-How it was trained stands in `training.json` where its maker kept that, every score in `eval.json`, the sha256 of every file but this page in `manifest.json`;
-`zoo verify` checks them and plays the clips again.
-
-## Licence
-
-{license_id}.{provenance} Names of makers and models, where they appear, are trademarks of their owners, who are not affiliated with this package
-and have not endorsed it.
-"""
-
-
-def _scanned(evaluation: Evaluation) -> str:
-    corners, moves = evaluation.corners, evaluation.knob_moves_dbfs or {}
-    added = ", ".join(f"{moved:.0f} dBFS when turned within {ms} ms" for ms, moved in moves.items())
-    return (
-        f"Played at {corners.settings:,} settings, every corner of the knobs among them: the loudest peak is {corners.peak_dbfs:.1f} dBFS "
-        f"at {format_setting(corners.peak_setting)} (the loudest take: {corners.recorded_peak_dbfs:.1f} dBFS), silence comes out at "
-        f"{corners.silence_dbfs:.0f} dBFS.{f' What a moving knob adds: {added}.' if added else ''}"
-    )
-
-
-def _player(audio: str, title: str) -> str:
-    return f'[{title}]({audio})<br><audio controls preload="none" src="{audio}"></audio>'
 
 
 def format_knobs(knobs: tuple[AnyKnob, ...]) -> str:

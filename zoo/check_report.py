@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 
 from models.check import Report, TakeReport, band_levels
 from models.files import write_text
+from models.judge import together
 from models.knobs import Knob, Value, format_setting, format_value
+from zoo.views import count, likewise
 
 EDGES_HZ = 40 * 2 ** (np.arange(28) / 3)  # thirds of an octave, 40 Hz to 20 kHz
 MAX_SPECTRA = 9
@@ -27,9 +29,9 @@ def write_report(report: Report, path: Path) -> Path:
     manifest = report.manifest
     title = html.escape(f"{manifest.device or manifest.path.stem}: {len(report.takes)} takes")
     findings = "".join(
-        f'<div class="finding {finding.severity}"><b>{finding.severity}</b> {html.escape(finding.message)}'
-        f'<div class="hint">{html.escape(finding.hint)}</div></div>'
-        for finding in [*report.faults, *report.warnings]
+        f'<div class="finding {finding.severity}"><b>{finding.severity}</b> {html.escape(finding.message)}.'
+        f'{html.escape(likewise(others))}<div class="hint">{html.escape(finding.hint)}</div></div>'
+        for finding, others in together([*report.faults, *report.warnings])
     )
     pictures = [
         ("Delay of each take", _delays(report)),
@@ -41,7 +43,7 @@ def write_report(report: Report, path: Path) -> Path:
         path,
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{title}</title><style>{STYLE}</style></head><body><h1>{title}</h1>"
-        f"<p>{len(report.faults)} faults, {len(report.warnings)} warnings.</p>{findings}{shown}"
+        f"<p>{count(report.faults, 'fault')}, {count(report.warnings, 'warning')}.</p>{findings}{shown}"
         f'<h2>Takes</h2><div class="wide">{_table(report.takes)}</div></body></html>\n',
     )
     return path

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 import click
 
-from zoo import __version__, cli_make, cli_move, cli_play, cli_recordings, cli_search, cli_zoo
+from zoo import __version__, cli_make, cli_move, cli_play, cli_recordings, cli_search, cli_trust, cli_zoo
 
 ROAD = "plan -> recordings -> check, align -> train or search -> package -> push -> list -> pull -> render, export"
 VERBS = (
@@ -27,6 +27,8 @@ VERBS = (
     cli_play.render,
     cli_play.export,
     cli_move.verify,
+    cli_trust.key,
+    cli_trust.trust,
     cli_zoo.diff,
     cli_move.rm,
     cli_zoo.doctor,

@@ -70,9 +70,13 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
 @click.option("--license-link", default="", help="Where a licence that is 'other' can be read.")
 @click.option("--kind", type=click.Choice(KINDS), default="amp", show_default=True, help="What sort of device it is.")
 @click.option("--tone", "tones", type=click.Choice(TONES), multiple=True, help="What it sounds like; may be repeated.")
+@click.option("--dataset", "datasets", multiple=True, metavar="OWNER/NAME", help="A hub's data set of its recordings.")
 @click.option(
     "--out", type=PATH, default=Path("packages"), show_default=True, help="Folder that gets one package per amp."
 )
+@click.option("--tiers/--no-tiers", default=True, help="Put a study's smaller models below tiers/ (the default).")
+@click.option("--with-take", is_flag=True, help="Add a held take, beside the model's; where its licence allows.")
+@click.option("--sign", is_flag=True, help="Sign it with your key (zoo key makes one).")
 @click.option("--force", is_flag=True, help="Package a model that failed its checks; its card tells.")
 def package(
     run: Path,
@@ -81,17 +85,40 @@ def package(
     license_link: str,
     kind: Any,
     tones: tuple[Any, ...],
+    datasets: tuple[str, ...],
     out: Path,
+    tiers: bool,
+    with_take: bool,
+    sign: bool,
     force: bool,
 ) -> None:
-    """Package a finished run, or the best trial of a study."""
+    """Package a finished run, or the best trial of a study with what is best at smaller costs."""
     from models.documents import CONFIG
-    from search.board import best_runs
+    from models.errors import UserError
+    from search.board import tier_runs
     from zoo import output
     from zoo.card import Terms
+    from zoo.names import NAME
     from zoo.package import package as make
+    from zoo.trust import own_key
+    from zoo.trust import sign as put_signature
 
-    terms = Terms(license=license_id, license_name=license_name, license_link=license_link, kind=kind, tone=tones)
-    runs = [run] if (run / CONFIG).exists() or not (run / "study.json").exists() else best_runs(run)
-    for folder in runs:
-        output.put(str(make(folder, out / folder.resolve().name, terms, force)))
+    key = own_key() if sign else None
+    if odd := [name for name in datasets if not NAME.fullmatch(name)]:
+        raise UserError(f"'{odd[0]}' names no data set", "Write OWNER/NAME, as the hub does.")
+    terms = Terms(
+        license=license_id,
+        license_name=license_name,
+        license_link=license_link,
+        kind=kind,
+        tone=tones,
+        datasets=datasets,
+    )
+    one = (run / CONFIG).exists() or not (run / "study.json").exists()
+    for amp, runs in {run.resolve().name: {"": run}}.items() if one else tier_runs(run).items():
+        best, known = list(runs.values())[-1], None if one else runs
+        with output.progress(f"packaging {amp}") as bar:
+            made = make(best, out / amp, terms, force, known if tiers else {}, with_take, bar)
+        if key is not None:
+            put_signature(made, key)
+        output.put(str(made))

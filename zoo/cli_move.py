@@ -1,6 +1,7 @@
 """Verbs that publish, fetch, verify and remove amps. Heavy imports wait inside them."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,8 @@ def push(
 @click.option("--to", type=PATH, help="Folder for the package. Default: its place on your own shelf.")
 @click.option("--lock", is_flag=True, help="Pin what was pulled in ./zoo.lock.")
 @click.option("--locked", is_flag=True, help="Pull what ./zoo.lock pins, exactly; all of it if no amp is named.")
+@click.option("--max-size", type=float, metavar="MB", help="Refuse an amp of more megabytes, before any of it moves.")
+@click.option("--require-license", "licenses", multiple=True, metavar="ID", help="Refuse any other; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched, and stop.")
 @json_option
 def pull(
@@ -87,6 +90,8 @@ def pull(
     to: Path | None,
     lock: bool,
     locked: bool,
+    max_size: float | None,
+    licenses: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -102,7 +107,11 @@ def pull(
         raise UserError("--to is a folder for one amp", "Leave it out, and they go to your shelf.")
     if lock and locked:
         raise UserError("--lock writes ./zoo.lock, --locked keeps to it", "Say one of them.")
-    pulled = [_pull(name, where, tier, to, lock, locked, dry_run) for name in names]
+
+    def check(zoo: Any, ref: Any, tier: str) -> None:
+        _check_wishes(zoo, ref, tier, max_size, licenses)
+
+    pulled = [_pull(name, where, tier, to, lock, locked, dry_run, check) for name in names]
     if as_json:
         output.put_json({"schema": "zoo.pull/1", "dry_run": dry_run, "amps": pulled})
     else:
@@ -111,11 +120,18 @@ def pull(
 
 
 def _pull(
-    name: str, where: str | None, tier: str, to: Path | None, lock: bool, locked: bool, dry_run: bool
+    name: str,
+    where: str | None,
+    tier: str,
+    to: Path | None,
+    lock: bool,
+    locked: bool,
+    dry_run: bool,
+    check: Callable[[Any, Any, str], None],
 ) -> dict[str, Any]:
     from zoo import output
     from zoo.find import find_zoo
-    from zoo.layout import choose
+    from zoo.layout import MANIFEST, PackageManifest, choose
     from zoo.lock import Pin, check_moved, pin, pinned
     from zoo.names import Ref, parse_ref
     from zoo.shelf import home
@@ -129,10 +145,12 @@ def _pull(
         if named.revision:
             check_moved(asked.name, made.model_copy(update={"revision": named.revision}), zoo.revision(named))
         ref = Ref(asked.name, made.commit)
-    target = to or home() / ref.name
+    check(zoo, ref, tier)
+    target, signer = to or home() / ref.name, {}
     if dry_run:
         sizes = zoo.sizes(ref)
-        wanted = choose(sizes, tier, ref.name)
+        root = zoo.document(ref, MANIFEST, PackageManifest).tier if tier else ""
+        wanted = choose(sizes, tier, root, ref.name)
         for file in wanted:
             output.say(f"  {file} ({sizes[file]:,} bytes)")
         revision, files, moved = zoo.revision(ref), len(wanted), sum(sizes[file] for file in wanted)
@@ -142,13 +160,33 @@ def _pull(
             done = zoo.pull(ref, target, tier, bar, made.manifest if made else "")
         revision, files, moved = done.revision, done.files, done.moved
         output.say(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {files} files, {moved:,} bytes moved")
-        output.say(f"licence: {_licence(zoo, ref)}")
+        output.say(f"licence: {_licence(zoo, ref)}; {done.signer}")
+        signer = {"signer": done.signer}
         if done.ignored:
             output.say(f"ignored {done.ignored} files that are no part of a package")
         if lock:
             made = Pin(zoo=zoo.label, revision=ref.revision, commit=revision, manifest=done.manifest, tier=tier)
             pin(ref.name, made)
-    return {"name": ref.name, "revision": revision, "folder": str(target), "files": files, "bytes": moved}
+    return {"name": ref.name, "revision": revision, "folder": str(target), "files": files, "bytes": moved, **signer}
+
+
+def _check_wishes(zoo: Any, ref: Any, tier: str, max_mb: float | None, licenses: tuple[str, ...]) -> None:
+    """Raise `UserError` when what was asked of an amp does not hold; what the zoo lists says so, before a byte moves."""
+    from models.errors import UserError
+    from zoo.layout import tier_of
+
+    if max_mb is not None:
+        total = sum(size for name, size in zoo.sizes(ref).items() if not tier or tier_of(name) in ("", tier))
+        if total > max_mb * 1e6:
+            raise UserError(
+                f"{ref.name} is {total / 1e6:.1f} MB, --max-size allows {max_mb:g}",
+                "Allow more, or say a smaller --tier.",
+            )
+    if licenses and (found := _licence(zoo, ref)).lower() not in [one.lower() for one in licenses]:
+        raise UserError(
+            f"the licence of {ref.name} is {found}, not {' or '.join(licenses)}",
+            "Ask its owner, or choose another amp.",
+        )
 
 
 def _licence(zoo: Any, ref: Any) -> str:
@@ -170,7 +208,9 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
     from zoo import output
     from zoo.find import find_package
     from zoo.layout import MANIFEST, digest, package_files
+    from zoo.names import parse_ref
     from zoo.options import one_thread
+    from zoo.trust import signer
     from zoo.verify import replay
 
     one_thread()
@@ -178,16 +218,26 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
         folder = find_package(amp, where, on_progress=bar)
     if not (folder / MANIFEST).exists():
         raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
-    played, files, revision = replay(folder), len(package_files(folder)), digest(folder)
-    sound = all(one.same for one in played)
+    with output.progress("playing") as bar:
+        played, files, revision = replay(folder, bar), len(package_files(folder)), digest(folder)
+    sound, signed = all(one.same for one in played), signer(folder, "" if Path(amp).is_dir() else parse_ref(amp).name)
     if as_json:
         sounds = [{"file": one.name, "esr": min(one.esr, 1e9), "same": one.same} for one in played]
-        output.put_json({"schema": "zoo.verify/1", "name": amp, "manifest": revision, "same": sound, "sounds": sounds})
+        output.put_json(
+            {
+                "schema": "zoo.verify/1",
+                "name": amp,
+                "manifest": revision,
+                "signer": signed,
+                "same": sound,
+                "sounds": sounds,
+            }
+        )
     else:
         rows = [(one.name, f"{one.esr:.1e}", "ok" if one.same else "DIFFERS") for one in played]
         output.put_table(("FILE", "ERROR", ""), rows)
     same = sum(one.same for one in played)
-    output.say(f"{amp}: {files} files as the manifest says, {same} of {len(played)} sounds are the same here")
+    output.say(f"{amp}: {files} files as the manifest says, {same} of {len(played)} sounds are the same here; {signed}")
     if not sound:
         sys.exit(6)
 

@@ -1,10 +1,16 @@
 """Verbs that play a model: through a file, and as files for plugins. Heavy imports wait inside them."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.options import PATH, amp_argument, one_thread, tier_option, zoo_option
+
+if TYPE_CHECKING:
+    from models.automation import Automation
+    from models.documents import ModelConfig
+    from models.knobs import Setting
 
 
 @click.command(
@@ -37,29 +43,41 @@ def render(
     tier: str,
 ) -> None:
     """Play a file through an amp at any knob setting, still or moving."""
-    from models.audio import open_audio
-    from models.automation import read_automation, sweep
+    from models.audio import check_playing
+    from models.automation import Automation, read_automation, sweep
     from models.errors import UserError
     from models.knobs import format_setting, parse_setting
-    from models.render import render as play
-    from models.run import load_model
     from zoo import output
-    from zoo.find import find_model
+    from zoo.find import find_config, find_model
 
-    one_thread()
     setting = parse_setting(pairs)
-    with output.progress("fetching") as bar:
-        model = load_model(find_model(amp, where, tier, bar))
-    knobs = model[0].knobs
     if automate and sweeps:
         raise UserError("say either --sweep or --automate", "A CSV can hold the sweep too.")
-    moves = read_automation(automate, knobs, setting) if automate else None
-    if sweeps:
-        with open_audio(source) as file:
-            moves = sweep(knobs, setting, sweeps, file.frames / file.samplerate)
+
+    def plan(config: "ModelConfig") -> "Setting | Automation":
+        frames, rate_hz = check_playing(source, target, config.audio.sample_rate, config.name, any_rate=resample)
+        if automate:
+            return read_automation(automate, config.knobs, setting)
+        if sweeps:
+            return sweep(config.knobs, setting, sweeps, frames / rate_hz)
+        return config.knobs.complete(setting, config.name)
+
+    if here := find_config(amp, where, tier):
+        plan(here)  # what is wrong is told before torch is loaded
+    from models.render import render as play
+    from models.run import load_model
+
+    one_thread()
+    with output.progress("fetching") as bar:
+        model = load_model(find_model(amp, where, tier, bar))
+    moves = plan(model[0])
     with output.progress("playing") as bar:
-        done = play(model, source, target, moves or setting, bar, any_rate=resample)
-    output.say(f"{done.seconds:.1f} s {f'at {format_setting(done.setting)}' if done.setting else 'with moving knobs'}")
+        done = play(model, source, target, moves, bar, any_rate=resample)
+    said = f"at {format_setting(done.setting or {})}"
+    if isinstance(moves, Automation):
+        rest = {name: value for name, value in moves.first.items() if name not in moves.moving}
+        said = f"{' and '.join(moves.moving) or 'no knob'} moving, {format_setting(rest) or 'no other'} at rest"
+    output.say(f"{done.seconds:.1f} s {said}")
     if done.peak > 1:
         output.say(f"warning: the output clips (peak {done.peak:.2f}); turn the input down")
     output.put(str(done.path))

@@ -47,7 +47,7 @@ def signal(target: Path, seconds: float, rate: int) -> None:
     type=PATH,
     multiple=True,
     metavar="MANIFEST",
-    help="Propose what to record next; name a second manifest for takes held back.",
+    help="Propose what to record next. Give it again for each manifest of takes held back: --extend train.json --extend held.json.",
 )
 @click.option(
     "--from-nam", "captures", type=PATH, metavar="FOLDER", help="Render takes of .nam captures, one per setting."
@@ -96,13 +96,15 @@ def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) ->
     if page:
         from zoo.check_report import write_report
 
-        output.say(f"page: {write_report(report, page)}")
+        write_report(report, page)
     if as_json:
         output.put_json(report.to_json())
     else:
         views.show_check(report)
+    if page:
+        output.say(f"Wrote {page}")
     if fix:
-        output.say(f"aligned: {_align(manifest, fix)}")
+        output.say(f"Wrote {_align(manifest, fix)}")
     elif report.faults:
         sys.exit(1)
 
@@ -116,15 +118,19 @@ def align(manifest: Path, out: Path) -> None:
     """Line takes up with their dry signal, in a new folder."""
     from zoo import output
 
-    output.put(str(_align(manifest, out)))
+    output.put(str(_align(manifest, out, show=True)))
 
 
-def _align(manifest: Path, folder: Path) -> Path:
+def _align(manifest: Path, folder: Path, show: bool = False) -> Path:
     from models.mend import mend
-    from zoo import output
+    from zoo import output, views
 
     with output.progress("aligning") as bar:
-        return mend(manifest, folder, bar)
+        made, takes = mend(manifest, folder, bar)
+    if show:
+        views.show_mended(takes)
+        output.say(f"Wrote {views.count(takes, 'aligned take')} and their manifest to {folder}; train on it as it is")
+    return made
 
 
 def _plan(path: Path, words: dict[str, Any]) -> None:
@@ -193,6 +199,7 @@ def _render_captures(knobs: Path | None, words: dict[str, Any]) -> None:
     from models.knobs import format_setting
     from models.snapshots import read_names, render_snapshots
     from zoo import output
+    from zoo.views import count
 
     if not words["pattern"]:
         raise UserError("--from-nam needs --pattern: how the captures are named", "For example: --pattern 'G{gain}'.")
@@ -202,14 +209,14 @@ def _render_captures(knobs: Path | None, words: dict[str, Any]) -> None:
         if words["as_json"]:
             listed = [{"file": path.name, "setting": setting} for path, setting in found.items()]
             return output.put_json({"schema": "zoo.captures/1", "captures": listed})
-        return output.put_table(
-            ("FILE", "SETTING"), [(p.name, format_setting(setting)) for p, setting in found.items()]
-        )
+        output.put_table(("FILE", "SETTING"), [(p.name, format_setting(setting)) for p, setting in found.items()])
+        return output.say(f"{count(found, 'capture')}; to render takes of them: --signal DI.wav --out FOLDER")
     identity = {"device": described.device, "license_id": described.license} if described else {}
     with output.progress("rendering") as bar:
         made = render_snapshots(
             words["captures"], words["pattern"], words["di"], words["out"], schema=schema, on_take=bar, **identity
         )
+    output.say(f"rendered a take of each of {count(list(words['captures'].glob('*.nam')), 'capture')}")
     _put_session([made], words)
 
 

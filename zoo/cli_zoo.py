@@ -124,21 +124,24 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
     """All about one amp."""
     from models.documents import CONFIG, EVAL, Evaluation, ModelConfig
     from zoo import output, views
+    from zoo.card import read_tiers
     from zoo.find import Look
 
     look = Look(amp, where)
     config, evaluation = look.document(CONFIG, ModelConfig), look.document(EVAL, Evaluation)
     front, revision = look.front_matter(), look.revision
+    tiers = read_tiers(amp, front)
     if as_json:
         documents = {
             "license": front.get("license"),
             "revision": revision,
             "config": config.model_dump(mode="json"),
             "eval": evaluation.model_dump(mode="json", by_alias=True),
+            "tiers": [tier.model_dump(mode="json") for tier in tiers],
         }
         output.put_json({"schema": "zoo.show/1", "name": amp, **documents})
     else:
-        views.show_amp(amp, config, evaluation, str(front.get("license") or "-"), revision)
+        views.show_amp(amp, config, evaluation, str(front.get("license") or "-"), revision, tiers)
 
 
 @click.command(epilog="Example: zoo knobs alice/plexi-59")
@@ -175,7 +178,7 @@ def diff(one: str, other: str, where: str | None, as_json: bool) -> None:
     if as_json:
         output.put_json({"schema": "zoo.diff/1", "amps": [one, other], "differences": [list(row) for row in rows]})
     elif rows:
-        output.put_table(("WHAT", one, other), rows)
+        output.put_table(("WHAT", one, other), rows, keep=3)
     else:
         output.say("they are the same")
 
@@ -194,6 +197,6 @@ def doctor(where: str | None, as_json: bool) -> None:
     if as_json:
         output.put_json({"schema": "zoo.doctor/1", "findings": [vars(finding) for finding in findings]})
     else:
-        output.put_table(("WHAT", "FOUND"), [(f"{'ok ' if f.well else 'BAD'} {f.what}", f.found) for f in findings])
+        output.put_pairs([(f"{'ok ' if f.well else 'BAD'} {f.what}", f.found) for f in findings])
     if not all(finding.well for finding in findings):
         sys.exit(1)

@@ -27,7 +27,7 @@ def _facts(look: Look) -> dict[str, str]:
     facts |= {"parameters": f"{evaluation.parameters}", "cost": f"{evaluation.macs_per_sample}"}
     if look.revision:
         files = look.document(MANIFEST, PackageManifest).files
-        facts |= {name: f"{entry.sha256[:12]} ({entry.size:,} bytes)" for name, entry in files.items()}
+        facts |= {name: f"{entry.sha256[:12]} {entry.size:,} B" for name, entry in files.items()}
     return facts
 
 

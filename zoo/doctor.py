@@ -52,7 +52,7 @@ def _shelf(shelf: Shelf) -> list[Finding]:
     amps = shelf.list(faults.append)
     litter = sum(1 for _ in shelf.folder.glob(f"*/{STAGED}*"))
     return [
-        Finding("shelf", f"{shelf.folder}, {len(amps)} amps{'' if writable else ', read-only'}", writable),
+        Finding("shelf", f"{shelf.folder}, {_amps(len(amps))}{'' if writable else ', read-only'}", writable),
         *(Finding("shelf", fault, False) for fault in faults),
         Finding("disk", f"{free / 1e9:.1f} GB free", free > SCARCE_BYTES),
         *(
@@ -65,14 +65,14 @@ def _shelf(shelf: Shelf) -> list[Finding]:
 
 def _hub(address: Address) -> list[Finding]:
     index = read_index(address.label)
-    kept = f"{len(index.amps)} amps, {format_age(index.age)} old" if index else "none"
+    kept = f"{_amps(len(index.amps))}, {format_age(index.age)} old" if index else "none"
     findings = [Finding("cached list", kept)]
     try:
         from zoo.hub import Hub
 
         hub, began = Hub(address), time.monotonic()
         names = [row.name for row in hub.list(lambda text: None)]
-        findings.append(Finding("hub", f"{hub.label}, {len(names)} amps in {time.monotonic() - began:.1f} s"))
+        findings.append(Finding("hub", f"{hub.label}, {_amps(len(names))} in {time.monotonic() - began:.1f} s"))
         findings.append(_login(hub))
     except Exception as problem:
         told = explain(problem)
@@ -80,6 +80,10 @@ def _hub(address: Address) -> list[Finding]:
             raise
         findings.append(Finding("hub", f"{address.label}: {told.message if told else problem}", False))
     return findings
+
+
+def _amps(count: int) -> str:
+    return f"{count} amp{'' if count == 1 else 's'}"
 
 
 def _login(hub: "Hub") -> Finding:

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.documents import CONFIG, ModelConfig
 from models.errors import NotFound
 from models.files import Document
 from zoo import output
 from zoo.card import read_front_matter
 from zoo.errors import NO_NETWORK, explain
-from zoo.layout import CARD, MANIFEST, choose, digest, package_files, read_part
+from zoo.layout import CARD, MANIFEST, choose, digest, package_files, read_package_manifest, read_part
 from zoo.names import Address, parse_ref, parse_where
 from zoo.shelf import Progress, Shelf, home, silent
 
@@ -42,13 +43,14 @@ def find_package(amp: str, where: str | None, tier: str = "", on_progress: Progr
 
     When the hub cannot be reached, the copy on one's own shelf has to do; a warning says so.
     """
-    from zoo.verify import verify
+    from zoo.trust import signer
 
     folder = Path(amp)
     if not folder.is_dir():
         ref, zoo = parse_ref(amp), find_zoo(where)
         if isinstance(zoo, Shelf):
             folder = zoo.find(ref)
+            signer(folder, ref.name)
         else:
             folder = home() / ref.name
             try:
@@ -58,8 +60,11 @@ def find_package(amp: str, where: str | None, tier: str = "", on_progress: Progr
                 told = explain(problem)
                 if told is None or told.code != NO_NETWORK or ref.revision or not (folder / MANIFEST).exists():
                     raise
+                signer(folder, ref.name)
                 output.say(f"warning: {told.message}; using the copy on your shelf, revision {digest(folder)[:12]}")
     if (folder / MANIFEST).exists():
+        from zoo.verify import verify  # loads torch: after all that can be refused without
+
         verify(folder)
     return folder
 
@@ -67,10 +72,22 @@ def find_package(amp: str, where: str | None, tier: str = "", on_progress: Progr
 def find_model(amp: str, where: str | None, tier: str = "", on_progress: Progress = silent) -> Path:
     """The folder of a model to play: what `find_package` finds, or one tier of it."""
     folder = find_package(amp, where, tier, on_progress)
+    root = read_package_manifest(folder).tier if tier else ""
     if tier:
-        choose(package_files(folder), tier, amp)
-        folder = folder / "tiers" / tier
-    return folder
+        choose(package_files(folder), tier, root, amp)
+    return folder if tier == root else folder / "tiers" / tier
+
+
+def find_config(amp: str, where: str | None, tier: str = "") -> ModelConfig | None:
+    """What an amp on this machine says it is, not verified yet; None for one that would have to be fetched, or that says nothing."""
+    folder = Path(amp)
+    if not folder.is_dir():
+        zoo = find_zoo(where)
+        if not isinstance(zoo, Shelf):
+            return None
+        folder = zoo.find(parse_ref(amp))
+    place = folder / "tiers" / tier if (folder / "tiers" / tier).is_dir() and tier else folder
+    return read_part(place, CONFIG, ModelConfig) if (place / CONFIG).exists() else None
 
 
 class Look:

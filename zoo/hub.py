@@ -26,6 +26,7 @@ from zoo.layout import (
     ATTRIBUTES,
     MANIFEST,
     NOT_COVERED,
+    SIGNATURE,
     PackageManifest,
     check_listing,
     check_pinned,
@@ -38,7 +39,7 @@ from zoo.names import Address, Ref
 from zoo.publish import Plan
 from zoo.shelf import Progress, Pulled, silent, sweep
 from zoo.transfer import HOSTILE, fetch, get_json
-from zoo.verify import verify
+from zoo.trust import check_signed
 
 PAGE, MAX_PAGES = 1000, 100
 MAX_PAGE_BYTES, MAX_INFO_BYTES = 64 << 20, 8 << 20
@@ -235,8 +236,7 @@ class Hub:
         listing = self.listing(ref)
         where = f"{ref.name} on {self.label}"
         allowed = [name for name in check_listing(listing.sizes, where) if name != ATTRIBUTES]
-        wanted = choose(allowed, tier, where)
-        moved, total, lock = 0, sum(listing.files[name].size for name in wanted), Lock()
+        moved, total, lock = 0, sum(listing.files[name].size for name in allowed), Lock()
 
         def heard(count: int) -> None:
             nonlocal moved
@@ -244,21 +244,28 @@ class Hub:
                 moved += count
                 on_progress(moved, total)
 
+        def get(name: str) -> bytes:
+            return _kept(to / name, listing.files[name]) or self.fetch(ref, listing, name, heard)
+
+        from zoo.verify import verify  # loads torch, which a list need not
+
         with staged_folder(to) as staged:
-            content = _kept(to / MANIFEST, listing.files[MANIFEST]) or self.fetch(ref, listing, MANIFEST, heard)
+            first = {name: get(name) for name in (MANIFEST, SIGNATURE) if name in allowed}
+            content = first[MANIFEST]
             check_pinned(ref.name, entry_of(content).sha256, pinned)
+            signed = check_signed(ref.name, content, first.get(SIGNATURE))
             manifest = parse_part(content, PackageManifest, f"{ref.name}: {MANIFEST}")
             _agree(manifest, listing, allowed, ref)
+            wanted = choose(allowed, tier, manifest.tier, where)
+            total = sum(listing.files[name].size for name in wanted)
 
-            def get(name: str) -> None:
-                kept = content if name == MANIFEST else _kept(to / name, listing.files[name])
-                body = kept or self.fetch(ref, listing, name, heard)
+            def put(name: str) -> None:
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
-                (staged / name).write_bytes(body)
+                (staged / name).write_bytes(first.get(name) or get(name))
 
             with ThreadPoolExecutor(WORKERS) as pool:
                 try:
-                    list(pool.map(get, wanted))
+                    list(pool.map(put, wanted))
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
@@ -274,6 +281,7 @@ class Hub:
             len(wanted),
             moved,
             len(set(listing.files) - {*allowed, ATTRIBUTES}),
+            signed,
         )
 
     def plan(self, package: Path, name: str) -> Plan:

@@ -15,18 +15,19 @@ from models.files import Document, Frozen, check_document, parse_json, read_docu
 from models.knobs import Setting
 
 MANIFEST, CARD, PRESETS, TRAINING, LIVE = "manifest.json", "README.md", "presets.json", "training.json", "live.nam"
-LICENSE_FILE, ATTRIBUTES = "LICENSE", ".gitattributes"
+LICENSE_FILE, ATTRIBUTES, SIGNATURE = "LICENSE", ".gitattributes", "manifest.json.sig"
 REQUIRED = (CONFIG, WEIGHTS, EVAL, MANIFEST, CARD)
-NOT_COVERED = (MANIFEST, CARD, ATTRIBUTES)  # owners edit cards on the hub's website
+NOT_COVERED = (MANIFEST, SIGNATURE, CARD, ATTRIBUTES)  # owners edit cards on the hub's website
 SLUG = r"[a-z0-9][a-z0-9_-]{0,47}"
 ALLOWED = re.compile(
-    r"README\.md|LICENSE|\.gitattributes|(config|eval|presets|training|manifest)\.json|model\.safetensors|live\.nam"
+    r"README\.md|LICENSE|\.gitattributes|(config|eval|presets|training|manifest)\.json|manifest\.json\.sig|model\.safetensors|live\.nam"
     rf"|audio/{SLUG}(\.target)?\.flac|baked/{SLUG}\.nam|images/{SLUG}\.png"
     rf"|tiers/{SLUG}/((config|eval|training)\.json|model\.safetensors|live\.nam)",
     re.ASCII,
 )
 MAX_BYTES = {
     ".json": 256 << 10,
+    ".sig": 4 << 10,
     ".md": 1 << 20,
     ".safetensors": 64 << 20,
     ".flac": 20 << 20,
@@ -49,21 +50,27 @@ class FileEntry(Frozen):
 
 
 class PackageManifest(Frozen):
-    """`manifest.json`."""
+    """`manifest.json`; `tier` is which one the model at the root is, empty where an amp has no tiers."""
 
     schema_name: Annotated[Literal["ampzoo.manifest/1"], Field(alias="schema")] = "ampzoo.manifest/1"
     package: Annotated[str, Field(max_length=64)]
     tool: Annotated[str, Field(max_length=64)]
+    tier: Annotated[str, Field(pattern=rf"^({SLUG})?$")] = ""
     files: dict[str, FileEntry]
 
 
 class Preset(Frozen):
-    """A named setting, and the dry clip played at it, turned up by `gain_db` to be as loud as the other clips."""
+    """A named setting, and the dry clip played at it, turned up by `gain_db` to be as loud as the other clips.
+
+    One that was recorded and never trained on has a `dry` clip of its own, and as `target` what the amp itself made of it.
+    """
 
     id: Annotated[str, Field(pattern=rf"^{SLUG}$")]
     knobs: Annotated[Setting, Field(max_length=32)]
     audio: Annotated[str, Field(pattern=rf"^audio/{SLUG}\.flac$")]
     gain_db: Annotated[float, Field(ge=-120, le=120)] = 0.0
+    dry: Annotated[str, Field(pattern=rf"^audio/{SLUG}\.flac$")] | None = None
+    target: Annotated[str, Field(pattern=rf"^audio/{SLUG}\.target\.flac$")] | None = None
 
 
 class Presets(Frozen):
@@ -74,11 +81,11 @@ class Presets(Frozen):
     presets: Annotated[tuple[Preset, ...], Field(max_length=16)] = ()
 
 
-def write_manifest(folder: Path, name: str, tool: str) -> None:
+def write_manifest(folder: Path, name: str, tool: str, tier: str = "") -> None:
     """Write `manifest.json` over every file in the folder that it covers."""
     paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     files = {path: entry_of((folder / path).read_bytes()) for path in paths if path not in NOT_COVERED}
-    manifest = PackageManifest(package=name, tool=tool, files=files)
+    manifest = PackageManifest(package=name, tool=tool, tier=tier, files=files)
     write_json(folder / MANIFEST, manifest.model_dump(mode="json", by_alias=True))
 
 
@@ -146,12 +153,16 @@ def tiers(names: Iterable[str]) -> list[str]:
     return sorted({tier for name in names if (tier := tier_of(name))})
 
 
-def choose(names: Iterable[str], tier: str, where: str) -> list[str]:
-    """Of the files of a package those to pull: all, or with a `tier` all but the other tiers; raises `NotFound` naming the tiers there are."""
+def choose(names: Iterable[str], tier: str, root: str, where: str) -> list[str]:
+    """Of the files of a package, whose own tier is `root`, those to pull: all, or with a `tier` all but the other tiers.
+
+    Raises `NotFound` naming the tiers there are.
+    """
     names = list(names)
-    if tier and tier not in tiers(names):
-        there = ", ".join(tiers(names)) or "none"
-        raise NotFound(f"{where} has no tier '{tier}'", f"Its tiers: {there}. Leave out --tier for the amp as it is.")
+    known = sorted({*tiers(names), root} - {""})
+    if tier and tier not in known:
+        hint = f"Its tiers: {', '.join(known) or 'none'}. Leave out --tier for the amp as it is."
+        raise NotFound(f"{where} has no tier '{tier}'", hint)
     return [name for name in names if not tier or tier_of(name) in ("", tier)]
 
 

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
+NARROW = 8  # characters that a shortened column keeps
 UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
 )
+NARROWEST = 40  # columns that talk is folded to
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
 
 
@@ -27,6 +29,14 @@ def say(text: str = "") -> None:
     """Talk to the person: stderr."""
     sys.stderr.write(_printable(text, sys.stderr) + "\n")
     sys.stderr.flush()
+
+
+def tell(text: str) -> None:
+    """Talk in sentences: on a terminal they are folded between words, and what is folded stands in from the left."""
+    width = shutil.get_terminal_size().columns if sys.stderr and sys.stderr.isatty() else 0
+    fold = textwrap.TextWrapper(width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+    for line in fold.wrap(text) if width >= NARROWEST else [text]:
+        say(line)
 
 
 def put(text: str) -> None:
@@ -46,35 +56,55 @@ def put_json(document: Any) -> None:
     put(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=True))
 
 
-def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def put_table(header: Sequence[str], rows: Sequence[Sequence[str]], keep: int = 2) -> None:
     """Give a table without borders; in a pipe, columns are separated by one tab and nothing is padded.
 
-    On a narrow terminal the last columns are left out rather than folded; the first two always stay, the second shortened.
+    On a narrow terminal the last columns are left out rather than folded; the first `keep` always stay, all but the first shortened.
     """
+    lines, left_out = _table(header, rows, keep, sys.stdout)
+    for line in lines:
+        put(line)
+    if left_out:
+        say(left_out)
+
+
+def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """The same as talk: what a command did on the way to what it gives."""
+    lines, left_out = _table(header, rows, 2, sys.stderr)
+    for line in lines:
+        say(line)
+    if left_out:
+        say(left_out)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], keep: int, stream: Any) -> tuple[list[str], str]:
+    """Its lines, and what to say of columns left out."""
     rows = [[" ".join(cell.split()) for cell in row] for row in rows]
-    if sys.stdout is None or not sys.stdout.isatty():
-        for row in (header, *rows):
-            put("\t".join(row))
-        return
+    if stream is None or not stream.isatty():
+        return ["\t".join(row) for row in (header, *rows)], ""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
     width, shown = shutil.get_terminal_size().columns, len(header)
-    while shown > 2 and sum(widths[:shown]) + 2 * (shown - 1) > width:
+    while shown > keep and sum(widths[:shown]) + 2 * (shown - 1) > width:
         shown -= 1
-    if shown == 2:
-        widths[1] = max(8, min(widths[1], width - widths[0] - 2))
+    while sum(widths[:shown]) + 2 * (shown - 1) > width and (wide := max(widths[1:shown], default=0)) > NARROW:
+        widths[widths.index(wide, 1)] -= 1
+    lines = []
     for row in (header, *rows):
         cells = [
             cell if len(cell) <= space else cell[: space - 3] + "..." for cell, space in zip(row, widths, strict=True)
         ]
-        put("  ".join(cell.ljust(space) for cell, space in zip(cells[:shown], widths, strict=False)).rstrip())
-    if shown < len(header):
-        say(f"(narrow terminal: {', '.join(header[shown:])} left out)")
+        lines.append("  ".join(cell.ljust(space) for cell, space in zip(cells[:shown], widths, strict=False)).rstrip())
+    return lines, f"(narrow terminal: {', '.join(header[shown:])} left out)" if shown < len(header) else ""
 
 
 def put_pairs(rows: Sequence[tuple[str, str]]) -> None:
-    """Give names and values; on a terminal a long value goes on below itself."""
-    space = max(len(key) for key, _ in rows) + 1
-    room = max(shutil.get_terminal_size().columns - space, 20) if sys.stdout and sys.stdout.isatty() else 1 << 20
+    """Give names and values, one tab between them in a pipe; on a terminal a long value goes on below itself."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        for key, value in rows:
+            put(f"{key}\t{value}")
+        return
+    space = max(len(key) for key, _ in rows) + 2
+    room = max(shutil.get_terminal_size().columns - space, 20)
     for key, value in rows:
         for number, line in enumerate(textwrap.wrap(value, room) or [""]):
             put(f"{'' if number else key:<{space}}{line}")
@@ -87,10 +117,10 @@ def put_error(message: str, hint: str, code: int = 1) -> None:
         error = {"exit": code, "message": _printable(message, sys.stderr), "hint": hint}
         say(json.dumps({"schema": "zoo.error/1", "error": error}))
         return
-    say(f"error: {message}")
+    tell(f"error: {message}")
     if hint:
         say()
-        say(f"hint: {hint}")
+        tell(f"hint: {hint}")
 
 
 def close_data() -> None:

@@ -5,7 +5,7 @@ Shapes: T time.
 
 import json
 import math
-from importlib.metadata import version
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,76 +13,144 @@ import numpy as np
 
 from models.audio import write_audio
 from models.bake import bake
-from models.documents import EVAL, RECIPE, SPLIT, Evaluation, ModelConfig, read_evaluation
+from models.dataset import load_data
+from models.documents import EVAL, MACHINE, RECIPE, SPLIT, Evaluation, ModelConfig, read_evaluation
 from models.errors import UserError
-from models.files import read_json, staged_folder, write_json, write_text
+from models.files import read_document, read_json, staged_folder, write_json, write_text
 from models.knobs import Knob, Setting, format_setting
 from models.nam import write_nam
+from models.recipe import Recipe
 from models.run import load_model, save_model
 from models.signal import guitar
 from models.stream import play
 from models.wavenet import WaveNet
-from zoo import __version__
+from zoo import __version__, output
 from zoo.card import Terms, make_card
 from zoo.layout import (
     CARD,
     LICENSE_FILE,
     LIVE,
+    MANIFEST,
     PRESETS,
     TRAINING,
     Preset,
     Presets,
     check_target,
     entry_of,
+    package_files,
+    read_package_manifest,
     write_manifest,
 )
+from zoo.layout import tiers as tiers_of
 from zoo.licences import check_license, license_text
 from zoo.pictures import draw_knobs, draw_scores
 from zoo.publish import check_private
 from zoo.verify import verify
 
+FRONT = "images/front.png"
+STAGES = 5
 DEMO_SECONDS, DEMO_SEED = 6.0, 2000
 LOUDNESS_DBFS = -20.0  # RMS that every clip is brought to
 HEADROOM = 0.95  # or less, where it would pass this peak
 
 
-def package(run: Path, out: Path, terms: Terms | str, force: bool = False) -> Path:
+def package(
+    run: Path,
+    out: Path,
+    terms: Terms | str,
+    force: bool = False,
+    tiers: Mapping[str, Path] | None = None,
+    take: bool = False,
+    on_progress: Callable[[float, float, str], None] = lambda done, total, text: None,
+) -> Path:
     """Package a finished run into the folder `out` and return it; the same run gives the same bytes.
 
-    `terms` is what its owner says of it, or a licence alone. An earlier package of the same name there is replaced whole. Raises
-    `UserError` when the run is not finished, has no held scores, `out` holds something else, or a path or token of the maker's is in it;
-    and for a model that nobody should play, unless by `force`, which its card tells.
+    `terms` is what its owner says of it, or a licence alone. `tiers`, name -> run, are smaller and larger models of the same amp, `run`
+    among them (unless given, those of a package that is packaged again); those that nobody should play are left out. With `take`, which
+    the licence of the recordings must allow, one held take is there beside what the model makes of it. An earlier package of the same
+    name there is replaced whole. Raises `UserError` when the run is not finished, has no held scores, `out` holds something else, or a
+    path or token of the maker's is in it; and for a model that nobody should play, unless by `force`, which its card tells.
     """
     terms = Terms(license=terms) if isinstance(terms, str) else terms
     check_license(terms.license, terms.license_name, terms.license_link)
+    on_progress(0, STAGES, "reading")
     config, net = load_model(run)
     check_target(out)
     evaluation = read_evaluation(run)
     faults = _faults(evaluation)
     if faults and not force:
         raise UserError(f"{config.name} should not be published: {faults[0]}", "Train it further, or say --force.")
+    levels = _levels(_tiers_inside(run) if tiers is None else tiers, run, force)
+    own = next((tier for tier, (place, _) in levels.items() if place == run), "")
     with staged_folder(out) as folder:
-        save_model(folder, config, net)
-        write_json(folder / EVAL, evaluation.model_dump(mode="json", by_alias=True))
-        if (provenance := _provenance(run)) is not None:
-            write_json(folder / TRAINING, provenance)
+        on_progress(1, STAGES, "playing")
         dry_T = guitar(DEMO_SECONDS, config.audio.sample_rate, DEMO_SEED)
-        presets = _demo(folder, config, net, dry_T)
-        draw_scores(folder / "images" / "scores.png", evaluation)
-        if any(isinstance(knob, Knob) for knob in config.knobs.knobs):
-            draw_knobs(folder / "images" / "knobs.png", config, net, dry_T)
+        presets = (*_demo(folder, config, net, dry_T), *([_demo_take(folder, run, config, net)] if take else []))
+        _write_model(folder, run, config, net, evaluation)
+        for tier, (place, scores) in levels.items():
+            if tier != own:
+                _write_model(folder / "tiers" / tier, place, *load_model(place), scores)
         write_json(folder / PRESETS, Presets(presets=presets).model_dump(mode="json"))
-        write_nam(folder / LIVE, config, net)
+        on_progress(2, STAGES, "baking")
         for preset in presets:
             still = bake(net, config.encode(preset.knobs))
             write_nam(folder / "baked" / f"{preset.id}.nam", config, still, dict(preset.knobs))
-        write_text(folder / CARD, make_card(config, evaluation, terms, presets, faults))
+        on_progress(3, STAGES, "drawing")
+        draw_scores(folder / "images" / "scores.png", evaluation)
+        if any(isinstance(knob, Knob) for knob in config.knobs.knobs):
+            draw_knobs(folder / "images" / "knobs.png", config, net, dry_T)
+        if front := _front_picture(run):
+            (folder / FRONT).write_bytes(front.read_bytes())
+        scores_of = {tier: scores for tier, (_, scores) in levels.items()}
+        write_text(folder / CARD, make_card(config, evaluation, terms, presets, faults, scores_of, front is not None))
         text = license_text(config.name, terms.license, terms.license_name, terms.license_link)
         write_text(folder / LICENSE_FILE, text)
-        write_manifest(folder, config.name, f"ampzoo {__version__}")
+        write_manifest(folder, config.name, f"ampzoo {__version__}", own)
+        on_progress(4, STAGES, "checking")
         verify(folder, whole=True)
         check_private(folder)
     return out
+
+
+def _levels(tiers: Mapping[str, Path], run: Path, force: bool) -> dict[str, tuple[Path, Evaluation]]:
+    """The tiers worth packaging, the cheapest first; empty where the run would be alone."""
+    found = {tier: (place, read_evaluation(place)) for tier, place in tiers.items()}
+    for tier, (place, scores) in list(found.items()):
+        if place != run and not force and (faults := _faults(scores)):
+            output.say(f"warning: tier {tier} is left out: {faults[0]}")
+            del found[tier]
+    return dict(sorted(found.items(), key=lambda item: item[1][1].macs_per_sample)) if len(found) > 1 else {}
+
+
+def _tiers_inside(run: Path) -> dict[str, Path]:
+    """The tiers of a package that is packaged again; a run folder has none."""
+    if not (run / MANIFEST).exists():
+        return {}
+    own = read_package_manifest(run).tier
+    return {tier: run / "tiers" / tier for tier in tiers_of(package_files(run))} | ({own: run} if own else {})
+
+
+def _write_model(folder: Path, run: Path, config: ModelConfig, net: WaveNet, evaluation: Evaluation) -> None:
+    """What the amp itself and each of its tiers have."""
+    save_model(folder, config, net)
+    write_json(folder / EVAL, evaluation.model_dump(mode="json", by_alias=True))
+    if (provenance := _provenance(run)) is not None:
+        write_json(folder / TRAINING, provenance)
+    write_nam(folder / LIVE, config, net)
+
+
+def _front_picture(run: Path) -> Path | None:
+    """The picture of the search's front, of a study or of a package that is packaged again; None where there was no search."""
+    study = _study(run)
+    picture = study / "board.png" if study else run / FRONT
+    return picture if picture.exists() else None
+
+
+def _study(run: Path) -> Path | None:
+    """The study a run is of, if any."""
+    trial = run.resolve().parent
+    found = trial.parent.name == "trials" and (trial.parents[1] / "study.json").exists()
+    return trial.parents[1] if found else None
 
 
 def _faults(evaluation: Evaluation) -> list[str]:
@@ -97,7 +165,7 @@ def _faults(evaluation: Evaluation) -> list[str]:
 
 
 def _provenance(run: Path) -> dict[str, Any] | None:
-    """Where a run came from: recipe without paths, takes by hash, study and trial, versions; None for a run that says nothing of it."""
+    """Where a run came from: recipe without paths, takes by hash, study, trial, time, machine; None for one that says nothing of it."""
     if (run / TRAINING).exists():
         return read_json(run / TRAINING)  # a package that is packaged again
     if not (run / RECIPE).exists() or not (run / SPLIT).exists():
@@ -115,12 +183,11 @@ def _provenance(run: Path) -> dict[str, Any] | None:
         "takes": {group: len(pieces) for group, pieces in split["pieces"].items()},
         "model": recipe["model"],
         "learning": recipe["learning"],
-        "versions": {name: version(name) for name in ("torch", "numpy")} | {"ampzoo": __version__},
+        "seconds": read_evaluation(run).seconds,
+        **(read_json(run / MACHINE) if (run / MACHINE).exists() else {}),
     }
-    trial = run.resolve().parent
-    if trial.parent.name == "trials" and (trial.parents[1] / "study.json").exists():
-        study = read_json(trial.parents[1] / "study.json")
-        document["search"] = {"study": study.get("name"), "trial": trial.name}
+    if study := _study(run):
+        document["search"] = {"study": read_json(study / "study.json").get("name"), "trial": run.resolve().parent.name}
     return document
 
 
@@ -143,6 +210,25 @@ def _demo(folder: Path, config: ModelConfig, net: WaveNet, dry_T: np.ndarray) ->
         write_audio(folder / audio, wet_T * 10 ** (gain_db / 20), rate)
         presets.append(Preset(id=name, knobs=setting, audio=audio, gain_db=gain_db))
     return tuple(presets)
+
+
+def _demo_take(folder: Path, run: Path, config: ModelConfig, net: WaveNet) -> Preset:
+    """The held take of median error: dry, by the model, and by the amp. Raises `UserError` where the takes are gone."""
+    if not (run / RECIPE).exists():
+        raise UserError(f"{run} does not say where its takes are ({RECIPE} is missing)", "Leave out --with-take.")
+    data, scores = load_data(read_document(run / RECIPE, Recipe).data), read_evaluation(run).held.settings
+    setting = sorted(scores, key=lambda score: score.esr)[len(scores) // 2].setting
+    piece = next(piece for piece in data.held if piece.setting == setting)
+    heard = slice(piece.start, min(piece.stop, piece.start + round(DEMO_SECONDS * data.rate_hz)))
+    dry_T, wet_T = data.dry_T[piece.dry][heard].numpy(), piece.wet_T[heard].numpy()
+    played_T = play(net, dry_T, config.encode(setting))
+    names = {"dry": "audio/held-di.flac", "audio": "audio/held.flac", "target": "audio/held.target.flac"}
+    gains = {"dry": 0.0, "audio": _gain_db(played_T), "target": _gain_db(wet_T)}
+    for part, clip_T in (("dry", dry_T), ("audio", played_T), ("target", wet_T)):
+        if (gain_db := gains[part]) is None:
+            raise UserError(f"the take at {format_setting(setting)} plays no sound", "Leave out --with-take.")
+        write_audio(folder / names[part], clip_T * 10 ** (gain_db / 20), data.rate_hz)
+    return Preset(id="held", knobs=setting, gain_db=gains["audio"] or 0.0, **names)
 
 
 def _gain_db(wet_T: np.ndarray) -> float | None:

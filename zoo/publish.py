@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import UserError
-from zoo.card import OWNER, merge_cards, read_front_matter
+from zoo.card import merge_cards, read_front_matter
 from zoo.layout import CARD, package_files
 from zoo.licences import check_license
-from zoo.verify import verify
+from zoo.page import OWNER
+from zoo.trust import signer
 
 TEXTS = (".json", ".md", ".nam", "")
 PRIVATE = re.compile(
@@ -44,7 +45,10 @@ def read_publishable(package: Path) -> dict[str, bytes]:
 
     Raises as `verify` does, and `UserError` for one without a licence that a hub knows, or with secrets in it.
     """
+    from zoo.verify import verify  # loads torch
+
     verify(package, whole=True)
+    signer(package)
     front = read_front_matter(package / CARD)
     check_license(front.get("license"), front.get("license_name"), front.get("license_link"))
     check_private(package)

@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -39,13 +39,14 @@ def silent(done: float, total: float) -> None:
 
 @dataclass(frozen=True)
 class Pulled:
-    """What a pull brought: the revision, the sha256 of the manifest, how many files, how many bytes moved, what was left out."""
+    """What a pull brought: revision, sha256 of the manifest, files, bytes that moved, files left out, and who signed it, in words."""
 
     revision: str
     manifest: str
     files: int
     moved: int
     ignored: int = 0
+    signer: str = ""
 
 
 def home() -> Path:
@@ -139,8 +140,11 @@ class Shelf:
 
     def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = silent, pinned: str = "") -> Pulled:
         """Copy an amp into the folder `to`, verified; of its tiers all, or one. With `pinned`, the sha256 of its manifest."""
+        from zoo.trust import signer
+
         check_pinned(ref.name, self.revision(ref), pinned)
-        return copy_package(self.find(ref), to, tier, on_progress)
+        signed = signer(self.find(ref), ref.name)
+        return replace(copy_package(self.find(ref), to, tier, on_progress), signer=signed)
 
     def remove(self, ref: Ref) -> Path:
         """Take an amp off the shelf; returns the folder that is gone."""
@@ -156,12 +160,13 @@ def copy_package(
     """Copy a package, verified before and after, replacing an earlier one whole; its card may be another."""
     from zoo.verify import verify
 
-    verify(source)
+    manifest = verify(source)
     check_target(target)
     target = target.resolve()  # the current folder may be the one that is replaced
-    names = choose(package_files(source), tier, str(source))
+    names = choose(package_files(source), tier, manifest.tier, str(source))
     sizes = {name: (source / name).stat().st_size for name in names}
-    if source.resolve() != target or tier:
+    new = source.resolve() != target or bool(tier)
+    if new:
         with staged_folder(target) as staged:
             for count, name in enumerate(names):
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +176,7 @@ def copy_package(
                 (staged / CARD).write_bytes(card)
             verify(staged)
         sweep(target.parent)
-    return Pulled(digest(target), digest(target), len(names), sum(sizes.values()))
+    return Pulled(digest(target), digest(target), len(names), sum(sizes.values()) if new else 0)
 
 
 def sweep(folder: Path) -> None:

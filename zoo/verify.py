@@ -4,6 +4,7 @@ Shapes: T time.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -22,10 +23,12 @@ from zoo.layout import (
     NOT_COVERED,
     PRESETS,
     PackageManifest,
+    Preset,
     Presets,
     as_part,
     check_listing,
     entry_of,
+    package_files,
     present_files,
     read_package_manifest,
     read_part,
@@ -64,7 +67,10 @@ def verify(folder: Path, whole: bool = False) -> PackageManifest:
         check_entry(manifest, name, (folder / name).read_bytes(), str(folder / name))
     config = _check_model(folder)
     for tier in sorted(pulled):
-        _check_model(folder / "tiers" / tier)
+        place = folder / "tiers" / tier
+        theirs = _check_model(place)
+        if (theirs.knobs, theirs.audio.sample_rate) != (config.knobs, config.audio.sample_rate):
+            raise IntegrityError(f"{place} has other knobs, or another rate, than the amp it is a tier of", AGAIN)
     for name in sorted(set(kept) & set(manifest.files)):
         if name.endswith(".flac"):
             _check_clip(folder / name, config.audio.sample_rate)
@@ -117,8 +123,9 @@ def _check_presets(folder: Path, config: ModelConfig, manifest: PackageManifest)
             config.knobs.complete(preset.knobs, where)
         except UserError as problem:
             raise IntegrityError(problem.message, problem.hint) from None
-        if preset.audio not in manifest.files:
-            raise IntegrityError(f"{where} plays {preset.audio}, which is not in the package", AGAIN)
+        for clip in (preset.audio, preset.dry, preset.target):
+            if clip and clip not in manifest.files:
+                raise IntegrityError(f"{where} plays {clip}, which is not in the package", AGAIN)
 
 
 @dataclass(frozen=True)
@@ -134,22 +141,35 @@ class Replayed:
         return self.esr <= SAME_SOUND
 
 
-def replay(folder: Path) -> list[Replayed]:
+def replay(folder: Path, on_progress: Callable[[float, float], None] = lambda done, total: None) -> list[Replayed]:
     """Play a verified package's own dry clip through its model and its `.nam` files at every preset, beside the clips it carries."""
     if not (folder / PRESETS).exists():
         return []
     document = read_part(folder, PRESETS, Presets)
     config, net = load_model(folder)
     dry_T, replayed, live = read_audio(folder / document.dry)[0], [], []
-    for preset in document.presets:
+    for tier in tiers(package_files(folder)):
+        replayed += _replay_tier(folder / "tiers" / tier, dry_T, document.presets)
+    for done, preset in enumerate(document.presets):
+        on_progress(done, len(document.presets))
         stored_T, gain = read_audio(folder / preset.audio)[0], 10 ** (preset.gain_db / 20)
-        levels_K = config.encode(preset.knobs)
-        replayed.append(Replayed(preset.audio, _esr(stored_T, gain * play(net, dry_T, levels_K))))
+        levels_K, heard_T = config.encode(preset.knobs), read_audio(folder / preset.dry)[0] if preset.dry else dry_T
+        replayed.append(Replayed(preset.audio, _esr(stored_T, gain * play(net, heard_T, levels_K))))
         for name in (LIVE, f"baked/{preset.id}.nam"):
             if (folder / name).exists():
-                error = _esr(stored_T, gain * _play_nam(folder / name, dry_T, levels_K))
+                error = _esr(stored_T, gain * _play_nam(folder / name, heard_T, levels_K))
                 live.append(error) if name == LIVE else replayed.append(Replayed(name, error))
     return [*replayed, *([Replayed(LIVE, max(live))] if live else [])]
+
+
+def _replay_tier(folder: Path, dry_T: np.ndarray, presets: tuple[Preset, ...]) -> list[Replayed]:
+    """A tier has no clips: its player's file is held against its own model, at the first preset."""
+    if not presets or not (folder / LIVE).exists():
+        return []
+    config, net = load_model(folder)
+    levels_K = config.encode(presets[0].knobs)
+    error = _esr(_play_nam(folder / LIVE, dry_T, levels_K), play(net, dry_T, levels_K))
+    return [Replayed(f"tiers/{folder.name}/{LIVE}", error)]
 
 
 def _play_nam(path: Path, dry_T: np.ndarray, levels_K: list[float]) -> np.ndarray:

@@ -2,20 +2,24 @@
 
 import shutil
 import sys
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import Any
 
 from models.documents import Evaluation, ModelConfig
 from models.knobs import Knobs, format_setting, format_value
 from zoo import output
-from zoo.card import Listed, format_knobs
+from zoo.card import Listed, Tier, format_knobs
 
 BoardRow = dict[str, Any]
+LEGEND = "LATE: samples behind the dry signal as recorded; UP: -1 is upside down."
 ENDED = ("finished", "pruned", "diverged", "failed")
 
 
 def show_check(report: Any) -> None:
     """A checked manifest: its takes, then what was found."""
+    from models.judge import together
+
     rows = []
     for take in report.takes:
         wet, lag = take.wet_sound, take.lag
@@ -26,15 +30,41 @@ def show_check(report: Any) -> None:
     output.put_table(("TAKE", "SETTING", "LATE", "UP", "PEAK dBFS", "RMS dBFS", "LENGTH", "RATE", "DRIFT ppm"), rows)
     knobs = report.manifest.knobs
     output.say()
-    output.say("LATE: samples behind the dry signal; UP: -1 is upside down.")
+    output.tell(LEGEND)
     for knob in knobs.knobs:
         values = {take.setting[knob.name] for take in report.takes}
         shown = " ".join(format_value(value) for value in sorted(values, key=knob.encode))
-        output.say(f"{knob.name}: {knob.legal}, default {format_value(knob.default)}, recorded at {shown}")
-    for finding in report.findings:
-        output.say(f"{finding.severity}: {finding.message}. {finding.hint}")
-    faults, warnings = len(report.faults), len(report.findings) - len(report.faults)
-    output.say(f"{len(report.takes)} takes, {len(knobs.names)} knobs, {faults} faults, {warnings} warnings")
+        output.tell(f"{knob.name}: {knob.legal}, default {format_value(knob.default)}, recorded at {shown}")
+    for finding, others in together([*report.faults, *report.warnings]):
+        output.tell(f"{finding.severity}: {finding.message}.{likewise(others)} {finding.hint}")
+    output.say(
+        f"{count(report.takes, 'take')}, {count(knobs.names, 'knob')}, {count(report.faults, 'fault')}, "
+        f"{count(report.warnings, 'warning')}"
+    )
+
+
+def show_mended(takes: Sequence[Any]) -> None:
+    """How takes were found that were lined up, as talk."""
+    rows = []
+    for found in takes:
+        lag, trimmed = found.lag, f"{found.head}+{found.tail}" if found.head or found.tail else "-"
+        late, drift = f"{lag.delay_samples:.2f}", f"{lag.drift_ppm:.1f}"
+        rows.append(
+            (found.take.wet.name, format_setting(found.take.setting), late, f"{lag.polarity:+d}", drift, trimmed)
+        )
+    output.say_table(("TAKE", "SETTING", "LATE", "UP", "DRIFT ppm", "MISSING"), rows)
+    output.say()
+    output.tell(f"{LEGEND} MISSING: samples at the head and tail of the dry signal that were not recorded, now silent.")
+
+
+def count(things: Sized, name: str) -> str:
+    """`1 take`, `2 takes`."""
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+
+
+def likewise(others: Sequence[Path]) -> str:
+    """The files of which the same is to be said."""
+    return f" Likewise {', '.join(path.name for path in others)}." if others else ""
 
 
 def show_board(board: dict[str, Any]) -> None:
@@ -49,7 +79,7 @@ def board_table(board: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str,
     """Header and rows of a board."""
     amps = board["amps"]
     held = [f"HELD {amp}" for amp in amps]
-    header = ("TRIAL", "ESR", "COST", *held, "KNOBS AT", "LAYERS", "RATE", "STATE")
+    header = ("TRIAL", "ESR", "COST", *held, "KNOBS AT", "STATE", "LAYERS", "RATE")
     return header, [_board_row(trial, amps) for trial in board["trials"]]
 
 
@@ -61,9 +91,9 @@ def _board_row(trial: BoardRow, amps: list[str]) -> tuple[str, ...]:
         f"{trial['cost']:.4g}" if trial["cost"] < 1 else f"{trial['cost']:.0f}",
         *(f"{held[amp]['mean']:.4f}" if amp in held else "" for amp in amps),
         trial["form"],
+        _state(trial),
         trial["label"],
         f"{trial['point']['learning_rate']:.4f}",
-        _state(trial),
     )
 
 
@@ -138,7 +168,14 @@ def show_knobs(knobs: Knobs) -> None:
     output.put_table(("KNOB", "RANGE", "DEFAULT"), rows)
 
 
-def show_amp(name: str, config: ModelConfig, evaluation: Evaluation, license_id: str, revision: str) -> None:
+def show_amp(
+    name: str,
+    config: ModelConfig,
+    evaluation: Evaluation,
+    license_id: str,
+    revision: str,
+    tiers: tuple[Tier, ...] = (),
+) -> None:
     """All about one amp."""
     shape = config.architecture
     layers = " + ".join(f"{len(a.dilations)} layers of {a.channels} channels" for a in shape.arrays)
@@ -159,10 +196,17 @@ def show_amp(name: str, config: ModelConfig, evaluation: Evaluation, license_id:
             "held ESR",
             f"mean {held.mean:.4f}, median {held.median:.4f}, worst {held.worst:.4f} over {len(held.settings)} settings",
         ),
+        *((f"tier {tier.name}", _tier_words(tier, evaluation)) for tier in tiers),
         ("licence", license_id),
         ("revision", revision or "-"),
     ]
     output.put_pairs(rows)
+
+
+def _tier_words(tier: Tier, evaluation: Evaluation) -> str:
+    text = f"mean ESR {tier.esr:.4f}, {100 * tier.realtime_factor:.1f} % of a core, {tier.parameters} parameters"
+    own = (tier.parameters, tier.macs_per_sample) == (evaluation.parameters, evaluation.macs_per_sample)
+    return f"{text} (this one)" if own else text
 
 
 def show_quickstart(name: str, folder: Path, evaluation: Evaluation, setting: str) -> None:

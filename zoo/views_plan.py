@@ -24,13 +24,13 @@ def show_plans(plans: Sequence[Plan], signal_s: float, chosen: Plan, why: str) -
     ]
     output.put_table(("DESIGN", "TAKES", "TIME", "HOLE", "APART", "MOVES"), rows)
     output.say()
-    output.say(
+    output.tell(
         f"TAKES: to train on; TIME: with those held back, {signal_s:.0f} s each and {TURNING_S} s to turn knobs;"
     )
-    output.say("HOLE: how far, in turns of a knob, a setting can be from all takes;")
-    output.say("APART: pairs of knobs never moved together; MOVES: knobs to turn in all.")
+    output.tell("HOLE: how far, in turns of a knob, a setting can be from all takes;")
+    output.tell("APART: pairs of knobs never moved together; MOVES: knobs to turn in all.")
     output.say()
-    output.say(f"recommended: {chosen.design} ({why})")
+    output.tell(f"recommended: {chosen.design} ({why})")
 
 
 def to_json(plans: Sequence[Plan], signal_s: float, chosen: Plan, why: str) -> dict[str, Any]:
@@ -68,12 +68,12 @@ def listed(plan: Plan, signal_s: float) -> tuple[list[Setting], list[Setting]]:
 
 def say_plan(plan: Plan, signal_s: float) -> None:
     """One plan in a few sentences."""
-    output.say(
+    output.tell(
         f"{plan.design}: {plan.count:,} takes and {len(plan.held or ())} held back, {format_time(plan.seconds(signal_s))}, "
         f"{plan.moves} knobs to turn; largest hole {plan.hole_turns:.2f} turns"
     )
     if plan.apart:
-        output.say("never moved together: " + ", ".join(" and ".join(pair) for pair in plan.apart))
+        output.tell("never moved together: " + ", ".join(" and ".join(pair) for pair in plan.apart))
 
 
 def show_settings(knobs: Knobs, train: Sequence[Setting], held: Sequence[Setting], as_json: bool) -> None:

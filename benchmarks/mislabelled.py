@@ -1,0 +1,93 @@
+"""How often a wrong label is found, and how often a right one is doubted: labels exchanged or moved at random on good recordings.
+
+Every draw is judged as `zoo check` does. Exchanged: two takes anywhere, however alike they sound. Moved: one take is said to be at another
+setting, drawn from all that can be dialled. Right: takes left out at random (up to two in five), all labels as they are. Needs the
+recordings; without them the virtual amp's alone is measured.
+
+    python benchmarks/mislabelled.py [RECORDINGS] --draws 100
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from models.amp import render_takes
+from models.check import EXCERPT_PARTS, check
+from models.labels import FEW, doubts, loudness, places
+from zoo import output
+
+SETS = ("gxamp-6v6/train.json", "gxamp-6v6/heldout.json", "ts808/train.json", "ts808/heldout.json", "hrd3/train.json")
+
+
+def measure(name: str, path: Path, draws: int) -> tuple[str, ...]:
+    """One row: the set, its takes, and how often each verdict was given."""
+    report, random = check(path), np.random.default_rng(0)
+    takes = [take for take in report.takes if take.wet in report.excerpts]
+    rates = {take.wet_sound.rate_hz for take in takes if take.wet_sound}
+    level_NP = loudness(np.stack([report.excerpts[take.wet] for take in takes]), EXCERPT_PARTS, rates.pop())
+    encode, count = report.manifest.knobs.encode, len(takes)
+    levels_ND = np.array([encode(take.setting) for take in takes])
+    places_MD = np.array([encode(setting) for setting in places(report.manifest.knobs)])
+
+    def named(level_NP: np.ndarray, said_ND: np.ndarray) -> set[int]:
+        found = doubts(level_NP, said_ND, places_MD)
+        return {take for doubt in found for take in (doubt.take, doubt.other) if take is not None}
+
+    def exchanged() -> tuple[set[int], set[int]]:
+        pair = random.choice(count, 2, replace=False)
+        said_ND = levels_ND.copy()
+        said_ND[pair] = levels_ND[pair[::-1]]
+        return set(pair.tolist()), named(level_NP, said_ND)
+
+    def moved() -> tuple[set[int], set[int]]:
+        take, said_ND = int(random.integers(count)), levels_ND.copy()
+        said_ND[take] = random.choice(places_MD)
+        return {take}, named(level_NP, said_ND)
+
+    def right() -> set[int]:
+        kept = random.permutation(count)[: max(int(count * random.uniform(0.6, 1.0)), FEW)]
+        return named(level_NP[kept], levels_ND[kept])
+
+    swaps, moves = [exchanged() for _ in range(draws)], [moved() for _ in range(draws)]
+    shares = (
+        [wrong == found for wrong, found in swaps],
+        [bool(found - wrong) for wrong, found in swaps],
+        [wrong <= found for wrong, found in moves],
+        [bool(found) and not wrong & found for wrong, found in moves],
+        [bool(right()) for _ in range(draws)],
+    )
+    whole = len(named(level_NP, levels_ND))
+    return (name, f"{count}", *(f"{100 * np.mean(part):.0f} %" for part in shares), f"{whole}")
+
+
+def main() -> None:
+    """All sets there are."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--draws", type=int, default=100)
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        rows.append(measure("virtual amp", render_takes(Path(folder) / "takes")[0], options.draws))
+    for name in SETS:
+        if options.data and (options.data / name).is_file():
+            rows.append(measure(name, options.data / name, options.draws))
+        else:
+            output.say(f"no {name}: left out")
+    header = (
+        "SET",
+        "TAKES",
+        "EXCHANGED: BOTH NAMED",
+        "ANOTHER NAMED",
+        "MOVED: NAMED",
+        "ONLY ANOTHER",
+        "RIGHT: DOUBTED",
+        "WHOLE",
+    )
+    output.put_table(header, rows)
+
+
+if __name__ == "__main__":
+    main()

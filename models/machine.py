@@ -1,0 +1,26 @@
+"""The machine that trains: processor, cores, GPU, versions, as a model's provenance tells them. Nothing says whose it is."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def cpu_name() -> str:
+    """The kind of CPU, in the system's words."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else f"{platform.system()} {platform.machine()} {platform.processor()}"
+
+
+def describe_machine() -> dict[str, Any]:
+    """`{"hardware": {"cpu", "cores", "gpu"}, "versions": {name: version}}`; `gpu` is None where there is none."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    versions = {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy", "ampzoo")}}
+    return {"hardware": {"cpu": cpu_name(), "cores": os.cpu_count(), "gpu": gpu}, "versions": versions}
