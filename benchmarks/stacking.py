@@ -3,14 +3,18 @@
 Solo is `models.train.Trainer` as `zoo train` runs it, on the compiled engine, one thread; a stack does the same steps on the same draws.
 Before the clock starts, their losses must agree. Rounds are interleaved: each runs some steps of the solo run and of every stack; medians,
 and the median over rounds of solo / stacked. Stacks on the CPU are timed in this thread's CPU time, those on a GPU in wall time; the first
-steps, in which a GPU's graph is captured, are told apart.
+steps, in which kernels are compiled and a GPU's graph is captured, are told apart. With `--theirs` the PyPI trainer's own step (its
+`LightningModule`, see training_step.py) on the same shape without knobs takes turns with them on the same device.
 
-    python benchmarks/stacking.py [--models a1-nano-film a1-feather-film] [--sizes 1 2 4 8 16 32] [--rounds 5] [--steps 10]
+    python -m benchmarks.stacking [--models a1-nano-film a1-feather-film] [--sizes 1 2 4 8 16 32] [--rounds 5] [--steps 10]
+    python -m benchmarks.stacking --device cuda --theirs --models a1-standard-film a2-full-film --batch 16 --segment 8192
 """
 
 import argparse
 import math
 import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -24,6 +28,7 @@ from models.graph import WARM_UP
 from models.knobs import Knob, Knobs, Setting
 from models.recipe import DataConfig, LearningConfig, Recipe
 from models.stack import Stack
+from models.stacks import best_size
 from models.train import Trainer
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "models"
@@ -45,6 +50,21 @@ def recordings() -> AmpData:
     return data
 
 
+def theirs(model: WaveNetConfig, batch: int, segment: int, device: str) -> Callable[[int], None]:
+    """So many steps of the PyPI trainer, each waiting for its loss, as its own loop does to show it."""
+    from benchmarks.training_step import bare, batches, make_net, their_step
+
+    shape = bare(model)
+    step = their_step(shape, make_net(shape, 0), device)
+    batch_BT = [tensor.to(device) for tensor in batches(shape.receptive_field, batch, segment, 1)[0]]
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            step(*batch_BT)
+
+    return run
+
+
 def contest(name: str, batch: int, segment: int, data: AmpData, options: argparse.Namespace) -> None:
     """A table: one model and batch, one device."""
     model = read_document(CONFIGS / f"{name}.json", WaveNetConfig)
@@ -62,17 +82,34 @@ def contest(name: str, batch: int, segment: int, data: AmpData, options: argpars
         found = stack.advance(WARM_UP + 1)[0]
         assert math.isclose(found, wanted, rel_tol=1e-4), (size, found, wanted)
         print(f"  K {size}: first {WARM_UP + 1} steps {clock() - began:.2f} s", flush=True)
-    times: dict[int, list[float]] = {size: [] for size in (0, *stacks)}
+    runs: dict[str | int, Callable[[int], object]] = {"solo": solo.advance}
+    if options.theirs:
+        runs["theirs"] = theirs(model, batch, segment, options.device)
+        runs["theirs"](WARM_UP + 1)
+    runs |= {size: stack.advance for size, stack in stacks.items()}
+    times: dict[str | int, list[float]] = {who: [] for who in runs}
     for turn in range(options.rounds):
-        order = list(times)
-        for size in order[turn % len(order) :] + order[: turn % len(order)]:
+        order = list(runs)
+        for who in order[turn % len(order) :] + order[: turn % len(order)]:
             began = clock()
-            (stacks[size] if size else solo).advance(options.steps)
-            times[size].append((clock() - began) * 1e3 / options.steps / max(size, 1))
-    print(f"{name} {batch} x {segment} on {device}: solo (compiled, CPU) {median(times[0]):.2f} ms a step")
+            runs[who](options.steps)
+            models = who if isinstance(who, int) else 1
+            times[who].append((clock() - began) * 1e3 / options.steps / models)
+    print(f"{name} {batch} x {segment} on {device}: solo (compiled, CPU) {median(times['solo']):.2f} ms a step")
+    if options.theirs:
+        print(f"  neural-amp-modeler, {device}: {median(times['theirs']):8.2f} ms a step")
     for size in stacks:
-        ratio = median(a / b for a, b in zip(times[0], times[size], strict=True))
-        print(f"  K {size:2}: {median(times[size]):8.2f} ms a step and model, solo / stacked {ratio:.2f}", flush=True)
+        ratios = [
+            f"{who} / stacked {median(a / b for a, b in zip(times[who], times[size], strict=True)):.2f}"
+            for who in ("solo", "theirs")
+            if who in times
+        ]
+        print(f"  K {size:2}: {median(times[size]):8.2f} ms a step and model, {', '.join(ratios)}", flush=True)
+    if device.type == "cuda":
+        runs.clear()
+        stacks.clear()  # their memory
+        best = best_size([trainer(seed) for seed in range(max(options.sizes))], device)
+        print(f"  of {max(options.sizes)} models, stacks of {best} by default (models/stacks.py)", flush=True)
 
 
 def main() -> None:
@@ -84,10 +121,14 @@ def main() -> None:
     parser.add_argument("--segment", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="Default: the CPU, then a GPU if one is there.")
+    parser.add_argument("--theirs", action="store_true", help="Also the PyPI trainer.")
     options = parser.parse_args()
+    warnings.filterwarnings("ignore", module="nam|lightning|pytorch_lightning")
     torch.set_num_threads(1)
     data = recordings()
-    for options.device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+    devices = [options.device] if options.device else ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    for options.device in devices:
         for name in options.models:
             contest(name, options.batch, options.segment, data, options)
     if not torch.cuda.is_available():

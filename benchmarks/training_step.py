@@ -61,7 +61,12 @@ def our_step(net: WaveNet, engine: Engine) -> Step:
     return step
 
 
-def their_step(config: WaveNetConfig, net: WaveNet) -> Step:
+def bare(config: WaveNetConfig) -> WaveNetConfig:
+    """The shape without knobs."""
+    return config.model_copy(update={"inject": config.inject.model_copy(update={"film": (), "mixin": False})})
+
+
+def their_step(config: WaveNetConfig, net: WaveNet, device: str = "cpu") -> Step:
     """The PyPI trainer's step on a net without knobs, with our weights in it."""
     from nam.train.lightning_module import LightningModule
 
@@ -87,6 +92,7 @@ def their_step(config: WaveNetConfig, net: WaveNet) -> Step:
     )
     document = to_nam(make_config("bench", 48000, Knobs(knobs=()), config), net)
     module.net.import_weights(torch.tensor(document["weights"]))
+    module.to(device)
     optimiser = module.configure_optimizers()
 
     def step(x_BT: Tensor, target_BS: Tensor, knobs_BK: Tensor) -> float:
@@ -121,13 +127,12 @@ def batches(field: int, items: int, samples: int, count: int) -> list[tuple[Tens
 def contest(name: str, items: int, samples: int, rounds: int) -> None:
     """One line: one step of each."""
     config = read_document(CONFIGS / f"{name}.json", WaveNetConfig)
-    bare = config.model_copy(update={"inject": config.inject.model_copy(update={"film": (), "mixin": False})})
     knobs = 2 if config.inject.film else 0
-    ours, plain, theirs = make_net(config, knobs), make_net(config, knobs), make_net(bare, 0)
+    ours, plain, theirs = make_net(config, knobs), make_net(config, knobs), make_net(bare(config), 0)
     steps = {
         "ours": our_step(ours, engine_for(ours)),
         "plain": our_step(plain, Plain(plain)),
-        "theirs": their_step(bare, theirs),
+        "theirs": their_step(bare(config), theirs),
     }
     (x_BT, target_BS, knobs_BK), *_ = batches(config.receptive_field, items, samples, 1)
     knobs_BK = knobs_BK[:, :knobs]

@@ -301,9 +301,13 @@ class WaveNetConfig(Frozen):
         """Whether the compiled engines know all of it; what imported files may have beyond that is played and trained by the plain net."""
         activations = {activation.type for array in self.arrays for activation in (*array.activation, *array.gate)}
         strange = activations & {"Hardswish", "LeakyHardtanh", "Fasttanh"}
-        hears = any(film.audio for film in self.inject.film)
         dilated = any(array.head_dilation > 1 for array in self.arrays)
-        return not (strange or hears or dilated or self.head or self.condition)
+        return self.folds and not (strange or dilated or self.head)
+
+    @property
+    def folds(self) -> bool:
+        """Whether still knobs fold into its weights: nothing hears audio and knobs together."""
+        return self.condition is None and not any(film.audio for film in self.inject.film)
 
     def head_outputs(self, array: int, outputs: int = 1) -> int:
         """Channels that an array's head gives on: what the next array's layers give, what the head hears, or the net's outputs."""

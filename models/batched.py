@@ -5,6 +5,8 @@ Each item brings its own folded weights (models/fold.py), so nothing here knows 
 Shapes: M items of all nets, T samples in, S samples out, N folded weights of one net, C channels, O outputs, I inputs.
 """
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,20 +15,55 @@ from torch.nn import functional as F
 
 from models.architecture import Activation, LayerArray
 from models.fold import Folding
-from models.wavenet import FIXED
+from models.wavenet import FIXED, WaveNet
 
-Matrices = dict[tuple[str, int, int], Tensor]
+Player = Callable[[Tensor, Tensor], Tensor]  # from weights_MN and x_MT to (M, S)
+TOLERANCE = 1e-4  # relative; float32 sums in another order differ by some 1e-6
+
+
+def player_for(folding: Folding, device: torch.device) -> Player:
+    """What plays stacked nets there: on a GPU the fused layers of `models/fused.py`, once they prove right on it; else batched products."""
+    plain = Batched(folding)
+    if device.type != "cuda":
+        return plain
+    try:
+        from models.fused import Fused  # needs Triton, which torch for GPUs brings along
+
+        fused = Fused(folding)
+        _compare(fused, plain, folding, device)
+    except Exception as problem:  # noqa: BLE001 (whatever a compiler or a driver has to say; it is told)
+        told = f"training by batched products, not by fused layers, so slower: {problem}"
+        warnings.warn(told, RuntimeWarning, stacklevel=2)
+        return plain
+    return fused
+
+
+def _compare(fused: Player, plain: Player, folding: Folding, device: torch.device) -> None:
+    """Raise `ArithmeticError` unless both give the same sound and the same gradient for two untrained nets."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        fresh = Folding(WaveNet(folding.config, folding.knobs))
+        vector_P = torch.cat([parameter.detach().flatten() for parameter in fresh.parameters])
+        weights_MN = fresh.fold(vector_P, torch.rand(2, folding.knobs)).to(device).requires_grad_()
+        x_MT = torch.randn(2, folding.stock.receptive_field + 99).to(device)
+        dy_MS = torch.randn(2, 100).to(device)
+    found, wanted = fused(weights_MN, x_MT), plain(weights_MN, x_MT)
+    gradients = [torch.autograd.grad(y_MS, weights_MN, dy_MS)[0] for y_MS in (found, wanted)]
+    for mine, reference in ((found, wanted), gradients):
+        distance = ((mine - reference).norm() / reference.norm()).item()
+        if not distance <= TOLERANCE:
+            raise ArithmeticError(f"the fused layers are off by {distance:.1e} on this device")
 
 
 class Batched:
     """Plays the stock nets of one folding."""
 
     def __init__(self, folding: Folding) -> None:
-        self.arrays, self.blocks = folding.stock.arrays, folding.blocks
+        self.arrays, self._folding = folding.stock.arrays, folding
 
     def __call__(self, weights_MN: Tensor, x_MT: Tensor) -> Tensor:
         """`(M, S)`, before the head scale."""
-        matrices, x_M1T = self._matrices(weights_MN), x_MT[:, None]
+        matrices, x_M1T = self._folding.matrices(weights_MN), x_MT[:, None]
         first = matrices["rechannel", 0, -1]
         h_MCT, head = torch.baddbmm(first[..., 1:], first[..., :1], x_M1T), None
         for a, array in enumerate(self.arrays):
@@ -43,16 +80,6 @@ class Batched:
             h_MCT = h_MCT[..., -head.shape[2] :]
         assert head is not None
         return head[:, 0]
-
-    def _matrices(self, weights_MN: Tensor) -> Matrices:
-        """Each `(M, O, I)`, by kind, array and layer."""
-        matrices: Matrices = {}
-        parts = weights_MN.split([block.size for block in self.blocks], 1)
-        for block, part in zip(self.blocks, parts, strict=True):
-            layers = block.layers or (-1,)
-            split = part.view(len(part), len(layers), block.outs, block.inputs).unbind(1)
-            matrices |= {(block.kind, block.array, layer): m for layer, m in zip(layers, split, strict=True)}
-        return matrices
 
 
 def _one(matrix_MOI: Tensor | None, h_MCT: Tensor) -> Tensor:

@@ -1,11 +1,16 @@
 """The cache folder: compiled kernels and measurements, which can be made again at any time."""
 
 import hashlib
+import json
+import math
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from models.errors import UserError
+from models.files import read_json, write_json
 
 FAST: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}  # how kernels are compiled
 
@@ -19,6 +24,25 @@ def cache_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "ampzoo"
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ampzoo"
+
+
+def measured(kind: str, what: dict) -> float | None:
+    """A number that `keep_measured` kept for this kind of thing, or None."""
+    try:
+        found = float(read_json(_place(kind, what))["found"])
+    except (UserError, KeyError, TypeError, ValueError):  # not measured yet, or not by us
+        return None
+    return found if 0 < found < math.inf else None
+
+
+def keep_measured(kind: str, what: dict, found: float) -> None:
+    """Keep a number under all that it depends on."""
+    write_json(_place(kind, what), {**what, "found": found})
+
+
+def _place(kind: str, what: dict) -> Path:
+    name = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:24]
+    return cache_folder() / kind / f"{name}.json"
 
 
 def told(*sources: str | None) -> str:

@@ -18,7 +18,7 @@ class Compiled:
         self._knobs = int(program.net[0]["knobs"])
         self._fixed = (
             program.weights,
-            _aligned(program.state_size),
+            aligned(program.state_size),
             program.operations,
             program.buffers.copy(),
             program.net,
@@ -44,7 +44,7 @@ def _plain(numbers: list[float] | np.ndarray) -> np.ndarray:
     return np.array(numbers, np.float32, order="C")
 
 
-def _aligned(size: int) -> np.ndarray:
+def aligned(size: int) -> np.ndarray:
     """Zeros whose first number begins a line of the CPU's cache."""
     numbers = np.zeros(size + LINE, np.float32)
     first = -(numbers.ctypes.data // 4) % LINE

@@ -4,24 +4,22 @@ Time on a shared machine is elastic: a neighbour on the same core can double it.
 the same neighbours; what is kept is the ratio, and the least time that the reference was ever seen to take.
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
 
 from models.architecture import LayerArray, WaveNetConfig
-from models.cache import cache_folder, told
-from models.errors import UserError
-from models.files import read_json, write_json
+from models.cache import keep_measured, measured, told
 from models.machine import cpu_name
 from models.stream import Stream
 from models.wavenet import WaveNet
 
+KIND = "costs"  # in the cache folder
 BLOCK = 64  # samples
 RATE_HZ = 48_000
 TURN = 20  # blocks timed together
@@ -35,12 +33,13 @@ def cost(config: WaveNetConfig, knobs: int, rate_hz: int = RATE_HZ) -> float:
     Measured once per architecture, kind of CPU and version of the engine, then read from the cache folder. It does not depend on
     the weights.
     """
-    ratio, least = _kept({"model": config.model_dump(mode="json"), "knobs": knobs}), _kept({})
+    ours, reference = _facts(model=config.model_dump(mode="json"), knobs=knobs), _facts()
+    ratio, least = measured(KIND, ours), measured(KIND, reference)
     if ratio is None or least is None:
         ratio, seconds = measure(config, knobs)
         least = seconds if least is None else min(least, seconds)
-        _keep({"model": config.model_dump(mode="json"), "knobs": knobs}, ratio)
-        _keep({}, least)
+        keep_measured(KIND, ours, ratio)
+        keep_measured(KIND, reference, least)
     return ratio * least * rate_hz / BLOCK
 
 
@@ -72,23 +71,9 @@ def _turn(config: WaveNetConfig, knobs: int) -> Callable[[], float]:
     return play
 
 
-def _file(what: dict) -> Path:
-    shape = {**what, "cpu": cpu_name(), "engine": _engine()}
-    name = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:24]
-    return cache_folder() / "costs" / f"{name}.json"
-
-
-def _kept(what: dict) -> float | None:
-    """A number measured before, or None."""
-    try:
-        found = float(read_json(_file(what))["found"])
-    except (UserError, KeyError, TypeError, ValueError):  # not measured yet, or not by us
-        return None
-    return found if 0 < found < np.inf else None
-
-
-def _keep(what: dict, found: float) -> None:
-    write_json(_file(what), {**what, "found": found})
+def _facts(**what: Any) -> dict[str, Any]:
+    """All that a measurement depends on."""
+    return {**what, "cpu": cpu_name(), "engine": _engine()}
 
 
 def _engine() -> str:

@@ -1,7 +1,13 @@
 """Knobs folded into weights: from a net's parameters and each item's still knobs to the weights of a stock WaveNet per item.
 
 Nothing after this knows what a knob is, so every way in (input, mixin, FiLM, encoder) trains through autograd, whatever plays the
-stock net. The formulas are those of `models/bake.py`, for B settings and L layers at a time.
+stock net. A still knob is a constant, and FiLM, which never hears the audio, scales rows and columns; in NAM's order, with g and s a slot's
+scale and shift, W and b of the convolution, m0 and M the audio's and the knobs' part of the mixin, L and c of a 1x1:
+
+* conv_pre: `b += sum_t W_t s`, `W := W diag(g)`; conv_post: `W := diag(g) W`, `b := g b + s`
+* input_mixin_pre: the mixin's constant is `M (g_k e + s_k) + m0 s0`, not `M e`, and `m0 := g0 m0`; input_mixin_post: both times g, the constant plus s
+* activation_pre: all rows times g, the constant plus s
+* activation_post: `c += L s`, `L := L diag(g)` (L the identity where there is no 1x1); layer1x1_post, head1x1_post: `L := diag(g) L`, `c := g c + s`
 
 Shapes: B items, K knobs, E what the layers see of them, L layers of one shape, O outputs, I inputs, P parameters, N folded weights.
 """
@@ -42,8 +48,8 @@ class Folding:
     """Where a net's parameters stand in one vector, where the folded weights do, and the way from one to the other."""
 
     def __init__(self, net: WaveNet) -> None:
-        assert net.config.compiles, "what hears the audio beside the knobs does not fold"
-        self.config, self.knobs, self._encoder = net.config, net.knobs, net.encoder
+        assert net.config.folds, "what hears the audio beside the knobs does not fold"
+        self.config, self.knobs, self._outputs, self._encoder = net.config, net.knobs, net.outputs, net.encoder
         self.stock = _with_room(net) if net.knobs else net.config
         self.groups = [_alike(array) for array in net.config.arrays]
         self.stacks = _stacks(net, self.groups)
@@ -65,7 +71,7 @@ class Folding:
                     blocks.append(Block("layer1x1", a, layers, array.channels, array.width + 1))
                 if array.head1x1:
                     blocks.append(Block("head1x1", a, layers, array.head1x1, array.width + 1))
-            outs = self.stock.head_outputs(a)
+            outs = self.stock.head_outputs(a, self._outputs)
             blocks.append(Block("head", a, (), outs, array.head_width * array.head_kernel_size + 1))
             inputs = array.channels
         return blocks
@@ -79,6 +85,16 @@ class Folding:
                 places[block.kind, block.array, layer] = begin + number * block.outs * block.inputs
             begin += block.size
         return places
+
+    def matrices(self, weights_BN: Tensor) -> dict[tuple[str, int, int], Tensor]:
+        """Folded weights as matrices `(B, O, I)` by (kind, array, layer), as in `places`."""
+        matrices: dict[tuple[str, int, int], Tensor] = {}
+        parts = weights_BN.split([block.size for block in self.blocks], 1)
+        for block, part in zip(self.blocks, parts, strict=True):
+            layers = block.layers or (-1,)
+            split = part.view(len(part), len(layers), block.outs, block.inputs).unbind(1)
+            matrices |= {(block.kind, block.array, layer): m for layer, m in zip(layers, split, strict=True)}
+        return matrices
 
     @property
     def parameters(self) -> list[nn.Parameter]:

@@ -93,12 +93,12 @@ def _tanh(x):
 
 
 @numba.njit(**FAST)
-def _sigmoid(x):
+def sigmoid(x):
     return fma(_tanh(x * 0.5), splat(0.5), splat(0.5))
 
 
 @numba.njit(**FAST)
-def _nonlinear(kind, x, slope):
+def nonlinear(kind, x, slope):
     """One of the activations; `slope` is where `SLOPED` goes below zero."""
     if kind == TANH:
         return _tanh(x)
@@ -107,13 +107,13 @@ def _nonlinear(kind, x, slope):
     if kind == SLOPED:
         return where_negative(x, x * slope, x)
     if kind == SILU:
-        return x * _sigmoid(x)
+        return x * sigmoid(x)
     if kind == HARDTANH:
         return maximum(splat(-1.0), minimum(splat(1.0), x))
     if kind == SOFTSIGN:
         return x / (1.0 + absolute(x))
     if kind == SIGMOID:
-        return _sigmoid(x)
+        return sigmoid(x)
     return x
 
 
@@ -200,9 +200,9 @@ def _activate(weights, state, op, source, target, total, onto, samples):
         slope, gate_slope = spread(weights, op.slopes + row), spread(weights, op.gate_slopes + row)
         for t in range(0, samples, WIDTH):
             z = load(state, from_ + row * stride + t)
-            a = _nonlinear(activation, z, slope)
+            a = nonlinear(activation, z, slope)
             if gating != PLAIN:
-                by = _nonlinear(gate, load(state, from_ + (rows + row) * stride + t), gate_slope)
+                by = nonlinear(gate, load(state, from_ + (rows + row) * stride + t), gate_slope)
                 a = fma(by, a - z, z) if gating == BLENDED else by * a
             store(state, to + row * to_stride + t, a)
             if sums:
@@ -299,15 +299,17 @@ def _run(w, s, operations, begin, end, buffers, net, samples, features):
 def _play(weights, state, operations, buffers, nets, x_T, levels_KT, y_T):
     """Play a signal of any length; `levels_KT` has one column where knobs stand still, else one for each sample."""
     net, moves = nets[0], levels_KT.shape[1] > 1
+    zero = np.int64(0)  # a plain 0 is a type of its own, for which all would be compiled once more
     w, s, features = first(weights), first(state), net.features if moves else 0
-    if net.opening:
-        _settle(w, s, net, buffers[net.seen], True)  # what turns knobs into features has biases of its own
+    opens = net.opening > 0
+    if opens:
+        _settle(w, s, net, buffers[net.seen], opens)  # what turns knobs into features has biases of its own
     for begin in range(0, len(x_T), net.block):
         samples = min(net.block, len(x_T) - begin)
         if moves or net.fills or begin == 0:  # else one sample tells all
             shown = samples if moves or net.fills else 1
             _fill(state, buffers[net.levels], levels_KT, begin, shown)
-            _run(w, s, operations, 0, net.opening, buffers, net, shown, 0)
+            _run(w, s, operations, zero, net.opening, buffers, net, shown, zero)
         if begin == 0:
             _settle(w, s, net, buffers[net.seen], moves)
         _copy(x_T, begin, state, buffers[net.fed].base, samples)

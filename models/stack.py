@@ -9,22 +9,17 @@ Shapes: K members, P parameters, B batch, S segment, N folded weights.
 import math
 import time
 from collections.abc import Callable, Hashable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
-from models.batched import Batched
-from models.dataset import AmpData
-from models.documents import Evaluation, read_evaluation
-from models.errors import DivergedError
+from models.batched import player_for
 from models.fold import Folding
-from models.graph import Replayed, Work, capture_cuda
+from models.graph import WARM_UP, Replayed, Work, capture_cuda
 from models.loss import mrstft, pre_emphasise
-from models.recipe import Recipe
-from models.resident import Resident
-from models.train import PATIENCE, Trainer, begin, is_reported, rate_at, report
+from models.resident import source_for
+from models.train import PATIENCE, Trainer, decay_at, rate_at
 
 AHEAD = 64  # steps whose draws are made at once, and after which losses are read back
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam, as torch has them
@@ -54,17 +49,15 @@ class Stack:
         self.trainers, self.device = list(trainers), torch.device(device)
         self._step = Replayed(self._once, capture if self.device.type == "cuda" else None)
         self._folding = Folding(trainers[0].net)
-        self._play, self._resident = Batched(self._folding), Resident(trainers, self.device)
-        sizes = [len(trainer.pieces) for trainer in trainers]
-        self._firsts = [sum(sizes[:member]) for member in range(len(sizes))]
+        self._play = player_for(self._folding, self.device)
         self._state = {name: self._rows(values) for name, values in _gather(trainers).items()}
         self._prepare()
 
-    def advance(self, steps: int) -> list[float]:
+    def advance(self, steps: int, on_step: Callable[[int], None] = lambda step: None) -> list[float]:
         """Train for some steps (never past the last); returns each member's mean loss.
 
         A member whose steps are not finite `PATIENCE` times in a row stands still from there on (`Trainer.diverged`), with loss NaN.
-        A member's share of the time is what counts as the seconds of its training.
+        A member's share of the time is what counts as the seconds of its training. `on_step` is told now and then how many are done.
         """
         first, whole = max(trainer.step for trainer in self.trainers), self.trainers[0].recipe.learning.steps
         tried, began = max(0, min(steps, whole - first)), time.monotonic()
@@ -75,6 +68,7 @@ class Stack:
             for _ in range(count):
                 self._step()
             found.append(self._losses[:count].to("cpu", copy=True))
+            on_step(first + done + count)
         seconds = (time.monotonic() - began) / len(self.trainers)
         self._scatter()
         means = []
@@ -83,13 +77,25 @@ class Stack:
             means.append(math.nan if trainer.diverged else trainer.note(usable, tried, seconds))
         return means
 
+    def rehearse(self, steps: int) -> float:
+        """Seconds that some steps take, at most `AHEAD`, after as many as a capture needs; no trainer notices."""
+        self._draw(self.trainers[0].step, AHEAD)
+        for _ in range(WARM_UP + 1):
+            self._step()
+        self._losses.to("cpu", copy=True)
+        self._cursor.zero_()
+        began = time.perf_counter()
+        for _ in range(steps):
+            self._step()
+        self._losses.to("cpu", copy=True)  # waits for the device
+        return time.perf_counter() - began
+
     def keep(self, members: Sequence[int]) -> None:
         """Go on with these alone, by their index in `trainers`."""
         assert members, "a stack has at least one member"
         rows = torch.tensor(members, device=self.device)
         self._state = {name: value.index_select(0, rows) for name, value in self._state.items()}
         self.trainers = [self.trainers[member] for member in members]
-        self._firsts = [self._firsts[member] for member in members]
         self._prepare()
         self._step.renew()
 
@@ -98,52 +104,49 @@ class Stack:
 
     def _prepare(self) -> None:
         """What a step reads and writes at fixed places."""
-        members, batch = len(self.trainers), self.trainers[0].recipe.learning.batch
+        members, self._source = len(self.trainers), source_for(self.trainers, self.device, AHEAD)
         self._cursor = torch.zeros(1, dtype=torch.long, device=self.device)
-        self._draws = torch.zeros(AHEAD, 2, members, batch, dtype=torch.long, device=self.device)
-        self._rates = torch.zeros(AHEAD, members, device=self.device)
+        self._rates, self._decays = (torch.zeros(AHEAD, members, device=self.device) for _ in range(2))
         self._losses = torch.zeros(AHEAD, members, device=self.device)
         learning = [trainer.recipe.learning for trainer in self.trainers]
         self._clip_K, self._mrstft_K, self._emphasis_K = (
             torch.tensor([getattr(one, name) for one in learning], device=self.device)
             for name in ("gradient_clip", "mrstft", "pre_emphasis")
         )
-        self._emphasises, self._hears_spectra = (
-            any(getattr(one, name) for one in learning) for name in ("pre_emphasis", "mrstft")
+        self._emphasises, self._hears_spectra, self._averages = (
+            any(getattr(one, name) for one in learning) for name in ("pre_emphasis", "mrstft", "ema")
         )
 
     def _draw(self, first: int, count: int) -> None:
-        """The draws and learning rates of the next steps: those of the solo runs, so made here, but gathered on the device."""
-        draws, rates = [], []
-        for step in range(first, first + count):
-            drawn = [trainer.draw(step) for trainer in self.trainers]
-            picks = [[at + pick for pick in own] for at, (own, _) in zip(self._firsts, drawn, strict=True)]
-            draws.append((picks, [starts for _, starts in drawn]))
-            rates.append([rate_at(step, trainer.recipe.learning) for trainer in self.trainers])
-        self._draws[:count].copy_(torch.tensor(draws))
-        self._rates[:count].copy_(torch.tensor(rates))
+        """The windows, learning rates and decays of the next steps: those of the solo runs."""
+        self._source.draw(first, count)
+        for table, at in ((self._rates, rate_at), (self._decays, decay_at)):
+            steps = range(first, first + count)
+            table[:count].copy_(
+                torch.tensor([[at(step, trainer.recipe.learning) for trainer in self.trainers] for step in steps])
+            )
         self._cursor.zero_()
 
     def _once(self) -> None:
         """One step of all; in place, and without a look at any number."""
-        (piece_KB, start_KB), rate_K = (table.index_select(0, self._cursor)[0] for table in (self._draws, self._rates))
+        rate_K, decay_K = (table.index_select(0, self._cursor)[0] for table in (self._rates, self._decays))
         vector_KP = self._state["vector"].detach().requires_grad_()
-        loss_K = self._loss(vector_KP, piece_KB, start_KB)
+        loss_K = self._loss(vector_KP)
         (gradient_KP,) = torch.autograd.grad(loss_K.sum(), vector_KP)
         norm_K = torch.linalg.vector_norm(gradient_KP, dim=1)
         clipped_KP = gradient_KP * (self._clip_K / (norm_K + 1e-6)).clamp(max=1)[:, None]
         failed_K = self._state["failed"]
         alive_K = failed_K < PATIENCE
         usable_K = loss_K.detach().isfinite() & norm_K.isfinite() & alive_K
-        self._move(clipped_KP, rate_K, usable_K)
+        self._move(clipped_KP, rate_K, decay_K, usable_K)
         failed_K.copy_(torch.where(usable_K, 0, failed_K + alive_K))
         self._state["step"] += failed_K < PATIENCE
         self._losses.index_copy_(0, self._cursor, torch.where(usable_K, loss_K.detach(), math.nan)[None])
         self._cursor += 1
 
-    def _loss(self, vector_KP: Tensor, piece_KB: Tensor, start_KB: Tensor) -> Tensor:
+    def _loss(self, vector_KP: Tensor) -> Tensor:
         """Each member's, as `Trainer` reckons it."""
-        x_KBT, target_KBS, levels_KBE, weight_KB = self._resident.windows(piece_KB, start_KB)
+        x_KBT, target_KBS, levels_KBE, weight_KB = self._source.windows(self._cursor)
         weights_KBN = vmap(self._folding.fold)(vector_KP, levels_KBE)
         played_KBS = self._play(weights_KBN.flatten(0, 1), x_KBT.flatten(0, 1)).view_as(target_KBS)
         predicted_KBS = self._state["scale"][:, None, None] * played_KBS
@@ -155,8 +158,10 @@ class Stack:
             loss_KB = loss_KB + self._mrstft_K[:, None] * mrstft(heard, wanted).view_as(loss_KB)
         return loss_KB.mean(1)
 
-    def _move(self, gradient_KP: Tensor, rate_K: Tensor, usable_K: Tensor) -> None:
-        """Adam (Kingma and Ba 2015) of those members whose step can be used; its corrections in float64, as they begin near 0."""
+    def _move(self, gradient_KP: Tensor, rate_K: Tensor, decay_K: Tensor, usable_K: Tensor) -> None:
+        """Adam (Kingma and Ba 2015) of those members whose step can be used, its corrections in float64, as they begin near 0; then the
+        average of the weights.
+        """
         state, usable_K1 = self._state, usable_K[:, None]
         taken_K = state["taken"] + 1
         first_KP = torch.lerp(state["first"], gradient_KP, 1 - BETAS[0])
@@ -164,7 +169,10 @@ class Stack:
         rate_K1 = (rate_K / (1 - BETAS[0] ** taken_K)).float()[:, None]
         root_K1 = (1 - BETAS[1] ** taken_K).sqrt().float()[:, None]
         vector_KP = state["vector"] - rate_K1 * first_KP / (second_KP.sqrt() / root_K1 + EPSILON)
-        for name, new in (("vector", vector_KP), ("first", first_KP), ("second", second_KP)):
+        moved = {"vector": vector_KP, "first": first_KP, "second": second_KP}
+        if self._averages:
+            moved["mean"] = torch.lerp(state["mean"], vector_KP, 1 - decay_K[:, None])
+        for name, new in moved.items():
             state[name].copy_(torch.where(usable_K1, new, state[name]))
         state["taken"] += usable_K
 
@@ -175,6 +183,8 @@ class Stack:
         for member, trainer in enumerate(self.trainers):
             own = {name: value[member].clone() for name, value in state.items()}
             trainer.vector_P.copy_(own["vector"])
+            if trainer.mean_P is not None:
+                trainer.mean_P.copy_(own["mean"])
             trainer.step, trainer.failed = int(own["step"]), int(own["failed"])
             moments = {"step": own["taken"].float(), "exp_avg": own["first"], "exp_avg_sq": own["second"]}
             trainer.optimiser.state[trainer.vector_P] = moments
@@ -188,6 +198,7 @@ def _gather(trainers: Sequence[Trainer]) -> dict[str, list[Tensor]]:
         adam = trainer.optimiser.state.get(trainer.vector_P, {})
         own = {
             "vector": vector_P,
+            "mean": vector_P if trainer.mean_P is None else trainer.mean_P.detach(),
             "first": adam.get("exp_avg", torch.zeros_like(vector_P)),
             "second": adam.get("exp_avg_sq", torch.zeros_like(vector_P)),
             "taken": torch.as_tensor(adam.get("step", 0), dtype=torch.float64),
@@ -198,54 +209,3 @@ def _gather(trainers: Sequence[Trainer]) -> dict[str, list[Tensor]]:
         for name, value in own.items():
             state.setdefault(name, []).append(value)
     return state
-
-
-def stacks_of(trainers: Sequence[Trainer], device: torch.device | str = "cpu") -> list[Stack]:
-    """Trainers of any shapes, those of one shape as one stack."""
-    groups: dict[Hashable, list[Trainer]] = {}
-    for trainer in trainers:
-        groups.setdefault(shape_of(trainer), []).append(trainer)
-    return [Stack(group, device) for group in groups.values()]
-
-
-def train_stack(
-    recipes: Sequence[Recipe], data: Sequence[AmpData], outs: Sequence[Path], device: torch.device | str = "cpu"
-) -> list[Evaluation | DivergedError]:
-    """`models.train.fit` for many: each recipe on its data into its run folder, those of one shape as one stack.
-
-    A member that diverges is dropped and its error returned; the others go on. Goes on where an earlier call was interrupted; members
-    that it left at different steps form stacks of their own. On a CPU this is slower than one after another (benchmarks/stacking.py).
-    """
-    trainers = [begin(recipe, own, out) for recipe, own, out in zip(recipes, data, outs, strict=True)]
-    folders, lost = dict(zip(trainers, outs, strict=True)), {}
-    for stack in stacks_of([one for one in trainers if one.step < one.recipe.learning.steps], device):
-        lost |= _train(stack, folders)
-    return [lost[trainer] if trainer in lost else _finish(trainer, folders[trainer]) for trainer in trainers]
-
-
-def _train(stack: Stack, folders: dict[Trainer, Path]) -> dict[Trainer, DivergedError]:
-    """To the last step, saving at every report; returns those that diverged."""
-    learning, lost = stack.trainers[0].recipe.learning, {}
-    while stack.trainers[0].step < learning.steps:
-        stack.advance(learning.report_every)
-        for trainer in stack.trainers:
-            try:
-                trainer.check()
-                trainer.validate()
-            except DivergedError as problem:
-                lost[trainer] = problem
-            else:
-                trainer.save(folders[trainer])
-        sound = [member for member, trainer in enumerate(stack.trainers) if trainer not in lost]
-        if not sound:
-            break
-        if len(sound) < len(stack.trainers):
-            stack.keep(sound)
-    return lost
-
-
-def _finish(trainer: Trainer, out: Path) -> Evaluation:
-    if is_reported(trainer, out):
-        return read_evaluation(out)
-    trainer.finish(out)
-    return report(out, trainer.data)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.compiled import LINE, aligned
 from models.engine import WORKING_MEMORY, Loss
 from models.fold import Folding
 from models.tape import Program
@@ -59,8 +60,9 @@ class _Run:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.items = max(1, WORKING_MEMORY // (4 * program.size))
-        self._workspaces = _memory(self.items, program.size)
-        self._lanes = _memory(1, program.lanes)[0]
+        size = program.size + -program.size % LINE
+        self._workspaces = aligned(self.items * size).reshape(self.items, size)
+        self._lanes = aligned(program.lanes)
         for s in self._workspaces:
             s[program.ones : program.ones + program.stride] = 1
         self.plays = 0
@@ -88,14 +90,6 @@ class _Run:
 
     def _tables(self) -> tuple[np.ndarray, ...]:
         return self.program.instructions, self.program.places, self.program.terms, self._workspaces
-
-
-def _memory(rows: int, size: int) -> np.ndarray:
-    """Zeros, each row beginning at a whole cache line."""
-    size += -size % 16
-    memory = np.zeros(rows * size + 16, np.float32)
-    begin = -memory.ctypes.data % 64 // 4
-    return memory[begin : begin + rows * size].reshape(rows, size)
 
 
 class _Played(torch.autograd.Function):

@@ -11,9 +11,7 @@ import numpy as np
 
 from models import kernels, simd
 from models.cache import FAST, compiled
-from models.kernels import BLENDED, HARDTANH, PLAIN, SIGMOID, SILU, SOFTSIGN, TANH
-from models.kernels import _nonlinear as nonlinear
-from models.kernels import _sigmoid as sigmoid
+from models.kernels import BLENDED, HARDTANH, PLAIN, SIGMOID, SILU, SOFTSIGN, TANH, nonlinear, sigmoid
 from models.simd import (
     REGISTERS,
     WIDTH,
@@ -110,7 +108,7 @@ _one = _linear_tile(1, 8)
 @numba.njit(**FAST)
 def _linear(s, stride, places, terms, op, w, start, stop):
     """`out[o] = base[o] + sum over r of weight[o, r] * s[place of r]`: convolutions, 1x1s, and the transpose of each."""
-    row, outs = 0, op.outs
+    row, outs = np.int64(0), op.outs  # a plain 0 is a type of its own, for which all would be compiled once more
     while row < outs:
         left = outs - row
         if left >= 8 and _MANY:
@@ -157,7 +155,7 @@ _gradient_one = _gradient_tile(1)
 @numba.njit(**FAST)
 def _gradient(s, stride, lanes, places, op, start, stop):
     """`lanes[r, o] += s[place of r] * base[o]`, in as many partial sums as a vector has places."""
-    out, outs = 0, op.outs
+    out, outs = np.int64(0), op.outs
     while out < outs:
         left = outs - out
         if left >= 4 and _MANY:

@@ -3,6 +3,7 @@
 Shapes: B batch, T time, K knobs, S segment, R receptive field.
 """
 
+import copy
 import json
 import math
 import time
@@ -14,7 +15,7 @@ from statistics import fmean
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.cost import cost
 from models.dataset import AmpData, Piece, energy, load_data
@@ -31,7 +32,7 @@ from models.documents import (
     make_config,
     read_evaluation,
 )
-from models.engine import as_vector, engine_for
+from models.engine import as_vector, device_for, engine_for
 from models.errors import DivergedError, UserError
 from models.files import STAGED, read_document, write_json, write_text
 from models.fold import Folding
@@ -71,6 +72,13 @@ def rate_at(step: int, learning: LearningConfig) -> float:
     return learning.learning_rate * warm * left
 
 
+def decay_at(step: int, learning: LearningConfig) -> float:
+    """How much of the average of the weights a step leaves: less at first, so that the untrained ones are soon forgotten (as TensorFlow's
+    `ExponentialMovingAverage` with `num_updates`).
+    """
+    return min(learning.ema, (1 + step) / (10 + step))
+
+
 class Trainer:
     """One model in training; a batch depends on the seed and the step alone, so a resumed run repeats an uninterrupted one."""
 
@@ -82,9 +90,12 @@ class Trainer:
         self.pieces = [data.training_piece(piece, field, segment) for piece in data.train]
         self.levels_PK = [data.encode(piece, recipe.model.inject.encoding) for piece in self.pieces]
         energy_P = torch.tensor([piece.energy for piece in self.pieces])
+        # What it learns is of RMS 1: to 18 dB less it ended at twice the error.
         self.net.head_scale.copy_(energy_P.mean().sqrt())
-        parameters = Folding(self.net).parameters if recipe.model.compiles else list(self.net.parameters())
-        self.engine, self.vector_P = engine_for(self.net), as_vector(parameters)
+        averages = recipe.learning.ema > 0
+        self.model = copy.deepcopy(self.net) if averages else self.net  # what is judged and kept
+        self.engine, self.vector_P = engine_for(self.net), as_vector(_parameters(self.net))
+        self.mean_P = as_vector(_parameters(self.model)) if averages else None  # of the weights, over steps
         self.optimiser = torch.optim.Adam([self.vector_P], lr=recipe.learning.learning_rate, fused=True)
         self.step = 0
         self.failed = 0  # steps in a row that were skipped because their numbers were not finite
@@ -105,8 +116,8 @@ class Trainer:
                 f"the loss is not finite or has no finite gradient at step {self.step}, the {PATIENCE}th in a row"
             )
 
-    def advance(self, steps: int) -> float:
-        """Train for some steps (never past the last); returns their mean loss.
+    def advance(self, steps: int, on_step: Callable[[int], None] = lambda step: None) -> float:
+        """Train for some steps (never past the last), telling `on_step` how many are done; returns their mean loss.
 
         A step whose loss or gradient is not finite changes nothing but is counted; raises `DivergedError` after `PATIENCE` in a row.
         """
@@ -117,6 +128,7 @@ class Trainer:
             loss = self._step()
             if loss is not None:
                 losses.append(loss)
+            on_step(self.step)
         return self.note(losses, tried, time.monotonic() - began)
 
     def note(self, losses: list[float], tried: int, seconds: float) -> float:
@@ -128,8 +140,7 @@ class Trainer:
 
     def validate(self) -> Score:
         """Score on validation settings and audio, the only judge that may choose between models."""
-        self.net.eval()
-        result = score(self.net, self.data, self.data.validation)
+        result = score(self.model.eval(), self.data, self.data.validation)
         if self.history:
             self.history[-1]["validation_esr"] = result.mean
         return result
@@ -137,7 +148,7 @@ class Trainer:
     def _step(self) -> float | None:
         """One step; its loss, or None where it was skipped."""
         learning = self.recipe.learning
-        x_BT, target_BS, levels_BK, weight_B = self._batch()
+        x_BT, target_BS, levels_BK, weight_B = self.batch(self.step)
 
         def loss(predicted_BS: Tensor, items: slice) -> Tensor:
             wanted_BS, heavy_B = target_BS[items], weight_B[items]
@@ -158,6 +169,8 @@ class Trainer:
             for group in self.optimiser.param_groups:
                 group["lr"] = rate_at(self.step, learning)
             self.optimiser.step()
+            if self.mean_P is not None:
+                self.mean_P.data.lerp_(self.vector_P.data, 1 - decay_at(self.step, learning))
         self.step += 1
         return found if finite else None
 
@@ -166,8 +179,9 @@ class Trainer:
         wet_T = pre_emphasise(piece.wet_T[piece.start : piece.stop], self.recipe.learning.pre_emphasis)
         return energy(wet_T) / len(wet_T)
 
-    def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        context, (picks, starts) = self.net.receptive_field - 1, self.draw(self.step)
+    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What a step hears, should play, the knobs and the weight of each item: `(x_BT, target_BS, levels, weight_B)`."""
+        context, (picks, starts) = self.net.receptive_field - 1, self.draw(step)
         x, target, levels = [], [], []
         for pick, start in zip(picks, starts, strict=True):
             piece, stop = self.pieces[pick], start + self.recipe.learning.segment
@@ -194,6 +208,7 @@ class Trainer:
         """Write everything needed to go on from this step."""
         tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
         tensors["failed"] = torch.tensor(self.failed)
+        tensors |= {} if self.mean_P is None else {"mean": self.mean_P}
         tensors |= {f"adam.{name}": value for name, value in self.optimiser.state[self.vector_P].items()}
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / RECIPE, self.recipe.model_dump(mode="json"))
@@ -215,10 +230,12 @@ class Trainer:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         except SafetensorError as problem:
             raise UserError(f"{folder / STATE} is damaged: {problem}", "Train into a new --out folder.") from None
-        if "failed" not in tensors:
+        if "failed" not in tensors or ("mean" in tensors) != (self.mean_P is not None):
             raise UserError(f"{folder / STATE} is from another version of ampzoo", "Train into a new --out folder.")
         of = {prefix: {} for prefix in ("net", "adam")}
         self.step, self.failed = step, int(tensors.pop("failed"))
+        if self.mean_P is not None:
+            self.mean_P.data.copy_(tensors.pop("mean"))
         for name, tensor in tensors.items():
             prefix, part = name.split(".", 1)
             of[prefix][part] = tensor
@@ -230,7 +247,12 @@ class Trainer:
         """Write the trained model, what it was trained on and by which machine, beside the state that `save` wrote."""
         write_json(folder / SPLIT, self.data.describe())
         write_json(folder / MACHINE, describe_machine())
-        save_model(folder, self.config, self.net.eval())
+        save_model(folder, self.config, self.model.eval())
+
+
+def _parameters(net: WaveNet) -> list[nn.Parameter]:
+    """In the order of the vector that an engine moves."""
+    return Folding(net).parameters if net.config.compiles else list(net.parameters())
 
 
 def report(folder: Path, data: AmpData) -> Evaluation:
@@ -267,19 +289,27 @@ def read_history(folder: Path) -> list[dict]:
         raise UserError(f"{folder / HISTORY} is damaged: {problem}", "Train into a new --out folder.") from None
 
 
-def fit(recipe: Recipe, out: Path, on_progress: Callable[[Progress], None] = lambda progress: None) -> Evaluation:
+def fit(
+    recipe: Recipe,
+    out: Path,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_step: Callable[[int], None] = lambda step: None,
+) -> Evaluation:
     """Train a recipe into the run folder `out` and return its evaluation, going on where an earlier call was interrupted.
 
-    A finished run is not trained again. Raises `UserError` for takes that cannot be used or a folder that holds another recipe,
-    `DivergedError` when training leaves the finite numbers.
+    `on_step` is told, after every step on a CPU, how many are done. A finished run is not trained again. Raises `UserError` for takes that
+    cannot be used or a folder that holds another recipe, `DivergedError` when training leaves the finite numbers.
     """
+    from models.stacks import advance_alone  # which are made of trainers
+
     data = load_data(recipe.data)
     trainer = begin(recipe, data, out)
     if is_reported(trainer, out):
         return read_evaluation(out)
+    advance = advance_alone(trainer, device_for(gpus=1))
     while trainer.step < recipe.learning.steps:
         began, first = time.monotonic(), trainer.step
-        loss = trainer.advance(recipe.learning.report_every)
+        loss = advance(recipe.learning.report_every, on_step)
         speed = (trainer.step - first) / (time.monotonic() - began)
         validation = trainer.validate()
         trainer.save(out)

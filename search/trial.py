@@ -14,7 +14,7 @@ from models.documents import RUNAWAY_DB, Score
 from models.engine import device_for
 from models.errors import DivergedError, UserError
 from models.guards import knob_moves, scan_corners
-from models.stack import stacks_of
+from models.stacks import stacks_of
 from models.train import Trainer
 from search.conductor import Task
 from search.config import SearchConfig
@@ -116,7 +116,7 @@ def _limits(config: SearchConfig, trainers: list[Trainer], scores: dict[str, Sco
         found["runaway"] = max(map(_runaway_db, trainers))
     if limits.knob_move_dbfs is not None:
         moves = (
-            knob_moves(t.net, t.data.knobs, t.data.dry_T[t.data.validation[0].dry], t.data.rate_hz) for t in trainers
+            knob_moves(t.model, t.data.knobs, t.data.dry_T[t.data.validation[0].dry], t.data.rate_hz) for t in trainers
         )
         found["knob_move"] = max((move[MOVE_MS] for move in moves if move), default=-300.0) - limits.knob_move_dbfs
     return {name: round(value, 4) for name, value in found.items()}
@@ -125,5 +125,5 @@ def _limits(config: SearchConfig, trainers: list[Trainer], scores: dict[str, Sco
 def _runaway_db(trainer: Trainer) -> float:
     data = trainer.data
     peak = max(piece.peak for piece in data.recorded)
-    scan = scan_corners(trainer.net, data.knobs, data.dry_T[data.validation[0].dry], peak, BETWEEN)
+    scan = scan_corners(trainer.model, data.knobs, data.dry_T[data.validation[0].dry], peak, BETWEEN)
     return scan.peak_dbfs - scan.recorded_peak_dbfs - RUNAWAY_DB

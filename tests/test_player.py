@@ -133,6 +133,29 @@ def test_a_stream_writes_where_it_is_told_and_does_not_grow():
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("moves", [False, True])
+def test_a_block_is_played_without_a_new_array(moves: bool):
+    """A block of 16 kB: no copy of it, nor of its levels, is made on the way, were it for a moment."""
+    played, x_T, out_T = (
+        Stream(wavenet(architecture("warp+encoder")), [0.0, 0.0]),
+        np.resize(DI, 4096),
+        np.empty(4096, np.float32),
+    )
+    levels_KT = np.zeros((2, 4096 if moves else 1), np.float32)
+    played.process(x_T, levels_KT, out_T)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(10):
+            tracemalloc.reset_peak()
+            played.process(x_T, levels_KT, out_T)
+            assert tracemalloc.get_traced_memory()[1] - before < 4000
+        played.process(x_T, levels_KT)  # and this test would see one
+        assert tracemalloc.get_traced_memory()[1] - before > 16000
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_weight_that_is_no_number_is_heard(activation: str):
     net = wavenet(architecture("mixin", activation))

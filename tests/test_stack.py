@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from models import resident as resident_module
+from models import stacks, train
 from models.dataset import AmpData, load_data
 from models.documents import EVAL, Evaluation
 from models.engine import device_for
@@ -17,12 +19,13 @@ from models.errors import DivergedError
 from models.graph import WARM_UP, Replayed, Work
 from models.recipe import Recipe
 from models.run import load_model
-from models.stack import Stack, train_stack
+from models.stack import Stack
+from models.stacks import best_size, stacks_of, train_stack
 from models.train import PATIENCE, Trainer, fit
 from tests.makers import GRID, architecture, data_config, di, recipe, record
 
 MEMBERS: tuple[dict[str, Any], ...] = (
-    {"seed": 0, "learning_rate": 0.008, "pre_emphasis": 0.5},
+    {"seed": 0, "learning_rate": 0.008, "pre_emphasis": 0.5, "ema": 0.9},
     {"seed": 1, "learning_rate": 0.004, "pre_emphasis": 0.9, "gradient_clip": 0.05, "warmup": 0},
     {"seed": 2, "learning_rate": 0.001, "pre_emphasis": 0.5, "schedule": "exponential", "final_rate": 0.1},
 )
@@ -44,7 +47,9 @@ def stacked(recipes: list[Recipe], data: AmpData) -> Stack:
 
 def distance(found: Trainer, wanted: Trainer) -> float:
     """Between the parameters of two, relative."""
-    return ((found.vector_P - wanted.vector_P).norm() / wanted.vector_P.norm()).item()
+    assert (found.mean_P is None) == (wanted.mean_P is None)
+    vectors = [(found.vector_P, wanted.vector_P), (found.mean_P, wanted.mean_P)]
+    return max(((a - b).norm() / b.norm()).item() for a, b in vectors if a is not None and b is not None)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +89,20 @@ def test_every_member_has_recordings_of_its_own(data: AmpData, tmp_path: Path):
     assert stack.advance(30) == pytest.approx([solo.advance(30) for solo in solos], rel=1e-5)
     for member, solo in zip(stack.trainers, solos, strict=True):
         assert distance(member, solo) <= 1e-5
+
+
+def test_windows_of_recordings_that_a_device_cannot_keep_are_brought_to_it(
+    data: AmpData, monkeypatch: pytest.MonkeyPatch
+):
+    recipes = plans(data)
+    resident = stacked(recipes, data)
+    monkeypatch.setattr(resident_module, "DEVICE_BYTES", 1000)
+    brought = stacked(recipes, data)
+    assert type(resident._source) is not type(brought._source)
+    for steps in (7, 80):
+        assert brought.advance(steps) == resident.advance(steps)
+        for stack in (brought, resident):
+            stack.keep(range(len(stack.trainers))[::-1][:2])
 
 
 def test_member_that_is_not_finite_touches_no_other_and_stands_still(data: AmpData):
@@ -182,6 +201,83 @@ def test_run_that_diverges_is_dropped_and_told(data: AmpData, tmp_path: Path, mo
     found = train_stack(recipes, [data] * 3, [tmp_path / str(number) for number in range(3)])
     assert [type(one) for one in found] == [Evaluation, DivergedError, Evaluation]
     assert not (tmp_path / "1" / EVAL).exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "size"),
+    [({1: 1.0, 2: 1.0, 3: 1.0}, 1), ({1: 4.0, 2: 2.0, 3: 2.0}, 2), ({1: 3.0, 2: 2.0, 3: 1.0}, 3), ({1: 1.0, 2: 0.8}, 2), ({}, 1)],
+)  # fmt: skip
+def test_stack_is_as_large_as_pays_and_as_memory_holds(
+    data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], size: int
+):
+    """Seconds of a step per model, by size; a size that is not listed does not fit. Each is measured once."""
+    tried: list[int] = []
+
+    def rehearse(stack: Stack, steps: int) -> float:
+        members = len(stack.trainers)
+        tried.append(members)
+        if members not in seconds:
+            raise torch.OutOfMemoryError
+        return seconds[members] * members * steps
+
+    monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path))
+    monkeypatch.setattr(Stack, "rehearse", rehearse)
+    trainers = [Trainer(plan, data) for plan in plans(data)]
+    assert best_size(trainers, torch.device("cpu")) == size
+    assert set(tried) == set(seconds) | ({max(seconds, default=0) + 1} if len(seconds) < 3 else set())
+    tried.clear()
+    assert best_size(trainers, torch.device("cpu")) == size and not set(tried) & set(seconds)
+    assert best_size(trainers[:1], torch.device("cpu")) == 1
+
+
+def test_stack_is_rehearsed_without_a_trace(data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path))
+    trainers, other = [Trainer(plan, data) for plan in plans(data)], Trainer(recipe(data.config, batch=3), data)
+    before = [trainer.vector_P.detach().clone() for trainer in trainers]
+    assert 1 <= best_size(trainers, torch.device("cpu")) <= 3
+    for trainer, vector_P in zip(trainers, before, strict=True):
+        assert trainer.step == 0 and not trainer.history and torch.equal(trainer.vector_P, vector_P)
+    assert [len(stack.trainers) for stack in stacks_of([*trainers, other])] == [3, 1]
+
+
+@pytest.mark.parametrize(("stacked_s", "alone_s"), [(1.0, 2.0), (2.0, 1.0)])
+def test_run_trains_where_its_steps_are_faster(
+    data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stacked_s: float, alone_s: float
+):
+    """Where there is a GPU; the stack is made on the CPU here."""
+    made: list[Stack] = []
+
+    def stack(trainers: list[Trainer], device: torch.device) -> Stack:
+        made.append(Stack(trainers, "cpu"))
+        return made[-1]
+
+    monkeypatch.setattr(stacks, "Stack", stack)
+    monkeypatch.setattr(stacks, "_seconds", lambda trainers, device: stacked_s)
+    monkeypatch.setattr(stacks, "_seconds_alone", lambda trainer: alone_s)
+    plan, told = plans(data)[0], list[int]()
+    wanted = fit(plan, tmp_path / "alone")
+    assert not made
+    monkeypatch.setattr(train, "device_for", lambda gpus: torch.device("cuda"))
+    found = fit(plan, tmp_path / "run", on_step=told.append)
+    assert len(made) == (stacked_s < alone_s) and told[-1] == 30
+    assert found.held.mean == pytest.approx(wanted.held.mean, rel=1e-4)
+    with torch.no_grad():
+        (trainer := Trainer(plan, data)).vector_P[0] = math.nan
+    with pytest.raises(DivergedError):
+        stacks.advance_alone(trainer, torch.device("cuda"))(20, lambda step: None)
+
+
+def test_seconds_of_the_compiled_engine_are_measured_once_and_leave_no_trace(
+    data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path))
+    trainer = Trainer(plans(data)[0], data)
+    state, before = torch.get_rng_state(), trainer.vector_P.detach().clone()
+    seconds = stacks._seconds_alone(trainer)
+    assert seconds > 0 and torch.equal(torch.get_rng_state(), state)
+    assert trainer.step == 0 and torch.equal(trainer.vector_P, before)
+    monkeypatch.setattr(stacks, "Trainer", None)
+    assert stacks._seconds_alone(trainer) == seconds
 
 
 def test_only_one_shape_can_be_stacked(data: AmpData):

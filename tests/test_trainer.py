@@ -13,8 +13,10 @@ from models import train
 from models.dataset import AmpData, load_data
 from models.engine import Engine, Loss, Plain
 from models.errors import DivergedError, UserError
+from models.fold import Folding
 from models.loss import mrstft
 from models.recipe import LearningConfig
+from models.run import load_model
 from models.train import PATIENCE, STATE, Trainer, rate_at, read_history
 from tests.makers import GRID, amp, architecture, data_config, di, entry, recipe, record, write_manifest, write_wav
 
@@ -102,6 +104,34 @@ def test_run_may_be_interrupted_at_any_step(data: AmpData, tmp_path: Path):
         assert weights(second) == weights(whole)
 
 
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_what_is_kept_is_the_average_of_the_weights(data: AmpData, tmp_path: Path, ema: float):
+    """By its definition: each usable step moves the average towards the weights; interrupted or not."""
+    plan = recipe(data.config, steps=12, ema=ema)
+    whole, means = Trainer(plan, data), []
+    whole.engine = Failing(whole.engine, {5})
+    mean_P = whole.vector_P.detach().clone()
+    for step in range(12):
+        whole.advance(1)
+        if step != 5:
+            decay = min(ema, (1 + step) / (10 + step))
+            mean_P = decay * mean_P + (1 - decay) * whole.vector_P.detach()
+        means.append(mean_P)
+    kept_P = torch.cat([parameter.detach().flatten() for parameter in Folding(whole.model).parameters])
+    torch.testing.assert_close(kept_P, means[-1])
+    assert (whole.model is whole.net) == (ema == 0) and torch.equal(kept_P, whole.vector_P) == (ema == 0)
+    first, second = Trainer(plan, data), Trainer(plan, data)
+    first.engine = Failing(first.engine, {5})
+    first.advance(7)
+    first.save(tmp_path)
+    second.load(tmp_path)
+    second.advance(5)
+    assert weights(second) == weights(whole) and second.validate() == whole.validate()
+    second.finish(tmp_path)
+    found = load_model(tmp_path)[1].state_dict()
+    assert all(torch.equal(found[name], value) for name, value in whole.model.state_dict().items())
+
+
 def test_state_of_another_version_is_refused(data: AmpData, tmp_path: Path):
     trainer = Trainer(recipe(data.config), data)
     trainer.advance(1)
@@ -127,11 +157,33 @@ def test_quiet_take_counts_as_much_as_a_loud_one(tmp_path: Path, changes: dict[s
         piece = next(index for index, p in enumerate(trainer.pieces) if GRID.index(p.setting) % 2 == number)
         target_BS = trainer.pieces[piece].wet_T[None, 1000:1512]
         x_BT, knobs_BK = torch.zeros(1, trainer.net.receptive_field + 511), torch.zeros(1, 2)
-        trainer._batch = lambda x=x_BT, y=target_BS, k=knobs_BK, w=trainer.weights_P[piece, None]: (x, y, k, w)
+        trainer.batch = lambda step, x=x_BT, y=target_BS, k=knobs_BK, w=trainer.weights_P[piece, None]: (x, y, k, w)
         with torch.no_grad():
             trainer.vector_P.zero_()  # plays silence
         shares[number] = trainer.advance(1)
     assert shares[0] == pytest.approx(shares[1], rel=1e-3) and shares[0] > 0.1
+
+
+def test_level_of_the_recordings_is_taken_out_in_training_and_put_back_after(tmp_path: Path):
+    """An amp 40 dB down trains as the amp itself and comes out 40 dB down."""
+    x_T, played = di(1.5), []
+    for scale in (1.0, 0.01):
+        folder = tmp_path / str(scale)
+        dry, entries = write_wav(folder / "dry.wav", x_T), []
+        for number, setting in enumerate(GRID):
+            wet_T = scale * amp(x_T, setting["gain"], setting["tone"])
+            wet = write_wav(folder / f"{number}.wav", wet_T.astype(np.float32))
+            entries.append(entry(dry.name, wet.name, setting))
+        config = data_config(write_manifest(folder / "train.json", entries))
+        trainer = Trainer(recipe(config), load_data(config))
+        loss = trainer.advance(20)
+        trainer.finish(folder / "run")
+        net = load_model(folder / "run")[1]
+        with torch.no_grad():
+            played.append((loss, net(torch.from_numpy(x_T)[None], torch.zeros(1, 2))))
+    (loud, loud_BS), (quiet, quiet_BS) = played
+    assert quiet == pytest.approx(loud, rel=1e-4) and loud_BS.std() > 0.01
+    assert (100 * quiet_BS - loud_BS).norm() <= 1e-3 * loud_BS.norm()
 
 
 def test_spectral_distance_is_per_window(data: AmpData):

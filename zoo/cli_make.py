@@ -38,14 +38,16 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
 
     one_thread()
     recipe = read_recipe(data, model, learning)
-    with output.progress("training") as bar:
+    with output.progress("training", "steps") as bar:
+        found = ""
 
         def show(at: Progress) -> None:
+            nonlocal found
             output.say(f"step {at.step:>6} of {at.steps}  loss {at.loss:.4f}  validation ESR {at.validation_esr:.4f}")
-            bar(at.step, at.steps, f"ESR {at.validation_esr:.4f}  {at.steps_per_second:.0f} steps/s")
+            found = f"ESR {at.validation_esr:.4f}"
 
         try:
-            evaluation = fit(recipe, out, show)
+            evaluation = fit(recipe, out, show, lambda step: bar(step, recipe.learning.steps, found))
         except KeyboardInterrupt:
             output.put_error(f"training into {out} was interrupted", "The same command goes on where it stopped.")
             sys.exit(INTERRUPTED)

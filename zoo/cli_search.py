@@ -106,20 +106,20 @@ def board(study: Path, follow: bool, as_json: bool) -> None:
 
 def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
     """Run a search with a bar and one line per ended trial; returns its board. `again` is the command that goes on with it."""
+    from search.ledger import latest, read_lines
     from search.study import Interrupted, run_search
     from zoo import output, views
     from zoo.errors import INTERRUPTED
 
     one_thread()
-    steps: dict[str, int] = {}
+    seen = {line["trial"]: line for line in latest(read_lines(study))} if how.get("resume") else {}
     with output.progress("searching") as bar:
 
         def hear(line: dict[str, Any]) -> None:
-            over = line["state"] in views.ENDED
-            steps[line["trial"]] = line["steps"] if over else line.get("step", 0)
-            if over:
+            seen[line["trial"]] = line
+            if line["state"] in views.ENDED:
                 output.say(views.trial_sentence(line))
-            bar(sum(steps.values()), max(config.trials * config.learning.steps, sum(steps.values())))
+            bar(*views.search_progress(config, list(seen.values())))
 
         try:
             return run_search(config, study, listener=hear, **how)

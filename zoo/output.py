@@ -142,19 +142,24 @@ def ask(question: str, otherwise: str) -> None:
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Bar]:
-    """A progress bar on stderr, only on a terminal; silent elsewhere."""
+def progress(label: str, unit: str = "") -> Iterator[Bar]:
+    """A progress bar on stderr with the time left, and how much is done a second where it counts a `unit`, only on a terminal; silent elsewhere."""
     if not sys.stderr.isatty():
         yield lambda done, total, text="": None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    class Speed(TextColumn):
+        def render(self, task: Task) -> Any:
+            return super().render(task) if task.speed else ""
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
+        *([Speed("{task.speed:.1f} " + unit + "/s")] if unit else []),
         TextColumn("{task.fields[text]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:

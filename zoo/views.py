@@ -123,6 +123,15 @@ def trial_sentence(line: BoardRow) -> str:
     return f"trial {line['trial']} {line['state']}: {line.get('reason', 'no reason given')} ({what})"
 
 
+def search_progress(config: Any, trials: list[BoardRow]) -> tuple[float, float, str]:
+    """Steps done, steps in all as far as one can know (a trial that ended is done with all of its own), and how the trials stand."""
+    over = [trial for trial in trials if trial["state"] in ENDED and "of" not in trial]
+    done = sum(trial["steps"] if trial["state"] in ENDED else trial.get("step", 0) for trial in trials)
+    heard = [trial["esr"] for trial in over if trial["state"] in ("finished", "pruned")]
+    best = f", best ESR {min(heard):.4f}" if heard else ""
+    return done, max(config.trials * config.learning.steps, done), f"{len(over)} of {config.trials} trials{best}"
+
+
 def held_sentence(evaluation: Evaluation) -> str:
     """How good a model is, beside what playing the nearest recorded setting would give."""
     held = evaluation.held

@@ -1,0 +1,153 @@
+"""Trainers of any shapes as stacks, as large as pays on the device: measured there, once for each shape, and kept in the cache folder."""
+
+import time
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.cache import keep_measured, measured, told
+from models.dataset import AmpData
+from models.documents import Evaluation, read_evaluation
+from models.errors import DivergedError
+from models.machine import cpu_name
+from models.recipe import Recipe
+from models.stack import Stack, shape_of
+from models.train import Trainer, begin, is_reported, report
+
+KIND = "stacks"  # in the cache folder
+ROUNDS, STEPS = 3, 10
+WORTH = 1.05  # times faster per model that a larger stack must be
+ENGINE = ("stack", "batched", "fused", "fused_kernels", "graph", "resident", "tape", "tape_kernels", "tape_engine")
+
+
+def stacks_of(trainers: Sequence[Trainer], device: torch.device | str = "cpu") -> list[Stack]:
+    """Those of one shape as stacks of about one size, the best there is on a GPU; elsewhere, where no size pays, as one."""
+    device, groups = torch.device(device), dict[Hashable, list[Trainer]]()
+    for trainer in trainers:
+        groups.setdefault(shape_of(trainer), []).append(trainer)
+    stacks = []
+    for group in groups.values():
+        size = best_size(group, device) if device.type == "cuda" else len(group)
+        count = -(-len(group) // size)
+        stacks += [Stack(group[part::count], device) for part in range(count)]
+    return stacks
+
+
+def best_size(trainers: Sequence[Trainer], device: torch.device) -> int:
+    """The size of stacks, at most all of these, whose steps take least time per model; of sizes that do as well, the smallest.
+
+    Tries the powers of two and all at once; one that the device's memory does not hold ends the trials.
+    """
+    most = len(trainers)
+    times: dict[int, float] = {}
+    for size in sorted({1 << power for power in range(most.bit_length())} | {most} if most > 1 else ()):
+        try:
+            times[size] = _seconds(trainers[:size], device)
+        except torch.OutOfMemoryError:
+            break
+    least = min(times.values(), default=0.0)
+    return min((size for size, seconds in times.items() if seconds <= WORTH * least), default=1)
+
+
+def advance_alone(trainer: Trainer, device: torch.device) -> Callable[[int, Callable[[int], None]], float]:
+    """`Trainer.advance`, on a GPU where that is measured to be faster: a tiny net may well train faster on the CPU."""
+    if (
+        device.type != "cuda"
+        or not trainer.recipe.model.compiles
+        or _seconds([trainer], device) >= _seconds_alone(trainer)
+    ):
+        return trainer.advance
+    stack = Stack([trainer], device)
+
+    def advance(steps: int, on_step: Callable[[int], None]) -> float:
+        (loss,) = stack.advance(steps, on_step)
+        trainer.check()
+        return loss
+
+    return advance
+
+
+def _seconds_alone(trainer: Trainer) -> float:
+    """Of a step of the compiled engine; the trainer stays as it is."""
+    what = _facts([trainer], f"{cpu_name()}, alone")
+    found = measured(KIND, what)
+    if found is None:
+        with torch.random.fork_rng(devices=[]):
+            other = Trainer(trainer.recipe, trainer.data)
+        other.advance(1)  # may have to compile
+        began = time.perf_counter()
+        other.advance(STEPS)
+        found = (time.perf_counter() - began) / max(other.step - 1, 1)
+        keep_measured(KIND, what, found)
+    return found
+
+
+def _seconds(trainers: Sequence[Trainer], device: torch.device) -> float:
+    """Of a step of a stack, per model; the trainers stay as they are."""
+    what = _facts(trainers, torch.cuda.get_device_name(device) if device.type == "cuda" else device.type)
+    found = measured(KIND, what)
+    if found is None:
+        stack = Stack(trainers, device)
+        found = min(stack.rehearse(STEPS) for _ in range(ROUNDS)) / STEPS / len(trainers)
+        keep_measured(KIND, what, found)
+    return found
+
+
+def _facts(trainers: Sequence[Trainer], device: str) -> dict[str, Any]:
+    """All that the seconds of a step depend on."""
+    learning = trainers[0].recipe.learning
+    return {
+        "model": trainers[0].recipe.model.model_dump(mode="json"),
+        "knobs": trainers[0].net.knobs,
+        "batch": learning.batch,
+        "segment": learning.segment,
+        "mrstft": any(trainer.recipe.learning.mrstft for trainer in trainers),
+        "size": len(trainers),
+        "device": device,
+        "engine": told(*(str(Path(__file__).with_name(f"{name}.py")) for name in ENGINE)),
+    }
+
+
+def train_stack(
+    recipes: Sequence[Recipe], data: Sequence[AmpData], outs: Sequence[Path], device: torch.device | str = "cpu"
+) -> list[Evaluation | DivergedError]:
+    """`models.train.fit` for many: each recipe on its data into its run folder, those of one shape as one stack.
+
+    A member that diverges is dropped and its error returned; the others go on. Goes on where an earlier call was interrupted; members
+    that it left at different steps form stacks of their own. On a CPU this is slower than one after another (benchmarks/stacking.py).
+    """
+    trainers = [begin(recipe, own, out) for recipe, own, out in zip(recipes, data, outs, strict=True)]
+    folders, lost = dict(zip(trainers, outs, strict=True)), {}
+    for stack in stacks_of([one for one in trainers if one.step < one.recipe.learning.steps], device):
+        lost |= _train(stack, folders)
+    return [lost[trainer] if trainer in lost else _finish(trainer, folders[trainer]) for trainer in trainers]
+
+
+def _train(stack: Stack, folders: dict[Trainer, Path]) -> dict[Trainer, DivergedError]:
+    """To the last step, saving at every report; returns those that diverged."""
+    learning, lost = stack.trainers[0].recipe.learning, {}
+    while stack.trainers[0].step < learning.steps:
+        stack.advance(learning.report_every)
+        for trainer in stack.trainers:
+            try:
+                trainer.check()
+                trainer.validate()
+            except DivergedError as problem:
+                lost[trainer] = problem
+            else:
+                trainer.save(folders[trainer])
+        sound = [member for member, trainer in enumerate(stack.trainers) if trainer not in lost]
+        if not sound:
+            break
+        if len(sound) < len(stack.trainers):
+            stack.keep(sound)
+    return lost
+
+
+def _finish(trainer: Trainer, out: Path) -> Evaluation:
+    if is_reported(trainer, out):
+        return read_evaluation(out)
+    trainer.finish(out)
+    return report(out, trainer.data)
