@@ -108,7 +108,7 @@ def draw(tables: dict[str, list[tuple]], path: Path) -> None:
             last = max(macs for _, _, macs, _, _, _ in found)
             for what, macs, esr in ((what, macs, esr) for side, what, macs, esr, _, _ in found if side == "peers"):
                 across, side = (-6, "right") if macs == last else (6, "left")
-                up = 4 if what.startswith("A1") else -4
+                up = 4 if what.startswith("A1") or macs == last else -4
                 axes.annotate(
                     what, (macs, esr), xytext=(across, up), textcoords="offset points", size=7, ha=side, va="center"
                 )
