@@ -83,7 +83,8 @@ class Stock:
         self.known: set[Row] | None = set() if once else None  # with `once` no row of the table is trained twice
         self.space = grid_config(amp, Path("train.json")).space
         tpe = optuna.samplers.TPESampler(seed=seed)
-        made = tpe if sampler == "tpe" else optuna.samplers.RandomSampler(seed=seed)
+        self.chance = optuna.samplers.RandomSampler(seed=seed)
+        made = tpe if sampler == "tpe" else self.chance
         self.study = optuna.create_study(directions=["minimize", "minimize"], sampler=made)
         self.trials: dict[str, optuna.Trial] = {}
         self.last: dict[str, tuple[float, float]] = {}
@@ -94,18 +95,23 @@ class Stock:
             step *= ETA
 
     def propose(self) -> tuple[str, dict[str, Any]] | None:
-        for _ in range(100):
-            trial = self.study.ask()
-            point = self.space.suggest(trial)
-            if self.known is None or row_key(point) not in self.known:
-                break
+        trial, point = self._ask()
+        while self.known is not None and row_key(point) in self.known:
             self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        else:
-            return None
+            trial, point = self._ask(by_chance=True)
         if self.known is not None:
             self.known.add(row_key(point))
         self.trials[str(trial.number)] = trial
         return str(trial.number), point
+
+    def _ask(self, *, by_chance: bool = False) -> tuple[optuna.Trial, dict[str, Any]]:
+        own = self.study.sampler
+        if by_chance:
+            self.study.sampler = self.chance
+        trial = self.study.ask()
+        point = self.space.suggest(trial)
+        self.study.sampler = own
+        return trial, point
 
     def report(self, trial: str, step: int, esr: float, macs: int) -> bool:
         self.last[trial] = math.log10(esr), math.log10(macs)

@@ -1,6 +1,6 @@
 """One search over two amps against the peers' fixed recipes, each side with the same number of training steps in all.
 
-The search tries small recipes briefly, stops the poor ones, and trains the best of its front again, longer; the four fixed recipes share as many steps.
+The search tries recipes briefly, stops the poor ones, and trains the best of its front again, longer; the four fixed recipes share as many steps.
 Everybody has the same split, batches, loss and schedule. Held settings on held audio, which neither side chose by. Interrupted, it goes on where it stopped.
 Needs the recordings folders `gxamp-6v6/` and `ts808/`; says so and stops without them.
 
@@ -39,7 +39,7 @@ KNOBS = {"gxamp-6v6": 4, "ts808": 3}
 
 
 def make_config(data: Path, trials: int, steps: int, final_steps: int) -> SearchConfig:
-    """The search: recipes of at most 16 channels, the stock shapes left to the other side."""
+    """The search: free recipes of at most 16 channels, and stock shapes, with which it begins."""
     gxamp: dict[str, Any] = {"validation_settings": 4, "validation_seconds": 3.0}
     ts808: dict[str, Any] = {
         "validation_settings": [{"drive": 0.25, "tone": 0.5, "level": 0.7}, {"drive": 0.5, "tone": 0.25, "level": 0.7}],
@@ -53,7 +53,7 @@ def make_config(data: Path, trials: int, steps: int, final_steps: int) -> Search
             for name, split in amps.items()
         ],
         "space": {
-            "shapes": [],
+            "shapes": ["a1-nano", "a2-lite", "a1-lite", "a2-full", "a1-standard"],
             "depth": [8, 9, 10],
             "dilations": ["pow2", "pow2x5", "pow3"],
             "channels": [6, 8, 12, 16],
@@ -105,12 +105,20 @@ def draw(tables: dict[str, list[tuple]], path: Path) -> None:
             for side, colour, marker in (("ours", "#0072b2", "o"), ("peers", "#d55e00", "s")):
                 points = [(macs, esr) for one, _, macs, esr, _, _ in found if one == side]
                 axes.plot(*zip(*points, strict=True), marker, color=colour, label=side)
-            for side, what, macs, esr, _, _ in found:
+            last = max(macs for _, _, macs, _, _, _ in found)
+            for what, macs, esr in ((what, macs, esr) for side, what, macs, esr, _, _ in found if side == "peers"):
+                across, side = (-6, "right") if macs == last else (6, "left")
+                up = 4 if what.startswith("A1") or macs == last else -4
                 axes.annotate(
-                    what if side == "peers" else "", (macs, esr), xytext=(5, 4), textcoords="offset points", size=7
+                    what, (macs, esr), xytext=(across, up), textcoords="offset points", size=7, ha=side, va="center"
                 )
-            axes.set(xscale="log", yscale="log", xlabel="multiply-accumulates per sample", ylabel="held ESR", title=amp)
+            axes.set(xscale="log", yscale="log", xlabel="multiply-accumulates per sample", ylabel="held ESR")
+            axes.set_title(amp, size=10)
             plain_ticks(axes)
+            axes.set_xticks([1000, 3000, 10_000, 30_000], ["1,000", "3,000", "10,000", "30,000"])
+            axes.minorticks_off()
+            axes.set_yticks(ticks := [0.01, 0.02, 0.05, 0.1, 0.2], [f"{tick:g}" for tick in ticks])
+            axes.margins(0.15, 0.12)
             axes.legend(frameon=False, fontsize=8)
         figure.savefig(path, dpi=130)
 

@@ -33,8 +33,15 @@ class Engine(Protocol):
 
 
 def device_for(gpus: float) -> torch.device:
-    """Where a training takes place that was promised so many GPUs (or a part of one): on one if it sees any, else on the CPU."""
-    return torch.device("cuda" if gpus > 0 and torch.cuda.is_available() else "cpu")
+    """Where a training takes place that was promised so many GPUs: on one if it sees any, else on the CPU.
+
+    Promised a part of one, the process keeps to that part of its memory from now on.
+    """
+    if gpus <= 0 or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if gpus < 1:
+        torch.cuda.set_per_process_memory_fraction(gpus)
+    return torch.device("cuda")
 
 
 def engine_for(net: WaveNet) -> Engine:

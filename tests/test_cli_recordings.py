@@ -8,11 +8,10 @@ import pytest
 import soundfile as sf
 
 from models.manifest import read_manifest
-from models.nam import write_nam
-from tests.makers import RATE, di, entry, model, write_manifest, write_wav
+from tests.makers import RATE, di, entry, write_manifest, write_wav
 from tests.test_cli import terminal
 from tests.test_snapshots import capture
-from tests.zoos import refused, zoo
+from tests.zoos import refused, write_run, zoo
 from zoo.cli_recordings import DESIGNS
 from zoo.views_plan import format_time
 
@@ -166,15 +165,11 @@ def test_findings_are_folded_between_words(here: Path):
     assert all(len(line) <= 60 for line in lines)
 
 
-def test_render_resamples_when_told(here: Path, monkeypatch: pytest.MonkeyPatch):
-    write_nam(here / "tiny.nam", *model())
+def test_render_resamples_when_told(here: Path):
+    write_run(here / "tiny")
     write_wav(here / "fast.wav", di(0.2, 11025), 11025)
-    from zoo import find
-
-    monkeypatch.setattr("models.run.load_model", lambda path: model())
-    monkeypatch.setattr(find, "find_model", lambda amp, *rest: here)
-    refused(zoo("render", "tiny", "fast.wav", "out.wav"), 1, "fast.wav is at 11025 Hz", "--resample")
-    assert zoo("render", "tiny", "fast.wav", "out.wav", "--resample").code == 0
+    refused(zoo("render", "./tiny", "fast.wav", "out.wav"), 1, "fast.wav is at 11025 Hz", "--resample")
+    assert zoo("render", "./tiny", "fast.wav", "out.wav", "--resample").code == 0
     assert sf.info("out.wav").samplerate == 11025 != RATE and sf.info("out.wav").frames == 2205
 
 

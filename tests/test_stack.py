@@ -321,9 +321,12 @@ def test_step_never_leaves_its_device(data: AmpData, form: str):
 
 
 def test_gpu_is_used_only_where_one_is_seen_and_asked_for(monkeypatch: pytest.MonkeyPatch):
-    for seen, gpus, wanted in ((False, 1, "cpu"), (True, 0, "cpu"), (True, 0.25, "cuda")):
+    shares: list[float] = []
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", shares.append)
+    for seen, gpus, wanted in ((False, 0.5, "cpu"), (True, 0, "cpu"), (True, 1, "cuda"), (True, 0.25, "cuda")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda seen=seen: seen)
         assert device_for(gpus).type == wanted
+    assert shares == [0.25], "those that share a GPU share its memory"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
