@@ -4,11 +4,12 @@ import json
 import logging
 import math
 import signal
+import sys
 import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -151,7 +152,7 @@ def run_trials(conductor: Conductor, amps: Sequence[AmpData], storage: str, addr
     `storage` is a folder that all nodes see, or a URI. Raises `UserError` when Tune itself cannot go on.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failed trial is told in one line, by the conductor
-    with _ray(address, amps):
+    with redirect_stdout(sys.stderr), _ray(address, amps):  # Ray tells of lost nodes on stdout, which is for data
         _run(conductor, amps, storage)
 
 

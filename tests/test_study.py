@@ -259,7 +259,7 @@ def test_an_interrupted_search_keeps_its_trials_and_is_resumed(tmp_path: Path, h
     running = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    _wait_until(lambda: len(read_ledger(study)) >= 1 or running.poll() is not None)
+    wait_until(lambda: len(read_ledger(study)) >= 1 or running.poll() is not None)
     os.kill(running.pid, how)
     out, err = running.communicate(timeout=120)
     kept = {line["trial"]: line["esr"] for line in read_ledger(study)}
@@ -275,7 +275,7 @@ def test_an_interrupted_search_keeps_its_trials_and_is_resumed(tmp_path: Path, h
     assert kept.items() <= esrs.items(), "no finished trial is lost or trained again"
 
 
-def _wait_until(true: Any, seconds: float = 120) -> None:
+def wait_until(true: Any, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "nothing happened in time"
@@ -300,7 +300,7 @@ def test_a_running_cluster_that_asks_for_a_token_is_joined(tmp_path: Path):
         start_new_session=True,
     )
     try:
-        _wait_until(lambda: _listens(address))
+        wait_until(lambda: _listens(address))
         time.sleep(5)  # the port listens before the cluster takes drivers
         path = search_file(tmp_path, amps=1, trials=1)
         command = [
