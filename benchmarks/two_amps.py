@@ -39,7 +39,7 @@ KNOBS = {"gxamp-6v6": 4, "ts808": 3}
 
 
 def make_config(data: Path, trials: int, steps: int, final_steps: int) -> SearchConfig:
-    """The search: free recipes of at most 16 channels, and stock shapes, with which it begins."""
+    """The search: recipes of at most 16 channels, the stock shapes left to the other side."""
     gxamp: dict[str, Any] = {"validation_settings": 4, "validation_seconds": 3.0}
     ts808: dict[str, Any] = {
         "validation_settings": [{"drive": 0.25, "tone": 0.5, "level": 0.7}, {"drive": 0.5, "tone": 0.25, "level": 0.7}],
@@ -53,7 +53,7 @@ def make_config(data: Path, trials: int, steps: int, final_steps: int) -> Search
             for name, split in amps.items()
         ],
         "space": {
-            "shapes": ["a1-nano", "a2-lite", "a1-lite", "a2-full", "a1-standard"],
+            "shapes": [],
             "depth": [8, 9, 10],
             "dilations": ["pow2", "pow2x5", "pow3"],
             "channels": [6, 8, 12, 16],
