@@ -32,7 +32,9 @@ def open_audio(path: Path) -> Iterator[sf.SoundFile]:
             )
         opened = sf.SoundFile(path)
     except (sf.LibsndfileError, TypeError, OSError) as problem:
-        raise UserError(f"{path} is not audio that can be read: {problem}", "Export it again as WAV or FLAC.") from None
+        raise UserError(
+            f"{path} is not audio that can be read: {str(problem).rstrip('.')}", "Export it again as WAV or FLAC."
+        ) from None
     with opened as file:
         if file.format not in FORMATS or file.subtype not in DEPTHS:
             raise UserError(

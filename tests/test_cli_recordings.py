@@ -103,6 +103,7 @@ def test_captures_become_takes(here: Path):
 
 def test_signal_is_audio_of_that_length_and_rate(here: Path):
     ran = zoo("signal", "out.wav", "--seconds", 21.5, "--rate", 8000)
+    refused(zoo("signal", "out.wav", "--seconds", 20), 1, "out.wav is there already", "another name")
     assert (ran.code, ran.out) == (0, "out.wav\n") and "the last 4.3 s are for judging" in ran.err
     info = sf.info("out.wav")
     assert (info.frames, info.samplerate, info.channels, info.subtype) == (172_000, 8000, 1, "PCM_24")

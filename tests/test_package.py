@@ -263,6 +263,11 @@ def check_held_take(run: Path, tmp_path: Path) -> None:
     assert all(one.same for one in replay(folder)) and verify(folder)
     page = (folder / "README.md").read_text()
     assert all(f"({held[part]})" in page for part in ("dry", "target", "audio"))
+    kept = json.loads((run / EVAL).read_text())
+    write_json(run / EVAL, {**kept, "recordings_license": "all rights reserved"})
+    with pytest.raises(UserError, match=r"licence is 'all rights reserved'"):
+        package(run, tmp_path / "unfree", LICENSE, force=True, take=True)
+    write_json(run / EVAL, kept)
     with pytest.raises(UserError, match=r"recipe.json is missing"):
         package(folder, tmp_path / "again", LICENSE, force=True, take=True)
     (folder / "presets.json").write_text(

@@ -52,6 +52,8 @@ def test_part_of_an_amp_is_played_but_not_published(tiered: Path, tmp_path: Path
     zoo("push", tiered, AMP)
     assert zoo("pull", AMP, "--tier", "nano", "--to", "part").code == 0 and below("part") == set(files()) | NANO
     assert zoo("verify", "part").code == 0
+    assert zoo("pull", AMP, "--tier", "nano").code == 0
+    assert below(tmp_path / "home" / AMP) == below(tiered), "what lies on one's own shelf loses no tier"
     outs = []
     for words in ((), ("--tier", "nano"), ("--tier", "hifi")):
         assert zoo("render", AMP, "in.wav", "out.wav", *words).code == 0

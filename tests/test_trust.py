@@ -132,6 +132,15 @@ def test_pinned_owner_cannot_be_played(hub: Hub, signed: Path, key: str, tmp_pat
     assert litter() == before
 
 
+def test_nothing_is_pushed_that_nobody_may_pull(hub: Hub, signed: Path, key: str):
+    owner = AMP.partition("/")[0]
+    assert zoo("trust", owner, key).code == 0
+    (signed / SIGNATURE).unlink()
+    refused(zoo("push", signed, AMP, *at(hub)), 6, f"{AMP} is not signed", "zoo package --sign")
+    sign(signed, own_key())
+    assert zoo("push", signed, AMP, *at(hub)).code == 0
+
+
 def test_signature_is_held_to_without_a_pin_too(hub: Hub, signed: Path):
     write_json(signed / SIGNATURE, {**signature(signed), "signature": "0" * 128})
     hub.put(AMP, read_files(signed))

@@ -180,7 +180,7 @@ def _check_wishes(zoo: Any, ref: Any, tier: str, max_mb: float | None, licenses:
         if total > max_mb * 1e6:
             raise UserError(
                 f"{ref.name} is {total / 1e6:.1f} MB, --max-size allows {max_mb:g}",
-                "Allow more, or say a smaller --tier.",
+                "Allow more." if tier else "Allow more, or say a smaller --tier.",
             )
     if licenses and (found := _licence(zoo, ref)).lower() not in [one.lower() for one in licenses]:
         raise UserError(

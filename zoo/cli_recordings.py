@@ -18,10 +18,15 @@ DESIGNS = ("isolated", "hybrid", "combinatorial", "space-filling")  # as models.
 def signal(target: Path, seconds: float, rate: int) -> None:
     """Write a signal to play through the device and record."""
     from models.audio import write_audio
+    from models.errors import UserError
     from models.excitation import excitation, find_parts
     from zoo import output
 
     parts = find_parts(seconds, rate)
+    if target.exists():
+        raise UserError(
+            f"{target} is there already", "Choose another name, or remove it: it may be somebody's recording."
+        )
     write_audio(target, excitation(seconds, rate), rate)
     blips = ", ".join(f"{blip / rate:.2f}" for blip in parts.blips)
     output.say(f"{seconds:g} s at {rate} Hz; timing blips at {blips} s")

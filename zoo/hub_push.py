@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def plan(hub: Hub, package: Path, name: str) -> Plan:
     """What a push of this package would change."""
-    files = read_publishable(package)
+    files = read_publishable(package, name)
     files[CARD] = card_for(name, files[CARD], None)
     try:
         listing = hub.look(Ref(name))

@@ -42,7 +42,7 @@ from zoo.layout import (
     write_manifest,
 )
 from zoo.layout import tiers as tiers_of
-from zoo.licences import check_license, license_text
+from zoo.licences import KNOWN, check_license, license_text
 from zoo.pictures import draw_knobs, draw_scores
 from zoo.publish import check_private
 from zoo.verify import verify
@@ -220,6 +220,11 @@ def _demo_take(folder: Path, run: Path, config: ModelConfig, net: WaveNet) -> Pr
     """The held take of median error: dry, by the model, and by the amp. Raises `UserError` where the takes are gone."""
     if not (run / RECIPE).exists():
         raise UserError(f"{run} does not say where its takes are ({RECIPE} is missing)", "Leave out --with-take.")
+    if (given := read_evaluation(run).recordings_license.lower()) not in KNOWN:
+        raise UserError(
+            f"the recordings' licence is '{given}', which no hub knows as one that lets them be given on",
+            'Leave out --with-take, or state the licence in the manifest ("license": "cc-by-4.0").',
+        )
     data, scores = load_data(read_document(run / RECIPE, Recipe).data), read_evaluation(run).held.settings
     setting = sorted(scores, key=lambda score: score.esr)[len(scores) // 2].setting
     piece = next(piece for piece in data.held if piece.setting == setting)

@@ -40,15 +40,15 @@ class Plan:
         return sum(map(len, self.writes.values()))
 
 
-def read_publishable(package: Path) -> dict[str, bytes]:
-    """The files of a package that strangers may see, name -> bytes.
+def read_publishable(package: Path, name: str) -> dict[str, bytes]:
+    """The files of a package that strangers may see under a name, file -> bytes.
 
     Raises as `verify` does, and `UserError` for one without a licence that a hub knows, or with secrets in it.
     """
     from zoo.verify import verify  # loads torch
 
     verify(package, whole=True)
-    signer(package)
+    signer(package, name)
     front = read_front_matter(package / CARD)
     check_license(front.get("license"), front.get("license_name"), front.get("license_link"))
     check_private(package)

@@ -119,7 +119,7 @@ class Shelf:
         """What a push of this package would change."""
         from zoo.publish import Plan, card_for, read_publishable
 
-        files, there = read_publishable(package), self.folder / name
+        files, there = read_publishable(package, name), self.folder / name
         check_target(there)
         if not (there / MANIFEST).exists():
             return Plan(package, name, files)
@@ -165,7 +165,7 @@ def copy_package(
     target = target.resolve()  # the current folder may be the one that is replaced
     names = choose(package_files(source), tier, manifest.tier, str(source))
     sizes = {name: (source / name).stat().st_size for name in names}
-    new = source.resolve() != target or bool(tier)
+    new = source.resolve() != target  # what lies there already keeps all its tiers
     if new:
         with staged_folder(target) as staged:
             for count, name in enumerate(names):

@@ -127,10 +127,13 @@ def check_signed(name: str, manifest: bytes, signature: bytes | None) -> str:
     """
     owner = name.partition("/")[0].lower() if "/" in name else ""
     pinned = read_trust().owners.get(owner, "")
-    refused = f"Nothing was kept. If {owner} has a new key, and told you so: zoo trust {owner} KEY."
+    refused = f"Nothing was kept or sent. If {owner} has a new key, and told you so: zoo trust {owner} KEY."
     if signature is None:
         if pinned:
-            raise IntegrityError(f"{name} is not signed, but the key of '{owner}' is pinned", refused)
+            raise IntegrityError(
+                f"{name} is not signed, but the key of '{owner}' is pinned",
+                f"{refused} One of your own: zoo package --sign.",
+            )
         return "not signed"
     found = parse_part(signature, Signature, f"{name}: {SIGNATURE}")
     if pinned and found.key != pinned:
