@@ -11,7 +11,7 @@ set -euo pipefail
 config=$1 study=$2
 shift 2
 export RAY_AUTH_MODE=token # ~/.ray/auth_token, the same on every node
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+read -r head < <(scontrol show hostnames "$SLURM_JOB_NODELIST") # no pipe: head would break it, and pipefail the job
 resume=()
 if [[ -e $study/study.json ]]; then resume=(--resume); fi # a requeued job goes on
 
