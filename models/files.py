@@ -193,8 +193,11 @@ def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tup
     elif first["type"] == "missing":
         message = f"{where}: '{key}' is missing"
     else:
-        said = first["msg"].removeprefix("Value error, ")  # of a whole object it says which of its keys is wrong
-        about = "" if isinstance(first["input"], dict) else f" is {_shown(first['input'])}"
+        said = first["msg"].removeprefix("Value error, ")
+        whole = first["type"] == "value_error" and isinstance(
+            first["input"], dict
+        )  # `said` names the key of it that is wrong
+        about = "" if whole else f" is {_shown(first['input'])}"
         message = f"{where}: '{key}'{about}: {said}"
     known = ", ".join(field.alias or name for name, field in kind.model_fields.items())
     return message, f"Known keys at the top: {known}."
