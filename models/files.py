@@ -194,10 +194,8 @@ def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tup
         message = f"{where}: '{key}' is missing"
     else:
         said = first["msg"].removeprefix("Value error, ")
-        whole = first["type"] == "value_error" and isinstance(
-            first["input"], dict
-        )  # `said` names the key of it that is wrong
-        about = "" if whole else f" is {_shown(first['input'])}"
+        own = first["type"] == "value_error" and isinstance(first["input"], dict)  # ours name the key that is wrong
+        about = "" if own else f" is {_shown(first['input'])}"
         message = f"{where}: '{key}'{about}: {said}"
     known = ", ".join(field.alias or name for name, field in kind.model_fields.items())
     return message, f"Known keys at the top: {known}."
