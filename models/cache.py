@@ -3,27 +3,21 @@
 import hashlib
 import json
 import math
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from models.errors import UserError
-from models.files import read_json, write_json
+from models.files import read_json, user_folder, write_json
 
 FAST: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}  # how kernels are compiled
 
 
 def cache_folder() -> Path:
     """`$AMPZOO_CACHE`, or `ampzoo` in the user's own cache folder of this platform."""
-    if stated := os.environ.get("AMPZOO_CACHE"):
-        return Path(stated)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "ampzoo"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "ampzoo"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ampzoo"
+    return user_folder(
+        "AMPZOO_CACHE", ("LOCALAPPDATA", "AppData/Local"), "Library/Caches", ("XDG_CACHE_HOME", ".cache")
+    )
 
 
 def measured(kind: str, what: dict) -> float | None:

@@ -6,6 +6,7 @@ import os
 import re
 import reprlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -218,3 +219,16 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number JSON knows")
+
+
+def user_folder(own: str, windows: tuple[str, str], mac: str, other: tuple[str, str]) -> Path:
+    """The folder that the variable `own` names, or `ampzoo` where this platform keeps such things of a user.
+
+    `windows` and `other` are each a variable and the place below the home folder that stands for it, `mac` such a place.
+    """
+    if stated := os.environ.get(own):
+        return Path(stated)
+    if sys.platform == "darwin":
+        return Path.home() / mac / "ampzoo"
+    variable, below = windows if sys.platform == "win32" else other
+    return Path(os.environ.get(variable, Path.home() / below)) / "ampzoo"

@@ -14,11 +14,10 @@ from search.bounds import fault, sizes, weigh
 from search.config import SearchConfig
 from search.ledger import Line
 from search.proposer import Proposer, Values
-from search.rungs import Curve, Plan, Rungs, calibrate, expected_gain
+from search.rungs import Curve, Plan, Rungs, calibrate, expected_gain, log_error
 from search.surrogate import Weighed
 
 Listener = Callable[[Line], None]
-SMALLEST = 1e-12  # an error below this is this
 
 
 @dataclass(frozen=True)
@@ -207,7 +206,7 @@ class Conductor:
     def _vectors(self, known: Line, line: Line) -> list[Values]:
         """`(log error, log cost)` for each front that the search has."""
         errors = line["amps"].values() if self.config.mode == "per_amp" else [line["esr"]]
-        return [(math.log10(max(error, SMALLEST)), math.log10(known["cost"])) for error in errors]
+        return [(log_error(error), math.log10(known["cost"])) for error in errors]
 
     def _curve(self, trial: str) -> Curve:
         """Step -> log10 of the error, the mean over amps."""
@@ -219,7 +218,7 @@ class Conductor:
         """The objectives of an ended trial; one that was stopped early counts as where such trials end."""
         if line["state"] not in (ledger.FINISHED, ledger.PRUNED):
             return None
-        error = math.log10(max(line["esr"], SMALLEST))
+        error = log_error(line["esr"])
         if line["state"] == ledger.PRUNED:
             error -= expected_gain([self._curve(trial) for trial in self._full], line["step"])
         return error, math.log10(line["cost"])

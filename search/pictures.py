@@ -164,7 +164,8 @@ def figure_row(count: int, width: float, height: float) -> tuple[Figure, list[Ax
     """An empty figure (inches) of so many charts beside each other."""
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        panels = [FigureCanvasAgg(figure).figure.add_subplot(1, count, place + 1) for place in range(count)]
+        FigureCanvasAgg(figure)
+        panels = [figure.add_subplot(1, count, place + 1) for place in range(count)]
         for axes in panels:
             axes.grid(alpha=0.25, which="major")
         return figure, panels

@@ -79,12 +79,11 @@ class Proposer:
     def end(self, trial: str, values: Values | None, constraints: dict[str, float] | None = None) -> None:
         """What became of a trial: its two objectives, or None where it has none. A constraint above 0 makes it infeasible."""
         number = self.numbers[trial]
-        known = values is not None and all(map(math.isfinite, values))
-        broken = any(value > 0 for value in (constraints or {}).values())
-        self.forecast.end(trial, values[0] if values and known else None, feasible=not broken)
-        if not values or not known:
+        if values is None or not all(map(math.isfinite, values)):
+            self.forecast.end(trial, None)
             self.study.tell(number, state=TrialState.FAIL)
             return
+        self.forecast.end(trial, values[0], feasible=all(value <= 0 for value in (constraints or {}).values()))
         running = optuna.trial.Trial(self.study, number)
         for name, value in (constraints or {}).items():
             running.set_constraint(name, value)

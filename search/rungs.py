@@ -8,6 +8,7 @@ from statistics import median
 from search.pareto import top
 
 TRUST = ((0.9, 3.0), (0.7, 2.0))  # rank correlation with the end, at the least, and the reduction it allows
+SMALLEST = 1e-12  # an error below this is this
 Curve = Mapping[int, float]  # step -> log10 of the error
 
 
@@ -52,6 +53,11 @@ class Rungs:
         book = self.books[rung]
         room, mine = math.ceil(len(book) / self.plan.reduction), len(book) - 1
         return any(mine in top(points, room) for points in zip(*book.values(), strict=True))
+
+
+def log_error(error: float) -> float:
+    """log10 of an error, of none too."""
+    return math.log10(max(error, SMALLEST))
 
 
 def calibrate(curves: Sequence[Curve], first: int) -> Plan:

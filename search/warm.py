@@ -16,11 +16,11 @@ from models.files import read_document, read_json
 from search.board import STUDY, read_study, summarise
 from search.config import SearchConfig
 from search.ledger import ledger_path, read_lines
+from search.rungs import log_error
 from search.shapes import SHAPES, dilations
 from search.space import ANY, FREE, Space
 
 MOST = 8  # points: more brought nothing in a simulation, and each costs a trial
-SMALLEST = 1e-12
 Profile = tuple[float, ...]
 
 
@@ -57,7 +57,7 @@ def warmed(config: SearchConfig, sources: Sequence[Path]) -> SearchConfig:
 
 def profile(nearest: Iterable[float]) -> Profile | None:
     """How far apart an amp's settings sound: the quartiles of log10 of the ESR of playing the nearest recorded setting instead."""
-    logs = [math.log10(max(esr, SMALLEST)) for esr in nearest]
+    logs = [log_error(esr) for esr in nearest]
     return tuple(np.quantile(logs, (0.25, 0.5, 0.75)).tolist()) if logs else None
 
 

@@ -1,7 +1,7 @@
 """The model card: front matter a hub can list by, and a page a player can read and its owner can add to."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -79,11 +79,11 @@ def make_card(
     evaluation: Evaluation,
     terms: Terms,
     presets: tuple[Preset, ...],
-    faults: Sequence[str] = (),
+    fault: str | None = None,
     tiers: Mapping[str, Evaluation] = {},
     searched: bool = False,
 ) -> str:
-    """The text of a package's `README.md`; `faults` are what it is published in spite of, `tiers` all of them, this amp's own included.
+    """The text of a package's `README.md`; `fault` is what it is published in spite of, `tiers` all of them, this amp's own included.
 
     Of an amp that was `searched` for there is a picture of the front.
     """
@@ -120,7 +120,7 @@ def make_card(
         "model-index": [{"name": config.name, "results": [results]}],
         LIBRARY: block.model_dump(mode="json", by_alias=True),
     }
-    body = make_page(config, evaluation, terms, presets, faults, tiers, searched)
+    body = make_page(config, evaluation, terms, presets, fault, tiers, searched)
     return _page(front, f"{BEGIN}\n\n{body}\n{END}\n")
 
 

@@ -173,10 +173,11 @@ def _pull(
 def _check_wishes(zoo: Any, ref: Any, tier: str, max_mb: float | None, licenses: tuple[str, ...]) -> None:
     """Raise `UserError` when what was asked of an amp does not hold; what the zoo lists says so, before a byte moves."""
     from models.errors import UserError
-    from zoo.layout import tier_of
+    from zoo.layout import of_tier
 
     if max_mb is not None:
-        total = sum(size for name, size in zoo.sizes(ref).items() if not tier or tier_of(name) in ("", tier))
+        sizes = zoo.sizes(ref)
+        total = sum(sizes[name] for name in of_tier(sizes, tier))
         if total > max_mb * 1e6:
             raise UserError(
                 f"{ref.name} is {total / 1e6:.1f} MB, --max-size allows {max_mb:g}",

@@ -163,6 +163,11 @@ def choose(names: Iterable[str], tier: str, root: str, where: str) -> list[str]:
     if tier and tier not in known:
         hint = f"Its tiers: {', '.join(known) or 'none'}. Leave out --tier for the amp as it is."
         raise NotFound(f"{where} has no tier '{tier}'", hint)
+    return of_tier(names, tier)
+
+
+def of_tier(names: Iterable[str], tier: str) -> list[str]:
+    """All, or with a `tier` all but the other tiers' files."""
     return [name for name in names if not tier or tier_of(name) in ("", tier)]
 
 

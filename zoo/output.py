@@ -61,40 +61,35 @@ def put_table(header: Sequence[str], rows: Sequence[Sequence[str]], keep: int = 
 
     On a narrow terminal the last columns are left out rather than folded; the first `keep` always stay, all but the first shortened.
     """
-    lines, left_out = _table(header, rows, keep, sys.stdout)
-    for line in lines:
-        put(line)
-    if left_out:
-        say(left_out)
+    _table(header, rows, keep, sys.stdout, put)
 
 
 def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """The same as talk: what a command did on the way to what it gives."""
-    lines, left_out = _table(header, rows, 2, sys.stderr)
-    for line in lines:
-        say(line)
-    if left_out:
-        say(left_out)
+    _table(header, rows, 2, sys.stderr, say)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], keep: int, stream: Any) -> tuple[list[str], str]:
-    """Its lines, and what to say of columns left out."""
+def _table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], keep: int, stream: Any, give: Callable[[str], None]
+) -> None:
     rows = [[" ".join(cell.split()) for cell in row] for row in rows]
     if stream is None or not stream.isatty():
-        return ["\t".join(row) for row in (header, *rows)], ""
+        for row in (header, *rows):
+            give("\t".join(row))
+        return
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
     width, shown = shutil.get_terminal_size().columns, len(header)
     while shown > keep and sum(widths[:shown]) + 2 * (shown - 1) > width:
         shown -= 1
     while sum(widths[:shown]) + 2 * (shown - 1) > width and (wide := max(widths[1:shown], default=0)) > NARROW:
         widths[widths.index(wide, 1)] -= 1
-    lines = []
     for row in (header, *rows):
         cells = [
             cell if len(cell) <= space else cell[: space - 3] + "..." for cell, space in zip(row, widths, strict=True)
         ]
-        lines.append("  ".join(cell.ljust(space) for cell, space in zip(cells[:shown], widths, strict=False)).rstrip())
-    return lines, f"(narrow terminal: {', '.join(header[shown:])} left out)" if shown < len(header) else ""
+        give("  ".join(cell.ljust(space) for cell, space in zip(cells[:shown], widths, strict=False)).rstrip())
+    if shown < len(header):
+        say(f"(narrow terminal: {', '.join(header[shown:])} left out)")
 
 
 def put_pairs(rows: Sequence[tuple[str, str]]) -> None:

@@ -78,13 +78,13 @@ def package(
     config, net = load_model(run)
     check_target(out)
     evaluation = read_evaluation(run)
-    faults = _faults(evaluation)
+    fault = _fault(evaluation)
     if evaluation.corners.fault:
         raise UserError(
             f"{config.name} must not be published: {evaluation.corners.fault}", "Train it further, or on more corners."
         )
-    if faults and not force:
-        raise UserError(f"{config.name} should not be published: {faults[0]}", "Train it further, or say --force.")
+    if fault and not force:
+        raise UserError(f"{config.name} should not be published: {fault}", "Train it further, or say --force.")
     levels = _levels(_tiers_inside(run) if tiers is None else tiers, run, force)
     own = next((tier for tier, (place, _) in levels.items() if place == run), "")
     with staged_folder(out) as folder:
@@ -107,7 +107,7 @@ def package(
         if front := _front_picture(run):
             (folder / FRONT).write_bytes(front.read_bytes())
         scores_of = {tier: scores for tier, (_, scores) in levels.items()}
-        write_text(folder / CARD, make_card(config, evaluation, terms, presets, faults, scores_of, front is not None))
+        write_text(folder / CARD, make_card(config, evaluation, terms, presets, fault, scores_of, front is not None))
         text = license_text(config.name, terms.license, terms.license_name, terms.license_link)
         write_text(folder / LICENSE_FILE, text)
         write_manifest(folder, config.name, f"ampzoo {__version__}", own)
@@ -121,9 +121,9 @@ def _levels(tiers: Mapping[str, Path], run: Path, force: bool) -> dict[str, tupl
     """The tiers worth packaging, the cheapest first; empty where the run would be alone."""
     found = {tier: (place, read_evaluation(place)) for tier, place in tiers.items()}
     for tier, (place, scores) in list(found.items()):
-        faults = [scores.corners.fault] if scores.corners.fault else ([] if force else _faults(scores))
-        if place != run and faults:
-            output.say(f"warning: tier {tier} is left out: {faults[0]}")
+        fault = scores.corners.fault or (None if force else _fault(scores))
+        if place != run and fault:
+            output.say(f"warning: tier {tier} is left out: {fault}")
             del found[tier]
     return dict(sorted(found.items(), key=lambda item: item[1][1].macs_per_sample)) if len(found) > 1 else {}
 
@@ -159,13 +159,13 @@ def _study(run: Path) -> Path | None:
     return trial.parents[1] if found else None
 
 
-def _faults(evaluation: Evaluation) -> list[str]:
-    """Why this model is not worth playing, in sentences; empty for one that is."""
-    held, found = evaluation.held, []
-    if held.baseline_mean is not None and held.mean >= held.baseline_mean:
-        near = f"playing the nearest recorded setting would give {held.baseline_mean:.4f}"
-        found.append(f"its mean ESR at held settings is {held.mean:.4f}, while {near}")
-    return found
+def _fault(evaluation: Evaluation) -> str | None:
+    """Why this model is not worth playing, in a sentence; None for one that is."""
+    held = evaluation.held
+    if held.baseline_mean is None or held.mean < held.baseline_mean:
+        return None
+    near = f"playing the nearest recorded setting would give {held.baseline_mean:.4f}"
+    return f"its mean ESR at held settings is {held.mean:.4f}, while {near}"
 
 
 def _provenance(run: Path) -> dict[str, Any] | None:

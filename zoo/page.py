@@ -1,6 +1,6 @@
 """The page of a model card: what a person reads, hears and sees of an amp."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ def make_page(
     evaluation: Evaluation,
     terms: "Terms",
     presets: tuple[Preset, ...],
-    faults: Sequence[str],
+    fault: str | None,
     tiers: Mapping[str, Evaluation],
     searched: bool,
 ) -> str:
@@ -38,7 +38,7 @@ def make_page(
     )
     recorded = evaluation.recordings_license
     provenance = f" The recordings' licence: {recorded}." if recorded else ""
-    known = "".join(f"**Published in spite of this: {fault}.**\n\n" for fault in faults)
+    known = f"**Published in spite of this: {fault}.**\n\n" if fault else ""
     continuous = any(isinstance(knob, Knob) for knob in config.knobs.knobs)
     turned_picture = "![spectra with each knob turned from end to end](images/knobs.png)" if continuous else ""
     front = "![error against cost of every model the search tried, and the front of the best](images/front.png)"

@@ -7,7 +7,6 @@ say: `zoo.lock` pins those. The signed bytes are `ampzoo.signature/1`, a line fe
 import os
 import re
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from models.errors import IntegrityError, NotFound, UserError
-from models.files import Frozen, read_document, write_json
+from models.files import Frozen, read_document, user_folder, write_json
 from zoo.layout import MANIFEST, SIGNATURE, max_bytes, parse_part
 
 if TYPE_CHECKING:
@@ -44,13 +43,8 @@ class Trust(Frozen):
 
 def config_folder() -> Path:
     """`$AMPZOO_CONFIG`, or `ampzoo` in the user's own folder of settings on this platform."""
-    if stated := os.environ.get("AMPZOO_CONFIG"):
-        return Path(stated)
-    if sys.platform == "win32":
-        return Path(os.environ.get("APPDATA", Path.home() / "AppData" / "Roaming")) / "ampzoo"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "ampzoo"
-    return Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "ampzoo"
+    windows, linux = ("APPDATA", "AppData/Roaming"), ("XDG_CONFIG_HOME", ".config")
+    return user_folder("AMPZOO_CONFIG", windows, "Library/Application Support", linux)
 
 
 def read_trust() -> Trust:
