@@ -39,7 +39,7 @@ KNOBS = {"gxamp-6v6": 4, "ts808": 3}
 
 
 def make_config(data: Path, trials: int, steps: int, final_steps: int) -> SearchConfig:
-    """The search: recipes of at most 16 channels, the stock shapes left to the other side."""
+    """The search: free recipes of at most 16 channels, after the stock and the peers' recipes with which every search begins."""
     gxamp: dict[str, Any] = {"validation_settings": 4, "validation_seconds": 3.0}
     ts808: dict[str, Any] = {
         "validation_settings": [{"drive": 0.25, "tone": 0.5, "level": 0.7}, {"drive": 0.5, "tone": 0.25, "level": 0.7}],
@@ -53,16 +53,15 @@ def make_config(data: Path, trials: int, steps: int, final_steps: int) -> Search
             for name, split in amps.items()
         ],
         "space": {
-            "shapes": [],
             "depth": [8, 9, 10],
             "dilations": ["pow2", "pow2x5", "pow3"],
             "channels": [6, 8, 12, 16],
             "inject": ["mixin", "film", "mixin+film"],
             "learning_rate": [0.004, 0.012],
         },
-        "learning": {"steps": steps, "report_every": steps // 6},
+        "learning": {"steps": steps, "report_every": steps // 4},
         "trials": trials,
-        "final": {"steps": final_steps, "seeds": 1, "top": 3},
+        "final": {"steps": final_steps, "seeds": 1, "top": 2},
     }
     return check_document(config, SearchConfig, "benchmark")
 
@@ -128,9 +127,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=Path("studies/two-amps"))
-    parser.add_argument("--trials", type=int, default=14)
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--final-steps", type=int, default=2500)
+    parser.add_argument("--trials", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--final-steps", type=int, default=4800)
     parser.add_argument("--peer-steps", type=int, default=4000)
     parser.add_argument("--only", choices=("search", "peers"), help="one side, for another process to train the other")
     options = parser.parse_args()

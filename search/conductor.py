@@ -48,7 +48,8 @@ class Conductor:
         listener: Listener | None = None,
     ) -> None:
         self.config, self.study, self.amps, self.listener = config, study, amps, listener
-        known = (config.space.complete(point) for point in (*config.warm, *stock))
+        whole = config.space.holding(stock)
+        known = (whole.complete(point) for point in (*config.warm, *stock))
         queue = [point for point in known if point]
         self.proposer = Proposer(config.space, config.seed, self._fault, config.identity, self._weigh, queue)
         self.trials: dict[str, Line] = {}

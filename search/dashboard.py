@@ -20,16 +20,16 @@ def study_of(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(study_name=config.name, storage=storage, directions=["minimize", "minimize"])
     reported = curves(lines)
-    for line in latest(lines):
-        if "of" in line:
-            continue
+    trials = [line for line in latest(lines) if "of" not in line]
+    whole = config.space.holding([line["point"] for line in trials])
+    for line in trials:
         state = STATES.get(line["state"], TrialState.FAIL)
         study.add_trial(
             optuna.trial.create_trial(
                 state=state,
                 values=[line["esr"], line["cost"]] if state == TrialState.COMPLETE else None,
                 params=line["point"],
-                distributions=config.space.distributions(line["point"]),
+                distributions=whole.distributions(line["point"]),
                 user_attrs={
                     "trial": line["trial"],
                     "step": line.get("step", 0),

@@ -42,6 +42,7 @@ class Proposer:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space, self.seed, self._fault, self._identity, self._weigh = space, seed, fault, identity, weigh
         self.queue = list(queue)
+        self.whole = space.holding(queue)  # a queue may have what the space has not; then Optuna must know of it
         self.study = optuna.create_study(directions=["minimize", "minimize"])
         self.numbers: dict[str, int] = {}  # trial -> its number in the study
         self.points: dict[str, dict[str, Any]] = {}
@@ -71,7 +72,7 @@ class Proposer:
             optuna.trial.create_trial(
                 state=TrialState.RUNNING,
                 params=point,
-                distributions=self.space.distributions(point),
+                distributions=self.whole.distributions(point),
                 user_attrs={"trial": trial},
             )
         )
@@ -97,13 +98,14 @@ class Proposer:
         best = self.forecast.best()
         near = [self.space.draw(random, self.points[random.choice(best)]) for _ in range(NEAR)]
         guesses = GUESSED if len(self.numbers) < GUESSES_UNTIL else 0
-        return [*drawn, *near, *(self._guess(random) for _ in range(guesses))]
+        guessed = [self._guess(random) for _ in range(guesses)]
+        return [*drawn, *near, *(point for point in guessed if self.space.complete(point))]
 
     def _guess(self, random: Random) -> dict[str, Any]:
         """What Optuna's sampler would try."""
         self.study.sampler = optuna.samplers.TPESampler(seed=random.getrandbits(32), constant_liar=True)
         trial = self.study.ask()
-        point = self.space.suggest(trial)
+        point = self.whole.suggest(trial)
         self.study.tell(trial, state=TrialState.FAIL)  # only what `begin` enters counts
         return point
 

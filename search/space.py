@@ -1,6 +1,7 @@
 """The axes of a search: what may vary, under which names, and the recipe each point stands for."""
 
 import math
+from collections.abc import Sequence
 from random import Random
 from typing import Annotated, Any, Literal, Protocol, Self, get_args
 
@@ -56,7 +57,7 @@ class Chooser(Protocol):
 class Space(Frozen):
     """Each axis lists its choices; an axis with one choice is fixed. `learning_rate` is a range, searched on a log scale.
 
-    `shapes` are whole stock layer stacks beside the free ones. `inject` names subsets of the places where knobs enter, joined by `+`:
+    `shapes` are whole stock layer stacks beside the free ones; with none of them a search does not begin with stock recipes. `inject` names subsets of the places where knobs enter, joined by `+`:
     `input`, `mixin`, `film` (before the activation) and NAM's other FiLM slots; `any` lets every place vary by itself. `cycles` adds
     dilation families of one's own. `learning` varies other keys of L.
     """
@@ -156,6 +157,13 @@ class Space(Frozen):
             return None
         return found if wanted.keys() <= found.keys() else None
 
+    def holding(self, points: Sequence[dict[str, Any]]) -> Self:
+        """This space, and every named shape and place of the knobs that the points have."""
+        shapes = (point["shape"] for point in points if point["shape"] != FREE)
+        injects = (point["inject"] for point in points)
+        wider = {"shapes": (*self.shapes, *shapes), "inject": (*self.inject, *injects)}
+        return self.model_copy(update={axis: tuple(dict.fromkeys(choices)) for axis, choices in wider.items()})
+
     def distributions(self, point: dict[str, Any]) -> dict[str, optuna.distributions.BaseDistribution]:
         """What Optuna may choose from at every axis of a point."""
         trial = _Fixed(point)
@@ -236,7 +244,7 @@ class _Drawn:
         self.params: dict[str, Any] = {}
 
     def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
-        keep = name in self.near and self.random.random() < 2 / 3
+        keep = name in self.near and self.near[name] in choices and self.random.random() < 2 / 3
         self.params[name] = self.near[name] if keep else self.random.choice(choices)
         return self.params[name]
 

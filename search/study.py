@@ -70,7 +70,7 @@ def run_search(
     if address:
         _reach(address)
     amps = [load_data(data) for data in config.datasets]
-    stock = named_points(max(len(data.knobs.knobs) for data in amps))
+    stock = named_points(max(len(data.knobs.knobs) for data in amps)) if config.space.shapes else []
     conductor = Conductor(config, study, amps, stock, listener)
     if not (study / STUDY).exists():
         conductor.check()

@@ -24,6 +24,7 @@ from search import ledger
 from search.bounds import fault, sizes
 from search.conductor import Conductor
 from search.config import SearchConfig
+from search.dashboard import study_of
 from search.ledger import append, ledger_path, read_ledger, read_lines
 from search.pareto import front, hypervolume, ranks, top
 from search.proposer import Proposer
@@ -198,13 +199,46 @@ def test_named_shapes_are_those_of_the_presets(name: str):
 
 
 def test_every_search_begins_with_the_stock_shapes_and_the_peers():
-    space = Space()
-    found = {space.model(point) for point in map(space.complete, named_points(2)) if point}
-    for preset in [*(f"{shape}-film" for shape in STOCK), "peer-a1-knob-bias"]:
-        assert read_document(CONFIGS / f"{preset}.json", WaveNetConfig) in found
-    peers = Space(shapes=tuple(SHAPES), inject=("input+mixin",))
-    found = {peers.model(point) for point in map(peers.complete, named_points(2)) if point}
-    assert read_document(CONFIGS / "peer-a2-concat-2-knobs.json", WaveNetConfig) in found
+    narrow = Space(shapes=("a1-nano",), inject=("mixin",))
+    points = named_points(2)
+    for space in (Space(), narrow):
+        whole = space.holding(points)
+        found = [whole.model(point) for point in map(whole.complete, points) if point]
+        assert len(found) == len(points)
+        for preset in [
+            *(f"{shape}-film" for shape in STOCK),
+            "peer-a1-knob-bias",
+            "peer-a2-concat",
+            "peer-a2-concat-2-knobs",
+        ]:
+            assert read_document(CONFIGS / f"{preset}.json", WaveNetConfig) in found
+    assert whole.inject[:1] == narrow.inject and whole.shapes[:1] == narrow.shapes
+
+
+def test_a_space_is_left_for_stock_recipes_alone(amps: list[AmpData], folder: Path, tmp_path: Path):
+    space = {
+        "shapes": ["a1-nano"],
+        "inject": ["mixin"],
+        "depth": [2, 3, 4],
+        "channels": [2, 3, 4],
+        "dilations": ["pow2"],
+    }
+    config = config_of(folder, space=space, trials=20)
+    stock = [{"shape": "a1-feather", "inject": "input+mixin"}, {"shape": "a1-nano", "inject": "film"}]
+    conductor = Conductor(config, tmp_path, amps, stock)
+    points = []
+    while task := conductor.propose():
+        points.append(task.point)
+        told = {"step": task.steps, "esr": 0.1 / len(points), "amps": {"a": 0.1 / len(points)}, "seconds": 1.0}
+        conductor.report(task.trial, told)
+        conductor.end(task.trial)
+    assert [(point["shape"], point["inject"]) for point in points[:2]] == [
+        ("a1-feather", "input+mixin"),
+        ("a1-nano", "film"),
+    ]
+    assert len(points) > 8 and all(config.space.complete(point) for point in points[2:])
+    study = study_of(config, read_lines(tmp_path))
+    assert len(study.trials) == len(points)
 
 
 def sample(space: Space, seed: int) -> dict[str, Any]:
