@@ -158,8 +158,8 @@ def load_data(config: DataConfig) -> AmpData:
     Raises `UserError` naming the file for anything missing, unreadable, silent or at another rate, and for a split that would leak
     or that leaves nothing to train on, to choose by or to report.
     """
-    train = read_manifest(config.train)
-    held = read_manifest(config.held) if config.held else None
+    train = read_manifest(_file(config.train))
+    held = read_manifest(_file(config.held)) if config.held else None
     if held and _scales(held.knobs) != _scales(train.knobs):
         raise UserError(
             f"{held.path} has knobs {', '.join(held.knobs.names)} with other names or ranges than {train.path}",
@@ -183,6 +183,13 @@ def load_data(config: DataConfig) -> AmpData:
     for take in held_takes:
         loader.add(take, training=False)
     return loader.split()
+
+
+def _file(place: Path | str) -> Path:
+    """A manifest on this machine; raises `UserError` for a URI."""
+    if isinstance(place, Path):
+        return place
+    raise UserError(f"{place} is not on this machine", "zoo search and zoo train read a URI; elsewhere name a file.")
 
 
 @dataclass

@@ -1,13 +1,27 @@
 """The frozen configs: which takes (data), which WaveNet (architecture), how it is trained (learning)."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeGuard
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from models.architecture import WaveNetConfig
 from models.files import Frozen, read_document
 from models.knobs import Setting
+
+
+def is_uri(place: object) -> TypeGuard[str]:
+    """Whether a place is named by a URI (`s3://`, `gs://`, `file://` ...)."""
+    return isinstance(place, str) and "://" in place
+
+
+def _place(value: Any) -> Path | str:
+    if not isinstance(value, str | Path):
+        raise ValueError("name a file, or a URI such as s3://BUCKET/PATH")
+    return value if is_uri(value) else Path(value)
+
+
+Place = Annotated[Path | str, PlainValidator(_place, json_schema_input_type=str)]
 
 
 class DataConfig(Frozen):
@@ -19,12 +33,12 @@ class DataConfig(Frozen):
     hears; they come from the `held` manifest, or are taken out of the train manifest by `held_settings`, or are what the
     train manifest itself lists as validation. `sample_rate` (Hz) resamples takes that are at another rate. With `align` every take is
     lined up by the delay and polarity that are found; without it by the delay that its manifest states, if any.
-    Paths are relative to the file that states them.
+    Paths are relative to the file that states them. A manifest may also be named by a URI, which `search.recordings` reads.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    train: Path
-    held: Path | None = None
+    train: Place
+    held: Place | None = None
     held_settings: Annotated[int, Field(ge=1)] | tuple[Setting, ...] = ()
     held_seconds: Annotated[float, Field(ge=0)] = 0.0
     validation_settings: Annotated[int, Field(ge=0)] | tuple[Setting, ...] = 2
@@ -41,9 +55,10 @@ class DataConfig(Frozen):
         return self
 
     def relative_to(self, folder: Path) -> Self:
-        """The same config with its paths resolved from `folder`."""
-        held = None if self.held is None else (folder / self.held).resolve()
-        return self.model_copy(update={"train": (folder / self.train).resolve(), "held": held})
+        """The same config with its paths resolved from `folder`; URIs stay as they are."""
+        named = {"train": self.train, "held": self.held}
+        whole = {key: (folder / place).resolve() for key, place in named.items() if isinstance(place, Path)}
+        return self.model_copy(update=whole)
 
 
 class LearningConfig(Frozen):

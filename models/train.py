@@ -40,7 +40,7 @@ from models.guards import knob_moves, scan_corners, turn_knobs
 from models.loss import mrstft, pre_emphasise
 from models.machine import describe_machine
 from models.metrics import by_region, score
-from models.recipe import LearningConfig, Recipe
+from models.recipe import DataConfig, LearningConfig, Recipe
 from models.run import load_model, save_model, save_tensors
 from models.wavenet import WaveNet
 
@@ -294,15 +294,16 @@ def fit(
     out: Path,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_step: Callable[[int], None] = lambda step: None,
+    load: Callable[[DataConfig], AmpData] = load_data,
 ) -> Evaluation:
     """Train a recipe into the run folder `out` and return its evaluation, going on where an earlier call was interrupted.
 
-    `on_step` is told, after every step on a CPU, how many are done. A finished run is not trained again. Raises `UserError` for takes that
+    `on_step` is told, after every step on a CPU, how many are done; `load` brings the recordings. A finished run is not trained again. Raises `UserError` for takes that
     cannot be used or a folder that holds another recipe, `DivergedError` when training leaves the finite numbers.
     """
     from models.stacks import advance_alone  # which are made of trainers
 
-    data = load_data(recipe.data)
+    data = load(recipe.data)
     trainer = begin(recipe, data, out)
     if is_reported(trainer, out):
         return read_evaluation(out)

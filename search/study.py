@@ -3,16 +3,21 @@
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from models.dataset import AmpData, load_data
+from models.dataset import AmpData
 from models.errors import NotFound, UserError
 from models.files import read_document, write_json
+from models.recipe import is_uri
 from search.board import STUDY, choose, make_board, read_study
 from search.conductor import Conductor, Listener
 from search.config import SearchConfig
-from search.ledger import FINISHED, read_ledger
+from search.ledger import FINISHED, Line, read_ledger
+from search.recordings import load_amp
 from search.shapes import named_points
+
+if TYPE_CHECKING:
+    from search.mirror import Mirror
 
 # Ray reads these when it is imported. What each one cures: silence, Tune's snapshots (the ledger is what we resume from) and loggers,
 # trials that stay in the driver's folder.
@@ -56,9 +61,10 @@ def run_search(
     """Search into the folder `study` and return its board.
 
     `listener(line)` hears every start, report and end of a trial. Trials run on Ray, started on this machine or joined at `address`, or one
-    after the other in this process (`local`). Their checkpoints go to `storage`, a URI or a folder that all nodes see (default: inside the
-    study). A study that was interrupted goes on with `resume`; a finished one only has its board made again. Raises `UserError` for recordings
-    that cannot be used, a folder that holds another study, a search that cannot go on, or one where no trial finished; `Interrupted` on Ctrl-C.
+    after the other in this process (`local`). Their checkpoints go to `storage`, a folder that all nodes see (default: inside the study), or a
+    URI, where the study itself is then kept too. A study that was interrupted goes on with `resume`, from its folder or, where that is lost, from
+    the URI, with the `warm` points that it began with; a finished one only has its board made again. Raises `UserError` for recordings that
+    cannot be used, a place that holds another study, a search that cannot go on, or one where no trial finished; `Interrupted` on Ctrl-C.
     """
     study = study.resolve()
     if address and address.startswith(CLIENT):
@@ -66,19 +72,33 @@ def run_search(
         from search.client import run_remotely
 
         return run_remotely(config, study, RAY_ENVIRONMENT, address, resume=resume, storage=storage)
-    _check_free(config, study, resume)
+    mirror = _mirror(study, storage, resume)
+    config = _check_free(config, study, resume)
     if address:
         _reach(address)
-    amps = [load_data(data) for data in config.datasets]
+    amps = [load_amp(data) for data in config.datasets]
     stock = named_points(max(len(data.knobs.knobs) for data in amps)) if config.space.shapes else []
-    conductor = Conductor(config, study, amps, stock, listener)
+
+    def hear(line: Line) -> None:
+        if mirror:
+            try:
+                mirror(line)
+            except UserError as problem:
+                conductor.stopped = problem.message
+        if listener:
+            listener(line)
+
+    conductor = Conductor(config, study, amps, stock, hear)
     if not (study / STUDY).exists():
         conductor.check()
         write_json(study / STUDY, config.model_dump(mode="json"))
+    if mirror:
+        mirror.sync()
+    checkpoints = mirror.checkpoints if mirror else storage or str(study / "ray")
 
     def train() -> None:
         if conductor.open:
-            _train(conductor, amps, local, address, storage or str(study / "ray"))
+            _train(conductor, amps, local, address, checkpoints)
         if conductor.stopped:
             raise UserError(
                 f"the search in {study} stopped: {conductor.stopped}",
@@ -97,7 +117,21 @@ def run_search(
     if config.final:
         conductor.begin_finals(choose(config, study, config.final.top))
         train()
-    return make_board(config, study, amps, conductor.plan)
+    board = make_board(config, study, amps, conductor.plan)
+    if mirror:
+        mirror.sync()
+    return board
+
+
+def _mirror(study: Path, storage: str | None, resume: bool) -> "Mirror | None":
+    """What keeps the study at its URI, where it has one; its folder is then as it is there."""
+    if not is_uri(storage):
+        return None
+    from search.mirror import Mirror
+
+    mirror = Mirror(study, storage)
+    mirror.begin(resume)
+    return mirror
 
 
 def _train(conductor: Conductor, amps: list[AmpData], local: bool, address: str | None, storage: str) -> None:
@@ -131,11 +165,13 @@ def _reach(address: str) -> None:
             raise ConnectionError(f"no Ray cluster answers at {address} ({problem.strerror or problem})") from problem
 
 
-def _check_free(config: SearchConfig, study: Path, resume: bool) -> None:
+def _check_free(config: SearchConfig, study: Path, resume: bool) -> SearchConfig:
+    """The config with which the study in this folder begins or goes on; raises `UserError` where neither can be."""
     if (study / STUDY).exists():
         if not resume:
             raise UserError(f"{study} already holds a study", "Add --resume to go on with it, or choose another --out.")
         begun = read_study(study)
+        config = config.model_copy(update={"warm": begun.warm})
         if begun != config:
             changed = [name for name in SearchConfig.model_fields if getattr(begun, name) != getattr(config, name)]
             raise UserError(
@@ -146,3 +182,4 @@ def _check_free(config: SearchConfig, study: Path, resume: bool) -> None:
         raise UserError(f"{study} is not empty and holds no study", "Choose another --out.")
     elif resume:
         raise NotFound(f"{study} holds no study to go on with", "Check --out, or leave out --resume to begin one.")
+    return config

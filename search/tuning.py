@@ -30,6 +30,7 @@ from models.errors import UserError
 from models.files import staged_folder
 from search.conductor import Conductor, Task
 from search.config import SearchConfig
+from search.storage import below
 from search.trial import reason_of, stops_all, train
 
 DEATHS = 3  # of a trial's process or node, before the trial counts as failed
@@ -78,7 +79,7 @@ class Judges(_Fresh, FIFOScheduler):
             return TrialScheduler.CONTINUE
         told = json.loads(result["told"])
         if name := result.get("checkpoint_dir_name"):
-            told["checkpoint"] = f"{self.storage}/{trial.trial_id}/{name}"
+            told["checkpoint"] = below(self.storage, trial.trial_id, name)
         goes_on = self.conductor.report(trial.config["trial"], told)
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
@@ -130,12 +131,18 @@ def run_trial(task: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpDa
                 with tempfile.TemporaryDirectory() as folder:
                     save(Path(folder))
                     checkpoint = tune.Checkpoint.from_directory(folder) if math.isfinite(result["esr"]) else None
-                    tune.report(
-                        {"told": json.dumps(result)}, checkpoint=checkpoint
-                    )  # as text: Tune flattens what is nested
+                    _report(result, checkpoint)
     except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; only a process that dies is tried again)
         stopped = stops_all(problem)
         tune.report({"told": json.dumps({"stopped": stopped} if stopped else {"failed": reason_of(problem)})})
+
+
+def _report(result: dict[str, Any], checkpoint: tune.Checkpoint | None) -> None:
+    """Tell Tune, as text since it flattens what is nested. Raises `UserError` where the checkpoint cannot be kept: no trial's own fault."""
+    try:
+        tune.report({"told": json.dumps(result)}, checkpoint=checkpoint)
+    except Exception as problem:
+        raise UserError(f"checkpoints cannot be kept: {reason_of(problem)}", "Check --storage.") from problem
 
 
 def _fetch(checkpoint: tune.Checkpoint, folder: str) -> None:
@@ -167,7 +174,7 @@ def _run(conductor: Conductor, amps: Sequence[AmpData], storage: str) -> None:
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=Suggests(conductor),
-            scheduler=Judges(conductor, f"{storage}/{name}"),
+            scheduler=Judges(conductor, below(storage, name)),
             num_samples=-1,
             max_concurrent_trials=config.concurrent,
             reuse_actors=True,

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from models.architecture import WaveNetConfig
-from models.dataset import load_data
 from models.documents import CONFIG, EVAL, RECIPE, ModelConfig, read_evaluation
 from models.errors import NotFound, UserError
 from models.files import read_document, read_json
 from search.board import STUDY, read_study, summarise
 from search.config import SearchConfig
 from search.ledger import ledger_path, read_lines
+from search.recordings import load_amp
 from search.rungs import log_error
 from search.shapes import SHAPES, dilations
 from search.space import ANY, FREE, Space
@@ -40,7 +40,7 @@ def warmed(config: SearchConfig, sources: Sequence[Path]) -> SearchConfig:
     """
     if not sources:
         return config
-    amps = [load_data(data) for data in config.datasets]
+    amps = [load_amp(data) for data in config.datasets]
     knobs = max(len(data.knobs.knobs) for data in amps)
     heard = (data.baseline(piece) for data in amps for piece in data.validation)
     mine = profile(error / signal for signal, error in heard if signal > 0)

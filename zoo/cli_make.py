@@ -33,6 +33,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     """Train one model into a run folder."""
     from models.recipe import read_recipe
     from models.train import Progress, fit
+    from search.recordings import load_amp
     from zoo import output, views
     from zoo.errors import INTERRUPTED
 
@@ -47,7 +48,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
             found = f"ESR {at.validation_esr:.4f}"
 
         try:
-            evaluation = fit(recipe, out, show, lambda step: bar(step, recipe.learning.steps, found))
+            evaluation = fit(recipe, out, show, lambda step: bar(step, recipe.learning.steps, found), load_amp)
         except KeyboardInterrupt:
             output.put_error(f"training into {out} was interrupted", "The same command goes on where it stopped.")
             sys.exit(INTERRUPTED)

@@ -1,5 +1,6 @@
 """The verbs of the search: run one, look at one. Heavy imports wait inside."""
 
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -21,13 +22,15 @@ FOLLOW_S = 2.0  # between two looks at a ledger
     "sources",
     multiple=True,
     metavar="STUDY|PACKAGE|zoo:OWNER/AMP",
-    help="Begin with what was best elsewhere.",
+    help="Begin with what was best elsewhere (a resumed study has begun).",
 )
 @click.option("--local", is_flag=True, help="One trial after the other in this process, without Ray.")
 @click.option("--address", help="Join a running Ray cluster ('auto', host:port or ray://host:10001).")
 @click.option("--submit", metavar="URL", help="Hand the search to a Ray cluster as a job (http://head:8265).")
 @click.option(
-    "--storage", metavar="URI", help="Where checkpoints go: s3://, gs:// or a folder all nodes see. Default: the study."
+    "--storage",
+    metavar="URI",
+    help="s3:// or gs://, where the study is kept too; or a folder all nodes see, for checkpoints alone.",
 )
 @json_option
 def search(
@@ -43,7 +46,6 @@ def search(
 ) -> None:
     """Search for the best model over one or several amps."""
     from models.errors import UserError
-    from search.board import read_study
     from search.study import read_search
     from search.warm import warmed
     from zoo import output, views
@@ -52,18 +54,14 @@ def search(
         raise UserError("say one of --local, --address and --submit", "A search runs in one place.")
     read = read_search(config)
     study = out or Path("studies") / read.name
-    begun = resume and (study / "study.json").exists() and not sources
-    read = (
-        read.model_copy(update={"warm": read_study(study).warm})
-        if begun
-        else warmed(read, [_found(s) for s in sources])
-    )
+    if not resume:
+        read = warmed(read, [_found(source) for source in sources])
     if submit:
         from search.jobs import submit_job
 
         output.put(submit_job(submit, read, study, resume=resume, storage=storage))
         return
-    again = f"zoo search {config} --out {study} --resume"
+    again = f"zoo search {config} --out {study} --resume" + (f" --storage {shlex.quote(storage)}" if storage else "")
     board = watch(read, study, again, resume=resume, local=local, address=address, storage=storage)
     if as_json:
         output.put_json(board)
@@ -112,10 +110,12 @@ def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
     from zoo.errors import INTERRUPTED
 
     one_thread()
-    seen = {line["trial"]: line for line in latest(read_lines(study))} if how.get("resume") else {}
+    seen: dict[str, dict[str, Any]] = {}
     with output.progress("searching") as bar:
 
         def hear(line: dict[str, Any]) -> None:
+            if not seen:
+                seen.update((known["trial"], known) for known in latest(read_lines(study)))
             seen[line["trial"]] = line
             if line["state"] in views.ENDED:
                 output.say(views.trial_sentence(line))

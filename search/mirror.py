@@ -1,0 +1,111 @@
+"""A study kept at a URI as it grows, so that it goes on when the machine that drives it is lost with its disk."""
+
+from pathlib import Path
+
+from models.errors import NotFound, UserError
+from models.files import STAGED, staged_folder
+from search.board import BOARD, PICTURE, REPORT, STUDY
+from search.dashboard import JOURNAL
+from search.ledger import DIVERGED, FAILED, PRUNED, START, Line, latest, ledger_path, read_lines
+from search.storage import Store, below
+
+LEDGER, TRIALS = "ledger", "trials"
+MADE = (STUDY, BOARD, PICTURE, REPORT, JOURNAL)
+PART = 1 << 18  # bytes of the ledger in one file there: only the last is written again when a line is added
+
+
+class Mirror:
+    """The study folder `study` at `uri`, in the same layout but for the ledger, which lies there in parts: `ledger/000000` and so on.
+
+    A trial's folder is there before the line that says it finished, and a line that names a checkpoint before the engine lets the one before
+    it go: all that the ledger there names is there. Every method raises `UserError` naming the URI where it cannot be used; the study
+    itself is whole then.
+    """
+
+    def __init__(self, study: Path, uri: str) -> None:
+        self.study, self.store = study, Store(uri)
+        self.checkpoints = below(uri, "ray")  # where an engine keeps what it needs to go on
+        self.kept = 0  # bytes of the ledger that are there
+
+    def begin(self, resume: bool) -> None:
+        """Before a study begins or goes on: make its folder again from what is there, where that knows more.
+
+        Raises `UserError` where another study is there, or one that went on differently.
+        """
+        uri, here = self.store.uri, (self.study / STUDY).exists()
+        if not self.store.size(STUDY):
+            if resume and not here:
+                raise NotFound(f"neither {self.study} nor {uri} holds a study to go on with", "Check --storage.")
+            return
+        if not resume:
+            raise UserError(f"{uri} already holds a study", "Add --resume to go on with it, or choose another --storage.")
+        theirs = b"".join(map(self.store.read, sorted(self.store.sizes(LEDGER))))
+        mine = self._ledger() if here else b""
+        self.kept = len(theirs)
+        if here and mine.startswith(theirs):
+            return
+        if not theirs.startswith(mine):
+            raise UserError(
+                f"{self.study} and {uri} hold studies that went on differently",
+                "Choose another --out to go on with the one at the URI, or another --storage to go on with the folder.",
+            )
+        if here or not self.study.exists() or not any(self.study.iterdir()):
+            self._bring_back(theirs)
+
+    def __call__(self, line: Line) -> None:
+        """Keep what a line of the ledger, just written, tells of."""
+        if line["state"] != START:
+            self.store.put(self.study, self._files(self.study / TRIALS / line["trial"]))
+            self._put_ledger()
+
+    def sync(self) -> None:
+        """Keep all that is not there, or of another size."""
+        there = self.store.sizes(TRIALS)
+        made = [name for name in MADE if (self.study / name).exists()]
+        trials = self._files(self.study / TRIALS)
+        changed = [name for name in trials if there.get(name) != (self.study / name).stat().st_size]
+        self.store.put(self.study, [*made, *changed])
+        self._put_ledger()
+
+    def _bring_back(self, theirs: bytes) -> None:
+        with staged_folder(self.study) as staged:
+            ledger_path(staged).write_bytes(theirs)
+            ends = {line["trial"]: line["state"] for line in latest(read_lines(staged))}
+            trials = [
+                name
+                for name in self.store.sizes(TRIALS)
+                if ends.get(name.split("/")[1]) not in (PRUNED, DIVERGED, FAILED)
+            ]
+            made = [name for name in MADE if self.store.size(name)]
+            self.store.bring([*made, *trials], staged)
+
+    def _ledger(self, start: int = 0) -> bytes:
+        """The ledger from a byte on; a line that a crash cut off is left out."""
+        if not ledger_path(self.study).exists():
+            return b""
+        with ledger_path(self.study).open("rb") as file:
+            file.seek(start)
+            data = file.read()
+        return data[: data.rfind(b"\n") + 1]
+
+    def _put_ledger(self) -> None:
+        """Write what the ledger grew by; raises `UserError` where somebody else did."""
+        first, rest = divmod(self.kept, PART)
+        data = self._ledger(first * PART)
+        if self.store.size(_part(first)) != rest:
+            raise UserError(
+                f"another search writes to {self.store.uri}",
+                "Let one of them go on, and give each search a --storage of its own.",
+            )
+        for number, start in enumerate(range(0, len(data), PART), first):
+            self.store.write(_part(number), data[start : start + PART])
+        self.kept = first * PART + len(data)
+
+    def _files(self, folder: Path) -> list[str]:
+        """The files of the study at any depth below a folder; none that is half written."""
+        found = (path.relative_to(self.study) for path in folder.rglob("*") if path.is_file())
+        return sorted(path.as_posix() for path in found if not any(part.startswith(STAGED) for part in path.parts))
+
+
+def _part(number: int) -> str:
+    return f"{LEDGER}/{number:06}"

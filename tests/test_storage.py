@@ -1,0 +1,227 @@
+"""Files behind a URI; a study that is kept at one, and goes on elsewhere when its own machine is lost."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import NotFound, UserError
+from search import mirror
+from search.ledger import read_ledger, read_lines
+from search.mirror import Mirror
+from search.storage import Store, below, inside
+from search.study import read_search, run_search
+from tests.bucket_server import ENVIRONMENT, Bucket
+from tests.makers import examples
+from tests.test_study import search_file
+
+SEARCH: dict[str, Any] = {"amps": 1, "trials": 5}
+PRUNING = {"calibrate": 3, "grace": 10, "control": None}
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with Bucket() as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def uri(bucket: Bucket, tmp_path: Path) -> str:
+    """A folder that nothing is in yet; below `$AMPZOO_TEST_STORAGE`, where a person wants to see this with real storage."""
+    real = os.environ.get("AMPZOO_TEST_STORAGE")
+    return below(real, tmp_path.name) if real else bucket.uri("far")
+
+
+@pytest.fixture
+def near(tmp_path: Path) -> str:
+    """The same on this machine's disk."""
+    return (tmp_path / "far").as_uri()
+
+
+@pytest.mark.parametrize("where", ["uri", "near"])
+def test_files_are_written_listed_read_and_brought_once(
+    where: str, tmp_path: Path, request: pytest.FixtureRequest
+):
+    store, here = Store(request.getfixturevalue(where)), tmp_path / "here"
+    assert store.sizes("a") == {} and store.size("a/b c.txt") == 0
+    large = bytes(range(256)) * (40 << 10)  # two parts of an upload
+    for name, data in (("a/b c.txt", b"one"), ("a/d/\u00e4%.bin", large), ("a.gz", b"as it is"), ("empty", b"")):
+        store.write(name, data)
+        assert store.read(name) == data
+    assert store.sizes("a") == {"a/b c.txt": 3, "a/d/\u00e4%.bin": len(large)}
+    store.bring(["a/b c.txt", "a/d/\u00e4%.bin"], here)
+    assert (here / "a/d/\u00e4%.bin").read_bytes() == large
+    (here / "a/b c.txt").write_bytes(b"two")  # of the same size, but touched
+    number = (here / "a/d/\u00e4%.bin").stat().st_ino
+    store.bring(["a/b c.txt", "a/d/\u00e4%.bin"], here)
+    assert (here / "a/b c.txt").read_bytes() == b"one"
+    assert (here / "a/d/\u00e4%.bin").stat().st_ino == number, "what is there is not brought again"
+    with pytest.raises(NotFound, match="none.txt"):
+        store.bring(["a/b c.txt", "none.txt"], here)
+    with pytest.raises(NotFound, match="none.txt"):
+        store.read("none.txt")
+
+
+def test_an_uri_that_cannot_be_used_is_told(bucket: Bucket):
+    for uri, words in (("ftp://a/b", "Unrecognized filesystem"), ("s3://", "bucket"), ("s3://me:pass@a/b", "password")):
+        with pytest.raises(UserError, match=words) as caught:
+            Store(uri)
+        assert "pass@" not in caught.value.message
+    bucket.put("a/b", b"data")
+    bucket.broken = True
+    store = Store(bucket.uri("a"))
+    uses: list[Callable[[], object]] = [
+        lambda: store.read("b"),
+        lambda: store.write("c", b""),
+        lambda: store.sizes("b"),
+        lambda: store.size("b"),
+    ]
+    for use in uses:
+        with pytest.raises(UserError, match=r"^s3://zoo/a.* cannot be used: .*ACCESS_DENIED") as caught:
+            use()
+        assert "credentials" in caught.value.hint
+
+
+def test_a_place_below_another():
+    assert below("/a/b/", "c", "d") == "/a/b/c/d"
+    assert below("s3://a/b?x=1&y=/", "c", "d") == "s3://a/b/c/d?x=1&y=/"
+    assert below("gs://a", "c") == "gs://a/c"
+
+
+@given(st.text(alphabet="ab./\\:~\0 ", max_size=12))
+@examples(300)
+def test_no_name_leads_out_of_its_folder(name: str):
+    try:
+        path = Path("/folder") / inside(name, "a list")
+    except UserError as problem:
+        assert problem.message.startswith("a list names ")
+        return
+    assert Path(os.path.normpath(path)).is_relative_to("/folder") and os.path.normpath(path) != "/folder"
+
+
+@pytest.mark.parametrize("name", ["../a", "a/../../b", "/a", "C:\\a", "C:a", "s3://b/c", "a\\b", "", ".", "a\0b"])
+def test_names_that_lead_out_are_refused(name: str):
+    with pytest.raises(UserError, match="a list names"):
+        inside(name, "a list")
+
+
+class PowerCut(BaseException):
+    """The machine is gone: nothing is tidied up, nobody is told."""
+
+
+def cut_after(lines: int) -> Callable[[dict], None]:
+    """A listener on whose machine the power fails."""
+    heard: list[dict] = []
+
+    def hear(line: dict) -> None:
+        heard.append(line)
+        if len(heard) == lines:
+            raise PowerCut
+
+    return hear
+
+
+def told(study: Path) -> list[dict[str, Any]]:
+    """A ledger without what differs from one run to the next."""
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in read_lines(study)]
+
+
+def test_a_search_goes_on_elsewhere_as_if_nothing_had_happened(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The machine is lost with its disk three times: before a trial's first report, between two, and after the last trial's end."""
+    monkeypatch.setattr(mirror, "PART", 1000)  # several parts, lines across them
+    learning = {"steps": 40, "batch": 2, "segment": 128, "report_every": 10}
+    final = {"steps": 50, "seeds": 1, "top": 1}
+    path = search_file(tmp_path, amps=1, trials=6, learning=learning, pruning=PRUNING, final=final)
+    config = read_search(path)
+    whole = run_search(config, tmp_path / "whole", local=True)
+    count = len(read_lines(tmp_path / "whole"))
+    done = 0
+    for number, lines in enumerate((1, 12, count)):
+        study = tmp_path / f"lost{number}"
+        with pytest.raises(PowerCut):
+            run_search(config, study, local=True, storage=uri, resume=number > 0, listener=cut_after(lines - done))
+        done = lines if number else 0  # a start alone is not kept: the next machine begins the same trial
+        shutil.rmtree(study)
+    board = run_search(config, tmp_path / "last", local=True, storage=uri, resume=True)
+    assert told(tmp_path / "last") == told(tmp_path / "whole")
+    assert board["fronts"] == whole["fronts"] and [t["held"] for t in board["trials"] if t["front"]]
+    assert "pruned" in {line["state"] for line in read_ledger(tmp_path / "last")}
+    finished = {line["trial"] for line in read_ledger(tmp_path / "last") if line["state"] == "finished"}
+    for study in ("last", "whole"):
+        assert {folder.name for folder in (tmp_path / study / "trials").iterdir()} == finished
+    store, files = Store(uri), [path for path in (tmp_path / "last").rglob("*") if path.is_file()]
+    for path in files:
+        name = path.relative_to(tmp_path / "last").as_posix()
+        assert name == "ledger.jsonl" or store.read(name) == path.read_bytes()
+
+
+def test_storage_that_fails_stops_the_search_and_costs_nothing(bucket: Bucket, tmp_path: Path):
+    config, study, uri = read_search(search_file(tmp_path, **SEARCH)), tmp_path / "study", bucket.uri("far")
+
+    def fail(line: dict) -> None:
+        bucket.broken = bucket.broken or line["state"] == "finished"
+
+    with pytest.raises(UserError, match=r"stopped: s3://zoo/far.*ACCESS_DENIED") as caught:
+        run_search(config, study, local=True, storage=uri, listener=fail)
+    assert "--resume" in caught.value.hint
+    before = read_lines(study)
+    assert [line["state"] for line in read_ledger(study)] == ["finished"], "no trial is blamed"
+    with pytest.raises(UserError, match=r"^s3://zoo/far.*ACCESS_DENIED"):
+        run_search(config, study, local=True, storage=uri, resume=True)
+    bucket.broken = False
+    with pytest.raises(PowerCut):
+        run_search(config, study, local=True, storage=uri, resume=True, listener=cut_after(1))
+    Mirror(tmp_path / "there", uri).begin(resume=True)
+    assert read_lines(tmp_path / "there") == read_lines(study) and read_lines(study)[:-1] == before
+    assert (tmp_path / "there" / "trials" / before[0]["trial"]).exists()
+
+
+def test_studies_at_one_uri_are_never_mixed(near: str, tmp_path: Path):
+    config = read_search(search_file(tmp_path, **SEARCH))
+
+    def search(out: str, lines: int = 0, storage: str | None = near, **how: Any) -> list[dict[str, Any]]:
+        with pytest.raises(PowerCut):
+            run_search(config, tmp_path / out, local=True, storage=storage, listener=cut_after(lines), **how)
+        return read_lines(tmp_path / out)
+
+    with pytest.raises(NotFound, match=r"neither .*one nor file:.* holds a study"):
+        search("one", resume=True)
+    begun = search("one", 6)
+    with pytest.raises(UserError, match="already holds a study"):
+        search("two")
+    with pytest.raises(UserError, match="trials changed"):
+        changed = config.model_copy(update={"trials": 9})
+        run_search(changed, tmp_path / "two", local=True, storage=near, resume=True)
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").touch()
+    with pytest.raises(UserError, match="is not empty"):
+        search("letters", resume=True)
+    assert (tmp_path / "letters" / "dear.txt").exists()
+
+    shutil.copytree(tmp_path / "one", tmp_path / "apart")
+    further = search("two", 2, resume=True)
+    assert further[:6] == begun and len(further) == 8
+    assert search("one", 1, resume=True)[:8] == further, "the first machine takes over what the other did meanwhile"
+    before = search("apart", 2, None, resume=True)
+    with pytest.raises(UserError, match="went on differently"):
+        search("apart", resume=True)
+    assert read_lines(tmp_path / "apart") == before
+
+
+def test_two_searches_at_one_uri_notice_each_other(near: str, tmp_path: Path):
+    config = read_search(search_file(tmp_path, **SEARCH))
+    other = Mirror(tmp_path / "other", near)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "ledger.jsonl").write_text(json.dumps({"state": "report", "trial": "x"}) + "\n")
+    with pytest.raises(UserError, match="another search writes to"):
+        run_search(config, tmp_path / "study", local=True, storage=near, listener=lambda line: other.sync())
