@@ -79,7 +79,7 @@ def main() -> None:
     for run, data in zip(best_runs(options.out), config.datasets, strict=True):
         folder = package(run, options.out / "packages" / run.name, "cc-by-4.0", force=True)
         output.put(f"{run.name}: {views.held_sentence(read_evaluation(folder))}")
-        dry = data.train.parent / ("DI.wav" if run.name == "hrd3" else "audio/di_heldout.flac")
+        dry = Path(data.train).parent / ("DI.wav" if run.name == "hrd3" else "audio/di_heldout.flac")
         first = read_evaluation(folder).held.settings[0].setting
         output.put(str(render(load_model(folder), dry, options.out / f"{run.name}.wav", first).path))
 

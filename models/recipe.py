@@ -17,7 +17,7 @@ def is_uri(place: object) -> TypeGuard[str]:
 
 def _place(value: Any) -> Path | str:
     if not isinstance(value, str | Path):
-        raise ValueError("name a file, or a URI such as s3://BUCKET/PATH")
+        raise ValueError("name a file, or a URI such as s3://BUCKET/PATH")  # noqa: TRY004 (which pydantic tells of)
     return value if is_uri(value) else Path(value)
 
 

@@ -38,7 +38,9 @@ class Mirror:
                 raise NotFound(f"neither {self.study} nor {uri} holds a study to go on with", "Check --storage.")
             return
         if not resume:
-            raise UserError(f"{uri} already holds a study", "Add --resume to go on with it, or choose another --storage.")
+            raise UserError(
+                f"{uri} already holds a study", "Add --resume to go on with it, or choose another --storage."
+            )
         theirs = b"".join(map(self.store.read, sorted(self.store.sizes(LEDGER))))
         mine = self._ledger() if here else b""
         self.kept = len(theirs)

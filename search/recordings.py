@@ -40,7 +40,9 @@ def _parted(uri: str) -> tuple[str, str]:
     path, mark, query = uri.partition("?")
     folder, _, name = path.rpartition("/")
     if not name or folder.endswith(("/", ":")):
-        raise UserError(f"{uri} names no file", "Write the whole URI of a manifest, such as s3://BUCKET/AMP/train.json.")
+        raise UserError(
+            f"{uri} names no file", "Write the whole URI of a manifest, such as s3://BUCKET/AMP/train.json."
+        )
     return folder + mark + query, name
 
 

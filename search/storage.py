@@ -31,7 +31,8 @@ def inside(name: str, where: str) -> str:
     leads_out = path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts
     if leads_out or is_uri(name) or not path.parts or {"\\", "\0"} & set(name):
         raise UserError(
-            f"{where} names '{name}', which is no place below its own folder", "Keep all files there, by relative names."
+            f"{where} names '{name}', which is no place below its own folder",
+            "Keep all files there, by relative names.",
         )
     return path.as_posix()
 

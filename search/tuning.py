@@ -130,15 +130,15 @@ def run_trial(task: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpDa
             for result, save in train(SearchConfig.model_validate(search), Task(**task), amps, Path(start)):
                 with tempfile.TemporaryDirectory() as folder:
                     save(Path(folder))
-                    checkpoint = tune.Checkpoint.from_directory(folder) if math.isfinite(result["esr"]) else None
-                    _report(result, checkpoint)
+                    _report(result, folder)
     except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; only a process that dies is tried again)
         stopped = stops_all(problem)
         tune.report({"told": json.dumps({"stopped": stopped} if stopped else {"failed": reason_of(problem)})})
 
 
-def _report(result: dict[str, Any], checkpoint: tune.Checkpoint | None) -> None:
+def _report(result: dict[str, Any], folder: str) -> None:
     """Tell Tune, as text since it flattens what is nested. Raises `UserError` where the checkpoint cannot be kept: no trial's own fault."""
+    checkpoint = tune.Checkpoint.from_directory(folder) if math.isfinite(result["esr"]) else None
     try:
         tune.report({"told": json.dumps(result)}, checkpoint=checkpoint)
     except Exception as problem:

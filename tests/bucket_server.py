@@ -10,8 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BytesIO
-from typing import BinaryIO, Self
+from io import BufferedIOBase, BytesIO
+from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -39,7 +39,7 @@ class Bucket(ThreadingHTTPServer):
         self._thread.start()
         return self
 
-    def __exit__(self, *problem: object) -> None:
+    def __exit__(self, exc_type: object, exc_val: object, exc_tb: object) -> None:
         self.shutdown()
         self.server_close()
         self._thread.join()
@@ -48,9 +48,9 @@ class Bucket(ThreadingHTTPServer):
         """What a person writes."""
         return f"s3://zoo/{key}?endpoint_override=127.0.0.1:{self.server_port}&scheme=http&region=us-east-1"
 
-    def put(self, key: str, data: bytes) -> None:
-        """Another person puts an object there."""
-        self.objects[key] = data, datetime.now(UTC)
+    def put(self, key: str, data: bytes, at: datetime | None = None) -> None:
+        """Write an object, now or at some time."""
+        self.objects[key] = data, at or datetime.now(UTC)
 
     def keys(self, prefix: str) -> list[str]:
         """The objects there are."""
@@ -90,7 +90,11 @@ class Bucket(ThreadingHTTPServer):
 
     def _get(self, key: str, wanted: str | None) -> Reply:
         data, changed = self.objects[key]
-        headers = {"Last-Modified": format_datetime(changed, usegmt=True), "ETag": _etag(data), "Accept-Ranges": "bytes"}
+        headers = {
+            "Last-Modified": format_datetime(changed, usegmt=True),
+            "ETag": _etag(data),
+            "Accept-Ranges": "bytes",
+        }
         found = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted or "")
         if not found:
             return 200, data, headers
@@ -112,7 +116,9 @@ class Bucket(ThreadingHTTPServer):
                 f"<LastModified>{changed:%Y-%m-%dT%H:%M:%S.000Z}</LastModified></Contents>"
             )
         rows += [f"<CommonPrefixes><Prefix>{escape(one)}</Prefix></CommonPrefixes>" for one in common]
-        return _xml("ListBucketResult", f"<IsTruncated>false</IsTruncated><KeyCount>{len(rows)}</KeyCount>{''.join(rows)}")
+        return _xml(
+            "ListBucketResult", f"<IsTruncated>false</IsTruncated><KeyCount>{len(rows)}</KeyCount>{''.join(rows)}"
+        )
 
 
 def _etag(data: bytes) -> str:
@@ -128,7 +134,7 @@ def _error(status: int, code: str) -> Reply:
     return _xml("Error", f"<Code>{code}</Code><Message>{code}</Message>", status)
 
 
-def _unchunked(file: BinaryIO) -> bytes:
+def _unchunked(file: BufferedIOBase) -> bytes:
     """Chunks with their lengths before them, up to an empty one and the headers after it."""
     whole = []
     while size := int(file.readline().partition(b";")[0], 16):

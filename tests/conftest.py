@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tests.bucket_server import Bucket
     from tests.hub_server import Hub
 
 _HOME = tempfile.mkdtemp(prefix="ampzoo-tests-")
@@ -52,6 +53,17 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Hub]":
     with Hub(tmp_path / "hub") as hub:
         yield hub
     close_session()
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> "Iterator[Bucket]":
+    """An empty bucket of an S3 on loopback, and what its client asks the environment for."""
+    from tests.bucket_server import ENVIRONMENT, Bucket
+
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with Bucket() as bucket:
+        yield bucket
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,12 @@ from search.ledger import read_ledger, read_lines
 from search.mirror import Mirror
 from search.storage import Store, below, inside
 from search.study import read_search, run_search
-from tests.bucket_server import ENVIRONMENT, Bucket
+from tests.bucket_server import Bucket
 from tests.makers import examples
 from tests.test_study import search_file
 
 SEARCH: dict[str, Any] = {"amps": 1, "trials": 5}
-PRUNING = {"calibrate": 3, "grace": 10, "control": None}
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    with Bucket() as bucket:
-        yield bucket
+PRUNING = {"calibrate": 3, "grace": 5, "control": None}
 
 
 @pytest.fixture
@@ -47,9 +39,7 @@ def near(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("where", ["uri", "near"])
-def test_files_are_written_listed_read_and_brought_once(
-    where: str, tmp_path: Path, request: pytest.FixtureRequest
-):
+def test_files_are_written_listed_read_and_brought_once(where: str, tmp_path: Path, request: pytest.FixtureRequest):
     store, here = Store(request.getfixturevalue(where)), tmp_path / "here"
     assert store.sizes("a") == {} and store.size("a/b c.txt") == 0
     large = bytes(range(256)) * (40 << 10)  # two parts of an upload
@@ -139,7 +129,7 @@ def test_a_search_goes_on_elsewhere_as_if_nothing_had_happened(
 ):
     """The machine is lost with its disk three times: before a trial's first report, between two, and after the last trial's end."""
     monkeypatch.setattr(mirror, "PART", 1000)  # several parts, lines across them
-    learning = {"steps": 40, "batch": 2, "segment": 128, "report_every": 10}
+    learning = {"steps": 40, "batch": 2, "segment": 128, "report_every": 5}
     final = {"steps": 50, "seeds": 1, "top": 1}
     path = search_file(tmp_path, amps=1, trials=6, learning=learning, pruning=PRUNING, final=final)
     config = read_search(path)
