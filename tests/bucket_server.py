@@ -61,6 +61,8 @@ class Bucket(ThreadingHTTPServer):
         self.requests.append((method, key))
         if self.broken:
             return _error(403, "AccessDenied")
+        if not key and method == "HEAD":
+            return 200, b"", {}
         if not key and method == "GET" and query.get("list-type") == "2":
             return self._list(query)
         if method in ("GET", "HEAD") and not query:

@@ -28,7 +28,7 @@ class Cluster:
 
     def __init__(self, ip: str) -> None:
         # Session folders hold sockets, whose paths must be short.
-        self.folder, self.nodes = Path(tempfile.mkdtemp(prefix="zoo-ray-")), dict[str, int]()
+        self.folder, self.nodes = Path(tempfile.mkdtemp(prefix="zoo-ray-")), dict[str, subprocess.Popen]()
         with socket.socket() as free:
             free.bind((ip, 0))
             self.address = f"{ip}:{free.getsockname()[1]}"
@@ -39,17 +39,21 @@ class Cluster:
         self._start(
             ip, "--head", "--num-cpus=0", f"--port={port}", "--include-dashboard=false", f"--temp-dir={self.folder}"
         )
+        self.wait_for(ip)
 
     def add(self, ip: str, within: Sequence[str] = ()) -> None:
-        """A worker, up when this returns; `within` stands before the command that starts it."""
+        """A worker, which comes up meanwhile; `within` stands before the command that starts it."""
         self._start(ip, "--num-cpus=1", f"--address={self.address}", within=within)
+
+    def wait_for(self, ip: str) -> None:
+        """Return when a node is up."""
+        assert self.nodes[ip].wait(timeout=120) == 0, (self.folder / f"{ip}.log").read_text()
 
     def _start(self, ip: str, *words: str, within: Sequence[str] = ()) -> None:
         ray = str(Path(sys.executable).with_name("ray"))
         quiet = ["--disable-usage-stats", "--object-store-memory=100000000", f"--node-ip-address={ip}"]
-        log = self.folder / f"{ip}.log"
-        with log.open("w") as out:
-            command = subprocess.Popen(
+        with (self.folder / f"{ip}.log").open("w") as out:
+            self.nodes[ip] = subprocess.Popen(
                 [*within, ray, "start", *quiet, *words],
                 env={**os.environ, **ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
@@ -57,15 +61,19 @@ class Cluster:
                 stderr=out,
                 start_new_session=True,
             )
-        self.nodes[ip] = command.pid
-        assert command.wait(timeout=120) == 0, log.read_text()
 
     def kill(self, ip: str) -> None:
         """End a node with all that runs on it, as a power cut does. Its workers lead process groups of their own, so none tells the others."""
-        while processes := _session(self.nodes[ip]):
+        while processes := _session(self.nodes[ip].pid):
             for process in processes:
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
+        self.nodes[ip].wait()
+
+    def trials(self) -> list[int]:
+        """The processes that train a trial on any node."""
+        found = [process for node in self.nodes.values() for process in _session(node.pid)]
+        return [process for process in found if _command(process).startswith(b"ray::ImplicitFunc")]
 
 
 def _session(leader: int) -> list[int]:
@@ -78,6 +86,12 @@ def _session(leader: int) -> list[int]:
                 if int(session) == leader and state not in "ZX":
                     found.append(int(entry.name))
     return found
+
+
+def _command(process: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    return b""
 
 
 @contextmanager

@@ -1,106 +1,132 @@
-"""A search whose machines break: a trial's process is killed, a node loses its power or its network."""
+"""A search whose machines break: a trial's process is killed, a node loses its power or its network, the head is lost with its disk."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.cache import cache_folder
+from models.files import write_json
 from search.ledger import read_ledger, read_lines
-from search.study import read_search, run_search
-from tests.ray_nodes import ENVIRONMENT, Cluster, cable, cluster, run
+from tests.bucket_server import ENVIRONMENT as CREDENTIALS
+from tests.bucket_server import Bucket
+from tests.ray_nodes import ENVIRONMENT, cable, cluster, run
 from tests.test_study import pytestmark, search_file, wait_until  # noqa: F401 (the marks hold here too)
 
-LEARNING = {"steps": 120, "batch": 2, "segment": 256, "report_every": 10}
+STEPS, EVERY = 300, 10
+LEARNING = {"steps": STEPS, "batch": 2, "segment": 256, "report_every": EVERY}
+SEARCH: dict[str, Any] = {"amps": 1, "trials": 2, "concurrent": 1, "learning": LEARNING}
 
 
-def reports(study: Path) -> list[dict[str, Any]]:
-    return [line for line in read_lines(study) if line["state"] == "report"]
+def reports(study: Path, number: int = 0) -> list[dict[str, Any]]:
+    """What the first trial, or another, has reported."""
+    lines = read_lines(study)
+    started = [line["trial"] for line in lines if line["state"] == "start"][number : number + 1]
+    return [line for line in lines if line["state"] == "report" and line["trial"] in started]
 
 
-def trial_processes() -> list[int]:
-    """Processes below this one that train a trial."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                name = (entry / "cmdline").read_bytes()
-                ours = f"ZOO_TEST={os.getpid()}".encode() in (entry / "environ").read_bytes()
-            except OSError:
-                continue
-            if ours and name.startswith(b"ray::ImplicitFunc"):
-                found.append(int(entry.name))
-    return found
-
-
-def test_a_killed_trial_goes_on_from_its_last_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("ZOO_TEST", str(os.getpid()))
-    config, study = (
-        read_search(search_file(tmp_path, amps=1, trials=2, concurrent=1, learning=LEARNING)),
-        tmp_path / "study",
-    )
-    killed: list[int] = []
-
-    def kill(line: dict[str, Any]) -> None:
-        if line["state"] == "report" and line["step"] >= 30 and not killed:
-            killed.extend(trial_processes())
-            for process in killed:
-                os.kill(process, signal.SIGKILL)
-
-    board = run_search(config, study, listener=kill)
-    assert killed
-    assert [trial["state"] for trial in board["trials"]] == ["finished"] * 2
-    for trial in board["trials"]:
-        steps = [line["step"] for line in reports(study) if line["trial"] == trial["trial"]]
-        assert steps == list(range(10, 130, 10)), "each report once, none lost"
-
-
-def search_over_a_loss(folder: Path, nodes: Cluster, lose: Callable[[], object]) -> None:
-    """Search on a cluster whose only worker is lost in the first trial, and which then gets another."""
-    learning = {**LEARNING, "steps": 200}
-    path, study = search_file(folder, amps=1, trials=2, concurrent=1, learning=learning), folder / "study"
-    words = ["search", str(path), "--out", str(study), "--address", nodes.address, "--json"]
-    searching = subprocess.Popen(
-        [sys.executable, "-c", "from zoo.cli import main; main()", *words],
-        env={**os.environ, **ENVIRONMENT},
+@contextmanager
+def searching(path: Path, study: Path, *words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """`zoo search` in a process of its own, which is gone afterwards."""
+    command = [sys.executable, "-c", "from zoo.cli import main; main()", "search", path, "--out", study, "--json"]
+    search = subprocess.Popen(
+        [*command, *words],
+        env={**os.environ, **ENVIRONMENT, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
-        wait_until(lambda: reports(study) or searching.poll() is not None)
-        lose()
-        nodes.add("127.0.0.3")
-        assert not read_ledger(study), "the node was lost before the trial ended"
-        out, err = searching.communicate(timeout=120)
+        yield search
     finally:
-        searching.kill()
-        searching.wait()
-    assert searching.returncode == 0, err
-    trials = json.loads(out)["trials"]
-    assert [trial["state"] for trial in trials] == ["finished"] * 2
-    for trial in trials:
-        lines = [line for line in reports(study) if line["trial"] == trial["trial"]]
-        assert [line["step"] for line in lines] == list(range(10, 210, 10)), "each report once, none lost"
-        saved = [int(line["checkpoint"].rpartition("_")[2]) for line in lines]
-        assert saved == list(range(20)), "nothing that was reported is trained again"
+        search.kill()
+        search.communicate()
 
 
-def test_a_trial_goes_on_when_its_node_loses_its_power(tmp_path: Path):
+def goes_on(search: subprocess.Popen[str], study: Path) -> None:
+    """Wait until the first trial has reported again, or for the first time."""
+    before = len(reports(study))
+    wait_until(lambda: len(reports(study)) > before or search.poll() is not None)
+    assert search.poll() is None, search.communicate()[1]
+    assert not read_ledger(study), "the trial had not ended"
+
+
+def finish(search: subprocess.Popen[str], study: Path) -> None:
+    """Both trials finish, and each of their reports was made once."""
+    out, err = search.communicate(timeout=120)
+    assert search.returncode == 0, err
+    assert [trial["state"] for trial in json.loads(out)["trials"]] == ["finished"] * 2
+    for number in range(2):
+        assert [line["step"] for line in reports(study, number)] == list(range(EVERY, STEPS + 1, EVERY))
+
+
+def checkpoints(study: Path, number: int) -> list[int]:
+    """The numbers of a trial's checkpoints: Tune counts those that are saved, also when one is saved again."""
+    return [int(line["checkpoint"].partition("?")[0].rpartition("_")[2]) for line in reports(study, number)]
+
+
+def test_a_search_survives_its_processes_its_nodes_and_its_head(
+    bucket: Bucket, tmp_path: Path
+):
+    """The trial's process is killed, then its node loses its power; then the head and the driver are gone, with the study on their disk.
+
+    A machine of its own goes on with it from the bucket, which has the recordings too; what lives on of the old cluster does no harm.
+    """
+    path, storage, study = search_file(tmp_path, **SEARCH), bucket.uri("study"), tmp_path / "lost"
+    for file in (tmp_path / "amp0").iterdir():
+        bucket.put(f"amp0/{file.name}", file.read_bytes())
+    document = json.loads(path.read_text())
+    document["datasets"][0]["train"] = bucket.uri("amp0/train.json")
+    write_json(path, document)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "kernels").symlink_to(cache_folder() / "kernels")
+    environment = {**CREDENTIALS, "AMPZOO_CACHE": str(tmp_path / "cache")}
     with cluster("127.0.0.1") as nodes:
         nodes.add("127.0.0.2")
-        search_over_a_loss(tmp_path, nodes, lambda: nodes.kill("127.0.0.2"))
+        with searching(path, study, "--address", nodes.address, "--storage", storage, **environment) as search:
+            goes_on(search, study)
+            for process in (processes := nodes.trials()):
+                os.kill(process, signal.SIGKILL)
+            assert processes
+            goes_on(search, study)
+            nodes.kill("127.0.0.2")
+            nodes.add("127.0.0.3")
+            goes_on(search, study)
+            wait_until(lambda: len(reports(study, 1)) > 1)
+            search.kill()
+            nodes.kill("127.0.0.1")
+        assert checkpoints(study, 0) == list(range(STEPS // EVERY)), "nothing that was reported is trained again"
+        (kept,) = read_ledger(study)
+        lost = len(reports(study, 1))
+        shutil.rmtree(study)
+
+        study = tmp_path / "found"
+        with searching(path, study, "--resume", "--storage", storage, **environment) as search:
+            finish(search, study)
+        assert read_ledger(study)[0] == kept and (study / "trials" / kept["trial"] / "amp0").exists()
+        again = STEPS // EVERY - lost
+        assert checkpoints(study, 1) == [*range(lost), *range(again)], "nothing that was reported is trained again"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a network of its own takes root")
 def test_a_trial_goes_on_when_its_node_loses_its_network(tmp_path: Path):
     """The node lives on, cut off: what it still does must not spoil what the other trains."""
+    path, study = search_file(tmp_path, **SEARCH), tmp_path / "study"
     here, there = (f"198.18.{os.getpid() % 256}.{host}" for host in (1, 2))
     with cable(here, there) as (within, pull_out), cluster(here) as nodes:
         nodes.add(there, within)
-        search_over_a_loss(tmp_path, nodes, lambda: run(*pull_out))
+        with searching(path, study, "--address", nodes.address) as search:
+            goes_on(search, study)
+            run(*pull_out)
+            nodes.add("127.0.0.3")
+            finish(search, study)
+    for number in range(2):
+        assert checkpoints(study, number) == list(range(STEPS // EVERY)), "nothing that was reported is trained again"
