@@ -158,7 +158,8 @@ def run_trials(conductor: Conductor, amps: Sequence[AmpData], storage: str, addr
 
     `storage` is a folder that all nodes see, or a URI. Raises `UserError` when Tune itself cannot go on.
     """
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failed trial is told in one line, by the conductor
+    for name in ("ray.tune", "ray.train"):  # a failed trial is told in one line, by the conductor
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with redirect_stdout(sys.stderr), _ray(address, amps):  # Ray tells of lost nodes on stdout, which is for data
         _run(conductor, amps, storage)
 
@@ -193,9 +194,9 @@ def _run(conductor: Conductor, amps: Sequence[AmpData], storage: str) -> None:
     try:
         with _quiet_interrupt():
             tuner.fit()
-    except TuneError as problem:
+    except (TuneError, OSError) as problem:  # also what keeps Tune from writing to a URI
         raise UserError(
-            f"the search in {conductor.study} stopped: {reason_of(problem)}",
+            f"the search in {conductor.study} stopped: {conductor.stopped or reason_of(problem)}",
             "Its finished trials are kept. Mend the cause, then go on with --resume.",
         ) from problem
 

@@ -11,7 +11,10 @@ import yaml
 from models.files import check_document, read_document
 from search.config import SearchConfig
 from search.jobs import SEARCH, entrypoint, stage
+from search.study import read_search
+from tests.ray_nodes import ENVIRONMENT
 
+FAR = "s3://bucket/amp/held.json?endpoint_override=127.0.0.1:9000&scheme=http"
 ROOT = Path(__file__).parent.parent / "configs" / "cluster"
 
 
@@ -30,6 +33,13 @@ def test_ray_up_takes_it(name: str, monkeypatch: pytest.MonkeyPatch):
     assert "~/.ray/auth_token" in document["file_mounts"]
     with pytest.raises(Exception, match="cluster_name"):
         util.validate_config({key: value for key, value in complete.items() if key != "cluster_name"})
+
+
+@pytest.mark.parametrize("name", ["hosts.yaml", "aws.yaml", "kuberay.yaml", "slurm.sh"])
+def test_heads_notice_soon_that_a_node_is_silent(name: str):
+    """With the settings that the tests' own nodes have; of three, a missing one would leave it at a minute."""
+    wanted = {setting for setting in ENVIRONMENT if setting.startswith("RAY_health_check") and "initial" not in setting}
+    assert len(wanted) == 3 and all(setting in (ROOT / name).read_text() for setting in wanted)
 
 
 def test_the_ray_job_has_what_kuberay_asks_for():
@@ -69,16 +79,19 @@ def test_the_slurm_script_parses_and_calls_what_there_is(tmp_path: Path):
 
 
 def test_a_job_carries_code_and_config_and_no_audio(tmp_path: Path):
-    data = {"name": "a", "train": "/shared/train.json", "held": "/shared/held.json"}
+    data = {"name": "a", "train": "/shared/train.json", "held": FAR}
     config = check_document({"name": "s", "datasets": [data]}, SearchConfig, "test")
     stage(config, tmp_path)
     assert read_document(tmp_path / SEARCH, SearchConfig) == config
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} <= {".py", ".json", ".typed"}
     assert sum(path.stat().st_size for path in files) < 3 << 20
-    command = shlex.split(entrypoint(Path("/shared/study"), resume=True, storage="s3://bucket/x"))
+    command = shlex.split(entrypoint(Path("/shared/study"), resume=True, storage=FAR))
+    assert command[-2:] == ["--storage", FAR]
     code = command[: command.index("search")]
     helped = subprocess.run([*code, "search", "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert helped.returncode == 0, helped.stderr
     assert all(word in helped.stdout for word in command if word.startswith("--"))
-    assert json.loads((tmp_path / SEARCH).read_text())["datasets"][0]["train"] == "/shared/train.json"
+    (staged,) = json.loads((tmp_path / SEARCH).read_text())["datasets"]
+    assert (staged["train"], staged["held"]) == ("/shared/train.json", FAR)
+    assert read_search(tmp_path / SEARCH) == config, "whole paths and URIs are the same from any folder"

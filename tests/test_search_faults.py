@@ -73,9 +73,7 @@ def checkpoints(study: Path, number: int) -> list[int]:
     return [int(line["checkpoint"].partition("?")[0].rpartition("_")[2]) for line in reports(study, number)]
 
 
-def test_a_search_survives_its_processes_its_nodes_and_its_head(
-    bucket: Bucket, tmp_path: Path
-):
+def test_a_search_survives_its_processes_its_nodes_and_its_head(bucket: Bucket, tmp_path: Path):
     """The trial's process is killed, then its node loses its power; then the head and the driver are gone, with the study on their disk.
 
     A machine of its own goes on with it from the bucket, which has the recordings too; what lives on of the old cluster does no harm.

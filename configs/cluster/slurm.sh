@@ -11,6 +11,7 @@ set -euo pipefail
 config=$1 study=$2
 shift 2
 export RAY_AUTH_MODE=token # ~/.ray/auth_token, the same on every node
+export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=2000 RAY_health_check_failure_threshold=3
 read -r head < <(scontrol show hostnames "$SLURM_JOB_NODELIST") # no pipe: head would break it, and pipefail the job
 resume=()
 if [[ -e $study/study.json ]]; then resume=(--resume); fi # a requeued job goes on
