@@ -135,7 +135,7 @@ def told(study: Path) -> list[dict[str, Any]]:
 
 
 def test_a_search_goes_on_elsewhere_as_if_nothing_had_happened(
-    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    near: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The machine is lost with its disk three times: before a trial's first report, between two, and after the last trial's end."""
     monkeypatch.setattr(mirror, "PART", 5000)  # several parts, lines across them
@@ -150,17 +150,17 @@ def test_a_search_goes_on_elsewhere_as_if_nothing_had_happened(
     for number, lines in enumerate((1, 12, len(whole))):
         study = tmp_path / f"lost{number}"
         with pytest.raises(PowerCut):
-            run_search(config, study, local=True, storage=uri, resume=number > 0, listener=cut_after(lines - done))
+            run_search(config, study, local=True, storage=near, resume=number > 0, listener=cut_after(lines - done))
         done = lines if number else 0  # a start alone is not kept: the next machine begins the same trial
         shutil.rmtree(study)
-    board = run_search(config, tmp_path / "last", local=True, storage=uri, resume=True)
+    board = run_search(config, tmp_path / "last", local=True, storage=near, resume=True)
     assert told(tmp_path / "last") == told(tmp_path / "whole")
     assert board["fronts"] == summarise(config, whole)["fronts"] and [t["held"] for t in board["trials"] if t["front"]]
     assert "pruned" in {line["state"] for line in read_ledger(tmp_path / "last")}
     finished = {line["trial"] for line in read_ledger(tmp_path / "last") if line["state"] == "finished"}
     for study in ("last", "whole"):
         assert {folder.name for folder in (tmp_path / study / "trials").iterdir()} == finished
-    store, files = Store(uri), [path for path in (tmp_path / "last").rglob("*") if path.is_file()]
+    store, files = Store(near), [path for path in (tmp_path / "last").rglob("*") if path.is_file()]
     for path in files:
         name = path.relative_to(tmp_path / "last").as_posix()
         assert name == "ledger.jsonl" or store.read(name) == path.read_bytes()
