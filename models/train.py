@@ -298,8 +298,9 @@ def fit(
 ) -> Evaluation:
     """Train a recipe into the run folder `out` and return its evaluation, going on where an earlier call was interrupted.
 
-    `on_step` is told, after every step on a CPU, how many are done; `load` brings the recordings. A finished run is not trained again. Raises `UserError` for takes that
-    cannot be used or a folder that holds another recipe, `DivergedError` when training leaves the finite numbers.
+    `on_step` is told, after every step on a CPU, how many are done; `load` brings the recordings. A finished run is not trained again.
+    Raises `UserError` for takes that cannot be used or a folder that holds another recipe, `DivergedError` when training leaves the finite
+    numbers.
     """
     from models.stacks import advance_alone  # which are made of trainers
 

@@ -17,11 +17,13 @@ def ledger_path(study: Path) -> Path:
 
 
 def read_lines(study: Path) -> list[Line]:
-    """Every line, oldest first; one cut off by a crash at the very end is left out."""
-    if not ledger_path(study).exists():
-        return []
-    texts = ledger_path(study).read_text(encoding="utf-8").split("\n")
-    return [json.loads(text) for text in texts[:-1]]
+    """Every line of a study, oldest first."""
+    return parse_lines(ledger_path(study).read_bytes()) if ledger_path(study).exists() else []
+
+
+def parse_lines(data: bytes) -> list[Line]:
+    """The lines of a ledger; one cut off by a crash at the very end is left out."""
+    return [json.loads(text) for text in data.split(b"\n")[:-1]]
 
 
 def latest(lines: list[Line]) -> list[Line]:

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from models.errors import NotFound, UserError
-from models.files import STAGED, staged_folder
+from models.files import STAGED, staged_file, staged_folder
 from search.board import BOARD, PICTURE, REPORT, STUDY
 from search.dashboard import JOURNAL
-from search.ledger import DIVERGED, FAILED, PRUNED, START, Line, latest, ledger_path, read_lines
+from search.ledger import DIVERGED, FAILED, PRUNED, START, Line, latest, ledger_path, parse_lines
 from search.storage import Store, below
 
 LEDGER, TRIALS = "ledger", "trials"
@@ -51,8 +51,11 @@ class Mirror:
                 f"{self.study} and {uri} hold studies that went on differently",
                 "Choose another --out to go on with the one at the URI, or another --storage to go on with the folder.",
             )
-        if here or not self.study.exists() or not any(self.study.iterdir()):
-            self._bring_back(theirs)
+        if here:
+            self._bring(theirs, self.study)
+        elif not self.study.exists() or not any(self.study.iterdir()):
+            with staged_folder(self.study) as staged:
+                self._bring(theirs, staged)
 
     def __call__(self, line: Line) -> None:
         """Keep what a line of the ledger, just written, tells of."""
@@ -69,17 +72,16 @@ class Mirror:
         self.store.put(self.study, [*made, *changed])
         self._put_ledger()
 
-    def _bring_back(self, theirs: bytes) -> None:
-        with staged_folder(self.study) as staged:
-            ledger_path(staged).write_bytes(theirs)
-            ends = {line["trial"]: line["state"] for line in latest(read_lines(staged))}
-            trials = [
-                name
-                for name in self.store.sizes(TRIALS)
-                if ends.get(name.split("/")[1]) not in (PRUNED, DIVERGED, FAILED)
-            ]
-            made = [name for name in MADE if self.store.size(name)]
-            self.store.bring([*made, *trials], staged)
+    def _bring(self, theirs: bytes, folder: Path) -> None:
+        """The study as it is there, the ledger last; without the folders of trials that came to nothing."""
+        ends = {line["trial"]: line["state"] for line in latest(parse_lines(theirs))}
+        made = [name for name in MADE if self.store.size(name)]
+        trials = [
+            name for name in self.store.sizes(TRIALS) if ends.get(name.split("/")[1]) not in (PRUNED, DIVERGED, FAILED)
+        ]
+        self.store.bring([*made, *trials], folder)
+        with staged_file(ledger_path(folder)) as staged:
+            staged.write_bytes(theirs)
 
     def _ledger(self, start: int = 0) -> bytes:
         """The ledger from a byte on; a line that a crash cut off is left out."""

@@ -213,9 +213,11 @@ def test_studies_at_one_uri_are_never_mixed(near: str, tmp_path: Path):
     *same, last = begun
     texts = [json.dumps(line) + "\n" for line in (*same, {**last, "esr": 2 * last["esr"]})]
     (tmp_path / "apart" / "ledger.jsonl").write_text("".join(texts))
+    (tmp_path / "one" / "notes.txt").touch()
     further = search("two", 2, resume=True)
     assert further[:6] == begun and len(further) == 8
     assert search("one", 1, resume=True)[:8] == further, "the first machine takes over what the other did meanwhile"
+    assert (tmp_path / "one" / "notes.txt").exists()
     with pytest.raises(UserError, match="went on differently"):
         search("apart", resume=True)
     assert (tmp_path / "apart" / "ledger.jsonl").read_text() == "".join(texts)
