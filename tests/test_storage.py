@@ -30,21 +30,15 @@ PRUNING = {"calibrate": 3, "grace": 5, "control": None}
 
 
 @pytest.fixture
-def uri(bucket: Bucket, tmp_path: Path) -> str:
-    """A folder that nothing is in yet; below `$AMPZOO_TEST_STORAGE`, where a person wants to see this with real storage."""
+def uri(tmp_path: Path) -> str:
+    """A folder that nothing is in yet: on disk, or below `$AMPZOO_TEST_STORAGE`, where a person wants to see this with real storage."""
     real = os.environ.get("AMPZOO_TEST_STORAGE")
-    return below(real, tmp_path.name) if real else bucket.uri("far")
+    return below(real, tmp_path.name) if real else (tmp_path / "far").as_uri()
 
 
-@pytest.fixture
-def near(tmp_path: Path) -> str:
-    """The same on this machine's disk."""
-    return (tmp_path / "far").as_uri()
-
-
-@pytest.mark.parametrize("where", ["uri", "near"])
-def test_files_are_written_listed_read_and_brought_once(where: str, tmp_path: Path, request: pytest.FixtureRequest):
-    store, here = Store(request.getfixturevalue(where)), tmp_path / "here"
+@pytest.mark.parametrize("loopback", [True, False])
+def test_files_are_written_listed_read_and_brought_once(loopback: bool, bucket: Bucket, uri: str, tmp_path: Path):
+    store, here = Store(bucket.uri("far") if loopback else uri), tmp_path / "here"
     assert store.sizes("a") == {} and store.size("a/b c.txt") == 0
     large = bytes(range(256)) * (40 << 10)  # two parts of an upload
     for name, data in (("a/b c.txt", b"one"), ("a/d/\u00e4%.bin", large), ("a.gz", b"as it is"), ("empty", b"")):
@@ -64,7 +58,7 @@ def test_files_are_written_listed_read_and_brought_once(where: str, tmp_path: Pa
         store.read("none.txt")
 
 
-def test_an_uri_that_cannot_be_used_is_told(bucket: Bucket):
+def test_a_uri_that_cannot_be_used_is_told(bucket: Bucket):
     for uri, words in (("ftp://a/b", "Unrecognized filesystem"), ("s3://", "bucket"), ("s3://me:pass@a/b", "password")):
         with pytest.raises(UserError, match=words) as caught:
             Store(uri)
@@ -135,7 +129,7 @@ def told(study: Path) -> list[dict[str, Any]]:
 
 
 def test_a_search_goes_on_elsewhere_as_if_nothing_had_happened(
-    near: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The machine is lost with its disk three times: before a trial's first report, between two, and after the last trial's end."""
     monkeypatch.setattr(mirror, "PART", 5000)  # several parts, lines across them
@@ -150,17 +144,17 @@ def test_a_search_goes_on_elsewhere_as_if_nothing_had_happened(
     for number, lines in enumerate((1, 12, len(whole))):
         study = tmp_path / f"lost{number}"
         with pytest.raises(PowerCut):
-            run_search(config, study, local=True, storage=near, resume=number > 0, listener=cut_after(lines - done))
+            run_search(config, study, local=True, storage=uri, resume=number > 0, listener=cut_after(lines - done))
         done = lines if number else 0  # a start alone is not kept: the next machine begins the same trial
         shutil.rmtree(study)
-    board = run_search(config, tmp_path / "last", local=True, storage=near, resume=True)
+    board = run_search(config, tmp_path / "last", local=True, storage=uri, resume=True)
     assert told(tmp_path / "last") == told(tmp_path / "whole")
     assert board["fronts"] == summarise(config, whole)["fronts"] and [t["held"] for t in board["trials"] if t["front"]]
     assert "pruned" in {line["state"] for line in read_ledger(tmp_path / "last")}
     finished = {line["trial"] for line in read_ledger(tmp_path / "last") if line["state"] == "finished"}
     for study in ("last", "whole"):
         assert {folder.name for folder in (tmp_path / study / "trials").iterdir()} == finished
-    store, files = Store(near), [path for path in (tmp_path / "last").rglob("*") if path.is_file()]
+    store, files = Store(uri), [path for path in (tmp_path / "last").rglob("*") if path.is_file()]
     for path in files:
         name = path.relative_to(tmp_path / "last").as_posix()
         assert name == "ledger.jsonl" or store.read(name) == path.read_bytes()
@@ -187,22 +181,22 @@ def test_storage_that_fails_stops_the_search_and_costs_nothing(bucket: Bucket, t
     assert (tmp_path / "there" / "trials" / before[0]["trial"]).exists()
 
 
-def test_studies_at_one_uri_are_never_mixed(near: str, tmp_path: Path):
+def test_studies_at_one_uri_are_never_mixed(uri: str, tmp_path: Path):
     config = read_search(search_file(tmp_path, **SEARCH))
 
     def search(out: str, lines: int = 0, **how: Any) -> list[dict[str, Any]]:
         with pytest.raises(PowerCut):
-            run_search(config, tmp_path / out, local=True, storage=near, listener=cut_after(lines), **how)
+            run_search(config, tmp_path / out, local=True, storage=uri, listener=cut_after(lines), **how)
         return read_lines(tmp_path / out)
 
-    with pytest.raises(NotFound, match=r"neither .*one nor file:.* holds a study"):
+    with pytest.raises(NotFound, match=r"neither .*one nor .*://.* holds a study"):
         search("one", resume=True)
     begun = search("one", 6)
     with pytest.raises(UserError, match="already holds a study"):
         search("two")
     with pytest.raises(UserError, match="trials changed"):
         changed = config.model_copy(update={"trials": 9})
-        run_search(changed, tmp_path / "two", local=True, storage=near, resume=True)
+        run_search(changed, tmp_path / "two", local=True, storage=uri, resume=True)
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "dear.txt").touch()
     with pytest.raises(UserError, match="is not empty"):
@@ -223,13 +217,13 @@ def test_studies_at_one_uri_are_never_mixed(near: str, tmp_path: Path):
     assert (tmp_path / "apart" / "ledger.jsonl").read_text() == "".join(texts)
 
 
-def test_two_searches_at_one_uri_notice_each_other(near: str, tmp_path: Path):
+def test_two_searches_at_one_uri_notice_each_other(uri: str, tmp_path: Path):
     config = read_search(search_file(tmp_path, **SEARCH))
-    other = Mirror(tmp_path / "other", near)
+    other = Mirror(tmp_path / "other", uri)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "ledger.jsonl").write_text(json.dumps({"state": "report", "trial": "x"}) + "\n")
     with pytest.raises(UserError, match="another search writes to"):
-        run_search(config, tmp_path / "study", local=True, storage=near, listener=lambda line: other.sync())
+        run_search(config, tmp_path / "study", local=True, storage=uri, listener=lambda line: other.sync())
 
 
 def test_a_checkpoint_that_cannot_be_kept_blames_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
