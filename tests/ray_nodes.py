@@ -70,10 +70,10 @@ class Cluster:
                     os.kill(process, signal.SIGKILL)
         self.nodes[ip].wait()
 
-    def trials(self) -> list[int]:
-        """The processes that train a trial on any node."""
-        found = [process for node in self.nodes.values() for process in _session(node.pid)]
-        return [process for process in found if _command(process).startswith(b"ray::ImplicitFunc")]
+    def training(self) -> dict[str, list[int]]:
+        """The processes that train a trial, by the node they are on."""
+        found = {ip: [p for p in _session(node.pid) if _is_trial(p)] for ip, node in self.nodes.items()}
+        return {ip: processes for ip, processes in found.items() if processes}
 
 
 def _session(leader: int) -> list[int]:
@@ -88,10 +88,10 @@ def _session(leader: int) -> list[int]:
     return found
 
 
-def _command(process: int) -> bytes:
+def _is_trial(process: int) -> bool:
     with suppress(OSError):
-        return Path(f"/proc/{process}/cmdline").read_bytes()
-    return b""
+        return Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray::ImplicitFunc")
+    return False
 
 
 @contextmanager

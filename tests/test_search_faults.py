@@ -21,7 +21,7 @@ from tests.bucket_server import Bucket
 from tests.ray_nodes import ENVIRONMENT, cable, cluster, run
 from tests.test_study import pytestmark, search_file, wait_until  # noqa: F401 (the marks hold here too)
 
-STEPS, EVERY = 300, 10
+STEPS, EVERY = 200, 10
 LEARNING = {"steps": STEPS, "batch": 2, "segment": 256, "report_every": EVERY}
 SEARCH: dict[str, Any] = {"amps": 1, "trials": 2, "concurrent": 1, "learning": LEARNING}
 
@@ -91,12 +91,13 @@ def test_a_search_survives_its_processes_its_nodes_and_its_head(bucket: Bucket, 
         nodes.add("127.0.0.2")
         with searching(path, study, "--address", nodes.address, "--storage", storage, **environment) as search:
             goes_on(search, study)
-            for process in (processes := nodes.trials()):
-                os.kill(process, signal.SIGKILL)
-            assert processes
-            goes_on(search, study)
-            nodes.kill("127.0.0.2")
             nodes.add("127.0.0.3")
+            for process in nodes.training()["127.0.0.2"]:
+                os.kill(process, signal.SIGKILL)
+            goes_on(search, study)
+            nodes.wait_for("127.0.0.3")
+            (node,) = nodes.training()
+            nodes.kill(node)
             goes_on(search, study)
             wait_until(lambda: len(reports(study, 1)) > 1)
             search.kill()
