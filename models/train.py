@@ -300,16 +300,17 @@ def fit(
     `on_step` is told, after every step on a CPU, how many are done. A finished run is not trained again. Raises `UserError` for takes that
     cannot be used or a folder that holds another recipe, `DivergedError` when training leaves the finite numbers.
     """
-    from models.stacks import advance_alone  # which are made of trainers
+    from models.stacks import parts_of  # which are made of trainers
 
     data = load_data(recipe.data)
     trainer = begin(recipe, data, out)
     if is_reported(trainer, out):
         return read_evaluation(out)
-    advance = advance_alone(trainer, device_for(gpus=1))
+    (part,) = parts_of([trainer], device_for(gpus=1))
     while trainer.step < recipe.learning.steps:
         began, first = time.monotonic(), trainer.step
-        loss = advance(recipe.learning.report_every, on_step)
+        (loss,) = part.advance(recipe.learning.report_every, on_step)
+        trainer.check()
         speed = (trainer.step - first) / (time.monotonic() - began)
         validation = trainer.validate()
         trainer.save(out)

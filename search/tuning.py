@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import signal
 import sys
 import tempfile
@@ -26,11 +25,13 @@ from ray.tune.search import Searcher
 import models
 import search
 from models.dataset import AmpData
+from models.engine import device_for
 from models.errors import UserError
 from models.files import staged_folder
 from search.conductor import Conductor, Task
 from search.config import SearchConfig
-from search.trial import reason_of, stops_all, train
+from search.ledger import ENDS
+from search.trial import Pack, fault_of, reason_of
 
 DEATHS = 3  # of a trial's process or node, before the trial counts as failed
 STORE_BYTES = 100 << 20  # of Ray's shared memory, beside the recordings
@@ -44,16 +45,16 @@ class _Fresh:
 
 
 class Suggests(_Fresh, Searcher):
-    """The conductor as Tune's searcher."""
+    """The conductor as Tune's searcher: what Tune calls a trial is a pack of at most so many."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Conductor, most: int) -> None:
         super().__init__()
-        self.conductor = conductor
+        self.conductor, self.most = conductor, most
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """The next task."""
-        task = self.conductor.propose()
-        return asdict(task) if task else cast(dict[str, Any], Searcher.FINISHED)
+        """The next tasks."""
+        tasks = self.conductor.propose_pack(self.most)
+        return {"tasks": [asdict(task) for task in tasks]} if tasks else cast(dict[str, Any], Searcher.FINISHED)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The recorder hears of ends."""
@@ -66,7 +67,7 @@ class Suggests(_Fresh, Searcher):
 
 
 class Judges(_Fresh, FIFOScheduler):
-    """The conductor as Tune's scheduler."""
+    """The conductor as Tune's scheduler. Tune stops a pack as a whole: trials that were pruned train along until no other goes on."""
 
     def __init__(self, conductor: Conductor, storage: str) -> None:
         super().__init__()
@@ -76,11 +77,11 @@ class Judges(_Fresh, FIFOScheduler):
         """Go on or stop."""
         if "told" not in result:
             return TrialScheduler.CONTINUE
-        told = json.loads(result["told"])
-        if name := result.get("checkpoint_dir_name"):
-            told["checkpoint"] = f"{self.storage}/{trial.trial_id}/{name}"
-        goes_on = self.conductor.report(trial.config["trial"], told)
-        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+        name, go_on = result.get("checkpoint_dir_name"), False
+        for member, told in json.loads(result["told"]).items():
+            place = {"checkpoint": f"{self.storage}/{trial.trial_id}/{name}/{member}"} if name else {}
+            go_on |= self.conductor.report(member, told | place)
+        return TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP
 
 
 class Records(_Fresh, tune.Callback):
@@ -91,17 +92,18 @@ class Records(_Fresh, tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """An end without a fault. The folder comes first: a finished trial has one."""
-        name = trial.config["trial"]
-        known = self.conductor.trials[name]
-        if trial.checkpoint and known.get("step", 0) >= known["steps"]:
-            with staged_folder(self.conductor.folder(name)) as staged:
-                trial.checkpoint.to_directory(str(staged))
-        self.conductor.end(name)
+        for name in _names(trial):
+            known, last = self.conductor.trials[name], trial.checkpoint
+            if last and known["state"] not in ENDS and known.get("step", 0) >= known["steps"]:
+                with staged_folder(self.conductor.folder(name)) as staged:
+                    tune.Checkpoint(f"{last.path}/{name}", last.filesystem).to_directory(str(staged))
+            self.conductor.end(name)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A crash: recorded with its last line."""
         error = trial.get_error()
-        self.conductor.end(trial.config["trial"], reason_of(error) if error else "the trial's process died")
+        for name in _names(trial):
+            self.conductor.end(name, reason_of(error) if error else "the trial's process died")
 
 
 class Halts(_Fresh, tune.Stopper):
@@ -119,29 +121,42 @@ class Halts(_Fresh, tune.Stopper):
         return bool(self.conductor.stopped)
 
 
-def run_trial(task: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpData]) -> None:
-    """Train one task on a worker, reporting to Tune with a checkpoint each time."""
-    latest = tune.get_checkpoint() or (tune.Checkpoint(task["checkpoint"]) if task["checkpoint"] else None)
+def run_pack(pack: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpData], gpus: float) -> None:
+    """Train the tasks of a pack on a worker, reporting to Tune with a checkpoint of all each time."""
+    tasks = [Task(**task) for task in pack["tasks"]]
     try:
         with tempfile.TemporaryDirectory() as start:
-            if latest:
-                _fetch(latest, start)
-            for result, save in train(SearchConfig.model_validate(search), Task(**task), amps, Path(start)):
+            starts = _starts(tasks, Path(start))
+            left = [task for task in tasks if task.trial in starts]
+            training = Pack(SearchConfig.model_validate(search), left, amps, starts, device_for(gpus))
+            while training.going:
+                told = json.dumps(training.advance())  # as text: Tune flattens what is nested
                 with tempfile.TemporaryDirectory() as folder:
-                    save(Path(folder))
-                    checkpoint = tune.Checkpoint.from_directory(folder) if math.isfinite(result["esr"]) else None
-                    tune.report(
-                        {"told": json.dumps(result)}, checkpoint=checkpoint
-                    )  # as text: Tune flattens what is nested
+                    for trial in training.members:
+                        training.save(trial, Path(folder) / trial)
+                    checkpoint = tune.Checkpoint.from_directory(folder) if training.members else None
+                    tune.report({"told": told}, checkpoint=checkpoint)
     except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; only a process that dies is tried again)
-        stopped = stops_all(problem)
-        tune.report({"told": json.dumps({"stopped": stopped} if stopped else {"failed": reason_of(problem)})})
+        tune.report({"told": json.dumps({task.trial: fault_of(problem) for task in tasks})})
 
 
-def _fetch(checkpoint: tune.Checkpoint, folder: str) -> None:
+def _starts(tasks: Sequence[Task], folder: Path) -> dict[str, Path]:
+    """Brings here what the tasks go on from: the pack's own last checkpoint after its process died, and those it holds go on; else each its own."""
+    places = {task.trial: folder / task.trial for task in tasks}
+    if latest := tune.get_checkpoint():
+        _fetch(latest, folder)
+        if kept := {trial: place for trial, place in places.items() if place.exists()}:
+            return kept
+    for task in tasks:
+        if task.checkpoint:
+            _fetch(tune.Checkpoint(task.checkpoint), places[task.trial])
+    return places
+
+
+def _fetch(checkpoint: tune.Checkpoint, folder: Path) -> None:
     """Bring a checkpoint here, if it is still there; an unreadable one is trained again."""
     try:
-        checkpoint.to_directory(folder)
+        checkpoint.to_directory(str(folder))
     except OSError as problem:
         logging.getLogger(__name__).warning("checkpoint %s cannot be read: %s", checkpoint.path, problem)
 
@@ -159,14 +174,16 @@ def run_trials(conductor: Conductor, amps: Sequence[AmpData], storage: str, addr
 def _run(conductor: Conductor, amps: Sequence[AmpData], storage: str) -> None:
     """One run of Tune, with its files in a folder of its own below `storage`."""
     config, name = conductor.config, uuid4().hex[:8]
+    there = ray.cluster_resources()
+    gpus = config.gpu_share(there.get("CPU", 0), there.get("GPU", 0))
     trainable = tune.with_resources(
-        tune.with_parameters(run_trial, search=config.model_dump(mode="json"), amps=list(amps)),
-        {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial},
+        tune.with_parameters(run_pack, search=config.model_dump(mode="json"), amps=list(amps), gpus=gpus),
+        {"cpu": config.cpus_per_trial, "gpu": gpus},
     )
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=Suggests(conductor),
+            search_alg=Suggests(conductor, config.stacked_trials if gpus else 1),
             scheduler=Judges(conductor, f"{storage}/{name}"),
             num_samples=-1,
             max_concurrent_trials=config.concurrent,
@@ -207,6 +224,11 @@ def _quiet_interrupt() -> Iterator[None]:
 
 def _folder_of(trial: Any) -> str:
     return trial.trial_id
+
+
+def _names(trial: Trial) -> list[str]:
+    """The search's trials in one of Tune's."""
+    return [task["trial"] for task in trial.config["tasks"]]
 
 
 @contextmanager

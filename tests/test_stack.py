@@ -263,8 +263,10 @@ def test_run_trains_where_its_steps_are_faster(
     assert found.held.mean == pytest.approx(wanted.held.mean, rel=1e-4)
     with torch.no_grad():
         (trainer := Trainer(plan, data)).vector_P[0] = math.nan
+    (part,) = stacks.parts_of([trainer], torch.device("cuda"))
     with pytest.raises(DivergedError):
-        stacks.advance_alone(trainer, torch.device("cuda"))(20, lambda step: None)
+        part.advance(20)
+        trainer.check()
 
 
 def test_seconds_of_the_compiled_engine_are_measured_once_and_leave_no_trace(
