@@ -56,7 +56,7 @@ def stacks_of(trainers: Sequence[Trainer], device: torch.device | str = "cpu") -
 
 def best_size(trainers: Sequence[Trainer], device: torch.device) -> int:
     """The size of stacks, at most all of these, whose steps take least time per model; of sizes that do as well, the smallest."""
-    return _best(_times(trainers, device))
+    return _best(_times(trainers, device)) if len(trainers) > 1 else 1
 
 
 def _groups(trainers: Sequence[Trainer]) -> list[list[Trainer]]:
@@ -80,7 +80,7 @@ def _times(trainers: Sequence[Trainer], device: torch.device) -> dict[int, float
     """
     most = len(trainers)
     times: dict[int, float] = {}
-    for size in sorted({1 << power for power in range(most.bit_length())} | {most} if most > 1 else ()):
+    for size in sorted({1 << power for power in range(most.bit_length())} | {most}):
         try:
             times[size] = _seconds(trainers[:size], device)
         except torch.OutOfMemoryError:
