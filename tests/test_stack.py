@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from models.run import load_model
 from models.stack import Stack
 from models.stacks import best_size, stacks_of, train_stack
 from models.train import PATIENCE, Trainer, fit
-from tests.makers import GRID, architecture, data_config, di, recipe, record
+from tests.makers import FORMS, GRID, architecture, data_config, di, recipe, record
 
 MEMBERS: tuple[dict[str, Any], ...] = (
     {"seed": 0, "learning_rate": 0.008, "pre_emphasis": 0.5, "ema": 0.9},
@@ -68,6 +69,41 @@ def test_member_is_its_solo_run(data: AmpData, form: str, gating: str):
             assert (member.optimiser.state[member.vector_P][name] - value).norm() <= 1e-3 * value.norm()
         assert [line["step"] for line in member.history] == [1, 31, 100]
         assert member.validate().mean == pytest.approx(solo.validate().mean, rel=1e-4)
+
+
+@pytest.fixture
+def doubled(data: AmpData) -> Iterator[AmpData]:
+    """The recordings in float64, in which all that is made meanwhile reckons too."""
+    signals = {id(piece.wet_T): piece.wet_T.double() for piece in data.train}
+    train = [dataclasses.replace(piece, wet_T=signals[id(piece.wet_T)]) for piece in data.train]
+    torch.set_default_dtype(torch.float64)
+    yield dataclasses.replace(data, dry_T=[x_T.double() for x_T in data.dry_T], train=train)
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_in_float64_member_is_its_solo_run_to_the_last_digits(doubled: AmpData, form: str):
+    """So what float32 leaves between the two is rounding, and nothing else."""
+
+    def begin(plan: Recipe) -> Trainer:
+        trainer = Trainer(plan, doubled)
+        trainer.levels_PK = [levels_K.double() for levels_K in trainer.levels_PK]
+        return trainer
+
+    recipes = plans(doubled, form, segment=64)[:2]
+    stack, solos = Stack([begin(plan) for plan in recipes]), [begin(plan) for plan in recipes]
+    assert stack.advance(24) == pytest.approx([solo.advance(24) for solo in solos], rel=1e-12)
+    for member, solo in zip(stack.trainers, solos, strict=True):
+        assert member.vector_P.dtype == torch.float64 and distance(member, solo) <= 1e-12
+
+
+@pytest.mark.parametrize("form", ["mixin+film", "warp+encoder"])
+def test_member_of_many_is_what_it_is_in_a_stack_of_its_own(data: AmpData, form: str):
+    recipes = plans(data, form)
+    many, alone = stacked(recipes, data), [stacked([plan], data) for plan in recipes]
+    assert many.advance(30) == pytest.approx([loss for one in alone for loss in one.advance(30)], rel=1e-6)
+    for member, one in zip(many.trainers, alone, strict=True):
+        assert distance(member, one.trainers[0]) <= 1e-6
 
 
 def test_weight_of_the_spectral_loss_is_each_members_own(data: AmpData):
