@@ -3,7 +3,7 @@
 import math
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from models.stacks import parts_of, stacks_of
 from models.train import Trainer
 from search import ledger
 from search.board import choose
-from search.conductor import Conductor, Task
+from search.conductor import Conductor, Listener, Task
 from search.config import SearchConfig
 from search.ledger import ENDS, Line, latest, read_ledger, read_lines
 from search.local import run_local
-from search.study import RAY_ENVIRONMENT, read_search, run_search
+from search.study import RAY_ENVIRONMENT, read_search
 from search.trial import Pack
 from tests.test_search_core import config_of
 from tests.test_search_faults import trial_processes
@@ -171,13 +171,19 @@ def test_a_packed_search_finds_what_each_trial_would_have_come_to(
         assert (study / "trials" / line["trial"]).exists() == (line["state"] == ledger.FINISHED)
 
 
-def search(config: SearchConfig, study: Path, amps: list[AmpData]) -> None:
+def search(
+    config: SearchConfig,
+    study: Path,
+    amps: list[AmpData],
+    run: Callable[[Conductor, list[AmpData]], None] = run_local,
+    listener: Listener | None = None,
+) -> None:
     """All trials and finals, going on where an earlier call was cut."""
     assert config.final
-    conductor = Conductor(config, study, amps)
-    run_local(conductor, amps)
+    conductor = Conductor(config, study, amps, listener=listener)
+    run(conductor, amps)
     conductor.begin_finals(choose(config, study, config.final.top))
-    run_local(conductor, amps)
+    run(conductor, amps)
 
 
 def heard_alone(config: SearchConfig, amps: Sequence[AmpData], line: Line, nowhere: Path) -> dict[int, float]:
@@ -205,8 +211,10 @@ def test_what_ends_badly_in_a_pack_touches_no_other(
     tasks = Conductor(tiny, tmp_path / "first", amps).propose_pack(3)
     pack = Pack(tiny, tasks, amps, {task.trial: tmp_path / "none" for task in tasks}, torch.device("cpu"))
     wild, dead, sound = (task.trial for task in tasks)
+    (stack,) = pack._parts
+    assert isinstance(stack, Stack)
     with torch.no_grad():
-        pack._parts[0]._state["vector"][1] = math.nan  # type: ignore[union-attr]
+        stack._state["vector"][1] = math.nan
     poor = pack.members[dead][0]
 
     def validate(trainer: Trainer) -> Any:
@@ -220,7 +228,7 @@ def test_what_ends_badly_in_a_pack_touches_no_other(
     assert found[dead] == {"failed": "9 GB are wanted"} and found[sound]["step"] == 5
     assert list(pack.members) == pack.going == [sound]
     pack.advance()
-    assert [len(part.trainers) for part in pack._parts] == [2]
+    assert pack._parts == [stack] and len(stack.trainers) == 2
     line = {"trial": sound, "point": tasks[2].point, "steps": tasks[2].steps, "seed": tasks[2].seed}
     monkeypatch.undo()
     alone = heard_alone(tiny, amps, line, tmp_path)
@@ -278,7 +286,7 @@ def cluster_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_packs_on_ray_are_those_of_this_process_even_if_their_process_dies(
-    tiny: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster_with_a_gpu: None
+    tiny: SearchConfig, amps: list[AmpData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster_with_a_gpu: None
 ):
     """Line for line: nothing that was reported is told twice or lost."""
     killed: list[int] = []
@@ -290,10 +298,19 @@ def test_packs_on_ray_are_those_of_this_process_even_if_their_process_dies(
             for process in killed:
                 os.kill(process, signal.SIGKILL)
 
-    run_search(tiny, tmp_path / "ray", listener=kill)
+    for name in ("ray", "local"):
+        (tmp_path / name).mkdir()
+
+    def on_ray(conductor: Conductor, amps: list[AmpData]) -> None:
+        from search.tuning import run_trials
+
+        run_trials(conductor, amps, str(tmp_path / "storage"), None)
+
+    config = tiny.model_copy(update={"datasets": tiny.datasets[:1]})
+    search(config, tmp_path / "ray", amps[:1], on_ray, kill)
     monkeypatch.setattr("search.local.device_for", lambda gpus: torch.device("cuda"))
     monkeypatch.setattr("search.trial.parts_of", lambda trainers, device: parts_of(trainers, torch.device("cpu")))
-    run_search(tiny, tmp_path / "local", local=True)
+    search(config, tmp_path / "local", amps[:1])
     passing = ("seconds", "checkpoint")
     one, two = (
         [{key: value for key, value in line.items() if key not in passing} for line in read_lines(tmp_path / study)]
