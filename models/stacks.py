@@ -1,6 +1,7 @@
 """Trainers of any shapes as what trains them fastest on a device: measured there, once for each shape, and kept in the cache folder."""
 
 import time
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,12 @@ def parts_of(trainers: Sequence[Trainer], device: torch.device) -> list[Stack | 
     """These as what trains them fastest: on a GPU as stacks, unless their steps are measured to be faster on the CPU; there one by one."""
     parts: list[Stack | Alone] = []
     for group in _groups(trainers):
-        times = _times(group, device) if device.type == "cuda" and group[0].recipe.model.compiles else {}
+        times: dict[int, float] = {}
+        if device.type == "cuda" and group[0].recipe.model.compiles:
+            try:
+                times = _times(group, device)
+            except RuntimeError as problem:  # a driver, or a GPU that this torch was not built for
+                warnings.warn(f"training on the CPU, for the GPU fails: {problem}", RuntimeWarning, stacklevel=2)
         if times and min(times.values()) < _seconds_alone(group[0]):
             parts += _stacks(group, _best(times), device)
         else:

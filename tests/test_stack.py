@@ -305,6 +305,16 @@ def test_run_trains_where_its_steps_are_faster(
         trainer.check()
 
 
+def test_gpu_that_fails_is_told_and_not_used(data: AmpData, monkeypatch: pytest.MonkeyPatch):
+    def fail(trainers: list[Trainer], device: torch.device) -> float:
+        raise RuntimeError("no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(stacks, "_seconds", fail)
+    with pytest.warns(RuntimeWarning, match="on the CPU.*no kernel image"):
+        parts = stacks.parts_of([Trainer(plan, data) for plan in plans(data)], torch.device("cuda"))
+    assert [type(part) for part in parts] == [stacks.Alone] * 3
+
+
 def test_seconds_of_the_compiled_engine_are_measured_once_and_leave_no_trace(
     data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
