@@ -90,14 +90,17 @@ def read_automation(path: Path, knobs: Knobs, setting: Mapping[str, Value]) -> A
     try:
         lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines(), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else problem
         raise UserError(
-            f"{path} cannot be read: {problem}", "Write a CSV with a header, such as: seconds,gain"
+            f"{path} cannot be read: {reason}", "Write a CSV with a header, such as: seconds,gain"
         ) from None
     header = [name.strip() for name in lines[0]] if lines else []
     if header[:1] != ["seconds"] or len(header) < 2 or len(lines) < 2:
         raise UserError(
             f"{path} is not a list of knob moves", "Its first line must be like: seconds,gain and moves follow."
         )
+    if both := [name for name in header if name in setting]:
+        raise UserError(f"{both[0]} moves in {path} and stands still by --knob", "Say one of the two.")
     points: list[tuple[float, Setting]] = []
     for number, line in enumerate(lines[1:], 2):
         where = f"{path}: line {number}"

@@ -37,6 +37,7 @@ from models.tour import count_moves, order
 Design = Literal["isolated", "hybrid", "combinatorial", "space-filling"]
 DESIGNS: tuple[Design, ...] = get_args(Design)
 POSITIONS = {"isolated": 5, "hybrid": 3}
+WISHES = {"isolated": ("positions",), "hybrid": ("positions",), "space-filling": ("count",)}
 PER_KNOB = 10  # takes per knob of a space-filling design (Loeppky, Sacks and Welch, Technometrics 51, 2009)
 HELD = 6
 LISTED = 5000  # a plan of more takes is counted, not listed
@@ -103,9 +104,13 @@ def make_plan(
 
     `count` (space-filling) is the number of settings to train on, `positions` (isolated, hybrid) those of each knob, `held` the number of
     settings to judge by: never one to train on, never a corner. A knob whose default cannot be dialled rests at the nearest value that
-    can. Raises `UserError` for what the knobs cannot give.
+    can. Raises `UserError` for what the knobs cannot give, and for a wish that the design does not know.
     """
     _check(knobs, count, positions, held)
+    for wish, stated in (("count", count), ("positions", positions)):
+        if stated is not None and wish not in WISHES.get(design, ()):
+            knowing = " and ".join(other for other, wishes in WISHES.items() if wish in wishes)
+            raise UserError(f"a {design} session has no --{wish}", f"Leave it out; it is for {knowing}.")
     knobs = at_rest(knobs)
     if design == "combinatorial":
         axes = [every(knob) if dialled(knob) <= LISTED else spread(knob, LISTED) for knob in knobs.knobs]
@@ -131,9 +136,8 @@ def make_plan(
 
 def compare(knobs: Knobs, **wishes: Any) -> list[Plan]:
     """Every design for the same knobs, with those of `make_plan`'s wishes that each knows."""
-    known = {"isolated": ("positions",), "hybrid": ("positions",), "space-filling": ("count",)}
     return [
-        make_plan(knobs, d, **{k: v for k, v in wishes.items() if k in ("held", "seed", *known.get(d, ()))})
+        make_plan(knobs, d, **{k: v for k, v in wishes.items() if k in ("held", "seed", *WISHES.get(d, ()))})
         for d in DESIGNS
     ]
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -198,8 +198,30 @@ def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tup
         own = first["type"] == "value_error" and isinstance(first["input"], dict)  # ours name the key that is wrong
         about = "" if own else f" is {_shown(first['input'])}"
         message = f"{where}: '{key}'{about}: {said}"
-    known = ", ".join(field.alias or name for name, field in kind.model_fields.items())
-    return message, f"Known keys at the top: {known}."
+    part, above = _part(kind, first["loc"])
+    known = ", ".join(field.alias or name for name, field in part.model_fields.items())
+    return message, f"Known keys {f'in {above}' if above else 'at the top'}: {known}."
+
+
+def _part(kind: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[type[BaseModel], str]:
+    """The schema of the innermost part that holds a place, as far as it is known which, and the key of that part."""
+    above = ""
+    for place, key in enumerate(loc[:-1]):
+        if isinstance(key, str) and key not in UNION_TAGS:
+            fields = {field.alias or name: field for name, field in kind.model_fields.items()}
+            parts = _schemas(fields[key].annotation) if key in fields else []
+            tried = [part for part in parts if part.__name__.lower() in loc]  # pydantic's tag of a union
+            if len(parts := tried or parts) != 1:
+                break
+            (kind,), above = parts, ".".join(map(str, loc[: place + 1]))
+    return kind, above
+
+
+def _schemas(annotation: Any) -> list[type[BaseModel]]:
+    """The schemas inside an annotation: of `tuple[Knob | Switch, ...]` both."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _schemas(part)]
 
 
 def _shown(value: Any) -> str:

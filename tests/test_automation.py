@@ -103,3 +103,14 @@ def test_bad_csv_is_told_with_its_line(tmp_path: Path, text: str, words: str):
     with pytest.raises(UserError) as refusal:
         read_automation(path, KNOBS, {})
     assert words in refusal.value.message and str(path) in refusal.value.message + str(path) * ("gian" in text)
+
+
+def test_a_knob_that_moves_is_not_set_too(tmp_path: Path):
+    path = csv(tmp_path, "seconds,gain\n0,1\n")
+    with pytest.raises(UserError, match="gain moves in .* and stands still by --knob"):
+        read_automation(path, KNOBS, {"gain": 3})
+
+
+def test_a_list_of_moves_that_is_not_there_is_told(tmp_path: Path):
+    with pytest.raises(UserError, match=r"gone\.csv cannot be read: No such file or directory$"):
+        read_automation(tmp_path / "gone.csv", KNOBS, {})

@@ -209,6 +209,20 @@ def test_wish_that_makes_no_plan_is_a_user_error(change: dict[str, int]):
         make_plan(Knobs(knobs=()), "hybrid")
 
 
+@pytest.mark.parametrize(
+    ("design", "wish", "others"),
+    [
+        ("combinatorial", "count", "space-filling"),
+        ("space-filling", "positions", "isolated and hybrid"),
+        ("hybrid", "count", "space-filling"),
+    ],
+)
+def test_a_wish_of_another_design_is_told(design: Design, wish: str, others: str):
+    with pytest.raises(UserError, match=f"a {design} session has no --{wish}") as caught:
+        make_plan(TWO, design, **{wish: 8})
+    assert others in (caught.value.hint or "")
+
+
 # Coverage
 
 

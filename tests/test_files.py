@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from models.errors import UserError
-from models.files import read_json, staged_file, staged_folder, write_json, write_text
+from models.files import Frozen, check_document, read_json, staged_file, staged_folder, write_json, write_text
+from models.knobs import Knobs
 
 STOPS = [ValueError, OSError, KeyboardInterrupt]
 
@@ -92,3 +93,32 @@ def test_json_reads_back_and_a_bomb_is_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("models.files.MAX_JSON_BYTES", path.stat().st_size - 1)
     with pytest.raises(UserError, match="value.json is larger than"):
         read_json(path)
+
+
+class Knob(Frozen):
+    level: int
+
+
+class Panel(Frozen):
+    panel: tuple[Knob, ...] = ()
+    mixed: Knobs | None = None
+    other: dict[str, Knob] | None = None
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ({"pannel": []}, "at the top: panel, mixed, other."),
+        ({"panel": [{"level": 1}, {"levle": 1}]}, "in panel: level."),
+        (
+            {"mixed": {"knobs": [{"name": "mode", "positions": ["a", "b"], "min": 0}]}},
+            "in mixed.knobs: name, positions, default.",
+        ),
+        ({"other": {"bass": {"level": "x"}}}, "in other: level."),
+        ({"panel": 3}, "at the top: panel, mixed, other."),
+    ],
+)
+def test_the_keys_that_are_told_are_those_of_the_part_at_fault(value: dict, hint: str):
+    with pytest.raises(UserError) as caught:
+        check_document(value, Panel, "panel.json")
+    assert caught.value.hint == f"Known keys {hint}"
