@@ -70,10 +70,10 @@ class SearchConfig(Frozen):
     A trial is one architecture, trained on every dataset. `mode` says what a front is of: each amp for itself (`per_amp`), or one
     architecture for all (`universal`). Paths are relative to the file that states them.
 
-    `gpus_per_trial` may be a fraction; where it is not stated, all GPUs there are when the search begins are used, each shared by as many
-    trials as the CPUs can feed, four at most, and where there is none, none. Where a trial gets a GPU, up to `stacked_trials` of one
-    architecture are trained as one: the seeds of a final, and points with other learning rates or loss weights, each of which counts
-    as one of `trials`. Four is a guess until a GPU has measured it: four learning rates tell a good one, more would crowd out architectures.
+    `concurrent` trials run at once, each with `cpus_per_trial` and `gpus_per_trial`, which may be a fraction. Where the latter is not stated,
+    all GPUs that are there when the search begins are used, each shared by as many trials as the CPUs can feed, four at most. With a GPU up
+    to `stacked_trials` of one architecture are trained as one, in the place of one: the seeds of a final, or points with other learning
+    rates or loss weights; each counts as one of `trials`. Four of them tell a good learning rate; more would crowd out architectures.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]

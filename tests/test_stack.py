@@ -42,8 +42,14 @@ def plans(data: AmpData, form: str = "mixin+film", gating: str = "none", **learn
     return [recipe(data.config, model, **{**member, **learning}) for member in MEMBERS]
 
 
-def stacked(recipes: list[Recipe], data: AmpData) -> Stack:
-    return Stack([Trainer(plan, data) for plan in recipes])
+def stacked(recipes: list[Recipe], data: AmpData, device: str = "cpu") -> Stack:
+    return Stack([Trainer(plan, data) for plan in recipes], device)
+
+
+on_each_device = pytest.mark.parametrize(
+    "device",
+    ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))],
+)
 
 
 def distance(found: Trainer, wanted: Trainer) -> float:
@@ -97,10 +103,11 @@ def test_in_float64_member_is_its_solo_run_to_the_last_digits(doubled: AmpData, 
         assert member.vector_P.dtype == torch.float64 and distance(member, solo) <= 1e-12
 
 
+@on_each_device
 @pytest.mark.parametrize("form", ["mixin+film", "warp+encoder"])
-def test_member_of_many_is_what_it_is_in_a_stack_of_its_own(data: AmpData, form: str):
+def test_member_of_many_is_what_it_is_in_a_stack_of_its_own(data: AmpData, form: str, device: str):
     recipes = plans(data, form)
-    many, alone = stacked(recipes, data), [stacked([plan], data) for plan in recipes]
+    many, alone = stacked(recipes, data, device), [stacked([plan], data, device) for plan in recipes]
     assert many.advance(30) == pytest.approx([loss for one in alone for loss in one.advance(30)], rel=1e-6)
     for member, one in zip(many.trainers, alone, strict=True):
         assert distance(member, one.trainers[0]) <= 1e-6
@@ -127,13 +134,14 @@ def test_every_member_has_recordings_of_its_own(data: AmpData, tmp_path: Path):
         assert distance(member, solo) <= 1e-5
 
 
+@on_each_device
 def test_windows_of_recordings_that_a_device_cannot_keep_are_brought_to_it(
-    data: AmpData, monkeypatch: pytest.MonkeyPatch
+    data: AmpData, monkeypatch: pytest.MonkeyPatch, device: str
 ):
     recipes = plans(data)
-    resident = stacked(recipes, data)
+    resident = stacked(recipes, data, device)
     monkeypatch.setattr(resident_module, "DEVICE_BYTES", 1000)
-    brought = stacked(recipes, data)
+    brought = stacked(recipes, data, device)
     assert type(resident._source) is not type(brought._source)
     for steps in (7, 80):
         assert brought.advance(steps) == resident.advance(steps)
