@@ -1,7 +1,7 @@
 """Models of one architecture trained as one, on any device that has float64: other seeds, learning rates, loss weights or recordings in each.
 
 Members share nothing but the work: a loss that is not finite in one leaves the others as they are, any may be dropped between two
-calls, and each equals its own solo run to float tolerance.
+calls, and each equals its own solo run to rounding: on a CPU weights to some 1e-7 after hundreds of steps in float32, 1e-16 in float64.
 
 Shapes: K members, P parameters, B batch, S segment, N folded weights.
 """

@@ -87,7 +87,7 @@ def search_over_a_loss(folder: Path, nodes: Cluster, lose: Callable[[], object])
     for trial in trials:
         lines = [line for line in reports(study) if line["trial"] == trial["trial"]]
         assert [line["step"] for line in lines] == list(range(10, 210, 10)), "each report once, none lost"
-        saved = [int(line["checkpoint"].rpartition("_")[2]) for line in lines]
+        saved = [int(Path(line["checkpoint"]).parent.name.rpartition("_")[2]) for line in lines]
         assert saved == list(range(20)), "nothing that was reported is trained again"
 
 
