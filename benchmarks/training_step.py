@@ -10,8 +10,8 @@ each round, of this thread's CPU time and of wall time. Before the clock starts,
     python benchmarks/training_step.py [--rounds 7] [--steps 100]
 
 On a GPU: some models as a search trains them (fused layers in stacks of the best size, the step captured) against the PyPI trainer's step, one model after another,
-both there. Before the clock starts CUDA is up and nothing of ours is compiled or measured; compiling, choosing the size and capturing count. A model is a training
-of `--whole` steps. (benchmarks/stacking.py has the step alone, by size of the stack.)
+both there, each contest in a process of its own. Before the clock starts CUDA is up and nothing of ours is compiled or measured; compiling, choosing the size and
+capturing count. A model is a training of `--whole` steps. (benchmarks/stacking.py has the step alone, by size of the stack.)
 
     python -m benchmarks.training_step --device cuda [--models a1-standard-film ...] [--together 8] [--whole 20000]
 """
@@ -25,6 +25,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -187,6 +188,8 @@ def gpu_race(name: str, items: int, samples: int, options: argparse.Namespace) -
     from models.stacks import stacks_of
     from models.train import Trainer
 
+    warnings.filterwarnings("ignore", module="nam|lightning|pytorch_lightning")
+    torch.set_num_threads(1)
     config, data = read_document(CONFIGS / f"{name}.json", WaveNetConfig), recordings()
     learning = [
         LearningConfig(steps=1_000_000, batch=items, segment=samples, seed=seed) for seed in range(options.together)
@@ -231,7 +234,11 @@ def gpu_table(options: argparse.Namespace) -> None:
         for name in options.models:
             with tempfile.TemporaryDirectory() as folder:
                 os.environ |= {"AMPZOO_CACHE": folder, "TRITON_CACHE_DIR": folder}
-                gpu_race(name, items, samples, options)
+                trial = get_context("spawn").Process(target=gpu_race, args=(name, items, samples, options))
+                trial.start()
+                trial.join()
+                if trial.exitcode:
+                    sys.exit(f"the contest of {name} failed")
 
 
 FIRST = """
@@ -275,7 +282,6 @@ def main() -> None:
     if options.device == "cuda":
         if not torch.cuda.is_available():
             parser.error("torch sees no GPU here")
-        warnings.filterwarnings("ignore", module="nam|lightning|pytorch_lightning")
         gpu_table(options)
         return
     warnings.filterwarnings("ignore")

@@ -164,8 +164,15 @@ def _fetch(checkpoint: tune.Checkpoint, folder: Path) -> None:
 def run_trials(conductor: Conductor, amps: Sequence[AmpData], storage: str, address: str | None) -> None:
     """Run what the conductor proposes until it has nothing left, no trial can go on, or the person interrupts.
 
-    `storage` is a folder that all nodes see, or a URI. Raises `UserError` when Tune itself cannot go on.
+    `storage` is a folder that all nodes see, or a URI. Raises `UserError` when Tune itself cannot go on, or where the GPUs that a trial is to
+    have are not here.
     """
+    wanted, seen = conductor.config.gpus_per_trial or 0, torch.cuda.device_count()
+    if wanted > seen and not address and not ray.is_initialized():
+        raise UserError(
+            f"gpus_per_trial is {wanted:g}, and torch sees {seen or 'no'} GPU{'s' if seen > 1 else ''} here",
+            "Leave it out to use what there is, or search on a cluster that has them (--address).",
+        )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failed trial is told in one line, by the conductor
     with redirect_stdout(sys.stderr), _ray(address, amps):  # Ray tells of lost nodes on stdout, which is for data
         _run(conductor, amps, storage)
@@ -238,6 +245,7 @@ def _ray(address: str | None, amps: Sequence[AmpData]) -> Iterator[None]:
         x.nbytes for d in amps for x in d.dry_T
     )
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES + 2 * held}
+    local |= {} if torch.cuda.is_available() else {"num_gpus": 0}  # Ray may see one that this torch cannot use
     shipped: dict[str, Any] = {
         "runtime_env": {"py_modules": [str(Path(module.__path__[0])) for module in (models, search)]}
     }

@@ -13,6 +13,7 @@ import ray
 import torch
 
 from models.dataset import AmpData, load_data
+from models.errors import UserError
 from models.metrics import score
 from models.stack import Stack
 from models.stacks import parts_of, stacks_of
@@ -23,7 +24,7 @@ from search.conductor import Conductor, Listener, Task
 from search.config import SearchConfig
 from search.ledger import ENDS, Line, latest, read_ledger, read_lines
 from search.local import run_local
-from search.study import RAY_ENVIRONMENT, read_search
+from search.study import RAY_ENVIRONMENT, read_search, run_search
 from search.trial import Pack
 from tests.test_search_core import config_of
 from tests.test_search_faults import trial_processes
@@ -137,6 +138,13 @@ def test_what_had_begun_is_packed_with_its_like(tiny: SearchConfig, amps: list[A
 )  # fmt: skip
 def test_gpus_are_shared_so_that_all_are_used(stated: dict[str, Any], cpus: int, gpus: int, share: float):
     assert config_of(**stated).gpu_share(cpus, gpus) == share
+
+
+def test_gpus_that_are_not_here_are_told(tiny: SearchConfig, tmp_path: Path):
+    config = tiny.model_copy(update={"gpus_per_trial": 64.0})
+    with pytest.raises(UserError, match="gpus_per_trial is 64, and torch sees"):
+        run_search(config, tmp_path / "study")
+    assert not read_lines(tmp_path / "study")
 
 
 def test_a_packed_search_finds_what_each_trial_would_have_come_to(
