@@ -69,14 +69,14 @@ class Pack:
         found = {trial: lost.get(trial) or self._judge(trial, seconds) for trial in self.going}
         for trial, result in found.items():
             if not math.isfinite(result.get("esr", math.nan)):
-                del self.members[trial]
                 self.drop(trial)
             elif result["step"] >= self._steps[trial]:
-                self.drop(trial)
+                self.going.remove(trial)
         return found
 
     def drop(self, trial: str) -> None:
-        """Train it no further."""
+        """Train and save it no further."""
+        del self.members[trial]
         self.going = [other for other in self.going if other != trial]
 
     def save(self, trial: str, folder: Path) -> None:

@@ -31,6 +31,7 @@ from models.files import staged_folder
 from search.conductor import Conductor, Task
 from search.config import SearchConfig
 from search.ledger import ENDS
+from search.pruned import Pruned
 from search.trial import Pack, fault_of, reason_of
 
 DEATHS = 3  # of a trial's process or node, before the trial counts as failed
@@ -67,11 +68,11 @@ class Suggests(_Fresh, Searcher):
 
 
 class Judges(_Fresh, FIFOScheduler):
-    """The conductor as Tune's scheduler. Tune stops a pack as a whole: trials that were pruned train along until no other goes on."""
+    """The conductor as Tune's scheduler. Tune stops a pack as a whole; of trials that are pruned before that, its worker hears by `pruned`."""
 
-    def __init__(self, conductor: Conductor, storage: str) -> None:
+    def __init__(self, conductor: Conductor, storage: str, pruned: Any) -> None:
         super().__init__()
-        self.conductor, self.storage = conductor, storage
+        self.conductor, self.storage, self.pruned = conductor, storage, pruned
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Go on or stop."""
@@ -80,7 +81,10 @@ class Judges(_Fresh, FIFOScheduler):
         name, go_on = result.get("checkpoint_dir_name"), False
         for member, told in json.loads(result["told"]).items():
             place = {"checkpoint": f"{self.storage}/{trial.trial_id}/{name}/{member}"} if name else {}
-            go_on |= self.conductor.report(member, told | place)
+            if self.conductor.report(member, told | place):
+                go_on = True
+            elif self.pruned:
+                ray.get(self.pruned.add.remote(member))
         return TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP
 
 
@@ -121,8 +125,8 @@ class Halts(_Fresh, tune.Stopper):
         return bool(self.conductor.stopped)
 
 
-def run_pack(pack: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpData], gpus: float) -> None:
-    """Train the tasks of a pack on a worker, reporting to Tune with a checkpoint of all each time."""
+def run_pack(pack: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpData], gpus: float, pruned: Any) -> None:
+    """Train the tasks of a pack on a worker, reporting to Tune with a checkpoint of all each time; those that Tune then prunes are dropped."""
     tasks = [Task(**task) for task in pack["tasks"]]
     try:
         with tempfile.TemporaryDirectory() as start:
@@ -135,7 +139,9 @@ def run_pack(pack: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpDat
                     for trial in training.members:
                         training.save(trial, Path(folder) / trial)
                     checkpoint = tune.Checkpoint.from_directory(folder) if training.members else None
-                    tune.report({"told": told}, checkpoint=checkpoint)
+                    tune.report({"told": told}, checkpoint=checkpoint)  # returns when the driver has heard it
+                for trial in ray.get(pruned.among.remote(training.going)) if pruned else ():
+                    training.drop(trial)
     except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; only a process that dies is tried again)
         tune.report({"told": json.dumps({task.trial: fault_of(problem) for task in tasks})})
 
@@ -183,15 +189,18 @@ def _run(conductor: Conductor, amps: Sequence[AmpData], storage: str) -> None:
     config, name = conductor.config, uuid4().hex[:8]
     there = ray.cluster_resources()
     gpus = config.gpu_share(there.get("CPU", 0), there.get("GPU", 0))
+    most = config.stacked_trials if gpus else 1
+    lasting = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)  # begun anew it has only forgotten
+    pruned = lasting(Pruned).remote() if most > 1 else None
+    known = {"search": config.model_dump(mode="json"), "amps": list(amps), "gpus": gpus, "pruned": pruned}
     trainable = tune.with_resources(
-        tune.with_parameters(run_pack, search=config.model_dump(mode="json"), amps=list(amps), gpus=gpus),
-        {"cpu": config.cpus_per_trial, "gpu": gpus},
+        tune.with_parameters(run_pack, **known), {"cpu": config.cpus_per_trial, "gpu": gpus}
     )
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=Suggests(conductor, config.stacked_trials if gpus else 1),
-            scheduler=Judges(conductor, f"{storage}/{name}"),
+            search_alg=Suggests(conductor, most),
+            scheduler=Judges(conductor, f"{storage}/{name}", pruned),
             num_samples=-1,
             max_concurrent_trials=config.concurrent,
             reuse_actors=True,

@@ -325,5 +325,12 @@ def test_packs_on_ray_are_those_of_this_process_even_if_their_process_dies(
         for study in ("ray", "local")
     )
     assert killed and one == two
-    for line in read_ledger(tmp_path / "ray"):
-        assert (tmp_path / "ray" / "trials" / line["trial"]).exists() == (line["state"] == ledger.FINISHED)
+    finished = {line["trial"] for line in read_ledger(tmp_path / "ray") if line["state"] == ledger.FINISHED}
+    assert {folder.name for folder in (tmp_path / "ray" / "trials").iterdir()} == finished
+    last = [
+        {part.name for part in folder.iterdir() if part.is_dir()}
+        for folder in (tmp_path / "storage").glob("*/*/checkpoint_*")
+    ]
+    assert any(last) and all(names <= finished for names in last if names & finished), (
+        "what is pruned is dropped at once"
+    )
