@@ -16,10 +16,11 @@ import torch
 from matplotlib import rc_context
 
 from models.architecture import WaveNetConfig
-from models.documents import read_evaluation
+from models.dataset import AmpData, load_data
+from models.documents import EVAL, read_evaluation
 from models.files import check_document, read_document
 from models.recipe import Recipe
-from models.train import fit
+from models.train import fit, report
 from search.board import read_board
 from search.config import SearchConfig
 from search.ledger import ENDS
@@ -82,15 +83,15 @@ def peer_run(out: Path, name: str, amp: str) -> Path:
     return out / "peers" / name.replace(", ", "-").replace(" ", "-").lower() / amp
 
 
-def rows(config: SearchConfig, out: Path, amp: str) -> list[tuple[str, str, int, float, float, float]]:
-    """`(side, what, MACs, held mean, median, worst)` of all that was trained to the end, cheapest first."""
-    found = []
+def rows(out: Path, data: AmpData) -> list[tuple[str, str, int, float, float, float]]:
+    """`(side, what, MACs, held mean, median, worst)` of all that was trained longest, on the front or not, cheapest first."""
+    found, amp = [], data.config.name
     finals = [trial for trial in read_board(out / "search")["trials"] if "of" in trial and trial["state"] == "finished"]
     runs = [("ours", f"{t['label']}, {t['form']}", out / "search" / "trials" / t["trial"] / amp) for t in finals]
     runs += [("peers", name, peer_run(out, name, amp)) for name in PEERS]
     for side, what, run in runs:
-        if (run / "eval.json").exists():
-            evaluation = read_evaluation(run)
+        if (run / "model.safetensors").exists():
+            evaluation = read_evaluation(run) if (run / EVAL).exists() else report(run, data)
             held = evaluation.held
             found.append((side, what, evaluation.macs_per_sample, held.mean, held.median, held.worst))
     return sorted(found, key=lambda row: row[2])
@@ -152,7 +153,7 @@ def main() -> None:
     board = read_board(study)
     finals = sum(trial["step"] for trial in board["trials"] if "of" in trial)
     output.put(f"steps per amp: ours {board['spent']['steps'] + finals}, peers {len(PEERS) * options.peer_steps}")
-    tables = {data.name: rows(config, options.out, data.name) for data in config.datasets}
+    tables = {data.name: rows(options.out, load_data(data)) for data in config.datasets}
     for amp, found in tables.items():
         output.put(amp)
         numbers = [(*row[:2], f"{row[2]:,}", *(f"{value:.4f}" for value in row[3:])) for row in found]

@@ -104,11 +104,15 @@ def summarise(config: SearchConfig, lines: list[Line], *, finals: bool = True) -
 
 
 def choose(config: SearchConfig, study: Path, count: int) -> list[str]:
-    """The trials worth training again, at most `count`: of each front the best, then that of each smaller tier, then by error."""
-    board = summarise(config, read_lines(study), finals=False)
+    """The trials worth training again, at most `count`: of each front the best, then that of each smaller tier, then by error.
+
+    Those that already train again come before all others: tiers lie elsewhere on another machine.
+    """
+    lines = read_lines(study)
+    board, begun = summarise(config, lines, finals=False), [line["of"] for line in lines if "of" in line]
     tiers = [tier["trial"] for of_front in board["tiers"].values() for tier in reversed(of_front.values())]
     others = [trial["trial"] for trial in board["trials"] if trial["front"]]
-    wanted = dict.fromkeys([*board["best_of"].values(), *(trial for trial in tiers if trial), *others])
+    wanted = dict.fromkeys([*begun, *board["best_of"].values(), *(trial for trial in tiers if trial), *others])
     return list(wanted)[:count]
 
 

@@ -21,9 +21,11 @@ from models.files import check_document, read_document, write_json
 from models.nam import write_nam
 from models.wavenet import WaveNet
 from search import ledger
+from search.board import choose
 from search.bounds import fault, sizes
 from search.conductor import Conductor
-from search.config import SearchConfig
+from search.config import Final, SearchConfig
+from search.cost import TIERS
 from search.dashboard import study_of
 from search.ledger import append, ledger_path, read_ledger, read_lines
 from search.pareto import front, hypervolume, ranks, top
@@ -459,6 +461,25 @@ def play(conductor: Conductor, workers: int = 3, most: int = 10**6) -> None:
 @pytest.fixture
 def small(folder: Path) -> SearchConfig:
     return config_of(folder, **SMALL)
+
+
+def test_finals_that_began_stay_chosen_whatever_the_tiers_are_later(
+    small: SearchConfig, amps: list[AmpData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    final = Final(steps=2 * STEPS, seeds=2, top=2)
+    config = small.model_copy(update={"final": final})
+    conductor = Conductor(config, tmp_path, amps)
+    play(conductor)
+    chosen = choose(config, tmp_path, final.top)
+    conductor.begin_finals(chosen)
+    cheapest = min(line["cost"] for line in read_ledger(tmp_path) if line["state"] == "finished")
+    monkeypatch.setattr("search.board.budgets", lambda *_: dict.fromkeys(TIERS, cheapest))
+    assert choose(config, tmp_path, final.top) == chosen
+    other = config.model_copy(update={"name": "other"})
+    monkeypatch.setattr(
+        "search.board.read_lines", lambda _: [line for line in read_lines(tmp_path) if "of" not in line]
+    )
+    assert choose(config, tmp_path, final.top) != chosen, "tiers this small choose others"
 
 
 def test_rungs_are_placed_by_the_first_trials_and_stop_others(small: SearchConfig, amps: list[AmpData], tmp_path: Path):
