@@ -13,7 +13,7 @@ from models.files import Frozen
 from models.recipe import DataConfig, LearningConfig, Recipe
 from search.space import Space
 
-SHARING = 4  # trials on one GPU at most by themselves: a stack of models leaves little of it idle, and processes only take turns
+SHARING = 4  # trials that share a GPU at most, unless another part is stated: they only take turns on it
 Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 

@@ -76,7 +76,7 @@ class Pack:
 
     def drop(self, trial: str) -> None:
         """Train and save it no further."""
-        del self.members[trial]
+        self.members.pop(trial, None)
         self.going = [other for other in self.going if other != trial]
 
     def save(self, trial: str, folder: Path) -> None:

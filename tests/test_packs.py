@@ -13,7 +13,7 @@ import ray
 import torch
 
 from models.dataset import AmpData, load_data
-from models.errors import UserError
+from models.errors import DivergedError, UserError
 from models.metrics import score
 from models.stack import Stack
 from models.stacks import parts_of, stacks_of
@@ -241,6 +241,27 @@ def test_what_ends_badly_in_a_pack_touches_no_other(
     monkeypatch.undo()
     alone = heard_alone(tiny, amps, line, tmp_path)
     assert pack.advance()[sound]["esr"] == pytest.approx(alone[15], rel=1e-3)
+
+
+def test_a_search_goes_on_with_what_is_left_of_a_pack(
+    tiny: SearchConfig, amps: list[AmpData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_on_a_gpu: None
+):
+    """Of the first three trials one runs out of memory and one diverges, at their second report."""
+    config = tiny.model_copy(update={"trials": 3, "datasets": tiny.datasets[:1]})
+
+    def validate(trainer: Trainer) -> Any:
+        place = [line["seed"] for line in latest(read_lines(tmp_path))].index(trainer.recipe.learning.seed)
+        if trainer.step > 5 and place < 2:
+            raise (MemoryError("9 GB are wanted"), DivergedError("the loss is not finite"))[place]
+        return score(trainer.model.eval(), trainer.data, trainer.data.validation)
+
+    monkeypatch.setattr(Trainer, "validate", validate)
+    run_local(Conductor(config, tmp_path, amps[:1]), amps[:1])
+    trials = latest(read_lines(tmp_path))
+    assert [line["state"] for line in trials] == ["failed", "diverged", "finished"]
+    assert [line.get("reason") for line in trials] == ["9 GB are wanted", "the loss is not finite", None]
+    assert [len(reports(tmp_path, line["trial"])) for line in trials] == [1, 1, 4]
+    assert [folder.name for folder in (tmp_path / "trials").iterdir()] == [trials[2]["trial"]]
 
 
 class Cut(BaseException):
