@@ -106,7 +106,7 @@ def draw(tables: dict[str, list[tuple]], path: Path) -> None:
                 points = [(macs, esr) for one, _, macs, esr, _, _ in found if one == side]
                 axes.plot(*zip(*points, strict=True), marker, color=colour, label=side)
             last = max(macs for _, _, macs, _, _, _ in found)
-            for what, macs, esr in ((what, macs, esr) for side, what, macs, esr, _, _ in found if side == "peers"):
+            for what, macs, esr in ((what, macs, esr) for _, what, macs, esr, _, _ in found):
                 across, side = (-6, "right") if macs == last else (6, "left")
                 up = 4 if what.startswith("A1") or macs == last else -4
                 axes.annotate(
