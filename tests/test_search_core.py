@@ -475,7 +475,6 @@ def test_finals_that_began_stay_chosen_whatever_the_tiers_are_later(
     cheapest = min(line["cost"] for line in read_ledger(tmp_path) if line["state"] == "finished")
     monkeypatch.setattr("search.board.budgets", lambda *_: dict.fromkeys(TIERS, cheapest))
     assert choose(config, tmp_path, final.top) == chosen
-    other = config.model_copy(update={"name": "other"})
     monkeypatch.setattr(
         "search.board.read_lines", lambda _: [line for line in read_lines(tmp_path) if "of" not in line]
     )
