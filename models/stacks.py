@@ -10,13 +10,9 @@ from typing import Any
 import torch
 
 from models.cache import keep_measured, measured, told
-from models.dataset import AmpData
-from models.documents import Evaluation, read_evaluation
-from models.errors import DivergedError
 from models.machine import cpu_name
-from models.recipe import Recipe
 from models.stack import Stack, shape_of
-from models.train import Trainer, begin, is_reported, report
+from models.train import Trainer
 
 KIND = "stacks"  # in the cache folder
 ROUNDS, STEPS = 3, 10
@@ -139,46 +135,3 @@ def _facts(trainers: Sequence[Trainer], device: str) -> dict[str, Any]:
         "device": device,
         "engine": told(*(str(Path(__file__).with_name(f"{name}.py")) for name in ENGINE)),
     }
-
-
-def train_stack(
-    recipes: Sequence[Recipe], data: Sequence[AmpData], outs: Sequence[Path], device: torch.device | str = "cpu"
-) -> list[Evaluation | DivergedError]:
-    """`models.train.fit` for many: each recipe on its data into its run folder, those of one shape as one stack.
-
-    A member that diverges is dropped and its error returned; the others go on. Goes on where an earlier call was interrupted; members
-    that it left at different steps form stacks of their own. On a CPU this is slower than one after another (benchmarks/stacking.py).
-    """
-    trainers = [begin(recipe, own, out) for recipe, own, out in zip(recipes, data, outs, strict=True)]
-    folders, lost = dict(zip(trainers, outs, strict=True)), {}
-    for stack in stacks_of([one for one in trainers if one.step < one.recipe.learning.steps], device):
-        lost |= _train(stack, folders)
-    return [lost[trainer] if trainer in lost else _finish(trainer, folders[trainer]) for trainer in trainers]
-
-
-def _train(stack: Stack, folders: dict[Trainer, Path]) -> dict[Trainer, DivergedError]:
-    """To the last step, saving at every report; returns those that diverged."""
-    learning, lost = stack.trainers[0].recipe.learning, {}
-    while stack.trainers[0].step < learning.steps:
-        stack.advance(learning.report_every)
-        for trainer in stack.trainers:
-            try:
-                trainer.check()
-                trainer.validate()
-            except DivergedError as problem:
-                lost[trainer] = problem
-            else:
-                trainer.save(folders[trainer])
-        sound = [member for member, trainer in enumerate(stack.trainers) if trainer not in lost]
-        if not sound:
-            break
-        if len(sound) < len(stack.trainers):
-            stack.keep(sound)
-    return lost
-
-
-def _finish(trainer: Trainer, out: Path) -> Evaluation:
-    if is_reported(trainer, out):
-        return read_evaluation(out)
-    trainer.finish(out)
-    return report(out, trainer.data)

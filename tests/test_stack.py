@@ -14,14 +14,12 @@ import torch
 from models import resident as resident_module
 from models import stacks, train
 from models.dataset import AmpData, load_data
-from models.documents import EVAL, Evaluation
 from models.engine import device_for
 from models.errors import DivergedError
 from models.graph import WARM_UP, Replayed, Work
 from models.recipe import Recipe
-from models.run import load_model
 from models.stack import Stack
-from models.stacks import best_size, stacks_of, train_stack
+from models.stacks import best_size, stacks_of
 from models.train import PATIENCE, Trainer, fit
 from tests.makers import FORMS, GRID, architecture, data_config, di, recipe, record
 
@@ -218,34 +216,6 @@ def test_member_may_go_on_alone_and_in_another_stack(data: AmpData, tmp_path: Pa
     together.advance(30)
     for member, wanted in zip([alone, *together.trainers], whole.trainers, strict=True):
         assert member.step == 30 and distance(member, wanted) <= 1e-5
-
-
-def test_run_folders_are_those_of_solo_runs(data: AmpData, tmp_path: Path):
-    recipes = [*plans(data)[:2], recipe(data.config, architecture("input"))]
-    outs = [tmp_path / str(number) for number in range(3)]
-    found, wanted = train_stack(recipes, [data] * 3, outs), fit(recipes[1], tmp_path / "solo")
-    assert {type(one) for one in found} == {Evaluation}
-    assert isinstance(found[1], Evaluation) and found[1].step == wanted.step == 30
-    assert found[1].held.mean == pytest.approx(wanted.held.mean, rel=1e-4)
-    for out in outs:
-        assert {path.name for path in out.iterdir()} == {path.name for path in (tmp_path / "solo").iterdir()}
-        load_model(out)
-    written = (outs[0] / EVAL).read_bytes()
-    assert train_stack(recipes[:1], [data], outs[:1]) == found[:1] and (outs[0] / EVAL).read_bytes() == written
-
-
-def test_run_that_diverges_is_dropped_and_told(data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    recipes, scatter = plans(data, steps=40), Stack._scatter
-
-    def break_one(stack: Stack) -> None:
-        if len(stack.trainers) == 3:
-            stack._state["vector"][1] = math.nan
-        scatter(stack)
-
-    monkeypatch.setattr(Stack, "_scatter", break_one)
-    found = train_stack(recipes, [data] * 3, [tmp_path / str(number) for number in range(3)])
-    assert [type(one) for one in found] == [Evaluation, DivergedError, Evaluation]
-    assert not (tmp_path / "1" / EVAL).exists()
 
 
 @pytest.mark.parametrize(
