@@ -8,6 +8,12 @@ Ours is what `zoo train` does at each step: the engine, gradient clipping, Adam.
 each round, of this thread's CPU time and of wall time. Before the clock starts, both losses must agree.
 
     python benchmarks/training_step.py [--rounds 7] [--steps 100]
+
+On a GPU: some models as a search trains them (fused layers in stacks of the best size, the step captured) against the PyPI trainer's step, one model after another,
+both there, each contest in a process of its own. Before the clock starts CUDA is up and nothing of ours is compiled or measured; compiling, choosing the size and
+capturing count. A model is a training of `--whole` steps. (benchmarks/stacking.py has the step alone, by size of the stack.)
+
+    python -m benchmarks.training_step --device cuda [--models a1-standard-film ...] [--together 8] [--whole 20000]
 """
 
 import argparse
@@ -19,6 +25,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,6 +38,7 @@ from models.documents import make_config
 from models.engine import Engine, Plain, as_vector, engine_for
 from models.files import read_document
 from models.fold import Folding
+from models.graph import WARM_UP
 from models.knobs import Knobs
 from models.nam import to_nam
 from models.wavenet import WaveNet
@@ -173,6 +181,66 @@ def race(name: str, items: int, samples: int, steps: int) -> None:
     )
 
 
+def gpu_race(name: str, items: int, samples: int, options: argparse.Namespace) -> None:
+    """One line: models per GPU-hour of each, and how long each took to start."""
+    from benchmarks.stacking import recordings, theirs
+    from models.recipe import LearningConfig, Recipe
+    from models.stacks import stacks_of
+    from models.train import Trainer
+
+    warnings.filterwarnings("ignore", module="nam|lightning|pytorch_lightning")
+    torch.set_num_threads(1)
+    config, data = read_document(CONFIGS / f"{name}.json", WaveNetConfig), recordings()
+    learning = [
+        LearningConfig(steps=1_000_000, batch=items, segment=samples, seed=seed) for seed in range(options.together)
+    ]
+    trainers = [Trainer(Recipe(data=data.config, model=config, learning=own), data) for own in learning]
+    theirs(config, items, samples, options.device)(WARM_UP + 1)  # CUDA and its libraries are up
+    began = time.perf_counter()
+    their_run = theirs(config, items, samples, options.device)
+    their_run(WARM_UP + 1)
+    starts = {"theirs": time.perf_counter() - began}
+    began = time.perf_counter()
+    stacks = stacks_of(trainers, options.device)
+    for stack in stacks:
+        stack.advance(WARM_UP + 1)
+    starts["ours"] = (time.perf_counter() - began) / len(trainers)
+    seconds: dict[str, list[float]] = {"theirs": [], "ours": []}
+    for turn in range(options.rounds):
+        for who in ("theirs", "ours")[:: 1 if turn % 2 else -1]:
+            began = time.perf_counter()
+            if who == "theirs":
+                their_run(options.steps)
+            else:
+                for stack in stacks:
+                    stack.advance(options.steps)
+            models = 1 if who == "theirs" else len(trainers)
+            seconds[who].append((time.perf_counter() - began) / options.steps / models)
+    rates = {who: 3600 / (starts[who] + options.whole * median(seconds[who])) for who in seconds}
+    cells = [f"{starts[who]:7.2f} {median(seconds[who]) * 1e3:8.3f} {rates[who]:9.1f}" for who in seconds]
+    sizes = "+".join(str(len(stack.trainers)) for stack in stacks)
+    print(
+        f"{name:18} {items:3} x {samples:5} {sizes:>9} ", *cells, f"{rates['ours'] / rates['theirs']:6.2f}", flush=True
+    )
+
+
+def gpu_table(options: argparse.Namespace) -> None:
+    """Every model and batch, with nothing compiled or measured before."""
+    print(
+        f"{torch.cuda.get_device_name()}; a start and a step in s and ms a model, models per GPU-hour of {options.whole} steps"
+    )
+    print(f"{'':34} {'stacks':>7}   theirs:   start     step      rate   ours: the same            ours/theirs")
+    for items, samples in BATCHES:
+        for name in options.models:
+            with tempfile.TemporaryDirectory() as folder:
+                os.environ |= {"AMPZOO_CACHE": folder, "TRITON_CACHE_DIR": folder}
+                trial = get_context("spawn").Process(target=gpu_race, args=(name, items, samples, options))
+                trial.start()
+                trial.join()
+                if trial.exitcode:
+                    sys.exit(f"the contest of {name} failed")
+
+
 FIRST = """
 import time
 began = time.perf_counter()
@@ -206,9 +274,17 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--together", type=int, default=8, help="On a GPU: models.")
+    parser.add_argument("--whole", type=int, default=20_000, help="On a GPU: steps of a whole training.")
     options = parser.parse_args()
-    warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
+    if options.device == "cuda":
+        if not torch.cuda.is_available():
+            parser.error("torch sees no GPU here")
+        gpu_table(options)
+        return
+    warnings.filterwarnings("ignore")
     print(
         "seconds to the first gradient: nothing compiled, compiled before, and for another shape:",
         json.dumps(first_calls()),

@@ -83,19 +83,35 @@ class Resident:
 
 
 class Brought:
-    """Windows gathered where the recordings are kept, in memory or in mapped files, and brought to the device for D steps at once."""
+    """Windows gathered where the recordings are kept, in memory or in mapped files, and brought to the device for D steps at once.
+
+    Two steps have room in the host's memory, pinned for a GPU: while one is on its way the next is gathered.
+    """
 
     def __init__(self, trainers: Sequence[Trainer], device: torch.device, ahead: int) -> None:
-        self._trainers = trainers
-        shapes = [tensor.shape for tensor in trainers[0].batch(0)]
-        self._tables = tuple(torch.zeros(ahead, len(trainers), *shape, device=device) for shape in shapes)
+        self._trainers, on_gpu = trainers, device.type == "cuda"
+        batch, members = trainers[0].batch(0), len(trainers)
+        self._tables = tuple(part.new_zeros(ahead, members, *part.shape, device=device) for part in batch)
+        self._rooms = [
+            tuple(torch.zeros(members, *part.shape, dtype=part.dtype, pin_memory=on_gpu) for part in batch)
+            for _ in range(2)
+        ]
+        self._gone = [torch.cuda.Event() for _ in self._rooms] if on_gpu else []  # what was in a room has arrived
 
     def draw(self, first: int, count: int) -> None:
         """See `Source`."""
         for number in range(count):
-            batches = [trainer.batch(first + number) for trainer in self._trainers]
-            for table, parts in zip(self._tables, zip(*batches, strict=True), strict=True):
-                table[number].copy_(torch.stack(parts))
+            turn = number % 2
+            room = self._rooms[turn]
+            if self._gone:
+                self._gone[turn].synchronize()
+            for member, trainer in enumerate(self._trainers):
+                for rows, part in zip(room, trainer.batch(first + number), strict=True):
+                    rows[member] = part
+            for table, rows in zip(self._tables, room, strict=True):
+                table[number].copy_(rows, non_blocking=True)
+            if self._gone:
+                self._gone[turn].record()
 
     def windows(self, cursor: Tensor) -> Windows:
         """See `Source`."""

@@ -1,7 +1,7 @@
 """Models of one architecture trained as one, on any device that has float64: other seeds, learning rates, loss weights or recordings in each.
 
 Members share nothing but the work: a loss that is not finite in one leaves the others as they are, any may be dropped between two
-calls, and each equals its own solo run to float tolerance.
+calls, and each equals its own solo run to rounding: on a CPU weights to some 1e-7 after hundreds of steps in float32, 1e-16 in float64.
 
 Shapes: K members, P parameters, B batch, S segment, N folded weights.
 """
@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from models.architecture import WaveNetConfig
 from models.batched import player_for
 from models.fold import Folding
 from models.graph import WARM_UP, Replayed, Work, capture_cuda
 from models.loss import mrstft, pre_emphasise
+from models.recipe import LearningConfig
 from models.resident import source_for
 from models.train import PATIENCE, Trainer, decay_at, rate_at
 
@@ -25,12 +27,15 @@ AHEAD = 64  # steps whose draws are made at once, and after which losses are rea
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam, as torch has them
 
 
+def form_of(model: WaveNetConfig, learning: LearningConfig) -> Hashable:
+    """What recipes must have in common for their models to be stacked, where these are of as many knobs and as far."""
+    sizes = learning.steps, learning.batch, learning.segment, learning.report_every, bool(learning.pre_emphasis)
+    return model, sizes
+
+
 def shape_of(trainer: Trainer) -> Hashable:
     """What trainers must have in common to be stacked."""
-    recipe = trainer.recipe
-    learning = recipe.learning
-    sizes = learning.steps, learning.batch, learning.segment, learning.report_every, bool(learning.pre_emphasis)
-    return recipe.model, trainer.net.knobs, trainer.step, sizes
+    return form_of(trainer.recipe.model, trainer.recipe.learning), trainer.net.knobs, trainer.step
 
 
 class Stack:
@@ -166,8 +171,8 @@ class Stack:
         taken_K = state["taken"] + 1
         first_KP = torch.lerp(state["first"], gradient_KP, 1 - BETAS[0])
         second_KP = BETAS[1] * state["second"] + (1 - BETAS[1]) * gradient_KP.square()
-        rate_K1 = (rate_K / (1 - BETAS[0] ** taken_K)).float()[:, None]
-        root_K1 = (1 - BETAS[1] ** taken_K).sqrt().float()[:, None]
+        rate_K1 = (rate_K / (1 - BETAS[0] ** taken_K)).to(gradient_KP)[:, None]
+        root_K1 = (1 - BETAS[1] ** taken_K).sqrt().to(gradient_KP)[:, None]
         vector_KP = state["vector"] - rate_K1 * first_KP / (second_KP.sqrt() / root_K1 + EPSILON)
         moved = {"vector": vector_KP, "first": first_KP, "second": second_KP}
         if self._averages:

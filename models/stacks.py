@@ -1,20 +1,18 @@
-"""Trainers of any shapes as stacks, as large as pays on the device: measured there, once for each shape, and kept in the cache folder."""
+"""Trainers of any shapes as what trains them fastest on a device: measured there, once for each shape, and kept in the cache folder."""
 
 import time
+import warnings
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from models.cache import keep_measured, measured, told
-from models.dataset import AmpData
-from models.documents import Evaluation, read_evaluation
-from models.errors import DivergedError
 from models.machine import cpu_name
-from models.recipe import Recipe
 from models.stack import Stack, shape_of
-from models.train import Trainer, begin, is_reported, report
+from models.train import Trainer
 
 KIND = "stacks"  # in the cache folder
 ROUNDS, STEPS = 3, 10
@@ -22,51 +20,80 @@ WORTH = 1.05  # times faster per model that a larger stack must be
 ENGINE = ("stack", "batched", "fused", "fused_kernels", "graph", "resident", "tape", "tape_kernels", "tape_engine")
 
 
+@dataclass(frozen=True)
+class Alone:
+    """One trainer by itself on the CPU, where a stack of one would be."""
+
+    trainers: list[Trainer]
+
+    def advance(self, steps: int, on_step: Callable[[int], None] = lambda step: None) -> list[float]:
+        """See `Stack`; raises `DivergedError` as `Trainer.advance` does."""
+        return [trainer.advance(steps, on_step) for trainer in self.trainers]
+
+
+def parts_of(trainers: Sequence[Trainer], device: torch.device) -> list[Stack | Alone]:
+    """These as what trains them fastest: on a GPU as stacks, unless their steps are measured to be faster on the CPU; there one by one."""
+    parts: list[Stack | Alone] = []
+    for group in _groups(trainers):
+        times: dict[int, float] = {}
+        if device.type == "cuda" and group[0].recipe.model.compiles:
+            try:
+                times = _times(group, device)
+            except RuntimeError as problem:  # a driver, or a GPU that this torch was not built for
+                warnings.warn(f"training on the CPU, for the GPU fails: {problem}", RuntimeWarning, stacklevel=2)
+        if times and min(times.values()) < _seconds_alone(group[0]):
+            parts += _stacks(group, _best(times), device)
+        else:
+            parts += [Alone([trainer]) for trainer in group]
+    return parts
+
+
 def stacks_of(trainers: Sequence[Trainer], device: torch.device | str = "cpu") -> list[Stack]:
     """Those of one shape as stacks of about one size, the best there is on a GPU; elsewhere, where no size pays, as one."""
-    device, groups = torch.device(device), dict[Hashable, list[Trainer]]()
-    for trainer in trainers:
-        groups.setdefault(shape_of(trainer), []).append(trainer)
-    stacks = []
-    for group in groups.values():
-        size = best_size(group, device) if device.type == "cuda" else len(group)
-        count = -(-len(group) // size)
-        stacks += [Stack(group[part::count], device) for part in range(count)]
+    device, stacks = torch.device(device), []
+    for group in _groups(trainers):
+        stacks += _stacks(group, best_size(group, device) if device.type == "cuda" else len(group), device)
     return stacks
 
 
 def best_size(trainers: Sequence[Trainer], device: torch.device) -> int:
-    """The size of stacks, at most all of these, whose steps take least time per model; of sizes that do as well, the smallest.
+    """The size of stacks, at most all of these, whose steps take least time per model; of sizes that do as well, the smallest."""
+    return _best(_times(trainers, device)) if len(trainers) > 1 else 1
 
-    Tries the powers of two and all at once; one that the device's memory does not hold ends the trials.
+
+def _groups(trainers: Sequence[Trainer]) -> list[list[Trainer]]:
+    """Those of one shape together."""
+    groups: dict[Hashable, list[Trainer]] = {}
+    for trainer in trainers:
+        groups.setdefault(shape_of(trainer), []).append(trainer)
+    return list(groups.values())
+
+
+def _stacks(group: Sequence[Trainer], size: int, device: torch.device) -> list[Stack]:
+    """Trainers of one shape as stacks of about one size."""
+    count = -(-len(group) // size)
+    return [Stack(group[part::count], device) for part in range(count)]
+
+
+def _times(trainers: Sequence[Trainer], device: torch.device) -> dict[int, float]:
+    """Seconds of a step per model by size of the stack, at most all of these: of the powers of two and of all at once.
+
+    One that the device's memory does not hold ends the trials.
     """
     most = len(trainers)
     times: dict[int, float] = {}
-    for size in sorted({1 << power for power in range(most.bit_length())} | {most} if most > 1 else ()):
+    for size in sorted({1 << power for power in range(most.bit_length())} | {most}):
         try:
             times[size] = _seconds(trainers[:size], device)
         except torch.OutOfMemoryError:
             break
+    return times
+
+
+def _best(times: dict[int, float]) -> int:
+    """Of the sizes that are about the fastest, the smallest."""
     least = min(times.values(), default=0.0)
     return min((size for size, seconds in times.items() if seconds <= WORTH * least), default=1)
-
-
-def advance_alone(trainer: Trainer, device: torch.device) -> Callable[[int, Callable[[int], None]], float]:
-    """`Trainer.advance`, on a GPU where that is measured to be faster: a tiny net may well train faster on the CPU."""
-    if (
-        device.type != "cuda"
-        or not trainer.recipe.model.compiles
-        or _seconds([trainer], device) >= _seconds_alone(trainer)
-    ):
-        return trainer.advance
-    stack = Stack([trainer], device)
-
-    def advance(steps: int, on_step: Callable[[int], None]) -> float:
-        (loss,) = stack.advance(steps, on_step)
-        trainer.check()
-        return loss
-
-    return advance
 
 
 def _seconds_alone(trainer: Trainer) -> float:
@@ -108,46 +135,3 @@ def _facts(trainers: Sequence[Trainer], device: str) -> dict[str, Any]:
         "device": device,
         "engine": told(*(str(Path(__file__).with_name(f"{name}.py")) for name in ENGINE)),
     }
-
-
-def train_stack(
-    recipes: Sequence[Recipe], data: Sequence[AmpData], outs: Sequence[Path], device: torch.device | str = "cpu"
-) -> list[Evaluation | DivergedError]:
-    """`models.train.fit` for many: each recipe on its data into its run folder, those of one shape as one stack.
-
-    A member that diverges is dropped and its error returned; the others go on. Goes on where an earlier call was interrupted; members
-    that it left at different steps form stacks of their own. On a CPU this is slower than one after another (benchmarks/stacking.py).
-    """
-    trainers = [begin(recipe, own, out) for recipe, own, out in zip(recipes, data, outs, strict=True)]
-    folders, lost = dict(zip(trainers, outs, strict=True)), {}
-    for stack in stacks_of([one for one in trainers if one.step < one.recipe.learning.steps], device):
-        lost |= _train(stack, folders)
-    return [lost[trainer] if trainer in lost else _finish(trainer, folders[trainer]) for trainer in trainers]
-
-
-def _train(stack: Stack, folders: dict[Trainer, Path]) -> dict[Trainer, DivergedError]:
-    """To the last step, saving at every report; returns those that diverged."""
-    learning, lost = stack.trainers[0].recipe.learning, {}
-    while stack.trainers[0].step < learning.steps:
-        stack.advance(learning.report_every)
-        for trainer in stack.trainers:
-            try:
-                trainer.check()
-                trainer.validate()
-            except DivergedError as problem:
-                lost[trainer] = problem
-            else:
-                trainer.save(folders[trainer])
-        sound = [member for member, trainer in enumerate(stack.trainers) if trainer not in lost]
-        if not sound:
-            break
-        if len(sound) < len(stack.trainers):
-            stack.keep(sound)
-    return lost
-
-
-def _finish(trainer: Trainer, out: Path) -> Evaluation:
-    if is_reported(trainer, out):
-        return read_evaluation(out)
-    trainer.finish(out)
-    return report(out, trainer.data)

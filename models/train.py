@@ -302,16 +302,17 @@ def fit(
     Raises `UserError` for takes that cannot be used or a folder that holds another recipe, `DivergedError` when training leaves the finite
     numbers.
     """
-    from models.stacks import advance_alone  # which are made of trainers
+    from models.stacks import parts_of  # which are made of trainers
 
     data = load(recipe.data)
-    trainer = begin(recipe, data, out)
-    if is_reported(trainer, out):
+    trainer = _begin(recipe, data, out)
+    if (out / EVAL).exists() and trainer.step == recipe.learning.steps:
         return read_evaluation(out)
-    advance = advance_alone(trainer, device_for(gpus=1))
+    (part,) = parts_of([trainer], device_for(gpus=1))
     while trainer.step < recipe.learning.steps:
         began, first = time.monotonic(), trainer.step
-        loss = advance(recipe.learning.report_every, on_step)
+        (loss,) = part.advance(recipe.learning.report_every, on_step)
+        trainer.check()
         speed = (trainer.step - first) / (time.monotonic() - began)
         validation = trainer.validate()
         trainer.save(out)
@@ -321,7 +322,7 @@ def fit(
     return report(out, data)
 
 
-def begin(recipe: Recipe, data: AmpData, out: Path) -> Trainer:
+def _begin(recipe: Recipe, data: AmpData, out: Path) -> Trainer:
     """A trainer that stands where the run folder `out` was left, or at the first step in a new one; raises `UserError` as `fit` does."""
     trainer = Trainer(recipe, data)
     if (out / STATE).exists():
@@ -330,11 +331,6 @@ def begin(recipe: Recipe, data: AmpData, out: Path) -> Trainer:
         raise UserError(f"{out} is not empty and holds no run", "Choose another --out folder.")
     out.mkdir(parents=True, exist_ok=True)
     return trainer
-
-
-def is_reported(trainer: Trainer, out: Path) -> bool:
-    """Whether the run was finished and scored."""
-    return (out / EVAL).exists() and trainer.step == trainer.recipe.learning.steps
 
 
 def _holds_something_else(out: Path) -> bool:

@@ -2,13 +2,14 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from models.dataset import AmpData
 from models.errors import UserError
+from models.stack import form_of
 from search import ledger
 from search.bounds import fault, sizes, weigh
 from search.config import SearchConfig
@@ -32,7 +33,7 @@ class Task:
 
 
 class Conductor:
-    """Decides for an engine, which calls `propose`, `report` and `end` from one thread.
+    """Decides for an engine, which calls `propose` (or `propose_pack`), `report` and `end` from one thread.
 
     All it knows it learnt from the lines of the ledger, in the order in which they were written: made again on the same study it goes on
     where it stopped, rungs and sampler included. Trials that had begun are proposed first, then the config's warm points and `stock`,
@@ -99,10 +100,29 @@ class Conductor:
         if point is None:
             self.exhausted = True
             return None
-        trial = self.config.identity(point)
-        seed = self.config.learning.seed + int(trial, 16)
-        self._begin(trial, point, self.config.learning.steps, seed, control=self._is_control(trial))
-        return self._task(trial)
+        return self._begin_searched(point)
+
+    def propose_pack(self, most: int) -> list[Task]:
+        """The next trials to train as one, at most so many, of one architecture and learnt alike enough for it; empty when there are none.
+
+        What had begun is packed with its like (the seeds of a final are alike), a point that the sampler found with its most promising
+        variants. What is always tried comes alone, so that none of it is crowded out.
+        """
+        searched = not (self._again or self.proposer.queue)
+        task = self.propose()
+        if task is None:
+            return []
+        pack, form = [task], self._form(task.point, task.steps)
+        while searched and self.open and len(pack) < most:
+            point = self.proposer.vary(task.point, lambda other: self._form(other, task.steps) == form)
+            if point is None:
+                break
+            pack.append(self._begin_searched(point))
+        for other in map(self._task, () if searched else list(self._again)):
+            if len(pack) < most and self._form(other.point, other.steps) == form:
+                self._again.remove(other.trial)
+                pack.append(other)
+        return pack
 
     def begin_finals(self, chosen: Sequence[str]) -> None:
         """Propose trials again, longer and with several seeds; those begun earlier are not begun twice."""
@@ -152,6 +172,17 @@ class Conductor:
         elif known.get("step", 0) >= known["steps"]:
             self._write({"state": ledger.FINISHED, "trial": trial})
         return known["state"] == ledger.FINISHED
+
+    def _begin_searched(self, point: dict[str, Any]) -> Task:
+        """Begin a trial of the search proper, or one that is always tried."""
+        trial = self.config.identity(point)
+        seed = self.config.learning.seed + int(trial, 16)
+        self._begin(trial, point, self.config.learning.steps, seed, control=self._is_control(trial))
+        return self._task(trial)
+
+    def _form(self, point: dict[str, Any], steps: int) -> Hashable:
+        """What trials that are trained as one have in common."""
+        return form_of(self.config.space.model(point), self.config.learning_of(point, steps))
 
     def _begin(self, trial: str, point: dict[str, Any], steps: int, seed: int, **more: Any) -> None:
         model = self.config.space.model(point)

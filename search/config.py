@@ -1,6 +1,7 @@
 """What one search is: the amps, the space and its bounds, the training of a trial, and how trials are judged."""
 
 import json
+import math
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -12,6 +13,7 @@ from models.files import Frozen
 from models.recipe import DataConfig, LearningConfig, Recipe
 from search.space import Space
 
+SHARING = 4  # trials that share a GPU at most, unless another part is stated: they only take turns on it
 Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 
@@ -67,6 +69,11 @@ class SearchConfig(Frozen):
 
     A trial is one architecture, trained on every dataset. `mode` says what a front is of: each amp for itself (`per_amp`), or one
     architecture for all (`universal`). Paths are relative to the file that states them.
+
+    `concurrent` trials run at once, each with `cpus_per_trial` and `gpus_per_trial`, which may be a fraction. Where the latter is not stated,
+    all GPUs that are there when the search begins are used, each shared by as many trials as the CPUs can feed, four at most. With a GPU up
+    to `stacked_trials` of one architecture are trained as one, in the place of one: the seeds of a final, or points with other learning
+    rates or loss weights; each counts as one of `trials`. Four of them tell a good learning rate; more would crowd out architectures.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -82,7 +89,8 @@ class SearchConfig(Frozen):
     warm: tuple[dict[str, Any], ...] = ()
     concurrent: Annotated[int, Field(ge=1)] | None = None
     cpus_per_trial: Annotated[float, Field(gt=0)] = 1
-    gpus_per_trial: Annotated[float, Field(ge=0)] = 0
+    gpus_per_trial: Annotated[float, Field(ge=0)] | None = None
+    stacked_trials: Annotated[int, Field(ge=1, le=64)] = 4
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
 
     @model_validator(mode="after")
@@ -98,6 +106,14 @@ class SearchConfig(Frozen):
     def relative_to(self, folder: Path) -> Self:
         """The same search with its paths resolved from `folder`."""
         return self.model_copy(update={"datasets": tuple(data.relative_to(folder) for data in self.datasets)})
+
+    def gpu_share(self, cpus: float, gpus: float) -> float:
+        """How many GPUs a trial gets where there are so many of both, in Ray's steps of 1/10000: what is stated, or such a part that all are used."""
+        if self.gpus_per_trial is not None or not gpus:
+            return self.gpus_per_trial or 0.0
+        fed = cpus / self.cpus_per_trial
+        sharing = min(SHARING, min(fed, self.concurrent or fed) // gpus)
+        return math.floor(10_000 / max(1, sharing)) / 10_000
 
     def learning_of(self, point: dict[str, Any], steps: int | None = None, seed: int | None = None) -> LearningConfig:
         """L at a point: its seed comes from the point, so that a trial does not depend on when it ran."""

@@ -1,33 +1,39 @@
-"""The search in this process, one trial after the other: no Ray, the same decisions."""
+"""The search in this process, one pack of trials after the other: no Ray, the same decisions."""
 
 import math
 import shutil
 from collections.abc import Sequence
 
+import torch
+
 from models.dataset import AmpData
+from models.engine import device_for
 from models.files import staged_folder
 from search.conductor import Conductor, Task
-from search.trial import reason_of, stops_all, train
+from search.trial import Pack, fault_of
 
 
 def run_local(conductor: Conductor, amps: Sequence[AmpData]) -> None:
     """Train what the conductor proposes until it has nothing left, or no trial can go on."""
-    while task := conductor.propose():
+    device = device_for(conductor.config.gpu_share(cpus=conductor.config.cpus_per_trial, gpus=1))
+    most = conductor.config.stacked_trials if device.type == "cuda" else 1
+    while tasks := conductor.propose_pack(most):
         try:
-            _run(conductor, task, amps)
-            finished = conductor.end(task.trial)
+            _run(conductor, tasks, amps, device)
         except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; it is written down)
-            conductor.stopped = stops_all(problem)
-            finished = conductor.end(task.trial, reason_of(problem))
-        if not finished and not conductor.stopped:
-            shutil.rmtree(conductor.folder(task.trial), ignore_errors=True)
+            for task in tasks:
+                conductor.report(task.trial, fault_of(problem))
+        for task in tasks:
+            if not conductor.end(task.trial) and not conductor.stopped:
+                shutil.rmtree(conductor.folder(task.trial), ignore_errors=True)
 
 
-def _run(conductor: Conductor, task: Task, amps: Sequence[AmpData]) -> None:
-    folder = conductor.folder(task.trial)
-    for result, save in train(conductor.config, task, amps, folder if folder.exists() else None):
-        if math.isfinite(result["esr"]):
-            with staged_folder(folder) as staged:
-                save(staged)
-        if not conductor.report(task.trial, result):
-            return
+def _run(conductor: Conductor, tasks: Sequence[Task], amps: Sequence[AmpData], device: torch.device) -> None:
+    pack = Pack(conductor.config, tasks, amps, {task.trial: conductor.folder(task.trial) for task in tasks}, device)
+    while pack.going and not conductor.stopped:
+        for trial, result in pack.advance().items():
+            if math.isfinite(result.get("esr", math.nan)):
+                with staged_folder(conductor.folder(trial)) as staged:
+                    pack.save(trial, staged)
+            if not conductor.report(trial, result):
+                pack.drop(trial)

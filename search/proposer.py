@@ -16,6 +16,7 @@ from search.surrogate import Forecast, Weighed
 DRAWN, NEAR, GUESSED = 64, 48, 4  # candidates: by chance, near the best, by Optuna's TPE
 GUESSES_UNTIL = 300  # trials: TPE sorts all of them for every axis, three seconds a guess at 3,000
 STARTUP = 4  # trials by chance before anything is foretold
+VARIANTS = 8  # of a point: the best of so few differ among themselves
 PATIENCE = 4  # times that so many candidates may hold nothing new
 
 Values = tuple[float, float]
@@ -61,6 +62,12 @@ class Proposer:
                 if self._is_new(point):
                     return point
         return None
+
+    def vary(self, point: dict[str, Any], fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
+        """The most promising of a few points that are the same model learnt otherwise, and that fit; None where none is new."""
+        random = Random(json.dumps([self.seed, len(self.numbers), "vary"]))
+        variants = [self.space.vary(random, point) for _ in range(VARIANTS)]
+        return next(filter(self._is_new, self._ranked(list(filter(fits, variants)), random)), None)
 
     def begin(self, trial: str, point: dict[str, Any]) -> None:
         """A trial trains from now on: the sampler keeps away from its point."""

@@ -141,6 +141,11 @@ class Space(Frozen):
         """A point by chance; near another one, two axes in three are as there."""
         return self.suggest(_Drawn(random, near or {}))
 
+    def vary(self, random: Random, point: dict[str, Any]) -> dict[str, Any]:
+        """The same model, learnt another way by chance."""
+        drawn = self.draw(random)
+        return {**point, **{key: drawn[key] for key in (*self.learning, "learning_rate")}}
+
     def rounded(self, rate: float) -> float:
         """A learning rate to two digits, inside the range: nearer ones are the same to a search."""
         low, high = self.learning_rate

@@ -1,8 +1,9 @@
-"""One trial: one architecture trained on every dataset, step by step, reporting as it goes. Knows no engine."""
+"""Trials: each one architecture trained on every dataset, step by step, reporting as it goes. Knows no engine."""
 
 import errno
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
@@ -11,10 +12,10 @@ import torch
 
 from models.dataset import AmpData
 from models.documents import RUNAWAY_DB, Score
-from models.engine import device_for
 from models.errors import DivergedError, UserError
 from models.guards import knob_moves, scan_corners
-from models.stacks import stacks_of
+from models.stack import Stack
+from models.stacks import Alone, parts_of
 from models.train import Trainer
 from search.conductor import Task
 from search.config import SearchConfig
@@ -22,53 +23,97 @@ from search.config import SearchConfig
 BETWEEN = 64  # random settings beside the corners: the whole scan is for the front alone
 MOVE_MS = "50"
 ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ESTALE, errno.EROFS}  # what no other trial would survive
-Save = Callable[[Path], None]
+Result = dict[str, Any]
 
 
-def train(
-    config: SearchConfig, task: Task, amps: Sequence[AmpData], start: Path | None
-) -> Iterator[tuple[dict[str, Any], Save]]:
-    """Train a point and yield, every `report_every` steps, its report and a function that saves it: one run folder per amp.
+class Pack:
+    """Trials of one architecture, trained side by side: on a GPU as stacks, on a CPU one after another. What becomes of one touches no other.
 
-    A report has `step`; `esr`, validation, the geometric mean over amps; `relative`, the same over what the nearest recorded setting would give;
-    `amps` and `worst`, each amp's mean and worst setting; at the end `limits`, each above 0 where a limit is broken. Goes on from the
-    folder `start` where it holds this trial. Training that leaves the finite numbers ends with `esr` NaN and the reason.
+    `going` are the trials that train on, `members` those that have anything to save: a trainer per amp. Each goes on from its folder in
+    `starts` where that holds it.
     """
-    torch.set_num_threads(max(1, int(config.cpus_per_trial)))
-    recipes = config.recipes(task.point, task.steps, task.seed)
-    trainers = [Trainer(recipe, data) for recipe, data in zip(recipes, amps, strict=True)]
-    if start:
-        _load(trainers, start)
-    device = device_for(config.gpus_per_trial)
-    stacks = stacks_of(trainers, device) if device.type == "cuda" else trainers  # on a CPU one after another is faster
-    while True:
-        began = time.monotonic()
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        tasks: Sequence[Task],
+        amps: Sequence[AmpData],
+        starts: Mapping[str, Path],
+        device: torch.device,
+    ) -> None:
+        torch.set_num_threads(max(1, int(config.cpus_per_trial)))
+        self._config, self._steps = config, {task.trial: task.steps for task in tasks}
+        self.members = {task.trial: _trainers(config, task, amps, starts[task.trial]) for task in tasks}
+        self.going = list(self.members)
+        self._trial_of = {trainer: trial for trial, trainers in self.members.items() for trainer in trainers}
+        unfinished = [trainer for trainer, trial in self._trial_of.items() if trainer.step < self._steps[trial]]
+        self._parts = parts_of(unfinished, device)
+
+    def advance(self) -> dict[str, Result]:
+        """Train all that go on for `report_every` steps, and report each.
+
+        A report has `step`; `esr`, validation, the geometric mean over amps; `relative`, the same over what the nearest recorded setting would
+        give; `amps` and `worst`, each amp's mean and worst setting; at the end `limits`, each above 0 where a limit is broken. Training that
+        leaves the finite numbers ends with `esr` NaN and the reason, another fault with what `fault_of` says.
+        """
+        self._parts = [part for part in self._parts if self._keeps(part)]
+        began, lost = time.monotonic(), dict[str, Result]()
+        for part in self._parts:
+            trials = {self._trial_of[trainer] for trainer in part.trainers}
+            if not trials <= lost.keys():  # on another amp
+                try:
+                    part.advance(self._config.learning.report_every)
+                except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; it is written down)
+                    lost |= {trial: self._loss(trial, problem) for trial in trials}
+        seconds = (time.monotonic() - began) / len(self.going)
+        found = {trial: lost.get(trial) or self._judge(trial, seconds) for trial in self.going}
+        for trial, result in found.items():
+            if not math.isfinite(result.get("esr", math.nan)):
+                self.drop(trial)
+            elif result["step"] >= self._steps[trial]:
+                self.going.remove(trial)
+        return found
+
+    def drop(self, trial: str) -> None:
+        """Train and save it no further."""
+        self.members.pop(trial, None)
+        self.going = [other for other in self.going if other != trial]
+
+    def save(self, trial: str, folder: Path) -> None:
+        """One run folder per amp."""
+        for trainer in self.members[trial]:
+            run = folder / trainer.data.config.name
+            trainer.save(run)
+            if trainer.step >= self._steps[trial]:
+                trainer.finish(run)
+
+    def _keeps(self, part: Stack | Alone) -> bool:
+        """Leave those that go on in a part; false where there are none."""
+        kept = [member for member, trainer in enumerate(part.trainers) if self._trial_of[trainer] in self.going]
+        if isinstance(part, Stack) and 0 < len(kept) < len(part.trainers):
+            part.keep(kept)
+        return bool(kept)
+
+    def _judge(self, trial: str, seconds: float) -> Result:
+        """The report of a trial whose training took so long."""
+        began, trainers = time.monotonic(), self.members[trial]
         try:
-            for part in stacks:
-                part.advance(config.learning.report_every)
             for trainer in trainers:
                 trainer.check()
             scores = {trainer.data.config.name: trainer.validate() for trainer in trainers}
-        except DivergedError as problem:
-            step = min(trainer.step for trainer in trainers)
-            yield {"step": step, "esr": float("nan"), "reason": str(problem)}, lambda folder: None
-            return
-        step = trainers[0].step
-        result = {"step": step, **summary(scores), "seconds": round(time.monotonic() - began, 2)}
-        done = step >= task.steps
-        if done:
-            result["limits"] = _limits(config, trainers, scores)
+            step, found = trainers[0].step, summary(scores)
+            found |= {"seconds": round(seconds + time.monotonic() - began, 2)}
+            limits = {"limits": _limits(self._config, trainers, scores)} if step >= self._steps[trial] else {}
+        except Exception as problem:  # noqa: BLE001 (as above)
+            return self._loss(trial, problem)
+        return {"step": step, **found, **limits}
 
-        def save(folder: Path, done: bool = done) -> None:
-            for trainer in trainers:
-                run = folder / trainer.data.config.name
-                trainer.save(run)
-                if done:
-                    trainer.finish(run)
-
-        yield result, save
-        if done:
-            return
+    def _loss(self, trial: str, problem: Exception) -> Result:
+        """The report of a trial that does not go on."""
+        if isinstance(problem, DivergedError):
+            step = min(trainer.step for trainer in self.members[trial])
+            return {"step": step, "esr": math.nan, "reason": str(problem)}
+        return fault_of(problem)
 
 
 def summary(scores: dict[str, Score]) -> dict[str, Any]:
@@ -83,13 +128,15 @@ def summary(scores: dict[str, Score]) -> dict[str, Any]:
     }
 
 
-def stops_all(problem: BaseException) -> str | None:
-    """Why no trial can go on after this problem (recordings that are gone, a full disk), or None where it is this trial's own."""
+def fault_of(problem: BaseException) -> Result:
+    """The report of a trial that met a problem: `stopped`, where no trial can go on after it (recordings that are gone, a full disk), or
+    `failed`, where it is this trial's own.
+    """
     if isinstance(problem, UserError):
-        return problem.message
+        return {"stopped": problem.message}
     if isinstance(problem, OSError) and problem.errno in ENVIRONMENT:
-        return f"{problem.filename or 'a file'}: {problem.strerror}"
-    return None
+        return {"stopped": f"{problem.filename or 'a file'}: {problem.strerror}"}
+    return {"failed": reason_of(problem)}
 
 
 def reason_of(problem: BaseException) -> str:
@@ -97,14 +144,20 @@ def reason_of(problem: BaseException) -> str:
     return (str(problem).strip().splitlines() or [type(problem).__name__])[-1]
 
 
-def _load(trainers: list[Trainer], start: Path) -> None:
-    """Go on from checkpoints; where one cannot be read all begin anew."""
-    folders = [start / trainer.data.config.name for trainer in trainers]
+def _trainers(config: SearchConfig, task: Task, amps: Sequence[AmpData], start: Path) -> list[Trainer]:
+    """One for each amp; they go on from their checkpoints, or all begin anew where one cannot be read."""
+    recipes = config.recipes(task.point, task.steps, task.seed)
+
+    def begin() -> list[Trainer]:
+        return [Trainer(recipe, data) for recipe, data in zip(recipes, amps, strict=True)]
+
+    trainers = begin()
     try:
-        for trainer, folder in zip(trainers, folders, strict=True):
-            trainer.load(folder)
+        for trainer in trainers if start.exists() else ():
+            trainer.load(start / trainer.data.config.name)
     except (UserError, OSError):
-        trainers[:] = [Trainer(trainer.recipe, trainer.data) for trainer in trainers]
+        return begin()
+    return trainers
 
 
 def _limits(config: SearchConfig, trainers: list[Trainer], scores: dict[str, Score]) -> dict[str, float]:

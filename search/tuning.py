@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import signal
 import sys
 import tempfile
@@ -26,12 +25,15 @@ from ray.tune.search import Searcher
 import models
 import search
 from models.dataset import AmpData
+from models.engine import device_for
 from models.errors import UserError
 from models.files import staged_folder
 from search.conductor import Conductor, Task
 from search.config import SearchConfig
+from search.ledger import ENDS
+from search.pruned import Pruned
 from search.storage import below
-from search.trial import reason_of, stops_all, train
+from search.trial import Pack, fault_of, reason_of
 
 DEATHS = 3  # of a trial's process or node, before the trial counts as failed
 STORE_BYTES = 100 << 20  # of Ray's shared memory, beside the recordings
@@ -45,16 +47,16 @@ class _Fresh:
 
 
 class Suggests(_Fresh, Searcher):
-    """The conductor as Tune's searcher."""
+    """The conductor as Tune's searcher: what Tune calls a trial is a pack of at most so many."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Conductor, most: int) -> None:
         super().__init__()
-        self.conductor = conductor
+        self.conductor, self.most = conductor, most
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """The next task."""
-        task = self.conductor.propose()
-        return asdict(task) if task else cast(dict[str, Any], Searcher.FINISHED)
+        """The next tasks."""
+        tasks = self.conductor.propose_pack(self.most)
+        return {"tasks": [asdict(task) for task in tasks]} if tasks else cast(dict[str, Any], Searcher.FINISHED)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The recorder hears of ends."""
@@ -67,21 +69,24 @@ class Suggests(_Fresh, Searcher):
 
 
 class Judges(_Fresh, FIFOScheduler):
-    """The conductor as Tune's scheduler."""
+    """The conductor as Tune's scheduler. Tune stops a pack as a whole; of trials that are pruned before that, its worker hears by `pruned`."""
 
-    def __init__(self, conductor: Conductor, storage: str) -> None:
+    def __init__(self, conductor: Conductor, storage: str, pruned: Any) -> None:
         super().__init__()
-        self.conductor, self.storage = conductor, storage
+        self.conductor, self.storage, self.pruned = conductor, storage, pruned
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Go on or stop."""
         if "told" not in result:
             return TrialScheduler.CONTINUE
-        told = json.loads(result["told"])
-        if name := result.get("checkpoint_dir_name"):
-            told["checkpoint"] = below(self.storage, trial.trial_id, name)
-        goes_on = self.conductor.report(trial.config["trial"], told)
-        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+        name, go_on = result.get("checkpoint_dir_name"), False
+        for member, told in json.loads(result["told"]).items():
+            place = {"checkpoint": below(self.storage, trial.trial_id, name, member)} if name else {}
+            if self.conductor.report(member, told | place):
+                go_on = True
+            elif self.pruned:
+                ray.get(self.pruned.add.remote(member))
+        return TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP
 
 
 class Records(_Fresh, tune.Callback):
@@ -92,17 +97,18 @@ class Records(_Fresh, tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """An end without a fault. The folder comes first: a finished trial has one."""
-        name = trial.config["trial"]
-        known = self.conductor.trials[name]
-        if trial.checkpoint and known.get("step", 0) >= known["steps"]:
-            with staged_folder(self.conductor.folder(name)) as staged:
-                trial.checkpoint.to_directory(str(staged))
-        self.conductor.end(name)
+        for name in _names(trial):
+            known, last = self.conductor.trials[name], trial.checkpoint
+            if last and known["state"] not in ENDS and known.get("step", 0) >= known["steps"]:
+                with staged_folder(self.conductor.folder(name)) as staged:
+                    tune.Checkpoint(f"{last.path}/{name}", last.filesystem).to_directory(str(staged))
+            self.conductor.end(name)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A crash: recorded with its last line."""
         error = trial.get_error()
-        self.conductor.end(trial.config["trial"], reason_of(error) if error else "the trial's process died")
+        for name in _names(trial):
+            self.conductor.end(name, reason_of(error) if error else "the trial's process died")
 
 
 class Halts(_Fresh, tune.Stopper):
@@ -120,35 +126,55 @@ class Halts(_Fresh, tune.Stopper):
         return bool(self.conductor.stopped)
 
 
-def run_trial(task: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpData]) -> None:
-    """Train one task on a worker, reporting to Tune with a checkpoint each time."""
-    latest = tune.get_checkpoint() or (tune.Checkpoint(task["checkpoint"]) if task["checkpoint"] else None)
+def run_pack(pack: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpData], gpus: float, pruned: Any) -> None:
+    """Train the tasks of a pack on a worker, reporting to Tune with a checkpoint of all each time; those that Tune then prunes are dropped."""
+    tasks = [Task(**task) for task in pack["tasks"]]
     try:
         with tempfile.TemporaryDirectory() as start:
-            if latest:
-                _fetch(latest, start)
-            for result, save in train(SearchConfig.model_validate(search), Task(**task), amps, Path(start)):
+            starts = _starts(tasks, Path(start))
+            left = [task for task in tasks if task.trial in starts]
+            training = Pack(SearchConfig.model_validate(search), left, amps, starts, device_for(gpus))
+            while training.going:
+                told = json.dumps(training.advance())  # as text: Tune flattens what is nested
                 with tempfile.TemporaryDirectory() as folder:
-                    save(Path(folder))
-                    _report(result, folder)
+                    for trial in training.members:
+                        training.save(trial, Path(folder) / trial)
+                    _report(told, folder if training.members else None)
+                for trial in ray.get(pruned.among.remote(training.going)) if pruned else ():
+                    training.drop(trial)
     except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; only a process that dies is tried again)
-        stopped = stops_all(problem)
-        tune.report({"told": json.dumps({"stopped": stopped} if stopped else {"failed": reason_of(problem)})})
+        tune.report({"told": json.dumps({task.trial: fault_of(problem) for task in tasks})})
 
 
-def _report(result: dict[str, Any], folder: str) -> None:
-    """Tell Tune, as text since it flattens what is nested. Raises `UserError` where the checkpoint cannot be kept: no trial's own fault."""
-    checkpoint = tune.Checkpoint.from_directory(folder) if math.isfinite(result["esr"]) else None
+def _report(told: str, folder: str | None) -> None:
+    """Tell Tune, with a checkpoint where there is one; returns when the driver has heard it.
+
+    Raises `UserError` where the checkpoint cannot be kept: no trial's own fault.
+    """
+    checkpoint = tune.Checkpoint.from_directory(folder) if folder else None
     try:
-        tune.report({"told": json.dumps(result)}, checkpoint=checkpoint)
+        tune.report({"told": told}, checkpoint=checkpoint)
     except Exception as problem:
         raise UserError(f"checkpoints cannot be kept: {reason_of(problem)}", "Check --storage.") from problem
 
 
-def _fetch(checkpoint: tune.Checkpoint, folder: str) -> None:
+def _starts(tasks: Sequence[Task], folder: Path) -> dict[str, Path]:
+    """Brings here what the tasks go on from: the pack's own last checkpoint after its process died, and those it holds go on; else each its own."""
+    places = {task.trial: folder / task.trial for task in tasks}
+    if latest := tune.get_checkpoint():
+        _fetch(latest, folder)
+        if kept := {trial: place for trial, place in places.items() if place.exists()}:
+            return kept
+    for task in tasks:
+        if task.checkpoint:
+            _fetch(tune.Checkpoint(task.checkpoint), places[task.trial])
+    return places
+
+
+def _fetch(checkpoint: tune.Checkpoint, folder: Path) -> None:
     """Bring a checkpoint here, if it is still there; an unreadable one is trained again."""
     try:
-        checkpoint.to_directory(folder)
+        checkpoint.to_directory(str(folder))
     except OSError as problem:
         logging.getLogger(__name__).warning("checkpoint %s cannot be read: %s", checkpoint.path, problem)
 
@@ -156,8 +182,15 @@ def _fetch(checkpoint: tune.Checkpoint, folder: str) -> None:
 def run_trials(conductor: Conductor, amps: Sequence[AmpData], storage: str, address: str | None) -> None:
     """Run what the conductor proposes until it has nothing left, no trial can go on, or the person interrupts.
 
-    `storage` is a folder that all nodes see, or a URI. Raises `UserError` when Tune itself cannot go on.
+    `storage` is a folder that all nodes see, or a URI. Raises `UserError` when Tune itself cannot go on, or where the GPUs that a trial is to
+    have are not here.
     """
+    wanted, seen = conductor.config.gpus_per_trial or 0, torch.cuda.device_count()
+    if wanted > seen and not address and not ray.is_initialized():
+        raise UserError(
+            f"gpus_per_trial is {wanted:g}, and torch sees {seen or 'no'} GPU{'s' if seen > 1 else ''} here",
+            "Leave it out to use what there is, or search on a cluster that has them (--address).",
+        )
     for name in ("ray.tune", "ray.train"):  # a failed trial is told in one line, by the conductor
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with redirect_stdout(sys.stderr), _ray(address, amps):  # Ray tells of lost nodes on stdout, which is for data
@@ -167,15 +200,20 @@ def run_trials(conductor: Conductor, amps: Sequence[AmpData], storage: str, addr
 def _run(conductor: Conductor, amps: Sequence[AmpData], storage: str) -> None:
     """One run of Tune, with its files in a folder of its own below `storage`."""
     config, name = conductor.config, uuid4().hex[:8]
+    there = ray.cluster_resources()
+    gpus = config.gpu_share(there.get("CPU", 0), there.get("GPU", 0))
+    most = config.stacked_trials if gpus else 1
+    lasting = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)  # begun anew it has only forgotten
+    pruned = lasting(Pruned).remote() if most > 1 else None
+    known = {"search": config.model_dump(mode="json"), "amps": list(amps), "gpus": gpus, "pruned": pruned}
     trainable = tune.with_resources(
-        tune.with_parameters(run_trial, search=config.model_dump(mode="json"), amps=list(amps)),
-        {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial},
+        tune.with_parameters(run_pack, **known), {"cpu": config.cpus_per_trial, "gpu": gpus}
     )
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=Suggests(conductor),
-            scheduler=Judges(conductor, below(storage, name)),
+            search_alg=Suggests(conductor, most),
+            scheduler=Judges(conductor, below(storage, name), pruned),
             num_samples=-1,
             max_concurrent_trials=config.concurrent,
             reuse_actors=True,
@@ -217,6 +255,11 @@ def _folder_of(trial: Any) -> str:
     return trial.trial_id
 
 
+def _names(trial: Trial) -> list[str]:
+    """The search's trials in one of Tune's."""
+    return [task["trial"] for task in trial.config["tasks"]]
+
+
 @contextmanager
 def _ray(address: str | None, amps: Sequence[AmpData]) -> Iterator[None]:
     """Ray started here, or joined. The recordings go through its shared memory: read once by the driver, kept once per node."""
@@ -224,6 +267,7 @@ def _ray(address: str | None, amps: Sequence[AmpData]) -> Iterator[None]:
         x.nbytes for d in amps for x in d.dry_T
     )
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES + 2 * held}
+    local |= {} if torch.cuda.is_available() else {"num_gpus": 0}  # Ray may see one that this torch cannot use
     shipped: dict[str, Any] = {
         "runtime_env": {"py_modules": [str(Path(module.__path__[0])) for module in (models, search)]}
     }

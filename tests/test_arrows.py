@@ -52,7 +52,7 @@ def test_the_core_of_the_search_needs_no_ray():
     heavy = {"ray", "torch"}
     loaded = _modules_after("import search.pareto, search.rungs, search.ledger")
     assert not heavy & loaded
-    core = "space, shapes, cost, config, bounds, surrogate, proposer, conductor, trial, local, board, report, dashboard, warm, jobs, study"
+    core = "space, shapes, cost, config, bounds, surrogate, proposer, conductor, trial, local, pruned, board, report, dashboard, warm, jobs, study"
     assert "ray" not in _modules_after("\n".join(f"import search.{name}" for name in core.split(", ")))
 
 

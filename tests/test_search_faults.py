@@ -70,7 +70,7 @@ def finish(search: subprocess.Popen[str], study: Path) -> None:
 
 def checkpoints(study: Path, number: int) -> list[int]:
     """The numbers of a trial's checkpoints: Tune counts those that are saved, also when one is saved again."""
-    return [int(line["checkpoint"].partition("?")[0].rpartition("_")[2]) for line in reports(study, number)]
+    return [int(line["checkpoint"].partition("checkpoint_")[2].partition("/")[0]) for line in reports(study, number)]
 
 
 def test_a_search_survives_its_processes_its_nodes_and_its_head(bucket: Bucket, tmp_path: Path):

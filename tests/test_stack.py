@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,14 @@ import torch
 from models import resident as resident_module
 from models import stacks, train
 from models.dataset import AmpData, load_data
-from models.documents import EVAL, Evaluation
 from models.engine import device_for
 from models.errors import DivergedError
 from models.graph import WARM_UP, Replayed, Work
 from models.recipe import Recipe
-from models.run import load_model
 from models.stack import Stack
-from models.stacks import best_size, stacks_of, train_stack
+from models.stacks import best_size, stacks_of
 from models.train import PATIENCE, Trainer, fit
-from tests.makers import GRID, architecture, data_config, di, recipe, record
+from tests.makers import FORMS, GRID, architecture, data_config, di, recipe, record
 
 MEMBERS: tuple[dict[str, Any], ...] = (
     {"seed": 0, "learning_rate": 0.008, "pre_emphasis": 0.5, "ema": 0.9},
@@ -41,8 +40,14 @@ def plans(data: AmpData, form: str = "mixin+film", gating: str = "none", **learn
     return [recipe(data.config, model, **{**member, **learning}) for member in MEMBERS]
 
 
-def stacked(recipes: list[Recipe], data: AmpData) -> Stack:
-    return Stack([Trainer(plan, data) for plan in recipes])
+def stacked(recipes: list[Recipe], data: AmpData, device: str = "cpu") -> Stack:
+    return Stack([Trainer(plan, data) for plan in recipes], device)
+
+
+on_each_device = pytest.mark.parametrize(
+    "device",
+    ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))],
+)
 
 
 def distance(found: Trainer, wanted: Trainer) -> float:
@@ -57,17 +62,54 @@ def distance(found: Trainer, wanted: Trainer) -> float:
     [("mixin+film", "none"), ("warp+encoder", "gated"), ("film activation_post", "blended"), ("input", "none")],
 )
 def test_member_is_its_solo_run(data: AmpData, form: str, gating: str):
+    """In float32, and on another engine."""
     recipes = plans(data, form, gating, steps=100)
     stack, solos = stacked(recipes, data), [Trainer(plan, data) for plan in recipes]
     for steps in (1, 30, 80):
         found, wanted = stack.advance(steps), [solo.advance(steps) for solo in solos]
-        assert found == pytest.approx(wanted, rel=1e-5)
+        assert found == pytest.approx(wanted, rel=1e-6)
     for member, solo in zip(stack.trainers, solos, strict=True):
-        assert member.step == solo.step == 100 and distance(member, solo) <= 1e-5
+        assert member.step == solo.step == 100 and distance(member, solo) <= 1e-6
         for name, value in solo.optimiser.state[solo.vector_P].items():
             assert (member.optimiser.state[member.vector_P][name] - value).norm() <= 1e-3 * value.norm()
         assert [line["step"] for line in member.history] == [1, 31, 100]
         assert member.validate().mean == pytest.approx(solo.validate().mean, rel=1e-4)
+
+
+@pytest.fixture
+def doubled(data: AmpData) -> Iterator[AmpData]:
+    """The recordings in float64, in which all that is made meanwhile reckons too."""
+    signals = {id(piece.wet_T): piece.wet_T.double() for piece in data.train}
+    train = [dataclasses.replace(piece, wet_T=signals[id(piece.wet_T)]) for piece in data.train]
+    torch.set_default_dtype(torch.float64)
+    yield dataclasses.replace(data, dry_T=[x_T.double() for x_T in data.dry_T], train=train)
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_in_float64_member_is_its_solo_run_to_the_last_digits(doubled: AmpData, form: str):
+    """So what float32 leaves between the two is rounding, and nothing else."""
+
+    def begin(plan: Recipe) -> Trainer:
+        trainer = Trainer(plan, doubled)
+        trainer.levels_PK = [levels_K.double() for levels_K in trainer.levels_PK]
+        return trainer
+
+    recipes = plans(doubled, form, segment=64)[:2]
+    stack, solos = Stack([begin(plan) for plan in recipes]), [begin(plan) for plan in recipes]
+    assert stack.advance(24) == pytest.approx([solo.advance(24) for solo in solos], rel=1e-12)
+    for member, solo in zip(stack.trainers, solos, strict=True):
+        assert member.vector_P.dtype == torch.float64 and distance(member, solo) <= 1e-12
+
+
+@on_each_device
+@pytest.mark.parametrize("form", ["mixin+film", "warp+encoder"])
+def test_member_of_many_is_what_it_is_in_a_stack_of_its_own(data: AmpData, form: str, device: str):
+    recipes = plans(data, form)
+    many, alone = stacked(recipes, data, device), [stacked([plan], data, device) for plan in recipes]
+    assert many.advance(30) == pytest.approx([loss for one in alone for loss in one.advance(30)], rel=1e-6)
+    for member, one in zip(many.trainers, alone, strict=True):
+        assert distance(member, one.trainers[0]) <= 1e-6
 
 
 def test_weight_of_the_spectral_loss_is_each_members_own(data: AmpData):
@@ -91,13 +133,14 @@ def test_every_member_has_recordings_of_its_own(data: AmpData, tmp_path: Path):
         assert distance(member, solo) <= 1e-5
 
 
+@on_each_device
 def test_windows_of_recordings_that_a_device_cannot_keep_are_brought_to_it(
-    data: AmpData, monkeypatch: pytest.MonkeyPatch
+    data: AmpData, monkeypatch: pytest.MonkeyPatch, device: str
 ):
     recipes = plans(data)
-    resident = stacked(recipes, data)
+    resident = stacked(recipes, data, device)
     monkeypatch.setattr(resident_module, "DEVICE_BYTES", 1000)
-    brought = stacked(recipes, data)
+    brought = stacked(recipes, data, device)
     assert type(resident._source) is not type(brought._source)
     for steps in (7, 80):
         assert brought.advance(steps) == resident.advance(steps)
@@ -175,34 +218,6 @@ def test_member_may_go_on_alone_and_in_another_stack(data: AmpData, tmp_path: Pa
         assert member.step == 30 and distance(member, wanted) <= 1e-5
 
 
-def test_run_folders_are_those_of_solo_runs(data: AmpData, tmp_path: Path):
-    recipes = [*plans(data)[:2], recipe(data.config, architecture("input"))]
-    outs = [tmp_path / str(number) for number in range(3)]
-    found, wanted = train_stack(recipes, [data] * 3, outs), fit(recipes[1], tmp_path / "solo")
-    assert {type(one) for one in found} == {Evaluation}
-    assert isinstance(found[1], Evaluation) and found[1].step == wanted.step == 30
-    assert found[1].held.mean == pytest.approx(wanted.held.mean, rel=1e-4)
-    for out in outs:
-        assert {path.name for path in out.iterdir()} == {path.name for path in (tmp_path / "solo").iterdir()}
-        load_model(out)
-    written = (outs[0] / EVAL).read_bytes()
-    assert train_stack(recipes[:1], [data], outs[:1]) == found[:1] and (outs[0] / EVAL).read_bytes() == written
-
-
-def test_run_that_diverges_is_dropped_and_told(data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    recipes, scatter = plans(data, steps=40), Stack._scatter
-
-    def break_one(stack: Stack) -> None:
-        if len(stack.trainers) == 3:
-            stack._state["vector"][1] = math.nan
-        scatter(stack)
-
-    monkeypatch.setattr(Stack, "_scatter", break_one)
-    found = train_stack(recipes, [data] * 3, [tmp_path / str(number) for number in range(3)])
-    assert [type(one) for one in found] == [Evaluation, DivergedError, Evaluation]
-    assert not (tmp_path / "1" / EVAL).exists()
-
-
 @pytest.mark.parametrize(
     ("seconds", "size"),
     [({1: 1.0, 2: 1.0, 3: 1.0}, 1), ({1: 4.0, 2: 2.0, 3: 2.0}, 2), ({1: 3.0, 2: 2.0, 3: 1.0}, 3), ({1: 1.0, 2: 0.8}, 2), ({}, 1)],
@@ -263,8 +278,20 @@ def test_run_trains_where_its_steps_are_faster(
     assert found.held.mean == pytest.approx(wanted.held.mean, rel=1e-4)
     with torch.no_grad():
         (trainer := Trainer(plan, data)).vector_P[0] = math.nan
+    (part,) = stacks.parts_of([trainer], torch.device("cuda"))
     with pytest.raises(DivergedError):
-        stacks.advance_alone(trainer, torch.device("cuda"))(20, lambda step: None)
+        part.advance(20)
+        trainer.check()
+
+
+def test_gpu_that_fails_is_told_and_not_used(data: AmpData, monkeypatch: pytest.MonkeyPatch):
+    def fail(trainers: list[Trainer], device: torch.device) -> float:
+        raise RuntimeError("no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(stacks, "_seconds", fail)
+    with pytest.warns(RuntimeWarning, match="on the CPU.*no kernel image"):
+        parts = stacks.parts_of([Trainer(plan, data) for plan in plans(data)], torch.device("cuda"))
+    assert [type(part) for part in parts] == [stacks.Alone] * 3
 
 
 def test_seconds_of_the_compiled_engine_are_measured_once_and_leave_no_trace(

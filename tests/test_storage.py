@@ -242,5 +242,7 @@ def test_a_checkpoint_that_cannot_be_kept_blames_no_trial(tmp_path: Path, monkey
     amps = [load_data(data) for data in config.datasets]
     task = Conductor(config, tmp_path, amps).propose()
     assert task
-    tuning.run_trial(asdict(task), config.model_dump(mode="json"), amps)
-    assert told == [{"stopped": "checkpoints cannot be kept: AWS Error ACCESS_DENIED during PutObject operation"}]
+    tuning.run_pack({"tasks": [asdict(task)]}, config.model_dump(mode="json"), amps, 0, None)
+    assert told == [
+        {task.trial: {"stopped": "checkpoints cannot be kept: AWS Error ACCESS_DENIED during PutObject operation"}}
+    ]

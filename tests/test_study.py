@@ -200,10 +200,10 @@ def test_ray_and_this_process_make_the_same_search(tmp_path: Path):
 def test_out_of_memory_costs_one_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     train = Trainer.advance
 
-    def advance(trainer: Trainer, steps: int) -> float:
+    def advance(trainer: Trainer, steps: int, on_step: Any) -> float:
         if trainer.recipe.model.arrays[0].channels == 3 and trainer.step:
             raise MemoryError("9 GB are wanted")
-        return train(trainer, steps)
+        return train(trainer, steps, on_step)
 
     monkeypatch.setattr(Trainer, "advance", advance)
     study = tmp_path / "study"
