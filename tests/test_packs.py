@@ -26,8 +26,8 @@ from search.ledger import ENDS, Line, latest, read_ledger, read_lines
 from search.local import run_local
 from search.study import RAY_ENVIRONMENT, read_search, run_search
 from search.trial import Pack
+from tests.ray_nodes import trial_processes
 from tests.test_search_core import config_of
-from tests.test_search_faults import trial_processes
 from tests.test_study import pytestmark, search_file  # noqa: F401 (the marks hold here too)
 
 PACKED: dict[str, Any] = {
