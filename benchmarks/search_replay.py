@@ -10,23 +10,31 @@ error they had reached, as a share of that of the whole table trained to the end
 import argparse
 import heapq
 import math
+import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import optuna
 
-from benchmarks.search_curves import AXES, EVERY, STEPS, grid_config, read_rows
+import search.cost
+from benchmarks.search_curves import AMPS, AXES, EVERY, STEPS, grid_config, read_rows
 from models.dataset import AmpData
 from models.knobs import Knob, Knobs
 from search.conductor import Conductor
+from search.config import Heard
+from search.ledger import FINISHED, latest, read_lines
 from search.pareto import front, hypervolume
+from search.warm import MOST, heard_of
 from zoo import output
 
 Row = tuple[Any, ...]
 MARKS = (0.25, 0.5, 1.0)
+FULL, WORKERS = 40, 4  # the budget in average full trainings, and who spends it
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 FIXED_MACS = 300  # of a step that does not grow with the model
 ETA = 3
 
@@ -47,13 +55,22 @@ class Method(Protocol):
         ...
 
 
-class Ours:
-    """The project's own conductor, all of it; perhaps begun from the front of another amp, as `--from` does."""
+class Study(NamedTuple):
+    """What a search that was made before hands on: the points of its front, the cheapest first, and all its trials."""
 
-    def __init__(self, amp: str, seed: int, folder: Path, other: str | None = None) -> None:
-        config = grid_config(amp, Path("train.json"))
-        warm = [config.space.complete(dict(zip(AXES, row, strict=True))) for row in (front_of(other) if other else [])]
-        config = config.model_copy(update={"seed": seed, "trials": 10_000, "warm": tuple(warm)})
+    front: list[dict[str, Any]]
+    trials: tuple[Heard, ...]
+
+
+class Ours:
+    """The project's own conductor, all of it; perhaps begun from studies of the other amps, as `--from` does."""
+
+    def __init__(self, amp: str, seed: int, folder: Path, studies: Sequence[Study] = ()) -> None:
+        config = grid_config(amp, Path("train.json")).model_copy(update={"seed": seed, "trials": 10_000})
+        points = [point for study in studies for point in study.front]
+        config = config.model_copy(
+            update={"warm": tuple(points[:MOST]), "prior": tuple(study.trials for study in studies)}
+        )
         knobs = Knobs(knobs=tuple(Knob(name=f"k{n}", min=0, max=1, default=0.5) for n in range(4)))
         self.conductor = _Tabular(config, folder, [AmpData(config.datasets[0], knobs, 48_000, "", "")])
 
@@ -178,15 +195,21 @@ def seconds(row: dict[str, Any]) -> float:
     return row["macs"] + FIXED_MACS
 
 
+STOCK = (
+    "random, full training",
+    "TPE, full training",
+    "TPE, full training, no recipe twice",
+    "TPE + halving by ESR (stock)",
+)
 METHODS: dict[str, Callable[[str, int, Path], Method]] = {
-    "random, full training": lambda amp, seed, _: Stock(amp, seed, "random"),
-    "TPE, full training": lambda amp, seed, _: Stock(amp, seed, "tpe"),
-    "TPE, full training, no recipe twice": lambda amp, seed, _: Stock(amp, seed, "tpe", once=True),
-    "TPE + halving by ESR (stock)": lambda amp, seed, _: Stock(amp, seed, "tpe", halving=True),
+    STOCK[0]: lambda amp, seed, _: Stock(amp, seed, "random"),
+    STOCK[1]: lambda amp, seed, _: Stock(amp, seed, "tpe"),
+    STOCK[2]: lambda amp, seed, _: Stock(amp, seed, "tpe", once=True),
+    STOCK[3]: lambda amp, seed, _: Stock(amp, seed, "tpe", halving=True),
     "ours": Ours,
-    "ours, from the other amp's front": lambda amp, seed, folder: Ours(amp, seed, folder, OTHER[amp]),
+    "ours, from studies of the other amps": lambda amp, seed, folder: Ours(amp, seed, folder, others(amp, seed)),
+    "the same, their errors shuffled": lambda amp, seed, folder: Ours(amp, seed, folder, misleading(amp, seed)),
 }
-OTHER = {"gxamp-6v6": "ts808", "ts808": "gxamp-6v6"}
 
 
 def table_of(amp: str) -> dict[Row, Any]:
@@ -194,43 +217,69 @@ def table_of(amp: str) -> dict[Row, Any]:
     return {tuple(row["row"]): row for row in read_rows() if row["amp"] == amp and None not in row["curve"]}
 
 
-def front_of(amp: str) -> list[Row]:
-    """The recipes that nothing in an amp's whole table beats."""
-    rows = table_of(amp)
-    keys = list(rows)
-    return [keys[index] for index in front([(rows[key]["curve"][-1], rows[key]["macs"]) for key in keys])]
+def budget_of(table: dict[Row, Any], full: int) -> float:
+    """So many average full trainings, in worker-seconds."""
+    return full * fmean(map(seconds, table.values())) * STEPS / EVERY
+
+
+@cache
+def study_of(amp: str, seed: int) -> Study:
+    """A whole search of an amp with a seed of its own."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        method, table = Ours(amp, seed + 1000, Path(folder)), table_of(amp)
+        simulate(method, table, budget_of(table, FULL), WORKERS)
+        lines = read_lines(Path(folder))
+    ended = [line for line in latest(lines) if line["state"] == FINISHED]
+    ahead = front([(line["esr"], line["macs"]) for line in ended])
+    return Study([ended[index]["point"] for index in reversed(ahead)], heard_of(lines))
+
+
+def others(amp: str, seed: int) -> list[Study]:
+    """Studies of all the other amps."""
+    return [study_of(other, seed) for other in AMPS if other != amp]
+
+
+def misleading(amp: str, seed: int) -> list[Study]:
+    """The same with the errors of their trials exchanged by chance, fronts too."""
+    found = []
+    for study in others(amp, seed):
+        chance = random.Random(seed)
+        errors = chance.sample([trial.esr for trial in study.trials], len(study.trials))
+        trials = tuple(trial.model_copy(update={"esr": esr}) for trial, esr in zip(study.trials, errors, strict=True))
+        ahead = front([(trial.esr, trial.macs) for trial in trials])
+        found.append(Study([trials[index].point for index in reversed(ahead)], trials))
+    return found
 
 
 def main() -> None:
     """Replay and print one table per amp."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--full", type=int, default=40, help="the budget, in average full trainings")
-    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--amps", nargs="+", choices=list(AMPS), default=list(AMPS))
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    memory = Path("/dev/shm")
-    for amp in sorted({row["amp"] for row in read_rows()}):
+    search.cost.MEASURED = False  # costs are counted: what a machine measures would make every replay another one
+    for amp in options.amps:
         table = table_of(amp)
-        budget = options.full * fmean(map(seconds, table.values())) * STEPS / EVERY
+        budget = budget_of(table, FULL)
         best = hypervolume([(math.log10(r["curve"][-1]), math.log10(r["macs"])) for r in table.values()], REFERENCE)
         found: dict[str, list[list[float]]] = {name: [] for name in METHODS}
         trials: dict[str, list[int]] = {name: [] for name in METHODS}
         for seed in range(options.seeds):
             for name, make in METHODS.items():
-                with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-                    marks, count = simulate(make(amp, seed, Path(folder)), table, budget, options.workers)
+                with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+                    marks, count = simulate(make(amp, seed, Path(folder)), table, budget, WORKERS)
                 found[name].append([mark / best for mark in marks])
                 trials[name].append(count)
             output.say(f"{amp}: seed {seed} done")
-        output.put(f"{amp}: {len(table)} recipes, a budget of {options.full} full trainings, {options.seeds} seeds")
+        output.put(f"{amp}: {len(table)} recipes, a budget of {FULL} full trainings, {options.seeds} seeds")
         rows = []
         for name, runs in found.items():
             cells = [f"{fmean(mark):.3f} +- {_error(mark):.3f}" for mark in zip(*runs, strict=True)]
             rows.append((name, *cells, f"{fmean(trials[name]):.0f}"))
         output.put_table(("METHOD", *(f"AT {mark:.0%}" for mark in MARKS), "TRIALS"), rows)
         tpe = fmean(run[-1] for run in found["TPE, full training"])
-        for name in [name for name in METHODS if name.startswith("ours")]:
+        for name in [name for name in METHODS if name not in STOCK]:
             for mark, values in zip(MARKS, zip(*found[name], strict=True), strict=True):
                 output.put(f"{name}, at {mark:.0%} of the budget / TPE at 100%: {fmean(values) / tpe:.3f}")
 

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from models.architecture import WaveNetConfig
 from models.dataset import AmpData
 from models.errors import UserError
-from search.config import SearchConfig
+from search.config import Heard, SearchConfig
 from search.cost import cost_of
-from search.surrogate import Weighed, features
+from search.rungs import log_error
+from search.surrogate import Features, Weighed, features
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ def weigh(config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData]) 
         return None
     macs = model.macs_per_sample(_columns(model, amps))
     return features(point, macs=macs, receptive_field=model.receptive_field), math.log10(macs)
+
+
+def heard(trials: Sequence[Heard]) -> tuple[list[Features], list[float]]:
+    """Trials of another search as `search.surrogate` takes them, with log10 of their errors."""
+    known = [features(trial.point, macs=trial.macs, receptive_field=trial.receptive_field) for trial in trials]
+    return known, [log_error(trial.esr) for trial in trials]
 
 
 def fault(config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData]) -> str | None:

@@ -11,7 +11,7 @@ from models.dataset import AmpData
 from models.errors import UserError
 from models.stack import form_of
 from search import ledger
-from search.bounds import fault, sizes, weigh
+from search.bounds import fault, heard, sizes, weigh
 from search.config import SearchConfig
 from search.ledger import Line
 from search.proposer import Proposer, Values
@@ -52,7 +52,8 @@ class Conductor:
         whole = config.space.holding(stock)
         known = (whole.complete(point) for point in (*config.warm, *stock))
         queue = [point for point in known if point]
-        self.proposer = Proposer(config.space, config.seed, self._fault, config.identity, self._weigh, queue)
+        priors = [heard(trials) for trials in config.prior]
+        self.proposer = Proposer(config.space, config.seed, self._fault, config.identity, self._weigh, queue, priors)
         self.trials: dict[str, Line] = {}
         self.reports: dict[str, dict[int, list[Values]]] = {}
         self.rungs: Rungs | None = None

@@ -64,6 +64,15 @@ class Final(Frozen):
     top: Annotated[int, Field(ge=1, le=64)] = 3
 
 
+class Heard(Frozen):
+    """A trial of another search: its point, what it weighs, the error it came to."""
+
+    point: dict[str, Any]
+    macs: Annotated[int, Field(ge=1)]
+    receptive_field: Annotated[int, Field(ge=1)]
+    esr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class SearchConfig(Frozen):
     """One search: the amps, the space, the training of each trial, and how many trials.
 
@@ -87,6 +96,7 @@ class SearchConfig(Frozen):
     pruning: Pruning | None = Pruning()
     final: Final | None = None
     warm: tuple[dict[str, Any], ...] = ()
+    prior: tuple[Annotated[tuple[Heard, ...], Field(min_length=1)], ...] = ()
     concurrent: Annotated[int, Field(ge=1)] | None = None
     cpus_per_trial: Annotated[float, Field(gt=0)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0)] | None = None

@@ -11,11 +11,10 @@ import optuna
 from optuna.trial import TrialState
 
 from search.space import Space
-from search.surrogate import Forecast, Weighed
+from search.surrogate import Features, Forecast, Weighed
 
-DRAWN, NEAR, GUESSED = 64, 48, 4  # candidates: by chance, near the best, by Optuna's TPE
+DRAWN, NEAR, GUESSED = 128, 48, 4  # candidates: by chance, near the best, by Optuna's TPE
 GUESSES_UNTIL = 300  # trials: TPE sorts all of them for every axis, three seconds a guess at 3,000
-STARTUP = 4  # trials by chance before anything is foretold
 VARIANTS = 8  # of a point: the best of so few differ among themselves
 PATIENCE = 4  # times that so many candidates may hold nothing new
 
@@ -26,9 +25,9 @@ class Proposer:
     """Optuna's study, kept in memory, and a forecast of what its points come to.
 
     Candidates come from chance, from changes of the best points and from Optuna's sampler (multi-objective TPE, Ozaki et al. 2022). What each
-    will cost is known before it is trained, what its error will be is foretold: the one that promises most for its cost is tried. All it
-    knows was told by `begin` and `end`, and it draws anew for every proposal, from the search's seed and the number of the trial: telling it
-    a ledger again gives the same proposer.
+    will cost is known before it is trained, what its error will be is foretold: the one that promises most for its cost is tried, and, before
+    any trial has ended and without a prior, the one that tells most. All it knows are its priors and what was told by `begin` and `end`,
+    and it draws anew for every proposal, from the search's seed and the number of the trial: telling it a ledger again gives the same proposer.
     """
 
     def __init__(
@@ -39,6 +38,7 @@ class Proposer:
         identity: Callable[[dict[str, Any]], str],
         weigh: Callable[[dict[str, Any]], Weighed | None],
         queue: Sequence[dict[str, Any]] = (),
+        priors: Sequence[tuple[Sequence[Features], Sequence[float]]] = (),
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space, self.seed, self._fault, self._identity, self._weigh = space, seed, fault, identity, weigh
@@ -47,7 +47,7 @@ class Proposer:
         self.study = optuna.create_study(directions=["minimize", "minimize"])
         self.numbers: dict[str, int] = {}  # trial -> its number in the study
         self.points: dict[str, dict[str, Any]] = {}
-        self.forecast = Forecast()
+        self.forecast = Forecast(priors)
         self.refused: Counter[str] = Counter()
 
     def ask(self) -> dict[str, Any] | None:
@@ -58,7 +58,7 @@ class Proposer:
                 return point
         for attempt in range(PATIENCE):
             random = Random(json.dumps([self.seed, len(self.numbers), attempt]))
-            for point in self._ranked(self._candidates(random), random):
+            for point in self._ranked(self._candidates(random)):
                 if self._is_new(point):
                     return point
         return None
@@ -67,7 +67,7 @@ class Proposer:
         """The most promising of a few points that are the same model learnt otherwise, and that fit; None where none is new."""
         random = Random(json.dumps([self.seed, len(self.numbers), "vary"]))
         variants = [self.space.vary(random, point) for _ in range(VARIANTS)]
-        return next(filter(self._is_new, self._ranked(list(filter(fits, variants)), random)), None)
+        return next(filter(self._is_new, self._ranked(list(filter(fits, variants)))), None)
 
     def begin(self, trial: str, point: dict[str, Any]) -> None:
         """A trial trains from now on: the sampler keeps away from its point."""
@@ -98,9 +98,9 @@ class Proposer:
         self.study.tell(number, list(values))
 
     def _candidates(self, random: Random) -> list[dict[str, Any]]:
-        """Points worth a thought; until enough is known, drawn by chance alone."""
+        """Points worth a thought; until a trial has ended, drawn by chance alone."""
         drawn = [self.space.draw(random) for _ in range(DRAWN)]
-        if len(self.forecast.ended) < STARTUP:
+        if not self.forecast.ended:
             return drawn
         best = self.forecast.best()
         near = [self.space.draw(random, self.points[random.choice(best)]) for _ in range(NEAR)]
@@ -116,16 +116,13 @@ class Proposer:
         self.study.tell(trial, state=TrialState.FAIL)  # only what `begin` enters counts
         return point
 
-    def _ranked(self, candidates: Sequence[dict[str, Any]], random: Random) -> list[dict[str, Any]]:
-        """The candidates, the most promising first; until enough is known, by a race in which the cheap are fast. Without those
-        no model can be made of, unless there are no others."""
+    def _ranked(self, candidates: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The candidates, the most promising first. Without those no model can be made of, unless there are no others."""
         weighed = [(point, found) for point in candidates if (found := self._weigh(point))]
-        if len(self.forecast.ended) < STARTUP:
-            order = [random.expovariate(1.0) * 10**cost for _, (_, cost) in weighed]
-        else:
-            order = [-worth for worth in self.forecast.worths([found for _, found in weighed])] if weighed else []
-        ranked = [weighed[i][0] for i in sorted(range(len(weighed)), key=order.__getitem__)]
-        return ranked or list(candidates)
+        if not weighed:
+            return list(candidates)
+        worths = self.forecast.worths([found for _, found in weighed])
+        return [weighed[i][0] for i in sorted(range(len(weighed)), key=worths.__getitem__, reverse=True)]
 
     def _is_new(self, point: dict[str, Any]) -> bool:
         reason = self._fault(point)

@@ -64,8 +64,8 @@ def calibrate(curves: Sequence[Curve], first: int) -> Plan:
     """Rungs and reduction from trials that trained to the end.
 
     The first rung is the earliest reported step, `first` or later and at most half the way, from which on the errors' ranks correlate
-    (Spearman) with those at the end, at least 0.7 after a standard error is taken off (Fisher's z, 1 / sqrt(n - 3)): with few trials chance
-    alone shows high ones. The better they correlate the more is cut. Where none does nothing is cut.
+    (Spearman) with those at the end, at least 0.7 after two standard errors are taken off (Fisher's z, 1 / sqrt(n - 3)): with few trials
+    chance alone shows high ones. The better they correlate the more is cut. Where none does nothing is cut.
     """
     last = max(max(curve) for curve in curves)
     shared = sorted(set.intersection(*(set(curve) for curve in curves)))
@@ -85,8 +85,8 @@ def calibrate(curves: Sequence[Curve], first: int) -> Plan:
 
 
 def _at_least(correlation: float, count: int) -> float:
-    """A rank correlation less its standard error."""
-    return math.tanh(math.atanh(max(-0.999, min(correlation, 0.999))) - 1 / math.sqrt(max(1, count - 3)))
+    """A rank correlation less two standard errors."""
+    return math.tanh(math.atanh(max(-0.999, min(correlation, 0.999))) - 2 / math.sqrt(max(1, count - 3)))
 
 
 def _ladder(first: int, reduction: float, last: int) -> tuple[int, ...]:

@@ -63,7 +63,7 @@ def run_search(
     `listener(line)` hears every start, report and end of a trial. Trials run on Ray, started on this machine or joined at `address`, or one
     after the other in this process (`local`). Their checkpoints go to `storage`, a folder that all nodes see (default: inside the study), or a
     URI, where the study itself is then kept too. A study that was interrupted goes on with `resume`, from its folder or, where that is lost, from
-    the URI, with the `warm` points that it began with; a finished one only has its board made again. Raises `UserError` for recordings that
+    the URI, with the `warm` points and the `prior` that it began with; a finished one only has its board made again. Raises `UserError` for recordings that
     cannot be used, a place that holds another study, a search that cannot go on, or one where no trial finished; `Interrupted` on Ctrl-C.
     """
     study = study.resolve()
@@ -171,7 +171,7 @@ def _check_free(config: SearchConfig, study: Path, resume: bool) -> SearchConfig
         if not resume:
             raise UserError(f"{study} already holds a study", "Add --resume to go on with it, or choose another --out.")
         begun = read_study(study)
-        config = config.model_copy(update={"warm": begun.warm})
+        config = config.model_copy(update={"warm": begun.warm, "prior": begun.prior})
         if begun != config:
             changed = [name for name in SearchConfig.model_fields if getattr(begun, name) != getattr(config, name)]
             raise UserError(

@@ -1,25 +1,31 @@
-"""What a recipe promises, foretold from those already trained: a Gaussian process of the error on what a point says and weighs.
+"""What a recipe promises, foretold from those already trained, here and for other amps: Gaussian processes of the error on what a point
+says and weighs.
 
-Shapes: N points known, M points asked about, D features.
+Shapes: N points known, M points asked about, D features, H beliefs, S steps of a front.
 """
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.special import ndtr
 
-from search.pareto import front, hypervolume, ranks
+from search.pareto import front, ranks
 
 Features = dict[str, float]
 Weighed = tuple[Features, float]  # a point, and log10 of its multiply-accumulates
 Array = NDArray[np.floating]
-LENGTHS, SLOPES, NOISES = (1.0, 2.0, 4.0), (0.0, 1.0), (0.03, 0.1, 0.3)  # tried; the likeliest combination is kept
+# Tried: the likeliest combination is kept.
+LENGTHS, SLOPES, NOISES = (1.0, 2.0, 4.0), (0.0, 1.0), (0.03, 0.1, 0.3)
+WEIGHTS = (0.5, 1.0)  # of a prior, beside none
+UNTOLD = 2.0, 1.0, 0.3  # the length, slope and noise that are supposed before any error is known
+SPREAD = 0.1  # decades: what errors are supposed to differ by, as one more error would say it
 MOST = 200  # points that a fit hears: it takes time by their cube
 MARGIN = 0.1  # of the reference point beyond the worst that is known, in decades
-QUANTILES = [NormalDist().inv_cdf((place + 0.5) / 16) for place in range(16)]
 
 
 def features(point: dict[str, Any], **weights: float) -> Features:
@@ -34,12 +40,16 @@ def features(point: dict[str, Any], **weights: float) -> Features:
 
 
 class Forecast:
-    """What trials came to, and what others may: both counts are logarithms, cost known beforehand."""
+    """What trials came to, and what others may: both counts are logarithms, cost known beforehand.
 
-    def __init__(self) -> None:
+    `priors` are other searches, each its points and log errors: the forecast leans on them as far as they foretell the errors found here.
+    """
+
+    def __init__(self, priors: Sequence[tuple[Sequence[Features], Sequence[float]]] = ()) -> None:
         self.running: dict[str, Weighed] = {}
         self.ended: dict[str, tuple[Weighed, float]] = {}
         self.broken: set[str] = set()  # trials that break a limit: as bad as the worst
+        self.priors = [Surrogate(known, errors) for known, errors in priors]
 
     def begin(self, trial: str, point: Weighed) -> None:
         """A trial trains."""
@@ -72,84 +82,175 @@ class Forecast:
     def worths(self, asked: Sequence[Weighed]) -> list[float]:
         """For each point the hypervolume that training it may be expected to gain, over the square root of its cost.
 
-        Trials that run count as what is foretold of them. Needs an ended trial.
+        Trials that run count as what is foretold of them. Until a trial has ended the priors say what to expect;
+        without any it is what a point tells about all of them, over its cost.
         """
+        if not self.ended:
+            return self._supposed(asked) if self.priors else self._told(asked)
         outcomes = self.outcomes
-        surrogate = Surrogate(
-            [self.ended[trial][0][0] for trial in outcomes], [error for error, _ in outcomes.values()]
-        )
-        known = list(outcomes.values())
+        known = [self.ended[trial][0][0] for trial in outcomes]
+        among = [point for point, _ in asked]
+        surrogate = Surrogate(known, [error for error, _ in outcomes.values()], among, self.priors)
+        found = list(outcomes.values())
         if self.running:
             mean_M, _ = surrogate.predict([point for point, _ in self.running.values()])
-            known += zip(mean_M.tolist(), (cost for _, cost in self.running.values()), strict=True)
-        mean_M, deviation_M = surrogate.predict([point for point, _ in asked])
+            found += zip(mean_M.tolist(), (cost for _, cost in self.running.values()), strict=True)
+        mean_M, deviation_M = surrogate.predict(among)
         costs = [cost for _, cost in asked]
-        gains = expected_gains(known, costs, mean_M, deviation_M)
+        gains = expected_gains(found, costs, mean_M, deviation_M)
         return [gain / 10 ** (cost / 2) for gain, cost in zip(gains, costs, strict=True)]
+
+    def _supposed(self, asked: Sequence[Weighed]) -> list[float]:
+        """`worths` before any error is known here: by half of what the priors say."""
+        begun = list(self.running.values())
+        both = [point for point, _ in (*asked, *begun)]
+        said = np.mean([_Belief(prior, 0.5).of(both) for prior in self.priors], 0)
+        mean_M, costs = said[: len(asked)], [cost for _, cost in asked]
+        known = [(error, cost) for error, (_, cost) in zip(said[len(asked) :].tolist(), begun, strict=True)]
+        known = known or [(float(mean_M.max()), max(costs))]
+        gains = expected_gains(known, costs, mean_M, np.full(len(asked), SPREAD))
+        return [gain / 10 ** (cost / 2) for gain, cost in zip(gains, costs, strict=True)]
+
+    def _told(self, asked: Sequence[Weighed]) -> list[float]:
+        """By how much training each point would lessen the mean variance of all of them, given those that train, over its cost: the
+        next point of a design (Cohn et al. 1996, "Active learning with statistical models")."""
+        begun = [point for point, _ in self.running.values()][-MOST:]
+        among = [point for point, _ in asked]
+        table = _Table(begun, among)
+        *shape, noise = UNTOLD
+        z_MD, z_ND = table.standard(among), table.standard(begun)
+        known_NM = _kernel(z_ND, z_MD, *shape)
+        noisy_NN = _kernel(z_ND, z_ND, *shape) + noise * np.eye(len(begun))
+        left_MM = _kernel(z_MD, z_MD, *shape) - known_NM.T @ np.linalg.solve(noisy_NN, known_NM)
+        told_M = (left_MM**2).mean(0) / (left_MM.diagonal() + noise)
+        return [told / 10**cost for told, (_, cost) in zip(told_M.tolist(), asked, strict=True)]
 
 
 class Surrogate:
-    """Errors as a Gaussian process (Rasmussen and Williams 2006, chapter 2): squared-exponential and linear in standardised features, and noise.
+    """Errors as a Gaussian process (Rasmussen and Williams 2006, chapter 2): a level, squared-exponential and linear in standardised
+    features, noise, and perhaps what a prior says, at a weight.
 
-    Length, slope and noise are the likeliest of a small grid. Hears the first `MOST` points alone.
+    Length, slope, noise and prior are the likeliest of a small grid, the level the likeliest of all: a prior is believed until errors
+    speak against it. Features are standardised over the known points and those `among` which it will be asked. Hears the first `MOST` points alone.
     """
 
-    def __init__(self, known: Sequence[Features], errors: Sequence[float]) -> None:
-        known, errors = known[:MOST], errors[:MOST]
-        self.names = sorted(set().union(*known))
-        x_ND, y_N = self._table(known), np.array(errors)
-        self.middle_D, self.spread_D = x_ND.mean(0), x_ND.std(0)
-        self.level, self.scale = float(y_N.mean()), float(y_N.std()) or 1.0
-        self.z_ND, t_N = self._standard(x_ND), (y_N - self.level) / self.scale
-        fits = [self._fit(t_N, *shape) for shape in _grid()]
-        _, self.shape, self.root_NN, self.weight_N = max(fits, key=lambda fit: fit[0])
+    def __init__(
+        self,
+        known: Sequence[Features],
+        errors: Sequence[float],
+        among: Sequence[Features] = (),
+        priors: Sequence["Surrogate"] = (),
+    ) -> None:
+        known, y_N = known[:MOST], np.array(errors[:MOST])
+        self.table = _Table(known, among)
+        self.z_ND = self.table.standard(known)
+        self.level = float(y_N.mean())
+        self.scale = math.sqrt((((y_N - self.level) ** 2).sum() + SPREAD**2) / len(y_N))
+        beliefs = [*(_Belief(prior, weight) for weight in WEIGHTS for prior in priors), _Belief()]
+        t_HN = (y_N - self.level - np.stack([belief.of(known) for belief in beliefs])) / self.scale
+        fits = [_fit(self.z_ND, t_HN, *shape) for shape in _grid()]
+        best = max(fits, key=lambda fit: fit.evidence)
+        self.shape, self.root_NN, self.weight_N = best.shape, best.root_NN, best.weight_N
+        self.belief = beliefs[best.belief]
+        self.level += self.scale * best.level
 
     def predict(self, asked: Sequence[Features]) -> tuple[Array, Array]:
         """Mean and standard deviation of the errors of points, each `(M,)`."""
-        z_MD = self._standard(self._table(asked))
-        k_MN = self._kernel(z_MD, self.z_ND, *self.shape)
-        v_NM = np.linalg.solve(self.root_NN, k_MN.T)
-        own_M = 1 + self.shape[1] * (z_MD**2).mean(1)
-        left_M = np.maximum(own_M - (v_NM**2).sum(0), 1e-6)
-        return self.level + self.scale * (k_MN @ self.weight_N), self.scale * np.sqrt(left_M)
+        z_MD = self.table.standard(asked)
+        k_NM = _kernel(self.z_ND, z_MD, *self.shape)
+        v_NM = _solve(self.root_NN, k_NM)
+        left_M = np.maximum(1 + self.shape[1] * (z_MD**2).mean(1) - (v_NM**2).sum(0), 1e-6)
+        mean_M = self.level + self.belief.of(asked) + self.scale * (self.weight_N @ k_NM)
+        return mean_M, self.scale * np.sqrt(left_M)
 
-    def _fit(
-        self, t_N: Array, length: float, slope: float, noise: float
-    ) -> tuple[float, tuple[float, float], Array, Array]:
-        """Log evidence (less a constant), the shape, and what predictions need."""
-        k_NN = self._kernel(self.z_ND, self.z_ND, length, slope)
-        root_NN = np.linalg.cholesky(k_NN + noise * np.eye(len(t_N)))
-        weight_N = np.linalg.solve(root_NN.T, np.linalg.solve(root_NN, t_N))
-        evidence = -0.5 * float(t_N @ weight_N) - float(np.log(np.diag(root_NN)).sum())
-        return evidence, (length, slope), root_NN, weight_N
 
-    def _kernel(self, a_MD: Array, b_ND: Array, length: float, slope: float) -> Array:
-        size = max(1, len(self.names))
-        apart_MN = (a_MD**2).sum(1)[:, None] + (b_ND**2).sum(1) - 2 * a_MD @ b_ND.T
-        return np.exp(-0.5 * np.maximum(apart_MN, 0) / (size * length**2)) + slope * (a_MD @ b_ND.T) / size
+@dataclass(frozen=True)
+class _Belief:
+    """That errors differ as a prior says, times a weight; without one that nothing is known."""
 
-    def _table(self, points: Sequence[Features]) -> Array:
-        return np.array([[point.get(name, 0.0) for name in self.names] for point in points])
+    prior: "Surrogate | None" = None
+    weight: float = 0.0
 
-    def _standard(self, x_MD: Array) -> Array:
-        return (x_MD - self.middle_D) / np.where(self.spread_D > 0, self.spread_D, 1.0)
+    def of(self, points: Sequence[Features]) -> Array:
+        """By how much each point lies above the level, in decades, `(M,)`."""
+        if self.prior is None:
+            return np.zeros(len(points))
+        return self.weight * (self.prior.predict(points)[0] - self.prior.level)
+
+
+class _Fit(NamedTuple):
+    evidence: float
+    shape: tuple[float, float]
+    belief: int
+    level: float
+    root_NN: Array
+    weight_N: Array
+
+
+def _fit(z_ND: Array, t_HN: Array, length: float, slope: float, noise: float) -> _Fit:
+    """The likeliest of some beliefs, with log evidence (less a constant), at its likeliest level."""
+    count = len(z_ND)
+    root_NN = np.linalg.cholesky(_kernel(z_ND, z_ND, length, slope) + noise * np.eye(count))
+    one_N = _solve(root_NN, np.ones(count))
+    v_HN = _solve(root_NN, t_HN.T).T
+    level_H = v_HN @ one_N / (one_N @ one_N)
+    off_HN = v_HN - level_H[:, None] * one_N
+    evidence_H = -0.5 * (off_HN**2).sum(1) - np.log(root_NN.diagonal()).sum()
+    best = int(evidence_H.argmax())
+    weight_N = _solve(root_NN, off_HN[best], transposed=True)
+    return _Fit(float(evidence_H[best]), (length, slope), best, float(level_H[best]), root_NN, weight_N)
+
+
+def _solve(root_NN: Array, right: Array, *, transposed: bool = False) -> Array:
+    """What a lower triangle, or its transpose, times gives `right`."""
+    return np.asarray(solve_triangular(root_NN, right, lower=True, trans=int(transposed)))
+
+
+class _Table:
+    """Points as rows of numbers, every feature at mean 0 and spread 1 over some points and those among which others will be asked."""
+
+    def __init__(self, known: Sequence[Features], among: Sequence[Features]) -> None:
+        self.names = sorted(set().union(*known, *among))
+        x_ND = self._rows([*known, *among])
+        self.middle_D, self.spread_D = x_ND.mean(0), x_ND.std(0)
+
+    def standard(self, points: Sequence[Features]) -> Array:
+        """`(M, D)`."""
+        return (self._rows(points) - self.middle_D) / np.where(self.spread_D > 0, self.spread_D, 1.0)
+
+    def _rows(self, points: Sequence[Features]) -> Array:
+        rows = [[point.get(name, 0.0) for name in self.names] for point in points]
+        return np.array(rows).reshape(len(points), len(self.names))
+
+
+def _kernel(a_ND: Array, b_MD: Array, length: float, slope: float) -> Array:
+    """`(N, M)`."""
+    size = max(1, a_ND.shape[1])
+    inner_NM = a_ND @ b_MD.T
+    apart_NM = (a_ND**2).sum(1)[:, None] + (b_MD**2).sum(1) - 2 * inner_NM
+    return np.exp(-0.5 * np.maximum(apart_NM, 0) / (size * length**2)) + slope * inner_NM / size
 
 
 def expected_gains(
-    known: Sequence[tuple[float, float]], costs: Sequence[float], mean: Array, deviation: Array
+    known: Sequence[tuple[float, float]], costs: Sequence[float], mean_M: Array, deviation_M: Array
 ) -> list[float]:
     """By how much each of some points may be expected to enlarge the hypervolume of `known`, `(log error, log cost)`; their own costs are
-    certain, their errors normal. The reference lies a little beyond the worst of all of them."""
-    reference = (
-        max(max(error for error, _ in known), float(mean.max())) + MARGIN,
-        max(max(cost for _, cost in known), max(costs)) + MARGIN,
-    )
-    ahead = [known[index] for index in front(known)]
-    base = hypervolume(ahead, reference)
-    return [
-        sum(hypervolume([*ahead, (middle + q * spread, cost)], reference) - base for q in QUANTILES) / len(QUANTILES)
-        for cost, middle, spread in zip(costs, mean, deviation, strict=True)
-    ]
+    certain, their errors normal. The reference lies a little beyond the worst of all of them.
+
+    Of every step of the front the part that costs more than the point is as wide as it is; below it the point takes off the expected
+    improvement (Jones et al. 1998) of the step's error.
+    """
+    worst = max(max(error for error, _ in known), float(mean_M.max())) + MARGIN
+    dearest = max(max(cost for _, cost in known), max(costs)) + MARGIN
+    ahead = [known[index] for index in reversed(front(known))]  # the cheapest first
+    error_S = np.array([worst, *(error for error, _ in ahead)])
+    edge_S = np.array([cost for _, cost in ahead])
+    from_S, to_S = np.concatenate([[-np.inf], edge_S]), np.concatenate([edge_S, [dearest]])
+    width_MS = np.maximum(to_S - np.maximum(from_S, np.array(costs)[:, None]), 0)
+    better_MS = (error_S - mean_M[:, None]) / deviation_M[:, None]
+    density_MS = np.exp(-0.5 * better_MS**2) / math.sqrt(2 * math.pi)
+    gain_MS = deviation_M[:, None] * (density_MS + better_MS * ndtr(better_MS))
+    return (width_MS * np.maximum(gain_MS, 0)).sum(1).tolist()
 
 
 def _grid() -> list[tuple[float, float, float]]:

@@ -1,4 +1,4 @@
-"""What was found before, as the first points of a new search: the front of another study, or a model that was packaged."""
+"""What was found before, for a new search: first points (the front of another study, a packaged model) and priors (the trials of studies)."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -13,30 +13,33 @@ from models.documents import CONFIG, EVAL, RECIPE, ModelConfig, read_evaluation
 from models.errors import NotFound, UserError
 from models.files import read_document, read_json
 from search.board import STUDY, read_study, summarise
-from search.config import SearchConfig
-from search.ledger import ledger_path, read_lines
+from search.config import Heard, SearchConfig
+from search.ledger import FINISHED, PRUNED, Line, curves, latest, ledger_path, read_lines
 from search.recordings import load_amp
-from search.rungs import log_error
+from search.rungs import expected_gain, log_error
 from search.shapes import SHAPES, dilations
 from search.space import ANY, FREE, Space
 
 MOST = 8  # points: more brought nothing in a simulation, and each costs a trial
+STUDIES, TRIALS = 4, 200  # that are heard as priors: a proposal takes time by both
 Profile = tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Source:
-    """What was found for another amp: how many knobs it has, how its settings lie, and points of the space."""
+    """What was found for another amp: how many knobs it has, how its settings lie, points of the space, and what trials came to."""
 
     knobs: int
     profile: Profile | None
     points: list[dict[str, Any]]
+    heard: tuple[Heard, ...] = ()
 
 
 def warmed(config: SearchConfig, sources: Sequence[Path]) -> SearchConfig:
-    """The same search beginning with the best points of other studies, packages and run folders.
+    """The same search beginning with the best points of other studies, packages and run folders, and with the trials of the studies as priors.
 
-    Those of amps with as many knobs come first, and among these the ones whose recorded settings lie as far apart in sound. Raises `NotFound` for a source that is none of these, `UserError` where the space holds none of their points.
+    Those of amps with as many knobs come first, and among these the ones whose recorded settings lie as far apart in sound. Raises `NotFound`
+    for a source that is none of these, `UserError` where the space holds none of their points.
     """
     if not sources:
         return config
@@ -52,7 +55,8 @@ def warmed(config: SearchConfig, sources: Sequence[Path]) -> SearchConfig:
             f"the space holds no point of {', '.join(map(str, sources))}",
             "Widen the axes of the space, or leave out --from.",
         )
-    return config.model_copy(update={"warm": tuple(points.values())[:MOST]})
+    prior = tuple(one.heard for one in found if one.heard)[:STUDIES]
+    return config.model_copy(update={"warm": tuple(points.values())[:MOST], "prior": prior})
 
 
 def profile(nearest: Iterable[float]) -> Profile | None:
@@ -81,14 +85,32 @@ def _read(space: Space, source: Path) -> Source:
 
 
 def _from_study(space: Space, source: Path) -> Source:
-    other = read_study(source)
-    board = summarise(other, read_lines(source))
+    other, lines = read_study(source), read_lines(source)
+    board = summarise(other, lines)
     ahead = sorted((trial for trial in board["trials"] if trial["front"]), key=lambda trial: trial["cost"])
     step = max(1.0, (len(ahead) - 1) / (MOST - 1))
     spread = [ahead[round(place * step)] for place in range(min(MOST, len(ahead)))]
     points = [_translated(space, other.space, trial["point"]) for trial in spread]
     runs = [source / "trials" / trial["trial"] / amp for trial in ahead[:1] for amp in board["amps"]]
-    return Source(ahead[0]["columns"] if ahead else 0, _profile_of(runs), [point for point in points if point])
+    known = [point for point in points if point]
+    return Source(ahead[0]["columns"] if ahead else 0, _profile_of(runs), known, heard_of(lines))
+
+
+def heard_of(lines: list[Line]) -> tuple[Heard, ...]:
+    """What the latest trials of a study came to; of those stopped early what they would have come to."""
+    trials = [line for line in latest(lines) if "of" not in line and line["state"] in (FINISHED, PRUNED)]
+    reported = {trial: {step: log_error(esr) for step, esr in curve.items()} for trial, curve in curves(lines).items()}
+    full = [reported[line["trial"]] for line in trials if line["state"] == FINISHED]
+    found = []
+    for line in trials[-TRIALS:]:
+        gain = expected_gain(full, line["step"]) if line["state"] == PRUNED else 0.0
+        esr = 10 ** (log_error(line["esr"]) - gain)
+        found.append(
+            Heard(
+                point=line["point"], macs=line["macs"], receptive_field=line["receptive_field"], esr=float(f"{esr:.5g}")
+            )
+        )
+    return tuple(found)
 
 
 def _profile_of(runs: list[Path]) -> Profile | None:

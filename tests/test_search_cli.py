@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from search.board import read_study
 from search.ledger import read_ledger
 from tests.test_study import search_file
 from tests.zoos import refused, zoo
@@ -52,6 +53,8 @@ def test_a_search_goes_on_from_another(studies: Path):
     best = min((line for line in first if line["state"] == "finished"), key=lambda line: line["esr"])
     assert best["point"] in [line["point"] for line in second]
     config = str(studies / "search.json")
+    (heard,) = read_study(studies / "two").prior
+    assert [trial.point for trial in heard] == [line["point"] for line in first if line["state"] == "finished"]
     assert zoo("search", config, "--out", str(studies / "two"), "--resume", "--local").code == 0
     refused(zoo("search", config, "--out", str(studies / "two"), "--local"), 1, "already holds a study")
     refused(zoo("search", config, "--local", "--address", "auto"), 1, "say one of")

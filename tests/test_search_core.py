@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import shutil
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from models.files import check_document, read_document, write_json
 from models.nam import write_nam
 from models.wavenet import WaveNet
 from search import ledger
-from search.board import choose
+from search.board import choose, read_study
 from search.bounds import fault, sizes
 from search.conductor import Conductor
 from search.config import Final, SearchConfig
@@ -602,6 +603,32 @@ def test_a_search_begins_with_what_was_best_elsewhere(small: SearchConfig, amps:
         warmed(new, [tmp_path / "nowhere"])
     with pytest.raises(UserError, match="holds no point of"):
         warmed(new.model_copy(update={"space": Space(channels=(31,))}), [study])
+
+
+def test_the_trials_of_another_study_are_a_prior_that_the_study_keeps(
+    small: SearchConfig, amps: list[AmpData], tmp_path: Path
+):
+    other, whole, cut = tmp_path / "other", tmp_path / "whole", tmp_path / "cut"
+    for study in (other, whole, cut):
+        study.mkdir()
+    write_json(other / "study.json", small.model_dump(mode="json"))
+    play(Conductor(small, other, amps))
+    begun = warmed(small.model_copy(update={"seed": 5, "trials": 24}), [other])
+    (heard,) = begun.prior
+    ended = {json.dumps(line["point"]): line for line in read_ledger(other)}
+    assert len(heard) == len(ended) == 30, "also those that were stopped early"
+    for trial in heard:
+        line = ended[json.dumps(trial.point)]
+        same = trial.esr == pytest.approx(line["esr"], rel=1e-4)
+        assert same if line["state"] == "finished" else trial.esr < line["esr"], "as where it would have come to"
+    shutil.rmtree(other)
+    for study in (whole, cut):
+        write_json(study / "study.json", begun.model_dump(mode="json"))
+    assert read_study(cut) == begun
+    play(Conductor(begun, whole, amps), workers=1)
+    for most in (7, 41, 10**6):
+        play(Conductor(read_study(cut), cut, amps), workers=1, most=most)
+    assert read_lines(cut) == read_lines(whole), "to go on needs no source"
 
 
 def test_of_other_amps_the_one_whose_settings_lie_alike_comes_first(

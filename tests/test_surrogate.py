@@ -2,6 +2,7 @@
 
 import math
 import random
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from search.pareto import hypervolume
 from search.space import Space
-from search.surrogate import MOST, Forecast, Surrogate, expected_gains, features
+from search.surrogate import MARGIN, MOST, Forecast, Surrogate, expected_gains, features
 
 SPACE = Space(shapes=(), channels=(2, 4, 8, 16), depth=(4, 6, 8, 10), inject=("mixin", "film", "mixin+film"))
 REFERENCE = (1.0, 6.0)
@@ -124,3 +125,74 @@ def test_what_is_foretold_finds_a_better_front_than_chance():
         return hypervolume(found, REFERENCE)
 
     assert sum(search(True, seed) > search(False, seed) for seed in range(5)) >= 4
+
+
+def other_search(errors: list[float], seed: int = 3) -> tuple[list[dict[str, float]], list[float]]:
+    return [weighed(point)[0] for point in drawn(len(errors), seed)], errors
+
+
+def test_a_prior_foretells_what_few_trials_cannot_and_one_that_misleads_is_not_heard():
+    earlier = drawn(40, seed=3)
+    like = Surrogate(*other_search([error(point) + 0.7 for point in earlier]))
+    unlike = Surrogate(*other_search([-error(point) for point in earlier]))
+    known, asked = drawn(10), drawn(100, seed=1)
+    points, errors = [weighed(point)[0] for point in known], [error(point) for point in known]
+    wanted = [weighed(point)[0] for point in asked]
+    true_M = np.array([error(point) for point in asked])
+
+    def off(*priors: Surrogate) -> float:
+        mean_M, _ = Surrogate(points, errors, wanted, priors).predict(wanted)
+        return float(np.sqrt(((mean_M - true_M) ** 2).mean()))
+
+    assert off(like) < 0.7 * off(), "a search of an amp like this one, at another level"
+    assert off(unlike) == pytest.approx(off()), "one of an amp that likes the opposite"
+    assert off(unlike, like) == pytest.approx(off(like)), "each is judged by itself"
+
+
+def test_a_search_with_a_misleading_prior_finds_as_much():
+    def search(priors: list, seed: int) -> float:
+        forecast, chance, found = Forecast(priors), random.Random(seed), []
+        for trial in map(str, range(14)):
+            points = [SPACE.draw(chance) for _ in range(60)]
+            worths = forecast.worths([weighed(p) for p in points])
+            point = points[worths.index(max(worths))]
+            forecast.begin(trial, weighed(point))
+            forecast.end(trial, error(point))
+            found.append((error(point), weighed(point)[1]))
+        return hypervolume(found, REFERENCE)
+
+    earlier = drawn(40, seed=3)
+    misleading = [other_search([-error(point) for point in earlier])]
+    helpful = [other_search([error(point) for point in earlier])]
+    alone, misled, helped = (sum(search(priors, seed) for seed in range(2)) / 2 for priors in ([], misleading, helpful))
+    assert misled > 0.97 * alone and helped > 0.99 * alone
+
+
+def test_before_any_error_is_known_the_trials_differ_and_the_cheap_come_first():
+    points = drawn(64)
+    forecast, chosen = Forecast(), []
+    for trial in map(str, range(6)):
+        told = forecast.worths([weighed(point) for point in points])
+        chosen.append(points[told.index(max(told))])
+        forecast.begin(trial, weighed(chosen[-1]))
+    costs = sorted(weighed(point)[1] for point in points)
+    assert all(weighed(point)[1] < costs[32] for point in chosen[:3])
+    assert {word for point in chosen for word in point["inject"].split("+")} == {"mixin", "film"}
+    assert len({point["dilations"] for point in chosen}) > 1 and len({point["depth"] for point in chosen}) > 1
+
+
+@given(
+    st.lists(st.tuples(st.floats(-3, 0), st.floats(2, 5)), min_size=1, max_size=8),
+    st.floats(-4, 1),
+    st.floats(0.01, 1),
+    st.floats(1, 6),
+)
+@settings(max_examples=30)
+def test_expected_gains_are_what_many_draws_gain(known: list, middle: float, spread: float, cost: float):
+    (gain,) = expected_gains(known, [cost], np.array([middle]), np.array([spread]))
+    worst = max(*(e for e, _ in known), middle) + MARGIN
+    dearest = max(*(c for _, c in known), cost) + MARGIN
+    base = hypervolume(known, (worst, dearest))
+    drawn_errors = middle + spread * np.array([NormalDist().inv_cdf((n + 0.5) / 2000) for n in range(2000)])
+    gains = [hypervolume([*known, (e, cost)], (worst, dearest)) - base for e in drawn_errors.tolist()]
+    assert gain == pytest.approx(sum(gains) / len(gains), rel=0.02, abs=0.002)
