@@ -1,7 +1,7 @@
 """What a model costs to play in real time on this machine, measured.
 
 Time on a shared machine is elastic: a neighbour on the same core can double it. So a model is timed in turns with one reference model, which suffers
-the same neighbours; what is kept is the ratio, and the least time that the reference was ever seen to take.
+the same neighbours; what is kept is the ratio, and the least time that the reference took when it was first measured.
 """
 
 import time

@@ -113,13 +113,20 @@ def _seconds_alone(trainer: Trainer) -> float:
 
 def _seconds(trainers: Sequence[Trainer], device: torch.device) -> float:
     """Of a step of a stack, per model; the trainers stay as they are."""
-    what = _facts(trainers, torch.cuda.get_device_name(device) if device.type == "cuda" else device.type)
+    what = _facts(trainers, _told_of(device))
     found = measured(KIND, what)
     if found is None:
         stack = Stack(trainers, device)
         found = min(stack.rehearse(STEPS) for _ in range(ROUNDS)) / STEPS / len(trainers)
         keep_measured(KIND, what, found)
     return found
+
+
+def _told_of(device: torch.device) -> str:
+    """Which device, and how much of its memory this process may have."""
+    if device.type != "cuda":
+        return device.type
+    return f"{torch.cuda.get_device_name(device)}, {torch.cuda.get_per_process_memory_fraction(device):g} of it"
 
 
 def _facts(trainers: Sequence[Trainer], device: str) -> dict[str, Any]:

@@ -60,6 +60,7 @@ class Conductor:
         self.stopped: str | None = None  # why no trial can go on: no trial's fault, and recorded of none
         self.exhausted = False  # the space holds nothing new
         self.begun = self.ended = 0
+        self._queued = {config.identity(point) for point in queue}
         self._always = {config.identity(point) for point in queue[len(config.warm) :]}
         self._full: list[str] = []  # trials that trained to the end, in order of their end
         for line in ledger.read_lines(study):
@@ -106,24 +107,32 @@ class Conductor:
     def propose_pack(self, most: int) -> list[Task]:
         """The next trials to train as one, at most so many, of one architecture and learnt alike enough for it; empty when there are none.
 
-        What had begun is packed with its like (the seeds of a final are alike), a point that the sampler found with its most promising
+        What had begun is packed with its like that came as far (the seeds of a final are alike), a point that the sampler found with its most promising
         variants. What is always tried comes alone, so that none of it is crowded out.
         """
-        searched = not (self._again or self.proposer.queue)
+        again = bool(self._again)
         task = self.propose()
         if task is None:
             return []
+        searched = not again and task.trial not in self._queued
         pack, form = [task], self._form(task.point, task.steps)
         while searched and self.open and len(pack) < most:
             point = self.proposer.vary(task.point, lambda other: self._form(other, task.steps) == form)
             if point is None:
                 break
             pack.append(self._begin_searched(point))
-        for other in map(self._task, () if searched else list(self._again)):
-            if len(pack) < most and self._form(other.point, other.steps) == form:
+        for other in map(self._task, list(self._again) if again else ()):
+            if (
+                len(pack) < most
+                and self._form(other.point, other.steps) == form
+                and self._step(other) == self._step(task)
+            ):
                 self._again.remove(other.trial)
                 pack.append(other)
         return pack
+
+    def _step(self, task: Task) -> int:
+        return self.trials[task.trial].get("step", 0)
 
     def begin_finals(self, chosen: Sequence[str]) -> None:
         """Propose trials again, longer and with several seeds; those begun earlier are not begun twice."""

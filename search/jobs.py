@@ -12,6 +12,7 @@ import search
 from models.errors import UserError
 from models.files import write_json
 from search.config import SearchConfig
+from search.storage import refuse_password
 
 ENTRY = "from zoo.cli import main; main()"
 SEARCH = "search.json"
@@ -21,8 +22,11 @@ def submit_job(url: str, config: SearchConfig, study: Path, *, resume: bool = Fa
     """Submit a search to the dashboard at `url` and return the job's name.
 
     The job's working folder carries the code and the config, never audio: manifests and study are paths that the head node sees.
-    Raises `UserError` where Ray was installed without its job client, `ConnectionError` where no dashboard answers.
+    Raises `UserError` where Ray was installed without its job client, or for a password in a URI, which everybody could read there;
+    `ConnectionError` where no dashboard answers.
     """
+    for place in (storage, *(place for data in config.datasets for place in (data.train, data.held))):
+        refuse_password(str(place))
     try:
         from ray.job_submission import JobSubmissionClient
 

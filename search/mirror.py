@@ -41,8 +41,13 @@ class Mirror:
             raise UserError(
                 f"{uri} already holds a study", "Add --resume to go on with it, or choose another --storage."
             )
-        theirs = b"".join(map(self.store.read, sorted(self.store.sizes(LEDGER))))
-        mine = self._ledger() if here else b""
+        there = b"".join(map(self.store.read, sorted(self.store.sizes(LEDGER))))
+        theirs, mine = there[: there.rfind(b"\n") + 1], self._ledger() if here else b""
+        if here:
+            self._check_same()
+        if len(theirs) < len(there):  # writing stopped between two parts
+            last = len(theirs) // PART
+            self.store.write(_part(last), theirs[last * PART :])
         self.kept = len(theirs)
         if here and mine.startswith(theirs):
             return
@@ -64,13 +69,18 @@ class Mirror:
             self._put_ledger()
 
     def sync(self) -> None:
-        """Keep all that is not there, or of another size."""
+        """Keep all that is not there, or of another size. Raises `UserError` where another study came there meanwhile."""
+        self._check_same()
         there = self.store.sizes(TRIALS)
         made = [name for name in MADE if (self.study / name).exists()]
         trials = self._files(self.study / TRIALS)
         changed = [name for name in trials if there.get(name) != (self.study / name).stat().st_size]
         self.store.put(self.study, [*made, *changed])
         self._put_ledger()
+
+    def _check_same(self) -> None:
+        if self.store.size(STUDY) and self.store.read(STUDY) != (self.study / STUDY).read_bytes():
+            raise UserError(f"{self.store.uri} holds another study than {self.study}", "Choose another --storage.")
 
     def _bring(self, theirs: bytes, folder: Path) -> None:
         """The study as it is there, the ledger last; without the folders of trials that came to nothing."""

@@ -2,11 +2,12 @@
 
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import unquote
 
 from models.cache import cache_folder
 from models.dataset import AmpData, load_data
 from models.errors import UserError
-from models.files import read_json
+from models.files import MAX_JSON_BYTES, read_json
 from models.manifest_forms import read_forms
 from models.recipe import DataConfig, is_uri
 
@@ -43,7 +44,7 @@ def _parted(uri: str) -> tuple[str, str]:
         raise UserError(
             f"{uri} names no file", "Write the whole URI of a manifest, such as s3://BUCKET/AMP/train.json."
         )
-    return folder + mark + query, name
+    return folder + mark + query, unquote(name)  # as pyarrow reads the folder
 
 
 def _kept(folder: str) -> Path:
@@ -55,6 +56,8 @@ def _bring(folder: str, name: str, here: Path) -> None:
     from search.storage import Store, inside
 
     store = Store(folder)
+    if (size := store.size(name)) > MAX_JSON_BYTES:
+        raise UserError(f"{store.of(name)} is {size:,} bytes", "Name a manifest, which is a JSON file, not audio.")
     store.bring([name], here)
     takes = read_forms(read_json(here / name), store.of(name)).takes
     store.bring(sorted({inside(file, take.where) for take in takes for file in (take.dry, take.wet)}), here)

@@ -12,10 +12,11 @@ from pyarrow import ArrowException
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSystem
 
 from models.errors import IntegrityError, NotFound, UserError
-from models.files import staged_file
+from models.files import STAGED, staged_file
 from models.recipe import is_uri
 
 AT_ONCE = 8  # files on their way
+PIECE = 1 << 22  # bytes of one in memory
 CHECK = "Check its name, the network and this machine's credentials, then run the same command again."
 
 
@@ -37,16 +38,21 @@ def inside(name: str, where: str) -> str:
     return path.as_posix()
 
 
+def refuse_password(uri: str) -> None:
+    """Raise `UserError` for a URI that holds one."""
+    if re.match(r"[^/]*//[^/?]*:[^/?]*@", uri):
+        raise UserError(
+            "a URI must not hold a password: it is written into the study",
+            "Credentials come from the environment (AWS_ACCESS_KEY_ID and such) or from the machine's role.",
+        )
+
+
 class Store:
     """A folder at a URI. Everything raises `UserError` naming the URI where it cannot be used, `NotFound` for what is not there."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        if re.match(r"[^/]*//[^/?]*:[^/?]*@", uri):
-            raise UserError(
-                "a URI must not hold a password: it is written into the study",
-                "Credentials come from the environment (AWS_ACCESS_KEY_ID and such) or from the machine's role.",
-            )
+        refuse_password(uri)
         with _told(uri):
             self.filesystem, self.root = FileSystem.from_uri(uri)
         if not self.root:
@@ -66,7 +72,9 @@ class Store:
             there = FileSelector(self._path(folder), allow_not_found=True, recursive=True)
             found = self.filesystem.get_file_info(there)
         files = {PurePosixPath(info.path): info.size for info in found if info.type == FileType.File}
-        return {inside(str(path.relative_to(self.root)), self.uri): size for path, size in files.items()}
+        names = {path.relative_to(self.root): size for path, size in files.items()}
+        whole = {path: size for path, size in names.items() if not any(part.startswith(STAGED) for part in path.parts)}
+        return {inside(str(path), self.uri): size for path, size in whole.items()}
 
     def read(self, name: str) -> bytes:
         """A whole file."""
@@ -102,15 +110,28 @@ class Store:
         known = path.stat() if path.exists() else None
         if known and (known.st_size, known.st_mtime_ns) == (info.size, info.mtime_ns):
             return
-        data = self.read(name)
-        if len(data) != info.size:
-            raise IntegrityError(
-                f"{self.of(name)} has {info.size:,} bytes, but {len(data):,} came", "Run the same command again."
-            )
         with staged_file(path) as staged:
-            staged.write_bytes(data)
+            with staged.open("wb") as file:
+                for piece in self._pieces(name):
+                    file.write(piece)
+            if (came := staged.stat().st_size) != info.size:
+                raise IntegrityError(
+                    f"{self.of(name)} has {info.size:,} bytes, but {came:,} came", "Run the same command again."
+                )
             if info.mtime_ns is not None:
                 os.utime(staged, ns=(info.mtime_ns, info.mtime_ns))
+
+    def _pieces(self, name: str) -> Iterator[bytes]:
+        """What is in a file."""
+        with _told(self.of(name)):
+            file = self.filesystem.open_input_stream(self._path(name), compression=None)
+        with file:
+            more = True
+            while more:
+                with _told(self.of(name)):
+                    piece = file.read(PIECE)
+                more = bool(piece)
+                yield piece
 
     def _look(self, names: list[str]) -> list[FileInfo]:
         with _told(self.uri):

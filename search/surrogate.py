@@ -34,6 +34,8 @@ def features(point: dict[str, Any], **weights: float) -> Features:
     for axis, value in point.items():
         if isinstance(value, str):
             found |= {f"{axis}={word}": 1.0 for word in value.split("+")}
+        elif isinstance(value, float) and value == 0:
+            found[f"{axis}=0"] = 1.0  # 1.0 is 0 on a log scale
         elif value:
             found[axis] = math.log2(value) + (0.0 if isinstance(value, float) else 1.0)
     return found

@@ -96,19 +96,26 @@ class Records(_Fresh, tune.Callback):
         self.conductor = conductor
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """An end without a fault. The folder comes first: a finished trial has one."""
+        """An end without a fault."""
+        self._keep_finished(trial)
+        for name in _names(trial):
+            self.conductor.end(name)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A crash: recorded with its last line, of those in the pack that had not finished."""
+        self._keep_finished(trial)
+        error = trial.get_error()
+        for name in _names(trial):
+            self.conductor.end(name, reason_of(error) if error else "the trial's process died")
+
+    def _keep_finished(self, trial: Trial) -> None:
+        """End those that came to their last step. The folder comes first: a finished trial has one."""
         for name in _names(trial):
             known, last = self.conductor.trials[name], trial.checkpoint
             if last and known["state"] not in ENDS and known.get("step", 0) >= known["steps"]:
                 with staged_folder(self.conductor.folder(name)) as staged:
                     tune.Checkpoint(f"{last.path}/{name}", last.filesystem).to_directory(str(staged))
-            self.conductor.end(name)
-
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A crash: recorded with its last line."""
-        error = trial.get_error()
-        for name in _names(trial):
-            self.conductor.end(name, reason_of(error) if error else "the trial's process died")
+                self.conductor.end(name)
 
 
 class Halts(_Fresh, tune.Stopper):
@@ -129,6 +136,7 @@ class Halts(_Fresh, tune.Stopper):
 def run_pack(pack: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpData], gpus: float, pruned: Any) -> None:
     """Train the tasks of a pack on a worker, reporting to Tune with a checkpoint of all each time; those that Tune then prunes are dropped."""
     tasks = [Task(**task) for task in pack["tasks"]]
+    going = [task.trial for task in tasks]
     try:
         with tempfile.TemporaryDirectory() as start:
             starts = _starts(tasks, Path(start))
@@ -140,10 +148,11 @@ def run_pack(pack: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpDat
                     for trial in training.members:
                         training.save(trial, Path(folder) / trial)
                     _report(told, folder if training.members else None)
+                going = list(training.going)
                 for trial in ray.get(pruned.among.remote(training.going)) if pruned else ():
                     training.drop(trial)
     except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; only a process that dies is tried again)
-        tune.report({"told": json.dumps({task.trial: fault_of(problem) for task in tasks})})
+        tune.report({"told": json.dumps({trial: fault_of(problem) for trial in going})})
 
 
 def _report(told: str, folder: str | None) -> None:

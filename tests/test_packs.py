@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -89,6 +90,20 @@ def test_a_pack_is_one_architecture_learnt_in_several_ways(tiny: SearchConfig, a
     conductor.study = told.study = tmp_path / "other"
     conductor.study.mkdir()
     assert conductor.propose_pack(4) == told.propose_pack(4), "whoever reads the ledger proposes the same"
+
+
+def test_packs_after_a_cut_are_those_of_a_search_that_was_not_cut(
+    tiny: SearchConfig, amps: list[AmpData], tmp_path: Path
+):
+    stock = [point for point in map(tiny.space.complete, ({"channels": 2}, {"channels": 3})) if point]
+    conductor = Conductor(tiny, tmp_path, amps, stock)
+    for _ in range(3):
+        end(conductor, conductor.propose_pack(2))
+    (tmp_path / "again").mkdir()
+    shutil.copy(ledger.ledger_path(tmp_path), tmp_path / "again")
+    again = Conductor(tiny, tmp_path / "again", amps, stock)
+    wanted = conductor.propose_pack(2)
+    assert again.propose_pack(2) == wanted and len(wanted) == 2
 
 
 def test_a_pack_of_one_is_what_is_proposed_alone(tiny: SearchConfig, amps: list[AmpData], tmp_path: Path):

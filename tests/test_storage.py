@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from models.dataset import load_data
 from models.errors import NotFound, UserError
+from models.files import STAGED
 from search import mirror
 from search.board import summarise
 from search.conductor import Conductor
-from search.ledger import read_ledger, read_lines
+from search.ledger import append, read_ledger, read_lines
 from search.mirror import Mirror
 from search.storage import Store, below, inside
 from search.study import read_search, run_search
@@ -222,8 +223,57 @@ def test_two_searches_at_one_uri_notice_each_other(uri: str, tmp_path: Path):
     other = Mirror(tmp_path / "other", uri)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "ledger.jsonl").write_text(json.dumps({"state": "report", "trial": "x"}) + "\n")
+
+    def search_too(line: dict[str, Any]) -> None:
+        shutil.copy(tmp_path / "study" / "study.json", tmp_path / "other")
+        other.sync()
+
     with pytest.raises(UserError, match="another search writes to"):
-        run_search(config, tmp_path / "study", local=True, storage=uri, listener=lambda line: other.sync())
+        run_search(config, tmp_path / "study", local=True, storage=uri, listener=search_too)
+    known = Store(uri).read("study.json")
+    (tmp_path / "other" / "study.json").write_text("{}")
+    with pytest.raises(UserError, match="holds another study than"):
+        other.sync()
+    assert Store(uri).read("study.json") == known
+
+
+def kept(folder: Path, uri: str, lines: int) -> Mirror:
+    """A study of so many lines, and its mirror."""
+    folder.mkdir()
+    (folder / "study.json").write_text("{}")
+    for number in range(lines):
+        append(folder, {"state": "report", "trial": f"t{number}", "step": 1, "esr": 0.1})
+    made = Mirror(folder, uri)
+    made.sync()
+    return made
+
+
+def test_writing_that_stopped_between_two_parts_leaves_whole_lines(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(mirror, "PART", 100)
+    store, first = kept(tmp_path / "one", uri, 5).store, read_lines(tmp_path / "one")
+    parts = sorted(store.sizes("ledger"))
+    assert len(parts) > 2
+    store.write(parts[-1], store.read(parts[-1])[:-9])
+    two = Mirror(tmp_path / "two", uri)
+    two.begin(resume=True)
+    assert read_lines(tmp_path / "two") == first[:4]
+    append(tmp_path / "two", first[0])
+    two.sync()
+    Mirror(tmp_path / "three", uri).begin(resume=True)
+    assert read_lines(tmp_path / "three") == [*first[:4], first[0]]
+
+
+def test_what_a_killed_process_left_half_written_is_no_part_of_a_study(tmp_path: Path):
+    far = tmp_path / "far"
+    kept(tmp_path / "one", far.as_uri(), 2)
+    (far / "ledger" / f"{STAGED}x").write_text('{"half')
+    (far / "trials" / f"{STAGED}y").mkdir(parents=True)
+    (far / "trials" / f"{STAGED}y" / "file").touch()
+    Mirror(tmp_path / "two", far.as_uri()).begin(resume=True)
+    assert read_lines(tmp_path / "two") == read_lines(tmp_path / "one")
+    assert not (tmp_path / "two" / "trials").exists()
 
 
 def test_a_checkpoint_that_cannot_be_kept_blames_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -246,3 +296,28 @@ def test_a_checkpoint_that_cannot_be_kept_blames_no_trial(tmp_path: Path, monkey
     assert told == [
         {task.trial: {"stopped": "checkpoints cannot be kept: AWS Error ACCESS_DENIED during PutObject operation"}}
     ]
+
+
+def test_a_member_that_finished_is_not_blamed_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from search import tuning
+    from search.trial import Pack
+
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(tuning.tune, "report", lambda result, checkpoint=None: told.append(json.loads(result["told"])))
+    monkeypatch.setattr(tuning.tune, "get_checkpoint", lambda: None)
+    save = Pack.save
+
+    def fail(pack: Pack, trial: str, folder: Path) -> None:
+        if len(told) == 1:
+            raise ValueError("no more")
+        save(pack, trial, folder)
+
+    monkeypatch.setattr(Pack, "save", fail)
+    config = read_search(search_file(tmp_path, **SEARCH))
+    amps = [load_data(data) for data in config.datasets]
+    task = Conductor(config, tmp_path, amps).propose()
+    assert task
+    every = config.learning.report_every
+    short, long = (asdict(replace(task, trial=name, steps=n * every)) for name, n in (("short", 1), ("long", 2)))
+    tuning.run_pack({"tasks": [short, long]}, config.model_dump(mode="json"), amps, 0, None)
+    assert told[0].keys() == {"short", "long"} and told[1:] == [{"long": {"failed": "no more"}}]

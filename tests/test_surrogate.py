@@ -196,3 +196,8 @@ def test_expected_gains_are_what_many_draws_gain(known: list, middle: float, spr
     drawn_errors = middle + spread * np.array([NormalDist().inv_cdf((n + 0.5) / 2000) for n in range(2000)])
     gains = [hypervolume([*known, (e, cost)], (worst, dearest)) - base for e in drawn_errors.tolist()]
     assert gain == pytest.approx(sum(gains) / len(gains), rel=0.02, abs=0.002)
+
+
+def test_a_weight_that_is_off_differs_from_one():
+    off, on = (features({"mrstft": weight}) for weight in (0.0, 1.0))
+    assert [point.get(name, 0.0) for point in (off, on) for name in ("mrstft", "mrstft=0")] == [0.0, 1.0, 0.0, 0.0]

@@ -19,7 +19,7 @@ from models.errors import UserError
 from models.files import read_document, read_json, staged_folder, write_json, write_text
 from models.knobs import Knob, Setting, format_setting
 from models.nam import write_nam
-from models.recipe import Recipe
+from models.recipe import Recipe, is_uri
 from models.run import load_model, save_model
 from models.signal import guitar
 from models.stream import play
@@ -225,7 +225,10 @@ def _demo_take(folder: Path, run: Path, config: ModelConfig, net: WaveNet) -> Pr
             f"the recordings' licence is '{given}', which no hub knows as one that lets them be given on",
             'Leave out --with-take, or state the licence in the manifest ("license": "cc-by-4.0").',
         )
-    data, scores = load_data(read_document(run / RECIPE, Recipe).data), read_evaluation(run).held.settings
+    recipe = read_document(run / RECIPE, Recipe)
+    if any(map(is_uri, (recipe.data.train, recipe.data.held))):
+        raise UserError(f"the takes of {run} are not on this machine, but at a URI", "Leave out --with-take.")
+    data, scores = load_data(recipe.data), read_evaluation(run).held.settings
     setting = sorted(scores, key=lambda score: score.esr)[len(scores) // 2].setting
     piece = next(piece for piece in data.held if piece.setting == setting)
     heard = slice(piece.start, min(piece.stop, piece.start + round(DEMO_SECONDS * data.rate_hz)))
