@@ -73,6 +73,8 @@ def show_board(board: dict[str, Any]) -> None:
     output.say()
     output.say(f"ESR: validation, geometric mean over amps; COST: {board['unit']};")
     output.say("HELD: settings and audio that no trial saw, scored for the Pareto front (*) after the choice was made.")
+    if any("of" in trial for trial in board["trials"]):
+        output.say("NAME-0, NAME-1: NAME trained again, longer, a seed each; the front is of these alone.")
 
 
 def board_table(board: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
