@@ -1,5 +1,6 @@
 """The verbs of the search: run one, look at one. Heavy imports wait inside."""
 
+import re
 import shlex
 import sys
 import time
@@ -52,6 +53,10 @@ def search(
 
     if sum(map(bool, (local, address, submit))) > 1:
         raise UserError("say one of --local, --address and --submit", "A search runs in one place.")
+    if out and re.match(r"\w\w+:/", out.as_posix()):
+        raise UserError(
+            f"--out is {out}: a study is a folder of this machine", "To keep it at a URI too: --storage URI."
+        )
     read = read_search(config)
     study = out or Path("studies") / read.name
     if not resume:
