@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -241,6 +241,11 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number JSON knows")
+
+
+def is_staged(path: PurePath) -> bool:
+    """Whether a path below a folder that is written to is a file half written, or in a folder half made."""
+    return any(part.startswith(STAGED) for part in path.parts)
 
 
 def user_folder(own: str, windows: tuple[str, str], mac: str, other: tuple[str, str]) -> Path:

@@ -107,8 +107,8 @@ class Conductor:
     def propose_pack(self, most: int) -> list[Task]:
         """The next trials to train as one, at most so many, of one architecture and learnt alike enough for it; empty when there are none.
 
-        What had begun is packed with its like that came as far (the seeds of a final are alike), a point that the sampler found with its most promising
-        variants. What is always tried comes alone, so that none of it is crowded out.
+        What had begun is packed with its like that came as far (the seeds of a final are alike), a point that the sampler found with its
+        most promising variants. What is always tried comes alone, so that none of it is crowded out.
         """
         again = bool(self._again)
         task = self.propose()
@@ -125,14 +125,11 @@ class Conductor:
             if (
                 len(pack) < most
                 and self._form(other.point, other.steps) == form
-                and self._step(other) == self._step(task)
+                and self.trials[other.trial].get("step") == self.trials[task.trial].get("step")
             ):
                 self._again.remove(other.trial)
                 pack.append(other)
         return pack
-
-    def _step(self, task: Task) -> int:
-        return self.trials[task.trial].get("step", 0)
 
     def begin_finals(self, chosen: Sequence[str]) -> None:
         """Propose trials again, longer and with several seeds; those begun earlier are not begun twice."""
@@ -169,6 +166,11 @@ class Conductor:
         self._write({"state": ledger.PRUNED, "trial": trial})
         return False
 
+    def is_trained(self, trial: str) -> bool:
+        """Whether a trial has reported its last step."""
+        known = self.trials[trial]
+        return known.get("step", 0) >= known["steps"]
+
     def end(self, trial: str, reason: str | None = None) -> bool:
         """A trial's training is over, by a fault where there is a reason; true when it has just finished.
 
@@ -179,7 +181,7 @@ class Conductor:
             return False
         if reason is not None:
             self._write({"state": ledger.FAILED, "trial": trial, "reason": reason})
-        elif known.get("step", 0) >= known["steps"]:
+        elif self.is_trained(trial):
             self._write({"state": ledger.FINISHED, "trial": trial})
         return known["state"] == ledger.FINISHED
 

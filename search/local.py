@@ -22,7 +22,7 @@ def run_local(conductor: Conductor, amps: Sequence[AmpData]) -> None:
             _run(conductor, tasks, amps, device)
         except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; it is written down)
             for task in tasks:
-                if conductor.trials[task.trial].get("step", 0) < task.steps:
+                if not conductor.is_trained(task.trial):
                     conductor.report(task.trial, fault_of(problem))
         for task in tasks:
             if not conductor.end(task.trial) and not conductor.stopped:

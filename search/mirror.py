@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from models.errors import NotFound, UserError
-from models.files import STAGED, staged_file, staged_folder
+from models.files import is_staged, staged_file, staged_folder
 from search.board import BOARD, PICTURE, REPORT, STUDY
 from search.dashboard import JOURNAL
 from search.ledger import DIVERGED, FAILED, PRUNED, START, Line, latest, ledger_path, parse_lines
@@ -118,7 +118,7 @@ class Mirror:
     def _files(self, folder: Path) -> list[str]:
         """The files of the study at any depth below a folder; none that is half written."""
         found = (path.relative_to(self.study) for path in folder.rglob("*") if path.is_file())
-        return sorted(path.as_posix() for path in found if not any(part.startswith(STAGED) for part in path.parts))
+        return sorted(path.as_posix() for path in found if not is_staged(path))
 
 
 def _part(number: int) -> str:

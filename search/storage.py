@@ -12,7 +12,7 @@ from pyarrow import ArrowException
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSystem
 
 from models.errors import IntegrityError, NotFound, UserError
-from models.files import STAGED, staged_file
+from models.files import is_staged, staged_file
 from models.recipe import is_uri
 
 AT_ONCE = 8  # files on their way
@@ -67,14 +67,12 @@ class Store:
         return self._look([name])[0].size or 0
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """The files at any depth below a folder and their bytes, by names that begin with it; none where there is no such folder."""
+        """The files at any depth below a folder and their bytes, by names that begin with it, whole ones; none where there is no such folder."""
         with _told(self.of(folder)):
             there = FileSelector(self._path(folder), allow_not_found=True, recursive=True)
             found = self.filesystem.get_file_info(there)
-        files = {PurePosixPath(info.path): info.size for info in found if info.type == FileType.File}
-        names = {path.relative_to(self.root): size for path, size in files.items()}
-        whole = {path: size for path, size in names.items() if not any(part.startswith(STAGED) for part in path.parts)}
-        return {inside(str(path), self.uri): size for path, size in whole.items()}
+        files = {PurePosixPath(info.path).relative_to(self.root): info.size for info in found if info.is_file}
+        return {inside(str(path), self.uri): size for path, size in files.items() if not is_staged(path)}
 
     def read(self, name: str) -> bytes:
         """A whole file."""

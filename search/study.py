@@ -63,8 +63,9 @@ def run_search(
     `listener(line)` hears every start, report and end of a trial. Trials run on Ray, started on this machine or joined at `address`, or one
     after the other in this process (`local`). Their checkpoints go to `storage`, a folder that all nodes see (default: inside the study), or a
     URI, where the study itself is then kept too. A study that was interrupted goes on with `resume`, from its folder or, where that is lost, from
-    the URI, with the `warm` points and the `prior` that it began with; a finished one only has its board made again. Raises `UserError` for recordings that
-    cannot be used, a place that holds another study, a search that cannot go on, or one where no trial finished; `Interrupted` on Ctrl-C.
+    the URI, with the `warm` points and the `prior` that it began with; a finished one only has its board made again. Raises `UserError` for
+    recordings that cannot be used, a place that holds another study, a search that cannot go on, or one where no trial finished;
+    `Interrupted` on Ctrl-C.
     """
     study = study.resolve()
     if address and address.startswith(CLIENT):

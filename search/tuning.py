@@ -111,8 +111,8 @@ class Records(_Fresh, tune.Callback):
     def _keep_finished(self, trial: Trial) -> None:
         """End those that came to their last step. The folder comes first: a finished trial has one."""
         for name in _names(trial):
-            known, last = self.conductor.trials[name], trial.checkpoint
-            if last and known["state"] not in ENDS and known.get("step", 0) >= known["steps"]:
+            state, last = self.conductor.trials[name]["state"], trial.checkpoint
+            if last and state not in ENDS and self.conductor.is_trained(name):
                 with staged_folder(self.conductor.folder(name)) as staged:
                     tune.Checkpoint(f"{last.path}/{name}", last.filesystem).to_directory(str(staged))
                 self.conductor.end(name)

@@ -29,15 +29,14 @@ from search.study import RAY_ENVIRONMENT, read_search, run_search
 from search.trial import Pack
 from tests.ray_nodes import trial_processes
 from tests.test_search_core import config_of
-from tests.test_study import pytestmark, search_file  # noqa: F401 (the marks hold here too)
+from tests.test_study import LOCAL, pytestmark, search_file  # noqa: F401 (the marks hold here too)
 
 PACKED: dict[str, Any] = {
-    "learning": {"steps": 20, "batch": 2, "segment": 128, "report_every": 5},
+    **LOCAL,
+    "learning": {**LOCAL["learning"], "steps": 20},
     "trials": 7,
-    "pruning": {"calibrate": 3, "grace": 5, "control": None},
     "final": {"steps": 25, "seeds": 2, "top": 1},
     "stacked_trials": 3,
-    "concurrent": 1,
 }
 
 

@@ -24,10 +24,9 @@ from search.storage import Store, below, inside
 from search.study import read_search, run_search
 from tests.bucket_server import Bucket
 from tests.makers import examples
-from tests.test_study import pytestmark, search_file  # noqa: F401 (Ray's warnings are passed over here too)
+from tests.test_study import LOCAL, pytestmark, search_file  # noqa: F401 (Ray's warnings are passed over here too)
 
 SEARCH: dict[str, Any] = {"amps": 1, "trials": 5}
-PRUNING = {"calibrate": 3, "grace": 5, "control": None}
 
 
 @pytest.fixture
@@ -134,9 +133,8 @@ def test_a_search_goes_on_elsewhere_as_if_nothing_had_happened(
 ):
     """The machine is lost with its disk three times: before a trial's first report, between two, and after the last trial's end."""
     monkeypatch.setattr(mirror, "PART", 5000)  # several parts, lines across them
-    learning = {"steps": 40, "batch": 2, "segment": 128, "report_every": 5}
     final = {"steps": 50, "seeds": 1, "top": 1}
-    path = search_file(tmp_path, amps=1, trials=6, learning=learning, pruning=PRUNING, final=final)
+    path = search_file(tmp_path, amps=1, **{**LOCAL, "final": final})
     config = read_search(path)
     with pytest.raises(PowerCut):
         run_search(config, tmp_path / "whole", local=True, listener=cut_after_the_final)
