@@ -11,6 +11,7 @@ from search.storage import Store, below
 
 LEDGER, TRIALS = "ledger", "trials"
 MADE = (STUDY, BOARD, PICTURE, REPORT, JOURNAL)
+NOTHING = (PRUNED, DIVERGED, FAILED)  # how a trial ends whose folder is of no more use
 PART = 1 << 18  # bytes of the ledger in one file there: only the last is written again when a line is added
 
 
@@ -64,9 +65,13 @@ class Mirror:
 
     def __call__(self, line: Line) -> None:
         """Keep what a line of the ledger, just written, tells of."""
+        folder, nothing = f"{TRIALS}/{line['trial']}", line["state"] in NOTHING
         if line["state"] != START:
-            self.store.put(self.study, self._files(self.study / TRIALS / line["trial"]))
+            if not nothing:
+                self.store.put(self.study, self._files(self.study / folder))
             self._put_ledger()
+        if nothing:
+            self.store.remove(folder)
 
     def sync(self) -> None:
         """Keep all that is not there, or of another size. Raises `UserError` where another study came there meanwhile."""
@@ -86,9 +91,7 @@ class Mirror:
         """The study as it is there, the ledger last; without the folders of trials that came to nothing."""
         ends = {line["trial"]: line["state"] for line in latest(parse_lines(theirs))}
         made = [name for name in MADE if self.store.size(name)]
-        trials = [
-            name for name in self.store.sizes(TRIALS) if ends.get(name.split("/")[1]) not in (PRUNED, DIVERGED, FAILED)
-        ]
+        trials = [name for name in self.store.sizes(TRIALS) if ends.get(name.split("/")[1]) not in NOTHING]
         self.store.bring([*made, *trials], folder)
         with staged_file(ledger_path(folder)) as staged:
             staged.write_bytes(theirs)

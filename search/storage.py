@@ -95,6 +95,12 @@ class Store:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda name: self.write(name, (folder / name).read_bytes()), names))
 
+    def remove(self, folder: str) -> None:
+        """Delete what is at any depth below a folder; nothing where there is no such folder."""
+        if self.sizes(folder):
+            with _told(self.of(folder)):
+                self.filesystem.delete_dir(self._path(folder))
+
     def bring(self, names: Iterable[str], folder: Path) -> None:
         """Copy files into a folder of this machine; one of the same size and time is there already. Each comes whole or not at all."""
         names = list(names)

@@ -56,6 +56,9 @@ def test_files_are_written_listed_read_and_brought_once(loopback: bool, bucket: 
         store.bring(["a/b c.txt", "none.txt"], here)
     with pytest.raises(NotFound, match="none.txt"):
         store.read("none.txt")
+    for _ in range(2):
+        store.remove("a")
+        assert store.sizes("a") == {} and store.size("a.gz") == len(b"as it is")
 
 
 def test_a_uri_that_cannot_be_used_is_told(bucket: Bucket):
@@ -153,6 +156,7 @@ def test_a_search_goes_on_elsewhere_as_if_nothing_had_happened(
     finished = {line["trial"] for line in read_ledger(tmp_path / "last") if line["state"] == "finished"}
     for study in ("last", "whole"):
         assert {folder.name for folder in (tmp_path / study / "trials").iterdir()} == finished
+    assert {name.split("/")[1] for name in Store(uri).sizes("trials")} == finished
     store, files = Store(uri), [path for path in (tmp_path / "last").rglob("*") if path.is_file()]
     for path in files:
         name = path.relative_to(tmp_path / "last").as_posix()
