@@ -393,14 +393,14 @@ def test_the_proposer_is_what_it_was_told():
     for what, *told in heard:
         two.begin(*told) if what == "begin" else two.end(*told)
     assert one.ask() == two.ask()
-    for front, study in two.studies.items():
+    for name, study in two.studies.items():
         states = [trial.state.name for trial in study.optuna.trials]
         assert states.count("RUNNING") == 3 and "FAIL" in states, (
             "trials without a result are failures, not for ever running"
         )
         for _, trial, values, limits in (told for told in heard if told[0] == "end"):
             known = study.optuna.trials[study.numbers[trial]]
-            assert not known.values or (tuple(known.values), known.constraints) == (values[front], limits[front])
+            assert not known.values or (tuple(known.values), known.constraints) == (values[name], limits[name])
 
 
 def test_the_ledger_knows_the_last_word_of_each_trial_and_survives_a_cut(tmp_path: Path):
