@@ -9,7 +9,7 @@ import pytest
 from models.dataset import load_data
 from models.errors import UserError
 from models.train import Trainer
-from search.conductor import STARTS, Conductor
+from search.conductor import STARTS, Conductor, Task
 from search.ledger import read_ledger, read_lines
 from search.study import read_search, run_search
 from tests.test_study import pytestmark, search_file  # noqa: F401 (Ray's warnings are passed over here too)
@@ -112,7 +112,13 @@ def test_trials_in_processes_of_their_own_are_not_counted(tmp_path: Path):
     """Ray counts their deaths: that of the driver is nobody's fault."""
     config = read_search(search_file(tmp_path, amps=1, trials=3, learning=LEARNING))
     amps = [load_data(data) for data in config.datasets]
-    conductors = [Conductor(config, tmp_path, amps) for _ in range(STARTS + 2)]
-    proposed = [[conductor.propose() for _ in range(3)] for conductor in conductors]
-    assert proposed == proposed[:1] * len(proposed) and len(read_lines(tmp_path)) == 3
-    assert all(conductors[-1].begin_here(task.trial) for task in proposed[-1] if task)
+
+    def drive() -> tuple[Conductor, list[Task]]:
+        conductor = Conductor(config, tmp_path, amps)
+        return conductor, [task for _ in range(3) if (task := conductor.propose())]
+
+    for _ in range(STARTS + 1):
+        drive()
+    conductor, tasks = drive()
+    assert len(tasks) == 3 and len(read_lines(tmp_path)) == 3
+    assert all(conductor.begin_here(task.trial) for task in tasks)
