@@ -39,12 +39,12 @@ def read_ledger(study: Path) -> list[Line]:
     return [line for line in latest(read_lines(study)) if line["state"] in ENDS]
 
 
-def curves(lines: list[Line]) -> dict[str, dict[int, float]]:
-    """Trial -> step -> error, from its reports."""
+def curves(lines: list[Line], amp: str | None = None) -> dict[str, dict[int, float]]:
+    """Trial -> step -> error, of one amp or over all, from its reports."""
     found: dict[str, dict[int, float]] = {}
     for line in lines:
         if line["state"] == REPORT:
-            found.setdefault(line["trial"], {})[line["step"]] = line["esr"]
+            found.setdefault(line["trial"], {})[line["step"]] = line["amps"][amp] if amp else line["esr"]
     return found
 
 

@@ -13,7 +13,7 @@ import torch
 from models.dataset import AmpData
 from models.documents import RUNAWAY_DB, Score
 from models.errors import DivergedError, UserError
-from models.guards import knob_moves, scan_corners
+from models.guards import scan_corners, worst_move
 from models.stack import Stack
 from models.stacks import Alone, parts_of
 from models.train import Trainer
@@ -21,7 +21,7 @@ from search.conductor import Task
 from search.config import SearchConfig
 
 BETWEEN = 64  # random settings beside the corners: the whole scan is for the front alone
-MOVE_MS = "50"
+MOVE_MS = 50
 ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ESTALE, errno.EROFS}  # what no other trial would survive
 Result = dict[str, Any]
 
@@ -168,11 +168,13 @@ def _limits(config: SearchConfig, trainers: list[Trainer], scores: dict[str, Sco
     if limits.runaway:
         found["runaway"] = max(map(_runaway_db, trainers))
     if limits.knob_move_dbfs is not None:
-        moves = (
-            knob_moves(t.model, t.data.knobs, t.data.dry_T[t.data.validation[0].dry], t.data.rate_hz) for t in trainers
-        )
-        found["knob_move"] = max((move[MOVE_MS] for move in moves if move), default=-300.0) - limits.knob_move_dbfs
+        found["knob_move"] = max(map(_worst_move, trainers)) - limits.knob_move_dbfs
     return {name: round(value, 4) for name, value in found.items()}
+
+
+def _worst_move(trainer: Trainer) -> float:
+    data = trainer.data
+    return worst_move(trainer.model, data.knobs, data.dry_T[data.validation[0].dry], data.rate_hz, MOVE_MS)
 
 
 def _runaway_db(trainer: Trainer) -> float:
