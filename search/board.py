@@ -10,13 +10,13 @@ from models.files import read_document, read_json, write_json
 from models.train import report
 from search.config import SearchConfig
 from search.cost import UNIT, Costs, read_costs
+from search.fronts import ALL, errors_of, front_names, is_kept, limits_of
 from search.ledger import ENDS, FINISHED, PRUNED, Line, latest, read_lines
 from search.pareto import front
 from search.recipes import recipe_of
 from search.rungs import Plan
 
 STUDY, BOARD, PICTURE, REPORT = "study.json", "board.json", "board.png", "report.html"
-ALL = "all"
 
 
 def make_board(config: SearchConfig, study: Path, amps: list[AmpData], plan: Plan | None) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def summarise(
     It has tiers where the study says what its costs mean.
     """
     known = [line for line in latest(lines) if finals or "of" not in line]
-    trials: list[Line] = [{**line, "feasible": _feasible(line)} for line in known]
+    trials: list[Line] = [{**line, "feasible": any(map(is_kept, limits_of(config, line).values()))} for line in known]
     fronts = _fronts(config, trials)
     ahead = {trial for members in fronts.values() for trial in members}
     for line in trials:
@@ -112,7 +112,7 @@ def summarise(
 
 
 def choose(config: SearchConfig, study: Path, count: int) -> list[str]:
-    """The trials worth training again, at most `count`: of each front the best, then that of each smaller tier, then by error.
+    """The trials worth training again, at most `count`: of each front the best, all of these, then that of each smaller tier, then by error.
 
     Those that already train again come before all others: the tiers of an older study lie where it goes on.
     """
@@ -122,33 +122,35 @@ def choose(config: SearchConfig, study: Path, count: int) -> list[str]:
     tiers = [tier["trial"] for of_front in board["tiers"].values() for tier in reversed(of_front.values())]
     others = [trial["trial"] for trial in board["trials"] if trial["front"]]
     wanted = dict.fromkeys([*begun, *board["best_of"].values(), *(trial for trial in tiers if trial), *others])
-    return list(wanted)[:count]
-
-
-def _feasible(line: Line) -> bool:
-    return all(value <= 0 for value in line.get("limits", {}).values())
+    return list(wanted)[: max(count, len(set(board["best_of"].values())))]
 
 
 def _fronts(config: SearchConfig, trials: list[Line]) -> dict[str, list[str]]:
-    """Trials by error, for each front of the search. Trials trained again at the end stand for the ones they repeat, the best seed alone.
-
-    Where no finished trial keeps the limits, the front is of those that break them: something must be shown.
-    """
+    """Trials by error, for each front of the search."""
     finished = [line for line in trials if line["state"] == FINISHED]
-    finals: dict[str, Line] = {}
-    for line in finished:
-        if "of" in line and line["esr"] < finals.get(line["of"], line | {"esr": float("inf")})["esr"]:
-            finals[line["of"]] = line
-    pool = list(finals.values()) or finished
-    pool = [line for line in pool if line["feasible"]] or pool
-    if config.mode == "universal":
-        return {ALL: _front(pool, [line["esr"] for line in pool])}
-    return {data.name: _front(pool, [line["amps"][data.name] for line in pool]) for data in config.datasets}
+    return {name: _front(config, name, finished) for name in front_names(config)}
 
 
-def _front(pool: list[Line], errors: list[float]) -> list[str]:
-    points = [(error, line["cost"]) for error, line in zip(errors, pool, strict=True)]
-    return [pool[index]["trial"] for index in front(points)]
+def _front(config: SearchConfig, name: str, finished: list[Line]) -> list[str]:
+    """One front, by the errors and limits that count on it, of trials that keep the limits; of others where none does: something must be shown.
+
+    Where trials were trained again at the end, of each the best seed stands on the front and nothing else; where no seed keeps the limits, the
+    trial itself, if it does.
+    """
+    errors = {line["trial"]: errors_of(config, line)[name] for line in finished}
+    kept = {line["trial"] for line in finished if is_kept(limits_of(config, line)[name])}
+
+    def order(line: Line) -> tuple[bool, bool, float]:
+        return line["trial"] not in kept, "of" not in line, errors[line["trial"]]
+
+    again, standing = {line["of"] for line in finished if "of" in line}, dict[str, Line]()
+    for line in sorted(finished, key=order):
+        if (searched := line.get("of", line["trial"])) in again:
+            standing.setdefault(searched, line)
+    pool = list(standing.values()) or finished
+    keeping = ([line for line in among if line["trial"] in kept] for among in (pool, finished))
+    pool = next(filter(None, keeping), pool)
+    return [pool[index]["trial"] for index in front([(errors[line["trial"]], line["cost"]) for line in pool])]
 
 
 def _tiers(

@@ -1,4 +1,7 @@
-"""The append-only record of a study: one JSON line per start, report and end of a trial; everything else is made from it."""
+"""The append-only record of a study: one JSON line per start, report and end of a trial; everything else is made from it.
+
+A trial that another process had begun is `again` begun in one that it may take with it; what such a process, alive, leaves off, it has `left`.
+"""
 
 import json
 import os
@@ -6,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 Line = dict[str, Any]
-START, REPORT = "start", "report"
+START, AGAIN, LEFT, REPORT = "start", "again", "left", "report"
 FINISHED, PRUNED, DIVERGED, FAILED = "finished", "pruned", "diverged", "failed"
 ENDS = (FINISHED, PRUNED, DIVERGED, FAILED)
 

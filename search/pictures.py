@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from models.documents import Score
 from models.files import staged_file
 from models.knobs import format_setting
-from search.board import ALL
+from search.fronts import ALL, error_of, is_kept, limits_on
 from search.ledger import FINISHED, PRUNED, Line
 from search.recipes import PEER
 
@@ -45,11 +45,6 @@ def to_svg(figure: Figure) -> bytes:
         out = BytesIO()
         figure.savefig(out, format="svg", metadata={"Date": None})
         return out.getvalue()
-
-
-def error_of(trial: Line, front: str) -> float:
-    """The validation ESR by which a trial stands on a front: on the amp that has the front, or over all."""
-    return trial["esr"] if front == ALL else trial["amps"][front]
 
 
 def count_trials(board: dict[str, Any]) -> str:
@@ -89,7 +84,7 @@ def _draw_front(axes: Axes, board: dict[str, Any], front: str, looks: Mapping[st
     by_name = {trial["trial"]: trial for trial in board["trials"]}
     members = [by_name[trial] for trial in board["fronts"][front]]
     finished = [trial for trial in board["trials"] if trial["state"] == FINISHED]
-    trials = [trial for trial in finished if trial["feasible"] or trial in members]
+    trials = [trial for trial in finished if is_kept(limits_on(trial, front)) or trial in members]
 
     def points(some: list[Line]) -> tuple[list[float], list[float]]:
         return [trial["cost"] for trial in some], [error_of(trial, front) for trial in some]

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from models.documents import EVAL, read_evaluation
 from models.files import write_text
 from search import pictures
-from search.board import ALL
 from search.config import SearchConfig
 from search.dashboard import study_of
+from search.fronts import ALL, error_of, is_kept, limits_on
 from search.ledger import FINISHED, Line, curves
 from search.rungs import Plan
 from search.tables import tier_table, trial_table
@@ -101,14 +101,14 @@ def _headline(board: dict[str, Any]) -> str:
 
 def _best(best: Line, front: str) -> str:
     """The best of a front in a sentence."""
-    whose, error = "" if front == ALL else f" for {front}", pictures.error_of(best, front)
+    whose, error = "" if front == ALL else f" for {front}", error_of(best, front)
     text = f"Best by validation{whose}: {best['label']}, knobs at {best['form']}, ESR {error:.4f}"
     if "relative" in best and (front == ALL or len(best["amps"]) == 1):
         text += f" ({best['relative']:.2f} of what the nearest recorded setting gives)"
     if front == ALL and len(best["amps"]) > 1:
         worst = max(best["amps"], key=best["amps"].get)
         text += f"; worst amp {worst} at {best['amps'][worst]:.4f}"
-    return text + ("." if best["feasible"] else ". It breaks a limit, as all finished trials do.")
+    return text + ("." if is_kept(limits_on(best, front)) else ". It breaks a limit, as all finished trials do.")
 
 
 def _held_maps(board: dict[str, Any], study: Path) -> list[str]:
@@ -184,7 +184,7 @@ def importances(config: SearchConfig, lines: list[Line]) -> dict[str, float]:
 def _grouped(trials: list[Line], front: str, key: Any) -> dict[str, list[float]]:
     groups: dict[str, list[float]] = {}
     for trial in trials:
-        groups.setdefault(key(trial), []).append(pictures.error_of(trial, front))
+        groups.setdefault(key(trial), []).append(error_of(trial, front))
     return groups
 
 

@@ -1,13 +1,13 @@
 """The tables of a report: the best in each tier, and every trial."""
 
 from collections import Counter
+from collections.abc import Iterable
 from html import escape
 from typing import Any
 
 from models.architecture import SLOTS
-from search.board import ALL
+from search.fronts import ALL, error_of, is_kept, limits_on
 from search.ledger import Line
-from search.pictures import error_of
 
 # The axes that a trial's label tells
 LABEL = {"shape", "arrays", "depth", "dilations", "kernel_size", "channels", "activation", "gating"}
@@ -49,9 +49,7 @@ def trial_table(board: dict[str, Any]) -> str:
     rows: list[tuple[str, ...]] = [
         (
             trial["trial"] + ("*" if trial["front"] else ""),
-            trial["state"]
-            + ("" if trial["feasible"] else ", breaks a limit")
-            + (f": {trial['reason']}" if "reason" in trial else ""),
+            _state(trial, board["fronts"]),
             *(f"{error_of(trial, front):.4f}" if "amps" in trial else "" for front in errors.values()),
             f"{max(trial['worst'].values()):.4f}" if "worst" in trial else "",
             f"{trial['cost']:.4g}",
@@ -67,6 +65,17 @@ def trial_table(board: dict[str, Any]) -> str:
     most = ", ".join(f"{axis} {word}" for axis, word in usual.items())
     said = f"<p>Where a trial does not say otherwise: {escape(most)}.</p>\n" if most else ""
     return said + _table(header, rows)
+
+
+def _state(trial: Line, fronts: Iterable[str]) -> str:
+    """`finished, breaks a limit on muff`, or why it failed."""
+    broken = [front for front in fronts if not is_kept(limits_on(trial, front))]
+    where = "" if broken == [ALL] else f" on {', '.join(broken)}"
+    return (
+        trial["state"]
+        + (f", breaks a limit{where}" if broken else "")
+        + (f": {trial['reason']}" if "reason" in trial else "")
+    )
 
 
 def _usual(trials: list[Line]) -> dict[str, str]:

@@ -258,16 +258,21 @@ def test_a_full_disk_stops_the_search_and_costs_no_trial(tmp_path: Path, monkeyp
 
 
 def test_a_front_for_each_amp(tmp_path: Path):
-    config = read_search(search_file(tmp_path, mode="per_amp", trials=4))
+    limits = {"worst_esr": 0.4, "knob_move_dbfs": -10.0}
+    config = read_search(search_file(tmp_path, mode="per_amp", trials=4, limits=limits))
     board = run_search(config, tmp_path / "study", local=True)
     assert set(board["fronts"]) == set(board["tiers"]) == {"amp0", "amp1"}
     by_name = {trial["trial"]: trial for trial in board["trials"]}
     for amp, members in board["fronts"].items():
         errors = [by_name[name]["amps"][amp] for name in members]
         assert errors == sorted(errors) and board["best_of"][amp] == members[0]
+        kept = {name: all(excess <= 0 for excess in trial["limits"][amp].values()) for name, trial in by_name.items()}
         assert errors[0] == min(
-            trial["amps"][amp] for trial in board["trials"] if trial["feasible"] == by_name[members[0]]["feasible"]
+            trial["amps"][amp] for name, trial in by_name.items() if kept[name] == any(kept.values())
         )
+        for trial in board["trials"]:
+            assert trial["limits"][amp].keys() == {"worst_esr", "runaway", "knob_move"}
+            assert trial["limits"][amp]["worst_esr"] == pytest.approx(trial["worst"][amp] - 0.4, abs=1e-4)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

@@ -106,20 +106,21 @@ def _state(trial: BoardRow) -> str:
         return f"{trial['state']}: {trial['reason']}"
     if trial["state"] == "pruned":
         return f"pruned at step {trial['step']}"
-    return trial["state"] + ("" if trial["feasible"] else f", breaks {', '.join(broken_limits(trial))}")
+    return trial["state"] + _broken(trial)
 
 
-def broken_limits(trial: BoardRow) -> list[str]:
-    """The limits that a trial breaks."""
-    return [name for name, excess in trial.get("limits", {}).items() if excess > 0]
+def _broken(trial: BoardRow) -> str:
+    """Each limit that a trial breaks, and on which of several amps."""
+    limits = trial.get("limits", {})
+    broken = ((name, amp) for amp, found in limits.items() for name, excess in found.items() if excess > 0)
+    return "".join(f", breaks {name}" + (f" on {amp}" if len(limits) > 1 else "") for name, amp in broken)
 
 
 def trial_sentence(line: BoardRow) -> str:
     """One ended trial in one line."""
     what = f"{line['form']}, {line['label']}"
     if line["state"] == "finished":
-        broken = "".join(f", breaks {name}" for name in broken_limits(line))
-        return f"trial {line['trial']} ESR {line['esr']:.4f} cost {line['cost']:>6.4g} ({what}{broken})"
+        return f"trial {line['trial']} ESR {line['esr']:.4f} cost {line['cost']:>6.4g} ({what}{_broken(line)})"
     if line["state"] == "pruned":
         return f"trial {line['trial']} ESR {line['esr']:.4f} pruned at step {line['step']} ({what})"
     return f"trial {line['trial']} {line['state']}: {line.get('reason', 'no reason given')} ({what})"
