@@ -92,6 +92,23 @@ def test_each_amp_has_a_picture_of_its_own_front():
     assert sorted(dots) == pytest.approx(sorted((a * b) ** 0.5 for _, a, b in TRIALS.values()))
 
 
+def test_a_trial_that_breaks_a_limit_on_one_amp_is_missing_there_alone(tmp_path: Path):
+    lines = ledger_of()
+    broken = {"clean": {"runaway": -3.0}, "fuzz": {"runaway": 2.0}}
+    lines = [{**line, "limits": broken} if line["trial"] == "clean1" and "esr" in line else line for line in lines]
+    board = board_of(lines=lines)
+    shown = {
+        axes.get_title(): [cost for dots in axes.collections for cost, _ in places(dots)]
+        for axes in front_figure(board).axes
+    }
+    assert sorted(shown["clean"]) == [1.0, 2.0, 4.0, 9.0] and sorted(shown["fuzz"]) == [2.0, 4.0, 9.0]
+    _, (_, trials) = page_of(board, lines, tmp_path)
+    states = {row[0].rstrip("*"): row[1] for row in trials[1:]}
+    assert states == {**dict.fromkeys(TRIALS, "finished"), "clean1": "finished, breaks a limit on fuzz"}
+    _, (_, trials) = page_of(board_of("universal", lines), lines, tmp_path)
+    assert {row[1] for row in trials if row[0] == "clean1"} == {"finished, breaks a limit"}
+
+
 def test_each_amp_has_its_own_learning_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     drawn = {}
     monkeypatch.setattr(

@@ -137,7 +137,7 @@ def test_a_limit_holds_for_the_knob_that_moves_worst(tmp_path: Path):
     (trial,), (run,) = board["trials"], best_runs(tmp_path / "study")
     data = load_amp(config.datasets[0])
     move = worst_move(load_model(run)[1], data.knobs, data.dry_T[data.validation[0].dry], data.rate_hz, 50)
-    assert trial["limits"]["knob_move"] == pytest.approx(move + 40.0, abs=0.01)
+    assert trial["limits"]["amp0"]["knob_move"] == pytest.approx(move + 40.0, abs=0.01)
 
 
 def test_trials_report_as_they_go(finished):
