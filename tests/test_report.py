@@ -21,6 +21,7 @@ from search.report import cost_sentences, write_report
 from search.shapes import named_points
 from search.space import Space
 from tests.test_search_core import CONFIGS, WIDE, config_of, sample
+from zoo import views
 
 AMPS = ("clean", "fuzz")
 COSTS = Costs(cpus=("a", "b"), reference_s=1.0, tiers={"nano": 1.5, "lite": 10.0, "hifi": None})
@@ -141,6 +142,9 @@ def test_every_number_named_after_an_amp_is_that_amps(tmp_path: Path):
     assert {row[0].rstrip("*"): tuple(row[2:4]) for row in trials[1:]} == {
         trial: (f"{clean:.4f}", f"{fuzz:.4f}") for trial, (_, clean, fuzz) in TRIALS.items()
     }
+    header, rows = views.board_table(board)
+    assert header[:5] == ("TRIAL", "ESR clean", "ESR fuzz", "COST", "HELD clean")
+    assert ("both*", "0.0400", "0.1000") in [row[:3] for row in rows]
     (headline, *_), (tiers, trials) = page_of(board_of("universal"), lines, tmp_path)
     assert "ESR 0.0632" in headline and "worst amp fuzz at 0.1000" in headline
     assert tiers[0][-3:] == ["ESR", "held ESR clean", "held ESR fuzz"] and trials[0][2:5] == ["ESR", *trials[0][3:5]]
