@@ -1,5 +1,6 @@
 """What a board's pictures and report say: each amp's own numbers, recipes by their names, what was spent, every difference between trials."""
 
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from models.files import read_document
 from search.board import summarise
 from search.config import SearchConfig
 from search.cost import Costs
-from search.ledger import Line
+from search.ledger import Line, ledger_path, read_lines
 from search.pictures import curves_figure, figure_row, front_figure, plain_ticks
 from search.recipes import recipe_of
 from search.report import cost_sentences, write_report
@@ -108,6 +109,19 @@ def test_a_trial_that_breaks_a_limit_on_one_amp_is_missing_there_alone(tmp_path:
     assert states == {**dict.fromkeys(TRIALS, "finished"), "clean1": "finished, breaks a limit on fuzz"}
     _, (_, trials) = page_of(board_of("universal", lines), lines, tmp_path)
     assert {row[1] for row in trials if row[0] == "clean1"} == {"finished, breaks a limit"}
+
+
+def test_a_ledger_from_before_limits_went_by_amp_is_read(tmp_path: Path):
+    older = [
+        {**line, "limits": {"runaway": 2.0 if line["trial"] == "clean1" else -1.0}} if "esr" in line else line
+        for line in ledger_of()
+    ]
+    ledger_path(tmp_path).write_text("".join(json.dumps(line) + "\n" for line in older))
+    lines = read_lines(tmp_path)
+    for mode in ("universal", "per_amp"):
+        board = board_of(mode, lines)
+        assert [trial["trial"] for trial in board["trials"] if not trial["feasible"]] == ["clean1"]
+        assert not any("clean1" in members for members in board["fronts"].values())
 
 
 def test_each_amp_has_its_own_learning_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
