@@ -62,12 +62,12 @@ def cost_sentences(board: dict[str, Any], plan: Plan | None) -> list[str]:
     ]
     if (again := spent["finals"])["trials"]:
         said.append(
-            f"To train the best again, {again['trials']} times in all, took {again['steps']:,} steps more in {again['trial_hours']:.2f} trial-hours."
+            f"Training the best again took {again['steps']:,} steps more in {again['trial_hours']:.2f} trial-hours ({again['trials']} trials)."
         )
     if len(board["cpus"]) > 1:
         first, *others = board["cpus"]
         said.append(
-            f"Costs are those on {first}. The search went on on {', '.join(others)}: what was first measured there was measured in turns "
+            f"Costs are those on {first}. It was resumed on {', '.join(others)}: what was first measured there was measured in turns "
             "with a reference model, and is told by that ratio in seconds of the former."
         )
     if plan is None:
@@ -127,38 +127,22 @@ def _held_maps(board: dict[str, Any], study: Path) -> list[str]:
 
 
 def _what_mattered(config: SearchConfig, board: dict[str, Any], lines: list[Line]) -> list[str]:
-    found = importances(config, lines)
-    parts = (
-        [
-            _picture(
-                pictures.bars_figure(
-                    found,
-                    "share of the difference in ESR"
-                    + ("" if len(board["amps"]) == 1 else " over all amps")
-                    + " (PED-ANOVA)",
-                ),
-                "What mattered",
-            )
-        ]
-        if found
-        else []
-    )
+    over = " over all amps" if len(board["amps"]) > 1 else ""
+    parts = []
+    if found := importances(config, lines):
+        bars = pictures.bars_figure(found, f"share of the difference in ESR{over} (PED-ANOVA)")
+        parts.append(_picture(bars, "What mattered"))
     finished = [trial for trial in board["trials"] if trial["state"] == FINISHED and "of" not in trial]
     free = [trial for trial in finished if trial["point"]["shape"] == "free"]
     for front in board["fronts"]:
-        whose, what = ("", _over_all(board)) if front == ALL else (f": {front}", f"validation ESR of {front}")
+        whose, of = ("", over) if front == ALL else (f": {front}", f" of {front}")
         for title, label, groups in (
             ("Where the knobs enter", "knobs at", _grouped(finished, front, lambda trial: trial["form"])),
             ("Dilations", "family", _grouped(free, front, lambda trial: trial["point"]["dilations"])),
         ):
             if len(groups) > 1:
-                parts.append(_picture(pictures.strips_figure(groups, label, what), title + whose))
+                parts.append(_picture(pictures.strips_figure(groups, label, f"validation ESR{of}"), title + whose))
     return parts
-
-
-def _over_all(board: dict[str, Any]) -> str:
-    """What the one error of a trial is called."""
-    return "validation ESR" + (", mean over amps," if len(board["amps"]) > 1 else "")
 
 
 def _curves(board: dict[str, Any], lines: list[Line]) -> dict[str, dict[str, dict[int, float]]]:

@@ -174,8 +174,9 @@ def test_trials_trained_again_are_counted_apart(tmp_path: Path):
     told = sum(line.get("seconds", 0) for line in lines) / 3600
     assert spent["trial_hours"] + spent["finals"]["trial_hours"] == told, "all that was spent is told"
     said = " ".join(cost_sentences(board, None))
-    assert "4 trials took 40 steps in 4.00 trial-hours (4 finished)" in said and "1 times in all, took 40 steps" in said
-    assert "Costs are those on a. The search went on on b" in said
+    assert "4 trials took 40 steps in 4.00 trial-hours (4 finished)" in said
+    assert "Training the best again took 40 steps more in 1.00 trial-hours (1 trials)" in said
+    assert "Costs are those on a. It was resumed on b" in said
     (headline, *_), _ = page_of(board, lines, tmp_path)
     assert headline.startswith("4 trials on clean, fuzz; 1 more trained the best again.")
     title = front_figure(board).get_suptitle()
