@@ -31,7 +31,7 @@ def amps(tmp_path_factory: pytest.TempPathFactory) -> list[AmpData]:
 def config(mode: str, **changes: Any) -> SearchConfig:
     split = {"held_settings": 1, "held_seconds": 0.25, "validation_settings": 1, "validation_seconds": 0.25}
     datasets = [{"name": name, "train": "train.json", **split} for name in "ab"]
-    return config_of(**{**SMALL, "datasets": datasets, "mode": mode, **changes})
+    return config_of(Path(), **{**SMALL, "datasets": datasets, "mode": mode, **changes})
 
 
 def ended(trial: str, a: float, b: float, cost: float = 1.0, on_a: Any = KEPT, on_b: Any = KEPT, **more: Any) -> Line:
