@@ -13,6 +13,7 @@ from models.stack import form_of
 from search import ledger
 from search.bounds import fault, heard, sizes, weigh
 from search.config import SearchConfig
+from search.cost import read_costs
 from search.fronts import errors_of, front_names, limits_of
 from search.ledger import Line
 from search.proposer import Proposer, Values
@@ -53,6 +54,7 @@ class Conductor:
         listener: Listener | None = None,
     ) -> None:
         self.config, self.study, self.amps, self.listener = config, study, amps, listener
+        self._reference_s = costs.reference_s if (costs := read_costs(study)) else None
         whole = config.space.holding(stock)
         known = (whole.complete(point) for point in (*config.warm, *stock))
         queue = [point for point in known if point]
@@ -241,7 +243,7 @@ class Conductor:
         model = self.config.space.model(point)
         what = {"point": point, "label": self.config.space.label(point), "form": model.inject.label}
         facts = {"number": len(self.trials), **what, "steps": steps, "seed": seed, **more}
-        facts |= asdict(sizes(model, self.amps))
+        facts |= asdict(sizes(model, self.amps, self._reference_s))
         self._write({"state": ledger.START, "trial": trial, **facts})
 
     def _task(self, trial: str) -> Task:
@@ -249,7 +251,7 @@ class Conductor:
         return Task(trial, line["point"], line["steps"], line["seed"], line.get("checkpoint"))
 
     def _fault(self, point: dict[str, Any]) -> str | None:
-        return fault(self.config, point, self.amps)
+        return fault(self.config, point, self.amps, self._reference_s)
 
     def _weigh(self, point: dict[str, Any]) -> Weighed | None:
         return weigh(self.config, point, self.amps)

@@ -39,7 +39,7 @@ class Bounds(Frozen):
 
 class Limits(Frozen):
     """What a finished model must keep to on every amp, or it is infeasible; with a front for each amp, infeasible there where it does not:
-    `worst_esr` at any validation setting, `knob_move_dbfs` that turning a knob from end to end in 50 ms may add, and `runaway`: no corner of
+    `worst_esr` at any validation setting, `knob_move_dbfs` that turning any knob from end to end in 50 ms may add, and `runaway`: no corner of
     the knobs is much louder than the loudest recording."""
 
     worst_esr: Annotated[float, Field(gt=0)] | None = None

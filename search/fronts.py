@@ -13,25 +13,33 @@ def front_names(config: SearchConfig) -> list[str]:
     return [ALL] if config.mode == "universal" else [data.name for data in config.datasets]
 
 
+def error_of(line: Line, front: str) -> float:
+    """The error that a report tells on a front: that of its amp, or the geometric mean of all."""
+    return line["esr"] if front == ALL else line["amps"][front]
+
+
 def errors_of(config: SearchConfig, line: Line) -> dict[str, float]:
-    """Front -> the error that a report tells: that of its amp, or the geometric mean of all."""
-    if config.mode == "universal":
-        return {ALL: line["esr"]}
-    return {data.name: line["amps"][data.name] for data in config.datasets}
+    """Front -> the error that a report tells."""
+    return {name: error_of(line, name) for name in front_names(config)}
 
 
-def limits_of(config: SearchConfig, line: Line) -> dict[str, dict[str, float]]:
-    """Front -> limit -> by how much it is broken (above 0) or kept: on its amp, or on the one that fares worst; nothing before a trial's end.
+def limits_on(line: Line, front: str) -> dict[str, float]:
+    """Limit -> by how much it is broken (above 0) or kept on a front: on its amp, or on the one that fares worst; nothing before a trial's end.
 
     A line holds `limits` by amp.
     """
     by_amp = line.get("limits", {})
-    if config.mode == "per_amp":
-        return {data.name: by_amp.get(data.name, {}) for data in config.datasets}
+    if front != ALL:
+        return by_amp.get(front, {})
     worst: dict[str, float] = {}
     for found in by_amp.values():
         worst |= {name: max(value, worst.get(name, value)) for name, value in found.items()}
-    return {ALL: worst}
+    return worst
+
+
+def limits_of(config: SearchConfig, line: Line) -> dict[str, dict[str, float]]:
+    """Front -> limit -> by how much it is broken (above 0) or kept."""
+    return {name: limits_on(line, name) for name in front_names(config)}
 
 
 def is_kept(limits: Mapping[str, float]) -> bool:

@@ -13,7 +13,7 @@ import torch
 from models.dataset import AmpData
 from models.documents import RUNAWAY_DB, Score
 from models.errors import DivergedError, UserError
-from models.guards import knob_moves, scan_corners
+from models.guards import scan_corners, worst_move
 from models.stack import Stack
 from models.stacks import Alone, parts_of
 from models.train import Trainer
@@ -21,7 +21,7 @@ from search.conductor import Task
 from search.config import SearchConfig
 
 BETWEEN = 64  # random settings beside the corners: the whole scan is for the front alone
-MOVE_MS = "50"
+MOVE_MS = 50
 ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ESTALE, errno.EROFS}  # what no other trial would survive
 Result = dict[str, Any]
 
@@ -171,8 +171,9 @@ def _limits(config: SearchConfig, trainer: Trainer, score: Score) -> dict[str, f
     if limits.runaway:
         found["runaway"] = _runaway_db(trainer)
     if limits.knob_move_dbfs is not None:
-        move = knob_moves(trainer.model, data.knobs, data.dry_T[data.validation[0].dry], data.rate_hz)
-        found["knob_move"] = (move[MOVE_MS] if move else -300.0) - limits.knob_move_dbfs
+        dry_T = data.dry_T[data.validation[0].dry]
+        move = worst_move(trainer.model, data.knobs, dry_T, data.rate_hz, MOVE_MS)
+        found["knob_move"] = move - limits.knob_move_dbfs
     return {name: round(value, 4) for name, value in found.items()}
 
 

@@ -64,11 +64,6 @@ def fronts(mode: str, *lines: Line) -> dict[str, list[str]]:
     return summarise(config(mode), list(lines))["fronts"]
 
 
-@pytest.fixture(autouse=True)
-def no_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.board.budgets", lambda *_: {})
-
-
 def test_of_a_finals_seeds_those_that_keep_the_limits_come_first():
     searched = ended("t", 0.1, 0.1), ended("u", 0.2, 0.2, 0.5)
     seeds = ended("t-0", 0.05, 0.05, on_a=BROKEN), ended("t-1", 0.06, 0.06), ended("t-2", 0.07, 0.07)

@@ -26,7 +26,7 @@ from search.board import choose, read_study
 from search.bounds import fault, sizes
 from search.conductor import Conductor
 from search.config import Final, SearchConfig
-from search.cost import TIERS
+from search.cost import COSTS, TIERS, Costs
 from search.dashboard import study_of
 from search.ledger import append, curves, ledger_path, read_ledger, read_lines
 from search.pareto import front, hypervolume, ranks, top
@@ -480,7 +480,8 @@ def test_finals_that_began_stay_chosen_whatever_the_tiers_are_later(
     chosen = choose(config, tmp_path, final.top)
     conductor.begin_finals(chosen)
     cheapest = min(line["cost"] for line in read_ledger(tmp_path) if line["state"] == "finished")
-    monkeypatch.setattr("search.board.budgets", lambda *_: dict.fromkeys(TIERS, cheapest))
+    small_tiers = Costs(cpus=("another",), reference_s=1.0, tiers=dict.fromkeys(TIERS, cheapest))
+    write_json(tmp_path / COSTS, small_tiers.model_dump(mode="json"))
     assert choose(config, tmp_path, final.top) == chosen
     monkeypatch.setattr(
         "search.board.read_lines", lambda _: [line for line in read_lines(tmp_path) if "of" not in line]
