@@ -68,6 +68,7 @@ def fault(config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData]) 
     segment = config.learning_of(point).segment
     for data in amps:
         try:
+            data.knobs.encode({}, inject.encoding, data.config.name)
             for piece in data.train:
                 data.training_piece(piece, model.receptive_field, segment)
         except UserError as problem:
