@@ -65,7 +65,8 @@ class Final(Frozen):
 
 
 class Heard(Frozen):
-    """A trial of another search: its point, what it weighs, the error it came to."""
+    """A trial of another search, or a packaged model: its point, what it weighs, the error it came to (its share of a baseline, where all in a
+    prior tell that)."""
 
     point: dict[str, Any]
     macs: Annotated[int, Field(ge=1)]

@@ -103,7 +103,9 @@ class Space(Frozen):
             if inject != ANY:
                 injection(inject.split("+"))
             if "head1x1_post" in words(inject) and not any(self.head1x1):
-                raise ValueError('inject names head1x1_post, but no layer has a head1x1; say how wide it is, such as "head1x1": [8]')
+                raise ValueError(
+                    'inject names head1x1_post, but no layer has a head1x1; say how wide it is, such as "head1x1": [8]'
+                )
         for key, choices in self.learning.items():
             if key in OWN_FIELDS or key not in LearningConfig.model_fields:
                 legal = ", ".join(name for name in LearningConfig.model_fields if name not in OWN_FIELDS)
