@@ -127,7 +127,7 @@ class Space(Frozen):
 
         shape = trial.suggest_categorical("shape", [FREE, *self.shapes])
         for axis in BODY if shape == FREE else ():
-            if axis != "narrowing" or trial.params["arrays"] > 1:
+            if (axis != "narrowing" or trial.params["arrays"] > 1) and (axis != "head1x1" or any(self.head1x1)):
                 pick(axis)
         places = words(pick("inject"))
         if places == [ANY]:
@@ -181,7 +181,7 @@ class Space(Frozen):
         """What Optuna may choose from at every axis of a point."""
         trial = _Fixed(point)
         self.suggest(trial)
-        return {axis: trial.distributions[axis] for axis in point}
+        return trial.distributions
 
     def model(self, point: dict[str, Any]) -> WaveNetConfig:
         """The WaveNet of a point, in canonical form: two points that are one network are one model. Raises `ValueError` where the family has none."""

@@ -244,7 +244,7 @@ def _stacks(space: Space, model: WaveNetConfig) -> list[dict[str, Any]]:
                 "bottleneck": "half" if first.width < first.channels else "full",
                 "activation": first.activations[0].type,
                 "gating": first.gating[0],
-                "head1x1": first.head1x1,
+                **({"head1x1": first.head1x1} if any(space.head1x1) else {}),
                 "head_kernel": first.head_kernel_size,
             }
             stacks += [{**body, "narrowing": n} for n in (1, 2)] if len(model.arrays) > 1 else [body]

@@ -53,6 +53,7 @@ WIDE = Space(
     bottleneck=("full", "half"),
     activation=("Tanh", "PReLU"),
     gating=("none", "gated", "blended"),
+    head1x1=(None, 3),
     head_kernel=(1, 4),
     inject=("input", "mixin", "film", "input+mixin+conv_pre", "any"),
     film_shift=(True, False),

@@ -118,7 +118,7 @@ def put_study(search: SearchConfig, folder: Path, **changes: Any) -> Path:
     from search.recordings import load_amp
 
     folder.mkdir()
-    config = search.model_copy(update={"trials": 8, **changes})
+    config = search.model_copy(update={"trials": 5, **changes})
     write_json(folder / "study.json", config.model_dump(mode="json"))
     amps = [load_amp(data) for data in config.datasets]
     conductor = Conductor(config, folder, amps)
@@ -131,7 +131,7 @@ def put_study(search: SearchConfig, folder: Path, **changes: Any) -> Path:
 
 
 def test_a_study_with_finals_gives_its_whole_searched_front(search: SearchConfig, tmp_path: Path):
-    study = put_study(search, tmp_path / "study", final=Final(steps=200, seeds=2, top=1))
+    study = put_study(search, tmp_path / "study", trials=20, final=Final(steps=200, seeds=2, top=1))
     lines = read_lines(study)
     assert len(summarise(search, lines)["fronts"]["all"]) == 1, "of the board there is but the final"
     searched = [line["point"] for line in summarise(search, lines, finals=False)["trials"] if line["front"]]
