@@ -104,7 +104,7 @@ ALIKE = Space.model_validate(
         "depth": [1, 2, 8],
         "cycles": {"mine": [1, 2]},
         "dilations": ["pow2", "pow2x8", "mine", "pow3"],
-        "channels": [1, 2, 8],
+        "channels": [1, 8],
         "kernel_size": [1, 3],
         "bottleneck": ["full", "half"],
         "gating": ["none", "blended"],
@@ -118,6 +118,7 @@ ALIKE = Space.model_validate(
         "learning": {"schedule": ["cosine", "constant"], "final_rate": [0.1, 0.2, 1.0], "warmup": [0, 1, 2]},
     }
 )
+SUSPECT = ("dilations", "bottleneck", "narrowing", "inject", "schedule", "final_rate", "warmup")
 EVERY = Space.model_validate(
     {
         "shapes": list(STOCK[:2]),
@@ -301,13 +302,15 @@ def structure(config: SearchConfig, point: dict[str, Any]) -> Any:
     return model.inject.encoding, layers, kinds, weights, steps
 
 
-@examples(150)
+@examples(100)
 @given(st.integers(0, 1 << 32))
 def test_one_network_learnt_one_way_is_one_trial(seed: int):
     config = config_of().model_copy(update={"space": ALIKE})
     draw = random.Random(seed)
     one = ALIKE.draw(draw)
-    other = ALIKE.draw(draw, one)
+    axis, drawn = draw.choice(SUSPECT), ALIKE.draw(draw, one)
+    other = ALIKE.complete({**one, axis: drawn[axis]}) if axis in one and axis in drawn else None
+    other = other or drawn
     nets = [structure(config, point) for point in (one, other)]
     if None not in nets:
         assert (nets[0] == nets[1]) == (config.identity(one) == config.identity(other)), (one, other)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from models.documents import make_config
 from models.errors import NotFound, UserError
@@ -83,6 +84,8 @@ def test_a_package_gives_all_its_tiers_as_they_were_learnt_and_as_a_prior(search
     begun = warmed(search, [read_source(search, put_package(tmp_path, tiers=True))], amp_of(search))
     learnt = [(p["channels"], p["learning_rate"], p["batch"]) for p in begun.warm]
     assert learnt == [(6, 0.006, 4), (4, 0.004, 8), (2, 0.012, 4)], "the best first; a batch of 16 is not in the space"
+    few = warmed(search.model_copy(update={"trials": 8}), [read_source(search, tmp_path)])
+    assert few.warm == begun.warm[:2] and few.prior == begun.prior, "a quarter of the trials at most"
     (heard,) = begun.prior
     assert [(trial.point["channels"], trial.esr) for trial in heard] == [(6, 0.1), (4, 0.2), (2, 0.4)]
     models = [search.space.model(trial.point) for trial in heard]
@@ -187,14 +190,19 @@ def test_amps_of_a_hub_are_sources_without_being_pulled(
     content = read_files(put_package(write_files(tmp_path / "package", files()), 5, tiers=True))
     hub.put("alice/amp", content)
     hub.put("bob/amp", {**read_files(put_package(write_files(tmp_path / "other", files()), 3)), "README.md": card()})
+    _, front, page = files()["README.md"].decode().split("---\n", 2)
+    told = yaml.safe_load(front)
+    told["ampzoo"]["knobs"].pop()
+    far = read_files(put_package(write_files(tmp_path / "far", files()), 4, ONE_KNOB))
+    hub.put("aaron/far", {**far, "README.md": f"---\n{yaml.safe_dump(told)}---\n{page}".encode()})
     begun = _warmed(search, ("zoo:alice",), hub.url)
     assert [point["channels"] for point in begun.warm] == [6, 5, 2] and len(begun.prior[0]) == 3
     fetched = {path.rpartition("/")[2] for _, path in hub.requests if "/resolve/" in path}
     assert fetched == {"config.json", "eval.json", "training.json"} and not (tmp_path / "home").exists()
-    assert len(_warmed(search, ("zoo:",), hub.url).prior[0]) == 4
+    assert [point["channels"] for point in _warmed(search, ("zoo:",), hub.url).warm] == [6, 5, 2, 3, 4]
     monkeypatch.setattr("zoo.gather.MOST", 1)
     assert len(_warmed(search, ("zoo:",), hub.url).prior[0]) == 3
-    assert "of 2 amps on" in capsys.readouterr().err
+    assert "of 3 amps on" in capsys.readouterr().err
     assert [point["channels"] for point in _warmed(search, ("zoo:bob/amp",), hub.url).warm] == [3]
     assert (tmp_path / "home" / "bob" / "amp").is_dir(), "one that is named is pulled, as by all verbs"
 
