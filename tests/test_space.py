@@ -118,7 +118,7 @@ ALIKE = Space.model_validate(
         "learning": {"schedule": ["cosine", "constant"], "final_rate": [0.1, 0.2, 1.0], "warmup": [0, 1, 2]},
     }
 )
-SUSPECT = ("dilations", "bottleneck", "narrowing", "inject", "schedule", "final_rate", "warmup")
+SUSPECT = ("dilations", "bottleneck", "final_rate", "warmup")
 EVERY = Space.model_validate(
     {
         "shapes": list(STOCK[:2]),
