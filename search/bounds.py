@@ -70,6 +70,7 @@ def fault(
     segment = config.learning_of(point).segment
     for data in amps:
         try:
+            data.knobs.encode({}, inject.encoding, data.config.name)
             for piece in data.train:
                 data.training_piece(piece, model.receptive_field, segment)
         except UserError as problem:

@@ -95,7 +95,13 @@ class Conductor:
         return [name for name, line in self.trials.items() if line["state"] not in ledger.ENDS]
 
     def check(self) -> None:
-        """Raise `UserError` when the space holds no point that may be trained."""
+        """Raise `UserError` when the space holds no point that may be trained, or those that come first are more than the trials."""
+        first = {self.config.identity(point) for point in self.proposer.queue if self._fault(point) is None}
+        if len(first) > self.config.trials:
+            raise UserError(
+                f"trials is {self.config.trials}, but the search begins with {len(first)} recipes (--from, stock and peers')",
+                f'Say "trials": {len(first)} or more, or leave stock and peers\' recipes out with "shapes": [] in the space.',
+            )
         point = self.proposer.ask()
         if point is None:
             reason, _ = self.proposer.refused.most_common(1)[0]

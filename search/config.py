@@ -66,7 +66,8 @@ class Final(Frozen):
 
 
 class Heard(Frozen):
-    """A trial of another search: its point, what it weighs, the error it came to."""
+    """A trial of another search, or a packaged model: its point, what it weighs, the error it came to (its share of a baseline, where all in a
+    prior tell that)."""
 
     point: dict[str, Any]
     macs: Annotated[int, Field(ge=1)]
@@ -146,5 +147,13 @@ class SearchConfig(Frozen):
 
     def identity(self, point: dict[str, Any]) -> str:
         """Eight letters that name what a point trains: equal for two points that are the same model learnt the same way."""
-        trained = self.space.model(point).model_dump(mode="json"), self.learning_of(point).model_dump(mode="json")
+        trained = self.space.model(point).model_dump(mode="json"), _learnt(self.learning_of(point))
         return sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _learnt(learning: LearningConfig) -> dict[str, Any]:
+    """What is equal for two that train alike: a rate that does not fall falls to nothing, and one step of warm-up is none."""
+    same: dict[str, Any] = {"warmup": max(1, learning.warmup)}
+    if learning.schedule == "constant" or learning.final_rate == 1:
+        same |= {"schedule": "constant", "final_rate": 1.0}
+    return learning.model_dump(mode="json") | same

@@ -12,14 +12,14 @@ from models.architecture import SLOTS, Activation, Film, Injection, LayerArray, 
 from models.files import Frozen
 from models.knobs import Encoding
 from models.recipe import LearningConfig
-from search.shapes import FAMILIES, SHAPES, STOCK, dilations
+from search.shapes import FAMILIES, SHAPES, STOCK, canonical, dilations
 
 Choice = Field(min_length=1)
 Width = Annotated[int, Field(ge=1, le=64)]
 Depth = Annotated[int, Field(ge=1, le=32)]
 Place = Literal["all", "first", "last"]
 FREE, ANY = "free", "any"
-# "any" chooses among these one by one; FiLM after the layer's 1x1s is left out: one needs another head, the other no stock player applies.
+# "any" chooses among these one by one; FiLM after the layer's 1x1s is left out: one needs a head1x1, the other no stock player applies.
 ANYWHERE = ("input", "mixin", *(slot for slot in SLOTS if not slot.endswith("1x1_post")))
 BODY = (
     "arrays",
@@ -31,9 +31,11 @@ BODY = (
     "bottleneck",
     "activation",
     "gating",
+    "head1x1",
     "head_kernel",
 )
 FILM_AXES, FEATURE_AXES = ("film_shift", "film_arrays"), ("encoder", "warp")
+KNOB_AXES = ("inject", *FILM_AXES, *FEATURE_AXES, "encoding")
 OWN_FIELDS = {"steps", "report_every", "seed", "learning_rate"}
 
 
@@ -58,8 +60,9 @@ class Space(Frozen):
     """Each axis lists its choices; an axis with one choice is fixed. `learning_rate` is a range, searched on a log scale.
 
     `shapes` are whole stock layer stacks beside the free ones; with none of them a search does not begin with stock recipes. `inject` names subsets of the places where knobs enter, joined by `+`:
-    `input`, `mixin`, `film` (before the activation) and NAM's other FiLM slots; `any` lets every place vary by itself. `cycles` adds
-    dilation families of one's own. `learning` varies other keys of L.
+    `input`, `mixin`, `film` (before the activation) and NAM's other FiLM slots; `any` lets every place vary by itself. `head1x1` is the width of
+    a 1x1 before the head, null for none; the slot `head1x1_post` is behind it. `cycles` adds dilation families of one's own. `learning`
+    varies other keys of L.
     """
 
     shapes: tuple[str, ...] = STOCK
@@ -77,6 +80,7 @@ class Space(Frozen):
         tuple[Literal["Tanh", "ReLU", "LeakyReLU", "PReLU", "SiLU", "Hardtanh", "Softsign"], ...], Choice
     ] = ("Tanh",)
     gating: Annotated[tuple[Literal["none", "gated", "blended"], ...], Choice] = ("none",)
+    head1x1: Annotated[tuple[Width | None, ...], Choice] = (None,)
     head_kernel: Annotated[tuple[Annotated[int, Field(ge=1, le=64)], ...], Choice] = (1,)
     inject: Annotated[tuple[str, ...], Choice] = ("mixin", "film", "mixin+film")
     film_shift: Annotated[tuple[bool, ...], Choice] = (True,)
@@ -98,6 +102,10 @@ class Space(Frozen):
         for inject in self.inject:
             if inject != ANY:
                 injection(inject.split("+"))
+            if "head1x1_post" in words(inject) and not any(self.head1x1):
+                raise ValueError(
+                    'inject names head1x1_post, but no layer has a head1x1; say how wide it is, such as "head1x1": [8]'
+                )
         for key, choices in self.learning.items():
             if key in OWN_FIELDS or key not in LearningConfig.model_fields:
                 legal = ", ".join(name for name in LearningConfig.model_fields if name not in OWN_FIELDS)
@@ -119,7 +127,7 @@ class Space(Frozen):
 
         shape = trial.suggest_categorical("shape", [FREE, *self.shapes])
         for axis in BODY if shape == FREE else ():
-            if axis != "narrowing" or trial.params["arrays"] > 1:
+            if (axis != "narrowing" or trial.params["arrays"] > 1) and (axis != "head1x1" or any(self.head1x1)):
                 pick(axis)
         places = words(pick("inject"))
         if places == [ANY]:
@@ -163,10 +171,10 @@ class Space(Frozen):
         return found if wanted.keys() <= found.keys() else None
 
     def holding(self, points: Sequence[dict[str, Any]]) -> Self:
-        """This space, and every named shape and place of the knobs that the points have."""
-        shapes = (point["shape"] for point in points if point["shape"] != FREE)
-        injects = (point["inject"] for point in points)
-        wider = {"shapes": (*self.shapes, *shapes), "inject": (*self.inject, *injects)}
+        """This space, and every named shape, place of the knobs and form of them that the points have."""
+        wider = {"shapes": (*self.shapes, *(point["shape"] for point in points if point["shape"] != FREE))}
+        for axis in KNOB_AXES:
+            wider[axis] = (*getattr(self, axis), *(point[axis] for point in points if axis in point))
         return self.model_copy(update={axis: tuple(dict.fromkeys(choices)) for axis, choices in wider.items()})
 
     def distributions(self, point: dict[str, Any]) -> dict[str, optuna.distributions.BaseDistribution]:
@@ -176,7 +184,7 @@ class Space(Frozen):
         return trial.distributions
 
     def model(self, point: dict[str, Any]) -> WaveNetConfig:
-        """The WaveNet of a point. Raises `ValueError` where the family has none."""
+        """The WaveNet of a point, in canonical form: two points that are one network are one model. Raises `ValueError` where the family has none."""
         shape = point["shape"]
         arrays = self._body(point) if shape == FREE else SHAPES[shape]
         places = words(point["inject"])
@@ -191,7 +199,7 @@ class Space(Frozen):
             warp=point.get("warp"),
             encoding=point["encoding"],
         )
-        return WaveNetConfig(arrays=arrays, inject=inject)
+        return canonical(WaveNetConfig(arrays=arrays, inject=inject))
 
     def label(self, point: dict[str, Any]) -> str:
         """A point's layers in a few words: `a2-full`, or `2x8 pow2 k3, 6 channels`."""
@@ -212,6 +220,7 @@ class Space(Frozen):
                 dilations=dilations(self.families[point["dilations"]], point["depth"]),
                 activation=(Activation(type=point["activation"]),),
                 gating=point["gating"],
+                head1x1=point.get("head1x1"),
                 head_kernel_size=point["head_kernel"],
             )
 

@@ -15,7 +15,7 @@ from search import recordings
 from search.board import read_study
 from search.recordings import load_amp
 from search.study import read_search
-from search.warm import warmed
+from search.warm import amp_of, read_source, warmed
 from tests.bucket_server import Bucket
 from tests.makers import GRID, architecture, di, record
 from tests.test_study import search_file
@@ -141,7 +141,8 @@ def test_a_search_and_a_training_on_recordings_at_a_uri(bucket: Bucket, tmp_path
     assert ran.code == 0 and len(json.loads(ran.out)["trials"]) == 2, ran.err
     run = next((tmp_path / "two" / "trials").iterdir()) / "amp0"
     assert read_document(run / RECIPE, Recipe).data.train == uri
-    assert len(warmed(read_search(path), [tmp_path / "two"]).warm) > 0
+    config = read_search(path)
+    assert len(warmed(config, [read_source(config, tmp_path / "two")], amp_of(config)).warm) == 1
     refused(zoo("search", path, "--out", tmp_path / "three", *words), 1, "already holds a study", "--resume")
 
     write_json(tmp_path / "data.json", document["datasets"][0])

@@ -35,7 +35,7 @@ from search.rungs import Plan, Rungs, calibrate, expected_gain, spearman
 from search.shapes import FAMILIES, SHAPES, STOCK, dilations, named_points
 from search.space import FREE, Space
 from search.surrogate import Weighed, features
-from search.warm import locate, warmed
+from search.warm import amp_of, locate, read_source, warmed
 from tests.makers import KNOBS, di, examples, record
 from tests.zoos import evaluation, write_run
 
@@ -53,6 +53,7 @@ WIDE = Space(
     bottleneck=("full", "half"),
     activation=("Tanh", "PReLU"),
     gating=("none", "gated", "blended"),
+    head1x1=(None, 3),
     head_kernel=(1, 4),
     inject=("input", "mixin", "film", "input+mixin+conv_pre", "any"),
     film_shift=(True, False),
@@ -201,23 +202,6 @@ def test_named_shapes_are_those_of_the_presets(name: str):
     assert read_document(CONFIGS / f"{file}.json", WaveNetConfig).arrays == SHAPES[name]
 
 
-def test_every_search_begins_with_the_stock_shapes_and_the_peers():
-    narrow = Space(shapes=("a1-nano",), inject=("mixin",))
-    points = named_points(2)
-    for space in (Space(), narrow):
-        whole = space.holding(points)
-        found = [whole.model(point) for point in map(whole.complete, points) if point]
-        assert len(found) == len(points)
-        for preset in [
-            *(f"{shape}-film" for shape in STOCK),
-            "peer-a1-knob-bias",
-            "peer-a2-concat",
-            "peer-a2-concat-2-knobs",
-        ]:
-            assert read_document(CONFIGS / f"{preset}.json", WaveNetConfig) in found
-    assert whole.inject[:1] == narrow.inject and whole.shapes[:1] == narrow.shapes
-
-
 def test_a_space_is_left_for_stock_recipes_alone(amps: list[AmpData], folder: Path, tmp_path: Path):
     space = {
         "shapes": ["a1-nano"],
@@ -299,7 +283,6 @@ BOUNDS = {
     "costs": ({"bounds": {"cost": 1e-9}}, {}),
     "live in blended": ({"space": {"inject": ["layer1x1_post"]}}, {}),
     "fewer than one segment": ({"learning": {"segment": 9000}}, {}),
-    "head1x1": ({"space": {"inject": ["head1x1_post"]}}, {}),
 }
 
 
@@ -320,6 +303,7 @@ def test_what_may_not_be_trained_is_known_before(word: str, folder: Path, amps: 
     [
         ({"channels": []}, "channels"),
         ({"inject": ["nowhere"]}, "nowhere.*activation_pre"),
+        ({"inject": ["mixin+head1x1_post"]}, 'head1x1_post, but.*"head1x1": '),
         ({"dilations": ["pow5"]}, "pow5.*pow3"),
         ({"shapes": ["a3"]}, "a3.*a2-full"),
         ({"learning": {"steps": [1]}}, "steps.*batch"),
@@ -597,9 +581,10 @@ def test_a_point_is_found_again_from_its_model():
             model = WIDE.model(point)
         except ValueError:
             continue
-        again = locate(WIDE, model, point["learning_rate"])
+        again = locate(WIDE, model, point)
         if again is not None:
-            assert WIDE.model(again) == model and again["learning_rate"] == point["learning_rate"]
+            same = all(again[key] == point[key] for key in ("learning_rate", "batch", "segment"))
+            assert WIDE.model(again) == model and same
             found += 1
     assert found > 60
     assert locate(Space(channels=(9,)), SPACE_8) is None
@@ -617,7 +602,7 @@ def test_a_search_begins_with_what_was_best_elsewhere(small: SearchConfig, amps:
     new = small.model_copy(
         update={"space": Space(channels=(2, 3, 4, 5, 6), depth=(2, 3, 4), dilations=("pow2",)), "seed": 9}
     )
-    warm = warmed(new, [study])
+    warm = warmed(new, [read_source(new, study)])
     assert 1 <= len(warm.warm) <= 8 and warmed(new, []) is new
     ahead = Conductor(warm, tmp_path, amps, named_points(2))
     first = ahead.propose()
@@ -625,9 +610,10 @@ def test_a_search_begins_with_what_was_best_elsewhere(small: SearchConfig, amps:
     best = min((line for line in read_ledger(study) if line["state"] == "finished"), key=lambda line: line["esr"])
     assert any(new.space.model(point) == small.space.model(best["point"]) for point in warm.warm)
     with pytest.raises(UserError, match="no study, package or run"):
-        warmed(new, [tmp_path / "nowhere"])
-    with pytest.raises(UserError, match="holds no point of"):
-        warmed(new.model_copy(update={"space": Space(channels=(31,))}), [study])
+        read_source(new, tmp_path / "nowhere")
+    other = new.model_copy(update={"space": Space(channels=(31,))})
+    alone = warmed(other, [read_source(other, study)])
+    assert (alone.warm, alone.prior) == ((), warm.prior), "what the space does not hold is a prior all the same"
 
 
 def test_the_trials_of_another_study_are_a_prior_that_the_study_keeps(
@@ -638,7 +624,7 @@ def test_the_trials_of_another_study_are_a_prior_that_the_study_keeps(
         study.mkdir()
     write_json(other / "study.json", small.model_dump(mode="json"))
     play(Conductor(small, other, amps))
-    begun = warmed(small.model_copy(update={"seed": 5, "trials": 24}), [other])
+    begun = warmed(small.model_copy(update={"seed": 5, "trials": 24}), [read_source(small, other)])
     (heard,) = begun.prior
     ended = {json.dumps(line["point"]): line for line in read_ledger(other)}
     assert len(heard) == len(ended) == 30, "also those that were stopped early"
@@ -673,5 +659,7 @@ def test_of_other_amps_the_one_whose_settings_lie_alike_comes_first(
         document = {**evaluation(net).model_dump(mode="json", by_alias=True), "validation": validation}
         write_json(run / "eval.json", document)
         runs.append(run)
-    found = warmed(small, runs).warm
-    assert [point["channels"] for point in found] == [4, 2, 3]
+    found = [read_source(small, run) for run in runs]
+    near = warmed(small, found, amp_of(small)).warm
+    assert [point["channels"] for point in near] == [4, 2, 3]
+    assert [point["channels"] for point in warmed(small, found).warm] == [2, 3, 4], "as they came"

@@ -3,13 +3,14 @@
 import re
 import shlex
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from zoo.options import PATH, json_option, one_thread
+from zoo.options import PATH, json_option, one_thread, zoo_option
 
 FOLLOW_S = 2.0  # between two looks at a ledger
 
@@ -22,9 +23,10 @@ FOLLOW_S = 2.0  # between two looks at a ledger
     "--from",
     "sources",
     multiple=True,
-    metavar="STUDY|PACKAGE|zoo:OWNER/AMP",
-    help="Begin with what was best elsewhere (a resumed study has begun).",
+    metavar="STUDY|PACKAGE|SHELF|zoo:[OWNER[/AMP]]",
+    help="Begin with what was best elsewhere; 'zoo:' is all of --zoo (a resumed study has begun).",
 )
+@zoo_option
 @click.option("--local", is_flag=True, help="One trial after the other in this process, without Ray.")
 @click.option("--address", help="Join a running Ray cluster ('auto', host:port or ray://host:10001).")
 @click.option("--submit", metavar="URL", help="Hand the search to a Ray cluster as a job (http://head:8265).")
@@ -39,6 +41,7 @@ def search(
     out: Path | None,
     resume: bool,
     sources: tuple[str, ...],
+    where: str | None,
     local: bool,
     address: str | None,
     submit: str | None,
@@ -48,7 +51,6 @@ def search(
     """Search for the best model over one or several amps."""
     from models.errors import UserError
     from search.study import read_search
-    from search.warm import warmed
     from zoo import output, views
 
     if sum(map(bool, (local, address, submit))) > 1:
@@ -60,7 +62,7 @@ def search(
     read = read_search(config)
     study = out or Path("studies") / read.name
     if not resume:
-        read = warmed(read, [_found(source) for source in sources])
+        read = _warmed(read, sources, where) if sources else read
     if submit:
         from search.jobs import submit_job
 
@@ -133,8 +135,35 @@ def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
             sys.exit(INTERRUPTED)
 
 
-def _found(source: str) -> Path:
-    """The folder a `--from` names."""
-    from zoo.find import find_model
+def _warmed(config: Any, sources: tuple[str, ...], where: str | None) -> Any:
+    """The search, begun with what `sources` name; of a whole zoo with what is nearest."""
+    from models.errors import UserError
+    from search.warm import amp_of, read_source, warmed
+    from zoo import output
+    from zoo.find import find_package
+    from zoo.gather import gather, is_shelf
 
-    return find_model(source.removeprefix("zoo:"), None) if source.startswith("zoo:") else Path(source)
+    try:
+        amp = amp_of(config)
+    except UserError as problem:  # they may lie where the search will run
+        amp = None
+        output.say(f"warning: what --from names is taken in its order, not the nearest amps first: {problem.message}")
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for source in sources:
+            scope, own = source.removeprefix("zoo:"), source.startswith("zoo:")
+            if own and "/" in scope:
+                found.append(read_source(config, find_package(scope, where)))
+            elif not own and not is_shelf(Path(source)):
+                found.append(read_source(config, Path(source)))
+            else:
+                owner, shelf = (scope, where) if own else ("", source)
+                for place in gather(owner, shelf, amp.knobs if amp else None, Path(folder)):
+                    try:
+                        found.append(read_source(config, place))
+                    except UserError as problem:
+                        output.say(f"warning: {problem.message}")
+    begun = warmed(config, found, amp)
+    if begun.prior and not begun.warm:
+        output.say("the space holds no point of what --from names; its errors are heard as a prior")
+    return begun
