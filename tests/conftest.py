@@ -36,6 +36,16 @@ SCANNED = guards.RANDOM_SETTINGS
 guards.RANDOM_SETTINGS = 10  # every run ends with a scan; only the scan's own tests need it whole
 
 
+RAY = ("test_cluster_configs", "test_packs", "test_search_faults", "test_study")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run side by side, those of a file stay together, and all that start Ray, which come first: they take longest."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if item.path.stem in RAY else item.path.stem))
+    items.sort(key=lambda item: item.path.stem not in RAY)
+
+
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Hub]":
     """A hub that this process is logged in to, the current folder an empty one."""
