@@ -45,7 +45,7 @@ def test_every_step_of_a_run_is_told(tmp_path: Path):
 
 
 def test_search_tells_its_trials_and_the_best():
-    config = SimpleNamespace(trials=4, learning=SimpleNamespace(steps=100))
+    config = SimpleNamespace(trials=4, trainings=[(4, 100), (2, 900)])
     trials = [
         {"state": "finished", "steps": 100, "step": 100, "esr": 0.02},
         {"state": "pruned", "steps": 100, "step": 20, "esr": 0.5},
@@ -53,7 +53,7 @@ def test_search_tells_its_trials_and_the_best():
         {"state": "report", "steps": 100, "step": 40, "esr": 0.001},
         {"state": "start", "steps": 100},
     ]
-    assert views.search_progress(config, []) == (0, 400, "0 of 4 trials")
-    assert views.search_progress(config, trials) == (340, 400, "3 of 4 trials, best ESR 0.0200")
+    assert views.search_progress(config, []) == (0, 2200, "0 of 4 trials")
+    assert views.search_progress(config, trials) == (340, 2200, "3 of 4 trials, best ESR 0.0200")
     finals = [{"state": "finished", "steps": 900, "step": 900, "esr": 0.01, "of": "a"}]
-    assert views.search_progress(config, trials + finals) == (1240, 1240, "3 of 4 trials, best ESR 0.0200")
+    assert views.search_progress(config, trials + finals) == (1240, 2200, "3 of 4 trials, best ESR 0.0200")

@@ -23,8 +23,10 @@ from search.board import best_runs, read_board
 from search.config import SearchConfig
 from search.ledger import ENDS, latest, read_ledger, read_lines
 from search.pareto import front
+from search.recordings import RECORDINGS
 from search.study import read_search, run_search
 from tests.makers import di, record
+from tests.zoos import zoo
 
 # Ray leaves sockets to the garbage collector and warns about its own future.
 pytestmark = [
@@ -50,6 +52,7 @@ def search_file(folder: Path, amps: int = 2, **changes: Any) -> Path:
         "space": {"shapes": [], "depth": [2, 3], "dilations": ["pow2"], "channels": [2, 3]},
         "learning": {"steps": STEPS, "batch": 2, "segment": 128, "report_every": 10},
         "trials": 3,
+        "final": None,
         **changes,
     }
     path = folder / "search.json"
@@ -66,8 +69,26 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchConfig, Pa
     space = {"shapes": [], "dilations": ["pow2x5"], **wild}
     path = search_file(folder, space=space, learning=learning, trials=5, seed=3)
     config, heard = read_search(path), []
-    run_search(config, folder / "study", listener=heard.append)
+    away = [(data.train.parent, folder / f"{data.name}-away") for data in config.datasets]
+
+    def hear(line: dict) -> None:
+        if not heard:  # no trial has begun: from here on nobody finds the recordings
+            for place, elsewhere in away:
+                place.rename(elsewhere)
+        heard.append(line)
+
+    run_search(config, folder / "study", listener=hear)
+    for place, elsewhere in away:
+        assert not place.exists()
+        elsewhere.rename(place)
     return config, folder / "study", heard
+
+
+def test_recordings_are_read_by_the_driver_and_by_no_trial(finished):
+    """They are taken away when the first trial is proposed, and travel through Ray's shared memory, which each node has once."""
+    _, study, heard = finished
+    assert heard[0]["state"] == "start"
+    assert sum(line["state"] == "finished" for line in read_ledger(study)) > 1
 
 
 def test_a_trial_that_diverges_is_recorded_and_stops_nothing(finished):
@@ -156,6 +177,35 @@ def test_recordings_are_refused_before_any_trial(tmp_path: Path):
     assert not (tmp_path / "study2").exists()
     with pytest.raises(NotFound, match="no board"):
         read_board(tmp_path / "study")
+
+
+def test_recordings_that_changed_refuse_to_mix(tmp_path: Path):
+    """Takes that have exchanged their labels, and audio that is another; neither what people are told nor where the files lie."""
+    config, study = read_search(search_file(tmp_path, trials=1)), tmp_path / "study"
+    run_search(config, study, local=True)
+    manifest, wet = (tmp_path / "amp1" / name for name in ("train.json", "train_4.wav"))
+    before, sound = manifest.read_bytes(), wet.read_bytes()
+    told = json.loads(before)
+    manifest.write_text(json.dumps({**told, "license": "cc0-1.0"}, indent=1))
+    (tmp_path / "amp1").rename(tmp_path / "moved")
+    (tmp_path / "amp1").symlink_to(tmp_path / "moved")
+    run_search(config, study, local=True, resume=True)
+
+    one, two, *others = told["entries"]
+    exchanged = [{**one, "knobs": two["knobs"]}, {**two, "knobs": one["knobs"]}, *others]
+    manifest.write_text(json.dumps({**told, "entries": exchanged}))
+    with pytest.raises(UserError, match=r"other recordings: takes, settings or audio of amp1 changed$"):
+        run_search(config, study, local=True, resume=True)
+    manifest.write_bytes(before)
+    wet.write_bytes(sound[:-4] + b"\0\0\0\0")
+    with pytest.raises(UserError, match="of amp1 changed"):
+        run_search(config, study, local=True, resume=True)
+
+    (study / RECORDINGS).unlink()  # as studies began before it was kept
+    run_search(config, study, local=True, resume=True)
+    wet.write_bytes(sound)
+    with pytest.raises(UserError, match="of amp1 changed"):
+        run_search(config, study, local=True, resume=True)
 
 
 def test_a_study_without_a_finished_trial_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -262,8 +312,12 @@ def test_an_interrupted_search_keeps_its_trials_and_is_resumed(tmp_path: Path, h
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     wait_until(lambda: len(read_ledger(study)) >= 1 or running.poll() is not None)
+    with pytest.raises(UserError, match=f"{study} is being searched by process {running.pid} on "):
+        run_search(read_search(path), study, resume=True, local=True)
+    assert json.loads(zoo("board", str(study), "--json").out)["trials"], "whoever only reads may"
     os.kill(running.pid, how)
     out, err = running.communicate(timeout=120)
+    assert (tmp_path / ".study.lock").exists() == (how == signal.SIGKILL)
     kept = {line["trial"]: line["esr"] for line in read_ledger(study)}
     assert 1 <= len(kept) < 4, err
     if how == signal.SIGINT:
@@ -275,6 +329,7 @@ def test_an_interrupted_search_keeps_its_trials_and_is_resumed(tmp_path: Path, h
     assert [trial["state"] for trial in board["trials"]] == ["finished"] * 4
     esrs = {trial["trial"]: trial["esr"] for trial in board["trials"]}
     assert kept.items() <= esrs.items(), "no finished trial is lost or trained again"
+    assert not (tmp_path / ".study.lock").exists()
 
 
 def wait_until(true: Any, seconds: float = 120) -> None:
