@@ -47,8 +47,8 @@ def run_remotely(
     Recordings and study are paths that the cluster sees. Ray Tune cannot report through a client, so the driver runs over there.
     """
     packages = [str(Path(module.__path__[0])) for module in (models, search)]
-    logging.getLogger("ray").setLevel(logging.WARNING)
-    ray.init(address, runtime_env={"py_modules": packages, "env_vars": environment}, log_to_driver=False)
+    shipped = {"py_modules": packages, "env_vars": environment}
+    ray.init(address, runtime_env=shipped, log_to_driver=False, logging_level=logging.WARNING)
     try:
         told: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Told).remote()
         known = config.model_dump(mode="json")

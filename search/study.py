@@ -167,10 +167,16 @@ def _train(conductor: Conductor, amps: list[AmpData], local: bool, address: str 
 
 
 def _set_environment(address: str | None) -> None:
-    """What Ray reads while it is imported; a driver sends the cluster's token only when told to."""
+    """What Ray reads while it is imported."""
     os.environ.update(RAY_ENVIRONMENT)
+    if address:
+        send_token()
+
+
+def send_token() -> None:
+    """Have Ray, which is imported after this, send the cluster's token where there is one; it does so only when told to."""
     token = Path.home() / ".ray" / "auth_token"
-    if address and (token.exists() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()):
+    if token.exists() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
