@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from models.files import check_document
 from models.train import fit
+from search.config import SearchConfig
 from tests.makers import data_config, di, recipe, record
 from zoo import output, views
 
@@ -42,6 +44,16 @@ def test_every_step_of_a_run_is_told(tmp_path: Path):
     assert told == list(range(1, 26))
     fit(recipe(config, steps=25), tmp_path / "run", on_step=told.append)
     assert len(told) == 25
+
+
+def test_a_search_tells_what_it_will_train():
+    data = {"train": "train.json", "held": "held.json"}
+    document = {"name": "s", "datasets": [{"name": name, **data} for name in "ab"], "trials": 20}
+    config = check_document({**document, "learning": {"steps": 1500}}, SearchConfig, "test")
+    told = "at most 29 trainings on each of 2 amps: 20 trials of 1,500 steps, then the best 3 again, 3 seeds of 3,000 steps"
+    assert views.search_sentence(config) == told
+    alone = config.model_copy(update={"final": None, "datasets": config.datasets[:1]})
+    assert views.search_sentence(alone) == "at most 20 trainings on one amp: 20 trials of 1,500 steps"
 
 
 def test_search_tells_its_trials_and_the_best():

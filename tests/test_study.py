@@ -19,7 +19,7 @@ from models.documents import EVAL, read_evaluation
 from models.errors import NotFound, UserError
 from models.run import load_model
 from models.train import Trainer
-from search.board import best_runs, read_board
+from search.board import best_runs, read_board, tier_runs
 from search.config import SearchConfig
 from search.ledger import ENDS, latest, read_ledger, read_lines
 from search.pareto import front
@@ -69,7 +69,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchConfig, Pa
     space = {"shapes": [], "dilations": ["pow2x5"], **wild}
     path = search_file(folder, space=space, learning=learning, trials=5, seed=3)
     config, heard = read_search(path), []
-    away = [(data.train.parent, folder / f"{data.name}-away") for data in config.datasets]
+    away = [(folder / data.name, folder / f"{data.name}-away") for data in config.datasets]
 
     def hear(line: dict) -> None:
         if not heard:  # no trial has begun: from here on nobody finds the recordings
@@ -244,6 +244,8 @@ def test_ray_and_this_process_make_the_same_search(tmp_path: Path):
     assert board["best"] == min(finals, key=lambda trial: trial["esr"])["trial"]
     assert best_runs(tmp_path / "local") == [tmp_path / "local" / "trials" / board["best"] / "amp0"]
     assert load_model(best_runs(tmp_path / "ray")[0])
+    (tiers,) = tier_runs(tmp_path / "local").values()
+    assert {run.parent.name for run in tiers.values()} <= {trial["trial"] for trial in finals}, "only that is packaged"
     assert "pruned" in {line["state"] for line in read_ledger(tmp_path / "ray")}
 
 
@@ -340,12 +342,14 @@ def wait_until(true: Any, seconds: float = 120) -> None:
 
 
 def test_a_running_cluster_that_asks_for_a_token_is_joined(tmp_path: Path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with socket.socket() as free, socket.socket() as also_free:
+        for each in (free, also_free):
+            each.bind(("127.0.0.1", 0))
+        address, client = (f"127.0.0.1:{each.getsockname()[1]}" for each in (free, also_free))
     # Session folders hold sockets, whose paths must be short.
     folder = tempfile.mkdtemp(prefix="zoo-ray-")
     words = f"start --head --block --num-cpus=1 --port={address.rpartition(':')[2]} --node-ip-address=127.0.0.1"
+    words += f" --ray-client-server-port={client.rpartition(':')[2]}"
     quiet = f"--include-dashboard=false --disable-usage-stats --object-store-memory=100000000 --temp-dir={folder}"
     token = {**os.environ, "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
     ray = Path(sys.executable).with_name("ray")
@@ -360,25 +364,20 @@ def test_a_running_cluster_that_asks_for_a_token_is_joined(tmp_path: Path):
         wait_until(lambda: _listens(address))
         time.sleep(5)  # the port listens before the cluster takes drivers
         path = search_file(tmp_path, amps=1, trials=1)
-        command = [
-            sys.executable,
-            "-c",
-            "from zoo.cli import main; main()",
-            "search",
-            str(path),
-            "--out",
-            str(tmp_path / "study"),
-        ]
-        done = subprocess.run(
-            [*command, "--address", address, "--json"],
-            check=False,
-            env=token,
-            capture_output=True,
-            text=True,
-            timeout=200,
-        )
-        assert done.returncode == 0, done.stderr
-        assert [trial["state"] for trial in json.loads(done.stdout)["trials"]] == ["finished"]
+        command = [sys.executable, "-c", "from zoo.cli import main; main()", "search", str(path), "--json"]
+        for study, place in (("joined", address), ("driven", f"ray://{client}")):
+            done = subprocess.run(
+                [*command, "--out", str(tmp_path / study), "--address", place],
+                check=False,
+                env=token,
+                capture_output=True,
+                text=True,
+                timeout=200,
+            )
+            assert done.returncode == 0, done.stderr
+            assert [trial["state"] for trial in json.loads(done.stdout)["trials"]] == ["finished"]
+            told = [line for line in done.stderr.splitlines() if line.startswith("trial ")]
+            assert [line.split()[1] for line in told] == [line["trial"] for line in read_ledger(tmp_path / study)]
     finally:
         os.killpg(head.pid, signal.SIGTERM)
         head.wait(timeout=60)
