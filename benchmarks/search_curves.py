@@ -8,6 +8,7 @@ Needs the recordings folders `gxamp-6v6/`, `ts808/` and `hrd3/` (whose takes it 
 
 import argparse
 import json
+import math
 import random
 import sys
 import tempfile
@@ -24,17 +25,19 @@ from models.files import check_document
 from models.mend import mend
 from models.train import Trainer
 from search.config import SearchConfig
+from search.shapes import FAMILIES, dilations
 from zoo import output
 
+Row = tuple[Any, ...]
 CURVES = Path(__file__).with_name("search_curves.jsonl")
 AXES: dict[str, tuple[Any, ...]] = {
-    "channels": (3, 4, 6, 8),
+    "channels": (2, 3, 4, 6, 8, 12),
     "depth": (4, 6, 8),
-    "dilations": ("pow2", "pow3"),
-    "inject": ("mixin", "film", "mixin+film"),
+    "dilations": ("pow2", "pow2x5", "pow3"),
+    "inject": ("input", "mixin", "film", "mixin+film"),
     "learning_rate": (0.005, 0.012),
 }
-STEPS, EVERY = 240, 12
+STEPS, EVERY = 1200, 60
 AMPS = {"gxamp-6v6": 4, "ts808": 4, "hrd3": 2}  # and how many of their settings validate
 CUT = ("hrd3",)  # amps whose takes do not begin with their dry signal
 
@@ -48,9 +51,18 @@ def grid_config(amp: str, train: Path) -> SearchConfig:
         "name": "replay",
         "datasets": [{**data, **split}],
         "space": {"shapes": [], **space, "learning_rate": [0.004, 0.015]},
-        "learning": {"steps": STEPS, "batch": 4, "segment": 1024, "report_every": EVERY, "warmup": 20},
+        "learning": {"steps": STEPS, "batch": 4, "segment": 2048, "report_every": EVERY, "warmup": 50},
     }
     return check_document(document, SearchConfig, "benchmark")
+
+
+def row_key(point: dict[str, Any]) -> Row:
+    """The grid's recipe that stands for a point: with the nearest learning rate, and the first family that names its dilations."""
+    rate = min(AXES["learning_rate"], key=lambda one: abs(math.log(one / point["learning_rate"])))
+    depth, wanted = point["depth"], dilations(FAMILIES[point["dilations"]], point["depth"])
+    family = next(name for name in AXES["dilations"] if dilations(FAMILIES[name], depth) == wanted)
+    whole = {**point, "learning_rate": rate, "dilations": family}
+    return tuple(whole[axis] for axis in AXES)
 
 
 def main() -> None:
@@ -61,7 +73,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     known = {(row["amp"], *row["row"]) for row in read_rows()}
-    rows = [dict(zip(AXES, row, strict=True)) for row in product(*AXES.values())]
+    every = [dict(zip(AXES, row, strict=True)) for row in product(*AXES.values())]
+    rows = [row for row in every if row_key(row) == tuple(row.values())]
     random.Random(0).shuffle(rows)
     for amp in options.amps:
         left = [row for row in rows if (amp, *row.values()) not in known]

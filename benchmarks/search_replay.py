@@ -1,7 +1,7 @@
 """Samplers and schedulers against each other on real learning curves (`search_curves.jsonl`): how much of the front a budget finds.
 
 Every method proposes from the same space to the same simulated workers; a trial's errors are those of the recipe that was really trained (the nearest
-of the grid's learning rates), its time is proportional to its multiply-accumulates. Hypervolume in (log10 ESR, log10 MACs), of all models at the
+of the grid's learning rates), its time is proportional to its multiply-accumulates and a fixed part. Hypervolume in (log10 ESR, log10 MACs), of all models at the
 error they had reached, as a share of that of the whole table trained to the end. Methods and seeds are interleaved; mean and standard error over seeds.
 
     python benchmarks/search_replay.py --seeds 10
@@ -21,22 +21,22 @@ from typing import Any, NamedTuple, Protocol
 import optuna
 
 import search.cost
-from benchmarks.search_curves import AMPS, AXES, EVERY, STEPS, grid_config, read_rows
+from benchmarks.search_curves import AMPS, AXES, EVERY, STEPS, Row, grid_config, read_rows, row_key
 from models.dataset import AmpData
 from models.knobs import Knob, Knobs
 from search.conductor import Conductor
 from search.config import Heard
 from search.ledger import FINISHED, latest, read_lines
 from search.pareto import front, hypervolume
+from search.surrogate import Weighed
 from search.warm import MOST, heard_of
 from zoo import output
 
-Row = tuple[Any, ...]
 MARKS = (0.25, 0.5, 1.0)
-FULL, WORKERS = 40, 4  # the budget in average full trainings, and who spends it
+FULL, WORKERS = 120, 4  # the budget in average full trainings, and who spends it
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-FIXED_MACS = 300  # of a step that does not grow with the model
 ETA = 3
+FIXED = 300  # multiply-accumulates that take as long as what does not grow with the model
 
 
 class Method(Protocol):
@@ -88,9 +88,27 @@ class Ours:
 class _Tabular(Conductor):
     """A conductor without recordings: every point of the grid may be trained, once: points that one row of the table stands for are one recipe."""
 
+    def _weigh(self, point: dict[str, Any]) -> Weighed | None:
+        return super()._weigh({**point, "learning_rate": row_key(point)[-1]})
+
     def _fault(self, point: dict[str, Any]) -> str | None:
         known = {row_key(line["point"]) for line in self.trials.values()}
         return "it was trained already" if row_key(point) in known else None
+
+
+class _OnGrid:
+    """A trial of Optuna's that chooses among the grid's learning rates."""
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self.trial = trial
+        self.suggest_categorical = trial.suggest_categorical
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return self.trial.params
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
+        return self.trial.suggest_categorical(name, AXES[name])
 
 
 class Stock:
@@ -126,7 +144,7 @@ class Stock:
         if by_chance:
             self.study.sampler = self.chance
         trial = self.study.ask()
-        point = self.space.suggest(trial)
+        point = self.space.suggest(_OnGrid(trial))
         self.study.sampler = own
         return trial, point
 
@@ -140,12 +158,6 @@ class Stock:
 
     def end(self, trial: str) -> None:
         self.study.tell(self.trials[trial], list(self.last[trial]))
-
-
-def row_key(point: dict[str, Any]) -> Row:
-    """The grid's recipe that stands for a point: with the nearest learning rate."""
-    rate = min(AXES["learning_rate"], key=lambda one: abs(math.log(one / point["learning_rate"])))
-    return (*(point[axis] for axis in AXES if axis != "learning_rate"), rate)
 
 
 def row_of(point: dict[str, Any], table: dict[Row, Any]) -> Row:
@@ -165,7 +177,7 @@ def simulate(method: Method, table: dict[Row, Any], budget: float, workers: int)
         nonlocal order
         if proposed := method.propose():
             row, order = table[row_of(proposed[1], table)], order + 1
-            heapq.heappush(heap, (now + seconds(row), order, proposed[0], row, 1))
+            heapq.heappush(heap, (now + row["seconds"], order, proposed[0], row, 1))
 
     for _ in range(workers):
         start()
@@ -179,7 +191,7 @@ def simulate(method: Method, table: dict[Row, Any], budget: float, workers: int)
         reached[trial] = math.log10(esr), math.log10(row["macs"])
         if method.report(trial, reports * EVERY, esr, row["macs"]):
             order += 1
-            heapq.heappush(heap, (now + seconds(row), order, trial, row, reports + 1))
+            heapq.heappush(heap, (now + row["seconds"], order, trial, row, reports + 1))
         else:
             method.end(trial)
             start()
@@ -188,11 +200,6 @@ def simulate(method: Method, table: dict[Row, Any], budget: float, workers: int)
 
 
 REFERENCE = (0.3, 4.0)  # log10 of ESR 2 and of 10,000 multiply-accumulates: worse than any model here
-
-
-def seconds(row: dict[str, Any]) -> float:
-    """What the steps between two reports take."""
-    return row["macs"] + FIXED_MACS
 
 
 STOCK = (
@@ -212,14 +219,15 @@ METHODS: dict[str, Callable[[str, int, Path], Method]] = {
 }
 
 
-def table_of(amp: str) -> dict[Row, Any]:
-    """Every recipe of an amp that was trained to the end."""
-    return {tuple(row["row"]): row for row in read_rows() if row["amp"] == amp and None not in row["curve"]}
+def table_of(amp: str, fixed: int = FIXED) -> dict[Row, Any]:
+    """Every recipe of an amp that was trained to the end, and what the steps between two reports take."""
+    rows = [row for row in read_rows() if row["amp"] == amp and None not in row["curve"]]
+    return {tuple(row["row"]): {**row, "seconds": row["macs"] + fixed} for row in rows}
 
 
 def budget_of(table: dict[Row, Any], full: int) -> float:
     """So many average full trainings, in worker-seconds."""
-    return full * fmean(map(seconds, table.values())) * STEPS / EVERY
+    return full * fmean(row["seconds"] for row in table.values()) * STEPS / EVERY
 
 
 @cache
@@ -255,31 +263,34 @@ def main() -> None:
     """Replay and print one table per amp."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--full", type=int, default=FULL, help="the budget, in average full trainings")
+    parser.add_argument("--fixed", type=int, default=FIXED, help="of a step, in multiply-accumulates")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--amps", nargs="+", choices=list(AMPS), default=list(AMPS))
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     search.cost.MEASURED = False  # costs are counted: what a machine measures would make every replay another one
     for amp in options.amps:
-        table = table_of(amp)
-        budget = budget_of(table, FULL)
+        table = table_of(amp, options.fixed)
+        budget = budget_of(table, options.full)
         best = hypervolume([(math.log10(r["curve"][-1]), math.log10(r["macs"])) for r in table.values()], REFERENCE)
-        found: dict[str, list[list[float]]] = {name: [] for name in METHODS}
-        trials: dict[str, list[int]] = {name: [] for name in METHODS}
+        found: dict[str, list[list[float]]] = {name: [] for name in options.methods}
+        trials: dict[str, list[int]] = {name: [] for name in options.methods}
         for seed in range(options.seeds):
-            for name, make in METHODS.items():
+            for name in options.methods:
                 with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-                    marks, count = simulate(make(amp, seed, Path(folder)), table, budget, WORKERS)
+                    marks, count = simulate(METHODS[name](amp, seed, Path(folder)), table, budget, WORKERS)
                 found[name].append([mark / best for mark in marks])
                 trials[name].append(count)
             output.say(f"{amp}: seed {seed} done")
-        output.put(f"{amp}: {len(table)} recipes, a budget of {FULL} full trainings, {options.seeds} seeds")
+        output.put(f"{amp}: {len(table)} recipes, a budget of {options.full} full trainings, {options.seeds} seeds")
         rows = []
         for name, runs in found.items():
             cells = [f"{fmean(mark):.3f} +- {_error(mark):.3f}" for mark in zip(*runs, strict=True)]
             rows.append((name, *cells, f"{fmean(trials[name]):.0f}"))
         output.put_table(("METHOD", *(f"AT {mark:.0%}" for mark in MARKS), "TRIALS"), rows)
-        tpe = fmean(run[-1] for run in found["TPE, full training"])
-        for name in [name for name in METHODS if name not in STOCK]:
+        tpe = fmean(run[-1] for run in found[STOCK[1]]) if STOCK[1] in found else math.nan
+        for name in [name for name in options.methods if name not in STOCK]:
             for mark, values in zip(MARKS, zip(*found[name], strict=True), strict=True):
                 output.put(f"{name}, at {mark:.0%} of the budget / TPE at 100%: {fmean(values) / tpe:.3f}")
 
