@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -25,6 +25,9 @@ def sole_driver(study: Path) -> Iterator[None]:
     The lock is the file `.NAME.lock` beside the study, whose own folder comes into being, and comes back from a URI, as a whole. It is taken
     away afterwards; one that a killed driver left there holds nothing.
     """
+    if fcntl is None:
+        yield
+        return
     path = study.with_name(f".{study.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path, study) as file:
@@ -39,13 +42,11 @@ def sole_driver(study: Path) -> Iterator[None]:
 
 def _locked(path: Path, study: Path) -> TextIO:
     """The lock file, opened and locked; never one that the driver before took away meanwhile."""
+    assert fcntl
     while True:
         file = path.open("a+", encoding="utf-8")
         try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             holder = file.read() or "another process"
@@ -55,7 +56,10 @@ def _locked(path: Path, study: Path) -> TextIO:
                 "zoo board shows how it stands. Let that search go on, or end it before --resume.",
             ) from None
         except OSError as problem:
-            if problem.errno in LOCKLESS:
+            if problem.errno not in LOCKLESS:
+                raise
+            return file
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
-            raise
         file.close()
