@@ -53,6 +53,7 @@ def make_config(data: Path, trials: int, steps: int) -> SearchConfig:
         "space": space,
         "learning": {"steps": steps, "report_every": 250},
         "trials": trials,
+        "final": None,
     }
     return check_document(config, SearchConfig, "benchmark")
 

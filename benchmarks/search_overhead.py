@@ -159,9 +159,8 @@ def measure_ray(trials: int) -> None:
         found: dict[str, float] = {}
         for count in (2, 2 + trials):  # the difference leaves out what is paid once
             document = {"name": "overhead", "datasets": [data], "space": space, "learning": learning, "trials": count}
-            config = check_document(
-                {**document, "limits": {"runaway": False}, "concurrent": 1}, SearchConfig, "benchmark"
-            )
+            only = {"limits": {"runaway": False}, "concurrent": 1, "final": None}
+            config = check_document({**document, **only}, SearchConfig, "benchmark")
             for engine, local in (("Ray", False), ("this process", True)):
                 began = time.perf_counter()
                 run_search(config, Path(folder) / f"{engine}{count}", local=local)

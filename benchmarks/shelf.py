@@ -81,6 +81,7 @@ def search(learning: dict[str, Any], out: Path) -> Path:
         "space": {**SIZES, "learning_rate": [learning["learning_rate"]] * 2},
         "learning": {key: value for key, value in learning.items() if key != "learning_rate"},
         "trials": len(SIZES["channels"]),
+        "final": None,  # the sizes as they are searched
     }
     path, study = out / "configs" / "search.json", out / "study"
     write_json(path, config)

@@ -160,7 +160,7 @@ class Conductor:
             for seed in range(self.config.final.seeds):
                 name = f"{trial}-{seed}"
                 if name not in self.trials:
-                    self._begin(name, self.trials[trial]["point"], self.config.final.steps, seed, of=trial)
+                    self._begin(name, self.trials[trial]["point"], self.config.final_steps, seed, of=trial)
                     self._again.append(name)
 
     def report(self, trial: str, result: dict[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from models.files import Frozen
 from models.recipe import DataConfig, LearningConfig, Recipe
 from search.space import Space
 
+LONGER = 2  # times the steps of the search, unless the steps of a final are stated
 SHARING = 4  # trials that share a GPU at most, unless another part is stated: they only take turns on it
 Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
@@ -58,9 +59,13 @@ class Pruning(Frozen):
 
 
 class Final(Frozen):
-    """After the search: the best `top` of the front are trained again, for `steps` steps with each of `seeds` seeds; one of these wins."""
+    """After the search: the best `top` of the front are trained again, for `steps` steps with each of `seeds` seeds; one of these wins.
 
-    steps: Annotated[int, Field(ge=1)]
+    `steps` are more than the search's own, twice as many where they are left out: with three seeds of three models that is about what 16
+    trials cost, and one seed that goes astray costs no model. Of `per_amp` fronts each has its best among the `top`, however many these are.
+    """
+
+    steps: Annotated[int, Field(ge=1)] | None = None
     seeds: Annotated[int, Field(ge=1, le=64)] = 3
     top: Annotated[int, Field(ge=1, le=64)] = 3
 
@@ -79,7 +84,8 @@ class SearchConfig(Frozen):
     """One search: the amps, the space, the training of each trial, and how many trials.
 
     A trial is one architecture, trained on every dataset. `mode` says what a front is of: each amp for itself (`per_amp`), or one
-    architecture for all (`universal`). Paths are relative to the file that states them.
+    architecture for all (`universal`). Where `final` is null the search's own trials are the result. Paths are relative to the file that
+    states them.
 
     `concurrent` trials run at once, each with `cpus_per_trial` and `gpus_per_trial`, which may be a fraction. Where the latter is not stated,
     all GPUs that are there when the search begins are used, each shared by as many trials as the CPUs can feed, four at most. With a GPU up
@@ -96,7 +102,7 @@ class SearchConfig(Frozen):
     learning: LearningConfig = LearningConfig()
     trials: Annotated[int, Field(ge=1, le=100_000)] = 16
     pruning: Pruning | None = Pruning()
-    final: Final | None = None
+    final: Final | None = Final()
     warm: tuple[dict[str, Any], ...] = ()
     prior: tuple[Annotated[tuple[Heard, ...], Field(min_length=1)], ...] = ()
     concurrent: Annotated[int, Field(ge=1)] | None = None
@@ -104,6 +110,14 @@ class SearchConfig(Frozen):
     gpus_per_trial: Annotated[float, Field(ge=0)] | None = None
     stacked_trials: Annotated[int, Field(ge=1, le=64)] = 4
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+
+    @model_validator(mode="after")
+    def _trains_longer(self) -> Self:
+        if self.final and self.final_steps <= self.learning.steps:
+            raise ValueError(
+                f"final.steps is {self.final.steps}, and learning.steps {self.learning.steps}: what is trained again is trained longer"
+            )
+        return self
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:
@@ -114,6 +128,23 @@ class SearchConfig(Frozen):
             if self.space.complete(point) is None:
                 raise ValueError(f"the space holds no point {point}")
         return self
+
+    @property
+    def finals(self) -> int:
+        """How many trials are trained again at most, each with several seeds."""
+        fronts = len(self.datasets) if self.mode == "per_amp" else 1
+        return max(self.final.top, fronts) if self.final else 0
+
+    @property
+    def final_steps(self) -> int:
+        """For how long; 0 where none is."""
+        return (self.final.steps or LONGER * self.learning.steps) if self.final else 0
+
+    @property
+    def trainings(self) -> list[tuple[int, int]]:
+        """How often at most is trained for how many steps on each amp: the trials, then the finals, if any."""
+        again = [(self.finals * self.final.seeds, self.final_steps)] if self.final else []
+        return [(self.trials, self.learning.steps), *again]
 
     def relative_to(self, folder: Path) -> Self:
         """The same search with its paths resolved from `folder`."""

@@ -13,6 +13,7 @@ from models.errors import UserError
 from models.files import write_json
 from search.config import SearchConfig
 from search.storage import refuse_password
+from search.study import send_token
 
 ENTRY = "from zoo.cli import main; main()"
 SEARCH = "search.json"
@@ -22,16 +23,23 @@ def submit_job(url: str, config: SearchConfig, study: Path, *, resume: bool = Fa
     """Submit a search to the dashboard at `url` and return the job's name.
 
     The job's working folder carries the code and the config, never audio: manifests and study are paths that the head node sees.
-    Raises `UserError` where Ray was installed without its job client, or for a password in a URI, which everybody could read there;
-    `ConnectionError` where no dashboard answers.
+    Raises `UserError` where Ray was installed without its job client, where the cluster asks for a token that is not here, or for a password in
+    a URI, which everybody could read there; `ConnectionError` where no dashboard answers.
     """
     for place in (storage, *(place for data in config.datasets for place in (data.train, data.held))):
         refuse_password(str(place))
+    send_token()
+    from ray.exceptions import AuthenticationError
+
     try:
         from ray.job_submission import JobSubmissionClient
 
         logging.getLogger("ray").setLevel(logging.WARNING)
         client: Any = JobSubmissionClient(url)
+    except AuthenticationError as problem:
+        raise UserError(
+            f"{url} admits nobody without the cluster's token", "Put it into ~/.ray/auth_token, or into RAY_AUTH_TOKEN."
+        ) from problem
     except (ImportError, RuntimeError) as problem:
         raise UserError(f"Ray cannot submit jobs from here: {problem}", "pip install 'ray[default]'") from None
     with tempfile.TemporaryDirectory() as folder:

@@ -8,10 +8,11 @@ from search.board import BOARD, PICTURE, REPORT, STUDY
 from search.cost import COSTS
 from search.dashboard import JOURNAL
 from search.ledger import DIVERGED, FAILED, PRUNED, START, Line, latest, ledger_path, parse_lines
+from search.recordings import RECORDINGS
 from search.storage import Store, below
 
 LEDGER, TRIALS = "ledger", "trials"
-MADE = (STUDY, COSTS, BOARD, PICTURE, REPORT, JOURNAL)
+MADE = (STUDY, RECORDINGS, COSTS, BOARD, PICTURE, REPORT, JOURNAL)
 NOTHING = (PRUNED, DIVERGED, FAILED)  # how a trial ends whose folder is of no more use
 PART = 1 << 18  # bytes of the ledger in one file there: only the last is written again when a line is added
 

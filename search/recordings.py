@@ -1,15 +1,22 @@
 """The recordings of a config in memory; those that a URI names are brought into the cache folder first, once."""
 
-from hashlib import sha256
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from hashlib import file_digest, sha256
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from models.cache import cache_folder
 from models.dataset import AmpData, load_data
 from models.errors import UserError
 from models.files import MAX_JSON_BYTES, read_json
+from models.manifest import Take, read_manifest
 from models.manifest_forms import read_forms
 from models.recipe import DataConfig, is_uri
+
+RECORDINGS = "recordings.json"  # of a study: amp -> what it was trained on, as `load_heard` tells it
 
 
 def load_amp(config: DataConfig) -> AmpData:
@@ -18,22 +25,65 @@ def load_amp(config: DataConfig) -> AmpData:
     A file that lies in the cache folder with the size and time that it has at its URI is not brought again. Raises `UserError` as `load_data`
     does, and for a URI that cannot be used, or whose manifest names files outside its own folder.
     """
+    with _here(config) as here:
+        data = load_data(here)
+    data.config = config
+    return data
+
+
+def load_heard(configs: Iterable[DataConfig]) -> tuple[list[AmpData], dict[str, str]]:
+    """`load_amp` of each, and by name the sha256 of all that training may depend on: knobs, takes, settings, and the bytes of the audio.
+
+    Names and places of files are no part of it, nor what a manifest tells people. Raises as `load_amp`.
+    """
+    amps, heard = [], {}
+    for config in configs:
+        with _here(config) as here:
+            data = load_data(here)
+            heard[config.name] = _digest(here)
+        data.config = config
+        amps.append(data)
+    return amps, heard
+
+
+def _digest(config: DataConfig) -> str:
+    sounds: dict[Path, str] = {}
+
+    def sound(path: Path) -> str:
+        if path not in sounds:
+            with path.open("rb") as file:
+                sounds[path] = file_digest(file, "sha256").hexdigest()
+        return sounds[path]
+
+    def listed(takes: list[Take]) -> list[Any]:
+        return [[sound(t.dry), sound(t.wet), t.setting, t.delay_samples, t.channel] for t in takes]
+
+    found = []
+    for place in (config.train, config.held):
+        if isinstance(place, Path):
+            told = read_manifest(place)
+            knobs = told.knobs.model_dump(mode="json", exclude_defaults=True)
+            found.append([knobs, told.sample_rate, listed(told.takes), listed(told.held_takes)])
+    return sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def _here(config: DataConfig) -> Iterator[DataConfig]:
+    """The config with files of this machine in the place of URIs; errors inside name what a person wrote."""
     remote = {key: _parted(place) for key in ("train", "held") if is_uri(place := getattr(config, key))}
-    if not remote:
-        return load_data(config)
     kept = {folder: _kept(folder) for folder, _ in remote.values()}
     try:
         for folder, name in remote.values():
             _bring(folder, name, kept[folder])
         brought = {key: kept[folder] / name for key, (folder, name) in remote.items()}
-        data = load_data(config.model_copy(update=brought))
-    except UserError as problem:  # it names what a person wrote, not where that was brought
+        yield config.model_copy(update=brought)
+    except UserError as problem:
         message = problem.message
         for folder, here in kept.items():
             message = message.replace(str(here), folder.partition("?")[0])
+        if message == problem.message:
+            raise
         raise type(problem)(message, problem.hint) from problem
-    data.config = config
-    return data
 
 
 def _parted(uri: str) -> tuple[str, str]:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from models.dataset import AmpData
 from models.errors import NotFound, UserError
-from models.files import read_document, write_json
+from models.files import read_document, read_json, write_json
 from models.recipe import is_uri
 from search.board import STUDY, choose, make_board, read_study
 from search.conductor import Conductor, Listener
 from search.config import SearchConfig
 from search.cost import settle_costs
+from search.driver import sole_driver
 from search.ledger import FINISHED, Line, read_ledger
-from search.recordings import load_amp
+from search.recordings import RECORDINGS, load_heard
 from search.shapes import named_points
 
 if TYPE_CHECKING:
@@ -65,20 +66,35 @@ def run_search(
     after the other in this process (`local`). Their checkpoints go to `storage`, a folder that all nodes see (default: inside the study), or a
     URI, where the study itself is then kept too. A study that was interrupted goes on with `resume`, from its folder or, where that is lost, from
     the URI, with the `warm` points and the `prior` that it began with; a finished one only has its board made again. Raises `UserError` for
-    recordings that cannot be used, a place that holds another study, a search that cannot go on, or one where no trial finished;
-    `Interrupted` on Ctrl-C.
+    recordings that cannot be used or are others than it began with, a place that holds another study, a study that another process drives, a
+    search that cannot go on, or one where no trial finished; `Interrupted` on Ctrl-C.
     """
     study = study.resolve()
     if address and address.startswith(CLIENT):
         _set_environment(address)
         from search.client import run_remotely
 
-        return run_remotely(config, study, RAY_ENVIRONMENT, address, resume=resume, storage=storage)
+        return run_remotely(config, study, RAY_ENVIRONMENT, address, resume=resume, storage=storage, listener=listener)
+    with sole_driver(study):
+        return _run_here(config, study, resume, local, address, storage, listener)
+
+
+def _run_here(
+    config: SearchConfig,
+    study: Path,
+    resume: bool,
+    local: bool,
+    address: str | None,
+    storage: str | None,
+    listener: Listener | None,
+) -> dict[str, Any]:
+    """`run_search`, driven from this process, which alone drives this study."""
     mirror = _mirror(study, storage, resume)
     config = _check_free(config, study, resume)
     if address:
         _reach(address)
-    amps = [load_amp(data) for data in config.datasets]
+    amps, heard = load_heard(config.datasets)
+    _check_recordings(study, heard)
     stock = named_points(max(len(data.knobs.knobs) for data in amps)) if config.space.shapes else []
 
     def hear(line: Line) -> None:
@@ -96,6 +112,8 @@ def run_search(
         write_json(study / STUDY, config.model_dump(mode="json"))
     columns = max(data.knobs.columns() for data in amps)
     settle_costs(study, columns, max(data.rate_hz for data in amps))
+    if not (study / RECORDINGS).exists():  # also of a study that began before they were kept
+        write_json(study / RECORDINGS, heard)
     if mirror:
         mirror.sync()
     checkpoints = mirror.checkpoints if mirror else storage or str(study / "ray")
@@ -119,7 +137,7 @@ def run_search(
             f"no trial of {study} finished: {reasons[0]}", f"Read {study / 'ledger.jsonl'} for every trial."
         )
     if config.final:
-        conductor.begin_finals(choose(config, study, config.final.top))
+        conductor.begin_finals(choose(config, study, config.finals))
         train()
     board = make_board(config, study, amps, conductor.plan)
     if mirror:
@@ -152,10 +170,16 @@ def _train(conductor: Conductor, amps: list[AmpData], local: bool, address: str 
 
 
 def _set_environment(address: str | None) -> None:
-    """What Ray reads while it is imported; a driver sends the cluster's token only when told to."""
+    """What Ray reads while it is imported."""
     os.environ.update(RAY_ENVIRONMENT)
+    if address:
+        send_token()
+
+
+def send_token() -> None:
+    """Have Ray, which is imported after this, send the cluster's token where there is one; it does so only when told to."""
     token = Path.home() / ".ray" / "auth_token"
-    if address and (token.exists() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()):
+    if token.exists() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
@@ -187,3 +211,13 @@ def _check_free(config: SearchConfig, study: Path, resume: bool) -> SearchConfig
     elif resume:
         raise NotFound(f"{study} holds no study to go on with", "Check --out, or leave out --resume to begin one.")
     return config
+
+
+def _check_recordings(study: Path, heard: dict[str, str]) -> None:
+    """Raise `UserError` where the recordings are others than those that the study in this folder began with."""
+    begun = read_json(study / RECORDINGS) if (study / RECORDINGS).exists() else heard
+    if changed := [name for name in heard if begun.get(name) != heard[name]]:
+        raise UserError(
+            f"{study} was begun with other recordings: takes, settings or audio of {', '.join(changed)} changed",
+            "Restore them to resume, or choose another --out for a new search.",
+        )

@@ -1,8 +1,13 @@
 """The files of configs/cluster/ are what their readers take: Ray's own cluster schema, a RayJob's required keys, bash."""
 
 import json
+import re
 import shlex
 import subprocess
+import sys
+import threading
+import tomllib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,6 +18,7 @@ from search.config import SearchConfig
 from search.jobs import SEARCH, entrypoint, stage
 from search.study import read_search
 from tests.ray_nodes import ENVIRONMENT
+from tests.zoos import refused, shell
 
 FAR = "s3://bucket/amp/held.json?endpoint_override=127.0.0.1:9000&scheme=http"
 ROOT = Path(__file__).parent.parent / "configs" / "cluster"
@@ -35,6 +41,30 @@ def test_ray_up_takes_it(name: str, monkeypatch: pytest.MonkeyPatch):
         util.validate_config({key: value for key, value in complete.items() if key != "cluster_name"})
 
 
+@pytest.mark.parametrize("name", ["hosts", "aws"])
+def test_jobs_find_the_python_that_is_set_up(name: str, tmp_path: Path):
+    """Ray and all that it starts search PATH; a shell that nobody activated anything in has none of it there."""
+    for program, body in (("ray", 'command -v python; printf "%s\\n" "$@"'), ("python", "")):
+        (tmp_path / "zoo" / "bin").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "zoo" / "bin" / program).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / "zoo" / "bin" / program).chmod(0o755)
+    document = yaml.safe_load((ROOT / f"{name}.yaml").read_text())
+    for commands in ("head_start_ray_commands", "worker_start_ray_commands"):
+        done = subprocess.run(
+            ["bash", "-c", document[commands][-1]],
+            env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "RAY_HEAD_IP": "192.0.2.1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        python, start, *_ = done.stdout.splitlines()
+        assert (python, start) == (str(tmp_path / "zoo" / "bin" / "python"), "start")
+    (install,) = document["setup_commands"]
+    needed = tomllib.loads((ROOT.parents[1] / "pyproject.toml").read_text())["project"]["dependencies"]
+    words = [re.split(r"[\[<>=]", word)[0] for word in shlex.split(install)]
+    assert {re.split(r"[\[<>=]", dependency)[0] for dependency in needed} <= set(words)
+
+
 @pytest.mark.parametrize("name", ["hosts.yaml", "aws.yaml", "kuberay.yaml", "slurm.sh"])
 def test_heads_notice_soon_that_a_node_is_silent(name: str):
     """With the settings that the tests' own nodes have; of three, a missing one would leave it at a minute."""
@@ -54,7 +84,32 @@ def test_the_ray_job_has_what_kuberay_asks_for():
         mounts = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
         assert mounts == {volume["name"] for volume in pod["volumes"]}
     assert len({container["image"] for group in groups for container in group["template"]["spec"]["containers"]}) == 1
-    assert shlex.split(job["spec"]["entrypoint"])[:2] == ["zoo", "search"]
+    assert job["spec"]["backoffLimit"] > 0, "a job whose head is lost begins again"
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_the_ray_job_goes_on_with_a_study_that_has_begun(begun: bool, tmp_path: Path):
+    """Through the two shells that read it: KubeRay's submitter puts it behind `ray job submit --`, which quotes the words for Ray's own."""
+    entrypoint = yaml.safe_load((ROOT / "kuberay.yaml").read_text())["spec"]["entrypoint"].replace(
+        "/zoo/", f"{tmp_path}/"
+    )
+    if begun:
+        (tmp_path / "studies" / "search").mkdir(parents=True)
+        (tmp_path / "studies" / "search" / "study.json").touch()
+    for name, body in (
+        ("submit", f'{sys.executable} -c "import shlex, sys; print(shlex.join(sys.argv[1:]))" "$@"'),
+        ("zoo", 'echo "$@"'),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    found = f"submit {entrypoint} ;"
+    for reader in ("bash", "sh"):
+        done = subprocess.run(
+            [reader, "-c", found], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True
+        )
+        found = done.stdout
+    wanted = ["search", f"{tmp_path}/search.json", "--out", f"{tmp_path}/studies/search", "--address", "auto"]
+    assert shlex.split(found) == wanted + ["--resume"] * begun
 
 
 def test_the_slurm_script_parses_and_calls_what_there_is(tmp_path: Path):
@@ -76,6 +131,33 @@ def test_the_slurm_script_parses_and_calls_what_there_is(tmp_path: Path):
     words = done.stdout.split("\n")[:-1]
     assert words[words.index("ray") :][:4] == ["ray", "symmetric-run", "--address", "one:6379"]
     assert words[words.index("--") + 1 :][:2] == ["zoo", "search"] and words[-2:] == ["--resume", "--json"]
+
+
+def test_a_job_is_submitted_with_the_token_of_the_cluster(tmp_path: Path):
+    class Dashboard(BaseHTTPRequestHandler):
+        """Of a cluster with a token, which lets nobody in for another reason too."""
+
+        def do_GET(self) -> None:
+            admitted = self.headers.get("Authorization") == f"Bearer {token}"
+            self.send_error(500, "too busy") if admitted else self.send_error(401, "Unauthorized")
+
+        def log_message(self, format: str, *words: object) -> None:
+            pass
+
+    token = "0123456789abcdef" * 4
+    config = tmp_path / "search.json"
+    config.write_text(json.dumps({"name": "s", "datasets": [{"name": "a", "train": FAR, "held": FAR}]}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Dashboard)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    words = ("search", config, "--submit", f"http://127.0.0.1:{server.server_port}")
+    try:
+        refused(shell(*words, HOME=str(tmp_path)), 1, "admits nobody without the cluster's token", "auth_token")
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray" / "auth_token").write_text(token)
+        assert "too busy" in shell(*words, HOME=str(tmp_path)).err
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_job_carries_code_and_config_and_no_audio(tmp_path: Path):

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from models.files import check_document
 from models.train import fit
+from search.config import SearchConfig
 from tests.makers import data_config, di, recipe, record
 from zoo import output, views
 
@@ -44,8 +46,18 @@ def test_every_step_of_a_run_is_told(tmp_path: Path):
     assert len(told) == 25
 
 
+def test_a_search_tells_what_it_will_train():
+    data = {"train": "train.json", "held": "held.json"}
+    document = {"name": "s", "datasets": [{"name": name, **data} for name in "ab"], "trials": 20}
+    config = check_document({**document, "learning": {"steps": 1500}}, SearchConfig, "test")
+    told = "at most 29 trainings on each of 2 amps: 20 trials of 1,500 steps, then the best 3 again, 3 seeds of 3,000 steps"
+    assert views.search_sentence(config) == told
+    alone = config.model_copy(update={"final": None, "datasets": config.datasets[:1]})
+    assert views.search_sentence(alone) == "at most 20 trainings on one amp: 20 trials of 1,500 steps"
+
+
 def test_search_tells_its_trials_and_the_best():
-    config = SimpleNamespace(trials=4, learning=SimpleNamespace(steps=100))
+    config = SimpleNamespace(trials=4, trainings=[(4, 100), (2, 900)])
     trials = [
         {"state": "finished", "steps": 100, "step": 100, "esr": 0.02},
         {"state": "pruned", "steps": 100, "step": 20, "esr": 0.5},
@@ -53,7 +65,7 @@ def test_search_tells_its_trials_and_the_best():
         {"state": "report", "steps": 100, "step": 40, "esr": 0.001},
         {"state": "start", "steps": 100},
     ]
-    assert views.search_progress(config, []) == (0, 400, "0 of 4 trials")
-    assert views.search_progress(config, trials) == (340, 400, "3 of 4 trials, best ESR 0.0200")
+    assert views.search_progress(config, []) == (0, 2200, "0 of 4 trials")
+    assert views.search_progress(config, trials) == (340, 2200, "3 of 4 trials, best ESR 0.0200")
     finals = [{"state": "finished", "steps": 900, "step": 900, "esr": 0.01, "of": "a"}]
-    assert views.search_progress(config, trials + finals) == (1240, 1240, "3 of 4 trials, best ESR 0.0200")
+    assert views.search_progress(config, trials + finals) == (1240, 2200, "3 of 4 trials, best ESR 0.0200")

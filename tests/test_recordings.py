@@ -1,7 +1,7 @@
 """Recordings that a URI names."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -144,6 +144,13 @@ def test_a_search_and_a_training_on_recordings_at_a_uri(bucket: Bucket, tmp_path
     config = read_search(path)
     assert len(warmed(config, [read_source(config, tmp_path / "two")], amp_of(config)).warm) == 1
     refused(zoo("search", path, "--out", tmp_path / "three", *words), 1, "already holds a study", "--resume")
+    sound = (tmp_path / "amp0" / "train_4.wav").read_bytes()
+    now = datetime.now(UTC)  # a bucket counts whole seconds
+    bucket.put("amp0/train_4.wav", sound[:-4] + bytes(4), now + timedelta(seconds=2))
+    again = ("--out", tmp_path / "three", *words, "--resume")
+    refused(zoo("search", path, *again), 1, "three was begun with other recordings", "of amp0 changed")
+    bucket.put("amp0/train_4.wav", sound, now + timedelta(seconds=4))
+    assert zoo("search", path, *again).code == 0
 
     write_json(tmp_path / "data.json", document["datasets"][0])
     write_json(tmp_path / "model.json", architecture().model_dump(mode="json"))

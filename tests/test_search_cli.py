@@ -18,7 +18,10 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = search_file(folder, amps=1)
     ran = zoo("search", str(path), "--out", str(folder / "one"), "--local")
     assert (ran.code, ran.out.splitlines()[-1]) == (0, str(folder / "one")), ran.err
-    assert len([line for line in ran.err.splitlines() if line.startswith("trial ")]) == 3
+    first, *trials = ran.err.splitlines()[:4]
+    assert first == "at most 3 trainings on one amp: 3 trials of 20 steps" and all(
+        t.startswith("trial ") for t in trials
+    )
     ran = zoo("search", str(path), "--out", str(folder / "two"), "--local", "--from", str(folder / "one"), "--json")
     assert ran.code == 0, ran.err
     return folder

@@ -17,7 +17,7 @@ from models.architecture import WaveNetConfig
 from models.bake import bake
 from models.dataset import AmpData, load_data
 from models.documents import make_config
-from models.errors import UserError
+from models.errors import SchemaError, UserError
 from models.files import check_document, read_document, write_json
 from models.nam import write_nam
 from models.wavenet import WaveNet
@@ -452,6 +452,24 @@ def play(conductor: Conductor, workers: int = 3, most: int = 10**6) -> None:
 @pytest.fixture
 def small(folder: Path) -> SearchConfig:
     return config_of(folder, **SMALL)
+
+
+def test_the_best_is_trained_again_unless_it_is_left_out(small: SearchConfig, amps: list[AmpData], tmp_path: Path):
+    assert small.final and small.trainings == [(30, STEPS), (9, 2 * STEPS)]
+    conductor = Conductor(small, tmp_path, amps)
+    play(conductor)
+    conductor.begin_finals(choose(small, tmp_path, small.finals))
+    again = [line for line in conductor.trials.values() if "of" in line]
+    assert len(again) == 3 * len({line["of"] for line in again})
+    assert {line["steps"] for line in again} == {2 * STEPS} and {line["seed"] for line in again} == {0, 1, 2}
+    names = [{**small.datasets[0].model_dump(), "name": name} for name in "abcde"]
+    for mode, finals in (("universal", 3), ("per_amp", 5)):
+        several = check_document({"name": "s", "datasets": names, "mode": mode}, SearchConfig, "test")
+        assert several.finals == finals, "the best of every front is among them"
+    assert config_of(final=None).trainings == [(16, config_of().learning.steps)]
+    for steps in (99, 100):
+        with pytest.raises(SchemaError, match=rf"final\.steps is {steps}, and learning\.steps 100"):
+            config_of(learning={"steps": 100}, final={"steps": steps})
 
 
 def test_finals_that_began_stay_chosen_whatever_the_tiers_are_later(

@@ -20,14 +20,15 @@ from models.errors import NotFound, UserError
 from models.guards import worst_move
 from models.run import load_model
 from models.train import Trainer
-from search.board import best_runs, read_board
+from search.board import best_runs, read_board, tier_runs
 from search.config import SearchConfig
 from search.cost import budgets, read_costs
 from search.ledger import ENDS, latest, read_ledger, read_lines
 from search.pareto import front
-from search.recordings import load_amp
+from search.recordings import RECORDINGS, load_amp
 from search.study import read_search, run_search
 from tests.makers import KNOBS, RATE, di, record
+from tests.zoos import zoo
 
 # Ray leaves sockets to the garbage collector and warns about its own future.
 pytestmark = [
@@ -53,6 +54,7 @@ def search_file(folder: Path, amps: int = 2, **changes: Any) -> Path:
         "space": {"shapes": [], "depth": [2, 3], "dilations": ["pow2"], "channels": [2, 3]},
         "learning": {"steps": STEPS, "batch": 2, "segment": 128, "report_every": 10},
         "trials": 3,
+        "final": None,
         **changes,
     }
     path = folder / "search.json"
@@ -69,8 +71,26 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchConfig, Pa
     space = {"shapes": [], "dilations": ["pow2x5"], **wild}
     path = search_file(folder, space=space, learning=learning, trials=5, seed=3)
     config, heard = read_search(path), []
-    run_search(config, folder / "study", listener=heard.append)
+    away = [(folder / data.name, folder / f"{data.name}-away") for data in config.datasets]
+
+    def hear(line: dict) -> None:
+        if not heard:  # no trial has begun: from here on nobody finds the recordings
+            for place, elsewhere in away:
+                place.rename(elsewhere)
+        heard.append(line)
+
+    run_search(config, folder / "study", listener=hear)
+    for place, elsewhere in away:
+        assert not place.exists()
+        elsewhere.rename(place)
     return config, folder / "study", heard
+
+
+def test_recordings_are_read_by_the_driver_and_by_no_trial(finished):
+    """They are taken away when the first trial is proposed, and travel through Ray's shared memory, which each node has once."""
+    _, study, heard = finished
+    assert heard[0]["state"] == "start"
+    assert sum(line["state"] == "finished" for line in read_ledger(study)) > 1
 
 
 def test_a_trial_that_diverges_is_recorded_and_stops_nothing(finished):
@@ -177,6 +197,35 @@ def test_recordings_are_refused_before_any_trial(tmp_path: Path):
         read_board(tmp_path / "study")
 
 
+def test_recordings_that_changed_refuse_to_mix(tmp_path: Path):
+    """Takes that have exchanged their labels, and audio that is another; neither what people are told nor where the files lie."""
+    config, study = read_search(search_file(tmp_path, trials=1)), tmp_path / "study"
+    run_search(config, study, local=True)
+    manifest, wet = (tmp_path / "amp1" / name for name in ("train.json", "train_4.wav"))
+    before, sound = manifest.read_bytes(), wet.read_bytes()
+    told = json.loads(before)
+    manifest.write_text(json.dumps({**told, "license": "cc0-1.0"}, indent=1))
+    (tmp_path / "amp1").rename(tmp_path / "moved")
+    (tmp_path / "amp1").symlink_to(tmp_path / "moved")
+    run_search(config, study, local=True, resume=True)
+
+    one, two, *others = told["entries"]
+    exchanged = [{**one, "knobs": two["knobs"]}, {**two, "knobs": one["knobs"]}, *others]
+    manifest.write_text(json.dumps({**told, "entries": exchanged}))
+    with pytest.raises(UserError, match=r"other recordings: takes, settings or audio of amp1 changed$"):
+        run_search(config, study, local=True, resume=True)
+    manifest.write_bytes(before)
+    wet.write_bytes(sound[:-4] + b"\0\0\0\0")
+    with pytest.raises(UserError, match="of amp1 changed"):
+        run_search(config, study, local=True, resume=True)
+
+    (study / RECORDINGS).unlink()  # as studies began before it was kept
+    run_search(config, study, local=True, resume=True)
+    wet.write_bytes(sound)
+    with pytest.raises(UserError, match="of amp1 changed"):
+        run_search(config, study, local=True, resume=True)
+
+
 def test_a_study_without_a_finished_trial_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def fail(*_: Any) -> float:
         raise MemoryError("out of memory")
@@ -213,6 +262,8 @@ def test_ray_and_this_process_make_the_same_search(tmp_path: Path):
     assert board["best"] == min(finals, key=lambda trial: trial["esr"])["trial"]
     assert best_runs(tmp_path / "local") == [tmp_path / "local" / "trials" / board["best"] / "amp0"]
     assert load_model(best_runs(tmp_path / "ray")[0])
+    (tiers,) = tier_runs(tmp_path / "local").values()
+    assert {run.parent.name for run in tiers.values()} <= {trial["trial"] for trial in finals}, "only that is packaged"
     assert "pruned" in {line["state"] for line in read_ledger(tmp_path / "ray")}
 
 
@@ -286,8 +337,12 @@ def test_an_interrupted_search_keeps_its_trials_and_is_resumed(tmp_path: Path, h
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     wait_until(lambda: len(read_ledger(study)) >= 1 or running.poll() is not None)
+    with pytest.raises(UserError, match=f"{study} is being searched by process {running.pid} on "):
+        run_search(read_search(path), study, resume=True, local=True)
+    assert json.loads(zoo("board", str(study), "--json").out)["trials"], "whoever only reads may"
     os.kill(running.pid, how)
     out, err = running.communicate(timeout=120)
+    assert (tmp_path / ".study.lock").exists() == (how == signal.SIGKILL)
     kept = {line["trial"]: line["esr"] for line in read_ledger(study)}
     assert 1 <= len(kept) < 4, err
     if how == signal.SIGINT:
@@ -299,6 +354,7 @@ def test_an_interrupted_search_keeps_its_trials_and_is_resumed(tmp_path: Path, h
     assert [trial["state"] for trial in board["trials"]] == ["finished"] * 4
     esrs = {trial["trial"]: trial["esr"] for trial in board["trials"]}
     assert kept.items() <= esrs.items(), "no finished trial is lost or trained again"
+    assert not (tmp_path / ".study.lock").exists()
 
 
 def wait_until(true: Any, seconds: float = 120) -> None:
@@ -309,12 +365,14 @@ def wait_until(true: Any, seconds: float = 120) -> None:
 
 
 def test_a_running_cluster_that_asks_for_a_token_is_joined(tmp_path: Path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with socket.socket() as free, socket.socket() as also_free:
+        for each in (free, also_free):
+            each.bind(("127.0.0.1", 0))
+        address, client = (f"127.0.0.1:{each.getsockname()[1]}" for each in (free, also_free))
     # Session folders hold sockets, whose paths must be short.
     folder = tempfile.mkdtemp(prefix="zoo-ray-")
     words = f"start --head --block --num-cpus=1 --port={address.rpartition(':')[2]} --node-ip-address=127.0.0.1"
+    words += f" --ray-client-server-port={client.rpartition(':')[2]}"
     quiet = f"--include-dashboard=false --disable-usage-stats --object-store-memory=100000000 --temp-dir={folder}"
     token = {**os.environ, "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
     ray = Path(sys.executable).with_name("ray")
@@ -329,25 +387,20 @@ def test_a_running_cluster_that_asks_for_a_token_is_joined(tmp_path: Path):
         wait_until(lambda: _listens(address))
         time.sleep(5)  # the port listens before the cluster takes drivers
         path = search_file(tmp_path, amps=1, trials=1)
-        command = [
-            sys.executable,
-            "-c",
-            "from zoo.cli import main; main()",
-            "search",
-            str(path),
-            "--out",
-            str(tmp_path / "study"),
-        ]
-        done = subprocess.run(
-            [*command, "--address", address, "--json"],
-            check=False,
-            env=token,
-            capture_output=True,
-            text=True,
-            timeout=200,
-        )
-        assert done.returncode == 0, done.stderr
-        assert [trial["state"] for trial in json.loads(done.stdout)["trials"]] == ["finished"]
+        command = [sys.executable, "-c", "from zoo.cli import main; main()", "search", str(path), "--json"]
+        for study, place in (("joined", address), ("driven", f"ray://{client}")):
+            done = subprocess.run(
+                [*command, "--out", str(tmp_path / study), "--address", place],
+                check=False,
+                env=token,
+                capture_output=True,
+                text=True,
+                timeout=200,
+            )
+            assert done.returncode == 0, done.stderr
+            assert [trial["state"] for trial in json.loads(done.stdout)["trials"]] == ["finished"]
+            told = [line for line in done.stderr.splitlines() if line.startswith("trial ")]
+            assert [line.split()[1] for line in told] == [line["trial"] for line in read_ledger(tmp_path / study)]
     finally:
         os.killpg(head.pid, signal.SIGTERM)
         head.wait(timeout=60)

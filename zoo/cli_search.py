@@ -122,6 +122,7 @@ def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
 
         def hear(line: dict[str, Any]) -> None:
             if not seen:
+                output.say(views.search_sentence(config))
                 seen.update((known["trial"], known) for known in latest(read_lines(study)))
             seen[line["trial"]] = line
             if line["state"] in views.ENDED:

@@ -28,7 +28,7 @@ def quickstart(config: Any, search: Callable[[Any, Path], dict[str, Any]]) -> No
     output.say("1 of 5  recording the virtual amp")
     with output.progress("takes") as bar:
         _, held = render_takes(takes, on_take=bar)
-    output.say(f"2 of 5  searching: {config.trials} trials of {config.learning.steps} steps")
+    output.say("2 of 5  searching")
     board = search(config, folder / "study")
     views.show_board(board)
     output.say("3 of 5  packaging the best")

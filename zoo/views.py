@@ -128,13 +128,24 @@ def trial_sentence(line: BoardRow) -> str:
     return f"trial {line['trial']} {line['state']}: {line.get('reason', 'no reason given')} ({what})"
 
 
+def search_sentence(config: Any) -> str:
+    """What a search is about to train."""
+    amps, count = len(config.datasets), sum(count for count, _ in config.trainings)
+    where = f"each of {amps} amps" if amps > 1 else "one amp"
+    text = f"at most {count:,} trainings on {where}: {config.trials:,} trials of {config.learning.steps:,} steps"
+    if not config.final:
+        return text
+    return f"{text}, then the best {config.finals} again, {config.final.seeds} seeds of {config.final_steps:,} steps"
+
+
 def search_progress(config: Any, trials: list[BoardRow]) -> tuple[float, float, str]:
     """Steps done, steps in all as far as one can know (a trial that ended is done with all of its own), and how the trials stand."""
     over = [trial for trial in trials if trial["state"] in ENDED and "of" not in trial]
     done = sum(trial["steps"] if trial["state"] in ENDED else trial.get("step", 0) for trial in trials)
     heard = [trial["esr"] for trial in over if trial["state"] in ("finished", "pruned")]
     best = f", best ESR {min(heard):.4f}" if heard else ""
-    return done, max(config.trials * config.learning.steps, done), f"{len(over)} of {config.trials} trials{best}"
+    whole = sum(count * steps for count, steps in config.trainings)
+    return done, max(whole, done), f"{len(over)} of {config.trials} trials{best}"
 
 
 def held_sentence(evaluation: Evaluation) -> str:
