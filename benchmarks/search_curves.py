@@ -1,9 +1,9 @@
 """Train every recipe of a small grid on real recordings and keep the learning curves, for `search_replay.py`.
 
 One line per recipe and amp in `search_curves.jsonl`: the point, its cost, validation ESR at every report. Rows that are there are not trained again.
-Needs the recordings folders `gxamp-6v6/`, `ts808/` and `hrd3/` (whose takes it lines up first); says so and stops without them.
+Needs the recordings folders `gxamp-6v6/` and `ts808/`; says so and stops without them.
 
-    python benchmarks/search_curves.py RECORDINGS --amps gxamp-6v6 ts808 hrd3
+    python -m benchmarks.search_curves RECORDINGS --amps gxamp-6v6 ts808
 """
 
 import argparse
@@ -11,7 +11,6 @@ import json
 import math
 import random
 import sys
-import tempfile
 import time
 from itertools import product
 from pathlib import Path
@@ -22,7 +21,6 @@ import torch
 from models.dataset import load_data
 from models.errors import DivergedError
 from models.files import check_document
-from models.mend import mend
 from models.train import Trainer
 from search.config import SearchConfig
 from search.shapes import FAMILIES, dilations
@@ -38,14 +36,13 @@ AXES: dict[str, tuple[Any, ...]] = {
     "learning_rate": (0.005, 0.012),
 }
 STEPS, EVERY = 1200, 60
-AMPS = {"gxamp-6v6": 4, "ts808": 4, "hrd3": 2}  # and how many of their settings validate
-CUT = ("hrd3",)  # amps whose takes do not begin with their dry signal
+AMPS = ("gxamp-6v6", "ts808")
 
 
 def grid_config(amp: str, train: Path) -> SearchConfig:
     """The search whose space is the grid, but for its learning rates, which lie between the grid's."""
     data = {"name": amp, "train": str(train), "held_settings": 1, "held_seconds": 0.5}
-    split = {"validation_settings": AMPS.get(amp, 4), "validation_seconds": 0.5}
+    split = {"validation_settings": 4, "validation_seconds": 0.5}
     space = {axis: list(choices) for axis, choices in AXES.items() if axis != "learning_rate"}
     document = {
         "name": "replay",
@@ -69,7 +66,7 @@ def main() -> None:
     """Train what is missing, in an order drawn once, so that an unfinished table is a fair sample."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--amps", nargs="+", default=list(AMPS))
+    parser.add_argument("--amps", nargs="+", default=AMPS)
     options = parser.parse_args()
     torch.set_num_threads(1)
     known = {(row["amp"], *row["row"]) for row in read_rows()}
@@ -83,12 +80,8 @@ def main() -> None:
         home = options.data.resolve() / amp
         if not home.is_dir():
             sys.exit(f"skipped: {options.data} has no {amp} recordings")
-        with tempfile.TemporaryDirectory() as folder:
-            train = home / "train.json"
-            if amp in CUT:
-                train, _ = mend(home / "single_knob.json", Path(folder) / "aligned")
-            config = grid_config(amp, train)
-            data = load_data(config.datasets[0])
+        config = grid_config(amp, home / "train.json")
+        data = load_data(config.datasets[0])
         for row in left:
             point = config.space.complete(row)
             assert point

@@ -4,7 +4,7 @@ Every method proposes from the same space to the same simulated workers; a trial
 of the grid's learning rates), its time is proportional to its multiply-accumulates and a fixed part. Hypervolume in (log10 ESR, log10 MACs), of all models at the
 error they had reached, as a share of that of the whole table trained to the end. Methods and seeds are interleaved; mean and standard error over seeds.
 
-    python benchmarks/search_replay.py --seeds 10
+    python -m benchmarks.search_replay --seeds 10
 """
 
 import argparse
@@ -214,7 +214,7 @@ METHODS: dict[str, Callable[[str, int, Path], Method]] = {
     STOCK[2]: lambda amp, seed, _: Stock(amp, seed, "tpe", once=True),
     STOCK[3]: lambda amp, seed, _: Stock(amp, seed, "tpe", halving=True),
     "ours": Ours,
-    "ours, from studies of the other amps": lambda amp, seed, folder: Ours(amp, seed, folder, others(amp, seed)),
+    "ours, from a study of the other amp": lambda amp, seed, folder: Ours(amp, seed, folder, others(amp, seed)),
     "the same, their errors shuffled": lambda amp, seed, folder: Ours(amp, seed, folder, misleading(amp, seed)),
 }
 
@@ -266,7 +266,7 @@ def main() -> None:
     parser.add_argument("--full", type=int, default=FULL, help="the budget, in average full trainings")
     parser.add_argument("--fixed", type=int, default=FIXED, help="of a step, in multiply-accumulates")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
-    parser.add_argument("--amps", nargs="+", choices=list(AMPS), default=list(AMPS))
+    parser.add_argument("--amps", nargs="+", choices=AMPS, default=AMPS)
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     search.cost.MEASURED = False  # costs are counted: what a machine measures would make every replay another one

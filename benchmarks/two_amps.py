@@ -150,9 +150,10 @@ def main() -> None:
         train_peers(config, options.out, options.peer_steps)
     if options.only:
         return
-    board = read_board(study)
-    finals = sum(trial["step"] for trial in board["trials"] if "of" in trial)
-    output.put(f"steps per amp: ours {board['spent']['steps'] + finals}, peers {len(PEERS) * options.peer_steps}")
+    spent = read_board(study)["spent"]
+    output.put(
+        f"steps per amp: ours {spent['steps'] + spent['finals']['steps']}, peers {len(PEERS) * options.peer_steps}"
+    )
     tables = {data.name: rows(options.out, load_data(data)) for data in config.datasets}
     for amp, found in tables.items():
         output.put(amp)

@@ -27,20 +27,30 @@ SECONDS = 0.4  # of measuring, at least
 REFERENCE = WaveNetConfig(arrays=(LayerArray(channels=8, dilations=(1, 2, 4, 8, 16, 32, 64, 128)),))
 
 
-def cost(config: WaveNetConfig, knobs: int, rate_hz: int = RATE_HZ) -> float:
+def cost(config: WaveNetConfig, knobs: int, rate_hz: int = RATE_HZ, reference_s: float | None = None) -> float:
     """Seconds of one core per second of audio, in blocks of 64 samples with all knobs turned before every block.
 
     Measured once per architecture, kind of CPU and version of the engine, then read from the cache folder; the seconds of the reference
-    too, so that costs that were told at different times compare. It does not depend on the weights.
+    too, so that costs that were told at different times compare. It does not depend on the weights. With `reference_s`, the seconds that a
+    block of the reference takes on another machine, it is told in seconds of that one.
     """
-    ours, reference = _facts(model=config.model_dump(mode="json"), knobs=knobs), _facts()
-    ratio, least = measured(KIND, ours), measured(KIND, reference)
-    if ratio is None or least is None:
-        ratio, seconds = measure(config, knobs)
+    ours = _facts(model=config.model_dump(mode="json"), knobs=knobs)
+    ratio = measured(KIND, ours)
+    if ratio is None:
+        ratio, least = measure(config, knobs)
         keep_measured(KIND, ours, ratio)
-        if least is None:
-            keep_measured(KIND, reference, least := seconds)
-    return ratio * least * rate_hz / BLOCK
+        if measured(KIND, _facts()) is None:
+            keep_measured(KIND, _facts(), least)
+    return ratio * (reference_s or reference_seconds()) * rate_hz / BLOCK
+
+
+def reference_seconds() -> float:
+    """CPU seconds that a block of the reference takes on this machine, as it was first measured."""
+    least = measured(KIND, _facts())
+    if least is None:
+        _, least = measure(REFERENCE, 1)
+        keep_measured(KIND, _facts(), least)
+    return least
 
 
 def measure(config: WaveNetConfig, knobs: int) -> tuple[float, float]:

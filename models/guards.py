@@ -65,19 +65,26 @@ def knob_moves(net: WaveNet, knobs: Knobs, x_T: Tensor, rate_hz: int) -> dict[st
 
     `models.metrics.knob_move_artifact` says how; None where there is no continuous knob.
     """
-    moved = [knob for knob in knobs.knobs if isinstance(knob, Knob)]
-    if not moved:
-        return None
-    found: dict[str, float] = {}
-    for ramp_ms in RAMPS_MS:
-        ramp = ramp_ms * rate_hz // 1000
-        heard_T = loudest(x_T, ramp + 4 * net.receptive_field)
-        powers = []
-        for knob in moved:
+    found = {str(ramp_ms): _moves(net, knobs, x_T, rate_hz, ramp_ms) for ramp_ms in RAMPS_MS}
+    means = {ms: sum(10 ** (move / 10) for move in moves) / len(moves) for ms, moves in found.items() if moves}
+    return {ms: round(10 * math.log10(mean), 2) for ms, mean in means.items()} or None
+
+
+def worst_move(net: WaveNet, knobs: Knobs, x_T: Tensor, rate_hz: int, ramp_ms: int) -> float:
+    """What the knob that adds most adds to the sound when it is turned from end to end within `ramp_ms`, in dBFS; -200 (nothing) without any."""
+    return max(_moves(net, knobs, x_T, rate_hz, ramp_ms), default=-200.0)
+
+
+def _moves(net: WaveNet, knobs: Knobs, x_T: Tensor, rate_hz: int, ramp_ms: int) -> list[float]:
+    """`models.metrics.knob_move_artifact` of each continuous knob, in dBFS."""
+    ramp = ramp_ms * rate_hz // 1000
+    heard_T = loudest(x_T, ramp + 4 * net.receptive_field)
+    found = []
+    for knob in knobs.knobs:
+        if isinstance(knob, Knob):
             ends: list[Setting] = [{knob.name: knob.min}, {knob.name: knob.max}]
             from_K, to_K = _encode(knobs, net.config.inject.encoding, ends)
-            powers.append(10 ** (knob_move_artifact(net, heard_T, from_K, to_K, ramp) / 10))
-        found[str(ramp_ms)] = round(10 * math.log10(sum(powers) / len(powers)), 2)
+            found.append(knob_move_artifact(net, heard_T, from_K, to_K, ramp))
     return found
 
 

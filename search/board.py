@@ -9,13 +9,14 @@ from models.errors import NotFound
 from models.files import read_document, read_json, write_json
 from models.train import report
 from search.config import SearchConfig
-from search.cost import UNIT, budgets
+from search.cost import UNIT, Costs, read_costs
+from search.fronts import ALL, errors_of, front_names, is_kept, limits_of
 from search.ledger import ENDS, FINISHED, PRUNED, Line, latest, read_lines
 from search.pareto import front
+from search.recipes import recipe_of
 from search.rungs import Plan
 
 STUDY, BOARD, PICTURE, REPORT = "study.json", "board.json", "board.png", "report.html"
-ALL = "all"
 
 
 def make_board(config: SearchConfig, study: Path, amps: list[AmpData], plan: Plan | None) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def make_board(config: SearchConfig, study: Path, amps: list[AmpData], plan: Pla
     from search.report import write_report
 
     lines = read_lines(study)
-    board: dict[str, Any] = {**summarise(config, lines), "complete": True}
+    board: dict[str, Any] = {**summarise(config, lines, read_costs(study)), "complete": True}
     for trial in board["trials"]:
         if trial["front"]:
             folder = study / "trials" / trial["trial"]
@@ -58,7 +59,7 @@ def current_board(study: Path) -> dict[str, Any]:
     """The board of a study as it stands, with held scores where it is finished; raises `NotFound` when there is no study."""
     if (study / BOARD).exists():
         return read_board(study)
-    return summarise(read_study(study), read_lines(study))
+    return summarise(read_study(study), read_lines(study), read_costs(study))
 
 
 def best_runs(study: Path) -> list[Path]:
@@ -76,17 +77,23 @@ def tier_runs(study: Path) -> dict[str, dict[str, Path]]:
     return found
 
 
-def summarise(config: SearchConfig, lines: list[Line], *, finals: bool = True) -> dict[str, Any]:
-    """The board as far as the ledger tells it, also while the search runs; without held scores, and perhaps without the finals."""
+def summarise(
+    config: SearchConfig, lines: list[Line], costs: Costs | None = None, *, finals: bool = True
+) -> dict[str, Any]:
+    """The board as far as the ledger tells it, also while the search runs; without held scores, and perhaps without the finals.
+
+    It has tiers where the study says what its costs mean.
+    """
     known = [line for line in latest(lines) if finals or "of" not in line]
-    trials: list[Line] = [{**line, "feasible": _feasible(line)} for line in known]
+    trials: list[Line] = [{**line, "feasible": any(map(is_kept, limits_of(config, line).values()))} for line in known]
     fronts = _fronts(config, trials)
     ahead = {trial for members in fronts.values() for trial in members}
     for line in trials:
         line["front"] = line["trial"] in ahead
+        if recipe := recipe_of(config.space, line["point"]):
+            line["recipe"] = recipe
     by_name = {line["trial"]: line for line in trials}
     best_of = {data.name: fronts[data.name if data.name in fronts else ALL][0] for data in config.datasets if ahead}
-    searched = [line for line in trials if "of" not in line]
     return {
         "schema": "zoo.board/1",
         "complete": False,
@@ -94,60 +101,62 @@ def summarise(config: SearchConfig, lines: list[Line], *, finals: bool = True) -
         "mode": config.mode,
         "amps": [data.name for data in config.datasets],
         "unit": UNIT,
+        "cpus": list(costs.cpus) if costs else [],
         "best": min(ahead, key=lambda name: (by_name[name]["esr"], name)) if ahead else None,
         "best_of": best_of,
         "fronts": fronts,
-        "tiers": _tiers(fronts, by_name),
-        "spent": _spent(searched, lines, ahead),
+        "tiers": _tiers(fronts, by_name, costs.tiers if costs else {}),
+        "spent": _spent(trials, lines, ahead),
         "trials": sorted(trials, key=lambda line: (line["state"] not in ENDS, line.get("esr", float("inf")))),
     }
 
 
 def choose(config: SearchConfig, study: Path, count: int) -> list[str]:
-    """The trials worth training again, at most `count`: of each front the best, then that of each smaller tier, then by error.
+    """The trials worth training again, at most `count`: of each front the best, all of these, then that of each smaller tier, then by error.
 
-    Those that already train again come before all others: tiers lie elsewhere on another machine.
+    Those that already train again come before all others: the tiers of an older study lie where it goes on.
     """
     lines = read_lines(study)
-    board, begun = summarise(config, lines, finals=False), [line["of"] for line in lines if "of" in line]
+    board = summarise(config, lines, read_costs(study), finals=False)
+    begun = [line["of"] for line in lines if "of" in line]
     tiers = [tier["trial"] for of_front in board["tiers"].values() for tier in reversed(of_front.values())]
     others = [trial["trial"] for trial in board["trials"] if trial["front"]]
     wanted = dict.fromkeys([*begun, *board["best_of"].values(), *(trial for trial in tiers if trial), *others])
-    return list(wanted)[:count]
-
-
-def _feasible(line: Line) -> bool:
-    return all(value <= 0 for value in line.get("limits", {}).values())
+    return list(wanted)[: max(count, len(set(board["best_of"].values())))]
 
 
 def _fronts(config: SearchConfig, trials: list[Line]) -> dict[str, list[str]]:
-    """Trials by error, for each front of the search. Trials trained again at the end stand for the ones they repeat, the best seed alone.
-
-    Where no finished trial keeps the limits, the front is of those that break them: something must be shown.
-    """
+    """Trials by error, for each front of the search."""
     finished = [line for line in trials if line["state"] == FINISHED]
-    finals: dict[str, Line] = {}
-    for line in finished:
-        if "of" in line and line["esr"] < finals.get(line["of"], line | {"esr": float("inf")})["esr"]:
-            finals[line["of"]] = line
-    pool = list(finals.values()) or finished
-    pool = [line for line in pool if line["feasible"]] or pool
-    if config.mode == "universal":
-        return {ALL: _front(pool, [line["esr"] for line in pool])}
-    return {data.name: _front(pool, [line["amps"][data.name] for line in pool]) for data in config.datasets}
+    return {name: _front(config, name, finished) for name in front_names(config)}
 
 
-def _front(pool: list[Line], errors: list[float]) -> list[str]:
-    points = [(error, line["cost"]) for error, line in zip(errors, pool, strict=True)]
-    return [pool[index]["trial"] for index in front(points)]
+def _front(config: SearchConfig, name: str, finished: list[Line]) -> list[str]:
+    """One front, by the errors and limits that count on it, of trials that keep the limits; of others where none does: something must be shown.
+
+    Where trials were trained again at the end, of each the best seed stands on the front and nothing else; where no seed keeps the limits, the
+    trial itself, if it does.
+    """
+    errors = {line["trial"]: errors_of(config, line)[name] for line in finished}
+    kept = {line["trial"] for line in finished if is_kept(limits_of(config, line)[name])}
+
+    def order(line: Line) -> tuple[bool, bool, float]:
+        return line["trial"] not in kept, "of" not in line, errors[line["trial"]]
+
+    again, standing = {line["of"] for line in finished if "of" in line}, dict[str, Line]()
+    for line in sorted(finished, key=order):
+        if (searched := line.get("of", line["trial"])) in again:
+            standing.setdefault(searched, line)
+    pool = list(standing.values()) or finished
+    keeping = ([line for line in among if line["trial"] in kept] for among in (pool, finished))
+    pool = next(filter(None, keeping), pool)
+    return [pool[index]["trial"] for index in front([(errors[line["trial"]], line["cost"]) for line in pool])]
 
 
-def _tiers(fronts: dict[str, list[str]], by_name: dict[str, Line]) -> dict[str, dict[str, Any]]:
+def _tiers(
+    fronts: dict[str, list[str]], by_name: dict[str, Line], limits: dict[str, float | None]
+) -> dict[str, dict[str, Any]]:
     """For each front, tier -> its budget and the best trial inside it, if any."""
-    if not by_name:
-        return {}
-    first = next(iter(by_name.values()))
-    limits = budgets(first["columns"], first["rate_hz"])
     found = {}
     for name, members in fronts.items():
         inside = {
@@ -158,22 +167,35 @@ def _tiers(fronts: dict[str, list[str]], by_name: dict[str, Line]) -> dict[str, 
     return found
 
 
-def _spent(searched: list[Line], lines: list[Line], ahead: set[str]) -> dict[str, Any]:
-    """What the search cost, what pruning saved, and what the trials that it would have stopped, but for being controls, became."""
+def _spent(trials: list[Line], lines: list[Line], ahead: set[str]) -> dict[str, Any]:
+    """What the search cost, what pruning saved, and what the trials that it would have stopped, but for being controls, became.
+
+    What training the best again took is told apart, as `finals`.
+    """
+    seconds: dict[str, float] = {}
+    for line in lines:
+        seconds[line["trial"]] = seconds.get(line["trial"], 0.0) + line.get("seconds", 0.0)
+    searched, finals = ([line for line in trials if ("of" in line) == again] for again in (False, True))
+
+    def spent(some: list[Line]) -> dict[str, Any]:
+        hours = sum(seconds[line["trial"]] for line in some) / 3600
+        steps = sum(line.get("step", 0) for line in some)
+        return {"trials": len(some), "steps": steps, "trial_hours": round(hours, 4)}
+
     doomed = {line["trial"] for line in lines if line.get("survives") is False}
     spared = [line for line in searched if line["trial"] in doomed and line["state"] == FINISHED]
     ahead = ahead | {
         name.partition("-")[0] for name in ahead
     }  # a trial that was trained again stands for the first one
     return {
-        "steps": sum(line.get("step", 0) for line in searched),
+        **spent(searched),
         "steps_unpruned": sum(
             line["steps"] if line["state"] in (FINISHED, PRUNED) else line.get("step", 0) for line in searched
         ),
-        "trial_hours": round(sum(line.get("seconds", 0.0) for line in lines) / 3600, 4),
         "states": {state: sum(line["state"] == state for line in searched) for state in ENDS},
         "controls_doomed": len(spared),
         "controls_on_front": sum(line["trial"] in ahead for line in spared),
+        "finals": spent(finals),
     }
 
 

@@ -28,10 +28,10 @@ class Sizes:
     rate_hz: int
 
 
-def sizes(model: WaveNetConfig, amps: Sequence[AmpData]) -> Sizes:
-    """Weigh a model for a group of amps."""
+def sizes(model: WaveNetConfig, amps: Sequence[AmpData], reference_s: float | None = None) -> Sizes:
+    """Weigh a model for a group of amps; its cost in seconds of this machine, or of that of `reference_s` (see `search.cost`)."""
     columns, rate_hz = _columns(model, amps), max(data.rate_hz for data in amps)
-    cost, macs = cost_of(model, columns, rate_hz), model.macs_per_sample(columns)
+    cost, macs = cost_of(model, columns, rate_hz, reference_s), model.macs_per_sample(columns)
     return Sizes(cost, macs, _parameters(model, columns), model.receptive_field, columns, rate_hz)
 
 
@@ -51,7 +51,9 @@ def heard(trials: Sequence[Heard]) -> tuple[list[Features], list[float]]:
     return known, [log_error(trial.esr) for trial in trials]
 
 
-def fault(config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData]) -> str | None:
+def fault(
+    config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData], reference_s: float | None = None
+) -> str | None:
     """Why a point may not be trained, or None."""
     try:
         model = config.space.model(point)
@@ -77,7 +79,7 @@ def fault(config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData]) 
     parameters = _parameters(model, _columns(model, amps))
     if not low <= parameters <= high:
         return f"it has {parameters} parameters, outside {low} to {high}"
-    if bounds.cost is not None and (cost := sizes(model, amps).cost) > bounds.cost:
+    if bounds.cost is not None and (cost := sizes(model, amps, reference_s).cost) > bounds.cost:
         return f"it costs {cost:.4g}, more than {bounds.cost:g}"
     return None
 

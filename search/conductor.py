@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,17 @@ from models.stack import form_of
 from search import ledger
 from search.bounds import fault, heard, sizes, weigh
 from search.config import SearchConfig
+from search.cost import read_costs
+from search.fronts import errors_of, front_names, limits_of
 from search.ledger import Line
 from search.proposer import Proposer, Values
 from search.rungs import Curve, Plan, Rungs, calibrate, expected_gain, log_error
 from search.surrogate import Weighed
 
 Listener = Callable[[Line], None]
+STARTS = (
+    3  # of a trial in this process, each ended in vain by the death of the process, before the trial counts as failed
+)
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,23 @@ class Conductor:
         listener: Listener | None = None,
     ) -> None:
         self.config, self.study, self.amps, self.listener = config, study, amps, listener
+        self._reference_s = costs.reference_s if (costs := read_costs(study)) else None
         whole = config.space.holding(stock)
         known = (whole.complete(point) for point in (*config.warm, *stock))
         queue = [point for point in known if point]
         priors = [heard(trials) for trials in config.prior]
-        self.proposer = Proposer(config.space, config.seed, self._fault, config.identity, self._weigh, queue, priors)
+        self.proposer = Proposer(
+            config.space,
+            config.seed,
+            self._fault,
+            config.identity,
+            self._weigh,
+            queue,
+            priors,
+            fronts=front_names(config),
+        )
         self.trials: dict[str, Line] = {}
-        self.reports: dict[str, dict[int, list[Values]]] = {}
+        self.reports: dict[str, dict[int, dict[str, Values]]] = {}  # trial -> step -> front -> what it had reached
         self.rungs: Rungs | None = None
         self.stopped: str | None = None  # why no trial can go on: no trial's fault, and recorded of none
         self.exhausted = False  # the space holds nothing new
@@ -66,6 +81,7 @@ class Conductor:
         for line in ledger.read_lines(study):
             self._learn(line)
         self._again = deque(self.running)
+        self._earlier = frozenset(self._again)  # what another process had begun
 
     @property
     def open(self) -> bool:
@@ -165,7 +181,7 @@ class Conductor:
             return True
         line = {"state": ledger.REPORT, "trial": trial, **result}
         if self.rungs and "of" not in known:
-            line["survives"] = self.rungs.survives(trial, result["step"], self._vectors(known, result))
+            line["survives"] = self.rungs.survives(trial, result["step"], list(self._reached(known, result).values()))
         self._write(line)
         if line.get("survives", True) or known["control"] or result["step"] >= known["steps"]:
             return True
@@ -191,6 +207,33 @@ class Conductor:
             self._write({"state": ledger.FINISHED, "trial": trial})
         return known["state"] == ledger.FINISHED
 
+    def begin_here(self, trial: str) -> bool:
+        """An engine is about to train a trial in this process, which a trial that takes too much memory takes with it: false where it did so
+        `STARTS` times, and the trial has failed by that.
+
+        A start is in vain when the process that made it was killed before the trial's next report; one that was followed by `leave` does not
+        count, nor do those of trials in processes of their own, whose deaths their engine counts.
+        """
+        known = self.trials[trial]
+        if trial not in self._earlier:
+            return True
+        starts = known.get("starts", 1) if known["state"] in (ledger.START, ledger.AGAIN) else 0
+        if starts >= STARTS:
+            reason = f"{starts} times the search was killed while it trained, before a new report; is memory short?"
+            self.end(trial, reason)
+            return False
+        self._write({"state": ledger.AGAIN, "trial": trial, "starts": starts + 1})
+        return True
+
+    def leave(self, trials: Collection[str]) -> None:
+        """This process, alive, leaves off training these trials: their starts (see `begin_here`) were not in vain.
+
+        Goes by the file: an interruption may have come between the writing of a line and its being heard here.
+        """
+        for line in ledger.latest(ledger.read_lines(self.study)):
+            if line["trial"] in trials and line["state"] in (ledger.START, ledger.AGAIN):
+                ledger.append(self.study, {"state": ledger.LEFT, "trial": line["trial"]})
+
     def _begin_searched(self, point: dict[str, Any]) -> Task:
         """Begin a trial of the search proper, or one that is always tried."""
         trial = self.config.identity(point)
@@ -206,7 +249,7 @@ class Conductor:
         model = self.config.space.model(point)
         what = {"point": point, "label": self.config.space.label(point), "form": model.inject.label}
         facts = {"number": len(self.trials), **what, "steps": steps, "seed": seed, **more}
-        facts |= asdict(sizes(model, self.amps))
+        facts |= asdict(sizes(model, self.amps, self._reference_s))
         self._write({"state": ledger.START, "trial": trial, **facts})
 
     def _task(self, trial: str) -> Task:
@@ -214,17 +257,17 @@ class Conductor:
         return Task(trial, line["point"], line["steps"], line["seed"], line.get("checkpoint"))
 
     def _fault(self, point: dict[str, Any]) -> str | None:
-        return fault(self.config, point, self.amps)
+        return fault(self.config, point, self.amps, self._reference_s)
 
     def _weigh(self, point: dict[str, Any]) -> Weighed | None:
         return weigh(self.config, point, self.amps)
 
     def _is_control(self, trial: str) -> bool:
-        """Whether the next trial trains to the end whatever the rungs say."""
-        pruning = self.config.pruning
-        if pruning is None or trial in self._always or self.begun < pruning.calibrate:
+        """Whether the next trial trains to the end whatever the rungs say. Stock is not counted among the first, nor between controls."""
+        pruning, begun = self.config.pruning, self.begun - len(self._always & self.trials.keys())
+        if pruning is None or trial in self._always or begun < pruning.calibrate:
             return True
-        return pruning.control is not None and (self.begun - pruning.calibrate + 1) % pruning.control == 0
+        return pruning.control is not None and (begun - pruning.calibrate + 1) % pruning.control == 0
 
     def _write(self, line: Line) -> None:
         ledger.append(self.study, line)
@@ -243,35 +286,42 @@ class Conductor:
             self.begun += 1
             self.proposer.begin(trial, line["point"])
         elif state == ledger.REPORT:
-            vectors = self.reports.setdefault(trial, {})[line["step"]] = self._vectors(known, line)
+            reached = self.reports.setdefault(trial, {})[line["step"]] = self._reached(known, line)
             if self.rungs:
-                self.rungs.enter(trial, line["step"], vectors)
-        else:
+                self.rungs.enter(trial, line["step"], list(reached.values()))
+        elif state in ledger.ENDS:
             self.ended += 1
             if state == ledger.FINISHED:
                 self._full.append(trial)
-            self.proposer.end(trial, self._values(known), known.get("limits"))
+            self.proposer.end(trial, self._values(known), limits_of(self.config, known))
             self._calibrate()
 
-    def _vectors(self, known: Line, line: Line) -> list[Values]:
-        """`(log error, log cost)` for each front that the search has."""
-        errors = line["amps"].values() if self.config.mode == "per_amp" else [line["esr"]]
-        return [(log_error(error), math.log10(known["cost"])) for error in errors]
+    def _reached(self, known: Line, line: Line) -> dict[str, Values]:
+        """Front -> `(log error, log cost)`."""
+        cost = math.log10(known["cost"])
+        return {front: (log_error(error), cost) for front, error in errors_of(self.config, line).items()}
 
-    def _curve(self, trial: str) -> Curve:
-        """Step -> log10 of the error, the mean over amps."""
+    def _curve(self, trial: str, front: str) -> Curve:
+        """Step -> log10 of the error on a front."""
+        return {step: reached[front][0] for step, reached in self.reports[trial].items()}
+
+    def _mean_curve(self, trial: str) -> Curve:
+        """Step -> log10 of the error, the mean over fronts."""
         return {
-            step: sum(error for error, _ in vectors) / len(vectors) for step, vectors in self.reports[trial].items()
+            step: sum(error for error, _ in reached.values()) / len(reached)
+            for step, reached in self.reports[trial].items()
         }
 
-    def _values(self, line: Line) -> Values | None:
-        """The objectives of an ended trial; one that was stopped early counts as where such trials end."""
+    def _values(self, line: Line) -> dict[str, Values]:
+        """The objectives of an ended trial on every front, none where it has none; one that was stopped early counts as where such trials end."""
         if line["state"] not in (ledger.FINISHED, ledger.PRUNED):
-            return None
-        error = log_error(line["esr"])
+            return {}
+        values = self._reached(line, line)
         if line["state"] == ledger.PRUNED:
-            error -= expected_gain([self._curve(trial) for trial in self._full], line["step"])
-        return error, math.log10(line["cost"])
+            for front, (error, cost) in values.items():
+                gain = expected_gain([self._curve(trial, front) for trial in self._full], line["step"])
+                values[front] = error - gain, cost
+        return values
 
     @property
     def plan(self) -> Plan | None:
@@ -281,16 +331,18 @@ class Conductor:
     def _calibrate(self) -> None:
         """Once enough trials trained to the end, place the rungs and enter there what all trials had reached.
 
+        Stock does not count: how its few shapes rank, all learnt at one rate, says little of what the space holds, and none of it is pruned.
         Where the ends could not be foretold it is tried again when twice as many have trained to the end.
         """
         pruning = self.config.pruning
         if pruning is None or (self.plan and self.plan.rungs):
             return
-        rounds, rest = divmod(len(self._full), pruning.calibrate)
+        free = [trial for trial in self._full if trial not in self._always]
+        rounds, rest = divmod(len(free), pruning.calibrate)
         if rest or rounds.bit_count() != 1:
             return
         first = pruning.grace or max(1, self.config.learning.steps // 20)
-        self.rungs = Rungs(calibrate([self._curve(trial) for trial in self._full], first))
+        self.rungs = Rungs(calibrate([self._mean_curve(trial) for trial in free], first))
         for trial, reports in self.reports.items():
             for step in sorted(reports):
-                self.rungs.enter(trial, step, reports[step])
+                self.rungs.enter(trial, step, list(reports[step].values()))

@@ -38,8 +38,9 @@ class Bounds(Frozen):
 
 
 class Limits(Frozen):
-    """What a finished model must keep to, or it is infeasible: `worst_esr` at any validation setting, `knob_move_dbfs` that turning a
-    knob from end to end in 50 ms may add, and `runaway`: no corner of the knobs is much louder than the loudest recording."""
+    """What a finished model must keep to on every amp, or it is infeasible; with a front for each amp, infeasible there where it does not:
+    `worst_esr` at any validation setting, `knob_move_dbfs` that turning any knob from end to end in 50 ms may add, and `runaway`: no corner of
+    the knobs is much louder than the loudest recording."""
 
     worst_esr: Annotated[float, Field(gt=0)] | None = None
     knob_move_dbfs: float | None = None
@@ -47,8 +48,8 @@ class Limits(Frozen):
 
 
 class Pruning(Frozen):
-    """Trials that promise little are stopped at rungs. The first `calibrate` trials train to the end; they say where the first rung is (not
-    before `grace` steps) and how much is cut. Of the later ones, every `control`-th trains to the end whatever the rungs say, so that what
+    """Trials that promise little are stopped at rungs. The first `calibrate` trials train to the end, beside the stock shapes and peers'
+    recipes, which always do; they say where the first rung is (not before `grace` steps) and how much is cut. Of the later ones, every `control`-th trains to the end whatever the rungs say, so that what
     pruning costs is known."""
 
     calibrate: Annotated[int, Field(ge=3)] = 8

@@ -36,10 +36,16 @@ def study_of(
                     "form": line["form"],
                     "curve": {str(step): esr for step, esr in reported.get(line["trial"], {}).items()},
                 },
-                constraints=line.get("limits"),
+                constraints=_constraints(line),
             )
         )
     return study
+
+
+def _constraints(line: Line) -> dict[str, float]:
+    """Every limit on every amp by a name of its own."""
+    by_amp = line.get("limits", {})
+    return {f"{name} on {amp}": value for amp, found in by_amp.items() for name, value in found.items()}
 
 
 def write_journal(config: SearchConfig, lines: list[Line], study: Path) -> Path:

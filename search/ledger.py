@@ -1,4 +1,7 @@
-"""The append-only record of a study: one JSON line per start, report and end of a trial; everything else is made from it."""
+"""The append-only record of a study: one JSON line per start, report and end of a trial; everything else is made from it.
+
+A trial that another process had begun is `again` begun in one that it may take with it; what such a process, alive, leaves off, it has `left`.
+"""
 
 import json
 import os
@@ -6,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 Line = dict[str, Any]
-START, REPORT = "start", "report"
+START, AGAIN, LEFT, REPORT = "start", "again", "left", "report"
 FINISHED, PRUNED, DIVERGED, FAILED = "finished", "pruned", "diverged", "failed"
 ENDS = (FINISHED, PRUNED, DIVERGED, FAILED)
 
@@ -23,7 +26,15 @@ def read_lines(study: Path) -> list[Line]:
 
 def parse_lines(data: bytes) -> list[Line]:
     """The lines of a ledger; one cut off by a crash at the very end is left out."""
-    return [json.loads(text) for text in data.split(b"\n")[:-1]]
+    return [_by_amp(json.loads(text)) for text in data.split(b"\n")[:-1]]
+
+
+def _by_amp(line: Line) -> Line:
+    """A line as it is now written: older ones hold the limits of the amp that fares worst alone, which then are those of all."""
+    limits = line.get("limits", {})
+    if any(isinstance(value, float) for value in limits.values()):
+        line["limits"] = dict.fromkeys(line["amps"], limits)
+    return line
 
 
 def latest(lines: list[Line]) -> list[Line]:
@@ -39,12 +50,12 @@ def read_ledger(study: Path) -> list[Line]:
     return [line for line in latest(read_lines(study)) if line["state"] in ENDS]
 
 
-def curves(lines: list[Line]) -> dict[str, dict[int, float]]:
-    """Trial -> step -> error, from its reports."""
+def curves(lines: list[Line], amp: str | None = None) -> dict[str, dict[int, float]]:
+    """Trial -> step -> error, of one amp or over all, from its reports."""
     found: dict[str, dict[int, float]] = {}
     for line in lines:
         if line["state"] == REPORT:
-            found.setdefault(line["trial"], {})[line["step"]] = line["esr"]
+            found.setdefault(line["trial"], {})[line["step"]] = line["amps"][amp] if amp else line["esr"]
     return found
 
 

@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 
@@ -18,15 +19,22 @@ def run_local(conductor: Conductor, amps: Sequence[AmpData]) -> None:
     device = device_for(conductor.config.gpu_share(cpus=conductor.config.cpus_per_trial, gpus=1))
     most = conductor.config.stacked_trials if device.type == "cuda" else 1
     while tasks := conductor.propose_pack(most):
+        trials = [task.trial for task in tasks]
         try:
-            _run(conductor, tasks, amps, device)
+            _run(conductor, [task for task in tasks if conductor.begin_here(task.trial)], amps, device)
+        except KeyboardInterrupt:
+            conductor.leave(trials)
+            raise
         except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; it is written down)
-            for task in tasks:
-                if not conductor.is_trained(task.trial):
-                    conductor.report(task.trial, fault_of(problem))
-        for task in tasks:
-            if not conductor.end(task.trial) and not conductor.stopped:
-                shutil.rmtree(conductor.folder(task.trial), ignore_errors=True)
+            for trial in trials:
+                if not conductor.is_trained(trial):
+                    conductor.report(trial, fault_of(problem))
+        for trial in trials:
+            if not conductor.end(trial) and not conductor.stopped:
+                shutil.rmtree(conductor.folder(trial), ignore_errors=True)
+        if conductor.stopped:
+            with suppress(OSError):  # of a full disk, which is what stopped it
+                conductor.leave(trials)
 
 
 def _run(conductor: Conductor, tasks: Sequence[Task], amps: Sequence[AmpData], device: torch.device) -> None:

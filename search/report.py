@@ -14,8 +14,10 @@ from models.files import write_text
 from search import pictures
 from search.config import SearchConfig
 from search.dashboard import study_of
+from search.fronts import ALL, error_of, is_kept, limits_on
 from search.ledger import FINISHED, Line, curves
 from search.rungs import Plan
+from search.tables import tier_table, trial_table
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222; }
@@ -33,17 +35,14 @@ def write_report(path: Path, config: SearchConfig, board: dict[str, Any], lines:
         f"<h1>{escape(board['name'])}</h1>",
         f"<p>{escape(_headline(board))}</p>",
         _picture(pictures.front_figure(board), "The front"),
-        _table(("tier", "budget", "trial", "layers", "knobs at", "ESR", "held ESR"), _tier_rows(board)),
+        tier_table(board),
         *_held_maps(board, path.parent),
         *_what_mattered(config, board, lines),
-        _picture(pictures.curves_figure(board, curves(lines), plan.rungs if plan else ()), "Learning curves"),
+        _picture(pictures.curves_figure(board, _curves(board, lines), plan.rungs if plan else ()), "Learning curves"),
         "<h2>What it cost</h2>",
         *(f"<p>{escape(text)}</p>" for text in cost_sentences(board, plan)),
         "<h2>All trials</h2>",
-        _table(
-            ("trial", "state", "ESR", "worst", "cost", "parameters", "layers", "knobs at", "rate", "steps"),
-            _trial_rows(board),
-        ),
+        trial_table(board),
     ]
     title = f"<title>{escape(board['name'])}</title><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
     write_text(
@@ -58,7 +57,19 @@ def cost_sentences(board: dict[str, Any], plan: Plan | None) -> list[str]:
     """What was trained, what pruning saved, and what it may have cost."""
     spent = board["spent"]
     states = ", ".join(f"{count} {state}" for state, count in spent["states"].items() if count)
-    said = [f"{spent['steps']:,} steps in {spent['trial_hours']:.2f} trial-hours ({states})."]
+    said = [
+        f"{spent['trials']} trials took {spent['steps']:,} steps in {spent['trial_hours']:.2f} trial-hours ({states})."
+    ]
+    if (again := spent["finals"])["trials"]:
+        said.append(
+            f"Training the best again took {again['steps']:,} steps more in {again['trial_hours']:.2f} trial-hours ({again['trials']} trials)."
+        )
+    if len(board["cpus"]) > 1:
+        first, *others = board["cpus"]
+        said.append(
+            f"Costs are those on {first}. It was resumed on {', '.join(others)}: what was first measured there was measured in turns "
+            "with a reference model, and is told by that ratio in seconds of the former."
+        )
     if plan is None:
         return [*said, "No trial was pruned: too few have trained to the end to say where that is safe."]
     found = ", ".join(f"{correlation:.2f} at step {step}" for step, correlation in list(plan.correlations.items())[:6])
@@ -83,51 +94,21 @@ def cost_sentences(board: dict[str, Any], plan: Plan | None) -> list[str]:
 
 
 def _headline(board: dict[str, Any]) -> str:
-    amps = ", ".join(board["amps"])
-    best = next((trial for trial in board["trials"] if trial["trial"] == board["best"]), None)
-    if best is None:
-        return f"{len(board['trials'])} trials on {amps}; none has finished."
-    worst = max(best["amps"], key=best["amps"].get)
-    text = f"{len(board['trials'])} trials on {amps}. Best by validation: {best['label']}, knobs at {best['form']}, ESR {best['esr']:.4f}"
-    text += f" ({best['relative']:.2f} of what the nearest recorded setting gives)" if "relative" in best else ""
-    text += f"; worst amp {worst} at {best['amps'][worst]:.4f}" if len(best["amps"]) > 1 else ""
-    return text + ("." if best["feasible"] else ". It breaks a limit, as all finished trials do.")
-
-
-def _tier_rows(board: dict[str, Any]) -> list[tuple[str, ...]]:
     by_name = {trial["trial"]: trial for trial in board["trials"]}
-    rows: list[tuple[str, ...]] = []
-    for front, tiers in board["tiers"].items():
-        for tier, found in tiers.items():
-            budget = "any" if found["budget"] is None else f"{found['budget']:.4g}"
-            name = tier if front == "all" else f"{front}: {tier}"
-            trial = by_name.get(found["trial"])
-            if trial is None:
-                rows.append((name, budget, "none", "", "", "", ""))
-                continue
-            held = ", ".join(f"{score['mean']:.4f}" for score in trial.get("held", {}).values())
-            rows.append((name, budget, trial["trial"], trial["label"], trial["form"], f"{trial['esr']:.4f}", held))
-    return rows
+    best = (_best(by_name[members[0]], front) for front, members in board["fronts"].items())
+    return " ".join([f"{pictures.count_trials(board)}.", *best])
 
 
-def _trial_rows(board: dict[str, Any]) -> list[tuple[str, ...]]:
-    return [
-        (
-            trial["trial"] + ("*" if trial["front"] else ""),
-            trial["state"]
-            + ("" if trial["feasible"] else ", breaks a limit")
-            + (f": {trial['reason']}" if "reason" in trial else ""),
-            f"{trial['esr']:.4f}" if "esr" in trial else "",
-            f"{max(trial['worst'].values()):.4f}" if "worst" in trial else "",
-            f"{trial['cost']:.4g}",
-            str(trial["parameters"]),
-            trial["label"],
-            trial["form"],
-            f"{trial['point']['learning_rate']:.4g}",
-            str(trial.get("step", 0)),
-        )
-        for trial in board["trials"]
-    ]
+def _best(best: Line, front: str) -> str:
+    """The best of a front in a sentence."""
+    whose, error = "" if front == ALL else f" for {front}", error_of(best, front)
+    text = f"Best by validation{whose}: {best['label']}, knobs at {best['form']}, ESR {error:.4f}"
+    if "relative" in best and (front == ALL or len(best["amps"]) == 1):
+        text += f" ({best['relative']:.2f} of what the nearest recorded setting gives)"
+    if front == ALL and len(best["amps"]) > 1:
+        worst = max(best["amps"], key=best["amps"].get)
+        text += f"; worst amp {worst} at {best['amps'][worst]:.4f}"
+    return text + ("." if is_kept(limits_on(best, front)) else ". It breaks a limit, as all finished trials do.")
 
 
 def _held_maps(board: dict[str, Any], study: Path) -> list[str]:
@@ -146,21 +127,27 @@ def _held_maps(board: dict[str, Any], study: Path) -> list[str]:
 
 
 def _what_mattered(config: SearchConfig, board: dict[str, Any], lines: list[Line]) -> list[str]:
-    found = importances(config, lines)
-    parts = (
-        [_picture(pictures.bars_figure(found, "share of the difference in ESR (PED-ANOVA)"), "What mattered")]
-        if found
-        else []
-    )
+    over = " over all amps" if len(board["amps"]) > 1 else ""
+    parts = []
+    if found := importances(config, lines):
+        bars = pictures.bars_figure(found, f"share of the difference in ESR{over} (PED-ANOVA)")
+        parts.append(_picture(bars, "What mattered"))
     finished = [trial for trial in board["trials"] if trial["state"] == FINISHED and "of" not in trial]
     free = [trial for trial in finished if trial["point"]["shape"] == "free"]
-    for title, label, groups in (
-        ("Where the knobs enter", "knobs at", _grouped(finished, lambda trial: trial["form"])),
-        ("Dilations", "family", _grouped(free, lambda trial: trial["point"]["dilations"])),
-    ):
-        if len(groups) > 1:
-            parts.append(_picture(pictures.strips_figure(groups, label), title))
+    for front in board["fronts"]:
+        whose, of = ("", over) if front == ALL else (f": {front}", f" of {front}")
+        for title, label, groups in (
+            ("Where the knobs enter", "knobs at", _grouped(finished, front, lambda trial: trial["form"])),
+            ("Dilations", "family", _grouped(free, front, lambda trial: trial["point"]["dilations"])),
+        ):
+            if len(groups) > 1:
+                parts.append(_picture(pictures.strips_figure(groups, label, f"validation ESR{of}"), title + whose))
     return parts
+
+
+def _curves(board: dict[str, Any], lines: list[Line]) -> dict[str, dict[str, dict[int, float]]]:
+    """Front -> trial -> step -> the error that counts there."""
+    return {front: curves(lines, None if front == ALL else front) for front in board["fronts"]}
 
 
 def importances(config: SearchConfig, lines: list[Line]) -> dict[str, float]:
@@ -178,19 +165,13 @@ def importances(config: SearchConfig, lines: list[Line]) -> dict[str, float]:
     return {axis: share for axis, share in found.items() if share >= IMPORTANT}
 
 
-def _grouped(trials: list[Line], key: Any) -> dict[str, list[float]]:
+def _grouped(trials: list[Line], front: str, key: Any) -> dict[str, list[float]]:
     groups: dict[str, list[float]] = {}
     for trial in trials:
-        groups.setdefault(key(trial), []).append(trial["esr"])
+        groups.setdefault(key(trial), []).append(error_of(trial, front))
     return groups
 
 
 def _picture(figure: Figure, title: str) -> str:
     data = b64encode(pictures.to_svg(figure)).decode()
     return f"<h2>{escape(title)}</h2>\n<img alt='{escape(title)}' src='data:image/svg+xml;base64,{data}'>"
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class='wide'><table><tr>{head}</tr>\n{body}</table></div>"

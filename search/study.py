@@ -12,6 +12,7 @@ from models.recipe import is_uri
 from search.board import STUDY, choose, make_board, read_study
 from search.conductor import Conductor, Listener
 from search.config import SearchConfig
+from search.cost import settle_costs
 from search.ledger import FINISHED, Line, read_ledger
 from search.recordings import load_amp
 from search.shapes import named_points
@@ -93,6 +94,8 @@ def run_search(
     if not (study / STUDY).exists():
         conductor.check()
         write_json(study / STUDY, config.model_dump(mode="json"))
+    columns = max(data.knobs.columns() for data in amps)
+    settle_costs(study, columns, max(data.rate_hz for data in amps))
     if mirror:
         mirror.sync()
     checkpoints = mirror.checkpoints if mirror else storage or str(study / "ray")

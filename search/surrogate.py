@@ -5,7 +5,7 @@ Shapes: N points known, M points asked about, D features, H beliefs, S steps of 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -41,34 +41,16 @@ def features(point: dict[str, Any], **weights: float) -> Features:
     return found
 
 
-class Forecast:
-    """What trials came to, and what others may: both counts are logarithms, cost known beforehand.
+class Outcomes:
+    """What trials came to on one front: both counts are logarithms."""
 
-    `priors` are other searches, each its points and log errors: the forecast leans on them as far as they foretell the errors found here.
-    """
-
-    def __init__(self, priors: Sequence[tuple[Sequence[Features], Sequence[float]]] = ()) -> None:
-        self.running: dict[str, Weighed] = {}
+    def __init__(self) -> None:
         self.ended: dict[str, tuple[Weighed, float]] = {}
         self.broken: set[str] = set()  # trials that break a limit: as bad as the worst
-        self.priors = [Surrogate(known, errors) for known, errors in priors]
 
-    def begin(self, trial: str, point: Weighed) -> None:
-        """A trial trains."""
-        self.running[trial] = point
-
-    def end(self, trial: str, error: float | None, *, feasible: bool = True) -> None:
-        """What became of it; None where that says nothing of its error."""
-        point = self.running.pop(trial)
-        if error is not None:
-            self.ended[trial] = point, error
-            if not feasible:
-                self.broken.add(trial)
-
-    @property
-    def outcomes(self) -> dict[str, tuple[float, float]]:
+    def ranked(self) -> dict[str, tuple[float, float]]:
         """`(log error, log cost)` of every ended trial, the best ranks first."""
-        worst = max((error for _, error in self.ended.values()), default=0.0)
+        worst = max(error for _, error in self.ended.values())
         found = {
             trial: (worst if trial in self.broken else error, cost) for trial, ((_, cost), error) in self.ended.items()
         }
@@ -77,30 +59,64 @@ class Forecast:
 
     def best(self) -> list[str]:
         """The ended trials that none beats."""
-        outcomes = self.outcomes
-        trials = list(outcomes)
-        return [trials[index] for index in front(list(outcomes.values()))]
+        ranked = self.ranked()
+        trials = list(ranked)
+        return [trials[index] for index in front(list(ranked.values()))]
+
+    def gains(
+        self, asked: Sequence[Weighed], running: Collection[Weighed], priors: Sequence["Surrogate"]
+    ) -> list[float]:
+        """The hypervolume that training each point may be expected to gain; what runs counts as what is foretold of it."""
+        ranked = self.ranked()
+        known = [self.ended[trial][0][0] for trial in ranked]
+        among = [point for point, _ in asked]
+        surrogate = Surrogate(known, [error for error, _ in ranked.values()], among, priors)
+        found = list(ranked.values())
+        if running:
+            mean_M, _ = surrogate.predict([point for point, _ in running])
+            found += zip(mean_M.tolist(), (cost for _, cost in running), strict=True)
+        mean_M, deviation_M = surrogate.predict(among)
+        return expected_gains(found, [cost for _, cost in asked], mean_M, deviation_M)
+
+
+class Forecast:
+    """What trials came to, and what others may, on every front of a search: cost is known beforehand, each front has errors of its own.
+
+    `priors` are other searches, each its points and log errors: every front leans on them as far as they foretell the errors found there.
+    """
+
+    def __init__(self, priors: Sequence[tuple[Sequence[Features], Sequence[float]]] = ()) -> None:
+        self.running: dict[str, Weighed] = {}
+        self.fronts: dict[str, Outcomes] = {}  # none before a trial has ended
+        self.priors = [Surrogate(known, errors) for known, errors in priors]
+
+    def begin(self, trial: str, point: Weighed) -> None:
+        """A trial trains."""
+        self.running[trial] = point
+
+    def end(self, trial: str, errors: Mapping[str, float], broken: Collection[str] = ()) -> None:
+        """What became of it: its log error on each front, none where that is not known; `broken` are the fronts whose limits it breaks."""
+        point = self.running.pop(trial)
+        for name, error in errors.items():
+            outcomes = self.fronts.setdefault(name, Outcomes())
+            outcomes.ended[trial] = point, error
+            if name in broken:
+                outcomes.broken.add(trial)
+
+    def best(self) -> list[str]:
+        """The ended trials that none beats on some front."""
+        return list(dict.fromkeys(trial for outcomes in self.fronts.values() for trial in outcomes.best()))
 
     def worths(self, asked: Sequence[Weighed]) -> list[float]:
-        """For each point the hypervolume that training it may be expected to gain, over the square root of its cost.
+        """For each point the hypervolume that training it may be expected to gain, summed over the fronts, over the square root of its cost.
 
-        Trials that run count as what is foretold of them. Until a trial has ended the priors say what to expect;
-        without any it is what a point tells about all of them, over its cost.
+        Until a trial has ended the priors say what to expect; without any it is what a point tells about all of them, over its cost.
         """
-        if not self.ended:
+        if not self.fronts:
             return self._supposed(asked) if self.priors else self._told(asked)
-        outcomes = self.outcomes
-        known = [self.ended[trial][0][0] for trial in outcomes]
-        among = [point for point, _ in asked]
-        surrogate = Surrogate(known, [error for error, _ in outcomes.values()], among, self.priors)
-        found = list(outcomes.values())
-        if self.running:
-            mean_M, _ = surrogate.predict([point for point, _ in self.running.values()])
-            found += zip(mean_M.tolist(), (cost for _, cost in self.running.values()), strict=True)
-        mean_M, deviation_M = surrogate.predict(among)
-        costs = [cost for _, cost in asked]
-        gains = expected_gains(found, costs, mean_M, deviation_M)
-        return [gain / 10 ** (cost / 2) for gain, cost in zip(gains, costs, strict=True)]
+        running = self.running.values()
+        gains = [outcomes.gains(asked, running, self.priors) for outcomes in self.fronts.values()]
+        return [sum(each) / 10 ** (cost / 2) for each, (_, cost) in zip(zip(*gains, strict=True), asked, strict=True)]
 
     def _supposed(self, asked: Sequence[Weighed]) -> list[float]:
         """`worths` before any error is known here: by half of what the priors say."""

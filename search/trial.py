@@ -13,7 +13,7 @@ import torch
 from models.dataset import AmpData
 from models.documents import RUNAWAY_DB, Score
 from models.errors import DivergedError, UserError
-from models.guards import knob_moves, scan_corners
+from models.guards import scan_corners, worst_move
 from models.stack import Stack
 from models.stacks import Alone, parts_of
 from models.train import Trainer
@@ -21,7 +21,7 @@ from search.conductor import Task
 from search.config import SearchConfig
 
 BETWEEN = 64  # random settings beside the corners: the whole scan is for the front alone
-MOVE_MS = "50"
+MOVE_MS = 50
 ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ESTALE, errno.EROFS}  # what no other trial would survive
 Result = dict[str, Any]
 
@@ -53,8 +53,8 @@ class Pack:
         """Train all that go on for `report_every` steps, and report each.
 
         A report has `step`; `esr`, validation, the geometric mean over amps; `relative`, the same over what the nearest recorded setting would
-        give; `amps` and `worst`, each amp's mean and worst setting; at the end `limits`, each above 0 where a limit is broken. Training that
-        leaves the finite numbers ends with `esr` NaN and the reason, another fault with what `fault_of` says.
+        give; `amps` and `worst`, each amp's mean and worst setting; at the end `limits`, for each amp, each above 0 where it is broken.
+        Training that leaves the finite numbers ends with `esr` NaN and the reason, another fault with what `fault_of` says.
         """
         self._parts = [part for part in self._parts if self._keeps(part)]
         began, lost = time.monotonic(), dict[str, Result]()
@@ -103,10 +103,13 @@ class Pack:
             scores = {trainer.data.config.name: trainer.validate() for trainer in trainers}
             step, found = trainers[0].step, summary(scores)
             found |= {"seconds": round(seconds + time.monotonic() - began, 2)}
-            limits = {"limits": _limits(self._config, trainers, scores)} if step >= self._steps[trial] else {}
+            if step >= self._steps[trial]:
+                found["limits"] = {
+                    name: _limits(self._config, t, scores[name]) for name, t in zip(scores, trainers, strict=True)
+                }
         except Exception as problem:  # noqa: BLE001 (as above)
             return self._loss(trial, problem)
-        return {"step": step, **found, **limits}
+        return {"step": step, **found}
 
     def _loss(self, trial: str, problem: Exception) -> Result:
         """The report of a trial that does not go on."""
@@ -160,18 +163,17 @@ def _trainers(config: SearchConfig, task: Task, amps: Sequence[AmpData], start: 
     return trainers
 
 
-def _limits(config: SearchConfig, trainers: list[Trainer], scores: dict[str, Score]) -> dict[str, float]:
-    """How far each limit is broken (above 0) or kept, on the amp that fares worst."""
-    limits, found = config.limits, {}
+def _limits(config: SearchConfig, trainer: Trainer, score: Score) -> dict[str, float]:
+    """How far each limit is broken (above 0) or kept."""
+    limits, data, found = config.limits, trainer.data, {}
     if limits.worst_esr is not None:
-        found["worst_esr"] = max(score.worst for score in scores.values()) - limits.worst_esr
+        found["worst_esr"] = score.worst - limits.worst_esr
     if limits.runaway:
-        found["runaway"] = max(map(_runaway_db, trainers))
+        found["runaway"] = _runaway_db(trainer)
     if limits.knob_move_dbfs is not None:
-        moves = (
-            knob_moves(t.model, t.data.knobs, t.data.dry_T[t.data.validation[0].dry], t.data.rate_hz) for t in trainers
-        )
-        found["knob_move"] = max((move[MOVE_MS] for move in moves if move), default=-300.0) - limits.knob_move_dbfs
+        dry_T = data.dry_T[data.validation[0].dry]
+        move = worst_move(trainer.model, data.knobs, dry_T, data.rate_hz, MOVE_MS)
+        found["knob_move"] = move - limits.knob_move_dbfs
     return {name: round(value, 4) for name, value in found.items()}
 
 

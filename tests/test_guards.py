@@ -7,7 +7,7 @@ import torch
 
 from models import guards
 from models.architecture import Injection, WaveNetConfig
-from models.guards import EXCERPT, knob_moves, loudest, scan_corners, turn_knobs
+from models.guards import EXCERPT, knob_moves, loudest, scan_corners, turn_knobs, worst_move
 from models.knobs import Knobs
 from models.wavenet import WaveNet
 from tests.conftest import SCANNED
@@ -107,6 +107,18 @@ def test_net_without_memory_moves_without_artifact_and_others_with_more_the_fast
     assert clean is not None and all(level < -100 for level in clean.values())
     moved = knob_moves(wavenet(WaveNetConfig(arrays=arrays(), inject=Injection(mixin=True)), 2), KNOBS, X_T, RATE)
     assert moved is not None and list(moved) == ["10", "50", "200"] and moved["10"] > moved["200"] > -90
+
+
+def test_the_worst_move_is_that_of_one_knob():
+    net = wavenet(WaveNetConfig(arrays=arrays(), inject=Injection(mixin=True)), 2)
+    with torch.no_grad():
+        for array in net.arrays:
+            for layer in array.layers:
+                layer.mixin.weight[:, -1] = 0.0  # tone does nothing
+    mean = knob_moves(net, KNOBS, X_T, RATE)
+    assert mean is not None
+    assert worst_move(net, KNOBS, X_T, RATE, 50) == pytest.approx(mean["50"] + 10 * math.log10(2), abs=0.01)
+    assert worst_move(net, Knobs(knobs=()), X_T, RATE, 50) == -200
 
 
 def test_loudest_stretch_is_found_and_short_signals_are_repeated():

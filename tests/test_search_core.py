@@ -26,9 +26,9 @@ from search.board import choose, read_study
 from search.bounds import fault, sizes
 from search.conductor import Conductor
 from search.config import Final, SearchConfig
-from search.cost import TIERS
+from search.cost import COSTS, TIERS, Costs
 from search.dashboard import study_of
-from search.ledger import append, ledger_path, read_ledger, read_lines
+from search.ledger import append, curves, ledger_path, read_ledger, read_lines
 from search.pareto import front, hypervolume, ranks, top
 from search.proposer import Proposer
 from search.rungs import Plan, Rungs, calibrate, expected_gain, spearman
@@ -333,7 +333,7 @@ def proposer(queue: tuple[dict, ...] = (), space: Space = WIDE) -> Proposer:
         macs = space.model(point).macs_per_sample(2)
         return features(point, macs=macs), math.log10(macs)
 
-    return Proposer(space, 7, lambda point: None, config.identity, weighed, queue)
+    return Proposer(space, 7, lambda point: None, config.identity, weighed, queue, fronts=("one", "other"))
 
 
 def test_no_recipe_is_proposed_twice_and_the_queue_comes_first():
@@ -368,17 +368,23 @@ def test_the_proposer_is_what_it_was_told():
         one.begin(name, point)
         heard.append(("begin", name, point))
         if number > 2:
-            other = list(one.numbers)[number - 3]
-            values = None if number % 9 == 0 else (math.nan if number % 10 == 0 else draw.random(), draw.random())
-            one.end(other, values, {"runaway": draw.uniform(-1, 1)})
-            heard.append(("end", other, values, one.study.trials[one.numbers[other]].constraints))
+            other = list(one.points)[number - 3]
+            first = (math.nan if number % 10 == 0 else draw.random(), draw.random())
+            values = {} if number % 9 == 0 else {"one": first, "other": (draw.random(), first[1])}
+            limits = {front: {"runaway": draw.uniform(-1, 1)} for front in ("one", "other")}
+            one.end(other, values, limits)
+            heard.append(("end", other, values, limits))
     for what, *told in heard:
         two.begin(*told) if what == "begin" else two.end(*told)
     assert one.ask() == two.ask()
-    states = [trial.state.name for trial in two.study.trials]
-    assert states.count("RUNNING") == 3 and "FAIL" in states, (
-        "trials without a result are failures, not for ever running"
-    )
+    for name, study in two.studies.items():
+        states = [trial.state.name for trial in study.optuna.trials]
+        assert states.count("RUNNING") == 3 and "FAIL" in states, (
+            "trials without a result are failures, not for ever running"
+        )
+        for _, trial, values, limits in (told for told in heard if told[0] == "end"):
+            known = study.optuna.trials[study.numbers[trial]]
+            assert not known.values or (tuple(known.values), known.constraints) == (values[name], limits[name])
 
 
 def test_the_ledger_knows_the_last_word_of_each_trial_and_survives_a_cut(tmp_path: Path):
@@ -458,7 +464,8 @@ def test_finals_that_began_stay_chosen_whatever_the_tiers_are_later(
     chosen = choose(config, tmp_path, final.top)
     conductor.begin_finals(chosen)
     cheapest = min(line["cost"] for line in read_ledger(tmp_path) if line["state"] == "finished")
-    monkeypatch.setattr("search.board.budgets", lambda *_: dict.fromkeys(TIERS, cheapest))
+    small_tiers = Costs(cpus=("another",), reference_s=1.0, tiers=dict.fromkeys(TIERS, cheapest))
+    write_json(tmp_path / COSTS, small_tiers.model_dump(mode="json"))
     assert choose(config, tmp_path, final.top) == chosen
     monkeypatch.setattr(
         "search.board.read_lines", lambda _: [line for line in read_lines(tmp_path) if "of" not in line]
@@ -477,6 +484,24 @@ def test_rungs_are_placed_by_the_first_trials_and_stop_others(small: SearchConfi
     controls = [line for line in ended if line["control"]]
     assert len(controls) == 4 + 5 and all(line["state"] == "finished" for line in controls)
     assert len({json.dumps(line["point"]) for line in ended}) == 30
+
+
+def test_what_is_always_tried_places_no_rungs(small: SearchConfig, amps: list[AmpData], tmp_path: Path):
+    """They are placed when as many others have trained to the end as calibrate them, by these, and stock is no control."""
+    chance = random.Random(0)
+    stock = [small.space.draw(chance) for _ in range(6)]
+    placed: list[int] = []  # how many trials had ended when there were rungs
+    conductor = Conductor(
+        small, tmp_path, amps, stock, lambda _: placed.append(conductor.ended) if conductor.rungs else None
+    )
+    play(conductor, workers=1)
+    assert placed[0] == 6 + 4
+    finished = [line for line in read_ledger(tmp_path) if line["state"] == "finished"]
+    reported = curves(read_lines(tmp_path))
+    free = [{step: math.log10(esr) for step, esr in reported[line["trial"]].items()} for line in finished[6:10]]
+    assert conductor.plan and conductor.plan == calibrate(free, 20) and conductor.plan.rungs
+    controls = [line["number"] for line in read_ledger(tmp_path) if line["control"]]
+    assert controls == [*range(6), *range(6, 10), 14, 19, 24, 29]
 
 
 @pytest.mark.parametrize("most", [1, 17, 60, 120])

@@ -17,14 +17,17 @@ import pytest
 
 from models.documents import EVAL, read_evaluation
 from models.errors import NotFound, UserError
+from models.guards import worst_move
 from models.run import load_model
 from models.train import Trainer
 from search.board import best_runs, read_board
 from search.config import SearchConfig
+from search.cost import budgets, read_costs
 from search.ledger import ENDS, latest, read_ledger, read_lines
 from search.pareto import front
+from search.recordings import load_amp
 from search.study import read_search, run_search
-from tests.makers import di, record
+from tests.makers import KNOBS, RATE, di, record
 
 # Ray leaves sockets to the garbage collector and warns about its own future.
 pytestmark = [
@@ -119,6 +122,22 @@ def test_the_report_stands_alone_and_the_study_opens_in_optuna(finished):
     journal = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(study / "optuna.journal")))
     states = [trial.state.name for trial in optuna.load_study(study_name=config.name, storage=journal).trials]
     assert states == ["COMPLETE" if line["state"] == "finished" else "FAIL" for line in latest(read_lines(study))]
+
+
+def test_what_costs_mean_is_written_down_when_a_search_begins(finished):
+    _, study, _ = finished
+    costs, board = read_costs(study), read_board(study)
+    assert costs and costs.tiers == budgets(KNOBS.columns(), RATE, 1.0)
+    assert {tier: found["budget"] for tier, found in board["tiers"]["all"].items()} == costs.tiers
+
+
+def test_a_limit_holds_for_the_knob_that_moves_worst(tmp_path: Path):
+    config = read_search(search_file(tmp_path, amps=1, trials=1, limits={"knob_move_dbfs": -40.0, "runaway": False}))
+    board = run_search(config, tmp_path / "study", local=True)
+    (trial,), (run,) = board["trials"], best_runs(tmp_path / "study")
+    data = load_amp(config.datasets[0])
+    move = worst_move(load_model(run)[1], data.knobs, data.dry_T[data.validation[0].dry], data.rate_hz, 50)
+    assert trial["limits"]["amp0"]["knob_move"] == pytest.approx(move + 40.0, abs=0.01)
 
 
 def test_trials_report_as_they_go(finished):
@@ -239,16 +258,21 @@ def test_a_full_disk_stops_the_search_and_costs_no_trial(tmp_path: Path, monkeyp
 
 
 def test_a_front_for_each_amp(tmp_path: Path):
-    config = read_search(search_file(tmp_path, mode="per_amp", trials=4))
+    limits = {"worst_esr": 0.4, "knob_move_dbfs": -10.0}
+    config = read_search(search_file(tmp_path, mode="per_amp", trials=4, limits=limits))
     board = run_search(config, tmp_path / "study", local=True)
     assert set(board["fronts"]) == set(board["tiers"]) == {"amp0", "amp1"}
     by_name = {trial["trial"]: trial for trial in board["trials"]}
     for amp, members in board["fronts"].items():
         errors = [by_name[name]["amps"][amp] for name in members]
         assert errors == sorted(errors) and board["best_of"][amp] == members[0]
+        kept = {name: all(excess <= 0 for excess in trial["limits"][amp].values()) for name, trial in by_name.items()}
         assert errors[0] == min(
-            trial["amps"][amp] for trial in board["trials"] if trial["feasible"] == by_name[members[0]]["feasible"]
+            trial["amps"][amp] for name, trial in by_name.items() if kept[name] == any(kept.values())
         )
+        for trial in board["trials"]:
+            assert trial["limits"][amp].keys() == {"worst_esr", "runaway", "knob_move"}
+            assert trial["limits"][amp]["worst_esr"] == pytest.approx(trial["worst"][amp] - 0.4, abs=1e-4)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

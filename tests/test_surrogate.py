@@ -93,7 +93,7 @@ def test_of_two_equals_the_cheap_one_is_worth_more_and_what_runs_is_counted():
     forecast = Forecast()
     for number, point in enumerate(known):
         forecast.begin(str(number), weighed(point))
-        forecast.end(str(number), error(point))
+        forecast.end(str(number), {"all": error(point)})
     found, cost = weighed({**known[0], "inject": "film"})
     cheap, dear = forecast.worths([(found, cost - 0.3), (found, cost + 0.3)])
     assert cheap > dear
@@ -105,11 +105,33 @@ def test_a_trial_that_breaks_a_limit_counts_as_the_worst():
     forecast = Forecast()
     for number, (point, feasible) in enumerate(zip(drawn(3), (True, False, True), strict=True)):
         forecast.begin(str(number), weighed(point))
-        forecast.end(str(number), float(number), feasible=feasible)
-    assert forecast.outcomes["1"][0] == 2.0
+        forecast.end(str(number), {"all": float(number)}, [] if feasible else ["all"])
+    assert forecast.fronts["all"].ranked()["1"][0] == 2.0
     forecast.begin("lost", weighed(drawn(4)[3]))
-    forecast.end("lost", None)
-    assert "lost" not in forecast.outcomes and not forecast.running
+    forecast.end("lost", {})
+    assert "lost" not in forecast.fronts["all"].ranked() and not forecast.running
+
+
+def test_a_point_is_worth_what_it_may_gain_on_all_fronts_together():
+    """A point that promises much for one of two amps is worth it, whatever it does for the other."""
+    trials, asked = drawn(16), [weighed(point) for point in drawn(60, seed=1)]
+    one, other, both = Forecast(), Forecast(), Forecast()
+    for trial, point in enumerate(trials):
+        disliked = {"film": "mixin", "mixin": "film"}.get(point["inject"], point["inject"])
+        told = {"one": error(point), "other": error({**point, "inject": disliked})}
+        broken = ["other"] if trial == 3 else []
+        for forecast, fronts in ((one, ["one"]), (other, ["other"]), (both, ["one", "other"])):
+            forecast.begin(str(trial), weighed(point))
+            forecast.end(str(trial), {front: told[front] for front in fronts}, broken)
+    both.begin("running", asked[0])
+    one.begin("running", asked[0])
+    other.begin("running", asked[0])
+    worths = both.worths(asked)
+    assert worths == pytest.approx([a + b for a, b in zip(one.worths(asked), other.worths(asked), strict=True)])
+    assert both.best() == list(dict.fromkeys([*one.best(), *other.best()])) and len(both.best()) > len(one.best())
+    ranked = both.fronts["other"].ranked()
+    assert ranked["3"][0] == max(error for error, _ in ranked.values()), "as bad as the worst where it breaks a limit"
+    assert both.fronts["one"].ranked()["3"][0] == error(trials[3]), "and only there"
 
 
 def test_what_is_foretold_finds_a_better_front_than_chance():
@@ -120,7 +142,7 @@ def test_what_is_foretold_finds_a_better_front_than_chance():
             worths = forecast.worths([weighed(p) for p in points]) if foretold and len(found) > 4 else [0.0] * 60
             point = points[worths.index(max(worths))]
             forecast.begin(trial, weighed(point))
-            forecast.end(trial, error(point))
+            forecast.end(trial, {"all": error(point)})
             found.append((error(point), weighed(point)[1]))
         return hypervolume(found, REFERENCE)
 
@@ -157,7 +179,7 @@ def test_a_search_with_a_misleading_prior_finds_as_much():
             worths = forecast.worths([weighed(p) for p in points])
             point = points[worths.index(max(worths))]
             forecast.begin(trial, weighed(point))
-            forecast.end(trial, error(point))
+            forecast.end(trial, {"all": error(point)})
             found.append((error(point), weighed(point)[1]))
         return hypervolume(found, REFERENCE)
 

@@ -71,7 +71,8 @@ def show_board(board: dict[str, Any]) -> None:
     """The board as a table: chosen by validation, held scores for the Pareto front only."""
     output.put_table(*board_table(board))
     output.say()
-    output.say(f"ESR: validation, geometric mean over amps; COST: {board['unit']};")
+    over = ", geometric mean over amps" if board["mode"] == "universal" else " on each amp"
+    output.say(f"ESR: validation{over}; COST: {board['unit']};")
     output.say("HELD: settings and audio that no trial saw, scored for the Pareto front (*) after the choice was made.")
     if any("of" in trial for trial in board["trials"]):
         output.say("NAME-0, NAME-1: NAME trained again, longer, a seed each; the front is of these alone.")
@@ -79,17 +80,18 @@ def show_board(board: dict[str, Any]) -> None:
 
 def board_table(board: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Header and rows of a board."""
-    amps = board["amps"]
-    held = [f"HELD {amp}" for amp in amps]
-    header = ("TRIAL", "ESR", "COST", *held, "KNOBS AT", "STATE", "LAYERS", "RATE")
-    return header, [_board_row(trial, amps) for trial in board["trials"]]
+    amps, universal = board["amps"], board["mode"] == "universal"
+    errors = ["ESR"] if universal else [f"ESR {amp}" for amp in amps]
+    header = ("TRIAL", *errors, "COST", *(f"HELD {amp}" for amp in amps), "KNOBS AT", "STATE", "LAYERS", "RATE")
+    return header, [_board_row(trial, amps, universal) for trial in board["trials"]]
 
 
-def _board_row(trial: BoardRow, amps: list[str]) -> tuple[str, ...]:
+def _board_row(trial: BoardRow, amps: list[str], universal: bool) -> tuple[str, ...]:
+    errors = [trial.get("esr")] if universal else [trial.get("amps", {}).get(amp) for amp in amps]
     held = trial.get("held", {})
     return (
         trial["trial"] + ("*" if trial["front"] else ""),
-        f"{trial['esr']:.4f}" if "esr" in trial else "-",
+        *("-" if error is None else f"{error:.4f}" for error in errors),
         f"{trial['cost']:.4g}" if trial["cost"] < 1 else f"{trial['cost']:.0f}",
         *(f"{held[amp]['mean']:.4f}" if amp in held else "" for amp in amps),
         trial["form"],
@@ -106,20 +108,21 @@ def _state(trial: BoardRow) -> str:
         return f"{trial['state']}: {trial['reason']}"
     if trial["state"] == "pruned":
         return f"pruned at step {trial['step']}"
-    return trial["state"] + ("" if trial["feasible"] else f", breaks {', '.join(broken_limits(trial))}")
+    return trial["state"] + _broken(trial)
 
 
-def broken_limits(trial: BoardRow) -> list[str]:
-    """The limits that a trial breaks."""
-    return [name for name, excess in trial.get("limits", {}).items() if excess > 0]
+def _broken(trial: BoardRow) -> str:
+    """Each limit that a trial breaks, and on which of several amps."""
+    limits = trial.get("limits", {})
+    broken = ((name, amp) for amp, found in limits.items() for name, excess in found.items() if excess > 0)
+    return "".join(f", breaks {name}" + (f" on {amp}" if len(limits) > 1 else "") for name, amp in broken)
 
 
 def trial_sentence(line: BoardRow) -> str:
     """One ended trial in one line."""
     what = f"{line['form']}, {line['label']}"
     if line["state"] == "finished":
-        broken = "".join(f", breaks {name}" for name in broken_limits(line))
-        return f"trial {line['trial']} ESR {line['esr']:.4f} cost {line['cost']:>6.4g} ({what}{broken})"
+        return f"trial {line['trial']} ESR {line['esr']:.4f} cost {line['cost']:>6.4g} ({what}{_broken(line)})"
     if line["state"] == "pruned":
         return f"trial {line['trial']} ESR {line['esr']:.4f} pruned at step {line['step']} ({what})"
     return f"trial {line['trial']} {line['state']}: {line.get('reason', 'no reason given')} ({what})"
