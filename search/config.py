@@ -183,7 +183,7 @@ class SearchConfig(Frozen):
 
 
 def _learnt(learning: LearningConfig) -> dict[str, Any]:
-    """What is equal for two that train alike: a rate that does not fall falls to nothing, and one step of warm-up is none."""
+    """What is equal for two that train alike: it does not matter where a rate that never falls would end, and one step of warm-up is none."""
     same: dict[str, Any] = {"warmup": max(1, learning.warmup)}
     if learning.schedule == "constant" or learning.final_rate == 1:
         same |= {"schedule": "constant", "final_rate": 1.0}

@@ -308,9 +308,9 @@ def test_one_network_learnt_one_way_is_one_trial(seed: int):
     config = config_of().model_copy(update={"space": ALIKE})
     draw = random.Random(seed)
     one = ALIKE.draw(draw)
-    axis, drawn = draw.choice(SUSPECT), ALIKE.draw(draw, one)
+    axis, drawn = draw.choice(SUSPECT), ALIKE.draw(draw)
     other = ALIKE.complete({**one, axis: drawn[axis]}) if axis in one and axis in drawn else None
-    other = other or drawn
+    other = other or ALIKE.draw(draw, one)
     nets = [structure(config, point) for point in (one, other)]
     if None not in nets:
         assert (nets[0] == nets[1]) == (config.identity(one) == config.identity(other)), (one, other)
