@@ -39,6 +39,7 @@ guards.RANDOM_SETTINGS = 10  # every run ends with a scan; only the scan's own t
 RAY = ("test_cluster_configs", "test_packs", "test_search_faults", "test_study")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run side by side, those of a file stay together, and all that start Ray, which come first: they take longest."""
     for item in items:
