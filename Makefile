@@ -13,7 +13,7 @@ quickstart: $(READY)
 	$(VENV)/bin/zoo quickstart configs/quickstart/search.json
 
 test: $(READY)
-	$(VENV)/bin/pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	$(VENV)/bin/pytest -n auto --maxprocesses 4 --no-loadscope-reorder
 
 check: $(READY)
 	$(VENV)/bin/ruff check .

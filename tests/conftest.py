@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from tests.bucket_server import Bucket
@@ -39,11 +41,21 @@ guards.RANDOM_SETTINGS = 10  # every run ends with a scan; only the scan's own t
 RAY = ("test_cluster_configs", "test_packs", "test_search_faults", "test_study")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+class Rows(LoadScopeScheduling):
+    """Tests side by side: those of a file in one row, those of all files that start Ray in another."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "ray" if Path(file).stem in RAY else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Rows:
+    """How `make test` shares out the tests."""
+    return Rows(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side, those of a file stay together, and all that start Ray, which come first: they take longest."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("ray" if item.path.stem in RAY else item.path.stem))
+    """Those that start Ray come first: they take longest."""
     items.sort(key=lambda item: item.path.stem not in RAY)
 
 
