@@ -84,7 +84,8 @@ def _moves(net: WaveNet, knobs: Knobs, x_T: Tensor, rate_hz: int, ramp_ms: int) 
         if isinstance(knob, Knob):
             ends: list[Setting] = [{knob.name: knob.min}, {knob.name: knob.max}]
             from_K, to_K = _encode(knobs, net.config.inject.encoding, ends)
-            found.append(knob_move_artifact(net, heard_T, from_K, to_K, ramp))
+            move = knob_move_artifact(net, heard_T, from_K, to_K, ramp)
+            found.append(move if math.isfinite(move) else 20 * math.log10(FAR))
     return found
 
 

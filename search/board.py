@@ -11,7 +11,7 @@ from models.train import report
 from search.config import SearchConfig
 from search.cost import UNIT, Costs, read_costs
 from search.fronts import ALL, errors_of, front_names, is_kept, limits_of
-from search.ledger import ENDS, FINISHED, PRUNED, Line, latest, read_lines
+from search.ledger import ENDS, FINISHED, PRUNED, Line, by_amp, latest, read_lines
 from search.pareto import front
 from search.recipes import recipe_of
 from search.rungs import Plan
@@ -52,7 +52,8 @@ def read_board(study: Path) -> dict[str, Any]:
     """The board of a finished study; raises `NotFound` when it has none yet."""
     if not (study / BOARD).exists():
         raise NotFound(f"{study} has no board yet", "Finish the search first: zoo search CONFIG --resume.")
-    return read_json(study / BOARD)
+    board = read_json(study / BOARD)
+    return {**board, "trials": list(map(by_amp, board["trials"]))}
 
 
 def current_board(study: Path) -> dict[str, Any]:

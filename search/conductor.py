@@ -54,7 +54,7 @@ class Conductor:
         listener: Listener | None = None,
     ) -> None:
         self.config, self.study, self.amps, self.listener = config, study, amps, listener
-        self._reference_s = costs.reference_s if (costs := read_costs(study)) else None
+        self.reference_s = costs.reference_s if (costs := read_costs(study)) else None
         whole = config.space.holding(stock)
         known = (whole.complete(point) for point in (*config.warm, *stock))
         queue = [point for point in known if point]
@@ -232,7 +232,10 @@ class Conductor:
         """
         for line in ledger.latest(ledger.read_lines(self.study)):
             if line["trial"] in trials and line["state"] in (ledger.START, ledger.AGAIN):
-                ledger.append(self.study, {"state": ledger.LEFT, "trial": line["trial"]})
+                left = {"state": ledger.LEFT, "trial": line["trial"]}
+                ledger.append(self.study, left)
+                if self.listener:
+                    self.listener({**line, **left})
 
     def _begin_searched(self, point: dict[str, Any]) -> Task:
         """Begin a trial of the search proper, or one that is always tried."""
@@ -249,7 +252,7 @@ class Conductor:
         model = self.config.space.model(point)
         what = {"point": point, "label": self.config.space.label(point), "form": model.inject.label}
         facts = {"number": len(self.trials), **what, "steps": steps, "seed": seed, **more}
-        facts |= asdict(sizes(model, self.amps, self._reference_s))
+        facts |= asdict(sizes(model, self.amps, self.reference_s))
         self._write({"state": ledger.START, "trial": trial, **facts})
 
     def _task(self, trial: str) -> Task:
@@ -257,7 +260,7 @@ class Conductor:
         return Task(trial, line["point"], line["steps"], line["seed"], line.get("checkpoint"))
 
     def _fault(self, point: dict[str, Any]) -> str | None:
-        return fault(self.config, point, self.amps, self._reference_s)
+        return fault(self.config, point, self.amps, self.reference_s)
 
     def _weigh(self, point: dict[str, Any]) -> Weighed | None:
         return weigh(self.config, point, self.amps)

@@ -14,6 +14,7 @@ from models.recipe import DataConfig, LearningConfig, Recipe
 from search.space import Space
 
 LONGER = 2  # times the steps of the search, unless the steps of a final are stated
+ALL = "all"  # the name of the one front of all amps
 SHARING = 4  # trials that share a GPU at most, unless another part is stated: they only take turns on it
 Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
@@ -112,18 +113,12 @@ class SearchConfig(Frozen):
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
 
     @model_validator(mode="after")
-    def _trains_longer(self) -> Self:
-        if self.final and self.final_steps <= self.learning.steps:
-            raise ValueError(
-                f"final.steps is {self.final.steps}, and learning.steps {self.learning.steps}: what is trained again is trained longer"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _unique_names(self) -> Self:
         names = [data.name for data in self.datasets]
         if len(set(names)) < len(names):
             raise ValueError(f"two datasets share a name: {', '.join(names)}")
+        if ALL in names:
+            raise ValueError(f"no dataset may be named '{ALL}': so is the front of all amps")
         for point in self.warm:
             if self.space.complete(point) is None:
                 raise ValueError(f"the space holds no point {point}")

@@ -48,17 +48,18 @@ def budgets(columns: int, rate_hz: int, reference_s: float) -> dict[str, float |
     }
 
 
-def settle_costs(study: Path, columns: int, rate_hz: int) -> None:
+def settle_costs(study: Path, columns: int, rate_hz: int) -> Costs:
     """Write down what costs mean in a study that begins on this machine, with the knobs as so many levels; or that it goes on here."""
     costs, cpu = read_costs(study), cpu_name()
     if costs is None:
         reference_s = import_module("models.cost").reference_seconds() if MEASURED else 1.0
         costs = Costs(cpus=(cpu,), reference_s=reference_s, tiers=budgets(columns, rate_hz, reference_s))
     elif cpu in costs.cpus:
-        return
+        return costs
     else:
         costs = costs.model_copy(update={"cpus": (*costs.cpus, cpu)})
     write_json(study / COSTS, costs.model_dump(mode="json"))
+    return costs
 
 
 def read_costs(study: Path) -> Costs | None:

@@ -25,11 +25,11 @@ def sole_driver(study: Path) -> Iterator[None]:
     The lock is the file `.NAME.lock` beside the study, whose own folder comes into being, and comes back from a URI, as a whole. It is taken
     away afterwards; one that a killed driver left there holds nothing.
     """
-    if fcntl is None:
-        yield
-        return
     path = study.with_name(f".{study.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
+    if fcntl is None or not os.access(path.parent, os.W_OK):  # where the study is a mount of its own
+        yield
+        return
     with _locked(path, study) as file:
         try:
             file.truncate(0)
@@ -53,7 +53,7 @@ def _locked(path: Path, study: Path) -> TextIO:
             file.close()
             raise UserError(
                 f"{study} is being searched by {holder}",
-                "zoo board shows how it stands. Let that search go on, or end it before --resume.",
+                f"zoo board shows how it stands. Let it go on, or end it before --resume; if its machine is gone, delete {path}.",
             ) from None
         except OSError as problem:
             if problem.errno not in LOCKLESS:

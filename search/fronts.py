@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 
-from search.config import SearchConfig
+from search.config import ALL, SearchConfig
 from search.ledger import Line
-
-ALL = "all"  # the name of the one front of all amps
 
 
 def front_names(config: SearchConfig) -> list[str]:

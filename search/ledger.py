@@ -26,10 +26,10 @@ def read_lines(study: Path) -> list[Line]:
 
 def parse_lines(data: bytes) -> list[Line]:
     """The lines of a ledger; one cut off by a crash at the very end is left out."""
-    return [_by_amp(json.loads(text)) for text in data.split(b"\n")[:-1]]
+    return [by_amp(json.loads(text)) for text in data.split(b"\n")[:-1]]
 
 
-def _by_amp(line: Line) -> Line:
+def by_amp(line: Line) -> Line:
     """A line as it is now written: older ones hold the limits of the amp that fares worst alone, which then are those of all."""
     limits = line.get("limits", {})
     if any(isinstance(value, float) for value in limits.values()):

@@ -1,5 +1,7 @@
 """A study kept at a URI as it grows, so that it goes on when the machine that drives it is lost with its disk."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from models.errors import NotFound, UserError
@@ -73,14 +75,15 @@ class Mirror:
                 self.store.put(self.study, self._files(self.study / folder))
             self._put_ledger()
         if nothing:
-            self.store.remove(folder)
+            with suppress(UserError):  # what may not be deleted there only takes up room
+                self.store.remove(folder)
 
     def sync(self) -> None:
         """Keep all that is not there, or of another size. Raises `UserError` where another study came there meanwhile."""
         self._check_same()
         there = self.store.sizes(TRIALS)
         made = [name for name in MADE if (self.study / name).exists()]
-        trials = self._files(self.study / TRIALS)
+        trials = _useful(self._files(self.study / TRIALS), self._ledger())
         changed = [name for name in trials if there.get(name) != (self.study / name).stat().st_size]
         self.store.put(self.study, [*made, *changed])
         self._put_ledger()
@@ -91,9 +94,8 @@ class Mirror:
 
     def _bring(self, theirs: bytes, folder: Path) -> None:
         """The study as it is there, the ledger last; without the folders of trials that came to nothing."""
-        ends = {line["trial"]: line["state"] for line in latest(parse_lines(theirs))}
         made = [name for name in MADE if self.store.size(name)]
-        trials = [name for name in self.store.sizes(TRIALS) if ends.get(name.split("/")[1]) not in NOTHING]
+        trials = _useful(self.store.sizes(TRIALS), theirs)
         self.store.bring([*made, *trials], folder)
         with staged_file(ledger_path(folder)) as staged:
             staged.write_bytes(theirs)
@@ -124,6 +126,12 @@ class Mirror:
         """The files of the study at any depth below a folder; none that is half written."""
         found = (path.relative_to(self.study) for path in folder.rglob("*") if path.is_file())
         return sorted(path.as_posix() for path in found if not is_staged(path))
+
+
+def _useful(names: Iterable[str], data: bytes) -> list[str]:
+    """Files of trials, without those of trials that came to nothing, as a ledger says."""
+    ends = {line["trial"]: line["state"] for line in latest(parse_lines(data))}
+    return [name for name in names if ends.get(name.split("/")[1]) not in NOTHING]
 
 
 def _part(number: int) -> str:

@@ -111,7 +111,7 @@ def _run_here(
         conductor.check()
         write_json(study / STUDY, config.model_dump(mode="json"))
     columns = max(data.knobs.columns() for data in amps)
-    settle_costs(study, columns, max(data.rate_hz for data in amps))
+    conductor.reference_s = settle_costs(study, columns, max(data.rate_hz for data in amps)).reference_s
     if not (study / RECORDINGS).exists():  # also of a study that began before they were kept
         write_json(study / RECORDINGS, heard)
     if mirror:
@@ -199,13 +199,21 @@ def _check_free(config: SearchConfig, study: Path, resume: bool) -> SearchConfig
         if not resume:
             raise UserError(f"{study} already holds a study", "Add --resume to go on with it, or choose another --out.")
         begun = read_study(study)
-        config = config.model_copy(update={"warm": begun.warm, "prior": begun.prior})
+        kept: dict[str, Any] = {"warm": begun.warm, "prior": begun.prior}
+        if begun.final is None and "final" not in config.model_fields_set:  # begun before there was a default
+            kept["final"] = None
+        config = config.model_copy(update=kept)
         if begun != config:
             changed = [name for name in SearchConfig.model_fields if getattr(begun, name) != getattr(config, name)]
             raise UserError(
                 f"{study} was begun with another config: {', '.join(changed)} changed",
                 "Restore the config to resume, or choose another --out for the new search.",
             )
+    elif config.final and config.final_steps <= config.learning.steps:
+        raise UserError(
+            f"final.steps is {config.final_steps}, and learning.steps {config.learning.steps}",
+            "What is trained again is trained longer: raise final.steps, or leave it out.",
+        )
     elif study.exists() and any(study.iterdir()):
         raise UserError(f"{study} is not empty and holds no study", "Choose another --out.")
     elif resume:

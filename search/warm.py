@@ -194,9 +194,17 @@ def _translated(space: Space, other: Space, point: dict[str, Any]) -> dict[str, 
     """A point of another space in this one."""
     body = {key: value for key, value in point.items() if key not in (*other.learning, "learning_rate")}
     same = space.complete({**body, **_held(space, point)})
-    if same and space.model(same) == other.model(point):
+    if same and _made(space, same) == other.model(point):
         return same
     return locate(space, other.model(point), point)
+
+
+def _made(space: Space, point: dict[str, Any]) -> WaveNetConfig | None:
+    """The model of a point; None where the family has none."""
+    try:
+        return space.model(point)
+    except ValueError:
+        return None
 
 
 def _held(space: Space, learning: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,7 +223,7 @@ def locate(space: Space, model: WaveNetConfig, learning: Mapping[str, Any] = {})
                 where = _places(model) if choice == ANY else {}
                 films = {"film_arrays": place} if place else {}
                 point = space.complete({**stack, "inject": choice, **where, **knobs, **films, **learnt})
-                if point and space.model(point) == model:
+                if point and _made(space, point) == model:
                     return point
     return None
 

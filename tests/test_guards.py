@@ -121,6 +121,14 @@ def test_the_worst_move_is_that_of_one_knob():
     assert worst_move(net, Knobs(knobs=()), X_T, RATE, 50) == -200
 
 
+def test_a_move_that_is_no_number_is_the_worst(monkeypatch: pytest.MonkeyPatch):
+    moves = iter([3.0, math.nan, -90.0])
+    monkeypatch.setattr(guards, "knob_move_artifact", lambda *_: next(moves))
+    net = wavenet(WaveNetConfig(arrays=arrays(), inject=Injection(mixin=True)), 2)
+    knobs = Knobs(knobs=tuple(KNOBS.knobs[0].model_copy(update={"name": name}) for name in "abc"))
+    assert 100 < worst_move(net, knobs, X_T, RATE, 50) < math.inf
+
+
 def test_loudest_stretch_is_found_and_short_signals_are_repeated():
     x_T = torch.zeros(1000)
     x_T[700:720] = 1.0

@@ -1,5 +1,6 @@
 """A trial that takes the search that trains it with it, as one does that needs more memory than there is, under `--local`."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,11 @@ Search = Callable[..., list[dict[str, Any]]]
 def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
     """Begins a search, or goes on with it, in which the second trial fares ill after so many reports; returns its lines."""
     config = read_search(search_file(tmp_path, amps=1, trials=3, learning=LEARNING))
-    train, save, study = Trainer.advance, Trainer.save, tmp_path / "study"
+    train, save, study, far = Trainer.advance, Trainer.save, tmp_path / "study", tmp_path / "far"
 
-    def go_on(fate: BaseException | None = None, reports: int = 0, full: bool = False) -> list[dict[str, Any]]:
+    def go_on(
+        fate: BaseException | None = None, reports: int = 0, full: bool = False, storage: str | None = None
+    ) -> list[dict[str, Any]]:
         left = [reports]
 
         def is_second(trainer: Trainer) -> bool:
@@ -54,7 +57,7 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
         monkeypatch.setattr(Trainer, "advance", advance)
         monkeypatch.setattr(Trainer, "save", fill)
         try:
-            run_search(config, study, resume=study.exists(), local=True)
+            run_search(config, study, resume=study.exists() or far.exists(), local=True, storage=storage)
         except UserError as problem:
             assert full and "No space left" in str(problem)
         except (Killed, KeyboardInterrupt) as end:
@@ -100,6 +103,14 @@ def test_a_person_may_interrupt_it_as_often_as_they_like(search: Search):
     lines = search()
     assert told(lines)[:6] == ["start", "again2", "again3", "left", "again1", "left"]
     assert told(lines)[-3:] == ["report", "report", "finished"]
+
+
+def test_interruptions_are_told_at_a_uri_too(search: Search, tmp_path: Path):
+    uri = (tmp_path / "far").as_uri()
+    for _ in range(STARTS + 1):
+        assert told(search(KeyboardInterrupt(), storage=uri))[-1] == "left"
+        shutil.rmtree(tmp_path / "study")
+    assert told(search(storage=uri))[-1] == "finished"
 
 
 def test_a_full_disk_is_not_its_fault(search: Search):

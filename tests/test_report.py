@@ -12,7 +12,7 @@ from matplotlib.collections import Collection
 
 from models.architecture import WaveNetConfig
 from models.files import read_document
-from search.board import summarise
+from search.board import BOARD, read_board, summarise
 from search.config import SearchConfig
 from search.cost import Costs
 from search.ledger import Line, ledger_path, read_lines
@@ -122,6 +122,11 @@ def test_a_ledger_from_before_limits_went_by_amp_is_read(tmp_path: Path):
         board = board_of(mode, lines)
         assert [trial["trial"] for trial in board["trials"] if not trial["feasible"]] == ["clean1"]
         assert not any("clean1" in members for members in board["fronts"].values())
+    whole = board_of("universal", lines)
+    flat = [{**trial, "limits": {"runaway": -1.0}} for trial in whole["trials"]]
+    (tmp_path / BOARD).write_text(json.dumps({**whole, "trials": flat}))
+    for trial in read_board(tmp_path)["trials"]:
+        assert trial["limits"] == {amp: {"runaway": -1.0} for amp in trial["amps"]}
 
 
 def test_each_amp_has_its_own_learning_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -246,6 +246,22 @@ LOCAL: dict[str, Any] = {
 }
 
 
+def test_what_is_trained_again_is_trained_longer(tmp_path: Path):
+    config = read_search(search_file(tmp_path, amps=1, final={"steps": STEPS}))
+    with pytest.raises(UserError, match=rf"final.steps is {STEPS}"):
+        run_search(config, tmp_path / "study", local=True)
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_study_from_before_finals_were_the_default_goes_on(tmp_path: Path):
+    path = search_file(tmp_path, amps=1)
+    board = run_search(read_search(path), tmp_path / "study", local=True)
+    document = json.loads(path.read_text())
+    del document["final"]
+    path.write_text(json.dumps(document))
+    assert run_search(read_search(path), tmp_path / "study", resume=True, local=True) == board
+
+
 def test_ray_and_this_process_make_the_same_search(tmp_path: Path):
     """Same trials, errors and decisions, line for line; then the best is trained again and only that is packaged."""
     config = read_search(search_file(tmp_path, amps=1, **LOCAL))

@@ -18,13 +18,15 @@ from search.config import Final, SearchConfig
 from search.ledger import read_lines
 from search.space import Space
 from search.study import read_search
-from search.warm import amp_of, heard_of, read_source, warmed
+from search.warm import amp_of, heard_of, locate, read_source, warmed
 from tests.hub_server import Hub
 from tests.makers import GRID, KNOBS, RATE, di, record
 from tests.test_search_core import play
 from tests.zoos import card, evaluation, files, read_files, refused, score, write_files, write_run, zoo
+from zoo import hub as zoo_hub
 from zoo.cli_search import _warmed
 from zoo.layout import write_manifest
+from zoo.names import Ref
 
 ONE_KNOB = Knobs(knobs=KNOBS.knobs[:1])
 SPLIT = {"held_settings": 1, "held_seconds": 0.25, "validation_settings": 1, "validation_seconds": 0.25}
@@ -205,6 +207,30 @@ def test_amps_of_a_hub_are_sources_without_being_pulled(
     assert "of 3 amps on" in capsys.readouterr().err
     assert [point["channels"] for point in _warmed(search, ("zoo:bob/amp",), hub.url).warm] == [3]
     assert (tmp_path / "home" / "bob" / "amp").is_dir(), "one that is named is pulled, as by all verbs"
+
+
+def test_an_amp_that_cannot_be_fetched_is_left_out(
+    search: SearchConfig, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for name, channels in (("alice/amp", 5), ("bob/amp", 3)):
+        package = put_package(write_files(tmp_path / name, files()), channels)
+        hub.put(name, {**read_files(package), "README.md": card()})
+    fetch = zoo_hub.Hub.fetch
+
+    def fail(self: zoo_hub.Hub, ref: Ref, *rest: Any) -> bytes:
+        if ref.name == "alice/amp":
+            raise NotFound("alice/amp is gone", "Look again.")
+        return fetch(self, ref, *rest)
+
+    monkeypatch.setattr(zoo_hub.Hub, "fetch", fail)
+    assert [point["channels"] for point in _warmed(search, ("zoo:",), hub.url).warm] == [3]
+    assert "alice/amp is left out: alice/amp is gone" in capsys.readouterr().err
+
+
+def test_a_model_that_no_point_of_an_axis_stands_for_is_passed_over():
+    space = Space(head1x1=(None, 8), inject=("mixin+head1x1_post", "mixin"), depth=(2,), channels=(3,))
+    model = Space(depth=(2,), channels=(3,), inject=("film",)).complete({})
+    assert model and locate(space, Space(depth=(2,), channels=(3,), inject=("film",)).model(model)) is None
 
 
 def test_recordings_that_are_elsewhere_leave_the_order_that_was_given(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.documents import CONFIG, EVAL
-from models.errors import NotFound
+from models.errors import NotFound, UserError
 from zoo import output
 from zoo.find import find_zoo
 from zoo.layout import TRAINING
@@ -39,7 +39,10 @@ def gather(owner: str, where: str | None, knobs: int | None, to: Path) -> list[P
         with output.progress("reading") as bar:
             found = []
             for row in rows[:MOST]:
-                found.append(_documents(zoo, Ref(row.name), to / row.name))
+                try:
+                    found.append(_documents(zoo, Ref(row.name), to / row.name))
+                except UserError as problem:
+                    output.say(f"{row.name} is left out: {problem.message}")
                 bar(len(found), min(len(rows), MOST))
     if not found:
         raise NotFound(f"no amps{f' of {owner!r}' if owner else ''} on {zoo.label}", "See what there is with zoo list.")
