@@ -89,7 +89,7 @@ def write_study(folder: Path, **held: float) -> Path:
         write_json(run / EVAL, scores.model_dump(mode="json", by_alias=True))
     chosen = {tier: {"budget": 1.0, "trial": trial} for tier, (_, trial) in costs.items()}
     tiers = {"all": {**chosen, "hifi": {"budget": None, "trial": "c"}}}
-    write_json(folder / "board.json", {"best_of": {"tiny": "c"}, "tiers": tiers})
+    write_json(folder / "board.json", {"trials": [], "best_of": {"tiny": "c"}, "tiers": tiers})
     write_json(folder / "study.json", {"name": "mine"})
     (folder / "board.png").write_bytes(PICTURE)
     return folder
