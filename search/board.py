@@ -10,7 +10,7 @@ from models.files import read_document, read_json, write_json
 from models.train import report
 from search.config import SearchConfig
 from search.cost import UNIT, Costs, read_costs
-from search.fronts import ALL, errors_of, front_names, is_kept, limits_of
+from search.fronts import ALL, error_of, front_names, is_kept, limits_of, limits_on
 from search.ledger import ENDS, FINISHED, PRUNED, Line, by_amp, latest, read_lines
 from search.pareto import front
 from search.recipes import recipe_of
@@ -129,17 +129,17 @@ def choose(config: SearchConfig, study: Path, count: int) -> list[str]:
 def _fronts(config: SearchConfig, trials: list[Line]) -> dict[str, list[str]]:
     """Trials by error, for each front of the search."""
     finished = [line for line in trials if line["state"] == FINISHED]
-    return {name: _front(config, name, finished) for name in front_names(config)}
+    return {name: _front(name, finished) for name in front_names(config)}
 
 
-def _front(config: SearchConfig, name: str, finished: list[Line]) -> list[str]:
+def _front(name: str, finished: list[Line]) -> list[str]:
     """One front, by the errors and limits that count on it, of trials that keep the limits; of others where none does: something must be shown.
 
     Where trials were trained again at the end, of each the best seed stands on the front and nothing else; where no seed keeps the limits, the
     trial itself, if it does.
     """
-    errors = {line["trial"]: errors_of(config, line)[name] for line in finished}
-    kept = {line["trial"] for line in finished if is_kept(limits_of(config, line)[name])}
+    errors = {line["trial"]: error_of(line, name) for line in finished}
+    kept = {line["trial"] for line in finished if is_kept(limits_on(line, name))}
 
     def order(line: Line) -> tuple[bool, bool, float]:
         return line["trial"] not in kept, "of" not in line, errors[line["trial"]]

@@ -52,10 +52,8 @@ def run_remotely(
     try:
         told: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Told).remote()
         known = config.model_dump(mode="json")
-        running, ended = (
-            ray.remote(num_cpus=0, max_retries=0)(_drive).remote(known, str(study), resume, storage, told),
-            [],
-        )
+        drive: Any = ray.remote(num_cpus=0, max_retries=0)(_drive)
+        running, ended = drive.remote(known, str(study), resume, storage, told), []
         while not ended:
             ended, _ = ray.wait([running], timeout=ASKED_S)
             for line in ray.get(told.take.remote()):

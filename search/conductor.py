@@ -21,9 +21,7 @@ from search.rungs import Curve, Plan, Rungs, calibrate, expected_gain, log_error
 from search.surrogate import Weighed
 
 Listener = Callable[[Line], None]
-STARTS = (
-    3  # of a trial in this process, each ended in vain by the death of the process, before the trial counts as failed
-)
+STARTS = 3  # of a trial in this process, each in vain by the death of the process, before the trial counts as failed
 
 
 @dataclass(frozen=True)

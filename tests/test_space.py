@@ -17,7 +17,7 @@ from models.architecture import SLOTS, WaveNetConfig
 from models.bake import bake
 from models.dataset import AmpData, load_data
 from models.errors import UserError
-from models.files import check_document, read_document
+from models.files import read_document
 from models.recipe import LearningConfig
 from models.train import decay_at, rate_at
 from models.wavenet import Nonlinear, WaveNet
@@ -27,6 +27,7 @@ from search.config import SearchConfig
 from search.shapes import STOCK, canonical, named_points
 from search.space import ANYWHERE, FREE, OWN_FIELDS, Space
 from tests.makers import GRID, KNOBS, di, examples, record, wavenet
+from tests.test_search_core import config_of
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "models"
 # Fixed wherever a row does not say otherwise; two arrays and FiLM, so that every axis has a meaning.
@@ -141,12 +142,6 @@ EVERY = Space.model_validate(
         "encoding": ["levels", "type_level"],
     }
 )
-
-
-def config_of(folder: Path = Path(), **changes: Any) -> SearchConfig:
-    split = {"held_settings": 1, "held_seconds": 0.25, "validation_settings": 1, "validation_seconds": 0.25}
-    document = {"name": "s", "datasets": [{"name": "a", "train": str(folder / "train.json"), **split}], **changes}
-    return check_document(document, SearchConfig, "test")
 
 
 @pytest.fixture(scope="module")
