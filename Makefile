@@ -21,7 +21,7 @@ check: $(READY)
 	$(VENV)/bin/pyrefly check
 
 schema: $(READY)
-	$(VENV)/bin/python -m search.schemas
+	$(VENV)/bin/python -m zoo.cli.schema
 
 hook: $(READY)
 	$(VENV)/bin/pre-commit install

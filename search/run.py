@@ -1,40 +1,27 @@
 """A search from config to board: launch, resume, finish."""
 
-import os
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.dataset import AmpData
-from models.errors import NotFound, UserError
-from models.files import read_document, read_json, write_json
-from models.recipe import is_uri
-from search.board import STUDY, choose, make_board, read_study
-from search.conductor import Conductor, Listener
-from search.config import SearchConfig
-from search.cost import settle_costs
-from search.driver import sole_driver
-from search.ledger import FINISHED, Line, read_ledger
-from search.recordings import RECORDINGS, load_heard
-from search.shapes import named_points
+from models.core.errors import NotFound, UserError
+from models.core.files import write_json
+from models.core.locations import is_uri
+from models.core.schema import read_document, read_json
+from models.recordings.dataset import AmpData
+from search.backends.environment import _reach, _set_environment
+from search.config.shapes import named_points
+from search.config.study import SearchConfig
+from search.report.write import make_board
+from search.storage.recordings import load_heard
+from search.study.board import choose, read_study
+from search.study.cost import settle_costs
+from search.study.files import RECORDINGS, STUDY
+from search.study.ledger import FINISHED, Line, read_ledger
+from search.study.lock import sole_driver
+from search.study.scheduler import Conductor, Listener
 
 if TYPE_CHECKING:
-    from search.mirror import Mirror
-
-# Ray reads these when it is imported. What each one cures: silence, Tune's snapshots (the ledger is what we resume from) and loggers,
-# trials that stay in the driver's folder.
-RAY_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_GLOBAL_CHECKPOINT_S": "600",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-}
-
-
-CLIENT = "ray://"
+    from search.study.mirror import Mirror
 
 
 class Interrupted(KeyboardInterrupt):
@@ -50,7 +37,7 @@ def read_search(path: Path) -> SearchConfig:
     return read_document(path, SearchConfig).relative_to(path.resolve().parent)
 
 
-def run_search(
+def run_study(
     config: SearchConfig,
     study: Path,
     *,
@@ -60,26 +47,13 @@ def run_search(
     storage: str | None = None,
     listener: Listener | None = None,
 ) -> dict[str, Any]:
-    """Search into the folder `study` and return its board.
-
-    `listener(line)` hears every start, report and end of a trial. Trials run on Ray, started on this machine or joined at `address`, or one
-    after the other in this process (`local`). Their checkpoints go to `storage`, a folder that all nodes see (default: inside the study), or a
-    URI, where the study itself is then kept too. A study that was interrupted goes on with `resume`, from its folder or, where that is lost, from
-    the URI, with the `warm` points and the `prior` that it began with; a finished one only has its board made again. Raises `UserError` for
-    recordings that cannot be used or are others than it began with, a place that holds another study, a study that another process drives, a
-    search that cannot go on, or one where no trial finished; `Interrupted` on Ctrl-C.
-    """
+    """Drive a search from this process and return its board; arguments and errors as in `search.launch.launcher.run_search`."""
     study = study.resolve()
-    if address and address.startswith(CLIENT):
-        _set_environment(address)
-        from search.client import run_remotely
-
-        return run_remotely(config, study, RAY_ENVIRONMENT, address, resume=resume, storage=storage, listener=listener)
     with sole_driver(study):
-        return _run_here(config, study, resume, local, address, storage, listener)
+        return _drive(config, study, resume, local, address, storage, listener)
 
 
-def _run_here(
+def _drive(
     config: SearchConfig,
     study: Path,
     resume: bool,
@@ -88,7 +62,6 @@ def _run_here(
     storage: str | None,
     listener: Listener | None,
 ) -> dict[str, Any]:
-    """`run_search`, driven from this process, which alone drives this study."""
     mirror = _mirror(study, storage, resume)
     config = _check_free(config, study, resume)
     if address:
@@ -149,7 +122,7 @@ def _mirror(study: Path, storage: str | None, resume: bool) -> "Mirror | None":
     """What keeps the study at its URI, where it has one; its folder is then as it is there."""
     if not is_uri(storage):
         return None
-    from search.mirror import Mirror
+    from search.study.mirror import Mirror
 
     mirror = Mirror(study, storage)
     mirror.begin(resume)
@@ -159,38 +132,14 @@ def _mirror(study: Path, storage: str | None, resume: bool) -> "Mirror | None":
 def _train(conductor: Conductor, amps: list[AmpData], local: bool, address: str | None, storage: str) -> None:
     """Have an engine train all that the conductor proposes."""
     if local:
-        from search.local import run_local
+        from search.backends.local import run_local
 
         run_local(conductor, amps)
     else:
         _set_environment(address)
-        from search.tuning import run_trials
+        from search.backends.ray_tune import run_trials
 
         run_trials(conductor, amps, storage, address)
-
-
-def _set_environment(address: str | None) -> None:
-    """What Ray reads while it is imported."""
-    os.environ.update(RAY_ENVIRONMENT)
-    if address:
-        send_token()
-
-
-def send_token() -> None:
-    """Have Ray, which is imported after this, send the cluster's token where there is one; it does so only when told to."""
-    token = Path.home() / ".ray" / "auth_token"
-    if token.exists() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-
-
-def _reach(address: str) -> None:
-    """Fail at once where nothing answers at `host:port`: Ray would try for a minute. Raises `ConnectionError` or `OSError`."""
-    host, _, port = address.rpartition(":")
-    if port.isdigit() and "/" not in host:
-        try:
-            socket.create_connection((host, int(port)), timeout=10).close()
-        except OSError as problem:
-            raise ConnectionError(f"no Ray cluster answers at {address} ({problem.strerror or problem})") from problem
 
 
 def _check_free(config: SearchConfig, study: Path, resume: bool) -> SearchConfig:

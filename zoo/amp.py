@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from models.documents import ModelConfig
-from models.errors import UserError
-from models.knobs import Knobs
-from models.run import load_model
-from models.stream import play
-from models.wavenet import WaveNet
-from zoo.find import find_model
+from models.artifacts.folder import load_model
+from models.artifacts.model_config import ModelConfig
+from models.core.errors import UserError
+from models.knobs.schema import Knobs
+from models.network.wavenet import WaveNet
+from models.playback.stream import play
+from zoo.registry.resolve import find_model
 
 
 @dataclass(frozen=True)

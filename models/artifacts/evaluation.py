@@ -1,82 +1,19 @@
 """The JSON documents a model's folder carries: what it is (`config.json`) and how good it is (`eval.json`). Light to import."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from models.architecture import Unstated, WaveNetConfig
-from models.errors import UserError
-from models.files import Frozen, read_document
-from models.knobs import Knobs, Setting, Value, format_setting
+from models.artifacts.names import EVAL
+from models.core.errors import UserError
+from models.core.schema import Frozen, read_document
+from models.knobs.schema import Setting
+from models.knobs.text import format_setting
 
 RUNAWAY_DB = 18.0  # a corner nobody recorded may be louder than every take, but not by this much
+
 QUIET_DB = 20.0
-
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-EVAL, RECIPE, HISTORY, SPLIT, STATE, MACHINE = (
-    "eval.json",
-    "recipe.json",
-    "history.jsonl",
-    "split.json",
-    "state.safetensors",
-    "machine.json",
-)
-
-
-Dbu = Annotated[Annotated[float, Field(ge=-60, le=60, strict=True)] | None, Unstated]
-
-
-class Levels(Frozen):
-    """The analog levels of a 1 kHz sine that peaks at 0 dBFS where a device was recorded, as NAM names them: at its input, and after its output."""
-
-    input_level_dbu: Dbu = None
-    output_level_dbu: Dbu = None
-
-    @property
-    def levels(self) -> "Levels":
-        """These two alone."""
-        return Levels(input_level_dbu=self.input_level_dbu, output_level_dbu=self.output_level_dbu)
-
-
-UNSTATED = Levels()
-
-
-class Audio(Levels):
-    """What a model expects and gives: mono audio at one rate, R samples of memory, no latency of its own; the levels it was recorded at."""
-
-    sample_rate: Annotated[int, Field(ge=8000, le=192000)]
-    channels: Literal[1] = 1
-    receptive_field: Annotated[int, Field(ge=1)]
-
-
-class ModelConfig(Frozen):
-    """`config.json`: architecture, knob schema and audio contract."""
-
-    schema_version: Literal["1.0"] = "1.0"
-    library: Literal["ampzoo"] = "ampzoo"
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    audio: Audio
-    knobs: Knobs
-    architecture: WaveNetConfig
-
-    @property
-    def columns(self) -> int:
-        """How many numbers the network takes beside the audio."""
-        return self.knobs.columns(self.architecture.inject.encoding)
-
-    def encode(self, setting: Mapping[str, Value]) -> list[float]:
-        """A setting as the network takes it; raises `UserError` for a knob or value the model does not have."""
-        return self.knobs.encode(setting, self.architecture.inject.encoding, self.name)
-
-
-def make_config(
-    name: str, sample_rate: int, knobs: Knobs, architecture: WaveNetConfig, levels: Levels = UNSTATED
-) -> ModelConfig:
-    """The `config.json` of a model; `sample_rate` in Hz."""
-    audio = Audio(sample_rate=sample_rate, receptive_field=architecture.receptive_field, **levels.model_dump())
-    return ModelConfig(name=name, audio=audio, knobs=knobs, architecture=architecture)
 
 
 class Errors(Frozen):

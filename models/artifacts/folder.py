@@ -7,12 +7,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from models.documents import CONFIG, WEIGHTS, ModelConfig
-from models.errors import IntegrityError, NotFound, UserError
-from models.files import read_document, staged_file, write_json
-from models.wavenet import WaveNet
+from models.artifacts.model_config import ModelConfig
+from models.artifacts.names import CONFIG, WEIGHTS
+from models.core.errors import IntegrityError, NotFound, UserError
+from models.core.files import staged_file, write_json
+from models.core.schema import read_document
+from models.network.wavenet import WaveNet
 
 MAX_HEADER_BYTES = 1 << 20
+
 ALLOCATED_FREELY = 16 << 20  # bytes of weights
 
 

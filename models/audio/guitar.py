@@ -10,22 +10,30 @@ from typing import NamedTuple
 import numpy as np
 from scipy import signal
 
-from models.errors import UserError
+from models.core.errors import UserError
 
 PEAK = 0.7
+
 NOISE_FLOOR_DB = -88.0
+
 OPEN_STRINGS_MIDI = (40, 45, 50, 55, 59, 64)  # standard tuning, E2 A2 D3 G3 B3 E4
+
 STYLES = ("strum", "lead", "chug", "arpeggio", "power")
+
 LEVELS_DB = (0.0, -3.0, -8.0, -14.0, -22.0)
+
 PHRASE_EIGHTHS = 4
 
+
 Step = tuple[float, float, float, float, bool]  # when and how long in eighths, MIDI pitch, accent (0 to 1), muted
+
 
 SHAPES = {  # frets from the low E string up; None is a string not played
     "E": (0, 2, 2, 1, 0, 0), "Em": (0, 2, 2, 0, 0, 0), "A": (None, 0, 2, 2, 2, 0), "Am": (None, 0, 2, 2, 1, 0),
     "B7": (None, 2, 1, 2, 0, 2), "C": (None, 3, 2, 0, 1, 0), "D": (None, None, 0, 2, 3, 2),
     "Dm": (None, None, 0, 2, 3, 1), "F": (1, 3, 3, 2, 1, 1), "G": (3, 2, 0, 0, 0, 3),
 }  # fmt: skip
+
 SONGS = (  # chord progression, tonic of the lead line (MIDI), its scale in semitones
     (("Em", "C", "G", "D"), 64, (0, 3, 5, 7, 10)),
     (("Am", "F", "C", "G"), 57, (0, 3, 5, 7, 10)),

@@ -11,8 +11,11 @@ import numpy as np
 from scipy.special import i0
 
 HALF = 32  # taps on either side
+
 BETA = 9.0
+
 PHASES = 1024  # rows of the table that a moving fraction is looked up in, with a straight line between two
+
 BLOCK = 1 << 14
 
 

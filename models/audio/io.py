@@ -8,14 +8,19 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from models.errors import UserError
-from models.files import staged_file
+from models.core.errors import UserError
+from models.core.files import staged_file
 
 BLOCK = 1 << 18  # samples read at a time
+
 SUFFIXES = (".wav", ".flac")
+
 FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF")
+
 DEPTHS = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+
 SAME = 1.5 / (1 << 15)  # stereo channels that differ by no more than dither at 16 bit are one
+
 QUALITY = "VHQ"
 
 

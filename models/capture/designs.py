@@ -8,9 +8,9 @@ import numpy as np
 from scipy.spatial.distance import pdist
 from scipy.stats import qmc
 
-from models.coverage import cloud, dial, distances, embed, ends, farthest, key, settings_of
-from models.errors import UserError
-from models.knobs import Knobs, Setting, Switch, Value
+from models.core.errors import UserError
+from models.knobs.geometry import cloud, dial, distances, embed, ends, farthest, key, settings_of
+from models.knobs.schema import Knobs, Setting, Switch, Value
 
 DRAWS, MANY = 64, 200  # hypercubes, of which the best-spaced is taken; fewer of more points than so many
 

@@ -21,23 +21,36 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.audio import SAME
-from models.errors import UserError
-from models.signal import guitar
+from models.audio.guitar import guitar
+from models.audio.io import SAME
+from models.core.errors import UserError
 
 SHORTEST_S, LONGEST_S = 20.0, 3600.0
+
 SECONDS = 180.0
+
 SILENCE_S = 1.0
+
 BLIPS_S = (0.25, 0.75)  # after the silence
+
 BLIP_ROOM_S = 1.25
+
 REPEAT_S = 2.0
+
 SWEEP_SHARE, NOISE_SHARE, HELD_SHARE = 0.10, 0.06, 0.20  # of the whole
+
 SWEEPS = 4
+
 LOW_HZ, HIGH_HZ = 20.0, 20_000.0
+
 BLIP, LOUD_DB, SOFT_DB, NOISE_DB = 0.9, -3.0, -50.0, (-60.0, -9.0)
+
 GAP_S = 0.25  # of silence between parts, so that the device comes to rest
+
 LONGEST_PIECE_S = 8.0
+
 PIECES_DB = (0.0, -6.0, -14.0, 0.0, -26.0)
+
 REPEAT_SEED, MUSIC_SEED, HELD_SEED = 1, 100, 10_000
 
 

@@ -4,15 +4,18 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from models.audio import read_length
-from models.documents import ModelConfig
-from models.errors import UserError
-from models.files import check_document, staged_folder, write_json
-from models.knobs import Knobs, Setting, Switch, format_setting
-from models.nam_reader import read_nam
-from models.render import render
-from models.session import TRAIN, entry, manifest_top, name_take, new_folder
-from models.wavenet import WaveNet
+from models.artifacts.model_config import ModelConfig
+from models.audio.io import read_length
+from models.capture.session import entry, manifest_top, new_folder
+from models.capture.sheet import TRAIN, name_take
+from models.core.errors import UserError
+from models.core.files import staged_folder, write_json
+from models.core.schema import check_document
+from models.formats.nam.reader import read_nam
+from models.knobs.schema import Knobs, Setting, Switch
+from models.knobs.text import format_setting
+from models.network.wavenet import WaveNet
+from models.playback.render import render
 
 NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
 

@@ -8,10 +8,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from models.coverage import embed
-from models.knobs import Knobs, Setting
+from models.knobs.geometry import embed
+from models.knobs.schema import Knobs, Setting
 
 TURN = 0.01  # a whole turn counts as a hundredth of one more knob to touch
+
 MAX_IMPROVED = 1500  # more settings than this are only begun well
 
 

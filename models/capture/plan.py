@@ -12,7 +12,12 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from models.coverage import (
+from models.audio.calibration import Levels
+from models.capture.designs import combine, corners, distinct, draw_between, fill_space
+from models.capture.ordering import count_moves, order
+from models.core.errors import UserError
+from models.core.schema import check_document, read_document
+from models.knobs.geometry import (
     at_rest,
     cloud,
     dialled,
@@ -27,21 +32,24 @@ from models.coverage import (
     settings_of,
     spread,
 )
-from models.designs import combine, corners, distinct, draw_between, fill_space
-from models.documents import Levels
-from models.errors import UserError
-from models.files import check_document, read_document
-from models.knobs import AnyKnob, KnobName, Knobs, Setting
-from models.tour import count_moves, order
+from models.knobs.schema import AnyKnob, KnobName, Knobs, Setting
 
 Design = Literal["isolated", "hybrid", "combinatorial", "space-filling"]
+
 DESIGNS: tuple[Design, ...] = get_args(Design)
+
 POSITIONS = {"isolated": 5, "hybrid": 3}
+
 WISHES = {"isolated": ("positions",), "hybrid": ("positions",), "space-filling": ("count",)}
+
 PER_KNOB = 10  # takes per knob of a space-filling design (Loeppky, Sacks and Welch, Technometrics 51, 2009)
+
 HELD = 6
+
 LISTED = 5000  # a plan of more takes is counted, not listed
+
 MAX_POSITIONS = 200
+
 TURNING_S = 15  # to dial the next setting and start the next take
 
 

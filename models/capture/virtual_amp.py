@@ -15,26 +15,38 @@ import numpy as np
 from scipy import signal
 from scipy.spatial.distance import pdist
 
-from models.audio import write_audio
-from models.errors import UserError
-from models.files import staged_folder, write_json
-from models.manifest_forms import MANIFEST_SCHEMA
-from models.signal import guitar
+from models.audio.guitar import guitar
+from models.audio.io import write_audio
+from models.core.errors import UserError
+from models.core.files import staged_folder, write_json
+from models.recordings.manifest_formats import MANIFEST_SCHEMA
 
 KNOBS = ("gain", "tone", "volume")
+
 KNOB_MIN, KNOB_MAX, KNOB_DEFAULT = 0.0, 10.0, 5.0
+
 OVERSAMPLING = 4
 
+
 DRIVE_DB = 36.0  # into the preamp's distortion with the gain pot fully up
+
 GAIN_RANGE_DB = 32.0
+
 VOLUME_RANGE_DB = 24.0
+
 POWER_DRIVE_DB = 18.0  # into the power stage with the volume pot fully up
+
 BIAS = 0.25  # operating point of the preamp's valve: even harmonics
+
 OUTPUT = 0.5
 
+
 HELD_SEED_OFFSET = 1000  # held-out music is another piece than training's
+
 SETTINGS = 27
+
 HELD_SETTINGS = 6
+
 
 Analog = tuple[list[float], list[float]]  # numerator and denominator in s, highest power first
 

@@ -3,14 +3,12 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-from models.errors import UserError
-from models.files import read_json, user_folder, write_json
-
-FAST: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}  # how kernels are compiled
+from models.core.errors import UserError
+from models.core.files import user_folder, write_json
+from models.core.schema import read_json
 
 
 def cache_folder() -> Path:
@@ -39,27 +37,8 @@ def _place(kind: str, what: dict) -> Path:
     return cache_folder() / kind / f"{name}.json"
 
 
-def told(*sources: str | None) -> str:
-    """A short hash of what files (`__file__`) say: what is made of them is kept under it."""
-    return hashlib.sha256(b"".join(Path(source or "").read_bytes() for source in sources)).hexdigest()[:16]
-
-
-def compiled(function: Callable, *sources: str | None) -> Any:
-    """The function compiled at its first call, once per machine: later processes load it.
-
-    numba itself renews what it keeps only when the function's own file changes, so name all files that it is made of.
-    Without a folder that can be written, each process compiles anew.
-    """
-    import numba
-
-    folder = cache_folder() / "kernels" / told(*sources)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return numba.njit(**FAST)(function)
-    settings: Any = numba.config
-    before, settings.CACHE_DIR = settings.CACHE_DIR, str(folder)  # read when the function is wrapped
-    try:
-        return numba.njit(cache=True, **FAST)(function)
-    finally:
-        settings.CACHE_DIR = before
+@cache
+def source_digest(*folders: Path) -> str:
+    """Return a short hash of all Python files in folders and below: the cache key of whatever is made from that code."""
+    files = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]

@@ -19,6 +19,7 @@ from numba.core.typing.templates import signature as typed
 from numba.extending import lower_builtin, lower_cast, models, register_model
 
 infer: Any = infer_global
+
 intrinsic: Any = extending.intrinsic  # its products are called with other arguments than they are written with
 
 
@@ -31,12 +32,18 @@ def host_features() -> set[str]:
 
 
 FEATURES = host_features()
+
 WIDTH = 16 if "avx512f" in FEATURES else 8 if "avx" in FEATURES else 4  # numbers in a vector
+
 REGISTERS = 32 if FEATURES & {"avx512f", "neon"} else 16  # vectors that the CPU keeps at hand
 
+
 _FLOAT, _INDEX = ir.FloatType(), ir.IntType(32)
+
 _LLVM = ir.VectorType(_FLOAT, WIDTH)
+
 _SUM = ("contract",)  # a product and the sum after it may be rounded once
+
 _QUOTIENT = ("arcp", "ninf")  # by a refined estimate of the reciprocal
 
 
@@ -232,8 +239,11 @@ def _arithmetic(build, *operations) -> None:
 
 
 _arithmetic(lambda builder, x, y: builder.fadd(x, y, flags=_SUM), operator.add, operator.iadd)
+
 _arithmetic(lambda builder, x, y: builder.fsub(x, y, flags=_SUM), operator.sub, operator.isub)
+
 _arithmetic(lambda builder, x, y: builder.fmul(x, y, flags=_SUM), operator.mul, operator.imul)
+
 _arithmetic(lambda builder, x, y: builder.fdiv(x, y, flags=_QUOTIENT), operator.truediv, operator.itruediv)
 
 

@@ -11,18 +11,43 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from models.documents import CornerScan, KnobTurn
-from models.engine import engine_for
-from models.knobs import AnyKnob, Encoding, Knob, Knobs, Setting
-from models.metrics import knob_move_artifact
-from models.wavenet import WaveNet
+from models.artifacts.evaluation import CornerScan, KnobTurn
+from models.audio.decibels import _db
+from models.engines.select import engine_for
+from models.knobs.schema import AnyKnob, Encoding, Knob, Knobs, Setting
+from models.network.wavenet import WaveNet
+
+
+@torch.no_grad()
+def knob_move_artifact(net: WaveNet, x_T: Tensor, from_K: Tensor, to_K: Tensor, ramp: int) -> float:
+    """What a knob move adds to the sound: the level in dBFS of the moving output less the crossfade of the two still ones.
+
+    The knobs go from `from_K` to `to_K` (levels in [-1, 1]) in a straight line of `ramp` samples that begins one receptive field after
+    the start of `x_T`; the difference is measured from there until the ramp and one receptive field have passed.
+    """
+    context = net.receptive_field - 1
+    fade_T = ((torch.arange(len(x_T)) - 2 * context) / ramp).clamp(0, 1)
+    knobs_KT = from_K[:, None] + (to_K - from_K)[:, None] * fade_T
+    moving_T = net(x_T[None], knobs_KT[None])[0]
+    before_T, after_T = (net(x_T[None], still[None])[0] for still in (from_K, to_K))
+    fade_T = fade_T[context:]
+    added_T = moving_T - ((1 - fade_T) * before_T + fade_T * after_T)
+    heard_T = added_T[context : context + ramp + context]
+    return 10 * math.log10(heard_T.double().square().mean().item() + 1e-20)
+
 
 RANDOM_SETTINGS: int = 1000
+
 MAX_CORNERS = 1024
+
 EXCERPT = 2048  # samples: the loudest part of the dry signal, played at every setting
+
 BATCH = 32
+
 FAR = 1e9  # stands for what is not finite
+
 RAMPS_MS = (10, 50, 200)
+
 TURN_STEPS = 9
 
 
@@ -136,7 +161,3 @@ def _play_all(net: WaveNet, x_T: Tensor, columns_NK: Tensor) -> Tensor:
     """One signal at N still settings: `(N, T - R + 1)`."""
     engine = engine_for(net)
     return torch.cat([engine(x_T.expand(len(some_BK), -1), some_BK) for some_BK in columns_NK.split(BATCH)])
-
-
-def _db(value: float) -> float:
-    return round(20 * math.log10(min(max(value, 1e-10), 1e10)), 2)

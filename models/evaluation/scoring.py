@@ -3,29 +3,25 @@
 Shapes: T time, P a run of audio predicted from context and region.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
 import torch
 from torch import Tensor
 
-from models.dataset import AmpData, Piece, energy
-from models.documents import Errors, RegionScore, Score, SettingScore
-from models.engine import Engine, engine_for
-from models.errors import DivergedError
-from models.knobs import AnyKnob, Knobs, Switch, Value, format_setting
-from models.loss import mrstft, pre_emphasise
-from models.wavenet import WaveNet
+from models.artifacts.evaluation import Errors, RegionScore, Score, SettingScore
+from models.core.errors import DivergedError
+from models.engines.base import Engine
+from models.engines.select import engine_for
+from models.evaluation.distances import esr, measure_errors
+from models.knobs.schema import AnyKnob, Knobs, Switch, Value
+from models.knobs.text import format_setting
+from models.network.wavenet import WaveNet
+from models.recordings.dataset import AmpData, Piece
 
 THIRDS = ("low", "middle", "high")
+
 CHUNK = 1 << 16  # output samples computed at a time
-PRE_EMPHASIS = 0.85  # NAM's coefficient
-
-
-def esr(predicted_T: Tensor, target_T: Tensor) -> float:
-    """Error-to-signal ratio: sum((target - predicted)^2) / sum(target^2), as Wright et al. (2020) use it for amps."""
-    return energy(predicted_T - target_T) / energy(target_T)
 
 
 @torch.no_grad()
@@ -107,38 +103,3 @@ def region_of(knob: AnyKnob, value: Value) -> str:
     if isinstance(knob, Switch) or isinstance(value, str):
         return str(value)
     return THIRDS[min(int(3 * (value - knob.min) / (knob.max - knob.min)), 2)]
-
-
-def measure_errors(predicted_T: Tensor, target_T: Tensor) -> Errors:
-    """Beside the plain ESR: after pre-emphasis, after the best gain, MRSTFT, and the mean absolute error (full scale 1)."""
-    return Errors(
-        esr_pre_emphasis=esr(pre_emphasise(predicted_T, PRE_EMPHASIS), pre_emphasise(target_T, PRE_EMPHASIS)),
-        esr_gain_matched=gain_matched_esr(predicted_T, target_T),
-        mrstft=mrstft(predicted_T[None], target_T[None]).item(),
-        mae=(predicted_T - target_T).abs().double().mean().item(),
-    )
-
-
-def gain_matched_esr(predicted_T: Tensor, target_T: Tensor) -> float:
-    """The ESR after the gain that suits best: `1 - <t, p>^2 / (<t, t> <p, p>)`, 1 for a silent prediction."""
-    both = (predicted_T.double() @ target_T.double()).item() ** 2
-    energies = energy(predicted_T) * energy(target_T)
-    return max(0.0, 1 - both / energies) if energies > 0 else 1.0
-
-
-@torch.no_grad()
-def knob_move_artifact(net: WaveNet, x_T: Tensor, from_K: Tensor, to_K: Tensor, ramp: int) -> float:
-    """What a knob move adds to the sound: the level in dBFS of the moving output less the crossfade of the two still ones.
-
-    The knobs go from `from_K` to `to_K` (levels in [-1, 1]) in a straight line of `ramp` samples that begins one receptive field after
-    the start of `x_T`; the difference is measured from there until the ramp and one receptive field have passed.
-    """
-    context = net.receptive_field - 1
-    fade_T = ((torch.arange(len(x_T)) - 2 * context) / ramp).clamp(0, 1)
-    knobs_KT = from_K[:, None] + (to_K - from_K)[:, None] * fade_T
-    moving_T = net(x_T[None], knobs_KT[None])[0]
-    before_T, after_T = (net(x_T[None], still[None])[0] for still in (from_K, to_K))
-    fade_T = fade_T[context:]
-    added_T = moving_T - ((1 - fade_T) * before_T + fade_T * after_T)
-    heard_T = added_T[context : context + ramp + context]
-    return 10 * math.log10(heard_T.double().square().mean().item() + 1e-20)

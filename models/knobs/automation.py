@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from models.errors import UserError
-from models.knobs import AnyKnob, Encoding, Knob, Knobs, Setting, Switch, Value, parse_setting
+from models.core.errors import UserError
+from models.knobs.schema import AnyKnob, Encoding, Knob, Knobs, Setting, Switch, Value
+from models.knobs.text import parse_setting
 
 
 @dataclass(frozen=True)

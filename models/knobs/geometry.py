@@ -14,11 +14,14 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.stats import qmc
 
-from models.knobs import AnyKnob, Knobs, Setting, Switch, Value
+from models.knobs.schema import AnyKnob, Knobs, Setting, Switch, Value
 
 DIALS = 100  # positions, at least, that can be told apart on a knob without a stated step
+
 MUTE_TURN = 0.1  # a knob that must avoid its minimum stays above a tenth of its turn
+
 CLOUD = 12  # candidates are 2^12 points of a Sobol sequence, and the corners
+
 MAX_CORNERS = 4096
 
 

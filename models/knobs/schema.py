@@ -4,25 +4,31 @@ Shapes: K columns, which is what the network sees of a setting: one level in [-1
 position of a switch. A setting is one value per knob: faceplate numbers, names of positions.
 """
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, model_serializer, model_validator
 
-from models.errors import UserError
-from models.files import Frozen
+from models.core.errors import UserError
+from models.core.schema import Frozen
 
 Value = float | str
+
 Setting = dict[str, Value]
+
 Encoding = Literal["levels", "type_level"]
+
 MAX_FACEPLATE = 1e9
-MAX_GRID = 1000
+
 MAX_COLUMNS = 64
+
 AUDIO_TAPER = (0.85 / 0.15) ** 2  # an audio-taper pot divides by 15 % at the middle of its turn
+
 Faceplate = Annotated[float, Field(ge=-MAX_FACEPLATE, le=MAX_FACEPLATE)]
+
 KnobName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+
 Position = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,31}$")]
 
 
@@ -241,46 +247,3 @@ class Knobs(Frozen):
         moved = [abs(a - b) for a, b in zip(levels, self.encode(self.defaults), strict=True)]
         farthest = moved.index(max(moved)) if any(moved) else None
         return [*(float(i == farthest) for i in range(len(levels))), 0.0 if farthest is None else levels[farthest]]
-
-
-def format_value(value: Value) -> str:
-    """A number in few digits, a position as it is called."""
-    return value if isinstance(value, str) else f"{value:g}"
-
-
-def format_setting(setting: Mapping[str, Value]) -> str:
-    """`gain=7 tone=3`, for tables and messages."""
-    return " ".join(f"{name}={format_value(value)}" for name, value in setting.items())
-
-
-def parse_setting(pairs: Iterable[str]) -> Setting:
-    """`["gain=7", "channel=lead"]` -> setting; raises `UserError` for what is not `name=value`."""
-    setting: Setting = {}
-    for pair in pairs:
-        name, _, text = pair.partition("=")
-        try:
-            value: Value = float(text)
-        except ValueError:
-            value = text.strip()
-        if not name or "=" in text or value == "" or (isinstance(value, float) and not math.isfinite(value)):
-            raise UserError(f"'{pair}' does not set a knob", "Write name=number, for example gain=7.")
-        if name in setting:
-            raise UserError(f"knob '{name}' is set twice", "Set each knob once.")
-        setting[name] = value
-    return setting
-
-
-def parse_grid(axes: Iterable[str]) -> list[Setting]:
-    """`["gain=2,5,8", "tone=3"]` -> every combination; raises `UserError` for what is not `name=value,value,...`."""
-    settings: list[Setting] = [{}]
-    for axis in axes:
-        name, _, values = axis.partition("=")
-        choices = [parse_setting([f"{name}={value}"]) for value in values.split(",")]
-        if name in settings[0]:
-            raise UserError(f"knob '{name}' has two lists", "Give each knob one list of values.")
-        settings = [{**setting, **choice} for setting in settings for choice in choices]
-        if len(settings) > MAX_GRID:
-            raise UserError(
-                f"the grid has {len(settings):,} settings, at most {MAX_GRID:,} are written", "Use fewer values."
-            )
-    return settings

@@ -4,16 +4,20 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from models.files import Frozen
-from models.knobs import Encoding
+from models.core.schema import Frozen, Unstated
+from models.knobs.schema import Encoding
 
 MAX_RECEPTIVE_FIELD = 1 << 17
 
+
 Width = Annotated[int, Field(ge=1, le=64)]
+
 Kernel = Annotated[int, Field(ge=1, le=64)]
+
 Dilation = Annotated[int, Field(ge=1, le=1 << 14)]
+
 PerLayer = Field(min_length=1, max_length=64)
-Unstated = Field(exclude_if=lambda value: value is None or value is False)  # not written where it is not there
+
 Slot = Literal[
     "conv_pre",
     "conv_post",
@@ -24,6 +28,7 @@ Slot = Literal[
     "layer1x1_post",
     "head1x1_post",
 ]
+
 SLOTS: tuple[Slot, ...] = get_args(Slot)
 
 
@@ -40,6 +45,7 @@ ActivationName = Literal[
     "LeakyHardtanh",
     "Fasttanh",
 ]
+
 Gating = Literal["none", "gated", "blended"]
 
 

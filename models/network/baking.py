@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.architecture import Condition, Injection, LayerArray, WaveNetConfig
-from models.errors import UserError
-from models.fold import Folding
-from models.wavenet import WaveNet
+from models.core.errors import UserError
+from models.network.architecture import Condition, Injection, LayerArray, WaveNetConfig
+from models.network.folding import Folding
+from models.network.wavenet import WaveNet
 
 
 @torch.no_grad()

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from models.architecture import Activation, LayerArray, WaveNetConfig
-from models.wavenet import WaveNet
+from models.network.architecture import Activation, LayerArray, WaveNetConfig
+from models.network.wavenet import WaveNet
 
 
 def is_sloped(activation: Activation) -> bool:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.architecture import Injection
+from models.network.architecture import Injection
 
 
 class Warp(nn.Module):

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.architecture import Activation, Film, Head, LayerArray, Slot, WaveNetConfig
-from models.encoder import Encoder
+from models.network.architecture import Activation, Film, Head, LayerArray, Slot, WaveNetConfig
+from models.network.knob_encoder import Encoder
 
 FILM_SPREAD = 0.1  # a zero start leaves knobs nearly dead
+
 Part = TypeVar("Part", bound=nn.Module)
 
 

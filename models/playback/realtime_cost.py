@@ -13,17 +13,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.architecture import LayerArray, WaveNetConfig
-from models.cache import keep_measured, measured, told
-from models.machine import cpu_name
-from models.stream import Stream
-from models.wavenet import WaveNet
+from models.core.cache import keep_measured, measured, source_digest
+from models.core.hardware import cpu_name
+from models.engines.jit import ENGINES
+from models.network.architecture import LayerArray, WaveNetConfig
+from models.network.wavenet import WaveNet
+from models.playback.stream import Stream
 
 KIND = "costs"  # in the cache folder
+
 BLOCK = 64  # samples
+
 RATE_HZ = 48_000
+
 TURN = 20  # blocks timed together
+
 SECONDS = 0.4  # of measuring, at least
+
 REFERENCE = WaveNetConfig(arrays=(LayerArray(channels=8, dilations=(1, 2, 4, 8, 16, 32, 64, 128)),))
 
 
@@ -87,5 +93,4 @@ def _facts(**what: Any) -> dict[str, Any]:
 
 
 def _engine() -> str:
-    folder = Path(__file__).parent
-    return told(*(str(folder / f"{name}.py") for name in ("simd", "kernels", "lower", "compiled", "stream", "cost")))
+    return source_digest(ENGINES, Path(__file__).parent)

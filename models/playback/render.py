@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from models.audio import check_playing, create_audio, read_blocks, resample
-from models.automation import Automation
-from models.documents import ModelConfig
-from models.errors import UserError
-from models.knobs import Setting, Value
-from models.stream import Levels, players
-from models.wavenet import WaveNet
+from models.artifacts.model_config import ModelConfig
+from models.audio.io import check_playing, create_audio, read_blocks, resample
+from models.core.errors import UserError
+from models.knobs.automation import Automation
+from models.knobs.schema import Setting, Value
+from models.network.wavenet import WaveNet
+from models.playback.stream import Levels, players
 
 
 @dataclass(frozen=True)

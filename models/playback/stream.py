@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.wavenet import WaveNet
+from models.network.wavenet import WaveNet
 
 PREWARM_BLOCK = 1 << 14
+
 Levels = list[float] | np.ndarray
+
 NUMBA = find_spec("numba") is not None
 
 
@@ -61,8 +63,8 @@ def players(net: WaveNet) -> Callable[[], Player]:
     """Makes the fastest players there are for a net; they share its weights, and each may have its own thread."""
     if not NUMBA or net.head_scale.dtype != torch.float32 or not net.config.compiles:
         return partial(Plain, net)
-    from models.compiled import Compiled
-    from models.lower import lower
+    from models.engines.cpu_stream.lowering import lower
+    from models.engines.cpu_stream.player import Compiled
 
     return partial(Compiled, lower(net))
 

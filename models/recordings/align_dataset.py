@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from models.align import Lag, align, causal_margin, line_up
-from models.audio import create_audio, read_audio
-from models.errors import UserError
-from models.files import staged_folder, write_json
-from models.judge import UNRELATED
-from models.manifest import Take, read_manifest
+from models.audio.io import create_audio, read_audio
+from models.core.errors import UserError
+from models.core.files import staged_folder, write_json
+from models.recordings.alignment import Lag, align, causal_margin, line_up
+from models.recordings.checks.rules import UNRELATED
+from models.recordings.manifest import Take, read_manifest
 
 MANIFEST, HELD = "manifest.json", "held.json"
 

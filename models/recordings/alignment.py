@@ -22,24 +22,39 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal.windows import tukey
 from scipy.stats import theilslopes
 
-from models.drift import fit_step, long_enough
-from models.shift import read_between, recorded_span
+from models.audio.interpolation import read_between, recorded_span
+from models.recordings.clock_drift import fit_step, long_enough
 
 MAX_LAG_SECONDS = 0.5
+
 CAUSAL_MARGIN_SECONDS = 0.0005
+
 DRY_FLOOR = 0.003  # of the mean power: bins of the dry signal below it have little to say
+
 WHITENING = 0.5  # 0 keeps the amp's colour, 1 takes all of it out
+
 SPEAKER_HZ, GONE_HZ = 4000.0, 5600.0
+
 WINDOW_SECONDS, BLOCK_SECONDS, MAX_BLOCKS = 3.0, 6.0, 16
+
 FAR_SECONDS = (0.01, 0.05)
+
 MIN_WINDOW, SHORTEST = 2048, 64  # samples
+
 FADE = 0.2  # of a window: where it cuts a note, the rest of the note would be noise
+
 WORST_DRIFT = 2e-4
+
 REACHES = (4096, 128, 32, 32)  # samples a window may be off in each round, or what the worst drift makes of the take
+
 QUIET = 1e-4  # windows with less than this share of the loudest one's energy are not asked
+
 NEAR, NEAR_SIZE = 256, 1024  # samples of a response that takes are compared by
+
 SWING = 6  # samples between neighbouring swings of a response, at least
+
 MIN_DRIFT = 0.5  # samples over the whole take
+
 SURE, SUSPECT = 0.999, 0.7  # of the sign of a slope, to believe it or to look closer
 
 

@@ -15,17 +15,26 @@ import numpy as np
 from scipy.fft import rfft
 from scipy.signal import butter, sosfilt
 
-from models.shift import read_between
+from models.audio.interpolation import read_between
 
 WINDOW_SECONDS = 0.0427  # 2,048 samples at 48 kHz; each is half the next one's
+
 MOST_SECONDS, BLOCKS = 12.0, 16  # of a longer take so much is heard, in blocks all over it
+
 WINDOWS_PER_FEATURE = 3
+
 LOW_HZ, HIGH_HZ = 60.0, 5600.0
+
 STEPS = 4
+
 DRIVES, BIAS = (0.5, 2.0, 8.0, 32.0), 0.5
+
 FIRST_DRIVES, SECOND_DRIVES = (1.0, 3.0, 10.0, 30.0), (1.0, 4.0)
+
 BETWEEN = (("highpass", 80.0), ("lowpass", 600.0), ("highpass", 600.0), ("highpass", 2000.0))
+
 FEATURES = 1 + 2 * len(DRIVES) + len(FIRST_DRIVES) * len(BETWEEN) * len(SECOND_DRIVES)
+
 RIDGE, LEAST = 1e-9, 1e-3
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from models.documents import UNSTATED, Levels
-from models.errors import UserError
-from models.files import check_document, read_json
-from models.knobs import Knobs, Setting, Value
-from models.manifest_forms import RawManifest, RawTake, read_forms
+from models.audio.calibration import UNSTATED, Levels
+from models.core.errors import UserError
+from models.core.schema import check_document, read_json
+from models.knobs.schema import Knobs, Setting, Value
+from models.recordings.manifest_formats import RawManifest, RawTake, read_forms
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
-from models.documents import Levels
-from models.errors import UserError
-from models.files import Frozen, check_document
-from models.knobs import Knob, KnobName, Setting, Switch, Value
+from models.audio.calibration import Levels
+from models.core.errors import UserError
+from models.core.schema import Frozen, check_document
+from models.knobs.schema import Knob, KnobName, Setting, Switch, Value
 
 MANIFEST_SCHEMA = "urn:ampzoo:manifest:1"
+
 Rate = Annotated[int, Field(ge=8000, le=192000)]
+
 Delay = Annotated[float, Field(ge=-1e7, le=1e7)]
+
 Channel = Literal[0, 1, "left", "right"]
+
 CHANNELS: dict[Channel, int] = {0: 0, 1: 1, "left": 0, "right": 1}
+
 # How another trainer cuts its windows says nothing of the recordings.
 WINDOWING = {
     "ny", "nx", "start", "stop", "start_samples", "stop_samples", "start_seconds", "stop_seconds",

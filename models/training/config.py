@@ -1,64 +1,13 @@
 """The frozen configs: which takes (data), which WaveNet (architecture), how it is trained (learning)."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeGuard
+from typing import Annotated, Literal
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import Field
 
-from models.architecture import WaveNetConfig
-from models.files import Frozen, read_document
-from models.knobs import Setting
-
-
-def is_uri(place: object) -> TypeGuard[str]:
-    """Whether a place is named by a URI (`s3://`, `gs://`, `file://` ...)."""
-    return isinstance(place, str) and "://" in place
-
-
-def _place(value: Any) -> Path | str:
-    if not isinstance(value, str | Path):
-        raise ValueError("name a file, or a URI such as s3://BUCKET/PATH")  # noqa: TRY004 (which pydantic tells of)
-    return value if is_uri(value) else Path(value)
-
-
-Place = Annotated[Path | str, PlainValidator(_place, json_schema_input_type=str)]
-
-
-class DataConfig(Frozen):
-    """D: the manifests of one amp and how they are split.
-
-    Three kinds of (setting, audio) never mix. *Training* sees the train manifest. *Validation* chooses between models: settings
-    taken out of the train manifest (a count, or the settings themselves), heard on audio taken from the end of its dry
-    signal. *Held* is only ever reported: settings that appear nowhere in training or validation, on audio that neither
-    hears; they come from the `held` manifest, or are taken out of the train manifest by `held_settings`, or are what the
-    train manifest itself lists as validation. `sample_rate` (Hz) resamples takes that are at another rate. With `align` every take is
-    lined up by the delay and polarity that are found; without it by the delay that its manifest states, if any.
-    Paths are relative to the file that states them. A manifest may also be named by a URI, which `search.recordings` reads.
-    """
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    train: Place
-    held: Place | None = None
-    held_settings: Annotated[int, Field(ge=1)] | tuple[Setting, ...] = ()
-    held_seconds: Annotated[float, Field(ge=0)] = 0.0
-    validation_settings: Annotated[int, Field(ge=0)] | tuple[Setting, ...] = 2
-    validation_seconds: Annotated[float, Field(gt=0)] = 1.0
-    align: bool = False
-    sample_rate: Annotated[int, Field(ge=8000, le=192000)] | None = None
-
-    @model_validator(mode="after")
-    def _has_held(self) -> Self:
-        if self.held is not None and self.held_settings:
-            raise ValueError("name either a 'held' manifest or 'held_settings' to take out of 'train'")
-        if self.held_settings and self.held_seconds == 0:
-            raise ValueError("'held_settings' needs 'held_seconds' above 0: held audio must not be training audio")
-        return self
-
-    def relative_to(self, folder: Path) -> Self:
-        """The same config with its paths resolved from `folder`; URIs stay as they are."""
-        named = {"train": self.train, "held": self.held}
-        whole = {key: (folder / place).resolve() for key, place in named.items() if isinstance(place, Path)}
-        return self.model_copy(update=whole)
+from models.core.schema import Frozen, read_document
+from models.network.architecture import WaveNetConfig
+from models.recordings.config import DataConfig
 
 
 class LearningConfig(Frozen):

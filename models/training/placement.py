@@ -4,20 +4,21 @@ import time
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from models.cache import keep_measured, measured, told
-from models.machine import cpu_name
-from models.stack import Stack, shape_of
-from models.train import Trainer
+from models.core.cache import keep_measured, measured, source_digest
+from models.core.hardware import cpu_name
+from models.engines.jit import ENGINES
+from models.training.stacked import Stack, shape_of
+from models.training.trainer import Trainer
 
 KIND = "stacks"  # in the cache folder
+
 ROUNDS, STEPS = 3, 10
+
 WORTH = 1.05  # times faster per model that a larger stack must be
-ENGINE = ("stack", "batched", "fused", "fused_kernels", "graph", "resident", "tape", "tape_kernels", "tape_engine")
 
 
 @dataclass(frozen=True)
@@ -140,5 +141,5 @@ def _facts(trainers: Sequence[Trainer], device: str) -> dict[str, Any]:
         "mrstft": any(trainer.recipe.learning.mrstft for trainer in trainers),
         "size": len(trainers),
         "device": device,
-        "engine": told(*(str(Path(__file__).with_name(f"{name}.py")) for name in ENGINE)),
+        "engine": source_digest(ENGINES),
     }

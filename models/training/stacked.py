@@ -14,16 +14,18 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from models.architecture import WaveNetConfig
-from models.batched import player_for
-from models.fold import Folding
-from models.graph import WARM_UP, Replayed, Work, capture_cuda
-from models.loss import mrstft, pre_emphasise
-from models.recipe import LearningConfig
-from models.resident import source_for
-from models.train import PATIENCE, Trainer, decay_at, rate_at
+from models.engines.gpu.batched import player_for
+from models.engines.gpu.cuda_graph import WARM_UP, Replayed, Work, capture_cuda
+from models.evaluation.distances import mrstft, pre_emphasise
+from models.network.architecture import WaveNetConfig
+from models.network.folding import Folding
+from models.training.config import LearningConfig
+from models.training.schedule import decay_at, rate_at
+from models.training.trainer import PATIENCE, Trainer
+from models.training.windows import source_for
 
 AHEAD = 64  # steps whose draws are made at once, and after which losses are read back
+
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam, as torch has them
 
 

@@ -8,7 +8,6 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -17,66 +16,26 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from models.cost import cost
-from models.dataset import AmpData, Piece, energy, load_data
-from models.documents import (
-    EVAL,
-    HISTORY,
-    MACHINE,
-    RECIPE,
-    SPLIT,
-    STATE,
-    Evaluation,
-    ModelConfig,
-    Score,
-    make_config,
-    read_evaluation,
-)
-from models.engine import as_vector, device_for, engine_for
-from models.errors import DivergedError, UserError
-from models.files import STAGED, read_document, write_json, write_text
-from models.fold import Folding
-from models.guards import knob_moves, scan_corners, turn_knobs
-from models.loss import mrstft, pre_emphasise
-from models.machine import describe_machine
-from models.metrics import by_region, score
-from models.recipe import DataConfig, LearningConfig, Recipe
-from models.run import load_model, save_model, save_tensors
-from models.wavenet import WaveNet
+from models.artifacts.evaluation import Score
+from models.artifacts.folder import save_model, save_tensors
+from models.artifacts.history import read_history
+from models.artifacts.model_config import ModelConfig, make_config
+from models.artifacts.names import HISTORY, MACHINE, RECIPE, SPLIT, STATE
+from models.core.errors import DivergedError, UserError
+from models.core.files import write_json, write_text
+from models.core.hardware import describe_machine
+from models.core.schema import read_document
+from models.engines.base import as_vector
+from models.engines.select import engine_for
+from models.evaluation.distances import mrstft, pre_emphasise
+from models.evaluation.scoring import score
+from models.network.folding import Folding
+from models.network.wavenet import WaveNet
+from models.recordings.dataset import AmpData, Piece, energy
+from models.training.config import Recipe
+from models.training.schedule import decay_at, rate_at
 
 PATIENCE = 10  # steps in a row without finite numbers, after which a run has diverged
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands, told after every report."""
-
-    step: int
-    steps: int
-    loss: float
-    validation_esr: float
-    seconds: float
-    steps_per_second: float
-
-
-def rate_at(step: int, learning: LearningConfig) -> float:
-    """Learning rate of a step: linear warm-up, then the schedule down to `final_rate` of the peak."""
-    warm = min(1.0, (step + 1) / max(learning.warmup, 1))
-    if learning.schedule == "constant":
-        left = 1.0
-    elif learning.schedule == "exponential":
-        left = learning.final_rate ** (step / learning.steps)
-    else:
-        turn = 0.5 * (1 + math.cos(math.pi * step / learning.steps))
-        left = learning.final_rate + (1 - learning.final_rate) * turn
-    return learning.learning_rate * warm * left
-
-
-def decay_at(step: int, learning: LearningConfig) -> float:
-    """How much of the average of the weights a step leaves: less at first, so that the untrained ones are soon forgotten (as TensorFlow's
-    `ExponentialMovingAverage` with `num_updates`).
-    """
-    return min(learning.ema, (1 + step) / (10 + step))
 
 
 class Trainer:
@@ -253,86 +212,3 @@ class Trainer:
 def _parameters(net: WaveNet) -> list[nn.Parameter]:
     """In the order of the vector that an engine moves."""
     return Folding(net).parameters if net.config.compiles else list(net.parameters())
-
-
-def report(folder: Path, data: AmpData) -> Evaluation:
-    """Score a finished run on held and seen settings, for the first and only time, and guard its knobs; writes and returns its evaluation."""
-    config, net = load_model(folder)
-    history, dry_T = read_history(folder), data.dry_T[data.held[0].dry]
-    held = score(net, data, data.held, thorough=True)
-    evaluation = Evaluation(
-        step=history[-1]["step"],
-        parameters=net.parameter_count,
-        macs_per_sample=config.architecture.macs_per_sample(net.knobs),
-        realtime_factor=round(cost(config.architecture, net.knobs, data.rate_hz), 5),
-        seconds=round(sum(line["seconds"] for line in history), 1),
-        device=data.device,
-        recordings_license=data.license,
-        validation=score(net, data, data.validation),
-        held=held,
-        seen=score(net, data, data.seen, thorough=True) if data.seen else None,
-        corners=scan_corners(net, data.knobs, dry_T, max(piece.peak for piece in data.recorded)),
-        knob_moves_dbfs=knob_moves(net, data.knobs, dry_T, data.rate_hz),
-        knob_turns=turn_knobs(net, data.knobs, dry_T),
-        held_regions=by_region(held, data.knobs),
-        held_sha256=data.fingerprint(data.held),
-    )
-    write_json(folder / EVAL, evaluation.model_dump(mode="json", by_alias=True))
-    return evaluation
-
-
-def read_history(folder: Path) -> list[dict]:
-    """One line per report of a run: step, loss, validation ESR, seconds of training."""
-    try:
-        return [json.loads(line) for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines()]
-    except ValueError as problem:
-        raise UserError(f"{folder / HISTORY} is damaged: {problem}", "Train into a new --out folder.") from None
-
-
-def fit(
-    recipe: Recipe,
-    out: Path,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    on_step: Callable[[int], None] = lambda step: None,
-    load: Callable[[DataConfig], AmpData] = load_data,
-) -> Evaluation:
-    """Train a recipe into the run folder `out` and return its evaluation, going on where an earlier call was interrupted.
-
-    `on_step` is told, after every step on a CPU, how many are done; `load` brings the recordings. A finished run is not trained again.
-    Raises `UserError` for takes that cannot be used or a folder that holds another recipe, `DivergedError` when training leaves the finite
-    numbers.
-    """
-    from models.stacks import parts_of  # which are made of trainers
-
-    data = load(recipe.data)
-    trainer = _begin(recipe, data, out)
-    if (out / EVAL).exists() and trainer.step == recipe.learning.steps:
-        return read_evaluation(out)
-    (part,) = parts_of([trainer], device_for(gpus=1))
-    while trainer.step < recipe.learning.steps:
-        began, first = time.monotonic(), trainer.step
-        (loss,) = part.advance(recipe.learning.report_every, on_step)
-        trainer.check()
-        speed = (trainer.step - first) / (time.monotonic() - began)
-        validation = trainer.validate()
-        trainer.save(out)
-        seconds = time.monotonic() - began
-        on_progress(Progress(trainer.step, recipe.learning.steps, loss, validation.mean, seconds, speed))
-    trainer.finish(out)
-    return report(out, data)
-
-
-def _begin(recipe: Recipe, data: AmpData, out: Path) -> Trainer:
-    """A trainer that stands where the run folder `out` was left, or at the first step in a new one; raises `UserError` as `fit` does."""
-    trainer = Trainer(recipe, data)
-    if (out / STATE).exists():
-        trainer.load(out)
-    elif out.exists() and (not out.is_dir() or _holds_something_else(out)):
-        raise UserError(f"{out} is not empty and holds no run", "Choose another --out folder.")
-    out.mkdir(parents=True, exist_ok=True)
-    return trainer
-
-
-def _holds_something_else(out: Path) -> bool:
-    """True unless all there is was left by a first save that was interrupted."""
-    return any(path.name not in (RECIPE, HISTORY) and not path.name.startswith(STAGED) for path in out.iterdir())

@@ -9,9 +9,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from models.train import Trainer
+from models.training.trainer import Trainer
 
 DEVICE_BYTES = 1 << 35  # of recordings that a device keeps
+
 
 Windows = tuple[Tensor, Tensor, Tensor, Tensor]
 

@@ -7,11 +7,11 @@ from contextlib import suppress
 
 import torch
 
-from models.dataset import AmpData
-from models.engine import device_for
-from models.files import staged_folder
-from search.conductor import Conductor, Task
-from search.trial import Pack, fault_of
+from models.core.files import staged_folder
+from models.engines.select import device_for
+from models.recordings.dataset import AmpData
+from search.study.scheduler import Conductor, Task
+from search.study.trial import Pack, fault_of
 
 
 def run_local(conductor: Conductor, amps: Sequence[AmpData]) -> None:

@@ -24,18 +24,19 @@ from ray.tune.search import Searcher
 
 import models
 import search
-from models.dataset import AmpData
-from models.engine import device_for
-from models.errors import UserError
-from models.files import staged_folder
-from search.conductor import Conductor, Task
-from search.config import SearchConfig
-from search.ledger import ENDS
-from search.pruned import Pruned
-from search.storage import below
-from search.trial import Pack, fault_of, reason_of
+from models.core.errors import UserError
+from models.core.files import staged_folder
+from models.engines.select import device_for
+from models.recordings.dataset import AmpData
+from search.backends.pruned_trials import Pruned
+from search.config.study import SearchConfig
+from search.storage.uri_store import below
+from search.study.ledger import ENDS
+from search.study.scheduler import Conductor, Task
+from search.study.trial import Pack, fault_of, reason_of
 
 DEATHS = 3  # of a trial's process or node, before the trial counts as failed
+
 STORE_BYTES = 100 << 20  # of Ray's shared memory, beside the recordings
 
 

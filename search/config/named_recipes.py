@@ -3,11 +3,12 @@
 from functools import cache
 from typing import Any
 
-from models.architecture import WaveNetConfig
-from search.shapes import named_points
-from search.space import FREE, Space
+from models.network.architecture import WaveNetConfig
+from search.config.shapes import named_points
+from search.config.space import FREE, Space
 
 PEER = "peer-"
+
 MOST_KNOBS = 5  # for which a peer has a recipe of its own
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from models.architecture import SLOTS, Film, LayerArray, WaveNetConfig
+from models.network.architecture import SLOTS, Film, LayerArray, WaveNetConfig
 
 # Each family is one cycle, begun again when it is through.
 FAMILIES: dict[str, tuple[int, ...]] = {
@@ -14,9 +14,13 @@ FAMILIES: dict[str, tuple[int, ...]] = {
     "a2": (1, 3, 7, 17, 41, 101, 239),
 }
 
+
 _A1 = FAMILIES["pow2"]
+
 _A1_HALVES = _A1[:7], _A1[7:] + _A1
+
 _A2 = FAMILIES["a2"] * 2 + (1, 13) + FAMILIES["a2"]
+
 _A2_KERNELS = (6,) * 14 + (15, 15) + (6,) * 7
 
 
@@ -41,6 +45,7 @@ SHAPES: dict[str, tuple[LayerArray, ...]] = {
     **{f"a2-wide-{channels}": _a2(channels) for channels in (10, 12, 14, 16)},
     "pow2x8-8": (LayerArray(channels=8, dilations=FAMILIES["pow2x8"]),),
 }
+
 STOCK = ("a1-nano", "a2-lite", "a1-feather", "a1-lite", "a2-full", "a1-standard")
 
 

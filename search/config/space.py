@@ -8,19 +8,25 @@ from typing import Annotated, Any, Literal, Protocol, Self, get_args
 import optuna
 from pydantic import Field, model_validator
 
-from models.architecture import SLOTS, Activation, Film, Injection, LayerArray, Slot, WaveNetConfig
-from models.files import Frozen
-from models.knobs import Encoding
-from models.recipe import LearningConfig
-from search.shapes import FAMILIES, SHAPES, STOCK, canonical, dilations
+from models.core.schema import Frozen
+from models.knobs.schema import Encoding
+from models.network.architecture import SLOTS, Activation, Film, Injection, LayerArray, Slot, WaveNetConfig
+from models.training.config import LearningConfig
+from search.config.shapes import FAMILIES, SHAPES, STOCK, canonical, dilations
 
 Choice = Field(min_length=1)
+
 Width = Annotated[int, Field(ge=1, le=64)]
+
 Depth = Annotated[int, Field(ge=1, le=32)]
+
 Place = Literal["all", "first", "last"]
+
 FREE, ANY = "free", "any"
+
 # "any" chooses among these one by one; FiLM after the layer's 1x1s is left out: one needs a head1x1, the other no stock player applies.
 ANYWHERE = ("input", "mixin", *(slot for slot in SLOTS if not slot.endswith("1x1_post")))
+
 BODY = (
     "arrays",
     "narrowing",
@@ -34,8 +40,11 @@ BODY = (
     "head1x1",
     "head_kernel",
 )
+
 FILM_AXES, FEATURE_AXES = ("film_shift", "film_arrays"), ("encoder", "warp")
+
 KNOB_AXES = ("inject", *FILM_AXES, *FEATURE_AXES, "encoding")
+
 OWN_FIELDS = {"steps", "report_every", "seed", "learning_rate"}
 
 

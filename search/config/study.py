@@ -8,14 +8,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from models.architecture import MAX_RECEPTIVE_FIELD
-from models.files import Frozen
-from models.recipe import DataConfig, LearningConfig, Recipe
-from search.space import Space
+from models.core.schema import Frozen
+from models.network.architecture import MAX_RECEPTIVE_FIELD
+from models.recordings.config import DataConfig
+from models.training.config import LearningConfig, Recipe
+from search.config.space import Space
 
 LONGER = 2  # times the steps of the search, unless the steps of a final are stated
+
 ALL = "all"  # the name of the one front of all amps
+
 SHARING = 4  # trials that share a GPU at most, unless another part is stated: they only take turns on it
+
 Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 

@@ -9,9 +9,10 @@ from ray.exceptions import RayTaskError
 
 import models
 import search
-from search.conductor import Listener
-from search.config import SearchConfig
-from search.ledger import Line
+from search.config.study import SearchConfig
+from search.run import run_study
+from search.study.ledger import Line
+from search.study.scheduler import Listener
 
 ASKED_S = 1.0  # between two looks at what the driver has told
 
@@ -67,10 +68,8 @@ def run_remotely(
 
 
 def _drive(config: dict[str, Any], study: str, resume: bool, storage: str | None, told: Any) -> dict[str, Any]:
-    from search.study import run_search
-
     def tell(line: Line) -> None:
         ray.get(told.add.remote(line))
 
     known = SearchConfig.model_validate(config)
-    return run_search(known, Path(study), resume=resume, address="auto", storage=storage, listener=tell)
+    return run_study(known, Path(study), resume=resume, address="auto", storage=storage, listener=tell)

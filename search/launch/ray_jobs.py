@@ -9,13 +9,14 @@ from typing import Any
 
 import models
 import search
-from models.errors import UserError
-from models.files import write_json
-from search.config import SearchConfig
-from search.storage import refuse_password
-from search.study import send_token
+from models.core.errors import UserError
+from models.core.files import write_json
+from search.backends.environment import send_token
+from search.config.study import SearchConfig
+from search.storage.uri_store import refuse_password
 
-ENTRY = "from zoo.cli import main; main()"
+ENTRY = "from zoo.cli.main import main; main()"
+
 SEARCH = "search.json"
 
 

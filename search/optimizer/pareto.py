@@ -1,7 +1,7 @@
 """Points of two counts, both minimised: which of them nothing beats, how they rank, what they cover."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import hypot
 
 Point = Sequence[float]
@@ -72,3 +72,8 @@ def hypervolume(points: Sequence[Point], reference: Point) -> float:
 
 def _distance(a: Point, b: Point) -> float:
     return hypot(a[0] - b[0], a[1] - b[1])
+
+
+def is_kept(limits: Mapping[str, float]) -> bool:
+    """Whether no limit is broken."""
+    return all(value <= 0 for value in limits.values())

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from search.pareto import top
+from search.optimizer.pareto import top
 
 TRUST = ((0.9, 3.0), (0.7, 2.0))  # rank correlation with the end, at the least, and the reduction it allows
+
 SMALLEST = 1e-12  # an error below this is this
+
 Curve = Mapping[int, float]  # step -> log10 of the error
 
 

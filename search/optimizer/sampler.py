@@ -10,14 +10,18 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from search.fronts import is_kept
-from search.space import Space
-from search.surrogate import Features, Forecast, Weighed
+from search.config.space import Space
+from search.optimizer.pareto import is_kept
+from search.optimizer.surrogate import Features, Forecast, Weighed
 
 DRAWN, NEAR, GUESSED = 128, 48, 4  # candidates: by chance, near the best, by Optuna's TPE
+
 GUESSES_UNTIL = 300  # trials: TPE sorts all of them for every axis, three seconds a guess at 3,000
+
 VARIANTS = 8  # of a point: the best of so few differ among themselves
+
 PATIENCE = 4  # times that so many candidates may hold nothing new
+
 
 Values = tuple[float, float]  # log error, log cost
 

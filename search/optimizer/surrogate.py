@@ -14,17 +14,25 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import ndtr
 
-from search.pareto import front, ranks
+from search.optimizer.pareto import front, ranks
 
 Features = dict[str, float]
+
 Weighed = tuple[Features, float]  # a point, and log10 of its multiply-accumulates
+
 Array = NDArray[np.floating]
+
 # Tried: the likeliest combination is kept.
 LENGTHS, SLOPES, NOISES = (1.0, 2.0, 4.0), (0.0, 1.0), (0.03, 0.1, 0.3)
+
 WEIGHTS = (0.5, 1.0)  # of a prior, beside none
+
 UNTOLD = 2.0, 1.0, 0.3  # the length, slope and noise that are supposed before any error is known
+
 SPREAD = 0.1  # decades: what errors are supposed to differ by, as one more error would say it
+
 MOST = 200  # points that a fit hears: it takes time by their cube
+
 MARGIN = 0.1  # of the reference point beyond the worst that is known, in decades
 
 

@@ -12,18 +12,25 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from models.documents import Score
-from models.files import staged_file
-from models.knobs import format_setting
-from search.fronts import ALL, error_of, is_kept, limits_on
-from search.ledger import FINISHED, PRUNED, Line
-from search.recipes import PEER
+from models.artifacts.evaluation import Score
+from models.core.files import staged_file
+from models.knobs.text import format_setting
+from search.config.named_recipes import PEER
+from search.config.study import ALL
+from search.optimizer.pareto import is_kept
+from search.study.ledger import FINISHED, PRUNED, Line
+from search.study.objectives import error_of, limits_on
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")  # Okabe and Ito
+
 MARKERS = "o^sDvPX*"
+
 GREY = "0.6"
+
 RINGS = (("o", "stock shape, FiLM"), ("s", "peer's recipe"))
+
 TICKS = (tuple(range(1, 10)), (1, 2, 5), (1, 3), (1,))  # in each decade, the most that there is room for
+
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ampzoo",

@@ -6,10 +6,10 @@ import optuna
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
 
-from search.config import SearchConfig
-from search.ledger import FINISHED, PRUNED, REPORT, Line, curves, latest
+from search.config.study import SearchConfig
+from search.study.files import JOURNAL
+from search.study.ledger import FINISHED, PRUNED, REPORT, Line, curves, latest
 
-JOURNAL = "optuna.journal"
 STATES = {FINISHED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, REPORT: TrialState.RUNNING}
 
 

@@ -9,15 +9,17 @@ from typing import Any
 import optuna
 from matplotlib.figure import Figure
 
-from models.documents import EVAL, read_evaluation
-from models.files import write_text
-from search import pictures
-from search.config import SearchConfig
-from search.dashboard import study_of
-from search.fronts import ALL, error_of, is_kept, limits_on
-from search.ledger import FINISHED, Line, curves
-from search.rungs import Plan
-from search.tables import tier_table, trial_table
+from models.artifacts.evaluation import read_evaluation
+from models.artifacts.names import EVAL
+from models.core.files import write_text
+from search.config.study import ALL, SearchConfig
+from search.optimizer.pareto import is_kept
+from search.optimizer.pruner import Plan
+from search.report import charts as pictures
+from search.report.optuna_export import study_of
+from search.report.tables import tier_table, trial_table
+from search.study.ledger import FINISHED, Line, curves
+from search.study.objectives import error_of, limits_on
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222; }
@@ -25,7 +27,9 @@ h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; }
 img { max-width: 100%; } table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .2em 1em .2em 0; border-bottom: 1px solid #eee; } .wide { overflow-x: auto; } p { max-width: 48em; }
 """
+
 IMPORTANCE_NEEDS = 8  # trials: fewer say nothing about what mattered
+
 IMPORTANT = 0.005  # axes that explain less are left out
 
 

@@ -5,13 +5,17 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from models.architecture import SLOTS
-from search.fronts import ALL, error_of, is_kept, limits_on
-from search.ledger import Line
+from models.network.architecture import SLOTS
+from search.config.study import ALL
+from search.optimizer.pareto import is_kept
+from search.study.ledger import Line
+from search.study.objectives import error_of, limits_on
 
 # The axes that a trial's label tells
 LABEL = {"shape", "arrays", "depth", "dilations", "kernel_size", "channels", "activation", "gating"}
+
 TOLD = LABEL | {"inject", "encoding", "learning_rate"}  # in columns of their own
+
 AT = "at_"  # begins the axes of `any`
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from models.cache import cache_folder
-from models.dataset import AmpData, load_data
-from models.errors import UserError
-from models.files import MAX_JSON_BYTES, read_json
-from models.manifest import Take, read_manifest
-from models.manifest_forms import read_forms
-from models.recipe import DataConfig, is_uri
-
-RECORDINGS = "recordings.json"  # of a study: amp -> what it was trained on, as `load_heard` tells it
+from models.core.cache import cache_folder
+from models.core.errors import UserError
+from models.core.locations import is_uri
+from models.core.schema import MAX_JSON_BYTES, read_json
+from models.recordings.config import DataConfig
+from models.recordings.dataset import AmpData
+from models.recordings.loading import load_data
+from models.recordings.manifest import Take, read_manifest
+from models.recordings.manifest_formats import read_forms
 
 
 def load_amp(config: DataConfig) -> AmpData:
@@ -103,7 +103,7 @@ def _kept(folder: str) -> Path:
 
 def _bring(folder: str, name: str, here: Path) -> None:
     """A manifest and the audio it names."""
-    from search.storage import Store, inside
+    from search.storage.uri_store import Store, inside
 
     store = Store(folder)
     if (size := store.size(name)) > MAX_JSON_BYTES:

@@ -11,12 +11,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from pyarrow import ArrowException
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSystem
 
-from models.errors import IntegrityError, NotFound, UserError
-from models.files import is_staged, staged_file
-from models.recipe import is_uri
+from models.core.errors import IntegrityError, NotFound, UserError
+from models.core.files import is_staged, staged_file
+from models.core.locations import is_uri
 
 AT_ONCE = 8  # files on their way
+
 PIECE = 1 << 22  # bytes of one in memory
+
 CHECK = "Check its name, the network and this machine's credentials, then run the same command again."
 
 

@@ -3,42 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-from models.dataset import AmpData
-from models.documents import EVAL, read_evaluation
-from models.errors import NotFound
-from models.files import read_document, read_json, write_json
-from models.train import report
-from search.config import SearchConfig
-from search.cost import UNIT, Costs, read_costs
-from search.fronts import ALL, error_of, front_names, is_kept, limits_of, limits_on
-from search.ledger import ENDS, FINISHED, PRUNED, Line, by_amp, latest, read_lines
-from search.pareto import front
-from search.recipes import recipe_of
-from search.rungs import Plan
-
-STUDY, BOARD, PICTURE, REPORT = "study.json", "board.json", "board.png", "report.html"
-
-
-def make_board(config: SearchConfig, study: Path, amps: list[AmpData], plan: Plan | None) -> dict[str, Any]:
-    """Write `board.json`, `board.png`, `report.html` and `optuna.journal`, and return the board.
-
-    Fronts and best are chosen by validation alone; only then are the fronts scored on held settings and audio, once.
-    """
-    from search.dashboard import write_journal
-    from search.pictures import draw_front
-    from search.report import write_report
-
-    lines = read_lines(study)
-    board: dict[str, Any] = {**summarise(config, lines, read_costs(study)), "complete": True}
-    for trial in board["trials"]:
-        if trial["front"]:
-            folder = study / "trials" / trial["trial"]
-            trial["held"] = {data.config.name: _held(folder / data.config.name, data) for data in amps}
-    write_json(study / BOARD, board)
-    draw_front(board, study / PICTURE)
-    write_report(study / REPORT, config, board, lines, plan)
-    write_journal(config, lines, study)
-    return board
+from models.artifacts.evaluation import read_evaluation
+from models.artifacts.names import EVAL
+from models.core.errors import NotFound
+from models.core.schema import read_document, read_json
+from models.evaluation.evaluate import report
+from models.recordings.dataset import AmpData
+from search.config.named_recipes import recipe_of
+from search.config.study import ALL, SearchConfig
+from search.optimizer.pareto import front, is_kept
+from search.study.cost import UNIT, Costs, read_costs
+from search.study.files import BOARD, STUDY
+from search.study.ledger import ENDS, FINISHED, PRUNED, Line, by_amp, latest, read_lines
+from search.study.objectives import error_of, front_names, limits_of, limits_on
 
 
 def read_study(study: Path) -> SearchConfig:

@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from models.architecture import WaveNetConfig
-from models.dataset import AmpData
-from models.errors import UserError
-from search.config import Heard, SearchConfig
-from search.cost import cost_of
-from search.rungs import log_error
-from search.surrogate import Features, Weighed, features
+from models.core.errors import UserError
+from models.network.architecture import WaveNetConfig
+from models.recordings.dataset import AmpData
+from search.config.study import Heard, SearchConfig
+from search.optimizer.pruner import log_error
+from search.optimizer.surrogate import Features, Weighed, features
+from search.study.cost import cost_of
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _columns(model: WaveNetConfig, amps: Sequence[AmpData]) -> int:
 def _parameters(model: WaveNetConfig, columns: int) -> int:
     import torch
 
-    from models.wavenet import WaveNet
+    from models.network.wavenet import WaveNet
 
     with torch.device("meta"):  # shapes alone
         return WaveNet(model, columns).parameter_count

@@ -4,15 +4,18 @@ from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 
-from models.architecture import WaveNetConfig
-from models.files import Frozen, read_document, write_json
-from models.machine import cpu_name
-from search.shapes import SHAPES
-from search.space import injection
+from models.core.files import write_json
+from models.core.hardware import cpu_name
+from models.core.schema import Frozen, read_document
+from models.network.architecture import WaveNetConfig
+from search.config.shapes import SHAPES
+from search.config.space import injection
+from search.study.files import COSTS
 
 MEASURED: bool = True  # else multiply-accumulates are counted, the same on every machine
+
 UNIT = "seconds of one core per second"
-COSTS = "costs.json"
+
 # The tiers of a board end at the cost of NAM's own A1 shapes with FiLM on as many columns; the last one has no end.
 TIERS = {"nano": "a1-nano", "lite": "a1-lite", "standard": "a1-standard", "hifi": None}
 
@@ -33,7 +36,7 @@ class Costs(Frozen):
 def cost_of(model: WaveNetConfig, columns: int, rate_hz: int, reference_s: float | None = None) -> float:
     """The cost of a model whose knobs are `columns` numbers, in `UNIT` of this machine, or of that on which the reference takes `reference_s`."""
     if MEASURED:
-        return import_module("models.cost").cost(model, columns, rate_hz, reference_s)
+        return import_module("models.playback.realtime_cost").cost(model, columns, rate_hz, reference_s)
     return model.macs_per_sample(columns)
 
 
@@ -52,7 +55,7 @@ def settle_costs(study: Path, columns: int, rate_hz: int) -> Costs:
     """Write down what costs mean in a study that begins on this machine, with the knobs as so many levels; or that it goes on here."""
     costs, cpu = read_costs(study), cpu_name()
     if costs is None:
-        reference_s = import_module("models.cost").reference_seconds() if MEASURED else 1.0
+        reference_s = import_module("models.playback.realtime_cost").reference_seconds() if MEASURED else 1.0
         costs = Costs(cpus=(cpu,), reference_s=reference_s, tiers=budgets(columns, rate_hz, reference_s))
     elif cpu in costs.cpus:
         return costs

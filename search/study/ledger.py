@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 Line = dict[str, Any]
+
 START, AGAIN, LEFT, REPORT = "start", "again", "left", "report"
+
 FINISHED, PRUNED, DIVERGED, FAILED = "finished", "pruned", "diverged", "failed"
+
 ENDS = (FINISHED, PRUNED, DIVERGED, FAILED)
 
 

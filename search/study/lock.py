@@ -8,12 +8,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from models.errors import UserError
+from models.core.errors import UserError
 
 try:
     import fcntl
 except ImportError:  # on Windows nothing keeps a second driver away
     fcntl = None
+
 
 LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems without locks, where nothing does either
 

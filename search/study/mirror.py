@@ -4,18 +4,18 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from models.errors import NotFound, UserError
-from models.files import is_staged, staged_file, staged_folder
-from search.board import BOARD, PICTURE, REPORT, STUDY
-from search.cost import COSTS
-from search.dashboard import JOURNAL
-from search.ledger import DIVERGED, FAILED, PRUNED, START, Line, latest, ledger_path, parse_lines
-from search.recordings import RECORDINGS
-from search.storage import Store, below
+from models.core.errors import NotFound, UserError
+from models.core.files import is_staged, staged_file, staged_folder
+from search.storage.uri_store import Store, below
+from search.study.files import BOARD, COSTS, JOURNAL, PICTURE, RECORDINGS, REPORT, STUDY
+from search.study.ledger import DIVERGED, FAILED, PRUNED, START, Line, latest, ledger_path, parse_lines
 
 LEDGER, TRIALS = "ledger", "trials"
+
 MADE = (STUDY, RECORDINGS, COSTS, BOARD, PICTURE, REPORT, JOURNAL)
+
 NOTHING = (PRUNED, DIVERGED, FAILED)  # how a trial ends whose folder is of no more use
+
 PART = 1 << 18  # bytes of the ledger in one file there: only the last is written again when a line is added
 
 

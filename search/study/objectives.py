@@ -1,9 +1,7 @@
 """The fronts of a search, one for each amp or one for all of them: what a trial's lines say on each."""
 
-from collections.abc import Mapping
-
-from search.config import ALL, SearchConfig
-from search.ledger import Line
+from search.config.study import ALL, SearchConfig
+from search.study.ledger import Line
 
 
 def front_names(config: SearchConfig) -> list[str]:
@@ -38,8 +36,3 @@ def limits_on(line: Line, front: str) -> dict[str, float]:
 def limits_of(config: SearchConfig, line: Line) -> dict[str, dict[str, float]]:
     """Front -> limit -> by how much it is broken (above 0) or kept."""
     return {name: limits_on(line, name) for name in front_names(config)}
-
-
-def is_kept(limits: Mapping[str, float]) -> bool:
-    """Whether no limit is broken."""
-    return all(value <= 0 for value in limits.values())

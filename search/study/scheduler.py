@@ -7,20 +7,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from models.dataset import AmpData
-from models.errors import UserError
-from models.stack import form_of
-from search import ledger
-from search.bounds import fault, heard, sizes, weigh
-from search.config import SearchConfig
-from search.cost import read_costs
-from search.fronts import errors_of, front_names, limits_of
-from search.ledger import Line
-from search.proposer import Proposer, Values
-from search.rungs import Curve, Plan, Rungs, calibrate, expected_gain, log_error
-from search.surrogate import Weighed
+from models.core.errors import UserError
+from models.recordings.dataset import AmpData
+from models.training.stacked import form_of
+from search.config.study import SearchConfig
+from search.optimizer.pruner import Curve, Plan, Rungs, calibrate, expected_gain, log_error
+from search.optimizer.sampler import Proposer, Values
+from search.optimizer.surrogate import Weighed
+from search.study import ledger
+from search.study.constraints import fault, heard, sizes, weigh
+from search.study.cost import read_costs
+from search.study.ledger import Line
+from search.study.objectives import errors_of, front_names, limits_of
 
 Listener = Callable[[Line], None]
+
 STARTS = 3  # of a trial in this process, each in vain by the death of the process, before the trial counts as failed
 
 

@@ -10,19 +10,22 @@ from typing import Any
 
 import torch
 
-from models.dataset import AmpData
-from models.documents import RUNAWAY_DB, Score
-from models.errors import DivergedError, UserError
-from models.guards import scan_corners, worst_move
-from models.stack import Stack
-from models.stacks import Alone, parts_of
-from models.train import Trainer
-from search.conductor import Task
-from search.config import SearchConfig
+from models.artifacts.evaluation import RUNAWAY_DB, Score
+from models.core.errors import DivergedError, UserError
+from models.evaluation.robustness import scan_corners, worst_move
+from models.recordings.dataset import AmpData
+from models.training.placement import Alone, parts_of
+from models.training.stacked import Stack
+from models.training.trainer import Trainer
+from search.config.study import SearchConfig
+from search.study.scheduler import Task
 
 BETWEEN = 64  # random settings beside the corners: the whole scan is for the front alone
+
 MOVE_MS = 50
+
 ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ESTALE, errno.EROFS}  # what no other trial would survive
+
 Result = dict[str, Any]
 
 

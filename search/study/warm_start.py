@@ -8,23 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from models.architecture import WaveNetConfig
-from models.documents import CONFIG, EVAL, RECIPE, ModelConfig, read_evaluation
-from models.errors import NotFound, UserError
-from models.files import check_document, read_document, read_json
-from models.recipe import LearningConfig
-from search.board import STUDY, read_study, summarise
-from search.config import Heard, SearchConfig
-from search.ledger import FINISHED, PRUNED, Line, curves, latest, ledger_path, read_lines
-from search.recordings import load_amp
-from search.rungs import expected_gain, log_error
-from search.shapes import SHAPES, canonical, dilations
-from search.space import ANY, FREE, Space
+from models.artifacts.evaluation import read_evaluation
+from models.artifacts.model_config import ModelConfig
+from models.artifacts.names import CONFIG, EVAL, RECIPE
+from models.core.errors import NotFound, UserError
+from models.core.schema import check_document, read_document, read_json
+from models.network.architecture import WaveNetConfig
+from models.training.config import LearningConfig
+from search.config.shapes import SHAPES, canonical, dilations
+from search.config.space import ANY, FREE, Space
+from search.config.study import Heard, SearchConfig
+from search.optimizer.pruner import expected_gain, log_error
+from search.storage.recordings import load_amp
+from search.study.board import read_study, summarise
+from search.study.files import STUDY
+from search.study.ledger import FINISHED, PRUNED, Line, curves, latest, ledger_path, read_lines
 
 MOST = 8  # points: more brought nothing in a simulation, and each costs a trial
+
 SHARE = 4  # one trial in so many, at most, goes to them
+
 STUDIES, TRIALS = 4, 200  # that are heard as priors: a proposal takes time by both
+
 TRAINING = "training.json"  # of a package, where its recipe is told
+
 Profile = tuple[float, ...]
 
 

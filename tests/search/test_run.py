@@ -15,20 +15,23 @@ from typing import Any
 import optuna
 import pytest
 
-from models.documents import EVAL, read_evaluation
-from models.errors import NotFound, UserError
-from models.guards import worst_move
-from models.run import load_model
-from models.train import Trainer
-from search.board import best_runs, read_board, tier_runs
-from search.config import SearchConfig
-from search.cost import budgets, read_costs
-from search.ledger import ENDS, latest, read_ledger, read_lines
-from search.pareto import front
-from search.recordings import RECORDINGS, load_amp
-from search.study import read_search, run_search
-from tests.makers import KNOBS, RATE, di, record
-from tests.zoos import zoo
+from models.artifacts.evaluation import read_evaluation
+from models.artifacts.folder import load_model
+from models.artifacts.names import EVAL
+from models.core.errors import NotFound, UserError
+from models.evaluation.robustness import worst_move
+from models.training.trainer import Trainer
+from search.config.study import SearchConfig
+from search.launch.launcher import run_search
+from search.optimizer.pareto import front
+from search.run import read_search
+from search.storage.recordings import load_amp
+from search.study.board import best_runs, read_board, tier_runs
+from search.study.cost import budgets, read_costs
+from search.study.files import RECORDINGS
+from search.study.ledger import ENDS, latest, read_ledger, read_lines
+from tests.support.makers import KNOBS, RATE, di, record
+from tests.support.packages import zoo
 
 # Ray leaves sockets to the garbage collector and warns about its own future.
 pytestmark = [

@@ -13,35 +13,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.architecture import WaveNetConfig
-from models.bake import bake
-from models.dataset import AmpData, load_data
-from models.documents import make_config
-from models.errors import UserError
-from models.files import check_document, read_document, write_json
-from models.nam import write_nam
-from models.wavenet import WaveNet
-from search import ledger
-from search.board import choose, read_study
-from search.bounds import fault, sizes
-from search.conductor import Conductor
-from search.config import Final, SearchConfig
-from search.cost import COSTS, TIERS, Costs
-from search.dashboard import study_of
-from search.ledger import append, curves, ledger_path, read_ledger, read_lines
-from search.pareto import front, hypervolume, ranks, top
-from search.proposer import Proposer
-from search.rungs import Plan, Rungs, calibrate, expected_gain, spearman
-from search.shapes import FAMILIES, SHAPES, STOCK, dilations, named_points
-from search.space import FREE, Space
-from search.surrogate import Weighed, features
-from search.warm import amp_of, locate, read_source, warmed
-from tests.makers import KNOBS, di, examples, record
-from tests.zoos import evaluation, write_run
+from models.artifacts.model_config import make_config
+from models.core.errors import UserError
+from models.core.files import write_json
+from models.core.schema import check_document, read_document
+from models.formats.nam.writer import write_nam
+from models.network.architecture import WaveNetConfig
+from models.network.baking import bake
+from models.network.wavenet import WaveNet
+from models.recordings.dataset import AmpData
+from models.recordings.loading import load_data
+from search.config.shapes import FAMILIES, SHAPES, STOCK, dilations, named_points
+from search.config.space import FREE, Space
+from search.config.study import Final, SearchConfig
+from search.optimizer.pareto import front, hypervolume, ranks, top
+from search.optimizer.pruner import Plan, Rungs, calibrate, expected_gain, spearman
+from search.optimizer.sampler import Proposer
+from search.optimizer.surrogate import Weighed, features
+from search.report.optuna_export import study_of
+from search.study import ledger
+from search.study.board import choose, read_study
+from search.study.constraints import fault, sizes
+from search.study.cost import TIERS, Costs
+from search.study.files import COSTS
+from search.study.ledger import append, curves, ledger_path, read_ledger, read_lines
+from search.study.scheduler import Conductor
+from search.study.warm_start import amp_of, locate, read_source, warmed
+from tests.support.makers import KNOBS, di, examples, record
+from tests.support.packages import evaluation, write_run
 
 points = st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), min_size=1, max_size=30)
 few = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=20)  # with ties
-CONFIGS = Path(__file__).parent.parent / "configs" / "models"
+CONFIGS = Path(__file__).parents[2] / "configs" / "models"
 WIDE = Space(
     arrays=(1, 2, 3),
     narrowing=(1, 2),
@@ -483,7 +486,7 @@ def test_finals_that_began_stay_chosen_whatever_the_tiers_are_later(
     write_json(tmp_path / COSTS, small_tiers.model_dump(mode="json"))
     assert choose(config, tmp_path, final.top) == chosen
     monkeypatch.setattr(
-        "search.board.read_lines", lambda _: [line for line in read_lines(tmp_path) if "of" not in line]
+        "search.study.board.read_lines", lambda _: [line for line in read_lines(tmp_path) if "of" not in line]
     )
     assert choose(config, tmp_path, final.top) != chosen, "tiers this small choose others"
 

@@ -15,10 +15,11 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from models import fused, fused_kernels
-from models.architecture import WaveNetConfig
-from models.fold import Folding
-from models.wavenet import WaveNet
+from models.engines.gpu import fused
+from models.engines.gpu import triton_kernels as fused_kernels
+from models.network.architecture import WaveNetConfig
+from models.network.folding import Folding
+from models.network.wavenet import WaveNet
 
 PTXAS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas"
 ARRAY = {"channels": 16, "dilations": [1, 2], "gating": "blended", "activation": "PReLU", "head1x1": 4}

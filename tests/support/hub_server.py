@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import yaml
 
-from tests.hub_store import (
+from tests.support.hub_store import (
     LFS_SUFFIXES,
     Commit,
     HubError,

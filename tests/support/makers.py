@@ -16,11 +16,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from models.architecture import SLOTS, Condition, Film, Head, Injection, LayerArray, WaveNetConfig
-from models.documents import ModelConfig, make_config
-from models.knobs import Knob, Knobs, Setting
-from models.recipe import DataConfig, LearningConfig, Recipe
-from models.wavenet import WaveNet
+from models.artifacts.model_config import ModelConfig, make_config
+from models.knobs.schema import Knob, Knobs, Setting
+from models.network.architecture import SLOTS, Condition, Film, Head, Injection, LayerArray, WaveNetConfig
+from models.network.wavenet import WaveNet
+from models.recordings.config import DataConfig
+from models.training.config import LearningConfig, Recipe
 
 torch.set_num_threads(1)  # nets this small only wait for each other's threads
 

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from models.documents import EVAL, CornerScan, Evaluation, KnobTurn, ModelConfig, Score, SettingScore
-from models.files import write_json
-from models.run import save_model
-from models.wavenet import WaveNet
-from tests.makers import GRID, model
-from zoo.cli import main
-from zoo.layout import write_manifest
-from zoo.package import package
+from models.artifacts.evaluation import CornerScan, Evaluation, KnobTurn, Score, SettingScore
+from models.artifacts.folder import save_model
+from models.artifacts.model_config import ModelConfig
+from models.artifacts.names import EVAL
+from models.core.files import write_json
+from models.network.wavenet import WaveNet
+from tests.support.makers import GRID, model
+from zoo.cli.main import main
+from zoo.package.build import package
+from zoo.package.manifest import write_manifest
 
 AMP = "alice/tiny"
 PULL = ("pull", AMP, "--to", "amp")
@@ -157,7 +159,7 @@ def zoo(*words: object) -> Ran:
 
 
 def around(**env: str) -> dict[str, str]:
-    """The environment of a process of its own; on one thread, as `tests.makers` has it here."""
+    """The environment of a process of its own; on one thread, as `tests.support.makers` has it here."""
     return {**os.environ, "OMP_NUM_THREADS": "1", **env}
 
 

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.options import amp_argument, json_option, zoo_option
+from zoo.cli.options import amp_argument, json_option, zoo_option
 
 if TYPE_CHECKING:
-    from zoo.card import Listed
     from zoo.names import Address
+    from zoo.package.card_schema import Listed
 
 
 @click.command("list", epilog="Example: zoo list crunch --zoo hub --knob gain --max-cost 20000 --sort esr")
@@ -41,9 +41,9 @@ def list_amps(
     quiet: bool,
 ) -> None:
     """List the amps of a shelf or a hub."""
-    from zoo import output
-    from zoo.find import address_of
-    from zoo.select import Wanted
+    from zoo.cli import output
+    from zoo.registry.filters import Wanted
+    from zoo.registry.resolve import address_of
 
     wanted = Wanted(query, knobs, kind, tone, license_id, max_cost, sort)
     address = address_of(where)
@@ -54,7 +54,7 @@ def list_amps(
     if address is not None:
         _list_hub(address, show, cached, refresh)
     else:
-        from zoo.find import find_zoo
+        from zoo.registry.resolve import find_zoo
 
         zoo = find_zoo(where)
         show(zoo.list(output.say), zoo.label, None)
@@ -62,9 +62,9 @@ def list_amps(
 
 def _list_hub(address: "Address", show: Any, cached: bool, refresh: bool) -> None:
     """Show what is kept while it is fresh; where it is not, show it at once and ask the hub meanwhile."""
-    from zoo import output
-    from zoo.errors import NO_NETWORK, explain
-    from zoo.index import Fetch, format_age, need_index, read_index
+    from zoo.cli import output
+    from zoo.cli.errors import NO_NETWORK, explain
+    from zoo.registry.index import Fetch, format_age, need_index, read_index
 
     label = address.label
     kept = need_index(label) if cached else read_index(label)
@@ -73,7 +73,7 @@ def _list_hub(address: "Address", show: Any, cached: bool, refresh: bool) -> Non
         return
 
     def open_zoo() -> Any:
-        from zoo.hub import Hub
+        from zoo.registry.hub.hub import Hub
 
         return Hub(address)
 
@@ -95,8 +95,9 @@ def _list_hub(address: "Address", show: Any, cached: bool, refresh: bool) -> Non
 
 
 def _show_list(rows: "list[Listed]", label: str, age: float | None, as_json: bool, quiet: bool) -> None:
-    from zoo import output, views
-    from zoo.index import format_age
+    from zoo.cli import output
+    from zoo.cli.views import amps as amps_view
+    from zoo.registry.index import format_age
 
     if as_json:
         amps = [row.model_dump(mode="json", by_alias=True) for row in rows]
@@ -106,7 +107,7 @@ def _show_list(rows: "list[Listed]", label: str, age: float | None, as_json: boo
         for row in rows:
             output.put(row.name)
     elif rows:
-        views.show_list(rows)
+        amps_view.show_list(rows)
     else:
         more = "zoo push PACKAGE OWNER/AMP publishes one"
         output.say(
@@ -122,10 +123,13 @@ def _show_list(rows: "list[Listed]", label: str, age: float | None, as_json: boo
 @json_option
 def show(amp: str, where: str | None, as_json: bool) -> None:
     """All about one amp."""
-    from models.documents import CONFIG, EVAL, Evaluation, ModelConfig
-    from zoo import output, views
-    from zoo.card import read_tiers
-    from zoo.find import Look
+    from models.artifacts.evaluation import Evaluation
+    from models.artifacts.model_config import ModelConfig
+    from models.artifacts.names import CONFIG, EVAL
+    from zoo.cli import output
+    from zoo.cli.views import amps as amps_view
+    from zoo.package.card_schema import read_tiers
+    from zoo.registry.resolve import Look
 
     look = Look(amp, where)
     config, evaluation = look.document(CONFIG, ModelConfig), look.document(EVAL, Evaluation)
@@ -141,7 +145,7 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
         }
         output.put_json({"schema": "zoo.show/1", "name": amp, **documents})
     else:
-        views.show_amp(amp, config, evaluation, str(front.get("license") or "-"), revision, tiers)
+        amps_view.show_amp(amp, config, evaluation, str(front.get("license") or "-"), revision, tiers)
 
 
 @click.command(epilog="Example: zoo knobs alice/plexi-59")
@@ -150,15 +154,17 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
 @json_option
 def knobs(amp: str, where: str | None, as_json: bool) -> None:
     """The knobs of an amp and their ranges."""
-    from models.documents import CONFIG, ModelConfig
-    from zoo import output, views
-    from zoo.find import Look
+    from models.artifacts.model_config import ModelConfig
+    from models.artifacts.names import CONFIG
+    from zoo.cli import output
+    from zoo.cli.views import amps as amps_view
+    from zoo.registry.resolve import Look
 
     schema = Look(amp, where).document(CONFIG, ModelConfig).knobs
     if as_json:
         output.put_json({"schema": "zoo.knobs/1", "name": amp, **schema.model_dump(mode="json")})
     else:
-        views.show_knobs(schema)
+        amps_view.show_knobs(schema)
 
 
 @click.command(
@@ -170,9 +176,9 @@ def knobs(amp: str, where: str | None, as_json: bool) -> None:
 @json_option
 def diff(one: str, other: str, where: str | None, as_json: bool) -> None:
     """What differs between two amps, or two revisions of one."""
-    from zoo import output
-    from zoo.compare import compare
-    from zoo.find import Look
+    from zoo.cli import output
+    from zoo.registry.compare import compare
+    from zoo.registry.resolve import Look
 
     rows = compare(Look(one, where), Look(other, where))
     if as_json:
@@ -190,8 +196,8 @@ def doctor(where: str | None, as_json: bool) -> None:
     """See whether everything here is in order."""
     import sys
 
-    from zoo import output
-    from zoo.doctor import examine
+    from zoo.cli import output
+    from zoo.cli.doctor import examine
 
     findings = examine(where)
     if as_json:

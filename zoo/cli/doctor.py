@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from models.errors import UserError
-from models.files import STAGED
-from zoo import __version__
-from zoo.errors import explain
-from zoo.find import address_of
-from zoo.index import format_age, read_index
+from models.core.errors import UserError
+from models.core.files import STAGED
+from zoo.cli.errors import explain
 from zoo.names import HUGGING_FACE, Address
-from zoo.shelf import Shelf, home
+from zoo.registry.index import format_age, read_index
+from zoo.registry.protocol import home
+from zoo.registry.resolve import address_of
+from zoo.registry.shelf import Shelf
+from zoo.version import __version__
 
 if TYPE_CHECKING:
-    from zoo.hub import Hub
+    from zoo.registry.hub.hub import Hub
+
 
 LIBRARIES = ("torch", "huggingface_hub", "ray", "soundfile")
+
 SCARCE_BYTES = 1 << 30
 
 
@@ -68,7 +71,7 @@ def _hub(address: Address) -> list[Finding]:
     kept = f"{_amps(len(index.amps))}, {format_age(index.age)} old" if index else "none"
     findings = [Finding("cached list", kept)]
     try:
-        from zoo.hub import Hub
+        from zoo.registry.hub.hub import Hub
 
         hub, began = Hub(address), time.monotonic()
         names = [row.name for row in hub.list(lambda text: None)]

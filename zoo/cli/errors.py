@@ -3,10 +3,13 @@
 import errno
 from dataclasses import dataclass
 
-from models.errors import DivergedError, Incompatible, IntegrityError, NotFound, UserError
+from models.core.errors import DivergedError, Incompatible, IntegrityError, NotFound, UserError
+from zoo.registry.errors import Unreachable
 
 FAILED, NOT_FOUND, NO_ACCESS, NO_NETWORK, UNTRUSTED, INCOMPATIBLE, INTERRUPTED = 1, 3, 4, 5, 6, 7, 130
+
 CODES = ((IntegrityError, UNTRUSTED), (NotFound, NOT_FOUND), (Incompatible, INCOMPATIBLE), (UserError, FAILED))
+
 
 DISK = {
     errno.ENOSPC: ("the disk is full", "Free some space and run the same command again."),
@@ -19,10 +22,6 @@ DISK = {
     errno.ENOENT: ("the path does not exist", "Check the path."),
     errno.EISDIR: ("it is a folder, not a file", "Name a file."),
 }
-
-
-class Unreachable(ConnectionError):
-    """No hub answers, or it keeps failing."""
 
 
 @dataclass(frozen=True)

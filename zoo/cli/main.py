@@ -6,9 +6,18 @@ from difflib import get_close_matches
 
 import click
 
-from zoo import __version__, cli_make, cli_move, cli_play, cli_recordings, cli_search, cli_trust, cli_zoo
+from zoo.cli import browse as cli_zoo
+from zoo.cli import package
+from zoo.cli import play as cli_play
+from zoo.cli import recordings as cli_recordings
+from zoo.cli import search as cli_search
+from zoo.cli import signing as cli_trust
+from zoo.cli import train as cli_make
+from zoo.cli import transfer as cli_move
+from zoo.version import __version__
 
 ROAD = "plan -> recordings -> check, align -> train or search -> package -> push -> list -> pull -> render, export"
+
 VERBS = (
     cli_make.quickstart,
     cli_recordings.plan,
@@ -18,7 +27,7 @@ VERBS = (
     cli_make.train,
     cli_search.search,
     cli_search.board,
-    cli_make.package,
+    package.package,
     cli_move.push,
     cli_move.pull,
     cli_zoo.list_amps,
@@ -33,6 +42,7 @@ VERBS = (
     cli_move.rm,
     cli_zoo.doctor,
 )
+
 EPILOG = """\b
 Examples:
   zoo quickstart
@@ -82,8 +92,8 @@ for verb in VERBS:
 
 def main() -> None:
     """Run `zoo`, turning every expected exception into a sentence, a hint and an exit code."""
-    from zoo import output
-    from zoo.errors import FAILED, INTERRUPTED, explain
+    from zoo.cli import output
+    from zoo.cli.errors import FAILED, INTERRUPTED, explain
 
     try:
         sys.exit(cli.main(prog_name="zoo", standalone_mode=False))

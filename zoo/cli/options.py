@@ -6,7 +6,9 @@ from pathlib import Path
 import click
 
 PATH = click.Path(path_type=Path)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Give one JSON document.")
+
 tier_option = click.option("--tier", default="", metavar="NAME", help="A smaller or larger model of the same amp.")
 
 
@@ -18,8 +20,8 @@ def zoo_option(command: Callable) -> Callable:
 
 def complete_amps(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """The amps whose names begin so, from what is on disk; no network."""
-    from zoo.find import address_of
-    from zoo.index import known_names
+    from zoo.registry.index import known_names
+    from zoo.registry.resolve import address_of
 
     address = address_of(context.params.get("where"))
     return [name for name in known_names(address.label if address else None) if name.startswith(incomplete)]

@@ -11,10 +11,13 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 NARROW = 8  # characters that a shortened column keeps
+
 UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
 )
+
 NARROWEST = 40  # columns that talk is folded to
+
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
 
 
@@ -29,6 +32,11 @@ def say(text: str = "") -> None:
     """Talk to the person: stderr."""
     sys.stderr.write(_printable(text, sys.stderr) + "\n")
     sys.stderr.flush()
+
+
+def warn(text: str) -> None:
+    """Print a warning on stderr."""
+    say(f"warning: {text}")
 
 
 def tell(text: str) -> None:
@@ -129,7 +137,7 @@ def ask(question: str, otherwise: str) -> None:
     """Ask the person before what cannot be undone; raises `UserError` where nobody can answer, `click.Abort` on no."""
     import click
 
-    from models.errors import UserError
+    from models.core.errors import UserError
 
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         raise UserError(question, otherwise)

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.options import PATH, amp_argument, one_thread, tier_option, zoo_option
+from zoo.cli.options import PATH, amp_argument, one_thread, tier_option, zoo_option
 
 if TYPE_CHECKING:
-    from models.automation import Automation
-    from models.documents import ModelConfig
-    from models.knobs import Setting
+    from models.artifacts.model_config import ModelConfig
+    from models.knobs.automation import Automation
+    from models.knobs.schema import Setting
 
 
 @click.command(
@@ -43,12 +43,12 @@ def render(
     tier: str,
 ) -> None:
     """Play a file through an amp at any knob setting, still or moving."""
-    from models.audio import check_playing
-    from models.automation import Automation, read_automation, sweep
-    from models.errors import UserError
-    from models.knobs import format_setting, parse_setting
-    from zoo import output
-    from zoo.find import find_config, find_model
+    from models.audio.io import check_playing
+    from models.core.errors import UserError
+    from models.knobs.automation import Automation, read_automation, sweep
+    from models.knobs.text import format_setting, parse_setting
+    from zoo.cli import output
+    from zoo.registry.resolve import find_config, find_model
 
     setting = parse_setting(pairs)
     if automate and sweeps:
@@ -64,12 +64,12 @@ def render(
 
     if here := find_config(amp, where, tier):
         plan(here)  # what is wrong is told before torch is loaded
-    from models.render import render as play
-    from models.run import load_model
+    from models.artifacts.folder import load_model
+    from models.playback.render import render as play
 
     one_thread()
     with output.progress("fetching") as bar:
-        model = load_model(find_model(amp, where, tier, bar))
+        model = load_model(find_model(amp, where, tier, bar, output.warn))
     moves = plan(model[0])
     with output.progress("playing") as bar:
         done = play(model, source, target, moves, bar, any_rate=resample)
@@ -99,13 +99,13 @@ def export(
     amp: str, target: Path, live: bool, bake: str | None, grid: tuple[str, ...], where: str | None, tier: str
 ) -> None:
     """Write Neural Amp Modeler files, with live knobs or baked."""
-    from models.bake import bake as fold
-    from models.errors import UserError
-    from models.knobs import format_setting, format_value, parse_grid, parse_setting
-    from models.nam import write_nam
-    from models.run import load_model
-    from zoo import output
-    from zoo.find import find_model
+    from models.artifacts.folder import load_model
+    from models.core.errors import UserError
+    from models.formats.nam.writer import write_nam
+    from models.knobs.text import format_setting, format_value, parse_grid, parse_setting
+    from models.network.baking import bake as fold
+    from zoo.cli import output
+    from zoo.registry.resolve import find_model
 
     if live + (bake is not None) + bool(grid) != 1:
         raise UserError("say one of --live, --bake and --bake-grid", "For example: --bake gain=7,tone=3.")
@@ -114,7 +114,7 @@ def export(
     one = [] if bake is None else [parse_setting(bake.split(",") if bake else [])]
     settings = parse_grid(grid) if grid else one
     with output.progress("fetching") as bar:
-        config, net = load_model(find_model(amp, where, tier, bar))
+        config, net = load_model(find_model(amp, where, tier, bar, output.warn))
     if live:
         write_nam(target, config, net)
         output.put(str(target))

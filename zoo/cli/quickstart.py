@@ -4,15 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from models.amp import render_takes
-from models.documents import read_evaluation
-from models.files import read_json
-from models.knobs import format_setting
-from models.render import render
-from models.run import load_model
-from zoo import output, views
-from zoo.package import package
-from zoo.shelf import Shelf
+from models.artifacts.evaluation import read_evaluation
+from models.artifacts.folder import load_model
+from models.capture.virtual_amp import render_takes
+from models.core.schema import read_json
+from models.knobs.text import format_setting
+from models.playback.render import render
+from zoo.cli import output
+from zoo.cli.views import amps as amps_view
+from zoo.cli.views import board as board_view
+from zoo.cli.views import words
+from zoo.package.build import package
+from zoo.registry.shelf import Shelf
 
 LICENSE = "cc0-1.0"
 
@@ -30,16 +33,16 @@ def quickstart(config: Any, search: Callable[[Any, Path], dict[str, Any]]) -> No
         _, held = render_takes(takes, on_take=bar)
     output.say("2 of 5  searching")
     board = search(config, folder / "study")
-    views.show_board(board)
+    board_view.show_board(board)
     output.say("3 of 5  packaging the best")
     run = folder / "study" / "trials" / board["best"] / data.name
     packaged = package(run, folder / "packages" / data.name, LICENSE, force=True)
     shelf = Shelf(folder / "shelf")
-    output.say(f"4 of 5  putting {name} on the shelf {views.relative(shelf.folder)}")
+    output.say(f"4 of 5  putting {name} on the shelf {words.relative(shelf.folder)}")
     shelf.push(shelf.plan(packaged, name))
-    views.show_list(shelf.list(output.say))
+    amps_view.show_list(shelf.list(output.say))
     entry = read_json(held)["entries"][0]
     setting = format_setting(entry["knobs"])
     output.say(f"5 of 5  playing {entry['input_file']} at {setting}")
     render(load_model(shelf.folder / name), takes / entry["input_file"], folder / "played.wav", entry["knobs"])
-    views.show_quickstart(name, Path(views.relative(folder)), read_evaluation(run), setting)
+    amps_view.show_quickstart(name, Path(words.relative(folder)), read_evaluation(run), setting)

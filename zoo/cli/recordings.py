@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from zoo.options import PATH, json_option
+from zoo.cli.options import PATH, json_option
 
 DESIGNS = ("isolated", "hybrid", "combinatorial", "space-filling")  # as models.capture has them; importing it is slow
 
@@ -17,10 +17,10 @@ DESIGNS = ("isolated", "hybrid", "combinatorial", "space-filling")  # as models.
 @click.option("--rate", type=click.IntRange(8000, 192000), default=48000, show_default=True, help="In Hz.")
 def signal(target: Path, seconds: float, rate: int) -> None:
     """Write a signal to play through the device and record."""
-    from models.audio import write_audio
-    from models.errors import UserError
-    from models.excitation import excitation, find_parts
-    from zoo import output
+    from models.audio.io import write_audio
+    from models.capture.excitation import excitation, find_parts
+    from models.core.errors import UserError
+    from zoo.cli import output
 
     parts = find_parts(seconds, rate)
     if target.exists():
@@ -67,7 +67,7 @@ def plan(knobs: Path | None, **words: Any) -> None:
     KNOBS.json: {"device": ..., "knobs": [{"name": "gain", "min": 0, "max": 10, "default": 5}, ...]}. Without --design and --out all
     designs are compared.
     """
-    from models.errors import UserError
+    from models.core.errors import UserError
 
     ways = [way for way in ("manifests", "captures") if words[way]]
     if len(ways) + (knobs is not None and ways != ["captures"]) != 1:
@@ -93,19 +93,20 @@ def plan(knobs: Path | None, **words: Any) -> None:
 )
 def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) -> None:
     """See what is in a knob dataset and what is wrong with it."""
-    from models.check import check as check_manifest
-    from zoo import output, views
+    from models.recordings.checks.check import check as check_manifest
+    from zoo.cli import output
+    from zoo.cli.views import recordings as recordings_view
 
     with output.progress("listening") as bar:
         report = check_manifest(manifest, bar)
     if page:
-        from zoo.check_report import write_report
+        from zoo.cli.views.check_page import write_report
 
         write_report(report, page)
     if as_json:
         output.put_json(report.to_json())
     else:
-        views.show_check(report)
+        recordings_view.show_check(report)
     if page:
         output.say(f"Wrote {page}")
     if fix:
@@ -121,28 +122,31 @@ def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) ->
 @click.option("--out", type=PATH, required=True, help="A new folder for the aligned takes and their manifest.")
 def align(manifest: Path, out: Path) -> None:
     """Line takes up with their dry signal, in a new folder."""
-    from zoo import output
+    from zoo.cli import output
 
     output.put(str(_align(manifest, out, show=True)))
 
 
 def _align(manifest: Path, folder: Path, show: bool = False) -> Path:
-    from models.mend import mend
-    from zoo import output, views
+    from models.recordings.align_dataset import mend
+    from zoo.cli import output
+    from zoo.cli.views import recordings as recordings_view
+    from zoo.cli.views import words
 
     with output.progress("aligning") as bar:
         made, takes = mend(manifest, folder, bar)
     if show:
-        views.show_mended(takes)
-        output.say(f"Wrote {views.count(takes, 'aligned take')} and their manifest to {folder}; train on it as it is")
+        recordings_view.show_mended(takes)
+        output.say(f"Wrote {words.count(takes, 'aligned take')} and their manifest to {folder}; train on it as it is")
     return made
 
 
 def _plan(path: Path, words: dict[str, Any]) -> None:
-    from models.capture import compare, make_plan, read_knobs, recommend
-    from models.excitation import SECONDS
-    from models.session import write_session
-    from zoo import output, views_plan
+    from models.capture.excitation import SECONDS
+    from models.capture.plan import compare, make_plan, read_knobs, recommend
+    from models.capture.session import write_session
+    from zoo.cli import output
+    from zoo.cli.views import plan as views_plan
 
     described, schema = read_knobs(path)
     signal_s = _seconds(words["di"]) or SECONDS
@@ -169,14 +173,15 @@ def _plan(path: Path, words: dict[str, Any]) -> None:
 
 
 def _extend(words: dict[str, Any]) -> None:
-    from models.audio import read_length
-    from models.capture import PER_KNOB, propose
-    from models.coverage import largest_hole
-    from models.errors import UserError
-    from models.knobs import format_setting
-    from models.manifest import read_manifest
-    from models.session import write_session
-    from zoo import output, views_plan
+    from models.audio.io import read_length
+    from models.capture.plan import PER_KNOB, propose
+    from models.capture.session import write_session
+    from models.core.errors import UserError
+    from models.knobs.geometry import largest_hole
+    from models.knobs.text import format_setting
+    from models.recordings.manifest import read_manifest
+    from zoo.cli import output
+    from zoo.cli.views import plan as views_plan
 
     first, *others = [read_manifest(path) for path in words["manifests"]]
     rate = read_length(words["di"])[1] if words["di"] else None
@@ -199,12 +204,12 @@ def _extend(words: dict[str, Any]) -> None:
 
 
 def _render_captures(knobs: Path | None, words: dict[str, Any]) -> None:
-    from models.capture import read_knobs
-    from models.errors import UserError
-    from models.knobs import format_setting
-    from models.snapshots import read_names, render_snapshots
-    from zoo import output
-    from zoo.views import count
+    from models.capture.nam_captures import read_names, render_snapshots
+    from models.capture.plan import read_knobs
+    from models.core.errors import UserError
+    from models.knobs.text import format_setting
+    from zoo.cli import output
+    from zoo.cli.views.words import count
 
     if not words["pattern"]:
         raise UserError("--from-nam needs --pattern: how the captures are named", "For example: --pattern 'G{gain}'.")
@@ -226,7 +231,7 @@ def _render_captures(knobs: Path | None, words: dict[str, Any]) -> None:
 
 
 def _put_session(made: list[Path], words: dict[str, Any]) -> None:
-    from zoo import output
+    from zoo.cli import output
 
     if words["as_json"]:
         output.put_json({"schema": "zoo.session/1", "files": [str(path) for path in made]})
@@ -238,7 +243,7 @@ def _put_session(made: list[Path], words: dict[str, Any]) -> None:
 
 
 def _seconds(di: Path | None) -> float | None:
-    from models.audio import read_length
+    from models.audio.io import read_length
 
     if di is None:
         return None

@@ -1,4 +1,4 @@
-"""JSON schemas of the files people write, for their editors: `python -m search.schemas` writes them into `configs/schema`.
+"""JSON schemas of the files people write, for their editors: `python -m zoo.cli.schema` writes them into `configs/schema`.
 
 They are made from the documents that read those files, so that they cannot say anything else.
 """
@@ -7,15 +7,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from models.architecture import WaveNetConfig
-from models.capture import KnobsFile
-from models.files import Frozen, write_json
-from models.manifest_forms import ManifestDocument
-from models.recipe import DataConfig, LearningConfig
-from search.config import SearchConfig
+from models.capture.plan import KnobsFile
+from models.core.files import write_json
+from models.core.schema import Frozen
+from models.network.architecture import WaveNetConfig
+from models.recordings.config import DataConfig
+from models.recordings.manifest_formats import ManifestDocument
+from models.training.config import LearningConfig
+from search.config.study import SearchConfig
 
 FOLDER = Path("configs/schema")
+
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
 KINDS: dict[str, type[Frozen]] = {
     "knobs": KnobsFile,
     "manifest": ManifestDocument,

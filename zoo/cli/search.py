@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from zoo.options import PATH, json_option, one_thread, zoo_option
+from zoo.cli.options import PATH, json_option, one_thread, zoo_option
 
 FOLLOW_S = 2.0  # between two looks at a ledger
 
@@ -49,9 +49,10 @@ def search(
     as_json: bool,
 ) -> None:
     """Search for the best model over one or several amps."""
-    from models.errors import UserError
-    from search.study import read_search
-    from zoo import output, views
+    from models.core.errors import UserError
+    from search.run import read_search
+    from zoo.cli import output
+    from zoo.cli.views import board as board_view
 
     if sum(map(bool, (local, address, submit))) > 1:
         raise UserError("say one of --local, --address and --submit", "A search runs in one place.")
@@ -64,7 +65,7 @@ def search(
     if not resume:
         read = _warmed(read, sources, where) if sources else read
     if submit:
-        from search.jobs import submit_job
+        from search.launch.ray_jobs import submit_job
 
         output.put(submit_job(submit, read, study, resume=resume, storage=storage))
         return
@@ -73,7 +74,7 @@ def search(
     if as_json:
         output.put_json(board)
     else:
-        views.show_board(board)
+        board_view.show_board(board)
         output.say(f"report: {study / 'report.html'}")
         output.say(f"next: zoo package {study} --license LICENCE")
         output.put(str(study))
@@ -85,24 +86,25 @@ def search(
 @json_option
 def board(study: Path, follow: bool, as_json: bool) -> None:
     """The trials of a study and its front, also while it runs."""
-    from search.board import current_board
-    from zoo import output, views
+    from search.study.board import current_board
+    from zoo.cli import output
+    from zoo.cli.views import board as board_view
 
     if as_json or not follow:
         found = current_board(study)
-        output.put_json(found) if as_json else views.show_board(found)
+        output.put_json(found) if as_json else board_view.show_board(found)
         return
     with output.live_table() as show:
         known: set[str] = set()
         while True:
             found = current_board(study)
             ended = [
-                trial for trial in found["trials"] if trial["state"] in views.ENDED and trial["trial"] not in known
+                trial for trial in found["trials"] if trial["state"] in board_view.ENDED and trial["trial"] not in known
             ]
             known |= {trial["trial"] for trial in ended}
             show(
-                *views.board_table(found),
-                [views.trial_sentence(trial) for trial in sorted(ended, key=lambda t: t["number"])],
+                *board_view.board_table(found),
+                [board_view.trial_sentence(trial) for trial in sorted(ended, key=lambda t: t["number"])],
             )
             if found["complete"]:
                 return
@@ -111,10 +113,12 @@ def board(study: Path, follow: bool, as_json: bool) -> None:
 
 def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
     """Run a search with a bar and one line per ended trial; returns its board. `again` is the command that goes on with it."""
-    from search.ledger import latest, read_lines
-    from search.study import Interrupted, run_search
-    from zoo import output, views
-    from zoo.errors import INTERRUPTED
+    from search.launch.launcher import run_search
+    from search.run import Interrupted
+    from search.study.ledger import latest, read_lines
+    from zoo.cli import output
+    from zoo.cli.errors import INTERRUPTED
+    from zoo.cli.views import board as board_view
 
     one_thread()
     seen: dict[str, dict[str, Any]] = {}
@@ -122,12 +126,12 @@ def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
 
         def hear(line: dict[str, Any]) -> None:
             if not seen:
-                output.say(views.search_sentence(config))
+                output.say(board_view.search_sentence(config))
                 seen.update((known["trial"], known) for known in latest(read_lines(study)))
             seen[line["trial"]] = line
-            if line["state"] in views.ENDED:
-                output.say(views.trial_sentence(line))
-            bar(*views.search_progress(config, list(seen.values())))
+            if line["state"] in board_view.ENDED:
+                output.say(board_view.trial_sentence(line))
+            bar(*board_view.search_progress(config, list(seen.values())))
 
         try:
             return run_search(config, study, listener=hear, **how)
@@ -138,11 +142,11 @@ def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
 
 def _warmed(config: Any, sources: tuple[str, ...], where: str | None) -> Any:
     """The search, begun with what `sources` name; of a whole zoo with what is nearest."""
-    from models.errors import UserError
-    from search.warm import amp_of, read_source, warmed
-    from zoo import output
-    from zoo.find import find_package
-    from zoo.gather import gather, is_shelf
+    from models.core.errors import UserError
+    from search.study.warm_start import amp_of, read_source, warmed
+    from zoo.cli import output
+    from zoo.registry.nearest import gather, is_shelf
+    from zoo.registry.resolve import find_package
 
     try:
         amp = amp_of(config)
@@ -154,12 +158,14 @@ def _warmed(config: Any, sources: tuple[str, ...], where: str | None) -> Any:
         for source in sources:
             scope, own = source.removeprefix("zoo:"), source.startswith("zoo:")
             if own and "/" in scope:
-                found.append(read_source(config, find_package(scope, where)))
+                found.append(read_source(config, find_package(scope, where, on_warning=output.warn)))
             elif not own and not is_shelf(Path(source)):
                 found.append(read_source(config, Path(source)))
             else:
                 owner, shelf = (scope, where) if own else ("", source)
-                for place in gather(owner, shelf, amp.knobs if amp else None, Path(folder)):
+                with output.progress("reading") as bar:
+                    near = gather(owner, shelf, amp.knobs if amp else None, Path(folder), output.say, bar)
+                for place in near:
                     try:
                         found.append(read_source(config, place))
                     except UserError as problem:

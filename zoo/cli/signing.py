@@ -2,15 +2,15 @@
 
 import click
 
-from zoo.options import json_option
+from zoo.cli.options import json_option
 
 
 @click.command(short_help="The key you sign with.", epilog="Example: zoo key")
 @json_option
 def key(as_json: bool) -> None:
     """The key you sign packages with, made when there is none."""
-    from zoo import output
-    from zoo.trust import key_path, own_key, public
+    from zoo.cli import output
+    from zoo.package.signing import key_path, own_key, public
 
     new = not key_path().exists()
     known = public(own_key(make=True))
@@ -27,10 +27,10 @@ def key(as_json: bool) -> None:
 @json_option
 def trust(owner: str, pinned: str, remove: bool, yes: bool, as_json: bool) -> None:
     """The keys that are pinned. Once an owner's is, amps of theirs that are signed with another, or not at all, are refused."""
-    from models.errors import NotFound, UserError
-    from zoo import output
+    from models.core.errors import NotFound, UserError
+    from zoo.cli import output
     from zoo.names import OWNER
-    from zoo.trust import KEY, pin_key, read_trust
+    from zoo.package.signing import KEY, pin_key, read_trust
 
     if (owner or pinned or remove) and not OWNER.fullmatch(owner):
         raise UserError(f"'{owner}' is no owner of amps", "Write the part of OWNER/AMP before the slash.")

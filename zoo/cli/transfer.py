@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from zoo.options import PATH, amp_argument, complete_amps, json_option, tier_option, zoo_option
+from zoo.cli.options import PATH, amp_argument, complete_amps, json_option, tier_option, zoo_option
 
 
 @click.command(epilog="Example: zoo push packages/plexi-59 alice/plexi-59 --zoo hub --tag v1.0.0")
@@ -32,10 +32,10 @@ def push(
     as_json: bool,
 ) -> None:
     """Publish a package to a shelf or a hub."""
-    from models.errors import UserError
-    from zoo import output
-    from zoo.find import find_zoo
+    from models.core.errors import UserError
+    from zoo.cli import output
     from zoo.names import REVISION, parse_ref
+    from zoo.registry.resolve import find_zoo
 
     ref = parse_ref(name)
     if ref.revision:
@@ -96,9 +96,9 @@ def pull(
     as_json: bool,
 ) -> None:
     """Fetch amps, checked byte for byte."""
-    from models.errors import UserError
-    from zoo import output
-    from zoo.lock import read_lock
+    from models.core.errors import UserError
+    from zoo.cli import output
+    from zoo.registry.lockfile import read_lock
 
     names = amps or (tuple(read_lock().amps) if locked else ())
     if not names:
@@ -129,12 +129,13 @@ def _pull(
     dry_run: bool,
     check: Callable[[Any, Any, str], None],
 ) -> dict[str, Any]:
-    from zoo import output
-    from zoo.find import find_zoo
-    from zoo.layout import MANIFEST, PackageManifest, choose
-    from zoo.lock import Pin, check_moved, pin, pinned
+    from zoo.cli import output
     from zoo.names import Ref, parse_ref
-    from zoo.shelf import home
+    from zoo.package.layout import MANIFEST, choose
+    from zoo.package.manifest import PackageManifest
+    from zoo.registry.lockfile import Pin, check_moved, pin, pinned
+    from zoo.registry.protocol import home
+    from zoo.registry.resolve import find_zoo
 
     asked = parse_ref(name)
     made = pinned(asked.name) if locked else None
@@ -172,8 +173,8 @@ def _pull(
 
 def _check_wishes(zoo: Any, ref: Any, tier: str, max_mb: float | None, licenses: tuple[str, ...]) -> None:
     """Raise `UserError` when what was asked of an amp does not hold; what the zoo lists says so, before a byte moves."""
-    from models.errors import UserError
-    from zoo.layout import of_tier
+    from models.core.errors import UserError
+    from zoo.package.layout import of_tier
 
     if max_mb is not None:
         sizes = zoo.sizes(ref)
@@ -191,7 +192,7 @@ def _check_wishes(zoo: Any, ref: Any, tier: str, max_mb: float | None, licenses:
 
 
 def _licence(zoo: Any, ref: Any) -> str:
-    from models.errors import UserError
+    from models.core.errors import UserError
 
     try:
         return str(zoo.front_matter(ref).get("license") or "not stated")
@@ -205,18 +206,19 @@ def _licence(zoo: Any, ref: Any) -> str:
 @json_option
 def verify(amp: str, where: str | None, as_json: bool) -> None:
     """Check an amp byte for byte, and by ear."""
-    from models.errors import NotFound
-    from zoo import output
-    from zoo.find import find_package
-    from zoo.layout import MANIFEST, digest, package_files
+    from models.core.errors import NotFound
+    from zoo.cli import output
+    from zoo.cli.options import one_thread
     from zoo.names import parse_ref
-    from zoo.options import one_thread
-    from zoo.trust import signer
-    from zoo.verify import replay
+    from zoo.package.layout import MANIFEST
+    from zoo.package.manifest import digest, package_files
+    from zoo.package.replay import replay
+    from zoo.package.signing import signer
+    from zoo.registry.resolve import find_package
 
     one_thread()
     with output.progress("fetching") as bar:
-        folder = find_package(amp, where, on_progress=bar)
+        folder = find_package(amp, where, on_progress=bar, on_warning=output.warn)
     if not (folder / MANIFEST).exists():
         raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
     with output.progress("playing") as bar:
@@ -248,10 +250,10 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 def rm(amp: str, yes: bool) -> None:
     """Take an amp off your own shelf."""
-    from zoo import output
-    from zoo.find import find_zoo
+    from zoo.cli import output
     from zoo.names import parse_ref
-    from zoo.shelf import Shelf
+    from zoo.registry.resolve import find_zoo
+    from zoo.registry.shelf import Shelf
 
     ref, shelf = parse_ref(amp), find_zoo(None)
     assert isinstance(shelf, Shelf)

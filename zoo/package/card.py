@@ -3,75 +3,27 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import Field
 
-from models.documents import Evaluation, ModelConfig
-from models.errors import UserError
-from models.files import Frozen, check_document
-from models.knobs import AnyKnob
-from zoo.layout import MAX_BYTES, SLUG, Preset
-from zoo.names import NAME
-from zoo.page import make_page
+from models.artifacts.evaluation import Evaluation
+from models.artifacts.model_config import ModelConfig
+from models.core.errors import UserError
+from zoo.package.card_page import make_page
+from zoo.package.card_schema import LIBRARY, CardBlock, Terms, Tier
+from zoo.package.layout import MAX_BYTES
+from zoo.package.presets import Preset
 
-LIBRARY = "ampzoo"
 TAGS = ("guitar", "amp-modeling", "wavenet", "neural-amp-modeler", "knob-conditioned")
+
 BEGIN = "<!-- ampzoo: from here to the line that says so, a push writes this page anew; your own words are safe outside. -->"
+
 END = "<!-- ampzoo: end -->"
+
 FENCE = re.compile(r"\A---[ \t]*\r?\n(?P<front>.*?)\r?\n---[ \t]*(\r?\n|\Z)", re.DOTALL)
+
 MAX_FRONT = 64 << 10
-
-Kind = Literal["amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio"]
-Tone = Literal["clean", "overdrive", "crunch", "hi_gain", "fuzz"]
-
-
-class Tier(Frozen):
-    """A smaller or larger model of an amp, in `tiers/NAME/` or at the root; `realtime_factor` as in `eval.json`."""
-
-    name: Annotated[str, Field(pattern=rf"^{SLUG}$")]
-    esr: Annotated[float, Field(ge=0)]
-    parameters: Annotated[int, Field(ge=1, le=1 << 32)]
-    macs_per_sample: Annotated[int, Field(ge=1, le=1 << 32)]
-    realtime_factor: Annotated[float, Field(ge=0)]
-
-
-class CardBlock(Frozen):
-    """The `ampzoo:` block of the front matter: what a listing shows, so that listing needs no second request."""
-
-    schema_version: Annotated[Literal["1.0"], Field(alias="schema")] = "1.0"
-    kind: Kind = "amp"
-    tone: Annotated[tuple[Tone, ...], Field(max_length=5)] = ()
-    knobs: Annotated[tuple[AnyKnob, ...], Field(max_length=32)]
-    esr: Annotated[float, Field(ge=0)]
-    parameters: Annotated[int, Field(ge=1, le=1 << 32)]
-    macs_per_sample: Annotated[int, Field(ge=1, le=1 << 32)]
-    sample_rate: Annotated[int, Field(ge=8000, le=192000)]
-    inject: Annotated[str, Field(max_length=64)]
-    tiers: Annotated[tuple[Tier, ...], Field(max_length=8)] = ()
-
-
-class Listed(Frozen):
-    """One row of `zoo list`; `downloads` and `updated` (ISO 8601) where the zoo knows them."""
-
-    name: str
-    revision: str
-    license: str
-    downloads: int | None = None
-    updated: str = ""
-    amp: CardBlock
-
-
-class Terms(Frozen):
-    """What its owner says of an amp: licence, what sort of amp it is, and the hub's data sets of its recordings."""
-
-    license: str
-    license_name: str = ""
-    license_link: str = ""
-    kind: Kind = "amp"
-    tone: tuple[Tone, ...] = ()
-    datasets: tuple[Annotated[str, Field(pattern=NAME.pattern)], ...] = ()
 
 
 def make_card(
@@ -122,30 +74,6 @@ def make_card(
     }
     body = make_page(config, evaluation, terms, presets, fault, tiers, searched)
     return _page(front, f"{BEGIN}\n\n{body}\n{END}\n")
-
-
-def read_row(name: str, revision: str, front_matter: Any, downloads: object = None, updated: object = None) -> Listed:
-    """A row of `zoo list` from parsed front matter; raises `UserError` when its `ampzoo:` block is missing or malformed."""
-    if not NAME.fullmatch(name):
-        raise UserError(f"{name}: nobody could ask for an amp of this name", "Call it owner/amp.")
-    block = front_matter.get(LIBRARY) if isinstance(front_matter, dict) else None
-    if not isinstance(block, dict):
-        raise UserError(f"{name}: its card has no '{LIBRARY}' block", "Package it again with zoo package.")
-    license_id = front_matter.get("license")
-    return Listed(
-        name=name,
-        revision=revision,
-        license=license_id[:64] if isinstance(license_id, str) else "-",
-        downloads=downloads if isinstance(downloads, int) and abs(downloads) < 1 << 53 else None,
-        updated=updated[:32] if isinstance(updated, str) else "",
-        amp=check_document(block, CardBlock, f"{name}: card"),
-    )
-
-
-def read_tiers(name: str, front_matter: dict[str, Any]) -> tuple[Tier, ...]:
-    """The tiers that a card tells of; raises `UserError` when its `ampzoo:` block is malformed."""
-    block = front_matter.get(LIBRARY)
-    return check_document(block, CardBlock, f"{name}: card").tiers if isinstance(block, dict) else ()
 
 
 def read_front_matter(card: Path) -> dict[str, Any]:
@@ -213,8 +141,3 @@ def _tier(name: str, scores: Evaluation) -> Tier:
         macs_per_sample=scores.macs_per_sample,
         realtime_factor=scores.realtime_factor,
     )
-
-
-def format_knobs(knobs: tuple[AnyKnob, ...]) -> str:
-    """`gain tone volume`, for tables."""
-    return " ".join(knob.name for knob in knobs)

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from models.documents import Evaluation, ModelConfig
-from models.knobs import Knob, format_setting, format_value
-from zoo.layout import Preset
+from models.artifacts.evaluation import Evaluation
+from models.artifacts.model_config import ModelConfig
+from models.knobs.schema import Knob
+from models.knobs.text import format_setting, format_value
+from zoo.package.presets import Preset
 
 if TYPE_CHECKING:
-    from zoo.card import Terms
+    from zoo.package.card_schema import Terms
+
 
 OWNER = "OWNER/"  # stands for the owner until a push knows better
 

@@ -9,15 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from models.documents import Evaluation, ModelConfig
-from models.files import staged_file
-from models.knobs import Knob, format_setting
-from models.stream import play
-from models.wavenet import WaveNet
+from models.artifacts.evaluation import Evaluation
+from models.artifacts.model_config import ModelConfig
+from models.core.files import staged_file
+from models.knobs.schema import Knob
+from models.knobs.text import format_setting
+from models.network.wavenet import WaveNet
+from models.playback.stream import play
 
 TURNS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a knob, from end to end
+
 SETTINGS = 24  # more than these are not legible
+
 BANDS_PER_OCTAVE = 6
+
 LOWEST_HZ = 60.0
 
 

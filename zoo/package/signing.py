@@ -13,16 +13,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from models.errors import IntegrityError, NotFound, UserError
-from models.files import Frozen, read_document, user_folder, write_json
-from zoo.layout import MANIFEST, SIGNATURE, max_bytes, parse_part
+from models.core.errors import IntegrityError, NotFound, UserError
+from models.core.files import user_folder, write_json
+from models.core.schema import Frozen, read_document
+from zoo.package.layout import MANIFEST, SIGNATURE, max_bytes
+from zoo.package.manifest import parse_part
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+
 CONTEXT = b"ampzoo.signature/1\n"
+
 EXTRA = "Install it: pip install 'ampzoo[sign]'."
+
 KEY = re.compile(r"[0-9a-f]{64}")  # a public one: 32 bytes in hexadecimal digits
+
 Key = Annotated[str, Field(pattern=rf"^{KEY.pattern}$")]
 
 

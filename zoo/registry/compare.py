@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from models.documents import CONFIG, EVAL, Evaluation, ModelConfig
-from models.knobs import format_value
-from zoo.find import Look
-from zoo.layout import MANIFEST, PackageManifest
+from models.artifacts.evaluation import Evaluation
+from models.artifacts.model_config import ModelConfig
+from models.artifacts.names import CONFIG, EVAL
+from models.knobs.text import format_value
+from zoo.package.layout import MANIFEST
+from zoo.package.manifest import PackageManifest
+from zoo.registry.resolve import Look
 
 Row = tuple[str, str, str]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from zoo.card import Listed
+from zoo.package.card_schema import Listed
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,15 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
-from models.errors import NotFound, UserError
-from models.files import Frozen, read_document, write_text
-from zoo.card import Listed
-from zoo.errors import Unreachable
-from zoo.shelf import home
+from models.core.errors import NotFound, UserError
+from models.core.files import write_text
+from models.core.schema import Frozen, read_document
+from zoo.package.card_schema import Listed
+from zoo.registry.errors import Unreachable
+from zoo.registry.protocol import home
 
 DEADLINE_SECONDS = 5.0
+
 FRESH_SECONDS = 600.0  # or $ZOO_INDEX_TTL
 
 
@@ -113,7 +115,7 @@ def format_age(seconds: float) -> str:
 
 def known_names(label: str | None) -> list[str]:
     """Every amp that can be named without a network: of a hub's kept list, else of one's own shelf and every kept list."""
-    from zoo.shelf import Shelf
+    from zoo.registry.shelf import Shelf
 
     if label is not None:
         index = read_index(label)

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from models.errors import IntegrityError, NotFound
-from models.files import Frozen, read_document, write_json
-from zoo.layout import SLUG
+from models.core.errors import IntegrityError, NotFound
+from models.core.files import write_json
+from models.core.schema import Frozen, read_document
 from zoo.names import NAME
+from zoo.package.layout import SLUG
 
 LOCK = Path("zoo.lock")
 

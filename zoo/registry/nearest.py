@@ -1,18 +1,20 @@
 """All amps of a zoo as folders that hold what tells how they were made: of a shelf as they lie there, of a hub their documents alone."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.documents import CONFIG, EVAL
-from models.errors import NotFound, UserError
-from zoo import output
-from zoo.find import find_zoo
-from zoo.layout import TRAINING
+from models.artifacts.names import CONFIG, EVAL
+from models.core.errors import NotFound, UserError
 from zoo.names import Ref
-from zoo.shelf import Shelf
+from zoo.package.layout import TRAINING
+from zoo.registry.protocol import Progress, silent
+from zoo.registry.resolve import find_zoo
+from zoo.registry.shelf import Shelf
 
 if TYPE_CHECKING:
-    from zoo.hub import Hub
+    from zoo.registry.hub.hub import Hub
+
 
 MOST = 16  # amps of a hub: each takes a few requests
 
@@ -22,28 +24,35 @@ def is_shelf(folder: Path) -> bool:
     return bool(Shelf(folder).names())
 
 
-def gather(owner: str, where: str | None, knobs: int | None, to: Path) -> list[Path]:
+def gather(
+    owner: str,
+    where: str | None,
+    knobs: int | None,
+    to: Path,
+    on_note: Callable[[str], None],
+    on_progress: Progress = silent,
+) -> list[Path]:
     """The amps of a zoo, or of one `owner` there.
 
-    Of a hub they are at most `MOST`, those whose number of knobs is nearest to `knobs` first, and what is fetched is put into the folder `to`.
+    Of a hub they are at most `MOST`, those whose number of knobs is nearest to `knobs` first, and what is fetched is put into the folder `to`; `on_note`
+    gets a sentence about what is left out.
     Raises `NotFound` where there are none.
     """
     zoo = find_zoo(where)
     if isinstance(zoo, Shelf):
         found = [zoo.folder / name for name in zoo.names() if owner in ("", name.split("/")[0])]
     else:
-        rows = [row for row in zoo.list(output.say) if owner in ("", row.name.split("/")[0])]
+        rows = [row for row in zoo.list(on_note) if owner in ("", row.name.split("/")[0])]
         rows.sort(key=lambda row: (0 if knobs is None else abs(len(row.amp.knobs) - knobs), row.name))
         if len(rows) > MOST:
-            output.say(f"of {len(rows)} amps on {zoo.label} the {MOST} nearest by their number of knobs are read")
-        with output.progress("reading") as bar:
-            found = []
-            for row in rows[:MOST]:
-                try:
-                    found.append(_documents(zoo, Ref(row.name), to / row.name))
-                except UserError as problem:
-                    output.say(f"{row.name} is left out: {problem.message}")
-                bar(len(found), min(len(rows), MOST))
+            on_note(f"of {len(rows)} amps on {zoo.label} the {MOST} nearest by their number of knobs are read")
+        found = []
+        for row in rows[:MOST]:
+            try:
+                found.append(_documents(zoo, Ref(row.name), to / row.name))
+            except UserError as problem:
+                on_note(f"{row.name} is left out: {problem.message}")
+            on_progress(len(found), min(len(rows), MOST))
     if not found:
         raise NotFound(f"no amps{f' of {owner!r}' if owner else ''} on {zoo.label}", "See what there is with zoo list.")
     return found

@@ -5,17 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.errors import UserError
-from zoo.card import merge_cards, read_front_matter
-from zoo.layout import CARD, package_files
-from zoo.licences import check_license
-from zoo.page import OWNER
-from zoo.trust import signer
-
-TEXTS = (".json", ".md", ".nam", "")
-PRIVATE = re.compile(
-    rb"hf_[A-Za-z0-9]{20,}|(?<![\w.])(/(home|Users)/[A-Za-z0-9._-]+|/root/|[A-Za-z]:\\\\?Users\\\\?\w+)"
-)
+from zoo.package.card import merge_cards, read_front_matter
+from zoo.package.card_page import OWNER
+from zoo.package.layout import CARD
+from zoo.package.licenses import check_license
+from zoo.package.manifest import package_files
+from zoo.package.privacy import check_private
+from zoo.package.signing import signer
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ def read_publishable(package: Path, name: str) -> dict[str, bytes]:
 
     Raises as `verify` does, and `UserError` for one without a licence that a hub knows, or with secrets in it.
     """
-    from zoo.verify import verify  # loads torch
+    from zoo.package.verify import verify
 
     verify(package, whole=True)
     signer(package, name)
@@ -53,15 +49,6 @@ def read_publishable(package: Path, name: str) -> dict[str, bytes]:
     check_license(front.get("license"), front.get("license_name"), front.get("license_link"))
     check_private(package)
     return {name: (package / name).read_bytes() for name in package_files(package)}
-
-
-def check_private(package: Path) -> None:
-    """Raise `UserError` when a token, or a path of somebody's home, stands in a file that people can read."""
-    for name in package_files(package):
-        if Path(name).suffix in TEXTS and (found := PRIVATE.search((package / name).read_bytes())):
-            secret = found[0].startswith(b"hf_")
-            what = "a token" if secret else f"the path {found[0].decode('ascii', 'replace')}"
-            raise UserError(f"{package / name} holds {what}, which a push would make public", "Take it out.")
 
 
 def card_for(name: str, ours: bytes, theirs: bytes | None) -> bytes:

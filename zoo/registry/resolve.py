@@ -1,20 +1,28 @@
 """What a person names on the command line -> the zoo, the model folder or the document it stands for."""
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.documents import CONFIG, ModelConfig
-from models.errors import NotFound
-from models.files import Document
-from zoo import output
-from zoo.card import read_front_matter
-from zoo.errors import NO_NETWORK, explain
-from zoo.layout import CARD, MANIFEST, choose, digest, package_files, read_package_manifest, read_part
+from models.artifacts.model_config import ModelConfig
+from models.artifacts.names import CONFIG
+from models.core.errors import NotFound
+from models.core.schema import Document
 from zoo.names import Address, parse_ref, parse_where
-from zoo.shelf import Progress, Shelf, home, silent
+from zoo.package.card import read_front_matter
+from zoo.package.layout import CARD, MANIFEST, choose
+from zoo.package.manifest import digest, package_files, read_package_manifest, read_part
+from zoo.registry.protocol import Progress, home, silent
+from zoo.registry.shelf import Shelf
 
 if TYPE_CHECKING:
-    from zoo.hub import Hub
+    from zoo.registry.hub.hub import Hub
+
+
+def warn(message: str) -> None:
+    """Issue a Python warning: what happens where nobody gives a callback."""
+    warnings.warn(message, stacklevel=4)
 
 
 def address_of(where: str | None) -> Address | None:
@@ -30,7 +38,7 @@ def find_zoo(where: str | None, new: bool = False) -> "Shelf | Hub":
     """
     address = parse_where(where) if where else home()
     if isinstance(address, Address):
-        from zoo.hub import Hub
+        from zoo.registry.hub.hub import Hub
 
         return Hub(address)
     if not address.is_dir() and (address.exists() or (where and not new)):
@@ -38,12 +46,18 @@ def find_zoo(where: str | None, new: bool = False) -> "Shelf | Hub":
     return Shelf(address)
 
 
-def find_package(amp: str, where: str | None, tier: str = "", on_progress: Progress = silent) -> Path:
+def find_package(
+    amp: str,
+    where: str | None,
+    tier: str = "",
+    on_progress: Progress = silent,
+    on_warning: Callable[[str], None] = warn,
+) -> Path:
     """Where an amp lies: a folder as it is, an amp of a shelf, or an amp of a hub, pulled to one's own shelf; verified.
 
-    When the hub cannot be reached, the copy on one's own shelf has to do; a warning says so.
+    When the hub cannot be reached, the copy on one's own shelf is used, and `on_warning` says so.
     """
-    from zoo.trust import signer
+    from zoo.package.signing import signer
 
     folder = Path(amp)
     if not folder.is_dir():
@@ -56,22 +70,30 @@ def find_package(amp: str, where: str | None, tier: str = "", on_progress: Progr
             try:
                 zoo.pull(ref, folder, tier, on_progress)
                 return folder
-            except Exception as problem:
-                told = explain(problem)
-                if told is None or told.code != NO_NETWORK or ref.revision or not (folder / MANIFEST).exists():
+            except ConnectionError as problem:  # `Unreachable`, and the hub client's own word for offline mode
+                if ref.revision or not (folder / MANIFEST).exists():
                     raise
                 signer(folder, ref.name)
-                output.say(f"warning: {told.message}; using the copy on your shelf, revision {digest(folder)[:12]}")
+                reason = str(problem).splitlines()[0]
+                on_warning(
+                    f"the hub cannot be reached: {reason}; using the copy on your shelf, revision {digest(folder)[:12]}"
+                )
     if (folder / MANIFEST).exists():
-        from zoo.verify import verify  # loads torch: after all that can be refused without
+        from zoo.package.verify import verify
 
         verify(folder)
     return folder
 
 
-def find_model(amp: str, where: str | None, tier: str = "", on_progress: Progress = silent) -> Path:
+def find_model(
+    amp: str,
+    where: str | None,
+    tier: str = "",
+    on_progress: Progress = silent,
+    on_warning: Callable[[str], None] = warn,
+) -> Path:
     """The folder of a model to play: what `find_package` finds, or one tier of it."""
-    folder = find_package(amp, where, tier, on_progress)
+    folder = find_package(amp, where, tier, on_progress, on_warning)
     root = read_package_manifest(folder).tier if tier else ""
     if tier:
         choose(package_files(folder), tier, root, amp)

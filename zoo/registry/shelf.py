@@ -1,57 +1,25 @@
 """A zoo in a plain folder: `SHELF/owner/amp/` is a package. The embedded default, and where pulled amps live."""
 
-import os
 import shutil
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.errors import NotFound, UserError
-from models.files import STAGED, Document, staged_folder
-from zoo.card import Listed, read_front_matter, read_row
-from zoo.layout import (
-    CARD,
-    MANIFEST,
-    check_pinned,
-    check_target,
-    choose,
-    digest,
-    package_files,
-    read_package_manifest,
-    read_part,
-)
+from models.core.errors import NotFound, UserError
+from models.core.files import staged_folder
+from models.core.schema import Document
 from zoo.names import Ref
+from zoo.package.card import read_front_matter
+from zoo.package.card_schema import Listed, read_row
+from zoo.package.layout import CARD, MANIFEST, choose
+from zoo.package.manifest import check_pinned, check_target, digest, package_files, read_package_manifest, read_part
+from zoo.registry.protocol import Progress, Pulled, silent, sweep
 
 if TYPE_CHECKING:
-    from zoo.publish import Plan
-
-Progress = Callable[[float, float], None]  # bytes done, bytes in all
-LITTER_SECONDS = 3600  # a staged folder this old belongs to a process that was killed
-
-
-def silent(done: float, total: float) -> None:
-    """The progress nobody asked for."""
-
-
-@dataclass(frozen=True)
-class Pulled:
-    """What a pull brought: revision, sha256 of the manifest, files, bytes that moved, files left out, and who signed it, in words."""
-
-    revision: str
-    manifest: str
-    files: int
-    moved: int
-    ignored: int = 0
-    signer: str = ""
-
-
-def home() -> Path:
-    """One's own shelf: the folder `ZOO_HOME` names, else `~/.ampzoo/shelf`."""
-    return Path(os.environ.get("ZOO_HOME") or Path.home() / ".ampzoo" / "shelf")
+    from zoo.registry.push_plan import Plan
 
 
 class Shelf:
@@ -117,7 +85,7 @@ class Shelf:
 
     def plan(self, package: Path, name: str) -> "Plan":
         """What a push of this package would change."""
-        from zoo.publish import Plan, card_for, read_publishable
+        from zoo.registry.push_plan import Plan, card_for, read_publishable
 
         files, there = read_publishable(package, name), self.folder / name
         check_target(there)
@@ -140,7 +108,7 @@ class Shelf:
 
     def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = silent, pinned: str = "") -> Pulled:
         """Copy an amp into the folder `to`, verified; of its tiers all, or one. With `pinned`, the sha256 of its manifest."""
-        from zoo.trust import signer
+        from zoo.package.signing import signer
 
         check_pinned(ref.name, self.revision(ref), pinned)
         signed = signer(self.find(ref), ref.name)
@@ -158,7 +126,7 @@ def copy_package(
     source: Path, target: Path, tier: str = "", on_progress: Progress = silent, card: bytes | None = None
 ) -> Pulled:
     """Copy a package, verified before and after, replacing an earlier one whole; its card may be another."""
-    from zoo.verify import verify
+    from zoo.package.verify import verify
 
     manifest = verify(source)
     check_target(target)
@@ -177,10 +145,3 @@ def copy_package(
             verify(staged)
         sweep(target.parent)
     return Pulled(digest(target), digest(target), len(names), sum(sizes.values()) if new else 0)
-
-
-def sweep(folder: Path) -> None:
-    """Remove what killed processes left beside a package."""
-    for path in folder.glob(f"{STAGED}*"):
-        if path.is_dir() and time.time() - path.stat().st_mtime > LITTER_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)

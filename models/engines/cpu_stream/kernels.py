@@ -17,12 +17,11 @@ Shapes: K knobs, E features that the layers see of them, T time.
 import numba
 import numpy as np
 
-from models import simd
-from models.cache import FAST, compiled
-from models.simd import (
+from models.engines.activations import BLENDED, PLAIN, nonlinear
+from models.engines.jit import FAST, compiled
+from models.engines.simd import (
     REGISTERS,
     WIDTH,
-    absolute,
     add_tiles,
     first,
     fma,
@@ -30,27 +29,29 @@ from models.simd import (
     fma_tiles,
     load,
     load_tile,
-    maximum,
-    minimum,
     splat,
     spread,
     spread_tile,
     store,
     store_tile,
-    where_negative,
 )
 
 CONVOLVE, MODULATE, ACTIVATE = range(3)
-IDENTITY, TANH, RELU, SLOPED, SILU, HARDTANH, SOFTSIGN, SIGMOID = range(8)
-PLAIN, GATED, BLENDED = range(3)
+
 NONE = -1  # where an operation names no buffer
 
+
 NARROW, WIDE = 2, 4  # vectors of time in a tile
+
 TILE = WIDE * WIDTH  # samples, at most
+
 FILM_HEIGHT = 4 if REGISTERS == 32 else 2  # rows in a tile of a modulation
+
 HEIGHTS = tuple(rows for rows in (1, 2, 3, 4, 6, 8) if rows * NARROW + NARROW + 1 <= REGISTERS)  # rows in a tile
 
+
 BUFFER = np.dtype([(name, np.int64) for name in ("base", "stride", "history", "rows", "at")])
+
 OPERATION = np.dtype(
     [
         (name, np.int64)
@@ -63,6 +64,7 @@ OPERATION = np.dtype(
         )
     ]
 )
+
 NET = np.dtype(
     [
         (name, np.int64)
@@ -73,48 +75,6 @@ NET = np.dtype(
         )
     ]
 )
-
-
-@numba.njit(**FAST)
-def _tanh(x):
-    """A quotient of odd and even polynomials, right to a few units in the last place (Eigen's `generic_fast_tanh_float`)."""
-    x = maximum(splat(-7.90531110763549805), minimum(splat(7.90531110763549805), x))
-    y = x * x
-    top = fma(y, splat(-2.76076847742355e-16), splat(2.00018790482477e-13))
-    top = fma(y, top, splat(-8.60467152213735e-11))
-    top = fma(y, top, splat(5.12229709037114e-08))
-    top = fma(y, top, splat(1.48572235717979e-05))
-    top = fma(y, top, splat(6.37261928875436e-04))
-    top = fma(y, top, splat(4.89352455891786e-03))
-    bottom = fma(y, splat(1.19825839466702e-06), splat(1.18534705686654e-04))
-    bottom = fma(y, bottom, splat(2.26843463243900e-03))
-    bottom = fma(y, bottom, splat(4.89352518554385e-03))
-    return x * top / bottom
-
-
-@numba.njit(**FAST)
-def sigmoid(x):
-    return fma(_tanh(x * 0.5), splat(0.5), splat(0.5))
-
-
-@numba.njit(**FAST)
-def nonlinear(kind, x, slope):
-    """One of the activations; `slope` is where `SLOPED` goes below zero."""
-    if kind == TANH:
-        return _tanh(x)
-    if kind == RELU:
-        return maximum(splat(0.0), x)
-    if kind == SLOPED:
-        return where_negative(x, x * slope, x)
-    if kind == SILU:
-        return x * sigmoid(x)
-    if kind == HARDTANH:
-        return maximum(splat(-1.0), minimum(splat(1.0), x))
-    if kind == SOFTSIGN:
-        return x / (1.0 + absolute(x))
-    if kind == SIGMOID:
-        return sigmoid(x)
-    return x
 
 
 def _convolution(height: int, columns: int):
@@ -161,7 +121,9 @@ def _convolution(height: int, columns: int):
 
 
 _convolve_1, _convolve_2, _convolve_3, _convolve_4 = (_convolution(height, NARROW) for height in (1, 2, 3, 4))
+
 _convolve_6, _convolve_8 = (_convolution(height, NARROW) for height in (6, 8))
+
 _convolve_1_wide, _convolve_2_wide, _convolve_3_wide, _convolve_4_wide = (
     _convolution(height, WIDE) for height in (1, 2, 3, 4)
 )
@@ -322,4 +284,4 @@ def _play(weights, state, operations, buffers, nets, x_T, levels_KT, y_T):
                 buffers[index].at += samples
 
 
-play = compiled(_play, __file__, simd.__file__)
+play = compiled(_play)

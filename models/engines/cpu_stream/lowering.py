@@ -10,26 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models import kernels
-from models.architecture import Activation, Slot
-from models.encoder import Encoder
-from models.kernels import BUFFER, FILM_HEIGHT, HEIGHTS, NET, NONE, OPERATION, TILE, WIDTH
-from models.wavenet import Layer, WaveNet
+from models.engines import activations
+from models.engines.activations import GATINGS, KINDS
+from models.engines.cpu_stream import kernels
+from models.engines.cpu_stream.kernels import BUFFER, FILM_HEIGHT, HEIGHTS, NET, NONE, OPERATION, TILE
+from models.engines.simd import WIDTH
+from models.network.architecture import Activation, Slot
+from models.network.knob_encoder import Encoder
+from models.network.wavenet import Layer, WaveNet
 
 BLOCK = 256  # samples that the program works on at once; longer blocks are cut
+
 SLACK = 128  # samples that a buffer takes, at least, before its history moves to the front
+
 LATENCY = 4  # tile rows that take as long as fewer do: a CPU has so many sums under way
-KINDS = {
-    "Tanh": kernels.TANH,
-    "ReLU": kernels.RELU,
-    "LeakyReLU": kernels.SLOPED,
-    "PReLU": kernels.SLOPED,
-    "SiLU": kernels.SILU,
-    "Hardtanh": kernels.HARDTANH,
-    "Softsign": kernels.SOFTSIGN,
-    "Sigmoid": kernels.SIGMOID,
-}
-GATINGS = {"none": kernels.PLAIN, "gated": kernels.GATED, "blended": kernels.BLENDED}
 
 
 @dataclass(frozen=True)
@@ -78,12 +72,12 @@ class _Lowering:
             bends_KJ, knots_J = encoder.warp.bends_KJ, encoder.warp.knots_J
             spread = torch.eye(knobs).repeat_interleave(len(knots_J), 0)
             self._convolve(spread[..., None], -knots_J.repeat(knobs), source, self._z)
-            self._activate(self._z, self._z, len(spread), kernels.RELU)
+            self._activate(self._z, self._z, len(spread), activations.RELU)
             source = self._y if encoder.dense else self._seen
             self._convolve(torch.block_diag(*bends_KJ)[..., None], -torch.ones(knobs), self._z, source)
         if encoder.dense is not None:
             self._convolve(encoder.dense.weight, encoder.dense.bias, source, self._seen)
-            self._activate(self._seen, self._seen, self._features, kernels.RELU)
+            self._activate(self._seen, self._seen, self._features, activations.RELU)
 
     def _net(self, net: WaveNet) -> int:
         """All arrays; returns the buffer of the result."""
@@ -124,7 +118,7 @@ class _Lowering:
             KINDS[layer.activation.config.type],
             slopes=self._weight(_slopes(layer.activation.config, layer.activation.slopes, width)),
             gating=GATINGS[layer.gating],
-            gate=kernels.IDENTITY if gate is None else KINDS[gate.config.type],
+            gate=activations.IDENTITY if gate is None else KINDS[gate.config.type],
             gate_slopes=0 if gate is None else self._weight(_slopes(gate.config, gate.slopes, width)),
             extra=head if straight else NONE,
             onto=onto if straight else NONE,
@@ -161,7 +155,7 @@ class _Lowering:
     def _way(self, layer: Layer, conv: nn.Conv1d | None, slot: Slot, target: int, onto: int, width: int) -> None:
         """From the activation through a 1x1, if there is one, and its modulation onto another buffer."""
         if conv is None:
-            self._activate(self._z, self._z, width, kernels.IDENTITY, extra=target, onto=onto)
+            self._activate(self._z, self._z, width, activations.IDENTITY, extra=target, onto=onto)
         elif layer.film(slot):
             self._conv(conv, self._z, self._y)
             self._film(layer, slot, self._y, target, onto=onto)

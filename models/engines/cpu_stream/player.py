@@ -5,10 +5,9 @@ Shapes: T time (one block), K knobs.
 
 import numpy as np
 
-from models import kernels
-from models.lower import Program
-
-LINE = 16  # numbers in a line of the CPU's cache
+from models.engines.cpu_stream import kernels
+from models.engines.cpu_stream.lowering import Program
+from models.engines.jit import aligned
 
 
 class Compiled:
@@ -42,10 +41,3 @@ def _plain(numbers: list[float] | np.ndarray) -> np.ndarray:
     if isinstance(numbers, np.ndarray) and numbers.dtype == np.float32 and numbers.flags.carray:
         return numbers
     return np.array(numbers, np.float32, order="C")
-
-
-def aligned(size: int) -> np.ndarray:
-    """Zeros whose first number begins a line of the CPU's cache."""
-    numbers = np.zeros(size + LINE, np.float32)
-    first = -(numbers.ctypes.data // 4) % LINE
-    return numbers[first : first + size]

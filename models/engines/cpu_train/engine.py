@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.compiled import LINE, aligned
-from models.engine import WORKING_MEMORY, Loss
-from models.fold import Folding
-from models.tape import Program
-from models.tape_kernels import learn, play
-from models.wavenet import WaveNet
+from models.engines.base import WORKING_MEMORY, Loss
+from models.engines.cpu_train.kernels import learn, play
+from models.engines.cpu_train.program import Program
+from models.engines.jit import LINE, aligned
+from models.network.folding import Folding
+from models.network.wavenet import WaveNet
 
 
 class TapeEngine:

@@ -9,10 +9,9 @@ written is still in the cache when the next reads it.
 import numba
 import numpy as np
 
-from models import kernels, simd
-from models.cache import FAST, compiled
-from models.kernels import BLENDED, HARDTANH, PLAIN, SIGMOID, SILU, SOFTSIGN, TANH, nonlinear, sigmoid
-from models.simd import (
+from models.engines.activations import BLENDED, HARDTANH, PLAIN, SIGMOID, SILU, SOFTSIGN, TANH, nonlinear, sigmoid
+from models.engines.jit import FAST, compiled
+from models.engines.simd import (
     REGISTERS,
     WIDTH,
     absolute,
@@ -30,9 +29,13 @@ from models.simd import (
 )
 
 GRAIN = 128  # samples: where a range begins and ends is a multiple of this
+
 BLOCK = 4 * GRAIN  # samples that the instructions of a pass work on in turn
+
 TILE_ROWS = 4  # inputs of a gradient tile: the tables go on for a multiple of it
+
 LINEAR, GRADIENT, ADD, ACTIVATE, DERIVE = range(5)
+
 
 INSTRUCTION = np.dtype(
     [
@@ -58,7 +61,9 @@ INSTRUCTION = np.dtype(
     ],
     align=True,
 )
+
 PASS = np.dtype([(name, np.int64) for name in ("first", "last", "start", "backwards", "lanes")])
+
 
 _inlined = numba.njit(forceinline=True, **FAST)
 
@@ -97,11 +102,17 @@ def _linear_tile(rows: int, columns: int):
 
 
 _MANY = REGISTERS == 32
+
 _eight = _linear_tile(8, 2)
+
 _six = _linear_tile(6, 4 if _MANY else 2)
+
 _four = _linear_tile(4, 4 if _MANY else 2)
+
 _three = _linear_tile(3, 4 if _MANY else 2)
+
 _two = _linear_tile(2, 8 if _MANY else 4)
+
 _one = _linear_tile(1, 8)
 
 
@@ -147,8 +158,11 @@ def _gradient_tile(columns: int):
 
 
 _gradient_four = _gradient_tile(4 if _MANY else 2)
+
 _gradient_three = _gradient_tile(3 if _MANY else 2)
+
 _gradient_two = _gradient_tile(2)
+
 _gradient_one = _gradient_tile(1)
 
 
@@ -313,5 +327,6 @@ def _learn(passes, instructions, places, terms, workspaces, stride, stop, weight
         _run(passes, instructions, places, terms, s, stride, stop, weights[item], lanes, gradients[item])
 
 
-play = compiled(_play, __file__, kernels.__file__, simd.__file__)
-learn = compiled(_learn, __file__, kernels.__file__, simd.__file__)
+play = compiled(_play)
+
+learn = compiled(_learn)

@@ -10,11 +10,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.architecture import Activation, LayerArray
-from models.fold import Folding, is_sloped
-from models.lower import GATINGS, KINDS
-from models.simd import WIDTH
-from models.tape_kernels import ACTIVATE, ADD, DERIVE, GRADIENT, GRAIN, INSTRUCTION, LINEAR, PASS, TILE_ROWS
+from models.engines.activations import GATINGS, KINDS
+from models.engines.cpu_train.kernels import (
+    ACTIVATE,
+    ADD,
+    DERIVE,
+    GRADIENT,
+    GRAIN,
+    INSTRUCTION,
+    LINEAR,
+    PASS,
+    TILE_ROWS,
+)
+from models.engines.simd import WIDTH
+from models.network.architecture import Activation, LayerArray
+from models.network.folding import Folding, is_sloped
 
 Rows = Callable[[str, int], int]  # so many rows for a purpose: where they begin
 

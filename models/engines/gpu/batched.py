@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.architecture import Activation, LayerArray
-from models.fold import Folding
-from models.wavenet import FIXED, WaveNet
+from models.network.architecture import Activation, LayerArray
+from models.network.folding import Folding
+from models.network.wavenet import FIXED, WaveNet
 
 Player = Callable[[Tensor, Tensor], Tensor]  # from weights_MN and x_MT to (M, S)
+
 TOLERANCE = 1e-4  # relative; float32 sums in another order differ by some 1e-6
 
 
@@ -27,7 +28,7 @@ def player_for(folding: Folding, device: torch.device) -> Player:
     if device.type != "cuda":
         return plain
     try:
-        from models.fused import Fused  # needs Triton, which torch for GPUs brings along
+        from models.engines.gpu.fused import Fused
 
         fused = Fused(folding)
         _compare(fused, plain, folding, device)

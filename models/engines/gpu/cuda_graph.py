@@ -7,6 +7,7 @@ import torch
 
 WARM_UP = 3  # calls before the capture, in which libraries choose kernels and make their workspaces
 
+
 Work = Callable[[], None]
 
 

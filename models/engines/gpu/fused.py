@@ -13,11 +13,13 @@ import triton
 from torch import Tensor
 from torch.nn import functional as F
 
-from models import fused_kernels as kernels
-from models.fold import Folding
+from models.engines.gpu import triton_kernels as kernels
+from models.network.folding import Folding
 
 INPUTS = 16  # of a matrix, multiplied at once
+
 TILE = 2048  # numbers of a tile: rows times samples
+
 PROGRAMS = 1024  # that keep a GPU busy: a gradient's sums over time are shared out among so many
 
 

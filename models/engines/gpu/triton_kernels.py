@@ -13,6 +13,7 @@ import triton.language as tl
 
 # No kernel is compiled anew for other lengths, nor for other places of the matrices among the weights.
 NUMBERS = ["N", "T", "begin", "right", "arrives", "head_begin", "dilation", "span", "parts"]
+
 PLACES = ["matrix", "conv", "slopes", "one", "head1x1"]
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.architecture import SLOTS, Injection
-from models.encoder import Encoder
-from models.errors import UserError
+from models.core.errors import UserError
+from models.network.architecture import SLOTS, Injection
+from models.network.knob_encoder import Encoder
 
 OWN = "ampzoo_encoder"  # the metadata key with the trained numbers themselves; the weights follow from them
 

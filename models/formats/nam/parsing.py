@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from models.architecture import SLOTS, Slot
-from models.encoder import Encoder
-from models.errors import UserError
-from models.knobs import Encoding
-from models.nam import BENDS
+from models.core.errors import UserError
+from models.formats.nam.writer import BENDS
+from models.knobs.schema import Encoding
+from models.network.architecture import SLOTS, Slot
+from models.network.knob_encoder import Encoder
 
 VERSIONS = ("0.5.", "0.6.", "0.7.")
+
 HINT = "Export the model again from its trainer."
+
 MAX_CHANNELS = 64
+
 PLAIN_HARDTANH = {"min_val": -1.0, "max_val": 1.0}
 
 

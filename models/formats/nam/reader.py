@@ -11,13 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.architecture import SLOTS, Film, Injection, Slot, WaveNetConfig
-from models.documents import Levels, ModelConfig, make_config
-from models.errors import UserError
-from models.files import check_document, read_json
-from models.knobs import MAX_COLUMNS, Encoding, Knobs
-from models.nam_encoder import is_own, read_encoder
-from models.nam_shape import (
+from models.artifacts.model_config import ModelConfig, make_config
+from models.audio.calibration import Levels
+from models.core.errors import UserError
+from models.core.schema import check_document, read_json
+from models.formats.nam.knob_encoder import is_own, read_encoder
+from models.formats.nam.parsing import (
     HINT,
     MAX_CHANNELS,
     Node,
@@ -31,10 +30,14 @@ from models.nam_shape import (
     largest,
     optional,
 )
-from models.wavenet import Layer, Nonlinear, WaveNet
+from models.knobs.schema import MAX_COLUMNS, Encoding, Knobs
+from models.network.architecture import SLOTS, Film, Injection, Slot, WaveNetConfig
+from models.network.wavenet import Layer, Nonlinear, WaveNet
 
 MAX_NESTED = 4  # condition networks in one another
+
 ALLOCATED_FREELY = 1 << 20  # numbers
+
 DEFAULT_RATE_HZ = 48000  # players take a file that does not say for this
 
 

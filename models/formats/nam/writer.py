@@ -14,18 +14,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.architecture import SLOTS, LayerArray, Slot
-from models.documents import ModelConfig
-from models.errors import UserError
-from models.files import write_text
-from models.knobs import Setting
-from models.nam_encoder import write_encoder
-from models.signal import guitar
-from models.stream import play
-from models.wavenet import Array, Layer, Nonlinear, WaveNet
+from models.artifacts.model_config import ModelConfig
+from models.audio.guitar import guitar
+from models.core.errors import UserError
+from models.core.files import write_text
+from models.formats.nam.knob_encoder import write_encoder
+from models.knobs.schema import Setting
+from models.network.architecture import SLOTS, LayerArray, Slot
+from models.network.wavenet import Array, Layer, Nonlinear, WaveNet
+from models.playback.stream import play
 
 VERSION = "0.7.0"
+
 BENDS = ("min_val", "max_val", "min_slope", "max_slope")  # LeakyHardtanh's
+
 LOUDNESS_INPUT_DBFS, LOUDNESS_SEED = -15.0, 7
 
 

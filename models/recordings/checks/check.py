@@ -5,18 +5,22 @@ little more memory than one of them. Shapes: T time, N takes, S samples of an ex
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from models.align import Heard, Lag, hear, in_step
-from models.audio import open_audio, read_audio
-from models.errors import UserError
-from models.judge import (
+from models.audio.decibels import decibels
+from models.audio.interpolation import HALF, read_between
+from models.audio.io import open_audio, read_audio
+from models.core.errors import UserError
+from models.recordings.alignment import Heard, Lag, hear, in_step
+from models.recordings.checks.measurements import Sound, hear_rest, measure, repeated_passage, resting_spans
+from models.recordings.checks.mislabels import loudness
+from models.recordings.checks.report import Finding, Report, TakeReport
+from models.recordings.checks.rules import (
     SILENT_DBFS,
-    Finding,
     judge_clock,
     judge_file,
     judge_labels,
@@ -27,86 +31,14 @@ from models.judge import (
     judge_take,
     sessions,
 )
-from models.knobs import Setting
-from models.labels import loudness
-from models.manifest import Manifest, Take, read_manifest
-from models.neighbours import Distances, Step, distances, steps
-from models.quality import Rest, Sound, decibels, hear_rest, measure, repeated_passage, resting_spans
-from models.shift import HALF, read_between
+from models.recordings.checks.similarity import Distances, distances, steps
+from models.recordings.manifest import Take, read_manifest
 
 EXCERPT_SECONDS, EXCERPT_PARTS = 2.0, 16
+
 MIN_FRAMES = 256
+
 IN_STEP_SECONDS = 0.00025
-
-
-@dataclass(frozen=True)
-class TakeReport:
-    """One take as it was found; None stands for what could not be heard."""
-
-    wet: Path
-    dry: Path
-    setting: Setting
-    channel: int | None = None
-    stated_delay: float | None = None
-    wet_sound: Sound | None = None
-    dry_sound: Sound | None = None
-    lag: Lag | None = None
-    rest: Rest | None = None
-    repeat_esr: float | None = None
-
-    @property
-    def session(self) -> tuple:
-        """Equal for takes of one dry signal, whatever its files are called."""
-        return (self.dry_sound.sha256, self.dry_sound.rate_hz) if self.dry_sound else (self.dry,)
-
-    def to_json(self) -> dict:
-        """The take as plain data."""
-        lag = dict.fromkeys(("delay_samples", "polarity", "drift_ppm", "confidence"))
-        return {
-            "output_file": str(self.wet),
-            "input_file": str(self.dry),
-            "setting": self.setting,
-            **(asdict(self.lag) if self.lag else lag),
-            "stated_delay_samples": self.stated_delay,
-            "repeat_esr": self.repeat_esr,
-            "rest": self.rest and asdict(self.rest),
-            "wet": self.wet_sound and asdict(self.wet_sound),
-            "dry": self.dry_sound and asdict(self.dry_sound),
-        }
-
-
-@dataclass
-class Report:
-    """A checked manifest; `excerpts` are a few seconds of each take, lined up."""
-
-    manifest: Manifest
-    takes: list[TakeReport] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-    excerpts: dict[Path, np.ndarray] = field(default_factory=dict)
-
-    @property
-    def faults(self) -> list[Finding]:
-        """The findings that stop training."""
-        return [finding for finding in self.findings if finding.severity == "fault"]
-
-    @property
-    def warnings(self) -> list[Finding]:
-        """The findings that cost something."""
-        return [finding for finding in self.findings if finding.severity == "warning"]
-
-    def to_json(self) -> dict:
-        """The report as plain data."""
-        return {
-            "schema": "zoo.check/2",
-            "manifest": str(self.manifest.path),
-            "device": self.manifest.device,
-            "knobs": [knob.model_dump(mode="json") for knob in self.manifest.knobs.knobs],
-            "takes": [take.to_json() for take in self.takes],
-            "steps": [asdict(step) for step in self.steps],
-            "faults": [finding.to_json() for finding in self.faults],
-            "warnings": [finding.to_json() for finding in self.warnings],
-        }
 
 
 def check(path: Path, on_take: Callable[[int, int], None] | None = None) -> Report:

@@ -9,15 +9,22 @@ from hashlib import sha256
 import numpy as np
 from scipy.signal import welch
 
+from models.audio.decibels import decibels
+
 FLAT_RUN, FLAT_TOPS = 4, 5  # a sine at 80 Hz rests three samples at its top; one flat top is chance
+
 DROPOUT_RUN = 32  # samples that do not move at all
+
 JUMP = 0.05  # of the RMS: an amp fades, a lost buffer jumps
+
 QUIET_DBFS, QUIET_SECONDS, DECAY_SECONDS = (
     -90.0,
     0.4,
     0.2,
 )  # of the dry signal; what the amp still rings on is waited for
+
 MAINS_HZ, HARMONICS = (50.0, 60.0), 6
+
 REPEAT_KEY, REPEAT_STEP, REPEAT_SECONDS = 8, 997, 0.25
 
 
@@ -107,11 +114,6 @@ def repeated_passage(dry_T: np.ndarray, rate_hz: int) -> tuple[int, int, int] | 
         if length >= REPEAT_SECONDS * rate_hz:
             return first, again, length
     return None
-
-
-def decibels(value: float) -> float:
-    """A level in dBFS, to a hundredth; -200 is silence."""
-    return round(20 * float(np.log10(max(value, 1e-10))), 2)
 
 
 def _same_for(x_T: np.ndarray, first: int, again: int) -> int:

@@ -14,13 +14,17 @@ from itertools import pairwise
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from models.coverage import cloud
-from models.knobs import Knobs, Setting
+from models.knobs.geometry import cloud
+from models.knobs.schema import Knobs, Setting
 
 LOWEST_HZ, HIGHEST_HZ, QUIET_DB = 60.0, 8000.0, 60.0
+
 FEW, PLACES = 7, 256  # takes needed to tell; of a Sobol sequence
+
 EXCHANGED, MOVED = 2.0, 7.0  # gains; benchmarks/mislabelled.py has how often they are right and wrong
+
 SHORTEST, LONGEST, LENGTHS = 0.5, 50.0, (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)  # a knob's turn is 2; steps of the search
+
 NOISES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 0.3)
 
 

@@ -1,8 +1,6 @@
 """From what was measured to what a person should know: faults, which stop training, and warnings, which say what they cost."""
 
-import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -10,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.knobs import Knob, Knobs, format_setting
-from models.labels import doubts, places
-from models.manifest import Manifest
-from models.neighbours import (
+from models.knobs.schema import Knob, Knobs
+from models.knobs.text import format_setting
+from models.recordings.checks.measurements import FLAT_TOPS, Sound
+from models.recordings.checks.mislabels import doubts, places
+from models.recordings.checks.report import Finding
+from models.recordings.checks.similarity import (
     ALIKE_ESR,
     COLOUR_STEP,
     SHORT_RANGE,
@@ -23,43 +23,29 @@ from models.neighbours import (
     alike,
     moved_together,
 )
-from models.quality import FLAT_TOPS, Sound
+from models.recordings.manifest import Manifest
 
 if TYPE_CHECKING:
-    from models.check import TakeReport
+    from models.recordings.checks.report import TakeReport
+
 
 SILENT_DBFS, FAINT_DBFS, CLIP_PEAK_DBFS = -90.0, -50.0, -0.01
+
 DC_DBFS, DC_SHARE_DB = -46.0, 26.0  # an offset that is loud, and not far below the sound
+
 NOISE_DB, HUM_DB = 30.0, 40.0  # below the sound: 30 dB of noise alone is an ESR of 0.001
+
 REPEAT_ESR = 0.01
+
 UNRELATED = 0.5  # confidence of a take that is not its dry signal's
+
 AGREE_SECONDS, AGREE_SPREADS = 0.0001, 9.0  # delays of one session: a tone stack moves the peak by less
+
 LEAD_SECONDS, LATE_SECONDS = 0.00005, 0.002
+
 FEW_FILES = 3
+
 ALIGN_HINT = 'Mend the takes with "zoo align MANIFEST --out FOLDER", or set "align": true in the data config.'
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something to know about one file; a fault stops training, a warning does not."""
-
-    severity: str
-    file: Path
-    message: str
-    hint: str
-
-    def to_json(self) -> dict:
-        """The finding as plain data."""
-        return {**asdict(self), "file": str(self.file)}
-
-
-def together(findings: Iterable[Finding]) -> list[tuple[Finding, list[Path]]]:
-    """What is said of several files alike, but for its numbers, once: the first finding, and the other files."""
-    groups: dict[tuple, list[Finding]] = {}
-    for finding in findings:
-        said = finding.message.replace(str(finding.file), "")
-        groups.setdefault((finding.severity, finding.hint, re.sub(r"[-+]?\d[\d.]*", "#", said)), []).append(finding)
-    return [(first, [finding.file for finding in others]) for first, *others in groups.values()]
 
 
 def judge_file(file: Path, sound: Sound, played: bool = False) -> list[Finding]:

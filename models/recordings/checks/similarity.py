@@ -13,8 +13,11 @@ import numpy as np
 from scipy.stats import rankdata
 
 ALIKE_ESR = 0.004
+
 COLOUR_STEP = 0.5
+
 TOGETHER = 0.9  # rank correlation of two knobs over all takes
+
 WIDE_STEP, SHORT_RANGE = 1.01, 0.55  # half of a knob's turn from -1 to 1; the share of it that should be recorded
 
 

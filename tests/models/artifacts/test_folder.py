@@ -12,11 +12,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from models.documents import CONFIG, WEIGHTS, make_config
-from models.errors import IntegrityError, NotFound, UserError
-from models.run import MAX_HEADER_BYTES, load_model, load_weights, save_model
-from models.wavenet import WaveNet
-from tests.makers import FORMS, JSON, KNOBS, RATE, examples, model, wavenets
+from models.artifacts.folder import MAX_HEADER_BYTES, load_model, load_weights, save_model
+from models.artifacts.model_config import make_config
+from models.artifacts.names import CONFIG, WEIGHTS
+from models.core.errors import IntegrityError, NotFound, UserError
+from models.network.wavenet import WaveNet
+from tests.support.makers import FORMS, JSON, KNOBS, RATE, examples, model, wavenets
 
 
 @pytest.fixture(scope="module")

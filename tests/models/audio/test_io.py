@@ -8,9 +8,9 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.audio import BLOCK, read_audio, read_blocks, read_length
-from models.errors import UserError
-from tests.makers import RATE, di, esr, examples, write_wav
+from models.audio.io import BLOCK, read_audio, read_blocks, read_length
+from models.core.errors import UserError
+from tests.support.makers import RATE, di, esr, examples, write_wav
 
 X_T = di(0.5)
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from models.align import estimate_lag
-from models.amp import VirtualAmp
-from models.audio import read_audio, write_audio
-from models.errors import UserError
-from models.excitation import BLIP, LONGEST_S, SHORTEST_S, Span, excitation, find_parts, recognise
+from models.audio.io import read_audio, write_audio
+from models.capture.excitation import BLIP, LONGEST_S, SHORTEST_S, Span, excitation, find_parts, recognise
+from models.capture.virtual_amp import VirtualAmp
+from models.core.errors import UserError
+from models.recordings.alignment import estimate_lag
 
 RATE = 16000
 SECONDS = 30.0

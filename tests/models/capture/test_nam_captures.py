@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.audio import read_audio
-from models.bake import bake
-from models.errors import UserError
-from models.knobs import Knobs
-from models.manifest import read_manifest
-from models.nam import write_nam
-from models.render import render
-from models.snapshots import read_names, render_snapshots
-from models.stream import play
-from tests.makers import KNOBS, RATE, di, examples, model, write_wav
+from models.audio.io import read_audio
+from models.capture.nam_captures import read_names, render_snapshots
+from models.core.errors import UserError
+from models.formats.nam.writer import write_nam
+from models.knobs.schema import Knobs
+from models.network.baking import bake
+from models.playback.render import render
+from models.playback.stream import play
+from models.recordings.manifest import read_manifest
+from tests.support.makers import KNOBS, RATE, di, examples, model, write_wav
 
 CONFIG, NET = model()
 DI = di(0.3)

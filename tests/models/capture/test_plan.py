@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.capture import DESIGNS, LISTED, Design, Plan, compare, make_plan, propose, read_knobs, recommend
-from models.coverage import (
+from models.capture.designs import combine, corners
+from models.capture.ordering import count_moves, order
+from models.capture.plan import DESIGNS, LISTED, Design, Plan, compare, make_plan, propose, read_knobs, recommend
+from models.core.errors import UserError
+from models.knobs.geometry import (
     dialled,
     distances,
     embed,
@@ -29,11 +32,8 @@ from models.coverage import (
     settings_of,
     spread,
 )
-from models.designs import combine, corners
-from models.errors import UserError
-from models.knobs import Knob, Knobs, Setting, Switch
-from models.tour import count_moves, order
-from tests.makers import JSON, examples
+from models.knobs.schema import Knob, Knobs, Setting, Switch
+from tests.support.makers import JSON, examples
 
 
 def knobs(*described: dict[str, Any]) -> Knobs:

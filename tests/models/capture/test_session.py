@@ -7,16 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.amp import VirtualAmp
-from models.audio import read_audio, write_audio
-from models.capture import make_plan, propose
-from models.check import check
-from models.errors import UserError
-from models.files import read_json, write_json
-from models.knobs import Knobs
-from models.manifest import read_manifest
-from models.session import name_take, write_session
-from tests.makers import RATE, amp, di, write_wav
+from models.audio.io import read_audio, write_audio
+from models.capture.plan import make_plan, propose
+from models.capture.session import write_session
+from models.capture.sheet import name_take
+from models.capture.virtual_amp import VirtualAmp
+from models.core.errors import UserError
+from models.core.files import write_json
+from models.core.schema import read_json
+from models.knobs.schema import Knobs
+from models.recordings.checks.check import check
+from models.recordings.manifest import read_manifest
+from tests.support.makers import RATE, amp, di, write_wav
 
 DEVICE = "<b>Amp</b> & cab"
 SCHEMA = Knobs.model_validate(

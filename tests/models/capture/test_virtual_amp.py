@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from models.amp import KNOBS, VirtualAmp, held_settings, render_takes, training_settings
-from models.errors import UserError
-from models.signal import guitar
+from models.audio.guitar import guitar
+from models.capture.virtual_amp import KNOBS, VirtualAmp, held_settings, render_takes, training_settings
+from models.core.errors import UserError
 
 RATE = 48000
 NUMBERS = (0.0, 2.5, 5.0, 7.5, 10.0)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import UserError
-from models.files import Frozen, check_document, read_json, staged_file, staged_folder, write_json, write_text
-from models.knobs import Knobs
+from models.core.errors import UserError
+from models.core.files import staged_file, staged_folder, write_json, write_text
+from models.core.schema import Frozen, check_document, read_json
+from models.knobs.schema import Knobs
 
 STOPS = [ValueError, OSError, KeyboardInterrupt]
 
@@ -90,7 +91,7 @@ def test_json_reads_back_and_a_bomb_is_refused(tmp_path: Path, monkeypatch: pyte
     path, value = tmp_path / "value.json", {"café": [1, 2.5, None, True, "é"]}
     write_json(path, value)
     assert read_json(path) == value and path.read_bytes().endswith(b"}\n")
-    monkeypatch.setattr("models.files.MAX_JSON_BYTES", path.stat().st_size - 1)
+    monkeypatch.setattr("models.core.files.MAX_JSON_BYTES", path.stat().st_size - 1)
     with pytest.raises(UserError, match="value.json is larger than"):
         read_json(path)
 

@@ -8,13 +8,16 @@ import torch
 from hypothesis import given
 from torch import Tensor, nn
 
-from models import engine, tape_engine
-from models.architecture import Activation, Injection, LayerArray, WaveNetConfig
-from models.engine import Engine, Plain, as_vector, engine_for
-from models.fold import Folding
-from models.tape_engine import TapeEngine
-from models.wavenet import WaveNet
-from tests.makers import ACTIVATIONS, FORMS, GATES, architecture, examples, wavenet, wavenets
+from models.engines import select as engine
+from models.engines.base import Engine, as_vector
+from models.engines.cpu_train import engine as tape_engine
+from models.engines.cpu_train.engine import TapeEngine
+from models.engines.eager import Plain
+from models.engines.select import engine_for
+from models.network.architecture import Activation, Injection, LayerArray, WaveNetConfig
+from models.network.folding import Folding
+from models.network.wavenet import WaveNet
+from tests.support.makers import ACTIVATIONS, FORMS, GATES, architecture, examples, wavenet, wavenets
 
 Play = Callable[[Tensor, Tensor], Tensor]
 

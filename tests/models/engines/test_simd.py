@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from models.simd import (
+from models.engines.simd import (
     WIDTH,
     absolute,
     add_tiles,

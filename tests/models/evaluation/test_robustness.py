@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
-from models import guards
-from models.architecture import Injection, WaveNetConfig
-from models.guards import EXCERPT, knob_moves, loudest, scan_corners, turn_knobs, worst_move
-from models.knobs import Knobs
-from models.wavenet import WaveNet
+from models.evaluation import robustness as guards
+from models.evaluation.robustness import EXCERPT, knob_moves, loudest, scan_corners, turn_knobs, worst_move
+from models.knobs.schema import Knobs
+from models.network.architecture import Injection, WaveNetConfig
+from models.network.wavenet import WaveNet
 from tests.conftest import SCANNED
-from tests.makers import KNOBS, RATE, arrays, di, wavenet
+from tests.support.makers import KNOBS, RATE, arrays, di, wavenet
 
 X_T = torch.from_numpy(di())
 PEAK = 0.5

@@ -7,17 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from models import metrics
-from models.architecture import WaveNetConfig
-from models.dataset import AmpData, load_data
-from models.documents import SettingScore
-from models.engine import engine_for
-from models.errors import DivergedError
-from models.knobs import Knob, Knobs, Switch
-from models.loss import mrstft
-from models.metrics import by_region, gain_matched_esr, knob_move_artifact, measure_errors, pool, predict, score
-from models.stream import play
-from tests.makers import GRID, RATE, amp, architecture, data_config, di, esr, record, wavenet
+from models.artifacts.evaluation import SettingScore
+from models.core.errors import DivergedError
+from models.engines.select import engine_for
+from models.evaluation import scoring as metrics
+from models.evaluation.distances import gain_matched_esr, measure_errors, mrstft
+from models.evaluation.robustness import knob_move_artifact
+from models.evaluation.scoring import by_region, pool, predict, score
+from models.knobs.schema import Knob, Knobs, Switch
+from models.network.architecture import WaveNetConfig
+from models.playback.stream import play
+from models.recordings.dataset import AmpData
+from models.recordings.loading import load_data
+from tests.support.makers import GRID, RATE, amp, architecture, data_config, di, esr, record, wavenet
 
 DI = di(1.5)
 CENTRE, OFF_CENTRE = {"gain": 5.0, "tone": 0.5}, {"gain": 8.0, "tone": 0.8}

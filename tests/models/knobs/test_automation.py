@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.audio import BLOCK
-from models.automation import hold, read_automation, sweep
-from models.errors import UserError
-from models.render import render
-from tests.makers import KNOBS, RATE, di, examples, model, read_wav, write_wav
+from models.audio.io import BLOCK
+from models.core.errors import UserError
+from models.knobs.automation import hold, read_automation, sweep
+from models.playback.render import render
+from tests.support.makers import KNOBS, RATE, di, examples, model, read_wav, write_wav
 
 
 def csv(tmp_path: Path, text: str) -> Path:

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.errors import UserError
-from models.knobs import Knob, Knobs, parse_setting
-from tests.makers import KNOBS, examples
+from models.core.errors import UserError
+from models.knobs.schema import Knob, Knobs
+from models.knobs.text import parse_setting
+from tests.support.makers import KNOBS, examples
 
 NUMBERS = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
 

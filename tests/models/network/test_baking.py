@@ -7,13 +7,13 @@ import pytest
 import torch
 from hypothesis import given
 
-from models.architecture import LayerArray, WaveNetConfig
-from models.bake import bake
-from models.documents import make_config
-from models.knobs import Knobs
-from models.nam import loudness, to_nam, write_nam
-from models.wavenet import WaveNet
-from tests.makers import (
+from models.artifacts.model_config import make_config
+from models.formats.nam.writer import loudness, to_nam, write_nam
+from models.knobs.schema import Knobs
+from models.network.architecture import LayerArray, WaveNetConfig
+from models.network.baking import bake
+from models.network.wavenet import WaveNet
+from tests.support.makers import (
     ACTIVATIONS,
     FORMS,
     KNOBS,

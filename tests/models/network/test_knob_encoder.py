@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.architecture import Film, Injection
-from models.encoder import Encoder, Warp
-from models.errors import UserError
-from models.nam_encoder import read_encoder, write_encoder
-from tests.makers import examples
+from models.core.errors import UserError
+from models.formats.nam.knob_encoder import read_encoder, write_encoder
+from models.network.architecture import Film, Injection
+from models.network.knob_encoder import Encoder, Warp
+from tests.support.makers import examples
 
 
 @st.composite

@@ -5,12 +5,24 @@ import torch
 from hypothesis import given
 from torch import Tensor
 
-from models.architecture import Injection, LayerArray, WaveNetConfig
-from models.bake import bake
-from models.documents import make_config
-from models.nam import to_nam
-from models.wavenet import WaveNet
-from tests.makers import ACTIVATIONS, FORMS, KNOBS, RATE, architecture, di, esr, examples, nam_twin, wavenet, wavenets
+from models.artifacts.model_config import make_config
+from models.formats.nam.writer import to_nam
+from models.network.architecture import Injection, LayerArray, WaveNetConfig
+from models.network.baking import bake
+from models.network.wavenet import WaveNet
+from tests.support.makers import (
+    ACTIVATIONS,
+    FORMS,
+    KNOBS,
+    RATE,
+    architecture,
+    di,
+    esr,
+    examples,
+    nam_twin,
+    wavenet,
+    wavenets,
+)
 
 X_T = torch.from_numpy(di(0.1))
 LEVELS = (0.3, -0.8)

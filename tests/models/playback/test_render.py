@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from models import audio
-from models.audio import read_audio
-from models.errors import UserError
-from models.render import render
-from models.stream import play
-from tests.makers import KNOBS, RATE, di, esr, model, read_wav, write_wav
+from models.audio import io as audio
+from models.audio.io import read_audio
+from models.core.errors import UserError
+from models.playback.render import render
+from models.playback.stream import play
+from tests.support.makers import KNOBS, RATE, di, esr, model, read_wav, write_wav
 
 DI = di(1.1)
 STEP = 2.0**-23  # of 24 bits

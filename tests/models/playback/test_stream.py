@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.stream import Stream, play
-from models.wavenet import WaveNet
-from tests.makers import ACTIVATIONS, FORMS, architecture, di, esr, examples, wavenet, wavenets
+from models.network.wavenet import WaveNet
+from models.playback.stream import Stream, play
+from tests.support.makers import ACTIVATIONS, FORMS, architecture, di, esr, examples, wavenet, wavenets
 
 DI = di(2.5)
 LEVELS = [0.3, -0.8]

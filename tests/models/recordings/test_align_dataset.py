@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from models.align import causal_margin
-from models.check import check
-from models.dataset import load_data
-from models.errors import UserError
-from models.manifest import read_manifest
-from models.mend import mend
-from tests.makers import GRID, RATE, amp, data_config, di, esr, read_wav, record, write_wav
+from models.core.errors import UserError
+from models.recordings.align_dataset import mend
+from models.recordings.alignment import causal_margin
+from models.recordings.checks.check import check
+from models.recordings.loading import load_data
+from models.recordings.manifest import read_manifest
+from tests.support.makers import GRID, RATE, amp, data_config, di, esr, read_wav, record, write_wav
 
 DI = di(1.5)
 HRD3 = Path("../shared/data/hrd3")

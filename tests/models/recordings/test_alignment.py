@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline
 from scipy.signal import butter, resample, sosfilt
 
-from models.align import align, causal_margin, estimate_lag, line_up
-from models.amp import VirtualAmp
-from models.audio import read_audio
-from models.shift import HALF, read_between, recorded_span
-from models.signal import guitar
-from tests.makers import RATE, di, examples
+from models.audio.guitar import guitar
+from models.audio.interpolation import HALF, read_between, recorded_span
+from models.audio.io import read_audio
+from models.capture.virtual_amp import VirtualAmp
+from models.recordings.alignment import align, causal_margin, estimate_lag, line_up
+from tests.support.makers import RATE, di, examples
 
 DI = di(1.5, seed=3)
 GUITAR, GUITAR_RATE = guitar(4.0, 48000, 1), 48000

@@ -15,15 +15,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from models.dataset import AmpData, Piece, load_data
-from models.documents import Score
-from models.engine import Loss
-from models.errors import UserError
-from models.files import write_json
-from models.recipe import DataConfig, Recipe, read_recipe
-from models.shift import HALF, read_between
-from models.train import Trainer
-from tests.makers import (
+from models.artifacts.evaluation import Score
+from models.audio.interpolation import HALF, read_between
+from models.core.errors import UserError
+from models.core.files import write_json
+from models.engines.base import Loss
+from models.recordings.config import DataConfig
+from models.recordings.dataset import AmpData, Piece
+from models.recordings.loading import load_data
+from models.training.config import Recipe, read_recipe
+from models.training.trainer import Trainer
+from tests.support.makers import (
     GRID,
     KNOBS,
     RATE,

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import UserError
-from models.knobs import Setting
-from models.manifest import Manifest, read_manifest
-from tests.makers import JSON, entry, examples
+from models.core.errors import UserError
+from models.knobs.schema import Setting
+from models.recordings.manifest import Manifest, read_manifest
+from tests.support.makers import JSON, entry, examples
 
 TAKE = entry("dry.wav", "wet.wav", {"gain": 0.5})
 ISOLATED = {"input_file": "dry.wav", "output_file": "wet.wav", "knob_type": "gain", "knob_level": 0.5}

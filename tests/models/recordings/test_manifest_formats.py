@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import UserError
-from models.manifest import Manifest, read_manifest
-from tests.makers import JSON, examples
+from models.core.errors import UserError
+from models.recordings.manifest import Manifest, read_manifest
+from tests.support.makers import JSON, examples
 
 JOINT: dict[str, Any] = {
     "knobs": [{"name": "gain", "min": 2, "max": 8, "default": 5}, {"name": "channel", "positions": ["lead", "clean"]}],

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from models import keep
-from models.dataset import load_data
-from models.train import Trainer
-from tests.makers import data_config, di, recipe, record
+from models.recordings import take_store as keep
+from models.recordings.loading import load_data
+from models.training.trainer import Trainer
+from tests.support.makers import data_config, di, recipe, record
 
 
 def test_mapped_takes_train_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from models.architecture import Activation, LayerArray, WaveNetConfig
-from models.documents import CONFIG, EVAL, HISTORY, MACHINE, RECIPE, SPLIT, STATE, WEIGHTS, Evaluation, read_evaluation
-from models.errors import DivergedError, UserError
-from models.recipe import DataConfig, LearningConfig, Recipe
-from models.run import load_model
-from models.train import Progress, fit, rate_at, read_history
-from tests.makers import KNOBS, RATE, architecture, data_config, di, recipe, record
+from models.artifacts.evaluation import Evaluation, read_evaluation
+from models.artifacts.folder import load_model
+from models.artifacts.history import read_history
+from models.artifacts.names import CONFIG, EVAL, HISTORY, MACHINE, RECIPE, SPLIT, STATE, WEIGHTS
+from models.core.errors import DivergedError, UserError
+from models.network.architecture import Activation, LayerArray, WaveNetConfig
+from models.recordings.config import DataConfig
+from models.training.config import LearningConfig, Recipe
+from models.training.fit import Progress, fit
+from models.training.schedule import rate_at
+from tests.support.makers import KNOBS, RATE, architecture, data_config, di, recipe, record
 
 ALL = {CONFIG, WEIGHTS, EVAL, RECIPE, HISTORY, SPLIT, STATE, MACHINE}
 

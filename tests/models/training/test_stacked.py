@@ -11,17 +11,20 @@ import numpy as np
 import pytest
 import torch
 
-from models import resident as resident_module
-from models import stacks, train
-from models.dataset import AmpData, load_data
-from models.engine import device_for
-from models.errors import DivergedError
-from models.graph import WARM_UP, Replayed, Work
-from models.recipe import Recipe
-from models.stack import Stack
-from models.stacks import best_size, stacks_of
-from models.train import PATIENCE, Trainer, fit
-from tests.makers import FORMS, GRID, architecture, data_config, di, recipe, record
+from models.core.errors import DivergedError
+from models.engines.gpu.cuda_graph import WARM_UP, Replayed, Work
+from models.engines.select import device_for
+from models.recordings.dataset import AmpData
+from models.recordings.loading import load_data
+from models.training import placement as stacks
+from models.training import trainer as train
+from models.training import windows as resident_module
+from models.training.config import Recipe
+from models.training.fit import fit
+from models.training.placement import best_size, stacks_of
+from models.training.stacked import Stack
+from models.training.trainer import PATIENCE, Trainer
+from tests.support.makers import FORMS, GRID, architecture, data_config, di, recipe, record
 
 MEMBERS: tuple[dict[str, Any], ...] = (
     {"seed": 0, "learning_rate": 0.008, "pre_emphasis": 0.5, "ema": 0.9},

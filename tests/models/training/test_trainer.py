@@ -9,16 +9,32 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import train
-from models.dataset import AmpData, load_data
-from models.engine import Engine, Loss, Plain
-from models.errors import DivergedError, UserError
-from models.fold import Folding
-from models.loss import mrstft
-from models.recipe import LearningConfig
-from models.run import load_model
-from models.train import PATIENCE, STATE, Trainer, rate_at, read_history
-from tests.makers import GRID, amp, architecture, data_config, di, entry, recipe, record, write_manifest, write_wav
+from models.artifacts.folder import load_model
+from models.artifacts.history import read_history
+from models.artifacts.names import STATE
+from models.core.errors import DivergedError, UserError
+from models.engines.base import Engine, Loss
+from models.engines.eager import Plain
+from models.evaluation.distances import mrstft
+from models.network.folding import Folding
+from models.recordings.dataset import AmpData
+from models.recordings.loading import load_data
+from models.training import trainer as train
+from models.training.config import LearningConfig
+from models.training.schedule import rate_at
+from models.training.trainer import PATIENCE, Trainer
+from tests.support.makers import (
+    GRID,
+    amp,
+    architecture,
+    data_config,
+    di,
+    entry,
+    recipe,
+    record,
+    write_manifest,
+    write_wav,
+)
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from models.dataset import load_data
-from models.errors import UserError
-from models.train import Trainer
-from search.conductor import STARTS, Conductor, Task
-from search.ledger import read_ledger, read_lines
-from search.study import read_search, run_search
-from tests.test_study import pytestmark, search_file  # noqa: F401 (Ray's warnings are passed over here too)
+from models.core.errors import UserError
+from models.recordings.loading import load_data
+from models.training.trainer import Trainer
+from search.launch.launcher import run_search
+from search.run import read_search
+from search.study.ledger import read_ledger, read_lines
+from search.study.scheduler import STARTS, Conductor, Task
+from tests.search.test_run import pytestmark, search_file  # noqa: F401 (Ray's warnings are passed over here too)
 
 STEPS, EVERY = 60, 10
 LEARNING = {"steps": STEPS, "batch": 2, "segment": 128, "report_every": EVERY}

@@ -13,23 +13,26 @@ import pytest
 import ray
 import torch
 
-from models.dataset import AmpData, load_data
-from models.errors import DivergedError, UserError
-from models.metrics import score
-from models.stack import Stack
-from models.stacks import parts_of, stacks_of
-from models.train import Trainer
-from search import ledger
-from search.board import choose
-from search.conductor import Conductor, Listener, Task
-from search.config import SearchConfig
-from search.ledger import ENDS, Line, latest, read_ledger, read_lines
-from search.local import run_local
-from search.study import RAY_ENVIRONMENT, read_search, run_search
-from search.trial import Pack
-from tests.ray_nodes import trial_processes
-from tests.test_search_core import config_of
-from tests.test_study import LOCAL, pytestmark, search_file  # noqa: F401 (the marks hold here too)
+from models.core.errors import DivergedError, UserError
+from models.evaluation.scoring import score
+from models.recordings.dataset import AmpData
+from models.recordings.loading import load_data
+from models.training.placement import parts_of, stacks_of
+from models.training.stacked import Stack
+from models.training.trainer import Trainer
+from search.backends.environment import RAY_ENVIRONMENT
+from search.backends.local import run_local
+from search.config.study import SearchConfig
+from search.launch.launcher import run_search
+from search.run import read_search
+from search.study import ledger
+from search.study.board import choose
+from search.study.ledger import ENDS, Line, latest, read_ledger, read_lines
+from search.study.scheduler import Conductor, Listener, Task
+from search.study.trial import Pack
+from tests.search.test_run import LOCAL, pytestmark, search_file  # noqa: F401 (the marks hold here too)
+from tests.search.test_search_core import config_of
+from tests.support.ray_nodes import trial_processes
 
 PACKED: dict[str, Any] = {
     **LOCAL,
@@ -53,8 +56,8 @@ def amps(tiny: SearchConfig) -> list[AmpData]:
 @pytest.fixture
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packs are proposed and stacked, on the CPU."""
-    monkeypatch.setattr("search.local.device_for", lambda gpus: torch.device("cuda"))
-    monkeypatch.setattr("search.trial.parts_of", lambda trainers, device: stacks_of(trainers))
+    monkeypatch.setattr("search.backends.local.device_for", lambda gpus: torch.device("cuda"))
+    monkeypatch.setattr("search.study.trial.parts_of", lambda trainers, device: stacks_of(trainers))
 
 
 def form_of(config: SearchConfig, task: Task) -> tuple:
@@ -228,7 +231,7 @@ def test_what_ends_badly_in_a_pack_touches_no_other(
     tiny: SearchConfig, amps: list[AmpData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """One diverges on its second amp, one runs out of memory while it is judged, one is fine."""
-    monkeypatch.setattr("search.trial.parts_of", lambda trainers, device: stacks_of(trainers))
+    monkeypatch.setattr("search.study.trial.parts_of", lambda trainers, device: stacks_of(trainers))
     (tmp_path / "first").mkdir()
     tasks = Conductor(tiny, tmp_path / "first", amps).propose_pack(3)
     pack = Pack(tiny, tasks, amps, {task.trial: tmp_path / "none" for task in tasks}, torch.device("cpu"))
@@ -345,14 +348,14 @@ def test_packs_on_ray_are_those_of_this_process_even_if_their_process_dies(
         (tmp_path / name).mkdir()
 
     def on_ray(conductor: Conductor, amps: list[AmpData]) -> None:
-        from search.tuning import run_trials
+        from search.backends.ray_tune import run_trials
 
         run_trials(conductor, amps, str(tmp_path / "storage"), None)
 
     config = tiny.model_copy(update={"datasets": tiny.datasets[:1]})
     search(config, tmp_path / "ray", amps[:1], on_ray, kill)
-    monkeypatch.setattr("search.local.device_for", lambda gpus: torch.device("cuda"))
-    monkeypatch.setattr("search.trial.parts_of", lambda trainers, device: parts_of(trainers, torch.device("cpu")))
+    monkeypatch.setattr("search.backends.local.device_for", lambda gpus: torch.device("cuda"))
+    monkeypatch.setattr("search.study.trial.parts_of", lambda trainers, device: parts_of(trainers, torch.device("cpu")))
     search(config, tmp_path / "local", amps[:1])
     passing = ("seconds", "checkpoint")
     one, two = (

@@ -13,23 +13,24 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.architecture import SLOTS, WaveNetConfig
-from models.bake import bake
-from models.dataset import AmpData, load_data
-from models.errors import UserError
-from models.files import read_document
-from models.recipe import LearningConfig
-from models.train import decay_at, rate_at
-from models.wavenet import Nonlinear, WaveNet
-from search.bounds import fault
-from search.conductor import Conductor
-from search.config import SearchConfig
-from search.shapes import STOCK, canonical, named_points
-from search.space import ANYWHERE, FREE, OWN_FIELDS, Space
-from tests.makers import GRID, KNOBS, di, examples, record, wavenet
-from tests.test_search_core import config_of
+from models.core.errors import UserError
+from models.core.schema import read_document
+from models.network.architecture import SLOTS, WaveNetConfig
+from models.network.baking import bake
+from models.network.wavenet import Nonlinear, WaveNet
+from models.recordings.dataset import AmpData
+from models.recordings.loading import load_data
+from models.training.config import LearningConfig
+from models.training.schedule import decay_at, rate_at
+from search.config.shapes import STOCK, canonical, named_points
+from search.config.space import ANYWHERE, FREE, OWN_FIELDS, Space
+from search.config.study import SearchConfig
+from search.study.constraints import fault
+from search.study.scheduler import Conductor
+from tests.search.test_search_core import config_of
+from tests.support.makers import GRID, KNOBS, di, examples, record, wavenet
 
-CONFIGS = Path(__file__).parent.parent / "configs" / "models"
+CONFIGS = Path(__file__).parents[3] / "configs" / "models"
 # Fixed wherever a row does not say otherwise; two arrays and FiLM, so that every axis has a meaning.
 BASE: dict[str, Any] = {
     "shapes": [],

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.pareto import hypervolume
-from search.space import Space
-from search.surrogate import MARGIN, MOST, Forecast, Surrogate, expected_gains, features
+from search.config.space import Space
+from search.optimizer.pareto import hypervolume
+from search.optimizer.surrogate import MARGIN, MOST, Forecast, Surrogate, expected_gains, features
 
 SPACE = Space(shapes=(), channels=(2, 4, 8, 16), depth=(4, 6, 8, 10), inject=("mixin", "film", "mixin+film"))
 REFERENCE = (1.0, 6.0)

@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 from matplotlib.collections import Collection
 
-from models.architecture import WaveNetConfig
-from models.files import read_document
-from search.board import BOARD, read_board, summarise
-from search.config import SearchConfig
-from search.cost import Costs
-from search.ledger import Line, ledger_path, read_lines
-from search.pictures import curves_figure, figure_row, front_figure, plain_ticks
-from search.recipes import recipe_of
-from search.report import cost_sentences, write_report
-from search.shapes import named_points
-from search.space import Space
-from tests.test_search_core import CONFIGS, WIDE, config_of, sample
-from zoo import views
+from models.core.schema import read_document
+from models.network.architecture import WaveNetConfig
+from search.config.named_recipes import recipe_of
+from search.config.shapes import named_points
+from search.config.space import Space
+from search.config.study import SearchConfig
+from search.report.charts import curves_figure, figure_row, front_figure, plain_ticks
+from search.report.page import cost_sentences, write_report
+from search.study.board import read_board, summarise
+from search.study.cost import Costs
+from search.study.files import BOARD
+from search.study.ledger import Line, ledger_path, read_lines
+from tests.search.test_search_core import CONFIGS, WIDE, config_of, sample
+from zoo.cli.views import board as board_view
 
 AMPS = ("clean", "fuzz")
 COSTS = Costs(cpus=("a", "b"), reference_s=1.0, tiers={"nano": 1.5, "lite": 10.0, "hifi": None})
@@ -132,7 +133,7 @@ def test_a_ledger_from_before_limits_went_by_amp_is_read(tmp_path: Path):
 def test_each_amp_has_its_own_learning_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     drawn = {}
     monkeypatch.setattr(
-        "search.report.pictures.curves_figure", lambda *told: drawn.update(told[1]) or curves_figure(*told)
+        "search.report.page.pictures.curves_figure", lambda *told: drawn.update(told[1]) or curves_figure(*told)
     )
     page_of(board_of(), ledger_of(), tmp_path)
     assert drawn["clean"]["fuzz1"] == {5: 1.2, 10: 0.6} and drawn["fuzz"]["fuzz1"] == {5: 0.06, 10: 0.03}
@@ -161,7 +162,7 @@ def test_every_number_named_after_an_amp_is_that_amps(tmp_path: Path):
     assert {row[0].rstrip("*"): tuple(row[2:4]) for row in trials[1:]} == {
         trial: (f"{clean:.4f}", f"{fuzz:.4f}") for trial, (_, clean, fuzz) in TRIALS.items()
     }
-    header, rows = views.board_table(board)
+    header, rows = board_view.board_table(board)
     assert header[:5] == ("TRIAL", "ESR clean", "ESR fuzz", "COST", "HELD clean")
     assert ("both*", "0.0400", "0.1000") in [row[:3] for row in rows]
     (headline, *_), (tiers, trials) = page_of(board_of("universal"), lines, tmp_path)

@@ -6,20 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from models.dataset import load_data
-from models.documents import RECIPE
-from models.errors import NotFound, UserError
-from models.files import check_document, read_document, write_json
-from models.recipe import DataConfig, Recipe
-from search import recordings
-from search.board import read_study
-from search.recordings import load_amp
-from search.study import read_search
-from search.warm import amp_of, read_source, warmed
-from tests.bucket_server import Bucket
-from tests.makers import GRID, architecture, di, record
-from tests.test_study import search_file
-from tests.zoos import refused, zoo
+from models.artifacts.names import RECIPE
+from models.core.errors import NotFound, UserError
+from models.core.files import write_json
+from models.core.schema import check_document, read_document
+from models.recordings.config import DataConfig
+from models.recordings.loading import load_data
+from models.training.config import Recipe
+from search.run import read_search
+from search.storage import recordings
+from search.storage.recordings import load_amp
+from search.study.board import read_study
+from search.study.warm_start import amp_of, read_source, warmed
+from tests.search.test_run import search_file
+from tests.support.bucket_server import Bucket
+from tests.support.makers import GRID, architecture, di, record
+from tests.support.packages import refused, zoo
 
 SPLIT = {"held_seconds": 0.25, "validation_settings": 1, "validation_seconds": 0.25}
 

@@ -12,19 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.dataset import load_data
-from models.errors import NotFound, UserError
-from models.files import STAGED
-from search import mirror
-from search.board import summarise
-from search.conductor import Conductor
-from search.ledger import AGAIN, append, read_ledger, read_lines
-from search.mirror import Mirror
-from search.storage import Store, below, inside
-from search.study import read_search, run_search
-from tests.bucket_server import Bucket
-from tests.makers import examples
-from tests.test_study import LOCAL, pytestmark, search_file  # noqa: F401 (Ray's warnings are passed over here too)
+from models.core.errors import NotFound, UserError
+from models.core.files import STAGED
+from models.recordings.loading import load_data
+from search.launch.launcher import run_search
+from search.run import read_search
+from search.storage.uri_store import Store, below, inside
+from search.study import mirror
+from search.study.board import summarise
+from search.study.ledger import AGAIN, append, read_ledger, read_lines
+from search.study.mirror import Mirror
+from search.study.scheduler import Conductor
+from tests.search.test_run import LOCAL, pytestmark, search_file  # noqa: F401 (Ray's warnings are passed over here too)
+from tests.support.bucket_server import Bucket
+from tests.support.makers import examples
 
 SEARCH: dict[str, Any] = {"amps": 1, "trials": 5}
 
@@ -284,7 +285,7 @@ def test_what_a_killed_process_left_half_written_is_no_part_of_a_study(tmp_path:
 
 
 def test_a_checkpoint_that_cannot_be_kept_blames_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from search import tuning
+    from search.backends import ray_tune as tuning
 
     told: list[dict[str, Any]] = []
 
@@ -306,8 +307,8 @@ def test_a_checkpoint_that_cannot_be_kept_blames_no_trial(tmp_path: Path, monkey
 
 
 def test_a_member_that_finished_is_not_blamed_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from search import tuning
-    from search.trial import Pack
+    from search.backends import ray_tune as tuning
+    from search.study.trial import Pack
 
     told: list[dict[str, Any]] = []
     monkeypatch.setattr(tuning.tune, "report", lambda result, checkpoint=None: told.append(json.loads(result["told"])))

@@ -4,17 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from models import cost as measuring
-from models.architecture import LayerArray, WaveNetConfig
-from models.dataset import load_data
-from search import cost
-from search.board import choose, summarise
-from search.bounds import fault
-from search.conductor import Conductor
-from search.cost import COSTS, TIERS, budgets, cost_of, read_costs, settle_costs
-from search.ledger import read_lines
-from tests.makers import di, record
-from tests.test_search_core import SMALL, config_of, play
+from models.network.architecture import LayerArray, WaveNetConfig
+from models.playback import realtime_cost as measuring
+from models.recordings.loading import load_data
+from search.study import cost
+from search.study.board import choose, summarise
+from search.study.constraints import fault
+from search.study.cost import TIERS, budgets, cost_of, read_costs, settle_costs
+from search.study.files import COSTS
+from search.study.ledger import read_lines
+from search.study.scheduler import Conductor
+from tests.search.test_search_core import SMALL, config_of, play
+from tests.support.makers import di, record
 
 SECONDS = {"slow": 4e-5, "fast": 1e-5}  # that a block of the reference takes
 

@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from models.dataset import AmpData, load_data
-from search.board import choose, summarise
-from search.conductor import Conductor
-from search.config import SearchConfig
-from search.dashboard import study_of
-from search.ledger import Line, append, read_lines
-from tests.makers import di, record
-from tests.test_search_core import SMALL, STEPS, config_of
-from zoo import views
+from models.recordings.dataset import AmpData
+from models.recordings.loading import load_data
+from search.config.study import SearchConfig
+from search.report.optuna_export import study_of
+from search.study.board import choose, summarise
+from search.study.ledger import Line, append, read_lines
+from search.study.scheduler import Conductor
+from tests.search.test_search_core import SMALL, STEPS, config_of
+from tests.support.makers import di, record
+from zoo.cli.views import board as board_view
 
 KEPT, BROKEN = {"runaway": -5.0}, {"runaway": 7.0}
 MODES = ("universal", "per_amp")
@@ -90,10 +91,10 @@ def test_what_breaks_a_limit_on_one_amp_stands_on_the_front_of_another():
         "universal": [False, True],
         "per_amp": [True, True],
     }
-    assert "breaks runaway on b" in views.trial_sentence(x) and "breaks" not in views.trial_sentence(y)
-    assert "finished, breaks runaway on b" in views.board_table(board["per_amp"])[1][0]
+    assert "breaks runaway on b" in board_view.trial_sentence(x) and "breaks" not in board_view.trial_sentence(y)
+    assert "finished, breaks runaway on b" in board_view.board_table(board["per_amp"])[1][0]
     alone = {**x, "limits": {"b": BROKEN}}
-    assert "breaks runaway)" in views.trial_sentence(alone), "which amp need not be said of one"
+    assert "breaks runaway)" in board_view.trial_sentence(alone), "which amp need not be said of one"
     told = study_of(config("per_amp"), [x]).trials[0].constraints
     assert told == {"runaway on a": -5.0, "runaway on b": 7.0}
 

@@ -6,27 +6,27 @@ from typing import Any
 import pytest
 import yaml
 
-from models.documents import make_config
-from models.errors import NotFound, UserError
-from models.files import write_json
-from models.knobs import Knob, Knobs, Switch
-from models.recipe import LearningConfig
-from models.wavenet import WaveNet
-from search.board import summarise
-from search.conductor import Conductor
-from search.config import Final, SearchConfig
-from search.ledger import read_lines
-from search.space import Space
-from search.study import read_search
-from search.warm import amp_of, heard_of, locate, read_source, warmed
-from tests.hub_server import Hub
-from tests.makers import GRID, KNOBS, RATE, di, record
-from tests.test_search_core import play
-from tests.zoos import card, evaluation, files, read_files, refused, score, write_files, write_run, zoo
-from zoo import hub as zoo_hub
-from zoo.cli_search import _warmed
-from zoo.layout import write_manifest
+from models.artifacts.model_config import make_config
+from models.core.errors import NotFound, UserError
+from models.core.files import write_json
+from models.knobs.schema import Knob, Knobs, Switch
+from models.network.wavenet import WaveNet
+from models.training.config import LearningConfig
+from search.config.space import Space
+from search.config.study import Final, SearchConfig
+from search.run import read_search
+from search.study.board import summarise
+from search.study.ledger import read_lines
+from search.study.scheduler import Conductor
+from search.study.warm_start import amp_of, heard_of, locate, read_source, warmed
+from tests.search.test_search_core import play
+from tests.support.hub_server import Hub
+from tests.support.makers import GRID, KNOBS, RATE, di, record
+from tests.support.packages import card, evaluation, files, read_files, refused, score, write_files, write_run, zoo
+from zoo.cli.search import _warmed
 from zoo.names import Ref
+from zoo.package.manifest import write_manifest
+from zoo.registry.hub import hub as zoo_hub
 
 ONE_KNOB = Knobs(knobs=KNOBS.knobs[:1])
 SPLIT = {"held_settings": 1, "held_seconds": 0.25, "validation_settings": 1, "validation_seconds": 0.25}
@@ -120,7 +120,7 @@ def test_what_the_space_does_not_hold_is_a_prior_all_the_same(search: SearchConf
 
 def put_study(search: SearchConfig, folder: Path, **changes: Any) -> Path:
     """A study played through without training."""
-    from search.recordings import load_amp
+    from search.storage.recordings import load_amp
 
     folder.mkdir()
     config = search.model_copy(update={"trials": 5, **changes})
@@ -202,7 +202,7 @@ def test_amps_of_a_hub_are_sources_without_being_pulled(
     fetched = {path.rpartition("/")[2] for _, path in hub.requests if "/resolve/" in path}
     assert fetched == {"config.json", "eval.json", "training.json"} and not (tmp_path / "home").exists()
     assert [point["channels"] for point in _warmed(search, ("zoo:",), hub.url).warm] == [6, 5, 2, 3, 4]
-    monkeypatch.setattr("zoo.gather.MOST", 1)
+    monkeypatch.setattr("zoo.registry.nearest.MOST", 1)
     assert len(_warmed(search, ("zoo:",), hub.url).prior[0]) == 3
     assert "of 3 amps on" in capsys.readouterr().err
     assert [point["channels"] for point in _warmed(search, ("zoo:bob/amp",), hub.url).warm] == [3]

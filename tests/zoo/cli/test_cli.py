@@ -21,12 +21,25 @@ import pytest
 import soundfile as sf
 import torch
 
-from models.documents import EVAL
-from models.errors import DivergedError, IntegrityError, NotFound, UserError
-from models.knobs import format_setting
-from models.stream import play
-from tests.makers import GRID, KNOBS, RATE, amp, di, entry, esr, model, read_wav, record, write_manifest, write_wav
-from tests.zoos import (
+from models.artifacts.names import EVAL
+from models.core.errors import DivergedError, IntegrityError, NotFound, UserError
+from models.knobs.text import format_setting
+from models.playback.stream import play
+from tests.support.makers import (
+    GRID,
+    KNOBS,
+    RATE,
+    amp,
+    di,
+    entry,
+    esr,
+    model,
+    read_wav,
+    record,
+    write_manifest,
+    write_wav,
+)
+from tests.support.packages import (
     AMP,
     LICENSE,
     ZOO,
@@ -42,8 +55,8 @@ from tests.zoos import (
     write_run,
     zoo,
 )
-from zoo.cli import cli
-from zoo.errors import explain
+from zoo.cli.errors import explain
+from zoo.cli.main import cli
 
 VERBS = [
     "quickstart",
@@ -475,20 +488,20 @@ def test_debug_shows_where_an_error_came_from(here: Path):
 
 
 def test_bug_is_not_dressed_up_as_the_users_mistake(here: Path):
-    with mock.patch("zoo.views.show_knobs", side_effect=KeyError("oops")):
+    with mock.patch("zoo.cli.views.amps.show_knobs", side_effect=KeyError("oops")):
         ran = zoo("knobs", AMP)
     assert ran.code == 1 and "Traceback" in ran.err and "a fault of zoo itself: KeyError: 'oops'" in ran.err
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, click.Abort])
 def test_interrupt_exits_130_without_a_traceback(here: Path, stop: type[BaseException]):
-    with mock.patch("zoo.views.show_knobs", side_effect=stop):
+    with mock.patch("zoo.cli.views.amps.show_knobs", side_effect=stop):
         ran = zoo("knobs", AMP)
     assert (ran.code, ran.out) == (130, "") and "Traceback" not in ran.err
 
 
 def test_interrupt_is_told(here: Path):
-    with mock.patch("zoo.views.show_knobs", side_effect=KeyboardInterrupt):
+    with mock.patch("zoo.cli.views.amps.show_knobs", side_effect=KeyboardInterrupt):
         assert zoo("knobs", AMP).err.split() == ["interrupted"]
 
 

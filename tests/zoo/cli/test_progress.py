@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from models.files import check_document
-from models.train import fit
-from search.config import SearchConfig
-from tests.makers import data_config, di, recipe, record
-from zoo import output, views
+from models.core.schema import check_document
+from models.training.fit import fit
+from search.config.study import SearchConfig
+from tests.support.makers import data_config, di, recipe, record
+from zoo.cli import output
+from zoo.cli.views import board as board_view
 
 
 class Terminal(io.StringIO):
@@ -51,9 +52,9 @@ def test_a_search_tells_what_it_will_train():
     document = {"name": "s", "datasets": [{"name": name, **data} for name in "ab"], "trials": 20}
     config = check_document({**document, "learning": {"steps": 1500}}, SearchConfig, "test")
     told = "at most 29 trainings on each of 2 amps: 20 trials of 1,500 steps, then the best 3 again, 3 seeds of 3,000 steps"
-    assert views.search_sentence(config) == told
+    assert board_view.search_sentence(config) == told
     alone = config.model_copy(update={"final": None, "datasets": config.datasets[:1]})
-    assert views.search_sentence(alone) == "at most 20 trainings on one amp: 20 trials of 1,500 steps"
+    assert board_view.search_sentence(alone) == "at most 20 trainings on one amp: 20 trials of 1,500 steps"
 
 
 def test_search_tells_its_trials_and_the_best():
@@ -65,7 +66,7 @@ def test_search_tells_its_trials_and_the_best():
         {"state": "report", "steps": 100, "step": 40, "esr": 0.001},
         {"state": "start", "steps": 100},
     ]
-    assert views.search_progress(config, []) == (0, 2200, "0 of 4 trials")
-    assert views.search_progress(config, trials) == (340, 2200, "3 of 4 trials, best ESR 0.0200")
+    assert board_view.search_progress(config, []) == (0, 2200, "0 of 4 trials")
+    assert board_view.search_progress(config, trials) == (340, 2200, "3 of 4 trials, best ESR 0.0200")
     finals = [{"state": "finished", "steps": 900, "step": 900, "esr": 0.01, "of": "a"}]
-    assert views.search_progress(config, trials + finals) == (1240, 2200, "3 of 4 trials, best ESR 0.0200")
+    assert board_view.search_progress(config, trials + finals) == (1240, 2200, "3 of 4 trials, best ESR 0.0200")

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import soundfile as sf
 
-from models.manifest import read_manifest
-from tests.makers import RATE, di, entry, write_manifest, write_wav
-from tests.test_cli import terminal
-from tests.test_snapshots import capture
-from tests.zoos import refused, write_run, zoo
-from zoo.cli_recordings import DESIGNS
-from zoo.views_plan import format_time
+from models.recordings.manifest import read_manifest
+from tests.models.capture.test_nam_captures import capture
+from tests.support.makers import RATE, di, entry, write_manifest, write_wav
+from tests.support.packages import refused, write_run, zoo
+from tests.zoo.cli.test_cli import terminal
+from zoo.cli.recordings import DESIGNS
+from zoo.cli.views.plan import format_time
 
 TEN = {"min": 1, "max": 10, "step": 1}
 
@@ -35,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_designs_are_those_of_the_plan():
-    from models.capture import DESIGNS as PLANNED
+    from models.capture.plan import DESIGNS as PLANNED
 
     assert PLANNED == DESIGNS
 

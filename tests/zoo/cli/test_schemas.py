@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from models.amp import render_takes
-from models.errors import UserError
-from models.files import check_document, read_json
-from models.knobs import Knobs
-from models.manifest import read_manifest
-from models.session import write_session
-from search.schemas import KINDS, schema, write_schemas
-from tests.makers import KNOBS, di, examples, injections, layer_arrays, record
+from models.capture.session import write_session
+from models.capture.virtual_amp import render_takes
+from models.core.errors import UserError
+from models.core.schema import check_document, read_json
+from models.knobs.schema import Knobs
+from models.recordings.manifest import read_manifest
+from tests.models.recordings.test_manifest_formats import JOINT
+from tests.support.makers import KNOBS, di, examples, injections, layer_arrays, record
 from tests.test_configs import CONFIGS, ROOT
-from tests.test_manifest_forms import JOINT
+from zoo.cli.schema import KINDS, schema, write_schemas
 
 VALIDATORS = {kind: Draft202012Validator(schema(kind)) for kind in KINDS}
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from search.board import read_study
-from search.ledger import read_ledger
-from tests.test_study import search_file
-from tests.zoos import refused, zoo
+from search.study.board import read_study
+from search.study.ledger import read_ledger
+from tests.search.test_run import search_file
+from tests.support.packages import refused, zoo
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,12 @@ from unittest import mock
 
 import pytest
 
-from models.documents import RECIPE, WEIGHTS, read_evaluation
-from models.errors import DivergedError
-from models.train import read_history
-from tests.makers import GRID, amp, architecture, di, entry, record, write_manifest, write_wav
-from tests.zoos import LICENSE, ZOO, around, full_disk, read_files, refused, zoo
+from models.artifacts.evaluation import read_evaluation
+from models.artifacts.history import read_history
+from models.artifacts.names import RECIPE, WEIGHTS
+from models.core.errors import DivergedError
+from tests.support.makers import GRID, amp, architecture, di, entry, record, write_manifest, write_wav
+from tests.support.packages import LICENSE, ZOO, around, full_disk, read_files, refused, zoo
 
 STEPS, EVERY = 240, 5
 WORDS = ("--data", "data.json", "--model", "model.json", "--learning", "learning.json", "--out")
@@ -157,5 +158,5 @@ def test_full_disk_stops_training_and_the_run_goes_on(here: Path):
 
 
 def test_diverging_is_told_with_what_to_do(here: Path):
-    with mock.patch("models.train.fit", side_effect=DivergedError("the loss is nan at step 3")):
+    with mock.patch("models.training.fit.fit", side_effect=DivergedError("the loss is nan at step 3")):
         refused(zoo("train", *WORDS, "run"), 1, "diverged: the loss is nan at step 3", "learning_rate")

@@ -11,20 +11,48 @@ import pytest
 import soundfile as sf
 import torch
 
-from models.documents import EVAL, Evaluation, make_config, read_evaluation
-from models.errors import IntegrityError, NotFound, UserError
-from models.files import write_json
-from models.knobs import Knobs
-from models.run import load_model, save_model
-from models.stream import play
-from models.train import fit
-from tests.makers import KNOBS, RATE, amp, architecture, data_config, di, model, read_wav, recipe, record, wavenet
-from tests.zoos import CORNERS, LICENSE, evaluation, files, full_disk, read_files, refused, write_files, write_run, zoo
-from zoo.card import read_front_matter, read_row
-from zoo.errors import explain
-from zoo.layout import write_manifest
-from zoo.package import HEADROOM, LOUDNESS_DBFS, package
-from zoo.verify import replay, verify
+from models.artifacts.evaluation import Evaluation, read_evaluation
+from models.artifacts.folder import load_model, save_model
+from models.artifacts.model_config import make_config
+from models.artifacts.names import EVAL
+from models.core.errors import IntegrityError, NotFound, UserError
+from models.core.files import write_json
+from models.knobs.schema import Knobs
+from models.playback.stream import play
+from models.training.fit import fit
+from tests.support.makers import (
+    KNOBS,
+    RATE,
+    amp,
+    architecture,
+    data_config,
+    di,
+    model,
+    read_wav,
+    recipe,
+    record,
+    wavenet,
+)
+from tests.support.packages import (
+    CORNERS,
+    LICENSE,
+    evaluation,
+    files,
+    full_disk,
+    read_files,
+    refused,
+    write_files,
+    write_run,
+    zoo,
+)
+from zoo.cli.errors import explain
+from zoo.package.build import package
+from zoo.package.card import read_front_matter
+from zoo.package.card_schema import read_row
+from zoo.package.demo_clips import HEADROOM, LOUDNESS_DBFS
+from zoo.package.manifest import write_manifest
+from zoo.package.replay import replay
+from zoo.package.verify import verify
 
 STEP = 2.0**-23  # of 24-bit audio
 

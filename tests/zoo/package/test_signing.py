@@ -11,13 +11,27 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import IntegrityError, UserError
-from models.files import read_json, write_json
-from tests.hub_server import Hub
-from tests.makers import JSON, di, examples, write_wav
-from tests.zoos import AMP, PULL, at, files, litter, pulled, read_files, refused, there, write_package, write_run, zoo
-from zoo.layout import MANIFEST, SIGNATURE
-from zoo.trust import check_signed, key_path, own_key, public, sign
+from models.core.errors import IntegrityError, UserError
+from models.core.files import write_json
+from models.core.schema import read_json
+from tests.support.hub_server import Hub
+from tests.support.makers import JSON, di, examples, write_wav
+from tests.support.packages import (
+    AMP,
+    PULL,
+    at,
+    files,
+    litter,
+    pulled,
+    read_files,
+    refused,
+    there,
+    write_package,
+    write_run,
+    zoo,
+)
+from zoo.package.layout import MANIFEST, SIGNATURE
+from zoo.package.signing import check_signed, key_path, own_key, public, sign
 
 OTHER = Ed25519PrivateKey.generate()
 

@@ -6,17 +6,21 @@ from typing import Any
 
 import pytest
 
-from models.documents import EVAL, read_evaluation
-from models.errors import Incompatible, IntegrityError
-from models.files import read_json, write_json
-from models.knobs import Knob, Knobs
-from models.run import load_model
-from tests.hub_server import Hub
-from tests.makers import KNOBS, di, model, write_wav
-from tests.zoos import AMP, at, files, flip, read_files, refused, write_files, write_run, zoo
-from zoo.card import read_front_matter, read_tiers
-from zoo.layout import write_manifest
-from zoo.verify import replay, verify
+from models.artifacts.evaluation import read_evaluation
+from models.artifacts.folder import load_model
+from models.artifacts.names import EVAL
+from models.core.errors import Incompatible, IntegrityError
+from models.core.files import write_json
+from models.core.schema import read_json
+from models.knobs.schema import Knob, Knobs
+from tests.support.hub_server import Hub
+from tests.support.makers import KNOBS, di, model, write_wav
+from tests.support.packages import AMP, at, files, flip, read_files, refused, write_files, write_run, zoo
+from zoo.package.card import read_front_matter
+from zoo.package.card_schema import read_tiers
+from zoo.package.manifest import write_manifest
+from zoo.package.replay import replay
+from zoo.package.verify import verify
 
 PICTURE = b"\x89PNG of a front"
 NANO = {f"tiers/nano/{name}" for name in ("config.json", "eval.json", "model.safetensors")}

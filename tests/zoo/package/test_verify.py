@@ -12,13 +12,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import Incompatible, IntegrityError, NotFound, UserError
-from models.run import save_tensors
-from tests.makers import JSON, examples, model
-from tests.zoos import AMP, files, flip, write_files, write_package, zoo
-from zoo.layout import write_manifest
-from zoo.shelf import Shelf
-from zoo.verify import verify
+from models.artifacts.folder import save_tensors
+from models.core.errors import Incompatible, IntegrityError, NotFound, UserError
+from tests.support.makers import JSON, examples, model
+from tests.support.packages import AMP, files, flip, write_files, write_package, zoo
+from zoo.package.manifest import write_manifest
+from zoo.package.verify import verify
+from zoo.registry.shelf import Shelf
 
 ZEROS = "0" * 64
 

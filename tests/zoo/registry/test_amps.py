@@ -16,13 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo as zoo_package
-from models.errors import Incompatible, IntegrityError, NotFound, UserError
-from models.run import load_weights
-from models.stream import play
-from tests.hub_server import Hub
-from tests.makers import JSON, KNOBS, RATE, di, examples, model, write_wav
-from tests.test_verify import bent
-from tests.zoos import (
+from models.artifacts.folder import load_weights
+from models.core.errors import Incompatible, IntegrityError, NotFound, UserError
+from models.playback.stream import play
+from tests.support.hub_server import Hub
+from tests.support.makers import JSON, KNOBS, RATE, di, examples, model, write_wav
+from tests.support.packages import (
     AMP,
     at,
     files,
@@ -33,9 +32,12 @@ from tests.zoos import (
     write_run,
     zoo,
 )
-from zoo.layout import Presets, parse_part, write_manifest
-from zoo.lock import LockFile, read_lock
-from zoo.verify import replay, verify
+from tests.zoo.package.test_verify import bent
+from zoo.package.manifest import parse_part, write_manifest
+from zoo.package.presets import Presets
+from zoo.package.replay import replay
+from zoo.package.verify import verify
+from zoo.registry.lockfile import LockFile, read_lock
 
 
 def test_clips_and_player_files_are_played_again(package: Path):

@@ -12,14 +12,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import UserError
-from tests.hub_server import Hub
-from tests.makers import examples
-from tests.test_verify import bent
-from tests.zoos import AMP, at, files, refused, shell, write_package, zoo
-from zoo.card import CardBlock, Listed, merge_cards, parse_card, read_row
-from zoo.index import Index, format_age, need_index, path_of, read_index
+from models.core.errors import UserError
+from tests.support.hub_server import Hub
+from tests.support.makers import examples
+from tests.support.packages import AMP, at, files, refused, shell, write_package, zoo
+from tests.zoo.package.test_verify import bent
 from zoo.names import Address, parse_where
+from zoo.package.card import merge_cards, parse_card
+from zoo.package.card_schema import CardBlock, Listed, read_row
+from zoo.registry.index import Index, format_age, need_index, path_of, read_index
 
 HEAVY = ("torch", "ray", "optuna", "huggingface_hub", "numpy", "scipy", "matplotlib", "soundfile", "rich", "httpx2")
 

@@ -15,14 +15,27 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.documents import ModelConfig
-from models.errors import IntegrityError, NotFound, UserError
-from tests.makers import KNOBS, RATE, examples
-from tests.test_verify import bent
-from tests.zoos import AMP, LICENSE, card, files, flip, full_disk, read_files, refused, write_files, write_package, zoo
-from zoo.card import read_row
+from models.artifacts.model_config import ModelConfig
+from models.core.errors import IntegrityError, NotFound, UserError
+from tests.support.makers import KNOBS, RATE, examples
+from tests.support.packages import (
+    AMP,
+    LICENSE,
+    card,
+    files,
+    flip,
+    full_disk,
+    read_files,
+    refused,
+    write_files,
+    write_package,
+    zoo,
+)
+from tests.zoo.package.test_verify import bent
 from zoo.names import Ref, parse_ref
-from zoo.shelf import Shelf, home
+from zoo.package.card_schema import read_row
+from zoo.registry.protocol import home
+from zoo.registry.shelf import Shelf
 
 REVISION = sha256(files()["manifest.json"]).hexdigest()
 FRONT = yaml.safe_load(files()["README.md"].decode().split("---\n")[1])

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub_server import Hub, Reply, Request
-from tests.zoos import (
+from tests.support.hub_server import Hub, Reply, Request
+from tests.support.packages import (
     AMP,
     PULL,
     ZOO,
@@ -33,7 +33,7 @@ from tests.zoos import (
     zoo,
 )
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 def test_t15_token_is_not_echoed(hub: Hub, package: Path, monkeypatch: pytest.MonkeyPatch):
@@ -68,8 +68,8 @@ def test_t15_token_goes_to_no_second_host(pushed: Hub, monkeypatch: pytest.Monke
 
 
 def test_t15_token_is_not_sent_in_the_clear_or_to_a_stranger(monkeypatch: pytest.MonkeyPatch):
-    from zoo.hub import Hub as HubZoo
     from zoo.names import Address
+    from zoo.registry.hub.hub import Hub as HubZoo
 
     monkeypatch.setenv("HF_TOKEN", Hub.token)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://hub.example")
@@ -167,7 +167,7 @@ def test_t21_offline(pushed: Hub, tmp_path: Path):
 @pytest.mark.parametrize("how", ["slow", "down"])
 def test_t22_hub_that_is_slow_or_down(pushed: Hub, monkeypatch: pytest.MonkeyPatch, how: str):
     assert zoo("list", *at(pushed)).code == 0
-    monkeypatch.setattr("zoo.index.DEADLINE_SECONDS", 0.3)
+    monkeypatch.setattr("zoo.registry.index.DEADLINE_SECONDS", 0.3)
     monkeypatch.setenv("ZOO_INDEX_TTL", "0")
     pushed.send("slow", "/api/models$") if how == "slow" else pushed.close()
     began = time.monotonic()

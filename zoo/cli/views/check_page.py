@@ -9,14 +9,17 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from models.check import Report, TakeReport, band_levels
-from models.files import write_text
-from models.judge import together
-from models.knobs import Knob, Value, format_setting, format_value
-from zoo.views import count, likewise
+from models.core.files import write_text
+from models.knobs.schema import Knob, Value
+from models.knobs.text import format_setting, format_value
+from models.recordings.checks.check import band_levels
+from models.recordings.checks.report import Report, TakeReport, together
+from zoo.cli.views.words import count, likewise
 
 EDGES_HZ = 40 * 2 ** (np.arange(28) / 3)  # thirds of an octave, 40 Hz to 20 kHz
+
 MAX_SPECTRA = 9
+
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}img{max-width:100%}table{border-collapse:collapse;font-size:.85rem}
 td,th{padding:.15rem .7rem .15rem 0;text-align:right;white-space:nowrap}td:nth-child(-n+2),th:nth-child(-n+2){text-align:left}

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from models.capture import LISTED, TURNING_S, Plan
-from models.errors import UserError
-from models.knobs import Knobs, Setting, format_value
-from zoo import output
+from models.capture.plan import LISTED, TURNING_S, Plan
+from models.core.errors import UserError
+from models.knobs.schema import Knobs, Setting
+from models.knobs.text import format_value
+from zoo.cli import output
 
 
 def show_plans(plans: Sequence[Plan], signal_s: float, chosen: Plan, why: str) -> None:

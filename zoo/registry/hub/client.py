@@ -1,14 +1,11 @@
-"""A zoo on a Hugging Face hub: one repository per amp, read at one commit."""
+"""What a Hugging Face hub has: lists, listings of one commit, documents and files."""
 
 import hashlib
 import logging
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from pathlib import Path
-from threading import Lock
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
@@ -17,35 +14,22 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import disable_progress_bars
 from pydantic import BaseModel, Field
 
-from models.errors import Incompatible, IntegrityError, NotFound, UserError
-from models.files import Document, staged_folder
-from zoo import __version__, hub_push
-from zoo.card import LIBRARY, Listed, read_row
-from zoo.index import known_names
-from zoo.layout import (
-    ATTRIBUTES,
-    MANIFEST,
-    NOT_COVERED,
-    SIGNATURE,
-    PackageManifest,
-    check_listing,
-    check_pinned,
-    check_target,
-    choose,
-    entry_of,
-    parse_part,
-)
+from models.core.errors import IntegrityError, NotFound, UserError
+from models.core.schema import Document
 from zoo.names import Address, Ref
-from zoo.publish import Plan
-from zoo.shelf import Progress, Pulled, silent, sweep
-from zoo.transfer import HOSTILE, fetch, get_json
-from zoo.trust import check_signed
+from zoo.package.card_schema import LIBRARY, Listed, read_row
+from zoo.package.layout import ATTRIBUTES, check_listing
+from zoo.package.manifest import entry_of, parse_part
+from zoo.registry.hub.http import HOSTILE, fetch, get_json
+from zoo.registry.index import known_names
+from zoo.version import __version__
 
 PAGE, MAX_PAGES = 1000, 100
+
 MAX_PAGE_BYTES, MAX_INFO_BYTES = 64 << 20, 8 << 20
+
 FIELDS = ("cardData", "sha", "downloads", "lastModified")
-WORKERS = 4
-TELL = "Tell the owner of the amp; nothing was kept."
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -97,8 +81,8 @@ class Listing:
         return {name: remote.size for name, remote in self.files.items()}
 
 
-class Hub:
-    """The verbs of a zoo on a hub, through `huggingface_hub`'s session; a revision is a branch, a tag or a commit."""
+class HubClient:
+    """Reads from a hub, through `huggingface_hub`'s session; a revision is a branch, a tag or a commit."""
 
     def __init__(self, address: Address) -> None:
         """Only the endpoint one is logged in to, and this machine, are ever sent the person's token; never over plain HTTP to another."""
@@ -226,94 +210,3 @@ class Hub:
             f"{ref.name}: {name} has sha256 {found[:12]}, the hub announced {promised[:24]}",
             "It was damaged on its way, twice; nothing was kept. Pull it again.",
         )
-
-    def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = silent, pinned: str = "") -> Pulled:
-        """Fetch an amp at one commit into the folder `to`, verified before it appears there; of its tiers all, or one.
-
-        With `pinned`, the sha256 that its manifest must have.
-        """
-        check_target(to)
-        listing = self.listing(ref)
-        where = f"{ref.name} on {self.label}"
-        allowed = [name for name in check_listing(listing.sizes, where) if name != ATTRIBUTES]
-        moved, total, lock = 0, sum(listing.files[name].size for name in allowed), Lock()
-
-        def heard(count: int) -> None:
-            nonlocal moved
-            with lock:
-                moved += count
-                on_progress(moved, total)
-
-        def get(name: str) -> bytes:
-            return _kept(to / name, listing.files[name]) or self.fetch(ref, listing, name, heard)
-
-        from zoo.verify import verify  # loads torch, which a list need not
-
-        with staged_folder(to) as staged:
-            first = {name: get(name) for name in (MANIFEST, SIGNATURE) if name in allowed}
-            content = first[MANIFEST]
-            check_pinned(ref.name, entry_of(content).sha256, pinned)
-            signed = check_signed(ref.name, content, first.get(SIGNATURE))
-            manifest = parse_part(content, PackageManifest, f"{ref.name}: {MANIFEST}")
-            _agree(manifest, listing, allowed, ref)
-            wanted = choose(allowed, tier, manifest.tier, where)
-            total = sum(listing.files[name].size for name in wanted)
-
-            def put(name: str) -> None:
-                (staged / name).parent.mkdir(parents=True, exist_ok=True)
-                (staged / name).write_bytes(first.get(name) or get(name))
-
-            with ThreadPoolExecutor(WORKERS) as pool:
-                try:
-                    list(pool.map(put, wanted))
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
-            try:
-                verify(staged, whole=not tier)
-            except UserError as problem:
-                hint = problem.hint if isinstance(problem, Incompatible) else TELL
-                raise type(problem)(problem.message.replace(str(staged), ref.name), hint) from None
-        sweep(to.resolve().parent)
-        return Pulled(
-            listing.commit,
-            entry_of(content).sha256,
-            len(wanted),
-            moved,
-            len(set(listing.files) - {*allowed, ATTRIBUTES}),
-            signed,
-        )
-
-    def plan(self, package: Path, name: str) -> Plan:
-        """What a push of this package would change."""
-        return hub_push.plan(self, package, name)
-
-    def push(self, plan: Plan, private: bool = False, pr: bool = False, tag: str = "") -> str:
-        """Make a planned push; returns the commit."""
-        return hub_push.push(self, plan, private, pr, tag)
-
-
-def _agree(manifest: PackageManifest, listing: Listing, allowed: list[str], ref: Ref) -> None:
-    """Before any large byte moves: the manifest lists what the hub has, with the sizes and hashes that the hub announces."""
-    for name in sorted(set(manifest.files) | set(allowed) - set(NOT_COVERED)):
-        entry, remote = manifest.files.get(name), listing.files.get(name)
-        if entry is None or remote is None or name not in allowed:
-            word = "is not listed in its manifest" if entry is None else "is missing"
-            raise IntegrityError(f"{ref.name}: {name} {word}", TELL)
-        if remote.size != entry.size:
-            raise IntegrityError(
-                f"{ref.name}: {name} has {remote.size:,} bytes on the hub, the manifest says {entry.size:,}", TELL
-            )
-        if remote.sha256 and remote.sha256 != entry.sha256:
-            raise IntegrityError(
-                f"{ref.name}: {name} has sha256 {remote.sha256[:12]} on the hub, the manifest says {entry.sha256[:12]}",
-                TELL,
-            )
-
-
-def _kept(path: Path, remote: Remote) -> bytes | None:
-    """The bytes of a file that an earlier pull left, if they are the wanted ones."""
-    if path.is_symlink() or not path.is_file() or path.stat().st_size != remote.size:
-        return None
-    content = path.read_bytes()
-    return content if remote.holds(content) else None

@@ -7,16 +7,22 @@ from typing import Any, TypeVar
 
 from huggingface_hub.utils import get_session, hf_raise_for_status, httpx
 
-from models.errors import IntegrityError, UserError
-from models.files import parse_json
-from zoo.errors import Unreachable
+from models.core.errors import IntegrityError, UserError
+from models.core.schema import parse_json
+from zoo.registry.errors import Unreachable
 
 Read = TypeVar("Read")
+
 TIMEOUT_SECONDS = 10.0
+
 ATTEMPTS = 3
+
 RETRIED = (408, 429, 500, 502, 503, 504)
+
 MAX_PAUSE_SECONDS = 8.0
+
 MAX_WORDS = 1 << 20
+
 HOSTILE = "The hub does not keep to what it announced; nothing was kept."
 
 
@@ -91,6 +97,8 @@ def _get(
                         raise Unreachable(f"it answered {response.status_code} to {response.request.url}")
                     wait_again(attempt, response)
                     continue
+                if response.status_code >= 500:
+                    raise Unreachable(f"it answered {response.status_code} to {response.request.url}")
                 if response.is_error and int(response.headers.get("Content-Length") or MAX_WORDS) < MAX_WORDS:
                     response.read()  # the hub's own words
                 hf_raise_for_status(response)

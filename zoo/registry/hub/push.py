@@ -1,27 +1,22 @@
 """Publishing to a hub: one commit on top of what was looked at, tried again safely, read back, then the tag."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import httpx
 
-from models.errors import IntegrityError, UserError
-from models.files import parse_json
-from zoo import __version__
-from zoo.layout import ALLOWED, ATTRIBUTES, CARD, MANIFEST, max_bytes
+from models.core.errors import IntegrityError, UserError
+from models.core.schema import parse_json
 from zoo.names import Ref
-from zoo.publish import Plan, card_for, read_publishable
-from zoo.transfer import ATTEMPTS, RETRIED, wait_again, words_for_failures
+from zoo.package.layout import ALLOWED, ATTRIBUTES, CARD, MANIFEST, max_bytes
+from zoo.registry.hub.client import HubClient, Listing
+from zoo.registry.hub.http import ATTEMPTS, RETRIED, wait_again, words_for_failures
+from zoo.registry.push_plan import Plan, card_for, read_publishable
+from zoo.version import __version__
 
-if TYPE_CHECKING:
-    from zoo.hub import Hub, Listing
 
-
-def plan(hub: Hub, package: Path, name: str) -> Plan:
+def plan(hub: HubClient, package: Path, name: str) -> Plan:
     """What a push of this package would change."""
     files = read_publishable(package, name)
     files[CARD] = card_for(name, files[CARD], None)
@@ -42,7 +37,7 @@ def plan(hub: Hub, package: Path, name: str) -> Plan:
     )
 
 
-def _replaced(hub: Hub, name: str, listing: Listing, writes: dict[str, bytes]) -> str:
+def _replaced(hub: HubClient, name: str, listing: Listing, writes: dict[str, bytes]) -> str:
     """What another amp is called that would be replaced, empty when there is none."""
     there = listing.files.get(MANIFEST)
     if MANIFEST not in writes or there is None or there.size > max_bytes(MANIFEST):
@@ -55,7 +50,7 @@ def _replaced(hub: Hub, name: str, listing: Listing, writes: dict[str, bytes]) -
     return "" if found == parse_json(writes[MANIFEST], MANIFEST)["package"] else str(found)[:64]
 
 
-def push(hub: Hub, plan: Plan, private: bool, pr: bool, tag: str) -> str:
+def push(hub: HubClient, plan: Plan, private: bool, pr: bool, tag: str) -> str:
     """Make a planned push; returns the commit.
 
     Nothing is sent when everything is there already. Raises `UserError` when the amp changed meanwhile, is public and should be
@@ -79,12 +74,12 @@ def push(hub: Hub, plan: Plan, private: bool, pr: bool, tag: str) -> str:
     return commit
 
 
-def _tagged(hub: Hub, plan: Plan, tag: str) -> str:
+def _tagged(hub: HubClient, plan: Plan, tag: str) -> str:
     refs = hub.api.list_repo_refs(plan.name)
     return next((ref.target_commit for ref in refs.tags if ref.name == tag), "")
 
 
-def _commit(hub: Hub, plan: Plan, pr: bool) -> str:
+def _commit(hub: HubClient, plan: Plan, pr: bool) -> str:
     """One commit, read back. After a failure the head tells whether it landed all the same."""
     head = plan.head or hub.look(Ref(plan.name)).commit
     operations = [CommitOperationAdd(name, body) for name, body in plan.writes.items()]

@@ -13,15 +13,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import cost as costs
-from models import kernels, lower, stream
-from models.architecture import Activation, Injection, LayerArray, WaveNetConfig
-from models.compiled import Compiled
-from models.cost import cost
-from models.render import play_blocks
-from models.stream import Plain, Stream
-from models.wavenet import WaveNet
-from tests.makers import ACTIVATIONS, FORMS, GATES, architecture, di, esr, examples, wavenet, wavenets
+from models.engines.cpu_stream import kernels
+from models.engines.cpu_stream import lowering as lower
+from models.engines.cpu_stream.player import Compiled
+from models.network.architecture import Activation, Injection, LayerArray, WaveNetConfig
+from models.network.wavenet import WaveNet
+from models.playback import realtime_cost as costs
+from models.playback import stream
+from models.playback.realtime_cost import cost
+from models.playback.render import play_blocks
+from models.playback.stream import Plain, Stream
+from tests.support.makers import ACTIVATIONS, FORMS, GATES, architecture, di, esr, examples, wavenet, wavenets
 
 DI = di(2.5)
 CLOSE = 1e-10
@@ -206,9 +208,9 @@ def test_what_is_compiled_is_kept_for_other_processes(tmp_path: Path, monkeypatc
     part, whole = tmp_path / "part.py", tmp_path / "made.py"
     part.write_text("FACTOR = 2.0\n")
     whole.write_text(
-        "import part\nfrom models.cache import compiled\n"
+        "from pathlib import Path\nimport part\nfrom models.engines.jit import compiled\n"
         "def double(x):\n    return part.FACTOR * x\n"
-        "double = compiled(double, __file__, part.__file__)\n"
+        "double = compiled(double, Path(__file__).parent)\n"
     )
     assert [found[0] for found in run(tmp_path, 2)] == ["42.0", "42.0"]  # at once, both on an empty cache
     assert run(tmp_path) == [["42.0", "1"]]

@@ -8,11 +8,11 @@ from hypothesis import given
 from torch import Tensor
 from torch.func import vmap
 
-from models.batched import Batched
-from models.engine import as_vector
-from models.fold import Folding
-from models.wavenet import WaveNet
-from tests.makers import ACTIVATIONS, FORMS, GATES, architecture, examples, wavenet, wavenets
+from models.engines.base import as_vector
+from models.engines.gpu.batched import Batched
+from models.network.folding import Folding
+from models.network.wavenet import WaveNet
+from tests.support.makers import ACTIVATIONS, FORMS, GATES, architecture, examples, wavenet, wavenets
 
 
 def vectors(nets: list[WaveNet]) -> Tensor:

@@ -13,20 +13,31 @@ import torch
 from hypothesis import given
 from torch import Tensor
 
-from models import batched
-from models.architecture import WaveNetConfig
-from models.batched import Batched, Player, player_for
-from models.dataset import load_data
-from models.fold import Folding
-from models.stack import Stack
-from models.train import Trainer
-from models.wavenet import WaveNet
-from tests.makers import ACTIVATIONS, GATES, architecture, data_config, di, examples, recipe, record, wavenet, wavenets
+from models.engines.gpu import batched
+from models.engines.gpu.batched import Batched, Player, player_for
+from models.network.architecture import WaveNetConfig
+from models.network.folding import Folding
+from models.network.wavenet import WaveNet
+from models.recordings.loading import load_data
+from models.training.stacked import Stack
+from models.training.trainer import Trainer
+from tests.support.makers import (
+    ACTIVATIONS,
+    GATES,
+    architecture,
+    data_config,
+    di,
+    examples,
+    recipe,
+    record,
+    wavenet,
+    wavenets,
+)
 
 if find_spec("triton") is None:
     pytest.skip("the fused layers need Triton, which is not installed", allow_module_level=True)
-from models import fused
-from models.fused import Fused
+from models.engines.gpu import fused
+from models.engines.gpu.fused import Fused
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -154,7 +165,7 @@ def test_they_are_compiled_for_a_gpu_without_one(tmp_path: Path):
     """To machine code of an H200 (sm_90), with no number kept outside of registers, and without tf32."""
     place = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path)}
     place.pop("TRITON_INTERPRET", None)
-    script = Path(__file__).parent / "compile_fused.py"
+    script = Path(__file__).parents[3] / "support" / "compile_triton.py"
     done = subprocess.run([sys.executable, script], env=place, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     names, counts = zip(*(line.split() for line in done.stdout.splitlines()), strict=True)

@@ -11,19 +11,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.architecture import WaveNetConfig
-from models.bake import bake
-from models.dataset import load_data
-from models.documents import ModelConfig, make_config
-from models.engine import Plain, engine_for
-from models.errors import UserError
-from models.knobs import Knob, Knobs
-from models.nam import to_nam, write_nam
-from models.nam_reader import read_nam
-from models.stream import Stream, play
-from models.train import Trainer
-from models.wavenet import WaveNet
-from tests.makers import (
+from models.artifacts.model_config import ModelConfig, make_config
+from models.core.errors import UserError
+from models.engines.eager import Plain
+from models.engines.select import engine_for
+from models.formats.nam.reader import read_nam
+from models.formats.nam.writer import to_nam, write_nam
+from models.knobs.schema import Knob, Knobs
+from models.network.architecture import WaveNetConfig
+from models.network.baking import bake
+from models.network.wavenet import WaveNet
+from models.playback.stream import Stream, play
+from models.recordings.loading import load_data
+from models.training.trainer import Trainer
+from tests.support.makers import (
     data_config,
     di,
     esr,

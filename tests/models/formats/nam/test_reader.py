@@ -11,15 +11,15 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from models.architecture import Injection, WaveNetConfig
-from models.documents import make_config
-from models.errors import UserError
-from models.knobs import Knob, Knobs
-from models.nam import to_nam
-from models.nam_reader import read_nam
-from models.stream import play
-from models.wavenet import WaveNet
-from tests.makers import FORMS, JSON, di, esr, examples, left_out, model, wavenets
+from models.artifacts.model_config import make_config
+from models.core.errors import UserError
+from models.formats.nam.reader import read_nam
+from models.formats.nam.writer import to_nam
+from models.knobs.schema import Knob, Knobs
+from models.network.architecture import Injection, WaveNetConfig
+from models.network.wavenet import WaveNet
+from models.playback.stream import play
+from tests.support.makers import FORMS, JSON, di, esr, examples, left_out, model, wavenets
 
 X_T = di(0.1)
 A1 = [1 << power for power in range(10)]

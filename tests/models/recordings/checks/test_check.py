@@ -10,12 +10,12 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.check import Report, check
-from models.judge import together
-from models.manifest import read_manifest
-from models.quality import measure
-from models.shift import read_between
-from tests.makers import GRID, RATE, amp, di, entry, examples, read_wav, record, write_manifest, write_wav
+from models.audio.interpolation import read_between
+from models.recordings.checks.check import check
+from models.recordings.checks.measurements import measure
+from models.recordings.checks.report import Report, together
+from models.recordings.manifest import read_manifest
+from tests.support.makers import GRID, RATE, amp, di, entry, examples, read_wav, record, write_manifest, write_wav
 
 DI, LONG = di(0.5), di(1.5)
 RECORDINGS = Path("../shared/data")

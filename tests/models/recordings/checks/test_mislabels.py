@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.labels import EXCHANGED, FEW, MOVED, doubts, loudness, places
-from tests.makers import GRID, KNOBS, RATE, amp, di, examples
+from models.recordings.checks.mislabels import EXCHANGED, FEW, MOVED, doubts, loudness, places
+from tests.support.makers import GRID, KNOBS, RATE, amp, di, examples
 
 PARTS = 16
 LEVELS_ND = np.array([KNOBS.encode(setting) for setting in GRID])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub_server import Hub
-from tests.hub_store import Reply
-from tests.zoos import (
+from tests.support.hub_server import Hub
+from tests.support.hub_store import Reply
+from tests.support.packages import (
     AMP,
     PULL,
     ZOO,
@@ -27,7 +27,7 @@ from tests.zoos import (
     write_package,
     zoo,
 )
-from zoo.card import BEGIN, END
+from zoo.package.card import BEGIN, END
 
 
 @pytest.fixture

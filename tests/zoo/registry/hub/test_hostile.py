@@ -19,10 +19,10 @@ import pytest
 import soundfile as sf
 import torch
 
-from models.run import save_tensors
-from tests.hub_server import Hub
-from tests.makers import model
-from tests.zoos import (
+from models.artifacts.folder import save_tensors
+from tests.support.hub_server import Hub
+from tests.support.makers import model
+from tests.support.packages import (
     AMP,
     PULL,
     at,
@@ -35,11 +35,11 @@ from tests.zoos import (
     write_package,
     zoo,
 )
-from zoo.cli import cli
-from zoo.layout import max_bytes
-from zoo.options import complete_amps
+from zoo.cli.main import cli
+from zoo.cli.options import complete_amps
+from zoo.package.layout import max_bytes
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[4]
 
 
 def host(hub: Hub, tmp_path: Path, changed: Mapping[str, bytes]) -> None:
@@ -127,8 +127,8 @@ def test_t04_max_size_is_ones_own_to_say(pushed: Hub, tmp_path: Path, place: str
 @pytest.mark.parametrize("manner", ["bomb", "endless"])
 @pytest.mark.parametrize("path", ["/cdn/", "/resolve/.*config", "/api/models/", "/api/models$"])
 def test_t05_bomb_or_endless_body_is_cut_off(pushed: Hub, monkeypatch: pytest.MonkeyPatch, manner: str, path: str):
-    monkeypatch.setattr("zoo.hub.MAX_PAGE_BYTES", 1 << 20)
-    monkeypatch.setattr("tests.hub_server.BOMB", 48 << 20)
+    monkeypatch.setattr("zoo.registry.hub.client.MAX_PAGE_BYTES", 1 << 20)
+    monkeypatch.setattr("tests.support.hub_server.BOMB", 48 << 20)
     pushed.send(manner, path)
     refused(
         zoo("list" if path.endswith("$") else "pull", *(() if path.endswith("$") else PULL[1:]), *at(pushed)),

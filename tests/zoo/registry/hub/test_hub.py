@@ -9,9 +9,9 @@ import pytest
 from huggingface_hub import HfApi, constants
 from huggingface_hub.utils import close_session
 
-from tests.hub_server import Hub, Reply, Request
-from tests.makers import RATE, di, read_wav, write_wav
-from tests.zoos import (
+from tests.support.hub_server import Hub, Reply, Request
+from tests.support.makers import RATE, di, read_wav, write_wav
+from tests.support.packages import (
     AMP,
     LICENSE,
     at,
@@ -28,7 +28,7 @@ from tests.zoos import (
     write_package,
     zoo,
 )
-from zoo.layout import MAX_BYTES
+from zoo.package.layout import MAX_BYTES
 
 SECOND = {"presets.json": b'{"schema_version": "1.0", "presets": []}', "audio/more.flac": files()["audio/di.flac"]}
 COVERED = ["model.safetensors", "config.json", "eval.json", "audio/default.flac"]
@@ -383,7 +383,7 @@ def test_look_at_a_hub_that_is_not_there_ends_at_once(hub: Hub, monkeypatch: pyt
 
 @pytest.mark.parametrize("verb", ["list", "pull"])
 def test_hub_that_never_answers_is_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch, verb: str):
-    monkeypatch.setattr("zoo.transfer.TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("zoo.registry.hub.http.TIMEOUT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}"
         refused(zoo(verb, *DOWN[verb], "--zoo", url), 5, "the hub cannot be reached", "timed out")

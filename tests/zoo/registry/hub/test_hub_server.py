@@ -10,7 +10,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub import errors as hf
 from huggingface_hub.utils import close_session
 
-from tests.hub_server import Hub
+from tests.support.hub_server import Hub
 
 REPO = "alice/plexi"
 README = b"""---
