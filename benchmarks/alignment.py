@@ -63,7 +63,7 @@ def synthetic(seconds: float) -> None:
             error = found.delay_samples - delay - plain.delay_samples * (1 + ppm * 1e-6)
             flipped = "" if found.polarity == polarity * plain.polarity else " WRONG WAY UP"
             rows.append((kind, setting, error, found.drift_ppm - ppm, flipped))
-            output.say(f"{setting} {kind}: {error:+.4f} samples, {found.drift_ppm - ppm:+.2f} ppm{flipped}")
+            output.info(f"{setting} {kind}: {error:+.4f} samples, {found.drift_ppm - ppm:+.2f} ppm{flipped}")
     table = []
     for kind in kinds:
         mine = [row for row in rows if row[0] == kind]
@@ -78,7 +78,7 @@ def synthetic(seconds: float) -> None:
                 f"{sum(not row[4] for row in mine)} of {len(mine)}",
             )
         )
-    output.put_table(("HARM", "MEDIAN ERROR", "WORST, samples", "AT", "WORST ppm", "RIGHT WAY UP"), table)
+    output.data_table(("HARM", "MEDIAN ERROR", "WORST, samples", "AT", "WORST ppm", "RIGHT WAY UP"), table)
 
 
 def real(folder: Path) -> None:
@@ -91,10 +91,10 @@ def real(folder: Path) -> None:
         band, tap = _band(dry_T, wet_T, rate, lag.delay_samples), _largest_tap(dry_T, wet_T, round(lag.delay_samples))
         facts = (f"{lag.delay_samples:.3f}", f"{lag.polarity:+d}", f"{lag.drift_ppm:.1f}", f"{lag.confidence:.2f}")
         rows.append((path.stem, *facts, f"{band:.3f}", f"{tap:.3f}"))
-    output.put_table(("TAKE", "DELAY", "UP", "DRIFT ppm", "CONFIDENCE", "1.5 TO 5 kHz", "LARGEST TAP"), rows)
+    output.data_table(("TAKE", "DELAY", "UP", "DRIFT ppm", "CONFIDENCE", "1.5 TO 5 kHz", "LARGEST TAP"), rows)
     for column, name in ((5, "1.5 to 5 kHz"), (6, "largest tap")):
         apart = [float(row[1]) - float(row[column]) for row in rows]
-        output.say(f"against {name}: mean {np.mean(apart):+.3f}, from {min(apart):+.3f} to {max(apart):+.3f} samples")
+        output.info(f"against {name}: mean {np.mean(apart):+.3f}, from {min(apart):+.3f} to {max(apart):+.3f} samples")
 
 
 def _band(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, near: float) -> float:
@@ -131,7 +131,7 @@ def main() -> None:
     if folder and folder.is_dir():
         real(folder)
     else:
-        output.say("no hrd3 recordings: the second part is left out")
+        output.info("no hrd3 recordings: the second part is left out")
 
 
 if __name__ == "__main__":

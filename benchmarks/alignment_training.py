@@ -24,7 +24,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from models.core.schema import check_document, read_document
 from models.evaluation.scoring import score
 from models.network.architecture import WaveNetConfig
-from models.recordings.align_dataset import mend
+from models.recordings.align_dataset import align_dataset
 from models.recordings.alignment import align, causal_margin, estimate_lag
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
@@ -62,7 +62,7 @@ def padded(dry_T: np.ndarray, wet_T: np.ndarray) -> np.ndarray:
 
 def versions(source: Path, folder: Path) -> dict[str, Path]:
     """The four manifests."""
-    found = {"aligned": mend(source / "single_knob.json", folder / "aligned")[0]}
+    found = {"aligned": align_dataset(source / "single_knob.json", folder / "aligned")[0]}
     entries = json.loads((source / "single_knob.json").read_text())["entries"]
     dry_T, rate = sf.read(source / "DI.wav", dtype="float32")
     for name, way in (("rounded", rounded), ("whole samples", whole_samples), ("padded", padded)):
@@ -107,14 +107,14 @@ def main() -> None:
                 net = trainer.net.eval()
                 scores = [score(net, amp, pieces) for pieces in (amp.held, amp.seen, amp.validation)]
                 found[name].append((scores[0].mean, scores[1].mean, scores[2].mean))
-                output.say(f"seed {seed} {name}: held {scores[0].mean:.4f}, seen {scores[1].mean:.4f}")
+                output.info(f"seed {seed} {name}: held {scores[0].mean:.4f}, seen {scores[1].mean:.4f}")
     base = median(run[0] for run in found["aligned"])
     rows = []
     for name, runs in found.items():
         held, seen, validation = (median(column) for column in zip(*runs, strict=True))
         seeds = " ".join(f"{run[0]:.4f}" for run in runs)
         rows.append((name, f"{held:.4f}", seeds, f"{held / base:.2f}", f"{seen:.4f}", f"{validation:.4f}"))
-    output.put_table(("TAKES", "HELD ESR", "SEEDS", "RATIO", "SEEN ESR", "VALIDATION ESR"), rows)
+    output.data_table(("TAKES", "HELD ESR", "SEEDS", "RATIO", "SEEN ESR", "VALIDATION ESR"), rows)
 
 
 if __name__ == "__main__":

@@ -62,14 +62,14 @@ def main() -> None:
         knobs = [{"name": name, "min": 0, "max": 10} for name in KNOBS]
         (folder / "session.json").write_text(json.dumps({"knobs": knobs, "entries": entries}))
         size = sum(file.stat().st_size for file in folder.iterdir())
-        output.say(f"{len(entries)} takes written, {size / 1e9:.1f} GB")
+        output.info(f"{len(entries)} takes written, {size / 1e9:.1f} GB")
         begin = time.perf_counter()
         command = [sys.executable, "-c", CHILD, str(folder / "session.json")]
         ran = subprocess.run(command, capture_output=True, text=True, check=True)
         seconds = time.perf_counter() - begin
     takes, faults, warnings, kilobytes = map(int, ran.stdout.split())
     row = (f"{takes}", f"{options.seconds:g} s", f"{kilobytes / 1024:.0f} MiB", f"{seconds:.0f} s")
-    output.put_table(
+    output.data_table(
         ("TAKES", "EACH", "PEAK RESIDENT", "TIME", "s PER TAKE", "FAULTS", "WARNINGS"),
         [(*row, f"{seconds / takes:.2f}", f"{faults}", f"{warnings}")],
     )

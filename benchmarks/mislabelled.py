@@ -15,7 +15,7 @@ import numpy as np
 
 from models.capture.virtual_amp import render_takes
 from models.recordings.checks.check import EXCERPT_PARTS, check
-from models.recordings.checks.mislabels import FEW, doubts, loudness, places
+from models.recordings.checks.mislabels import FEW, band_loudness, find_mislabels, possible_labels
 from zoo.cli import output
 
 SETS = ("gxamp-6v6/train.json", "gxamp-6v6/heldout.json", "ts808/train.json", "ts808/heldout.json", "hrd3/train.json")
@@ -26,13 +26,13 @@ def measure(name: str, path: Path, draws: int) -> tuple[str, ...]:
     report, random = check(path), np.random.default_rng(0)
     takes = [take for take in report.takes if take.wet in report.excerpts]
     rates = {take.wet_sound.rate_hz for take in takes if take.wet_sound}
-    level_NP = loudness(np.stack([report.excerpts[take.wet] for take in takes]), EXCERPT_PARTS, rates.pop())
+    level_NP = band_loudness(np.stack([report.excerpts[take.wet] for take in takes]), EXCERPT_PARTS, rates.pop())
     encode, count = report.manifest.knobs.encode, len(takes)
     levels_ND = np.array([encode(take.setting) for take in takes])
-    places_MD = np.array([encode(setting) for setting in places(report.manifest.knobs)])
+    places_MD = np.array([encode(setting) for setting in possible_labels(report.manifest.knobs)])
 
     def named(level_NP: np.ndarray, said_ND: np.ndarray) -> set[int]:
-        found = doubts(level_NP, said_ND, places_MD)
+        found = find_mislabels(level_NP, said_ND, places_MD)
         return {take for doubt in found for take in (doubt.take, doubt.other) if take is not None}
 
     def exchanged() -> tuple[set[int], set[int]]:
@@ -75,7 +75,7 @@ def main() -> None:
         if options.data and (options.data / name).is_file():
             rows.append(measure(name, options.data / name, options.draws))
         else:
-            output.say(f"no {name}: left out")
+            output.info(f"no {name}: left out")
     header = (
         "SET",
         "TAKES",
@@ -86,7 +86,7 @@ def main() -> None:
         "RIGHT: DOUBTED",
         "WHOLE",
     )
-    output.put_table(header, rows)
+    output.data_table(header, rows)
 
 
 if __name__ == "__main__":

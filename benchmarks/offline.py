@@ -107,7 +107,7 @@ def main() -> None:
         rows.append(
             (label, f"{seconds / 60:g}", f"{seconds / wall:.1f}", f"{seconds / cpu:.1f}", against, f"{peak:.0f}")
         )
-        output.say("  ".join(rows[-1]))
+        output.info("  ".join(rows[-1]))
         return seconds / cpu
 
     with tempfile.TemporaryDirectory() as folder:
@@ -128,7 +128,7 @@ def main() -> None:
             rate = add("neural-amp-modeler", options.their_seconds, runs[0])
             add("ours, one core", seconds, runs[1], rate)
             add("ours, all cores", seconds, runs[2], rate)
-    output.put_table(("RENDERED BY", "MINUTES", "X REAL TIME", "X PER CPU SECOND", "RATIO", "PEAK MB"), rows)
+    output.data_table(("RENDERED BY", "MINUTES", "X REAL TIME", "X PER CPU SECOND", "RATIO", "PEAK MB"), rows)
 
 
 if __name__ == "__main__":

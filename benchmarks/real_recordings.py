@@ -73,7 +73,7 @@ def main() -> None:
 
     def hear(line: dict) -> None:
         if line["state"] in ENDS:
-            output.say(board_view.trial_sentence(line))
+            output.info(board_view.trial_sentence(line))
 
     torch.set_num_threads(1)
     config = make_config(options.data.resolve(), options.trials, options.steps)
@@ -81,10 +81,10 @@ def main() -> None:
     board_view.show_board(run_search(config, options.out, resume=resume, listener=hear))
     for run, data in zip(best_runs(options.out), config.datasets, strict=True):
         folder = package(run, options.out / "packages" / run.name, "cc-by-4.0", force=True)
-        output.put(f"{run.name}: {words.held_sentence(read_evaluation(folder))}")
+        output.data(f"{run.name}: {words.held_sentence(read_evaluation(folder))}")
         dry = Path(data.train).parent / ("DI.wav" if run.name == "hrd3" else "audio/di_heldout.flac")
         first = read_evaluation(folder).held.settings[0].setting
-        output.put(str(render(load_model(folder), dry, options.out / f"{run.name}.wav", first).path))
+        output.data(str(render(load_model(folder), dry, options.out / f"{run.name}.wav", first).path))
 
 
 if __name__ == "__main__":

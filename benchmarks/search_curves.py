@@ -97,7 +97,7 @@ def main() -> None:
             line = {"amp": amp, "row": list(row.values()), "macs": macs, "curve": curve}
             with CURVES.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
-            output.say(f"{amp} {row} {curve[-1]} in {time.process_time() - began:.1f} s")
+            output.info(f"{amp} {row} {curve[-1]} in {time.process_time() - began:.1f} s")
 
 
 def read_rows() -> list[dict[str, Any]]:

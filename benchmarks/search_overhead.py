@@ -25,14 +25,14 @@ from search.config.space import Space
 from search.config.study import SearchConfig
 from search.launch.launcher import run_search
 from search.study.ledger import ledger_path
-from search.study.scheduler import Conductor
+from search.study.scheduler import TrialScheduler
 from zoo.cli import output
 
 WORKERS = (1, 2, 8, 64, 512)
 REPORTS = 10
 
 
-class Free(Conductor):
+class Free(TrialScheduler):
     """A conductor without recordings."""
 
     def _fault(self, point: dict[str, Any]) -> str | None:
@@ -123,7 +123,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             simulate(conductor(Path(folder), max(options.trials, workers)), workers, spent)
         rows.append((str(workers), *(f"{1000 * at(spent[what]):.1f}" for what in spent for at in (median, max))))
-    output.put_table(("WORKERS", "PROPOSAL ms", "MOST", "REPORT ms", "MOST"), rows)
+    output.data_table(("WORKERS", "PROPOSAL ms", "MOST", "REPORT ms", "MOST"), rows)
     rows = []
     for count in options.grown:
         with tempfile.TemporaryDirectory() as folder:
@@ -138,7 +138,7 @@ def main() -> None:
         rows.append(
             (str(count), f"{1000 * median(asked):.0f}", f"{1000 * median(heard):.1f}", f"{again:.1f}", f"{size:.1f}")
         )
-    output.put_table(("TRIALS BEFORE", "PROPOSAL ms", "REPORT ms", "RESUMED IN s", "LEDGER MB"), rows)
+    output.data_table(("TRIALS BEFORE", "PROPOSAL ms", "REPORT ms", "RESUMED IN s", "LEDGER MB"), rows)
     if options.ray:
         measure_ray(options.ray)
 
@@ -166,8 +166,8 @@ def measure_ray(trials: int) -> None:
                 run_search(config, Path(folder) / f"{engine}{count}", local=local)
                 found[engine] = time.perf_counter() - began - found.get(engine, 0.0)
     per_trial = {engine: seconds / trials for engine, seconds in found.items()}
-    output.put_table(("ENGINE", "SECONDS PER TRIAL OF ONE STEP"), [(e, f"{s:.3f}") for e, s in per_trial.items()])
-    output.put(f"Ray - this process: {per_trial['Ray'] - per_trial['this process']:.3f} s")
+    output.data_table(("ENGINE", "SECONDS PER TRIAL OF ONE STEP"), [(e, f"{s:.3f}") for e, s in per_trial.items()])
+    output.data(f"Ray - this process: {per_trial['Ray'] - per_trial['this process']:.3f} s")
 
 
 if __name__ == "__main__":

@@ -24,12 +24,12 @@ import search.study.cost
 from benchmarks.search_curves import AMPS, AXES, EVERY, STEPS, Row, grid_config, read_rows, row_key
 from models.knobs.schema import Knob, Knobs
 from models.recordings.dataset import AmpData
-from search.config.study import Heard
+from search.config.study import PriorTrial
 from search.optimizer.pareto import front, hypervolume
 from search.optimizer.surrogate import Weighed
 from search.study.ledger import FINISHED, latest, read_lines
-from search.study.scheduler import Conductor
-from search.study.warm_start import MOST, heard_of
+from search.study.scheduler import TrialScheduler
+from search.study.warm_start import MOST, prior_trial
 from zoo.cli import output
 
 MARKS = (0.25, 0.5, 1.0)
@@ -59,7 +59,7 @@ class Study(NamedTuple):
     """What a search that was made before hands on: the points of its front, the cheapest first, and all its trials."""
 
     front: list[dict[str, Any]]
-    trials: tuple[Heard, ...]
+    trials: tuple[PriorTrial, ...]
 
 
 class Ours:
@@ -85,7 +85,7 @@ class Ours:
         self.conductor.end(trial)
 
 
-class _Tabular(Conductor):
+class _Tabular(TrialScheduler):
     """A conductor without recordings: every point of the grid may be trained, once: points that one row of the table stands for are one recipe."""
 
     def _weigh(self, point: dict[str, Any]) -> Weighed | None:
@@ -239,7 +239,7 @@ def study_of(amp: str, seed: int) -> Study:
         lines = read_lines(Path(folder))
     ended = [line for line in latest(lines) if line["state"] == FINISHED]
     ahead = front([(line["esr"], line["macs"]) for line in ended])
-    return Study([ended[index]["point"] for index in reversed(ahead)], heard_of(lines))
+    return Study([ended[index]["point"] for index in reversed(ahead)], prior_trial(lines))
 
 
 def others(amp: str, seed: int) -> list[Study]:
@@ -282,17 +282,17 @@ def main() -> None:
                     marks, count = simulate(METHODS[name](amp, seed, Path(folder)), table, budget, WORKERS)
                 found[name].append([mark / best for mark in marks])
                 trials[name].append(count)
-            output.say(f"{amp}: seed {seed} done")
-        output.put(f"{amp}: {len(table)} recipes, a budget of {options.full} full trainings, {options.seeds} seeds")
+            output.info(f"{amp}: seed {seed} done")
+        output.data(f"{amp}: {len(table)} recipes, a budget of {options.full} full trainings, {options.seeds} seeds")
         rows = []
         for name, runs in found.items():
             cells = [f"{fmean(mark):.3f} +- {_error(mark):.3f}" for mark in zip(*runs, strict=True)]
             rows.append((name, *cells, f"{fmean(trials[name]):.0f}"))
-        output.put_table(("METHOD", *(f"AT {mark:.0%}" for mark in MARKS), "TRIALS"), rows)
+        output.data_table(("METHOD", *(f"AT {mark:.0%}" for mark in MARKS), "TRIALS"), rows)
         tpe = fmean(run[-1] for run in found[STOCK[1]]) if STOCK[1] in found else math.nan
         for name in [name for name in options.methods if name not in STOCK]:
             for mark, values in zip(MARKS, zip(*found[name], strict=True), strict=True):
-                output.put(f"{name}, at {mark:.0%} of the budget / TPE at 100%: {fmean(values) / tpe:.3f}")
+                output.data(f"{name}, at {mark:.0%} of the budget / TPE at 100%: {fmean(values) / tpe:.3f}")
 
 
 def _error(values: tuple[float, ...]) -> float:

@@ -39,7 +39,7 @@ SIZES = {"shapes": [], "depth": [8], "dilations": ["pow2"], "channels": [4, 8, 1
 
 def zoo(*words: object) -> None:
     """A command as a person would type it, shown, and run in this process; raises what it raises."""
-    output.put(f"\n$ zoo {shlex.join(map(str, words))}")
+    output.data(f"\n$ zoo {shlex.join(map(str, words))}")
     try:
         cli.main(list(map(str, words)), prog_name="zoo", standalone_mode=False)
     except SystemExit as stop:
@@ -97,7 +97,7 @@ def packaged(made: Path, name: str, out: Path) -> Path:
     try:
         zoo(*words)
     except UserError as refusal:
-        output.put(f"refused: {refusal.message}")
+        output.data(f"refused: {refusal.message}")
         zoo(*words, "--force")
     return out / "packages" / name
 
@@ -128,7 +128,7 @@ def main() -> None:
         zoo("render", pulled, pulled / "audio" / "di.flac", out / "sound" / f"{name}.wav")
         zoo("export", pulled, out / "sound" / f"{name}.nam", "--bake", "")
     for name in made:
-        output.put(f"{name}: {words.held_sentence(read_evaluation(out / 'pulled' / name))}")
+        output.data(f"{name}: {words.held_sentence(read_evaluation(out / 'pulled' / name))}")
     tiny = out / "pulled" / "virtual-amp-nano"
     zoo("pull", "ampzoo/virtual-amp", "--zoo", shelf, "--tier", "nano", "--to", tiny)
     zoo("render", tiny, tiny / "audio" / "di.flac", out / "sound" / "virtual-amp-nano.wav", "--tier", "nano")

@@ -29,7 +29,7 @@ from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData, Piece
 from models.training.config import LearningConfig, Recipe
 from models.training.placement import best_size
-from models.training.stacked import Stack
+from models.training.stacked import StackedTrainers
 from models.training.trainer import Trainer
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "models"
@@ -76,7 +76,10 @@ def contest(name: str, batch: int, segment: int, data: AmpData, options: argpars
         learning = LearningConfig(steps=1_000_000, batch=batch, segment=segment, seed=seed)
         return Trainer(Recipe(data=data.config, model=model, learning=learning), data)
 
-    solo, stacks = trainer(0), {size: Stack([trainer(seed) for seed in range(size)], device) for size in options.sizes}
+    solo, stacks = (
+        trainer(0),
+        {size: StackedTrainers([trainer(seed) for seed in range(size)], device) for size in options.sizes},
+    )
     wanted = solo.advance(WARM_UP + 1)
     for size, stack in stacks.items():
         began = clock()

@@ -110,7 +110,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if not options.core:
-        output.say("no --core given: NeuralAmpModelerCore is left out")
+        output.info("no --core given: NeuralAmpModelerCore is left out")
     knobs = Knobs(knobs=tuple(Knob(name=f"knob{n}", min=-1, max=1, default=0) for n in range(options.knobs)))
     kinds = [(program, kind) for program in options.core for kind in ("stock", "live")]
     rows = []
@@ -147,10 +147,10 @@ def main() -> None:
                     ratio = median(their / our for their, our in zip(core[kind], turned, strict=True))
                     row.append(f"{median(core[kind]):.4f} ({ratio:.2f}x)")
                 rows.append(tuple(row))
-                output.say("  ".join(row))
+                output.info("  ".join(row))
     theirs_head = [f"{program.name} {kind}" for program, kind in kinds]
     head = ("MODEL", "BLOCK", "STILL", "TURNED", "RAMPED", "P50 US", "P99", "P99.9", "CONTROL", "QUARTER", "ESR")
-    output.put_table((*head, *theirs_head), rows)
+    output.data_table((*head, *theirs_head), rows)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from torch import Tensor
 from models.artifacts.model_config import make_config
 from models.core.schema import read_document
 from models.engines.base import Engine, as_vector
-from models.engines.eager import Plain
+from models.engines.eager import EagerEngine
 from models.engines.gpu.cuda_graph import WARM_UP
 from models.engines.select import engine_for
 from models.formats.nam.writer import to_nam
@@ -63,7 +63,7 @@ def our_step(net: WaveNet, engine: Engine) -> Step:
             return (predicted_BS - target_BS[items]).square().mean(1).sum() / len(target_BS)
 
         optimiser.zero_grad(set_to_none=False)
-        found = engine.descend(vector_P, x_BT, knobs_BK, loss)
+        found = engine.accumulate_gradient(vector_P, x_BT, knobs_BK, loss)
         torch.nn.utils.clip_grad_norm_([vector_P], 1e9)
         optimiser.step()
         return found
@@ -141,7 +141,7 @@ def contest(name: str, items: int, samples: int, rounds: int) -> None:
     ours, plain, theirs = make_net(config, knobs), make_net(config, knobs), make_net(bare(config), 0)
     steps = {
         "ours": our_step(ours, engine_for(ours)),
-        "plain": our_step(plain, Plain(plain)),
+        "plain": our_step(plain, EagerEngine(plain)),
         "theirs": their_step(bare(config), theirs),
     }
     (x_BT, target_BS, knobs_BK), *_ = batches(config.receptive_field, items, samples, 1)

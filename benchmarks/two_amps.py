@@ -18,7 +18,7 @@ from matplotlib import rc_context
 from models.artifacts.evaluation import read_evaluation
 from models.artifacts.names import EVAL
 from models.core.schema import check_document, read_document
-from models.evaluation.evaluate import report
+from models.evaluation.evaluate import evaluate
 from models.network.architecture import WaveNetConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
@@ -79,7 +79,7 @@ def train_peers(config: SearchConfig, out: Path, steps: int) -> None:
             path = FOLDER / f"{preset.format(knobs=KNOBS[data.name])}.json"
             model = read_document(path, WaveNetConfig)
             held = fit(Recipe(data=data, model=model, learning=learning), peer_run(out, name, data.name)).held
-            output.say(f"{name} on {data.name}: held ESR {held.mean:.4f}")
+            output.info(f"{name} on {data.name}: held ESR {held.mean:.4f}")
 
 
 def peer_run(out: Path, name: str, amp: str) -> Path:
@@ -95,7 +95,7 @@ def rows(out: Path, data: AmpData) -> list[tuple[str, str, int, float, float, fl
     runs += [("peers", name, peer_run(out, name, amp)) for name in PEERS]
     for side, what, run in runs:
         if (run / "model.safetensors").exists():
-            evaluation = read_evaluation(run) if (run / EVAL).exists() else report(run, data)
+            evaluation = read_evaluation(run) if (run / EVAL).exists() else evaluate(run, data)
             held = evaluation.held
             found.append((side, what, evaluation.macs_per_sample, held.mean, held.median, held.worst))
     return sorted(found, key=lambda row: row[2])
@@ -146,7 +146,7 @@ def main() -> None:
 
     def hear(line: dict) -> None:
         if line["state"] in ENDS:
-            output.say(board_view.trial_sentence(line))
+            output.info(board_view.trial_sentence(line))
 
     if options.only != "peers":
         run_search(config, study, resume=(study / "study.json").exists(), local=True, listener=hear)
@@ -155,14 +155,14 @@ def main() -> None:
     if options.only:
         return
     spent = read_board(study)["spent"]
-    output.put(
+    output.data(
         f"steps per amp: ours {spent['steps'] + spent['finals']['steps']}, peers {len(PEERS) * options.peer_steps}"
     )
     tables = {data.name: rows(options.out, load_data(data)) for data in config.datasets}
     for amp, found in tables.items():
-        output.put(amp)
+        output.data(amp)
         numbers = [(*row[:2], f"{row[2]:,}", *(f"{value:.4f}" for value in row[3:])) for row in found]
-        output.put_table(("SIDE", "RECIPE", "MACS", "HELD", "MEDIAN", "WORST"), numbers)
+        output.data_table(("SIDE", "RECIPE", "MACS", "HELD", "MEDIAN", "WORST"), numbers)
     draw(tables, options.out / "two-amps.png")
 
 

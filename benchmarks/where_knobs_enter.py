@@ -75,7 +75,7 @@ def main() -> None:
     for seed in options.seeds:
         for name, form in FORMS.items():
             found[name].append(measure(data, form, options.steps, seed))
-            output.say(f"seed {seed} {name}: median {found[name][-1][0]:.4f}")
+            output.info(f"seed {seed} {name}: median {found[name][-1][0]:.4f}")
     rows = []
     for name, runs in found.items():
         medians = [median(column) for column in zip(*runs, strict=True)]
@@ -91,7 +91,7 @@ def main() -> None:
             )
         )
     ramps = [f"move {ms} ms dBFS" for ms in RAMPS_MS]
-    output.put_table(("KNOBS AT", "PARAMETERS", "HELD MEDIAN", "SEEDS", "HELD WORST", *ramps), rows)
+    output.data_table(("KNOBS AT", "PARAMETERS", "HELD MEDIAN", "SEEDS", "HELD WORST", *ramps), rows)
 
 
 if __name__ == "__main__":

@@ -12,16 +12,18 @@ from search.backends.environment import _reach, _set_environment
 from search.config.shapes import named_points
 from search.config.study import SearchConfig
 from search.report.write import make_board
-from search.storage.recordings import load_heard
+from search.storage.recordings import load_with_fingerprints
 from search.study.board import choose, read_study
 from search.study.cost import settle_costs
 from search.study.files import RECORDINGS, STUDY
 from search.study.ledger import FINISHED, Line, read_ledger
-from search.study.lock import sole_driver
-from search.study.scheduler import Conductor, Listener
+from search.study.lock import study_lock
+from search.study.scheduler import Listener, TrialScheduler
 
 if TYPE_CHECKING:
-    from search.study.mirror import Mirror
+    from search.study.remote_copy import RemoteCopy
+
+    pass
 
 
 class Interrupted(KeyboardInterrupt):
@@ -49,7 +51,7 @@ def run_study(
 ) -> dict[str, Any]:
     """Drive a search from this process and return its board; arguments and errors as in `search.launch.launcher.run_search`."""
     study = study.resolve()
-    with sole_driver(study):
+    with study_lock(study):
         return _drive(config, study, resume, local, address, storage, listener)
 
 
@@ -66,7 +68,7 @@ def _drive(
     config = _check_free(config, study, resume)
     if address:
         _reach(address)
-    amps, heard = load_heard(config.datasets)
+    amps, heard = load_with_fingerprints(config.datasets)
     _check_recordings(study, heard)
     stock = named_points(max(len(data.knobs.knobs) for data in amps)) if config.space.shapes else []
 
@@ -79,7 +81,7 @@ def _drive(
         if listener:
             listener(line)
 
-    conductor = Conductor(config, study, amps, stock, hear)
+    conductor = TrialScheduler(config, study, amps, stock, hear)
     if not (study / STUDY).exists():
         conductor.check()
         write_json(study / STUDY, config.model_dump(mode="json"))
@@ -118,18 +120,18 @@ def _drive(
     return board
 
 
-def _mirror(study: Path, storage: str | None, resume: bool) -> "Mirror | None":
+def _mirror(study: Path, storage: str | None, resume: bool) -> "RemoteCopy | None":
     """What keeps the study at its URI, where it has one; its folder is then as it is there."""
     if not is_uri(storage):
         return None
-    from search.study.mirror import Mirror
+    from search.study.remote_copy import RemoteCopy
 
-    mirror = Mirror(study, storage)
+    mirror = RemoteCopy(study, storage)
     mirror.begin(resume)
     return mirror
 
 
-def _train(conductor: Conductor, amps: list[AmpData], local: bool, address: str | None, storage: str) -> None:
+def _train(conductor: TrialScheduler, amps: list[AmpData], local: bool, address: str | None, storage: str) -> None:
     """Have an engine train all that the conductor proposes."""
     if local:
         from search.backends.local import run_local

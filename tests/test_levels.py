@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from models.audio.calibration import Levels
+from models.audio.calibration import AnalogLevels
 from models.core.errors import UserError
 from models.formats.nam.reader import read_nam
 from models.formats.nam.writer import write_nam
 from models.network.baking import bake
-from models.recordings.align_dataset import mend
+from models.recordings.align_dataset import align_dataset
 from models.recordings.loading import load_data
 from models.recordings.manifest import read_manifest
 from models.training.trainer import Trainer
@@ -19,7 +19,7 @@ from tests.support.makers import data_config, di, entry, model, recipe, record
 from tests.support.packages import write_run, zoo
 
 STATED: dict[str, Any] = {"input_level_dbu": 12.5, "output_level_dbu": -3}
-LEVELS = Levels(input_level_dbu=12.5, output_level_dbu=-3.0)
+LEVELS = AnalogLevels(input_level_dbu=12.5, output_level_dbu=-3.0)
 TRAINED = {"x_path": "di.wav", "y_path": "a.wav", "params": {"gain": 1}}
 FORMS: dict[str, dict[str, Any]] = {
     "joint": {"knobs": ["gain"], "entries": [entry("di.wav", "a.wav", {"gain": 1})]},
@@ -37,8 +37,8 @@ def written(path: Path, document: Any) -> Path:
 def test_every_form_states_them_at_the_top(tmp_path: Path, form: str):
     assert read_manifest(written(tmp_path / "m.json", {**FORMS[form], **STATED})).levels == LEVELS
     one = read_manifest(written(tmp_path / "m.json", {**FORMS[form], "output_level_dbu": 4})).levels
-    assert one == Levels(output_level_dbu=4.0)
-    assert read_manifest(written(tmp_path / "m.json", FORMS[form])).levels == Levels()
+    assert one == AnalogLevels(output_level_dbu=4.0)
+    assert read_manifest(written(tmp_path / "m.json", FORMS[form])).levels == AnalogLevels()
 
 
 def test_trainers_state_them_in_common(tmp_path: Path):
@@ -57,7 +57,7 @@ def test_odd_level_is_refused_by_name(tmp_path: Path, value: Any):
 def test_they_go_from_recordings_to_every_file_and_back(tmp_path: Path):
     path = record(tmp_path, "train", di())
     written(path, {**json.loads(path.read_text()), **STATED})
-    assert read_manifest(mend(path, tmp_path / "aligned")[0]).levels == LEVELS
+    assert read_manifest(align_dataset(path, tmp_path / "aligned")[0]).levels == LEVELS
     data = data_config(path)
     trainer = Trainer(recipe(data), load_data(data))
     config, net = trainer.config, trainer.net
@@ -75,7 +75,7 @@ def test_files_that_do_not_state_them_are_as_before(tmp_path: Path):
     document = json.loads((tmp_path / "plain.nam").read_text())
     assert not set(STATED) & set(document["metadata"]) and not set(STATED) & set(config.audio.model_dump())
     document["metadata"]["input_level_dbu"] = None  # as the trainer writes what nobody told it
-    assert read_nam(written(tmp_path / "plain.nam", document))[0].audio.levels == Levels()
+    assert read_nam(written(tmp_path / "plain.nam", document))[0].audio.levels == AnalogLevels()
     document["metadata"]["input_level_dbu"] = "loud"
     with pytest.raises(UserError, match="input_level_dbu"):
         read_nam(written(tmp_path / "plain.nam", document))

@@ -15,7 +15,7 @@ from models.core.errors import UserError
 from models.knobs.schema import Knobs
 from models.network.wavenet import WaveNet
 from models.playback.stream import play
-from zoo.registry.resolve import find_model
+from zoo.registry.resolve import resolve_model
 
 
 @dataclass(frozen=True)
@@ -76,4 +76,4 @@ def pull(amp: str, zoo: str | None = "hub", *, tier: str = "") -> Amp:
 
     Raises `NotFound`, `IntegrityError` and other `UserError`s of `models.errors`, and what the hub's client raises.
     """
-    return Amp(find_model(amp, zoo, tier))
+    return Amp(resolve_model(amp, zoo, tier))

@@ -53,7 +53,7 @@ def parse_ref(text: str) -> Ref:
     return Ref(name, revision)
 
 
-def parse_where(where: str) -> Path | Address:
+def parse_address(where: str) -> Path | Address:
     """`hub`, `hub:OWNER`, `hub:OWNER/COLLECTION` or a hub's URL with or without such a path -> `Address`; else a shelf's folder."""
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUGGING_FACE
     if where == "hub":

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from models.audio.calibration import UNSTATED, Levels
+from models.audio.calibration import UNSTATED, AnalogLevels
 from models.core.schema import Frozen
 from models.knobs.schema import Knobs, Value
 from models.network.architecture import WaveNetConfig
 
 
-class Audio(Levels):
+class Audio(AnalogLevels):
     """What a model expects and gives: mono audio at one rate, R samples of memory, no latency of its own; the levels it was recorded at."""
 
     sample_rate: Annotated[int, Field(ge=8000, le=192000)]
@@ -40,7 +40,7 @@ class ModelConfig(Frozen):
 
 
 def make_config(
-    name: str, sample_rate: int, knobs: Knobs, architecture: WaveNetConfig, levels: Levels = UNSTATED
+    name: str, sample_rate: int, knobs: Knobs, architecture: WaveNetConfig, levels: AnalogLevels = UNSTATED
 ) -> ModelConfig:
     """The `config.json` of a model; `sample_rate` in Hz."""
     audio = Audio(sample_rate=sample_rate, receptive_field=architecture.receptive_field, **levels.model_dump())

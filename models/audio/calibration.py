@@ -9,16 +9,16 @@ from models.core.schema import Frozen, Unstated
 Dbu = Annotated[Annotated[float, Field(ge=-60, le=60, strict=True)] | None, Unstated]
 
 
-class Levels(Frozen):
+class AnalogLevels(Frozen):
     """The analog levels of a 1 kHz sine that peaks at 0 dBFS where a device was recorded, as NAM names them: at its input, and after its output."""
 
     input_level_dbu: Dbu = None
     output_level_dbu: Dbu = None
 
     @property
-    def levels(self) -> "Levels":
+    def levels(self) -> "AnalogLevels":
         """These two alone."""
-        return Levels(input_level_dbu=self.input_level_dbu, output_level_dbu=self.output_level_dbu)
+        return AnalogLevels(input_level_dbu=self.input_level_dbu, output_level_dbu=self.output_level_dbu)
 
 
-UNSTATED = Levels()
+UNSTATED = AnalogLevels()

@@ -9,7 +9,7 @@ from scipy.spatial.distance import pdist
 from scipy.stats import qmc
 
 from models.core.errors import UserError
-from models.knobs.geometry import cloud, dial, distances, embed, ends, farthest, key, settings_of
+from models.knobs.geometry import candidate_settings, dial, distances, embed, ends, farthest, key, settings_of
 from models.knobs.schema import Knobs, Setting, Switch, Value
 
 DRAWS, MANY = 64, 200  # hypercubes, of which the best-spaced is taken; fewer of more points than so many
@@ -66,7 +66,7 @@ def fill_space(knobs: Knobs, count: int, seed: int) -> list[Setting]:
     taken = {key(setting) for setting in fixed}
     drawn = draw_between(knobs, count - len(fixed), seed, lambda setting: key(setting) not in taken, fixed)
     found = [*fixed, *drawn]
-    found += farthest(knobs, found, count - len(found), cloud(knobs, seed))
+    found += farthest(knobs, found, count - len(found), candidate_settings(knobs, seed))
     if len(found) < count:
         raise UserError(f"only {len(found)} settings can be dialled, not {count}", "Ask for fewer with --count.")
     return found

@@ -21,7 +21,7 @@ def count_moves(settings: Sequence[Setting]) -> int:
     return sum(sum(a[name] != b[name] for name in a) for a, b in pairwise(settings))
 
 
-def order(knobs: Knobs, settings: Sequence[Setting]) -> list[Setting]:
+def order_settings(knobs: Knobs, settings: Sequence[Setting]) -> list[Setting]:
     """The same settings as a short tour; where each already differs from the one before in one knob, as they are.
 
     It begins at the setting nearest to everything at rest, goes on to whichever is least work (nearest neighbour), then turns

@@ -12,17 +12,16 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from models.audio.calibration import Levels
+from models.audio.calibration import AnalogLevels
 from models.capture.designs import combine, corners, distinct, draw_between, fill_space
-from models.capture.ordering import count_moves, order
+from models.capture.ordering import count_moves, order_settings
 from models.core.errors import UserError
 from models.core.schema import check_document, read_document
 from models.knobs.geometry import (
+    all_values,
     at_rest,
-    cloud,
-    dialled,
+    candidate_settings,
     ends,
-    every,
     farthest,
     grid_hole,
     is_corner,
@@ -31,6 +30,7 @@ from models.knobs.geometry import (
     never_together,
     settings_of,
     spread,
+    step_count,
 )
 from models.knobs.schema import AnyKnob, KnobName, Knobs, Setting
 
@@ -60,7 +60,7 @@ def _spell_out(value: Any) -> Any:
 NamedKnob = Annotated[AnyKnob, BeforeValidator(_spell_out, json_schema_input_type=KnobName | AnyKnob)]
 
 
-class KnobsFile(Levels):
+class KnobsFile(AnalogLevels):
     """The knobs of a device that is to be recorded, as in a manifest."""
 
     device: str = ""
@@ -75,7 +75,7 @@ def read_knobs(path: Path) -> tuple[KnobsFile, Knobs]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CapturePlan:
     """A design for a device: `count` settings to train on, the largest hole between them (turns), the pairs of knobs never moved together.
 
     `train` and `held` are in the order of recording, None where the plan is too large to list.
@@ -107,7 +107,7 @@ def make_plan(
     positions: int | None = None,
     held: int | None = None,
     seed: int = 0,
-) -> Plan:
+) -> CapturePlan:
     """Plan a session.
 
     `count` (space-filling) is the number of settings to train on, `positions` (isolated, hybrid) those of each knob, `held` the number of
@@ -121,14 +121,14 @@ def make_plan(
             raise UserError(f"a {design} session has no --{wish}", f"Leave it out; it is for {knowing}.")
     knobs = at_rest(knobs)
     if design == "combinatorial":
-        axes = [every(knob) if dialled(knob) <= LISTED else spread(knob, LISTED) for knob in knobs.knobs]
-        whole = prod(dialled(knob) for knob in knobs.knobs)
+        axes = [all_values(knob) if step_count(knob) <= LISTED else spread(knob, LISTED) for knob in knobs.knobs]
+        whole = prod(step_count(knob) for knob in knobs.knobs)
     else:
         axes = [spread(knob, positions or POSITIONS.get(design, 2)) for knob in knobs.knobs]
         whole = prod(len(axis) for axis in axes)
     if design in ("hybrid", "combinatorial") and whole > LISTED:
         off_rest = settings_of(knobs, [[next((v for v in ends(k) if v != k.default), k.default) for k in knobs.knobs]])
-        return Plan(design, knobs, whole, None, None, grid_hole(knobs, axes), never_together(knobs, off_rest))
+        return CapturePlan(design, knobs, whole, None, None, grid_hole(knobs, axes), never_together(knobs, off_rest))
     if design == "isolated":
         moved = [{**knobs.defaults, k.name: value} for k, axis in zip(knobs.knobs, axes, strict=True) for value in axis]
         train = distinct([knobs.defaults, *moved])
@@ -137,12 +137,14 @@ def make_plan(
     else:
         train = list(settings_of(knobs, combine(axes)))
     train, judged = _hold(knobs, train, held, seed + 1)
-    train = order(knobs, train)
+    train = order_settings(knobs, train)
     hole = largest_hole(knobs, train).turns
-    return Plan(design, knobs, len(train), train, order(knobs, judged), hole, never_together(knobs, train))
+    return CapturePlan(
+        design, knobs, len(train), train, order_settings(knobs, judged), hole, never_together(knobs, train)
+    )
 
 
-def compare(knobs: Knobs, **wishes: Any) -> list[Plan]:
+def compare(knobs: Knobs, **wishes: Any) -> list[CapturePlan]:
     """Every design for the same knobs, with those of `make_plan`'s wishes that each knows."""
     return [
         make_plan(knobs, d, **{k: v for k, v in wishes.items() if k in ("held", "seed", *WISHES.get(d, ()))})
@@ -150,7 +152,7 @@ def compare(knobs: Knobs, **wishes: Any) -> list[Plan]:
     ]
 
 
-def recommend(plans: Sequence[Plan]) -> tuple[Plan, str]:
+def recommend(plans: Sequence[CapturePlan]) -> tuple[CapturePlan, str]:
     """Of all designs the one to record, and why: all positions where they are few, one knob alone through its range, else space-filling."""
     by_design = {plan.design: plan for plan in plans}
     everything, filling = by_design["combinatorial"], by_design["space-filling"]
@@ -171,17 +173,17 @@ def propose(knobs: Knobs, existing: Sequence[Setting], count: int, taken: Sequen
     """
     _check(knobs, count)
     barred = {key(setting) for setting in (*existing, *taken)}
-    free = [setting for setting in cloud(knobs) if key(setting) not in barred]
+    free = [setting for setting in candidate_settings(knobs) if key(setting) not in barred]
     chosen = farthest(knobs, existing, count, free)
     if len(chosen) < count:
         raise UserError(f"only {len(chosen)} settings are left to record, not {count}", "Ask for fewer.")
-    return order(knobs, chosen)
+    return order_settings(knobs, chosen)
 
 
 def _default_count(knobs: Knobs) -> int:
     """Ten takes per knob, but no more than three quarters of what can be dialled, and never fewer than `fill_space` begins with."""
     fixed = len(distinct([*corners(knobs), knobs.defaults]))
-    return max(fixed, min(PER_KNOB * len(knobs.knobs), prod(dialled(knob) for knob in knobs.knobs) * 3 // 4))
+    return max(fixed, min(PER_KNOB * len(knobs.knobs), prod(step_count(knob) for knob in knobs.knobs) * 3 // 4))
 
 
 def _hold(knobs: Knobs, train: list[Setting], wanted: int | None, seed: int) -> tuple[list[Setting], list[Setting]]:
@@ -194,7 +196,7 @@ def _hold(knobs: Knobs, train: list[Setting], wanted: int | None, seed: int) -> 
     held = draw_between(knobs, count, seed, lambda s: inner(s) and key(s) not in recorded, train)
     if len(held) < count:
         taken = {key(setting) for setting in (*train, *held)}
-        free = [setting for setting in cloud(knobs, seed) if inner(setting) and key(setting) not in taken]
+        free = [setting for setting in candidate_settings(knobs, seed) if inner(setting) and key(setting) not in taken]
         held += farthest(knobs, [*train, *held], count - len(held), free)
     if len(held) < count:
         inside = [setting for setting in train if inner(setting)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from models.audio.calibration import UNSTATED, Levels
+from models.audio.calibration import UNSTATED, AnalogLevels
 from models.audio.io import read_length
 from models.capture.sheet import HELD, SHEET, TRAIN, name_take, sheet
 from models.core.errors import UserError
@@ -25,7 +25,7 @@ def write_session(
     *,
     device: str = "",
     license_id: str = "",
-    levels: Levels = UNSTATED,
+    levels: AnalogLevels = UNSTATED,
     existing: Sequence[Take] = (),
 ) -> list[Path]:
     """Write `train.json`, `held.json` (where settings are held), `sheet.html` and a copy of the signal into a new folder.
@@ -53,7 +53,9 @@ def new_folder(folder: Path) -> None:
         raise UserError(f"{folder} is in the way: it holds something already", "Name a new or empty folder with --out.")
 
 
-def manifest_top(knobs: Knobs, device: str, license_id: str, rate_hz: int, levels: Levels = UNSTATED) -> dict[str, Any]:
+def manifest_top(
+    knobs: Knobs, device: str, license_id: str, rate_hz: int, levels: AnalogLevels = UNSTATED
+) -> dict[str, Any]:
     """Everything of a manifest but its entries."""
     said = {"device": device, "license": license_id}
     return {

@@ -18,8 +18,8 @@ def cache_folder() -> Path:
     )
 
 
-def measured(kind: str, what: dict) -> float | None:
-    """A number that `keep_measured` kept for this kind of thing, or None."""
+def read_measurement(kind: str, what: dict) -> float | None:
+    """A number that `write_measurement` kept for this kind of thing, or None."""
     try:
         found = float(read_json(_place(kind, what))["found"])
     except (UserError, KeyError, TypeError, ValueError):  # not measured yet, or not by us
@@ -27,7 +27,7 @@ def measured(kind: str, what: dict) -> float | None:
     return found if 0 < found < math.inf else None
 
 
-def keep_measured(kind: str, what: dict, found: float) -> None:
+def write_measurement(kind: str, what: dict, found: float) -> None:
     """Keep a number under all that it depends on."""
     write_json(_place(kind, what), {**what, "found": found})
 

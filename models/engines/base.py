@@ -23,7 +23,7 @@ class Engine(Protocol):
         """What `net(x_BT, knobs_BK)` gives, `(B, S)`; knobs are still."""
         ...
 
-    def descend(self, vector_P: Tensor, x_BT: Tensor, knobs_BK: Tensor, loss: Loss) -> float:
+    def accumulate_gradient(self, vector_P: Tensor, x_BT: Tensor, knobs_BK: Tensor, loss: Loss) -> float:
         """Add to the gradient of `vector_P` (see `as_vector`) that of the loss, summed over parts of the batch; returns the sum."""
         ...
 

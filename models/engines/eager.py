@@ -8,7 +8,7 @@ from models.network.wavenet import WaveNet
 ROWS_PER_CHANNEL = 6  # that the plain net keeps for its derivative, about
 
 
-class Plain:
+class EagerEngine:
     """The net as it is, in parts of the batch that stay in the processor's caches."""
 
     def __init__(self, net: WaveNet) -> None:
@@ -19,7 +19,7 @@ class Plain:
         """See `Engine`."""
         return self.net(x_BT, knobs_BK)
 
-    def descend(self, vector_P: Tensor, x_BT: Tensor, knobs_BK: Tensor, loss: Loss) -> float:
+    def accumulate_gradient(self, vector_P: Tensor, x_BT: Tensor, knobs_BK: Tensor, loss: Loss) -> float:
         """See `Engine`; the gradients of the net's parameters are parts of the vector's."""
         step, total = max(1, WORKING_MEMORY // (4 * self._rows * x_BT.shape[1])), 0.0
         for begin in range(0, len(x_BT), step):

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import torch
 
 from models.engines.base import Engine
-from models.engines.eager import Plain
+from models.engines.eager import EagerEngine
 from models.network.wavenet import WaveNet
 
 
@@ -29,7 +29,7 @@ def engine_for(net: WaveNet) -> Engine:
     parameter = next(net.parameters())
     plain = parameter.device.type != "cpu" or parameter.dtype != torch.float32 or not net.config.compiles
     if not plain and find_spec("numba"):
-        from models.engines.cpu_train.engine import TapeEngine
+        from models.engines.cpu_train.engine import CompiledEngine
 
-        return TapeEngine(net)
-    return Plain(net)
+        return CompiledEngine(net)
+    return EagerEngine(net)

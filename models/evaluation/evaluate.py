@@ -13,7 +13,7 @@ from models.playback.realtime_cost import cost
 from models.recordings.dataset import AmpData
 
 
-def report(folder: Path, data: AmpData) -> Evaluation:
+def evaluate(folder: Path, data: AmpData) -> Evaluation:
     """Score a finished run on held and seen settings, for the first and only time, and guard its knobs; writes and returns its evaluation."""
     config, net = load_model(folder)
     history, dry_T = read_history(folder), data.dry_T[data.held[0].dry]

@@ -71,7 +71,7 @@ def spread(knob: AnyKnob, count: int) -> list[Value]:
     return list(dict.fromkeys(dial(knob, share) for share in shares))
 
 
-def dialled(knob: AnyKnob) -> int:
+def step_count(knob: AnyKnob) -> int:
     """How many values can be dialled: by its step, or tenths of the turn where none is stated."""
     if isinstance(knob, Switch):
         return len(knob.positions)
@@ -81,12 +81,12 @@ def dialled(knob: AnyKnob) -> int:
     return floor((knob.max - low) / knob.step + 1e-9) + 1 + ((knob.max - low) / knob.step % 1 > 1e-6)
 
 
-def every(knob: AnyKnob) -> list[Value]:
-    """The `dialled` values."""
+def all_values(knob: AnyKnob) -> list[Value]:
+    """The values of `step_count` steps of a knob, or every position of a switch."""
     if isinstance(knob, Switch) or knob.step is None:
-        return spread(knob, dialled(knob))
+        return spread(knob, step_count(knob))
     low = float(lowest(knob))
-    return [*(_clean(low + n * knob.step) for n in range(dialled(knob) - 1)), knob.max]
+    return [*(_clean(low + n * knob.step) for n in range(step_count(knob) - 1)), knob.max]
 
 
 def ends(knob: AnyKnob) -> list[Value]:
@@ -116,7 +116,7 @@ def embed(knobs: Knobs, settings: Iterable[Setting]) -> np.ndarray:
     return np.array(rows, float).reshape(len(rows), sum(knob.columns for knob in knobs.knobs))
 
 
-def cloud(knobs: Knobs, seed: int = 0) -> list[Setting]:
+def candidate_settings(knobs: Knobs, seed: int = 0) -> list[Setting]:
     """Settings that can be dialled, everywhere: a Sobol sequence, and the corners where there are not too many."""
     points = qmc.Sobol(len(knobs.knobs), rng=seed).random_base2(CLOUD)
     rows = [tuple(dial(knob, x) for knob, x in zip(knobs.knobs, row, strict=True)) for row in points]
@@ -134,8 +134,8 @@ def distances(from_ND: np.ndarray, to_MD: np.ndarray) -> np.ndarray:
 
 
 def largest_hole(knobs: Knobs, settings: Sequence[Setting]) -> Hole:
-    """The largest hole between settings, among the candidates of `cloud` and, from the best of them, single knobs turned further."""
-    among = cloud(knobs)
+    """The largest hole between settings, among the candidates of `candidate_settings` and, from the best of them, single knobs turned further."""
+    among = candidate_settings(knobs)
     points_ND, found_M = embed(knobs, settings), distances(embed(knobs, settings), embed(knobs, among))
     best = Hole(among[int(np.argmax(found_M))], float(found_M.max()))
     values = {knob.name: spread(knob, DIALS + 1) for knob in knobs.knobs}

@@ -21,7 +21,7 @@ FILM_SPREAD = 0.1  # a zero start leaves knobs nearly dead
 Part = TypeVar("Part", bound=nn.Module)
 
 
-class Stack(nn.ModuleList, Iterable[Part]):
+class TypedModuleList(nn.ModuleList, Iterable[Part]):
     """A `ModuleList` whose parts are all of one type."""
 
     def __iter__(self) -> Iterator[Part]:
@@ -184,7 +184,7 @@ class Array(nn.Module):
         super().__init__()
         array, films = config.arrays[index], config.inject.films(index)
         self.rechannel = nn.Conv1d(inputs, array.channels, 1, bias=False)
-        self.layers: Stack[Layer] = Stack(
+        self.layers: TypedModuleList[Layer] = TypedModuleList(
             Layer(array, layer, films, features, config.inject.mixin and features > 0) for layer in range(array.depth)
         )
         outputs, bias = config.head_outputs(index, outputs), config.head_bias(index)
@@ -199,8 +199,10 @@ class PostHead(nn.Module):
     def __init__(self, head: Head, outputs: int) -> None:
         super().__init__()
         widths = [head.inputs, *[head.channels] * (len(head.kernel_sizes) - 1), outputs]
-        self.activations: Stack[Nonlinear] = Stack(Nonlinear(head.activation, width) for width in widths[:-1])
-        self.convs: Stack[nn.Conv1d] = Stack(map(nn.Conv1d, widths, widths[1:], head.kernel_sizes))
+        self.activations: TypedModuleList[Nonlinear] = TypedModuleList(
+            Nonlinear(head.activation, width) for width in widths[:-1]
+        )
+        self.convs: TypedModuleList[nn.Conv1d] = TypedModuleList(map(nn.Conv1d, widths, widths[1:], head.kernel_sizes))
 
     @property
     def steps(self) -> list[tuple[Nonlinear, nn.Conv1d]]:
@@ -236,7 +238,7 @@ class WaveNet(nn.Module):
         self.features = features
         first = 1 + knobs if inject.input else 1
         inputs = [first, *(array.channels for array in config.arrays)]
-        self.arrays: Stack[Array] = Stack(
+        self.arrays: TypedModuleList[Array] = TypedModuleList(
             Array(config, index, inputs[index], features, outputs) for index in range(len(config.arrays))
         )
         self.head = PostHead(config.head, outputs) if config.head else None

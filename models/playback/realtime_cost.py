@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.core.cache import keep_measured, measured, source_digest
+from models.core.cache import read_measurement, source_digest, write_measurement
 from models.core.hardware import cpu_name
 from models.engines.jit import ENGINES
 from models.network.architecture import LayerArray, WaveNetConfig
@@ -41,21 +41,21 @@ def cost(config: WaveNetConfig, knobs: int, rate_hz: int = RATE_HZ, reference_s:
     block of the reference takes on another machine, it is told in seconds of that one.
     """
     ours = _facts(model=config.model_dump(mode="json"), knobs=knobs)
-    ratio = measured(KIND, ours)
+    ratio = read_measurement(KIND, ours)
     if ratio is None:
         ratio, least = measure(config, knobs)
-        keep_measured(KIND, ours, ratio)
-        if measured(KIND, _facts()) is None:
-            keep_measured(KIND, _facts(), least)
+        write_measurement(KIND, ours, ratio)
+        if read_measurement(KIND, _facts()) is None:
+            write_measurement(KIND, _facts(), least)
     return ratio * (reference_s or reference_seconds()) * rate_hz / BLOCK
 
 
 def reference_seconds() -> float:
     """CPU seconds that a block of the reference takes on this machine, as it was first measured."""
-    least = measured(KIND, _facts())
+    least = read_measurement(KIND, _facts())
     if least is None:
         _, least = measure(REFERENCE, 1)
-        keep_measured(KIND, _facts(), least)
+        write_measurement(KIND, _facts(), least)
     return least
 
 

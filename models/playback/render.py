@@ -18,7 +18,7 @@ from models.core.errors import UserError
 from models.knobs.automation import Automation
 from models.knobs.schema import Setting, Value
 from models.network.wavenet import WaveNet
-from models.playback.stream import Levels, players
+from models.playback.stream import KnobLevels, players
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def render(
     total, source_rate = check_playing(source, target, rate, config.name, any_rate=any_rate)
     done, peak = 0, 0.0
 
-    def levels(begin: int, length: int) -> Levels:
+    def levels(begin: int, length: int) -> KnobLevels:
         return moves.levels(begin, length, rate, encoding) if moves else still
 
     played = play_blocks(net, resample(read_blocks(source), source_rate, rate), levels)
@@ -72,7 +72,7 @@ def render(
 
 
 def play_blocks(
-    net: WaveNet, blocks: Iterable[np.ndarray], levels: Callable[[int, int], Levels]
+    net: WaveNet, blocks: Iterable[np.ndarray], levels: Callable[[int, int], KnobLevels]
 ) -> Iterator[np.ndarray]:
     """Play the blocks of one long signal, silence before it, on all cores; what is played comes out in order.
 

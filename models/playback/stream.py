@@ -18,7 +18,7 @@ from models.network.wavenet import WaveNet
 
 PREWARM_BLOCK = 1 << 14
 
-Levels = list[float] | np.ndarray
+KnobLevels = list[float] | np.ndarray
 
 NUMBA = find_spec("numba") is not None
 
@@ -42,7 +42,7 @@ class Stream:
             self.process(np.zeros(min(left, PREWARM_BLOCK), np.float32), levels_K)
             left -= PREWARM_BLOCK
 
-    def process(self, x_T: np.ndarray, levels: Levels, out_T: np.ndarray | None = None) -> np.ndarray:
+    def process(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
         """Play one block of any length from 1: dry audio in, wet audio of the same length out, in the net's own number type.
 
         `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move. With `out_T` to write to, and all
@@ -54,7 +54,7 @@ class Stream:
 class Player(Protocol):
     """What keeps the state of one stream; after as many samples as the receptive field it has forgotten how it began."""
 
-    def play(self, x_T: np.ndarray, levels: Levels, out_T: np.ndarray | None = None) -> np.ndarray:
+    def play(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
         """The next block, written to `out_T` if there is one."""
         ...
 
@@ -62,14 +62,14 @@ class Player(Protocol):
 def players(net: WaveNet) -> Callable[[], Player]:
     """Makes the fastest players there are for a net; they share its weights, and each may have its own thread."""
     if not NUMBA or net.head_scale.dtype != torch.float32 or not net.config.compiles:
-        return partial(Plain, net)
+        return partial(EagerPlayer, net)
     from models.engines.cpu_stream.lowering import lower
-    from models.engines.cpu_stream.player import Compiled
+    from models.engines.cpu_stream.player import CompiledPlayer
 
-    return partial(Compiled, lower(net))
+    return partial(CompiledPlayer, lower(net))
 
 
-class Plain:
+class EagerPlayer:
     """Plays with torch, in the net's own number type."""
 
     def __init__(self, net: WaveNet) -> None:
@@ -84,10 +84,10 @@ class Plain:
             torch.zeros(1, conv.in_channels, conv.kernel_size[0] - 1, dtype=dtype)
             for conv in (net.head.convs if net.head else ())
         ]
-        self._condition = Plain(net.condition) if net.condition is not None else None
+        self._condition = EagerPlayer(net.condition) if net.condition is not None else None
 
     @torch.no_grad()
-    def play(self, x_T: np.ndarray, levels: Levels, out_T: np.ndarray | None = None) -> np.ndarray:
+    def play(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
         """The next block, written to `out_T` if there is one."""
         dtype = self.net.head_scale.dtype
         x = torch.from_numpy(np.ascontiguousarray(x_T)).to(dtype)[None, None]

@@ -11,7 +11,7 @@ import numpy as np
 from models.audio.io import create_audio, read_audio
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json
-from models.recordings.alignment import Lag, align, causal_margin, line_up
+from models.recordings.alignment import Lag, align, causal_margin, estimate_lags
 from models.recordings.checks.rules import UNRELATED
 from models.recordings.manifest import Take, read_manifest
 
@@ -19,7 +19,7 @@ MANIFEST, HELD = "manifest.json", "held.json"
 
 
 @dataclass(frozen=True)
-class Mended:
+class AlignedTake:
     """One take as it was found, and how many samples of it were not recorded at the head and tail of its dry signal."""
 
     take: Take
@@ -28,7 +28,9 @@ class Mended:
     tail: int
 
 
-def mend(path: Path, folder: Path, on_take: Callable[[int, int], None] | None = None) -> tuple[Path, list[Mended]]:
+def align_dataset(
+    path: Path, folder: Path, on_take: Callable[[int, int], None] | None = None
+) -> tuple[Path, list[AlignedTake]]:
     """Write aligned takes and their manifest into `folder`, which appears only once whole; returns the new manifest's path, and the takes.
 
     Every take is as long as its dry signal and `causal_margin` samples late; where nothing was recorded it is digitally silent, which training
@@ -46,7 +48,7 @@ def mend(path: Path, folder: Path, on_take: Callable[[int, int], None] | None = 
     with staged_folder(folder) as staged:
         mender = _Mender(staged, lambda done: on_take(done, total) if on_take else None)
         for name, takes in ((MANIFEST, manifest.takes), (HELD, manifest.held_takes)):
-            lags = mender.line_up(takes)
+            lags = mender.estimate_lags(takes)
             entries = []
             for take, lag in zip(takes, lags, strict=True):
                 found, written = mender.write(take, lag)
@@ -70,7 +72,7 @@ class _Mender:
     dry_T: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     dry_rate: int = 0
 
-    def line_up(self, takes: list[Take]) -> list[Lag]:
+    def estimate_lags(self, takes: list[Take]) -> list[Lag]:
         """The lags of takes, in step with the others of the same dry signal, whatever it is called."""
         sessions: dict[str, list[int]] = {}
         for number, take in enumerate(takes):
@@ -78,11 +80,11 @@ class _Mender:
         lags: dict[int, Lag] = {}
         for members in sessions.values():
             dry_T = self._dry(takes[members[0]])
-            found = line_up(dry_T, self._wets([takes[number] for number in members]), self.dry_rate)
+            found = estimate_lags(dry_T, self._wets([takes[number] for number in members]), self.dry_rate)
             lags.update(zip(members, found, strict=True))
         return [lags[number] for number in range(len(takes))]
 
-    def write(self, take: Take, lag: Lag) -> tuple[Mended, dict[str, Any]]:
+    def write(self, take: Take, lag: Lag) -> tuple[AlignedTake, dict[str, Any]]:
         """One take; returns what became of it and its entry."""
         if lag.confidence < UNRELATED:
             raise UserError(
@@ -97,7 +99,7 @@ class _Mender:
         head, tail = -lag.delay_samples, lag.delay_samples + lag.step * len(dry_T) - len(wet_T)
         wet = self._save(take.wet, aligned_T)
         written = {"input_file": self.dry_names[key], "output_file": wet, "knobs": take.setting}
-        return Mended(take, lag, max(round(head), 0), max(round(tail), 0)), written
+        return AlignedTake(take, lag, max(round(head), 0), max(round(tail), 0)), written
 
     def _dry(self, take: Take) -> np.ndarray:
         key = (take.dry, take.channel)

@@ -130,25 +130,25 @@ def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Lag:
 
 
 @dataclass(frozen=True)
-class Heard:
+class TakeResponse:
     """A take lined up by itself: its lag, and the spectrum of its response there."""
 
     lag: Lag
     near_F: np.ndarray
 
 
-def hear(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Heard:
-    """Line a take up by itself, to be brought `in_step` with others of its dry signal."""
+def measure_response(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> TakeResponse:
+    """Line a take up by itself, to be brought `reconcile_lags` with others of its dry signal."""
     lag = estimate_lag(dry_T, wet_T, rate_hz)
-    return Heard(lag, _near(dry_T, wet_T, lag, rate_hz))
+    return TakeResponse(lag, _near(dry_T, wet_T, lag, rate_hz))
 
 
-def line_up(dry_T: np.ndarray, wets: Iterable[np.ndarray], rate_hz: int) -> list[Lag]:
+def estimate_lags(dry_T: np.ndarray, wets: Iterable[np.ndarray], rate_hz: int) -> list[Lag]:
     """The lags of several takes of one dry signal, each by itself and then in step with the others."""
-    return in_step([hear(dry_T, wet_T, rate_hz) for wet_T in wets])
+    return reconcile_lags([measure_response(dry_T, wet_T, rate_hz) for wet_T in wets])
 
 
-def in_step(takes: Sequence[Heard]) -> list[Lag]:
+def reconcile_lags(takes: Sequence[TakeResponse]) -> list[Lag]:
     """The lags of takes of one dry signal, mended where they are a swing off.
 
     A distorted take of a few seconds has swings of nearly equal height in its response, and by itself may be lined up at the wrong one. So,

@@ -7,13 +7,13 @@ from hashlib import sha256
 import torch
 from torch import Tensor
 
-from models.audio.calibration import UNSTATED, Levels
+from models.audio.calibration import UNSTATED, AnalogLevels
 from models.core.errors import UserError
 from models.knobs.schema import Encoding, Knobs, Setting, Value
 from models.knobs.text import format_setting
 from models.recordings.alignment import Lag, causal_margin
 from models.recordings.config import DataConfig
-from models.recordings.take_store import Keep
+from models.recordings.take_store import TakeStore
 
 SILENCE = 1e-9  # mean square, -90 dBFS
 
@@ -56,7 +56,7 @@ class AmpData:
     rate_hz: int
     license: str
     device: str
-    levels: Levels = UNSTATED
+    levels: AnalogLevels = UNSTATED
     dry_T: list[Tensor] = field(default_factory=list)
     train: list[Piece] = field(default_factory=list)
     validation: list[Piece] = field(default_factory=list)
@@ -64,7 +64,7 @@ class AmpData:
     seen: list[Piece] = field(default_factory=list)
     recorded: list[Piece] = field(default_factory=list)
     lags: dict[str, Lag] = field(default_factory=dict)
-    keep: Keep = field(default_factory=Keep, repr=False, compare=False)
+    keep: TakeStore = field(default_factory=TakeStore, repr=False, compare=False)
     _baselines: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)  # by `id` of a piece
 
     @property

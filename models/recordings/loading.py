@@ -18,7 +18,7 @@ from models.audio.io import read_audio, read_length
 from models.core.errors import UserError
 from models.knobs.schema import Knobs
 from models.knobs.text import format_setting
-from models.recordings.alignment import MAX_LAG_SECONDS, Lag, align, line_up
+from models.recordings.alignment import MAX_LAG_SECONDS, Lag, align, estimate_lags
 from models.recordings.config import DataConfig
 from models.recordings.dataset import MIN_REGION, SILENCE, AmpData, Piece, _cut, _key
 from models.recordings.manifest import Manifest, Take, read_manifest
@@ -49,8 +49,8 @@ def load_data(config: DataConfig) -> AmpData:
         )
     loader = _Loader(config, train)
     if config.align:
-        loader.line_up(train.takes, training=True)
-        loader.line_up(held_takes, training=False)
+        loader.estimate_lags(train.takes, training=True)
+        loader.estimate_lags(held_takes, training=False)
     else:
         loader.take_at_their_word([*train.takes, *held_takes])
     for take in train.takes:
@@ -122,7 +122,7 @@ class _Loader:
                 delay = take.delay_samples * self.data.rate_hz / read_length(take.wet)[1]
                 self.data.lags[str(take.wet)] = Lag(delay, 1)
 
-    def line_up(self, takes: Sequence[Take], training: bool) -> None:
+    def estimate_lags(self, takes: Sequence[Take], training: bool) -> None:
         """Find the delays of takes; of those that training uses without hearing what is judged, however early they were cut."""
         sessions: dict[int, list[Take]] = {}
         for take in takes:
@@ -134,7 +134,7 @@ class _Loader:
             if training:
                 judge = len(dry_T) - int(config.held_seconds * rate) - int(config.validation_seconds * rate)
                 dry_T, heard = dry_T[: max(judge, 0)], max(judge - int(MAX_LAG_SECONDS * rate), 0)
-            lags = line_up(dry_T, (self._heard(take, heard) for take in members), rate)
+            lags = estimate_lags(dry_T, (self._heard(take, heard) for take in members), rate)
             found = {str(take.wet): lag for take, lag in zip(members, lags, strict=True)}
             self.data.lags = found | self.data.lags  # a file that training uses too keeps what training found
 

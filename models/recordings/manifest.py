@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from models.audio.calibration import UNSTATED, Levels
+from models.audio.calibration import UNSTATED, AnalogLevels
 from models.core.errors import UserError
 from models.core.schema import check_document, read_json
 from models.knobs.schema import Knobs, Setting, Value
@@ -40,7 +40,7 @@ class Manifest:
     license: str
     sample_rate: int | None
     held_takes: list[Take] = field(default_factory=list)
-    levels: Levels = UNSTATED
+    levels: AnalogLevels = UNSTATED
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
-from models.audio.calibration import Levels
+from models.audio.calibration import AnalogLevels
 from models.core.errors import UserError
 from models.core.schema import Frozen, check_document
 from models.knobs.schema import Knob, KnobName, Setting, Switch, Value
@@ -54,7 +54,7 @@ class JointEntry(_Entry):
     knobs: dict[str, Value]
 
 
-class _Top(Levels):
+class _Top(AnalogLevels):
     device: str = ""
     description: str = ""
     note: str = ""
@@ -123,7 +123,7 @@ class RawManifest:
     takes: list[RawTake]
     faceplate: bool
     sample_rate: int | None
-    levels: Levels
+    levels: AnalogLevels
 
 
 def read_forms(value: Any, where: str) -> RawManifest:
@@ -154,7 +154,7 @@ def _trainer_form(value: dict[str, Any], where: str) -> RawManifest:
     document = check_document(value, _TrainerDocument, where)
     common = {key: item for key, item in document.common.items() if key not in WINDOWING}
     data, described = common.pop("data", None), common.pop("parameters", None) if "data" in document.common else None
-    known = ("sample_rate", *Levels.model_fields)
+    known = ("sample_rate", *AnalogLevels.model_fields)
     shared = {key: item for key in known if (item := common.pop(key, None)) is not None}
     top = document.model_copy(update=check_document(shared, _Top, f"{where}: common").model_dump(include=set(shared)))
     parts = {"train": document.train, "validation": document.validation} if data is None else {"common.data": data}

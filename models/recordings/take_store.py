@@ -15,7 +15,7 @@ from torch import Tensor
 RESIDENT_BYTES = 1 << 32
 
 
-class Keep:
+class TakeStore:
     """Keeps signals as long as it lives; its files are gone after that."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from models.artifacts.names import EVAL, HISTORY, RECIPE, STATE
 from models.core.errors import UserError
 from models.core.files import STAGED
 from models.engines.select import device_for
-from models.evaluation.evaluate import report
+from models.evaluation.evaluate import evaluate
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
@@ -43,13 +43,13 @@ def fit(
     Raises `UserError` for takes that cannot be used or a folder that holds another recipe, `DivergedError` when training leaves the finite
     numbers.
     """
-    from models.training.placement import parts_of
+    from models.training.placement import place_trainers
 
     data = load(recipe.data)
     trainer = _begin(recipe, data, out)
     if (out / EVAL).exists() and trainer.step == recipe.learning.steps:
         return read_evaluation(out)
-    (part,) = parts_of([trainer], device_for(gpus=1))
+    (part,) = place_trainers([trainer], device_for(gpus=1))
     while trainer.step < recipe.learning.steps:
         began, first = time.monotonic(), trainer.step
         (loss,) = part.advance(recipe.learning.report_every, on_step)
@@ -60,7 +60,7 @@ def fit(
         seconds = time.monotonic() - began
         on_progress(Progress(trainer.step, recipe.learning.steps, loss, validation.mean, seconds, speed))
     trainer.finish(out)
-    return report(out, data)
+    return evaluate(out, data)
 
 
 def _begin(recipe: Recipe, data: AmpData, out: Path) -> Trainer:

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from models.core.cache import keep_measured, measured, source_digest
+from models.core.cache import read_measurement, source_digest, write_measurement
 from models.core.hardware import cpu_name
 from models.engines.jit import ENGINES
-from models.training.stacked import Stack, shape_of
+from models.training.stacked import StackedTrainers, shape_of
 from models.training.trainer import Trainer
 
 KIND = "stacks"  # in the cache folder
@@ -22,19 +22,19 @@ WORTH = 1.05  # times faster per model that a larger stack must be
 
 
 @dataclass(frozen=True)
-class Alone:
+class SoloTrainer:
     """One trainer by itself on the CPU, where a stack of one would be."""
 
     trainers: list[Trainer]
 
     def advance(self, steps: int, on_step: Callable[[int], None] = lambda step: None) -> list[float]:
-        """See `Stack`; raises `DivergedError` as `Trainer.advance` does."""
+        """See `StackedTrainers`; raises `DivergedError` as `Trainer.advance` does."""
         return [trainer.advance(steps, on_step) for trainer in self.trainers]
 
 
-def parts_of(trainers: Sequence[Trainer], device: torch.device) -> list[Stack | Alone]:
+def place_trainers(trainers: Sequence[Trainer], device: torch.device) -> list[StackedTrainers | SoloTrainer]:
     """These as what trains them fastest: on a GPU as stacks, unless their steps are measured to be faster on the CPU; there one by one."""
-    parts: list[Stack | Alone] = []
+    parts: list[StackedTrainers | SoloTrainer] = []
     for group in _groups(trainers):
         times: dict[int, float] = {}
         if device.type == "cuda" and group[0].recipe.model.compiles:
@@ -45,11 +45,11 @@ def parts_of(trainers: Sequence[Trainer], device: torch.device) -> list[Stack | 
         if times and min(times.values()) < _seconds_alone(group[0]):
             parts += _stacks(group, _best(times), device)
         else:
-            parts += [Alone([trainer]) for trainer in group]
+            parts += [SoloTrainer([trainer]) for trainer in group]
     return parts
 
 
-def stacks_of(trainers: Sequence[Trainer], device: torch.device | str = "cpu") -> list[Stack]:
+def stacks_of(trainers: Sequence[Trainer], device: torch.device | str = "cpu") -> list[StackedTrainers]:
     """Those of one shape as stacks of about one size, the best there is on a GPU; elsewhere, where no size pays, as one."""
     device, stacks = torch.device(device), []
     for group in _groups(trainers):
@@ -70,10 +70,10 @@ def _groups(trainers: Sequence[Trainer]) -> list[list[Trainer]]:
     return list(groups.values())
 
 
-def _stacks(group: Sequence[Trainer], size: int, device: torch.device) -> list[Stack]:
+def _stacks(group: Sequence[Trainer], size: int, device: torch.device) -> list[StackedTrainers]:
     """Trainers of one shape as stacks of about one size."""
     count = -(-len(group) // size)
-    return [Stack(group[part::count], device) for part in range(count)]
+    return [StackedTrainers(group[part::count], device) for part in range(count)]
 
 
 def _times(trainers: Sequence[Trainer], device: torch.device) -> dict[int, float]:
@@ -100,7 +100,7 @@ def _best(times: dict[int, float]) -> int:
 def _seconds_alone(trainer: Trainer) -> float:
     """Of a step of the compiled engine; the trainer stays as it is."""
     what = _facts([trainer], f"{cpu_name()}, alone")
-    found = measured(KIND, what)
+    found = read_measurement(KIND, what)
     if found is None:
         with torch.random.fork_rng(devices=[]):
             other = Trainer(trainer.recipe, trainer.data)
@@ -108,18 +108,18 @@ def _seconds_alone(trainer: Trainer) -> float:
         began = time.perf_counter()
         other.advance(STEPS)
         found = (time.perf_counter() - began) / max(other.step - 1, 1)
-        keep_measured(KIND, what, found)
+        write_measurement(KIND, what, found)
     return found
 
 
 def _seconds(trainers: Sequence[Trainer], device: torch.device) -> float:
     """Of a step of a stack, per model; the trainers stay as they are."""
     what = _facts(trainers, _told_of(device))
-    found = measured(KIND, what)
+    found = read_measurement(KIND, what)
     if found is None:
-        stack = Stack(trainers, device)
+        stack = StackedTrainers(trainers, device)
         found = min(stack.rehearse(STEPS) for _ in range(ROUNDS)) / STEPS / len(trainers)
-        keep_measured(KIND, what, found)
+        write_measurement(KIND, what, found)
     return found
 
 

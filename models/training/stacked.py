@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from models.engines.gpu.batched import player_for
-from models.engines.gpu.cuda_graph import WARM_UP, Replayed, Work, capture_cuda
+from models.engines.gpu.cuda_graph import WARM_UP, GraphReplay, Work, capture_cuda
 from models.evaluation.distances import mrstft, pre_emphasise
 from models.network.architecture import WaveNetConfig
 from models.network.folding import Folding
@@ -40,7 +40,7 @@ def shape_of(trainer: Trainer) -> Hashable:
     return form_of(trainer.recipe.model, trainer.recipe.learning), trainer.net.knobs, trainer.step
 
 
-class Stack:
+class StackedTrainers:
     """Trainers that advance together. After each call they stand where they would have come alone: to validate, save, finish, or go on with.
 
     `trainers` must agree in `shape_of`. On a GPU the whole step is replayed as a CUDA graph, captured again when members are dropped.
@@ -54,7 +54,7 @@ class Stack:
     ) -> None:
         assert len({shape_of(trainer) for trainer in trainers}) == 1, "only trainers of one shape can be stacked"
         self.trainers, self.device = list(trainers), torch.device(device)
-        self._step = Replayed(self._once, capture if self.device.type == "cuda" else None)
+        self._step = GraphReplay(self._once, capture if self.device.type == "cuda" else None)
         self._folding = Folding(trainers[0].net)
         self._play = player_for(self._folding, self.device)
         self._state = {name: self._rows(values) for name, values in _gather(trainers).items()}

@@ -119,7 +119,7 @@ class Trainer:
             return loss_B.sum() / learning.batch
 
         self.optimiser.zero_grad(set_to_none=False)
-        found = self.engine.descend(self.vector_P, x_BT, levels_BK, loss)
+        found = self.engine.accumulate_gradient(self.vector_P, x_BT, levels_BK, loss)
         norm = torch.nn.utils.clip_grad_norm_([self.vector_P], learning.gradient_clip)
         finite = math.isfinite(found) and math.isfinite(norm.item())
         self.failed = 0 if finite else self.failed + 1

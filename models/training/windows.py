@@ -14,24 +14,26 @@ from models.training.trainer import Trainer
 DEVICE_BYTES = 1 << 35  # of recordings that a device keeps
 
 
-Windows = tuple[Tensor, Tensor, Tensor, Tensor]
+WindowBatch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-class Source(Protocol):
+class WindowSource(Protocol):
     """The windows of some steps, drawn as the solo runs would draw them."""
 
     def draw(self, first: int, count: int) -> None:
         """Make those of the steps from `first` on ready, at most D of them."""
         ...
 
-    def windows(self, cursor: Tensor) -> Windows:
+    def windows(self, cursor: Tensor) -> WindowBatch:
         """Of one of these steps, which `cursor (1,)` on the device counts from 0: `(x_KBT, target_KBS, levels, weight_KB)`."""
         ...
 
 
-def source_for(trainers: Sequence[Trainer], device: torch.device, ahead: int) -> Source:
+def source_for(trainers: Sequence[Trainer], device: torch.device, ahead: int) -> WindowSource:
     """The source of a stack of these trainers, for `ahead` (D) steps drawn at once."""
-    kind = Resident if sum(x_T.nbytes for side in _signals(trainers) for x_T in side) <= DEVICE_BYTES else Brought
+    kind = (
+        DeviceWindows if sum(x_T.nbytes for side in _signals(trainers) for x_T in side) <= DEVICE_BYTES else HostWindows
+    )
     return kind(trainers, device, ahead)
 
 
@@ -43,7 +45,7 @@ def _signals(trainers: Sequence[Trainer]) -> tuple[list[Tensor], list[Tensor]]:
     return list(dry.values()), list(wet.values())
 
 
-class Resident:
+class DeviceWindows:
     """Signals end to end, and where each piece lies among them. Dry signals stand after the silence that the first window may hear.
 
     A batch is a draw of indices; its windows are gathered on the device.
@@ -67,7 +69,7 @@ class Resident:
         self._draws = torch.zeros(shape, dtype=torch.long, device=device)
 
     def draw(self, first: int, count: int) -> None:
-        """See `Source`."""
+        """See `WindowSource`."""
         draws = []
         for step in range(first, first + count):
             drawn = [trainer.draw(step) for trainer in self._trainers]
@@ -75,15 +77,15 @@ class Resident:
             draws.append((picks, [starts for _, starts in drawn]))
         self._draws[:count].copy_(torch.tensor(draws))
 
-    def windows(self, cursor: Tensor) -> Windows:
-        """See `Source`."""
+    def windows(self, cursor: Tensor) -> WindowBatch:
+        """See `WindowSource`."""
         piece_KB, start_KB = self._draws.index_select(0, cursor)[0]
         x_KBT = self._dry[(self._dry_at_Q[piece_KB] + start_KB)[..., None] + self._heard]
         target_KBS = self._wet[(self._wet_at_Q[piece_KB] + start_KB)[..., None] + self._wanted]
         return x_KBT, target_KBS, self._levels_QK[piece_KB], self._weights_Q[piece_KB]
 
 
-class Brought:
+class HostWindows:
     """Windows gathered where the recordings are kept, in memory or in mapped files, and brought to the device for D steps at once.
 
     Two steps have room in the host's memory, pinned for a GPU: while one is on its way the next is gathered.
@@ -100,7 +102,7 @@ class Brought:
         self._gone = [torch.cuda.Event() for _ in self._rooms] if on_gpu else []  # what was in a room has arrived
 
     def draw(self, first: int, count: int) -> None:
-        """See `Source`."""
+        """See `WindowSource`."""
         for number in range(count):
             turn = number % 2
             room = self._rooms[turn]
@@ -114,8 +116,8 @@ class Brought:
             if self._gone:
                 self._gone[turn].record()
 
-    def windows(self, cursor: Tensor) -> Windows:
-        """See `Source`."""
+    def windows(self, cursor: Tensor) -> WindowBatch:
+        """See `WindowSource`."""
         x_KBT, target_KBS, levels, weight_KB = (table.index_select(0, cursor)[0] for table in self._tables)
         return x_KBT, target_KBS, levels, weight_KB
 

@@ -10,15 +10,15 @@ import torch
 from models.core.files import staged_folder
 from models.engines.select import device_for
 from models.recordings.dataset import AmpData
-from search.study.scheduler import Conductor, Task
-from search.study.trial import Pack, fault_of
+from search.study.scheduler import Task, TrialScheduler
+from search.study.trial import TrialGroup, fault_of
 
 
-def run_local(conductor: Conductor, amps: Sequence[AmpData]) -> None:
+def run_local(conductor: TrialScheduler, amps: Sequence[AmpData]) -> None:
     """Train what the conductor proposes until it has nothing left, or no trial can go on."""
     device = device_for(conductor.config.gpu_share(cpus=conductor.config.cpus_per_trial, gpus=1))
     most = conductor.config.stacked_trials if device.type == "cuda" else 1
-    while tasks := conductor.propose_pack(most):
+    while tasks := conductor.suggest_group(most):
         trials = [task.trial for task in tasks]
         try:
             _run(conductor, [task for task in tasks if conductor.begin_here(task.trial)], amps, device)
@@ -37,8 +37,10 @@ def run_local(conductor: Conductor, amps: Sequence[AmpData]) -> None:
                 conductor.leave(trials)
 
 
-def _run(conductor: Conductor, tasks: Sequence[Task], amps: Sequence[AmpData], device: torch.device) -> None:
-    pack = Pack(conductor.config, tasks, amps, {task.trial: conductor.folder(task.trial) for task in tasks}, device)
+def _run(conductor: TrialScheduler, tasks: Sequence[Task], amps: Sequence[AmpData], device: torch.device) -> None:
+    pack = TrialGroup(
+        conductor.config, tasks, amps, {task.trial: conductor.folder(task.trial) for task in tasks}, device
+    )
     while pack.going and not conductor.stopped:
         for trial, result in pack.advance().items():
             if math.isfinite(result.get("esr", math.nan)):

@@ -19,7 +19,8 @@ import torch
 from ray import tune
 from ray.tune.error import TuneError
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.schedulers import TrialScheduler as RayScheduler
 from ray.tune.search import Searcher
 
 import models
@@ -32,8 +33,8 @@ from search.backends.pruned_trials import Pruned
 from search.config.study import SearchConfig
 from search.storage.uri_store import below
 from search.study.ledger import ENDS
-from search.study.scheduler import Conductor, Task
-from search.study.trial import Pack, fault_of, reason_of
+from search.study.scheduler import Task, TrialScheduler
+from search.study.trial import TrialGroup, fault_of, reason_of
 
 DEATHS = 3  # of a trial's process or node, before the trial counts as failed
 
@@ -50,13 +51,13 @@ class _Fresh:
 class Suggests(_Fresh, Searcher):
     """The conductor as Tune's searcher: what Tune calls a trial is a pack of at most so many."""
 
-    def __init__(self, conductor: Conductor, most: int) -> None:
+    def __init__(self, conductor: TrialScheduler, most: int) -> None:
         super().__init__()
         self.conductor, self.most = conductor, most
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The next tasks."""
-        tasks = self.conductor.propose_pack(self.most)
+        tasks = self.conductor.suggest_group(self.most)
         return {"tasks": [asdict(task) for task in tasks]} if tasks else cast(dict[str, Any], Searcher.FINISHED)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -72,14 +73,14 @@ class Suggests(_Fresh, Searcher):
 class Judges(_Fresh, FIFOScheduler):
     """The conductor as Tune's scheduler. Tune stops a pack as a whole; of trials that are pruned before that, its worker hears by `pruned`."""
 
-    def __init__(self, conductor: Conductor, storage: str, pruned: Any) -> None:
+    def __init__(self, conductor: TrialScheduler, storage: str, pruned: Any) -> None:
         super().__init__()
         self.conductor, self.storage, self.pruned = conductor, storage, pruned
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Go on or stop."""
         if "told" not in result:
-            return TrialScheduler.CONTINUE
+            return RayScheduler.CONTINUE
         name, go_on = result.get("checkpoint_dir_name"), False
         for member, told in json.loads(result["told"]).items():
             place = {"checkpoint": below(self.storage, trial.trial_id, name, member)} if name else {}
@@ -87,13 +88,13 @@ class Judges(_Fresh, FIFOScheduler):
                 go_on = True
             elif self.pruned:
                 ray.get(self.pruned.add.remote(member))
-        return TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP
+        return RayScheduler.CONTINUE if go_on else RayScheduler.STOP
 
 
 class Records(_Fresh, tune.Callback):
     """Tells the conductor of ends, and keeps the run folders of finished trials in the study."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: TrialScheduler) -> None:
         self.conductor = conductor
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -122,7 +123,7 @@ class Records(_Fresh, tune.Callback):
 class Halts(_Fresh, tune.Stopper):
     """Ends the run when no trial can go on."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: TrialScheduler) -> None:
         self.conductor = conductor
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -134,7 +135,7 @@ class Halts(_Fresh, tune.Stopper):
         return bool(self.conductor.stopped)
 
 
-def run_pack(pack: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpData], gpus: float, pruned: Any) -> None:
+def run_group(pack: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpData], gpus: float, pruned: Any) -> None:
     """Train the tasks of a pack on a worker, reporting to Tune with a checkpoint of all each time; those that Tune then prunes are dropped."""
     tasks = [Task(**task) for task in pack["tasks"]]
     going = [task.trial for task in tasks]
@@ -142,7 +143,7 @@ def run_pack(pack: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpDat
         with tempfile.TemporaryDirectory() as start:
             starts = _starts(tasks, Path(start))
             left = [task for task in tasks if task.trial in starts]
-            training = Pack(SearchConfig.model_validate(search), left, amps, starts, device_for(gpus))
+            training = TrialGroup(SearchConfig.model_validate(search), left, amps, starts, device_for(gpus))
             while training.going:
                 told = json.dumps(training.advance())  # as text: Tune flattens what is nested
                 with tempfile.TemporaryDirectory() as folder:
@@ -189,7 +190,7 @@ def _fetch(checkpoint: tune.Checkpoint, folder: Path) -> None:
         logging.getLogger(__name__).warning("checkpoint %s cannot be read: %s", checkpoint.path, problem)
 
 
-def run_trials(conductor: Conductor, amps: Sequence[AmpData], storage: str, address: str | None) -> None:
+def run_trials(conductor: TrialScheduler, amps: Sequence[AmpData], storage: str, address: str | None) -> None:
     """Run what the conductor proposes until it has nothing left, no trial can go on, or the person interrupts.
 
     `storage` is a folder that all nodes see, or a URI. Raises `UserError` when Tune itself cannot go on, or where the GPUs that a trial is to
@@ -207,7 +208,7 @@ def run_trials(conductor: Conductor, amps: Sequence[AmpData], storage: str, addr
         _run(conductor, amps, storage)
 
 
-def _run(conductor: Conductor, amps: Sequence[AmpData], storage: str) -> None:
+def _run(conductor: TrialScheduler, amps: Sequence[AmpData], storage: str) -> None:
     """One run of Tune, with its files in a folder of its own below `storage`."""
     config, name = conductor.config, uuid4().hex[:8]
     there = ray.cluster_resources()
@@ -217,7 +218,7 @@ def _run(conductor: Conductor, amps: Sequence[AmpData], storage: str) -> None:
     pruned = lasting(Pruned).remote() if most > 1 else None
     known = {"search": config.model_dump(mode="json"), "amps": list(amps), "gpus": gpus, "pruned": pruned}
     trainable = tune.with_resources(
-        tune.with_parameters(run_pack, **known), {"cpu": config.cpus_per_trial, "gpu": gpus}
+        tune.with_parameters(run_group, **known), {"cpu": config.cpus_per_trial, "gpu": gpus}
     )
     tuner = tune.Tuner(
         trainable,

@@ -75,7 +75,7 @@ class Final(Frozen):
     top: Annotated[int, Field(ge=1, le=64)] = 3
 
 
-class Heard(Frozen):
+class PriorTrial(Frozen):
     """A trial of another search, or a packaged model: its point, what it weighs, the error it came to (its share of a baseline, where all in a
     prior tell that)."""
 
@@ -109,7 +109,7 @@ class SearchConfig(Frozen):
     pruning: Pruning | None = Pruning()
     final: Final | None = Final()
     warm: tuple[dict[str, Any], ...] = ()
-    prior: tuple[Annotated[tuple[Heard, ...], Field(min_length=1)], ...] = ()
+    prior: tuple[Annotated[tuple[PriorTrial, ...], Field(min_length=1)], ...] = ()
     concurrent: Annotated[int, Field(ge=1)] | None = None
     cpus_per_trial: Annotated[float, Field(gt=0)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0)] | None = None

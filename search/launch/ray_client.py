@@ -17,7 +17,7 @@ from search.study.scheduler import Listener
 ASKED_S = 1.0  # between two looks at what the driver has told
 
 
-class Told:
+class LineQueue:
     """An actor that keeps the lines a driver tells until the client takes them. One begun anew has forgotten some; the ledger has them."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ def run_remotely(
     shipped = {"py_modules": packages, "env_vars": environment}
     ray.init(address, runtime_env=shipped, log_to_driver=False, logging_level=logging.WARNING)
     try:
-        told: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Told).remote()
+        told: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(LineQueue).remote()
         known = config.model_dump(mode="json")
         drive: Any = ray.remote(num_cpus=0, max_retries=0)(_drive)
         running, ended = drive.remote(known, str(study), resume, storage, told), []

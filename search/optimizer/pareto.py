@@ -74,6 +74,6 @@ def _distance(a: Point, b: Point) -> float:
     return hypot(a[0] - b[0], a[1] - b[1])
 
 
-def is_kept(limits: Mapping[str, float]) -> bool:
+def is_feasible(limits: Mapping[str, float]) -> bool:
     """Whether no limit is broken."""
     return all(value <= 0 for value in limits.values())

@@ -15,7 +15,7 @@ Curve = Mapping[int, float]  # step -> log10 of the error
 
 
 @dataclass(frozen=True)
-class Plan:
+class RungPlan:
     """The rungs in steps, what share (one in `reduction`) survives each, and the rank correlation with the end of every rung considered."""
 
     rungs: tuple[int, ...]
@@ -24,13 +24,13 @@ class Plan:
 
 
 @dataclass
-class Rungs:
+class HalvingPruner:
     """What every trial had reached at each rung; a trial survives a rung while it is among the best one in `reduction` there.
 
     A trial has one vector (log error, log cost) or several, one per amp that has a front of its own: it survives if any does.
     """
 
-    plan: Plan
+    plan: RungPlan
     books: dict[int, dict[str, Sequence[tuple[float, float]]]] = field(default_factory=dict)
 
     def rung(self, step: int) -> int | None:
@@ -62,7 +62,7 @@ def log_error(error: float) -> float:
     return math.log10(max(error, SMALLEST))
 
 
-def calibrate(curves: Sequence[Curve], first: int) -> Plan:
+def calibrate(curves: Sequence[Curve], first: int) -> RungPlan:
     """Rungs and reduction from trials that trained to the end.
 
     The first rung is the earliest reported step, `first` or later and at most half the way, from which on the errors' ranks correlate
@@ -82,8 +82,8 @@ def calibrate(curves: Sequence[Curve], first: int) -> Plan:
         least = min(value for later, value in trusted.items() if later >= step)
         for enough, reduction in TRUST:
             if least >= enough:
-                return Plan(_ladder(step, reduction, last), reduction, correlations)
-    return Plan((), 1.0, correlations)
+                return RungPlan(_ladder(step, reduction, last), reduction, correlations)
+    return RungPlan((), 1.0, correlations)
 
 
 def _at_least(correlation: float, count: int) -> float:

@@ -11,7 +11,7 @@ import optuna
 from optuna.trial import TrialState
 
 from search.config.space import Space
-from search.optimizer.pareto import is_kept
+from search.optimizer.pareto import is_feasible
 from search.optimizer.surrogate import Features, Forecast, Weighed
 
 DRAWN, NEAR, GUESSED = 128, 48, 4  # candidates: by chance, near the best, by Optuna's TPE
@@ -26,7 +26,7 @@ PATIENCE = 4  # times that so many candidates may hold nothing new
 Values = tuple[float, float]  # log error, log cost
 
 
-class Study:
+class TPEFront:
     """Optuna's study of one front, kept in memory, and its sampler: multi-objective TPE (Ozaki et al. 2022)."""
 
     def __init__(self, space: Space) -> None:
@@ -66,7 +66,7 @@ class Study:
         return point
 
 
-class Proposer:
+class Sampler:
     """A study of Optuna's for every front, and a forecast of what points come to on all of them.
 
     Candidates come from chance, from changes of the best points and from Optuna's sampler, of one front after the other. What each will cost
@@ -91,7 +91,7 @@ class Proposer:
         self.space, self.seed, self._fault, self._identity, self._weigh = space, seed, fault, identity, weigh
         self.queue = list(queue)
         whole = space.holding(queue)  # a queue may have what the space has not; then Optuna must know of it
-        self.studies = {front: Study(whole) for front in fronts}
+        self.studies = {front: TPEFront(whole) for front in fronts}
         self.points: dict[str, dict[str, Any]] = {}
         self.forecast = Forecast(priors)
         self.refused: Counter[str] = Counter()
@@ -130,7 +130,7 @@ class Proposer:
         """
         known = all(math.isfinite(value) for both in values.values() for value in both)
         errors = {front: error for front, (error, _) in values.items()} if known else {}
-        self.forecast.end(trial, errors, [front for front, found in limits.items() if not is_kept(found)])
+        self.forecast.end(trial, errors, [front for front, found in limits.items() if not is_feasible(found)])
         for front, study in self.studies.items():
             study.end(trial, values[front] if errors else None, limits[front])
 

@@ -17,7 +17,7 @@ from models.core.files import staged_file
 from models.knobs.text import format_setting
 from search.config.named_recipes import PEER
 from search.config.study import ALL
-from search.optimizer.pareto import is_kept
+from search.optimizer.pareto import is_feasible
 from search.study.ledger import FINISHED, PRUNED, Line
 from search.study.objectives import error_of, limits_on
 
@@ -91,7 +91,7 @@ def _draw_front(axes: Axes, board: dict[str, Any], front: str, looks: Mapping[st
     by_name = {trial["trial"]: trial for trial in board["trials"]}
     members = [by_name[trial] for trial in board["fronts"][front]]
     finished = [trial for trial in board["trials"] if trial["state"] == FINISHED]
-    trials = [trial for trial in finished if is_kept(limits_on(trial, front)) or trial in members]
+    trials = [trial for trial in finished if is_feasible(limits_on(trial, front)) or trial in members]
 
     def points(some: list[Line]) -> tuple[list[float], list[float]]:
         return [trial["cost"] for trial in some], [error_of(trial, front) for trial in some]

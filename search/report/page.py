@@ -13,8 +13,8 @@ from models.artifacts.evaluation import read_evaluation
 from models.artifacts.names import EVAL
 from models.core.files import write_text
 from search.config.study import ALL, SearchConfig
-from search.optimizer.pareto import is_kept
-from search.optimizer.pruner import Plan
+from search.optimizer.pareto import is_feasible
+from search.optimizer.pruner import RungPlan
 from search.report import charts as pictures
 from search.report.optuna_export import study_of
 from search.report.tables import tier_table, trial_table
@@ -33,7 +33,9 @@ IMPORTANCE_NEEDS = 8  # trials: fewer say nothing about what mattered
 IMPORTANT = 0.005  # axes that explain less are left out
 
 
-def write_report(path: Path, config: SearchConfig, board: dict[str, Any], lines: list[Line], plan: Plan | None) -> None:
+def write_report(
+    path: Path, config: SearchConfig, board: dict[str, Any], lines: list[Line], plan: RungPlan | None
+) -> None:
     """Write the report of a study beside its board."""
     parts = [
         f"<h1>{escape(board['name'])}</h1>",
@@ -57,7 +59,7 @@ def write_report(path: Path, config: SearchConfig, board: dict[str, Any], lines:
     )
 
 
-def cost_sentences(board: dict[str, Any], plan: Plan | None) -> list[str]:
+def cost_sentences(board: dict[str, Any], plan: RungPlan | None) -> list[str]:
     """What was trained, what pruning saved, and what it may have cost."""
     spent = board["spent"]
     states = ", ".join(f"{count} {state}" for state, count in spent["states"].items() if count)
@@ -112,7 +114,7 @@ def _best(best: Line, front: str) -> str:
     if front == ALL and len(best["amps"]) > 1:
         worst = max(best["amps"], key=best["amps"].get)
         text += f"; worst amp {worst} at {best['amps'][worst]:.4f}"
-    return text + ("." if is_kept(limits_on(best, front)) else ". It breaks a limit, as all finished trials do.")
+    return text + ("." if is_feasible(limits_on(best, front)) else ". It breaks a limit, as all finished trials do.")
 
 
 def _held_maps(board: dict[str, Any], study: Path) -> list[str]:

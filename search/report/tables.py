@@ -7,7 +7,7 @@ from typing import Any
 
 from models.network.architecture import SLOTS
 from search.config.study import ALL
-from search.optimizer.pareto import is_kept
+from search.optimizer.pareto import is_feasible
 from search.study.ledger import Line
 from search.study.objectives import error_of, limits_on
 
@@ -73,7 +73,7 @@ def trial_table(board: dict[str, Any]) -> str:
 
 def _state(trial: Line, fronts: Iterable[str]) -> str:
     """`finished, breaks a limit on muff`, or why it failed."""
-    broken = [front for front in fronts if not is_kept(limits_on(trial, front))]
+    broken = [front for front in fronts if not is_feasible(limits_on(trial, front))]
     where = "" if broken == [ALL] else f" on {', '.join(broken)}"
     return (
         trial["state"]

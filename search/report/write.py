@@ -6,14 +6,14 @@ from typing import Any
 from models.core.files import write_json
 from models.recordings.dataset import AmpData
 from search.config.study import SearchConfig
-from search.optimizer.pruner import Plan
+from search.optimizer.pruner import RungPlan
 from search.study.board import _held, summarise
 from search.study.cost import read_costs
 from search.study.files import BOARD, PICTURE, REPORT
 from search.study.ledger import read_lines
 
 
-def make_board(config: SearchConfig, study: Path, amps: list[AmpData], plan: Plan | None) -> dict[str, Any]:
+def make_board(config: SearchConfig, study: Path, amps: list[AmpData], plan: RungPlan | None) -> dict[str, Any]:
     """Write `board.json`, `board.png`, `report.html` and `optuna.journal`, and return the board.
 
     Fronts and best are chosen by validation alone; only then are the fronts scored on held settings and audio, once.

@@ -31,7 +31,7 @@ def load_amp(config: DataConfig) -> AmpData:
     return data
 
 
-def load_heard(configs: Iterable[DataConfig]) -> tuple[list[AmpData], dict[str, str]]:
+def load_with_fingerprints(configs: Iterable[DataConfig]) -> tuple[list[AmpData], dict[str, str]]:
     """`load_amp` of each, and by name the sha256 of all that training may depend on: knobs, takes, settings, and the bytes of the audio.
 
     Names and places of files are no part of it, nor what a manifest tells people. Raises as `load_amp`.

@@ -7,15 +7,15 @@ from models.artifacts.evaluation import read_evaluation
 from models.artifacts.names import EVAL
 from models.core.errors import NotFound
 from models.core.schema import read_document, read_json
-from models.evaluation.evaluate import report
+from models.evaluation.evaluate import evaluate
 from models.recordings.dataset import AmpData
 from search.config.named_recipes import recipe_of
 from search.config.study import ALL, SearchConfig
-from search.optimizer.pareto import front, is_kept
+from search.optimizer.pareto import front, is_feasible
 from search.study.cost import UNIT, Costs, read_costs
 from search.study.files import BOARD, STUDY
 from search.study.ledger import ENDS, FINISHED, PRUNED, Line, by_amp, latest, read_lines
-from search.study.objectives import error_of, front_names, limits_of, limits_on
+from search.study.objectives import constraints_of, error_of, front_names, limits_on
 
 
 def read_study(study: Path) -> SearchConfig:
@@ -63,7 +63,9 @@ def summarise(
     It has tiers where the study says what its costs mean.
     """
     known = [line for line in latest(lines) if finals or "of" not in line]
-    trials: list[Line] = [{**line, "feasible": any(map(is_kept, limits_of(config, line).values()))} for line in known]
+    trials: list[Line] = [
+        {**line, "feasible": any(map(is_feasible, constraints_of(config, line).values()))} for line in known
+    ]
     fronts = _fronts(config, trials)
     ahead = {trial for members in fronts.values() for trial in members}
     for line in trials:
@@ -116,7 +118,7 @@ def _front(name: str, finished: list[Line]) -> list[str]:
     trial itself, if it does.
     """
     errors = {line["trial"]: error_of(line, name) for line in finished}
-    kept = {line["trial"] for line in finished if is_kept(limits_on(line, name))}
+    kept = {line["trial"] for line in finished if is_feasible(limits_on(line, name))}
 
     def order(line: Line) -> tuple[bool, bool, float]:
         return line["trial"] not in kept, "of" not in line, errors[line["trial"]]
@@ -178,5 +180,5 @@ def _spent(trials: list[Line], lines: list[Line], ahead: set[str]) -> dict[str, 
 
 
 def _held(run: Path, data: AmpData) -> dict[str, Any]:
-    evaluation = read_evaluation(run) if (run / EVAL).exists() else report(run, data)
+    evaluation = read_evaluation(run) if (run / EVAL).exists() else evaluate(run, data)
     return evaluation.held.model_dump(include={"mean", "median", "worst", "baseline_mean"})

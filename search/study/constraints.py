@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from models.core.errors import UserError
 from models.network.architecture import WaveNetConfig
 from models.recordings.dataset import AmpData
-from search.config.study import Heard, SearchConfig
+from search.config.study import PriorTrial, SearchConfig
 from search.optimizer.pruner import log_error
 from search.optimizer.surrogate import Features, Weighed, features
 from search.study.cost import cost_of
@@ -45,13 +45,13 @@ def weigh(config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData]) 
     return features(point, macs=macs, receptive_field=model.receptive_field), math.log10(macs)
 
 
-def heard(trials: Sequence[Heard]) -> tuple[list[Features], list[float]]:
+def prior_features(trials: Sequence[PriorTrial]) -> tuple[list[Features], list[float]]:
     """Trials of another search as `search.surrogate` takes them, with log10 of their errors."""
     known = [features(trial.point, macs=trial.macs, receptive_field=trial.receptive_field) for trial in trials]
     return known, [log_error(trial.esr) for trial in trials]
 
 
-def fault(
+def violation(
     config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData], reference_s: float | None = None
 ) -> str | None:
     """Why a point may not be trained, or None."""

@@ -1,6 +1,6 @@
 """search/study/files.py."""
 
-RECORDINGS = "recordings.json"  # of a study: amp -> what it was trained on, as `load_heard` tells it
+RECORDINGS = "recordings.json"  # of a study: amp -> what it was trained on, as `load_with_fingerprints` computes it
 
 COSTS = "costs.json"
 

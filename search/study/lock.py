@@ -20,7 +20,7 @@ LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems wit
 
 
 @contextmanager
-def sole_driver(study: Path) -> Iterator[None]:
+def study_lock(study: Path) -> Iterator[None]:
     """Hold a study; raises `UserError` naming the process that does where it is held already.
 
     The lock is the file `.NAME.lock` beside the study, whose own folder comes into being, and comes back from a URI, as a whole. It is taken

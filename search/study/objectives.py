@@ -33,6 +33,6 @@ def limits_on(line: Line, front: str) -> dict[str, float]:
     return worst
 
 
-def limits_of(config: SearchConfig, line: Line) -> dict[str, dict[str, float]]:
+def constraints_of(config: SearchConfig, line: Line) -> dict[str, dict[str, float]]:
     """Front -> limit -> by how much it is broken (above 0) or kept."""
     return {name: limits_on(line, name) for name in front_names(config)}

@@ -11,14 +11,14 @@ from models.core.errors import UserError
 from models.recordings.dataset import AmpData
 from models.training.stacked import form_of
 from search.config.study import SearchConfig
-from search.optimizer.pruner import Curve, Plan, Rungs, calibrate, expected_gain, log_error
-from search.optimizer.sampler import Proposer, Values
+from search.optimizer.pruner import Curve, HalvingPruner, RungPlan, calibrate, expected_gain, log_error
+from search.optimizer.sampler import Sampler, Values
 from search.optimizer.surrogate import Weighed
 from search.study import ledger
-from search.study.constraints import fault, heard, sizes, weigh
+from search.study.constraints import prior_features, sizes, violation, weigh
 from search.study.cost import read_costs
 from search.study.ledger import Line
-from search.study.objectives import errors_of, front_names, limits_of
+from search.study.objectives import constraints_of, errors_of, front_names
 
 Listener = Callable[[Line], None]
 
@@ -36,7 +36,7 @@ class Task:
     checkpoint: str | None = None
 
 
-class Conductor:
+class TrialScheduler:
     """Decides for an engine, which calls `propose` (or `propose_pack`), `report` and `end` from one thread.
 
     All it knows it learnt from the lines of the ledger, in the order in which they were written: made again on the same study it goes on
@@ -57,8 +57,8 @@ class Conductor:
         whole = config.space.holding(stock)
         known = (whole.complete(point) for point in (*config.warm, *stock))
         queue = [point for point in known if point]
-        priors = [heard(trials) for trials in config.prior]
-        self.proposer = Proposer(
+        priors = [prior_features(trials) for trials in config.prior]
+        self.proposer = Sampler(
             config.space,
             config.seed,
             self._fault,
@@ -70,7 +70,7 @@ class Conductor:
         )
         self.trials: dict[str, Line] = {}
         self.reports: dict[str, dict[int, dict[str, Values]]] = {}  # trial -> step -> front -> what it had reached
-        self.rungs: Rungs | None = None
+        self.rungs: HalvingPruner | None = None
         self.stopped: str | None = None  # why no trial can go on: no trial's fault, and recorded of none
         self.exhausted = False  # the space holds nothing new
         self.begun = self.ended = 0
@@ -125,7 +125,7 @@ class Conductor:
             return None
         return self._begin_searched(point)
 
-    def propose_pack(self, most: int) -> list[Task]:
+    def suggest_group(self, most: int) -> list[Task]:
         """The next trials to train as one, at most so many, of one architecture and learnt alike enough for it; empty when there are none.
 
         What had begun is packed with its like that came as far (the seeds of a final are alike), a point that the sampler found with its
@@ -259,7 +259,7 @@ class Conductor:
         return Task(trial, line["point"], line["steps"], line["seed"], line.get("checkpoint"))
 
     def _fault(self, point: dict[str, Any]) -> str | None:
-        return fault(self.config, point, self.amps, self.reference_s)
+        return violation(self.config, point, self.amps, self.reference_s)
 
     def _weigh(self, point: dict[str, Any]) -> Weighed | None:
         return weigh(self.config, point, self.amps)
@@ -295,7 +295,7 @@ class Conductor:
             self.ended += 1
             if state == ledger.FINISHED:
                 self._full.append(trial)
-            self.proposer.end(trial, self._values(known), limits_of(self.config, known))
+            self.proposer.end(trial, self._values(known), constraints_of(self.config, known))
             self._calibrate()
 
     def _reached(self, known: Line, line: Line) -> dict[str, Values]:
@@ -326,7 +326,7 @@ class Conductor:
         return values
 
     @property
-    def plan(self) -> Plan | None:
+    def plan(self) -> RungPlan | None:
         """The rungs, once they are placed."""
         return self.rungs.plan if self.rungs else None
 
@@ -344,7 +344,7 @@ class Conductor:
         if rest or rounds.bit_count() != 1:
             return
         first = pruning.grace or max(1, self.config.learning.steps // 20)
-        self.rungs = Rungs(calibrate([self._mean_curve(trial) for trial in free], first))
+        self.rungs = HalvingPruner(calibrate([self._mean_curve(trial) for trial in free], first))
         for trial, reports in self.reports.items():
             for step in sorted(reports):
                 self.rungs.enter(trial, step, list(reports[step].values()))

@@ -14,8 +14,8 @@ from models.artifacts.evaluation import RUNAWAY_DB, Score
 from models.core.errors import DivergedError, UserError
 from models.evaluation.robustness import scan_corners, worst_move
 from models.recordings.dataset import AmpData
-from models.training.placement import Alone, parts_of
-from models.training.stacked import Stack
+from models.training.placement import SoloTrainer, place_trainers
+from models.training.stacked import StackedTrainers
 from models.training.trainer import Trainer
 from search.config.study import SearchConfig
 from search.study.scheduler import Task
@@ -29,7 +29,7 @@ ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ESTALE, errno.ERO
 Result = dict[str, Any]
 
 
-class Pack:
+class TrialGroup:
     """Trials of one architecture, trained side by side: on a GPU as stacks, on a CPU one after another. What becomes of one touches no other.
 
     `going` are the trials that train on, `members` those that have anything to save: a trainer per amp. Each goes on from its folder in
@@ -50,7 +50,7 @@ class Pack:
         self.going = list(self.members)
         self._trial_of = {trainer: trial for trial, trainers in self.members.items() for trainer in trainers}
         unfinished = [trainer for trainer, trial in self._trial_of.items() if trainer.step < self._steps[trial]]
-        self._parts = parts_of(unfinished, device)
+        self._parts = place_trainers(unfinished, device)
 
     def advance(self) -> dict[str, Result]:
         """Train all that go on for `report_every` steps, and report each.
@@ -90,10 +90,10 @@ class Pack:
             if trainer.step >= self._steps[trial]:
                 trainer.finish(run)
 
-    def _keeps(self, part: Stack | Alone) -> bool:
+    def _keeps(self, part: StackedTrainers | SoloTrainer) -> bool:
         """Leave those that go on in a part; false where there are none."""
         kept = [member for member, trainer in enumerate(part.trainers) if self._trial_of[trainer] in self.going]
-        if isinstance(part, Stack) and 0 < len(kept) < len(part.trainers):
+        if isinstance(part, StackedTrainers) and 0 < len(kept) < len(part.trainers):
             part.keep(kept)
         return bool(kept)
 

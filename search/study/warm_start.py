@@ -17,7 +17,7 @@ from models.network.architecture import WaveNetConfig
 from models.training.config import LearningConfig
 from search.config.shapes import SHAPES, canonical, dilations
 from search.config.space import ANY, FREE, Space
-from search.config.study import Heard, SearchConfig
+from search.config.study import PriorTrial, SearchConfig
 from search.optimizer.pruner import expected_gain, log_error
 from search.storage.recordings import load_amp
 from search.study.board import read_study, summarise
@@ -36,7 +36,7 @@ Profile = tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Amp:
+class AmpProfile:
     """What tells amps apart: how many knobs, and how their settings lie."""
 
     knobs: int | None
@@ -44,7 +44,7 @@ class Amp:
 
 
 @dataclass(frozen=True)
-class Source:
+class PriorSource:
     """What was found for another amp: points of the space, the best first, and what trials came to, if it is a study.
 
     `packaged` are models without a study; of these the error is told as a share of what playing the nearest recorded setting gives, so that
@@ -52,21 +52,23 @@ class Source:
     """
 
     name: str
-    amp: Amp
+    amp: AmpProfile
     points: list[dict[str, Any]]
-    heard: tuple[Heard, ...] = ()
-    packaged: tuple[Heard, ...] = ()
+    heard: tuple[PriorTrial, ...] = ()
+    packaged: tuple[PriorTrial, ...] = ()
 
 
-def amp_of(config: SearchConfig) -> Amp:
+def amp_of(config: SearchConfig) -> AmpProfile:
     """The amps of a search as one; raises `UserError` where their recordings cannot be read."""
     amps = [load_amp(data) for data in config.datasets]
     heard = (data.baseline(piece) for data in amps for piece in data.validation)
     near = profile(error / signal for signal, error in heard if signal > 0)
-    return Amp(max(len(data.knobs.knobs) for data in amps), near)
+    return AmpProfile(max(len(data.knobs.knobs) for data in amps), near)
 
 
-def warmed(config: SearchConfig, sources: Sequence[Source], amp: Amp | None = None) -> SearchConfig:
+def with_warm_start(
+    config: SearchConfig, sources: Sequence[PriorSource], amp: AmpProfile | None = None
+) -> SearchConfig:
     """The same search beginning with the best points of `sources`, and with what they came to as priors: each study is one, all packages are one.
 
     Those for amps with as many knobs as `amp` come first, and among these the ones whose recorded settings lie as far apart in sound; where
@@ -78,7 +80,7 @@ def warmed(config: SearchConfig, sources: Sequence[Source], amp: Amp | None = No
         sources = sorted(sources, key=lambda one: _distance(one.amp, amp))
     points = {config.identity(point): point for one in sources for point in one.points}
     packaged = tuple(trial for one in sources for trial in one.packaged)[:TRIALS]
-    priors: list[tuple[Heard, ...]] = []
+    priors: list[tuple[PriorTrial, ...]] = []
     for one in sources:
         if one.heard:
             priors.append(one.heard)
@@ -98,7 +100,7 @@ def profile(nearest: Iterable[float]) -> Profile | None:
     return tuple(np.quantile(logs, (0.25, 0.5, 0.75)).tolist()) if logs else None
 
 
-def _distance(a: Amp, b: Amp) -> tuple[float, float]:
+def _distance(a: AmpProfile, b: AmpProfile) -> tuple[float, float]:
     """How far two amps are apart, in knobs, then in profiles; what is not known is farthest."""
     knobs = math.inf if a.knobs is None or b.knobs is None else abs(a.knobs - b.knobs)
     return knobs, math.dist(a.profile, b.profile) if a.profile and b.profile else math.inf
@@ -109,7 +111,7 @@ def _most(config: SearchConfig) -> int:
     return max(1, min(MOST, config.trials // SHARE))
 
 
-def read_source(config: SearchConfig, place: Path) -> Source:
+def read_source(config: SearchConfig, place: Path) -> PriorSource:
     """What a study, a package (with its tiers) or a run folder knows; raises `NotFound` for what is none of these."""
     if (place / STUDY).exists() and ledger_path(place).exists():
         return _from_study(config, place)
@@ -120,9 +122,9 @@ def read_source(config: SearchConfig, place: Path) -> Source:
     )
 
 
-def _from_models(space: Space, place: Path) -> Source:
+def _from_models(space: Space, place: Path) -> PriorSource:
     """A package or run folder: the model at its root and those of its tiers, the best first."""
-    found: list[tuple[float, dict[str, Any] | None, Heard | None]] = []
+    found: list[tuple[float, dict[str, Any] | None, PriorTrial | None]] = []
     for folder in (place, *sorted(tier.parent for tier in place.glob(f"tiers/*/{CONFIG}"))):
         config = read_document(folder / CONFIG, ModelConfig)
         point, heard = locate(space, config.architecture, _learning(folder)), None
@@ -133,12 +135,12 @@ def _from_models(space: Space, place: Path) -> Source:
                 config.architecture.macs_per_sample(config.columns),
             )
             reach, share = config.architecture.receptive_field, float(f"{error / near:.5g}")
-            heard = Heard(point=known, macs=macs, receptive_field=reach, esr=share)
+            heard = PriorTrial(point=known, macs=macs, receptive_field=reach, esr=share)
         found.append((error, point, heard))
     found.sort(key=lambda one: one[0])
     knobs = len(read_document(place / CONFIG, ModelConfig).knobs.knobs)
     points, packaged = [point for _, point, _ in found if point], tuple(heard for *_, heard in found if heard)
-    return Source(str(place), Amp(knobs, _profile_of([place])), points, packaged=packaged)
+    return PriorSource(str(place), AmpProfile(knobs, _profile_of([place])), points, packaged=packaged)
 
 
 def _errors(folder: Path) -> tuple[float, float]:
@@ -160,7 +162,7 @@ def _learning(folder: Path) -> dict[str, Any]:
     return check_document(known, LearningConfig, f"{path}: learning").model_dump()
 
 
-def _from_study(config: SearchConfig, place: Path) -> Source:
+def _from_study(config: SearchConfig, place: Path) -> PriorSource:
     """A study: its searched front whole, from the best to the cheapest, whether or not the top was trained again."""
     other, lines = read_study(place), read_lines(place)
     board = summarise(other, lines, finals=False)
@@ -171,10 +173,12 @@ def _from_study(config: SearchConfig, place: Path) -> Source:
     runs = [path.parent for amp in board["amps"] for path in sorted(place.glob(f"trials/*/{amp}/{EVAL}"))[:1]]
     made = [path for amp in board["amps"] for path in sorted(place.glob(f"trials/*/{amp}/{CONFIG}"))[:1]]
     knobs = max((len(read_document(path, ModelConfig).knobs.knobs) for path in made), default=None)
-    return Source(str(place), Amp(knobs, _profile_of(runs)), [point for point in points if point], heard_of(lines))
+    return PriorSource(
+        str(place), AmpProfile(knobs, _profile_of(runs)), [point for point in points if point], prior_trial(lines)
+    )
 
 
-def heard_of(lines: list[Line]) -> tuple[Heard, ...]:
+def prior_trial(lines: list[Line]) -> tuple[PriorTrial, ...]:
     """What the latest trials of a study came to; of those stopped early what they would have come to."""
     trials = [line for line in latest(lines) if "of" not in line and line["state"] in (FINISHED, PRUNED)]
     reported = {trial: {step: log_error(esr) for step, esr in curve.items()} for trial, curve in curves(lines).items()}
@@ -184,7 +188,7 @@ def heard_of(lines: list[Line]) -> tuple[Heard, ...]:
         gain = expected_gain(full, line["step"]) if line["state"] == PRUNED else 0.0
         esr = 10 ** (log_error(line["esr"]) - gain)
         found.append(
-            Heard(
+            PriorTrial(
                 point=line["point"], macs=line["macs"], receptive_field=line["receptive_field"], esr=float(f"{esr:.5g}")
             )
         )

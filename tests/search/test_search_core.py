@@ -27,18 +27,18 @@ from search.config.shapes import FAMILIES, SHAPES, STOCK, dilations, named_point
 from search.config.space import FREE, Space
 from search.config.study import Final, SearchConfig
 from search.optimizer.pareto import front, hypervolume, ranks, top
-from search.optimizer.pruner import Plan, Rungs, calibrate, expected_gain, spearman
-from search.optimizer.sampler import Proposer
+from search.optimizer.pruner import HalvingPruner, RungPlan, calibrate, expected_gain, spearman
+from search.optimizer.sampler import Sampler
 from search.optimizer.surrogate import Weighed, features
 from search.report.optuna_export import study_of
 from search.study import ledger
 from search.study.board import choose, read_study
-from search.study.constraints import fault, sizes
+from search.study.constraints import sizes, violation
 from search.study.cost import TIERS, Costs
 from search.study.files import COSTS
 from search.study.ledger import append, curves, ledger_path, read_ledger, read_lines
-from search.study.scheduler import Conductor
-from search.study.warm_start import amp_of, locate, read_source, warmed
+from search.study.scheduler import TrialScheduler
+from search.study.warm_start import amp_of, locate, read_source, with_warm_start
 from tests.support.makers import KNOBS, di, examples, record
 from tests.support.packages import evaluation, write_run
 
@@ -138,7 +138,7 @@ def test_hypervolume_of_a_staircase():
 @examples(80)
 @given(few, st.integers(2, 4))
 def test_rungs_are_consistent(found: list[tuple[int, int]], reduction: int):
-    rungs = Rungs(Plan((10,), reduction, {}))
+    rungs = HalvingPruner(RungPlan((10,), reduction, {}))
     for number, point in enumerate(found):
         kept = rungs.survives(str(number), 10, [point])
         if kept:
@@ -150,7 +150,7 @@ def test_rungs_are_consistent(found: list[tuple[int, int]], reduction: int):
 
 
 def test_a_trial_survives_if_any_amp_wants_it():
-    rungs = Rungs(Plan((1,), 4.0, {}))
+    rungs = HalvingPruner(RungPlan((1,), 4.0, {}))
     for number in range(8):
         rungs.survives(str(number), 1, [(number / 10, 1.0), (1 - number / 10, 1.0)])
     assert rungs.survives("good at the second", 1, [(5.0, 1.0), (-1.0, 1.0)])
@@ -158,7 +158,7 @@ def test_a_trial_survives_if_any_amp_wants_it():
 
 
 def test_the_cheap_end_survives_where_error_alone_would_cut_it():
-    rungs = Rungs(Plan((1,), 3.0, {}))
+    rungs = HalvingPruner(RungPlan((1,), 3.0, {}))
     for number in range(12):
         rungs.survives(str(number), 1, [(-2.0 - number / 100, 4.0 + number / 100)])
     assert rungs.survives("small", 1, [(-0.5, 1.0)])
@@ -215,7 +215,7 @@ def test_a_space_is_left_for_stock_recipes_alone(amps: list[AmpData], folder: Pa
     }
     config = config_of(folder, space=space, trials=20)
     stock = [{"shape": "a1-feather", "inject": "input+mixin"}, {"shape": "a1-nano", "inject": "film"}]
-    conductor = Conductor(config, tmp_path, amps, stock)
+    conductor = TrialScheduler(config, tmp_path, amps, stock)
     points = []
     while task := conductor.propose():
         points.append(task.point)
@@ -256,7 +256,7 @@ def test_every_point_that_may_be_trained_is_exported_live_and_baked(amps: list[A
     exported = 0
     for seed in range(60):
         point = sample(config.space, seed)
-        if fault(config, point, amps):
+        if violation(config, point, amps):
             continue
         model = config.space.model(point)
         columns = KNOBS.columns(model.inject.encoding)
@@ -294,11 +294,11 @@ def test_what_may_not_be_trained_is_known_before(word: str, folder: Path, amps: 
     changes, point = BOUNDS[word]
     config = config_of(folder, **{"space": {"shapes": []}, **changes})
     complete = config.space.complete(point)
-    assert complete and word in (fault(config, complete, amps) or "")
+    assert complete and word in (violation(config, complete, amps) or "")
     if not point:
         shapeless = config.model_copy(update={"space": config.space.model_copy(update={"shapes": ()})})
         with pytest.raises(UserError, match=f"may be trained.*{word}"):
-            Conductor(shapeless, tmp_path, amps).check()
+            TrialScheduler(shapeless, tmp_path, amps).check()
 
 
 @pytest.mark.parametrize(
@@ -329,14 +329,14 @@ def test_a_bad_config_is_named():
         config_of(warm=[{"channels": 63}])
 
 
-def proposer(queue: tuple[dict, ...] = (), space: Space = WIDE) -> Proposer:
+def proposer(queue: tuple[dict, ...] = (), space: Space = WIDE) -> Sampler:
     config = config_of().model_copy(update={"space": space})
 
     def weighed(point: dict) -> Weighed:
         macs = space.model(point).macs_per_sample(2)
         return features(point, macs=macs), math.log10(macs)
 
-    return Proposer(space, 7, lambda point: None, config.identity, weighed, queue, fronts=("one", "other"))
+    return Sampler(space, 7, lambda point: None, config.identity, weighed, queue, fronts=("one", "other"))
 
 
 def test_no_recipe_is_proposed_twice_and_the_queue_comes_first():
@@ -431,7 +431,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def play(conductor: Conductor, workers: int = 3, most: int = 10**6) -> None:
+def play(conductor: TrialScheduler, workers: int = 3, most: int = 10**6) -> None:
     """A simulated engine: several trials at once, errors that fall at speeds of their own; stops dead after `most` reports."""
     running: list[tuple[Any, int]] = []
     while most:
@@ -459,7 +459,7 @@ def small(folder: Path) -> SearchConfig:
 
 def test_the_best_is_trained_again_unless_it_is_left_out(small: SearchConfig, amps: list[AmpData], tmp_path: Path):
     assert small.final and small.trainings == [(30, STEPS), (9, 2 * STEPS)]
-    conductor = Conductor(small, tmp_path, amps)
+    conductor = TrialScheduler(small, tmp_path, amps)
     play(conductor)
     conductor.begin_finals(choose(small, tmp_path, small.finals))
     again = [line for line in conductor.trials.values() if "of" in line]
@@ -477,7 +477,7 @@ def test_finals_that_began_stay_chosen_whatever_the_tiers_are_later(
 ):
     final = Final(steps=2 * STEPS, seeds=2, top=2)
     config = small.model_copy(update={"final": final})
-    conductor = Conductor(config, tmp_path, amps)
+    conductor = TrialScheduler(config, tmp_path, amps)
     play(conductor)
     chosen = choose(config, tmp_path, final.top)
     conductor.begin_finals(chosen)
@@ -492,7 +492,7 @@ def test_finals_that_began_stay_chosen_whatever_the_tiers_are_later(
 
 
 def test_rungs_are_placed_by_the_first_trials_and_stop_others(small: SearchConfig, amps: list[AmpData], tmp_path: Path):
-    conductor = Conductor(small, tmp_path, amps)
+    conductor = TrialScheduler(small, tmp_path, amps)
     play(conductor)
     ended = read_ledger(tmp_path)
     states = [line["state"] for line in ended]
@@ -509,7 +509,7 @@ def test_what_is_always_tried_places_no_rungs(small: SearchConfig, amps: list[Am
     chance = random.Random(0)
     stock = [small.space.draw(chance) for _ in range(6)]
     placed: list[int] = []  # how many trials had ended when there were rungs
-    conductor = Conductor(
+    conductor = TrialScheduler(
         small, tmp_path, amps, stock, lambda _: placed.append(conductor.ended) if conductor.rungs else None
     )
     play(conductor, workers=1)
@@ -524,13 +524,13 @@ def test_what_is_always_tried_places_no_rungs(small: SearchConfig, amps: list[Am
 
 @pytest.mark.parametrize("most", [1, 17, 60, 120])
 def test_a_search_goes_on_where_it_was_cut(small: SearchConfig, amps: list[AmpData], tmp_path: Path, most: int):
-    play(Conductor(small, tmp_path, amps), most=most)
+    play(TrialScheduler(small, tmp_path, amps), most=most)
     before = ledger_path(tmp_path).read_bytes()
     known = {line["trial"]: line for line in read_ledger(tmp_path)}
-    again = Conductor(small, tmp_path, amps)
+    again = TrialScheduler(small, tmp_path, amps)
     begun = again.running
     assert [task.trial for task in (again.propose() for _ in begun) if task] == begun, "what had begun comes first"
-    play(Conductor(small, tmp_path, amps))
+    play(TrialScheduler(small, tmp_path, amps))
     assert ledger_path(tmp_path).read_bytes().startswith(before)
     ended = {line["trial"]: line for line in read_ledger(tmp_path)}
     assert len(ended) == 30 and known.items() <= ended.items()
@@ -542,10 +542,10 @@ def test_one_worker_cut_anywhere_finds_what_it_would_have_found(
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for study in (whole, cut):
         study.mkdir()
-    play(Conductor(small, whole, amps), workers=1)
+    play(TrialScheduler(small, whole, amps), workers=1)
     for most in (7, 41, 3, 80):
-        play(Conductor(small, cut, amps), workers=1, most=most)
-    play(Conductor(small, cut, amps), workers=1)
+        play(TrialScheduler(small, cut, amps), workers=1, most=most)
+    play(TrialScheduler(small, cut, amps), workers=1)
     assert read_lines(cut) == read_lines(whole)
 
 
@@ -554,8 +554,8 @@ def test_a_recorded_trace_gives_the_same_decisions(small: SearchConfig, amps: li
     whole, again = tmp_path / "whole", tmp_path / "again"
     for study in (whole, again):
         study.mkdir()
-    play(Conductor(small, whole, amps), workers=5)
-    conductor = Conductor(small, again, amps)
+    play(TrialScheduler(small, whole, amps), workers=5)
+    conductor = TrialScheduler(small, again, amps)
     for line in read_lines(whole):
         if line["state"] == ledger.START:
             task = conductor.propose()
@@ -569,7 +569,7 @@ def test_a_recorded_trace_gives_the_same_decisions(small: SearchConfig, amps: li
 
 def test_what_ends_badly_is_written_down_and_stops_nothing(small: SearchConfig, amps: list[AmpData], tmp_path: Path):
     heard: list[dict] = []
-    conductor = Conductor(small, tmp_path, amps, listener=heard.append)
+    conductor = TrialScheduler(small, tmp_path, amps, listener=heard.append)
     wild, dead, cut = (conductor.propose() for _ in range(3))
     assert wild and dead and cut
     assert not conductor.report(wild.trial, {"step": 0, "esr": math.nan, "reason": "the loss is nan at step 3"})
@@ -583,12 +583,12 @@ def test_what_ends_badly_is_written_down_and_stops_nothing(small: SearchConfig, 
 
 
 def test_a_fault_of_the_machine_is_no_fault_of_a_trial(small: SearchConfig, amps: list[AmpData], tmp_path: Path):
-    conductor = Conductor(small, tmp_path, amps)
+    conductor = TrialScheduler(small, tmp_path, amps)
     task = conductor.propose()
     assert task
     assert not conductor.report(task.trial, {"stopped": "train.json does not exist"})
     assert not conductor.end(task.trial, "gone") and conductor.propose() is None
-    assert read_ledger(tmp_path) == [] and Conductor(small, tmp_path, amps).running == [task.trial]
+    assert read_ledger(tmp_path) == [] and TrialScheduler(small, tmp_path, amps).running == [task.trial]
 
 
 def test_a_point_is_found_again_from_its_model():
@@ -615,14 +615,14 @@ def test_a_search_begins_with_what_was_best_elsewhere(small: SearchConfig, amps:
     study = tmp_path / "study"
     study.mkdir()
     (study / "study.json").write_text(small.model_dump_json())
-    conductor = Conductor(small, study, amps)
+    conductor = TrialScheduler(small, study, amps)
     play(conductor)
     new = small.model_copy(
         update={"space": Space(channels=(2, 3, 4, 5, 6), depth=(2, 3, 4), dilations=("pow2",)), "seed": 9}
     )
-    warm = warmed(new, [read_source(new, study)])
-    assert 1 <= len(warm.warm) <= 8 and warmed(new, []) is new
-    ahead = Conductor(warm, tmp_path, amps, named_points(2))
+    warm = with_warm_start(new, [read_source(new, study)])
+    assert 1 <= len(warm.warm) <= 8 and with_warm_start(new, []) is new
+    ahead = TrialScheduler(warm, tmp_path, amps, named_points(2))
     first = ahead.propose()
     assert first and first.point == warm.warm[0]
     best = min((line for line in read_ledger(study) if line["state"] == "finished"), key=lambda line: line["esr"])
@@ -630,7 +630,7 @@ def test_a_search_begins_with_what_was_best_elsewhere(small: SearchConfig, amps:
     with pytest.raises(UserError, match="no study, package or run"):
         read_source(new, tmp_path / "nowhere")
     other = new.model_copy(update={"space": Space(channels=(31,))})
-    alone = warmed(other, [read_source(other, study)])
+    alone = with_warm_start(other, [read_source(other, study)])
     assert (alone.warm, alone.prior) == ((), warm.prior), "what the space does not hold is a prior all the same"
 
 
@@ -641,8 +641,8 @@ def test_the_trials_of_another_study_are_a_prior_that_the_study_keeps(
     for study in (other, whole, cut):
         study.mkdir()
     write_json(other / "study.json", small.model_dump(mode="json"))
-    play(Conductor(small, other, amps))
-    begun = warmed(small.model_copy(update={"seed": 5, "trials": 24}), [read_source(small, other)])
+    play(TrialScheduler(small, other, amps))
+    begun = with_warm_start(small.model_copy(update={"seed": 5, "trials": 24}), [read_source(small, other)])
     (heard,) = begun.prior
     ended = {json.dumps(line["point"]): line for line in read_ledger(other)}
     assert len(heard) == len(ended) == 30, "also those that were stopped early"
@@ -654,9 +654,9 @@ def test_the_trials_of_another_study_are_a_prior_that_the_study_keeps(
     for study in (whole, cut):
         write_json(study / "study.json", begun.model_dump(mode="json"))
     assert read_study(cut) == begun
-    play(Conductor(begun, whole, amps), workers=1)
+    play(TrialScheduler(begun, whole, amps), workers=1)
     for most in (7, 41, 10**6):
-        play(Conductor(read_study(cut), cut, amps), workers=1, most=most)
+        play(TrialScheduler(read_study(cut), cut, amps), workers=1, most=most)
     assert read_lines(cut) == read_lines(whole), "to go on needs no source"
 
 
@@ -678,6 +678,6 @@ def test_of_other_amps_the_one_whose_settings_lie_alike_comes_first(
         write_json(run / "eval.json", document)
         runs.append(run)
     found = [read_source(small, run) for run in runs]
-    near = warmed(small, found, amp_of(small)).warm
+    near = with_warm_start(small, found, amp_of(small)).warm
     assert [point["channels"] for point in near] == [4, 2, 3]
-    assert [point["channels"] for point in warmed(small, found).warm] == [2, 3, 4], "as they came"
+    assert [point["channels"] for point in with_warm_start(small, found).warm] == [2, 3, 4], "as they came"

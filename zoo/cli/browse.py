@@ -54,10 +54,10 @@ def list_amps(
     if address is not None:
         _list_hub(address, show, cached, refresh)
     else:
-        from zoo.registry.resolve import find_zoo
+        from zoo.registry.resolve import resolve_zoo
 
-        zoo = find_zoo(where)
-        show(zoo.list(output.say), zoo.label, None)
+        zoo = resolve_zoo(where)
+        show(zoo.list(output.info), zoo.label, None)
 
 
 def _list_hub(address: "Address", show: Any, cached: bool, refresh: bool) -> None:
@@ -78,7 +78,7 @@ def _list_hub(address: "Address", show: Any, cached: bool, refresh: bool) -> Non
         return Hub(address)
 
     shown = kept is not None and not refresh
-    fetch = Fetch(label, open_zoo, (lambda text: None) if shown else output.say)
+    fetch = Fetch(label, open_zoo, (lambda text: None) if shown else output.info)
     if kept is not None and shown:
         show(kept.amps, label, kept.age)
         output.close_data()
@@ -88,7 +88,7 @@ def _list_hub(address: "Address", show: Any, cached: bool, refresh: bool) -> Non
         told = explain(problem)
         if kept is None or told is None or told.code != NO_NETWORK:
             raise
-        output.say(f"warning: {told.message}; this list is {format_age(kept.age)} old")
+        output.info(f"warning: {told.message}; this list is {format_age(kept.age)} old")
         found = kept
     if not shown:
         show(found.amps, label, found.age)
@@ -101,20 +101,20 @@ def _show_list(rows: "list[Listed]", label: str, age: float | None, as_json: boo
 
     if as_json:
         amps = [row.model_dump(mode="json", by_alias=True) for row in rows]
-        output.put_json({"schema": "zoo.list/1", "zoo": label, "age_seconds": age and round(age), "amps": amps})
+        output.data_json({"schema": "zoo.list/1", "zoo": label, "age_seconds": age and round(age), "amps": amps})
         return
     if quiet:
         for row in rows:
-            output.put(row.name)
+            output.data(row.name)
     elif rows:
         amps_view.show_list(rows)
     else:
         more = "zoo push PACKAGE OWNER/AMP publishes one"
-        output.say(
+        output.info(
             f"no such amps on {label}; {more if age is not None else f'zoo list --zoo hub shows others, {more}'}"
         )
     if age and age >= 60 and not quiet:
-        output.say(f"(as of {format_age(age)} ago; --refresh asks {label} now)")
+        output.info(f"(as of {format_age(age)} ago; --refresh asks {label} now)")
 
 
 @click.command(epilog="Example: zoo show alice/plexi-59@v1.0.0 --zoo hub")
@@ -129,9 +129,9 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
     from zoo.cli import output
     from zoo.cli.views import amps as amps_view
     from zoo.package.card_schema import read_tiers
-    from zoo.registry.resolve import Look
+    from zoo.registry.resolve import AmpView
 
-    look = Look(amp, where)
+    look = AmpView(amp, where)
     config, evaluation = look.document(CONFIG, ModelConfig), look.document(EVAL, Evaluation)
     front, revision = look.front_matter(), look.revision
     tiers = read_tiers(amp, front)
@@ -143,7 +143,7 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
             "eval": evaluation.model_dump(mode="json", by_alias=True),
             "tiers": [tier.model_dump(mode="json") for tier in tiers],
         }
-        output.put_json({"schema": "zoo.show/1", "name": amp, **documents})
+        output.data_json({"schema": "zoo.show/1", "name": amp, **documents})
     else:
         amps_view.show_amp(amp, config, evaluation, str(front.get("license") or "-"), revision, tiers)
 
@@ -158,11 +158,11 @@ def knobs(amp: str, where: str | None, as_json: bool) -> None:
     from models.artifacts.names import CONFIG
     from zoo.cli import output
     from zoo.cli.views import amps as amps_view
-    from zoo.registry.resolve import Look
+    from zoo.registry.resolve import AmpView
 
-    schema = Look(amp, where).document(CONFIG, ModelConfig).knobs
+    schema = AmpView(amp, where).document(CONFIG, ModelConfig).knobs
     if as_json:
-        output.put_json({"schema": "zoo.knobs/1", "name": amp, **schema.model_dump(mode="json")})
+        output.data_json({"schema": "zoo.knobs/1", "name": amp, **schema.model_dump(mode="json")})
     else:
         amps_view.show_knobs(schema)
 
@@ -178,15 +178,15 @@ def diff(one: str, other: str, where: str | None, as_json: bool) -> None:
     """What differs between two amps, or two revisions of one."""
     from zoo.cli import output
     from zoo.registry.compare import compare
-    from zoo.registry.resolve import Look
+    from zoo.registry.resolve import AmpView
 
-    rows = compare(Look(one, where), Look(other, where))
+    rows = compare(AmpView(one, where), AmpView(other, where))
     if as_json:
-        output.put_json({"schema": "zoo.diff/1", "amps": [one, other], "differences": [list(row) for row in rows]})
+        output.data_json({"schema": "zoo.diff/1", "amps": [one, other], "differences": [list(row) for row in rows]})
     elif rows:
-        output.put_table(("WHAT", one, other), rows, keep=3)
+        output.data_table(("WHAT", one, other), rows, keep=3)
     else:
-        output.say("they are the same")
+        output.info("they are the same")
 
 
 @click.command(epilog="Example: zoo doctor --zoo hub")
@@ -201,8 +201,8 @@ def doctor(where: str | None, as_json: bool) -> None:
 
     findings = examine(where)
     if as_json:
-        output.put_json({"schema": "zoo.doctor/1", "findings": [vars(finding) for finding in findings]})
+        output.data_json({"schema": "zoo.doctor/1", "findings": [vars(finding) for finding in findings]})
     else:
-        output.put_pairs([(f"{'ok ' if f.well else 'BAD'} {f.what}", f.found) for f in findings])
+        output.data_pairs([(f"{'ok ' if f.well else 'BAD'} {f.what}", f.found) for f in findings])
     if not all(finding.well for finding in findings):
         sys.exit(1)

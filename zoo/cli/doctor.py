@@ -13,7 +13,7 @@ from models.core.files import STAGED
 from zoo.cli.errors import explain
 from zoo.names import HUGGING_FACE, Address
 from zoo.registry.index import format_age, read_index
-from zoo.registry.protocol import home
+from zoo.registry.protocol import shelf_folder
 from zoo.registry.resolve import address_of
 from zoo.registry.shelf import Shelf
 from zoo.version import __version__
@@ -38,7 +38,7 @@ class Finding:
 
 def examine(where: str | None) -> list[Finding]:
     """Look at this machine, one's own shelf and a hub (the Hugging Face one unless named)."""
-    shelf = Shelf(home())
+    shelf = Shelf(shelf_folder())
     found = [
         Finding("zoo", f"{__version__}, Python {platform.python_version()}"),
         *(Finding(name, version(name)) for name in LIBRARIES),

@@ -58,7 +58,7 @@ Names complete with: eval "$(_ZOO_COMPLETE=bash_source zoo)"
 """
 
 
-class Road(click.Group):
+class OrderedGroup(click.Group):
     """Commands in the order in which one needs them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -76,7 +76,7 @@ class Road(click.Group):
 
 
 @click.group(
-    cls=Road,
+    cls=OrderedGroup,
     help=f"Search, publish and play guitar amp models whose knobs turn live.\n\nThe road: {ROAD}.",
     epilog=EPILOG,
 )
@@ -98,7 +98,7 @@ def main() -> None:
     try:
         sys.exit(cli.main(prog_name="zoo", standalone_mode=False))
     except (click.exceptions.Abort, KeyboardInterrupt):
-        output.say("interrupted")
+        output.info("interrupted")
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()
@@ -106,7 +106,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 (here everything is told)
         explained = explain(error)
         if explained is None or "--debug" in sys.argv[1:]:
-            output.say(traceback.format_exc().rstrip())
+            output.info(traceback.format_exc().rstrip())
         if explained is None:
             output.put_error(
                 f"this is a fault of zoo itself: {type(error).__name__}: {error}",

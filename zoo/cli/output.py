@@ -28,7 +28,7 @@ class Bar(Protocol):
         """Move to `done` of `total`."""
 
 
-def say(text: str = "") -> None:
+def info(text: str = "") -> None:
     """Talk to the person: stderr."""
     sys.stderr.write(_printable(text, sys.stderr) + "\n")
     sys.stderr.flush()
@@ -36,18 +36,18 @@ def say(text: str = "") -> None:
 
 def warn(text: str) -> None:
     """Print a warning on stderr."""
-    say(f"warning: {text}")
+    info(f"warning: {text}")
 
 
-def tell(text: str) -> None:
+def info_wrapped(text: str) -> None:
     """Talk in sentences: on a terminal they are folded between words, and what is folded stands in from the left."""
     width = shutil.get_terminal_size().columns if sys.stderr and sys.stderr.isatty() else 0
     fold = textwrap.TextWrapper(width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
     for line in fold.wrap(text) if width >= NARROWEST else [text]:
-        say(line)
+        info(line)
 
 
-def put(text: str) -> None:
+def data(text: str) -> None:
     """Give data: stdout. A reader that has seen enough ends the command quietly."""
     if sys.stdout is None:
         return
@@ -59,22 +59,22 @@ def put(text: str) -> None:
         raise SystemExit(0) from None
 
 
-def put_json(document: Any) -> None:
+def data_json(document: Any) -> None:
     """Give one JSON document."""
-    put(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=True))
+    data(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=True))
 
 
-def put_table(header: Sequence[str], rows: Sequence[Sequence[str]], keep: int = 2) -> None:
+def data_table(header: Sequence[str], rows: Sequence[Sequence[str]], keep: int = 2) -> None:
     """Give a table without borders; in a pipe, columns are separated by one tab and nothing is padded.
 
     On a narrow terminal the last columns are left out rather than folded; the first `keep` always stay, all but the first shortened.
     """
-    _table(header, rows, keep, sys.stdout, put)
+    _table(header, rows, keep, sys.stdout, data)
 
 
-def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def info_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """The same as talk: what a command did on the way to what it gives."""
-    _table(header, rows, 2, sys.stderr, say)
+    _table(header, rows, 2, sys.stderr, info)
 
 
 def _table(
@@ -97,20 +97,20 @@ def _table(
         ]
         give("  ".join(cell.ljust(space) for cell, space in zip(cells[:shown], widths, strict=False)).rstrip())
     if shown < len(header):
-        say(f"(narrow terminal: {', '.join(header[shown:])} left out)")
+        info(f"(narrow terminal: {', '.join(header[shown:])} left out)")
 
 
-def put_pairs(rows: Sequence[tuple[str, str]]) -> None:
+def data_pairs(rows: Sequence[tuple[str, str]]) -> None:
     """Give names and values, one tab between them in a pipe; on a terminal a long value goes on below itself."""
     if sys.stdout is None or not sys.stdout.isatty():
         for key, value in rows:
-            put(f"{key}\t{value}")
+            data(f"{key}\t{value}")
         return
     space = max(len(key) for key, _ in rows) + 2
     room = max(shutil.get_terminal_size().columns - space, 20)
     for key, value in rows:
         for number, line in enumerate(textwrap.wrap(value, room) or [""]):
-            put(f"{'' if number else key:<{space}}{line}")
+            data(f"{'' if number else key:<{space}}{line}")
 
 
 def put_error(message: str, hint: str, code: int = 1) -> None:
@@ -118,12 +118,12 @@ def put_error(message: str, hint: str, code: int = 1) -> None:
     message = " ".join(message.split())
     if "--json" in sys.argv[1:]:
         error = {"exit": code, "message": _printable(message, sys.stderr), "hint": hint}
-        say(json.dumps({"schema": "zoo.error/1", "error": error}))
+        info(json.dumps({"schema": "zoo.error/1", "error": error}))
         return
-    tell(f"error: {message}")
+    info_wrapped(f"error: {message}")
     if hint:
-        say()
-        tell(f"hint: {hint}")
+        info()
+        info_wrapped(f"hint: {hint}")
 
 
 def close_data() -> None:
@@ -179,11 +179,11 @@ def live_table() -> Iterator[Callable[[Sequence[str], Sequence[Sequence[str]], S
     """Yield `show(header, rows, news)`: on a terminal the table is drawn again in place, elsewhere each line of news is given once."""
     if sys.stdout is None or not sys.stdout.isatty():
 
-        def tell(header: Sequence[str], rows: Sequence[Sequence[str]], news: Sequence[str]) -> None:
+        def info_wrapped(header: Sequence[str], rows: Sequence[Sequence[str]], news: Sequence[str]) -> None:
             for line in news:
-                put(line)
+                data(line)
 
-        yield tell
+        yield info_wrapped
         return
     from rich.console import Console
     from rich.live import Live

@@ -78,4 +78,4 @@ def package(
             made = make(best, out / amp, terms, force, known if tiers else {}, with_take, bar, output.warn)
         if key is not None:
             put_signature(made, key)
-        output.put(str(made))
+        output.data(str(made))

@@ -48,7 +48,7 @@ def render(
     from models.knobs.automation import Automation, read_automation, sweep
     from models.knobs.text import format_setting, parse_setting
     from zoo.cli import output
-    from zoo.registry.resolve import find_config, find_model
+    from zoo.registry.resolve import resolve_config, resolve_model
 
     setting = parse_setting(pairs)
     if automate and sweeps:
@@ -62,14 +62,14 @@ def render(
             return sweep(config.knobs, setting, sweeps, frames / rate_hz)
         return config.knobs.complete(setting, config.name)
 
-    if here := find_config(amp, where, tier):
+    if here := resolve_config(amp, where, tier):
         plan(here)  # what is wrong is told before torch is loaded
     from models.artifacts.folder import load_model
     from models.playback.render import render as play
 
     one_thread()
     with output.progress("fetching") as bar:
-        model = load_model(find_model(amp, where, tier, bar, output.warn))
+        model = load_model(resolve_model(amp, where, tier, bar, output.warn))
     moves = plan(model[0])
     with output.progress("playing") as bar:
         done = play(model, source, target, moves, bar, any_rate=resample)
@@ -77,10 +77,10 @@ def render(
     if isinstance(moves, Automation):
         rest = {name: value for name, value in moves.first.items() if name not in moves.moving}
         said = f"{' and '.join(moves.moving) or 'no knob'} moving, {format_setting(rest) or 'no other'} at rest"
-    output.say(f"{done.seconds:.1f} s {said}")
+    output.info(f"{done.seconds:.1f} s {said}")
     if done.peak > 1:
-        output.say(f"warning: the output clips (peak {done.peak:.2f}); turn the input down")
-    output.put(str(done.path))
+        output.info(f"warning: the output clips (peak {done.peak:.2f}); turn the input down")
+    output.data(str(done.path))
 
 
 @click.command(
@@ -105,7 +105,7 @@ def export(
     from models.knobs.text import format_setting, format_value, parse_grid, parse_setting
     from models.network.baking import bake as fold
     from zoo.cli import output
-    from zoo.registry.resolve import find_model
+    from zoo.registry.resolve import resolve_model
 
     if live + (bake is not None) + bool(grid) != 1:
         raise UserError("say one of --live, --bake and --bake-grid", "For example: --bake gain=7,tone=3.")
@@ -114,13 +114,13 @@ def export(
     one = [] if bake is None else [parse_setting(bake.split(",") if bake else [])]
     settings = parse_grid(grid) if grid else one
     with output.progress("fetching") as bar:
-        config, net = load_model(find_model(amp, where, tier, bar, output.warn))
+        config, net = load_model(resolve_model(amp, where, tier, bar, output.warn))
     if live:
         write_nam(target, config, net)
-        output.put(str(target))
+        output.data(str(target))
     for full in [config.knobs.complete(setting, config.name) for setting in settings]:
         named = [f"{name}{format_value(full[name])}" for name in settings[0]]
         path = target / f"{'-'.join([config.name, *named])}.nam" if grid else target
         write_nam(path, config, fold(net, config.encode(full)), full)
-        output.say(f"baked at {format_setting(full)}")
-        output.put(str(path))
+        output.info(f"baked at {format_setting(full)}")
+        output.data(str(path))

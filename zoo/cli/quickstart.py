@@ -28,21 +28,21 @@ def quickstart(config: Any, search: Callable[[Any, Path], dict[str, Any]]) -> No
     data = config.datasets[0]
     takes, name = data.train.parent, f"ampzoo/{data.name}"
     folder = takes.parent
-    output.say("1 of 5  recording the virtual amp")
+    output.info("1 of 5  recording the virtual amp")
     with output.progress("takes") as bar:
         _, held = render_takes(takes, on_take=bar)
-    output.say("2 of 5  searching")
+    output.info("2 of 5  searching")
     board = search(config, folder / "study")
     board_view.show_board(board)
-    output.say("3 of 5  packaging the best")
+    output.info("3 of 5  packaging the best")
     run = folder / "study" / "trials" / board["best"] / data.name
     packaged = package(run, folder / "packages" / data.name, LICENSE, force=True)
     shelf = Shelf(folder / "shelf")
-    output.say(f"4 of 5  putting {name} on the shelf {words.relative(shelf.folder)}")
+    output.info(f"4 of 5  putting {name} on the shelf {words.relative(shelf.folder)}")
     shelf.push(shelf.plan(packaged, name))
-    amps_view.show_list(shelf.list(output.say))
+    amps_view.show_list(shelf.list(output.info))
     entry = read_json(held)["entries"][0]
     setting = format_setting(entry["knobs"])
-    output.say(f"5 of 5  playing {entry['input_file']} at {setting}")
+    output.info(f"5 of 5  playing {entry['input_file']} at {setting}")
     render(load_model(shelf.folder / name), takes / entry["input_file"], folder / "played.wav", entry["knobs"])
     amps_view.show_quickstart(name, Path(words.relative(folder)), read_evaluation(run), setting)

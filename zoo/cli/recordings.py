@@ -29,11 +29,11 @@ def signal(target: Path, seconds: float, rate: int) -> None:
         )
     write_audio(target, excitation(seconds, rate), rate)
     blips = ", ".join(f"{blip / rate:.2f}" for blip in parts.blips)
-    output.say(f"{seconds:g} s at {rate} Hz; timing blips at {blips} s")
-    output.say(
+    output.info(f"{seconds:g} s at {rate} Hz; timing blips at {blips} s")
+    output.info(
         f"the last {(parts.held.stop - parts.held.start) / rate:.1f} s are for judging: held_seconds + validation_seconds"
     )
-    output.put(str(target))
+    output.data(str(target))
 
 
 @click.command(short_help="See which settings to record.")
@@ -104,13 +104,13 @@ def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) ->
 
         write_report(report, page)
     if as_json:
-        output.put_json(report.to_json())
+        output.data_json(report.to_json())
     else:
         recordings_view.show_check(report)
     if page:
-        output.say(f"Wrote {page}")
+        output.info(f"Wrote {page}")
     if fix:
-        output.say(f"Wrote {_align(manifest, fix)}")
+        output.info(f"Wrote {_align(manifest, fix)}")
     elif report.faults:
         sys.exit(1)
 
@@ -124,20 +124,20 @@ def align(manifest: Path, out: Path) -> None:
     """Line takes up with their dry signal, in a new folder."""
     from zoo.cli import output
 
-    output.put(str(_align(manifest, out, show=True)))
+    output.data(str(_align(manifest, out, show=True)))
 
 
 def _align(manifest: Path, folder: Path, show: bool = False) -> Path:
-    from models.recordings.align_dataset import mend
+    from models.recordings.align_dataset import align_dataset
     from zoo.cli import output
     from zoo.cli.views import recordings as recordings_view
     from zoo.cli.views import words
 
     with output.progress("aligning") as bar:
-        made, takes = mend(manifest, folder, bar)
+        made, takes = align_dataset(manifest, folder, bar)
     if show:
         recordings_view.show_mended(takes)
-        output.say(f"Wrote {words.count(takes, 'aligned take')} and their manifest to {folder}; train on it as it is")
+        output.info(f"Wrote {words.count(takes, 'aligned take')} and their manifest to {folder}; train on it as it is")
     return made
 
 
@@ -157,19 +157,19 @@ def _plan(path: Path, words: dict[str, Any]) -> None:
         plans = compare(schema, **wishes)
         chosen, why = recommend(plans)
         if not words["out"] and words["as_json"]:
-            return output.put_json(views_plan.to_json(plans, signal_s, chosen, why))
+            return output.data_json(views_plan.to_json(plans, signal_s, chosen, why))
         if not words["out"]:
             views_plan.show_plans(plans, signal_s, chosen, why)
-            return output.say(f"next: zoo plan {path} --signal {words['di'] or 'DI.wav'} --out FOLDER")
+            return output.info(f"next: zoo plan {path} --signal {words['di'] or 'DI.wav'} --out FOLDER")
     train, held = views_plan.listed(chosen, signal_s)
     if words["out"]:
         identity = {"device": described.device, "license_id": described.license, "levels": described.levels}
         made = write_session(words["out"], chosen.knobs, train, held, words["di"], **identity)
-        views_plan.say_plan(chosen, signal_s)
+        views_plan.info_plan(chosen, signal_s)
         _put_session(made, words)
     else:
         views_plan.show_settings(chosen.knobs, train, held, words["as_json"])
-        views_plan.say_plan(chosen, signal_s)
+        views_plan.info_plan(chosen, signal_s)
 
 
 def _extend(words: dict[str, Any]) -> None:
@@ -194,7 +194,7 @@ def _extend(words: dict[str, Any]) -> None:
     taken = [take.setting for other in (first, *others) for take in (*other.takes, *other.held_takes)]
     new = propose(first.knobs, existing, PER_KNOB if words["count"] is None else words["count"], taken)
     before, after = (largest_hole(first.knobs, settings) for settings in (existing, [*existing, *new]))
-    output.say(f"largest hole {before.turns:.2f} turns, at {format_setting(before.setting)}; then {after.turns:.2f}")
+    output.info(f"largest hole {before.turns:.2f} turns, at {format_setting(before.setting)}; then {after.turns:.2f}")
     if words["out"]:
         identity = {"device": first.device, "license_id": first.license, "levels": first.levels}
         made = write_session(words["out"], first.knobs, new, [], words["di"], existing=first.takes, **identity)
@@ -218,15 +218,15 @@ def _render_captures(knobs: Path | None, words: dict[str, Any]) -> None:
         found = read_names(words["captures"], words["pattern"], schema)[1]
         if words["as_json"]:
             listed = [{"file": path.name, "setting": setting} for path, setting in found.items()]
-            return output.put_json({"schema": "zoo.captures/1", "captures": listed})
-        output.put_table(("FILE", "SETTING"), [(p.name, format_setting(setting)) for p, setting in found.items()])
-        return output.say(f"{count(found, 'capture')}; to render takes of them: --signal DI.wav --out FOLDER")
+            return output.data_json({"schema": "zoo.captures/1", "captures": listed})
+        output.data_table(("FILE", "SETTING"), [(p.name, format_setting(setting)) for p, setting in found.items()])
+        return output.info(f"{count(found, 'capture')}; to render takes of them: --signal DI.wav --out FOLDER")
     identity = {"device": described.device, "license_id": described.license} if described else {}
     with output.progress("rendering") as bar:
         made = render_snapshots(
             words["captures"], words["pattern"], words["di"], words["out"], schema=schema, on_take=bar, **identity
         )
-    output.say(f"rendered a take of each of {count(list(words['captures'].glob('*.nam')), 'capture')}")
+    output.info(f"rendered a take of each of {count(list(words['captures'].glob('*.nam')), 'capture')}")
     _put_session([made], words)
 
 
@@ -234,12 +234,12 @@ def _put_session(made: list[Path], words: dict[str, Any]) -> None:
     from zoo.cli import output
 
     if words["as_json"]:
-        output.put_json({"schema": "zoo.session/1", "files": [str(path) for path in made]})
+        output.data_json({"schema": "zoo.session/1", "files": [str(path) for path in made]})
         return
     for path in made[1:]:
-        output.say(f"and {path}")
-    output.say(f"next: zoo check {made[0]}{', once recorded' if len(made) > 1 else ''}")
-    output.put(str(made[0]))
+        output.info(f"and {path}")
+    output.info(f"next: zoo check {made[0]}{', once recorded' if len(made) > 1 else ''}")
+    output.data(str(made[0]))
 
 
 def _seconds(di: Path | None) -> float | None:

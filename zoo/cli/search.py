@@ -67,17 +67,17 @@ def search(
     if submit:
         from search.launch.ray_jobs import submit_job
 
-        output.put(submit_job(submit, read, study, resume=resume, storage=storage))
+        output.data(submit_job(submit, read, study, resume=resume, storage=storage))
         return
     again = f"zoo search {config} --out {study} --resume" + (f" --storage {shlex.quote(storage)}" if storage else "")
     board = watch(read, study, again, resume=resume, local=local, address=address, storage=storage)
     if as_json:
-        output.put_json(board)
+        output.data_json(board)
     else:
         board_view.show_board(board)
-        output.say(f"report: {study / 'report.html'}")
-        output.say(f"next: zoo package {study} --license LICENCE")
-        output.put(str(study))
+        output.info(f"report: {study / 'report.html'}")
+        output.info(f"next: zoo package {study} --license LICENCE")
+        output.data(str(study))
 
 
 @click.command(short_help="The trials of a study.", epilog="Example: zoo board studies/mine --follow")
@@ -92,7 +92,7 @@ def board(study: Path, follow: bool, as_json: bool) -> None:
 
     if as_json or not follow:
         found = current_board(study)
-        output.put_json(found) if as_json else board_view.show_board(found)
+        output.data_json(found) if as_json else board_view.show_board(found)
         return
     with output.live_table() as show:
         known: set[str] = set()
@@ -126,11 +126,11 @@ def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
 
         def hear(line: dict[str, Any]) -> None:
             if not seen:
-                output.say(board_view.search_sentence(config))
+                output.info(board_view.search_sentence(config))
                 seen.update((known["trial"], known) for known in latest(read_lines(study)))
             seen[line["trial"]] = line
             if line["state"] in board_view.ENDED:
-                output.say(board_view.trial_sentence(line))
+                output.info(board_view.trial_sentence(line))
             bar(*board_view.search_progress(config, list(seen.values())))
 
         try:
@@ -143,34 +143,34 @@ def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
 def _warmed(config: Any, sources: tuple[str, ...], where: str | None) -> Any:
     """The search, begun with what `sources` name; of a whole zoo with what is nearest."""
     from models.core.errors import UserError
-    from search.study.warm_start import amp_of, read_source, warmed
+    from search.study.warm_start import amp_of, read_source, with_warm_start
     from zoo.cli import output
-    from zoo.registry.nearest import gather, is_shelf
-    from zoo.registry.resolve import find_package
+    from zoo.registry.nearest import is_shelf, nearest_amps
+    from zoo.registry.resolve import resolve_package
 
     try:
         amp = amp_of(config)
     except UserError as problem:  # they may lie where the search will run
         amp = None
-        output.say(f"warning: what --from names is taken in its order, not the nearest amps first: {problem.message}")
+        output.info(f"warning: what --from names is taken in its order, not the nearest amps first: {problem.message}")
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for source in sources:
             scope, own = source.removeprefix("zoo:"), source.startswith("zoo:")
             if own and "/" in scope:
-                found.append(read_source(config, find_package(scope, where, on_warning=output.warn)))
+                found.append(read_source(config, resolve_package(scope, where, on_warning=output.warn)))
             elif not own and not is_shelf(Path(source)):
                 found.append(read_source(config, Path(source)))
             else:
                 owner, shelf = (scope, where) if own else ("", source)
                 with output.progress("reading") as bar:
-                    near = gather(owner, shelf, amp.knobs if amp else None, Path(folder), output.say, bar)
+                    near = nearest_amps(owner, shelf, amp.knobs if amp else None, Path(folder), output.info, bar)
                 for place in near:
                     try:
                         found.append(read_source(config, place))
                     except UserError as problem:
-                        output.say(f"warning: {problem.message}")
-    begun = warmed(config, found, amp)
+                        output.info(f"warning: {problem.message}")
+    begun = with_warm_start(config, found, amp)
     if begun.prior and not begun.warm:
-        output.say("the space holds no point of what --from names; its errors are heard as a prior")
+        output.info("the space holds no point of what --from names; its errors are heard as a prior")
     return begun

@@ -15,8 +15,8 @@ def key(as_json: bool) -> None:
     new = not key_path().exists()
     known = public(own_key(make=True))
     if new:
-        output.say(f"made {key_path()}: whoever has that file can sign as you; keep a copy where nobody else looks")
-    output.put_json({"schema": "zoo.key/1", "key": known}) if as_json else output.put(known)
+        output.info(f"made {key_path()}: whoever has that file can sign as you; keep a copy where nobody else looks")
+    output.data_json({"schema": "zoo.key/1", "key": known}) if as_json else output.data(known)
 
 
 @click.command(short_help="Pin the key an owner signs with.", epilog="Example: zoo trust alice KEY")
@@ -47,8 +47,8 @@ def trust(owner: str, pinned: str, remove: bool, yes: bool, as_json: bool) -> No
         known = read_trust().owners
     shown = {name: found for name, found in known.items() if owner.lower() in ("", name)}
     if as_json:
-        output.put_json({"schema": "zoo.trust/1", "owners": shown})
+        output.data_json({"schema": "zoo.trust/1", "owners": shown})
     elif shown:
-        output.put_table(("OWNER", "KEY"), list(shown.items()))
+        output.data_table(("OWNER", "KEY"), list(shown.items()))
     else:
-        output.say("no key is pinned")
+        output.info("no key is pinned")

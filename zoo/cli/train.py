@@ -41,7 +41,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
 
         def show(at: Progress) -> None:
             nonlocal found
-            output.say(f"step {at.step:>6} of {at.steps}  loss {at.loss:.4f}  validation ESR {at.validation_esr:.4f}")
+            output.info(f"step {at.step:>6} of {at.steps}  loss {at.loss:.4f}  validation ESR {at.validation_esr:.4f}")
             found = f"ESR {at.validation_esr:.4f}"
 
         try:
@@ -49,5 +49,5 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
         except KeyboardInterrupt:
             output.put_error(f"training into {out} was interrupted", "The same command goes on where it stopped.")
             sys.exit(INTERRUPTED)
-    output.say(words.held_sentence(evaluation))
-    output.put(str(out))
+    output.info(words.held_sentence(evaluation))
+    output.data(str(out))

@@ -35,7 +35,7 @@ def push(
     from models.core.errors import UserError
     from zoo.cli import output
     from zoo.names import REVISION, parse_ref
-    from zoo.registry.resolve import find_zoo
+    from zoo.registry.resolve import resolve_zoo
 
     ref = parse_ref(name)
     if ref.revision:
@@ -44,18 +44,18 @@ def push(
         )
     if tag and (pr or not REVISION.fullmatch(tag)):
         raise UserError(f"'{tag}' cannot be a tag here", "Write one like v1.0.0, without --pr.")
-    zoo = find_zoo(where, new=True)
+    zoo = resolve_zoo(where, new=True)
     plan = zoo.plan(package, ref.name)
     moves = f"{len(plan.writes)} files, {plan.bytes:,} bytes; {plan.kept} were there already"
     document = {"schema": "zoo.push/1", "name": ref.name, "zoo": zoo.label}
     changes = {"writes": {file: len(body) for file, body in plan.writes.items()}, "removes": list(plan.removes)}
     if dry_run:
         for file, body in sorted(plan.writes.items()):
-            output.say(f"  write   {file} ({len(body):,} bytes)")
+            output.info(f"  write   {file} ({len(body):,} bytes)")
         for file in plan.removes:
-            output.say(f"  remove  {file}")
-        output.say(f"would publish on {zoo.label}: {moves}")
-        return output.put_json({**document, **changes, "dry_run": True}) if as_json else output.put(ref.name)
+            output.info(f"  remove  {file}")
+        output.info(f"would publish on {zoo.label}: {moves}")
+        return output.data_json({**document, **changes, "dry_run": True}) if as_json else output.data(ref.name)
     if plan.replaces and not yes:
         question = f"'{ref.name}' on {zoo.label} is another amp, '{plan.replaces}', which this push would replace"
         output.ask(question, "Choose another name, or say --yes.")
@@ -64,11 +64,11 @@ def push(
         revision = zoo.push(plan, private, pr, tag)
     changed = f"published on {zoo.label} at revision {revision[:12]}: {moves}"
     same = f"{zoo.label} has all of it already, at revision {revision[:12]}"
-    output.say(changed if plan.writes or plan.removes else same)
+    output.info(changed if plan.writes or plan.removes else same)
     if as_json:
-        output.put_json({**document, "revision": revision, "tag": tag or None, **changes})
+        output.data_json({**document, "revision": revision, "tag": tag or None, **changes})
     else:
-        output.put(ref.name)
+        output.data(ref.name)
     return None
 
 
@@ -113,10 +113,10 @@ def pull(
 
     pulled = [_pull(name, where, tier, to, lock, locked, dry_run, check) for name in names]
     if as_json:
-        output.put_json({"schema": "zoo.pull/1", "dry_run": dry_run, "amps": pulled})
+        output.data_json({"schema": "zoo.pull/1", "dry_run": dry_run, "amps": pulled})
     else:
         for one in pulled:
-            output.put(one["folder"])
+            output.data(one["folder"])
 
 
 def _pull(
@@ -134,12 +134,12 @@ def _pull(
     from zoo.package.layout import MANIFEST, choose
     from zoo.package.manifest import PackageManifest
     from zoo.registry.lockfile import Pin, check_moved, pin, pinned
-    from zoo.registry.protocol import home
-    from zoo.registry.resolve import find_zoo
+    from zoo.registry.protocol import shelf_folder
+    from zoo.registry.resolve import resolve_zoo
 
     asked = parse_ref(name)
     made = pinned(asked.name) if locked else None
-    zoo = find_zoo(where or (made.zoo if made else None))
+    zoo = resolve_zoo(where or (made.zoo if made else None))
     tier, ref = tier or (made.tier if made else ""), asked
     if made is not None:
         named = Ref(asked.name, asked.revision or made.revision)
@@ -147,24 +147,24 @@ def _pull(
             check_moved(asked.name, made.model_copy(update={"revision": named.revision}), zoo.revision(named))
         ref = Ref(asked.name, made.commit)
     check(zoo, ref, tier)
-    target, signer = to or home() / ref.name, {}
+    target, signer = to or shelf_folder() / ref.name, {}
     if dry_run:
         sizes = zoo.sizes(ref)
         root = zoo.document(ref, MANIFEST, PackageManifest).tier if tier else ""
         wanted = choose(sizes, tier, root, ref.name)
         for file in wanted:
-            output.say(f"  {file} ({sizes[file]:,} bytes)")
+            output.info(f"  {file} ({sizes[file]:,} bytes)")
         revision, files, moved = zoo.revision(ref), len(wanted), sum(sizes[file] for file in wanted)
-        output.say(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {files} files, {moved:,} bytes")
+        output.info(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {files} files, {moved:,} bytes")
     else:
         with output.progress(f"pulling {ref.name}") as bar:
             done = zoo.pull(ref, target, tier, bar, made.manifest if made else "")
         revision, files, moved = done.revision, done.files, done.moved
-        output.say(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {files} files, {moved:,} bytes moved")
-        output.say(f"licence: {_licence(zoo, ref)}; {done.signer}")
+        output.info(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {files} files, {moved:,} bytes moved")
+        output.info(f"licence: {_licence(zoo, ref)}; {done.signer}")
         signer = {"signer": done.signer}
         if done.ignored:
-            output.say(f"ignored {done.ignored} files that are no part of a package")
+            output.info(f"ignored {done.ignored} files that are no part of a package")
         if lock:
             made = Pin(zoo=zoo.label, revision=ref.revision, commit=revision, manifest=done.manifest, tier=tier)
             pin(ref.name, made)
@@ -214,11 +214,11 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
     from zoo.package.manifest import digest, package_files
     from zoo.package.replay import replay
     from zoo.package.signing import signer
-    from zoo.registry.resolve import find_package
+    from zoo.registry.resolve import resolve_package
 
     one_thread()
     with output.progress("fetching") as bar:
-        folder = find_package(amp, where, on_progress=bar, on_warning=output.warn)
+        folder = resolve_package(amp, where, on_progress=bar, on_warning=output.warn)
     if not (folder / MANIFEST).exists():
         raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
     with output.progress("playing") as bar:
@@ -226,7 +226,7 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
     sound, signed = all(one.same for one in played), signer(folder, "" if Path(amp).is_dir() else parse_ref(amp).name)
     if as_json:
         sounds = [{"file": one.name, "esr": min(one.esr, 1e9), "same": one.same} for one in played]
-        output.put_json(
+        output.data_json(
             {
                 "schema": "zoo.verify/1",
                 "name": amp,
@@ -238,9 +238,11 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
         )
     else:
         rows = [(one.name, f"{one.esr:.1e}", "ok" if one.same else "DIFFERS") for one in played]
-        output.put_table(("FILE", "ERROR", ""), rows)
+        output.data_table(("FILE", "ERROR", ""), rows)
     same = sum(one.same for one in played)
-    output.say(f"{amp}: {files} files as the manifest says, {same} of {len(played)} sounds are the same here; {signed}")
+    output.info(
+        f"{amp}: {files} files as the manifest says, {same} of {len(played)} sounds are the same here; {signed}"
+    )
     if not sound:
         sys.exit(6)
 
@@ -252,13 +254,13 @@ def rm(amp: str, yes: bool) -> None:
     """Take an amp off your own shelf."""
     from zoo.cli import output
     from zoo.names import parse_ref
-    from zoo.registry.resolve import find_zoo
+    from zoo.registry.resolve import resolve_zoo
     from zoo.registry.shelf import Shelf
 
-    ref, shelf = parse_ref(amp), find_zoo(None)
+    ref, shelf = parse_ref(amp), resolve_zoo(None)
     assert isinstance(shelf, Shelf)
     folder = shelf.find(ref)
     if not yes:
         output.ask(f"{folder} would be removed", "Say --yes.")
     shelf.remove(ref)
-    output.put(str(folder))
+    output.data(str(folder))

@@ -21,7 +21,7 @@ SAME_SOUND = 1e-6  # ESR: 60 dB below the sound, far above 24-bit quantisation a
 
 
 @dataclass(frozen=True)
-class Replayed:
+class Replay:
     """One clip played again: the error of the stored clip against what a file plays here, as ESR."""
 
     name: str
@@ -33,7 +33,7 @@ class Replayed:
         return self.esr <= SAME_SOUND
 
 
-def replay(folder: Path, on_progress: Callable[[float, float], None] = lambda done, total: None) -> list[Replayed]:
+def replay(folder: Path, on_progress: Callable[[float, float], None] = lambda done, total: None) -> list[Replay]:
     """Play a verified package's own dry clip through its model and its `.nam` files at every preset, beside the clips it carries."""
     if not (folder / PRESETS).exists():
         return []
@@ -46,22 +46,22 @@ def replay(folder: Path, on_progress: Callable[[float, float], None] = lambda do
         on_progress(done, len(document.presets))
         stored_T, gain = read_audio(folder / preset.audio)[0], 10 ** (preset.gain_db / 20)
         levels_K, heard_T = config.encode(preset.knobs), read_audio(folder / preset.dry)[0] if preset.dry else dry_T
-        replayed.append(Replayed(preset.audio, _esr(stored_T, gain * play(net, heard_T, levels_K))))
+        replayed.append(Replay(preset.audio, _esr(stored_T, gain * play(net, heard_T, levels_K))))
         for name in (LIVE, f"baked/{preset.id}.nam"):
             if (folder / name).exists():
                 error = _esr(stored_T, gain * _play_nam(folder / name, heard_T, levels_K))
-                live.append(error) if name == LIVE else replayed.append(Replayed(name, error))
-    return [*replayed, *([Replayed(LIVE, max(live))] if live else [])]
+                live.append(error) if name == LIVE else replayed.append(Replay(name, error))
+    return [*replayed, *([Replay(LIVE, max(live))] if live else [])]
 
 
-def _replay_tier(folder: Path, dry_T: np.ndarray, presets: tuple[Preset, ...]) -> list[Replayed]:
+def _replay_tier(folder: Path, dry_T: np.ndarray, presets: tuple[Preset, ...]) -> list[Replay]:
     """A tier has no clips: its player's file is held against its own model, at the first preset."""
     if not presets or not (folder / LIVE).exists():
         return []
     config, net = load_model(folder)
     levels_K = config.encode(presets[0].knobs)
     error = _esr(_play_nam(folder / LIVE, dry_T, levels_K), play(net, dry_T, levels_K))
-    return [Replayed(f"tiers/{folder.name}/{LIVE}", error)]
+    return [Replay(f"tiers/{folder.name}/{LIVE}", error)]
 
 
 def _play_nam(path: Path, dry_T: np.ndarray, levels_K: list[float]) -> np.ndarray:

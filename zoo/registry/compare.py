@@ -8,12 +8,12 @@ from models.artifacts.names import CONFIG, EVAL
 from models.knobs.text import format_value
 from zoo.package.layout import MANIFEST
 from zoo.package.manifest import PackageManifest
-from zoo.registry.resolve import Look
+from zoo.registry.resolve import AmpView
 
 Row = tuple[str, str, str]
 
 
-def compare(one: Look, other: Look) -> list[Row]:
+def compare(one: AmpView, other: AmpView) -> list[Row]:
     """`(what, of the one, of the other)` for everything that is not the same: knobs, architecture, scores, licence, files."""
     sides = [_facts(look) for look in (one, other)]
     names = dict.fromkeys([*sides[0], *sides[1]])
@@ -21,7 +21,7 @@ def compare(one: Look, other: Look) -> list[Row]:
     return [row for row in rows if row[1] != row[2]]
 
 
-def _facts(look: Look) -> dict[str, str]:
+def _facts(look: AmpView) -> dict[str, str]:
     config, evaluation = look.document(CONFIG, ModelConfig), look.document(EVAL, Evaluation)
     facts = {"revision": look.revision[:12], "license": str(look.front_matter().get("license") or "-")}
     facts |= {f"knob {k.name}": f"{k.legal}, default {format_value(k.default)}" for k in config.knobs.knobs}

@@ -17,7 +17,7 @@ from models.core.files import write_text
 from models.core.schema import Frozen, read_document
 from zoo.package.card_schema import Listed
 from zoo.registry.errors import Unreachable
-from zoo.registry.protocol import home
+from zoo.registry.protocol import shelf_folder
 
 DEADLINE_SECONDS = 5.0
 
@@ -53,7 +53,7 @@ class Lists(Protocol):
 
 def path_of(label: str) -> Path:
     """Where the index of a zoo lies."""
-    return home() / ".index" / f"{sha256(label.encode()).hexdigest()[:16]}.json"
+    return shelf_folder() / ".index" / f"{sha256(label.encode()).hexdigest()[:16]}.json"
 
 
 def read_index(label: str) -> Index | None:
@@ -120,8 +120,8 @@ def known_names(label: str | None) -> list[str]:
     if label is not None:
         index = read_index(label)
         return sorted(row.name for row in index.amps) if index else []
-    names = set(Shelf(home()).names())
-    for path in (home() / ".index").glob("*.json"):
+    names = set(Shelf(shelf_folder()).names())
+    for path in (shelf_folder() / ".index").glob("*.json"):
         try:
             names |= {row.name for row in read_document(path, Index).amps}
         except UserError:

@@ -8,8 +8,8 @@ from models.artifacts.names import CONFIG, EVAL
 from models.core.errors import NotFound, UserError
 from zoo.names import Ref
 from zoo.package.layout import TRAINING
-from zoo.registry.protocol import Progress, silent
-from zoo.registry.resolve import find_zoo
+from zoo.registry.protocol import Progress, no_progress
+from zoo.registry.resolve import resolve_zoo
 from zoo.registry.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ def is_shelf(folder: Path) -> bool:
     return bool(Shelf(folder).names())
 
 
-def gather(
+def nearest_amps(
     owner: str,
     where: str | None,
     knobs: int | None,
     to: Path,
     on_note: Callable[[str], None],
-    on_progress: Progress = silent,
+    on_progress: Progress = no_progress,
 ) -> list[Path]:
     """The amps of a zoo, or of one `owner` there.
 
@@ -38,7 +38,7 @@ def gather(
     gets a sentence about what is left out.
     Raises `NotFound` where there are none.
     """
-    zoo = find_zoo(where)
+    zoo = resolve_zoo(where)
     if isinstance(zoo, Shelf):
         found = [zoo.folder / name for name in zoo.names() if owner in ("", name.split("/")[0])]
     else:

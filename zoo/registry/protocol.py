@@ -14,7 +14,7 @@ Progress = Callable[[float, float], None]  # bytes done, bytes in all
 LITTER_SECONDS = 3600  # a staged folder this old belongs to a process that was killed
 
 
-def silent(done: float, total: float) -> None:
+def no_progress(done: float, total: float) -> None:
     """The progress nobody asked for."""
 
 
@@ -30,12 +30,12 @@ class Pulled:
     signer: str = ""
 
 
-def home() -> Path:
+def shelf_folder() -> Path:
     """One's own shelf: the folder `ZOO_HOME` names, else `~/.ampzoo/shelf`."""
     return Path(os.environ.get("ZOO_HOME") or Path.home() / ".ampzoo" / "shelf")
 
 
-def sweep(folder: Path) -> None:
+def remove_stale(folder: Path) -> None:
     """Remove what killed processes left beside a package."""
     for path in folder.glob(f"{STAGED}*"):
         if path.is_dir() and time.time() - path.stat().st_mtime > LITTER_SECONDS:

@@ -15,7 +15,7 @@ from zoo.package.signing import signer
 
 
 @dataclass(frozen=True)
-class Plan:
+class PushPlan:
     """A push that was not made yet. `writes` are whole files, name -> bytes, `kept` how many are there already.
 
     `head` is the revision it goes on top of, empty for a new amp; `replaces` is what a different amp is called that would go.

@@ -9,11 +9,11 @@ from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import CONFIG
 from models.core.errors import NotFound
 from models.core.schema import Document
-from zoo.names import Address, parse_ref, parse_where
+from zoo.names import Address, parse_address, parse_ref
 from zoo.package.card import read_front_matter
 from zoo.package.layout import CARD, MANIFEST, choose
 from zoo.package.manifest import digest, package_files, read_package_manifest, read_part
-from zoo.registry.protocol import Progress, home, silent
+from zoo.registry.protocol import Progress, no_progress, shelf_folder
 from zoo.registry.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -27,16 +27,16 @@ def warn(message: str) -> None:
 
 def address_of(where: str | None) -> Address | None:
     """The hub that is meant, None for a shelf."""
-    address = parse_where(where) if where else None
+    address = parse_address(where) if where else None
     return address if isinstance(address, Address) else None
 
 
-def find_zoo(where: str | None, new: bool = False) -> "Shelf | Hub":
+def resolve_zoo(where: str | None, new: bool = False) -> "Shelf | Hub":
     """`hub` or a URL is a hub, any other word a shelf's folder, nothing one's own shelf.
 
     Raises `NotFound` when a named shelf is not there, unless a `new` one may be begun.
     """
-    address = parse_where(where) if where else home()
+    address = parse_address(where) if where else shelf_folder()
     if isinstance(address, Address):
         from zoo.registry.hub.hub import Hub
 
@@ -46,11 +46,11 @@ def find_zoo(where: str | None, new: bool = False) -> "Shelf | Hub":
     return Shelf(address)
 
 
-def find_package(
+def resolve_package(
     amp: str,
     where: str | None,
     tier: str = "",
-    on_progress: Progress = silent,
+    on_progress: Progress = no_progress,
     on_warning: Callable[[str], None] = warn,
 ) -> Path:
     """Where an amp lies: a folder as it is, an amp of a shelf, or an amp of a hub, pulled to one's own shelf; verified.
@@ -61,12 +61,12 @@ def find_package(
 
     folder = Path(amp)
     if not folder.is_dir():
-        ref, zoo = parse_ref(amp), find_zoo(where)
+        ref, zoo = parse_ref(amp), resolve_zoo(where)
         if isinstance(zoo, Shelf):
             folder = zoo.find(ref)
             signer(folder, ref.name)
         else:
-            folder = home() / ref.name
+            folder = shelf_folder() / ref.name
             try:
                 zoo.pull(ref, folder, tier, on_progress)
                 return folder
@@ -85,26 +85,26 @@ def find_package(
     return folder
 
 
-def find_model(
+def resolve_model(
     amp: str,
     where: str | None,
     tier: str = "",
-    on_progress: Progress = silent,
+    on_progress: Progress = no_progress,
     on_warning: Callable[[str], None] = warn,
 ) -> Path:
-    """The folder of a model to play: what `find_package` finds, or one tier of it."""
-    folder = find_package(amp, where, tier, on_progress, on_warning)
+    """The folder of a model to play: what `resolve_package` finds, or one tier of it."""
+    folder = resolve_package(amp, where, tier, on_progress, on_warning)
     root = read_package_manifest(folder).tier if tier else ""
     if tier:
         choose(package_files(folder), tier, root, amp)
     return folder if tier == root else folder / "tiers" / tier
 
 
-def find_config(amp: str, where: str | None, tier: str = "") -> ModelConfig | None:
+def resolve_config(amp: str, where: str | None, tier: str = "") -> ModelConfig | None:
     """What an amp on this machine says it is, not verified yet; None for one that would have to be fetched, or that says nothing."""
     folder = Path(amp)
     if not folder.is_dir():
-        zoo = find_zoo(where)
+        zoo = resolve_zoo(where)
         if not isinstance(zoo, Shelf):
             return None
         folder = zoo.find(parse_ref(amp))
@@ -112,12 +112,12 @@ def find_config(amp: str, where: str | None, tier: str = "") -> ModelConfig | No
     return read_part(place, CONFIG, ModelConfig) if (place / CONFIG).exists() else None
 
 
-class Look:
+class AmpView:
     """An amp looked at without fetching all of it: a folder, or an amp of a zoo at one revision."""
 
     def __init__(self, amp: str, where: str | None) -> None:
         self.amp, self.folder = amp, Path(amp) if Path(amp).is_dir() else None
-        self.ref, self.zoo = (None, None) if self.folder else (parse_ref(amp), find_zoo(where))
+        self.ref, self.zoo = (None, None) if self.folder else (parse_ref(amp), resolve_zoo(where))
 
     def document(self, name: str, kind: type[Document]) -> Document:
         """One JSON document of it."""

@@ -16,10 +16,11 @@ from zoo.package.card import read_front_matter
 from zoo.package.card_schema import Listed, read_row
 from zoo.package.layout import CARD, MANIFEST, choose
 from zoo.package.manifest import check_pinned, check_target, digest, package_files, read_package_manifest, read_part
-from zoo.registry.protocol import Progress, Pulled, silent, sweep
+from zoo.registry.protocol import Progress, Pulled, no_progress, remove_stale
+from zoo.registry.push_plan import PushPlan
 
 if TYPE_CHECKING:
-    from zoo.registry.push_plan import Plan
+    pass
 
 
 class Shelf:
@@ -83,30 +84,30 @@ class Shelf:
         """One JSON document of an amp, checked."""
         return read_part(self.find(ref), file, kind)
 
-    def plan(self, package: Path, name: str) -> "Plan":
+    def plan(self, package: Path, name: str) -> "PushPlan":
         """What a push of this package would change."""
-        from zoo.registry.push_plan import Plan, card_for, read_publishable
+        from zoo.registry.push_plan import PushPlan, card_for, read_publishable
 
         files, there = read_publishable(package, name), self.folder / name
         check_target(there)
         if not (there / MANIFEST).exists():
-            return Plan(package, name, files)
+            return PushPlan(package, name, files)
         files[CARD] = card_for("", files[CARD], (there / CARD).read_bytes() if (there / CARD).exists() else None)
         old = {file: (there / file).read_bytes() for file in package_files(there) if (there / file).exists()}
         writes = {file: body for file, body in files.items() if old.get(file) != body}
         theirs, ours = (read_package_manifest(folder).package for folder in (there, package))
         gone = tuple(sorted(set(old) - set(files)))
-        return Plan(
+        return PushPlan(
             package, name, writes, gone, len(files) - len(writes), digest(there), theirs if theirs != ours else ""
         )
 
-    def push(self, plan: "Plan", private: bool = False, pr: bool = False, tag: str = "") -> str:
+    def push(self, plan: "PushPlan", private: bool = False, pr: bool = False, tag: str = "") -> str:
         """Make a planned push, replacing an earlier amp whole; returns its revision."""
         if private or pr or tag:
             raise UserError("a shelf is a folder: it has no --private, --pr and --tag", "They are for hubs: --zoo hub.")
         return copy_package(plan.package, self.folder / plan.name, card=plan.writes.get(CARD)).revision
 
-    def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = silent, pinned: str = "") -> Pulled:
+    def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = no_progress, pinned: str = "") -> Pulled:
         """Copy an amp into the folder `to`, verified; of its tiers all, or one. With `pinned`, the sha256 of its manifest."""
         from zoo.package.signing import signer
 
@@ -123,7 +124,7 @@ class Shelf:
 
 
 def copy_package(
-    source: Path, target: Path, tier: str = "", on_progress: Progress = silent, card: bytes | None = None
+    source: Path, target: Path, tier: str = "", on_progress: Progress = no_progress, card: bytes | None = None
 ) -> Pulled:
     """Copy a package, verified before and after, replacing an earlier one whole; its card may be another."""
     from zoo.package.verify import verify
@@ -143,5 +144,5 @@ def copy_package(
             if card is not None:
                 (staged / CARD).write_bytes(card)
             verify(staged)
-        sweep(target.parent)
+        remove_stale(target.parent)
     return Pulled(digest(target), digest(target), len(names), sum(sizes.values()) if new else 0)

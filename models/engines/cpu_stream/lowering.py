@@ -27,7 +27,7 @@ LATENCY = 4  # tile rows that take as long as fewer do: a CPU has so many sums u
 
 
 @dataclass(frozen=True)
-class Program:
+class PlayerProgram:
     """What `kernels.play` runs: fixed numbers, operations, buffers as they are at the start, and how large the state is."""
 
     weights: np.ndarray
@@ -37,7 +37,7 @@ class Program:
     state_size: int
 
 
-def lower(net: WaveNet) -> Program:
+def lower(net: WaveNet) -> PlayerProgram:
     """The program of a float32 net."""
     return _Lowering(net).program
 
@@ -259,7 +259,7 @@ class _Lowering:
                 self._buffers[index]["space"] = max(self._buffers[index]["space"], rows)
                 index, rows = self._buffers[index]["below"], rows + 1
 
-    def _finish(self, net: WaveNet, output: int) -> Program:
+    def _finish(self, net: WaveNet, output: int) -> PlayerProgram:
         """Lay everything out: in the weights the coefficients after the rest, in the state their values before the buffers."""
         constants_R, slopes_RE = torch.cat(self._constants), torch.cat(self._slopes)
         room = _whole(len(constants_R), WIDTH)
@@ -289,7 +289,7 @@ class _Lowering:
             "coefficients": constants + room,
             "values": 0,
         }
-        return Program(
+        return PlayerProgram(
             np.concatenate(self._weights),
             np.array([tuple(op.get(name, 0) for name in OPERATION.names or ()) for op in self._operations], OPERATION),
             np.array(buffers, BUFFER),

@@ -6,14 +6,14 @@ Shapes: T time (one block), K knobs.
 import numpy as np
 
 from models.engines.cpu_stream import kernels
-from models.engines.cpu_stream.lowering import Program
+from models.engines.cpu_stream.lowering import PlayerProgram
 from models.engines.jit import aligned
 
 
-class Compiled:
+class CompiledPlayer:
     """Plays a lowered net with compiled kernels."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: PlayerProgram) -> None:
         self._knobs = int(program.net[0]["knobs"])
         self._fixed = (
             program.weights,

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from models.engines.base import WORKING_MEMORY, Loss
 from models.engines.cpu_train.kernels import learn, play
-from models.engines.cpu_train.program import Program
+from models.engines.cpu_train.program import TrainingProgram
 from models.engines.jit import LINE, aligned
 from models.network.folding import Folding
 from models.network.wavenet import WaveNet
 
 
-class TapeEngine:
+class CompiledEngine:
     """An `Engine` of kernels; what it plays can be differentiated with respect to the net's parameters."""
 
     def __init__(self, net: WaveNet) -> None:
@@ -32,7 +32,7 @@ class TapeEngine:
         parts = [run(x, w) for x, w in zip(x_BT.split(run.items), weights_BN.split(run.items), strict=True)]
         return self.net.head_scale * torch.cat(parts)
 
-    def descend(self, vector_P: Tensor, x_BT: Tensor, knobs_BK: Tensor, loss: Loss) -> float:
+    def accumulate_gradient(self, vector_P: Tensor, x_BT: Tensor, knobs_BK: Tensor, loss: Loss) -> float:
         """See `Engine`."""
         run, total, gradients = self._run(x_BT.shape[1], trains=True), 0.0, []
         weights_BN = self.folding.fold(vector_P, knobs_BK)
@@ -50,14 +50,14 @@ class TapeEngine:
         """The program and memory for inputs of this length; those for another length are let go."""
         known = self._runs.get(trains)
         if known is None or known[0] != samples:
-            self._runs[trains] = known = samples, _Run(Program(self.folding, samples, trains))
+            self._runs[trains] = known = samples, _Run(TrainingProgram(self.folding, samples, trains))
         return known[1]
 
 
 class _Run:
     """A program, and the memory in which it plays at most `items` items at once."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: TrainingProgram) -> None:
         self.program = program
         self.items = max(1, WORKING_MEMORY // (4 * program.size))
         size = program.size + -program.size % LINE

@@ -63,7 +63,7 @@ def _floor(t: int) -> int:
     return t // GRAIN * GRAIN
 
 
-class Program:
+class TrainingProgram:
     """The passes over one item of `samples` input samples; without `trains` only forwards, in less memory.
 
     The audio goes to `[audio, audio + samples)` of the workspace, `samples - R + 1` samples of output come to

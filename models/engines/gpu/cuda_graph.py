@@ -22,7 +22,7 @@ def capture_cuda(work: Work) -> Work:
     return graph.replay
 
 
-class Replayed:
+class GraphReplay:
     """Calls a function as it is, and after `WARM_UP` calls what `capture` makes of it; for good as it is, with one warning, where that fails."""
 
     def __init__(self, work: Work, capture: Callable[[Work], Work] | None) -> None:

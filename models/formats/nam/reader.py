@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.artifacts.model_config import ModelConfig, make_config
-from models.audio.calibration import Levels
+from models.audio.calibration import AnalogLevels
 from models.core.errors import UserError
 from models.core.schema import check_document, read_json
 from models.formats.nam.knob_encoder import is_own, read_encoder
@@ -63,8 +63,8 @@ def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
         raise UserError(f"{path}: sample_rate is {rate!r:.20}, legal are 8000 to 192000 Hz", HINT)
     name = "".join(c if c.isalnum() and c.isascii() else "-" for c in path.stem.lower()).strip("-") or "model"
     metadata = document.value.get("metadata")
-    known = {key: metadata.get(key) for key in Levels.model_fields} if isinstance(metadata, dict) else {}
-    levels = check_document(known, Levels, f"{document.where}: metadata")
+    known = {key: metadata.get(key) for key in AnalogLevels.model_fields} if isinstance(metadata, dict) else {}
+    levels = check_document(known, AnalogLevels, f"{document.where}: metadata")
     return make_config(name[:64], int(rate), schema, net.config, levels), net.eval()
 
 

@@ -15,20 +15,20 @@ from models.audio.decibels import decibels
 from models.audio.interpolation import HALF, read_between
 from models.audio.io import open_audio, read_audio
 from models.core.errors import UserError
-from models.recordings.alignment import Heard, Lag, hear, in_step
+from models.recordings.alignment import Lag, TakeResponse, measure_response, reconcile_lags
 from models.recordings.checks.measurements import Sound, hear_rest, measure, repeated_passage, resting_spans
-from models.recordings.checks.mislabels import loudness
+from models.recordings.checks.mislabels import band_loudness
 from models.recordings.checks.report import Finding, Report, TakeReport
 from models.recordings.checks.rules import (
     SILENT_DBFS,
-    judge_clock,
-    judge_file,
-    judge_labels,
-    judge_lengths,
-    judge_sessions,
-    judge_settings,
-    judge_sounds,
-    judge_take,
+    check_clock,
+    check_file,
+    check_labels,
+    check_lengths,
+    check_sessions,
+    check_settings,
+    check_sounds,
+    check_take,
     sessions,
 )
 from models.recordings.checks.similarity import Distances, distances, steps
@@ -52,18 +52,18 @@ def check(path: Path, on_take: Callable[[int, int], None] | None = None) -> Repo
     for takes in (report.manifest.takes, report.manifest.held_takes):
         before = len(report.takes)
         for take in takes:
-            report.takes.append(ear.hear(take))
+            report.takes.append(ear.measure_response(take))
             if on_take:
                 on_take(len(report.takes), total)
         report.takes[before:] = ear.bring_in_step(report.takes[before:])
     for take in report.takes:
-        report.findings += judge_take(take, report.manifest.sample_rate)
+        report.findings += check_take(take, report.manifest.sample_rate)
     spoilt = {finding.file for finding in report.findings}
     for take in report.takes:
-        report.findings += judge_clock(take)
-    report.findings += judge_lengths(report.takes, report.manifest.path)
-    report.findings += judge_settings(report.takes, report.manifest)
-    report.findings += judge_sessions(report.takes, report.manifest.path)
+        report.findings += check_clock(take)
+    report.findings += check_lengths(report.takes, report.manifest.path)
+    report.findings += check_settings(report.takes, report.manifest)
+    report.findings += check_sessions(report.takes, report.manifest.path)
     for takes in sessions(report.takes):
         _compare(report, [take for take in takes if take.lag and take.wet_sound], spoilt)
     return report
@@ -75,13 +75,13 @@ class _Ear:
 
     report: Report
     sounds: dict[tuple[Path, int | None], Sound | None] = field(default_factory=dict)
-    heard: dict[tuple[Path, Path, int | None], Heard] = field(default_factory=dict)
+    heard: dict[tuple[Path, Path, int | None], TakeResponse] = field(default_factory=dict)
     dry_key: tuple[Path, int | None] | None = None
     dry_T: np.ndarray | None = None
     rests: list[tuple[int, int]] = field(default_factory=list)
     repeat: tuple[int, int, int] | None = None
 
-    def hear(self, take: Take) -> TakeReport:
+    def measure_response(self, take: Take) -> TakeReport:
         """Everything that one take says by itself."""
         if (take.dry, take.channel) != self.dry_key:
             self.dry_key, self.dry_T = (take.dry, take.channel), self._listen(take.dry, take.channel, dry=True)
@@ -95,7 +95,7 @@ class _Ear:
             return found
         if min(wet.frames, dry.frames) < MIN_FRAMES or min(wet.rms_dbfs, dry.rms_dbfs) < SILENT_DBFS:
             return found
-        heard = self.heard[take.wet, take.dry, take.channel] = hear(dry_T, wet_T, wet.rate_hz)
+        heard = self.heard[take.wet, take.dry, take.channel] = measure_response(dry_T, wet_T, wet.rate_hz)
         lag = heard.lag
         rest = hear_rest(wet_T, self.rests, round(lag.delay_samples), wet.rate_hz)
         return replace(found, lag=lag, rest=rest, repeat_esr=self._repeat_esr(wet_T, lag))
@@ -105,7 +105,7 @@ class _Ear:
         lags: dict[int, Lag] = {}
         for members in sessions(takes):
             lined_up = [take for take in members if take.lag]
-            found = in_step([self.heard[take.wet, take.dry, take.channel] for take in lined_up])
+            found = reconcile_lags([self.heard[take.wet, take.dry, take.channel] for take in lined_up])
             lags.update((id(take), lag) for take, lag in zip(lined_up, found, strict=True))
         return [replace(take, lag=lags.get(id(take))) for take in takes]
 
@@ -120,7 +120,7 @@ class _Ear:
             return None
         if not heard:
             self.sounds[file, channel] = sound = measure(x_T, rate)
-            self.report.findings += judge_file(file, sound, played=dry)
+            self.report.findings += check_file(file, sound, played=dry)
         return x_T
 
     def _repeat_esr(self, wet_T: np.ndarray, lag: Lag) -> float | None:
@@ -147,12 +147,12 @@ def _compare(report: Report, takes: list[TakeReport], spoilt: set[Path]) -> None
     levels_ND = np.array([knobs.encode(take.setting) for take in takes]).reshape(len(takes), -1)
     found = steps(apart, {name: [take.setting[name] for take in takes] for name in knobs.names})
     report.steps += found
-    report.findings += judge_sounds(takes, apart, levels_ND, found)
+    report.findings += check_sounds(takes, apart, levels_ND, found)
     rate_hz = next(take.wet_sound.rate_hz for take in takes if take.wet_sound)
     good = [number for number, take in enumerate(takes) if take.wet not in spoilt]
     if good:
-        level_NP = loudness(excerpts_NS[good], EXCERPT_PARTS, rate_hz)
-        report.findings += judge_labels([takes[number] for number in good], level_NP, knobs)
+        level_NP = band_loudness(excerpts_NS[good], EXCERPT_PARTS, rate_hz)
+        report.findings += check_labels([takes[number] for number in good], level_NP, knobs)
 
 
 def _shared_lags(takes: list[TakeReport]) -> list[Lag]:

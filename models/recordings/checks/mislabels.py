@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from models.knobs.geometry import cloud
+from models.knobs.geometry import candidate_settings
 from models.knobs.schema import Knobs, Setting
 
 LOWEST_HZ, HIGHEST_HZ, QUIET_DB = 60.0, 8000.0, 60.0
@@ -29,7 +29,7 @@ NOISES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 0.3)
 
 
 @dataclass(frozen=True)
-class Doubt:
+class Mislabel:
     """A take that is likely labelled wrong: `other` is the one it was exchanged with, else `place` is where it seems to belong."""
 
     take: int
@@ -37,7 +37,7 @@ class Doubt:
     place: int | None = None
 
 
-def loudness(excerpts_NS: np.ndarray, parts: int, rate_hz: int) -> np.ndarray:
+def band_loudness(excerpts_NS: np.ndarray, parts: int, rate_hz: int) -> np.ndarray:
     """Level in half octaves of each part of an excerpt, in dB, `(N, P)`; what is `QUIET_DB` below a take's loudest is lifted to there."""
     hz_F = np.fft.rfftfreq(excerpts_NS.shape[1] // parts, 1 / rate_hz)
     edges = LOWEST_HZ * 2 ** (np.arange(int(2 * np.log2(min(HIGHEST_HZ, rate_hz / 2) / LOWEST_HZ)) + 1) / 2)
@@ -51,12 +51,12 @@ def loudness(excerpts_NS: np.ndarray, parts: int, rate_hz: int) -> np.ndarray:
     return np.stack(rows)
 
 
-def places(knobs: Knobs) -> list[Setting]:
+def possible_labels(knobs: Knobs) -> list[Setting]:
     """Settings all over: where a mislabelled take may belong."""
-    return cloud(knobs)[:PLACES]
+    return candidate_settings(knobs)[:PLACES]
 
 
-def doubts(level_NP: np.ndarray, levels_ND: np.ndarray, places_MD: np.ndarray) -> list[Doubt]:
+def find_mislabels(level_NP: np.ndarray, levels_ND: np.ndarray, places_MD: np.ndarray) -> list[Mislabel]:
     """Takes that are likely mislabelled, the surest first; each correction is made before the next is looked for."""
     count, found, levels_ND = len(levels_ND), [], levels_ND.copy()
     if count < FEW:
@@ -68,10 +68,10 @@ def doubts(level_NP: np.ndarray, levels_ND: np.ndarray, places_MD: np.ndarray) -
         pair, exchanged = _best_exchange(space, levels_ND, alike_NN)
         take, place, moved = _best_move(space, levels_ND, alike_NN, places_MD)
         if exchanged > EXCHANGED and exchanged >= moved:
-            found.append(Doubt(*pair))
+            found.append(Mislabel(*pair))
             levels_ND[list(pair)] = levels_ND[list(pair[::-1])]
         elif moved > MOVED:
-            found.append(Doubt(take, place=place))
+            found.append(Mislabel(take, place=place))
             levels_ND[take] = places_MD[place]
         else:
             break

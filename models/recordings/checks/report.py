@@ -28,7 +28,7 @@ class Finding:
         return {**asdict(self), "file": str(self.file)}
 
 
-def together(findings: Iterable[Finding]) -> list[tuple[Finding, list[Path]]]:
+def group_findings(findings: Iterable[Finding]) -> list[tuple[Finding, list[Path]]]:
     """What is said of several files alike, but for its numbers, once: the first finding, and the other files."""
     groups: dict[tuple, list[Finding]] = {}
     for finding in findings:

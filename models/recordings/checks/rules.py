@@ -11,7 +11,7 @@ import numpy as np
 from models.knobs.schema import Knob, Knobs
 from models.knobs.text import format_setting
 from models.recordings.checks.measurements import FLAT_TOPS, Sound
-from models.recordings.checks.mislabels import doubts, places
+from models.recordings.checks.mislabels import find_mislabels, possible_labels
 from models.recordings.checks.report import Finding
 from models.recordings.checks.similarity import (
     ALIKE_ESR,
@@ -48,7 +48,7 @@ FEW_FILES = 3
 ALIGN_HINT = 'Mend the takes with "zoo align MANIFEST --out FOLDER", or set "align": true in the data config.'
 
 
-def judge_file(file: Path, sound: Sound, played: bool = False) -> list[Finding]:
+def check_file(file: Path, sound: Sound, played: bool = False) -> list[Finding]:
     """What one file says by itself; one that is `played` into the amp may stop as abruptly as it likes."""
     if sound.rms_dbfs < SILENT_DBFS:
         hint = "Record it again, or leave this setting out: no error can be measured against silence."
@@ -79,7 +79,7 @@ def judge_file(file: Path, sound: Sound, played: bool = False) -> list[Finding]:
     return found
 
 
-def judge_take(take: "TakeReport", stated_hz: int | None) -> list[Finding]:
+def check_take(take: "TakeReport", stated_hz: int | None) -> list[Finding]:
     """What one take says beside its dry signal."""
     wet, dry, found = take.wet_sound, take.dry_sound, []
     if wet and stated_hz and wet.rate_hz != stated_hz:
@@ -111,7 +111,7 @@ def judge_take(take: "TakeReport", stated_hz: int | None) -> list[Finding]:
     return found
 
 
-def judge_clock(take: "TakeReport") -> list[Finding]:
+def check_clock(take: "TakeReport") -> list[Finding]:
     """Drift, and a stated delay that is not what is found; an amp and its speaker may take a little while of their own."""
     lag, wet, dry, found = take.lag, take.wet_sound, take.dry_sound, []
     if wet is None or dry is None or lag is None or lag.confidence < UNRELATED:
@@ -128,7 +128,7 @@ def judge_clock(take: "TakeReport") -> list[Finding]:
     return found
 
 
-def judge_lengths(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
+def check_lengths(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
     """Takes that are not as long as their dry signal: each, or all in one sentence where they are many."""
     missing = {
         take.wet: (take.wet_sound.frames - take.dry_sound.frames, take.dry.name)
@@ -147,7 +147,7 @@ def judge_lengths(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
     ]
 
 
-def judge_settings(takes: "list[TakeReport]", manifest: Manifest) -> list[Finding]:
+def check_settings(takes: "list[TakeReport]", manifest: Manifest) -> list[Finding]:
     """What the labels say: rates, takes told twice, knobs that never part, positions that are missing."""
     found = []
     rates = sorted({take.wet_sound.rate_hz for take in takes if take.wet_sound})
@@ -193,7 +193,7 @@ def judge_settings(takes: "list[TakeReport]", manifest: Manifest) -> list[Findin
     return found
 
 
-def judge_sessions(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
+def check_sessions(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
     """Delays, less what the manifest states, and polarities of the takes of one dry signal against each other."""
     found = []
     for members in sessions(takes):
@@ -234,7 +234,7 @@ def judge_sessions(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
     return found
 
 
-def judge_sounds(
+def check_sounds(
     takes: "list[TakeReport]", apart: Distances, levels_ND: np.ndarray, found_steps: list[Step]
 ) -> list[Finding]:
     """What the takes of one dry signal say of each other's labels."""
@@ -255,11 +255,11 @@ def judge_sounds(
     return found
 
 
-def judge_labels(takes: "list[TakeReport]", level_NP: np.ndarray, knobs: Knobs) -> list[Finding]:
+def check_labels(takes: "list[TakeReport]", level_NP: np.ndarray, knobs: Knobs) -> list[Finding]:
     """Takes of one dry signal whose sounds contradict their labels."""
-    there, found = places(knobs), []
+    there, found = possible_labels(knobs), []
     levels_ND, places_MD = (np.array([knobs.encode(s) for s in group]) for group in ([t.setting for t in takes], there))
-    for doubt in doubts(level_NP, levels_ND, places_MD):
+    for doubt in find_mislabels(level_NP, levels_ND, places_MD):
         take, hint = takes[doubt.take], "Compare it with its neighbours; correct its knobs."
         message = f"{take.wet} is likely mislabelled: it does not sound as its neighbours say of {format_setting(take.setting)}"
         if doubt.place is not None:

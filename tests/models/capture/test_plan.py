@@ -13,15 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.capture.designs import combine, corners
-from models.capture.ordering import count_moves, order
-from models.capture.plan import DESIGNS, LISTED, Design, Plan, compare, make_plan, propose, read_knobs, recommend
+from models.capture.ordering import count_moves, order_settings
+from models.capture.plan import DESIGNS, LISTED, CapturePlan, Design, compare, make_plan, propose, read_knobs, recommend
 from models.core.errors import UserError
 from models.knobs.geometry import (
-    dialled,
+    all_values,
     distances,
     embed,
     ends,
-    every,
     grid_hole,
     is_corner,
     key,
@@ -31,6 +30,7 @@ from models.knobs.geometry import (
     never_together,
     settings_of,
     spread,
+    step_count,
 )
 from models.knobs.schema import Knob, Knobs, Setting, Switch
 from tests.support.makers import JSON, examples
@@ -52,7 +52,7 @@ def turns(settings: list[Setting], schema: Knobs) -> np.ndarray:
     return embed(schema, settings)
 
 
-def settings(plan: Plan) -> list[Setting]:
+def settings(plan: CapturePlan) -> list[Setting]:
     assert plan.train is not None and plan.held is not None
     return plan.train
 
@@ -89,7 +89,7 @@ def test_values_that_can_be_dialled_are_counted_as_they_are_listed(step: float, 
     brute = [low + n * step for n in range(10_000) if low + n * step <= high + 1e-9]
     brute = [v for v in brute if not avoid or v >= low + 0.1 * (high - low) - 1e-9]
     brute += [] if abs(brute[-1] - high) < 1e-6 else [high]
-    assert every(knob) == pytest.approx(brute) and dialled(knob) == len(brute)
+    assert all_values(knob) == pytest.approx(brute) and step_count(knob) == len(brute)
     assert lowest(knob) == pytest.approx(brute[0])
     for wanted in np.linspace(low, high, 37):
         assert abs(float(nearest(knob, wanted)) - wanted) == pytest.approx(min(abs(v - wanted) for v in brute))
@@ -287,7 +287,7 @@ def test_next_settings_shrink_the_hole_and_are_new():
 def test_tour_is_nearly_the_shortest_there_is(seed: int):
     rng = np.random.default_rng(seed)
     some: list[Setting] = [dict(zip(THREE.names, map(float, rng.choice((0, 5, 10), 3)), strict=True)) for _ in range(7)]
-    found = order(THREE, some)
+    found = order_settings(THREE, some)
     assert Counter(map(key, found)) == Counter(map(key, some))
     assert count_moves(found) <= min(count_moves(path) for path in permutations(some)) + 2
 
@@ -295,10 +295,10 @@ def test_tour_is_nearly_the_shortest_there_is(seed: int):
 def test_tour_of_a_grid_turns_one_knob_per_take_and_shuffled_hardly_more():
     axes = [spread(knob, 3) for knob in THREE.knobs]
     grid = list(settings_of(THREE, combine(axes)))
-    assert [sum(a[n] != b[n] for n in a) for a, b in pairwise(grid)] == [1] * 26 and order(THREE, grid) == grid
+    assert [sum(a[n] != b[n] for n in a) for a, b in pairwise(grid)] == [1] * 26 and order_settings(THREE, grid) == grid
     shuffled = [grid[i] for i in np.random.default_rng(0).permutation(27)]
-    assert count_moves(order(THREE, shuffled)) <= 30 < count_moves(shuffled)
-    assert order(THREE, shuffled)[0] == THREE.defaults
+    assert count_moves(order_settings(THREE, shuffled)) <= 30 < count_moves(shuffled)
+    assert order_settings(THREE, shuffled)[0] == THREE.defaults
 
 
 # Parsing

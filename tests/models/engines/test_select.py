@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from models.engines import select as engine
 from models.engines.base import Engine, as_vector
 from models.engines.cpu_train import engine as tape_engine
-from models.engines.cpu_train.engine import TapeEngine
-from models.engines.eager import Plain
+from models.engines.cpu_train.engine import CompiledEngine
+from models.engines.eager import EagerEngine
 from models.engines.select import engine_for
 from models.network.architecture import Activation, Injection, LayerArray, WaveNetConfig
 from models.network.folding import Folding
@@ -42,7 +42,7 @@ def signals(net: WaveNet, samples: int, items: int = 3) -> tuple[Tensor, Tensor,
 def check(net: WaveNet, samples: int = 200) -> None:
     """The compiled engine in float32 against autograd in float64."""
     truth, heard = copy.deepcopy(net).double(), signals(net, samples)
-    for found, wanted in zip(played(TapeEngine(net), net, *heard), played(truth, truth, *heard), strict=True):
+    for found, wanted in zip(played(CompiledEngine(net), net, *heard), played(truth, truth, *heard), strict=True):
         assert found.shape == wanted.shape
         assert (found - wanted).norm() <= 1e-5 * wanted.norm()
 
@@ -103,16 +103,16 @@ def descended(engine_of: Callable[[WaveNet], Engine], net: WaveNet) -> tuple[flo
     def loss(predicted_BS: Tensor, items: slice) -> Tensor:
         return (predicted_BS - target_BS[items]).square().mean(1).sum() / 5
 
-    found = engine_of(net).descend(vector_P, x_BT, knobs_BK, loss)
+    found = engine_of(net).accumulate_gradient(vector_P, x_BT, knobs_BK, loss)
     assert vector_P.grad is not None
     return found, vector_P.grad
 
 
 @pytest.mark.parametrize("memory", [1, 200_000, 1 << 24])
-@pytest.mark.parametrize("kind", [Plain, TapeEngine])
+@pytest.mark.parametrize("kind", [EagerEngine, CompiledEngine])
 def test_parts_of_a_batch_are_the_batch(monkeypatch: pytest.MonkeyPatch, kind: type, memory: int):
     net = wavenet(architecture("mixin+film"))
-    wanted, wanted_P = descended(Plain, net)
+    wanted, wanted_P = descended(EagerEngine, net)
     for module in (engine, tape_engine):
         monkeypatch.setattr(module, "WORKING_MEMORY", memory)
     found, found_P = descended(kind, net)
@@ -123,7 +123,7 @@ def test_parts_of_a_batch_are_the_batch(monkeypatch: pytest.MonkeyPatch, kind: t
 def test_same_inputs_give_the_same_bytes():
     net, heard = wavenet(architecture("encoder", "SiLU")), []
     for _ in range(3):
-        heard.append(played(TapeEngine(net), net, *signals(net, 700)))
+        heard.append(played(CompiledEngine(net), net, *signals(net, 700)))
         torch.rand(5)
     for y_BS, gradient in heard[1:]:
         assert torch.equal(y_BS, heard[0][0]) and torch.equal(gradient, heard[0][1])
@@ -131,7 +131,7 @@ def test_same_inputs_give_the_same_bytes():
 
 def test_what_is_played_in_between_changes_no_derivative():
     net = wavenet(architecture("mixin+film"))
-    (x_BT, knobs_BK, target_BS), play = signals(net, 200), TapeEngine(net)
+    (x_BT, knobs_BK, target_BS), play = signals(net, 200), CompiledEngine(net)
     _, wanted = played(play, net, x_BT, knobs_BK, target_BS)
     net.zero_grad()
     y_BS = play(x_BT, knobs_BK)
@@ -146,7 +146,7 @@ def test_what_is_played_in_between_changes_no_derivative():
 
 def test_numbers_that_are_not_finite_come_out_and_leave_nothing_behind():
     net = wavenet(architecture("mixin+film"))
-    heard, play = signals(net, 200), TapeEngine(net)
+    heard, play = signals(net, 200), CompiledEngine(net)
     wanted = played(play, net, *heard)
     parameter = next(net.parameters())
     kept = parameter.detach().clone()
@@ -163,7 +163,7 @@ def test_numbers_that_are_not_finite_come_out_and_leave_nothing_behind():
 def test_playing_alone_needs_no_traces_and_gives_the_same():
     net = wavenet(architecture("film conv_pre", "SiLU", gating="gated"))
     x_BT, knobs_BK, _ = signals(net, 3000)
-    play = TapeEngine(net)
+    play = CompiledEngine(net)
     with torch.no_grad():
         alone = play(x_BT, knobs_BK)
     assert torch.equal(alone, play(x_BT, knobs_BK))
@@ -171,9 +171,11 @@ def test_playing_alone_needs_no_traces_and_gives_the_same():
 
 def test_net_without_kernels_for_it_is_played_as_it_is(monkeypatch: pytest.MonkeyPatch):
     net = wavenet(architecture())
-    assert isinstance(engine_for(net), TapeEngine) and isinstance(engine_for(copy.deepcopy(net).double()), Plain)
+    assert isinstance(engine_for(net), CompiledEngine) and isinstance(
+        engine_for(copy.deepcopy(net).double()), EagerEngine
+    )
     monkeypatch.setattr(engine, "find_spec", lambda name: None)
-    assert isinstance(engine_for(net), Plain)
+    assert isinstance(engine_for(net), EagerEngine)
     x_BT, knobs_BK, _ = signals(net, 50)
     assert torch.equal(engine_for(net)(x_BT, knobs_BK), net(x_BT, knobs_BK))
 

@@ -9,7 +9,7 @@ import pytest
 import soundfile as sf
 
 from models.core.errors import UserError
-from models.recordings.align_dataset import mend
+from models.recordings.align_dataset import align_dataset
 from models.recordings.alignment import causal_margin
 from models.recordings.checks.check import check
 from models.recordings.loading import load_data
@@ -34,7 +34,7 @@ def test_mended_takes_are_clean_and_the_originals_untouched(tmp_path: Path):
     path = messy(tmp_path / "messy")
     before = {file: sha256(file.read_bytes()).digest() for file in path.parent.iterdir()}
     steps: list[tuple[int, int]] = []
-    mended, takes = mend(path, tmp_path / "mended", lambda done, total: steps.append((done, total)))
+    mended, takes = align_dataset(path, tmp_path / "mended", lambda done, total: steps.append((done, total)))
     assert before == {file: sha256(file.read_bytes()).digest() for file in path.parent.iterdir()}
     assert steps == [(number, len(GRID)) for number in range(1, len(GRID) + 1)]
     assert [round(found.lag.delay_samples - 37 * n + 300) in (0, 1) for n, found in enumerate(takes)] == [True] * 20
@@ -62,7 +62,7 @@ def test_takes_held_back_and_names_used_twice_are_kept_apart(tmp_path: Path):
     takes = [{"x_path": "a/amp_dry.wav", "y_path": p, "knob_settings": s} for p, s in zip(paths, GRID, strict=False)]
     document = {"type": "multi_knob", "train": takes[:2], "validation": takes[2:]}
     (tmp_path / "multi.json").write_text(json.dumps(document))
-    mended, _ = mend(tmp_path / "multi.json", tmp_path / "out")
+    mended, _ = align_dataset(tmp_path / "multi.json", tmp_path / "out")
     (held,) = read_manifest(mended.parent / "held.json").takes
     assert len(read_manifest(mended).takes) == 2 and held.wet.name == "amp_0-2.wav"
     margin = causal_margin(RATE)
@@ -82,19 +82,19 @@ def test_folder_appears_whole_or_not_at_all(tmp_path: Path, file: str, content: 
     path = record(tmp_path / "amp", "amp", DI)
     write_wav(path.parent / file, content, rate)
     with pytest.raises(UserError, match=words):
-        mend(path, tmp_path / "out")
+        align_dataset(path, tmp_path / "out")
     assert [folder.name for folder in tmp_path.iterdir()] == ["amp"]
 
 
 def test_folder_in_use_is_left_alone(tmp_path: Path):
     path = record(tmp_path, "amp", DI, GRID[:1])
     with pytest.raises(UserError, match="is in the way"):
-        mend(path, tmp_path)
+        align_dataset(path, tmp_path)
 
 
 @pytest.mark.skipif(not HRD3.is_dir(), reason="needs the recordings")
 def test_real_takes_are_mended(tmp_path: Path):
-    report = check(mend(HRD3 / "single_knob.json", tmp_path / "out")[0])
+    report = check(align_dataset(HRD3 / "single_knob.json", tmp_path / "out")[0])
     assert report.faults == [] and {take.lag.polarity for take in report.takes if take.lag} == {1}
     delays = [take.lag.delay_samples for take in report.takes if take.lag]
     assert delays == pytest.approx([causal_margin(44100)] * 11, abs=0.05)

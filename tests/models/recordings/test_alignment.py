@@ -14,7 +14,7 @@ from models.audio.guitar import guitar
 from models.audio.interpolation import HALF, read_between, recorded_span
 from models.audio.io import read_audio
 from models.capture.virtual_amp import VirtualAmp
-from models.recordings.alignment import align, causal_margin, estimate_lag, line_up
+from models.recordings.alignment import align, causal_margin, estimate_lag, estimate_lags
 from tests.support.makers import RATE, di, examples
 
 DI = di(1.5, seed=3)
@@ -157,8 +157,8 @@ def test_takes_that_are_lined_up_at_another_swing_alone_are_brought_in_step():
     heard = 3 * rate
     files = sorted(HRD3.glob("Drive *.wav"), key=lambda path: int(path.name.split()[1]))
     wets = [read_audio(path)[0] for path in files]
-    whole = [lag.delay_samples for lag in line_up(dry_T, wets, rate)]
-    short = line_up(dry_T[:heard], [wet_T[: heard - rate // 2] for wet_T in wets], rate)
+    whole = [lag.delay_samples for lag in estimate_lags(dry_T, wets, rate)]
+    short = estimate_lags(dry_T[:heard], [wet_T[: heard - rate // 2] for wet_T in wets], rate)
     assert [lag.delay_samples for lag in short] == pytest.approx(whole, abs=0.3)
     assert {lag.polarity for lag in short} == {-1}
     assert [estimate_lag(dry_T, wet_T, rate).delay_samples for wet_T in wets] == pytest.approx(whole, abs=1e-9)

@@ -30,7 +30,7 @@ def test_mapped_takes_train_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_what_is_kept_is_what_was_given(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(keep, "RESIDENT_BYTES", 40)
-    kept, given = keep.Keep(), [np.arange(n, dtype=np.float32) for n in (5, 5, 5, 1)]
+    kept, given = keep.TakeStore(), [np.arange(n, dtype=np.float32) for n in (5, 5, 5, 1)]
     for x_T in given:
         assert torch.equal(kept(x_T), torch.from_numpy(x_T))
 

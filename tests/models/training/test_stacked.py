@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from models.core.errors import DivergedError
-from models.engines.gpu.cuda_graph import WARM_UP, Replayed, Work
+from models.engines.gpu.cuda_graph import WARM_UP, GraphReplay, Work
 from models.engines.select import device_for
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
@@ -22,7 +22,7 @@ from models.training import windows as resident_module
 from models.training.config import Recipe
 from models.training.fit import fit
 from models.training.placement import best_size, stacks_of
-from models.training.stacked import Stack
+from models.training.stacked import StackedTrainers
 from models.training.trainer import PATIENCE, Trainer
 from tests.support.makers import FORMS, GRID, architecture, data_config, di, recipe, record
 
@@ -43,8 +43,8 @@ def plans(data: AmpData, form: str = "mixin+film", gating: str = "none", **learn
     return [recipe(data.config, model, **{**member, **learning}) for member in MEMBERS]
 
 
-def stacked(recipes: list[Recipe], data: AmpData, device: str = "cpu") -> Stack:
-    return Stack([Trainer(plan, data) for plan in recipes], device)
+def stacked(recipes: list[Recipe], data: AmpData, device: str = "cpu") -> StackedTrainers:
+    return StackedTrainers([Trainer(plan, data) for plan in recipes], device)
 
 
 on_each_device = pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_in_float64_member_is_its_solo_run_to_the_last_digits(doubled: AmpData, 
         return trainer
 
     recipes = plans(doubled, form, segment=64)[:2]
-    stack, solos = Stack([begin(plan) for plan in recipes]), [begin(plan) for plan in recipes]
+    stack, solos = StackedTrainers([begin(plan) for plan in recipes]), [begin(plan) for plan in recipes]
     assert stack.advance(24) == pytest.approx([solo.advance(24) for solo in solos], rel=1e-12)
     for member, solo in zip(stack.trainers, solos, strict=True):
         assert member.vector_P.dtype == torch.float64 and distance(member, solo) <= 1e-12
@@ -129,7 +129,7 @@ def test_every_member_has_recordings_of_its_own(data: AmpData, tmp_path: Path):
     other = load_data(data_config(record(tmp_path, "other", di(1.2, seed=5), GRID[:12] + GRID[-1:]), name="other"))
     same_dry = load_data(data_config(record(tmp_path / "same", "same", di(1.5), GRID[::-1]), name="same"))
     trainers = [[Trainer(recipe(own.config, seed=3), own) for own in (data, other, same_dry)] for _ in range(2)]
-    stack, solos = Stack(trainers[0]), trainers[1]
+    stack, solos = StackedTrainers(trainers[0]), trainers[1]
     assert len({len(solo.pieces) for solo in solos}) == 2 and stack.trainers[2].data is same_dry
     assert stack.advance(30) == pytest.approx([solo.advance(30) for solo in solos], rel=1e-5)
     for member, solo in zip(stack.trainers, solos, strict=True):
@@ -155,7 +155,7 @@ def test_member_that_is_not_finite_touches_no_other_and_stands_still(data: AmpDa
     sound, broken = stacked(plans(data), data), [Trainer(plan, data) for plan in plans(data)]
     with torch.no_grad():
         broken[1].vector_P[0] = math.nan
-    stack, before = Stack(broken), broken[1].vector_P.detach().clone()
+    stack, before = StackedTrainers(broken), broken[1].vector_P.detach().clone()
     wanted, found = sound.advance(20), stack.advance(20)
     assert math.isnan(found[1]) and [found[0], found[2]] == [wanted[0], wanted[2]]
     for member in (0, 2):
@@ -183,7 +183,7 @@ def test_step_that_is_not_finite_is_skipped_and_counted(data: AmpData):
         return trainer
 
     recipes = plans(data)
-    stack, solo = Stack([Trainer(recipes[0], data), spoilt(recipes[1])]), spoilt(recipes[1])
+    stack, solo = StackedTrainers([Trainer(recipes[0], data), spoilt(recipes[1])]), spoilt(recipes[1])
     assert stack.advance(30)[1] == pytest.approx(solo.advance(30), rel=1e-5)
     member = stack.trainers[1]
     assert 0 < member.history[0]["skipped"] == solo.history[0]["skipped"] < 30
@@ -214,7 +214,7 @@ def test_member_may_go_on_alone_and_in_another_stack(data: AmpData, tmp_path: Pa
     again = [Trainer(plan, data) for plan in recipes]
     for number, trainer in enumerate(again):
         trainer.load(tmp_path / str(number))
-    alone, together = again[0], Stack(again[1:])
+    alone, together = again[0], StackedTrainers(again[1:])
     alone.advance(30)
     together.advance(30)
     for member, wanted in zip([alone, *together.trainers], whole.trainers, strict=True):
@@ -231,7 +231,7 @@ def test_stack_is_as_large_as_pays_and_as_memory_holds(
     """Seconds of a step per model, by size; a size that is not listed does not fit. Each is measured once."""
     tried: list[int] = []
 
-    def rehearse(stack: Stack, steps: int) -> float:
+    def rehearse(stack: StackedTrainers, steps: int) -> float:
         members = len(stack.trainers)
         tried.append(members)
         if members not in seconds:
@@ -239,7 +239,7 @@ def test_stack_is_as_large_as_pays_and_as_memory_holds(
         return seconds[members] * members * steps
 
     monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path))
-    monkeypatch.setattr(Stack, "rehearse", rehearse)
+    monkeypatch.setattr(StackedTrainers, "rehearse", rehearse)
     trainers = [Trainer(plan, data) for plan in plans(data)]
     assert best_size(trainers, torch.device("cpu")) == size
     assert set(tried) == set(seconds) | ({max(seconds, default=0) + 1} if len(seconds) < 3 else set())
@@ -263,13 +263,13 @@ def test_run_trains_where_its_steps_are_faster(
     data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stacked_s: float, alone_s: float
 ):
     """Where there is a GPU; the stack is made on the CPU here."""
-    made: list[Stack] = []
+    made: list[StackedTrainers] = []
 
-    def stack(trainers: list[Trainer], device: torch.device) -> Stack:
-        made.append(Stack(trainers, "cpu"))
+    def stack(trainers: list[Trainer], device: torch.device) -> StackedTrainers:
+        made.append(StackedTrainers(trainers, "cpu"))
         return made[-1]
 
-    monkeypatch.setattr(stacks, "Stack", stack)
+    monkeypatch.setattr(stacks, "TypedModuleList", stack)
     monkeypatch.setattr(stacks, "_seconds", lambda trainers, device: stacked_s)
     monkeypatch.setattr(stacks, "_seconds_alone", lambda trainer: alone_s)
     plan, told = plans(data)[0], list[int]()
@@ -281,7 +281,7 @@ def test_run_trains_where_its_steps_are_faster(
     assert found.held.mean == pytest.approx(wanted.held.mean, rel=1e-4)
     with torch.no_grad():
         (trainer := Trainer(plan, data)).vector_P[0] = math.nan
-    (part,) = stacks.parts_of([trainer], torch.device("cuda"))
+    (part,) = stacks.place_trainers([trainer], torch.device("cuda"))
     with pytest.raises(DivergedError):
         part.advance(20)
         trainer.check()
@@ -293,8 +293,8 @@ def test_gpu_that_fails_is_told_and_not_used(data: AmpData, monkeypatch: pytest.
 
     monkeypatch.setattr(stacks, "_seconds", fail)
     with pytest.warns(RuntimeWarning, match="on the CPU.*no kernel image"):
-        parts = stacks.parts_of([Trainer(plan, data) for plan in plans(data)], torch.device("cuda"))
-    assert [type(part) for part in parts] == [stacks.Alone] * 3
+        parts = stacks.place_trainers([Trainer(plan, data) for plan in plans(data)], torch.device("cuda"))
+    assert [type(part) for part in parts] == [stacks.SoloTrainer] * 3
 
 
 def test_seconds_of_the_compiled_engine_are_measured_once_and_leave_no_trace(
@@ -312,7 +312,7 @@ def test_seconds_of_the_compiled_engine_are_measured_once_and_leave_no_trace(
 
 def test_only_one_shape_can_be_stacked(data: AmpData):
     with pytest.raises(AssertionError, match="one shape"):
-        Stack([Trainer(recipe(data.config, batch=batch), data) for batch in (2, 3)])
+        StackedTrainers([Trainer(recipe(data.config, batch=batch), data) for batch in (2, 3)])
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -326,7 +326,7 @@ def test_step_is_captured_once_after_it_was_warm(fails: bool):
             raise RuntimeError("operation not permitted when stream is capturing")
         return lambda: calls.append("replayed")
 
-    step = Replayed(lambda: calls.append("called"), capture)
+    step = GraphReplay(lambda: calls.append("called"), capture)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for _ in range(2):
@@ -341,7 +341,9 @@ def test_step_is_captured_once_after_it_was_warm(fails: bool):
 @pytest.mark.parametrize("form", ["warp+encoder", "film activation_post"])
 def test_step_never_leaves_its_device(data: AmpData, form: str):
     """On torch's device without memory, where reading a number back or mixing with another device is an error; nothing that lasts is replaced."""
-    stack = Stack([Trainer(plan, data) for plan in plans(data, form, "gated", mrstft=0.01, segment=2100)], "meta")
+    stack = StackedTrainers(
+        [Trainer(plan, data) for plan in plans(data, form, "gated", mrstft=0.01, segment=2100)], "meta"
+    )
     stack._draw(0, 2)
     kept = dict(stack._state)
     stack._once()
@@ -364,6 +366,6 @@ def test_gpu_is_used_only_where_one_is_seen_and_asked_for(monkeypatch: pytest.Mo
 def test_members_on_a_gpu_are_solo_runs(data: AmpData, captured: bool):
     recipes = plans(data, "warp+encoder", "gated", steps=100)
     trainers, solos = ([Trainer(plan, data) for plan in recipes] for _ in range(2))
-    stack = Stack(trainers, "cuda") if captured else Stack(trainers, "cuda", capture=None)
+    stack = StackedTrainers(trainers, "cuda") if captured else StackedTrainers(trainers, "cuda", capture=None)
     assert stack.advance(100) == pytest.approx([solo.advance(100) for solo in solos], rel=1e-4)
     assert np.mean([distance(a, b) for a, b in zip(trainers, solos, strict=True)]) <= 1e-4

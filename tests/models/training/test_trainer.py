@@ -14,7 +14,7 @@ from models.artifacts.history import read_history
 from models.artifacts.names import STATE
 from models.core.errors import DivergedError, UserError
 from models.engines.base import Engine, Loss
-from models.engines.eager import Plain
+from models.engines.eager import EagerEngine
 from models.evaluation.distances import mrstft
 from models.network.folding import Folding
 from models.recordings.dataset import AmpData
@@ -51,8 +51,8 @@ class Failing:
     def __call__(self, x_BT: Tensor, knobs_BK: Tensor) -> Tensor:
         return self.engine(x_BT, knobs_BK)
 
-    def descend(self, vector_P: Tensor, x_BT: Tensor, knobs_BK: Tensor, loss: Loss) -> float:
-        found = self.engine.descend(vector_P, x_BT, knobs_BK, loss)
+    def accumulate_gradient(self, vector_P: Tensor, x_BT: Tensor, knobs_BK: Tensor, loss: Loss) -> float:
+        found = self.engine.accumulate_gradient(vector_P, x_BT, knobs_BK, loss)
         self.calls += 1
         if self.calls - 1 in self.at:
             assert vector_P.grad is not None
@@ -68,7 +68,7 @@ def weights(trainer: Trainer) -> list[bytes]:
 def test_two_hundred_steps_are_those_of_the_plain_net(data: AmpData, form: str, monkeypatch: pytest.MonkeyPatch):
     plan = recipe(data.config, architecture(form), steps=200, pre_emphasis=0.5)
     fast = Trainer(plan, data)
-    monkeypatch.setattr(train, "engine_for", Plain)
+    monkeypatch.setattr(train, "engine_for", EagerEngine)
     plain = Trainer(plan, data)
     assert type(fast.engine) is not type(plain.engine)
     for _ in range(20):

@@ -13,7 +13,7 @@ from models.training.trainer import Trainer
 from search.launch.launcher import run_search
 from search.run import read_search
 from search.study.ledger import read_ledger, read_lines
-from search.study.scheduler import STARTS, Conductor, Task
+from search.study.scheduler import STARTS, Task, TrialScheduler
 from tests.search.test_run import pytestmark, search_file  # noqa: F401 (Ray's warnings are passed over here too)
 
 STEPS, EVERY = 60, 10
@@ -125,8 +125,8 @@ def test_trials_in_processes_of_their_own_are_not_counted(tmp_path: Path):
     config = read_search(search_file(tmp_path, amps=1, trials=3, learning=LEARNING))
     amps = [load_data(data) for data in config.datasets]
 
-    def drive() -> tuple[Conductor, list[Task]]:
-        conductor = Conductor(config, tmp_path, amps)
+    def drive() -> tuple[TrialScheduler, list[Task]]:
+        conductor = TrialScheduler(config, tmp_path, amps)
         return conductor, [task for _ in range(3) if (task := conductor.propose())]
 
     for _ in range(STARTS + 1):

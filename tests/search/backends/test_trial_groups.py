@@ -17,8 +17,8 @@ from models.core.errors import DivergedError, UserError
 from models.evaluation.scoring import score
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
-from models.training.placement import parts_of, stacks_of
-from models.training.stacked import Stack
+from models.training.placement import place_trainers, stacks_of
+from models.training.stacked import StackedTrainers
 from models.training.trainer import Trainer
 from search.backends.environment import RAY_ENVIRONMENT
 from search.backends.local import run_local
@@ -28,8 +28,8 @@ from search.run import read_search
 from search.study import ledger
 from search.study.board import choose
 from search.study.ledger import ENDS, Line, latest, read_ledger, read_lines
-from search.study.scheduler import Conductor, Listener, Task
-from search.study.trial import Pack
+from search.study.scheduler import Listener, Task, TrialScheduler
+from search.study.trial import TrialGroup
 from tests.search.test_run import LOCAL, pytestmark, search_file  # noqa: F401 (the marks hold here too)
 from tests.search.test_search_core import config_of
 from tests.support.ray_nodes import trial_processes
@@ -57,7 +57,7 @@ def amps(tiny: SearchConfig) -> list[AmpData]:
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packs are proposed and stacked, on the CPU."""
     monkeypatch.setattr("search.backends.local.device_for", lambda gpus: torch.device("cuda"))
-    monkeypatch.setattr("search.study.trial.parts_of", lambda trainers, device: stacks_of(trainers))
+    monkeypatch.setattr("search.study.trial.place_trainers", lambda trainers, device: stacks_of(trainers))
 
 
 def form_of(config: SearchConfig, task: Task) -> tuple:
@@ -65,7 +65,7 @@ def form_of(config: SearchConfig, task: Task) -> tuple:
     return config.space.model(task.point), learning.batch, task.steps
 
 
-def end(conductor: Conductor, tasks: Sequence[Task]) -> None:
+def end(conductor: TrialScheduler, tasks: Sequence[Task]) -> None:
     """All trained to the end, by one worker."""
     for task in tasks:
         error = 0.1 / task.point["channels"] + task.point["learning_rate"]
@@ -77,8 +77,8 @@ def test_a_pack_is_one_architecture_learnt_in_several_ways(tiny: SearchConfig, a
     space = tiny.space.model_copy(update={"learning": {"mrstft": (0.0, 0.01), "batch": (2, 4)}})
     config = tiny.model_copy(update={"space": space, "trials": 15})
     stock = [point for point in map(space.complete, ({"channels": 2}, {"channels": 3})) if point]
-    conductor, packs = Conductor(config, tmp_path, amps, stock), list[list[Task]]()
-    while pack := conductor.propose_pack(4):
+    conductor, packs = TrialScheduler(config, tmp_path, amps, stock), list[list[Task]]()
+    while pack := conductor.suggest_group(4):
         packs.append(pack)
         end(conductor, pack)
     assert [len(pack) for pack in packs] == [1, 1, 4, 4, 4, 1], "stock comes alone, and each is one of the trials"
@@ -87,62 +87,62 @@ def test_a_pack_is_one_architecture_learnt_in_several_ways(tiny: SearchConfig, a
     assert len({task.trial for pack in packs for task in pack}) == 15 == conductor.begun
     ways = {task.point[key] for pack in packs[2:5] for task in pack for key in ("mrstft",)}
     assert ways == {0.0, 0.01} and len({task.point["learning_rate"] for task in packs[4]}) > 1
-    told = Conductor(config.model_copy(update={"trials": 30}), tmp_path, amps)
+    told = TrialScheduler(config.model_copy(update={"trials": 30}), tmp_path, amps)
     conductor.config = told.config
     conductor.study = told.study = tmp_path / "other"
     conductor.study.mkdir()
-    assert conductor.propose_pack(4) == told.propose_pack(4), "whoever reads the ledger proposes the same"
+    assert conductor.suggest_group(4) == told.suggest_group(4), "whoever reads the ledger proposes the same"
 
 
 def test_packs_after_a_cut_are_those_of_a_search_that_was_not_cut(
     tiny: SearchConfig, amps: list[AmpData], tmp_path: Path
 ):
     stock = [point for point in map(tiny.space.complete, ({"channels": 2}, {"channels": 3})) if point]
-    conductor = Conductor(tiny, tmp_path, amps, stock)
+    conductor = TrialScheduler(tiny, tmp_path, amps, stock)
     for _ in range(3):
-        end(conductor, conductor.propose_pack(2))
+        end(conductor, conductor.suggest_group(2))
     (tmp_path / "again").mkdir()
     shutil.copy(ledger.ledger_path(tmp_path), tmp_path / "again")
-    again = Conductor(tiny, tmp_path / "again", amps, stock)
-    wanted = conductor.propose_pack(2)
-    assert again.propose_pack(2) == wanted and len(wanted) == 2
+    again = TrialScheduler(tiny, tmp_path / "again", amps, stock)
+    wanted = conductor.suggest_group(2)
+    assert again.suggest_group(2) == wanted and len(wanted) == 2
 
 
 def test_a_pack_of_one_is_what_is_proposed_alone(tiny: SearchConfig, amps: list[AmpData], tmp_path: Path):
     for name in ("alone", "packed"):
         (tmp_path / name).mkdir()
-    alone, packed = (Conductor(tiny, tmp_path / name, amps) for name in ("alone", "packed"))
+    alone, packed = (TrialScheduler(tiny, tmp_path / name, amps) for name in ("alone", "packed"))
     while task := alone.propose():
         end(alone, [task])
-    while pack := packed.propose_pack(1):
+    while pack := packed.suggest_group(1):
         end(packed, pack)
     assert read_lines(tmp_path / "alone") == read_lines(tmp_path / "packed")
 
 
 def test_a_space_without_another_way_to_learn_is_not_packed(tiny: SearchConfig, amps: list[AmpData], tmp_path: Path):
     space = tiny.space.model_copy(update={"learning_rate": (0.01, 0.01)})
-    conductor = Conductor(tiny.model_copy(update={"space": space}), tmp_path, amps)
-    assert [len(conductor.propose_pack(4)) for _ in range(3)] == [1, 1, 1]
+    conductor = TrialScheduler(tiny.model_copy(update={"space": space}), tmp_path, amps)
+    assert [len(conductor.suggest_group(4)) for _ in range(3)] == [1, 1, 1]
 
 
 def test_what_had_begun_is_packed_with_its_like(tiny: SearchConfig, amps: list[AmpData], tmp_path: Path):
     """As the seeds of the finals are."""
     config = tiny.model_copy(update={"final": tiny.final and tiny.final.model_copy(update={"seeds": 5})})
-    conductor = Conductor(config, tmp_path, amps)
-    first, second = conductor.propose_pack(3), conductor.propose_pack(3)
-    again = Conductor(config, tmp_path, amps)
-    assert [again.propose_pack(2), again.propose_pack(2)] == [first[:2], first[2:]]
-    assert again.propose_pack(9) == second and form_of(config, first[0]) != form_of(config, second[0])
+    conductor = TrialScheduler(config, tmp_path, amps)
+    first, second = conductor.suggest_group(3), conductor.suggest_group(3)
+    again = TrialScheduler(config, tmp_path, amps)
+    assert [again.suggest_group(2), again.suggest_group(2)] == [first[:2], first[2:]]
+    assert again.suggest_group(9) == second and form_of(config, first[0]) != form_of(config, second[0])
     end(again, first + second)
-    rest = again.propose_pack(3)
+    rest = again.suggest_group(3)
     assert len(rest) == 1, "seven trials in all"
     end(again, rest)
     again.begin_finals([first[0].trial, second[0].trial])
-    finals = [again.propose_pack(3) for _ in range(4)]
+    finals = [again.suggest_group(3) for _ in range(4)]
     assert [[task.trial.partition("-")[0] for task in pack] for pack in finals] == [
         [pack[0].trial] * count for pack in (first, second) for count in (3, 2)
     ]
-    assert [[task.seed for task in pack] for pack in finals] == [[0, 1, 2], [3, 4]] * 2 and not again.propose_pack(3)
+    assert [[task.seed for task in pack] for pack in finals] == [[0, 1, 2], [3, 4]] * 2 and not again.suggest_group(3)
 
 
 @pytest.mark.parametrize(
@@ -169,18 +169,18 @@ def test_a_packed_search_finds_what_each_trial_would_have_come_to(
 ):
     """To rounding, which some hundred steps leave in the last digits."""
     stacked: list[int] = []
-    advance, keep, kept = Stack.advance, Stack.keep, list[int]()
+    advance, keep, kept = StackedTrainers.advance, StackedTrainers.keep, list[int]()
 
-    def counted(stack: Stack, steps: int) -> list[float]:
+    def counted(stack: StackedTrainers, steps: int) -> list[float]:
         stacked.append(len(stack.trainers))
         return advance(stack, steps)
 
-    def noted(stack: Stack, members: Sequence[int]) -> None:
+    def noted(stack: StackedTrainers, members: Sequence[int]) -> None:
         kept.append(len(members))
         keep(stack, members)
 
-    monkeypatch.setattr(Stack, "advance", counted)
-    monkeypatch.setattr(Stack, "keep", noted)
+    monkeypatch.setattr(StackedTrainers, "advance", counted)
+    monkeypatch.setattr(StackedTrainers, "keep", noted)
     study = tmp_path / "study"
     study.mkdir()
     search(tiny, study, amps)
@@ -200,12 +200,12 @@ def search(
     config: SearchConfig,
     study: Path,
     amps: list[AmpData],
-    run: Callable[[Conductor, list[AmpData]], None] = run_local,
+    run: Callable[[TrialScheduler, list[AmpData]], None] = run_local,
     listener: Listener | None = None,
 ) -> None:
     """All trials and finals, going on where an earlier call was cut."""
     assert config.final
-    conductor = Conductor(config, study, amps, listener=listener)
+    conductor = TrialScheduler(config, study, amps, listener=listener)
     run(conductor, amps)
     conductor.begin_finals(choose(config, study, config.final.top))
     run(conductor, amps)
@@ -214,7 +214,7 @@ def search(
 def heard_alone(config: SearchConfig, amps: Sequence[AmpData], line: Line, nowhere: Path) -> dict[int, float]:
     """Step -> error of a trial that is trained by itself."""
     task, found = Task(line["trial"], line["point"], line["steps"], line["seed"]), {}
-    pack = Pack(config, [task], amps, {task.trial: nowhere / "none"}, torch.device("cpu"))
+    pack = TrialGroup(config, [task], amps, {task.trial: nowhere / "none"}, torch.device("cpu"))
     while pack.going:
         result = pack.advance()[task.trial]
         found[result["step"]] = result["esr"]
@@ -231,13 +231,13 @@ def test_what_ends_badly_in_a_pack_touches_no_other(
     tiny: SearchConfig, amps: list[AmpData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """One diverges on its second amp, one runs out of memory while it is judged, one is fine."""
-    monkeypatch.setattr("search.study.trial.parts_of", lambda trainers, device: stacks_of(trainers))
+    monkeypatch.setattr("search.study.trial.place_trainers", lambda trainers, device: stacks_of(trainers))
     (tmp_path / "first").mkdir()
-    tasks = Conductor(tiny, tmp_path / "first", amps).propose_pack(3)
-    pack = Pack(tiny, tasks, amps, {task.trial: tmp_path / "none" for task in tasks}, torch.device("cpu"))
+    tasks = TrialScheduler(tiny, tmp_path / "first", amps).suggest_group(3)
+    pack = TrialGroup(tiny, tasks, amps, {task.trial: tmp_path / "none" for task in tasks}, torch.device("cpu"))
     wild, dead, sound = (task.trial for task in tasks)
     (stack,) = pack._parts
-    assert isinstance(stack, Stack)
+    assert isinstance(stack, StackedTrainers)
     with torch.no_grad():
         stack._state["vector"][1] = math.nan
     poor = pack.members[dead][0]
@@ -273,7 +273,7 @@ def test_a_search_goes_on_with_what_is_left_of_a_pack(
         return score(trainer.model.eval(), trainer.data, trainer.data.validation)
 
     monkeypatch.setattr(Trainer, "validate", validate)
-    run_local(Conductor(config, tmp_path, amps[:1]), amps[:1])
+    run_local(TrialScheduler(config, tmp_path, amps[:1]), amps[:1])
     trials = latest(read_lines(tmp_path))
     assert [line["state"] for line in trials] == ["failed", "diverged", "finished"]
     assert [line.get("reason") for line in trials] == ["9 GB are wanted", "the loss is not finite", None]
@@ -347,7 +347,7 @@ def test_packs_on_ray_are_those_of_this_process_even_if_their_process_dies(
     for name in ("ray", "local"):
         (tmp_path / name).mkdir()
 
-    def on_ray(conductor: Conductor, amps: list[AmpData]) -> None:
+    def on_ray(conductor: TrialScheduler, amps: list[AmpData]) -> None:
         from search.backends.ray_tune import run_trials
 
         run_trials(conductor, amps, str(tmp_path / "storage"), None)
@@ -355,7 +355,9 @@ def test_packs_on_ray_are_those_of_this_process_even_if_their_process_dies(
     config = tiny.model_copy(update={"datasets": tiny.datasets[:1]})
     search(config, tmp_path / "ray", amps[:1], on_ray, kill)
     monkeypatch.setattr("search.backends.local.device_for", lambda gpus: torch.device("cuda"))
-    monkeypatch.setattr("search.study.trial.parts_of", lambda trainers, device: parts_of(trainers, torch.device("cpu")))
+    monkeypatch.setattr(
+        "search.study.trial.place_trainers", lambda trainers, device: place_trainers(trainers, torch.device("cpu"))
+    )
     search(config, tmp_path / "local", amps[:1])
     passing = ("seconds", "checkpoint")
     one, two = (

@@ -25,8 +25,8 @@ from models.training.schedule import decay_at, rate_at
 from search.config.shapes import STOCK, canonical, named_points
 from search.config.space import ANYWHERE, FREE, OWN_FIELDS, Space
 from search.config.study import SearchConfig
-from search.study.constraints import fault
-from search.study.scheduler import Conductor
+from search.study.constraints import violation
+from search.study.scheduler import TrialScheduler
 from tests.search.test_search_core import config_of
 from tests.support.makers import GRID, KNOBS, di, examples, record, wavenet
 
@@ -247,7 +247,7 @@ NARROW: dict[str, dict[str, Any]] = {
 def test_every_search_begins_with_the_recipes_of_the_presets(
     name: str, amps: list[AmpData], folder: Path, tmp_path: Path
 ):
-    conductor = Conductor(config_of(folder, space=NARROW[name], trials=11), tmp_path, amps, named_points(2))
+    conductor = TrialScheduler(config_of(folder, space=NARROW[name], trials=11), tmp_path, amps, named_points(2))
     conductor.check()
     tasks = [conductor.propose() for _ in range(11)]
     wanted = [read_document(CONFIGS / f"{p}.json", WaveNetConfig) for p in (*PRESETS, "peer-a2-concat-2-knobs")]
@@ -266,11 +266,13 @@ def test_the_peers_widen_with_the_knobs(knobs: int):
 
 def test_a_search_too_short_for_its_first_recipes_says_so(amps: list[AmpData], folder: Path, tmp_path: Path):
     with pytest.raises(UserError, match="trials is 9, but the search begins with 10 recipes") as caught:
-        Conductor(config_of(folder, trials=9), tmp_path, amps, named_points(2)).check()
+        TrialScheduler(config_of(folder, trials=9), tmp_path, amps, named_points(2)).check()
     assert '"trials": 10' in caught.value.hint and '"shapes": []' in caught.value.hint
-    Conductor(config_of(folder, trials=10), tmp_path, amps, named_points(2)).check()
+    TrialScheduler(config_of(folder, trials=10), tmp_path, amps, named_points(2)).check()
     small = {"bounds": {"parameters": [1, 5000]}, "trials": 4}
-    Conductor(config_of(folder, **small), tmp_path, amps, named_points(2)).check()  # what the bounds forbid counts not
+    TrialScheduler(
+        config_of(folder, **small), tmp_path, amps, named_points(2)
+    ).check()  # what the bounds forbid counts not
 
 
 def test_a_switch_has_no_type_and_level(folder: Path):
@@ -278,7 +280,9 @@ def test_a_switch_has_no_type_and_level(folder: Path):
     data = load_data(config_of(folder).datasets[0])
     data.knobs = type(KNOBS).model_validate({"knobs": knobs})
     config = config_of(folder, space={"shapes": [], "encoding": ["type_level", "levels"]})
-    reasons = [fault(config, config.space.complete({"encoding": e}) or {}, [data]) for e in ("type_level", "levels")]
+    reasons = [
+        violation(config, config.space.complete({"encoding": e}) or {}, [data]) for e in ("type_level", "levels")
+    ]
     assert "'mode' is a switch" in (reasons[0] or "") and reasons[1] is None
 
 
@@ -351,7 +355,7 @@ def test_every_point_can_be_baked(amps: list[AmpData], folder: Path):
     draw, baked, seen = random.Random(4), 0, set()
     while baked < 40:
         point = EVERY.draw(draw)
-        if fault(config, point, amps):
+        if violation(config, point, amps):
             continue
         model = EVERY.model(point)
         setting = {"gain": draw.uniform(0, 10), "tone": draw.random()}

@@ -17,7 +17,7 @@ from search.run import read_search
 from search.storage import recordings
 from search.storage.recordings import load_amp
 from search.study.board import read_study
-from search.study.warm_start import amp_of, read_source, warmed
+from search.study.warm_start import amp_of, read_source, with_warm_start
 from tests.search.test_run import search_file
 from tests.support.bucket_server import Bucket
 from tests.support.makers import GRID, architecture, di, record
@@ -144,7 +144,7 @@ def test_a_search_and_a_training_on_recordings_at_a_uri(bucket: Bucket, tmp_path
     run = next((tmp_path / "two" / "trials").iterdir()) / "amp0"
     assert read_document(run / RECIPE, Recipe).data.train == uri
     config = read_search(path)
-    assert len(warmed(config, [read_source(config, tmp_path / "two")], amp_of(config)).warm) == 1
+    assert len(with_warm_start(config, [read_source(config, tmp_path / "two")], amp_of(config)).warm) == 1
     refused(zoo("search", path, "--out", tmp_path / "three", *words), 1, "already holds a study", "--resume")
     sound = (tmp_path / "amp0" / "train_4.wav").read_bytes()
     now = datetime.now(UTC)  # a bucket counts whole seconds

@@ -21,8 +21,8 @@ from search.storage.uri_store import Store, below, inside
 from search.study import mirror
 from search.study.board import summarise
 from search.study.ledger import AGAIN, append, read_ledger, read_lines
-from search.study.mirror import Mirror
-from search.study.scheduler import Conductor
+from search.study.remote_copy import RemoteCopy
+from search.study.scheduler import TrialScheduler
 from tests.search.test_run import LOCAL, pytestmark, search_file  # noqa: F401 (Ray's warnings are passed over here too)
 from tests.support.bucket_server import Bucket
 from tests.support.makers import examples
@@ -185,7 +185,7 @@ def test_storage_that_fails_stops_the_search_and_costs_nothing(bucket: Bucket, t
     bucket.broken = False
     with pytest.raises(PowerCut):
         run_search(config, study, local=True, storage=uri, resume=True, listener=cut_after(1))
-    Mirror(tmp_path / "there", uri).begin(resume=True)
+    RemoteCopy(tmp_path / "there", uri).begin(resume=True)
     assert read_lines(tmp_path / "there") == read_lines(study) and read_lines(study)[:-1] == before
     assert (tmp_path / "there" / "trials" / before[0]["trial"]).exists()
 
@@ -228,7 +228,7 @@ def test_studies_at_one_uri_are_never_mixed(uri: str, tmp_path: Path):
 
 def test_two_searches_at_one_uri_notice_each_other(uri: str, tmp_path: Path):
     config = read_search(search_file(tmp_path, **SEARCH))
-    other = Mirror(tmp_path / "other", uri)
+    other = RemoteCopy(tmp_path / "other", uri)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "ledger.jsonl").write_text(json.dumps({"state": "report", "trial": "x"}) + "\n")
 
@@ -245,13 +245,13 @@ def test_two_searches_at_one_uri_notice_each_other(uri: str, tmp_path: Path):
     assert Store(uri).read("study.json") == known
 
 
-def kept(folder: Path, uri: str, lines: int) -> Mirror:
+def kept(folder: Path, uri: str, lines: int) -> RemoteCopy:
     """A study of so many lines, and its mirror."""
     folder.mkdir()
     (folder / "study.json").write_text("{}")
     for number in range(lines):
         append(folder, {"state": "report", "trial": f"t{number}", "step": 1, "esr": 0.1})
-    made = Mirror(folder, uri)
+    made = RemoteCopy(folder, uri)
     made.sync()
     return made
 
@@ -264,12 +264,12 @@ def test_writing_that_stopped_between_two_parts_leaves_whole_lines(
     parts = sorted(store.sizes("ledger"))
     assert len(parts) > 2
     store.write(parts[-1], store.read(parts[-1])[:-9])
-    two = Mirror(tmp_path / "two", uri)
+    two = RemoteCopy(tmp_path / "two", uri)
     two.begin(resume=True)
     assert read_lines(tmp_path / "two") == first[:4]
     append(tmp_path / "two", first[0])
     two.sync()
-    Mirror(tmp_path / "three", uri).begin(resume=True)
+    RemoteCopy(tmp_path / "three", uri).begin(resume=True)
     assert read_lines(tmp_path / "three") == [*first[:4], first[0]]
 
 
@@ -279,7 +279,7 @@ def test_what_a_killed_process_left_half_written_is_no_part_of_a_study(tmp_path:
     (far / "ledger" / f"{STAGED}x").write_text('{"half')
     (far / "trials" / f"{STAGED}y").mkdir(parents=True)
     (far / "trials" / f"{STAGED}y" / "file").touch()
-    Mirror(tmp_path / "two", far.as_uri()).begin(resume=True)
+    RemoteCopy(tmp_path / "two", far.as_uri()).begin(resume=True)
     assert read_lines(tmp_path / "two") == read_lines(tmp_path / "one")
     assert not (tmp_path / "two" / "trials").exists()
 
@@ -298,9 +298,9 @@ def test_a_checkpoint_that_cannot_be_kept_blames_no_trial(tmp_path: Path, monkey
     monkeypatch.setattr(tuning.tune, "get_checkpoint", lambda: None)
     config = read_search(search_file(tmp_path, **SEARCH))
     amps = [load_data(data) for data in config.datasets]
-    task = Conductor(config, tmp_path, amps).propose()
+    task = TrialScheduler(config, tmp_path, amps).propose()
     assert task
-    tuning.run_pack({"tasks": [asdict(task)]}, config.model_dump(mode="json"), amps, 0, None)
+    tuning.run_group({"tasks": [asdict(task)]}, config.model_dump(mode="json"), amps, 0, None)
     assert told == [
         {task.trial: {"stopped": "checkpoints cannot be kept: AWS Error ACCESS_DENIED during PutObject operation"}}
     ]
@@ -308,24 +308,24 @@ def test_a_checkpoint_that_cannot_be_kept_blames_no_trial(tmp_path: Path, monkey
 
 def test_a_member_that_finished_is_not_blamed_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from search.backends import ray_tune as tuning
-    from search.study.trial import Pack
+    from search.study.trial import TrialGroup
 
     told: list[dict[str, Any]] = []
     monkeypatch.setattr(tuning.tune, "report", lambda result, checkpoint=None: told.append(json.loads(result["told"])))
     monkeypatch.setattr(tuning.tune, "get_checkpoint", lambda: None)
-    save = Pack.save
+    save = TrialGroup.save
 
-    def fail(pack: Pack, trial: str, folder: Path) -> None:
+    def fail(pack: TrialGroup, trial: str, folder: Path) -> None:
         if len(told) == 1:
             raise ValueError("no more")
         save(pack, trial, folder)
 
-    monkeypatch.setattr(Pack, "save", fail)
+    monkeypatch.setattr(TrialGroup, "save", fail)
     config = read_search(search_file(tmp_path, **SEARCH))
     amps = [load_data(data) for data in config.datasets]
-    task = Conductor(config, tmp_path, amps).propose()
+    task = TrialScheduler(config, tmp_path, amps).propose()
     assert task
     every = config.learning.report_every
     short, long = (asdict(replace(task, trial=name, steps=n * every)) for name, n in (("short", 1), ("long", 2)))
-    tuning.run_pack({"tasks": [short, long]}, config.model_dump(mode="json"), amps, 0, None)
+    tuning.run_group({"tasks": [short, long]}, config.model_dump(mode="json"), amps, 0, None)
     assert told[0].keys() == {"short", "long"} and told[1:] == [{"long": {"failed": "no more"}}]

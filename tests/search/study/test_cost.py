@@ -9,11 +9,11 @@ from models.playback import realtime_cost as measuring
 from models.recordings.loading import load_data
 from search.study import cost
 from search.study.board import choose, summarise
-from search.study.constraints import fault
+from search.study.constraints import violation
 from search.study.cost import TIERS, budgets, cost_of, read_costs, settle_costs
 from search.study.files import COSTS
 from search.study.ledger import read_lines
-from search.study.scheduler import Conductor
+from search.study.scheduler import TrialScheduler
 from tests.search.test_search_core import SMALL, config_of, play
 from tests.support.makers import di, record
 
@@ -64,10 +64,10 @@ def test_a_study_keeps_its_costs_and_tiers_on_another_machine(monkeypatch: pytes
     study.mkdir()
     move_to("slow", monkeypatch, tmp_path)
     settle_costs(study, 2, 48_000)
-    play(Conductor(config, study, amps), workers=1, most=25)
+    play(TrialScheduler(config, study, amps), workers=1, most=25)
     move_to("fast", monkeypatch, tmp_path)
     monkeypatch.setattr(cost, "budgets", None)  # nothing is measured to read a board
-    play(Conductor(config, study, amps), workers=1)
+    play(TrialScheduler(config, study, amps), workers=1)
     lines, costs = read_lines(study), read_costs(study)
     board = summarise(config, lines, costs)
     (expected,) = {round(2 * SECONDS["slow"] * amps[0].rate_hz / 64, 9)}
@@ -75,7 +75,7 @@ def test_a_study_keeps_its_costs_and_tiers_on_another_machine(monkeypatch: pytes
     assert costs and {tier: found["budget"] for tier, found in board["tiers"]["all"].items()} == costs.tiers
     strict = config.model_copy(update={"bounds": config.bounds.model_copy(update={"cost": expected / 2})})
     point = board["trials"][0]["point"]
-    assert fault(strict, point, amps) is None and fault(strict, point, amps, costs.reference_s), (
+    assert violation(strict, point, amps) is None and violation(strict, point, amps, costs.reference_s), (
         "bounds are in them too"
     )
     (study / COSTS).unlink()

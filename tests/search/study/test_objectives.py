@@ -13,7 +13,7 @@ from search.config.study import SearchConfig
 from search.report.optuna_export import study_of
 from search.study.board import choose, summarise
 from search.study.ledger import Line, append, read_lines
-from search.study.scheduler import Conductor
+from search.study.scheduler import TrialScheduler
 from tests.search.test_search_core import SMALL, STEPS, config_of
 from tests.support.makers import di, record
 from zoo.cli.views import board as board_view
@@ -115,7 +115,7 @@ def test_the_best_of_every_amp_is_trained_again(tmp_path: Path):
 def played(mode: str, amps: list[AmpData], study: Path, apart: bool) -> list[Line]:
     """A search in which trials end with errors that lie apart on the two amps, or with the same mean on both."""
     study.mkdir()
-    conductor = Conductor(config(mode, trials=12), study, amps)
+    conductor = TrialScheduler(config(mode, trials=12), study, amps)
     while task := conductor.propose():
         chance = random.Random(task.trial)
         mean, factor = chance.uniform(0.01, 0.1), 10 ** chance.uniform(-1, 1) if apart else 1.0
@@ -138,7 +138,7 @@ def test_the_sampler_hears_the_error_of_each_amp(amps: list[AmpData], tmp_path: 
 def test_the_sampler_hears_of_a_limit_on_the_fronts_that_it_concerns(amps: list[AmpData], tmp_path: Path):
     for mode, broken in (("universal", {"all"}), ("per_amp", {"b"})):
         (tmp_path / mode).mkdir()
-        conductor = Conductor(config(mode), tmp_path / mode, amps)
+        conductor = TrialScheduler(config(mode), tmp_path / mode, amps)
         task = conductor.propose()
         assert task
         told = {"esr": 0.1, "amps": {"a": 0.1, "b": 0.1}, "limits": {"a": KEPT, "b": BROKEN}}
@@ -152,7 +152,7 @@ def test_the_sampler_hears_of_a_limit_on_the_fronts_that_it_concerns(amps: list[
 
 def test_a_pruned_trial_counts_on_each_amp_as_what_such_trials_come_to_there(amps: list[AmpData], tmp_path: Path):
     """Errors on `a` fall a hundredfold on the way, those on `b` do not."""
-    conductor = Conductor(config("per_amp"), tmp_path, amps)
+    conductor = TrialScheduler(config("per_amp"), tmp_path, amps)
     number, pruned = 0, None
     while pruned is None and (task := conductor.propose()):
         number += 1

@@ -17,8 +17,8 @@ from search.config.study import Final, SearchConfig
 from search.run import read_search
 from search.study.board import summarise
 from search.study.ledger import read_lines
-from search.study.scheduler import Conductor
-from search.study.warm_start import amp_of, heard_of, locate, read_source, warmed
+from search.study.scheduler import TrialScheduler
+from search.study.warm_start import amp_of, locate, prior_trial, read_source, with_warm_start
 from tests.search.test_search_core import play
 from tests.support.hub_server import Hub
 from tests.support.makers import GRID, KNOBS, RATE, di, record
@@ -83,10 +83,10 @@ def put_package(folder: Path, channels: int = 4, knobs: Knobs = KNOBS, tiers: bo
 
 
 def test_a_package_gives_all_its_tiers_as_they_were_learnt_and_as_a_prior(search: SearchConfig, tmp_path: Path):
-    begun = warmed(search, [read_source(search, put_package(tmp_path, tiers=True))], amp_of(search))
+    begun = with_warm_start(search, [read_source(search, put_package(tmp_path, tiers=True))], amp_of(search))
     learnt = [(p["channels"], p["learning_rate"], p["batch"]) for p in begun.warm]
     assert learnt == [(6, 0.006, 4), (4, 0.004, 8), (2, 0.012, 4)], "the best first; a batch of 16 is not in the space"
-    few = warmed(search.model_copy(update={"trials": 8}), [read_source(search, tmp_path)])
+    few = with_warm_start(search.model_copy(update={"trials": 8}), [read_source(search, tmp_path)])
     assert few.warm == begun.warm[:2] and few.prior == begun.prior, "a quarter of the trials at most"
     (heard,) = begun.prior
     assert [(trial.point["channels"], trial.esr) for trial in heard] == [(6, 0.1), (4, 0.2), (2, 0.4)]
@@ -100,22 +100,22 @@ def test_packages_are_one_prior_and_studies_one_each(search: SearchConfig, tmp_p
     places = [put_package(tmp_path / str(channels), channels) for channels in (2, 3, 5)]
     study = put_study(search, tmp_path / "study")
     sources = [read_source(search, place) for place in (places[0], study, *places[1:])]
-    packages, trials = warmed(search, sources).prior
+    packages, trials = with_warm_start(search, sources).prior
     assert [trial.point["channels"] for trial in packages] == [2, 3, 5]
-    assert trials == heard_of(read_lines(study))
+    assert trials == prior_trial(read_lines(study))
 
 
 def test_what_the_space_does_not_hold_is_a_prior_all_the_same(search: SearchConfig, tmp_path: Path):
     other = search.model_copy(update={"space": Space(channels=(31,))})
     source = read_source(other, put_package(tmp_path, tiers=True))
-    begun = warmed(other, [source])
+    begun = with_warm_start(other, [source])
     assert begun.warm == () and [trial.point["channels"] for trial in begun.prior[0]] == [6, 4, 2]
     assert {trial.point["inject"] for trial in begun.prior[0]} == {"mixin"}
     (tmp_path / "eval.json").unlink()
     for tier in ("nano", "hifi"):
         (tmp_path / "tiers" / tier / "eval.json").unlink()
     with pytest.raises(UserError, match="holds no point of"):
-        warmed(other, [read_source(other, tmp_path)])
+        with_warm_start(other, [read_source(other, tmp_path)])
 
 
 def put_study(search: SearchConfig, folder: Path, **changes: Any) -> Path:
@@ -126,7 +126,7 @@ def put_study(search: SearchConfig, folder: Path, **changes: Any) -> Path:
     config = search.model_copy(update={"trials": 5, **changes})
     write_json(folder / "study.json", config.model_dump(mode="json"))
     amps = [load_amp(data) for data in config.datasets]
-    conductor = Conductor(config, folder, amps)
+    conductor = TrialScheduler(config, folder, amps)
     play(conductor)
     if config.final:
         board = summarise(config, read_lines(folder))
@@ -149,7 +149,7 @@ def test_a_few_trials_are_not_spent_on_what_was_found_elsewhere(search: SearchCo
     best = summarise(search, read_lines(study), finals=False)["best"]
     for trials, most in ((1, 1), (4, 1), (12, 3), (400, 8)):
         short = search.model_copy(update={"trials": trials})
-        begun = warmed(short, [read_source(short, study)])
+        begun = with_warm_start(short, [read_source(short, study)])
         assert 1 <= len(begun.warm) <= most and short.identity(begun.warm[0]) == best, "of few the best"
 
 
@@ -161,8 +161,8 @@ def test_knobs_are_counted_by_what_an_amp_has_not_by_columns(search: SearchConfi
     bare = put_study(search, tmp_path / "bare", seed=9)
     sources = [read_source(search, tmp_path / name) for name in ("bare", "three", "alike")]
     assert [source.amp.knobs for source in sources] == [None, 3, 2]
-    priors = warmed(search, sources, amp_of(search)).prior
-    assert list(priors) == [heard_of(read_lines(tmp_path / name)) for name in ("alike", "three", "bare")]
+    priors = with_warm_start(search, sources, amp_of(search)).prior
+    assert list(priors) == [prior_trial(read_lines(tmp_path / name)) for name in ("alike", "three", "bare")]
     assert bare.exists()
 
 

@@ -17,7 +17,7 @@ from tests.support.hub_server import Hub
 from tests.support.makers import examples
 from tests.support.packages import AMP, at, files, refused, shell, write_package, zoo
 from tests.zoo.package.test_verify import bent
-from zoo.names import Address, parse_where
+from zoo.names import Address, parse_address
 from zoo.package.card import merge_cards, parse_card
 from zoo.package.card_schema import CardBlock, Listed, read_row
 from zoo.registry.index import Index, format_age, need_index, path_of, read_index
@@ -265,7 +265,7 @@ def test_any_index_is_read_or_not(tmp_path_factory: pytest.TempPathFactory, data
 )
 def test_any_zoo_is_a_folder_a_hub_or_told(text: str):
     try:
-        found = parse_where(text)
+        found = parse_address(text)
     except UserError:
         return
     assert isinstance(found, Path | Address)

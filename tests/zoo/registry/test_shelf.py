@@ -34,7 +34,7 @@ from tests.support.packages import (
 from tests.zoo.package.test_verify import bent
 from zoo.names import Ref, parse_ref
 from zoo.package.card_schema import read_row
-from zoo.registry.protocol import home
+from zoo.registry.protocol import shelf_folder
 from zoo.registry.shelf import Shelf
 
 REVISION = sha256(files()["manifest.json"]).hexdigest()
@@ -233,10 +233,10 @@ def test_push_makes_its_own_revision(tmp_path: Path):
 
 def test_own_shelf_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "mine"))
-    assert home() == tmp_path / "mine"
+    assert shelf_folder() == tmp_path / "mine"
     monkeypatch.delenv("ZOO_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert home() == tmp_path / ".ampzoo" / "shelf"
+    assert shelf_folder() == tmp_path / ".ampzoo" / "shelf"
 
 
 CARDS = {

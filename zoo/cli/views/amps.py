@@ -27,13 +27,13 @@ def show_list(rows: list[Listed]) -> None:
         )
         for r in rows
     ]
-    output.put_table(("AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENCE", "RATE", "UPDATED", "REVISION"), cells)
+    output.data_table(("AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENCE", "RATE", "UPDATED", "REVISION"), cells)
 
 
 def show_knobs(knobs: Knobs) -> None:
     """The knobs of an amp."""
     rows = [(k.name, k.legal, format_value(k.default)) for k in knobs.knobs]
-    output.put_table(("KNOB", "RANGE", "DEFAULT"), rows)
+    output.data_table(("KNOB", "RANGE", "DEFAULT"), rows)
 
 
 def show_amp(
@@ -68,7 +68,7 @@ def show_amp(
         ("licence", license_id),
         ("revision", revision or "-"),
     ]
-    output.put_pairs(rows)
+    output.data_pairs(rows)
 
 
 def _tier_words(tier: Tier, evaluation: Evaluation) -> str:
@@ -80,17 +80,17 @@ def _tier_words(tier: Tier, evaluation: Evaluation) -> str:
 def show_quickstart(name: str, folder: Path, evaluation: Evaluation, setting: str) -> None:
     """The last screen of the quickstart, everything of which lies in `folder`."""
     zoo, shelf = _program(), f"--zoo {folder / 'shelf'}"
-    output.say()
-    output.say(f"Made     {name}: a model of the virtual amp with live knobs")
-    output.say(f"Quality  {held_sentence(evaluation)}")
-    output.say(f"Search   {folder / 'study' / 'board.png'}")
-    output.say(f"Shelf    {folder / 'shelf'}")
-    output.say(f"Sound    {folder / 'played.wav'} (at {setting}, a setting that was never recorded)")
-    output.say()
-    output.say("Next:")
-    output.say(f"  {zoo} knobs {name} {shelf}")
-    output.say(
+    output.info()
+    output.info(f"Made     {name}: a model of the virtual amp with live knobs")
+    output.info(f"Quality  {held_sentence(evaluation)}")
+    output.info(f"Search   {folder / 'study' / 'board.png'}")
+    output.info(f"Shelf    {folder / 'shelf'}")
+    output.info(f"Sound    {folder / 'played.wav'} (at {setting}, a setting that was never recorded)")
+    output.info()
+    output.info("Next:")
+    output.info(f"  {zoo} knobs {name} {shelf}")
+    output.info(
         f"  {zoo} render {name} {folder / 'takes' / 'di_held.flac'} loud.wav --knob gain=9 --knob tone=2 {shelf}"
     )
-    output.say(f"  {zoo} export {name} --bake gain=7,tone=3 amp.nam {shelf}")
-    output.say(f"  {zoo} check MANIFEST.json    # your own recordings: the README tells how")
+    output.info(f"  {zoo} export {name} --bake gain=7,tone=3 amp.nam {shelf}")
+    output.info(f"  {zoo} check MANIFEST.json    # your own recordings: the README tells how")

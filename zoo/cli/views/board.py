@@ -11,13 +11,15 @@ ENDED = ("finished", "pruned", "diverged", "failed")
 
 def show_board(board: dict[str, Any]) -> None:
     """The board as a table: chosen by validation, held scores for the Pareto front only."""
-    output.put_table(*board_table(board))
-    output.say()
+    output.data_table(*board_table(board))
+    output.info()
     over = ", geometric mean over amps" if board["mode"] == "universal" else " on each amp"
-    output.say(f"ESR: validation{over}; COST: {board['unit']};")
-    output.say("HELD: settings and audio that no trial saw, scored for the Pareto front (*) after the choice was made.")
+    output.info(f"ESR: validation{over}; COST: {board['unit']};")
+    output.info(
+        "HELD: settings and audio that no trial saw, scored for the Pareto front (*) after the choice was made."
+    )
     if any("of" in trial for trial in board["trials"]):
-        output.say("NAME-0, NAME-1: NAME trained again, longer, a seed each; the front is of these alone.")
+        output.info("NAME-0, NAME-1: NAME trained again, longer, a seed each; the front is of these alone.")
 
 
 def board_table(board: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

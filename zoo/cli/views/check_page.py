@@ -13,8 +13,8 @@ from models.core.files import write_text
 from models.knobs.schema import Knob, Value
 from models.knobs.text import format_setting, format_value
 from models.recordings.checks.check import band_levels
-from models.recordings.checks.report import Report, TakeReport, together
-from zoo.cli.views.words import count, likewise
+from models.recordings.checks.report import Report, TakeReport, group_findings
+from zoo.cli.views.words import also_in, count
 
 EDGES_HZ = 40 * 2 ** (np.arange(28) / 3)  # thirds of an octave, 40 Hz to 20 kHz
 
@@ -33,8 +33,8 @@ def write_report(report: Report, path: Path) -> Path:
     title = html.escape(f"{manifest.device or manifest.path.stem}: {len(report.takes)} takes")
     findings = "".join(
         f'<div class="finding {finding.severity}"><b>{finding.severity}</b> {html.escape(finding.message)}.'
-        f'{html.escape(likewise(others))}<div class="hint">{html.escape(finding.hint)}</div></div>'
-        for finding, others in together([*report.faults, *report.warnings])
+        f'{html.escape(also_in(others))}<div class="hint">{html.escape(finding.hint)}</div></div>'
+        for finding, others in group_findings([*report.faults, *report.warnings])
     )
     pictures = [
         ("Delay of each take", _delays(report)),

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from models.capture.plan import LISTED, TURNING_S, Plan
+from models.capture.plan import LISTED, TURNING_S, CapturePlan
 from models.core.errors import UserError
 from models.knobs.schema import Knobs, Setting
 from models.knobs.text import format_value
 from zoo.cli import output
 
 
-def show_plans(plans: Sequence[Plan], signal_s: float, chosen: Plan, why: str) -> None:
+def show_plans(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePlan, why: str) -> None:
     """Designs as a table, and the one to record."""
     rows = [
         (
@@ -23,18 +23,18 @@ def show_plans(plans: Sequence[Plan], signal_s: float, chosen: Plan, why: str) -
         )
         for plan in plans
     ]
-    output.put_table(("DESIGN", "TAKES", "TIME", "HOLE", "APART", "MOVES"), rows)
-    output.say()
-    output.tell(
+    output.data_table(("DESIGN", "TAKES", "TIME", "HOLE", "APART", "MOVES"), rows)
+    output.info()
+    output.info_wrapped(
         f"TAKES: to train on; TIME: with those held back, {signal_s:.0f} s each and {TURNING_S} s to turn knobs;"
     )
-    output.tell("HOLE: how far, in turns of a knob, a setting can be from all takes;")
-    output.tell("APART: pairs of knobs never moved together; MOVES: knobs to turn in all.")
-    output.say()
-    output.tell(f"recommended: {chosen.design} ({why})")
+    output.info_wrapped("HOLE: how far, in turns of a knob, a setting can be from all takes;")
+    output.info_wrapped("APART: pairs of knobs never moved together; MOVES: knobs to turn in all.")
+    output.info()
+    output.info_wrapped(f"recommended: {chosen.design} ({why})")
 
 
-def to_json(plans: Sequence[Plan], signal_s: float, chosen: Plan, why: str) -> dict[str, Any]:
+def to_json(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePlan, why: str) -> dict[str, Any]:
     """The same as plain data; settings are null where a plan is too large to list."""
     return {
         "schema": "zoo.plan/1",
@@ -56,7 +56,7 @@ def to_json(plans: Sequence[Plan], signal_s: float, chosen: Plan, why: str) -> d
     }
 
 
-def listed(plan: Plan, signal_s: float) -> tuple[list[Setting], list[Setting]]:
+def listed(plan: CapturePlan, signal_s: float) -> tuple[list[Setting], list[Setting]]:
     """The settings of a plan; raises `UserError` when it is too large to be recorded."""
     if plan.train is None or plan.held is None:
         raise UserError(
@@ -67,27 +67,27 @@ def listed(plan: Plan, signal_s: float) -> tuple[list[Setting], list[Setting]]:
     return plan.train, plan.held
 
 
-def say_plan(plan: Plan, signal_s: float) -> None:
+def info_plan(plan: CapturePlan, signal_s: float) -> None:
     """One plan in a few sentences."""
-    output.tell(
+    output.info_wrapped(
         f"{plan.design}: {plan.count:,} takes and {len(plan.held or ())} held back, {format_time(plan.seconds(signal_s))}, "
         f"{plan.moves} knobs to turn; largest hole {plan.hole_turns:.2f} turns"
     )
     if plan.apart:
-        output.tell("never moved together: " + ", ".join(" and ".join(pair) for pair in plan.apart))
+        output.info_wrapped("never moved together: " + ", ".join(" and ".join(pair) for pair in plan.apart))
 
 
 def show_settings(knobs: Knobs, train: Sequence[Setting], held: Sequence[Setting], as_json: bool) -> None:
     """The settings to record, in order."""
     if as_json:
-        output.put_json({"schema": "zoo.settings/1", "train": list(train), "held": list(held)})
+        output.data_json({"schema": "zoo.settings/1", "train": list(train), "held": list(held)})
         return
     rows = [
         (f"{number}", part, *(format_value(value) for value in setting.values()))
         for part, settings in (("train", train), ("held", held))
         for number, setting in enumerate(settings, 1)
     ]
-    output.put_table(("#", "FOR", *(name.upper() for name in knobs.names)), rows)
+    output.data_table(("#", "FOR", *(name.upper() for name in knobs.names)), rows)
 
 
 def format_time(seconds: float) -> str:

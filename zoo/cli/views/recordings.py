@@ -5,14 +5,14 @@ from typing import Any
 
 from models.knobs.text import format_setting, format_value
 from zoo.cli import output
-from zoo.cli.views.words import count, likewise
+from zoo.cli.views.words import also_in, count
 
 LEGEND = "LATE: samples behind the dry signal as recorded; UP: -1 is upside down."
 
 
 def show_check(report: Any) -> None:
     """A checked manifest: its takes, then what was found."""
-    from models.recordings.checks.report import together
+    from models.recordings.checks.report import group_findings
 
     rows = []
     for take in report.takes:
@@ -21,17 +21,17 @@ def show_check(report: Any) -> None:
         levels = (f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}") if wet else ("-",) * 2
         length = (f"{wet.frames / wet.rate_hz:.2f} s", f"{wet.rate_hz}") if wet else ("-",) * 2
         rows.append((take.wet.name, format_setting(take.setting), *late[:2], *levels, *length, late[2]))
-    output.put_table(("TAKE", "SETTING", "LATE", "UP", "PEAK dBFS", "RMS dBFS", "LENGTH", "RATE", "DRIFT ppm"), rows)
+    output.data_table(("TAKE", "SETTING", "LATE", "UP", "PEAK dBFS", "RMS dBFS", "LENGTH", "RATE", "DRIFT ppm"), rows)
     knobs = report.manifest.knobs
-    output.say()
-    output.tell(LEGEND)
+    output.info()
+    output.info_wrapped(LEGEND)
     for knob in knobs.knobs:
         values = {take.setting[knob.name] for take in report.takes}
         shown = " ".join(format_value(value) for value in sorted(values, key=knob.encode))
-        output.tell(f"{knob.name}: {knob.legal}, default {format_value(knob.default)}, recorded at {shown}")
-    for finding, others in together([*report.faults, *report.warnings]):
-        output.tell(f"{finding.severity}: {finding.message}.{likewise(others)} {finding.hint}")
-    output.say(
+        output.info_wrapped(f"{knob.name}: {knob.legal}, default {format_value(knob.default)}, recorded at {shown}")
+    for finding, others in group_findings([*report.faults, *report.warnings]):
+        output.info_wrapped(f"{finding.severity}: {finding.message}.{also_in(others)} {finding.hint}")
+    output.info(
         f"{count(report.takes, 'take')}, {count(knobs.names, 'knob')}, {count(report.faults, 'fault')}, "
         f"{count(report.warnings, 'warning')}"
     )
@@ -46,6 +46,8 @@ def show_mended(takes: Sequence[Any]) -> None:
         rows.append(
             (found.take.wet.name, format_setting(found.take.setting), late, f"{lag.polarity:+d}", drift, trimmed)
         )
-    output.say_table(("TAKE", "SETTING", "LATE", "UP", "DRIFT ppm", "MISSING"), rows)
-    output.say()
-    output.tell(f"{LEGEND} MISSING: samples at the head and tail of the dry signal that were not recorded, now silent.")
+    output.info_table(("TAKE", "SETTING", "LATE", "UP", "DRIFT ppm", "MISSING"), rows)
+    output.info()
+    output.info_wrapped(
+        f"{LEGEND} MISSING: samples at the head and tail of the dry signal that were not recorded, now silent."
+    )

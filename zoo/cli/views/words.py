@@ -13,7 +13,7 @@ def count(things: Sized, name: str) -> str:
     return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
-def likewise(others: Sequence[Path]) -> str:
+def also_in(others: Sequence[Path]) -> str:
     """The files of which the same is to be said."""
     return f" Likewise {', '.join(path.name for path in others)}." if others else ""
 

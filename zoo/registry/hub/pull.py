@@ -11,7 +11,7 @@ from zoo.package.layout import ATTRIBUTES, MANIFEST, NOT_COVERED, SIGNATURE, che
 from zoo.package.manifest import PackageManifest, check_pinned, check_target, entry_of, parse_part
 from zoo.package.signing import check_signed
 from zoo.registry.hub.client import HubClient, Listing, Remote
-from zoo.registry.protocol import Progress, Pulled, silent, sweep
+from zoo.registry.protocol import Progress, Pulled, no_progress, remove_stale
 
 WORKERS = 4
 
@@ -19,7 +19,7 @@ TELL = "Tell the owner of the amp; nothing was kept."
 
 
 def pull(
-    hub: HubClient, ref: Ref, to: Path, tier: str = "", on_progress: Progress = silent, pinned: str = ""
+    hub: HubClient, ref: Ref, to: Path, tier: str = "", on_progress: Progress = no_progress, pinned: str = ""
 ) -> Pulled:
     """Fetch an amp at one commit into the folder `to`, verified before it appears there; of its tiers all, or one.
 
@@ -67,7 +67,7 @@ def pull(
         except UserError as problem:
             hint = problem.hint if isinstance(problem, Incompatible) else TELL
             raise type(problem)(problem.message.replace(str(staged), ref.name), hint) from None
-    sweep(to.resolve().parent)
+    remove_stale(to.resolve().parent)
     return Pulled(
         listing.commit,
         entry_of(content).sha256,

@@ -12,18 +12,18 @@ from zoo.names import Ref
 from zoo.package.layout import ALLOWED, ATTRIBUTES, CARD, MANIFEST, max_bytes
 from zoo.registry.hub.client import HubClient, Listing
 from zoo.registry.hub.http import ATTEMPTS, RETRIED, wait_again, words_for_failures
-from zoo.registry.push_plan import Plan, card_for, read_publishable
+from zoo.registry.push_plan import PushPlan, card_for, read_publishable
 from zoo.version import __version__
 
 
-def plan(hub: HubClient, package: Path, name: str) -> Plan:
+def plan(hub: HubClient, package: Path, name: str) -> PushPlan:
     """What a push of this package would change."""
     files = read_publishable(package, name)
     files[CARD] = card_for(name, files[CARD], None)
     try:
         listing = hub.look(Ref(name))
     except RepositoryNotFoundError:
-        return Plan(package, name, files)
+        return PushPlan(package, name, files)
     theirs = listing.files.get(CARD)
     if theirs and not theirs.holds(files[CARD]) and theirs.size <= max_bytes(CARD):
         files[CARD] = card_for(name, files[CARD], hub.fetch(Ref(name), listing, CARD, lambda count: None))
@@ -32,7 +32,7 @@ def plan(hub: HubClient, package: Path, name: str) -> Plan:
     }
     removes = [file for file in listing.files if ALLOWED.fullmatch(file) and file not in files and file != ATTRIBUTES]
     replaces = _replaced(hub, name, listing, writes)
-    return Plan(
+    return PushPlan(
         package, name, writes, tuple(removes), len(files) - len(writes), listing.commit, replaces, listing.private
     )
 
@@ -50,7 +50,7 @@ def _replaced(hub: HubClient, name: str, listing: Listing, writes: dict[str, byt
     return "" if found == parse_json(writes[MANIFEST], MANIFEST)["package"] else str(found)[:64]
 
 
-def push(hub: HubClient, plan: Plan, private: bool, pr: bool, tag: str) -> str:
+def push(hub: HubClient, plan: PushPlan, private: bool, pr: bool, tag: str) -> str:
     """Make a planned push; returns the commit.
 
     Nothing is sent when everything is there already. Raises `UserError` when the amp changed meanwhile, is public and should be
@@ -74,12 +74,12 @@ def push(hub: HubClient, plan: Plan, private: bool, pr: bool, tag: str) -> str:
     return commit
 
 
-def _tagged(hub: HubClient, plan: Plan, tag: str) -> str:
+def _tagged(hub: HubClient, plan: PushPlan, tag: str) -> str:
     refs = hub.api.list_repo_refs(plan.name)
     return next((ref.target_commit for ref in refs.tags if ref.name == tag), "")
 
 
-def _commit(hub: HubClient, plan: Plan, pr: bool) -> str:
+def _commit(hub: HubClient, plan: PushPlan, pr: bool) -> str:
     """One commit, read back. After a failure the head tells whether it landed all the same."""
     head = plan.head or hub.look(Ref(plan.name)).commit
     operations = [CommitOperationAdd(name, body) for name, body in plan.writes.items()]
@@ -109,7 +109,7 @@ def _commit(hub: HubClient, plan: Plan, pr: bool) -> str:
     return made.oid
 
 
-def _differs(listing: Listing, plan: Plan) -> str:
+def _differs(listing: Listing, plan: PushPlan) -> str:
     """The first file that is not as planned, empty when all are."""
     missing = [n for n, body in plan.writes.items() if n not in listing.files or not listing.files[n].holds(body)]
     return next(iter([*missing, *(name for name in plan.removes if name in listing.files)]), "")

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from models.engines.cpu_stream import kernels
 from models.engines.cpu_stream import lowering as lower
-from models.engines.cpu_stream.player import Compiled
+from models.engines.cpu_stream.player import CompiledPlayer
 from models.network.architecture import Activation, Injection, LayerArray, WaveNetConfig
 from models.network.wavenet import WaveNet
 from models.playback import realtime_cost as costs
 from models.playback import stream
 from models.playback.realtime_cost import cost
 from models.playback.render import play_blocks
-from models.playback.stream import Plain, Stream
+from models.playback.stream import EagerPlayer, Stream
 from tests.support.makers import ACTIVATIONS, FORMS, GATES, architecture, di, esr, examples, wavenet, wavenets
 
 DI = di(2.5)
@@ -57,7 +57,7 @@ def in_blocks(net: WaveNet, x_T: np.ndarray, levels_KT: np.ndarray, sizes: list[
 @pytest.mark.parametrize("form", FORMS)
 def test_moving_knobs_are_exact_in_every_form_and_block(form: str, block: int, length: int):
     net, x_T, levels_KT = wavenet(architecture(form)), DI[:length], turning(length)
-    assert isinstance(Stream(net, [0.0, 0.0])._player, Compiled)
+    assert isinstance(Stream(net, [0.0, 0.0])._player, CompiledPlayer)
     assert esr(in_blocks(net, x_T, levels_KT, [block]), truth(net, x_T, levels_KT)) < CLOSE
 
 
@@ -177,7 +177,10 @@ def test_without_numba_torch_plays(monkeypatch: pytest.MonkeyPatch):
     compiled_T = Stream(net, levels_K).process(DI, levels_K)
     monkeypatch.setattr(stream, "NUMBA", False)
     plain = Stream(net, levels_K)
-    assert isinstance(plain._player, Plain) and esr(plain.process(DI, levels_K, np.empty_like(DI)), compiled_T) < CLOSE
+    assert (
+        isinstance(plain._player, EagerPlayer)
+        and esr(plain.process(DI, levels_K, np.empty_like(DI)), compiled_T) < CLOSE
+    )
 
 
 def test_other_shapes_and_arrays_need_no_other_kernels():

@@ -19,7 +19,7 @@ from models.network.architecture import WaveNetConfig
 from models.network.folding import Folding
 from models.network.wavenet import WaveNet
 from models.recordings.loading import load_data
-from models.training.stacked import Stack
+from models.training.stacked import StackedTrainers
 from models.training.trainer import Trainer
 from tests.support.makers import (
     ACTIVATIONS,
@@ -119,7 +119,10 @@ def test_stack_trains_by_them_as_alone(tmp_path: Path):
     data = load_data(data_config(record(tmp_path, "train", di(1.5))))
     model = WaveNetConfig.model_validate({"arrays": [{"channels": 2, "dilations": [1]}]})
     plans = [recipe(data.config, model, seed=seed, batch=1, segment=64) for seed in range(2)]
-    stack, solos = Stack([Trainer(plan, data) for plan in plans], DEVICE), [Trainer(plan, data) for plan in plans]
+    stack, solos = (
+        StackedTrainers([Trainer(plan, data) for plan in plans], DEVICE),
+        [Trainer(plan, data) for plan in plans],
+    )
     stack._play = Fused(stack._folding)
     assert stack.advance(3) == pytest.approx([solo.advance(3) for solo in solos], rel=1e-5)
     for member, solo in zip(stack.trainers, solos, strict=True):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from models.audio.interpolation import read_between
 from models.recordings.checks.check import check
 from models.recordings.checks.measurements import measure
-from models.recordings.checks.report import Report, together
+from models.recordings.checks.report import Report, group_findings
 from models.recordings.manifest import read_manifest
 from tests.support.makers import GRID, RATE, amp, di, entry, examples, read_wav, record, write_manifest, write_wav
 
@@ -305,9 +305,9 @@ def test_the_same_of_many_files_is_told_once(tmp_path: Path):
         y_T = read_wav(tmp_path / f"amp_{number}.wav")
         write_wav(tmp_path / f"amp_{number}.wav", np.clip(y_T, -0.2, 0.2))
     findings = check(path).findings
-    (told_once,) = [pair for pair in together(findings) if "is clipped" in pair[0].message]
+    (told_once,) = [pair for pair in group_findings(findings) if "is clipped" in pair[0].message]
     assert told_once[0].file.name == "amp_8.wav" and [f.name for f in told_once[1]] == ["amp_12.wav", "amp_16.wav"]
-    assert sum(1 + len(others) for _, others in together(findings)) == len(findings)
+    assert sum(1 + len(others) for _, others in group_findings(findings)) == len(findings)
 
 
 @pytest.mark.parametrize("folder", ["gxamp-6v6/heldout.json", "ts808/train.json", "ts808/heldout.json"])

@@ -19,7 +19,7 @@ NOTHING = (PRUNED, DIVERGED, FAILED)  # how a trial ends whose folder is of no m
 PART = 1 << 18  # bytes of the ledger in one file there: only the last is written again when a line is added
 
 
-class Mirror:
+class RemoteCopy:
     """The study folder `study` at `uri`, in the same layout but for the ledger, which lies there in parts: `ledger/000000` and so on.
 
     A trial's folder is there before the line that says it finished, and a line that names a checkpoint before the engine lets the one before
