@@ -38,15 +38,19 @@ SCANNED = guards.RANDOM_SETTINGS
 guards.RANDOM_SETTINGS = 10  # every run ends with a scan; only the scan's own tests need it whole
 
 
-RAY = ("test_cluster_configs", "test_packs", "test_search_faults", "test_study")
+RAY = "@ray"  # at the end of a test's id in a worker, where it has the marker
 
 
 class Rows(LoadScopeScheduling):
-    """Tests side by side: those of a file in one row, those of all files that start Ray in another."""
+    """Tests side by side: those of a file in one row, all that start Ray (marker `ray`) in another."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "ray" if Path(file).stem in RAY else file
+        return RAY if nodeid.endswith(RAY) else nodeid.partition("::")[0]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare our marker."""
+    config.addinivalue_line("markers", "ray: starts Ray; such tests run one after the other")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Rows:
@@ -54,9 +58,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Rows:
     return Rows(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that start Ray come first: they take longest."""
-    items.sort(key=lambda item: item.path.stem not in RAY)
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that start Ray come first: they take longest."""
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+    if hasattr(config, "workerinput"):
+        for item in items:
+            if item.get_closest_marker("ray"):
+                item._nodeid += RAY  # pyrefly: ignore[missing-attribute] (as the plugin itself does for its groups)
 
 
 @pytest.fixture

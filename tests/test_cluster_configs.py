@@ -21,6 +21,7 @@ from tests.support.packages import refused, shell
 from tests.support.ray_nodes import ENVIRONMENT
 
 FAR = "s3://bucket/amp/held.json?endpoint_override=127.0.0.1:9000&scheme=http"
+pytestmark = pytest.mark.ray
 ROOT = Path(__file__).parent.parent / "configs" / "cluster"
 
 

@@ -30,39 +30,11 @@ from search.study.board import best_runs, read_board, tier_runs
 from search.study.cost import budgets, read_costs
 from search.study.files import RECORDINGS
 from search.study.ledger import ENDS, latest, read_ledger, read_lines
-from tests.support.makers import KNOBS, RATE, di, record
+from tests.support.makers import KNOBS, RATE
 from tests.support.packages import zoo
+from tests.support.searches import LOCAL, RAY_WARNINGS, TINY_STEPS, search_file, wait_until
 
-# Ray leaves sockets to the garbage collector and warns about its own future.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
-]
-
-STEPS = 20
-
-
-def search_file(folder: Path, amps: int = 2, **changes: Any) -> Path:
-    """A search over `amps` tiny amps, as a file a person would write."""
-    datasets = []
-    for number in range(amps):
-        record(folder / f"amp{number}", "train", di(seed=number))
-        split = {"held_settings": 1, "held_seconds": 0.25, "validation_settings": 1, "validation_seconds": 0.25}
-        datasets.append({"name": f"amp{number}", "train": f"amp{number}/train.json", **split})
-    document = {
-        "name": "tiny",
-        "datasets": datasets,
-        "space": {"shapes": [], "depth": [2, 3], "dilations": ["pow2"], "channels": [2, 3]},
-        "learning": {"steps": STEPS, "batch": 2, "segment": 128, "report_every": 10},
-        "trials": 3,
-        "final": None,
-        **changes,
-    }
-    path = folder / "search.json"
-    path.write_text(json.dumps(document), encoding="utf-8")
-    return path
+pytestmark = [pytest.mark.ray, *RAY_WARNINGS]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchConfig, Pa
     """A whole search over two amps, one trial of which diverges, and everything its listener heard."""
     folder = tmp_path_factory.mktemp("search")
     wild = {"learning_rate": [1.0, 1.0], "activation": ["Tanh", "ReLU"], "channels": [8], "depth": [30]}
-    learning = {"steps": STEPS, "batch": 2, "segment": 128, "report_every": 10, "gradient_clip": 1e30, "warmup": 0}
+    learning = {"steps": TINY_STEPS, "batch": 2, "segment": 128, "report_every": 10, "gradient_clip": 1e30, "warmup": 0}
     space = {"shapes": [], "dilations": ["pow2x5"], **wild}
     path = search_file(folder, space=space, learning=learning, trials=5, seed=3)
     config, heard = read_search(path), []
@@ -240,18 +212,9 @@ def test_a_study_without_a_finished_trial_says_why(tmp_path: Path, monkeypatch: 
     assert [line["state"] for line in read_ledger(tmp_path / "study")] == ["failed"] * 2
 
 
-LOCAL: dict[str, Any] = {
-    "learning": {"steps": 40, "batch": 2, "segment": 128, "report_every": 5},
-    "trials": 6,
-    "pruning": {"calibrate": 3, "grace": 5, "control": None},
-    "final": {"steps": 50, "seeds": 2, "top": 1},
-    "concurrent": 1,
-}
-
-
 def test_what_is_trained_again_is_trained_longer(tmp_path: Path):
-    config = read_search(search_file(tmp_path, amps=1, final={"steps": STEPS}))
-    with pytest.raises(UserError, match=rf"final.steps is {STEPS}"):
+    config = read_search(search_file(tmp_path, amps=1, final={"steps": TINY_STEPS}))
+    with pytest.raises(UserError, match=rf"final.steps is {TINY_STEPS}"):
         run_search(config, tmp_path / "study", local=True)
     assert not (tmp_path / "study").exists()
 
@@ -374,13 +337,6 @@ def test_an_interrupted_search_keeps_its_trials_and_is_resumed(tmp_path: Path, h
     esrs = {trial["trial"]: trial["esr"] for trial in board["trials"]}
     assert kept.items() <= esrs.items(), "no finished trial is lost or trained again"
     assert not (tmp_path / ".study.lock").exists()
-
-
-def wait_until(true: Any, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "nothing happened in time"
-        time.sleep(0.1)
 
 
 def test_a_running_cluster_that_asks_for_a_token_is_joined(tmp_path: Path):

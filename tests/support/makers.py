@@ -314,3 +314,15 @@ def strange_nets(draw: st.DrawFn, nested: int = 1) -> WaveNetConfig:
     return WaveNetConfig(
         arrays=arrays, inject=inject.model_copy(update={"film": films}), head=head, condition=condition
     )
+
+
+JOINT: dict[str, Any] = {
+    "knobs": [{"name": "gain", "min": 2, "max": 8, "default": 5}, {"name": "channel", "positions": ["lead", "clean"]}],
+    "sample_rate": 48000,
+    "entries": [
+        {"input_file": "di.wav", "output_file": "1.wav", "knobs": {"gain": 2, "channel": "lead"}},
+        {"input_file": "di.wav", "output_file": "2.wav", "knobs": {"gain": 5, "channel": "clean"}},
+        {"input_file": "di.wav", "output_file": "3.wav", "knobs": {"gain": 8, "channel": "lead"}},
+        {"input_file": "di.wav", "output_file": "4.wav", "knobs": {"gain": 5, "channel": "lead"}},
+    ],
+}

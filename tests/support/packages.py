@@ -1,19 +1,25 @@
 """A tiny run, its package as plain bytes, and the command `zoo`, run in this process or as a user runs it."""
 
+import fcntl
 import functools
 import io
 import os
+import pty
 import re
 import resource
+import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+import termios
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+from hypothesis import strategies as st
 
 from models.artifacts.evaluation import CornerScan, Evaluation, KnobTurn, Score, SettingScore
 from models.artifacts.folder import save_model
@@ -21,7 +27,7 @@ from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import EVAL
 from models.core.files import write_json
 from models.network.wavenet import WaveNet
-from tests.support.makers import GRID, model
+from tests.support.makers import GRID, JSON, model
 from zoo.cli.main import main
 from zoo.package.build import package
 from zoo.package.manifest import write_manifest
@@ -194,3 +200,35 @@ def there(content: Mapping[str, bytes], name: str = AMP) -> dict[str, bytes]:
 def litter() -> set[str]:
     """What lies in the current folder."""
     return {path.name for path in Path().iterdir()}
+
+
+def bent(draw: Callable[..., Any], document: Any) -> Any:
+    """The document with the value at one place, however deep, replaced or taken out."""
+    if isinstance(document, dict | list) and document and draw(st.integers(0, 3)):
+        keys = list(document) if isinstance(document, dict) else range(len(document))
+        key = draw(st.sampled_from(keys))
+        pairs = dict(document) if isinstance(document, dict) else list(document)
+        if draw(st.integers(0, 4)):
+            pairs[key] = bent(draw, document[key])
+        else:
+            del pairs[key]
+        return pairs
+    return draw(JSON)
+
+
+def terminal(*words: object, columns: int = 0, **env: str) -> tuple[int, str]:
+    """Exit code and screen of the command on a terminal this wide."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    plain = {name: value for name, value in around().items() if name not in ("COLUMNS", "LINES")}
+    command = [ZOO, *map(str, words)]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**plain, "TERM": "xterm", **env}
+    ) as run:
+        os.close(theirs)
+        screen = b""
+        with suppress(OSError):  # how a terminal's end is told
+            while seen := os.read(ours, 1 << 16):
+                screen += seen
+        os.close(ours)
+        return run.wait(timeout=60), screen.decode()

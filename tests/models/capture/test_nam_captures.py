@@ -12,23 +12,13 @@ from models.capture.nam_captures import read_names, render_snapshots
 from models.core.errors import UserError
 from models.formats.nam.writer import write_nam
 from models.knobs.schema import Knobs
-from models.network.baking import bake
 from models.playback.render import render
 from models.playback.stream import play
 from models.recordings.manifest import read_manifest
+from tests.support.captures import CONFIG, NET, capture
 from tests.support.makers import KNOBS, RATE, di, examples, model, write_wav
 
-CONFIG, NET = model()
 DI = di(0.3)
-
-
-def capture(folder: Path, name: str, gain: float, loud: float = 1.0) -> Path:
-    """A stock `.nam` of the tiny net at one gain."""
-    folder.mkdir(exist_ok=True)
-    fixed = bake(NET, KNOBS.encode({"gain": gain}))
-    fixed.head_scale.data.mul_(loud)
-    write_nam(folder / name, CONFIG, fixed, {"gain": gain})
-    return folder / name
 
 
 @pytest.fixture

@@ -11,18 +11,8 @@ from hypothesis import strategies as st
 
 from models.core.errors import UserError
 from models.recordings.manifest import Manifest, read_manifest
-from tests.support.makers import JSON, examples
+from tests.support.makers import JOINT, JSON, examples
 
-JOINT: dict[str, Any] = {
-    "knobs": [{"name": "gain", "min": 2, "max": 8, "default": 5}, {"name": "channel", "positions": ["lead", "clean"]}],
-    "sample_rate": 48000,
-    "entries": [
-        {"input_file": "di.wav", "output_file": "1.wav", "knobs": {"gain": 2, "channel": "lead"}},
-        {"input_file": "di.wav", "output_file": "2.wav", "knobs": {"gain": 5, "channel": "clean"}},
-        {"input_file": "di.wav", "output_file": "3.wav", "knobs": {"gain": 8, "channel": "lead"}},
-        {"input_file": "di.wav", "output_file": "4.wav", "knobs": {"gain": 5, "channel": "lead"}},
-    ],
-}
 SETTINGS = [(f"{entry['output_file']}", entry["knobs"]) for entry in JOINT["entries"]]
 CUTS = {"start_seconds": None, "stop_seconds": -9.0, "ny": 8192}
 PARAMETRIC: dict[str, Any] = {

@@ -16,10 +16,12 @@ import pytest
 from models.core.cache import cache_folder
 from models.core.files import write_json
 from search.study.ledger import parse_lines, read_ledger, read_lines
-from tests.search.test_run import pytestmark, search_file, wait_until  # noqa: F401 (the marks hold here too)
 from tests.support.bucket_server import ENVIRONMENT as CREDENTIALS
 from tests.support.bucket_server import Bucket
 from tests.support.ray_nodes import ENVIRONMENT, cable, cluster, run
+from tests.support.searches import RAY_WARNINGS, search_file, wait_until
+
+pytestmark = [pytest.mark.ray, *RAY_WARNINGS]
 
 STEPS, EVERY = 200, 10
 LEARNING = {"steps": STEPS, "batch": 2, "segment": 256, "report_every": EVERY}

@@ -14,7 +14,9 @@ from search.launch.launcher import run_search
 from search.run import read_search
 from search.study.ledger import read_ledger, read_lines
 from search.study.scheduler import STARTS, Task, TrialScheduler
-from tests.search.test_run import pytestmark, search_file  # noqa: F401 (Ray's warnings are passed over here too)
+from tests.support.searches import RAY_WARNINGS, search_file
+
+pytestmark = RAY_WARNINGS
 
 STEPS, EVERY = 60, 10
 LEARNING = {"steps": STEPS, "batch": 2, "segment": 128, "report_every": EVERY}

@@ -30,9 +30,10 @@ from search.study.board import choose
 from search.study.ledger import ENDS, Line, latest, read_ledger, read_lines
 from search.study.scheduler import Listener, Task, TrialScheduler
 from search.study.trial import TrialGroup
-from tests.search.test_run import LOCAL, pytestmark, search_file  # noqa: F401 (the marks hold here too)
-from tests.search.test_search_core import config_of
 from tests.support.ray_nodes import trial_processes
+from tests.support.searches import LOCAL, RAY_WARNINGS, config_of, search_file
+
+pytestmark = [pytest.mark.ray, *RAY_WARNINGS]
 
 PACKED: dict[str, Any] = {
     **LOCAL,

@@ -27,8 +27,8 @@ from search.config.space import ANYWHERE, FREE, OWN_FIELDS, Space
 from search.config.study import SearchConfig
 from search.study.constraints import violation
 from search.study.scheduler import TrialScheduler
-from tests.search.test_search_core import config_of
 from tests.support.makers import GRID, KNOBS, di, examples, record, wavenet
+from tests.support.searches import config_of
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "models"
 # Fixed wherever a row does not say otherwise; two arrays and FiLM, so that every axis has a meaning.

@@ -22,7 +22,7 @@ from search.study.board import read_board, summarise
 from search.study.cost import Costs
 from search.study.files import BOARD
 from search.study.ledger import Line, ledger_path, read_lines
-from tests.search.test_search_core import CONFIGS, WIDE, config_of, sample
+from tests.support.searches import CONFIGS, WIDE, config_of, sample
 from zoo.cli.views import board as board_view
 
 AMPS = ("clean", "fuzz")

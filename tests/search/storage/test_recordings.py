@@ -18,10 +18,10 @@ from search.storage import recordings
 from search.storage.recordings import load_amp
 from search.study.board import read_study
 from search.study.warm_start import amp_of, read_source, with_warm_start
-from tests.search.test_run import search_file
 from tests.support.bucket_server import Bucket
 from tests.support.makers import GRID, architecture, di, record
 from tests.support.packages import refused, zoo
+from tests.support.searches import search_file
 
 SPLIT = {"held_seconds": 0.25, "validation_settings": 1, "validation_seconds": 0.25}
 

@@ -18,14 +18,16 @@ from models.recordings.loading import load_data
 from search.launch.launcher import run_search
 from search.run import read_search
 from search.storage.uri_store import Store, below, inside
-from search.study import mirror
+from search.study import remote_copy
 from search.study.board import summarise
 from search.study.ledger import AGAIN, append, read_ledger, read_lines
 from search.study.remote_copy import RemoteCopy
 from search.study.scheduler import TrialScheduler
-from tests.search.test_run import LOCAL, pytestmark, search_file  # noqa: F401 (Ray's warnings are passed over here too)
 from tests.support.bucket_server import Bucket
 from tests.support.makers import examples
+from tests.support.searches import LOCAL, RAY_WARNINGS, search_file
+
+pytestmark = RAY_WARNINGS
 
 SEARCH: dict[str, Any] = {"amps": 1, "trials": 5}
 
@@ -137,7 +139,7 @@ def test_a_search_goes_on_elsewhere_as_if_nothing_had_happened(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The machine is lost with its disk three times: before a trial's first report, between two, and after the last trial's end."""
-    monkeypatch.setattr(mirror, "PART", 5000)  # several parts, lines across them
+    monkeypatch.setattr(remote_copy, "PART", 5000)  # several parts, lines across them
     final = {"steps": 50, "seeds": 1, "top": 1}
     path = search_file(tmp_path, amps=1, **{**LOCAL, "final": final})
     config = read_search(path)
@@ -259,7 +261,7 @@ def kept(folder: Path, uri: str, lines: int) -> RemoteCopy:
 def test_writing_that_stopped_between_two_parts_leaves_whole_lines(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(mirror, "PART", 100)
+    monkeypatch.setattr(remote_copy, "PART", 100)
     store, first = kept(tmp_path / "one", uri, 5).store, read_lines(tmp_path / "one")
     parts = sorted(store.sizes("ledger"))
     assert len(parts) > 2

@@ -14,8 +14,8 @@ from search.study.cost import TIERS, budgets, cost_of, read_costs, settle_costs
 from search.study.files import COSTS
 from search.study.ledger import read_lines
 from search.study.scheduler import TrialScheduler
-from tests.search.test_search_core import SMALL, config_of, play
 from tests.support.makers import di, record
+from tests.support.searches import SMALL, config_of, play
 
 SECONDS = {"slow": 4e-5, "fast": 1e-5}  # that a block of the reference takes
 

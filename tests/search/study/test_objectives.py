@@ -14,8 +14,8 @@ from search.report.optuna_export import study_of
 from search.study.board import choose, summarise
 from search.study.ledger import Line, append, read_lines
 from search.study.scheduler import TrialScheduler
-from tests.search.test_search_core import SMALL, STEPS, config_of
 from tests.support.makers import di, record
+from tests.support.searches import SMALL, STEPS, config_of
 from zoo.cli.views import board as board_view
 
 KEPT, BROKEN = {"runaway": -5.0}, {"runaway": 7.0}

@@ -19,10 +19,10 @@ from search.study.board import summarise
 from search.study.ledger import read_lines
 from search.study.scheduler import TrialScheduler
 from search.study.warm_start import amp_of, locate, prior_trial, read_source, with_warm_start
-from tests.search.test_search_core import play
 from tests.support.hub_server import Hub
 from tests.support.makers import GRID, KNOBS, RATE, di, record
 from tests.support.packages import card, evaluation, files, read_files, refused, score, write_files, write_run, zoo
+from tests.support.searches import play
 from zoo.cli.search import _warmed
 from zoo.names import Ref
 from zoo.package.manifest import write_manifest

@@ -1,16 +1,11 @@
 """The command as a user meets it: data on stdout, talk on stderr, one sentence for every mistake, nothing made by halves."""
 
 import errno
-import fcntl
 import json
 import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
-from contextlib import suppress
 from pathlib import Path
 from unittest import mock
 
@@ -50,6 +45,7 @@ from tests.support.packages import (
     read_files,
     refused,
     shell,
+    terminal,
     write_files,
     write_package,
     write_run,
@@ -100,24 +96,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def litter(here: Path) -> set[str]:
     """What a command made in the current folder."""
     return {path.name for path in here.iterdir()} - {"in.wav"}
-
-
-def terminal(*words: object, columns: int = 0, **env: str) -> tuple[int, str]:
-    """Exit code and screen of the command on a terminal this wide."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    plain = {name: value for name, value in around().items() if name not in ("COLUMNS", "LINES")}
-    command = [ZOO, *map(str, words)]
-    with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**plain, "TERM": "xterm", **env}
-    ) as run:
-        os.close(theirs)
-        screen = b""
-        with suppress(OSError):  # how a terminal's end is told
-            while seen := os.read(ours, 1 << 16):
-                screen += seen
-        os.close(ours)
-        return run.wait(timeout=60), screen.decode()
 
 
 def test_help_is_light_and_in_the_order_of_the_road():

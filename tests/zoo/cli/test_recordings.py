@@ -8,10 +8,9 @@ import pytest
 import soundfile as sf
 
 from models.recordings.manifest import read_manifest
-from tests.models.capture.test_nam_captures import capture
+from tests.support.captures import capture
 from tests.support.makers import RATE, di, entry, write_manifest, write_wav
-from tests.support.packages import refused, write_run, zoo
-from tests.zoo.cli.test_cli import terminal
+from tests.support.packages import refused, terminal, write_run, zoo
 from zoo.cli.recordings import DESIGNS
 from zoo.cli.views.plan import format_time
 

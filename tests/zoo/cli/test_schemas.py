@@ -15,8 +15,7 @@ from models.core.errors import UserError
 from models.core.schema import check_document, read_json
 from models.knobs.schema import Knobs
 from models.recordings.manifest import read_manifest
-from tests.models.recordings.test_manifest_formats import JOINT
-from tests.support.makers import KNOBS, di, examples, injections, layer_arrays, record
+from tests.support.makers import JOINT, KNOBS, di, examples, injections, layer_arrays, record
 from tests.test_configs import CONFIGS, ROOT
 from zoo.cli.schema import KINDS, schema, write_schemas
 

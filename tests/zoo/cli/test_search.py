@@ -7,8 +7,8 @@ import pytest
 
 from search.study.board import read_study
 from search.study.ledger import read_ledger
-from tests.search.test_run import search_file
 from tests.support.packages import refused, zoo
+from tests.support.searches import search_file
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from models.artifacts.folder import save_tensors
 from models.core.errors import Incompatible, IntegrityError, NotFound, UserError
 from tests.support.makers import JSON, examples, model
-from tests.support.packages import AMP, files, flip, write_files, write_package, zoo
+from tests.support.packages import AMP, bent, files, flip, write_files, write_package, zoo
 from zoo.package.manifest import write_manifest
 from zoo.package.verify import verify
 from zoo.registry.shelf import Shelf
@@ -203,20 +203,6 @@ def test_wrong_size_is_told_as_one(tmp_path: Path):
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     return Shelf(tmp_path_factory.mktemp("shelf"))
-
-
-def bent(draw: Callable[..., Any], document: Any) -> Any:
-    """The document with the value at one place, however deep, replaced or taken out."""
-    if isinstance(document, dict | list) and document and draw(st.integers(0, 3)):
-        keys = list(document) if isinstance(document, dict) else range(len(document))
-        key = draw(st.sampled_from(keys))
-        pairs = dict(document) if isinstance(document, dict) else list(document)
-        if draw(st.integers(0, 4)):
-            pairs[key] = bent(draw, document[key])
-        else:
-            del pairs[key]
-        return pairs
-    return draw(JSON)
 
 
 @st.composite

@@ -24,6 +24,7 @@ from tests.support.makers import JSON, KNOBS, RATE, di, examples, model, write_w
 from tests.support.packages import (
     AMP,
     at,
+    bent,
     files,
     read_files,
     refused,
@@ -32,7 +33,6 @@ from tests.support.packages import (
     write_run,
     zoo,
 )
-from tests.zoo.package.test_verify import bent
 from zoo.package.manifest import parse_part, write_manifest
 from zoo.package.presets import Presets
 from zoo.package.replay import replay

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from models.core.errors import UserError
 from tests.support.hub_server import Hub
 from tests.support.makers import examples
-from tests.support.packages import AMP, at, files, refused, shell, write_package, zoo
-from tests.zoo.package.test_verify import bent
+from tests.support.packages import AMP, at, bent, files, refused, shell, write_package, zoo
 from zoo.names import Address, parse_address
 from zoo.package.card import merge_cards, parse_card
 from zoo.package.card_schema import CardBlock, Listed, read_row

@@ -21,6 +21,7 @@ from tests.support.makers import KNOBS, RATE, examples
 from tests.support.packages import (
     AMP,
     LICENSE,
+    bent,
     card,
     files,
     flip,
@@ -31,7 +32,6 @@ from tests.support.packages import (
     write_package,
     zoo,
 )
-from tests.zoo.package.test_verify import bent
 from zoo.names import Ref, parse_ref
 from zoo.package.card_schema import read_row
 from zoo.registry.protocol import shelf_folder

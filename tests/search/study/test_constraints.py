@@ -1,0 +1,55 @@
+"""What may be trained is known before training."""
+
+from pathlib import Path
+
+import pytest
+
+from models.artifacts.model_config import make_config
+from models.core.errors import UserError
+from models.formats.nam.writer import write_nam
+from models.network.baking import bake
+from models.network.wavenet import WaveNet
+from models.recordings.dataset import AmpData
+from search.study.constraints import sizes, violation
+from search.study.scheduler import TrialScheduler
+from tests.support.makers import KNOBS
+from tests.support.searches import WIDE, config_of, sample
+
+
+def test_every_point_that_may_be_trained_is_exported_live_and_baked(amps: list[AmpData], folder: Path, tmp_path: Path):
+    config = config_of(folder).model_copy(update={"space": WIDE.model_copy(update={"shapes": ()})})
+    exported = 0
+    for seed in range(60):
+        point = sample(config.space, seed)
+        if violation(config, point, amps):
+            continue
+        model = config.space.model(point)
+        columns = KNOBS.columns(model.inject.encoding)
+        net = WaveNet(model, columns)
+        described = make_config("tiny", 8000, KNOBS, model)
+        write_nam(tmp_path / "live.nam", described, net)
+        write_nam(tmp_path / "baked.nam", described, bake(net, described.encode(KNOBS.defaults)), KNOBS.defaults)
+        assert sizes(model, amps).parameters == net.parameter_count
+        exported += 1
+    assert exported > 30
+
+
+BOUNDS = {
+    "receptive field": ({"bounds": {"receptive_field": [1, 20]}}, {"depth": 10}),
+    "parameters": ({"bounds": {"parameters": [1, 50]}}, {}),
+    "costs": ({"bounds": {"cost": 1e-9}}, {}),
+    "live in blended": ({"space": {"inject": ["layer1x1_post"]}}, {}),
+    "fewer than one segment": ({"learning": {"segment": 9000}}, {}),
+}
+
+
+@pytest.mark.parametrize("word", BOUNDS)
+def test_what_may_not_be_trained_is_known_before(word: str, folder: Path, amps: list[AmpData], tmp_path: Path):
+    changes, point = BOUNDS[word]
+    config = config_of(folder, **{"space": {"shapes": []}, **changes})
+    complete = config.space.complete(point)
+    assert complete and word in (violation(config, complete, amps) or "")
+    if not point:
+        shapeless = config.model_copy(update={"space": config.space.model_copy(update={"shapes": ()})})
+        with pytest.raises(UserError, match=f"may be trained.*{word}"):
+            TrialScheduler(shapeless, tmp_path, amps).check()
