@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from models.core.errors import UserError
 
@@ -61,7 +61,7 @@ def parse_address(where: str) -> Path | Address:
     if where.startswith("hub:"):
         scope = where.removeprefix("hub:").split("/")
     elif where.startswith(("http://", "https://")):
-        url = urlsplit(where)
+        url = _split_url(where)
         endpoint, scope = f"{url.scheme}://{url.netloc}", [part for part in url.path.split("/") if part]
         if scope[:1] == ["collections"]:
             scope = scope[1:]
@@ -70,3 +70,14 @@ def parse_address(where: str) -> Path | Address:
     if len(scope) > 2 or not all(OWNER.fullmatch(part) for part in scope):
         raise UserError(f"'{where}' is no part of a hub", "Write hub, hub:OWNER, hub:OWNER/COLLECTION, or a URL.")
     return Address(endpoint, scope[0] if len(scope) == 1 else "", "/".join(scope) if len(scope) == 2 else "")
+
+
+def _split_url(text: str) -> SplitResult:
+    """The parts of a hub's URL; raises `UserError` for one without a host, or with a port that is no number."""
+    try:
+        url = urlsplit(text)
+        if url.hostname and (url.port or 0) >= 0:
+            return url
+    except ValueError:  # also a bracket that is not closed
+        pass
+    raise UserError(f"'{text}' is no address of a hub", "Write it as https://HOST or https://HOST:PORT.")

@@ -91,7 +91,7 @@ def test_json_reads_back_and_a_bomb_is_refused(tmp_path: Path, monkeypatch: pyte
     path, value = tmp_path / "value.json", {"café": [1, 2.5, None, True, "é"]}
     write_json(path, value)
     assert read_json(path) == value and path.read_bytes().endswith(b"}\n")
-    monkeypatch.setattr("models.core.files.MAX_JSON_BYTES", path.stat().st_size - 1)
+    monkeypatch.setattr("models.core.schema.MAX_JSON_BYTES", path.stat().st_size - 1)
     with pytest.raises(UserError, match="value.json is larger than"):
         read_json(path)
 

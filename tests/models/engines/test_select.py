@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from torch import Tensor, nn
 
-from models.engines import select as engine
+from models.engines import eager, select
 from models.engines.base import Engine, as_vector
 from models.engines.cpu_train import engine as tape_engine
 from models.engines.cpu_train.engine import CompiledEngine
@@ -113,7 +113,7 @@ def descended(engine_of: Callable[[WaveNet], Engine], net: WaveNet) -> tuple[flo
 def test_parts_of_a_batch_are_the_batch(monkeypatch: pytest.MonkeyPatch, kind: type, memory: int):
     net = wavenet(architecture("mixin+film"))
     wanted, wanted_P = descended(EagerEngine, net)
-    for module in (engine, tape_engine):
+    for module in (eager, tape_engine):
         monkeypatch.setattr(module, "WORKING_MEMORY", memory)
     found, found_P = descended(kind, net)
     assert found == pytest.approx(wanted, rel=1e-5)
@@ -174,7 +174,7 @@ def test_net_without_kernels_for_it_is_played_as_it_is(monkeypatch: pytest.Monke
     assert isinstance(engine_for(net), CompiledEngine) and isinstance(
         engine_for(copy.deepcopy(net).double()), EagerEngine
     )
-    monkeypatch.setattr(engine, "find_spec", lambda name: None)
+    monkeypatch.setattr(select, "find_spec", lambda name: None)
     assert isinstance(engine_for(net), EagerEngine)
     x_BT, knobs_BK, _ = signals(net, 50)
     assert torch.equal(engine_for(net)(x_BT, knobs_BK), net(x_BT, knobs_BK))

@@ -16,8 +16,8 @@ from models.engines.gpu.cuda_graph import WARM_UP, GraphReplay, Work
 from models.engines.select import device_for
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
+from models.training import fit as fitting
 from models.training import placement as stacks
-from models.training import trainer as train
 from models.training import windows as resident_module
 from models.training.config import Recipe
 from models.training.fit import fit
@@ -269,13 +269,13 @@ def test_run_trains_where_its_steps_are_faster(
         made.append(StackedTrainers(trainers, "cpu"))
         return made[-1]
 
-    monkeypatch.setattr(stacks, "TypedModuleList", stack)
+    monkeypatch.setattr(stacks, "StackedTrainers", stack)
     monkeypatch.setattr(stacks, "_seconds", lambda trainers, device: stacked_s)
     monkeypatch.setattr(stacks, "_seconds_alone", lambda trainer: alone_s)
     plan, told = plans(data)[0], list[int]()
     wanted = fit(plan, tmp_path / "alone")
     assert not made
-    monkeypatch.setattr(train, "device_for", lambda gpus: torch.device("cuda"))
+    monkeypatch.setattr(fitting, "device_for", lambda gpus: torch.device("cuda"))
     found = fit(plan, tmp_path / "run", on_step=told.append)
     assert len(made) == (stacked_s < alone_s) and told[-1] == 30
     assert found.held.mean == pytest.approx(wanted.held.mean, rel=1e-4)
