@@ -25,26 +25,49 @@ Place = Annotated[Path | str, PlainValidator(_place, json_schema_input_type=str)
 
 
 class DataConfig(Frozen):
-    """D: the manifests of one amp and how they are split.
+    """D: the manifests of one amp, and how their takes are split.
 
-    Three kinds of (setting, audio) never mix. *Training* sees the train manifest. *Validation* chooses between models: settings
-    taken out of the train manifest (a count, or the settings themselves), heard on audio taken from the end of its dry
-    signal. *Held* is only ever reported: settings that appear nowhere in training or validation, on audio that neither
-    hears; they come from the `held` manifest, or are taken out of the train manifest by `held_settings`, or are what the
-    train manifest itself lists as validation. `sample_rate` (Hz) resamples takes that are at another rate. With `align` every take is
-    lined up by the delay and polarity that are found; without it by the delay that its manifest states, if any.
-    Paths are relative to the file that states them. A manifest may also be named by a URI, which `search.recordings` reads.
+    The split has three parts that share no pair of setting and audio. *Training* uses the train manifest. *Validation*
+    compares models: settings taken out of the train manifest, on audio from the end of its dry signal. *Held* is scored
+    once, at the end: settings that occur neither in training nor in validation, on audio that neither uses. Held takes
+    come from the `held` manifest, from `held_settings`, or from what the train manifest lists as validation. Without
+    `align`, a delay that the manifest states is removed. Paths are relative to the file that states them. A manifest
+    may be named by a URI (`s3://`, `gs://`, `file://`).
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    train: Place
-    held: Place | None = None
-    held_settings: Annotated[int, Field(ge=1)] | tuple[Setting, ...] = ()
-    held_seconds: Annotated[float, Field(ge=0)] = 0.0
-    validation_settings: Annotated[int, Field(ge=0)] | tuple[Setting, ...] = 2
-    validation_seconds: Annotated[float, Field(gt=0)] = 1.0
-    align: bool = False
-    sample_rate: Annotated[int, Field(ge=8000, le=192000)] | None = None
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Name of the amp: small letters, digits, `-` and `_`."
+        ),
+    ]
+    train: Annotated[
+        Place, Field(description="Manifest of the takes to train on: a path relative to this file, or a URI.")
+    ]
+    held: Annotated[
+        Place | None, Field(description="Manifest of the held takes; use this or `held_settings`, not both.")
+    ] = None
+    held_settings: Annotated[
+        Annotated[int, Field(ge=1)] | tuple[Setting, ...],
+        Field(description="Settings to take out of `train` and hold: how many, or which."),
+    ] = ()
+    held_seconds: Annotated[
+        float, Field(ge=0, description="Seconds at the end of a shared dry signal that are kept for the held score.")
+    ] = 0.0
+    validation_settings: Annotated[
+        Annotated[int, Field(ge=0)] | tuple[Setting, ...],
+        Field(description="Settings of `train` kept for validation: how many (0: the training settings), or which."),
+    ] = 2
+    validation_seconds: Annotated[
+        float, Field(gt=0, description="Seconds of each dry signal, before the held part, that validation uses.")
+    ] = 1.0
+    align: Annotated[
+        bool, Field(description="Estimate the delay and polarity of every take and correct them on loading.")
+    ] = False
+    sample_rate: Annotated[
+        Annotated[int, Field(ge=8000, le=192000)] | None,
+        Field(description="Resample all takes to this rate in Hz; null keeps their own."),
+    ] = None
 
     @model_validator(mode="after")
     def _has_held(self) -> Self:
@@ -62,27 +85,48 @@ class DataConfig(Frozen):
 
 
 class LearningConfig(Frozen):
-    """L: the optimisation. Adam with warm-up, then a `schedule` down to `final_rate` of the learning rate.
+    """L: the optimization, by Adam with a linear warm-up and a learning-rate schedule.
 
-    The loss is the error-to-signal ratio of each window's take, after `pre_emphasis`, plus `mrstft` times the multi-resolution
-    spectral error (models/loss.py). With `ema` above 0, what is judged and kept is the exponential moving average of the weights, `ema`
-    its decay per step. All numbers are float32 on every device: no key trades them for bfloat16 or tf32, as no such training has been shown to
-    end at the same error.
+    The loss is the error-to-signal ratio of each segment after `pre_emphasis`, plus `mrstft` times the multi-resolution
+    spectral error. With `ema` above 0, the exponential moving average of the weights is what is scored and stored. All
+    numbers are float32 on every device.
     """
 
-    steps: Annotated[int, Field(ge=1)] = 2000
-    batch: Annotated[int, Field(ge=1, le=1024)] = 8
-    segment: Annotated[int, Field(ge=64, le=1 << 20)] = 2048
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.008
-    final_rate: Annotated[float, Field(gt=0, le=1)] = 0.01
-    schedule: Literal["cosine", "exponential", "constant"] = "cosine"
-    warmup: Annotated[int, Field(ge=0)] = 50
-    gradient_clip: Annotated[float, Field(gt=0)] = 1.0
-    mrstft: Annotated[float, Field(ge=0, le=10)] = 0.0
-    pre_emphasis: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    report_every: Annotated[int, Field(ge=1)] = 250
-    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+    steps: Annotated[int, Field(ge=1, description="Number of optimizer steps.")] = 2000
+    batch: Annotated[int, Field(ge=1, le=1024, description="Segments per step.")] = 8
+    segment: Annotated[int, Field(ge=64, le=1 << 20, description="Samples of target audio per segment.")] = 2048
+    learning_rate: Annotated[float, Field(gt=0, le=1, description="Peak learning rate of Adam.")] = 0.008
+    final_rate: Annotated[float, Field(gt=0, le=1, description="Learning rate at the end, as a share of the peak.")] = (
+        0.01
+    )
+    schedule: Annotated[
+        Literal["cosine", "exponential", "constant"],
+        Field(description="How the learning rate falls after the warm-up."),
+    ] = "cosine"
+    warmup: Annotated[
+        int, Field(ge=0, description="Steps over which the learning rate rises linearly to its peak.")
+    ] = 50
+    gradient_clip: Annotated[
+        float, Field(gt=0, description="Largest norm of the gradient; a larger one is scaled down.")
+    ] = 1.0
+    mrstft: Annotated[
+        float, Field(ge=0, le=10, description="Weight of the multi-resolution spectral loss; 0 turns it off.")
+    ] = 0.0
+    pre_emphasis: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Coefficient of the first-order high-pass filter applied before the loss; 0 turns it off.",
+        ),
+    ] = 0.0
+    ema: Annotated[
+        float, Field(ge=0, lt=1, description="Decay of the moving average of the weights; 0 turns it off.")
+    ] = 0.0
+    report_every: Annotated[int, Field(ge=1, description="Steps between two validations, each with a checkpoint.")] = (
+        250
+    )
+    seed: Annotated[int, Field(ge=0, lt=1 << 63, description="Seed of the initial weights and of the batches.")] = 0
 
 
 class Recipe(Frozen):
