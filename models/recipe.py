@@ -52,11 +52,12 @@ class DataConfig(Frozen):
         Field(description="Settings to take out of `train` and hold: how many, or which."),
     ] = ()
     held_seconds: Annotated[
-        float, Field(ge=0, description="Seconds at the end of a shared dry signal that are kept for the held score.")
+        float,
+        Field(ge=0, description="Seconds at the end of a shared dry signal that are reserved for the held score."),
     ] = 0.0
     validation_settings: Annotated[
         Annotated[int, Field(ge=0)] | tuple[Setting, ...],
-        Field(description="Settings of `train` kept for validation: how many (0: the training settings), or which."),
+        Field(description="Settings of `train` used for validation: how many (0: the training settings), or which."),
     ] = 2
     validation_seconds: Annotated[
         float, Field(gt=0, description="Seconds of each dry signal, before the held part, that validation uses.")
