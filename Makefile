@@ -22,10 +22,10 @@ check: $(READY)
 	$(VENV)/bin/pyrefly check
 
 schema: $(READY)
-	$(VENV)/bin/python -m search.schemas
+	$(VENV)/bin/python -m zoo.cli.schema
 
 docs: schema
-	$(VENV)/bin/python -m zoo.reference
+	$(VENV)/bin/python -m zoo.cli.reference
 
 hook: $(READY)
 	$(VENV)/bin/pre-commit install

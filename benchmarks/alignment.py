@@ -19,10 +19,10 @@ from scipy.interpolate import CubicSpline
 from scipy.linalg import solve_toeplitz
 from scipy.signal import resample
 
-from models.align import estimate_lag
-from models.amp import KNOBS, VirtualAmp
-from models.signal import guitar
-from zoo import output
+from models.audio.guitar import guitar
+from models.capture.virtual_amp import KNOBS, VirtualAmp
+from models.recordings.alignment import estimate_lag
+from zoo.cli import output
 
 RATE = 48000
 UP, PAD = 8, 16000

@@ -21,15 +21,17 @@ import soundfile as sf
 import torch
 from scipy.fft import irfft, next_fast_len, rfft
 
-from models.align import align, causal_margin, estimate_lag
-from models.architecture import WaveNetConfig
-from models.dataset import AmpData, load_data
-from models.files import check_document, read_document
-from models.mend import mend
-from models.metrics import score
-from models.recipe import DataConfig, LearningConfig, Recipe
-from models.train import Trainer
-from zoo import output
+from models.core.schema import check_document, read_document
+from models.evaluation.scoring import score
+from models.network.architecture import WaveNetConfig
+from models.recordings.align_dataset import mend
+from models.recordings.alignment import align, causal_margin, estimate_lag
+from models.recordings.config import DataConfig
+from models.recordings.dataset import AmpData
+from models.recordings.loading import load_data
+from models.training.config import LearningConfig, Recipe
+from models.training.trainer import Trainer
+from zoo.cli import output
 
 RATE = 44100
 HELD = ({"drive": 0.5455}, {"drive": 0.9091})

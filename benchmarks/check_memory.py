@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import lfilter
 
-from models.audio import write_audio
-from models.signal import guitar
-from zoo import output
+from models.audio.guitar import guitar
+from models.audio.io import write_audio
+from zoo.cli import output
 
 RATE = 48000
 KNOBS = ("gain", "bass", "middle", "treble", "volume")

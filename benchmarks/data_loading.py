@@ -59,11 +59,12 @@ def measure(manifest: Path) -> None:
     """Load, make a step, print the figures."""
     import torch
 
-    from models.architecture import WaveNetConfig
-    from models.dataset import load_data
-    from models.files import read_document
-    from models.recipe import DataConfig, LearningConfig, Recipe
-    from models.train import Trainer
+    from models.core.schema import read_document
+    from models.network.architecture import WaveNetConfig
+    from models.recordings.config import DataConfig
+    from models.recordings.loading import load_data
+    from models.training.config import LearningConfig, Recipe
+    from models.training.trainer import Trainer
 
     torch.set_num_threads(1)
     _, before = peaks()

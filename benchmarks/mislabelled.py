@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models.amp import render_takes
-from models.check import EXCERPT_PARTS, check
-from models.labels import FEW, doubts, loudness, places
-from zoo import output
+from models.capture.virtual_amp import render_takes
+from models.recordings.checks.check import EXCERPT_PARTS, check
+from models.recordings.checks.mislabels import FEW, doubts, loudness, places
+from zoo.cli import output
 
 SETS = ("gxamp-6v6/train.json", "gxamp-6v6/heldout.json", "ts808/train.json", "ts808/heldout.json", "hrd3/train.json")
 

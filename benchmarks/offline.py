@@ -25,16 +25,16 @@ import numpy as np
 import torch
 
 from benchmarks.streaming import CONFIGS, RATE_HZ, trained
-from models.architecture import WaveNetConfig
-from models.audio import create_audio
-from models.automation import Automation
-from models.bake import bake
-from models.documents import make_config
-from models.files import read_document
-from models.knobs import Knob, Knobs
-from models.nam import to_nam
-from models.render import render
-from zoo import output
+from models.artifacts.model_config import make_config
+from models.audio.io import create_audio
+from models.core.schema import read_document
+from models.formats.nam.writer import to_nam
+from models.knobs.automation import Automation
+from models.knobs.schema import Knob, Knobs
+from models.network.architecture import WaveNetConfig
+from models.network.baking import bake
+from models.playback.render import render
+from zoo.cli import output
 
 KNOBS = Knobs(knobs=(Knob(name="gain", min=-1, max=1, default=0), Knob(name="tone", min=-1, max=1, default=0)))
 Run = tuple[float, float, float]  # wall seconds, CPU seconds, peak MB

@@ -11,16 +11,18 @@ from pathlib import Path
 
 import torch
 
-from models.documents import read_evaluation
-from models.files import check_document
-from models.render import render
-from models.run import load_model
-from search.board import best_runs
-from search.config import SearchConfig
-from search.ledger import ENDS
-from search.study import run_search
-from zoo import output, views
-from zoo.package import package
+from models.artifacts.evaluation import read_evaluation
+from models.artifacts.folder import load_model
+from models.core.schema import check_document
+from models.playback.render import render
+from search.config.study import SearchConfig
+from search.launch.launcher import run_search
+from search.study.board import best_runs
+from search.study.ledger import ENDS
+from zoo.cli import output
+from zoo.cli.views import board as board_view
+from zoo.cli.views import words
+from zoo.package.build import package
 
 
 def make_config(data: Path, trials: int, steps: int) -> SearchConfig:
@@ -71,15 +73,15 @@ def main() -> None:
 
     def hear(line: dict) -> None:
         if line["state"] in ENDS:
-            output.say(views.trial_sentence(line))
+            output.say(board_view.trial_sentence(line))
 
     torch.set_num_threads(1)
     config = make_config(options.data.resolve(), options.trials, options.steps)
     resume = (options.out / "study.json").exists()
-    views.show_board(run_search(config, options.out, resume=resume, listener=hear))
+    board_view.show_board(run_search(config, options.out, resume=resume, listener=hear))
     for run, data in zip(best_runs(options.out), config.datasets, strict=True):
         folder = package(run, options.out / "packages" / run.name, "cc-by-4.0", force=True)
-        output.put(f"{run.name}: {views.held_sentence(read_evaluation(folder))}")
+        output.put(f"{run.name}: {words.held_sentence(read_evaluation(folder))}")
         dry = Path(data.train).parent / ("DI.wav" if run.name == "hrd3" else "audio/di_heldout.flac")
         first = read_evaluation(folder).held.settings[0].setting
         output.put(str(render(load_model(folder), dry, options.out / f"{run.name}.wav", first).path))

@@ -18,13 +18,13 @@ from typing import Any
 
 import torch
 
-from models.dataset import load_data
-from models.errors import DivergedError
-from models.files import check_document
-from models.train import Trainer
-from search.config import SearchConfig
-from search.shapes import FAMILIES, dilations
-from zoo import output
+from models.core.errors import DivergedError
+from models.core.schema import check_document
+from models.recordings.loading import load_data
+from models.training.trainer import Trainer
+from search.config.shapes import FAMILIES, dilations
+from search.config.study import SearchConfig
+from zoo.cli import output
 
 Row = tuple[Any, ...]
 CURVES = Path(__file__).with_name("search_curves.jsonl")

@@ -17,16 +17,16 @@ from statistics import median
 from typing import Any
 
 from benchmarks.search_curves import grid_config
-from models.amp import render_takes
-from models.dataset import AmpData
-from models.files import check_document
-from models.knobs import Knob, Knobs
-from search.conductor import Conductor
-from search.config import SearchConfig
-from search.ledger import ledger_path
-from search.space import Space
-from search.study import run_search
-from zoo import output
+from models.capture.virtual_amp import render_takes
+from models.core.schema import check_document
+from models.knobs.schema import Knob, Knobs
+from models.recordings.dataset import AmpData
+from search.config.space import Space
+from search.config.study import SearchConfig
+from search.launch.launcher import run_search
+from search.study.ledger import ledger_path
+from search.study.scheduler import Conductor
+from zoo.cli import output
 
 WORKERS = (1, 2, 8, 64, 512)
 REPORTS = 10

@@ -20,17 +20,17 @@ from typing import Any, NamedTuple, Protocol
 
 import optuna
 
-import search.cost
+import search.study.cost
 from benchmarks.search_curves import AMPS, AXES, EVERY, STEPS, Row, grid_config, read_rows, row_key
-from models.dataset import AmpData
-from models.knobs import Knob, Knobs
-from search.conductor import Conductor
-from search.config import Heard
-from search.ledger import FINISHED, latest, read_lines
-from search.pareto import front, hypervolume
-from search.surrogate import Weighed
-from search.warm import MOST, heard_of
-from zoo import output
+from models.knobs.schema import Knob, Knobs
+from models.recordings.dataset import AmpData
+from search.config.study import Heard
+from search.optimizer.pareto import front, hypervolume
+from search.optimizer.surrogate import Weighed
+from search.study.ledger import FINISHED, latest, read_lines
+from search.study.scheduler import Conductor
+from search.study.warm_start import MOST, heard_of
+from zoo.cli import output
 
 MARKS = (0.25, 0.5, 1.0)
 FULL, WORKERS = 120, 4  # the budget in average full trainings, and who spends it
@@ -269,7 +269,7 @@ def main() -> None:
     parser.add_argument("--amps", nargs="+", choices=AMPS, default=AMPS)
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    search.cost.MEASURED = False  # costs are counted: what a machine measures would make every replay another one
+    search.study.cost.MEASURED = False  # costs are counted: what a machine measures would make every replay another one
     for amp in options.amps:
         table = table_of(amp, options.fixed)
         budget = budget_of(table, options.full)

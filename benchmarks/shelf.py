@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.real_recordings import make_config
-from models.amp import render_takes
-from models.documents import read_evaluation
-from models.errors import UserError
-from models.files import write_json
-from zoo import output, views
-from zoo.cli import cli
+from models.artifacts.evaluation import read_evaluation
+from models.capture.virtual_amp import render_takes
+from models.core.errors import UserError
+from models.core.files import write_json
+from zoo.cli import output
+from zoo.cli.main import cli
+from zoo.cli.views import words
 
 LICENSES = {"virtual-amp": "cc0-1.0", "gxamp-6v6": "cc-by-4.0", "ts808": "cc-by-4.0", "hrd3": "mit"}
 TONES = {
@@ -127,7 +128,7 @@ def main() -> None:
         zoo("render", pulled, pulled / "audio" / "di.flac", out / "sound" / f"{name}.wav")
         zoo("export", pulled, out / "sound" / f"{name}.nam", "--bake", "")
     for name in made:
-        output.put(f"{name}: {views.held_sentence(read_evaluation(out / 'pulled' / name))}")
+        output.put(f"{name}: {words.held_sentence(read_evaluation(out / 'pulled' / name))}")
     tiny = out / "pulled" / "virtual-amp-nano"
     zoo("pull", "ampzoo/virtual-amp", "--zoo", shelf, "--tier", "nano", "--to", tiny)
     zoo("render", tiny, tiny / "audio" / "di.flac", out / "sound" / "virtual-amp-nano.wav", "--tier", "nano")

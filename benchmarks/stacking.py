@@ -21,15 +21,16 @@ from statistics import median
 import numpy as np
 import torch
 
-from models.architecture import WaveNetConfig
-from models.dataset import AmpData, Piece
-from models.files import read_document
-from models.graph import WARM_UP
-from models.knobs import Knob, Knobs, Setting
-from models.recipe import DataConfig, LearningConfig, Recipe
-from models.stack import Stack
-from models.stacks import best_size
-from models.train import Trainer
+from models.core.schema import read_document
+from models.engines.gpu.cuda_graph import WARM_UP
+from models.knobs.schema import Knob, Knobs, Setting
+from models.network.architecture import WaveNetConfig
+from models.recordings.config import DataConfig
+from models.recordings.dataset import AmpData, Piece
+from models.training.config import LearningConfig, Recipe
+from models.training.placement import best_size
+from models.training.stacked import Stack
+from models.training.trainer import Trainer
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "models"
 RATE_HZ = 48000

@@ -28,15 +28,15 @@ from statistics import median
 import numpy as np
 import torch
 
-from models.architecture import WaveNetConfig
-from models.bake import bake
-from models.documents import make_config
-from models.files import read_document
-from models.knobs import Knob, Knobs
-from models.nam import write_nam
-from models.stream import Stream, play
-from models.wavenet import WaveNet
-from zoo import output
+from models.artifacts.model_config import make_config
+from models.core.schema import read_document
+from models.formats.nam.writer import write_nam
+from models.knobs.schema import Knob, Knobs
+from models.network.architecture import WaveNetConfig
+from models.network.baking import bake
+from models.network.wavenet import WaveNet
+from models.playback.stream import Stream, play
+from zoo.cli import output
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "models"
 MODELS = ("a1-standard", "a1-standard-film", "a1-lite", "a1-feather", "a2-full", "a2-full-film", "a2-lite")

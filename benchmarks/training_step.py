@@ -33,15 +33,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.architecture import WaveNetConfig
-from models.documents import make_config
-from models.engine import Engine, Plain, as_vector, engine_for
-from models.files import read_document
-from models.fold import Folding
-from models.graph import WARM_UP
-from models.knobs import Knobs
-from models.nam import to_nam
-from models.wavenet import WaveNet
+from models.artifacts.model_config import make_config
+from models.core.schema import read_document
+from models.engines.base import Engine, as_vector
+from models.engines.eager import Plain
+from models.engines.gpu.cuda_graph import WARM_UP
+from models.engines.select import engine_for
+from models.formats.nam.writer import to_nam
+from models.knobs.schema import Knobs
+from models.network.architecture import WaveNetConfig
+from models.network.folding import Folding
+from models.network.wavenet import WaveNet
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "models"
 MODELS = ("a1-standard", "a1-standard-film", "a2-full", "a2-full-film", "a1-feather", "a1-nano", "a1-nano-film")
@@ -184,9 +186,9 @@ def race(name: str, items: int, samples: int, steps: int) -> None:
 def gpu_race(name: str, items: int, samples: int, options: argparse.Namespace) -> None:
     """One line: models per GPU-hour of each, and how long each took to start."""
     from benchmarks.stacking import recordings, theirs
-    from models.recipe import LearningConfig, Recipe
-    from models.stacks import stacks_of
-    from models.train import Trainer
+    from models.training.config import LearningConfig, Recipe
+    from models.training.placement import stacks_of
+    from models.training.trainer import Trainer
 
     warnings.filterwarnings("ignore", module="nam|lightning|pytorch_lightning")
     torch.set_num_threads(1)

@@ -15,18 +15,22 @@ from typing import Any
 import torch
 from matplotlib import rc_context
 
-from models.architecture import WaveNetConfig
-from models.dataset import AmpData, load_data
-from models.documents import EVAL, read_evaluation
-from models.files import check_document, read_document
-from models.recipe import Recipe
-from models.train import fit, report
-from search.board import read_board
-from search.config import SearchConfig
-from search.ledger import ENDS
-from search.pictures import STYLE, figure_row, plain_ticks
-from search.study import run_search
-from zoo import output, views
+from models.artifacts.evaluation import read_evaluation
+from models.artifacts.names import EVAL
+from models.core.schema import check_document, read_document
+from models.evaluation.evaluate import report
+from models.network.architecture import WaveNetConfig
+from models.recordings.dataset import AmpData
+from models.recordings.loading import load_data
+from models.training.config import Recipe
+from models.training.fit import fit
+from search.config.study import SearchConfig
+from search.launch.launcher import run_search
+from search.report.charts import STYLE, figure_row, plain_ticks
+from search.study.board import read_board
+from search.study.ledger import ENDS
+from zoo.cli import output
+from zoo.cli.views import board as board_view
 
 FOLDER = Path(__file__).parents[1] / "configs" / "models"
 # As they are published: knobs at the input and in every mixin of an A2, of one width or of one that grows with the knobs; FiLM; a bias per knob in A1.
@@ -142,7 +146,7 @@ def main() -> None:
 
     def hear(line: dict) -> None:
         if line["state"] in ENDS:
-            output.say(views.trial_sentence(line))
+            output.say(board_view.trial_sentence(line))
 
     if options.only != "peers":
         run_search(config, study, resume=(study / "study.json").exists(), local=True, listener=hear)

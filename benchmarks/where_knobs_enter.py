@@ -13,13 +13,16 @@ from statistics import median
 
 import torch
 
-from models.architecture import Injection, WaveNetConfig
-from models.dataset import AmpData, load_data
-from models.files import check_document
-from models.metrics import knob_move_artifact, score
-from models.recipe import DataConfig, LearningConfig, Recipe
-from models.train import Trainer
-from zoo import output
+from models.core.schema import check_document
+from models.evaluation.robustness import knob_move_artifact
+from models.evaluation.scoring import score
+from models.network.architecture import Injection, WaveNetConfig
+from models.recordings.config import DataConfig
+from models.recordings.dataset import AmpData
+from models.recordings.loading import load_data
+from models.training.config import LearningConfig, Recipe
+from models.training.trainer import Trainer
+from zoo.cli import output
 
 FORMS = {
     "input": {"input": True},

@@ -1,1 +1,1 @@
-"""Recordings -> trained run folder -> sound. Knows nothing of the search or the zoo."""
+""" """

@@ -11,8 +11,8 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
-    from tests.bucket_server import Bucket
-    from tests.hub_server import Hub
+    from tests.support.bucket_server import Bucket
+    from tests.support.hub_server import Hub
 
 _HOME = tempfile.mkdtemp(prefix="ampzoo-tests-")
 os.environ.update(
@@ -30,7 +30,7 @@ os.environ.pop("HF_TOKEN", None)
 
 import torch
 
-from models import guards
+from models.evaluation import robustness as guards
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
@@ -65,7 +65,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Hub]":
     from huggingface_hub import constants
     from huggingface_hub.utils import close_session
 
-    from tests.hub_server import Hub
+    from tests.support.hub_server import Hub
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_TOKEN", Hub.token)
@@ -81,7 +81,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Hub]":
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> "Iterator[Bucket]":
     """An empty bucket of an S3 on loopback, and what its client asks the environment for."""
-    from tests.bucket_server import ENVIRONMENT, Bucket
+    from tests.support.bucket_server import ENVIRONMENT, Bucket
 
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
@@ -92,7 +92,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> "Iterator[Bucket]":
 @pytest.fixture
 def pushed(hub: "Hub") -> "Hub":
     """The hub with the sound package on it."""
-    from tests.zoos import AMP, files
+    from tests.support.packages import AMP, files
 
     hub.put(AMP, files())
     return hub
@@ -101,11 +101,11 @@ def pushed(hub: "Hub") -> "Hub":
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """A sound package in a folder."""
-    from tests.zoos import write_package
+    from tests.support.packages import write_package
 
     return write_package(tmp_path / "package")
 
 
-from search import cost
+from search.study import cost
 
 cost.MEASURED = False  # tests count multiply-accumulates: the same on every machine

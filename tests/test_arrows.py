@@ -1,4 +1,4 @@
-"""The arrows of the design: search -> models <- zoo, checked on every import statement; and what no file of ours may do."""
+"""The allowed imports between our packages and sub-packages, from one table; and what no file of ours may do."""
 
 import ast
 import subprocess
@@ -8,52 +8,138 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for package in ("models", "search", "zoo") for path in (ROOT / package).rglob("*.py"))
-FORBIDDEN = {
-    "models": {"search", "zoo", "ray", "optuna", "huggingface_hub", "click", "rich"},
-    "search": {"zoo", "huggingface_hub", "click", "rich"},
-    "zoo": {"search", "ray", "optuna"},
+ALLOWED = {  # sub-package or lone module -> what it may import of its own package
+    "models/core": "",
+    "models/knobs": "core",
+    "models/audio": "core",
+    "models/network": "core knobs",
+    "models/engines": "core network",
+    "models/artifacts": "core knobs audio network",
+    "models/playback": "core knobs audio network engines artifacts",
+    "models/formats": "core knobs audio network engines artifacts playback",
+    "models/recordings": "core knobs audio",
+    "models/reporting": "core knobs artifacts",
+    "models/capture": "core knobs audio network artifacts playback formats recordings reporting",
+    "models/evaluation": "core knobs audio network engines artifacts playback recordings",
+    "models/training": "core network engines artifacts recordings evaluation",
+    "search/config": "",
+    "search/storage": "",
+    "search/optimizer": "config",
+    "search/study": "config optimizer storage",
+    "search/backends": "config storage study",
+    "search/report": "config optimizer study",
+    "search/run": "config storage optimizer study backends report",
+    "search/launch": "config storage optimizer study backends report run",
+    "zoo/names": "",
+    "zoo/version": "",
+    "zoo/package": "names version",
+    "zoo/registry": "package names version",
+    "zoo/amp": "registry package names version",
+    "zoo/cli": "amp registry package names version",
 }
-MAY_SEARCH = (ROOT / "zoo" / "cli_make.py", ROOT / "zoo" / "cli_search.py")
+PACKAGES = {"models": {"models"}, "search": {"search", "models"}, "zoo": {"zoo", "models"}}
+LIBRARIES = {  # what a package leaves to the others
+    "models": {"ray", "optuna", "huggingface_hub", "click", "rich"},
+    "search": {"huggingface_hub", "click", "rich"},
+    "zoo": {"ray", "optuna"},
+}
+MAY_SEARCH = ROOT / "zoo" / "cli"
+SEARCHES_AT_ONCE = {ROOT / "zoo" / "cli" / "schema.py"}  # a script of its own: python -m zoo.cli.schema
+PRINTER = ROOT / "zoo" / "cli" / "output.py"
 UNSAFE = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[str, bool]]:
-    """Every imported top-level package, and whether the import waits inside a function."""
-    inside = {id(node) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for node in ast.walk(f)}
+def module_name(path: Path) -> str:
+    """The dotted name of a file of ours."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {module_name(path) for path in SOURCES}
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Every module that a file imports, by its full name, and whether the import waits inside a function."""
+    tree = ast.parse(path.read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inside = {id(node) for function in functions for node in ast.walk(function)}
     for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-        for name in names:
-            yield name.partition(".")[0], id(node) in inside
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in NAMES else node.module, id(node) in inside
+
+
+def part(module: str) -> str:
+    """The row of the table that a module of ours belongs to, "" for the face of a package."""
+    return "/".join(module.split(".")[:2]) if "." in module else ""
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """A circle of a graph, or nothing."""
+    done: set[str] = set()
+
+    def walk(node: str, way: list[str]) -> list[str]:
+        if node in way:
+            return [*way[way.index(node) :], node]
+        found = next(
+            (c for to in sorted(graph.get(node, ())) if to not in done for c in [walk(to, [*way, node])] if c), []
+        )
+        done.add(node)
+        return found
+
+    return next((found for node in sorted(graph) if node not in done for found in [walk(node, [])] if found), [])
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_follow_the_arrows(path: Path):
-    package = path.relative_to(ROOT).parts[0]
-    found = list(imports(ast.parse(path.read_text())))
-    for name, lazy in found:
-        if path in MAY_SEARCH and name == "search":
-            assert lazy, "the command imports search only inside its verbs"
-        else:
-            assert name not in FORBIDDEN[package] | UNSAFE
+    own = module_name(path)
+    package = own.partition(".")[0]
+    for name, lazy in imports(path):
+        top = name.partition(".")[0]
+        assert top not in UNSAFE | LIBRARIES[package]
+        if top == "search" and MAY_SEARCH in path.parents:
+            assert lazy or path in SEARCHES_AT_ONCE, "a command imports search only inside its function"
+            continue
+        if top not in PACKAGES:
+            continue
+        assert top in PACKAGES[package], f"{own} imports {name}"
+        if top == package and part(own) and part(name) and part(own) != part(name):
+            allowed = {f"{package}/{other}" for other in ALLOWED[part(own)].split()}
+            assert part(name) in allowed, f"{own} imports {name}"
+
+
+def test_every_sub_package_is_in_the_table():
+    assert {part(name) for name in NAMES if part(name)} <= set(ALLOWED)
+
+
+def test_files_import_each_other_in_no_circle():
+    graph = {module_name(path): {name for name, _ in imports(path) if name in NAMES} for path in SOURCES}
+    assert circle(graph) == []
+
+
+def test_sub_packages_import_each_other_in_no_circle():
+    graph = {row: {f"{row.partition('/')[0]}/{other}" for other in allowed.split()} for row, allowed in ALLOWED.items()}
+    assert circle(graph) == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_one_printer_and_no_pickle(path: Path):
     calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
     assert not calls & {"torch.load", "torch.save", "eval", "exec", "print"}
-    if path != ROOT / "zoo" / "output.py":
+    if path != PRINTER:
         assert not calls & {"sys.stdout.write", "sys.stderr.write", "click.echo"}
 
 
 def test_the_core_of_the_search_needs_no_ray():
-    heavy = {"ray", "torch"}
-    loaded = _modules_after("import search.pareto, search.rungs, search.ledger")
-    assert not heavy & loaded
-    core = "space, shapes, cost, config, bounds, surrogate, proposer, conductor, trial, local, pruned, board, report, dashboard, warm, jobs, study"
-    assert "ray" not in _modules_after("\n".join(f"import search.{name}" for name in core.split(", ")))
+    light = ("optimizer.pareto", "optimizer.pruner", "study.ledger")
+    assert not {"ray", "torch"} & _modules_after("\n".join(f"import search.{name}" for name in light))
+    starts_ray = {"search.backends.ray_tune", "search.launch.ray_client"}
+    rest = [name for name in sorted(NAMES) if name.startswith("search.") and name not in starts_ray]
+    assert "ray" not in _modules_after("\n".join(f"import {name}" for name in rest))
 
 
 def _modules_after(code: str) -> set[str]:

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from models.files import check_document, read_document
-from search.config import SearchConfig
-from search.jobs import SEARCH, entrypoint, stage
-from search.study import read_search
-from tests.ray_nodes import ENVIRONMENT
-from tests.zoos import refused, shell
+from models.core.schema import check_document, read_document
+from search.config.study import SearchConfig
+from search.launch.ray_jobs import SEARCH, entrypoint, stage
+from search.run import read_search
+from tests.support.packages import refused, shell
+from tests.support.ray_nodes import ENVIRONMENT
 
 FAR = "s3://bucket/amp/held.json?endpoint_override=127.0.0.1:9000&scheme=http"
 ROOT = Path(__file__).parent.parent / "configs" / "cluster"

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from models.architecture import WaveNetConfig
-from models.files import Frozen, read_document
-from models.recipe import DataConfig, LearningConfig
-from models.wavenet import WaveNet
-from search.config import SearchConfig
+from models.core.schema import Frozen, read_document
+from models.network.architecture import WaveNetConfig
+from models.network.wavenet import WaveNet
+from models.recordings.config import DataConfig
+from models.training.config import LearningConfig
+from search.config.study import SearchConfig
 
 ROOT = Path(__file__).parent.parent / "configs"
 KINDS: dict[str, type[Frozen]] = {

@@ -6,19 +6,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.automation import read_automation, sweep
-from models.bake import bake
-from models.dataset import load_data
-from models.errors import UserError
-from models.knobs import Knobs
-from models.nam import write_nam
-from models.nam_reader import read_nam
-from models.recipe import DataConfig, Recipe
-from models.render import render
-from models.run import load_model
-from models.stream import Stream, play
-from models.train import fit
-from tests.makers import RATE, amp, di, entry, esr, read_wav, write_manifest, write_wav
+from models.artifacts.folder import load_model
+from models.core.errors import UserError
+from models.formats.nam.reader import read_nam
+from models.formats.nam.writer import write_nam
+from models.knobs.automation import read_automation, sweep
+from models.knobs.schema import Knobs
+from models.network.baking import bake
+from models.playback.render import render
+from models.playback.stream import Stream, play
+from models.recordings.config import DataConfig
+from models.recordings.loading import load_data
+from models.training.config import Recipe
+from models.training.fit import fit
+from tests.support.makers import RATE, amp, di, entry, esr, read_wav, write_manifest, write_wav
 
 KNOBS = Knobs.model_validate(
     {

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from models.bake import bake
-from models.dataset import load_data
-from models.documents import Levels
-from models.errors import UserError
-from models.manifest import read_manifest
-from models.mend import mend
-from models.nam import write_nam
-from models.nam_reader import read_nam
-from models.train import Trainer
-from tests.makers import data_config, di, entry, model, recipe, record
-from tests.zoos import write_run, zoo
+from models.audio.calibration import Levels
+from models.core.errors import UserError
+from models.formats.nam.reader import read_nam
+from models.formats.nam.writer import write_nam
+from models.network.baking import bake
+from models.recordings.align_dataset import mend
+from models.recordings.loading import load_data
+from models.recordings.manifest import read_manifest
+from models.training.trainer import Trainer
+from tests.support.makers import data_config, di, entry, model, recipe, record
+from tests.support.packages import write_run, zoo
 
 STATED: dict[str, Any] = {"input_level_dbu": 12.5, "output_level_dbu": -3}
 LEVELS = Levels(input_level_dbu=12.5, output_level_dbu=-3.0)

@@ -2,17 +2,18 @@
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from zoo.model import Amp, pull
+from zoo.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from zoo.amp import Amp, pull
+
 __all__ = ["Amp", "__version__", "pull"]
 
 
 def __getattr__(name: str) -> Any:
     """`zoo.pull` and `zoo.Amp` load torch only when they are asked for."""
     if name in ("Amp", "pull"):
-        from zoo import model
+        from zoo import amp
 
-        return getattr(model, name)
+        return getattr(amp, name)
     raise AttributeError(f"module 'zoo' has no attribute {name!r}")

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from models.errors import UserError
+from models.core.errors import UserError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+
 REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
 OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+
 HUGGING_FACE = "https://huggingface.co"
 
 

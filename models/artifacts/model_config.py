@@ -1,0 +1,47 @@
+"""models/artifacts/model_config.py."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from models.audio.calibration import UNSTATED, Levels
+from models.core.schema import Frozen
+from models.knobs.schema import Knobs, Value
+from models.network.architecture import WaveNetConfig
+
+
+class Audio(Levels):
+    """What a model expects and gives: mono audio at one rate, R samples of memory, no latency of its own; the levels it was recorded at."""
+
+    sample_rate: Annotated[int, Field(ge=8000, le=192000)]
+    channels: Literal[1] = 1
+    receptive_field: Annotated[int, Field(ge=1)]
+
+
+class ModelConfig(Frozen):
+    """`config.json`: architecture, knob schema and audio contract."""
+
+    schema_version: Literal["1.0"] = "1.0"
+    library: Literal["ampzoo"] = "ampzoo"
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    audio: Audio
+    knobs: Knobs
+    architecture: WaveNetConfig
+
+    @property
+    def columns(self) -> int:
+        """How many numbers the network takes beside the audio."""
+        return self.knobs.columns(self.architecture.inject.encoding)
+
+    def encode(self, setting: Mapping[str, Value]) -> list[float]:
+        """A setting as the network takes it; raises `UserError` for a knob or value the model does not have."""
+        return self.knobs.encode(setting, self.architecture.inject.encoding, self.name)
+
+
+def make_config(
+    name: str, sample_rate: int, knobs: Knobs, architecture: WaveNetConfig, levels: Levels = UNSTATED
+) -> ModelConfig:
+    """The `config.json` of a model; `sample_rate` in Hz."""
+    audio = Audio(sample_rate=sample_rate, receptive_field=architecture.receptive_field, **levels.model_dump())
+    return ModelConfig(name=name, audio=audio, knobs=knobs, architecture=architecture)

@@ -1,0 +1,12 @@
+"""models/artifacts/names.py."""
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+EVAL, RECIPE, HISTORY, SPLIT, STATE, MACHINE = (
+    "eval.json",
+    "recipe.json",
+    "history.jsonl",
+    "split.json",
+    "state.safetensors",
+    "machine.json",
+)

@@ -1,0 +1,154 @@
+"""Audio files in and out: mono, finite, at the rate one asks for, or an error that names the file."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+import soxr
+
+from models.core.errors import UserError
+from models.core.files import staged_file
+
+BLOCK = 1 << 18  # samples read at a time
+
+SUFFIXES = (".wav", ".flac")
+
+FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF")
+
+DEPTHS = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+
+SAME = 1.5 / (1 << 15)  # stereo channels that differ by no more than dither at 16 bit are one
+
+QUALITY = "VHQ"
+
+
+@contextmanager
+def open_audio(path: Path) -> Iterator[sf.SoundFile]:
+    """Open a WAV, FLAC or AIFF file of 16 bit or more, with one or two channels, for reading.
+
+    Raises `UserError` when it is missing, is not such audio or is empty.
+    """
+    try:
+        if not path.exists():
+            raise UserError(
+                f"{path} does not exist", "Check the path; paths in a manifest start at the manifest's folder."
+            )
+        opened = sf.SoundFile(path)
+    except (sf.LibsndfileError, TypeError, OSError) as problem:
+        raise UserError(
+            f"{path} is not audio that can be read: {str(problem).rstrip('.')}", "Export it again as WAV or FLAC."
+        ) from None
+    with opened as file:
+        if file.format not in FORMATS or file.subtype not in DEPTHS:
+            raise UserError(
+                f"{path} is {file.format} {file.subtype}; takes are WAV, FLAC or AIFF of 16, 24 or 32 bit",
+                "Export it again from its source; what a lossy format took away does not come back.",
+            )
+        if file.channels > 2:
+            raise UserError(f"{path} has {file.channels} channels; takes are mono", "Export one channel.")
+        if file.frames == 0:
+            raise UserError(f"{path} is empty", "Record or export it again.")
+        yield file
+
+
+def read_blocks(path: Path, channel: int | None = None) -> Iterator[np.ndarray]:
+    """Yield float32 blocks `(T,)` of a file: of a stereo file that channel (0 is left), or what both agree on.
+
+    Raises `UserError` at the first sample that is not finite or on which the channels disagree.
+    """
+    with open_audio(path) as file:
+        position = 0
+        while len(block_T := _mono(path, _read_block(path, file), channel, file.samplerate, position)):
+            if not np.isfinite(block_T).all():
+                at = position + int(np.argmin(np.isfinite(block_T)))
+                raise UserError(f"{path}: sample {at} is not a finite number", "Export the file again from its source.")
+            position += len(block_T)
+            yield block_T
+
+
+def _read_block(path: Path, file: sf.SoundFile) -> np.ndarray:
+    try:
+        return file.read(BLOCK, dtype="float32", always_2d=True)
+    except sf.LibsndfileError as problem:
+        raise UserError(f"{path} is damaged: {problem}", "Export the file again from its source.") from None
+
+
+def _mono(path: Path, block_TC: np.ndarray, channel: int | None, rate_hz: int, position: int) -> np.ndarray:
+    """One channel of a block; a file that has but one is taken as it is."""
+    if block_TC.shape[1] == 2 and channel is None:
+        differ_T = np.abs(block_TC[:, 0] - block_TC[:, 1]) > SAME
+        if differ_T.any():
+            at_s = (position + int(np.argmax(differ_T))) / rate_hz
+            raise UserError(
+                f"{path} has 2 channels, which differ from {at_s:.3f} s on; takes are mono",
+                'Name one in the manifest ("channel": "left" or "right", at the top or in the entry), or export one.',
+            )
+    return np.ascontiguousarray(block_TC[:, min(channel or 0, block_TC.shape[1] - 1)])
+
+
+def read_audio(path: Path, channel: int | None = None, rate_hz: int | None = None) -> tuple[np.ndarray, int]:
+    """Read a whole file, resampled where `rate_hz` is another rate: `(x_T float32, rate in Hz)`; raises as `read_blocks` does."""
+    with open_audio(path) as file:
+        rate = file.samplerate
+    wanted = rate_hz or rate
+    return np.concatenate(list(resample(read_blocks(path, channel), rate, wanted))), wanted
+
+
+def read_length(path: Path) -> tuple[int, int]:
+    """`(samples, rate in Hz)` of a file; raises as `open_audio` does."""
+    with open_audio(path) as file:
+        return file.frames, file.samplerate
+
+
+def resample(blocks: Iterable[np.ndarray], rate_hz: int, wanted_hz: int) -> Iterator[np.ndarray]:
+    """Blocks at one rate -> blocks at another that last as long, without delay (linear phase, soxr's very high quality)."""
+    if rate_hz == wanted_hz:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate_hz, wanted_hz, 1, dtype="float32", quality=QUALITY)
+    chunks = (stream.resample_chunk(np.asarray(block_T, np.float32)) for block_T in blocks)
+    yield from (chunk_T for chunk_T in chunks if len(chunk_T))
+    last_T = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    if len(last_T):
+        yield last_T
+
+
+def check_playing(source: Path, target: Path, rate_hz: int, name: str, *, any_rate: bool = False) -> tuple[int, int]:
+    """May `source` be played into `target` by a model of this rate and name? `(samples, rate in Hz)` of the source; else `UserError`."""
+    if not source.exists():
+        raise UserError(f"{source} does not exist", "Check the path; relative paths start at the current folder.")
+    with open_audio(source) as file:
+        frames, found_hz = file.frames, file.samplerate
+    if found_hz != rate_hz and not any_rate:
+        raise UserError(
+            f"{source} is at {found_hz} Hz; {name} plays at {rate_hz} Hz",
+            "Add --resample to have it played at the model's rate and brought back.",
+        )
+    if target.resolve() == source.resolve():
+        raise UserError(f"{target} is the file being played", "Choose another name for the output.")
+    _check_suffix(target)
+    return frames, found_hz
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"{path} does not say which format to write", f"End the name in {' or '.join(SUFFIXES)}.")
+
+
+@contextmanager
+def create_audio(path: Path, rate_hz: int, subtype: str = "PCM_24") -> Iterator[sf.SoundFile]:
+    """Open a new mono WAV or FLAC, of 24 bit unless told otherwise; it appears under its name only when everything was written."""
+    _check_suffix(path)
+    try:
+        with staged_file(path) as staged, sf.SoundFile(staged, "w", rate_hz, channels=1, subtype=subtype) as file:
+            yield file
+    except sf.LibsndfileError as problem:
+        raise UserError(f"{path} cannot be written: {problem}", "Is the disk full, or the folder read-only?") from None
+
+
+def write_audio(path: Path, x_T: np.ndarray, rate_hz: int) -> None:
+    """Write a whole mono signal as 24-bit WAV or FLAC."""
+    with create_audio(path, rate_hz) as file:
+        file.write(x_T)

@@ -1,0 +1,220 @@
+"""Which knob settings to record, how many they are, how long that takes and how well they cover the knobs, before anything is written.
+
+Positions are spread evenly over the turn of a knob, whatever its taper: an audio-taper pot is made so that equal turns are equal steps to the
+ear. No setting leaves what can be dialled (`step`), or is mute (`avoid_zero`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Field
+
+from models.audio.calibration import Levels
+from models.capture.designs import combine, corners, distinct, draw_between, fill_space
+from models.capture.ordering import count_moves, order
+from models.core.errors import UserError
+from models.core.schema import check_document, read_document
+from models.knobs.geometry import (
+    at_rest,
+    cloud,
+    dialled,
+    ends,
+    every,
+    farthest,
+    grid_hole,
+    is_corner,
+    key,
+    largest_hole,
+    never_together,
+    settings_of,
+    spread,
+)
+from models.knobs.schema import AnyKnob, KnobName, Knobs, Setting
+
+Design = Literal["isolated", "hybrid", "combinatorial", "space-filling"]
+
+DESIGNS: tuple[Design, ...] = get_args(Design)
+
+POSITIONS = {"isolated": 5, "hybrid": 3}
+
+WISHES = {"isolated": ("positions",), "hybrid": ("positions",), "space-filling": ("count",)}
+
+PER_KNOB = 10  # takes per knob of a space-filling design (Loeppky, Sacks and Welch, Technometrics 51, 2009)
+
+HELD = 6
+
+LISTED = 5000  # a plan of more takes is counted, not listed
+
+MAX_POSITIONS = 200
+
+TURNING_S = 15  # to dial the next setting and start the next take
+
+
+def _spell_out(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+NamedKnob = Annotated[AnyKnob, BeforeValidator(_spell_out, json_schema_input_type=KnobName | AnyKnob)]
+
+
+class KnobsFile(Levels):
+    """The knobs of a device that is to be recorded."""
+
+    device: Annotated[str, Field(description="Name of the device, for people.")] = ""
+    license: Annotated[str, Field(description="License of the recordings, such as `cc-by-4.0`.")] = ""
+    knobs: Annotated[
+        tuple[NamedKnob, ...],
+        Field(
+            min_length=1, max_length=32, description="Knobs and switches: objects, or names alone (a knob from 0 to 1)."
+        ),
+    ]
+
+
+def read_knobs(path: Path) -> tuple[KnobsFile, Knobs]:
+    """Read a `KnobsFile`, and its knobs as one schema; raises `UserError` naming the file and the knob at fault."""
+    described = read_document(path, KnobsFile)
+    return described, check_document({"knobs": described.knobs}, Knobs, str(path))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A design for a device: `count` settings to train on, the largest hole between them (turns), the pairs of knobs never moved together.
+
+    `train` and `held` are in the order of recording, None where the plan is too large to list.
+    """
+
+    design: str
+    knobs: Knobs
+    count: int
+    train: list[Setting] | None
+    held: list[Setting] | None
+    hole_turns: float
+    apart: list[tuple[str, str]]
+
+    @property
+    def moves(self) -> int | None:
+        """How many knobs are touched in all on the way through `train`."""
+        return None if self.train is None else count_moves(self.train)
+
+    def seconds(self, signal_s: float) -> float:
+        """What recording takes, held takes included, with a signal of that length and `TURNING_S` before each take."""
+        return (self.count + len(self.held or ())) * (signal_s + TURNING_S)
+
+
+def make_plan(
+    knobs: Knobs,
+    design: Design,
+    *,
+    count: int | None = None,
+    positions: int | None = None,
+    held: int | None = None,
+    seed: int = 0,
+) -> Plan:
+    """Plan a session.
+
+    `count` (space-filling) is the number of settings to train on, `positions` (isolated, hybrid) those of each knob, `held` the number of
+    settings to judge by: never one to train on, never a corner. A knob whose default cannot be dialled rests at the nearest value that
+    can. Raises `UserError` for what the knobs cannot give, and for a wish that the design does not know.
+    """
+    _check(knobs, count, positions, held)
+    for wish, stated in (("count", count), ("positions", positions)):
+        if stated is not None and wish not in WISHES.get(design, ()):
+            knowing = " and ".join(other for other, wishes in WISHES.items() if wish in wishes)
+            raise UserError(f"a {design} session has no --{wish}", f"Leave it out; it is for {knowing}.")
+    knobs = at_rest(knobs)
+    if design == "combinatorial":
+        axes = [every(knob) if dialled(knob) <= LISTED else spread(knob, LISTED) for knob in knobs.knobs]
+        whole = prod(dialled(knob) for knob in knobs.knobs)
+    else:
+        axes = [spread(knob, positions or POSITIONS.get(design, 2)) for knob in knobs.knobs]
+        whole = prod(len(axis) for axis in axes)
+    if design in ("hybrid", "combinatorial") and whole > LISTED:
+        off_rest = settings_of(knobs, [[next((v for v in ends(k) if v != k.default), k.default) for k in knobs.knobs]])
+        return Plan(design, knobs, whole, None, None, grid_hole(knobs, axes), never_together(knobs, off_rest))
+    if design == "isolated":
+        moved = [{**knobs.defaults, k.name: value} for k, axis in zip(knobs.knobs, axes, strict=True) for value in axis]
+        train = distinct([knobs.defaults, *moved])
+    elif design == "space-filling":
+        train = fill_space(knobs, _default_count(knobs) if count is None else count, seed)
+    else:
+        train = list(settings_of(knobs, combine(axes)))
+    train, judged = _hold(knobs, train, held, seed + 1)
+    train = order(knobs, train)
+    hole = largest_hole(knobs, train).turns
+    return Plan(design, knobs, len(train), train, order(knobs, judged), hole, never_together(knobs, train))
+
+
+def compare(knobs: Knobs, **wishes: Any) -> list[Plan]:
+    """Every design for the same knobs, with those of `make_plan`'s wishes that each knows."""
+    return [
+        make_plan(knobs, d, **{k: v for k, v in wishes.items() if k in ("held", "seed", *WISHES.get(d, ()))})
+        for d in DESIGNS
+    ]
+
+
+def recommend(plans: Sequence[Plan]) -> tuple[Plan, str]:
+    """Of all designs the one to record, and why: all positions where they are few, one knob alone through its range, else space-filling."""
+    by_design = {plan.design: plan for plan in plans}
+    everything, filling = by_design["combinatorial"], by_design["space-filling"]
+    if everything.count <= PER_KNOB * len(everything.knobs.knobs):
+        return everything, f"it has every position there is in {everything.count} takes"
+    if len(everything.knobs.knobs) == 1:
+        return by_design["isolated"], "there is one knob, and it goes through its range"
+    return filling, (
+        f"{filling.count:,} takes, not {everything.count:,}, have the corners, move every pair of knobs together "
+        "and put each knob at many positions"
+    )
+
+
+def propose(knobs: Knobs, existing: Sequence[Setting], count: int, taken: Sequence[Setting] = ()) -> list[Setting]:
+    """The next settings to record: each in the largest hole that `existing` and those before it leave, in order of recording.
+
+    None of `taken` (those held back) is among them. Raises `UserError` when there are not so many.
+    """
+    _check(knobs, count)
+    barred = {key(setting) for setting in (*existing, *taken)}
+    free = [setting for setting in cloud(knobs) if key(setting) not in barred]
+    chosen = farthest(knobs, existing, count, free)
+    if len(chosen) < count:
+        raise UserError(f"only {len(chosen)} settings are left to record, not {count}", "Ask for fewer.")
+    return order(knobs, chosen)
+
+
+def _default_count(knobs: Knobs) -> int:
+    """Ten takes per knob, but no more than three quarters of what can be dialled, and never fewer than `fill_space` begins with."""
+    fixed = len(distinct([*corners(knobs), knobs.defaults]))
+    return max(fixed, min(PER_KNOB * len(knobs.knobs), prod(dialled(knob) for knob in knobs.knobs) * 3 // 4))
+
+
+def _hold(knobs: Knobs, train: list[Setting], wanted: int | None, seed: int) -> tuple[list[Setting], list[Setting]]:
+    """`(settings to train on, settings held back)`: new ones where there are any, else taken out of the inner ones of the plan."""
+    count, recorded = HELD if wanted is None else wanted, {key(setting) for setting in train}
+
+    def inner(setting: Setting) -> bool:
+        return not is_corner(knobs, setting) and setting != knobs.defaults
+
+    held = draw_between(knobs, count, seed, lambda s: inner(s) and key(s) not in recorded, train)
+    if len(held) < count:
+        taken = {key(setting) for setting in (*train, *held)}
+        free = [setting for setting in cloud(knobs, seed) if inner(setting) and key(setting) not in taken]
+        held += farthest(knobs, [*train, *held], count - len(held), free)
+    if len(held) < count:
+        inside = [setting for setting in train if inner(setting)]
+        rest = [setting for setting in train if not inner(setting)] or [knobs.defaults]
+        held += farthest(knobs, [*rest, *held], min(count - len(held), len(train) // 4), inside)
+    if wanted is not None and len(held) < wanted:
+        raise UserError(f"only {len(held)} settings can be held back, not {wanted}", "Ask for fewer with --held.")
+    out = {key(setting) for setting in held}
+    return [setting for setting in train if key(setting) not in out], held
+
+
+def _check(knobs: Knobs, count: int | None, positions: int | None = None, held: int | None = None) -> None:
+    if not knobs.knobs:
+        raise UserError("there is no knob to plan for", 'List them under "knobs".')
+    limits = (("--count", count, 1, LISTED), ("--positions", positions, 2, MAX_POSITIONS), ("--held", held, 0, LISTED))
+    for name, value, least, most in limits:
+        if value is not None and not least <= value <= most:
+            raise UserError(f"{name} is {value}", f"Use {least} to {most:,}.")

@@ -1,0 +1,77 @@
+"""A recording session on disk: the manifests of takes that are to be recorded, and the sheet to record them by."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from models.audio.calibration import UNSTATED, Levels
+from models.audio.io import read_length
+from models.capture.sheet import HELD, SHEET, TRAIN, name_take, sheet
+from models.core.errors import UserError
+from models.core.files import staged_folder, write_json, write_text
+from models.knobs.schema import Knobs, Setting
+from models.recordings.manifest import Take
+from models.recordings.manifest_formats import MANIFEST_SCHEMA
+
+
+def write_session(
+    folder: Path,
+    knobs: Knobs,
+    train: Sequence[Setting],
+    held: Sequence[Setting],
+    signal: Path,
+    *,
+    device: str = "",
+    license_id: str = "",
+    levels: Levels = UNSTATED,
+    existing: Sequence[Take] = (),
+) -> list[Path]:
+    """Write `train.json`, `held.json` (where settings are held), `sheet.html` and a copy of the signal into a new folder.
+
+    Manifests name the files that are to be recorded; `existing` takes open the training manifest, where they are. Returns the paths.
+    Raises `UserError` when the signal is not audio or the folder holds anything.
+    """
+    rate_hz = read_length(signal)[1]
+    new_folder(folder)
+    top = manifest_top(knobs, device, license_id, rate_hz, levels)
+    parts = [(TRAIN, "", train, existing)] + ([(HELD, "held_", held, ())] if held else [])
+    with staged_folder(folder) as staged:
+        shutil.copyfile(signal, staged / signal.name)
+        for manifest, prefix, settings, before in parts:
+            made = [entry(signal.name, name_take(prefix, n, s), s) for n, s in enumerate(settings, len(before) + 1)]
+            old = [_existing(take, folder) for take in before]
+            write_json(staged / manifest, {**top, "entries": old + made})
+        write_text(staged / SHEET, sheet(knobs, train, held, signal.name, rate_hz, device, len(existing)))
+    return [folder / name for name in (*(part[0] for part in parts), SHEET)]
+
+
+def new_folder(folder: Path) -> None:
+    """Raise `UserError` unless a folder is empty or not there yet: recordings are never written over."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is in the way: it holds something already", "Name a new or empty folder with --out.")
+
+
+def manifest_top(knobs: Knobs, device: str, license_id: str, rate_hz: int, levels: Levels = UNSTATED) -> dict[str, Any]:
+    """Everything of a manifest but its entries."""
+    said = {"device": device, "license": license_id}
+    return {
+        "$schema": MANIFEST_SCHEMA,
+        **{key: value for key, value in said.items() if value},
+        "sample_rate": rate_hz,
+        **levels.model_dump(),
+        "knobs": [knob.model_dump(mode="json") for knob in knobs.knobs],
+    }
+
+
+def entry(dry: str, wet: str, setting: Setting) -> dict[str, Any]:
+    """One entry in joint form."""
+    return {"input_file": dry, "output_file": wet, "knobs": setting}
+
+
+def _existing(take: Take, folder: Path) -> dict[str, Any]:
+    """An entry of another manifest, its paths written from this folder."""
+    dry, wet = (Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix() for path in (take.dry, take.wet))
+    more = {"delay_samples": take.delay_samples, "channel": take.channel}
+    return {**entry(dry, wet, take.setting), **{key: value for key, value in more.items() if value is not None}}

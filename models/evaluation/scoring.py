@@ -1,0 +1,105 @@
+"""How far a model is from its amp, judged per knob setting.
+
+Shapes: T time, P a run of audio predicted from context and region.
+"""
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean, median
+
+import torch
+from torch import Tensor
+
+from models.artifacts.evaluation import Errors, RegionScore, Score, SettingScore
+from models.core.errors import DivergedError
+from models.engines.base import Engine
+from models.engines.select import engine_for
+from models.evaluation.distances import esr, measure_errors
+from models.knobs.schema import AnyKnob, Knobs, Switch, Value
+from models.knobs.text import format_setting
+from models.network.wavenet import WaveNet
+from models.recordings.dataset import AmpData, Piece
+
+THIRDS = ("low", "middle", "high")
+
+CHUNK = 1 << 16  # output samples computed at a time
+
+
+@torch.no_grad()
+def predict(engine: Engine, x_T: Tensor, levels_K: Tensor) -> Tensor:
+    """Play `T` samples of context and region through a net in bounded memory: `T - R + 1` samples come out."""
+    context, whole = engine.net.receptive_field - 1, len(x_T)
+    step = min(CHUNK, whole - context)
+    y_T = x_T.new_empty(whole - context)
+    for begin in range(0, len(y_T), step):
+        begin = min(begin, len(y_T) - step)  # all chunks are of one length
+        y_T[begin : begin + step] = engine(x_T[None, begin : begin + step + context], levels_K[None])[0]
+    return y_T
+
+
+def score(net: WaveNet, data: AmpData, pieces: Sequence[Piece], *, thorough: bool = False) -> Score:
+    """Play every piece and pool per setting; a setting heard on several pieces counts once, as one long signal.
+
+    `thorough` measures the other errors too. Raises `DivergedError` when what the model plays is not finite.
+    """
+    heard: dict[tuple[Value, ...], list[Piece]] = {}
+    for piece in pieces:
+        heard.setdefault(tuple(piece.setting.values()), []).append(piece)
+    engine = engine_for(net)
+    return pool(_score_setting(engine, data, group, thorough) for group in heard.values())
+
+
+def _score_setting(engine: Engine, data: AmpData, pieces: list[Piece], thorough: bool) -> SettingScore:
+    nearest_signal = nearest_error = 0.0
+    predicted, target, net = [], [], engine.net
+    for piece in pieces:
+        x_T, target_T = data.hear(piece, net.receptive_field)
+        predicted.append(predict(engine, x_T, data.encode(piece, net.config.inject.encoding)))
+        target.append(target_T)
+        baseline = data.baseline(piece)
+        nearest_signal, nearest_error = nearest_signal + baseline[0], nearest_error + baseline[1]
+    predicted_T, target_T = torch.cat(predicted), torch.cat(target)
+    if not predicted_T.isfinite().all():
+        raise DivergedError(f"the model's output at {format_setting(pieces[0].setting)} is not finite")
+    return SettingScore(
+        setting=pieces[0].setting,
+        esr=esr(predicted_T, target_T),
+        baseline_esr=nearest_error / nearest_signal if nearest_signal > 0 else None,
+        errors=measure_errors(predicted_T, target_T) if thorough else None,
+    )
+
+
+def pool(settings: Iterable[SettingScore]) -> Score:
+    """Mean, median and worst over settings; the baseline mean and the other errors are given only when every setting has them."""
+    settings = tuple(settings)
+    esrs = [s.esr for s in settings]
+    baselines = [s.baseline_esr for s in settings if s.baseline_esr is not None]
+    errors = [s.errors.model_dump() for s in settings if s.errors is not None]
+    return Score(
+        mean=fmean(esrs),
+        median=median(esrs),
+        worst=max(esrs),
+        baseline_mean=fmean(baselines) if len(baselines) == len(settings) else None,
+        errors=Errors(**{name: fmean(e[name] for e in errors) for name in Errors.model_fields})
+        if len(errors) == len(settings)
+        else None,
+        settings=settings,
+    )
+
+
+def by_region(found: Score, knobs: Knobs) -> tuple[RegionScore, ...]:
+    """The same errors by where each knob stands; regions without a setting are left out."""
+    groups: dict[tuple[str, str], list[float]] = {}
+    for knob in knobs.knobs:
+        for one in found.settings:
+            groups.setdefault((knob.name, region_of(knob, one.setting[knob.name])), []).append(one.esr)
+    return tuple(
+        RegionScore(knob=knob, region=region, settings=len(esrs), esr=fmean(esrs))
+        for (knob, region), esrs in groups.items()
+    )
+
+
+def region_of(knob: AnyKnob, value: Value) -> str:
+    """Which third of its range, as its faceplate shows it, a knob is in; the position of a switch."""
+    if isinstance(knob, Switch) or isinstance(value, str):
+        return str(value)
+    return THIRDS[min(int(3 * (value - knob.min) / (knob.max - knob.min)), 2)]

@@ -1,0 +1,199 @@
+"""What a `.nam` file says of its net -> the net's config as plain data, each fault named with its place."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from models.core.errors import UserError
+from models.formats.nam.writer import BENDS
+from models.knobs.schema import Encoding
+from models.network.architecture import SLOTS, Slot
+from models.network.knob_encoder import Encoder
+
+VERSIONS = ("0.5.", "0.6.", "0.7.")
+
+HINT = "Export the model again from its trainer."
+
+MAX_CHANNELS = 64
+
+PLAIN_HARDTANH = {"min_val": -1.0, "max_val": 1.0}
+
+
+class Node:
+    """A JSON object whose errors say where in the file it stands."""
+
+    def __init__(self, value: Any, where: str) -> None:
+        if not isinstance(value, dict):
+            raise UserError(f"{where} is not an object", HINT)
+        self.value, self.where = value, where
+
+    def get(self, key: str, kind: Any, default: Any) -> Any:
+        """What stands under a key, of this kind."""
+        found = self.value.get(key, default)
+        if found is not default and (
+            not isinstance(found, kind) or (kind is not object and isinstance(found, bool) != (kind is bool))
+        ):
+            raise UserError(f"{self.where}: '{key}' is a {type(found).__name__}", HINT)
+        return found
+
+    def child(self, key: str) -> "Node":
+        """The object under a key."""
+        return Node(self.value.get(key), f"{self.where}: {key}")
+
+    def children(self, key: str, most: int = 4) -> list["Node"]:
+        """The objects listed under a key."""
+        found = self.value.get(key)
+        if not isinstance(found, list) or not 1 <= len(found) <= most:
+            raise UserError(f"{self.where}: '{key}' is not a list of 1 to {most} objects", HINT)
+        return [Node(item, f"{self.where}: {key}.{index}") for index, item in enumerate(found)]
+
+
+def kind_of(document: Node) -> str:
+    """The architecture of a document of a version that can be read."""
+    version = document.get("version", str, "")
+    if not version.startswith(VERSIONS):
+        raise UserError(f"{document.where}: version is '{version}'; 0.5.0 to 0.7.x can be read", HINT)
+    return document.get("architecture", str, "")
+
+
+def largest(container: Node) -> Node:
+    """The model of a container that is played at full size."""
+    models = container.child("config").children("submodels", 16)
+    return max(models, key=lambda node: node.get("max_value", int | float, 0)).child("model")
+
+
+def check_sizes(layers: Sequence[Node], knobs: int, heard: int, outputs: int, shape: Node) -> None:
+    """What each array takes and gives must be what its neighbours give and take."""
+    inputs = 1 + knobs
+    for layer, following in zip(layers, [*layers[1:], None], strict=True):
+        for key, expected in (("condition_size", heard), ("input_size", inputs)):
+            if (found := layer.get(key, int, 1)) != expected:
+                raise UserError(f"{layer.where}: {key} is {found}, expected {expected}", HINT)
+        inputs = layer.get("channels", int, 0)
+        if not 1 <= inputs <= MAX_CHANNELS:
+            raise UserError(f"{layer.where}: channels is {inputs}, legal are 1 to {MAX_CHANNELS}", HINT)
+        given = _heads(layer).value.get("out_channels", layer.value.get("head_size"))
+        if following is not None:
+            channels = following.value.get("channels")
+            taken = optional(following, "head1x1")
+            width = following.value.get("bottleneck", channels)
+            expected = taken.value.get("out_channels") if taken.get("active", bool, False) else width
+        else:
+            expected = given if shape.value.get("head") is not None else outputs
+        if given is not None and given != expected:
+            raise UserError(f"{layer.where}: its head gives {given!r:.20} channels, expected {expected!r:.20}", HINT)
+
+
+def injection(
+    layers: Sequence[Node], knobs: int, heard: int, encoder: Encoder | None, encoding: Encoding
+) -> dict[str, Any]:
+    """The widest the file may need: knobs at the input and the mixin, FiLM that hears the audio; `_prune` takes away what is zero."""
+    films = []
+    for slot in SLOTS:
+        shifts: dict[bool, list[int]] = {}
+        for index, layer in enumerate(layers):
+            if (film := _film(layer, slot)) is not None:
+                shifts.setdefault(film.get("shift", bool, True), []).append(index)
+        films += [{"slot": slot, "shift": shift, "audio": True, "arrays": at} for shift, at in shifts.items()]
+    warp = None if encoder is None or encoder.warp is None else encoder.warp.log_slopes.shape[1]
+    dense = None if encoder is None or encoder.dense is None else encoder.features
+    ways = {"input": knobs > 0, "mixin": heard > 1, "film": films}
+    return {"encoding": encoding, **ways, "warp": warp, "encoder": dense}
+
+
+def optional(layer: Node, key: str) -> Node:
+    """An object that may be left out."""
+    return Node(layer.value.get(key) or {}, f"{layer.where}: {key}")
+
+
+def _heads(layer: Node) -> Node:
+    return optional(layer, "head")
+
+
+def _film(layer: Node, slot: Slot) -> Node | None:
+    """A slot's description, if it is active."""
+    film = layer.value.get(f"{slot}_film")
+    if film is None or film is False:
+        return None
+    node = Node(film, f"{layer.where}: {slot}_film")
+    return node if node.get("active", bool, True) else None
+
+
+def head_of(shape: Node, last: Node, outputs: int) -> dict[str, Any] | None:
+    """What stands behind the stack."""
+    if shape.value.get("head") is None:
+        return None
+    head = shape.child("head")
+    inputs = _heads(last).value.get("out_channels", last.value.get("head_size"))
+    for key, expected in (("in_channels", inputs), ("out_channels", outputs)):
+        if (found := head.value.get(key, expected)) != expected:
+            raise UserError(f"{head.where}: {key} is {found!r:.20}, expected {expected!r:.20}", HINT)
+    activation = _activation(head.value.get("activation"), head)
+    if activation.get("type") == "PReLU":
+        if "negative_slopes" in head.value["activation"]:
+            raise UserError(f"{head.where}: PReLU has slopes per channel, which the family does not have there", HINT)
+        activation["type"] = "LeakyReLU"  # of one slope for all it is the same
+    kernels, channels = head.value.get("kernel_sizes"), head.value.get("channels")
+    return {"inputs": inputs, "channels": channels, "kernel_sizes": kernels, "activation": activation}
+
+
+def array_of(layer: Node, last: bool) -> dict[str, Any]:
+    """A layer array."""
+    channels, bias = layer.value.get("channels"), layer.get("head_bias", bool, False)
+    dilations = layer.value.get("dilations")
+    depth = len(dilations) if isinstance(dilations, list) else 0
+    heads, layer1x1, head1x1 = _heads(layer), optional(layer, "layer1x1"), optional(layer, "head1x1")
+    modes = each(layer.value.get("gating_mode", "gated" if layer.get("gated", bool, False) else "none"), depth)
+    gates = each(layer.value.get("secondary_activation"), depth)
+    if len(gates) < len(modes):
+        raise UserError(f"{layer.where}: secondary_activation lists {len(gates)} for {len(modes)} layers", HINT)
+    bias = heads.get("bias", bool, bias)
+    bottleneck = layer.value.get("bottleneck")
+    return {
+        "channels": channels,
+        "bottleneck": None if bottleneck == channels else bottleneck,
+        "kernel_size": layer.value.get("kernel_sizes", layer.value.get("kernel_size")),
+        "dilations": dilations,
+        "activation": [_activation(value, layer) for value in each(layer.value.get("activation", "Tanh"), depth)],
+        "gating": modes,
+        "gate": [
+            _activation(gate, layer) if gate and mode != "none" else {"type": "Sigmoid"}
+            for mode, gate in zip(modes, gates, strict=False)
+        ],
+        "groups": layer.get("groups_input", int, 1),
+        "layer1x1": layer1x1.get("active", bool, True),
+        "layer1x1_groups": layer1x1.get("groups", int, 1) if layer1x1.get("active", bool, True) else 1,
+        "head1x1": head1x1.get("out_channels", int, 1) if head1x1.get("active", bool, False) else None,
+        "head1x1_groups": head1x1.get("groups", int, 1) if head1x1.get("active", bool, False) else 1,
+        "head_kernel_size": heads.get("kernel_size", int, 1),
+        "head_dilation": heads.get("head_dilation", int, 1),
+        "head_bias": None if bias == last else bias,
+    }
+
+
+def each(value: Any, depth: int) -> list[Any]:
+    """One value per layer."""
+    return value if isinstance(value, list) else [value] * depth
+
+
+def _activation(value: Any, layer: Node) -> dict[str, Any]:
+    described = {"type": value} if isinstance(value, str) else value
+    if not isinstance(described, dict):
+        raise UserError(f"{layer.where}: activation is a {type(value).__name__}", HINT)
+    known = {key: item for key, item in described.items() if key in ("type", "negative_slope")}
+    if known.get("type") in ("LeakyHardtanh", "LeakyHardTanh"):
+        defaults = dict(zip(BENDS, (-1.0, 1.0, 0.01, 0.01), strict=True))
+        return {"type": "LeakyHardtanh", "bends": [described.get(key, value) for key, value in defaults.items()]}
+    bounds = {key: item for key, item in described.items() if key in PLAIN_HARDTANH}
+    if any(PLAIN_HARDTANH[key] != item for key, item in bounds.items()):
+        raise UserError(f"{layer.where}: activation {described} has other bounds than -1 and 1", HINT)
+    return known
+
+
+def floats(node: Node, key: str) -> list[float]:
+    """Numbers that are finite in single precision."""
+    values = node.value.get(key)
+    if not isinstance(values, list) or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        raise UserError(f"{node.where}: '{key}' is not a list of numbers", HINT)
+    if not all(-3.4e38 < v < 3.4e38 for v in values):
+        raise UserError(f"{node.where}: '{key}' holds a number that is not finite in single precision", HINT)
+    return values

@@ -1,0 +1,214 @@
+"""A model -> a `.nam` file: with live knobs as extra inputs, or stock once the knobs are baked away.
+
+The format is that of NeuralAmpModelerCore: one JSON document with a flat list of weights, array by array.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.artifacts.model_config import ModelConfig
+from models.audio.guitar import guitar
+from models.core.errors import UserError
+from models.core.files import write_text
+from models.formats.nam.knob_encoder import write_encoder
+from models.knobs.schema import Setting
+from models.network.architecture import SLOTS, LayerArray, Slot
+from models.network.wavenet import Array, Layer, Nonlinear, WaveNet
+from models.playback.stream import play
+
+VERSION = "0.7.0"
+
+BENDS = ("min_val", "max_val", "min_slope", "max_slope")  # LeakyHardtanh's
+
+LOUDNESS_INPUT_DBFS, LOUDNESS_SEED = -15.0, 7
+
+
+def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
+    """The `.nam` document of a model: input channel 0 is audio, then one channel per knob, levels in [-1, 1].
+
+    A model without knobs (a baked one) becomes a stock file that every player loads.
+    """
+    shape, weights = _described(net, config.audio.sample_rate)
+    knobs, encoding = [knob.model_dump() for knob in config.knobs.knobs], config.architecture.inject.encoding
+    return {
+        "version": VERSION,
+        "architecture": "WaveNet",
+        "config": shape,
+        "weights": weights,
+        "sample_rate": config.audio.sample_rate,
+        "metadata": {
+            "name": config.name,
+            "loudness": loudness(net, config.encode({}) if net.knobs else [], config.audio.sample_rate),
+            **config.audio.levels.model_dump(),
+            **({"knobs": knobs, "knob_encoding": encoding} if net.knobs else {}),
+        },
+    }
+
+
+def _described(net: WaveNet, rate_hz: int) -> tuple[dict[str, Any], list[float]]:
+    """The `config` of a net and its weights."""
+    conditions = 1 + net.features
+    arrays = list(zip(net.arrays, net.config.arrays, strict=True))
+    shape: dict[str, Any] = {
+        "layers": [
+            _array_config(array, data, 1 + net.knobs if index == 0 else array.rechannel.in_channels, conditions)
+            for index, (array, data) in enumerate(arrays)
+        ],
+        "head": _head_config(net),
+        "head_scale": net.head_scale.item(),
+    }
+    if net.knobs:
+        shape["in_channels"] = net.knobs + 1  # without it a player takes the file for a mono one
+    if net.encoder is not None:
+        shape["condition_dsp"] = write_encoder(net.encoder, net.knobs, VERSION, rate_hz)
+    elif net.condition is not None:
+        inner, numbers = _described(net.condition, rate_hz)
+        nested = {"version": VERSION, "architecture": "WaveNet", "config": inner, "weights": numbers}
+        shape["condition_dsp"] = {**nested, "sample_rate": rate_hz}
+    parts: list[Tensor | None] = []
+    for index, array in enumerate(net.arrays):
+        weight = array.rechannel.weight
+        parts.append(_columns(weight, 1 + net.knobs) if index == 0 else weight)
+        for layer in array.layers:
+            parts += _layer_weights(layer, conditions)
+        parts += [array.head.weight, array.head.bias]
+    for conv in net.head.convs if net.head is not None else ():
+        parts += [conv.weight, conv.bias]
+    return shape, _flat([*parts, net.head_scale])
+
+
+def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: Setting | None = None) -> None:
+    """Write a model as `.nam`, whole or not at all; `baked` notes the setting that a baked model stands at.
+
+    Raises `UserError` for one that NeuralAmpModelerCore would not play as it is: it leaves out FiLM after the 1x1 of a layer that is
+    not blended.
+    """
+    if any(_is_left_out(layer) for array in net.arrays for layer in array.layers):
+        raise UserError(
+            f"{config.name} has FiLM at layer1x1_post, which players apply in blended layers only, so it cannot be a live file",
+            'Bake it, which is exact, or train with "gating": "blended" or another slot.',
+        )
+    document = to_nam(config, net)
+    if baked is not None:
+        document["metadata"]["baked_setting"] = baked
+    write_text(path, json.dumps(document, allow_nan=False) + "\n")
+
+
+def loudness(net: WaveNet, levels_K: list[float], rate_hz: int) -> float:
+    """What `metadata.loudness` says: the RMS in dBFS of what a model makes of one second of guitar, with the knobs at rest.
+
+    Players even out models by it. NAM measures with a recording of -15 dBFS RMS; ours is a synthetic guitar at that level, which
+    on the virtual amp comes within 1.5 dB of it from clean to full gain.
+    """
+    y_T = play(net, _standard_guitar(rate_hz), levels_K).astype(np.float64)
+    return round(10 * math.log10(np.square(y_T).mean() + 1e-20), 2)
+
+
+@lru_cache(maxsize=4)
+def _standard_guitar(rate_hz: int) -> np.ndarray:
+    x_T = guitar(1.0, rate_hz, LOUDNESS_SEED)
+    return x_T * (10 ** (LOUDNESS_INPUT_DBFS / 20) / np.sqrt(np.square(x_T, dtype=np.float64).mean())).astype(
+        np.float32
+    )
+
+
+def _array_config(array: Array, data: LayerArray, inputs: int, conditions: int) -> dict[str, Any]:
+    layers = list(array.layers)
+    return {
+        "input_size": inputs,
+        "condition_size": conditions,
+        "head": {
+            "out_channels": array.head.out_channels,
+            "kernel_size": array.head.kernel_size[0],
+            "bias": array.head.bias is not None,
+            **({"head_dilation": data.head_dilation} if data.head_dilation > 1 else {}),
+        },
+        "channels": data.channels,
+        "bottleneck": data.width,
+        "kernel_sizes": list(data.kernel_sizes),
+        "dilations": list(data.dilations),
+        "activation": [_activation(layer.activation) for layer in layers],
+        "gating_mode": list(data.gatings),
+        "secondary_activation": [None if layer.gate is None else _activation(layer.gate) for layer in layers],
+        "head1x1": {
+            "active": data.head1x1 is not None,
+            "out_channels": data.head1x1 or 1,
+            "groups": data.head1x1_groups,
+        },
+        "layer1x1": {"active": data.layer1x1, "groups": data.layer1x1_groups},
+        "groups_input": data.groups,
+        "groups_input_mixin": 1,
+        **{f"{slot}_film": _film_config(layers[0], slot) for slot in SLOTS},
+    }
+
+
+def _head_config(net: WaveNet) -> dict[str, Any] | None:
+    if net.head is None or net.config.head is None:
+        return None
+    return {
+        "channels": net.config.head.channels,
+        "out_channels": net.outputs,
+        "kernel_sizes": list(net.config.head.kernel_sizes),
+        "activation": _activation(next(iter(net.head.activations))),
+    }
+
+
+def _film_config(layer: Layer, slot: Slot) -> dict[str, Any]:
+    film = layer.film(slot)
+    return {"active": film is not None, "shift": film is None or film.shift, "groups": 1}
+
+
+def _activation(activation: Nonlinear) -> dict[str, Any]:
+    kind = activation.config.type
+    if activation.slopes is not None:
+        return {"type": kind, "negative_slopes": activation.slopes.tolist()}
+    if kind == "LeakyReLU":
+        return {"type": kind, "negative_slope": activation.config.negative_slope}
+    if activation.config.bends is not None:
+        return {"type": kind} | dict(zip(BENDS, activation.config.bends, strict=True))
+    return {"type": kind}
+
+
+def _layer_weights(layer: Layer, conditions: int) -> list[Tensor | None]:
+    parts = [layer.conv.weight, layer.conv.bias, _columns(layer.mixin.weight, conditions)]
+    for conv in (layer.layer1x1, layer.head1x1):
+        parts += [] if conv is None else [conv.weight, conv.bias]
+    for slot in SLOTS:
+        if film := layer.film(slot):
+            halves = film.weight.shape[0] // (2 if film.shift else 1)
+            missing = conditions - halves if slot == "input_mixin_pre" else 0
+            deaf = [] if film.audio else [torch.zeros_like(film.bias[:, None, None])]
+            weight = torch.cat([*deaf, film.weight], dim=1)
+            rows = [nn.functional.pad(part, (0, 0, 0, 0, 0, missing)) for part in weight.split(halves)]
+            parts += [
+                torch.cat(rows),
+                torch.cat([nn.functional.pad(part, (0, missing)) for part in film.bias.split(halves)]),
+            ]
+    return parts
+
+
+def _is_left_out(layer: Layer) -> bool:
+    """Whether players leave out FiLM that does something."""
+    film = layer.film("layer1x1_post")
+    if film is None or layer.gating == "blended":
+        return False
+    channels = len(film.bias) // (2 if film.shift else 1)
+    still = bool((film.bias[:channels] == 1).all()) and not film.bias[channels:].any() and not film.weight.any()
+    return not still
+
+
+def _columns(weight: Tensor, inputs: int) -> Tensor:
+    """A 1x1 weight with zero columns for the inputs it does not hear."""
+    return nn.functional.pad(weight, (0, 0, 0, inputs - weight.shape[1]))
+
+
+def _flat(parts: Sequence[Tensor | None]) -> list[float]:
+    return torch.cat([part.detach().float().reshape(-1) for part in parts if part is not None]).tolist()

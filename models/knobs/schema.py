@@ -1,0 +1,256 @@
+"""The knob schema: what each knob is called, how far it turns or which positions it has, where it rests.
+
+Shapes: K columns, which is what the network sees of a setting: one level in [-1, 1] per continuous knob, one column of 0 or 1 per
+position of a switch. A setting is one value per knob: faceplate numbers, names of positions.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, model_serializer, model_validator
+
+from models.core.errors import UserError
+from models.core.schema import Frozen
+
+Value = float | str
+
+Setting = dict[str, Value]
+
+Encoding = Literal["levels", "type_level"]
+
+MAX_FACEPLATE = 1e9
+
+MAX_COLUMNS = 64
+
+AUDIO_TAPER = (0.85 / 0.15) ** 2  # an audio-taper pot divides by 15 % at the middle of its turn
+
+Faceplate = Annotated[float, Field(ge=-MAX_FACEPLATE, le=MAX_FACEPLATE)]
+
+KnobName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+
+Position = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,31}$")]
+
+
+class Knob(Frozen):
+    """A continuous knob, in the numbers on its faceplate."""
+
+    name: Annotated[
+        KnobName, Field(description="Name of the knob: a small letter, then small letters, digits, `-` and `_`.")
+    ]
+    min: Annotated[Faceplate, Field(description="Lowest number on the faceplate.")] = 0.0
+    max: Annotated[Faceplate, Field(description="Highest number on the faceplate.")] = 1.0
+    default: Annotated[Faceplate, Field(description="Where the knob rests; the middle of its range when left out.")]
+    taper: Annotated[
+        Literal["linear", "log"], Field(description="Taper of its potentiometer; `log` is an audio taper.")
+    ] = "linear"
+    step: Annotated[
+        Annotated[float, Field(gt=0)] | None, Field(description="Smallest turn that a person can dial; null for none.")
+    ] = None
+    avoid_zero: Annotated[
+        bool, Field(description="Whether the amp is mute at `min`, so that nothing can be recorded there.")
+    ] = False
+    gain: Annotated[
+        bool, Field(description="Whether this knob sets how hard the amp is driven; at most one knob does.")
+    ] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _middle_is_default(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("default") is None:
+            low, high = value.get("min", 0.0), value.get("max", 1.0)
+            if (
+                isinstance(low, int | float)
+                and isinstance(high, int | float)
+                and max(abs(low), abs(high)) <= MAX_FACEPLATE
+            ):
+                return {**value, "default": (low + high) / 2}
+        return value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.min < self.max:
+            raise ValueError(f"knob '{self.name}' has min {self.min:g}, which must be below max {self.max:g}")
+        if not self.min <= self.default <= self.max:
+            raise ValueError(f"knob '{self.name}' rests at {self.default:g}, outside {self.min:g} to {self.max:g}")
+        if self.step is not None and self.step > self.max - self.min:
+            raise ValueError(f"knob '{self.name}' has step {self.step:g}, wider than its range")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _short(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is as on most knobs is not written."""
+        plain = {"taper": "linear", "step": None, "avoid_zero": False, "gain": False}
+        return {key: value for key, value in dump(self).items() if key not in plain or value != plain[key]}
+
+    @property
+    def columns(self) -> int:
+        """What the network sees of it: one level."""
+        return 1
+
+    @property
+    def legal(self) -> str:
+        """`0 to 10`."""
+        return f"{self.min:g} to {self.max:g}"
+
+    @property
+    def scale(self) -> tuple:
+        """What makes two knobs of one name the same knob."""
+        return self.name, self.min, self.max, self.taper
+
+    def check(self, value: Value, where: str) -> float:
+        """The value as a number in range; raises `UserError`."""
+        try:
+            number = float(value)
+        except ValueError:
+            raise UserError(
+                f"{where}: knob '{self.name}' is '{value}', which is not a number",
+                f"Choose a number from {self.legal}.",
+            ) from None
+        if not self.min <= number <= self.max:
+            raise UserError(
+                f"{where}: knob '{self.name}' is {number:.12g}, outside its range {self.legal}",
+                f"Choose a value from {self.legal}.",
+            )
+        return number
+
+    def level(self, value: Any) -> Any:
+        """Faceplate number (or an array of them) -> level in [-1, 1]: -1 and 1 are the ends of the turn, 0 the middle of the pot's division."""
+        turn = (value - self.min) / (self.max - self.min)
+        return 2 * (turn if self.taper == "linear" else (AUDIO_TAPER**turn - 1) / (AUDIO_TAPER - 1)) - 1
+
+    def encode(self, value: Value) -> list[float]:
+        """The level, alone in a list."""
+        return [self.level(value)]
+
+
+class Switch(Frozen):
+    """A knob with named positions and nothing between them."""
+
+    name: Annotated[KnobName, Field(description="Name of the switch, as for a knob.")]
+    positions: Annotated[
+        tuple[Position, ...], Field(min_length=2, max_length=16, description="Names of its positions.")
+    ]
+    default: Annotated[Position, Field(description="Position at which it rests; the first when left out.")]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_is_default(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("default") is None:
+            positions = value.get("positions")
+            if isinstance(positions, list | tuple) and positions:
+                return {**value, "default": positions[0]}
+        return value
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.positions)) < len(self.positions):
+            raise ValueError(f"switch '{self.name}' has two positions of one name: {self.legal}")
+        if self.default not in self.positions:
+            raise ValueError(f"switch '{self.name}' rests at '{self.default}', which is none of {self.legal}")
+        return self
+
+    @property
+    def columns(self) -> int:
+        """What the network sees of it: one column per position."""
+        return len(self.positions)
+
+    @property
+    def legal(self) -> str:
+        """`bright, dark`."""
+        return ", ".join(self.positions)
+
+    @property
+    def scale(self) -> tuple:
+        """What makes two switches of one name the same switch."""
+        return self.name, *self.positions
+
+    def check(self, value: Value, where: str) -> str:
+        """The value as the name of a position (a number as it is written); raises `UserError`."""
+        name = value if isinstance(value, str) else f"{value:g}"
+        if name not in self.positions:
+            near = get_close_matches(name, self.positions, 1)
+            guess = f" Did you mean '{near[0]}'?" if near else ""
+            raise UserError(f"{where}: switch '{self.name}' is '{name}'", f"Its positions are: {self.legal}.{guess}")
+        return name
+
+    def encode(self, value: Value) -> list[float]:
+        """One-hot."""
+        return [float(value == position) for position in self.positions]
+
+
+def _kind(value: Any) -> str:
+    """A switch is what has positions."""
+    return "switch" if isinstance(value, Switch) or (isinstance(value, dict) and "positions" in value) else "knob"
+
+
+AnyKnob = Annotated[Annotated[Knob, Tag("knob")] | Annotated[Switch, Tag("switch")], Discriminator(_kind)]
+
+
+class Knobs(Frozen):
+    """All knobs of an amp, in the order in which the network takes them."""
+
+    knobs: tuple[AnyKnob, ...] = Field(max_length=32)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"two knobs share a name: {', '.join(self.names)}")
+        if self.columns() > MAX_COLUMNS:
+            raise ValueError(f"knobs and positions of switches together are {self.columns()}, at most {MAX_COLUMNS}")
+        if len(gains := [knob.name for knob in self.knobs if isinstance(knob, Knob) and knob.gain]) > 1:
+            raise ValueError(f"more than one knob is the gain: {', '.join(gains)}")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The knob names."""
+        return tuple(knob.name for knob in self.knobs)
+
+    @property
+    def defaults(self) -> Setting:
+        """The setting with every knob at rest."""
+        return {knob.name: knob.default for knob in self.knobs}
+
+    def find(self, name: str) -> AnyKnob | None:
+        """The knob of that name, if there is one."""
+        return next((knob for knob in self.knobs if knob.name == name), None)
+
+    def columns(self, encoding: Encoding = "levels") -> int:
+        """K: how many numbers the network sees of a setting."""
+        return len(self.knobs) + 1 if encoding == "type_level" else sum(knob.columns for knob in self.knobs)
+
+    def complete(self, setting: Mapping[str, Value], where: str = "setting") -> Setting:
+        """Fill the knobs a setting leaves out with their defaults.
+
+        Raises `UserError` for an unknown knob or a value that the knob does not have; `where` opens the sentence.
+        """
+        for name in setting:
+            if name not in self.names:
+                near = get_close_matches(name, self.names, 1)
+                guess = f" Did you mean '{near[0]}'?" if near else ""
+                raise UserError(
+                    f"{where}: no knob is called '{name}'", f"The knobs are: {', '.join(self.names)}.{guess}"
+                )
+        return {knob.name: knob.check(setting.get(knob.name, knob.default), where) for knob in self.knobs}
+
+    def encode(
+        self, setting: Mapping[str, Value], encoding: Encoding = "levels", where: str = "setting"
+    ) -> list[float]:
+        """Setting -> K numbers; raises as `complete` does.
+
+        "levels": every knob at once, a level each, switches one-hot. "type_level": the form of isolated recordings, which knob is off
+        its default (one-hot) and its level; of several the farthest, of none all zeros. It has no form for switches, and says so.
+        """
+        full = self.complete(setting, where)
+        levels = [number for knob in self.knobs for number in knob.encode(full[knob.name])]
+        if encoding == "levels":
+            return levels
+        if switch := next((knob for knob in self.knobs if isinstance(knob, Switch)), None):
+            raise UserError(
+                f"{where}: '{switch.name}' is a switch, which the encoding 'type_level' has no form for",
+                'Use "encoding": "levels".',
+            )
+        moved = [abs(a - b) for a, b in zip(levels, self.encode(self.defaults), strict=True)]
+        farthest = moved.index(max(moved)) if any(moved) else None
+        return [*(float(i == farthest) for i in range(len(levels))), 0.0 if farthest is None else levels[farthest]]

@@ -1,0 +1,417 @@
+"""The WaveNet family as data: NAM's layer arrays, and where the knobs enter them. Light to import."""
+
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from models.core.schema import Frozen, Unstated
+from models.knobs.schema import Encoding
+
+MAX_RECEPTIVE_FIELD = 1 << 17
+
+
+Width = Annotated[int, Field(ge=1, le=64)]
+
+Kernel = Annotated[int, Field(ge=1, le=64)]
+
+Dilation = Annotated[int, Field(ge=1, le=1 << 14)]
+
+PerLayer = Field(min_length=1, max_length=64)
+
+Slot = Literal[
+    "conv_pre",
+    "conv_post",
+    "input_mixin_pre",
+    "input_mixin_post",
+    "activation_pre",
+    "activation_post",
+    "layer1x1_post",
+    "head1x1_post",
+]
+
+SLOTS: tuple[Slot, ...] = get_args(Slot)
+
+
+ActivationName = Literal[
+    "Tanh",
+    "ReLU",
+    "LeakyReLU",
+    "PReLU",
+    "SiLU",
+    "Hardtanh",
+    "Softsign",
+    "Sigmoid",
+    "Hardswish",
+    "LeakyHardtanh",
+    "Fasttanh",
+]
+
+Gating = Literal["none", "gated", "blended"]
+
+
+class Activation(Frozen):
+    """A nonlinearity: its name, or an object where it has parameters."""
+
+    type: Annotated[ActivationName, Field(description="Name of the nonlinearity, as NAM writes it.")]
+    negative_slope: Annotated[
+        float, Field(description="Slope of LeakyReLU below 0; start value of the trained slopes of PReLU.")
+    ] = 0.01
+    bends: Annotated[
+        tuple[float, float, float, float] | None,
+        Unstated,
+        Field(description="LeakyHardtanh only: lower bend, upper bend, slope below, slope above."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.bends is None) == (self.type == "LeakyHardtanh"):
+            raise ValueError("bends are four numbers for LeakyHardtanh, and nothing for others")
+        if self.bends and self.bends[0] > self.bends[1]:
+            raise ValueError(f"LeakyHardtanh bends from {self.bends[0]:g} to {self.bends[1]:g}")
+        return self
+
+
+def _spell_out(value: Any) -> Any:
+    return {"type": value} if isinstance(value, str) else value
+
+
+def _listed(value: Any) -> Any:
+    """One value for all layers is written alone; equal values for all are the same as one."""
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    return values[:1] if values and all(other == values[0] for other in values) else values
+
+
+Nonlinearity = Annotated[Activation, BeforeValidator(_spell_out, json_schema_input_type=ActivationName | Activation)]
+
+
+class LayerArray(Frozen):
+    """One stack of dilated layers, in NAM's terms.
+
+    The head of an array is as wide as the next array requires (1 for the last array).
+    """
+
+    channels: Annotated[Width, Field(description="Channels of the residual path.")]
+    bottleneck: Annotated[
+        Width | None, Field(description="Channels after the activation; null means as many as `channels`.")
+    ] = None
+    kernel_size: Annotated[
+        tuple[Kernel, ...],
+        PerLayer,
+        BeforeValidator(_listed, json_schema_input_type=Kernel | Annotated[list[Kernel], PerLayer]),
+        Field(description="Taps of the convolution: one number, or one per layer."),
+    ] = (3,)
+    dilations: Annotated[
+        tuple[Dilation, ...],
+        PerLayer,
+        Field(description="Dilation of each layer; the length of this list is the number of layers."),
+    ]
+    activation: Annotated[
+        tuple[Nonlinearity, ...],
+        PerLayer,
+        BeforeValidator(_listed, json_schema_input_type=Nonlinearity | Annotated[list[Nonlinearity], PerLayer]),
+        Field(description="Nonlinearity: one, or one per layer."),
+    ] = (Activation(type="Tanh"),)
+    gating: Annotated[
+        tuple[Gating, ...],
+        PerLayer,
+        BeforeValidator(_listed, json_schema_input_type=Gating | Annotated[list[Gating], PerLayer]),
+        Field(description="How the activation is gated: one value, or one per layer."),
+    ] = ("none",)
+    gate: Annotated[
+        tuple[Nonlinearity, ...],
+        PerLayer,
+        BeforeValidator(_listed, json_schema_input_type=Nonlinearity | Annotated[list[Nonlinearity], PerLayer]),
+        Field(description="Nonlinearity of the gate: one, or one per layer."),
+    ] = (Activation(type="Sigmoid"),)
+    groups: Annotated[int, Field(ge=1, le=64, description="Groups of the dilated convolution.")] = 1
+    layer1x1: Annotated[
+        bool, Field(description="Whether a 1x1 convolution follows the activation on the residual path.")
+    ] = True
+    layer1x1_groups: Annotated[int, Field(ge=1, le=64, description="Groups of that 1x1 convolution.")] = 1
+    head1x1: Annotated[
+        Width | None, Field(description="Channels of a 1x1 convolution between activation and head; null for none.")
+    ] = None
+    head1x1_groups: Annotated[int, Field(ge=1, le=64, description="Groups of that 1x1 convolution.")] = 1
+    head_kernel_size: Annotated[Kernel, Field(description="Taps of the array's head convolution.")] = 1
+    head_dilation: Annotated[
+        Dilation, Field(exclude_if=lambda value: value == 1, description="Dilation of the array's head convolution.")
+    ] = 1
+    head_bias: Annotated[
+        bool | None,
+        Field(description="Whether the head has a bias; null means only in the last array, as in NAM."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name in ("kernel_size", "activation", "gating", "gate"):
+            if len(value := getattr(self, name)) not in (1, self.depth):
+                raise ValueError(f"{name} lists {len(value)} values for {self.depth} dilations")
+        if not self.layer1x1 and self.width != self.channels:
+            raise ValueError(f"without layer1x1 the bottleneck ({self.width}) must equal channels ({self.channels})")
+        for name, groups, sizes in (
+            ("groups", self.groups, (self.channels, *map(self.inner, range(self.depth)))),
+            ("layer1x1_groups", self.layer1x1_groups, (self.width, self.channels)),
+            ("head1x1_groups", self.head1x1_groups, (self.width, self.head1x1 or self.head1x1_groups)),
+        ):
+            if any(size % groups for size in sizes):
+                raise ValueError(f"{name} is {groups}, which does not divide {' and '.join(map(str, sizes))}")
+        return self
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return len(self.dilations)
+
+    @property
+    def kernel_sizes(self) -> tuple[int, ...]:
+        """One kernel size per layer."""
+        return self.kernel_size if len(self.kernel_size) > 1 else self.kernel_size * self.depth
+
+    @property
+    def gatings(self) -> tuple[Gating, ...]:
+        """How each layer is gated."""
+        return self.gating if len(self.gating) > 1 else self.gating * self.depth
+
+    @property
+    def gates(self) -> tuple[Activation | None, ...]:
+        """The nonlinearity of each layer's gate, None where it has none."""
+        gates = self.gate if len(self.gate) > 1 else self.gate * self.depth
+        return tuple(None if mode == "none" else gate for mode, gate in zip(self.gatings, gates, strict=True))
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """One activation per layer."""
+        return self.activation if len(self.activation) > 1 else self.activation * self.depth
+
+    @property
+    def width(self) -> int:
+        """Channels after the activation."""
+        return self.bottleneck or self.channels
+
+    def inner(self, layer: int) -> int:
+        """Channels before a layer's activation: twice the width where a gate halves them."""
+        return self.width * (1 if self.gatings[layer] == "none" else 2)
+
+    @property
+    def head_width(self) -> int:
+        """Channels that each layer gives to the head."""
+        return self.head1x1 or self.width
+
+
+class Film(Frozen):
+    """FiLM: the knobs scale, and may shift, a signal inside every layer."""
+
+    slot: Annotated[Slot, Field(description="Where in the layer the modulation applies, by NAM's name.")]
+    shift: Annotated[bool, Field(description="Whether the knobs also add an offset; otherwise they only scale.")] = True
+    arrays: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=3)], ...] | None,
+        Field(description="Indexes of the layer arrays that have it (0 is the first); null for all."),
+    ] = None
+    audio: Annotated[
+        bool, Unstated, Field(description="Whether the audio modulates too; occurs in imported files.")
+    ] = False
+
+
+def _spell_out_slot(value: Any) -> Any:
+    return {"slot": value} if isinstance(value, str) else value
+
+
+class Injection(Frozen):
+    """Where the knobs enter: any combination of the input, every mixin, and FiLM at any of NAM's slots.
+
+    `encoding` says which numbers the knobs become. Mixin and FiLM may receive them through a learned curve per knob
+    (`warp`) and as learned features (`encoder`). The input always receives the numbers themselves.
+    """
+
+    encoding: Annotated[Encoding, Field(description="Numbers that a setting becomes: `levels` or `type_level`.")] = (
+        "levels"
+    )
+    input: Annotated[bool, Field(description="Whether the knobs are extra inputs of the first array's rechannel.")] = (
+        False
+    )
+    mixin: Annotated[bool, Field(description="Whether the knobs are extra inputs of every layer's input mixin.")] = (
+        False
+    )
+    film: Annotated[
+        tuple[Annotated[Film, BeforeValidator(_spell_out_slot, json_schema_input_type=Slot | Film)], ...],
+        Field(max_length=32, description="FiLM modulations: slot names, or objects with more keys."),
+    ] = ()
+    warp: Annotated[
+        Annotated[int, Field(ge=2, le=16)] | None,
+        Field(description="Knots of a learned curve per knob in front of mixin and FiLM; null for none."),
+    ] = None
+    encoder: Annotated[
+        Width | None,
+        Field(description="Learned features that mixin and FiLM receive in place of the knobs; null for none."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        places = [(f.slot, array) for f in self.film for array in (range(4) if f.arrays is None else f.arrays)]
+        if len(set(places)) < len(places):
+            raise ValueError("a FiLM slot is listed twice for one array")
+        if (self.encoder or self.warp) and not (self.mixin or self.film):
+            raise ValueError("an encoder or a warp feeds the mixin or FiLM; the input takes the knobs themselves")
+        return self
+
+    @property
+    def label(self) -> str:
+        """`input`, `mixin`, `film`, or several joined by `+`."""
+        used = (
+            ("input", self.input),
+            ("mixin", self.mixin),
+            ("film", bool(self.film)),
+            ("warp", bool(self.warp)),
+            ("encoder", bool(self.encoder)),
+            ("type_level", self.encoding == "type_level"),
+        )
+        return "+".join(word for word, here in used if here) or "none"
+
+    def films(self, array: int) -> dict[Slot, Film]:
+        """The FiLM slots of one array, in NAM's order."""
+        here = {film.slot: film for film in self.film if film.arrays is None or array in film.arrays}
+        return {slot: here[slot] for slot in SLOTS if slot in here}
+
+
+class Head(Frozen):
+    """Convolutions behind the last array's head, as NAM allows: an activation before each convolution.
+
+    Each convolution gives `channels` channels, except the last, which gives the output of the network.
+    """
+
+    inputs: Annotated[Width, Field(description="Channels that the last array gives to this head.")]
+    channels: Annotated[Width, Field(description="Channels between the convolutions of this head.")]
+    kernel_sizes: Annotated[
+        tuple[Kernel, ...], Field(min_length=1, max_length=16, description="Taps of each convolution.")
+    ]
+    activation: Annotated[Nonlinearity, Field(description="Nonlinearity before each convolution.")]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.activation.type == "PReLU":
+            raise ValueError("activation is PReLU, but a .nam file has no place for its slopes here; use LeakyReLU")
+        return self
+
+
+class Condition(Frozen):
+    """A network that receives audio and knobs; mixin and FiLM receive its outputs in their place."""
+
+    outputs: Annotated[Width, Field(description="Number of output signals.")]
+    net: Annotated["WaveNetConfig", Field(description="The network that computes them from audio and knobs.")]
+
+
+class WaveNetConfig(Frozen):
+    """M: the knob-conditioned WaveNet.
+
+    `head` and `condition` occur in imported files. Such a network is played and trained by PyTorch.
+    """
+
+    arrays: Annotated[
+        tuple[LayerArray, ...],
+        Field(min_length=1, max_length=4, description="Layer arrays, in the order in which the signal passes them."),
+    ]
+    inject: Annotated[Injection, Field(description="Where and how the knobs enter.")] = Injection(mixin=True)
+    head: Annotated[
+        Head | None, Unstated, Field(description="Convolutions behind the last array; occurs in imported files.")
+    ] = None
+    condition: Annotated[
+        Condition | None,
+        Unstated,
+        Field(description="Network whose outputs feed mixin and FiLM; occurs in imported files."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.condition and (self.inject.encoder or self.inject.warp):
+            raise ValueError("mixin and FiLM hear either a condition net or an encoder and a warp")
+        if self.receptive_field > MAX_RECEPTIVE_FIELD:
+            raise ValueError(
+                f"receptive field is {self.receptive_field:,} samples; at most {MAX_RECEPTIVE_FIELD:,} is allowed"
+            )
+        for film in self.inject.film:
+            for index in film.arrays or ():
+                if index >= len(self.arrays):
+                    raise ValueError(f"FiLM at {film.slot} names array {index}; there are {len(self.arrays)}")
+        for index, array in enumerate(self.arrays):
+            films = self.inject.films(index)
+            if "layer1x1_post" in films and not array.layer1x1:
+                raise ValueError(f"array {index} has FiLM at layer1x1_post but no layer1x1")
+            if "head1x1_post" in films and not array.head1x1:
+                raise ValueError(f"array {index} has FiLM at head1x1_post but no head1x1")
+        return self
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples of input one output sample sees: 1 + sum of (kernel - 1) * dilation over all layers and heads, one after another."""
+        history = self.condition.net.receptive_field - 1 if self.condition else 0
+        history += sum(kernel - 1 for kernel in self.head.kernel_sizes) if self.head else 0
+        for array in self.arrays:
+            history += sum((k - 1) * d for k, d in zip(array.kernel_sizes, array.dilations, strict=True))
+            history += (array.head_kernel_size - 1) * array.head_dilation
+        return 1 + history
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the compiled engines know all of it; what imported files may have beyond that is played and trained by the plain net."""
+        activations = {activation.type for array in self.arrays for activation in (*array.activation, *array.gate)}
+        strange = activations & {"Hardswish", "LeakyHardtanh", "Fasttanh"}
+        dilated = any(array.head_dilation > 1 for array in self.arrays)
+        return self.folds and not (strange or dilated or self.head)
+
+    @property
+    def folds(self) -> bool:
+        """Whether still knobs fold into its weights: nothing hears audio and knobs together."""
+        return self.condition is None and not any(film.audio for film in self.inject.film)
+
+    def head_outputs(self, array: int, outputs: int = 1) -> int:
+        """Channels that an array's head gives on: what the next array's layers give, what the head hears, or the net's outputs."""
+        if array + 1 < len(self.arrays):
+            return self.arrays[array + 1].head_width
+        return self.head.inputs if self.head else outputs
+
+    def head_bias(self, array: int) -> bool:
+        """Whether an array's head has a bias."""
+        stated = self.arrays[array].head_bias
+        return array == len(self.arrays) - 1 if stated is None else stated
+
+    def macs_per_sample(self, knobs: int, outputs: int = 1) -> int:
+        """Multiply-accumulates per output sample with still knobs: what the model costs to run.
+
+        Per layer the convolution, what of its mixin moves with the audio, the 1x1s and one product per channel of each FiLM; plus
+        rechannels, heads and the condition net. Knob products are folded once per knob move and cost nothing per sample.
+        """
+        total, inputs, condition = 0, 1, self.condition
+        heard = condition.outputs if condition else 1
+        if condition:
+            total += condition.net.macs_per_sample(knobs, condition.outputs)
+        for index, array in enumerate(self.arrays):
+            c, w = array.channels, array.width
+            ones = (w * c // array.layer1x1_groups if array.layer1x1 else 0) + w * (
+                array.head1x1 or 0
+            ) // array.head1x1_groups
+            total += inputs * c
+            for layer, kernel in enumerate(array.kernel_sizes):
+                inner = array.inner(layer)
+                total += kernel * c * inner // array.groups + inner * (heard if self.inject.mixin else 1) + ones
+                total += self._film_macs(index, inner, heard, knobs)
+            total += array.head_width * self.head_outputs(index, outputs) * array.head_kernel_size
+            inputs = c
+        if self.head:
+            widths = [self.head.inputs, *[self.head.channels] * (len(self.head.kernel_sizes) - 1), outputs]
+            total += sum(i * o * k for i, o, k in zip(widths, widths[1:], self.head.kernel_sizes, strict=False))
+        return total
+
+    def _film_macs(self, index: int, inner: int, heard: int, knobs: int) -> int:
+        """Of one layer's FiLM: a product per channel, and where it moves with the audio those that make its coefficients."""
+        array, total = self.arrays[index], 0
+        sizes = {
+            "conv_pre": array.channels,
+            "input_mixin_pre": heard,
+            "activation_post": array.width,
+            "layer1x1_post": array.channels,
+            "head1x1_post": array.head1x1 or 0,
+        }
+        for slot, film in self.inject.films(index).items():
+            moves = film.audio or heard > 1
+            total += sizes.get(slot, inner) * (bool(knobs or moves) + moves * heard * (1 + film.shift))
+        return total

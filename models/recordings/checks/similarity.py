@@ -1,0 +1,109 @@
+"""What takes say of each other: which sound alike, where a knob needs more positions.
+
+Two distances between sounds: ESR, the energy of the difference over the geometric mean of the two energies; and colour, the same after the
+louder one is turned down (`1 - correlation^2`), blind to level.
+
+Shapes: N takes, S samples of an excerpt, D levels of a setting (as the knobs encode it).
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy.stats import rankdata
+
+ALIKE_ESR = 0.004
+
+COLOUR_STEP = 0.5
+
+TOGETHER = 0.9  # rank correlation of two knobs over all takes
+
+WIDE_STEP, SHORT_RANGE = 1.01, 0.55  # half of a knob's turn from -1 to 1; the share of it that should be recorded
+
+
+@dataclass(frozen=True)
+class Distances:
+    """ESR and colour between all takes, `(N, N)` each."""
+
+    esr_NN: np.ndarray
+    colour_NN: np.ndarray
+
+
+@dataclass(frozen=True)
+class Step:
+    """Two positions of one knob with none recorded between, and how far apart they sound with all other knobs still."""
+
+    knob: str
+    low: float
+    high: float
+    esr: float
+    colour: float
+
+
+def distances(excerpts_NS: np.ndarray) -> Distances:
+    """Compare the same excerpt of every take."""
+    inner_NN = (excerpts_NS @ excerpts_NS.T).astype(np.float64)
+    energy_N = np.maximum(np.diag(inner_NN), 1e-12)
+    scale_NN = np.sqrt(np.outer(energy_N, energy_N))
+    apart_NN = energy_N[:, None] + energy_N[None] - 2 * inner_NN
+    return Distances(np.maximum(apart_NN / scale_NN, 0), np.clip(1 - (inner_NN / scale_NN) ** 2, 0, 1))
+
+
+def alike(apart: Distances, levels_ND: np.ndarray) -> list[list[int]]:
+    """Groups of takes with different settings that sound the same."""
+    moved_NN = np.abs(levels_ND[:, None] - levels_ND[None]).max(-1, initial=0) > 1e-9
+    near_NN = (apart.esr_NN < ALIKE_ESR) & moved_NN
+    groups: list[list[int]] = []
+    for take in range(len(near_NN)):
+        home = next((group for group in groups if near_NN[take, group].any()), None)
+        if home is not None:
+            home.append(take)
+        elif near_NN[take, take + 1 :].any():
+            groups.append([take])
+    return [group for group in groups if len(group) > 1]
+
+
+def steps(apart: Distances, values: dict[str, list]) -> list[Step]:
+    """Every pair of next positions of a numbered knob, where two takes show it moving alone; the median over such pairs."""
+    found: list[Step] = []
+    for name, column in values.items():
+        if not all(isinstance(value, float) for value in column):
+            continue
+        rest = [tuple(values[other][i] for other in values if other != name) for i in range(len(column))]
+        positions = sorted(set(column))
+        for low, high in pairwise(positions):
+            pairs = [
+                (i, j)
+                for i in range(len(column))
+                for j in range(len(column))
+                if column[i] == low and column[j] == high and rest[i] == rest[j]
+            ]
+            if pairs:
+                esr, colour = (
+                    float(np.median([matrix[i, j] for i, j in pairs])) for matrix in (apart.esr_NN, apart.colour_NN)
+                )
+                found.append(Step(name, low, high, esr, colour))
+    return found
+
+
+def moved_together(values: dict[str, list]) -> list[tuple[str, str]]:
+    """Pairs of knobs that the takes never move apart: what one does cannot be told from what the other does."""
+    numbered = {
+        name: column
+        for name, column in values.items()
+        if all(isinstance(value, float) for value in column) and len(set(column)) > 1
+    }
+    names = list(numbered)
+    return [
+        (first, second)
+        for index, first in enumerate(names)
+        for second in names[index + 1 :]
+        if len(numbered[first]) > 2 and abs(_rank_correlation(numbered[first], numbered[second])) > TOGETHER
+    ]
+
+
+def _rank_correlation(a: np.ndarray | list, b: np.ndarray | list) -> float:
+    a_N, b_N = rankdata(a), rankdata(b)
+    a_N, b_N = a_N - a_N.mean(), b_N - b_N.mean()
+    norm = np.sqrt(np.sum(a_N**2) * np.sum(b_N**2))
+    return float(np.sum(a_N * b_N) / norm) if norm > 0 else 1.0

@@ -1,0 +1,71 @@
+"""models/recordings/config.py."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from models.core.locations import Place
+from models.core.schema import Frozen
+from models.knobs.schema import Setting
+
+
+class DataConfig(Frozen):
+    """D: the manifests of one amp, and how their takes are split.
+
+    The split has three parts that share no pair of setting and audio. *Training* uses the train manifest. *Validation*
+    compares models: settings taken out of the train manifest, on audio from the end of its dry signal. *Held* is scored
+    once, at the end: settings that occur neither in training nor in validation, on audio that neither uses. Held takes
+    come from the `held` manifest, from `held_settings`, or from what the train manifest lists as validation. Without
+    `align`, a delay that the manifest states is removed. Paths are relative to the file that states them. A manifest
+    may be named by a URI (`s3://`, `gs://`, `file://`).
+    """
+
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Name of the amp: small letters, digits, `-` and `_`."
+        ),
+    ]
+    train: Annotated[
+        Place, Field(description="Manifest of the takes to train on: a path relative to this file, or a URI.")
+    ]
+    held: Annotated[
+        Place | None, Field(description="Manifest of the held takes; use this or `held_settings`, not both.")
+    ] = None
+    held_settings: Annotated[
+        Annotated[int, Field(ge=1)] | tuple[Setting, ...],
+        Field(description="Settings to take out of `train` and hold: how many, or which."),
+    ] = ()
+    held_seconds: Annotated[
+        float,
+        Field(ge=0, description="Seconds at the end of a shared dry signal that are reserved for the held score."),
+    ] = 0.0
+    validation_settings: Annotated[
+        Annotated[int, Field(ge=0)] | tuple[Setting, ...],
+        Field(description="Settings of `train` used for validation: how many (0: the training settings), or which."),
+    ] = 2
+    validation_seconds: Annotated[
+        float, Field(gt=0, description="Seconds of each dry signal, before the held part, that validation uses.")
+    ] = 1.0
+    align: Annotated[
+        bool, Field(description="Estimate the delay and polarity of every take and correct them on loading.")
+    ] = False
+    sample_rate: Annotated[
+        Annotated[int, Field(ge=8000, le=192000)] | None,
+        Field(description="Resample all takes to this rate in Hz; null keeps their own."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _has_held(self) -> Self:
+        if self.held is not None and self.held_settings:
+            raise ValueError("name either a 'held' manifest or 'held_settings' to take out of 'train'")
+        if self.held_settings and self.held_seconds == 0:
+            raise ValueError("'held_settings' needs 'held_seconds' above 0: held audio must not be training audio")
+        return self
+
+    def relative_to(self, folder: Path) -> Self:
+        """The same config with its paths resolved from `folder`; URIs stay as they are."""
+        named = {"train": self.train, "held": self.held}
+        whole = {key: (folder / place).resolve() for key, place in named.items() if isinstance(place, Path)}
+        return self.model_copy(update=whole)

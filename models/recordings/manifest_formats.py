@@ -1,0 +1,227 @@
+"""The forms in which people list their recordings, each read into one plain list of entries.
+
+`input_file/output_file` with `knob_type/knob_level` is the isolated form, with `knobs` the joint form, which is our own. `x_path/y_path` with a
+`"type"` at the top are the data files of NAM trainers with knobs: `multi_knob` (https://github.com/sdatkinson/neural-amp-modeler
+extensions) and `parametric`.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field
+
+from models.audio.calibration import Levels
+from models.core.errors import UserError
+from models.core.schema import Frozen, check_document
+from models.knobs.schema import Knob, KnobName, Setting, Switch, Value
+
+MANIFEST_SCHEMA = "urn:ampzoo:manifest:1"
+
+Rate = Annotated[int, Field(ge=8000, le=192000)]
+
+Delay = Annotated[float, Field(ge=-1e7, le=1e7)]
+
+Channel = Literal[0, 1, "left", "right"]
+
+CHANNELS: dict[Channel, int] = {0: 0, 1: 1, "left": 0, "right": 1}
+
+# How another trainer cuts its windows says nothing of the recordings.
+WINDOWING = {
+    "ny", "nx", "start", "stop", "start_samples", "stop_samples", "start_seconds", "stop_seconds",
+    "delay_interpolation_method", "allow_unequal_lengths", "require_input_pre_silence",
+}  # fmt: skip
+
+
+class _Entry(Frozen):
+    input_file: Annotated[
+        str,
+        Field(
+            validation_alias=AliasChoices("input_file", "input_path"),
+            description="Dry audio file, relative to the manifest.",
+        ),
+    ]
+    output_file: Annotated[
+        str,
+        Field(
+            validation_alias=AliasChoices("output_file", "output_path"),
+            description="Recorded audio file, relative to the manifest.",
+        ),
+    ]
+    delay_samples: Annotated[
+        Delay | None, Field(description="Samples by which the recording is late; negative when its start was cut.")
+    ] = None
+    channel: Annotated[Channel | None, Field(description="Channel of a stereo file; null requires both to agree.")] = (
+        None
+    )
+
+
+class IsolatedEntry(_Entry):
+    """A take of the isolated form: one knob moved, the others at their default."""
+
+    knob_type: Annotated[str, Field(description="Name of the knob that was moved.")]
+    knob_level: Annotated[Value, Field(description="Its value: a number, or the name of a position.")]
+
+
+class JointEntry(_Entry):
+    """A take of the joint form: any number of knobs moved at once."""
+
+    knobs: Annotated[
+        dict[str, Value], Field(description="Value of each knob that is stated; the others rest at their default.")
+    ]
+
+
+class _Top(Levels):
+    device: Annotated[str, Field(description="Name of the device, for people.")] = ""
+    description: Annotated[str, Field(description="Free text.")] = ""
+    note: Annotated[str, Field(description="Free text.")] = ""
+    license: Annotated[str, Field(description="License of the recordings, such as `cc-by-4.0`.")] = ""
+    sample_rate: Annotated[
+        Rate | None, Field(description="Rate of the audio files in Hz; null reads it from them.")
+    ] = None
+    channel: Annotated[Channel | None, Field(description="Channel of stereo files, where an entry states none.")] = None
+
+
+class _OwnDocument(_Top):
+    knobs: list[str | dict[str, Any]] | None = None
+    entries: list[dict[str, Any]]
+
+
+class ManifestDocument(_Top):
+    """A knob dataset in ampzoo's own form."""
+
+    knobs: Annotated[
+        list[KnobName | Knob | Switch] | None,
+        Field(description="Knobs and switches, as objects or names; null takes those that the entries mention."),
+    ] = None
+    entries: Annotated[list[JointEntry | IsolatedEntry], Field(min_length=1, description="The takes.")]
+
+
+class _TrainerDocument(_Top):
+    type: Literal["multi_knob", "parametric"]
+    knobs: list[str | dict[str, Any]] | None = None
+    train: dict[str, Any] | list[dict[str, Any]]
+    validation: dict[str, Any] | list[dict[str, Any]] = Field(default_factory=list)
+    common: dict[str, Any] = Field(default_factory=dict)
+
+
+class _TrainerEntry(Frozen):
+    x_path: str
+    y_path: str
+    settings: Annotated[
+        dict[str, bool | float | str], Field(validation_alias=AliasChoices("knob_settings", "params", "parameters"))
+    ]
+    delay: Delay | None = None
+    channel: Channel | None = None
+
+
+class _TrainerKnob(Frozen):
+    type: Literal["continuous"] = "continuous"
+    default_value: float | None = None
+    minimum_value: float = 0.0
+    maximum_value: float = 1.0
+
+
+@dataclass(frozen=True)
+class RawTake:
+    """An entry of any form. `isolated` states one knob alone; `where` opens a sentence about it."""
+
+    dry: str
+    wet: str
+    moved: Setting
+    isolated: bool
+    held: bool
+    delay_samples: float | None
+    channel: int | None
+    where: str
+
+
+@dataclass(frozen=True)
+class RawManifest:
+    """A manifest of any form: what its owner says, and its entries. `faceplate`: numbers need not lie within 0 to 1."""
+
+    top: _Top
+    stated: list[str | dict[str, Any]] | None
+    takes: list[RawTake]
+    faceplate: bool
+    sample_rate: int | None
+    levels: Levels
+
+
+def read_forms(value: Any, where: str) -> RawManifest:
+    """A parsed manifest of any form -> its entries; raises `UserError` naming the file, the entry and the key."""
+    if isinstance(value, dict) and "type" in value:
+        return _trainer_form(value, where)
+    document = check_document({"entries": value} if isinstance(value, list) else value, _OwnDocument, where)
+    channel = None if document.channel is None else CHANNELS[document.channel]
+    takes = [_own_take(entry, channel, f"{where}: entry {number}") for number, entry in enumerate(document.entries, 1)]
+    return RawManifest(document, document.knobs, takes, False, document.sample_rate, document.levels)
+
+
+def _own_take(value: dict[str, Any], channel: int | None, where: str) -> RawTake:
+    isolated = "knob_type" in value or "knob_level" in value
+    entry = check_document(value, IsolatedEntry if isolated else JointEntry, where)
+    moved = {entry.knob_type: entry.knob_level} if isinstance(entry, IsolatedEntry) else entry.knobs
+    channel = channel if entry.channel is None else CHANNELS[entry.channel]
+    where = f"{where} ({entry.output_file})"
+    return RawTake(entry.input_file, entry.output_file, moved, isolated, False, entry.delay_samples, channel, where)
+
+
+def _trainer_form(value: dict[str, Any], where: str) -> RawManifest:
+    """`"train"` and `"validation"`, each one entry or a list of them, over what `"common"` says of all; or all entries in `common.data`.
+
+    `delay`, in samples, is how late the output is in the parametric form; in the multi-knob form it is how much of the output's start
+    was cut, so that its sign turns (the extension's README). Names of knobs become lower case, true and false become "on" and "off".
+    """
+    document = check_document(value, _TrainerDocument, where)
+    common = {key: item for key, item in document.common.items() if key not in WINDOWING}
+    data, described = common.pop("data", None), common.pop("parameters", None) if "data" in document.common else None
+    known = ("sample_rate", *Levels.model_fields)
+    shared = {key: item for key in known if (item := common.pop(key, None)) is not None}
+    top = document.model_copy(update=check_document(shared, _Top, f"{where}: common").model_dump(include=set(shared)))
+    parts = {"train": document.train, "validation": document.validation} if data is None else {"common.data": data}
+    takes = [
+        _trainer_take({**common, **entry}, document, part == "validation", at)
+        for part, listed in parts.items()
+        for at, entry in _listed(listed, f"{where}: {part}")
+    ]
+    stated = document.knobs if described is None else _described(described, f"{where}: common.parameters")
+    return RawManifest(document, stated, takes, True, top.sample_rate, top.levels)
+
+
+def _listed(part: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, entry in enumerate(part if isinstance(part, list) else [part], 1):
+        at = f"{where} {number}" if isinstance(part, list) else where
+        if not isinstance(entry, dict):
+            raise UserError(f"{at} is not an object", "List one object per recording.")
+        yield at, {key: item for key, item in entry.items() if key not in WINDOWING}
+
+
+def _trainer_take(value: dict[str, Any], document: _TrainerDocument, held: bool, where: str) -> RawTake:
+    entry = check_document(value, _TrainerEntry, where)
+    names = [_plain_name(name) for name in entry.settings]
+    if len(set(names)) < len(names):
+        raise UserError(f"{where}: two knobs share a name: {', '.join(names)}", "Rename one of them.")
+    words = {True: "on", False: "off"}
+    values = [words[item] if isinstance(item, bool) else item for item in entry.settings.values()]
+    delay = -entry.delay if entry.delay is not None and document.type == "multi_knob" else entry.delay
+    channel = document.channel if entry.channel is None else entry.channel
+    dry, wet = (path.replace("\\", "/") for path in (entry.x_path, entry.y_path))
+    moved: Setting = dict(zip(names, values, strict=True))
+    return RawTake(dry, wet, moved, False, held, delay, None if channel is None else CHANNELS[channel], where)
+
+
+def _described(value: Any, where: str) -> list[str | dict[str, Any]]:
+    if not isinstance(value, dict):
+        raise UserError(f"{where} is not an object", "Describe each knob under its name.")
+    knobs = {name: check_document(item, _TrainerKnob, f"{where}.{name}") for name, item in value.items()}
+    return [
+        {"name": _plain_name(name), "min": k.minimum_value, "max": k.maximum_value, "default": k.default_value}
+        for name, k in knobs.items()
+    ]
+
+
+def _plain_name(name: str) -> str:
+    """`"Gain Knob"` -> `"gain_knob"`."""
+    return re.sub(r"[^a-z0-9_-]+", "_", name.lower()).strip("_")

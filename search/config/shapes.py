@@ -1,0 +1,104 @@
+"""Shapes with a name: dilation families, the stock layer arrays of NAM's A1 and A2, the peers' fixed recipes; one form for each network."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from models.network.architecture import SLOTS, Film, LayerArray, WaveNetConfig
+
+# Each family is one cycle, begun again when it is through.
+FAMILIES: dict[str, tuple[int, ...]] = {
+    "pow2": tuple(2**i for i in range(10)),
+    "pow2x8": tuple(2**i for i in range(8)),
+    "pow2x5": tuple(2**i for i in range(5)),
+    "pow3": tuple(3**i for i in range(6)),
+    "a2": (1, 3, 7, 17, 41, 101, 239),
+}
+
+
+_A1 = FAMILIES["pow2"]
+
+_A1_HALVES = _A1[:7], _A1[7:] + _A1
+
+_A2 = FAMILIES["a2"] * 2 + (1, 13) + FAMILIES["a2"]
+
+_A2_KERNELS = (6,) * 14 + (15, 15) + (6,) * 7
+
+
+def _a1(channels: int, dilations: tuple[Sequence[int], Sequence[int]]) -> tuple[LayerArray, ...]:
+    widths = channels, channels // 2
+    return tuple(LayerArray(channels=c, dilations=tuple(d)) for c, d in zip(widths, dilations, strict=True))
+
+
+def _a2(channels: int) -> tuple[LayerArray, ...]:
+    shape = {"kernel_size": _A2_KERNELS, "dilations": _A2, "activation": "LeakyReLU", "head_kernel_size": 16}
+    return (LayerArray.model_validate({"channels": channels, **shape}),)
+
+
+# As NeuralAmpModeler trains them; the peers widen A2 with the number of knobs.
+SHAPES: dict[str, tuple[LayerArray, ...]] = {
+    "a1-nano": _a1(4, _A1_HALVES),
+    "a1-feather": _a1(8, _A1_HALVES),
+    "a1-lite": _a1(12, _A1_HALVES),
+    "a1-standard": _a1(16, (_A1, _A1)),
+    "a2-lite": _a2(3),
+    "a2-full": _a2(8),
+    **{f"a2-wide-{channels}": _a2(channels) for channels in (10, 12, 14, 16)},
+    "pow2x8-8": (LayerArray(channels=8, dilations=FAMILIES["pow2x8"]),),
+}
+
+STOCK = ("a1-nano", "a2-lite", "a1-feather", "a1-lite", "a2-full", "a1-standard")
+
+
+def dilations(family: Sequence[int], depth: int) -> tuple[int, ...]:
+    """`depth` dilations of a family."""
+    return tuple(family[layer % len(family)] for layer in range(depth))
+
+
+def named_points(knobs: int) -> list[dict[str, Any]]:
+    """Where every search begins, cheapest first: the stock shapes with FiLM, and the peers' recipes for that many knobs.
+
+    The peers put knobs into every mixin of A1 standard, into input and mixin of an A2 that grows by two channels per knob, or tell a small
+    stack which knob was moved and where to. The points leave nothing of the model to the space that they are asked of.
+    """
+    wide = {1: "a2-full", 2: "a2-wide-10", 3: "a2-wide-12", 4: "a2-wide-14"}.get(knobs, "a2-wide-16")
+    recipes = [
+        *((shape, "film", "levels") for shape in STOCK),
+        ("pow2x8-8", "mixin", "type_level"),
+        ("a1-standard", "mixin", "levels"),
+        ("a2-full", "input+mixin", "levels"),
+        (wide, "input+mixin", "levels"),
+    ]
+    return [_point(*recipe) for recipe in dict.fromkeys(recipes)]
+
+
+def _point(shape: str, inject: str, encoding: str) -> dict[str, Any]:
+    film = {"film_shift": True} if inject == "film" else {}
+    film |= {"film_arrays": "all"} if film and len(SHAPES[shape]) > 1 else {}
+    return {"shape": shape, "inject": inject, **film, "encoder": None, "warp": None, "encoding": encoding}
+
+
+def canonical(model: WaveNetConfig) -> WaveNetConfig:
+    """Of all configs that are one network the one that says least.
+
+    A bottleneck as wide as the channels is none, a layer that hears one sample has no dilation, FiLM that is in every array need not list them.
+    """
+    slots: dict[tuple, set[int]] = {}
+    for film in model.inject.film:
+        places = range(len(model.arrays)) if film.arrays is None else film.arrays
+        slots.setdefault((SLOTS.index(film.slot), film.shift, film.audio), set()).update(places)
+    films = tuple(
+        Film(slot=SLOTS[slot], shift=shift, audio=audio, arrays=_listed(places, len(model.arrays)))
+        for (slot, shift, audio), places in sorted(slots.items())
+    )
+    inject = model.inject.model_copy(update={"film": films})
+    return model.model_copy(update={"arrays": tuple(map(_plain, model.arrays)), "inject": inject})
+
+
+def _listed(places: set[int], arrays: int) -> tuple[int, ...] | None:
+    return None if len(places) == arrays else tuple(sorted(places))
+
+
+def _plain(array: LayerArray) -> LayerArray:
+    spread = tuple(1 if k == 1 else d for k, d in zip(array.kernel_sizes, array.dilations, strict=True))
+    bottleneck = None if array.bottleneck == array.channels else array.bottleneck
+    return array.model_copy(update={"dilations": spread, "bottleneck": bottleneck})

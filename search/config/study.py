@@ -1,0 +1,245 @@
+"""What one search is: the amps, the space and its bounds, the training of a trial, and how trials are judged."""
+
+import json
+import math
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from models.core.schema import Frozen
+from models.network.architecture import MAX_RECEPTIVE_FIELD
+from models.recordings.config import DataConfig
+from models.training.config import LearningConfig, Recipe
+from search.config.space import Space
+
+LONGER = 2  # times the steps of the search, unless the steps of a final are stated
+
+ALL = "all"  # the name of the one front of all amps
+
+SHARING = 4  # trials that share a GPU at most, unless another part is stated: they only take turns on it
+
+Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+
+
+class Bounds(Frozen):
+    """What an architecture must satisfy before it is trained; both ends of a range are allowed."""
+
+    receptive_field: Annotated[Range, Field(description="Lowest and highest receptive field, in samples.")] = (
+        1,
+        MAX_RECEPTIVE_FIELD,
+    )
+    parameters: Annotated[Range, Field(description="Lowest and highest number of trained parameters.")] = (1, 1 << 24)
+    cost: Annotated[
+        Annotated[float, Field(gt=0)] | None,
+        Field(description="Highest cost: seconds of one core per second of audio, on the study's machine."),
+    ] = None
+    export: Annotated[
+        tuple[Literal["live", "bake"], ...],
+        Field(description="Forms in which every model must be exportable to a `.nam` file."),
+    ] = ("live", "bake")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name in ("receptive_field", "parameters"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} is {[low, high]}: the lower end comes first")
+        return self
+
+
+class Limits(Frozen):
+    """What a trained model must satisfy on every amp; otherwise it is infeasible.
+
+    With one front per amp, a model is infeasible on the front of the amp where it breaks a limit.
+    """
+
+    worst_esr: Annotated[
+        Annotated[float, Field(gt=0)] | None,
+        Field(description="Highest ESR allowed at any validation setting; null for no limit."),
+    ] = None
+    knob_move_dbfs: Annotated[
+        float | None,
+        Field(description="Highest level, in dBFS, that a 50 ms turn of any knob may add; null for no limit."),
+    ] = None
+    runaway: Annotated[
+        bool,
+        Field(description="Whether a model is infeasible when a corner of the knobs is far louder than any recording."),
+    ] = True
+
+
+class Pruning(Frozen):
+    """Early stopping of trials at rungs.
+
+    The first `calibrate` trials train to the end. They decide where the first rung is and how much is stopped there.
+    Stock shapes and peers' recipes always train to the end.
+    """
+
+    calibrate: Annotated[
+        int,
+        Field(
+            ge=3, description="Trials trained to the end before anything is pruned, beside stock and peers' recipes."
+        ),
+    ] = 8
+    grace: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        Field(description="Steps before which no trial is stopped; null means a twentieth of `learning.steps`."),
+    ] = None
+    control: Annotated[
+        Annotated[int, Field(ge=2)] | None,
+        Field(description="One in this many later trials trains to the end regardless; null for none."),
+    ] = 10
+
+
+class Final(Frozen):
+    """Final trainings: the best `top` models of the front are trained again, longer, with several seeds.
+
+    With one front per amp, the best model of every front is among them, even if `top` is smaller.
+    """
+
+    steps: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        Field(description="Steps of each final training; null means twice the search's own."),
+    ] = None
+    seeds: Annotated[int, Field(ge=1, le=64, description="Seeds per model.")] = 3
+    top: Annotated[int, Field(ge=1, le=64, description="Models of the front that are trained again.")] = 3
+
+
+class Heard(Frozen):
+    """A result of another search, or of a packaged model: a point, its size and its error."""
+
+    point: Annotated[dict[str, Any], Field(description="The point of the search space.")]
+    macs: Annotated[int, Field(ge=1, description="Multiply-accumulates per sample.")]
+    receptive_field: Annotated[int, Field(ge=1, description="Receptive field, in samples.")]
+    esr: Annotated[
+        float, Field(gt=0, allow_inf_nan=False, description="Error reached: an ESR, or a share of a baseline ESR.")
+    ]
+
+
+class SearchConfig(Frozen):
+    """One search: the amps, the space, the training of each trial, the number of trials.
+
+    A trial is one architecture, trained on every dataset. Without `final`, the search's own trials are the result.
+    Paths are relative to the file that states them. Trials trained together on a GPU (`stacked_trials`) count one by
+    one.
+    """
+
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Name of the study: small letters, digits, `-` and `_`."
+        ),
+    ]
+    datasets: Annotated[
+        tuple[DataConfig, ...], Field(min_length=1, max_length=64, description="The amps: one D each, given in place.")
+    ]
+    mode: Annotated[
+        Literal["universal", "per_amp"],
+        Field(description="One front over all amps (`universal`), or one per amp (`per_amp`)."),
+    ] = "universal"
+    space: Annotated[Space, Field(description="What may vary, and the choices.")] = Space()
+    bounds: Annotated[Bounds, Field(description="What an architecture must satisfy before it is trained.")] = Bounds()
+    limits: Annotated[Limits, Field(description="What a trained model must satisfy to be feasible.")] = Limits()
+    learning: Annotated[
+        LearningConfig, Field(description="L of every trial; its learning rate comes from the space.")
+    ] = LearningConfig()
+    trials: Annotated[
+        int, Field(ge=1, le=100_000, description="Number of trials of the search, finals not counted.")
+    ] = 16
+    pruning: Annotated[
+        Pruning | None, Field(description="How trials are stopped early; null trains all to the end.")
+    ] = Pruning()
+    final: Annotated[
+        Final | None, Field(description="How the best are trained again at the end; null leaves that out.")
+    ] = Final()
+    warm: Annotated[tuple[dict[str, Any], ...], Field(description="First points; written by `--from`.")] = ()
+    prior: Annotated[
+        tuple[Annotated[tuple[Heard, ...], Field(min_length=1)], ...],
+        Field(description="Results of other searches, one list each; written by `--from`."),
+    ] = ()
+    concurrent: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        Field(description="Trials at once; null means as many as the machine or cluster can feed."),
+    ] = None
+    cpus_per_trial: Annotated[float, Field(gt=0, description="CPU cores per trial; a fraction is allowed.")] = 1
+    gpus_per_trial: Annotated[
+        Annotated[float, Field(ge=0)] | None,
+        Field(description="GPUs per trial, a fraction is allowed; null shares all GPUs that are there."),
+    ] = None
+    stacked_trials: Annotated[
+        int, Field(ge=1, le=64, description="Trials of one architecture trained together on a GPU, at most.")
+    ] = 4
+    seed: Annotated[int, Field(ge=0, lt=1 << 32, description="Seed of the search's own choices.")] = 0
+
+    @model_validator(mode="after")
+    def _unique_names(self) -> Self:
+        names = [data.name for data in self.datasets]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two datasets share a name: {', '.join(names)}")
+        if ALL in names:
+            raise ValueError(f"no dataset may be named '{ALL}': so is the front of all amps")
+        for point in self.warm:
+            if self.space.complete(point) is None:
+                raise ValueError(f"the space holds no point {point}")
+        return self
+
+    @property
+    def finals(self) -> int:
+        """How many trials are trained again at most, each with several seeds."""
+        fronts = len(self.datasets) if self.mode == "per_amp" else 1
+        return max(self.final.top, fronts) if self.final else 0
+
+    @property
+    def final_steps(self) -> int:
+        """For how long; 0 where none is."""
+        return (self.final.steps or LONGER * self.learning.steps) if self.final else 0
+
+    @property
+    def trainings(self) -> list[tuple[int, int]]:
+        """How often at most is trained for how many steps on each amp: the trials, then the finals, if any."""
+        again = [(self.finals * self.final.seeds, self.final_steps)] if self.final else []
+        return [(self.trials, self.learning.steps), *again]
+
+    def relative_to(self, folder: Path) -> Self:
+        """The same search with its paths resolved from `folder`."""
+        return self.model_copy(update={"datasets": tuple(data.relative_to(folder) for data in self.datasets)})
+
+    def gpu_share(self, cpus: float, gpus: float) -> float:
+        """How many GPUs a trial gets where there are so many of both, in Ray's steps of 1/10000: what is stated, or such a part that all are used."""
+        if self.gpus_per_trial is not None or not gpus:
+            return self.gpus_per_trial or 0.0
+        fed = cpus / self.cpus_per_trial
+        sharing = min(SHARING, min(fed, self.concurrent or fed) // gpus)
+        return math.floor(10_000 / max(1, sharing)) / 10_000
+
+    def learning_of(self, point: dict[str, Any], steps: int | None = None, seed: int | None = None) -> LearningConfig:
+        """L at a point: its seed comes from the point, so that a trial does not depend on when it ran."""
+        varied = {key: point[key] for key in (*self.space.learning, "learning_rate")}
+        stated = self.learning.model_dump()
+        return LearningConfig.model_validate(
+            {
+                **stated,
+                **varied,
+                "steps": steps or self.learning.steps,
+                "seed": self.learning.seed if seed is None else seed,
+            }
+        )
+
+    def recipes(self, point: dict[str, Any], steps: int | None = None, seed: int | None = None) -> list[Recipe]:
+        """One recipe per dataset: the same architecture and learning on each."""
+        model, learning = self.space.model(point), self.learning_of(point, steps, seed)
+        return [Recipe(data=data, model=model, learning=learning) for data in self.datasets]
+
+    def identity(self, point: dict[str, Any]) -> str:
+        """Eight letters that name what a point trains: equal for two points that are the same model learnt the same way."""
+        trained = self.space.model(point).model_dump(mode="json"), _learnt(self.learning_of(point))
+        return sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _learnt(learning: LearningConfig) -> dict[str, Any]:
+    """What is equal for two that train alike: it does not matter where a rate that never falls would end, and one step of warm-up is none."""
+    same: dict[str, Any] = {"warmup": max(1, learning.warmup)}
+    if learning.schedule == "constant" or learning.final_rate == 1:
+        same |= {"schedule": "constant", "final_rate": 1.0}
+    return learning.model_dump(mode="json") | same

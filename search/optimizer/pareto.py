@@ -1,0 +1,79 @@
+"""Points of two counts, both minimised: which of them nothing beats, how they rank, what they cover."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from math import hypot
+
+Point = Sequence[float]
+
+
+def front(points: Sequence[Point]) -> list[int]:
+    """Indexes of the non-dominated points, by first count; of equal points the first is kept."""
+    kept: list[int] = []
+    lowest = float("inf")
+    for index in sorted(range(len(points)), key=lambda i: (*points[i], i)):
+        if points[index][1] < lowest:
+            kept.append(index)
+            lowest = points[index][1]
+    return kept
+
+
+def ranks(points: Sequence[Point]) -> list[int]:
+    """Non-domination rank of every point: 0 for those that nothing beats, 1 for those that only rank 0 beats, and so on.
+
+    Equal points share a rank. In two dimensions one sweep by the first count finds them (patience sorting), in n log n.
+    """
+    found: dict[tuple[float, float], int] = {}
+    lowest: list[float] = []  # of each rank, the second count of its last point; never falls from rank to rank
+    for x, y in sorted({(point[0], point[1]) for point in points}):
+        rank = bisect_right(lowest, y)
+        lowest[rank : rank + 1] = [y]
+        found[x, y] = rank
+    return [found[point[0], point[1]] for point in points]
+
+
+def top(points: Sequence[Point], count: int) -> set[int]:
+    """Indexes of the best `count` points: by rank, and inside the rank that does not fit whole, far from those already chosen.
+
+    The spread is the epsilon-net of multi-objective asynchronous halving (Schmucker et al. 2021, arXiv 2106.12639), on counts
+    scaled to [0, 1]; it begins at the end with the lowest first count.
+    """
+    found = ranks(points)
+    order = sorted(range(len(points)), key=lambda i: (found[i], *points[i], i))
+    if count >= len(order):
+        return set(order)
+    cut = found[order[count]]
+    chosen = [index for index in order if found[index] < cut]
+    left = [index for index in order if found[index] == cut]
+    low, span = zip(*((min(v), (max(v) - min(v)) or 1.0) for v in zip(*points, strict=True)), strict=True)
+    scaled = [tuple((v - a) / b for v, a, b in zip(point, low, span, strict=True)) for point in points]
+    if not chosen:
+        chosen.append(left.pop(0))
+    distance = {i: min(_distance(scaled[i], scaled[j]) for j in chosen) for i in left}
+    while len(chosen) < count:
+        best = max(left, key=distance.__getitem__)
+        left.remove(best)
+        chosen.append(best)
+        for index in left:
+            distance[index] = min(distance[index], _distance(scaled[index], scaled[best]))
+    return set(chosen)
+
+
+def hypervolume(points: Sequence[Point], reference: Point) -> float:
+    """The area between the front and a reference point; points that do not beat the reference on both counts add nothing."""
+    inside = [point for point in points if point[0] < reference[0] and point[1] < reference[1]]
+    ahead = [inside[index] for index in front(inside)]
+    area, ceiling = 0.0, reference[1]
+    for x, y in ahead:
+        area += (reference[0] - x) * (ceiling - y)
+        ceiling = y
+    return area
+
+
+def _distance(a: Point, b: Point) -> float:
+    return hypot(a[0] - b[0], a[1] - b[1])
+
+
+def is_kept(limits: Mapping[str, float]) -> bool:
+    """Whether no limit is broken."""
+    return all(value <= 0 for value in limits.values())

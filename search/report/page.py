@@ -1,0 +1,181 @@
+"""`report.html`: what a search found and what it cost, in one file without anything outside it."""
+
+import warnings
+from base64 import b64encode
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import optuna
+from matplotlib.figure import Figure
+
+from models.artifacts.evaluation import read_evaluation
+from models.artifacts.names import EVAL
+from models.core.files import write_text
+from search.config.study import ALL, SearchConfig
+from search.optimizer.pareto import is_kept
+from search.optimizer.pruner import Plan
+from search.report import charts as pictures
+from search.report.optuna_export import study_of
+from search.report.tables import tier_table, trial_table
+from search.study.ledger import FINISHED, Line, curves
+from search.study.objectives import error_of, limits_on
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222; }
+h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; }
+img { max-width: 100%; } table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .2em 1em .2em 0; border-bottom: 1px solid #eee; } .wide { overflow-x: auto; } p { max-width: 48em; }
+"""
+
+IMPORTANCE_NEEDS = 8  # trials: fewer say nothing about what mattered
+
+IMPORTANT = 0.005  # axes that explain less are left out
+
+
+def write_report(path: Path, config: SearchConfig, board: dict[str, Any], lines: list[Line], plan: Plan | None) -> None:
+    """Write the report of a study beside its board."""
+    parts = [
+        f"<h1>{escape(board['name'])}</h1>",
+        f"<p>{escape(_headline(board))}</p>",
+        _picture(pictures.front_figure(board), "The front"),
+        tier_table(board),
+        *_held_maps(board, path.parent),
+        *_what_mattered(config, board, lines),
+        _picture(pictures.curves_figure(board, _curves(board, lines), plan.rungs if plan else ()), "Learning curves"),
+        "<h2>What it cost</h2>",
+        *(f"<p>{escape(text)}</p>" for text in cost_sentences(board, plan)),
+        "<h2>All trials</h2>",
+        trial_table(board),
+    ]
+    title = f"<title>{escape(board['name'])}</title><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+    write_text(
+        path,
+        f"<!doctype html>\n<html lang='en'><head>{title}<style>{STYLE}</style></head>\n<body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n",
+    )
+
+
+def cost_sentences(board: dict[str, Any], plan: Plan | None) -> list[str]:
+    """What was trained, what pruning saved, and what it may have cost."""
+    spent = board["spent"]
+    states = ", ".join(f"{count} {state}" for state, count in spent["states"].items() if count)
+    said = [
+        f"{spent['trials']} trials took {spent['steps']:,} steps in {spent['trial_hours']:.2f} trial-hours ({states})."
+    ]
+    if (again := spent["finals"])["trials"]:
+        said.append(
+            f"Training the best again took {again['steps']:,} steps more in {again['trial_hours']:.2f} trial-hours ({again['trials']} trials)."
+        )
+    if len(board["cpus"]) > 1:
+        first, *others = board["cpus"]
+        said.append(
+            f"Costs are those on {first}. It was resumed on {', '.join(others)}: what was first measured there was measured in turns "
+            "with a reference model, and is told by that ratio in seconds of the former."
+        )
+    if plan is None:
+        return [*said, "No trial was pruned: too few have trained to the end to say where that is safe."]
+    found = ", ".join(f"{correlation:.2f} at step {step}" for step, correlation in list(plan.correlations.items())[:6])
+    said.append(
+        f"Rank correlation of the error with that at the end, on the first trials that trained to the end: {found}."
+    )
+    if not plan.rungs:
+        return [*said, "No step foretells the end well enough to prune at."]
+    share = 1 - spent["steps"] / max(spent["steps_unpruned"], 1)
+    said.append(
+        f"So the rungs are at steps {', '.join(map(str, plan.rungs))}, and one trial in {plan.reduction:g} survives each. "
+        f"Pruning saved {share:.0%} of the steps that training all to the end would have taken."
+    )
+    doomed, missed = spent["controls_doomed"], spent["controls_on_front"]
+    if doomed:
+        said.append(
+            f"What it may have cost: of {doomed} trials that a rung would have stopped, but that were trained on as controls, {missed} ended on the front."
+        )
+    else:
+        said.append("What it may have cost is not known: no control was below a rung.")
+    return said
+
+
+def _headline(board: dict[str, Any]) -> str:
+    by_name = {trial["trial"]: trial for trial in board["trials"]}
+    best = (_best(by_name[members[0]], front) for front, members in board["fronts"].items())
+    return " ".join([f"{pictures.count_trials(board)}.", *best])
+
+
+def _best(best: Line, front: str) -> str:
+    """The best of a front in a sentence."""
+    whose, error = "" if front == ALL else f" for {front}", error_of(best, front)
+    text = f"Best by validation{whose}: {best['label']}, knobs at {best['form']}, ESR {error:.4f}"
+    if "relative" in best and (front == ALL or len(best["amps"]) == 1):
+        text += f" ({best['relative']:.2f} of what the nearest recorded setting gives)"
+    if front == ALL and len(best["amps"]) > 1:
+        worst = max(best["amps"], key=best["amps"].get)
+        text += f"; worst amp {worst} at {best['amps'][worst]:.4f}"
+    return text + ("." if is_kept(limits_on(best, front)) else ". It breaks a limit, as all finished trials do.")
+
+
+def _held_maps(board: dict[str, Any], study: Path) -> list[str]:
+    """The winner at every held setting, one map per amp."""
+    maps = []
+    for amp, trial in board["best_of"].items():
+        run = study / "trials" / trial / amp
+        if (run / EVAL).exists():
+            maps.append(
+                _picture(
+                    pictures.settings_figure(read_evaluation(run).held, f"{amp}: {trial}"),
+                    f"{amp}: held settings, on audio that no trial heard",
+                )
+            )
+    return maps
+
+
+def _what_mattered(config: SearchConfig, board: dict[str, Any], lines: list[Line]) -> list[str]:
+    over = " over all amps" if len(board["amps"]) > 1 else ""
+    parts = []
+    if found := importances(config, lines):
+        bars = pictures.bars_figure(found, f"share of the difference in ESR{over} (PED-ANOVA)")
+        parts.append(_picture(bars, "What mattered"))
+    finished = [trial for trial in board["trials"] if trial["state"] == FINISHED and "of" not in trial]
+    free = [trial for trial in finished if trial["point"]["shape"] == "free"]
+    for front in board["fronts"]:
+        whose, of = ("", over) if front == ALL else (f": {front}", f" of {front}")
+        for title, label, groups in (
+            ("Where the knobs enter", "knobs at", _grouped(finished, front, lambda trial: trial["form"])),
+            ("Dilations", "family", _grouped(free, front, lambda trial: trial["point"]["dilations"])),
+        ):
+            if len(groups) > 1:
+                parts.append(_picture(pictures.strips_figure(groups, label, f"validation ESR{of}"), title + whose))
+    return parts
+
+
+def _curves(board: dict[str, Any], lines: list[Line]) -> dict[str, dict[str, dict[int, float]]]:
+    """Front -> trial -> step -> the error that counts there."""
+    return {front: curves(lines, None if front == ALL else front) for front in board["fronts"]}
+
+
+def importances(config: SearchConfig, lines: list[Line]) -> dict[str, float]:
+    """How much of the difference in error each axis explains (Watanabe, Bansal and Hutter 2023, arXiv 2304.10255); empty for too few trials."""
+    study = study_of(config, lines)
+    complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == optuna.trial.TrialState.COMPLETE]
+    if len(complete) < IMPORTANCE_NEEDS:
+        return {}
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that low values count as good: they do
+        found = optuna.importance.get_param_importances(
+            study, evaluator=evaluator, target=lambda trial: (trial.values or [0.0])[0]
+        )
+    return {axis: share for axis, share in found.items() if share >= IMPORTANT}
+
+
+def _grouped(trials: list[Line], front: str, key: Any) -> dict[str, list[float]]:
+    groups: dict[str, list[float]] = {}
+    for trial in trials:
+        groups.setdefault(key(trial), []).append(error_of(trial, front))
+    return groups
+
+
+def _picture(figure: Figure, title: str) -> str:
+    data = b64encode(pictures.to_svg(figure)).decode()
+    return f"<h2>{escape(title)}</h2>\n<img alt='{escape(title)}' src='data:image/svg+xml;base64,{data}'>"

@@ -1,0 +1,106 @@
+"""Every format people export is read as the same samples, one channel is chosen or agreed on, and rates are changed without delay."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.audio.io import BLOCK, read_audio, read_blocks, read_length
+from models.core.errors import UserError
+from tests.support.makers import RATE, di, esr, examples, write_wav
+
+X_T = di(0.5)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype", "step"),
+    [
+        *((suffix, f"PCM_{bits}", 2.0 ** (1 - bits)) for suffix in ("wav", "aiff") for bits in (16, 24, 32)),
+        *(("flac", f"PCM_{bits}", 2.0 ** (1 - bits)) for bits in (16, 24)),
+        *((suffix, "FLOAT", 0) for suffix in ("wav", "aiff")),
+        ("wav", "DOUBLE", 0),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_format_and_depth_give_the_same_samples(tmp_path: Path, suffix: str, subtype: str, step: float, channels: int):
+    path = tmp_path / f"take.{suffix}"
+    sf.write(path, np.stack([X_T] * channels, axis=1), RATE, subtype=subtype)
+    read, rate = read_audio(path)
+    assert (read.shape, read.dtype, rate) == (X_T.shape, np.float32, RATE) and read_length(path) == (len(X_T), RATE)
+    assert np.abs(read - X_T).max() <= step + 1e-7
+
+
+@pytest.mark.parametrize(("suffix", "subtype"), [("ogg", "VORBIS"), ("mp3", "MPEG_LAYER_III"), ("wav", "PCM_U8")])
+def test_lossy_or_coarse_file_is_refused(tmp_path: Path, suffix: str, subtype: str):
+    sf.write(tmp_path / f"take.{suffix}", X_T, RATE, subtype=subtype)
+    with pytest.raises(UserError, match=f"{subtype}; takes are WAV, FLAC or AIFF") as caught:
+        read_audio(tmp_path / f"take.{suffix}")
+    assert f"take.{suffix}" in caught.value.message
+
+
+def test_stereo_is_one_channel_where_both_agree_or_one_is_named(tmp_path: Path):
+    long_T = np.resize(X_T, BLOCK + 1000)
+    dither_T = np.random.default_rng(0).uniform(-1, 1, len(long_T)).astype(np.float32) / (1 << 15)
+    same = write_wav(tmp_path / "same.wav", np.stack([long_T, long_T + dither_T], axis=1))
+    assert np.array_equal(read_audio(same)[0], long_T)
+    other_T = long_T.copy()
+    other_T[BLOCK + 400] += 0.01
+    apart = write_wav(tmp_path / "apart.wav", np.stack([long_T, other_T], axis=1))
+    with pytest.raises(UserError, match=f"apart.wav has 2 channels, which differ from {(BLOCK + 400) / RATE:.3f} s"):
+        list(read_blocks(apart))
+    for channel, truth_T in enumerate((long_T, other_T)):
+        assert np.array_equal(read_audio(apart, channel)[0], truth_T)
+    mono = write_wav(tmp_path / "mono.wav", X_T)
+    assert np.array_equal(read_audio(mono, 1)[0], X_T)
+    three = write_wav(tmp_path / "three.wav", np.stack([X_T] * 3, axis=1))
+    with pytest.raises(UserError, match="3 channels"):
+        read_audio(three)
+
+
+@pytest.mark.parametrize(("rate", "wanted"), [(44100, 48000), (48000, 44100), (96000, 48000), (48000, 192000)])
+def test_resampled_sine_is_the_sine_at_the_other_rate(tmp_path: Path, rate: int, wanted: int):
+    def sine(at_hz: int) -> np.ndarray:
+        return 0.5 * np.sin(2 * np.pi * 997.0 * np.arange(7 * at_hz) / at_hz)  # several blocks
+
+    path = write_wav(tmp_path / "sine.wav", sine(rate).astype(np.float32), rate)
+    y_T, found = read_audio(path, rate_hz=wanted)
+    assert found == wanted and len(y_T) == 7 * wanted
+    inner = slice(wanted // 10, -wanted // 10)  # a sine that begins at once has more than the rate can carry
+    assert esr(y_T[inner], sine(wanted)[inner]) < 1e-12
+
+
+def test_resampling_to_the_rate_a_file_has_changes_no_sample(tmp_path: Path):
+    path = write_wav(tmp_path / "x.wav", X_T)
+    assert np.array_equal(read_audio(path, rate_hz=RATE)[0], X_T)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("audio")
+
+
+@given(
+    suffix=st.sampled_from(["wav", "flac", "aiff"]),
+    holes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6),
+    cut=st.none() | st.integers(0, 700),
+)
+@examples(120)
+def test_any_damaged_file_is_audio_or_a_user_error(
+    folder: Path, suffix: str, holes: list[tuple[int, int]], cut: int | None
+):
+    path = folder / f"take.{suffix}"
+    sf.write(path, X_T[:200], RATE)
+    content = bytearray(path.read_bytes()[:cut])
+    for place, value in holes:
+        if place < len(content):
+            content[place] = value
+    path.write_bytes(content)
+    try:
+        x_T, rate = read_audio(path)
+    except UserError as problem:
+        assert path.name in problem.message
+        return
+    assert np.isfinite(x_T).all() and x_T.ndim == 1 and len(x_T) and rate > 0

@@ -1,0 +1,192 @@
+"""The compiled engine plays and learns what the plain net does, for every form of the family, and the same bytes every time."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given
+from torch import Tensor, nn
+
+from models.engines import select as engine
+from models.engines.base import Engine, as_vector
+from models.engines.cpu_train import engine as tape_engine
+from models.engines.cpu_train.engine import TapeEngine
+from models.engines.eager import Plain
+from models.engines.select import engine_for
+from models.network.architecture import Activation, Injection, LayerArray, WaveNetConfig
+from models.network.folding import Folding
+from models.network.wavenet import WaveNet
+from tests.support.makers import ACTIVATIONS, FORMS, GATES, architecture, examples, wavenet, wavenets
+
+Play = Callable[[Tensor, Tensor], Tensor]
+
+
+def played(play: Play, net: nn.Module, x_BT: Tensor, knobs_BK: Tensor, target_BS: Tensor) -> tuple[Tensor, Tensor]:
+    """What comes out, and the gradient of all parameters in one, for a squared error; in float64."""
+    net.zero_grad()
+    dtype = next(net.parameters()).dtype
+    y_BS = play(x_BT.to(dtype), knobs_BK.to(dtype))
+    (y_BS - target_BS.to(dtype)).square().mean().backward()
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in net.parameters()]
+    return y_BS.detach().double(), torch.cat([gradient.reshape(-1) for gradient in gradients]).double()
+
+
+def signals(net: WaveNet, samples: int, items: int = 3) -> tuple[Tensor, Tensor, Tensor]:
+    """Audio, knobs and targets for so many samples of output."""
+    torch.manual_seed(7)
+    x_BT, knobs_BK = torch.randn(items, net.receptive_field - 1 + samples), torch.rand(items, net.knobs) * 2 - 1
+    return x_BT, knobs_BK, torch.randn(items, samples)
+
+
+def check(net: WaveNet, samples: int = 200) -> None:
+    """The compiled engine in float32 against autograd in float64."""
+    truth, heard = copy.deepcopy(net).double(), signals(net, samples)
+    for found, wanted in zip(played(TapeEngine(net), net, *heard), played(truth, truth, *heard), strict=True):
+        assert found.shape == wanted.shape
+        assert (found - wanted).norm() <= 1e-5 * wanted.norm()
+
+
+@pytest.mark.parametrize("gating", GATES)
+@pytest.mark.parametrize("form", FORMS)
+def test_every_way_in_is_learned(form: str, gating: str):
+    check(wavenet(architecture(form, gating=gating)))
+
+
+@pytest.mark.parametrize("gating", GATES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_is_learned(activation: str, gating: str):
+    check(wavenet(architecture("mixin+film", activation, gating=gating)))
+
+
+@pytest.mark.parametrize("gate", ["PReLU", "LeakyReLU", "SiLU"])
+def test_every_kind_of_gate_is_learned(gate: str):
+    array = {"channels": 3, "dilations": [1, 2], "gating": "gated", "gate": gate, "activation": "SiLU"}
+    check(wavenet(WaveNetConfig.model_validate({"arrays": [array]})))
+
+
+@pytest.mark.parametrize("name", ["PReLU", "LeakyReLU"])
+def test_slopes_below_zero_are_learned(name: str):
+    activation = Activation.model_validate({"type": name, "negative_slope": -0.3})
+    array = LayerArray(channels=3, dilations=(1, 2), activation=(activation,))
+    check(wavenet(WaveNetConfig(arrays=(array,)), spread=0.05))
+
+
+@given(case=wavenets())
+@examples(60)
+def test_any_net_of_the_family_is_learned(case: tuple[WaveNet, list[float]]):
+    check(case[0].float(), 133)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 16, 22])
+def test_every_width_is_learned(channels: int):
+    array = {"channels": channels, "bottleneck": channels + 1, "dilations": [1, 40], "head1x1": 5}
+    check(wavenet(WaveNetConfig.model_validate({"arrays": [array, array]}), spread=0.05))
+
+
+@pytest.mark.parametrize("samples", [1, 2, 100, 108, 109, 110, 511, 512, 1500])
+def test_every_length_is_learned(samples: int):
+    check(wavenet(architecture("mixin+film")), samples)
+
+
+@pytest.mark.parametrize("kernel", [1, 64])
+def test_any_head_kernel_is_learned(kernel: int):
+    array = LayerArray(channels=2, kernel_size=(1,), dilations=(1,), head_kernel_size=kernel)
+    check(wavenet(WaveNetConfig(arrays=(array, array), inject=Injection(input=True))))
+
+
+def descended(engine_of: Callable[[WaveNet], Engine], net: WaveNet) -> tuple[float, Tensor]:
+    """Loss and gradient of one batch, by `descend`."""
+    net = copy.deepcopy(net)
+    vector_P, (x_BT, knobs_BK, target_BS) = as_vector(Folding(net).parameters), signals(net, 300, items=5)
+
+    def loss(predicted_BS: Tensor, items: slice) -> Tensor:
+        return (predicted_BS - target_BS[items]).square().mean(1).sum() / 5
+
+    found = engine_of(net).descend(vector_P, x_BT, knobs_BK, loss)
+    assert vector_P.grad is not None
+    return found, vector_P.grad
+
+
+@pytest.mark.parametrize("memory", [1, 200_000, 1 << 24])
+@pytest.mark.parametrize("kind", [Plain, TapeEngine])
+def test_parts_of_a_batch_are_the_batch(monkeypatch: pytest.MonkeyPatch, kind: type, memory: int):
+    net = wavenet(architecture("mixin+film"))
+    wanted, wanted_P = descended(Plain, net)
+    for module in (engine, tape_engine):
+        monkeypatch.setattr(module, "WORKING_MEMORY", memory)
+    found, found_P = descended(kind, net)
+    assert found == pytest.approx(wanted, rel=1e-5)
+    assert (found_P - wanted_P).norm() <= 1e-5 * wanted_P.norm()
+
+
+def test_same_inputs_give_the_same_bytes():
+    net, heard = wavenet(architecture("encoder", "SiLU")), []
+    for _ in range(3):
+        heard.append(played(TapeEngine(net), net, *signals(net, 700)))
+        torch.rand(5)
+    for y_BS, gradient in heard[1:]:
+        assert torch.equal(y_BS, heard[0][0]) and torch.equal(gradient, heard[0][1])
+
+
+def test_what_is_played_in_between_changes_no_derivative():
+    net = wavenet(architecture("mixin+film"))
+    (x_BT, knobs_BK, target_BS), play = signals(net, 200), TapeEngine(net)
+    _, wanted = played(play, net, x_BT, knobs_BK, target_BS)
+    net.zero_grad()
+    y_BS = play(x_BT, knobs_BK)
+    play(x_BT.flip(0), -knobs_BK)
+    error = (y_BS - target_BS).square().mean()
+    error.backward(retain_graph=True)
+    once = torch.cat([p.grad.reshape(-1) for p in net.parameters() if p.grad is not None])
+    error.backward()
+    twice = torch.cat([p.grad.reshape(-1) for p in net.parameters() if p.grad is not None])
+    assert torch.equal(once.double(), wanted) and torch.equal(twice, 2 * once)
+
+
+def test_numbers_that_are_not_finite_come_out_and_leave_nothing_behind():
+    net = wavenet(architecture("mixin+film"))
+    heard, play = signals(net, 200), TapeEngine(net)
+    wanted = played(play, net, *heard)
+    parameter = next(net.parameters())
+    kept = parameter.detach().clone()
+    with torch.no_grad():
+        parameter.view(-1)[0] = float("nan")
+    assert not torch.cat([found.reshape(-1) for found in played(play, net, *heard)]).isfinite().all()
+    assert not play(*heard[:2]).isfinite().any()
+    with torch.no_grad():
+        parameter.copy_(kept)
+    for found, before in zip(played(play, net, *heard), wanted, strict=True):
+        assert torch.equal(found, before)
+
+
+def test_playing_alone_needs_no_traces_and_gives_the_same():
+    net = wavenet(architecture("film conv_pre", "SiLU", gating="gated"))
+    x_BT, knobs_BK, _ = signals(net, 3000)
+    play = TapeEngine(net)
+    with torch.no_grad():
+        alone = play(x_BT, knobs_BK)
+    assert torch.equal(alone, play(x_BT, knobs_BK))
+
+
+def test_net_without_kernels_for_it_is_played_as_it_is(monkeypatch: pytest.MonkeyPatch):
+    net = wavenet(architecture())
+    assert isinstance(engine_for(net), TapeEngine) and isinstance(engine_for(copy.deepcopy(net).double()), Plain)
+    monkeypatch.setattr(engine, "find_spec", lambda name: None)
+    assert isinstance(engine_for(net), Plain)
+    x_BT, knobs_BK, _ = signals(net, 50)
+    assert torch.equal(engine_for(net)(x_BT, knobs_BK), net(x_BT, knobs_BK))
+
+
+def test_parameters_in_one_vector_are_the_nets_own():
+    net = wavenet(architecture("encoder"))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    parameters = Folding(net).parameters
+    assert {id(p) for p in parameters} == {id(p) for p in net.parameters()} and len(parameters) == len(before) - 1
+    vector_P = as_vector(parameters)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    with torch.no_grad():
+        vector_P.add_(1)
+    assert all(torch.equal(p, before[name] + 1) for name, p in net.named_parameters())
+    net(torch.randn(1, 60), torch.zeros(1, 2)).sum().backward()
+    assert vector_P.grad is not None and vector_P.grad.norm() > 0

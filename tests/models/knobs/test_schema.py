@@ -1,0 +1,200 @@
+"""Faceplate numbers become levels, and every slip is told by knob, value and range."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from models.core.errors import UserError
+from models.knobs.schema import Knob, Knobs
+from models.knobs.text import parse_setting
+from tests.support.makers import KNOBS, examples
+
+NUMBERS = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 10), (0, 1), (-12, 12), (20, 20000), (-3, -1)])
+def test_ends_and_middle_of_the_turn(low: float, high: float):
+    knob = Knob.model_validate({"name": "gain", "min": low, "max": high})
+    assert knob.default == (low + high) / 2
+    assert [knob.level(value) for value in (low, (low + high) / 2, high)] == [-1, 0, 1]
+    assert knob.level(low + (high - low) / 4) == pytest.approx(-0.5)
+
+
+@given(low=NUMBERS, span=st.floats(0.01, 1e6), turns=st.lists(st.floats(0, 1), min_size=2, max_size=6, unique=True))
+@examples(60)
+def test_encoding_is_the_turn_of_the_knob(low: float, span: float, turns: list[float]):
+    knob = Knob.model_validate({"name": "gain", "min": low, "max": low + span})
+    for turn in turns:
+        assert knob.level(low + turn * span) == pytest.approx(2 * turn - 1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("knob", "word"),
+    [
+        ({"name": "gain", "min": 1, "max": 1}, "below max 1"),
+        ({"name": "gain", "min": 2, "max": 1}, "min 2"),
+        ({"name": "gain", "max": 10, "default": 11}, "rests at 11, outside 0 to 10"),
+        ({"name": "gain", "max": 10, "default": -1}, "rests at -1"),
+        ({"name": "Gain"}, "pattern"),
+        ({"name": "2nd"}, "pattern"),
+        ({"name": "g" * 33}, "pattern"),
+        ({"name": "gain\n"}, "pattern"),
+        ({"name": "gain", "max": math.inf}, "finite"),
+        ({"name": "gain", "taper": "exponential"}, "'linear' or 'log'"),
+        ({"name": "gain", "curve": 1}, "Extra inputs"),
+        ({"name": "gain", "step": 2}, "step 2, wider"),
+    ],
+)
+def test_knob_that_cannot_be_turned_is_refused(knob: dict, word: str):
+    with pytest.raises(ValidationError, match=word):
+        Knob.model_validate(knob)
+
+
+def test_two_knobs_of_one_name_and_too_many_knobs_are_refused():
+    with pytest.raises(ValidationError, match="share a name: gain, gain"):
+        Knobs.model_validate({"knobs": [{"name": "gain"}, {"name": "gain"}]})
+    with pytest.raises(ValidationError, match="at most 32"):
+        Knobs.model_validate({"knobs": [{"name": f"k{number}"} for number in range(33)]})
+
+
+def test_levels_follow_the_knobs_whatever_the_order_of_the_setting():
+    assert KNOBS.complete({}) == KNOBS.defaults == {"gain": 5.0, "tone": 0.5}
+    for setting in ({"gain": 10, "tone": 0}, {"tone": 0, "gain": 10}):
+        assert KNOBS.encode(setting) == [1, -1]
+        assert list(KNOBS.complete(setting).items()) == [("gain", 10.0), ("tone", 0.0)]
+    assert KNOBS.encode({"tone": 1}) == [0, 1]
+    assert KNOBS.complete(KNOBS.complete({"gain": 7})) == {"gain": 7, "tone": 0.5}
+
+
+@pytest.mark.parametrize("value", [-0.1, 10.5, -1e9, math.inf, math.nan])
+def test_value_out_of_range_names_knob_value_and_range(value: float):
+    with pytest.raises(UserError) as caught:
+        KNOBS.complete({"gain": value}, "take 3")
+    message = caught.value.message
+    assert message.startswith("take 3: ")
+    assert "'gain'" in message and f"{value:.12g}" in message and "0 to 10" in message
+
+
+def test_value_barely_out_of_range_is_not_rounded_into_it():
+    with pytest.raises(UserError, match=r"10\.0000001"):
+        KNOBS.complete({"gain": 10.0000001})
+
+
+@pytest.mark.parametrize(("slip", "meant"), [("gian", "gain"), ("gains", "gain"), ("ton", "tone"), ("toan", "tone")])
+def test_unknown_knob_is_answered_with_the_nearest(slip: str, meant: str):
+    with pytest.raises(UserError) as caught:
+        KNOBS.encode({slip: 5})
+    assert f"'{slip}'" in caught.value.message
+    assert f"Did you mean '{meant}'?" in caught.value.hint and "gain, tone" in caught.value.hint
+
+
+def test_unknown_knob_unlike_any_lists_the_knobs_only():
+    with pytest.raises(UserError) as caught:
+        KNOBS.complete({"presence": 5})
+    assert "'presence'" in caught.value.message
+    assert "gain, tone" in caught.value.hint and "Did you mean" not in caught.value.hint
+
+
+def test_settings_are_parsed():
+    assert parse_setting(["gain=7", "tone=.25", "mid=-3", "low=1e2"]) == {
+        "gain": 7,
+        "tone": 0.25,
+        "mid": -3,
+        "low": 100,
+    }
+    assert parse_setting([]) == {}
+
+
+@pytest.mark.parametrize("pair", ["gain", "gain=", "=7", "gain=nan", "gain=inf", "gain=-inf", "gain=1=2", ""])
+def test_what_sets_no_knob_is_quoted_back(pair: str):
+    with pytest.raises(UserError) as caught:
+        parse_setting(["tone=1", pair])
+    assert f"'{pair}'" in caught.value.message and "name=number" in caught.value.hint
+
+
+def test_knob_set_twice_is_refused():
+    with pytest.raises(UserError, match="'gain' is set twice"):
+        parse_setting(["gain=7", "tone=1", "gain=7"])
+
+
+@given(pairs=st.lists(st.text(max_size=12) | st.builds("{}={}".format, st.text(max_size=5), st.floats()), max_size=4))
+@examples(150)
+def test_any_words_give_finite_numbers_or_an_error(pairs: list[str]):
+    try:
+        setting = parse_setting(pairs)
+    except UserError:
+        return
+    assert len(setting) == len(pairs) and all(
+        name and (isinstance(value, str) or math.isfinite(value)) for name, value in setting.items()
+    )
+
+
+SWITCHED = Knobs.model_validate(
+    {
+        "knobs": [
+            {"name": "volume", "max": 10, "taper": "log", "avoid_zero": True, "step": 0.5},
+            {"name": "channel", "positions": ["clean", "crunch", "lead"]},
+            {"name": "gain", "max": 10, "gain": True},
+        ]
+    }
+)
+
+
+def test_switch_is_one_hot_and_rests_at_its_first_position():
+    assert SWITCHED.columns() == 5
+    assert SWITCHED.defaults == {"volume": 5, "channel": "clean", "gain": 5}
+    assert SWITCHED.encode({"channel": "lead"})[1:] == [0, 0, 1, 0]
+    assert SWITCHED.complete(parse_setting(["channel=crunch", "gain=2"]))["channel"] == "crunch"
+    numbered = Knobs.model_validate({"knobs": [{"name": "mode", "positions": ["1", "2"], "default": "2"}]})
+    assert numbered.encode(parse_setting(["mode=1"])) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("knob", "word"),
+    [
+        ({"name": "mode", "positions": ["on"]}, "at least 2"),
+        ({"name": "mode", "positions": ["on", "on"]}, "two positions of one name"),
+        ({"name": "mode", "positions": ["on", "off"], "default": "up"}, "none of on, off"),
+        ({"name": "mode", "positions": ["on", "off\n"]}, "pattern"),
+        ({"name": "mode", "positions": ["on", "off"], "max": 2}, "Extra inputs"),
+    ],
+)
+def test_switch_without_sense_is_refused(knob: dict, word: str):
+    with pytest.raises(ValidationError, match=word):
+        Knobs.model_validate({"knobs": [knob]})
+
+
+def test_unknown_position_lists_the_known_ones():
+    with pytest.raises(UserError) as caught:
+        SWITCHED.complete({"channel": "leed"}, "take 3")
+    assert caught.value.message == "take 3: switch 'channel' is 'leed'"
+    assert caught.value.hint == "Its positions are: clean, crunch, lead. Did you mean 'lead'?"
+
+
+def test_two_gains_are_refused():
+    with pytest.raises(ValidationError, match="more than one knob is the gain: a, b"):
+        Knobs.model_validate({"knobs": [{"name": "a", "gain": True}, {"name": "b", "gain": True}]})
+
+
+def test_audio_taper_divides_by_15_percent_at_the_middle():
+    volume = SWITCHED.knobs[0]
+    assert isinstance(volume, Knob)
+    assert [(volume.level(value) + 1) / 2 for value in (0, 5, 10)] == pytest.approx([0, 0.15, 1])
+
+
+def test_dump_says_what_is_not_usual_and_comes_back():
+    dumped = SWITCHED.model_dump()["knobs"]
+    assert dumped[2] == {"name": "gain", "min": 0, "max": 10, "default": 5, "gain": True}
+    assert Knobs.model_validate({"knobs": dumped}) == SWITCHED
+
+
+def test_type_level_names_the_knob_that_moved_and_its_level():
+    assert KNOBS.columns("type_level") == 3
+    assert KNOBS.encode({}, "type_level") == [0, 0, 0]
+    assert KNOBS.encode({"gain": 10}, "type_level") == [1, 0, 1]
+    assert KNOBS.encode({"gain": 6, "tone": 0}, "type_level") == [0, 1, -1]  # the farthest of two
+    with pytest.raises(UserError, match="switch"):
+        SWITCHED.encode({}, "type_level")

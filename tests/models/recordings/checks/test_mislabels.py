@@ -1,0 +1,59 @@
+"""Labels are doubted where another is much likelier, and nowhere else."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.recordings.checks.mislabels import EXCHANGED, FEW, MOVED, doubts, loudness, places
+from tests.support.makers import GRID, KNOBS, RATE, amp, di, examples
+
+PARTS = 16
+LEVELS_ND = np.array([KNOBS.encode(setting) for setting in GRID])
+PLACES_MD = np.array([KNOBS.encode(setting) for setting in places(KNOBS)])
+LOUDNESS_NP = loudness(np.stack([amp(di(1.0), **setting)[:7936] for setting in GRID]), PARTS, RATE)
+
+
+@given(seed=st.integers(0, 1000), kept=st.integers(FEW, len(GRID)))
+@examples(25)
+def test_right_labels_are_not_doubted(seed: int, kept: int):
+    some = np.random.default_rng(seed).permutation(len(GRID))[:kept]
+    assert doubts(LOUDNESS_NP[some], LEVELS_ND[some], PLACES_MD) == []
+
+
+def test_exchanged_labels_are_found():
+    right = 0
+    for draw in range(40):
+        pair = np.random.default_rng(draw).choice(len(GRID), 2, replace=False)
+        said_ND = LEVELS_ND.copy()
+        said_ND[pair] = LEVELS_ND[pair[::-1]]
+        right += [{d.take, d.other} for d in doubts(LOUDNESS_NP, said_ND, PLACES_MD)] == [set(pair.tolist())]
+    assert right >= 38
+
+
+def test_two_pairs_at_once_are_found():
+    said_ND = LEVELS_ND.copy()
+    said_ND[[1, 18, 4, 15]] = LEVELS_ND[[18, 1, 15, 4]]
+    assert {frozenset((d.take, d.other)) for d in doubts(LOUDNESS_NP, said_ND, PLACES_MD)} == {
+        frozenset((1, 18)),
+        frozenset((4, 15)),
+    }
+
+
+@pytest.mark.parametrize("take", [0, 6, 12])
+def test_take_said_to_be_elsewhere_is_found(take: int):
+    said_ND = LEVELS_ND.copy()
+    said_ND[take] = PLACES_MD[np.argmax(np.abs(PLACES_MD - LEVELS_ND[take]).min(1))]
+    (doubt,) = doubts(LOUDNESS_NP, said_ND, PLACES_MD)
+    assert doubt.take == take and doubt.place is not None
+    assert np.abs(PLACES_MD[doubt.place] - LEVELS_ND[take]).max() < 0.8
+
+
+@given(count=st.integers(1, 12), seed=st.integers(0, 99), kind=st.sampled_from(["noise", "one sound", "one setting"]))
+@examples(25)
+def test_any_takes_give_an_answer(count: int, seed: int, kind: str):
+    draw = np.random.default_rng(seed)
+    sound_NP, levels_ND = draw.standard_normal((count, 5)), draw.uniform(-1, 1, (count, 2))
+    found = doubts(sound_NP * (kind != "one sound"), levels_ND * (kind != "one setting"), PLACES_MD)
+    assert len(found) <= count // 4 and all(0 <= d.take < count for d in found)
+    assert 0 < EXCHANGED < MOVED and (count >= FEW or not found)

@@ -1,0 +1,40 @@
+"""Takes past the stated size live in files that go when the takes do."""
+
+import gc
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.recordings import take_store as keep
+from models.recordings.loading import load_data
+from models.training.trainer import Trainer
+from tests.support.makers import data_config, di, recipe, record
+
+
+def test_mapped_takes_train_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    config = data_config(record(tmp_path, "train", di(1.5)))
+    whole = Trainer(recipe(config), load_data(config)).advance(5)
+    (tmp_path / "temp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
+    monkeypatch.setattr(keep, "RESIDENT_BYTES", 3 * 4 * len(di(1.5)))
+    trainer = Trainer(recipe(config), load_data(config))
+    assert len(list((tmp_path / "temp").glob("*/*"))) == 20 - 3
+    assert trainer.advance(5) == whole
+    del trainer
+    gc.collect()
+    assert not list((tmp_path / "temp").iterdir())
+
+
+def test_what_is_kept_is_what_was_given(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(keep, "RESIDENT_BYTES", 40)
+    kept, given = keep.Keep(), [np.arange(n, dtype=np.float32) for n in (5, 5, 5, 1)]
+    for x_T in given:
+        assert torch.equal(kept(x_T), torch.from_numpy(x_T))
+
+
+def test_datasets_share_a_dry_signal(tmp_path: Path):
+    one, two = (load_data(data_config(record(tmp_path / n, "train", di(1.5)), name=n)) for n in ("a", "b"))
+    assert one.dry_T[0] is two.dry_T[0]

@@ -1,0 +1,369 @@
+"""A member of a stack is its own solo run: whatever the others are, whatever becomes of them, and however the work is replayed."""
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from models.core.errors import DivergedError
+from models.engines.gpu.cuda_graph import WARM_UP, Replayed, Work
+from models.engines.select import device_for
+from models.recordings.dataset import AmpData
+from models.recordings.loading import load_data
+from models.training import placement as stacks
+from models.training import trainer as train
+from models.training import windows as resident_module
+from models.training.config import Recipe
+from models.training.fit import fit
+from models.training.placement import best_size, stacks_of
+from models.training.stacked import Stack
+from models.training.trainer import PATIENCE, Trainer
+from tests.support.makers import FORMS, GRID, architecture, data_config, di, recipe, record
+
+MEMBERS: tuple[dict[str, Any], ...] = (
+    {"seed": 0, "learning_rate": 0.008, "pre_emphasis": 0.5, "ema": 0.9},
+    {"seed": 1, "learning_rate": 0.004, "pre_emphasis": 0.9, "gradient_clip": 0.05, "warmup": 0},
+    {"seed": 2, "learning_rate": 0.001, "pre_emphasis": 0.5, "schedule": "exponential", "final_rate": 0.1},
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> AmpData:
+    return load_data(data_config(record(tmp_path_factory.mktemp("takes"), "train", di(1.5))))
+
+
+def plans(data: AmpData, form: str = "mixin+film", gating: str = "none", **learning: Any) -> list[Recipe]:
+    model = architecture(form, gating=gating)
+    return [recipe(data.config, model, **{**member, **learning}) for member in MEMBERS]
+
+
+def stacked(recipes: list[Recipe], data: AmpData, device: str = "cpu") -> Stack:
+    return Stack([Trainer(plan, data) for plan in recipes], device)
+
+
+on_each_device = pytest.mark.parametrize(
+    "device",
+    ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))],
+)
+
+
+def distance(found: Trainer, wanted: Trainer) -> float:
+    """Between the parameters of two, relative."""
+    assert (found.mean_P is None) == (wanted.mean_P is None)
+    vectors = [(found.vector_P, wanted.vector_P), (found.mean_P, wanted.mean_P)]
+    return max(((a - b).norm() / b.norm()).item() for a, b in vectors if a is not None and b is not None)
+
+
+@pytest.mark.parametrize(
+    ("form", "gating"),
+    [("mixin+film", "none"), ("warp+encoder", "gated"), ("film activation_post", "blended"), ("input", "none")],
+)
+def test_member_is_its_solo_run(data: AmpData, form: str, gating: str):
+    """In float32, and on another engine."""
+    recipes = plans(data, form, gating, steps=100)
+    stack, solos = stacked(recipes, data), [Trainer(plan, data) for plan in recipes]
+    for steps in (1, 30, 80):
+        found, wanted = stack.advance(steps), [solo.advance(steps) for solo in solos]
+        assert found == pytest.approx(wanted, rel=1e-6)
+    for member, solo in zip(stack.trainers, solos, strict=True):
+        assert member.step == solo.step == 100 and distance(member, solo) <= 1e-6
+        for name, value in solo.optimiser.state[solo.vector_P].items():
+            assert (member.optimiser.state[member.vector_P][name] - value).norm() <= 1e-3 * value.norm()
+        assert [line["step"] for line in member.history] == [1, 31, 100]
+        assert member.validate().mean == pytest.approx(solo.validate().mean, rel=1e-4)
+
+
+@pytest.fixture
+def doubled(data: AmpData) -> Iterator[AmpData]:
+    """The recordings in float64, in which all that is made meanwhile reckons too."""
+    signals = {id(piece.wet_T): piece.wet_T.double() for piece in data.train}
+    train = [dataclasses.replace(piece, wet_T=signals[id(piece.wet_T)]) for piece in data.train]
+    torch.set_default_dtype(torch.float64)
+    yield dataclasses.replace(data, dry_T=[x_T.double() for x_T in data.dry_T], train=train)
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_in_float64_member_is_its_solo_run_to_the_last_digits(doubled: AmpData, form: str):
+    """So what float32 leaves between the two is rounding, and nothing else."""
+
+    def begin(plan: Recipe) -> Trainer:
+        trainer = Trainer(plan, doubled)
+        trainer.levels_PK = [levels_K.double() for levels_K in trainer.levels_PK]
+        return trainer
+
+    recipes = plans(doubled, form, segment=64)[:2]
+    stack, solos = Stack([begin(plan) for plan in recipes]), [begin(plan) for plan in recipes]
+    assert stack.advance(24) == pytest.approx([solo.advance(24) for solo in solos], rel=1e-12)
+    for member, solo in zip(stack.trainers, solos, strict=True):
+        assert member.vector_P.dtype == torch.float64 and distance(member, solo) <= 1e-12
+
+
+@on_each_device
+@pytest.mark.parametrize("form", ["mixin+film", "warp+encoder"])
+def test_member_of_many_is_what_it_is_in_a_stack_of_its_own(data: AmpData, form: str, device: str):
+    recipes = plans(data, form)
+    many, alone = stacked(recipes, data, device), [stacked([plan], data, device) for plan in recipes]
+    assert many.advance(30) == pytest.approx([loss for one in alone for loss in one.advance(30)], rel=1e-6)
+    for member, one in zip(many.trainers, alone, strict=True):
+        assert distance(member, one.trainers[0]) <= 1e-6
+
+
+def test_weight_of_the_spectral_loss_is_each_members_own(data: AmpData):
+    """Over a few steps: the logarithm of small magnitudes makes more of a rounding at every step, in solo runs on two engines too."""
+    recipes = [recipe(data.config, steps=40, mrstft=weight, segment=2100) for weight in (0.0, 0.003, 0.1)]
+    stack, solos = stacked(recipes, data), [Trainer(plan, data) for plan in recipes]
+    assert stack.advance(10) == pytest.approx([solo.advance(10) for solo in solos], rel=1e-5)
+    for member, solo in zip(stack.trainers, solos, strict=True):
+        assert distance(member, solo) <= 1e-5
+    assert distance(stack.trainers[1], solos[0]) > 1e-3
+
+
+def test_every_member_has_recordings_of_its_own(data: AmpData, tmp_path: Path):
+    other = load_data(data_config(record(tmp_path, "other", di(1.2, seed=5), GRID[:12] + GRID[-1:]), name="other"))
+    same_dry = load_data(data_config(record(tmp_path / "same", "same", di(1.5), GRID[::-1]), name="same"))
+    trainers = [[Trainer(recipe(own.config, seed=3), own) for own in (data, other, same_dry)] for _ in range(2)]
+    stack, solos = Stack(trainers[0]), trainers[1]
+    assert len({len(solo.pieces) for solo in solos}) == 2 and stack.trainers[2].data is same_dry
+    assert stack.advance(30) == pytest.approx([solo.advance(30) for solo in solos], rel=1e-5)
+    for member, solo in zip(stack.trainers, solos, strict=True):
+        assert distance(member, solo) <= 1e-5
+
+
+@on_each_device
+def test_windows_of_recordings_that_a_device_cannot_keep_are_brought_to_it(
+    data: AmpData, monkeypatch: pytest.MonkeyPatch, device: str
+):
+    recipes = plans(data)
+    resident = stacked(recipes, data, device)
+    monkeypatch.setattr(resident_module, "DEVICE_BYTES", 1000)
+    brought = stacked(recipes, data, device)
+    assert type(resident._source) is not type(brought._source)
+    for steps in (7, 80):
+        assert brought.advance(steps) == resident.advance(steps)
+        for stack in (brought, resident):
+            stack.keep(range(len(stack.trainers))[::-1][:2])
+
+
+def test_member_that_is_not_finite_touches_no_other_and_stands_still(data: AmpData):
+    sound, broken = stacked(plans(data), data), [Trainer(plan, data) for plan in plans(data)]
+    with torch.no_grad():
+        broken[1].vector_P[0] = math.nan
+    stack, before = Stack(broken), broken[1].vector_P.detach().clone()
+    wanted, found = sound.advance(20), stack.advance(20)
+    assert math.isnan(found[1]) and [found[0], found[2]] == [wanted[0], wanted[2]]
+    for member in (0, 2):
+        assert torch.equal(stack.trainers[member].vector_P, sound.trainers[member].vector_P)
+    lost = stack.trainers[1]
+    assert lost.diverged and lost.step == PATIENCE - 1 and not lost.history
+    assert torch.equal(lost.vector_P.nan_to_num(7), before.nan_to_num(7))
+    with pytest.raises(DivergedError, match=f"at step {PATIENCE - 1}"):
+        lost.check()
+    solo = Trainer(plans(data)[1], data)
+    with torch.no_grad():
+        solo.vector_P[0] = math.nan
+    with pytest.raises(DivergedError):
+        solo.advance(20)
+    assert solo.step == lost.step
+
+
+def test_step_that_is_not_finite_is_skipped_and_counted(data: AmpData):
+    """Now and then: one of the takes is spoilt."""
+
+    def spoilt(plan: Recipe) -> Trainer:
+        trainer = Trainer(plan, data)
+        piece = trainer.pieces[4]
+        trainer.pieces[4] = dataclasses.replace(piece, wet_T=torch.full_like(piece.wet_T, math.inf))
+        return trainer
+
+    recipes = plans(data)
+    stack, solo = Stack([Trainer(recipes[0], data), spoilt(recipes[1])]), spoilt(recipes[1])
+    assert stack.advance(30)[1] == pytest.approx(solo.advance(30), rel=1e-5)
+    member = stack.trainers[1]
+    assert 0 < member.history[0]["skipped"] == solo.history[0]["skipped"] < 30
+    assert distance(member, solo) <= 1e-5 and "skipped" not in stack.trainers[0].history[0]
+
+
+def test_members_may_be_dropped_in_the_middle(data: AmpData):
+    recipes = plans(data, steps=60)
+    stack, solos = stacked(recipes, data), [Trainer(plan, data) for plan in recipes]
+    stack.advance(30)
+    dropped = stack.trainers[0]
+    stack.keep([2, 1])
+    stack.advance(30)
+    assert dropped.step == 30
+    for member, solo in zip(stack.trainers, (solos[2], solos[1]), strict=True):
+        solo.advance(60)
+        assert member.step == 60 and distance(member, solo) <= 1e-5
+
+
+def test_member_may_go_on_alone_and_in_another_stack(data: AmpData, tmp_path: Path):
+    recipes = plans(data)
+    whole = stacked(recipes, data)
+    whole.advance(30)
+    first = stacked(recipes, data)
+    first.advance(11)
+    for number, member in enumerate(first.trainers):
+        member.save(tmp_path / str(number))
+    again = [Trainer(plan, data) for plan in recipes]
+    for number, trainer in enumerate(again):
+        trainer.load(tmp_path / str(number))
+    alone, together = again[0], Stack(again[1:])
+    alone.advance(30)
+    together.advance(30)
+    for member, wanted in zip([alone, *together.trainers], whole.trainers, strict=True):
+        assert member.step == 30 and distance(member, wanted) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "size"),
+    [({1: 1.0, 2: 1.0, 3: 1.0}, 1), ({1: 4.0, 2: 2.0, 3: 2.0}, 2), ({1: 3.0, 2: 2.0, 3: 1.0}, 3), ({1: 1.0, 2: 0.8}, 2), ({}, 1)],
+)  # fmt: skip
+def test_stack_is_as_large_as_pays_and_as_memory_holds(
+    data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], size: int
+):
+    """Seconds of a step per model, by size; a size that is not listed does not fit. Each is measured once."""
+    tried: list[int] = []
+
+    def rehearse(stack: Stack, steps: int) -> float:
+        members = len(stack.trainers)
+        tried.append(members)
+        if members not in seconds:
+            raise torch.OutOfMemoryError
+        return seconds[members] * members * steps
+
+    monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path))
+    monkeypatch.setattr(Stack, "rehearse", rehearse)
+    trainers = [Trainer(plan, data) for plan in plans(data)]
+    assert best_size(trainers, torch.device("cpu")) == size
+    assert set(tried) == set(seconds) | ({max(seconds, default=0) + 1} if len(seconds) < 3 else set())
+    tried.clear()
+    assert best_size(trainers, torch.device("cpu")) == size and not set(tried) & set(seconds)
+    assert best_size(trainers[:1], torch.device("cpu")) == 1
+
+
+def test_stack_is_rehearsed_without_a_trace(data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path))
+    trainers, other = [Trainer(plan, data) for plan in plans(data)], Trainer(recipe(data.config, batch=3), data)
+    before = [trainer.vector_P.detach().clone() for trainer in trainers]
+    assert 1 <= best_size(trainers, torch.device("cpu")) <= 3
+    for trainer, vector_P in zip(trainers, before, strict=True):
+        assert trainer.step == 0 and not trainer.history and torch.equal(trainer.vector_P, vector_P)
+    assert [len(stack.trainers) for stack in stacks_of([*trainers, other])] == [3, 1]
+
+
+@pytest.mark.parametrize(("stacked_s", "alone_s"), [(1.0, 2.0), (2.0, 1.0)])
+def test_run_trains_where_its_steps_are_faster(
+    data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stacked_s: float, alone_s: float
+):
+    """Where there is a GPU; the stack is made on the CPU here."""
+    made: list[Stack] = []
+
+    def stack(trainers: list[Trainer], device: torch.device) -> Stack:
+        made.append(Stack(trainers, "cpu"))
+        return made[-1]
+
+    monkeypatch.setattr(stacks, "Stack", stack)
+    monkeypatch.setattr(stacks, "_seconds", lambda trainers, device: stacked_s)
+    monkeypatch.setattr(stacks, "_seconds_alone", lambda trainer: alone_s)
+    plan, told = plans(data)[0], list[int]()
+    wanted = fit(plan, tmp_path / "alone")
+    assert not made
+    monkeypatch.setattr(train, "device_for", lambda gpus: torch.device("cuda"))
+    found = fit(plan, tmp_path / "run", on_step=told.append)
+    assert len(made) == (stacked_s < alone_s) and told[-1] == 30
+    assert found.held.mean == pytest.approx(wanted.held.mean, rel=1e-4)
+    with torch.no_grad():
+        (trainer := Trainer(plan, data)).vector_P[0] = math.nan
+    (part,) = stacks.parts_of([trainer], torch.device("cuda"))
+    with pytest.raises(DivergedError):
+        part.advance(20)
+        trainer.check()
+
+
+def test_gpu_that_fails_is_told_and_not_used(data: AmpData, monkeypatch: pytest.MonkeyPatch):
+    def fail(trainers: list[Trainer], device: torch.device) -> float:
+        raise RuntimeError("no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(stacks, "_seconds", fail)
+    with pytest.warns(RuntimeWarning, match="on the CPU.*no kernel image"):
+        parts = stacks.parts_of([Trainer(plan, data) for plan in plans(data)], torch.device("cuda"))
+    assert [type(part) for part in parts] == [stacks.Alone] * 3
+
+
+def test_seconds_of_the_compiled_engine_are_measured_once_and_leave_no_trace(
+    data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path))
+    trainer = Trainer(plans(data)[0], data)
+    state, before = torch.get_rng_state(), trainer.vector_P.detach().clone()
+    seconds = stacks._seconds_alone(trainer)
+    assert seconds > 0 and torch.equal(torch.get_rng_state(), state)
+    assert trainer.step == 0 and torch.equal(trainer.vector_P, before)
+    monkeypatch.setattr(stacks, "Trainer", None)
+    assert stacks._seconds_alone(trainer) == seconds
+
+
+def test_only_one_shape_can_be_stacked(data: AmpData):
+    with pytest.raises(AssertionError, match="one shape"):
+        Stack([Trainer(recipe(data.config, batch=batch), data) for batch in (2, 3)])
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_step_is_captured_once_after_it_was_warm(fails: bool):
+    """Or called as it is for good, with one warning."""
+    calls, captures = [], []
+
+    def capture(work: Work) -> Work:
+        captures.append(len(calls))
+        if fails:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        return lambda: calls.append("replayed")
+
+    step = Replayed(lambda: calls.append("called"), capture)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            step.renew()
+            for _ in range(WARM_UP + 2):
+                step()
+    once = ["called"] * WARM_UP + ["called" if fails else "replayed"] * 2
+    assert calls == once * 2 and captures == ([WARM_UP] if fails else [WARM_UP, 2 * WARM_UP + 2])
+    assert [str(one.message).startswith("training without a CUDA graph") for one in told] == [True] * fails
+
+
+@pytest.mark.parametrize("form", ["warp+encoder", "film activation_post"])
+def test_step_never_leaves_its_device(data: AmpData, form: str):
+    """On torch's device without memory, where reading a number back or mixing with another device is an error; nothing that lasts is replaced."""
+    stack = Stack([Trainer(plan, data) for plan in plans(data, form, "gated", mrstft=0.01, segment=2100)], "meta")
+    stack._draw(0, 2)
+    kept = dict(stack._state)
+    stack._once()
+    stack._once()
+    assert {value.device.type for value in kept.values()} == {"meta"}
+    assert all(stack._state[name] is value for name, value in kept.items())
+
+
+def test_gpu_is_used_only_where_one_is_seen_and_asked_for(monkeypatch: pytest.MonkeyPatch):
+    shares: list[float] = []
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", shares.append)
+    for seen, gpus, wanted in ((False, 0.5, "cpu"), (True, 0, "cpu"), (True, 1, "cuda"), (True, 0.25, "cuda")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda seen=seen: seen)
+        assert device_for(gpus).type == wanted
+    assert shares == [0.25], "those that share a GPU share its memory"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("captured", [True, False])
+def test_members_on_a_gpu_are_solo_runs(data: AmpData, captured: bool):
+    recipes = plans(data, "warp+encoder", "gated", steps=100)
+    trainers, solos = ([Trainer(plan, data) for plan in recipes] for _ in range(2))
+    stack = Stack(trainers, "cuda") if captured else Stack(trainers, "cuda", capture=None)
+    assert stack.advance(100) == pytest.approx([solo.advance(100) for solo in solos], rel=1e-4)
+    assert np.mean([distance(a, b) for a, b in zip(trainers, solos, strict=True)]) <= 1e-4

@@ -1,0 +1,331 @@
+"""Files behind a URI; a study that is kept at one, and goes on elsewhere when its own machine is lost."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.core.errors import NotFound, UserError
+from models.core.files import STAGED
+from models.recordings.loading import load_data
+from search.launch.launcher import run_search
+from search.run import read_search
+from search.storage.uri_store import Store, below, inside
+from search.study import mirror
+from search.study.board import summarise
+from search.study.ledger import AGAIN, append, read_ledger, read_lines
+from search.study.mirror import Mirror
+from search.study.scheduler import Conductor
+from tests.search.test_run import LOCAL, pytestmark, search_file  # noqa: F401 (Ray's warnings are passed over here too)
+from tests.support.bucket_server import Bucket
+from tests.support.makers import examples
+
+SEARCH: dict[str, Any] = {"amps": 1, "trials": 5}
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    """A folder that nothing is in yet: on disk, or below `$AMPZOO_TEST_STORAGE`, where a person wants to see this with real storage."""
+    real = os.environ.get("AMPZOO_TEST_STORAGE")
+    return below(real, tmp_path.name) if real else (tmp_path / "far").as_uri()
+
+
+@pytest.mark.parametrize("loopback", [True, False])
+def test_files_are_written_listed_read_and_brought_once(loopback: bool, bucket: Bucket, uri: str, tmp_path: Path):
+    store, here = Store(bucket.uri("far") if loopback else uri), tmp_path / "here"
+    assert store.sizes("a") == {} and store.size("a/b c.txt") == 0
+    large = bytes(range(256)) * (40 << 10)  # two parts of an upload
+    for name, data in (("a/b c.txt", b"one"), ("a/d/\u00e4%.bin", large), ("a.gz", b"as it is"), ("empty", b"")):
+        store.write(name, data)
+        assert store.read(name) == data
+    assert store.sizes("a") == {"a/b c.txt": 3, "a/d/\u00e4%.bin": len(large)}
+    store.bring(["a/b c.txt", "a/d/\u00e4%.bin"], here)
+    assert (here / "a/d/\u00e4%.bin").read_bytes() == large
+    (here / "a/b c.txt").write_bytes(b"two")  # of the same size, but touched
+    number = (here / "a/d/\u00e4%.bin").stat().st_ino
+    store.bring(["a/b c.txt", "a/d/\u00e4%.bin"], here)
+    assert (here / "a/b c.txt").read_bytes() == b"one"
+    assert (here / "a/d/\u00e4%.bin").stat().st_ino == number, "what is there is not brought again"
+    with pytest.raises(NotFound, match="none.txt"):
+        store.bring(["a/b c.txt", "none.txt"], here)
+    with pytest.raises(NotFound, match="none.txt"):
+        store.read("none.txt")
+    for _ in range(2):
+        store.remove("a")
+        assert store.sizes("a") == {} and store.size("a.gz") == len(b"as it is")
+
+
+def test_a_uri_that_cannot_be_used_is_told(bucket: Bucket):
+    for uri, words in (("ftp://a/b", "Unrecognized filesystem"), ("s3://", "bucket"), ("s3://me:pass@a/b", "password")):
+        with pytest.raises(UserError, match=words) as caught:
+            Store(uri)
+        assert "pass@" not in caught.value.message
+    bucket.put("a/b", b"data")
+    bucket.broken = True
+    store = Store(bucket.uri("a"))
+    uses: list[Callable[[], object]] = [
+        lambda: store.read("b"),
+        lambda: store.write("c", b""),
+        lambda: store.sizes("b"),
+        lambda: store.size("b"),
+    ]
+    for use in uses:
+        with pytest.raises(UserError, match=r"^s3://zoo/a.* cannot be used: .*ACCESS_DENIED") as caught:
+            use()
+        assert "credentials" in caught.value.hint
+
+
+def test_a_place_below_another():
+    assert below("/a/b/", "c", "d") == "/a/b/c/d"
+    assert below("s3://a/b?x=1&y=/", "c", "d") == "s3://a/b/c/d?x=1&y=/"
+    assert below("gs://a", "c") == "gs://a/c"
+
+
+@given(st.text(alphabet="ab./\\:~\0 ", max_size=12))
+@examples(300)
+def test_no_name_leads_out_of_its_folder(name: str):
+    try:
+        path = Path("/folder") / inside(name, "a list")
+    except UserError as problem:
+        assert problem.message.startswith("a list names ")
+        return
+    assert Path(os.path.normpath(path)).is_relative_to("/folder") and os.path.normpath(path) != "/folder"
+
+
+@pytest.mark.parametrize("name", ["../a", "a/../../b", "/a", "C:\\a", "C:a", "s3://b/c", "a\\b", "", ".", "a\0b"])
+def test_names_that_lead_out_are_refused(name: str):
+    with pytest.raises(UserError, match="a list names"):
+        inside(name, "a list")
+
+
+class PowerCut(BaseException):
+    """The machine is gone: nothing is tidied up, nobody is told."""
+
+
+def cut_after(lines: int) -> Callable[[dict], None]:
+    """A listener on whose machine the power fails."""
+    heard: list[dict] = []
+
+    def hear(line: dict) -> None:
+        heard.append(line)
+        if len(heard) == lines:
+            raise PowerCut
+
+    return hear
+
+
+def cut_after_the_final(line: dict) -> None:
+    """A listener on whose machine the power fails when all is trained."""
+    if line["state"] == "finished" and "of" in line:
+        raise PowerCut
+
+
+def told(study: Path) -> list[dict[str, Any]]:
+    """A ledger without what differs from one run to the next, and without what says that a trial was begun again."""
+    lines = [line for line in read_lines(study) if line["state"] != AGAIN]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def test_a_search_goes_on_elsewhere_as_if_nothing_had_happened(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The machine is lost with its disk three times: before a trial's first report, between two, and after the last trial's end."""
+    monkeypatch.setattr(mirror, "PART", 5000)  # several parts, lines across them
+    final = {"steps": 50, "seeds": 1, "top": 1}
+    path = search_file(tmp_path, amps=1, **{**LOCAL, "final": final})
+    config = read_search(path)
+    with pytest.raises(PowerCut):
+        run_search(config, tmp_path / "whole", local=True, listener=cut_after_the_final)
+    whole = read_lines(tmp_path / "whole")
+    done = 0
+    for number, lines in enumerate((1, 12, len(whole))):
+        study = tmp_path / f"lost{number}"
+        with pytest.raises(PowerCut):
+            run_search(config, study, local=True, storage=uri, resume=number > 0, listener=cut_after(lines - done))
+        # A start alone is not kept: the next machine begins the same trial. One that had reported is said to begin again.
+        done = lines - 1 if number else 0
+        shutil.rmtree(study)
+    board = run_search(config, tmp_path / "last", local=True, storage=uri, resume=True)
+    assert told(tmp_path / "last") == told(tmp_path / "whole")
+    again = [line for line in read_lines(tmp_path / "last") if line["state"] == AGAIN]
+    assert again == [{"state": AGAIN, "trial": whole[11]["trial"], "starts": 1}], "it had reported, and goes on"
+    assert AGAIN not in {line["state"] for line in whole}
+    assert board["fronts"] == summarise(config, whole)["fronts"] and [t["held"] for t in board["trials"] if t["front"]]
+    assert "pruned" in {line["state"] for line in read_ledger(tmp_path / "last")}
+    finished = {line["trial"] for line in read_ledger(tmp_path / "last") if line["state"] == "finished"}
+    for study in ("last", "whole"):
+        assert {folder.name for folder in (tmp_path / study / "trials").iterdir()} == finished
+    assert {name.split("/")[1] for name in Store(uri).sizes("trials")} == finished
+    store, files = Store(uri), [path for path in (tmp_path / "last").rglob("*") if path.is_file()]
+    for path in files:
+        name = path.relative_to(tmp_path / "last").as_posix()
+        assert name == "ledger.jsonl" or store.read(name) == path.read_bytes()
+
+
+def test_storage_that_fails_stops_the_search_and_costs_nothing(bucket: Bucket, tmp_path: Path):
+    config, study, uri = read_search(search_file(tmp_path, **SEARCH)), tmp_path / "study", bucket.uri("far")
+
+    def fail(line: dict) -> None:
+        bucket.broken = bucket.broken or line["state"] == "finished"
+
+    with pytest.raises(UserError, match=r"stopped: s3://zoo/far.*ACCESS_DENIED") as caught:
+        run_search(config, study, local=True, storage=uri, listener=fail)
+    assert "--resume" in caught.value.hint
+    before = read_lines(study)
+    assert [line["state"] for line in read_ledger(study)] == ["finished"], "no trial is blamed"
+    with pytest.raises(UserError, match=r"^s3://zoo/far.*ACCESS_DENIED"):
+        run_search(config, study, local=True, storage=uri, resume=True)
+    bucket.broken = False
+    with pytest.raises(PowerCut):
+        run_search(config, study, local=True, storage=uri, resume=True, listener=cut_after(1))
+    Mirror(tmp_path / "there", uri).begin(resume=True)
+    assert read_lines(tmp_path / "there") == read_lines(study) and read_lines(study)[:-1] == before
+    assert (tmp_path / "there" / "trials" / before[0]["trial"]).exists()
+
+
+def test_studies_at_one_uri_are_never_mixed(uri: str, tmp_path: Path):
+    config = read_search(search_file(tmp_path, **SEARCH))
+
+    def search(out: str, lines: int = 0, **how: Any) -> list[dict[str, Any]]:
+        with pytest.raises(PowerCut):
+            run_search(config, tmp_path / out, local=True, storage=uri, listener=cut_after(lines), **how)
+        return read_lines(tmp_path / out)
+
+    with pytest.raises(NotFound, match=r"neither .*one nor .*://.* holds a study"):
+        search("one", resume=True)
+    begun = search("one", 6)
+    with pytest.raises(UserError, match="already holds a study"):
+        search("two")
+    with pytest.raises(UserError, match="trials changed"):
+        changed = config.model_copy(update={"trials": 9})
+        run_search(changed, tmp_path / "two", local=True, storage=uri, resume=True)
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").touch()
+    with pytest.raises(UserError, match="is not empty"):
+        search("letters", resume=True)
+    assert (tmp_path / "letters" / "dear.txt").exists()
+
+    shutil.copytree(tmp_path / "one", tmp_path / "apart")
+    *same, last = begun
+    texts = [json.dumps(line) + "\n" for line in (*same, {**last, "esr": 2 * last["esr"]})]
+    (tmp_path / "apart" / "ledger.jsonl").write_text("".join(texts))
+    (tmp_path / "one" / "notes.txt").touch()
+    further = search("two", 2, resume=True)
+    assert further[:6] == begun and len(further) == 8
+    assert search("one", 1, resume=True)[:8] == further, "the first machine takes over what the other did meanwhile"
+    assert (tmp_path / "one" / "notes.txt").exists()
+    with pytest.raises(UserError, match="went on differently"):
+        search("apart", resume=True)
+    assert (tmp_path / "apart" / "ledger.jsonl").read_text() == "".join(texts)
+
+
+def test_two_searches_at_one_uri_notice_each_other(uri: str, tmp_path: Path):
+    config = read_search(search_file(tmp_path, **SEARCH))
+    other = Mirror(tmp_path / "other", uri)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "ledger.jsonl").write_text(json.dumps({"state": "report", "trial": "x"}) + "\n")
+
+    def search_too(line: dict[str, Any]) -> None:
+        shutil.copy(tmp_path / "study" / "study.json", tmp_path / "other")
+        other.sync()
+
+    with pytest.raises(UserError, match="another search writes to"):
+        run_search(config, tmp_path / "study", local=True, storage=uri, listener=search_too)
+    known = Store(uri).read("study.json")
+    (tmp_path / "other" / "study.json").write_text("{}")
+    with pytest.raises(UserError, match="holds another study than"):
+        other.sync()
+    assert Store(uri).read("study.json") == known
+
+
+def kept(folder: Path, uri: str, lines: int) -> Mirror:
+    """A study of so many lines, and its mirror."""
+    folder.mkdir()
+    (folder / "study.json").write_text("{}")
+    for number in range(lines):
+        append(folder, {"state": "report", "trial": f"t{number}", "step": 1, "esr": 0.1})
+    made = Mirror(folder, uri)
+    made.sync()
+    return made
+
+
+def test_writing_that_stopped_between_two_parts_leaves_whole_lines(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(mirror, "PART", 100)
+    store, first = kept(tmp_path / "one", uri, 5).store, read_lines(tmp_path / "one")
+    parts = sorted(store.sizes("ledger"))
+    assert len(parts) > 2
+    store.write(parts[-1], store.read(parts[-1])[:-9])
+    two = Mirror(tmp_path / "two", uri)
+    two.begin(resume=True)
+    assert read_lines(tmp_path / "two") == first[:4]
+    append(tmp_path / "two", first[0])
+    two.sync()
+    Mirror(tmp_path / "three", uri).begin(resume=True)
+    assert read_lines(tmp_path / "three") == [*first[:4], first[0]]
+
+
+def test_what_a_killed_process_left_half_written_is_no_part_of_a_study(tmp_path: Path):
+    far = tmp_path / "far"
+    kept(tmp_path / "one", far.as_uri(), 2)
+    (far / "ledger" / f"{STAGED}x").write_text('{"half')
+    (far / "trials" / f"{STAGED}y").mkdir(parents=True)
+    (far / "trials" / f"{STAGED}y" / "file").touch()
+    Mirror(tmp_path / "two", far.as_uri()).begin(resume=True)
+    assert read_lines(tmp_path / "two") == read_lines(tmp_path / "one")
+    assert not (tmp_path / "two" / "trials").exists()
+
+
+def test_a_checkpoint_that_cannot_be_kept_blames_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from search.backends import ray_tune as tuning
+
+    told: list[dict[str, Any]] = []
+
+    def report(result: dict[str, Any], checkpoint: object = None) -> None:
+        if checkpoint:
+            raise OSError("AWS Error ACCESS_DENIED during PutObject operation")
+        told.append(json.loads(result["told"]))
+
+    monkeypatch.setattr(tuning.tune, "report", report)
+    monkeypatch.setattr(tuning.tune, "get_checkpoint", lambda: None)
+    config = read_search(search_file(tmp_path, **SEARCH))
+    amps = [load_data(data) for data in config.datasets]
+    task = Conductor(config, tmp_path, amps).propose()
+    assert task
+    tuning.run_pack({"tasks": [asdict(task)]}, config.model_dump(mode="json"), amps, 0, None)
+    assert told == [
+        {task.trial: {"stopped": "checkpoints cannot be kept: AWS Error ACCESS_DENIED during PutObject operation"}}
+    ]
+
+
+def test_a_member_that_finished_is_not_blamed_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from search.backends import ray_tune as tuning
+    from search.study.trial import Pack
+
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(tuning.tune, "report", lambda result, checkpoint=None: told.append(json.loads(result["told"])))
+    monkeypatch.setattr(tuning.tune, "get_checkpoint", lambda: None)
+    save = Pack.save
+
+    def fail(pack: Pack, trial: str, folder: Path) -> None:
+        if len(told) == 1:
+            raise ValueError("no more")
+        save(pack, trial, folder)
+
+    monkeypatch.setattr(Pack, "save", fail)
+    config = read_search(search_file(tmp_path, **SEARCH))
+    amps = [load_data(data) for data in config.datasets]
+    task = Conductor(config, tmp_path, amps).propose()
+    assert task
+    every = config.learning.report_every
+    short, long = (asdict(replace(task, trial=name, steps=n * every)) for name, n in (("short", 1), ("long", 2)))
+    tuning.run_pack({"tasks": [short, long]}, config.model_dump(mode="json"), amps, 0, None)
+    assert told[0].keys() == {"short", "long"} and told[1:] == [{"long": {"failed": "no more"}}]

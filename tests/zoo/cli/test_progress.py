@@ -1,0 +1,72 @@
+"""What a person sees of long work: a bar on a terminal, which says how fast it goes and how good it is; nothing of it in a pipe."""
+
+import io
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from models.core.schema import check_document
+from models.training.fit import fit
+from search.config.study import SearchConfig
+from tests.support.makers import data_config, di, recipe, record
+from zoo.cli import output
+from zoo.cli.views import board as board_view
+
+
+class Terminal(io.StringIO):
+    """Text for a person."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("kind", [Terminal, io.StringIO])
+def test_bar_is_drawn_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, kind: type[io.StringIO]):
+    shown = kind()
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with output.progress("training", "steps") as bar:
+        for step in range(1, 11):
+            bar(step, 10, "ESR 0.1234")
+    text = shown.getvalue()
+    words = ("training", "100%", "0:00:00", " steps/s", "ESR 0.1234")
+    assert all(word in text for word in words) if kind is Terminal else not text
+
+
+def test_every_step_of_a_run_is_told(tmp_path: Path):
+    config = data_config(record(tmp_path, "train", di(1.5)))
+    told: list[int] = []
+    fit(recipe(config, steps=25), tmp_path / "run", on_step=told.append)
+    assert told == list(range(1, 26))
+    fit(recipe(config, steps=25), tmp_path / "run", on_step=told.append)
+    assert len(told) == 25
+
+
+def test_a_search_tells_what_it_will_train():
+    data = {"train": "train.json", "held": "held.json"}
+    document = {"name": "s", "datasets": [{"name": name, **data} for name in "ab"], "trials": 20}
+    config = check_document({**document, "learning": {"steps": 1500}}, SearchConfig, "test")
+    told = "at most 29 trainings on each of 2 amps: 20 trials of 1,500 steps, then the best 3 again, 3 seeds of 3,000 steps"
+    assert board_view.search_sentence(config) == told
+    alone = config.model_copy(update={"final": None, "datasets": config.datasets[:1]})
+    assert board_view.search_sentence(alone) == "at most 20 trainings on one amp: 20 trials of 1,500 steps"
+
+
+def test_search_tells_its_trials_and_the_best():
+    config = SimpleNamespace(trials=4, trainings=[(4, 100), (2, 900)])
+    trials = [
+        {"state": "finished", "steps": 100, "step": 100, "esr": 0.02},
+        {"state": "pruned", "steps": 100, "step": 20, "esr": 0.5},
+        {"state": "failed", "steps": 100},
+        {"state": "report", "steps": 100, "step": 40, "esr": 0.001},
+        {"state": "start", "steps": 100},
+    ]
+    assert board_view.search_progress(config, []) == (0, 2200, "0 of 4 trials")
+    assert board_view.search_progress(config, trials) == (340, 2200, "3 of 4 trials, best ESR 0.0200")
+    finals = [{"state": "finished", "steps": 900, "step": 900, "esr": 0.01, "of": "a"}]
+    assert board_view.search_progress(config, trials + finals) == (1240, 2200, "3 of 4 trials, best ESR 0.0200")

@@ -1,0 +1,162 @@
+"""`zoo train` as a user runs it: three files in, a run folder out, and no harm from Ctrl-C or a mistake."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from models.artifacts.evaluation import read_evaluation
+from models.artifacts.history import read_history
+from models.artifacts.names import RECIPE, WEIGHTS
+from models.core.errors import DivergedError
+from tests.support.makers import GRID, amp, architecture, di, entry, record, write_manifest, write_wav
+from tests.support.packages import LICENSE, ZOO, around, full_disk, read_files, refused, zoo
+
+STEPS, EVERY = 240, 5
+WORDS = ("--data", "data.json", "--model", "model.json", "--learning", "learning.json", "--out")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: a tiny dataset and the three files of a training run."""
+    record(tmp_path / "takes", "train", di(1.5))
+    plain = {"held_settings": 2, "held_seconds": 0.25, "validation_settings": 1, "validation_seconds": 0.25}
+    write(tmp_path / "data.json", {"name": "tiny", "train": "takes/train.json", **plain})
+    write(tmp_path / "model.json", architecture().model_dump(mode="json"))
+    learning = {"steps": STEPS, "batch": 2, "segment": 128, "warmup": 5, "report_every": EVERY}
+    write(tmp_path / "learning.json", learning)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(path: Path, document: Any) -> None:
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+def edit(path: Path, **changes: Any) -> None:
+    write(path, {**json.loads(path.read_text(encoding="utf-8")), **changes})
+
+
+def test_interrupted_training_goes_on_to_the_same_weights(here: Path):
+    command = [ZOO, "train", *WORDS, "runs/tiny"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=around()) as run:
+        assert run.stderr and run.stdout
+        first = run.stderr.readline()
+        run.send_signal(signal.SIGINT)
+        out, rest = run.communicate(timeout=60)
+    assert first.startswith(f"step {EVERY:>6} of {STEPS}  loss ") and "validation ESR" in first
+    assert (run.returncode, out) == (130, "") and "Traceback" not in rest and "held-out" not in rest
+    assert not (here / "runs/tiny" / WEIGHTS).exists() and not list(here.rglob(".staged*"))
+    reached = read_history(here / "runs/tiny")[-1]["step"]
+    assert reached < STEPS
+    refused(zoo("package", "runs/tiny", "--license", LICENSE), 3, "runs/tiny")
+
+    ran = zoo("train", *WORDS, "runs/tiny")
+    assert (ran.code, ran.out) == (0, "runs/tiny\n")
+    talk = ran.err.splitlines()
+    assert talk[0].startswith(f"step {reached + EVERY:>6} of {STEPS}  loss ")
+    assert talk[-1].startswith("held-out ESR over 2 settings never trained on: mean ")
+    assert zoo("train", *WORDS, "runs/whole").code == 0
+    runs = [read_files(here / "runs" / name) for name in ("tiny", "whole")]
+    assert runs[0][WEIGHTS] == runs[1][WEIGHTS] and runs[0]["state.safetensors"] == runs[1]["state.safetensors"]
+    scores = [read_evaluation(here / "runs" / name).model_copy(update={"seconds": 0}) for name in ("tiny", "whole")]
+    assert scores[0] == scores[1] and scores[0].step == STEPS
+
+    assert zoo("train", *WORDS, "runs/tiny").out == "runs/tiny\n"  # a finished run is not trained again
+    again = read_files(here / "runs/tiny")
+    assert again == runs[0]
+    assert zoo("package", "runs/tiny", "--license", LICENSE, "--force").out == "packages/tiny\n"
+
+
+BAD_FILES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
+    "no data": ("data.json", None, ("does not exist",)),
+    "no model": ("model.json", None, ("does not exist",)),
+    "no learning": ("learning.json", None, ("does not exist",)),
+    "data is no JSON": ("data.json", "{", ("is not valid JSON",)),
+    "model is no JSON": ("model.json", "{", ("is not valid JSON",)),
+    "learning is no JSON": ("learning.json", "{", ("is not valid JSON",)),
+    "unknown key of data": ("data.json", {"tarin": "x"}, ("unknown key 'tarin'",)),
+    "unknown key of model": ("model.json", {"chanels": 3}, ("unknown key 'chanels'",)),
+    "unknown key of learning": ("learning.json", {"setps": 3}, ("unknown key 'setps'", "steps")),
+    "bad data": ("data.json", {"name": "My Amp"}, ("'name' is 'My Amp'",)),
+    "bad model": ("model.json", {"arrays": []}, ("'arrays' is []",)),
+    "bad model inside": (
+        "model.json",
+        {"arrays": [{"channels": 3, "dilations": [1, 0]}]},
+        ("'arrays.0.dilations.1' is 0",),
+    ),
+    "bad learning": ("learning.json", {"steps": "many"}, ("'steps' is 'many'",)),
+    "learning that is no number": ("learning.json", {"learning_rate": 0}, ("'learning_rate' is 0",)),
+    "no takes": ("data.json", {"train": "takes/none.json"}, ("takes/none.json", "does not exist")),
+    "a segment too long": ("learning.json", {"segment": 1 << 20}, ("tiny", "samples to train on", "segment of 1048576")),
+    "too many held": ("data.json", {"held_settings": 50}, ("held_settings", "50")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD_FILES)
+def test_wrong_file_is_named_with_its_key(here: Path, what: str):
+    name, change, said = BAD_FILES[what]
+    if change is None:
+        (here / name).unlink()
+    elif isinstance(change, str):
+        (here / name).write_text(change)
+    else:
+        edit(here / name, **change)
+    refused(zoo("train", *WORDS, "run"), 1, *said, *([] if said[0].startswith(("tiny", "held", "takes")) else [name]))
+    assert not (here / "run").exists()
+
+
+def test_take_that_is_missing_is_named(here: Path):
+    (here / "takes/train_3.wav").unlink()
+    refused(zoo("train", *WORDS, "run"), 1, "takes/train_3.wav does not exist")
+    assert not (here / "run").exists()
+
+
+def test_rate_that_differs_is_named(here: Path):
+    write_wav(here / "takes/odd.wav", amp(di(1.5), 5, 0.5), 44100)
+    takes = [entry("train_dry.wav", f"train_{number}.wav", GRID[number]) for number in range(8)]
+    write_manifest(here / "takes/train.json", [*takes, entry("train_dry.wav", "odd.wav", GRID[8])])
+    refused(zoo("train", *WORDS, "run"), 1, "odd.wav is at 44100 Hz")
+
+
+@pytest.mark.parametrize("out", ["/proc/run", "/dev/null/run", "model.json", "model.json/run"])
+def test_folder_that_cannot_be_written_is_told(here: Path, out: str):
+    before = read_files(here)
+    refused(zoo("train", *WORDS, out), 1, out.removesuffix("/run"))
+    assert read_files(here) == before
+
+
+def test_folder_that_holds_something_else_is_left_alone(here: Path):
+    refused(zoo("train", *WORDS, "takes"), 1, "takes is not empty and holds no run")
+    edit(here / "learning.json", steps=5)
+    assert zoo("train", *WORDS, "run").code == 0
+    before = read_files(here / "run")
+    edit(here / "learning.json", seed=1)
+    refused(zoo("train", *WORDS, "run"), 1, "run was trained with another recipe: 'learning' differs")
+    assert read_files(here / "run") == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_read_only_folder_is_told(here: Path):
+    (here / "run").mkdir(0o555)
+    refused(zoo("train", *WORDS, "run"), 1, "permission is denied")
+
+
+def test_full_disk_stops_training_and_the_run_goes_on(here: Path):
+    edit(here / "learning.json", steps=10)
+    with full_disk(2000):
+        ran = zoo("train", *WORDS, "run")
+    assert ran.code == 1 and "Traceback" not in ran.err and not list(here.rglob(".staged*"))
+    assert ran.err.splitlines()[0].startswith("error: ") and "run/" in ran.err
+    assert zoo("train", *WORDS, "run").code == 0
+    assert (here / "run" / RECIPE).exists()
+
+
+def test_diverging_is_told_with_what_to_do(here: Path):
+    with mock.patch("models.training.fit.fit", side_effect=DivergedError("the loss is nan at step 3")):
+        refused(zoo("train", *WORDS, "run"), 1, "diverged: the loss is nan at step 3", "learning_rate")

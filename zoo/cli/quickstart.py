@@ -1,0 +1,48 @@
+"""The whole road on the built-in virtual amp: takes, search, package, shelf, sound. The first thing a new user sees."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from models.artifacts.evaluation import read_evaluation
+from models.artifacts.folder import load_model
+from models.capture.virtual_amp import render_takes
+from models.core.schema import read_json
+from models.knobs.text import format_setting
+from models.playback.render import render
+from zoo.cli import output
+from zoo.cli.views import amps as amps_view
+from zoo.cli.views import board as board_view
+from zoo.cli.views import words
+from zoo.package.build import package
+from zoo.registry.shelf import Shelf
+
+LICENSE = "cc0-1.0"
+
+
+def quickstart(config: Any, search: Callable[[Any, Path], dict[str, Any]]) -> None:
+    """Walk the road in the folder that holds the config's takes, going on where an earlier walk stopped.
+
+    `search(config, study)` runs the search and returns its board. Raises as the steps do.
+    """
+    data = config.datasets[0]
+    takes, name = data.train.parent, f"ampzoo/{data.name}"
+    folder = takes.parent
+    output.say("1 of 5  recording the virtual amp")
+    with output.progress("takes") as bar:
+        _, held = render_takes(takes, on_take=bar)
+    output.say("2 of 5  searching")
+    board = search(config, folder / "study")
+    board_view.show_board(board)
+    output.say("3 of 5  packaging the best")
+    run = folder / "study" / "trials" / board["best"] / data.name
+    packaged = package(run, folder / "packages" / data.name, LICENSE, force=True)
+    shelf = Shelf(folder / "shelf")
+    output.say(f"4 of 5  putting {name} on the shelf {words.relative(shelf.folder)}")
+    shelf.push(shelf.plan(packaged, name))
+    amps_view.show_list(shelf.list(output.say))
+    entry = read_json(held)["entries"][0]
+    setting = format_setting(entry["knobs"])
+    output.say(f"5 of 5  playing {entry['input_file']} at {setting}")
+    render(load_model(shelf.folder / name), takes / entry["input_file"], folder / "played.wav", entry["knobs"])
+    amps_view.show_quickstart(name, Path(words.relative(folder)), read_evaluation(run), setting)

@@ -1,0 +1,176 @@
+"""The verbs of the search: run one, look at one. Heavy imports wait inside."""
+
+import re
+import shlex
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.cli.options import PATH, json_option, one_thread, zoo_option
+
+FOLLOW_S = 2.0  # between two looks at a ledger
+
+
+@click.command(short_help="Search for the best model.", epilog="Example: zoo search SEARCH.json --out studies/mine")
+@click.argument("config", type=PATH)
+@click.option("--out", type=PATH, help="The study folder. Default: studies/NAME.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted study.")
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    metavar="STUDY|PACKAGE|SHELF|zoo:[OWNER[/AMP]]",
+    help="Begin with what was best elsewhere; 'zoo:' is all of --zoo (a resumed study has begun).",
+)
+@zoo_option
+@click.option("--local", is_flag=True, help="One trial after the other in this process, without Ray.")
+@click.option("--address", help="Join a running Ray cluster ('auto', host:port or ray://host:10001).")
+@click.option("--submit", metavar="URL", help="Hand the search to a Ray cluster as a job (http://head:8265).")
+@click.option(
+    "--storage",
+    metavar="URI",
+    help="s3:// or gs://, where the study is kept too; or a folder all nodes see, for checkpoints alone.",
+)
+@json_option
+def search(
+    config: Path,
+    out: Path | None,
+    resume: bool,
+    sources: tuple[str, ...],
+    where: str | None,
+    local: bool,
+    address: str | None,
+    submit: str | None,
+    storage: str | None,
+    as_json: bool,
+) -> None:
+    """Search for the best model over one or several amps."""
+    from models.core.errors import UserError
+    from search.run import read_search
+    from zoo.cli import output
+    from zoo.cli.views import board as board_view
+
+    if sum(map(bool, (local, address, submit))) > 1:
+        raise UserError("say one of --local, --address and --submit", "A search runs in one place.")
+    if out and re.match(r"\w\w+:/", out.as_posix()):
+        raise UserError(
+            f"--out is {out}: a study is a folder of this machine", "To keep it at a URI too: --storage URI."
+        )
+    read = read_search(config)
+    study = out or Path("studies") / read.name
+    if not resume:
+        read = _warmed(read, sources, where) if sources else read
+    if submit:
+        from search.launch.ray_jobs import submit_job
+
+        output.put(submit_job(submit, read, study, resume=resume, storage=storage))
+        return
+    again = f"zoo search {config} --out {study} --resume" + (f" --storage {shlex.quote(storage)}" if storage else "")
+    board = watch(read, study, again, resume=resume, local=local, address=address, storage=storage)
+    if as_json:
+        output.put_json(board)
+    else:
+        board_view.show_board(board)
+        output.say(f"report: {study / 'report.html'}")
+        output.say(f"next: zoo package {study} --license LICENCE")
+        output.put(str(study))
+
+
+@click.command(short_help="The trials of a study.", epilog="Example: zoo board studies/mine --follow")
+@click.argument("study", type=PATH)
+@click.option("--follow", is_flag=True, help="Stay, and show trials as they end.")
+@json_option
+def board(study: Path, follow: bool, as_json: bool) -> None:
+    """The trials of a study and its front, also while it runs."""
+    from search.study.board import current_board
+    from zoo.cli import output
+    from zoo.cli.views import board as board_view
+
+    if as_json or not follow:
+        found = current_board(study)
+        output.put_json(found) if as_json else board_view.show_board(found)
+        return
+    with output.live_table() as show:
+        known: set[str] = set()
+        while True:
+            found = current_board(study)
+            ended = [
+                trial for trial in found["trials"] if trial["state"] in board_view.ENDED and trial["trial"] not in known
+            ]
+            known |= {trial["trial"] for trial in ended}
+            show(
+                *board_view.board_table(found),
+                [board_view.trial_sentence(trial) for trial in sorted(ended, key=lambda t: t["number"])],
+            )
+            if found["complete"]:
+                return
+            time.sleep(FOLLOW_S)
+
+
+def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
+    """Run a search with a bar and one line per ended trial; returns its board. `again` is the command that goes on with it."""
+    from search.launch.launcher import run_search
+    from search.run import Interrupted
+    from search.study.ledger import latest, read_lines
+    from zoo.cli import output
+    from zoo.cli.errors import INTERRUPTED
+    from zoo.cli.views import board as board_view
+
+    one_thread()
+    seen: dict[str, dict[str, Any]] = {}
+    with output.progress("searching") as bar:
+
+        def hear(line: dict[str, Any]) -> None:
+            if not seen:
+                output.say(board_view.search_sentence(config))
+                seen.update((known["trial"], known) for known in latest(read_lines(study)))
+            seen[line["trial"]] = line
+            if line["state"] in board_view.ENDED:
+                output.say(board_view.trial_sentence(line))
+            bar(*board_view.search_progress(config, list(seen.values())))
+
+        try:
+            return run_search(config, study, listener=hear, **how)
+        except Interrupted as stop:
+            output.put_error(str(stop), f"The finished trials are kept. Go on with: {again}")
+            sys.exit(INTERRUPTED)
+
+
+def _warmed(config: Any, sources: tuple[str, ...], where: str | None) -> Any:
+    """The search, begun with what `sources` name; of a whole zoo with what is nearest."""
+    from models.core.errors import UserError
+    from search.study.warm_start import amp_of, read_source, warmed
+    from zoo.cli import output
+    from zoo.registry.nearest import gather, is_shelf
+    from zoo.registry.resolve import find_package
+
+    try:
+        amp = amp_of(config)
+    except UserError as problem:  # they may lie where the search will run
+        amp = None
+        output.say(f"warning: what --from names is taken in its order, not the nearest amps first: {problem.message}")
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for source in sources:
+            scope, own = source.removeprefix("zoo:"), source.startswith("zoo:")
+            if own and "/" in scope:
+                found.append(read_source(config, find_package(scope, where, on_warning=output.warn)))
+            elif not own and not is_shelf(Path(source)):
+                found.append(read_source(config, Path(source)))
+            else:
+                owner, shelf = (scope, where) if own else ("", source)
+                with output.progress("reading") as bar:
+                    near = gather(owner, shelf, amp.knobs if amp else None, Path(folder), output.say, bar)
+                for place in near:
+                    try:
+                        found.append(read_source(config, place))
+                    except UserError as problem:
+                        output.say(f"warning: {problem.message}")
+    begun = warmed(config, found, amp)
+    if begun.prior and not begun.warm:
+        output.say("the space holds no point of what --from names; its errors are heard as a prior")
+    return begun

@@ -1,0 +1,96 @@
+"""What commands show: plain data -> tables and sentences."""
+
+from pathlib import Path
+
+from models.artifacts.evaluation import Evaluation
+from models.artifacts.model_config import ModelConfig
+from models.knobs.schema import Knobs
+from models.knobs.text import format_value
+from zoo.cli import output
+from zoo.cli.views.words import _program, held_sentence
+from zoo.package.card_schema import Listed, Tier, format_knobs
+
+
+def show_list(rows: list[Listed]) -> None:
+    """The amps of a zoo."""
+    cells = [
+        (
+            r.name,
+            format_knobs(r.amp.knobs),
+            f"{r.amp.esr:.4f}",
+            f"{r.amp.macs_per_sample}",
+            " ".join([r.amp.kind, *r.amp.tone]),
+            r.license,
+            f"{r.amp.sample_rate}",
+            r.updated[:10] or "-",
+            r.revision[:12],
+        )
+        for r in rows
+    ]
+    output.put_table(("AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENCE", "RATE", "UPDATED", "REVISION"), cells)
+
+
+def show_knobs(knobs: Knobs) -> None:
+    """The knobs of an amp."""
+    rows = [(k.name, k.legal, format_value(k.default)) for k in knobs.knobs]
+    output.put_table(("KNOB", "RANGE", "DEFAULT"), rows)
+
+
+def show_amp(
+    name: str,
+    config: ModelConfig,
+    evaluation: Evaluation,
+    license_id: str,
+    revision: str,
+    tiers: tuple[Tier, ...] = (),
+) -> None:
+    """All about one amp."""
+    shape = config.architecture
+    layers = " + ".join(f"{len(a.dilations)} layers of {a.channels} channels" for a in shape.arrays)
+    held, percent = evaluation.held, 100 * evaluation.realtime_factor
+    ends = (("input", config.audio.input_level_dbu), ("output", config.audio.output_level_dbu))
+    levels = [f"{dbu:g} dBu at the {end}" for end, dbu in ends if dbu is not None]
+    rows = [
+        ("name", name),
+        ("audio", f"{config.audio.sample_rate} Hz mono, receptive field {config.audio.receptive_field} samples"),
+        *([("levels", f"0 dBFS is {', '.join(levels)}")] if levels else []),
+        ("knobs", ", ".join(f"{k.name} {k.legal} (default {format_value(k.default)})" for k in config.knobs.knobs)),
+        ("model", f"WaveNet, {layers}, knobs at {shape.inject.label}"),
+        (
+            "cost",
+            f"{percent:.1f} % of a core, {evaluation.parameters} parameters, {evaluation.macs_per_sample} multiply-accumulates per sample",
+        ),
+        (
+            "held ESR",
+            f"mean {held.mean:.4f}, median {held.median:.4f}, worst {held.worst:.4f} over {len(held.settings)} settings",
+        ),
+        *((f"tier {tier.name}", _tier_words(tier, evaluation)) for tier in tiers),
+        ("licence", license_id),
+        ("revision", revision or "-"),
+    ]
+    output.put_pairs(rows)
+
+
+def _tier_words(tier: Tier, evaluation: Evaluation) -> str:
+    text = f"mean ESR {tier.esr:.4f}, {100 * tier.realtime_factor:.1f} % of a core, {tier.parameters} parameters"
+    own = (tier.parameters, tier.macs_per_sample) == (evaluation.parameters, evaluation.macs_per_sample)
+    return f"{text} (this one)" if own else text
+
+
+def show_quickstart(name: str, folder: Path, evaluation: Evaluation, setting: str) -> None:
+    """The last screen of the quickstart, everything of which lies in `folder`."""
+    zoo, shelf = _program(), f"--zoo {folder / 'shelf'}"
+    output.say()
+    output.say(f"Made     {name}: a model of the virtual amp with live knobs")
+    output.say(f"Quality  {held_sentence(evaluation)}")
+    output.say(f"Search   {folder / 'study' / 'board.png'}")
+    output.say(f"Shelf    {folder / 'shelf'}")
+    output.say(f"Sound    {folder / 'played.wav'} (at {setting}, a setting that was never recorded)")
+    output.say()
+    output.say("Next:")
+    output.say(f"  {zoo} knobs {name} {shelf}")
+    output.say(
+        f"  {zoo} render {name} {folder / 'takes' / 'di_held.flac'} loud.wav --knob gain=9 --knob tone=2 {shelf}"
+    )
+    output.say(f"  {zoo} export {name} --bake gain=7,tone=3 amp.nam {shelf}")
+    output.say(f"  {zoo} check MANIFEST.json    # your own recordings: the README tells how")

@@ -1,0 +1,100 @@
+"""What `zoo plan` shows: designs beside each other, the settings of one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from models.capture.plan import LISTED, TURNING_S, Plan
+from models.core.errors import UserError
+from models.knobs.schema import Knobs, Setting
+from models.knobs.text import format_value
+from zoo.cli import output
+
+
+def show_plans(plans: Sequence[Plan], signal_s: float, chosen: Plan, why: str) -> None:
+    """Designs as a table, and the one to record."""
+    rows = [
+        (
+            plan.design,
+            f"{plan.count:,}",
+            format_time(plan.seconds(signal_s)),
+            f"{plan.hole_turns:.2f}",
+            f"{len(plan.apart)}",
+            "-" if plan.moves is None else f"{plan.moves:,}",
+        )
+        for plan in plans
+    ]
+    output.put_table(("DESIGN", "TAKES", "TIME", "HOLE", "APART", "MOVES"), rows)
+    output.say()
+    output.tell(
+        f"TAKES: to train on; TIME: with those held back, {signal_s:.0f} s each and {TURNING_S} s to turn knobs;"
+    )
+    output.tell("HOLE: how far, in turns of a knob, a setting can be from all takes;")
+    output.tell("APART: pairs of knobs never moved together; MOVES: knobs to turn in all.")
+    output.say()
+    output.tell(f"recommended: {chosen.design} ({why})")
+
+
+def to_json(plans: Sequence[Plan], signal_s: float, chosen: Plan, why: str) -> dict[str, Any]:
+    """The same as plain data; settings are null where a plan is too large to list."""
+    return {
+        "schema": "zoo.plan/1",
+        "plans": [
+            {
+                "design": plan.design,
+                "takes": plan.count,
+                "seconds": round(plan.seconds(signal_s), 3),
+                "largest_hole_turns": round(plan.hole_turns, 6),
+                "never_together": [list(pair) for pair in plan.apart],
+                "moves": plan.moves,
+                "train": plan.train,
+                "held": plan.held,
+            }
+            for plan in plans
+        ],
+        "recommended": chosen.design,
+        "why": why,
+    }
+
+
+def listed(plan: Plan, signal_s: float) -> tuple[list[Setting], list[Setting]]:
+    """The settings of a plan; raises `UserError` when it is too large to be recorded."""
+    if plan.train is None or plan.held is None:
+        raise UserError(
+            f"{plan.design} would be {plan.count:,} takes, {format_time(plan.seconds(signal_s))} of recording; "
+            f"at most {LISTED:,} are listed",
+            "Use fewer --positions, a coarser step, or --design space-filling.",
+        )
+    return plan.train, plan.held
+
+
+def say_plan(plan: Plan, signal_s: float) -> None:
+    """One plan in a few sentences."""
+    output.tell(
+        f"{plan.design}: {plan.count:,} takes and {len(plan.held or ())} held back, {format_time(plan.seconds(signal_s))}, "
+        f"{plan.moves} knobs to turn; largest hole {plan.hole_turns:.2f} turns"
+    )
+    if plan.apart:
+        output.tell("never moved together: " + ", ".join(" and ".join(pair) for pair in plan.apart))
+
+
+def show_settings(knobs: Knobs, train: Sequence[Setting], held: Sequence[Setting], as_json: bool) -> None:
+    """The settings to record, in order."""
+    if as_json:
+        output.put_json({"schema": "zoo.settings/1", "train": list(train), "held": list(held)})
+        return
+    rows = [
+        (f"{number}", part, *(format_value(value) for value in setting.values()))
+        for part, settings in (("train", train), ("held", held))
+        for number, setting in enumerate(settings, 1)
+    ]
+    output.put_table(("#", "FOR", *(name.upper() for name in knobs.names)), rows)
+
+
+def format_time(seconds: float) -> str:
+    """`47 min`, `2 h 05 min`, `208 days`."""
+    minutes = max(round(seconds / 60), 1)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes / 1440:,.0f} days"

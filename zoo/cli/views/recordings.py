@@ -1,0 +1,51 @@
+"""zoo/cli/views/recordings.py."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from models.knobs.text import format_setting, format_value
+from zoo.cli import output
+from zoo.cli.views.words import count, likewise
+
+LEGEND = "LATE: samples behind the dry signal as recorded; UP: -1 is upside down."
+
+
+def show_check(report: Any) -> None:
+    """A checked manifest: its takes, then what was found."""
+    from models.recordings.checks.report import together
+
+    rows = []
+    for take in report.takes:
+        wet, lag = take.wet_sound, take.lag
+        late = (f"{lag.delay_samples:.2f}", f"{lag.polarity:+d}", f"{lag.drift_ppm:.1f}") if lag else ("-",) * 3
+        levels = (f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}") if wet else ("-",) * 2
+        length = (f"{wet.frames / wet.rate_hz:.2f} s", f"{wet.rate_hz}") if wet else ("-",) * 2
+        rows.append((take.wet.name, format_setting(take.setting), *late[:2], *levels, *length, late[2]))
+    output.put_table(("TAKE", "SETTING", "LATE", "UP", "PEAK dBFS", "RMS dBFS", "LENGTH", "RATE", "DRIFT ppm"), rows)
+    knobs = report.manifest.knobs
+    output.say()
+    output.tell(LEGEND)
+    for knob in knobs.knobs:
+        values = {take.setting[knob.name] for take in report.takes}
+        shown = " ".join(format_value(value) for value in sorted(values, key=knob.encode))
+        output.tell(f"{knob.name}: {knob.legal}, default {format_value(knob.default)}, recorded at {shown}")
+    for finding, others in together([*report.faults, *report.warnings]):
+        output.tell(f"{finding.severity}: {finding.message}.{likewise(others)} {finding.hint}")
+    output.say(
+        f"{count(report.takes, 'take')}, {count(knobs.names, 'knob')}, {count(report.faults, 'fault')}, "
+        f"{count(report.warnings, 'warning')}"
+    )
+
+
+def show_mended(takes: Sequence[Any]) -> None:
+    """How takes were found that were lined up, as talk."""
+    rows = []
+    for found in takes:
+        lag, trimmed = found.lag, f"{found.head}+{found.tail}" if found.head or found.tail else "-"
+        late, drift = f"{lag.delay_samples:.2f}", f"{lag.drift_ppm:.1f}"
+        rows.append(
+            (found.take.wet.name, format_setting(found.take.setting), late, f"{lag.polarity:+d}", drift, trimmed)
+        )
+    output.say_table(("TAKE", "SETTING", "LATE", "UP", "DRIFT ppm", "MISSING"), rows)
+    output.say()
+    output.tell(f"{LEGEND} MISSING: samples at the head and tail of the dry signal that were not recorded, now silent.")

@@ -1,0 +1,115 @@
+"""zoo/package/manifest.py."""
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from models.core.errors import Incompatible, IntegrityError, NotFound, SchemaError, UserError
+from models.core.files import write_json
+from models.core.schema import Document, Frozen, check_document, parse_json, read_document
+from zoo.package.layout import ALLOWED, MANIFEST, NOT_COVERED, SLUG, present_files, tier_of
+
+
+class FileEntry(Frozen):
+    """What a manifest says of one file."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size: Annotated[int, Field(ge=0)]
+
+
+class PackageManifest(Frozen):
+    """`manifest.json`; `tier` is which one the model at the root is, empty where an amp has no tiers."""
+
+    schema_name: Annotated[Literal["ampzoo.manifest/1"], Field(alias="schema")] = "ampzoo.manifest/1"
+    package: Annotated[str, Field(max_length=64)]
+    tool: Annotated[str, Field(max_length=64)]
+    tier: Annotated[str, Field(pattern=rf"^({SLUG})?$")] = ""
+    files: dict[str, FileEntry]
+
+
+def write_manifest(folder: Path, name: str, tool: str, tier: str = "") -> None:
+    """Write `manifest.json` over every file in the folder that it covers."""
+    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files = {path: entry_of((folder / path).read_bytes()) for path in paths if path not in NOT_COVERED}
+    manifest = PackageManifest(package=name, tool=tool, tier=tier, files=files)
+    write_json(folder / MANIFEST, manifest.model_dump(mode="json", by_alias=True))
+
+
+def entry_of(content: bytes) -> FileEntry:
+    """What a manifest says of these bytes."""
+    return FileEntry(sha256=sha256(content).hexdigest(), size=len(content))
+
+
+def digest(folder: Path) -> str:
+    """A package's revision: the sha256 of its manifest, 64 hex digits."""
+    try:
+        return sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    except OSError as problem:
+        raise UserError(
+            f"{folder / MANIFEST} cannot be read: {problem.strerror}", "Push or pull the amp again."
+        ) from None
+
+
+def read_part(folder: Path, name: str, kind: type[Document]) -> Document:
+    """One JSON document of a package on disk; raises `IntegrityError`, or `Incompatible` where it does not fit its schema."""
+    try:
+        return read_document(folder / name, kind)
+    except UserError as problem:
+        raise as_part(problem) from None
+
+
+def parse_part(content: bytes, kind: type[Document], where: str) -> Document:
+    """One JSON document of a package from its bytes; raises as `read_part` does."""
+    try:
+        return check_document(parse_json(content, where), kind, where)
+    except UserError as problem:
+        raise as_part(problem) from None
+
+
+def as_part(problem: UserError) -> UserError:
+    """What was wrong with a document, said of a package, whose reader cannot mend it."""
+    if isinstance(problem, Incompatible | IntegrityError):
+        return problem
+    kind = Incompatible if isinstance(problem, SchemaError) else IntegrityError
+    return kind(problem.message, "Get the amp again; if it stays so, tell its owner.")
+
+
+def read_package_manifest(folder: Path) -> PackageManifest:
+    """The manifest of a package; raises `NotFound` when the folder is none."""
+    if not (folder / MANIFEST).exists():
+        raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
+    return read_part(folder, MANIFEST, PackageManifest)
+
+
+def package_files(folder: Path) -> list[str]:
+    """The files of a package as its manifest lists them, with those it does not cover; of tiers only those that are there."""
+    listed = read_package_manifest(folder).files
+    there = {name for name in listed if not tier_of(name) or (folder / name).exists()}
+    return sorted({*there, *(name for name in NOT_COVERED if (folder / name).exists())})
+
+
+def check_pinned(where: str, manifest: str, pinned: str) -> None:
+    """Raise `IntegrityError` when an amp's manifest is not the one that was pinned (sha256 each; an empty pin fits all)."""
+    if pinned and manifest != pinned:
+        raise IntegrityError(
+            f"{where} has a manifest of sha256 {manifest[:12]}, pinned is {pinned[:12]}",
+            "It is not what was pinned; nothing was kept. Accept it with zoo pull --lock.",
+        )
+
+
+def check_target(target: Path) -> None:
+    """Raise `UserError` when a package may not be put at `target`: only another package, or nothing, may be there."""
+    empty = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+    if not empty and not _is_package(target):
+        raise UserError(f"{target} exists and is not a package", "Choose another folder.")
+
+
+def _is_package(folder: Path) -> bool:
+    """True when a folder holds nothing but what a package of ours may hold, so that it may be replaced."""
+    try:
+        read_document(folder / MANIFEST, PackageManifest)
+    except UserError:
+        return False
+    return all(ALLOWED.fullmatch(name) for name in present_files(folder))

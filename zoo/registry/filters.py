@@ -1,0 +1,46 @@
+"""Which amps of a list a person wants, and in which order."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from zoo.package.card_schema import Listed
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for; what is left empty is not asked for. `query` are words, each in the name, the kind, a tone or a knob."""
+
+    query: str = ""
+    knobs: tuple[str, ...] = ()
+    kind: str = ""
+    tone: str = ""
+    license: str = ""
+    max_cost: int | None = None
+    sort: str = "name"
+
+    def fits(self, row: Listed) -> bool:
+        """True for an amp that is everything asked for."""
+        amp, names = row.amp, [knob.name for knob in row.amp.knobs]
+        words = " ".join([row.name, amp.kind, *amp.tone, *names]).lower()
+        return (
+            all(word in words for word in self.query.lower().split())
+            and all(knob in names for knob in self.knobs)
+            and self.kind in ("", amp.kind)
+            and (not self.tone or self.tone in amp.tone)
+            and self.license.lower() in ("", row.license.lower())
+            and (self.max_cost is None or amp.macs_per_sample <= self.max_cost)
+        )
+
+    def choose(self, rows: Iterable[Listed]) -> list[Listed]:
+        """The amps that fit, the best first: lowest ESR and cost, most downloads, newest."""
+        found = sorted((row for row in rows if self.fits(row)), key=lambda row: row.name)
+        match self.sort:
+            case "esr":
+                found.sort(key=lambda row: row.amp.esr)
+            case "cost":
+                found.sort(key=lambda row: row.amp.macs_per_sample)
+            case "downloads":
+                found.sort(key=lambda row: row.downloads or 0, reverse=True)
+            case "updated":
+                found.sort(key=lambda row: row.updated, reverse=True)
+        return found

@@ -1,0 +1,62 @@
+"""`zoo.lock`: which amps a project uses, each pinned to a commit and to the sha256 of its manifest."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from models.core.errors import IntegrityError, NotFound
+from models.core.files import write_json
+from models.core.schema import Frozen, read_document
+from zoo.names import NAME
+from zoo.package.layout import SLUG
+
+LOCK = Path("zoo.lock")
+
+
+class Pin(Frozen):
+    """One amp: the zoo it came from, the revision asked for (empty for the newest), and what that was."""
+
+    zoo: Annotated[str, Field(max_length=256)]
+    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
+    commit: Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
+    manifest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    tier: Annotated[str, Field(pattern=rf"^({SLUG})?$")] = ""
+
+
+class LockFile(Frozen):
+    """`zoo.lock`."""
+
+    schema_name: Annotated[Literal["ampzoo.lock/1"], Field(alias="schema")] = "ampzoo.lock/1"
+    amps: dict[Annotated[str, Field(pattern=rf"^{NAME.pattern}$")], Pin] = Field(default_factory=dict)
+
+
+def read_lock(path: Path = LOCK) -> LockFile:
+    """Read a lock; raises `NotFound` when there is none, `UserError` when it is malformed."""
+    if not path.exists():
+        raise NotFound(f"there is no {path} here", "Write one: zoo pull OWNER/AMP --lock.")
+    return read_document(path, LockFile)
+
+
+def pin(name: str, made: Pin, path: Path = LOCK) -> None:
+    """Pin an amp, in place of an earlier pin."""
+    amps = read_lock(path).amps if path.exists() else {}
+    lock = LockFile(amps=dict(sorted({**amps, name: made}.items())))
+    write_json(path, lock.model_dump(mode="json", by_alias=True))
+
+
+def pinned(name: str, path: Path = LOCK) -> Pin:
+    """The pin of an amp; raises `NotFound` when it has none."""
+    pins = read_lock(path).amps
+    if name not in pins:
+        raise NotFound(f"{path} does not pin '{name}'", f"It pins: {', '.join(pins) or 'nothing'}.")
+    return pins[name]
+
+
+def check_moved(name: str, made: Pin, commit: str) -> None:
+    """Raise `IntegrityError` when a named revision is no longer the commit that was pinned."""
+    if made.revision and commit != made.commit:
+        raise IntegrityError(
+            f"{name}@{made.revision} was {made.commit[:12]} when it was pinned, it is {commit[:12]} now",
+            "Somebody moved it. Look at it with zoo diff; accept it with zoo pull --lock.",
+        )

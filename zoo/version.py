@@ -1,0 +1,3 @@
+"""zoo/version.py."""
+
+__version__ = "0.1.0"
