@@ -2,12 +2,13 @@
 # make test   set up and run the tests
 # make check  lint and types, as the pre-commit hook does (make hook installs it)
 # make schema write the JSON schemas of our files anew, into configs/schema
+# make docs   write the schemas and the pages generated from them and from the commands, into docs/reference
 
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test check schema hook clean
+.PHONY: quickstart test check schema docs hook clean
 
 quickstart: $(READY)
 	$(VENV)/bin/zoo quickstart configs/quickstart/search.json
@@ -22,6 +23,9 @@ check: $(READY)
 
 schema: $(READY)
 	$(VENV)/bin/python -m zoo.cli.schema
+
+docs: schema
+	$(VENV)/bin/python -m zoo.cli.reference
 
 hook: $(READY)
 	$(VENV)/bin/pre-commit install

@@ -10,10 +10,14 @@ Dbu = Annotated[Annotated[float, Field(ge=-60, le=60, strict=True)] | None, Unst
 
 
 class AnalogLevels(Frozen):
-    """The analog levels of a 1 kHz sine that peaks at 0 dBFS where a device was recorded, as NAM names them: at its input, and after its output."""
+    """The analog levels at which a device was recorded, as NAM names them."""
 
-    input_level_dbu: Dbu = None
-    output_level_dbu: Dbu = None
+    input_level_dbu: Annotated[
+        Dbu, Field(description="Level in dBu, at the device's input, of a 1 kHz sine that peaks at 0 dBFS.")
+    ] = None
+    output_level_dbu: Annotated[
+        Dbu, Field(description="Level in dBu, after the device's output, of a 1 kHz sine that peaks at 0 dBFS.")
+    ] = None
 
     @property
     def levels(self) -> "AnalogLevels":

@@ -61,11 +61,16 @@ NamedKnob = Annotated[AnyKnob, BeforeValidator(_spell_out, json_schema_input_typ
 
 
 class KnobsFile(AnalogLevels):
-    """The knobs of a device that is to be recorded, as in a manifest."""
+    """The knobs of a device that is to be recorded."""
 
-    device: str = ""
-    license: str = ""
-    knobs: Annotated[tuple[NamedKnob, ...], Field(min_length=1, max_length=32)]
+    device: Annotated[str, Field(description="Name of the device, for people.")] = ""
+    license: Annotated[str, Field(description="License of the recordings, such as `cc-by-4.0`.")] = ""
+    knobs: Annotated[
+        tuple[NamedKnob, ...],
+        Field(
+            min_length=1, max_length=32, description="Knobs and switches: objects, or names alone (a knob from 0 to 1)."
+        ),
+    ]
 
 
 def read_knobs(path: Path) -> tuple[KnobsFile, Knobs]:

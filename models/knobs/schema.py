@@ -33,21 +33,26 @@ Position = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,31}$")]
 
 
 class Knob(Frozen):
-    """A continuous knob in the numbers on its faceplate; without a stated default it rests in the middle.
+    """A continuous knob, in the numbers on its faceplate."""
 
-    `taper` is that of its pot: "log" is an audio taper, whose division is exponential in the turn with 15 % at the middle. `step` is the
-    smallest turn a person can dial. `avoid_zero`: at its minimum the amp is mute, so nothing can be recorded there. `gain`:
-    it sets how hard the amp is driven.
-    """
-
-    name: KnobName
-    min: Faceplate = 0.0
-    max: Faceplate = 1.0
-    default: Faceplate
-    taper: Literal["linear", "log"] = "linear"
-    step: Annotated[float, Field(gt=0)] | None = None
-    avoid_zero: bool = False
-    gain: bool = False
+    name: Annotated[
+        KnobName, Field(description="Name of the knob: a small letter, then small letters, digits, `-` and `_`.")
+    ]
+    min: Annotated[Faceplate, Field(description="Lowest number on the faceplate.")] = 0.0
+    max: Annotated[Faceplate, Field(description="Highest number on the faceplate.")] = 1.0
+    default: Annotated[Faceplate, Field(description="Where the knob rests; the middle of its range when left out.")]
+    taper: Annotated[
+        Literal["linear", "log"], Field(description="Taper of its potentiometer; `log` is an audio taper.")
+    ] = "linear"
+    step: Annotated[
+        Annotated[float, Field(gt=0)] | None, Field(description="Smallest turn that a person can dial; null for none.")
+    ] = None
+    avoid_zero: Annotated[
+        bool, Field(description="Whether the amp is mute at `min`, so that nothing can be recorded there.")
+    ] = False
+    gain: Annotated[
+        bool, Field(description="Whether this knob sets how hard the amp is driven; at most one knob does.")
+    ] = False
 
     @model_validator(mode="before")
     @classmethod
@@ -120,11 +125,13 @@ class Knob(Frozen):
 
 
 class Switch(Frozen):
-    """A knob with named positions and nothing between them; without a stated default it rests at the first."""
+    """A knob with named positions and nothing between them."""
 
-    name: KnobName
-    positions: Annotated[tuple[Position, ...], Field(min_length=2, max_length=16)]
-    default: Position
+    name: Annotated[KnobName, Field(description="Name of the switch, as for a knob.")]
+    positions: Annotated[
+        tuple[Position, ...], Field(min_length=2, max_length=16, description="Names of its positions.")
+    ]
+    default: Annotated[Position, Field(description="Position at which it rests; the first when left out.")]
 
     @model_validator(mode="before")
     @classmethod

@@ -50,14 +50,17 @@ Gating = Literal["none", "gated", "blended"]
 
 
 class Activation(Frozen):
-    """A nonlinearity; `negative_slope` is LeakyReLU's, and where PReLU's (one per channel, trained) start.
+    """A nonlinearity: its name, or an object where it has parameters."""
 
-    `bends` are LeakyHardtanh's: the input below which it is bent, that above which it is, and its slopes there.
-    """
-
-    type: ActivationName
-    negative_slope: float = 0.01
-    bends: Annotated[tuple[float, float, float, float] | None, Unstated] = None
+    type: Annotated[ActivationName, Field(description="Name of the nonlinearity, as NAM writes it.")]
+    negative_slope: Annotated[
+        float, Field(description="Slope of LeakyReLU below 0; start value of the trained slopes of PReLU.")
+    ] = 0.01
+    bends: Annotated[
+        tuple[float, float, float, float] | None,
+        Unstated,
+        Field(description="LeakyHardtanh only: lower bend, upper bend, slope below, slope above."),
+    ] = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -82,44 +85,61 @@ Nonlinearity = Annotated[Activation, BeforeValidator(_spell_out, json_schema_inp
 
 
 class LayerArray(Frozen):
-    """One stack of dilated layers, in NAM's words.
+    """One stack of dilated layers, in NAM's terms.
 
-    `kernel_size`, `activation`, `gating` and `gate` are one for all layers or one per layer. `bottleneck` is the width after the activation (default:
-    `channels`). `head1x1` is the width of a 1x1 between activation and head, None for none. The head is as wide as the next
-    array takes it (1 for the last array); `head_bias` defaults to true in the last array alone, as in NAM.
+    The head of an array is as wide as the next array requires (1 for the last array).
     """
 
-    channels: Width
-    bottleneck: Width | None = None
+    channels: Annotated[Width, Field(description="Channels of the residual path.")]
+    bottleneck: Annotated[
+        Width | None, Field(description="Channels after the activation; null means as many as `channels`.")
+    ] = None
     kernel_size: Annotated[
         tuple[Kernel, ...],
         PerLayer,
         BeforeValidator(_listed, json_schema_input_type=Kernel | Annotated[list[Kernel], PerLayer]),
+        Field(description="Taps of the convolution: one number, or one per layer."),
     ] = (3,)
-    dilations: Annotated[tuple[Dilation, ...], PerLayer]
+    dilations: Annotated[
+        tuple[Dilation, ...],
+        PerLayer,
+        Field(description="Dilation of each layer; the length of this list is the number of layers."),
+    ]
     activation: Annotated[
         tuple[Nonlinearity, ...],
         PerLayer,
         BeforeValidator(_listed, json_schema_input_type=Nonlinearity | Annotated[list[Nonlinearity], PerLayer]),
+        Field(description="Nonlinearity: one, or one per layer."),
     ] = (Activation(type="Tanh"),)
     gating: Annotated[
         tuple[Gating, ...],
         PerLayer,
         BeforeValidator(_listed, json_schema_input_type=Gating | Annotated[list[Gating], PerLayer]),
+        Field(description="How the activation is gated: one value, or one per layer."),
     ] = ("none",)
     gate: Annotated[
         tuple[Nonlinearity, ...],
         PerLayer,
         BeforeValidator(_listed, json_schema_input_type=Nonlinearity | Annotated[list[Nonlinearity], PerLayer]),
+        Field(description="Nonlinearity of the gate: one, or one per layer."),
     ] = (Activation(type="Sigmoid"),)
-    groups: Annotated[int, Field(ge=1, le=64)] = 1
-    layer1x1: bool = True
-    layer1x1_groups: Annotated[int, Field(ge=1, le=64)] = 1
-    head1x1: Width | None = None
-    head1x1_groups: Annotated[int, Field(ge=1, le=64)] = 1
-    head_kernel_size: Kernel = 1
-    head_dilation: Annotated[Dilation, Field(exclude_if=lambda value: value == 1)] = 1
-    head_bias: bool | None = None
+    groups: Annotated[int, Field(ge=1, le=64, description="Groups of the dilated convolution.")] = 1
+    layer1x1: Annotated[
+        bool, Field(description="Whether a 1x1 convolution follows the activation on the residual path.")
+    ] = True
+    layer1x1_groups: Annotated[int, Field(ge=1, le=64, description="Groups of that 1x1 convolution.")] = 1
+    head1x1: Annotated[
+        Width | None, Field(description="Channels of a 1x1 convolution between activation and head; null for none.")
+    ] = None
+    head1x1_groups: Annotated[int, Field(ge=1, le=64, description="Groups of that 1x1 convolution.")] = 1
+    head_kernel_size: Annotated[Kernel, Field(description="Taps of the array's head convolution.")] = 1
+    head_dilation: Annotated[
+        Dilation, Field(exclude_if=lambda value: value == 1, description="Dilation of the array's head convolution.")
+    ] = 1
+    head_bias: Annotated[
+        bool | None,
+        Field(description="Whether the head has a bias; null means only in the last array, as in NAM."),
+    ] = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -179,15 +199,17 @@ class LayerArray(Frozen):
 
 
 class Film(Frozen):
-    """Knobs scale (and shift) a signal inside every layer, in all arrays or in those listed (0 is the first).
+    """FiLM: the knobs scale, and may shift, a signal inside every layer."""
 
-    `audio`: so does the audio; imported files may have that.
-    """
-
-    slot: Slot
-    shift: bool = True
-    arrays: tuple[Annotated[int, Field(ge=0, le=3)], ...] | None = None
-    audio: Annotated[bool, Unstated] = False
+    slot: Annotated[Slot, Field(description="Where in the layer the modulation applies, by NAM's name.")]
+    shift: Annotated[bool, Field(description="Whether the knobs also add an offset; otherwise they only scale.")] = True
+    arrays: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=3)], ...] | None,
+        Field(description="Indexes of the layer arrays that have it (0 is the first); null for all."),
+    ] = None
+    audio: Annotated[
+        bool, Unstated, Field(description="Whether the audio modulates too; occurs in imported files.")
+    ] = False
 
 
 def _spell_out_slot(value: Any) -> Any:
@@ -195,21 +217,33 @@ def _spell_out_slot(value: Any) -> Any:
 
 
 class Injection(Frozen):
-    """Where the knobs enter: the rechannel of the first array, every layer's input mixin, FiLM at any of NAM's slots; any subset.
+    """Where the knobs enter: any combination of the input, every mixin, and FiLM at any of NAM's slots.
 
-    `encoding` says which columns the knobs become. Mixin and FiLM may see them through a learned taper each (`warp`, straight between
-    that many knots), and as that many learned features (`encoder`); the input always takes the columns themselves.
+    `encoding` says which numbers the knobs become. Mixin and FiLM may receive them through a learned curve per knob
+    (`warp`) and as learned features (`encoder`). The input always receives the numbers themselves.
     """
 
-    encoding: Encoding = "levels"
-    input: bool = False
-    mixin: bool = False
+    encoding: Annotated[Encoding, Field(description="Numbers that a setting becomes: `levels` or `type_level`.")] = (
+        "levels"
+    )
+    input: Annotated[bool, Field(description="Whether the knobs are extra inputs of the first array's rechannel.")] = (
+        False
+    )
+    mixin: Annotated[bool, Field(description="Whether the knobs are extra inputs of every layer's input mixin.")] = (
+        False
+    )
     film: Annotated[
         tuple[Annotated[Film, BeforeValidator(_spell_out_slot, json_schema_input_type=Slot | Film)], ...],
-        Field(max_length=32),
+        Field(max_length=32, description="FiLM modulations: slot names, or objects with more keys."),
     ] = ()
-    warp: Annotated[int, Field(ge=2, le=16)] | None = None
-    encoder: Width | None = None
+    warp: Annotated[
+        Annotated[int, Field(ge=2, le=16)] | None,
+        Field(description="Knots of a learned curve per knob in front of mixin and FiLM; null for none."),
+    ] = None
+    encoder: Annotated[
+        Width | None,
+        Field(description="Learned features that mixin and FiLM receive in place of the knobs; null for none."),
+    ] = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -240,15 +274,17 @@ class Injection(Frozen):
 
 
 class Head(Frozen):
-    """What NAM may put behind the last array's head, of `inputs` channels: per kernel the activation, then a convolution.
+    """Convolutions behind the last array's head, as NAM allows: an activation before each convolution.
 
-    All of them give `channels` but the last, which gives what the net does.
+    Each convolution gives `channels` channels, except the last, which gives the output of the network.
     """
 
-    inputs: Width
-    channels: Width
-    kernel_sizes: Annotated[tuple[Kernel, ...], Field(min_length=1, max_length=16)]
-    activation: Nonlinearity
+    inputs: Annotated[Width, Field(description="Channels that the last array gives to this head.")]
+    channels: Annotated[Width, Field(description="Channels between the convolutions of this head.")]
+    kernel_sizes: Annotated[
+        tuple[Kernel, ...], Field(min_length=1, max_length=16, description="Taps of each convolution.")
+    ]
+    activation: Annotated[Nonlinearity, Field(description="Nonlinearity before each convolution.")]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -258,19 +294,31 @@ class Head(Frozen):
 
 
 class Condition(Frozen):
-    """A net that hears audio and knobs, and whose `outputs` mixin and FiLM hear in their place."""
+    """A network that receives audio and knobs; mixin and FiLM receive its outputs in their place."""
 
-    outputs: Width
-    net: "WaveNetConfig"
+    outputs: Annotated[Width, Field(description="Number of output signals.")]
+    net: Annotated["WaveNetConfig", Field(description="The network that computes them from audio and knobs.")]
 
 
 class WaveNetConfig(Frozen):
-    """M: the knob-conditioned WaveNet. `head` and `condition` are there for imported files; the plain net plays and trains them."""
+    """M: the knob-conditioned WaveNet.
 
-    arrays: Annotated[tuple[LayerArray, ...], Field(min_length=1, max_length=4)]
-    inject: Injection = Injection(mixin=True)
-    head: Annotated[Head | None, Unstated] = None
-    condition: Annotated[Condition | None, Unstated] = None
+    `head` and `condition` occur in imported files. Such a network is played and trained by PyTorch.
+    """
+
+    arrays: Annotated[
+        tuple[LayerArray, ...],
+        Field(min_length=1, max_length=4, description="Layer arrays, in the order in which the signal passes them."),
+    ]
+    inject: Annotated[Injection, Field(description="Where and how the knobs enter.")] = Injection(mixin=True)
+    head: Annotated[
+        Head | None, Unstated, Field(description="Convolutions behind the last array; occurs in imported files.")
+    ] = None
+    condition: Annotated[
+        Condition | None,
+        Unstated,
+        Field(description="Network whose outputs feed mixin and FiLM; occurs in imported files."),
+    ] = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

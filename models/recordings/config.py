@@ -11,26 +11,50 @@ from models.knobs.schema import Setting
 
 
 class DataConfig(Frozen):
-    """D: the manifests of one amp and how they are split.
+    """D: the manifests of one amp, and how their takes are split.
 
-    Three kinds of (setting, audio) never mix. *Training* sees the train manifest. *Validation* chooses between models: settings
-    taken out of the train manifest (a count, or the settings themselves), heard on audio taken from the end of its dry
-    signal. *Held* is only ever reported: settings that appear nowhere in training or validation, on audio that neither
-    hears; they come from the `held` manifest, or are taken out of the train manifest by `held_settings`, or are what the
-    train manifest itself lists as validation. `sample_rate` (Hz) resamples takes that are at another rate. With `align` every take is
-    lined up by the delay and polarity that are found; without it by the delay that its manifest states, if any.
-    Paths are relative to the file that states them. A manifest may also be named by a URI, which `search.recordings` reads.
+    The split has three parts that share no pair of setting and audio. *Training* uses the train manifest. *Validation*
+    compares models: settings taken out of the train manifest, on audio from the end of its dry signal. *Held* is scored
+    once, at the end: settings that occur neither in training nor in validation, on audio that neither uses. Held takes
+    come from the `held` manifest, from `held_settings`, or from what the train manifest lists as validation. Without
+    `align`, a delay that the manifest states is removed. Paths are relative to the file that states them. A manifest
+    may be named by a URI (`s3://`, `gs://`, `file://`).
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    train: Place
-    held: Place | None = None
-    held_settings: Annotated[int, Field(ge=1)] | tuple[Setting, ...] = ()
-    held_seconds: Annotated[float, Field(ge=0)] = 0.0
-    validation_settings: Annotated[int, Field(ge=0)] | tuple[Setting, ...] = 2
-    validation_seconds: Annotated[float, Field(gt=0)] = 1.0
-    align: bool = False
-    sample_rate: Annotated[int, Field(ge=8000, le=192000)] | None = None
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Name of the amp: small letters, digits, `-` and `_`."
+        ),
+    ]
+    train: Annotated[
+        Place, Field(description="Manifest of the takes to train on: a path relative to this file, or a URI.")
+    ]
+    held: Annotated[
+        Place | None, Field(description="Manifest of the held takes; use this or `held_settings`, not both.")
+    ] = None
+    held_settings: Annotated[
+        Annotated[int, Field(ge=1)] | tuple[Setting, ...],
+        Field(description="Settings to take out of `train` and hold: how many, or which."),
+    ] = ()
+    held_seconds: Annotated[
+        float,
+        Field(ge=0, description="Seconds at the end of a shared dry signal that are reserved for the held score."),
+    ] = 0.0
+    validation_settings: Annotated[
+        Annotated[int, Field(ge=0)] | tuple[Setting, ...],
+        Field(description="Settings of `train` used for validation: how many (0: the training settings), or which."),
+    ] = 2
+    validation_seconds: Annotated[
+        float, Field(gt=0, description="Seconds of each dry signal, before the held part, that validation uses.")
+    ] = 1.0
+    align: Annotated[
+        bool, Field(description="Estimate the delay and polarity of every take and correct them on loading.")
+    ] = False
+    sample_rate: Annotated[
+        Annotated[int, Field(ge=8000, le=192000)] | None,
+        Field(description="Resample all takes to this rate in Hz; null keeps their own."),
+    ] = None
 
     @model_validator(mode="after")
     def _has_held(self) -> Self:

@@ -35,32 +35,52 @@ WINDOWING = {
 
 
 class _Entry(Frozen):
-    input_file: Annotated[str, Field(validation_alias=AliasChoices("input_file", "input_path"))]
-    output_file: Annotated[str, Field(validation_alias=AliasChoices("output_file", "output_path"))]
-    delay_samples: Delay | None = None
-    channel: Channel | None = None
+    input_file: Annotated[
+        str,
+        Field(
+            validation_alias=AliasChoices("input_file", "input_path"),
+            description="Dry audio file, relative to the manifest.",
+        ),
+    ]
+    output_file: Annotated[
+        str,
+        Field(
+            validation_alias=AliasChoices("output_file", "output_path"),
+            description="Recorded audio file, relative to the manifest.",
+        ),
+    ]
+    delay_samples: Annotated[
+        Delay | None, Field(description="Samples by which the recording is late; negative when its start was cut.")
+    ] = None
+    channel: Annotated[Channel | None, Field(description="Channel of a stereo file; null requires both to agree.")] = (
+        None
+    )
 
 
 class IsolatedEntry(_Entry):
-    """One knob moved, the rest at their default: the form knob-conditioned NAM began with."""
+    """A take of the isolated form: one knob moved, the others at their default."""
 
-    knob_type: str
-    knob_level: Value
+    knob_type: Annotated[str, Field(description="Name of the knob that was moved.")]
+    knob_level: Annotated[Value, Field(description="Its value: a number, or the name of a position.")]
 
 
 class JointEntry(_Entry):
-    """Any number of knobs moved at once."""
+    """A take of the joint form: any number of knobs moved at once."""
 
-    knobs: dict[str, Value]
+    knobs: Annotated[
+        dict[str, Value], Field(description="Value of each knob that is stated; the others rest at their default.")
+    ]
 
 
 class _Top(AnalogLevels):
-    device: str = ""
-    description: str = ""
-    note: str = ""
-    license: str = ""
-    sample_rate: Rate | None = None
-    channel: Channel | None = None
+    device: Annotated[str, Field(description="Name of the device, for people.")] = ""
+    description: Annotated[str, Field(description="Free text.")] = ""
+    note: Annotated[str, Field(description="Free text.")] = ""
+    license: Annotated[str, Field(description="License of the recordings, such as `cc-by-4.0`.")] = ""
+    sample_rate: Annotated[
+        Rate | None, Field(description="Rate of the audio files in Hz; null reads it from them.")
+    ] = None
+    channel: Annotated[Channel | None, Field(description="Channel of stereo files, where an entry states none.")] = None
 
 
 class _OwnDocument(_Top):
@@ -69,10 +89,13 @@ class _OwnDocument(_Top):
 
 
 class ManifestDocument(_Top):
-    """A knob dataset in our own form, as an editor may check it."""
+    """A knob dataset in ampzoo's own form."""
 
-    knobs: list[KnobName | Knob | Switch] | None = None
-    entries: Annotated[list[JointEntry | IsolatedEntry], Field(min_length=1)]
+    knobs: Annotated[
+        list[KnobName | Knob | Switch] | None,
+        Field(description="Knobs and switches, as objects or names; null takes those that the entries mention."),
+    ] = None
+    entries: Annotated[list[JointEntry | IsolatedEntry], Field(min_length=1, description="The takes.")]
 
 
 class _TrainerDocument(_Top):

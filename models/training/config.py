@@ -11,27 +11,48 @@ from models.recordings.config import DataConfig
 
 
 class LearningConfig(Frozen):
-    """L: the optimisation. Adam with warm-up, then a `schedule` down to `final_rate` of the learning rate.
+    """L: the optimization, by Adam with a linear warm-up and a learning-rate schedule.
 
-    The loss is the error-to-signal ratio of each window's take, after `pre_emphasis`, plus `mrstft` times the multi-resolution
-    spectral error (models/loss.py). With `ema` above 0, what is judged and kept is the exponential moving average of the weights, `ema`
-    its decay per step. All numbers are float32 on every device: no key trades them for bfloat16 or tf32, as no such training has been shown to
-    end at the same error.
+    The loss is the error-to-signal ratio of each segment after `pre_emphasis`, plus `mrstft` times the multi-resolution
+    spectral error. With `ema` above 0, the exponential moving average of the weights is what is scored and stored. All
+    numbers are float32 on every device.
     """
 
-    steps: Annotated[int, Field(ge=1)] = 2000
-    batch: Annotated[int, Field(ge=1, le=1024)] = 8
-    segment: Annotated[int, Field(ge=64, le=1 << 20)] = 2048
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.008
-    final_rate: Annotated[float, Field(gt=0, le=1)] = 0.01
-    schedule: Literal["cosine", "exponential", "constant"] = "cosine"
-    warmup: Annotated[int, Field(ge=0)] = 50
-    gradient_clip: Annotated[float, Field(gt=0)] = 1.0
-    mrstft: Annotated[float, Field(ge=0, le=10)] = 0.0
-    pre_emphasis: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    report_every: Annotated[int, Field(ge=1)] = 250
-    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+    steps: Annotated[int, Field(ge=1, description="Number of optimizer steps.")] = 2000
+    batch: Annotated[int, Field(ge=1, le=1024, description="Segments per step.")] = 8
+    segment: Annotated[int, Field(ge=64, le=1 << 20, description="Samples of target audio per segment.")] = 2048
+    learning_rate: Annotated[float, Field(gt=0, le=1, description="Peak learning rate of Adam.")] = 0.008
+    final_rate: Annotated[float, Field(gt=0, le=1, description="Learning rate at the end, as a share of the peak.")] = (
+        0.01
+    )
+    schedule: Annotated[
+        Literal["cosine", "exponential", "constant"],
+        Field(description="How the learning rate falls after the warm-up."),
+    ] = "cosine"
+    warmup: Annotated[
+        int, Field(ge=0, description="Steps over which the learning rate rises linearly to its peak.")
+    ] = 50
+    gradient_clip: Annotated[
+        float, Field(gt=0, description="Largest norm of the gradient; a larger one is scaled down.")
+    ] = 1.0
+    mrstft: Annotated[
+        float, Field(ge=0, le=10, description="Weight of the multi-resolution spectral loss; 0 turns it off.")
+    ] = 0.0
+    pre_emphasis: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Coefficient of the first-order high-pass filter applied before the loss; 0 turns it off.",
+        ),
+    ] = 0.0
+    ema: Annotated[
+        float, Field(ge=0, lt=1, description="Decay of the moving average of the weights; 0 turns it off.")
+    ] = 0.0
+    report_every: Annotated[int, Field(ge=1, description="Steps between two validations, each with a checkpoint.")] = (
+        250
+    )
+    seed: Annotated[int, Field(ge=0, lt=1 << 63, description="Seed of the initial weights and of the batches.")] = 0
 
 
 class Recipe(Frozen):

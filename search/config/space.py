@@ -66,39 +66,85 @@ class Chooser(Protocol):
 
 
 class Space(Frozen):
-    """Each axis lists its choices; an axis with one choice is fixed. `learning_rate` is a range, searched on a log scale.
+    """The axes of a search. Each axis lists its choices; an axis with one choice is fixed.
 
-    `shapes` are whole stock layer stacks beside the free ones; with none of them a search does not begin with stock recipes. `inject` names subsets of the places where knobs enter, joined by `+`:
-    `input`, `mixin`, `film` (before the activation) and NAM's other FiLM slots; `any` lets every place vary by itself. `head1x1` is the width of
-    a 1x1 before the head, null for none; the slot `head1x1_post` is behind it. `cycles` adds dilation families of one's own. `learning`
-    varies other keys of L.
+    `inject` names places where knobs enter, joined by `+`: `input`, `mixin`, `film` (FiLM before the activation), and
+    NAM's other FiLM slots. The slot `head1x1_post` needs a `head1x1`.
     """
 
-    shapes: tuple[str, ...] = STOCK
-    arrays: Annotated[tuple[Literal[1, 2, 3], ...], Choice] = (1,)
-    narrowing: Annotated[tuple[Literal[1, 2], ...], Choice] = (1,)
-    depth: Annotated[tuple[Depth, ...], Choice] = (6, 8, 10)
-    cycles: dict[str, Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 14)], ...], Choice]] = Field(
-        default_factory=dict
+    shapes: Annotated[
+        tuple[str, ...],
+        Field(description="Stock layer stacks to try beside the free ones; `[]` leaves out stock and peers' recipes."),
+    ] = STOCK
+    arrays: Annotated[tuple[Literal[1, 2, 3], ...], Choice, Field(description="Number of layer arrays.")] = (1,)
+    narrowing: Annotated[
+        tuple[Literal[1, 2], ...],
+        Choice,
+        Field(description="Factor by which the channels shrink from one array to the next."),
+    ] = (1,)
+    depth: Annotated[tuple[Depth, ...], Choice, Field(description="Layers per array.")] = (6, 8, 10)
+    cycles: Annotated[
+        dict[str, Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 14)], ...], Choice]],
+        Field(description="Dilation families of your own: name to the dilations of one cycle."),
+    ] = Field(default_factory=dict)
+    dilations: Annotated[tuple[str, ...], Choice, Field(description="Dilation families, by name.")] = (
+        "pow2",
+        "pow2x5",
+        "pow3",
     )
-    dilations: Annotated[tuple[str, ...], Choice] = ("pow2", "pow2x5", "pow3")
-    channels: Annotated[tuple[Width, ...], Choice] = (4, 6, 8, 12)
-    kernel_size: Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], Choice] = (3,)
-    bottleneck: Annotated[tuple[Literal["full", "half"], ...], Choice] = ("full",)
+    channels: Annotated[tuple[Width, ...], Choice, Field(description="Channels of the first array.")] = (4, 6, 8, 12)
+    kernel_size: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=16)], ...], Choice, Field(description="Taps of the convolutions.")
+    ] = (3,)
+    bottleneck: Annotated[
+        tuple[Literal["full", "half"], ...],
+        Choice,
+        Field(description="Channels after the activation: all (`full`) or half of them."),
+    ] = ("full",)
     activation: Annotated[
-        tuple[Literal["Tanh", "ReLU", "LeakyReLU", "PReLU", "SiLU", "Hardtanh", "Softsign"], ...], Choice
+        tuple[Literal["Tanh", "ReLU", "LeakyReLU", "PReLU", "SiLU", "Hardtanh", "Softsign"], ...],
+        Choice,
+        Field(description="Nonlinearity."),
     ] = ("Tanh",)
-    gating: Annotated[tuple[Literal["none", "gated", "blended"], ...], Choice] = ("none",)
-    head1x1: Annotated[tuple[Width | None, ...], Choice] = (None,)
-    head_kernel: Annotated[tuple[Annotated[int, Field(ge=1, le=64)], ...], Choice] = (1,)
-    inject: Annotated[tuple[str, ...], Choice] = ("mixin", "film", "mixin+film")
-    film_shift: Annotated[tuple[bool, ...], Choice] = (True,)
-    film_arrays: Annotated[tuple[Place, ...], Choice] = ("all",)
-    encoder: Annotated[tuple[Width | None, ...], Choice] = (None,)
-    warp: Annotated[tuple[Annotated[int, Field(ge=2, le=16)] | None, ...], Choice] = (None,)
-    encoding: Annotated[tuple[Encoding, ...], Choice] = ("levels",)
-    learning_rate: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(le=1)]] = (0.003, 0.015)
-    learning: dict[str, Annotated[tuple[Any, ...], Choice]] = Field(default_factory=dict)
+    gating: Annotated[
+        tuple[Literal["none", "gated", "blended"], ...], Choice, Field(description="How the activation is gated.")
+    ] = ("none",)
+    head1x1: Annotated[
+        tuple[Width | None, ...],
+        Choice,
+        Field(description="Channels of a 1x1 convolution before the head; null for none."),
+    ] = (None,)
+    head_kernel: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=64)], ...], Choice, Field(description="Taps of the head convolution.")
+    ] = (1,)
+    inject: Annotated[
+        tuple[str, ...],
+        Choice,
+        Field(description="Where the knobs enter: names joined by `+`, or `any` to vary every place by itself."),
+    ] = ("mixin", "film", "mixin+film")
+    film_shift: Annotated[tuple[bool, ...], Choice, Field(description="Whether FiLM adds an offset.")] = (True,)
+    film_arrays: Annotated[
+        tuple[Place, ...], Choice, Field(description="Which arrays have FiLM, where there are several.")
+    ] = ("all",)
+    encoder: Annotated[tuple[Width | None, ...], Choice, Field(description="Learned knob features; null for none.")] = (
+        None,
+    )
+    warp: Annotated[
+        tuple[Annotated[int, Field(ge=2, le=16)] | None, ...],
+        Choice,
+        Field(description="Knots of the learned curve per knob; null for none."),
+    ] = (None,)
+    encoding: Annotated[tuple[Encoding, ...], Choice, Field(description="Numbers that a setting becomes.")] = (
+        "levels",
+    )
+    learning_rate: Annotated[
+        tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(le=1)]],
+        Field(description="Range of the learning rate, searched on a log scale."),
+    ] = (0.003, 0.015)
+    learning: Annotated[
+        dict[str, Annotated[tuple[Any, ...], Choice]],
+        Field(description='Choices for other keys of L, such as `{"batch": [4, 8]}`.'),
+    ] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _legal(self) -> Self:

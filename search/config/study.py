@@ -24,15 +24,21 @@ Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 
 class Bounds(Frozen):
-    """What a point must keep to before it is trained; each end counts as inside.
+    """What an architecture must satisfy before it is trained; both ends of a range are allowed."""
 
-    `receptive_field` in samples, `cost` in the unit of `search.cost`. `export` demands that every model can be exported so.
-    """
-
-    receptive_field: Range = (1, MAX_RECEPTIVE_FIELD)
-    parameters: Range = (1, 1 << 24)
-    cost: Annotated[float, Field(gt=0)] | None = None
-    export: tuple[Literal["live", "bake"], ...] = ("live", "bake")
+    receptive_field: Annotated[Range, Field(description="Lowest and highest receptive field, in samples.")] = (
+        1,
+        MAX_RECEPTIVE_FIELD,
+    )
+    parameters: Annotated[Range, Field(description="Lowest and highest number of trained parameters.")] = (1, 1 << 24)
+    cost: Annotated[
+        Annotated[float, Field(gt=0)] | None,
+        Field(description="Highest cost: seconds of one core per second of audio, on the study's machine."),
+    ] = None
+    export: Annotated[
+        tuple[Literal["live", "bake"], ...],
+        Field(description="Forms in which every model must be exportable to a `.nam` file."),
+    ] = ("live", "bake")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -44,77 +50,127 @@ class Bounds(Frozen):
 
 
 class Limits(Frozen):
-    """What a finished model must keep to on every amp, or it is infeasible; with a front for each amp, infeasible there where it does not:
-    `worst_esr` at any validation setting, `knob_move_dbfs` that turning any knob from end to end in 50 ms may add, and `runaway`: no corner of
-    the knobs is much louder than the loudest recording."""
+    """What a trained model must satisfy on every amp; otherwise it is infeasible.
 
-    worst_esr: Annotated[float, Field(gt=0)] | None = None
-    knob_move_dbfs: float | None = None
-    runaway: bool = True
+    With one front per amp, a model is infeasible on the front of the amp where it breaks a limit.
+    """
+
+    worst_esr: Annotated[
+        Annotated[float, Field(gt=0)] | None,
+        Field(description="Highest ESR allowed at any validation setting; null for no limit."),
+    ] = None
+    knob_move_dbfs: Annotated[
+        float | None,
+        Field(description="Highest level, in dBFS, that a 50 ms turn of any knob may add; null for no limit."),
+    ] = None
+    runaway: Annotated[
+        bool,
+        Field(description="Whether a model is infeasible when a corner of the knobs is far louder than any recording."),
+    ] = True
 
 
 class Pruning(Frozen):
-    """Trials that promise little are stopped at rungs. The first `calibrate` trials train to the end, beside the stock shapes and peers'
-    recipes, which always do; they say where the first rung is (not before `grace` steps) and how much is cut. Of the later ones, every `control`-th trains to the end whatever the rungs say, so that what
-    pruning costs is known."""
+    """Early stopping of trials at rungs.
 
-    calibrate: Annotated[int, Field(ge=3)] = 8
-    grace: Annotated[int, Field(ge=1)] | None = None
-    control: Annotated[int, Field(ge=2)] | None = 10
+    The first `calibrate` trials train to the end. They decide where the first rung is and how much is stopped there.
+    Stock shapes and peers' recipes always train to the end.
+    """
+
+    calibrate: Annotated[
+        int,
+        Field(
+            ge=3, description="Trials trained to the end before anything is pruned, beside stock and peers' recipes."
+        ),
+    ] = 8
+    grace: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        Field(description="Steps before which no trial is stopped; null means a twentieth of `learning.steps`."),
+    ] = None
+    control: Annotated[
+        Annotated[int, Field(ge=2)] | None,
+        Field(description="One in this many later trials trains to the end regardless; null for none."),
+    ] = 10
 
 
 class Final(Frozen):
-    """After the search: the best `top` of the front are trained again, for `steps` steps with each of `seeds` seeds; one of these wins.
+    """Final trainings: the best `top` models of the front are trained again, longer, with several seeds.
 
-    `steps` are more than the search's own, twice as many where they are left out: with three seeds of three models that is about what 16
-    trials cost, and one seed that goes astray costs no model. Of `per_amp` fronts each has its best among the `top`, however many these are.
+    With one front per amp, the best model of every front is among them, even if `top` is smaller.
     """
 
-    steps: Annotated[int, Field(ge=1)] | None = None
-    seeds: Annotated[int, Field(ge=1, le=64)] = 3
-    top: Annotated[int, Field(ge=1, le=64)] = 3
+    steps: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        Field(description="Steps of each final training; null means twice the search's own."),
+    ] = None
+    seeds: Annotated[int, Field(ge=1, le=64, description="Seeds per model.")] = 3
+    top: Annotated[int, Field(ge=1, le=64, description="Models of the front that are trained again.")] = 3
 
 
 class PriorTrial(Frozen):
-    """A trial of another search, or a packaged model: its point, what it weighs, the error it came to (its share of a baseline, where all in a
-    prior tell that)."""
+    """A result of another search, or of a packaged model: a point, its size and its error."""
 
-    point: dict[str, Any]
-    macs: Annotated[int, Field(ge=1)]
-    receptive_field: Annotated[int, Field(ge=1)]
-    esr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    point: Annotated[dict[str, Any], Field(description="The point of the search space.")]
+    macs: Annotated[int, Field(ge=1, description="Multiply-accumulates per sample.")]
+    receptive_field: Annotated[int, Field(ge=1, description="Receptive field, in samples.")]
+    esr: Annotated[
+        float, Field(gt=0, allow_inf_nan=False, description="Error reached: an ESR, or a share of a baseline ESR.")
+    ]
 
 
 class SearchConfig(Frozen):
-    """One search: the amps, the space, the training of each trial, and how many trials.
+    """One search: the amps, the space, the training of each trial, the number of trials.
 
-    A trial is one architecture, trained on every dataset. `mode` says what a front is of: each amp for itself (`per_amp`), or one
-    architecture for all (`universal`). Where `final` is null the search's own trials are the result. Paths are relative to the file that
-    states them.
-
-    `concurrent` trials run at once, each with `cpus_per_trial` and `gpus_per_trial`, which may be a fraction. Where the latter is not stated,
-    all GPUs that are there when the search begins are used, each shared by as many trials as the CPUs can feed, four at most. With a GPU up
-    to `stacked_trials` of one architecture are trained as one, in the place of one: the seeds of a final, or points with other learning
-    rates or loss weights; each counts as one of `trials`. Four of them tell a good learning rate; more would crowd out architectures.
+    A trial is one architecture, trained on every dataset. Without `final`, the search's own trials are the result.
+    Paths are relative to the file that states them. Trials trained together on a GPU (`stacked_trials`) count one by
+    one.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    datasets: Annotated[tuple[DataConfig, ...], Field(min_length=1, max_length=64)]
-    mode: Literal["universal", "per_amp"] = "universal"
-    space: Space = Space()
-    bounds: Bounds = Bounds()
-    limits: Limits = Limits()
-    learning: LearningConfig = LearningConfig()
-    trials: Annotated[int, Field(ge=1, le=100_000)] = 16
-    pruning: Pruning | None = Pruning()
-    final: Final | None = Final()
-    warm: tuple[dict[str, Any], ...] = ()
-    prior: tuple[Annotated[tuple[PriorTrial, ...], Field(min_length=1)], ...] = ()
-    concurrent: Annotated[int, Field(ge=1)] | None = None
-    cpus_per_trial: Annotated[float, Field(gt=0)] = 1
-    gpus_per_trial: Annotated[float, Field(ge=0)] | None = None
-    stacked_trials: Annotated[int, Field(ge=1, le=64)] = 4
-    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Name of the study: small letters, digits, `-` and `_`."
+        ),
+    ]
+    datasets: Annotated[
+        tuple[DataConfig, ...], Field(min_length=1, max_length=64, description="The amps: one D each, given in place.")
+    ]
+    mode: Annotated[
+        Literal["universal", "per_amp"],
+        Field(description="One front over all amps (`universal`), or one per amp (`per_amp`)."),
+    ] = "universal"
+    space: Annotated[Space, Field(description="What may vary, and the choices.")] = Space()
+    bounds: Annotated[Bounds, Field(description="What an architecture must satisfy before it is trained.")] = Bounds()
+    limits: Annotated[Limits, Field(description="What a trained model must satisfy to be feasible.")] = Limits()
+    learning: Annotated[
+        LearningConfig, Field(description="L of every trial; its learning rate comes from the space.")
+    ] = LearningConfig()
+    trials: Annotated[
+        int, Field(ge=1, le=100_000, description="Number of trials of the search, finals not counted.")
+    ] = 16
+    pruning: Annotated[
+        Pruning | None, Field(description="How trials are stopped early; null trains all to the end.")
+    ] = Pruning()
+    final: Annotated[
+        Final | None, Field(description="How the best are trained again at the end; null leaves that out.")
+    ] = Final()
+    warm: Annotated[tuple[dict[str, Any], ...], Field(description="First points; written by `--from`.")] = ()
+    prior: Annotated[
+        tuple[Annotated[tuple[PriorTrial, ...], Field(min_length=1)], ...],
+        Field(description="Results of other searches, one list each; written by `--from`."),
+    ] = ()
+    concurrent: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        Field(description="Trials at once; null means as many as the machine or cluster can feed."),
+    ] = None
+    cpus_per_trial: Annotated[float, Field(gt=0, description="CPU cores per trial; a fraction is allowed.")] = 1
+    gpus_per_trial: Annotated[
+        Annotated[float, Field(ge=0)] | None,
+        Field(description="GPUs per trial, a fraction is allowed; null shares all GPUs that are there."),
+    ] = None
+    stacked_trials: Annotated[
+        int, Field(ge=1, le=64, description="Trials of one architecture trained together on a GPU, at most.")
+    ] = 4
+    seed: Annotated[int, Field(ge=0, lt=1 << 32, description="Seed of the search's own choices.")] = 0
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:
