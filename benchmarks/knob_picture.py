@@ -1,9 +1,12 @@
-"""Draws what one knob does: the gain of the virtual amp turns, and a model plays the same note at each setting.
+"""Draw what one knob does: the gain of the virtual amp turns, and a model plays the same low tone at each setting.
 
-One low note goes in, a decaying sine with a little second harmonic. The upper row shows the knob, the middle row the waveform of the amp and of the model, the lower
-row the levels of the harmonics of the model. The settings are none of those that the model was trained on. `make` trains the model.
+The tone is a sine of 110 Hz with some second harmonic. The upper row shows the knob, the middle row the waveform of the
+amp and of the model, the lower row the levels of the model's harmonics. The model was trained on none of these settings.
+`make` records the takes. Then:
 
-    python -m benchmarks.knob_picture --amp quickstart/shelf/ampzoo/virtual-amp --out docs/images/knob.png
+    zoo train --data configs/data/virtual-amp.json --model configs/models/a1-lite-film.json \
+        --learning configs/learning/long.json --out runs/virtual-amp
+    python -m benchmarks.knob_picture --amp runs/virtual-amp --out docs/images/knob.png
 
 Shapes: T samples.
 """
@@ -29,14 +32,14 @@ FLOOR_DB = -50.0
 
 
 def note(rate_hz: int) -> np.ndarray:
-    """A low note `(T,)`, full scale 1: silence first, so that the amp and the model start at rest."""
+    """A low tone `(T,)`, full scale 1, that fades in within 0.1 s."""
     t_T = np.arange(int(SECONDS * rate_hz)) / rate_hz
     tone_T = np.sin(2 * np.pi * NOTE_HZ * t_T) + 0.3 * np.sin(4 * np.pi * NOTE_HZ * t_T)
     return (LEVEL * tone_T * np.minimum(1, t_T / 0.1)).astype(np.float32)
 
 
 def harmonics_db(y_T: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Levels of the first harmonics in dB, the loudest at 0."""
+    """Levels of the first harmonics of a steady tone in dB, the loudest at 0."""
     steady_T = y_T[-round(40 * rate_hz / NOTE_HZ) :]
     spectrum = np.abs(np.fft.rfft(steady_T * np.hanning(len(steady_T))))
     bins = np.round(np.arange(1, HARMONICS + 1) * NOTE_HZ * len(steady_T) / rate_hz).astype(int)
@@ -51,7 +54,9 @@ def draw_knob(axes: Axes, value: float) -> None:
         at = np.radians(240 - 30 * tick)
         axes.plot(*np.outer((np.cos(at), np.sin(at)), (1.15, 1.32)), color="#888888", linewidth=1.5)
     axes.add_patch(Circle((0, 0), 1.0, facecolor="#333333", edgecolor="black"))
-    axes.plot(*np.outer((np.cos(angle), np.sin(angle)), (0.3, 0.92)), color="white", linewidth=4, solid_capstyle="round")
+    axes.plot(
+        *np.outer((np.cos(angle), np.sin(angle)), (0.3, 0.92)), color="white", linewidth=4, solid_capstyle="round"
+    )
     axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal")
     axes.axis("off")
     axes.set_title(f"gain {value:g}", fontsize=17, pad=2)
@@ -75,6 +80,7 @@ def draw(amp: zoo.Amp, path: Path) -> None:
         for axes in (wave, bars):
             axes.set(xticks=[], yticks=[])
             axes.spines[["top", "right", "left"]].set_visible(False)
+        wave.spines["bottom"].set_visible(False)
     panels[1, 0].set_ylabel("waveform", fontsize=14)
     panels[2, 0].set_ylabel("harmonics", fontsize=14)
     handles, names = panels[1, 0].get_legend_handles_labels()
@@ -86,11 +92,11 @@ def draw(amp: zoo.Amp, path: Path) -> None:
 def main() -> None:
     """Draw the picture of one amp."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--amp", type=Path, default=Path("quickstart/shelf/ampzoo/virtual-amp"))
+    parser.add_argument("--amp", type=Path, default=Path("runs/virtual-amp"))
     parser.add_argument("--out", type=Path, default=Path("docs/images/knob.png"))
     options = parser.parse_args()
     if not options.amp.is_dir():
-        sys.exit(f"skipped: {options.amp} is not there; make trains it")
+        sys.exit(f"skipped: {options.amp} is not there; see --help for how to train it")
     draw(zoo.pull(str(options.amp), zoo=None), options.out)
 
 

@@ -1,6 +1,7 @@
 """The documentation: links resolve, the README is short, every command exists with its options, and the cheap ones run.
 
-Commands stand in blocks ```` ```sh ````. A block ```` ```sh no-run: REASON ```` is parsed, not run: it needs Ray, a hub, a bucket or an account.
+Commands stand in blocks ```` ```sh ````. A block ```` ```sh no-run: REASON ```` is parsed but not run: it needs Ray, a hub,
+a bucket or an account.
 """
 
 import json
@@ -27,7 +28,17 @@ PAGES = sorted(
         ROOT / "configs" / "cluster" / "README.md",
     ]
 )
-ORDER = ("plan-a-session", "recordings", "train", "search", "cluster", "publish", "play", "plugins", "zoo")  # zoo removes
+ORDER = (
+    "plan-a-session",
+    "recordings",
+    "train",
+    "search",
+    "cluster",
+    "publish",
+    "play",
+    "plugins",
+    "zoo",
+)  # zoo removes
 FENCE = re.compile(r"^(`{3,})([^\n`]*)\n(.*?)^\1`*[ ]*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 RATE = 48000  # Hz
@@ -125,7 +136,7 @@ def test_blocks_are_sound(page: Path):
 
 
 def prepare() -> None:
-    """Write what the guides start from into the current folder: a few takes, configs of a few steps, captures, knob moves."""
+    """Write what the guides start from into the current folder: takes, short configs, captures, knob moves."""
     takes, _ = render_takes(Path("quickstart/takes"), rate=RATE, seconds=4.0, held_seconds=1.0)
     manifest = json.loads(takes.read_text(encoding="utf-8"))
     takes.write_text(json.dumps(manifest | {"entries": manifest["entries"][:13]}), encoding="utf-8")
@@ -167,6 +178,10 @@ def test_commands_of_the_guides_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             # A model of so few steps is worse than the nearest recording; only --force packages it.
             ran = zoo(*words, *(["--force"] if words[0] == "package" else []))
             assert ran.code == 0, f"{guide}.md: zoo {shlex.join(words)}\n{ran.err}"
-    made = "session/sheet.html nam-session/train.json report.html aligned/manifest.json out.wav moves.wav crunch.nam live.nam"
-    assert all(Path(name).stat().st_size for name in [*made.split(), "studies/local/report.html"])
+    made = (
+        "session/sheet.html nam-session/train.json report.html aligned/manifest.json studies/local/report.html "
+        "out.wav moves.wav crunch.nam live.nam"
+    )
+    for name in made.split():
+        assert Path(name).stat().st_size, name
     assert len(list(Path("snapshots").glob("*.nam"))) == 3
