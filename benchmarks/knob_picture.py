@@ -1,8 +1,8 @@
 """Draw what one knob does: the gain of the virtual amp turns, and a model plays the same low tone at each setting.
 
 The tone is a sine of 110 Hz with some second harmonic. The upper row shows the knob, the middle row the waveform of the
-amp and of the model, the lower row the levels of the model's harmonics. The model was trained on none of these settings.
-`make` records the takes. Then:
+amp and of the model, the lower row the levels of the model's harmonics. The model was trained on none of these
+settings. `make` records the takes. Then:
 
     zoo train --data configs/data/virtual-amp.json --model configs/models/a1-lite-film.json \
         --learning configs/learning/long.json --out runs/virtual-amp

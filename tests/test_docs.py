@@ -1,7 +1,7 @@
 """The documentation: links resolve, the README is short, every command exists with its options, and the cheap ones run.
 
-Commands stand in blocks ```` ```sh ````. A block ```` ```sh no-run: REASON ```` is parsed but not run: it needs Ray, a hub,
-a bucket or an account.
+Commands stand in blocks ```` ```sh ````; `--zoo hub` is a hub on loopback here. A block ```` ```sh no-run: REASON ```` is parsed
+but not run: it needs Ray, a cluster, a bucket, an account.
 """
 
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from models.amp import render_takes
+from tests.hub_server import Hub
 from tests.makers import model
 from tests.zoos import write_run, zoo
 from zoo.cli import cli
@@ -167,11 +168,10 @@ def prepare() -> None:
         assert zoo("export", "tiny", "--bake", f"gain={gain}", f"captures/JCM900 G{gain}.nam").code == 0
 
 
-def test_commands_of_the_guides_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_commands_of_the_guides_run(hub: Hub, monkeypatch: pytest.MonkeyPatch):
     assert {path.stem for path in GUIDES.glob("*.md")} == set(ORDER)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "shelf"))
-    monkeypatch.setenv("AMPZOO_CONFIG", str(tmp_path / "config"))
+    hub.users[hub.token] = "me"
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
     prepare()
     for guide in ORDER:
         for words in commands(GUIDES / f"{guide}.md", run=True):
