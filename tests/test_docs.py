@@ -1,7 +1,7 @@
 """The documentation: links resolve, the README is short, every command exists with its options, and the cheap ones run.
 
-Commands stand in blocks ```` ```sh ````; `--zoo hub` is a hub on loopback here. A block ```` ```sh no-run: REASON ```` is parsed
-but not run: it needs Ray, a cluster, a bucket, an account.
+Commands stand in blocks ```` ```sh ````; `--zoo hub` is a hub on loopback here. A block ```` ```sh no-run: REASON ```` is
+parsed but not run: it needs Ray, a cluster, a bucket, an account.
 """
 
 import json
@@ -140,7 +140,7 @@ def prepare() -> None:
     """Write what the guides start from into the current folder: takes, short configs, captures, knob moves."""
     takes, _ = render_takes(Path("quickstart/takes"), rate=RATE, seconds=4.0, held_seconds=1.0)
     manifest = json.loads(takes.read_text(encoding="utf-8"))
-    takes.write_text(json.dumps(manifest | {"entries": manifest["entries"][:13]}), encoding="utf-8")
+    takes.write_text(json.dumps(manifest | {"entries": manifest["entries"][::3]}), encoding="utf-8")
     short = {"steps": 20, "segment": 512, "report_every": 10}
     data, learning = json.loads(block("train", "json", 0)), json.loads(block("train", "json", 2)) | short
     learning |= {"steps": 200, "report_every": 100}  # enough to be quiet where the dry signal is
