@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 
 import zoo
-from models.amp import VirtualAmp
+from models.capture.virtual_amp import VirtualAmp
 
 GAINS = (1.5, 4.0, 6.5, 9.5)
 REST = {"tone": 5.0, "volume": 4.0}

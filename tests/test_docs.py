@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from models.amp import render_takes
-from tests.hub_server import Hub
-from tests.makers import model
-from tests.zoos import write_run, zoo
-from zoo.cli import cli
+from models.capture.virtual_amp import render_takes
+from tests.support.hub_server import Hub
+from tests.support.makers import model
+from tests.support.packages import write_run, zoo
+from zoo.cli.main import cli
 
 ROOT = Path(__file__).parents[1]
 GUIDES = ROOT / "docs" / "guides"
