@@ -102,7 +102,7 @@ def test_help_is_light_and_in_the_order_of_the_road():
     script = f"""
 import sys
 from click.testing import CliRunner
-from zoo.cli import cli
+from zoo.cli.main import cli
 for words in (["--help"], ["--version"], *([verb, "--help"] for verb in cli.commands)):
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 0, result.output
@@ -545,7 +545,7 @@ def test_moving_knobs_are_named(here: Path):
 def test_mistakes_are_told_before_torch_is_loaded(here: Path):
     script = """
 import sys
-from zoo.cli import main
+from zoo.cli.main import main
 sys.argv = ["zoo", *sys.argv[1:]]
 try:
     main()

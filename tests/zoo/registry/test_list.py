@@ -139,7 +139,7 @@ def test_answer_comes_before_the_hub_does(many: Hub, tmp_path: Path):
     """A reader in a pipe has the whole stale list, and its end, while the hub still thinks."""
     names(many)
     many.send("slow", "/api/models$")
-    command = [sys.executable, "-c", "from zoo.cli import main; main()", "list", "-q", *at(many)]
+    command = [sys.executable, "-c", "from zoo.cli.main import main; main()", "list", "-q", *at(many)]
     env = {"ZOO_HOME": str(tmp_path / "home"), "ZOO_INDEX_TTL": "0", "PATH": "", "PYTHONPATH": ":".join(sys.path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env) as run:
         assert run.stdout is not None
@@ -181,7 +181,7 @@ def modules_after(code: str, tmp_path: Path, **env: str) -> set[str]:
     script = f"""
 import sys
 sys.argv = ["zoo", *{code}]
-from zoo.cli import main
+from zoo.cli.main import main
 try:
     main()
 except SystemExit as stop:
