@@ -60,6 +60,6 @@ def test_a_search_goes_on_from_another(studies: Path):
     assert [trial.point for trial in heard] == [line["point"] for line in first if line["state"] == "finished"]
     assert zoo("search", config, "--out", str(studies / "two"), "--resume", "--local").code == 0
     refused(zoo("search", config, "--out", str(studies / "two"), "--local"), 1, "already holds a study")
-    refused(zoo("search", config, "--local", "--out", "s3://bucket/mine"), 1, "a study is a folder of this machine")
-    refused(zoo("search", config, "--local", "--address", "auto"), 1, "say one of")
+    refused(zoo("search", config, "--local", "--out", "s3://bucket/mine"), 1, "a study is a folder on this machine")
+    refused(zoo("search", config, "--local", "--address", "auto"), 1, "give only one of")
     refused(zoo("search", config, "--out", str(studies / "x"), "--from", str(studies)), 3, "no study, package or run")

@@ -190,7 +190,17 @@ def test_t23_full_disk(pushed: Hub, free: int):
 
 def test_t23_two_who_pull_at_once(pushed: Hub):
     env = around(HF_ENDPOINT=pushed.url, ZOO_HOME=os.environ["ZOO_HOME"])
-    command = [sys.executable, "-c", "from zoo.cli.main import main; main()", "pull", AMP, "--zoo", "hub", "--to", "amp"]
+    command = [
+        sys.executable,
+        "-c",
+        "from zoo.cli.main import main; main()",
+        "pull",
+        AMP,
+        "--zoo",
+        "hub",
+        "--to",
+        "amp",
+    ]
     runs = [subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
     for run in runs:
         _, told = run.communicate(timeout=120)
@@ -226,6 +236,6 @@ def test_t25_licence_can_be_asked_for(pushed: Hub, tmp_path: Path, place: str):
     where = at(pushed) if place == "hub" else ()
     write_package(tmp_path / "home" / AMP)
     asked = ("--require-license", "mit", "--require-license", "cc0-1.0")
-    refused(zoo(*PULL, *where, *asked), 1, "the licence of alice/tiny is cc-by-4.0, not mit or cc0-1.0")
+    refused(zoo(*PULL, *where, *asked), 1, "the license of alice/tiny is cc-by-4.0, not mit or cc0-1.0")
     assert litter() == set() and not [path for _, path in pushed.requests if "/resolve/" in path]
     assert zoo(*PULL, *where, *asked, "--require-license", "CC-BY-4.0").code == 0
