@@ -165,7 +165,7 @@ def confirm(question: str, alternative: str) -> None:
 
 @contextmanager
 def progress(label: str, unit: str = "") -> Iterator[Bar]:
-    """Show a progress bar on stderr, with the time left and, when it counts a `unit`, the speed. Off a terminal: nothing."""
+    """Show a progress bar on stderr, with the time left, and the speed if it counts a `unit`; nothing off a terminal."""
     if not sys.stderr.isatty():
         yield lambda done, total, text="": None
         return
@@ -195,7 +195,10 @@ def progress(label: str, unit: str = "") -> Iterator[Bar]:
 
 @contextmanager
 def live_table() -> Iterator[Callable[[Sequence[str], Sequence[Sequence[str]], Sequence[str]], None]]:
-    """Yield `show(header, rows, news)`: a terminal redraws the table in place, elsewhere each line of `news` is printed."""
+    """Yield `show(header, rows, news)`.
+
+    On a terminal it redraws the table in place; elsewhere it prints each line of `news`.
+    """
     if sys.stdout is None or not sys.stdout.isatty():
 
         def show_news(header: Sequence[str], rows: Sequence[Sequence[str]], news: Sequence[str]) -> None:

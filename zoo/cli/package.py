@@ -100,7 +100,7 @@ def package(options: PackageOptions) -> None:
 
 
 def _runs(folder: Path) -> tuple[Mapping[str, Mapping[str, Path]], bool]:
-    """Return amp -> tier -> run folder, the best last, and whether `folder` is a study; a run alone is its only tier."""
+    """Return amp -> tier -> run folder, the best last, and whether `folder` is a study; a run is its only tier."""
     from models.artifacts.names import CONFIG
     from search.study.board import tier_runs
 

@@ -34,7 +34,7 @@ class PlanOptions:
 
 @dataclass(frozen=True)
 class SessionRequest:
-    """What all three requests share: the signal to play, the folder to write (None writes nothing), the form of the result."""
+    """What all three requests share: the signal to play, the folder to write (None: write nothing), JSON or a table."""
 
     signal: Path | None
     out: Path | None

@@ -242,7 +242,7 @@ def test_recordings_that_are_elsewhere_leave_the_order_that_was_given(
     begun = read_warm_start(search, tuple(map(str, places)), None)
     assert [point["channels"] for point in begun.warm] == [3, 5]
     (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith("warning: ") and "in its order" in said and "train.json does not exist" in said
+    assert said.startswith("warning: ") and "in the given order" in said and "train.json does not exist" in said
 
 
 def test_a_source_that_is_none_is_refused(search: SearchConfig, tmp_path: Path):

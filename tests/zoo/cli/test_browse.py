@@ -24,14 +24,17 @@ def test_package_push_list_pull(here: Path):
     assert read_files(here / "packages/best") == files()
     shelf = ("--zoo", "shelf")
     ran = zoo("push", "packages/best", "bob/best", *shelf)
-    assert (ran.code, ran.out) == (0, "bob/best\n") and ran.err.startswith("published on shelf at revision ")
+    assert (ran.code, ran.out) == (0, "bob/best\n")
+    assert ran.err.startswith("published on shelf at revision ")
     revision = json.loads(zoo("push", "packages/best", "bob/best", *shelf, "--json").out)["revision"]
     assert zoo("list", "-q", *shelf).out == "bob/best\n"
     head, row = (line.split("\t") for line in zoo("list", *shelf).out.splitlines())
     assert head == ["AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENSE", "RATE", "UPDATED", "REVISION"]
-    assert row[:7] == ["bob/best", "gain tone", "0.1875", "177", "amp", LICENSE, "8000"] and row[8] == revision[:12]
+    assert row[:7] == ["bob/best", "gain tone", "0.1875", "177", "amp", LICENSE, "8000"]
+    assert row[8] == revision[:12]
     ran = zoo("pull", "bob/best", *shelf, "--to", "mine")
-    assert (ran.code, ran.out) == (0, "mine\n") and read_files(here / "mine") == files()
+    assert (ran.code, ran.out) == (0, "mine\n")
+    assert read_files(here / "mine") == files()
     ran = zoo("pull", "bob/best", *shelf, "--json")
     home = os.environ["ZOO_HOME"]
     [pulled] = json.loads(ran.out)["amps"]
@@ -52,7 +55,9 @@ def test_show_and_knobs(here: Path):
     document = json.loads(zoo("knobs", AMP, "--json").out)
     assert document == {"schema": "zoo.knobs/1", "name": AMP, **KNOBS.model_dump(mode="json")}
     shown = zoo("show", AMP).out
-    assert "8000 Hz mono" in shown and "295 parameters" in shown and "mean 0.1875" in shown
+    assert "8000 Hz mono" in shown
+    assert "295 parameters" in shown
+    assert "mean 0.1875" in shown
     document = json.loads(zoo("show", AMP, "--json").out)
     assert (document["schema"], document["name"]) == ("zoo.show/1", AMP)
     assert document["config"] == json.loads(files()["config.json"])
@@ -66,7 +71,8 @@ def test_diff_keeps_both_sides_on_a_narrow_terminal(here: Path, tmp_path: Path, 
     write_package(tmp_path / "home" / "alice/other", {"presets.json": b'{"schema_version": "1.0"}'})
     code, screen = terminal("diff", AMP, "alice/other", columns=columns)
     head, *rows = screen.splitlines()
-    assert code == 0 and max(map(len, (head, *rows))) <= columns
+    assert code == 0
+    assert max(map(len, (head, *rows))) <= columns
     assert head.split() == ["WHAT", AMP, "alice/other"]
     assert [row.split()[0] for row in rows] == ["revision", "presets.json"]
 

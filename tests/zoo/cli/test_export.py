@@ -54,8 +54,8 @@ BAD_EXPORTS: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("what", BAD_EXPORTS)
 def test_bad_export_explains_and_writes_nothing(here: Path, what: str):
-    code, words, said = BAD_EXPORTS[what]
-    refused(zoo("export", *words), code, *said)
+    code, words, expected = BAD_EXPORTS[what]
+    refused(zoo("export", *words), code, *expected)
     assert created(here) == set()
 
 
@@ -67,7 +67,8 @@ def test_export_to_a_folder_is_refused(here: Path, target: str):
 def test_grid_of_baked_files_is_named_by_its_knobs(here: Path):
     ran = zoo("export", AMP, "snapshots", "--bake-grid", "gain=2,5", "--bake-grid", "tone=0,0.5,1")
     names = [f"tiny-gain{gain}-tone{tone}.nam" for gain in (2, 5) for tone in ("0", "0.5", "1")]
-    assert ran.code == 0 and ran.out.split() == [f"snapshots/{name}" for name in names]
+    assert ran.code == 0
+    assert ran.out.split() == [f"snapshots/{name}" for name in names]
     for name in names:
         document = json.loads((Path("snapshots") / name).read_text())
         assert [f"{knob}{value:g}" for knob, value in document["metadata"]["baked_setting"].items()] == name[

@@ -58,7 +58,7 @@ def test_help_fits_80_columns(words: tuple[str, ...]):
 
 
 def test_wrong_usage_exits_2(here: Path):
-    for words, said in (
+    for words, expected in (
         (["lisst"], "lisst"),
         (["render", AMP], "IN.wav"),
         (["list", "--colour"], "--colour"),
@@ -66,7 +66,9 @@ def test_wrong_usage_exits_2(here: Path):
         (["package", "run"], "--license"),
     ):
         ran = zoo(*words)
-        assert (ran.code, ran.out) == (2, "") and said in ran.err and "Usage: " in ran.err
+        assert (ran.code, ran.out) == (2, "")
+        assert expected in ran.err
+        assert "Usage: " in ran.err
 
 
 def test_error_is_one_line(here: Path):
@@ -89,7 +91,8 @@ def test_exit_code_of_every_kind_of_error():
     ):  # fmt: skip
         explained = explain(error)
         assert explained is not None and explained.code == code, error
-        assert explained.message and "\n" not in explained.message
+        assert explained.message
+        assert "\n" not in explained.message
         assert not isinstance(error, OSError) or code == 5 or "/x/y: " in explained.message
     for bug in (ValueError("x"), KeyError("x"), AssertionError(), RecursionError()):
         assert explain(bug) is None
@@ -97,20 +100,26 @@ def test_exit_code_of_every_kind_of_error():
 
 def test_debug_shows_the_traceback(here: Path):
     ran = zoo("--debug", "show", "alice/tinny")
-    assert ran.code == 3 and "Traceback" in ran.err and "in find\n" in ran.err and "error: no amp" in ran.err
+    assert ran.code == 3
+    assert "Traceback" in ran.err
+    assert "in find\n" in ran.err
+    assert "error: no amp" in ran.err
 
 
 def test_bug_is_reported_as_a_bug(here: Path):
     with mock.patch("zoo.cli.views.amps.show_knobs", side_effect=KeyError("oops")):
         ran = zoo("knobs", AMP)
-    assert ran.code == 1 and "Traceback" in ran.err and "this is a bug in zoo: KeyError: 'oops'" in ran.err
+    assert ran.code == 1
+    assert "Traceback" in ran.err
+    assert "this is a bug in zoo: KeyError: 'oops'" in ran.err
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, click.Abort])
 def test_interrupt_exits_130_without_a_traceback(here: Path, stop: type[BaseException]):
     with mock.patch("zoo.cli.views.amps.show_knobs", side_effect=stop):
         ran = zoo("knobs", AMP)
-    assert (ran.code, ran.out) == (130, "") and "Traceback" not in ran.err
+    assert (ran.code, ran.out) == (130, "")
+    assert "Traceback" not in ran.err
 
 
 def test_interrupt_prints_one_word(here: Path):

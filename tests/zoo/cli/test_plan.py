@@ -42,15 +42,18 @@ def test_designs_are_compared_before_anything_is_written(here: Path):
     before = set(here.iterdir())
     ran = zoo("plan", "five.json")
     rows = [line.split("\t") for line in ran.out.splitlines()]
-    assert ran.code == 0 and rows[0][:5] == ["DESIGN", "TAKES", "TIME", "GAP", "UNPAIRED"]
+    assert ran.code == 0
+    assert rows[0][:5] == ["DESIGN", "TAKES", "TIME", "GAP", "UNPAIRED"]
     assert [row[:3] for row in rows[1:]] == [
         ["isolated", "21", "1 h 28 min"],
         ["hybrid", "243", "13 h 29 min"],
         ["combinatorial", "100,000", "226 days"],
         ["space-filling", "50", "3 h 02 min"],
     ]
-    assert rows[1][4] == "10" and {row[4] for row in rows[2:]} == {"0"}
-    assert "recommended: space-filling" in ran.err and "next: zoo plan five.json --signal DI.wav" in ran.err
+    assert rows[1][4] == "10"
+    assert {row[4] for row in rows[2:]} == {"0"}
+    assert "recommended: space-filling" in ran.err
+    assert "next: zoo plan five.json --signal DI.wav" in ran.err
     assert set(here.iterdir()) == before
     document = json.loads(zoo("plan", "five.json", "--json", "--signal", "di.wav").out)
     assert document["recommended"] == "space-filling"
@@ -60,9 +63,8 @@ def test_designs_are_compared_before_anything_is_written(here: Path):
 def test_settings_of_a_design_are_listed(here: Path):
     ran = zoo("plan", "amp.json", "--design", "hybrid", "--positions", 2, "--held", 1)
     rows = [line.split("\t") for line in ran.out.splitlines()]
-    assert rows[0] == ["#", "FOR", "GAIN", "TONE", "VOLUME"] and [row[1] for row in rows[1:]] == ["train"] * 8 + [
-        "held"
-    ]
+    assert rows[0] == ["#", "FOR", "GAIN", "TONE", "VOLUME"]
+    assert [row[1] for row in rows[1:]] == ["train"] * 8 + ["held"]
     assert {tuple(row[2:]) for row in rows[1:9]} == {
         (a, b, c) for a in ("0", "10") for b in ("0", "10") for c in ("0", "10")
     }
@@ -74,15 +76,18 @@ def test_settings_of_a_design_are_listed(here: Path):
 
 def test_session_is_written_and_extended(here: Path):
     ran = zoo("plan", "amp.json", "--signal", "di.wav", "--out", "rec")
-    assert (ran.code, ran.out) == (0, "rec/train.json\n") and "rec/sheet.html" in ran.err
+    assert (ran.code, ran.out) == (0, "rec/train.json\n")
+    assert "rec/sheet.html" in ran.err
     train, held = (read_manifest(Path("rec", f"{part}.json")) for part in ("train", "held"))
     assert (train.device, len(train.takes), len(held.takes)) == ("My amp", 30, 6)
     ran = zoo("plan", "--extend", "rec/train.json", "--extend", "rec/held.json", "--count", 4)
     rows = [line.split("\t") for line in ran.out.splitlines()][1:]
     taken = {tuple(map(float, take.setting.values())) for take in train.takes + held.takes}
-    assert len(rows) == 4 and taken.isdisjoint(tuple(map(float, row[2:])) for row in rows)
+    assert len(rows) == 4
+    assert taken.isdisjoint(tuple(map(float, row[2:])) for row in rows)
     ran = zoo("plan", "--extend", "rec/train.json", "--count", 4, "--signal", "di.wav", "--out", "more")
-    assert ran.out == "more/train.json\n" and len(read_manifest(Path("more/train.json")).takes) == 34
+    assert ran.out == "more/train.json\n"
+    assert len(read_manifest(Path("more/train.json")).takes) == 34
 
 
 def test_captures_become_takes(here: Path):
@@ -93,14 +98,15 @@ def test_captures_become_takes(here: Path):
     assert "2 captures; to render takes from them" in ran.err
     ran = zoo("plan", "--from-nam", "caps", "--pattern", "G{gain}", "--signal", "di.wav", "--out", "takes")
     assert "rendered one take from each of 2 captures" in ran.err
-    assert ran.out == "takes/train.json\n" and zoo("check", "takes/train.json").code == 0
+    assert ran.out == "takes/train.json\n"
+    assert zoo("check", "takes/train.json").code == 0
     ran = zoo("plan", "amp.json", "--from-nam", "caps", "--pattern", "G{gain}", "--signal", "di.wav", "--out", "named")
     read = read_manifest(Path("named/train.json"))
     assert (read.device, read.knobs.names, read.takes[0].setting["tone"]) == ("My amp", ("gain", "tone", "volume"), 5)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (("plan",), ["give one of KNOBS.json"]),
         (("plan", "amp.json", "--extend", "rec/train.json"), ["give one of KNOBS.json"]),
@@ -128,9 +134,9 @@ def test_captures_become_takes(here: Path):
         (("signal", "out.mp3"), ["out.mp3", ".wav or .flac"]),
     ],
 )
-def test_mistake_explains_and_writes_nothing(here: Path, words: tuple[str, ...], said: list[str]):
+def test_mistake_explains_and_writes_nothing(here: Path, words: tuple[str, ...], expected: list[str]):
     before = set(here.iterdir())
-    refused(zoo(*words), 1, *said)
+    refused(zoo(*words), 1, *expected)
     assert set(here.iterdir()) == before
 
 
@@ -142,7 +148,9 @@ def test_comparison_fits_a_narrow_terminal(here: Path):
         for line in screen.splitlines()
         if line.startswith(("DESIGN", "isolated", "hybrid", "comb", "space"))
     ]
-    assert code == 0 and len(table) == 5 and all(len(line) <= 60 for line in table)
+    assert code == 0
+    assert len(table) == 5
+    assert all(len(line) <= 60 for line in table)
     assert "combinatorial  100,000  226 days" in screen
 
 

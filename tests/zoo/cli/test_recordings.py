@@ -22,7 +22,8 @@ def takes(folder: Path) -> Path:
 def test_signal_is_audio_of_that_length_and_rate(here: Path):
     ran = zoo("signal", "out.wav", "--seconds", 21.5, "--rate", 8000)
     refused(zoo("signal", "out.wav", "--seconds", 20), 1, "out.wav exists already", "another name")
-    assert (ran.code, ran.out) == (0, "out.wav\n") and "the last 4.3 s are for scoring" in ran.err
+    assert (ran.code, ran.out) == (0, "out.wav\n")
+    assert "the last 4.3 s are for scoring" in ran.err
     info = sf.info("out.wav")
     assert (info.frames, info.samplerate, info.channels, info.subtype) == (172_000, 8000, 1, "PCM_24")
 
@@ -62,7 +63,8 @@ def test_check_names_every_fault_and_exits_1(here: Path):
     manifest = write_manifest(here / "takes.json", takes)
     ran = zoo("check", manifest)
     faults = [line for line in ran.err.splitlines() if line.startswith("fault: ")]
-    assert ran.code == 1 and len(ran.out.splitlines()) == 5
+    assert ran.code == 1
+    assert len(ran.out.splitlines()) == 5
     assert all(any(name in fault for fault in faults) for name in names)
     assert f"4 takes, 2 knobs, {len(faults)} faults" in ran.err.splitlines()[-1]
     ran = zoo("check", manifest, "--json")
@@ -75,25 +77,25 @@ def test_check_writes_a_page_and_aligned_takes(here: Path):
     late = here / "takes" / "takes_3.wav"
     write_wav(late, np.concatenate([np.zeros(40, np.float32), -read_wav(late)[:-40]]))
     ran = zoo("check", manifest, "--html", "page.html", "--fix", "mended")
-    assert (
-        ran.code == 0
-        and "takes_3.wav is late by" in ran.err
-        and "Wrote page.html\nWrote mended/manifest.json\n" in ran.err
-    )
+    assert ran.code == 0
+    assert "takes_3.wav is late by" in ran.err
+    assert "Wrote page.html\nWrote mended/manifest.json\n" in ran.err
     page = (here / "page.html").read_text()
-    assert page.count("data:image/png;base64,") == 4 and "is upside down" in page and "http" not in page
+    assert page.count("data:image/png;base64,") == 4
+    assert "is upside down" in page
+    assert "http" not in page
     assert zoo("check", "mended/manifest.json").code == 0
     ran = zoo("align", manifest, "--out", "mended")
     refused(ran, 1, "mended is in the way")
     ran = zoo("align", manifest, "--out", "again")
     rows = [line.split("\t") for line in ran.err.splitlines()]
-    assert ran.out == "again/manifest.json\n" and "Wrote 20 aligned takes and their manifest to again" in ran.err
-    assert rows[0] == ["TAKE", "SETTING", "DELAY", "POLARITY", "DRIFT ppm", "MISSING"] and rows[1][5] == "-"
-    assert (
-        rows[4][:2] == ["takes_3.wav", "gain=0 tone=1"]
-        and float(rows[4][2]) > 39
-        and rows[4][3:] == ["-1", "0.0", "0+40"]
-    )
+    assert ran.out == "again/manifest.json\n"
+    assert "Wrote 20 aligned takes and their manifest to again" in ran.err
+    assert rows[0] == ["TAKE", "SETTING", "DELAY", "POLARITY", "DRIFT ppm", "MISSING"]
+    assert rows[1][5] == "-"
+    assert rows[4][:2] == ["takes_3.wav", "gain=0 tone=1"]
+    assert float(rows[4][2]) > 39
+    assert rows[4][3:] == ["-1", "0.0", "0+40"]
 
 
 @pytest.mark.parametrize(
@@ -117,8 +119,10 @@ def test_check_explains_a_malformed_manifest(here: Path, text: str | None, words
     ran = zoo("check", "takes.json", *(["--json"] if as_json else []))
     if as_json:
         document = json.loads(ran.err)
-        assert (ran.code, ran.out, document["schema"]) == (1, "", "zoo.error/1") and document["error"]["exit"] == 1
-        assert words in document["error"]["message"] and document["error"]["hint"]
+        assert (ran.code, ran.out, document["schema"]) == (1, "", "zoo.error/1")
+        assert document["error"]["exit"] == 1
+        assert words in document["error"]["message"]
+        assert document["error"]["hint"]
     else:
         refused(ran, 1, "takes.json", words)
     assert "\x1b" not in ran.err
@@ -129,9 +133,11 @@ def test_escape_sequences_of_a_manifest_are_not_printed(here: Path):
     evil = "\x1b[2Jwet\u202e.wav"
     write_wav(here / evil, amp(DI, 5, 0.5))
     ran = zoo("check", write_manifest(here / "takes.json", [entry("dry.wav", evil, GRID[0])]))
-    assert ran.code == 0 and "?[2Jwet?.wav" in ran.out
+    assert ran.code == 0
+    assert "?[2Jwet?.wav" in ran.out
     ran = zoo("check", write_manifest(here / "takes.json", [entry("dry.wav", "\x1b]0;none\x07.wav", GRID[0])]))
-    assert ran.code == 1 and not set(ran.out + ran.err) & set("\x1b\x07\u202e")
+    assert ran.code == 1
+    assert not set(ran.out + ran.err) & set("\x1b\x07\u202e")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pty")
@@ -141,5 +147,6 @@ def test_findings_are_folded_between_words(here: Path):
     write_manifest(here / "takes.json", [entry("di.wav", "w.wav", {"gain": 1})])
     _, screen = terminal("check", "takes.json", columns=60)
     lines = screen[screen.rindex("fault:") :].splitlines()
-    assert lines[0].startswith("fault: w.wav has little to do with") and lines[1].startswith("  ")
+    assert lines[0].startswith("fault: w.wav has little to do with")
+    assert lines[1].startswith("  ")
     assert all(len(line) <= 60 for line in lines)

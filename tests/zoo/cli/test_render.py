@@ -32,14 +32,17 @@ def test_render_uses_defaults_and_warns_of_clipping(here: Path, tmp_path: Path):
     config, net = model()
     net.head_scale.fill_(30)
     ran = zoo("render", write_run(here / "run", (config, net)), "in.wav", "out.wav")
-    assert ran.code == 0 and re.search(r"^warning: the output clips \(peak \d+\.\d\d\)", ran.err, re.MULTILINE)
+    assert ran.code == 0
+    assert re.search(r"^warning: the output clips \(peak \d+\.\d\d\)", ran.err, re.MULTILINE)
 
 
 def test_moving_knobs_are_named(here: Path):
     ran = zoo("render", AMP, "in.wav", "out.wav", "--sweep", "gain=0:10")
-    assert ran.code == 0 and ran.err == "0.3 s gain moving, tone=0.5 at rest\n"
+    assert ran.code == 0
+    assert ran.err == "0.3 s gain moving, tone=0.5 at rest\n"
     ran = zoo("render", AMP, "in.wav", "out.wav", "--sweep", "gain=0:10", "--sweep", "tone=1:0")
-    assert ran.code == 0 and ran.err == "0.3 s gain and tone moving, no other at rest\n"
+    assert ran.code == 0
+    assert ran.err == "0.3 s gain and tone moving, no other at rest\n"
 
 
 def test_render_resamples_with_the_option(here: Path):
@@ -47,7 +50,8 @@ def test_render_resamples_with_the_option(here: Path):
     write_wav(here / "fast.wav", di(0.2, 11025), 11025)
     refused(zoo("render", "./tiny", "fast.wav", "out.wav"), 1, "fast.wav is at 11025 Hz", "--resample")
     assert zoo("render", "./tiny", "fast.wav", "out.wav", "--resample").code == 0
-    assert sf.info("out.wav").samplerate == 11025 != RATE and sf.info("out.wav").frames == 2205
+    assert sf.info("out.wav").samplerate == 11025 != RATE
+    assert sf.info("out.wav").frames == 2205
 
 
 def put_wavs(folder: Path) -> None:
@@ -94,11 +98,11 @@ BAD_RENDERS: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
 def test_bad_render_explains_and_writes_nothing(here: Path, what: str):
     put_wavs(here)
     before = read_files(here)
-    code, words, said = BAD_RENDERS[what]
-    refused(zoo("render", *words), code, *said)
+    code, words, expected = BAD_RENDERS[what]
+    refused(zoo("render", *words), code, *expected)
     assert read_files(here) == before
     write_files(here, {"out.wav": b"an earlier one"})
-    refused(zoo("render", *words), code, *said)
+    refused(zoo("render", *words), code, *expected)
     assert read_files(here) == {**before, "out.wav": b"an earlier one"}
 
 
@@ -131,7 +135,9 @@ assert not {"torch", "numba"} & set(sys.modules)
 )
 def test_unwritable_output_is_named(here: Path, words: tuple[str, ...]):
     ran = zoo(*words)
-    assert ran.code == 1 and "/proc/out." in ran.err and ".staged" not in ran.err
+    assert ran.code == 1
+    assert "/proc/out." in ran.err
+    assert ".staged" not in ran.err
 
 
 def test_full_disk_leaves_nothing(here: Path):

@@ -26,7 +26,7 @@ def show_plans(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePla
     output.data_table(("DESIGN", "TAKES", "TIME", "GAP", "UNPAIRED", "MOVES"), rows)
     output.info()
     output.info_wrapped(
-        f"TAKES: to train on; TIME: of these and the held-out takes, {signal_s:.0f} s each and {TURNING_S} s to turn knobs;"
+        f"TAKES: to train on; TIME: with the held-out takes, {signal_s:.0f} s each and {TURNING_S} s to turn knobs;"
     )
     output.info_wrapped("GAP: the largest distance, in turns of a knob, from any setting to its nearest take;")
     output.info_wrapped("UNPAIRED: pairs of knobs that never move together; MOVES: knobs to turn in total.")
@@ -70,8 +70,8 @@ def listed(plan: CapturePlan, signal_s: float) -> tuple[list[Setting], list[Sett
 def info_plan(plan: CapturePlan, signal_s: float) -> None:
     """Print a summary of one plan on stderr."""
     output.info_wrapped(
-        f"{plan.design}: {plan.count:,} takes and {len(plan.held or ())} held out, {format_time(plan.seconds(signal_s))}, "
-        f"{plan.moves} knobs to turn; largest gap {plan.hole_turns:.2f} turns"
+        f"{plan.design}: {plan.count:,} takes and {len(plan.held or ())} held out, "
+        f"{format_time(plan.seconds(signal_s))}, {plan.moves} knobs to turn; largest gap {plan.hole_turns:.2f} turns"
     )
     if plan.apart:
         output.info_wrapped("never moved together: " + ", ".join(" and ".join(pair) for pair in plan.apart))
