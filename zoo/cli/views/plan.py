@@ -26,10 +26,10 @@ def show_plans(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePla
     output.data_table(("DESIGN", "TAKES", "TIME", "GAP", "UNPAIRED", "MOVES"), rows)
     output.info()
     output.info_wrapped(
-        f"TAKES: to train on; TIME: with the held-out takes, {signal_s:.0f} s each and {TURNING_S} s to turn knobs;"
+        f"TAKES: to train on. TIME: with the held-out takes, {signal_s:.0f} s each and {TURNING_S} s to turn knobs."
     )
-    output.info_wrapped("GAP: the largest distance, in turns of a knob, from any setting to its nearest take;")
-    output.info_wrapped("UNPAIRED: pairs of knobs that never move together; MOVES: knobs to turn in total.")
+    output.info_wrapped("GAP: largest distance from a setting to its nearest take, in turns of a knob.")
+    output.info_wrapped("UNPAIRED: pairs of knobs that never move together. MOVES: knobs to turn in all.")
     output.info()
     output.info_wrapped(f"recommended: {chosen.design} ({why})")
 

@@ -7,7 +7,7 @@ from models.knobs.text import format_setting, format_value
 from zoo.cli import output
 from zoo.cli.views.words import also_in, count
 
-LEGEND = "DELAY: samples behind the dry signal, as recorded; POLARITY: -1 is inverted."
+LEGEND = "DELAY: samples behind the dry signal, as recorded. POLARITY: -1 is inverted."
 
 
 def show_check(report: Any) -> None:
@@ -51,5 +51,5 @@ def show_aligned(takes: Sequence[Any]) -> None:
     output.info_table(("TAKE", "SETTING", "DELAY", "POLARITY", "DRIFT ppm", "MISSING"), rows)
     output.info()
     output.info_wrapped(
-        f"{LEGEND} MISSING: samples of the dry signal that were not recorded at the head and the tail, now silence."
+        f"{LEGEND} MISSING: samples that were not recorded at the head and the tail of the dry signal; they are silent now."
     )
