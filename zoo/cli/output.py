@@ -159,7 +159,7 @@ def confirm(question: str, alternative: str) -> None:
     from models.core.errors import UserError
 
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UserError(question, alternative)
+        raise UserError(f"{question}; this needs your confirmation", alternative)
     click.confirm(_printable(f"{question}. Go on?", sys.stderr), abort=True, err=True)
 
 

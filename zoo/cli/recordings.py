@@ -87,7 +87,5 @@ def _align(manifest: Path, folder: Path, show: bool = False) -> Path:
         made, takes = align_dataset(manifest, folder, bar)
     if show:
         recordings_view.show_aligned(takes)
-        output.info(
-            f"Wrote {words.count(takes, 'aligned take')} and their manifest to {folder}; it is ready to train on"
-        )
+        output.info(f"Wrote {words.count(takes, 'aligned take')} and their manifest to {folder}, ready to train on")
     return made
