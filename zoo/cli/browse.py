@@ -1,75 +1,94 @@
-"""Verbs that look at a zoo and change nothing: list, show, knobs, diff, doctor. Heavy imports wait inside them."""
+"""The commands that look at amps and change nothing: `zoo list`, `show`, `knobs`, `diff` and `doctor`."""
 
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import amp_argument, json_option, zoo_option
+from zoo.cli.options import amp_argument, bundle, json_option, zoo_option
 
 if TYPE_CHECKING:
     from zoo.names import Address
     from zoo.package.card_schema import Listed
 
+    ShowRows = Callable[[Sequence[Listed], str, float | None], None]  # rows, label of the zoo, age of the list in s
+
+STALE_S = 60  # an older list is shown with its age
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """The options of `zoo list`."""
+
+    query: str
+    where: str | None
+    knobs: tuple[str, ...]
+    kind: str
+    tone: str
+    license: str
+    max_cost: int | None
+    sort: str
+    cached: bool
+    refresh: bool
+    as_json: bool
+    quiet: bool
+
 
 @click.command("list", epilog="Example: zoo list crunch --zoo hub --knob gain --max-cost 20000 --sort esr")
 @click.argument("query", default="")
 @zoo_option
-@click.option("--knob", "knobs", multiple=True, metavar="NAME", help="Amps with this knob.")
-@click.option("--kind", default="", help="amp, pedal, amp_cab, preamp ...")
-@click.option("--tone", default="", help="clean, overdrive, crunch, hi_gain, fuzz.")
-@click.option("--license", "license_id", default="", metavar="ID", help="Amps under this licence.")
+@click.option("--knob", "knobs", multiple=True, metavar="NAME", help="Only amps with this knob; may be repeated.")
+@click.option("--kind", default="", help="Only this kind: amp, pedal, amp_cab, preamp ...")
+@click.option("--tone", default="", help="Only this tone: clean, overdrive, crunch, hi_gain, fuzz.")
+@click.option("--license", default="", metavar="ID", help="Only amps under this license.")
 @click.option("--max-cost", type=int, metavar="N", help="At most N multiply-accumulates per sample.")
 @click.option(
-    "--sort", type=click.Choice(["name", "esr", "cost", "downloads", "updated"]), default="name", show_default=True
+    "--sort",
+    type=click.Choice(["name", "esr", "cost", "downloads", "updated"]),
+    default="name",
+    show_default=True,
+    help="Order of the list.",
 )
-@click.option("--cached", is_flag=True, help="What the hub said last; no network.")
-@click.option("--refresh", is_flag=True, help="Ask the hub now.")
+@click.option("--cached", is_flag=True, help="Show the saved list of a hub; no network.")
+@click.option("--refresh", is_flag=True, help="Ask the hub for a new list.")
 @json_option
-@click.option("-q", "--quiet", is_flag=True, help="Names alone.")
-def list_amps(
-    query: str,
-    where: str | None,
-    knobs: tuple[str, ...],
-    kind: str,
-    tone: str,
-    license_id: str,
-    max_cost: int | None,
-    sort: str,
-    cached: bool,
-    refresh: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """List the amps of a shelf or a hub."""
+@click.option("-q", "--quiet", is_flag=True, help="Print names only.")
+@bundle(ListOptions)
+def list_amps(options: ListOptions) -> None:
+    """List the amps of a shelf or a hub.
+
+    QUERY is one or more words; each must be in the name, the kind, a tone or a knob of an amp.
+    """
     from zoo.cli import output
     from zoo.registry.filters import Wanted
-    from zoo.registry.resolve import address_of
+    from zoo.registry.resolve import address_of, resolve_zoo
 
-    wanted = Wanted(query, knobs, kind, tone, license_id, max_cost, sort)
-    address = address_of(where)
+    wanted = Wanted(
+        options.query, options.knobs, options.kind, options.tone, options.license, options.max_cost, options.sort
+    )
 
-    def show(rows: "list[Listed] | tuple[Listed, ...]", label: str, age: float | None) -> None:
-        _show_list(wanted.choose(rows), label, age, as_json, quiet)
+    def show_rows(rows: "Sequence[Listed]", label: str, age_s: float | None) -> None:
+        _show_list(wanted.choose(rows), label, age_s, options)
 
+    address = address_of(options.where)
     if address is not None:
-        _list_hub(address, show, cached, refresh)
+        _list_hub(address, show_rows, options)
     else:
-        from zoo.registry.resolve import resolve_zoo
-
-        zoo = resolve_zoo(where)
-        show(zoo.list(output.info), zoo.label, None)
+        zoo = resolve_zoo(options.where)
+        show_rows(zoo.list(output.info), zoo.label, None)
 
 
-def _list_hub(address: "Address", show: Any, cached: bool, refresh: bool) -> None:
-    """Show what is kept while it is fresh; where it is not, show it at once and ask the hub meanwhile."""
+def _list_hub(address: "Address", show_rows: "ShowRows", options: ListOptions) -> None:
+    """Show the saved list while it is fresh; a stale one is shown at once, and a new one is fetched meanwhile."""
     from zoo.cli import output
-    from zoo.cli.errors import NO_NETWORK, explain
-    from zoo.registry.index import Fetch, format_age, need_index, read_index
+    from zoo.registry.index import Fetch, need_index, read_index
 
     label = address.label
-    kept = need_index(label) if cached else read_index(label)
-    if kept is not None and (cached or (kept.fresh and not refresh)):
-        show(kept.amps, label, kept.age)
+    saved = need_index(label) if options.cached else read_index(label)
+    if saved is not None and (options.cached or (saved.fresh and not options.refresh)):
+        show_rows(saved.amps, label, saved.age)
         return
 
     def open_zoo() -> Any:
@@ -77,44 +96,51 @@ def _list_hub(address: "Address", show: Any, cached: bool, refresh: bool) -> Non
 
         return Hub(address)
 
-    shown = kept is not None and not refresh
+    shown = saved is not None and not options.refresh
     fetch = Fetch(label, open_zoo, (lambda text: None) if shown else output.info)
-    if kept is not None and shown:
-        show(kept.amps, label, kept.age)
+    if saved is not None and shown:
+        show_rows(saved.amps, label, saved.age)
         output.close_data()
-    try:
-        found = fetch.wait()
-    except Exception as problem:
-        told = explain(problem)
-        if kept is None or told is None or told.code != NO_NETWORK:
-            raise
-        output.info(f"warning: {told.message}; this list is {format_age(kept.age)} old")
-        found = kept
+    found = _wait(fetch, saved)
     if not shown:
-        show(found.amps, label, found.age)
+        show_rows(found.amps, label, found.age)
 
 
-def _show_list(rows: "list[Listed]", label: str, age: float | None, as_json: bool, quiet: bool) -> None:
+def _wait(fetch: Any, saved: Any) -> Any:
+    """Return the fetched list, or the saved one with a warning when there is no network."""
+    from zoo.cli import output
+    from zoo.cli.errors import NO_NETWORK, explain
+    from zoo.registry.index import format_age
+
+    try:
+        return fetch.wait()
+    except Exception as error:
+        explained = explain(error)
+        if saved is None or explained is None or explained.code != NO_NETWORK:
+            raise
+        output.warn(f"{explained.message}; this list is {format_age(saved.age)} old")
+        return saved
+
+
+def _show_list(rows: "list[Listed]", label: str, age_s: float | None, options: ListOptions) -> None:
     from zoo.cli import output
     from zoo.cli.views import amps as amps_view
     from zoo.registry.index import format_age
 
-    if as_json:
+    if options.as_json:
         amps = [row.model_dump(mode="json", by_alias=True) for row in rows]
-        output.data_json({"schema": "zoo.list/1", "zoo": label, "age_seconds": age and round(age), "amps": amps})
+        output.data_json({"schema": "zoo.list/1", "zoo": label, "age_seconds": age_s and round(age_s), "amps": amps})
         return
-    if quiet:
+    if options.quiet:
         for row in rows:
             output.data(row.name)
     elif rows:
         amps_view.show_list(rows)
     else:
-        more = "zoo push PACKAGE OWNER/AMP publishes one"
-        output.info(
-            f"no such amps on {label}; {more if age is not None else f'zoo list --zoo hub shows others, {more}'}"
-        )
-    if age and age >= 60 and not quiet:
-        output.info(f"(as of {format_age(age)} ago; --refresh asks {label} now)")
+        other = "" if age_s is not None else "zoo list --zoo hub shows others, "
+        output.info(f"no such amps on {label}; {other}zoo push PACKAGE OWNER/AMP publishes one")
+    if age_s and age_s >= STALE_S and not options.quiet:
+        output.info(f"(this list is {format_age(age_s)} old; --refresh gets a new one from {label})")
 
 
 @click.command(epilog="Example: zoo show alice/plexi-59@v1.0.0 --zoo hub")
@@ -122,7 +148,7 @@ def _show_list(rows: "list[Listed]", label: str, age: float | None, as_json: boo
 @zoo_option
 @json_option
 def show(amp: str, where: str | None, as_json: bool) -> None:
-    """All about one amp."""
+    """Show the details of one amp."""
     from models.artifacts.evaluation import Evaluation
     from models.artifacts.model_config import ModelConfig
     from models.artifacts.names import CONFIG, EVAL
@@ -131,9 +157,9 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
     from zoo.package.card_schema import read_tiers
     from zoo.registry.resolve import AmpView
 
-    look = AmpView(amp, where)
-    config, evaluation = look.document(CONFIG, ModelConfig), look.document(EVAL, Evaluation)
-    front, revision = look.front_matter(), look.revision
+    view = AmpView(amp, where)
+    config, evaluation = view.document(CONFIG, ModelConfig), view.document(EVAL, Evaluation)
+    front, revision = view.front_matter(), view.revision
     tiers = read_tiers(amp, front)
     if as_json:
         documents = {
@@ -153,7 +179,7 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
 @zoo_option
 @json_option
 def knobs(amp: str, where: str | None, as_json: bool) -> None:
-    """The knobs of an amp and their ranges."""
+    """Show the knobs of an amp and their ranges."""
     from models.artifacts.model_config import ModelConfig
     from models.artifacts.names import CONFIG
     from zoo.cli import output
@@ -167,15 +193,13 @@ def knobs(amp: str, where: str | None, as_json: bool) -> None:
         amps_view.show_knobs(schema)
 
 
-@click.command(
-    short_help="What differs between two amps.", epilog="Example: zoo diff packages/plexi-59 alice/plexi-59 --zoo hub"
-)
+@click.command(short_help="Compare two amps.", epilog="Example: zoo diff packages/plexi-59 alice/plexi-59 --zoo hub")
 @click.argument("one", metavar="AMP")
 @click.argument("other", metavar="AMP")
 @zoo_option
 @json_option
 def diff(one: str, other: str, where: str | None, as_json: bool) -> None:
-    """What differs between two amps, or two revisions of one."""
+    """Show what differs between two amps, or between two revisions of one."""
     from zoo.cli import output
     from zoo.registry.compare import compare
     from zoo.registry.resolve import AmpView
@@ -184,25 +208,24 @@ def diff(one: str, other: str, where: str | None, as_json: bool) -> None:
     if as_json:
         output.data_json({"schema": "zoo.diff/1", "amps": [one, other], "differences": [list(row) for row in rows]})
     elif rows:
-        output.data_table(("WHAT", one, other), rows, keep=3)
+        output.data_table(("WHAT", one, other), rows, min_columns=3)
     else:
-        output.info("they are the same")
+        output.info("no difference")
 
 
 @click.command(epilog="Example: zoo doctor --zoo hub")
 @zoo_option
 @json_option
 def doctor(where: str | None, as_json: bool) -> None:
-    """See whether everything here is in order."""
-    import sys
-
+    """Check this installation, your shelf and a hub."""
     from zoo.cli import output
     from zoo.cli.doctor import examine
 
-    findings = examine(where)
+    checks = examine(where)
     if as_json:
-        output.data_json({"schema": "zoo.doctor/1", "findings": [vars(finding) for finding in findings]})
+        findings = [{"what": check.name, "found": check.result, "well": check.ok} for check in checks]
+        output.data_json({"schema": "zoo.doctor/1", "findings": findings})
     else:
-        output.data_pairs([(f"{'ok ' if f.well else 'BAD'} {f.what}", f.found) for f in findings])
-    if not all(finding.well for finding in findings):
+        output.data_pairs([(f"{'ok ' if check.ok else 'BAD'} {check.name}", check.result) for check in checks])
+    if not all(check.ok for check in checks):
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""Is everything in order here? Versions, shelf, what killed processes left, hub, login."""
+"""The checks of `zoo doctor`: versions, shelf, disk, leftovers of killed processes, hub and login."""
 
 import os
 import platform
@@ -21,82 +21,77 @@ from zoo.version import __version__
 if TYPE_CHECKING:
     from zoo.registry.hub.hub import Hub
 
-
 LIBRARIES = ("torch", "huggingface_hub", "ray", "soundfile")
 
-SCARCE_BYTES = 1 << 30
+MIN_FREE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing looked at."""
+class HealthCheck:
+    """One thing that was checked, what was found, and whether it is in order."""
 
-    what: str
-    found: str
-    well: bool = True
+    name: str
+    result: str
+    ok: bool = True
 
 
-def examine(where: str | None) -> list[Finding]:
-    """Look at this machine, one's own shelf and a hub (the Hugging Face one unless named)."""
-    shelf = Shelf(shelf_folder())
-    found = [
-        Finding("zoo", f"{__version__}, Python {platform.python_version()}"),
-        *(Finding(name, version(name)) for name in LIBRARIES),
-        *_shelf(shelf),
-        *_hub(address_of(where) or Address(os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUGGING_FACE)),
+def examine(where: str | None) -> list[HealthCheck]:
+    """Check this machine, the user's own shelf and a hub (the Hugging Face hub unless `where` names another)."""
+    default_hub = Address(os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUGGING_FACE)
+    return [
+        HealthCheck("zoo", f"{__version__}, Python {platform.python_version()}"),
+        *(HealthCheck(name, version(name)) for name in LIBRARIES),
+        *_check_shelf(Shelf(shelf_folder())),
+        *_check_hub(address_of(where) or default_hub),
     ]
-    return found
 
 
-def _shelf(shelf: Shelf) -> list[Finding]:
+def _check_shelf(shelf: Shelf) -> list[HealthCheck]:
     place = next(folder for folder in (shelf.folder, *shelf.folder.resolve().parents) if folder.exists())
     writable, free = os.access(place, os.W_OK), shutil.disk_usage(place).free
     faults: list[str] = []
     amps = shelf.list(faults.append)
-    litter = sum(1 for _ in shelf.folder.glob(f"*/{STAGED}*"))
+    stale = sum(1 for _ in shelf.folder.glob(f"*/{STAGED}*"))
+    leftovers = f"{stale} folders of interrupted pulls; the next pull into the same place removes them"
     return [
-        Finding("shelf", f"{shelf.folder}, {_amps(len(amps))}{'' if writable else ', read-only'}", writable),
-        *(Finding("shelf", fault, False) for fault in faults),
-        Finding("disk", f"{free / 1e9:.1f} GB free", free > SCARCE_BYTES),
-        *(
-            [Finding("litter", f"{litter} folders of killed pulls; the next pull beside them sweeps up")]
-            if litter
-            else []
-        ),
+        HealthCheck("shelf", f"{shelf.folder}, {_amps(len(amps))}{'' if writable else ', read-only'}", writable),
+        *(HealthCheck("shelf", fault, False) for fault in faults),
+        HealthCheck("disk", f"{free / 1e9:.1f} GB free", free > MIN_FREE_BYTES),
+        *([HealthCheck("leftovers", leftovers)] if stale else []),
     ]
 
 
-def _hub(address: Address) -> list[Finding]:
+def _check_hub(address: Address) -> list[HealthCheck]:
     index = read_index(address.label)
-    kept = f"{_amps(len(index.amps))}, {format_age(index.age)} old" if index else "none"
-    findings = [Finding("cached list", kept)]
+    saved = f"{_amps(len(index.amps))}, {format_age(index.age)} old" if index else "none"
+    checks = [HealthCheck("cached list", saved)]
     try:
         from zoo.registry.hub.hub import Hub
 
         hub, began = Hub(address), time.monotonic()
         names = [row.name for row in hub.list(lambda text: None)]
-        findings.append(Finding("hub", f"{hub.label}, {_amps(len(names))} in {time.monotonic() - began:.1f} s"))
-        findings.append(_login(hub))
-    except Exception as problem:
-        told = explain(problem)
-        if told is None and not isinstance(problem, UserError):
+        checks.append(HealthCheck("hub", f"{hub.label}, {_amps(len(names))} in {time.monotonic() - began:.1f} s"))
+        checks.append(_check_login(hub))
+    except Exception as error:
+        explained = explain(error)
+        if explained is None and not isinstance(error, UserError):
             raise
-        findings.append(Finding("hub", f"{address.label}: {told.message if told else problem}", False))
-    return findings
+        checks.append(HealthCheck("hub", f"{address.label}: {explained.message if explained else error}", False))
+    return checks
 
 
 def _amps(count: int) -> str:
     return f"{count} amp{'' if count == 1 else 's'}"
 
 
-def _login(hub: "Hub") -> Finding:
+def _check_login(hub: "Hub") -> HealthCheck:
     from huggingface_hub import get_token
     from huggingface_hub.errors import HfHubHTTPError
 
     if not hub.headers.get("authorization"):
-        word = "not sent: this hub is not the one you are logged in to" if get_token() else "none; hf auth login"
-        return Finding("login", word)
+        logged_in = "not used: you are logged in to another hub"
+        return HealthCheck("login", logged_in if get_token() else "none; log in with hf auth login")
     try:
-        return Finding("login", str(hub.api.whoami().get("name")))
+        return HealthCheck("login", str(hub.api.whoami().get("name")))
     except HfHubHTTPError:
-        return Finding("login", "the hub does not take the token; hf auth login", False)
+        return HealthCheck("login", "the hub refuses your token; log in again with hf auth login", False)

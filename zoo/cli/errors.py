@@ -1,4 +1,4 @@
-"""Exception -> one sentence, a hint and an exit code. Anything not in this table is a bug of ours and says so."""
+"""From an exception to a message, a hint and an exit code. An exception that is not in this table is a bug in zoo."""
 
 import errno
 from dataclasses import dataclass
@@ -10,15 +10,14 @@ FAILED, NOT_FOUND, NO_ACCESS, NO_NETWORK, UNTRUSTED, INCOMPATIBLE, INTERRUPTED =
 
 CODES = ((IntegrityError, UNTRUSTED), (NotFound, NOT_FOUND), (Incompatible, INCOMPATIBLE), (UserError, FAILED))
 
-
 DISK = {
     errno.ENOSPC: ("the disk is full", "Free some space and run the same command again."),
     errno.EDQUOT: ("the disk quota is used up", "Free some space and run the same command again."),
-    errno.EACCES: ("permission is denied", "Choose a folder you may write to."),
-    errno.EPERM: ("the operation is not permitted", "Choose a folder you may write to."),
-    errno.EROFS: ("the folder is read-only", "Choose a folder you may write to."),
+    errno.EACCES: ("permission is denied", "Choose a folder that you can write to."),
+    errno.EPERM: ("the operation is not permitted", "Choose a folder that you can write to."),
+    errno.EROFS: ("the folder is read-only", "Choose a folder that you can write to."),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "Choose another path."),
-    errno.EEXIST: ("something is in the way there", "Choose another path."),
+    errno.EEXIST: ("a file or folder exists there already", "Choose another path."),
     errno.ENOENT: ("the path does not exist", "Check the path."),
     errno.EISDIR: ("it is a folder, not a file", "Name a file."),
 }
@@ -26,7 +25,7 @@ DISK = {
 
 @dataclass(frozen=True)
 class Explained:
-    """What to tell a person, and the exit code."""
+    """What the user reads, and the exit code."""
 
     message: str
     hint: str
@@ -34,7 +33,7 @@ class Explained:
 
 
 def explain(error: BaseException) -> Explained | None:
-    """The words for an exception, or None when it is a bug."""
+    """Return message, hint and exit code of an exception, or None when it is a bug."""
     if isinstance(error, UserError):
         return Explained(error.message, error.hint, next(code for kind, code in CODES if isinstance(error, kind)))
     if isinstance(error, DivergedError):
@@ -51,8 +50,8 @@ def explain(error: BaseException) -> Explained | None:
     if isinstance(error, ConnectionError):
         return Explained(f"no connection: {error}", "Is the cluster or hub at that address running?", NO_NETWORK)
     if isinstance(error, OSError):
-        words, hint = DISK.get(error.errno or 0, (error.strerror or str(error), "Check the path and the disk."))
-        return Explained(f"{error.filename2 or error.filename or 'a file'}: {words}", hint, FAILED)
+        reason, hint = DISK.get(error.errno or 0, (error.strerror or str(error), "Check the path and the disk."))
+        return Explained(f"{error.filename2 or error.filename or 'a file'}: {reason}", hint, FAILED)
     if isinstance(error, MemoryError):
         return Explained("the memory is full", "Use a smaller batch, segment or model.", FAILED)
     return None
@@ -61,7 +60,7 @@ def explain(error: BaseException) -> Explained | None:
 def _explain_hub(error: BaseException) -> Explained:
     status = getattr(getattr(error, "response", None), "status_code", None)
     kind, lines = type(error).__name__, str(error).strip().splitlines() or [""]
-    first = next((line for line in lines if "for url" in line), lines[0])  # the line that names the amp
+    first = next((line for line in lines if "for url" in line), lines[0])  # this line names the amp
     if (
         kind == "GatedRepoError"
         or (status in (401, 403) and kind != "RepositoryNotFoundError")
@@ -71,7 +70,7 @@ def _explain_hub(error: BaseException) -> Explained:
             f"the hub refused: {first}", "Log in with 'hf auth login', or ask the owner for access.", NO_ACCESS
         )
     if kind == "RevisionNotFoundError":
-        return Explained(f"no such revision: {first}", "Leave out @revision for the newest.", NOT_FOUND)
+        return Explained(f"no such revision: {first}", "Leave out @revision to get the newest.", NOT_FOUND)
     if kind in ("RepositoryNotFoundError", "EntryNotFoundError", "RemoteEntryNotFoundError") or status == 404:
         return Explained(
             f"not found, or private: {first}",
@@ -79,9 +78,7 @@ def _explain_hub(error: BaseException) -> Explained:
             NOT_FOUND,
         )
     if status == 412:
-        return Explained(
-            "the amp changed on the hub meanwhile", "Pull it, look at what changed, and push again.", FAILED
-        )
+        return Explained("the amp changed on the hub meanwhile", "Pull it, see what changed, and push again.", FAILED)
     if kind in ("OfflineModeIsEnabled", "LocalEntryNotFoundError"):
         return Explained(f"the hub cannot be reached: {first}", "Check the network and HF_HUB_OFFLINE.", NO_NETWORK)
     return Explained(f"the hub answered with an error: {first}", "Try again later.", NO_NETWORK)

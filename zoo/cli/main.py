@@ -1,4 +1,4 @@
-"""The command `zoo`: its verbs, and what becomes of their exceptions. Each verb parses its words, calls one function and shows the result."""
+"""The command `zoo`: its subcommands in groups, and the way from an exception to an exit code."""
 
 import sys
 import traceback
@@ -6,42 +6,31 @@ from difflib import get_close_matches
 
 import click
 
-from zoo.cli import browse as cli_zoo
-from zoo.cli import package
-from zoo.cli import play as cli_play
-from zoo.cli import recordings as cli_recordings
-from zoo.cli import search as cli_search
-from zoo.cli import signing as cli_trust
-from zoo.cli import train as cli_make
-from zoo.cli import transfer as cli_move
+from zoo.cli.browse import diff, doctor, knobs, list_amps, show
+from zoo.cli.package import package
+from zoo.cli.plan import plan
+from zoo.cli.play import export, render
+from zoo.cli.recordings import align, check, signal
+from zoo.cli.search import board, search
+from zoo.cli.signing import key, trust
+from zoo.cli.train import quickstart, train
+from zoo.cli.transfer import pull, push, rm, verify
 from zoo.version import __version__
 
-ROAD = "plan -> recordings -> check, align -> train or search -> package -> push -> list -> pull -> render, export"
+GROUPS = {  # heading -> commands, in the order in which one needs them
+    "Start": (quickstart, doctor),
+    "Record": (plan, signal, check, align),
+    "Make": (train, search, board, package),
+    "Share": (push, list_amps, show, diff, pull, verify, rm, key, trust),
+    "Play": (knobs, render, export),
+}
 
-VERBS = (
-    cli_make.quickstart,
-    cli_recordings.plan,
-    cli_recordings.signal,
-    cli_recordings.check,
-    cli_recordings.align,
-    cli_make.train,
-    cli_search.search,
-    cli_search.board,
-    package.package,
-    cli_move.push,
-    cli_move.pull,
-    cli_zoo.list_amps,
-    cli_zoo.show,
-    cli_zoo.knobs,
-    cli_play.render,
-    cli_play.export,
-    cli_move.verify,
-    cli_trust.key,
-    cli_trust.trust,
-    cli_zoo.diff,
-    cli_move.rm,
-    cli_zoo.doctor,
-)
+HELP = """Search, publish and play guitar amp models whose knobs turn live.
+
+From an amp to a model: plan, signal, record the takes, check, train or search, package, push.
+
+From a zoo to a sound: list, pull, render or export.
+"""
 
 EPILOG = """\b
 Examples:
@@ -50,50 +39,55 @@ Examples:
   zoo pull OWNER/AMP --zoo hub
   zoo render OWNER/AMP in.wav out.wav --knob gain=7
 
-Exit codes: 0 done, 1 error, 2 usage, 3 not found, 4 no access, 5 no network,
-6 not to be trusted, 7 of a newer or unknown schema, 130 interrupted.
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 no access,
+5 no network, 6 not trusted, 7 newer or unknown schema, 130 interrupted.
 
 \b
-Names complete with: eval "$(_ZOO_COMPLETE=bash_source zoo)"
+Tab completion in bash: eval "$(_ZOO_COMPLETE=bash_source zoo)"
 """
 
 
-class OrderedGroup(click.Group):
-    """Commands in the order in which one needs them."""
+class GroupedCommands(click.Group):
+    """Subcommands under headings, in the order of `GROUPS`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """As listed above."""
+        """Return the names in the order of use."""
         return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section of the help for each group, all aligned alike."""
+        width = max(map(len, self.commands))
+        room = formatter.width - width - 4
+        for heading, commands in GROUPS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(f"{c.name:<{width}}", c.get_short_help_str(room)) for c in commands])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the verb that was probably meant."""
+        """Find the command; the error for an unknown one names the nearest."""
         near = get_close_matches(args[0], self.commands, 1)
         if args[0] not in self.commands and near:
             ctx.fail(f"No such command '{args[0]}'. Did you mean '{near[0]}'?")
         return super().resolve_command(ctx, args)
 
 
-@click.group(
-    cls=OrderedGroup,
-    help=f"Search, publish and play guitar amp models whose knobs turn live.\n\nThe road: {ROAD}.",
-    epilog=EPILOG,
-)
+@click.group(cls=GroupedCommands, help=HELP, epilog=EPILOG)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(__version__, prog_name="zoo")
 def cli(debug: bool) -> None:
-    """The command `zoo`."""
+    """Run the command `zoo`."""
 
 
-for verb in VERBS:
-    cli.add_command(verb)
+for group in GROUPS.values():
+    for command in group:
+        cli.add_command(command)
 
 
 def main() -> None:
-    """Run `zoo`, turning every expected exception into a sentence, a hint and an exit code."""
+    """Run `zoo` and exit; every expected exception becomes a message, a hint and an exit code."""
     from zoo.cli import output
-    from zoo.cli.errors import FAILED, INTERRUPTED, explain
+    from zoo.cli.errors import INTERRUPTED
 
     try:
         sys.exit(cli.main(prog_name="zoo", standalone_mode=False))
@@ -103,16 +97,21 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except Exception as error:  # noqa: BLE001 (here everything is told)
-        explained = explain(error)
-        if explained is None or "--debug" in sys.argv[1:]:
-            output.info(traceback.format_exc().rstrip())
-        if explained is None:
-            output.put_error(
-                f"this is a fault of zoo itself: {type(error).__name__}: {error}",
-                "Report it with the lines above and the command you gave.",
-                FAILED,
-            )
-            sys.exit(FAILED)
-        output.put_error(explained.message, explained.hint, explained.code)
-        sys.exit(explained.code)
+    except Exception as error:  # noqa: BLE001 (the one place where all errors are shown)
+        sys.exit(_show_exception(error))
+
+
+def _show_exception(error: Exception) -> int:
+    """Print an exception for the user and return the exit code; a bug and `--debug` also print the traceback."""
+    from zoo.cli import output
+    from zoo.cli.errors import FAILED, explain
+
+    explained = explain(error)
+    if explained is None or "--debug" in sys.argv[1:]:
+        output.info(traceback.format_exc().rstrip())
+    if explained is None:
+        message = f"this is a bug in zoo: {type(error).__name__}: {error}"
+        output.show_error(message, "Report it with the lines above and the command you gave.", FAILED)
+        return FAILED
+    output.show_error(explained.message, explained.hint, explained.code)
+    return explained.code

@@ -1,25 +1,48 @@
-"""What verbs share: the types and options of their words, and how many threads they take."""
+"""What commands share: types and decorators of their options, and the number of threads."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 PATH = click.Path(path_type=Path)
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Give one JSON document.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 tier_option = click.option("--tier", default="", metavar="NAME", help="A smaller or larger model of the same amp.")
 
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+
 
 def zoo_option(command: Callable) -> Callable:
-    """The option every verb on a zoo has."""
-    text = "A shelf (a folder), 'hub', hub:OWNER, hub:OWNER/COLLECTION, or a URL. Default: your shelf, $ZOO_HOME or ~/.ampzoo/shelf."
+    """Add `--zoo`, which every command on a zoo has."""
+    text = (
+        "A shelf (a folder), 'hub', hub:OWNER, hub:OWNER/COLLECTION, or a URL. "
+        "Default: your shelf, $ZOO_HOME or ~/.ampzoo/shelf."
+    )
     return click.option("--zoo", "where", metavar="WHERE", help=text)(command)
 
 
+def bundle(kind: type) -> Callable[[Callable], Callable]:
+    """Return a decorator that passes all options and arguments of a command as one object.
+
+    `kind` is a frozen dataclass with a field for each of them.
+    """
+
+    def decorate(command: Callable) -> Callable:
+        @functools.wraps(command)
+        def run(**options: Any) -> Any:
+            return command(kind(**options))
+
+        return run
+
+    return decorate
+
+
 def complete_amps(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The amps whose names begin so, from what is on disk; no network."""
+    """Return the known amps whose names begin with `incomplete`; reads the disk, never the network."""
     from zoo.registry.index import known_names
     from zoo.registry.resolve import address_of
 
@@ -28,12 +51,12 @@ def complete_amps(context: click.Context, parameter: click.Parameter, incomplete
 
 
 def amp_argument(command: Callable) -> Callable:
-    """The amp a verb is about."""
+    """Add the argument AMP, which completes to the names of known amps."""
     return click.argument("amp", shell_complete=complete_amps)(command)
 
 
 def one_thread() -> None:
-    """Nets this small are slower on several threads, and far slower on a busy machine."""
+    """Let torch use one thread: nets this small are slower on several, and far slower on a busy machine."""
     import torch
 
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""The only file that prints: data on stdout, talk on stderr."""
+"""The only module that prints: data on stdout, messages on stderr."""
 
 import json
 import os
@@ -10,26 +10,26 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
-NARROW = 8  # characters that a shortened column keeps
+NARROW = 8  # columns of a table are not shortened below this many characters
 
 UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
 )
 
-NARROWEST = 40  # columns that talk is folded to
+NARROWEST = 40  # messages are not wrapped on terminals narrower than this
 
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
 
 
 class Bar(Protocol):
-    """A progress bar."""
+    """A progress bar that can be moved."""
 
     def __call__(self, done: float, total: float, text: str = "") -> None:
-        """Move to `done` of `total`."""
+        """Move to `done` of `total`, in any unit, and show `text` beside the bar."""
 
 
 def info(text: str = "") -> None:
-    """Talk to the person: stderr."""
+    """Print a message on stderr."""
     sys.stderr.write(_printable(text, sys.stderr) + "\n")
     sys.stderr.flush()
 
@@ -40,7 +40,7 @@ def warn(text: str) -> None:
 
 
 def info_wrapped(text: str) -> None:
-    """Talk in sentences: on a terminal they are folded between words, and what is folded stands in from the left."""
+    """Print a message on stderr; on a terminal it is wrapped between words, with an indent."""
     width = shutil.get_terminal_size().columns if sys.stderr and sys.stderr.isatty() else 0
     fold = textwrap.TextWrapper(width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
     for line in fold.wrap(text) if width >= NARROWEST else [text]:
@@ -48,7 +48,7 @@ def info_wrapped(text: str) -> None:
 
 
 def data(text: str) -> None:
-    """Give data: stdout. A reader that has seen enough ends the command quietly."""
+    """Print data on stdout. When the reader of a pipe has closed it, the command ends without an error."""
     if sys.stdout is None:
         return
     try:
@@ -60,48 +60,64 @@ def data(text: str) -> None:
 
 
 def data_json(document: Any) -> None:
-    """Give one JSON document."""
+    """Print one JSON document on stdout."""
     data(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=True))
 
 
-def data_table(header: Sequence[str], rows: Sequence[Sequence[str]], keep: int = 2) -> None:
-    """Give a table without borders; in a pipe, columns are separated by one tab and nothing is padded.
+def data_table(header: Sequence[str], rows: Sequence[Sequence[str]], min_columns: int = 2) -> None:
+    """Print a table on stdout, without borders; in a pipe, cells are separated by one tab and not padded.
 
-    On a narrow terminal the last columns are left out rather than folded; the first `keep` always stay, all but the first shortened.
+    On a narrow terminal the last columns are left out. The first `min_columns` always stay; all but the first of them
+    are shortened as needed.
     """
-    _table(header, rows, keep, sys.stdout, data)
+    _table(header, rows, min_columns, sys.stdout, data)
 
 
 def info_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """The same as talk: what a command did on the way to what it gives."""
+    """Like `data_table`, but on stderr."""
     _table(header, rows, 2, sys.stderr, info)
 
 
 def _table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], keep: int, stream: Any, give: Callable[[str], None]
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    min_columns: int,
+    stream: Any,
+    write_line: Callable[[str], None],
 ) -> None:
     rows = [[" ".join(cell.split()) for cell in row] for row in rows]
     if stream is None or not stream.isatty():
         for row in (header, *rows):
-            give("\t".join(row))
+            write_line("\t".join(row))
         return
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    width, shown = shutil.get_terminal_size().columns, len(header)
-    while shown > keep and sum(widths[:shown]) + 2 * (shown - 1) > width:
-        shown -= 1
-    while sum(widths[:shown]) + 2 * (shown - 1) > width and (wide := max(widths[1:shown], default=0)) > NARROW:
-        widths[widths.index(wide, 1)] -= 1
+    widths = _fit_columns([header, *rows], min_columns, shutil.get_terminal_size().columns)
     for row in (header, *rows):
-        cells = [
-            cell if len(cell) <= space else cell[: space - 3] + "..." for cell, space in zip(row, widths, strict=True)
-        ]
-        give("  ".join(cell.ljust(space) for cell, space in zip(cells[:shown], widths, strict=False)).rstrip())
-    if shown < len(header):
-        info(f"(narrow terminal: {', '.join(header[shown:])} left out)")
+        cells = [_shorten(cell, width).ljust(width) for cell, width in zip(row, widths, strict=False)]
+        write_line("  ".join(cells).rstrip())
+    if len(widths) < len(header):
+        info(f"(narrow terminal: {', '.join(header[len(widths) :])} left out)")
+
+
+def _fit_columns(rows: Sequence[Sequence[str]], min_columns: int, room: int) -> list[int]:
+    """Return the widths of the columns that are shown in `room` characters, two of them between columns."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+
+    def too_wide() -> bool:
+        return sum(widths) + 2 * (len(widths) - 1) > room
+
+    while len(widths) > min_columns and too_wide():
+        widths.pop()
+    while too_wide() and (widest := max(widths[1:], default=0)) > NARROW:
+        widths[widths.index(widest, 1)] -= 1
+    return widths
+
+
+def _shorten(cell: str, width: int) -> str:
+    return cell if len(cell) <= width else cell[: width - 3] + "..."
 
 
 def data_pairs(rows: Sequence[tuple[str, str]]) -> None:
-    """Give names and values, one tab between them in a pipe; on a terminal a long value goes on below itself."""
+    """Print names and values on stdout, separated by one tab in a pipe; on a terminal a long value is wrapped."""
     if sys.stdout is None or not sys.stdout.isatty():
         for key, value in rows:
             data(f"{key}\t{value}")
@@ -113,8 +129,8 @@ def data_pairs(rows: Sequence[tuple[str, str]]) -> None:
             data(f"{'' if number else key:<{space}}{line}")
 
 
-def put_error(message: str, hint: str, code: int = 1) -> None:
-    """One sentence, then what to do; one JSON document where the command gives JSON."""
+def show_error(message: str, hint: str, code: int = 1) -> None:
+    """Print an error and a hint on stderr; as one JSON document when the command was given `--json`."""
     message = " ".join(message.split())
     if "--json" in sys.argv[1:]:
         error = {"exit": code, "message": _printable(message, sys.stderr), "hint": hint}
@@ -127,26 +143,29 @@ def put_error(message: str, hint: str, code: int = 1) -> None:
 
 
 def close_data() -> None:
-    """No more data will come: who reads it in a pipe need not wait for what else the command does."""
+    """Close stdout when it is a pipe: its reader need not wait for the end of the command."""
     if sys.stdout is not None and not sys.stdout.isatty():
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def ask(question: str, otherwise: str) -> None:
-    """Ask the person before what cannot be undone; raises `UserError` where nobody can answer, `click.Abort` on no."""
+def confirm(question: str, alternative: str) -> None:
+    """Ask before what cannot be undone.
+
+    Raises `UserError` with `alternative` as its hint where nobody can answer, and `click.Abort` when the answer is no.
+    """
     import click
 
     from models.core.errors import UserError
 
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UserError(question, otherwise)
+        raise UserError(f"{question}; this needs your confirmation", alternative)
     click.confirm(_printable(f"{question}. Go on?", sys.stderr), abort=True, err=True)
 
 
 @contextmanager
 def progress(label: str, unit: str = "") -> Iterator[Bar]:
-    """A progress bar on stderr with the time left, and how much is done a second where it counts a `unit`, only on a terminal; silent elsewhere."""
+    """Show a progress bar on stderr, with the time left, and the speed if it counts a `unit`; nothing off a terminal."""
     if not sys.stderr.isatty():
         yield lambda done, total, text="": None
         return
@@ -176,14 +195,17 @@ def progress(label: str, unit: str = "") -> Iterator[Bar]:
 
 @contextmanager
 def live_table() -> Iterator[Callable[[Sequence[str], Sequence[Sequence[str]], Sequence[str]], None]]:
-    """Yield `show(header, rows, news)`: on a terminal the table is drawn again in place, elsewhere each line of news is given once."""
+    """Yield `show(header, rows, news)`.
+
+    On a terminal it redraws the table in place; elsewhere it prints each line of `news`.
+    """
     if sys.stdout is None or not sys.stdout.isatty():
 
-        def info_wrapped(header: Sequence[str], rows: Sequence[Sequence[str]], news: Sequence[str]) -> None:
+        def show_news(header: Sequence[str], rows: Sequence[Sequence[str]], news: Sequence[str]) -> None:
             for line in news:
                 data(line)
 
-        yield info_wrapped
+        yield show_news
         return
     from rich.console import Console
     from rich.live import Live
@@ -201,7 +223,7 @@ def live_table() -> Iterator[Callable[[Sequence[str], Sequence[Sequence[str]], S
 
 
 def _printable(text: str, stream: Any) -> str:
-    """No escape sequences from files and hubs, no tokens, and nothing the terminal's encoding cannot show."""
+    """Replace escape sequences, access tokens and what the encoding of the stream cannot show."""
     encoding = stream.encoding or "ascii"
     for token in filter(None, _tokens()):
         text = text.replace(token, "hf_***")
@@ -209,6 +231,6 @@ def _printable(text: str, stream: Any) -> str:
 
 
 def _tokens() -> list[str | None]:
-    """The person's own: whatever it looks like, no output has it."""
+    """Return the user's own access tokens, whatever they look like."""
     hub = sys.modules.get("huggingface_hub.utils")
     return [os.environ.get("HF_TOKEN"), hub.get_token() if hub else None]

@@ -1,15 +1,35 @@
-"""zoo/cli/package.py."""
+"""The command `zoo package`: make a package from a run or a study."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from zoo.cli.options import PATH
+from zoo.cli.options import PATH, bundle
 
-KINDS = ["amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio"]
+KINDS = ("amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio")  # as in zoo.package.card_schema
 
-TONES = ["clean", "overdrive", "crunch", "hi_gain", "fuzz"]
+TONES = ("clean", "overdrive", "crunch", "hi_gain", "fuzz")
+
+
+@dataclass(frozen=True)
+class PackageOptions:
+    """The options of `zoo package`."""
+
+    run: Path
+    license: str
+    license_name: str
+    license_link: str
+    kind: Any
+    tone: tuple[Any, ...]
+    datasets: tuple[str, ...]
+    out: Path
+    tiers: bool
+    with_take: bool
+    sign: bool
+    force: bool
 
 
 @click.command(
@@ -17,65 +37,73 @@ TONES = ["clean", "overdrive", "crunch", "hi_gain", "fuzz"]
     epilog="Example: zoo package studies/mine --license cc-by-4.0 --kind amp --tone crunch",
 )
 @click.argument("run", type=PATH)
+@click.option("--license", required=True, help="License of the model, as hubs name it: cc-by-4.0, mit, cc0-1.0 ...")
+@click.option("--license-name", default="", help="The name of the license, if it is 'other'.")
+@click.option("--license-link", default="", help="Where to read the license, if it is 'other'.")
+@click.option("--kind", type=click.Choice(KINDS), default="amp", show_default=True, help="The kind of device.")
+@click.option("--tone", type=click.Choice(TONES), multiple=True, help="What it sounds like; may be repeated.")
 @click.option(
-    "--license",
-    "license_id",
-    required=True,
-    help="Licence of the model, as a hub knows it: cc-by-4.0, mit, cc0-1.0 ...",
+    "--dataset",
+    "datasets",
+    multiple=True,
+    metavar="OWNER/NAME",
+    help="The data set of its recordings on a hub; may be repeated.",
 )
-@click.option("--license-name", default="", help="The name of a licence that is 'other'.")
-@click.option("--license-link", default="", help="Where a licence that is 'other' can be read.")
-@click.option("--kind", type=click.Choice(KINDS), default="amp", show_default=True, help="What sort of device it is.")
-@click.option("--tone", "tones", type=click.Choice(TONES), multiple=True, help="What it sounds like; may be repeated.")
-@click.option("--dataset", "datasets", multiple=True, metavar="OWNER/NAME", help="A hub's data set of its recordings.")
 @click.option(
     "--out", type=PATH, default=Path("packages"), show_default=True, help="Folder that gets one package per amp."
 )
-@click.option("--tiers/--no-tiers", default=True, help="Put a study's smaller models below tiers/ (the default).")
-@click.option("--with-take", is_flag=True, help="Add a held take, beside the model's; where its licence allows.")
+@click.option("--tiers/--no-tiers", default=True, help="Add a study's smaller models as tiers (the default).")
+@click.option("--with-take", is_flag=True, help="Add a held-out take, as recorded and as modeled, if licensed.")
 @click.option("--sign", is_flag=True, help="Sign it with your key (zoo key makes one).")
-@click.option("--force", is_flag=True, help="Package one worse than the nearest recording; its card tells.")
-def package(
-    run: Path,
-    license_id: str,
-    license_name: str,
-    license_link: str,
-    kind: Any,
-    tones: tuple[Any, ...],
-    datasets: tuple[str, ...],
-    out: Path,
-    tiers: bool,
-    with_take: bool,
-    sign: bool,
-    force: bool,
-) -> None:
-    """Package a finished run, or the best trial of a study with what is best at smaller costs."""
-    from models.artifacts.names import CONFIG
+@click.option("--force", is_flag=True, help="Allow a model worse than the nearest recording; the card says so.")
+@bundle(PackageOptions)
+def package(options: PackageOptions) -> None:
+    """Package a finished run, or the best trial of a study together with the best smaller models.
+
+    RUN is a run folder or a study folder.
+    """
     from models.core.errors import UserError
-    from search.study.board import tier_runs
     from zoo.cli import output
     from zoo.names import NAME
-    from zoo.package.build import package as make
+    from zoo.package.build import package as build
     from zoo.package.card_schema import Terms
-    from zoo.package.signing import own_key
-    from zoo.package.signing import sign as put_signature
+    from zoo.package.signing import own_key, sign
 
-    key = own_key() if sign else None
-    if odd := [name for name in datasets if not NAME.fullmatch(name)]:
-        raise UserError(f"'{odd[0]}' names no data set", "Write OWNER/NAME, as the hub does.")
+    key = own_key() if options.sign else None
+    if odd := [name for name in options.datasets if not NAME.fullmatch(name)]:
+        raise UserError(f"'{odd[0]}' is not the name of a data set", "Write OWNER/NAME, as on the hub.")
     terms = Terms(
-        license=license_id,
-        license_name=license_name,
-        license_link=license_link,
-        kind=kind,
-        tone=tones,
-        datasets=datasets,
+        license=options.license,
+        license_name=options.license_name,
+        license_link=options.license_link,
+        kind=options.kind,
+        tone=options.tone,
+        datasets=options.datasets,
     )
-    one = (run / CONFIG).exists() or not (run / "study.json").exists()
-    for amp, runs in {run.resolve().name: {"": run}}.items() if one else tier_runs(run).items():
-        best, known = list(runs.values())[-1], None if one else runs
+    amps, of_study = _runs(options.run)
+    for amp, tiers in amps.items():
+        best, known = list(tiers.values())[-1], tiers if of_study else None
         with output.progress(f"packaging {amp}") as bar:
-            made = make(best, out / amp, terms, force, known if tiers else {}, with_take, bar, output.warn)
+            made = build(
+                best,
+                options.out / amp,
+                terms,
+                options.force,
+                known if options.tiers else {},
+                options.with_take,
+                bar,
+                output.warn,
+            )
         if key is not None:
-            put_signature(made, key)
+            sign(made, key)
         output.data(str(made))
+
+
+def _runs(folder: Path) -> tuple[Mapping[str, Mapping[str, Path]], bool]:
+    """Return amp -> tier -> run folder, the best last, and whether `folder` is a study; a run is its only tier."""
+    from models.artifacts.names import CONFIG
+    from search.study.board import tier_runs
+
+    if (folder / CONFIG).exists() or not (folder / "study.json").exists():
+        return {folder.resolve().name: {"": folder}}, False
+    return tier_runs(folder), True

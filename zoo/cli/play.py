@@ -1,11 +1,12 @@
-"""Verbs that play a model: through a file, and as files for plugins. Heavy imports wait inside them."""
+"""The commands `zoo render` and `zoo export`: play a model, or write it for other players."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import PATH, amp_argument, one_thread, tier_option, zoo_option
+from zoo.cli.options import PATH, amp_argument, bundle, one_thread, tier_option, zoo_option
 
 if TYPE_CHECKING:
     from models.artifacts.model_config import ModelConfig
@@ -13,14 +14,43 @@ if TYPE_CHECKING:
     from models.knobs.schema import Setting
 
 
+@dataclass(frozen=True)
+class RenderOptions:
+    """The options of `zoo render`."""
+
+    amp: str
+    source: Path
+    target: Path
+    pairs: tuple[str, ...]
+    sweeps: tuple[str, ...]
+    automate: Path | None
+    resample: bool
+    where: str | None
+    tier: str
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """The options of `zoo export`."""
+
+    amp: str
+    target: Path
+    live: bool
+    bake: str | None
+    grid: tuple[str, ...]
+    where: str | None
+    tier: str
+
+
 @click.command(
-    short_help="Play a file through an amp.", epilog="Example: zoo render alice/plexi-59 in.wav out.wav --knob gain=7"
+    short_help="Play an audio file through an amp.",
+    epilog="Example: zoo render alice/plexi-59 in.wav out.wav --knob gain=7",
 )
 @amp_argument
 @click.argument("source", metavar="IN.wav", type=PATH)
 @click.argument("target", metavar="OUT.wav", type=PATH)
 @click.option(
-    "-k", "--knob", "pairs", multiple=True, metavar="NAME=VALUE", help="Turn a knob; the others rest at their default."
+    "-k", "--knob", "pairs", multiple=True, metavar="NAME=VALUE", help="Set a knob; the others stay at their default."
 )
 @click.option(
     "--sweep", "sweeps", multiple=True, metavar="NAME=FROM:TO", help="Turn a knob evenly over the whole file."
@@ -28,59 +58,63 @@ if TYPE_CHECKING:
 @click.option(
     "--automate", type=PATH, metavar="MOVES.csv", help="Knob moves: a CSV with a header such as seconds,gain."
 )
-@click.option("--resample", is_flag=True, help="Play a file at another rate than the amp's, and bring it back.")
+@click.option("--resample", is_flag=True, help="Convert a file of another sample rate to the amp's rate and back.")
 @zoo_option
 @tier_option
-def render(
-    amp: str,
-    source: Path,
-    target: Path,
-    pairs: tuple[str, ...],
-    sweeps: tuple[str, ...],
-    automate: Path | None,
-    resample: bool,
-    where: str | None,
-    tier: str,
-) -> None:
-    """Play a file through an amp at any knob setting, still or moving."""
-    from models.audio.io import check_playing
+@bundle(RenderOptions)
+def render(options: RenderOptions) -> None:
+    """Play an audio file through an amp, with fixed or moving knobs."""
     from models.core.errors import UserError
-    from models.knobs.automation import Automation, read_automation, sweep
-    from models.knobs.text import format_setting, parse_setting
     from zoo.cli import output
     from zoo.registry.resolve import resolve_config, resolve_model
 
-    setting = parse_setting(pairs)
-    if automate and sweeps:
-        raise UserError("say either --sweep or --automate", "A CSV can hold the sweep too.")
-
-    def plan(config: "ModelConfig") -> "Setting | Automation":
-        frames, rate_hz = check_playing(source, target, config.audio.sample_rate, config.name, any_rate=resample)
-        if automate:
-            return read_automation(automate, config.knobs, setting)
-        if sweeps:
-            return sweep(config.knobs, setting, sweeps, frames / rate_hz)
-        return config.knobs.complete(setting, config.name)
-
-    if here := resolve_config(amp, where, tier):
-        plan(here)  # what is wrong is told before torch is loaded
+    if options.automate and options.sweeps:
+        raise UserError("give either --sweep or --automate", "A CSV can hold the sweep too.")
+    config = resolve_config(options.amp, options.where, options.tier)
+    if config:
+        _read_moves(options, config)  # finds mistakes before torch is loaded
     from models.artifacts.folder import load_model
     from models.playback.render import render as play
 
     one_thread()
     with output.progress("fetching") as bar:
-        model = load_model(resolve_model(amp, where, tier, bar, output.warn))
-    moves = plan(model[0])
+        model = load_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
+    moves = _read_moves(options, model[0])
     with output.progress("playing") as bar:
-        done = play(model, source, target, moves, bar, any_rate=resample)
-    said = f"at {format_setting(done.setting or {})}"
-    if isinstance(moves, Automation):
-        rest = {name: value for name, value in moves.first.items() if name not in moves.moving}
-        said = f"{' and '.join(moves.moving) or 'no knob'} moving, {format_setting(rest) or 'no other'} at rest"
-    output.info(f"{done.seconds:.1f} s {said}")
+        done = play(model, options.source, options.target, moves, bar, any_rate=options.resample)
+    output.info(f"{done.seconds:.1f} s {_knobs_text(moves, done.setting)}")
     if done.peak > 1:
-        output.info(f"warning: the output clips (peak {done.peak:.2f}); turn the input down")
+        output.warn(f"the output clips (peak {done.peak:.2f}); turn the input down")
     output.data(str(done.path))
+
+
+def _read_moves(options: RenderOptions, config: "ModelConfig") -> "Setting | Automation":
+    """Return the setting or the knob moves to play.
+
+    Raises `UserError` for a knob, a sweep or a file that does not fit the model.
+    """
+    from models.audio.io import check_playing
+    from models.knobs.automation import read_automation, sweep
+    from models.knobs.text import parse_setting
+
+    setting, rate_hz = parse_setting(options.pairs), config.audio.sample_rate
+    frames, file_hz = check_playing(options.source, options.target, rate_hz, config.name, any_rate=options.resample)
+    if options.automate:
+        return read_automation(options.automate, config.knobs, setting)
+    if options.sweeps:
+        return sweep(config.knobs, setting, options.sweeps, frames / file_hz)
+    return config.knobs.complete(setting, config.name)
+
+
+def _knobs_text(moves: "Setting | Automation", setting: "Setting | None") -> str:
+    """Return `at gain=7 tone=5`, or which knobs moved and where the others were."""
+    from models.knobs.automation import Automation
+    from models.knobs.text import format_setting
+
+    if not isinstance(moves, Automation):
+        return f"at {format_setting(setting or {})}"
+    rest = {name: value for name, value in moves.first.items() if name not in moves.moving}
+    return f"{' and '.join(moves.moving) or 'no knob'} moving, {format_setting(rest) or 'no other'} at rest"
 
 
 @click.command(
@@ -88,39 +122,42 @@ def render(
 )
 @amp_argument
 @click.argument("target", metavar="OUT.nam", type=PATH)
-@click.option("--live", is_flag=True, help="Keep the knobs as inputs (players with multi-input support).")
-@click.option("--bake", metavar="NAME=VALUE,...", help="Fix a setting: a stock file for every player.")
+@click.option("--live", is_flag=True, help="Keep the knobs as inputs, for players with multi-input support.")
+@click.option("--bake", metavar="NAME=VALUE,...", help="Fix one setting: a standard file for every player.")
 @click.option(
-    "--bake-grid", "grid", multiple=True, metavar="NAME=VALUE,...", help="A folder of stock files, one per setting."
+    "--bake-grid", "grid", multiple=True, metavar="NAME=VALUE,...", help="A folder of standard files, one per setting."
 )
 @zoo_option
 @tier_option
-def export(
-    amp: str, target: Path, live: bool, bake: str | None, grid: tuple[str, ...], where: str | None, tier: str
-) -> None:
-    """Write Neural Amp Modeler files, with live knobs or baked."""
+@bundle(ExportOptions)
+def export(options: ExportOptions) -> None:
+    """Write Neural Amp Modeler files, with live knobs or with a fixed setting.
+
+    OUT.nam is a file; with --bake-grid it is a folder.
+    """
     from models.artifacts.folder import load_model
     from models.core.errors import UserError
     from models.formats.nam.writer import write_nam
     from models.knobs.text import format_setting, format_value, parse_grid, parse_setting
-    from models.network.baking import bake as fold
+    from models.network.baking import bake
     from zoo.cli import output
     from zoo.registry.resolve import resolve_model
 
-    if live + (bake is not None) + bool(grid) != 1:
-        raise UserError("say one of --live, --bake and --bake-grid", "For example: --bake gain=7,tone=3.")
+    target, fixed, grid = options.target, options.bake, options.grid
+    if options.live + (fixed is not None) + bool(grid) != 1:
+        raise UserError("give one of --live, --bake and --bake-grid", "For example: --bake gain=7,tone=3.")
     if not grid and target.suffix != ".nam":
         raise UserError(f"{target} does not end in .nam", f"Name it {target.stem or 'amp'}.nam.")
-    one = [] if bake is None else [parse_setting(bake.split(",") if bake else [])]
+    one = [] if fixed is None else [parse_setting(fixed.split(",") if fixed else [])]
     settings = parse_grid(grid) if grid else one
     with output.progress("fetching") as bar:
-        config, net = load_model(resolve_model(amp, where, tier, bar, output.warn))
-    if live:
+        config, net = load_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
+    if options.live:
         write_nam(target, config, net)
         output.data(str(target))
     for full in [config.knobs.complete(setting, config.name) for setting in settings]:
         named = [f"{name}{format_value(full[name])}" for name in settings[0]]
         path = target / f"{'-'.join([config.name, *named])}.nam" if grid else target
-        write_nam(path, config, fold(net, config.encode(full)), full)
+        write_nam(path, config, bake(net, config.encode(full)), full)
         output.info(f"baked at {format_setting(full)}")
         output.data(str(path))

@@ -1,4 +1,4 @@
-"""The whole road on the built-in virtual amp: takes, search, package, shelf, sound. The first thing a new user sees."""
+"""The steps of `zoo quickstart`: takes of the virtual amp, search, package, shelf, sound."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,10 +20,10 @@ from zoo.registry.shelf import Shelf
 LICENSE = "cc0-1.0"
 
 
-def quickstart(config: Any, search: Callable[[Any, Path], dict[str, Any]]) -> None:
-    """Walk the road in the folder that holds the config's takes, going on where an earlier walk stopped.
+def run_quickstart(config: Any, search: Callable[[Any, Path], dict[str, Any]]) -> None:
+    """Run all steps in the folder around the config's takes; a second run resumes the search of the first.
 
-    `search(config, study)` runs the search and returns its board. Raises as the steps do.
+    `search(config, study)` runs the search and returns its board. Raises what the steps raise.
     """
     data = config.datasets[0]
     takes, name = data.train.parent, f"ampzoo/{data.name}"
@@ -34,11 +34,11 @@ def quickstart(config: Any, search: Callable[[Any, Path], dict[str, Any]]) -> No
     output.info("2 of 5  searching")
     board = search(config, folder / "study")
     board_view.show_board(board)
-    output.info("3 of 5  packaging the best")
+    output.info("3 of 5  packaging the best model")
     run = folder / "study" / "trials" / board["best"] / data.name
     packaged = package(run, folder / "packages" / data.name, LICENSE, force=True)
     shelf = Shelf(folder / "shelf")
-    output.info(f"4 of 5  putting {name} on the shelf {words.relative(shelf.folder)}")
+    output.info(f"4 of 5  publishing {name} on the shelf {words.relative(shelf.folder)}")
     shelf.push(shelf.plan(packaged, name))
     amps_view.show_list(shelf.list(output.info))
     entry = read_json(held)["entries"][0]

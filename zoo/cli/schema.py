@@ -1,6 +1,6 @@
-"""JSON schemas of the files people write, for their editors: `python -m zoo.cli.schema` writes them into `configs/schema`.
+"""JSON schemas of the files that users write: `python -m zoo.cli.schema` writes them into `configs/schema`.
 
-They are made from the documents that read those files, so that they cannot say anything else.
+They are generated from the classes that read those files, so the two always agree.
 """
 
 import sys
@@ -31,19 +31,19 @@ KINDS: dict[str, type[Frozen]] = {
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """The JSON schema of one kind of file."""
+    """Return the JSON schema of one kind of file, a key of `KINDS`."""
     made = KINDS[kind].model_json_schema()
-    if "$ref" in made:  # of a document that may hold itself
+    if "$ref" in made:  # a recursive document
         made = {**made["$defs"][made.pop("$ref").rpartition("/")[2]], **made}
     made["properties"] = {"$schema": {"type": "string"}, **made["properties"]}
     for name, described in made.get("$defs", {}).items():
-        if name in ("Knob", "Switch"):  # they rest in the middle, or at the first position, when nothing else is said
+        if name in ("Knob", "Switch"):  # when it is left out: the middle, or the first position
             described["required"].remove("default")
     return {"$schema": DRAFT, "$id": f"urn:ampzoo:{kind}:1", **made}
 
 
 def write_schemas(folder: Path) -> list[Path]:
-    """Write all of them, `KIND.json` each; returns the paths."""
+    """Write `KIND.json` for each kind and return the paths."""
     for kind in KINDS:
         write_json(folder / f"{kind}.json", schema(kind))
     return [folder / f"{kind}.json" for kind in KINDS]

@@ -1,4 +1,4 @@
-"""The verbs of the search: run one, look at one. Heavy imports wait inside."""
+"""The commands `zoo search` and `zoo board`: run a search, show its trials."""
 
 import re
 import shlex
@@ -12,28 +12,28 @@ import click
 
 from zoo.cli.options import PATH, json_option, one_thread, zoo_option
 
-FOLLOW_S = 2.0  # between two looks at a ledger
+FOLLOW_S = 2.0  # between two reads of a ledger
 
 
 @click.command(short_help="Search for the best model.", epilog="Example: zoo search SEARCH.json --out studies/mine")
 @click.argument("config", type=PATH)
 @click.option("--out", type=PATH, help="The study folder. Default: studies/NAME.")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted study.")
+@click.option("--resume", is_flag=True, help="Resume an interrupted study.")
 @click.option(
     "--from",
     "sources",
     multiple=True,
     metavar="STUDY|PACKAGE|SHELF|zoo:[OWNER[/AMP]]",
-    help="Begin with what was best elsewhere; 'zoo:' is all of --zoo (a resumed study has begun).",
+    help="Start from the best models of these; 'zoo:' means all amps of --zoo. No effect with --resume.",
 )
 @zoo_option
-@click.option("--local", is_flag=True, help="One trial after the other in this process, without Ray.")
-@click.option("--address", help="Join a running Ray cluster ('auto', host:port or ray://host:10001).")
-@click.option("--submit", metavar="URL", help="Hand the search to a Ray cluster as a job (http://head:8265).")
+@click.option("--local", is_flag=True, help="Run one trial after the other in this process, without Ray.")
+@click.option("--address", help="Join a running Ray cluster: 'auto', host:port or ray://host:10001.")
+@click.option("--submit", metavar="URL", help="Submit the search to a Ray cluster as a job: http://head:8265.")
 @click.option(
     "--storage",
     metavar="URI",
-    help="s3:// or gs://, where the study is kept too; or a folder all nodes see, for checkpoints alone.",
+    help="An s3:// or gs:// address that gets a copy of the study; or a folder shared by all nodes, for checkpoints.",
 )
 @json_option
 def search(
@@ -48,22 +48,22 @@ def search(
     storage: str | None,
     as_json: bool,
 ) -> None:
-    """Search for the best model over one or several amps."""
+    """Search for the best model of one or several amps."""
     from models.core.errors import UserError
     from search.run import read_search
     from zoo.cli import output
     from zoo.cli.views import board as board_view
 
     if sum(map(bool, (local, address, submit))) > 1:
-        raise UserError("say one of --local, --address and --submit", "A search runs in one place.")
+        raise UserError("give only one of --local, --address and --submit", "A search runs in one place.")
     if out and re.match(r"\w\w+:/", out.as_posix()):
         raise UserError(
-            f"--out is {out}: a study is a folder of this machine", "To keep it at a URI too: --storage URI."
+            f"--out is {out}, but a study is a folder on this machine", "To copy it to a URI as well: --storage URI."
         )
     read = read_search(config)
     study = out or Path("studies") / read.name
     if not resume:
-        read = _warmed(read, sources, where) if sources else read
+        read = read_warm_start(read, sources, where) if sources else read
     if submit:
         from search.launch.ray_jobs import submit_job
 
@@ -76,16 +76,16 @@ def search(
     else:
         board_view.show_board(board)
         output.info(f"report: {study / 'report.html'}")
-        output.info(f"next: zoo package {study} --license LICENCE")
+        output.info(f"next: zoo package {study} --license LICENSE")
         output.data(str(study))
 
 
-@click.command(short_help="The trials of a study.", epilog="Example: zoo board studies/mine --follow")
+@click.command(short_help="Show the trials of a study.", epilog="Example: zoo board studies/mine --follow")
 @click.argument("study", type=PATH)
-@click.option("--follow", is_flag=True, help="Stay, and show trials as they end.")
+@click.option("--follow", is_flag=True, help="Keep running and show each trial when it ends.")
 @json_option
 def board(study: Path, follow: bool, as_json: bool) -> None:
-    """The trials of a study and its front, also while it runs."""
+    """Show the trials of a study and its Pareto front, also while it runs."""
     from search.study.board import current_board
     from zoo.cli import output
     from zoo.cli.views import board as board_view
@@ -112,7 +112,10 @@ def board(study: Path, follow: bool, as_json: bool) -> None:
 
 
 def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
-    """Run a search with a bar and one line per ended trial; returns its board. `again` is the command that goes on with it."""
+    """Run a search with a progress bar and one line per ended trial, and return its board.
+
+    `again` is the command that resumes it; `how` are the keywords of `run_search`. Ctrl-C exits with `INTERRUPTED`.
+    """
     from search.launch.launcher import run_search
     from search.run import Interrupted
     from search.study.ledger import latest, read_lines
@@ -124,7 +127,7 @@ def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
     seen: dict[str, dict[str, Any]] = {}
     with output.progress("searching") as bar:
 
-        def hear(line: dict[str, Any]) -> None:
+        def on_line(line: dict[str, Any]) -> None:
             if not seen:
                 output.info(board_view.search_sentence(config))
                 seen.update((known["trial"], known) for known in latest(read_lines(study)))
@@ -134,14 +137,14 @@ def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
             bar(*board_view.search_progress(config, list(seen.values())))
 
         try:
-            return run_search(config, study, listener=hear, **how)
+            return run_search(config, study, listener=on_line, **how)
         except Interrupted as stop:
-            output.put_error(str(stop), f"The finished trials are kept. Go on with: {again}")
+            output.show_error(str(stop), f"The finished trials are saved. Resume with: {again}")
             sys.exit(INTERRUPTED)
 
 
-def _warmed(config: Any, sources: tuple[str, ...], where: str | None) -> Any:
-    """The search, begun with what `sources` name; of a whole zoo with what is nearest."""
+def read_warm_start(config: Any, sources: tuple[str, ...], where: str | None) -> Any:
+    """Return the search with the results of `sources` as its warm start; of a whole zoo, those of the nearest amps."""
     from models.core.errors import UserError
     from search.study.warm_start import amp_of, read_source, with_warm_start
     from zoo.cli import output
@@ -150,27 +153,27 @@ def _warmed(config: Any, sources: tuple[str, ...], where: str | None) -> Any:
 
     try:
         amp = amp_of(config)
-    except UserError as problem:  # they may lie where the search will run
+    except UserError as problem:  # the takes may be only where the search will run
         amp = None
-        output.info(f"warning: what --from names is taken in its order, not the nearest amps first: {problem.message}")
+        output.warn(f"--from is used in the given order, not the nearest amps first: {problem.message}")
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for source in sources:
-            scope, own = source.removeprefix("zoo:"), source.startswith("zoo:")
-            if own and "/" in scope:
+            scope, in_zoo = source.removeprefix("zoo:"), source.startswith("zoo:")
+            if in_zoo and "/" in scope:
                 found.append(read_source(config, resolve_package(scope, where, on_warning=output.warn)))
-            elif not own and not is_shelf(Path(source)):
+            elif not in_zoo and not is_shelf(Path(source)):
                 found.append(read_source(config, Path(source)))
             else:
-                owner, shelf = (scope, where) if own else ("", source)
+                owner, shelf = (scope, where) if in_zoo else ("", source)
                 with output.progress("reading") as bar:
                     near = nearest_amps(owner, shelf, amp.knobs if amp else None, Path(folder), output.info, bar)
                 for place in near:
                     try:
                         found.append(read_source(config, place))
                     except UserError as problem:
-                        output.info(f"warning: {problem.message}")
-    begun = with_warm_start(config, found, amp)
-    if begun.prior and not begun.warm:
-        output.info("the space holds no point of what --from names; its errors are heard as a prior")
-    return begun
+                        output.warn(problem.message)
+    warm = with_warm_start(config, found, amp)
+    if warm.prior and not warm.warm:
+        output.info("the space holds no model of --from; the errors of those models serve as a prior only")
+    return warm

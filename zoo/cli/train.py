@@ -1,4 +1,4 @@
-"""Verbs that make a model: recordings -> run folder, study, package. Heavy imports wait inside them."""
+"""The commands `zoo quickstart` and `zoo train`: train models here."""
 
 import sys
 from pathlib import Path
@@ -9,22 +9,25 @@ from zoo.cli.options import PATH, one_thread
 from zoo.cli.search import watch
 
 
-@click.command(short_help="The whole road on a virtual amp.", epilog="Example: zoo quickstart")
+@click.command(short_help="Try all steps on a virtual amp.", epilog="Example: zoo quickstart")
 @click.argument("config", type=PATH, default=Path("configs/quickstart/search.json"))
 def quickstart(config: Path) -> None:
-    """The whole road on a built-in virtual amp, in a few minutes."""
+    """Record a built-in virtual amp, search, package and play the best model; takes a few minutes.
+
+    CONFIG is a search config; its folder of takes is recorded first.
+    """
     from search.run import read_search
-    from zoo.cli.quickstart import quickstart as walk
+    from zoo.cli.quickstart import run_quickstart
 
     again = f"zoo quickstart {config}"
-    walk(read_search(config), lambda search, study: watch(search, study, again, resume=study.exists()))
+    run_quickstart(read_search(config), lambda search, study: watch(search, study, again, resume=study.exists()))
 
 
 @click.command(epilog="Example: zoo train --data D.json --model M.json --learning L.json --out runs/one")
-@click.option("--data", type=PATH, required=True, help="D: manifests and split.")
-@click.option("--model", type=PATH, required=True, help="M: the WaveNet.")
-@click.option("--learning", type=PATH, required=True, help="L: the optimisation.")
-@click.option("--out", type=PATH, required=True, help="The run folder; the same command goes on where it stopped.")
+@click.option("--data", type=PATH, required=True, help="D: manifests and split; see configs/data.")
+@click.option("--model", type=PATH, required=True, help="M: the WaveNet; see configs/models.")
+@click.option("--learning", type=PATH, required=True, help="L: the training; see configs/learning.")
+@click.option("--out", type=PATH, required=True, help="The run folder. The same command resumes an interrupted run.")
 def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     """Train one model into a run folder."""
     from models.training.config import read_recipe
@@ -37,17 +40,17 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     one_thread()
     recipe = read_recipe(data, model, learning)
     with output.progress("training", "steps") as bar:
-        found = ""
+        score = ""
 
         def show(at: Progress) -> None:
-            nonlocal found
+            nonlocal score
             output.info(f"step {at.step:>6} of {at.steps}  loss {at.loss:.4f}  validation ESR {at.validation_esr:.4f}")
-            found = f"ESR {at.validation_esr:.4f}"
+            score = f"ESR {at.validation_esr:.4f}"
 
         try:
-            evaluation = fit(recipe, out, show, lambda step: bar(step, recipe.learning.steps, found), load_amp)
+            evaluation = fit(recipe, out, show, lambda step: bar(step, recipe.learning.steps, score), load_amp)
         except KeyboardInterrupt:
-            output.put_error(f"training into {out} was interrupted", "The same command goes on where it stopped.")
+            output.show_error(f"training into {out} was interrupted", "Run the same command again to resume.")
             sys.exit(INTERRUPTED)
     output.info(words.held_sentence(evaluation))
     output.data(str(out))

@@ -1,75 +1,126 @@
-"""Verbs that publish, fetch, verify and remove amps. Heavy imports wait inside them."""
+"""The commands that move amps between folders, shelves and hubs: `zoo push`, `pull`, `verify` and `rm`."""
 
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import PATH, amp_argument, complete_amps, json_option, tier_option, zoo_option
+from zoo.cli.options import (
+    PATH,
+    amp_argument,
+    bundle,
+    complete_amps,
+    json_option,
+    one_thread,
+    tier_option,
+    yes_option,
+    zoo_option,
+)
+
+if TYPE_CHECKING:
+    from zoo.names import Ref
+    from zoo.registry.lockfile import Pin
+
+
+@dataclass(frozen=True)
+class PushOptions:
+    """The options of `zoo push`."""
+
+    package: Path
+    name: str
+    where: str | None
+    private: bool
+    pr: bool
+    tag: str
+    dry_run: bool
+    yes: bool
+    as_json: bool
+
+
+@dataclass(frozen=True)
+class PullOptions:
+    """The options of `zoo pull`."""
+
+    amps: tuple[str, ...]
+    where: str | None
+    tier: str
+    to: Path | None
+    lock: bool
+    locked: bool
+    max_mb: float | None
+    licenses: tuple[str, ...]
+    dry_run: bool
+    as_json: bool
 
 
 @click.command(epilog="Example: zoo push packages/plexi-59 alice/plexi-59 --zoo hub --tag v1.0.0")
 @click.argument("package", type=PATH)
 @click.argument("name", metavar="OWNER/AMP")
 @zoo_option
-@click.option("--private", is_flag=True, help="A new amp that only its owner sees.")
-@click.option("--pr", is_flag=True, help="Propose it to the owner as a pull request.")
+@click.option("--private", is_flag=True, help="Create a new amp as private: only its owner sees it.")
+@click.option("--pr", is_flag=True, help="Propose the change to the owner as a pull request.")
 @click.option("--tag", default="", metavar="v1.0.0", help="Name this revision.")
-@click.option("--dry-run", is_flag=True, help="Say what would be published, and stop.")
-@click.option("--yes", is_flag=True, help="Ask nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be published, and stop.")
+@yes_option
 @json_option
-def push(
-    package: Path,
-    name: str,
-    where: str | None,
-    private: bool,
-    pr: bool,
-    tag: str,
-    dry_run: bool,
-    yes: bool,
-    as_json: bool,
-) -> None:
+@bundle(PushOptions)
+def push(options: PushOptions) -> None:
     """Publish a package to a shelf or a hub."""
-    from models.core.errors import UserError
     from zoo.cli import output
-    from zoo.names import REVISION, parse_ref
     from zoo.registry.resolve import resolve_zoo
 
-    ref = parse_ref(name)
-    if ref.revision:
-        raise UserError(
-            f"'{name}' names a revision; a push makes a new one", f"Write {ref.name}, and --tag for a name."
-        )
-    if tag and (pr or not REVISION.fullmatch(tag)):
-        raise UserError(f"'{tag}' cannot be a tag here", "Write one like v1.0.0, without --pr.")
-    zoo = resolve_zoo(where, new=True)
-    plan = zoo.plan(package, ref.name)
-    moves = f"{len(plan.writes)} files, {plan.bytes:,} bytes; {plan.kept} were there already"
+    ref = _push_target(options)
+    zoo = resolve_zoo(options.where, new=True)
+    plan = zoo.plan(options.package, ref.name)
+    summary = f"{len(plan.writes)} files, {plan.bytes:,} bytes; {plan.kept} were there already"
     document = {"schema": "zoo.push/1", "name": ref.name, "zoo": zoo.label}
     changes = {"writes": {file: len(body) for file, body in plan.writes.items()}, "removes": list(plan.removes)}
-    if dry_run:
-        for file, body in sorted(plan.writes.items()):
-            output.info(f"  write   {file} ({len(body):,} bytes)")
-        for file in plan.removes:
-            output.info(f"  remove  {file}")
-        output.info(f"would publish on {zoo.label}: {moves}")
-        return output.data_json({**document, **changes, "dry_run": True}) if as_json else output.data(ref.name)
-    if plan.replaces and not yes:
-        question = f"'{ref.name}' on {zoo.label} is another amp, '{plan.replaces}', which this push would replace"
-        output.ask(question, "Choose another name, or say --yes.")
+    if options.dry_run:
+        _show_plan(plan)
+        output.info(f"would publish on {zoo.label}: {summary}")
+        output.data_json({**document, **changes, "dry_run": True}) if options.as_json else output.data(ref.name)
+        return
+    if plan.replaces and not options.yes:
+        question = f"this push would replace another amp, '{plan.replaces}', at '{ref.name}' on {zoo.label}"
+        output.confirm(question, "Choose another name, or add --yes.")
     with output.progress("publishing") as bar:
-        bar(0, 0, moves)
-        revision = zoo.push(plan, private, pr, tag)
-    changed = f"published on {zoo.label} at revision {revision[:12]}: {moves}"
-    same = f"{zoo.label} has all of it already, at revision {revision[:12]}"
-    output.info(changed if plan.writes or plan.removes else same)
-    if as_json:
-        output.data_json({**document, "revision": revision, "tag": tag or None, **changes})
+        bar(0, 0, summary)
+        revision = zoo.push(plan, options.private, options.pr, options.tag)
+    if plan.writes or plan.removes:
+        output.info(f"published on {zoo.label} at revision {revision[:12]}: {summary}")
+    else:
+        output.info(f"{zoo.label} has all of it already, at revision {revision[:12]}")
+    if options.as_json:
+        output.data_json({**document, "revision": revision, "tag": options.tag or None, **changes})
     else:
         output.data(ref.name)
-    return None
+
+
+def _push_target(options: PushOptions) -> "Ref":
+    """Return the amp to publish as; raises `UserError` for a name with a revision and for a tag that cannot be."""
+    from models.core.errors import UserError
+    from zoo.names import REVISION, parse_ref
+
+    ref = parse_ref(options.name)
+    if ref.revision:
+        raise UserError(
+            f"'{options.name}' names a revision, but a push makes a new one",
+            f"Write {ref.name}, and add --tag to name the revision.",
+        )
+    if options.tag and (options.pr or not REVISION.fullmatch(options.tag)):
+        raise UserError(f"'{options.tag}' cannot be a tag here", "Write one like v1.0.0, without --pr.")
+    return ref
+
+
+def _show_plan(plan: Any) -> None:
+    from zoo.cli import output
+
+    for file, body in sorted(plan.writes.items()):
+        output.info(f"  write   {file} ({len(body):,} bytes)")
+    for file in plan.removes:
+        output.info(f"  remove  {file}")
 
 
 @click.command(epilog="Example: zoo pull alice/plexi-59@v1.0.0 --zoo hub --lock")
@@ -77,121 +128,125 @@ def push(
 @zoo_option
 @tier_option
 @click.option("--to", type=PATH, help="Folder for the package. Default: its place on your own shelf.")
-@click.option("--lock", is_flag=True, help="Pin what was pulled in ./zoo.lock.")
-@click.option("--locked", is_flag=True, help="Pull what ./zoo.lock pins, exactly; all of it if no amp is named.")
-@click.option("--max-size", type=float, metavar="MB", help="Refuse an amp of more megabytes, before any of it moves.")
-@click.option("--require-license", "licenses", multiple=True, metavar="ID", help="Refuse any other; may be repeated.")
-@click.option("--dry-run", is_flag=True, help="Say what would be fetched, and stop.")
+@click.option("--lock", is_flag=True, help="Write what was pulled into ./zoo.lock.")
+@click.option("--locked", is_flag=True, help="Pull exactly what ./zoo.lock lists; all of it if no amp is given.")
+@click.option(
+    "--max-size", "max_mb", type=float, metavar="MB", help="Refuse a larger amp before anything is downloaded."
+)
+@click.option(
+    "--require-license", "licenses", multiple=True, metavar="ID", help="Refuse other licenses; may be repeated."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be downloaded, and stop.")
 @json_option
-def pull(
-    amps: tuple[str, ...],
-    where: str | None,
-    tier: str,
-    to: Path | None,
-    lock: bool,
-    locked: bool,
-    max_size: float | None,
-    licenses: tuple[str, ...],
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Fetch amps, checked byte for byte."""
+@bundle(PullOptions)
+def pull(options: PullOptions) -> None:
+    """Download amps and verify every byte."""
     from models.core.errors import UserError
     from zoo.cli import output
     from zoo.registry.lockfile import read_lock
 
-    names = amps or (tuple(read_lock().amps) if locked else ())
+    names = options.amps or (tuple(read_lock().amps) if options.locked else ())
     if not names:
         raise click.UsageError("Missing argument 'OWNER/AMP[@REVISION]'.")
-    if to is not None and len(names) > 1:
-        raise UserError("--to is a folder for one amp", "Leave it out, and they go to your shelf.")
-    if lock and locked:
-        raise UserError("--lock writes ./zoo.lock, --locked keeps to it", "Say one of them.")
-
-    def check(zoo: Any, ref: Any, tier: str) -> None:
-        _check_wishes(zoo, ref, tier, max_size, licenses)
-
-    pulled = [_pull(name, where, tier, to, lock, locked, dry_run, check) for name in names]
-    if as_json:
-        output.data_json({"schema": "zoo.pull/1", "dry_run": dry_run, "amps": pulled})
+    if options.to is not None and len(names) > 1:
+        raise UserError("--to is a folder for one amp", "Leave it out to pull them to your shelf.")
+    if options.lock and options.locked:
+        raise UserError("--lock writes ./zoo.lock, --locked only reads it", "Give one of them.")
+    pulled = [_pull(name, options) for name in names]
+    if options.as_json:
+        output.data_json({"schema": "zoo.pull/1", "dry_run": options.dry_run, "amps": pulled})
     else:
-        for one in pulled:
-            output.data(one["folder"])
+        for amp in pulled:
+            output.data(amp["folder"])
 
 
-def _pull(
-    name: str,
-    where: str | None,
-    tier: str,
-    to: Path | None,
-    lock: bool,
-    locked: bool,
-    dry_run: bool,
-    check: Callable[[Any, Any, str], None],
-) -> dict[str, Any]:
-    from zoo.cli import output
-    from zoo.names import Ref, parse_ref
-    from zoo.package.layout import MANIFEST, choose
-    from zoo.package.manifest import PackageManifest
-    from zoo.registry.lockfile import Pin, check_moved, pin, pinned
+def _pull(name: str, options: PullOptions) -> dict[str, Any]:
+    """Pull one amp, or show what would be pulled; return its entry in the JSON document."""
+    from zoo.names import parse_ref
+    from zoo.registry.lockfile import pinned
     from zoo.registry.protocol import shelf_folder
     from zoo.registry.resolve import resolve_zoo
 
     asked = parse_ref(name)
-    made = pinned(asked.name) if locked else None
-    zoo = resolve_zoo(where or (made.zoo if made else None))
-    tier, ref = tier or (made.tier if made else ""), asked
-    if made is not None:
-        named = Ref(asked.name, asked.revision or made.revision)
-        if named.revision:
-            check_moved(asked.name, made.model_copy(update={"revision": named.revision}), zoo.revision(named))
-        ref = Ref(asked.name, made.commit)
-    check(zoo, ref, tier)
-    target, signer = to or shelf_folder() / ref.name, {}
-    if dry_run:
-        sizes = zoo.sizes(ref)
-        root = zoo.document(ref, MANIFEST, PackageManifest).tier if tier else ""
-        wanted = choose(sizes, tier, root, ref.name)
-        for file in wanted:
-            output.info(f"  {file} ({sizes[file]:,} bytes)")
-        revision, files, moved = zoo.revision(ref), len(wanted), sum(sizes[file] for file in wanted)
-        output.info(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {files} files, {moved:,} bytes")
-    else:
-        with output.progress(f"pulling {ref.name}") as bar:
-            done = zoo.pull(ref, target, tier, bar, made.manifest if made else "")
-        revision, files, moved = done.revision, done.files, done.moved
-        output.info(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {files} files, {moved:,} bytes moved")
-        output.info(f"licence: {_licence(zoo, ref)}; {done.signer}")
-        signer = {"signer": done.signer}
-        if done.ignored:
-            output.info(f"ignored {done.ignored} files that are no part of a package")
-        if lock:
-            made = Pin(zoo=zoo.label, revision=ref.revision, commit=revision, manifest=done.manifest, tier=tier)
-            pin(ref.name, made)
-    return {"name": ref.name, "revision": revision, "folder": str(target), "files": files, "bytes": moved, **signer}
+    pin = pinned(asked.name) if options.locked else None
+    zoo = resolve_zoo(options.where or (pin.zoo if pin else None))
+    tier = options.tier or (pin.tier if pin else "")
+    ref = _locked_ref(asked, pin, zoo) if pin else asked
+    _check_limits(zoo, ref, tier, options)
+    target = options.to or shelf_folder() / ref.name
+    if options.dry_run:
+        return {"name": ref.name, **_preview(zoo, ref, tier, target)}
+    return {"name": ref.name, **_download(zoo, ref, tier, target, pin, options.lock)}
 
 
-def _check_wishes(zoo: Any, ref: Any, tier: str, max_mb: float | None, licenses: tuple[str, ...]) -> None:
-    """Raise `UserError` when what was asked of an amp does not hold; what the zoo lists says so, before a byte moves."""
+def _locked_ref(asked: "Ref", pin: "Pin", zoo: Any) -> "Ref":
+    """Return the pinned commit of an amp; raises when its revision names another commit by now."""
+    from zoo.names import Ref
+    from zoo.registry.lockfile import check_moved
+
+    named = Ref(asked.name, asked.revision or pin.revision)
+    if named.revision:
+        check_moved(asked.name, pin.model_copy(update={"revision": named.revision}), zoo.revision(named))
+    return Ref(asked.name, pin.commit)
+
+
+def _preview(zoo: Any, ref: "Ref", tier: str, target: Path) -> dict[str, Any]:
+    """Print the files that a pull would download."""
+    from zoo.cli import output
+    from zoo.package.layout import MANIFEST, choose
+    from zoo.package.manifest import PackageManifest
+
+    sizes = zoo.sizes(ref)
+    root = zoo.document(ref, MANIFEST, PackageManifest).tier if tier else ""
+    wanted = choose(sizes, tier, root, ref.name)
+    for file in wanted:
+        output.info(f"  {file} ({sizes[file]:,} bytes)")
+    revision, total = zoo.revision(ref), sum(sizes[file] for file in wanted)
+    output.info(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {len(wanted)} files, {total:,} bytes")
+    return {"revision": revision, "folder": str(target), "files": len(wanted), "bytes": total}
+
+
+def _download(zoo: Any, ref: "Ref", tier: str, target: Path, pin: "Pin | None", lock: bool) -> dict[str, Any]:
+    """Pull an amp into `target`; with `lock`, also pin it."""
+    from zoo.cli import output
+    from zoo.registry.lockfile import Pin
+    from zoo.registry.lockfile import pin as write_pin
+
+    with output.progress(f"pulling {ref.name}") as bar:
+        done = zoo.pull(ref, target, tier, bar, pin.manifest if pin else "")
+    revision, files, moved = done.revision, done.files, done.moved
+    output.info(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {files} files, {moved:,} bytes moved")
+    output.info(f"license: {_license(zoo, ref)}; {done.signer}")
+    if done.ignored:
+        output.info(f"ignored {done.ignored} files that are no part of a package")
+    if lock:
+        made = Pin(zoo=zoo.label, revision=ref.revision, commit=revision, manifest=done.manifest, tier=tier)
+        write_pin(ref.name, made)
+    return {"revision": revision, "folder": str(target), "files": files, "bytes": moved, "signer": done.signer}
+
+
+def _check_limits(zoo: Any, ref: "Ref", tier: str, options: PullOptions) -> None:
+    """Raise `UserError` for an amp that is too large or under another license, before anything is downloaded."""
     from models.core.errors import UserError
     from zoo.package.layout import of_tier
 
-    if max_mb is not None:
+    if options.max_mb is not None:
         sizes = zoo.sizes(ref)
         total = sum(sizes[name] for name in of_tier(sizes, tier))
-        if total > max_mb * 1e6:
+        if total > options.max_mb * 1e6:
             raise UserError(
-                f"{ref.name} is {total / 1e6:.1f} MB, --max-size allows {max_mb:g}",
-                "Allow more." if tier else "Allow more, or say a smaller --tier.",
+                f"{ref.name} is {total / 1e6:.1f} MB, --max-size allows {options.max_mb:g}",
+                "Allow more." if tier else "Allow more, or choose a smaller --tier.",
             )
-    if licenses and (found := _licence(zoo, ref)).lower() not in [one.lower() for one in licenses]:
+    allowed = options.licenses
+    if allowed and (found := _license(zoo, ref)).lower() not in [name.lower() for name in allowed]:
         raise UserError(
-            f"the licence of {ref.name} is {found}, not {' or '.join(licenses)}",
+            f"the license of {ref.name} is {found}, not {' or '.join(allowed)}",
             "Ask its owner, or choose another amp.",
         )
 
 
-def _licence(zoo: Any, ref: Any) -> str:
+def _license(zoo: Any, ref: "Ref") -> str:
     from models.core.errors import UserError
 
     try:
@@ -200,15 +255,18 @@ def _licence(zoo: Any, ref: Any) -> str:
         return "not stated"
 
 
-@click.command(epilog="Example: zoo verify alice/plexi-59")
+@click.command(short_help="Check the files and the sound of an amp.", epilog="Example: zoo verify alice/plexi-59")
 @amp_argument
 @zoo_option
 @json_option
 def verify(amp: str, where: str | None, as_json: bool) -> None:
-    """Check an amp byte for byte, and by ear."""
+    """Check every file of an amp against its manifest, then play its sounds again and compare.
+
+    Exits with 6 when a sound differs.
+    """
     from models.core.errors import NotFound
     from zoo.cli import output
-    from zoo.cli.options import one_thread
+    from zoo.cli.errors import UNTRUSTED
     from zoo.names import parse_ref
     from zoo.package.layout import MANIFEST
     from zoo.package.manifest import digest, package_files
@@ -223,35 +281,25 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
         raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
     with output.progress("playing") as bar:
         played, files, revision = replay(folder, bar), len(package_files(folder)), digest(folder)
-    sound, signed = all(one.same for one in played), signer(folder, "" if Path(amp).is_dir() else parse_ref(amp).name)
+    same, signed = sum(one.same for one in played), signer(folder, "" if Path(amp).is_dir() else parse_ref(amp).name)
+    all_same = same == len(played)
     if as_json:
         sounds = [{"file": one.name, "esr": min(one.esr, 1e9), "same": one.same} for one in played]
-        output.data_json(
-            {
-                "schema": "zoo.verify/1",
-                "name": amp,
-                "manifest": revision,
-                "signer": signed,
-                "same": sound,
-                "sounds": sounds,
-            }
-        )
+        head = {"schema": "zoo.verify/1", "name": amp, "manifest": revision, "signer": signed}
+        output.data_json({**head, "same": all_same, "sounds": sounds})
     else:
         rows = [(one.name, f"{one.esr:.1e}", "ok" if one.same else "DIFFERS") for one in played]
         output.data_table(("FILE", "ERROR", ""), rows)
-    same = sum(one.same for one in played)
-    output.info(
-        f"{amp}: {files} files as the manifest says, {same} of {len(played)} sounds are the same here; {signed}"
-    )
-    if not sound:
-        sys.exit(6)
+    output.info(f"{amp}: {files} files match the manifest, {same} of {len(played)} sounds are the same here; {signed}")
+    if not all_same:
+        sys.exit(UNTRUSTED)
 
 
 @click.command(epilog="Example: zoo rm alice/plexi-59")
 @click.argument("amp", metavar="OWNER/AMP", shell_complete=complete_amps)
-@click.option("--yes", is_flag=True, help="Ask nothing.")
+@yes_option
 def rm(amp: str, yes: bool) -> None:
-    """Take an amp off your own shelf."""
+    """Remove an amp from your own shelf."""
     from zoo.cli import output
     from zoo.names import parse_ref
     from zoo.registry.resolve import resolve_zoo
@@ -261,6 +309,6 @@ def rm(amp: str, yes: bool) -> None:
     assert isinstance(shelf, Shelf)
     folder = shelf.find(ref)
     if not yes:
-        output.ask(f"{folder} would be removed", "Say --yes.")
+        output.confirm(f"{folder} would be removed", "Add --yes.")
     shelf.remove(ref)
     output.data(str(folder))

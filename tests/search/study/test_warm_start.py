@@ -23,7 +23,7 @@ from tests.support.hub_server import Hub
 from tests.support.makers import GRID, KNOBS, RATE, di, record
 from tests.support.packages import card, evaluation, files, read_files, refused, score, write_files, write_run, zoo
 from tests.support.searches import play
-from zoo.cli.search import _warmed
+from zoo.cli.search import read_warm_start
 from zoo.names import Ref
 from zoo.package.manifest import write_manifest
 from zoo.registry.hub import hub as zoo_hub
@@ -177,13 +177,13 @@ def test_a_whole_shelf_is_a_source_the_nearest_amps_first(
     put_package(home / "bob" / "broken")
     (home / "bob" / "broken" / "config.json").write_text("{")
     for named, where in ((("zoo:",), None), ((str(home),), None), (("zoo:alice", "zoo:bob"), str(home))):
-        begun = _warmed(search, named, where)
+        begun = read_warm_start(search, named, where)
         assert [point["channels"] for point in begun.warm] == [5, 7, 3]
         assert [len(prior) for prior in begun.prior] == [3]
         assert "bob/broken/config.json" in capsys.readouterr().err
-    assert [point["channels"] for point in _warmed(search, ("zoo:bob",), None).warm] == [7]
+    assert [point["channels"] for point in read_warm_start(search, ("zoo:bob",), None).warm] == [7]
     with pytest.raises(NotFound, match="no amps of 'carol' on"):
-        _warmed(search, ("zoo:carol",), None)
+        read_warm_start(search, ("zoo:carol",), None)
 
 
 def test_amps_of_a_hub_are_sources_without_being_pulled(
@@ -197,15 +197,15 @@ def test_amps_of_a_hub_are_sources_without_being_pulled(
     told["ampzoo"]["knobs"].pop()
     far = read_files(put_package(write_files(tmp_path / "far", files()), 4, ONE_KNOB))
     hub.put("aaron/far", {**far, "README.md": f"---\n{yaml.safe_dump(told)}---\n{page}".encode()})
-    begun = _warmed(search, ("zoo:alice",), hub.url)
+    begun = read_warm_start(search, ("zoo:alice",), hub.url)
     assert [point["channels"] for point in begun.warm] == [6, 5, 2] and len(begun.prior[0]) == 3
     fetched = {path.rpartition("/")[2] for _, path in hub.requests if "/resolve/" in path}
     assert fetched == {"config.json", "eval.json", "training.json"} and not (tmp_path / "home").exists()
-    assert [point["channels"] for point in _warmed(search, ("zoo:",), hub.url).warm] == [6, 5, 2, 3, 4]
+    assert [point["channels"] for point in read_warm_start(search, ("zoo:",), hub.url).warm] == [6, 5, 2, 3, 4]
     monkeypatch.setattr("zoo.registry.nearest.MOST", 1)
-    assert len(_warmed(search, ("zoo:",), hub.url).prior[0]) == 3
+    assert len(read_warm_start(search, ("zoo:",), hub.url).prior[0]) == 3
     assert "of 3 amps on" in capsys.readouterr().err
-    assert [point["channels"] for point in _warmed(search, ("zoo:bob/amp",), hub.url).warm] == [3]
+    assert [point["channels"] for point in read_warm_start(search, ("zoo:bob/amp",), hub.url).warm] == [3]
     assert (tmp_path / "home" / "bob" / "amp").is_dir(), "one that is named is pulled, as by all verbs"
 
 
@@ -223,7 +223,7 @@ def test_an_amp_that_cannot_be_fetched_is_left_out(
         return fetch(self, ref, *rest)
 
     monkeypatch.setattr(zoo_hub.Hub, "fetch", fail)
-    assert [point["channels"] for point in _warmed(search, ("zoo:",), hub.url).warm] == [3]
+    assert [point["channels"] for point in read_warm_start(search, ("zoo:",), hub.url).warm] == [3]
     assert "alice/amp is left out: alice/amp is gone" in capsys.readouterr().err
 
 
@@ -239,10 +239,10 @@ def test_recordings_that_are_elsewhere_leave_the_order_that_was_given(
     """As on the machine that hands a search to a cluster, whose disks alone have them."""
     search = search_of(tmp_path)
     places = [put_package(tmp_path / "one", 3, ONE_KNOB), put_package(tmp_path / "two", 5)]
-    begun = _warmed(search, tuple(map(str, places)), None)
+    begun = read_warm_start(search, tuple(map(str, places)), None)
     assert [point["channels"] for point in begun.warm] == [3, 5]
     (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith("warning: ") and "in its order" in said and "train.json does not exist" in said
+    assert said.startswith("warning: ") and "in the given order" in said and "train.json does not exist" in said
 
 
 def test_a_source_that_is_none_is_refused(search: SearchConfig, tmp_path: Path):

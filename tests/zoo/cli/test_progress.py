@@ -1,4 +1,4 @@
-"""What a person sees of long work: a bar on a terminal, which says how fast it goes and how good it is; nothing of it in a pipe."""
+"""Progress of long work: a bar on a terminal with speed and score, nothing in a pipe; sentences about a search."""
 
 import io
 import sys
@@ -16,7 +16,7 @@ from zoo.cli.views import board as board_view
 
 
 class Terminal(io.StringIO):
-    """Text for a person."""
+    """A text stream that is a terminal."""
 
     encoding = "utf-8"
 
@@ -38,26 +38,26 @@ def test_bar_is_drawn_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, kind:
     assert all(word in text for word in words) if kind is Terminal else not text
 
 
-def test_every_step_of_a_run_is_told(tmp_path: Path):
+def test_every_step_of_a_run_is_reported(tmp_path: Path):
     config = data_config(record(tmp_path, "train", di(1.5)))
-    told: list[int] = []
-    fit(recipe(config, steps=25), tmp_path / "run", on_step=told.append)
-    assert told == list(range(1, 26))
-    fit(recipe(config, steps=25), tmp_path / "run", on_step=told.append)
-    assert len(told) == 25
+    steps: list[int] = []
+    fit(recipe(config, steps=25), tmp_path / "run", on_step=steps.append)
+    assert steps == list(range(1, 26))
+    fit(recipe(config, steps=25), tmp_path / "run", on_step=steps.append)
+    assert len(steps) == 25
 
 
-def test_a_search_tells_what_it_will_train():
+def test_search_sentence_counts_trainings():
     data = {"train": "train.json", "held": "held.json"}
     document = {"name": "s", "datasets": [{"name": name, **data} for name in "ab"], "trials": 20}
     config = check_document({**document, "learning": {"steps": 1500}}, SearchConfig, "test")
-    told = "at most 29 trainings on each of 2 amps: 20 trials of 1,500 steps, then the best 3 again, 3 seeds of 3,000 steps"
-    assert board_view.search_sentence(config) == told
+    trials, final = "20 trials of 1,500 steps", "then the best 3 again, 3 seeds of 3,000 steps"
+    assert board_view.search_sentence(config) == f"at most 29 trainings on each of 2 amps: {trials}, {final}"
     alone = config.model_copy(update={"final": None, "datasets": config.datasets[:1]})
     assert board_view.search_sentence(alone) == "at most 20 trainings on one amp: 20 trials of 1,500 steps"
 
 
-def test_search_tells_its_trials_and_the_best():
+def test_search_progress_counts_steps_and_trials():
     config = SimpleNamespace(trials=4, trainings=[(4, 100), (2, 900)])
     trials = [
         {"state": "finished", "steps": 100, "step": 100, "esr": 0.02},

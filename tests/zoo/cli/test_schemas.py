@@ -1,4 +1,4 @@
-"""The JSON schemas in configs/schema are those of the code, and say of a file what reading it says."""
+"""The JSON schemas in configs/schema match the code, and accept the files that reading accepts."""
 
 import json
 from pathlib import Path
@@ -32,20 +32,20 @@ def test_committed_schemas_are_not_stale(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_schema_is_one(kind: str):
+def test_schema_is_a_valid_json_schema(kind: str):
     Draft202012Validator.check_schema(schema(kind))
     assert schema(kind)["$id"] == f"urn:ampzoo:{kind}:1"
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_config_names_its_schema_and_keeps_to_it(path: Path):
+def test_config_matches_the_schema_it_names(path: Path):
     value = read_json(path)
     named = (path.parent / value["$schema"]).resolve()
     assert named.parent == (ROOT / "schema").resolve()
     Draft202012Validator(read_json(named)).validate(value)
 
 
-def test_manifests_we_write_name_their_schema_and_keep_to_it(tmp_path: Path):
+def test_written_manifests_match_their_schema(tmp_path: Path):
     train, held = render_takes(tmp_path / "takes", rate=8000, seconds=0.1, held_seconds=0.1)
     setting = KNOBS.defaults
     made = write_session(
@@ -58,7 +58,7 @@ def test_manifests_we_write_name_their_schema_and_keep_to_it(tmp_path: Path):
         assert read_manifest(path).takes
 
 
-def test_schema_field_is_for_editors_alone(tmp_path: Path):
+def test_schema_field_changes_nothing(tmp_path: Path):
     path = record(tmp_path, "train", di(0.1))
     plain = read_manifest(path)
     path.write_text(json.dumps({"$schema": "urn:anything", **read_json(path)}))
@@ -83,7 +83,7 @@ def test_schema_field_is_for_editors_alone(tmp_path: Path):
         ),
     ],
 )
-def test_short_forms_are_in_the_schema(kind: str, value: dict[str, Any]):
+def test_short_forms_match_the_schema(kind: str, value: dict[str, Any]):
     VALIDATORS[kind].validate(value)
     check_document(value, KINDS[kind], kind)
 
@@ -103,7 +103,7 @@ def test_short_forms_are_in_the_schema(kind: str, value: dict[str, Any]):
         ("search", {"name": "x", "datasets": []}),
     ],
 )
-def test_what_reading_refuses_the_schema_refuses(kind: str, value: dict[str, Any]):
+def test_schema_refuses_what_reading_refuses(kind: str, value: dict[str, Any]):
     assert not VALIDATORS[kind].is_valid(value)
     with pytest.raises(UserError):
         check_document(value, KINDS[kind], kind)
@@ -118,5 +118,5 @@ def models(draw: st.DrawFn) -> dict[str, Any]:
 
 @given(value=models())
 @examples(60)
-def test_any_model_is_in_the_schema(value: dict[str, Any]):
+def test_any_model_matches_the_schema(value: dict[str, Any]):
     VALIDATORS["model"].validate(value)

@@ -1,4 +1,4 @@
-"""`zoo search` and `zoo board` as a user runs them, in one process."""
+"""The commands `zoo search` and `zoo board`, in one process."""
 
 import json
 from pathlib import Path
@@ -13,34 +13,36 @@ from tests.support.searches import search_file
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two studies, the second begun with the best of the first."""
+    """A folder with two studies; the second starts from the best models of the first."""
     folder = tmp_path_factory.mktemp("studies")
     path = search_file(folder, amps=1)
     ran = zoo("search", str(path), "--out", str(folder / "one"), "--local")
     assert (ran.code, ran.out.splitlines()[-1]) == (0, str(folder / "one")), ran.err
     first, *trials = ran.err.splitlines()[:4]
-    assert first == "at most 3 trainings on one amp: 3 trials of 20 steps" and all(
-        t.startswith("trial ") for t in trials
-    )
+    assert first == "at most 3 trainings on one amp: 3 trials of 20 steps"
+    assert all(t.startswith("trial ") for t in trials)
     ran = zoo("search", str(path), "--out", str(folder / "two"), "--local", "--from", str(folder / "one"), "--json")
     assert ran.code == 0, ran.err
     return folder
 
 
-def test_a_board_is_a_table_or_a_document(studies: Path):
+def test_board_is_a_table_or_a_document(studies: Path):
     ran = zoo("board", str(studies / "one"))
     header, *rows = [line.split("\t") for line in ran.out.splitlines()]
     assert header == ["TRIAL", "ESR", "COST", "HELD amp0", "KNOBS AT", "STATE", "LAYERS", "RATE"]
     ended = {line["trial"]: line for line in read_ledger(studies / "one")}
-    assert {row[0].rstrip("*") for row in rows} == set(ended) and any(row[0].endswith("*") and row[3] for row in rows)
+    assert {row[0].rstrip("*") for row in rows} == set(ended)
+    assert any(row[0].endswith("*") and row[3] for row in rows)
     document = json.loads(zoo("board", str(studies / "one"), "--json").out)
-    assert document["schema"] == "zoo.board/1" and document["complete"] and len(document["trials"]) == 3
+    assert document["schema"] == "zoo.board/1"
+    assert document["complete"]
+    assert len(document["trials"]) == 3
     followed = zoo("board", str(studies / "one"), "--follow").out.splitlines()
     assert [line.split()[1] for line in followed] == list(ended)
     refused(zoo("board", str(studies / "none")), 3, "holds no study")
 
 
-def test_a_board_is_shown_while_the_search_runs(studies: Path, tmp_path: Path):
+def test_board_of_a_running_search(studies: Path, tmp_path: Path):
     (tmp_path / "study.json").write_bytes((studies / "one" / "study.json").read_bytes())
     assert json.loads(zoo("board", str(tmp_path), "--json").out)["trials"] == []
     lines = (studies / "one" / "ledger.jsonl").read_text().splitlines(keepends=True)
@@ -48,18 +50,19 @@ def test_a_board_is_shown_while_the_search_runs(studies: Path, tmp_path: Path):
     ran = zoo("board", str(tmp_path))
     assert "running, step 10 of 20" in ran.out
     document = json.loads(zoo("board", str(tmp_path), "--json").out)
-    assert not document["complete"] and document["best"] is None
+    assert not document["complete"]
+    assert document["best"] is None
 
 
-def test_a_search_goes_on_from_another(studies: Path):
+def test_search_starts_from_another_study(studies: Path):
     first, second = (read_ledger(studies / name) for name in ("one", "two"))
     best = min((line for line in first if line["state"] == "finished"), key=lambda line: line["esr"])
     assert best["point"] in [line["point"] for line in second]
     config = str(studies / "search.json")
-    (heard,) = read_study(studies / "two").prior
-    assert [trial.point for trial in heard] == [line["point"] for line in first if line["state"] == "finished"]
+    (prior,) = read_study(studies / "two").prior
+    assert [trial.point for trial in prior] == [line["point"] for line in first if line["state"] == "finished"]
     assert zoo("search", config, "--out", str(studies / "two"), "--resume", "--local").code == 0
     refused(zoo("search", config, "--out", str(studies / "two"), "--local"), 1, "already holds a study")
-    refused(zoo("search", config, "--local", "--out", "s3://bucket/mine"), 1, "a study is a folder of this machine")
-    refused(zoo("search", config, "--local", "--address", "auto"), 1, "say one of")
+    refused(zoo("search", config, "--local", "--out", "s3://bucket/mine"), 1, "a study is a folder on this machine")
+    refused(zoo("search", config, "--local", "--address", "auto"), 1, "give only one of")
     refused(zoo("search", config, "--out", str(studies / "x"), "--from", str(studies)), 3, "no study, package or run")

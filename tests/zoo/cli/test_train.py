@@ -1,4 +1,4 @@
-"""`zoo train` as a user runs it: three files in, a run folder out, and no harm from Ctrl-C or a mistake."""
+"""The command `zoo train`: a run folder from three files; interrupts and mistakes do no harm."""
 
 import json
 import os
@@ -42,30 +42,37 @@ def edit(path: Path, **changes: Any) -> None:
     write(path, {**json.loads(path.read_text(encoding="utf-8")), **changes})
 
 
-def test_interrupted_training_goes_on_to_the_same_weights(here: Path):
+def test_resumed_training_gives_the_same_weights(here: Path):
     command = [ZOO, "train", *WORDS, "runs/tiny"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=around()) as run:
-        assert run.stderr and run.stdout
+        assert run.stderr
+        assert run.stdout
         first = run.stderr.readline()
         run.send_signal(signal.SIGINT)
         out, rest = run.communicate(timeout=60)
-    assert first.startswith(f"step {EVERY:>6} of {STEPS}  loss ") and "validation ESR" in first
-    assert (run.returncode, out) == (130, "") and "Traceback" not in rest and "held-out" not in rest
-    assert not (here / "runs/tiny" / WEIGHTS).exists() and not list(here.rglob(".staged*"))
+    assert first.startswith(f"step {EVERY:>6} of {STEPS}  loss ")
+    assert "validation ESR" in first
+    assert (run.returncode, out) == (130, "")
+    assert "Traceback" not in rest
+    assert "held-out" not in rest
+    assert not (here / "runs/tiny" / WEIGHTS).exists()
+    assert not list(here.rglob(".staged*"))
     reached = read_history(here / "runs/tiny")[-1]["step"]
     assert reached < STEPS
     refused(zoo("package", "runs/tiny", "--license", LICENSE), 3, "runs/tiny")
 
     ran = zoo("train", *WORDS, "runs/tiny")
     assert (ran.code, ran.out) == (0, "runs/tiny\n")
-    talk = ran.err.splitlines()
-    assert talk[0].startswith(f"step {reached + EVERY:>6} of {STEPS}  loss ")
-    assert talk[-1].startswith("held-out ESR over 2 settings never trained on: mean ")
+    messages = ran.err.splitlines()
+    assert messages[0].startswith(f"step {reached + EVERY:>6} of {STEPS}  loss ")
+    assert messages[-1].startswith("held-out ESR over 2 settings never trained on: mean ")
     assert zoo("train", *WORDS, "runs/whole").code == 0
     runs = [read_files(here / "runs" / name) for name in ("tiny", "whole")]
-    assert runs[0][WEIGHTS] == runs[1][WEIGHTS] and runs[0]["state.safetensors"] == runs[1]["state.safetensors"]
+    assert runs[0][WEIGHTS] == runs[1][WEIGHTS]
+    assert runs[0]["state.safetensors"] == runs[1]["state.safetensors"]
     scores = [read_evaluation(here / "runs" / name).model_copy(update={"seconds": 0}) for name in ("tiny", "whole")]
-    assert scores[0] == scores[1] and scores[0].step == STEPS
+    assert scores[0] == scores[1]
+    assert scores[0].step == STEPS
 
     assert zoo("train", *WORDS, "runs/tiny").out == "runs/tiny\n"  # a finished run is not trained again
     again = read_files(here / "runs/tiny")
@@ -93,21 +100,26 @@ BAD_FILES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "bad learning": ("learning.json", {"steps": "many"}, ("'steps' is 'many'",)),
     "learning that is no number": ("learning.json", {"learning_rate": 0}, ("'learning_rate' is 0",)),
     "no takes": ("data.json", {"train": "takes/none.json"}, ("takes/none.json", "does not exist")),
-    "a segment too long": ("learning.json", {"segment": 1 << 20}, ("tiny", "samples to train on", "segment of 1048576")),
+    "a segment too long": ("learning.json", {"segment": 1 << 20}, ("tiny", "to train on", "segment of 1048576")),
     "too many held": ("data.json", {"held_settings": 50}, ("held_settings", "50")),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("what", BAD_FILES)
 def test_wrong_file_is_named_with_its_key(here: Path, what: str):
-    name, change, said = BAD_FILES[what]
+    name, change, expected = BAD_FILES[what]
     if change is None:
         (here / name).unlink()
     elif isinstance(change, str):
         (here / name).write_text(change)
     else:
         edit(here / name, **change)
-    refused(zoo("train", *WORDS, "run"), 1, *said, *([] if said[0].startswith(("tiny", "held", "takes")) else [name]))
+    refused(
+        zoo("train", *WORDS, "run"),
+        1,
+        *expected,
+        *([] if expected[0].startswith(("tiny", "held", "takes")) else [name]),
+    )
     assert not (here / "run").exists()
 
 
@@ -125,13 +137,13 @@ def test_rate_that_differs_is_named(here: Path):
 
 
 @pytest.mark.parametrize("out", ["/proc/run", "/dev/null/run", "model.json", "model.json/run"])
-def test_folder_that_cannot_be_written_is_told(here: Path, out: str):
+def test_unwritable_folder_is_named(here: Path, out: str):
     before = read_files(here)
     refused(zoo("train", *WORDS, out), 1, out.removesuffix("/run"))
     assert read_files(here) == before
 
 
-def test_folder_that_holds_something_else_is_left_alone(here: Path):
+def test_folder_of_something_else_is_left_alone(here: Path):
     refused(zoo("train", *WORDS, "takes"), 1, "takes is not empty and holds no run")
     edit(here / "learning.json", steps=5)
     assert zoo("train", *WORDS, "run").code == 0
@@ -142,21 +154,24 @@ def test_folder_that_holds_something_else_is_left_alone(here: Path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_read_only_folder_is_told(here: Path):
+def test_read_only_folder_is_refused(here: Path):
     (here / "run").mkdir(0o555)
     refused(zoo("train", *WORDS, "run"), 1, "permission is denied")
 
 
-def test_full_disk_stops_training_and_the_run_goes_on(here: Path):
+def test_training_resumes_after_a_full_disk(here: Path):
     edit(here / "learning.json", steps=10)
     with full_disk(2000):
         ran = zoo("train", *WORDS, "run")
-    assert ran.code == 1 and "Traceback" not in ran.err and not list(here.rglob(".staged*"))
-    assert ran.err.splitlines()[0].startswith("error: ") and "run/" in ran.err
+    assert ran.code == 1
+    assert "Traceback" not in ran.err
+    assert not list(here.rglob(".staged*"))
+    assert ran.err.splitlines()[0].startswith("error: ")
+    assert "run/" in ran.err
     assert zoo("train", *WORDS, "run").code == 0
     assert (here / "run" / RECIPE).exists()
 
 
-def test_diverging_is_told_with_what_to_do(here: Path):
+def test_divergence_gives_a_hint(here: Path):
     with mock.patch("models.training.fit.fit", side_effect=DivergedError("the loss is nan at step 3")):
         refused(zoo("train", *WORDS, "run"), 1, "diverged: the loss is nan at step 3", "learning_rate")

@@ -310,7 +310,7 @@ def test_licence_of_ones_own_has_a_name_and_a_link(tmp_path: Path):
     run = write_run(tmp_path / "run")
     refused(zoo("package", run, "--license", "other", "--out", tmp_path / "out"), 1, "--license-name")
     named = ("--license-name", "Mine", "--license-link", "https://example.org/terms")
-    refused(zoo("package", run, "--license", "mit", "--dataset", "x"), 1, "'x' names no data set")
+    refused(zoo("package", run, "--license", "mit", "--dataset", "x"), 1, "'x' is not the name of a data set")
     words = ("--license", "other", *named, "--kind", "pedal", "--tone", "fuzz", "--tone", "clean", "--dataset", "me/di")
     assert zoo("package", run, *words, "--out", tmp_path / "out").code == 0
     front = read_front_matter(tmp_path / "out/run/README.md")

@@ -119,13 +119,13 @@ def test_diff_tells_what_changed(hub: Hub, package: Path, tmp_path: Path):
     assert rows["WHAT"] == f"{AMP}@v1\t{AMP}" and "presets.json" not in rows
     assert zoo("diff", package, AMP, "--json", *at(hub)).code == 0
     same = zoo("diff", package, package)
-    assert (same.code, same.out) == (0, "") and "they are the same" in same.err
+    assert (same.code, same.out) == (0, "") and "no difference" in same.err
 
 
 def test_rm_takes_an_amp_off_the_shelf(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
     zoo("push", package, AMP)
-    refused(zoo("rm", AMP), 1, "would be removed", "Say --yes.")
+    refused(zoo("rm", AMP), 1, "would be removed", "Add --yes.")
     assert (tmp_path / "home" / AMP).exists()
     assert zoo("rm", AMP, "--yes").out == f"{tmp_path / 'home' / AMP}\n"
     assert not (tmp_path / "home" / AMP).exists()

@@ -154,7 +154,7 @@ def test_age_is_told(many: Hub):
     document = json.loads(path.read_text())
     document["fetched"] -= 500
     path.write_text(json.dumps(document))
-    assert f"(as of 8 minutes ago; --refresh asks {many.url} now)" in zoo("list", *at(many)).err
+    assert f"(this list is 8 minutes old; --refresh gets a new one from {many.url})" in zoo("list", *at(many)).err
     assert [format_age(age) for age in (3, 61, 4000, 90000, 200000)] == ["3 s", "1 minute", "1 hour", "1 day", "2 days"]
 
 

@@ -236,6 +236,6 @@ def test_t25_licence_can_be_asked_for(pushed: Hub, tmp_path: Path, place: str):
     where = at(pushed) if place == "hub" else ()
     write_package(tmp_path / "home" / AMP)
     asked = ("--require-license", "mit", "--require-license", "cc0-1.0")
-    refused(zoo(*PULL, *where, *asked), 1, "the licence of alice/tiny is cc-by-4.0, not mit or cc0-1.0")
+    refused(zoo(*PULL, *where, *asked), 1, "the license of alice/tiny is cc-by-4.0, not mit or cc0-1.0")
     assert litter() == set() and not [path for _, path in pushed.requests if "/resolve/" in path]
     assert zoo(*PULL, *where, *asked, "--require-license", "CC-BY-4.0").code == 0

@@ -1,4 +1,4 @@
-"""What commands show: plain data -> tables and sentences."""
+"""Amps as tables: a list, one amp, its knobs, the last screen of the quickstart."""
 
 from pathlib import Path
 
@@ -7,12 +7,12 @@ from models.artifacts.model_config import ModelConfig
 from models.knobs.schema import Knobs
 from models.knobs.text import format_value
 from zoo.cli import output
-from zoo.cli.views.words import _program, held_sentence
+from zoo.cli.views.words import held_sentence, program
 from zoo.package.card_schema import Listed, Tier, format_knobs
 
 
 def show_list(rows: list[Listed]) -> None:
-    """The amps of a zoo."""
+    """Print the amps of a zoo as a table."""
     cells = [
         (
             r.name,
@@ -27,11 +27,11 @@ def show_list(rows: list[Listed]) -> None:
         )
         for r in rows
     ]
-    output.data_table(("AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENCE", "RATE", "UPDATED", "REVISION"), cells)
+    output.data_table(("AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENSE", "RATE", "UPDATED", "REVISION"), cells)
 
 
 def show_knobs(knobs: Knobs) -> None:
-    """The knobs of an amp."""
+    """Print the knobs of an amp as a table."""
     rows = [(k.name, k.legal, format_value(k.default)) for k in knobs.knobs]
     output.data_table(("KNOB", "RANGE", "DEFAULT"), rows)
 
@@ -44,42 +44,37 @@ def show_amp(
     revision: str,
     tiers: tuple[Tier, ...] = (),
 ) -> None:
-    """All about one amp."""
-    shape = config.architecture
+    """Print the details of one amp: audio, knobs, model, cost, scores, tiers, license, revision."""
+    shape, audio, held = config.architecture, config.audio, evaluation.held
     layers = " + ".join(f"{len(a.dilations)} layers of {a.channels} channels" for a in shape.arrays)
-    held, percent = evaluation.held, 100 * evaluation.realtime_factor
-    ends = (("input", config.audio.input_level_dbu), ("output", config.audio.output_level_dbu))
+    ends = (("input", audio.input_level_dbu), ("output", audio.output_level_dbu))
     levels = [f"{dbu:g} dBu at the {end}" for end, dbu in ends if dbu is not None]
+    size = f"{evaluation.parameters} parameters, {evaluation.macs_per_sample} multiply-accumulates per sample"
+    scores = f"mean {held.mean:.4f}, median {held.median:.4f}, worst {held.worst:.4f}"
     rows = [
         ("name", name),
-        ("audio", f"{config.audio.sample_rate} Hz mono, receptive field {config.audio.receptive_field} samples"),
+        ("audio", f"{audio.sample_rate} Hz mono, receptive field {audio.receptive_field} samples"),
         *([("levels", f"0 dBFS is {', '.join(levels)}")] if levels else []),
         ("knobs", ", ".join(f"{k.name} {k.legal} (default {format_value(k.default)})" for k in config.knobs.knobs)),
         ("model", f"WaveNet, {layers}, knobs at {shape.inject.label}"),
-        (
-            "cost",
-            f"{percent:.1f} % of a core, {evaluation.parameters} parameters, {evaluation.macs_per_sample} multiply-accumulates per sample",
-        ),
-        (
-            "held ESR",
-            f"mean {held.mean:.4f}, median {held.median:.4f}, worst {held.worst:.4f} over {len(held.settings)} settings",
-        ),
-        *((f"tier {tier.name}", _tier_words(tier, evaluation)) for tier in tiers),
-        ("licence", license_id),
+        ("cost", f"{100 * evaluation.realtime_factor:.1f} % of a core, {size}"),
+        ("held ESR", f"{scores} over {len(held.settings)} settings"),
+        *((f"tier {tier.name}", _tier_text(tier, evaluation)) for tier in tiers),
+        ("license", license_id),
         ("revision", revision or "-"),
     ]
     output.data_pairs(rows)
 
 
-def _tier_words(tier: Tier, evaluation: Evaluation) -> str:
+def _tier_text(tier: Tier, evaluation: Evaluation) -> str:
     text = f"mean ESR {tier.esr:.4f}, {100 * tier.realtime_factor:.1f} % of a core, {tier.parameters} parameters"
     own = (tier.parameters, tier.macs_per_sample) == (evaluation.parameters, evaluation.macs_per_sample)
     return f"{text} (this one)" if own else text
 
 
 def show_quickstart(name: str, folder: Path, evaluation: Evaluation, setting: str) -> None:
-    """The last screen of the quickstart, everything of which lies in `folder`."""
-    zoo, shelf = _program(), f"--zoo {folder / 'shelf'}"
+    """Print the last screen of the quickstart: what was made in `folder`, and commands to try next."""
+    zoo, shelf = program(), f"--zoo {folder / 'shelf'}"
     output.info()
     output.info(f"Made     {name}: a model of the virtual amp with live knobs")
     output.info(f"Quality  {held_sentence(evaluation)}")
@@ -93,4 +88,4 @@ def show_quickstart(name: str, folder: Path, evaluation: Evaluation, setting: st
         f"  {zoo} render {name} {folder / 'takes' / 'di_held.flac'} loud.wav --knob gain=9 --knob tone=2 {shelf}"
     )
     output.info(f"  {zoo} export {name} --bake gain=7,tone=3 amp.nam {shelf}")
-    output.info(f"  {zoo} check MANIFEST.json    # your own recordings: the README tells how")
+    output.info(f"  {zoo} check MANIFEST.json    # for your own recordings: see docs/guides")

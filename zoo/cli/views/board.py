@@ -1,4 +1,4 @@
-"""zoo/cli/views/board.py."""
+"""Trials as tables and sentences: the board of a study, its progress."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ ENDED = ("finished", "pruned", "diverged", "failed")
 
 
 def show_board(board: dict[str, Any]) -> None:
-    """The board as a table: chosen by validation, held scores for the Pareto front only."""
+    """Print the board as a table, with a legend on stderr."""
     output.data_table(*board_table(board))
     output.info()
     over = ", geometric mean over amps" if board["mode"] == "universal" else " on each amp"
-    output.info(f"ESR: validation{over}; COST: {board['unit']};")
+    output.info(f"ESR: on validation takes{over}; COST: {board['unit']};")
     output.info(
-        "HELD: settings and audio that no trial saw, scored for the Pareto front (*) after the choice was made."
+        "HELD: ESR on settings and audio that no trial used; only for the Pareto front (*), after the choice was made."
     )
     if any("of" in trial for trial in board["trials"]):
-        output.info("NAME-0, NAME-1: NAME trained again, longer, a seed each; the front is of these alone.")
+        output.info("NAME-0, NAME-1: NAME trained again with more steps and other seeds; only these make the front.")
 
 
 def board_table(board: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Header and rows of a board."""
+    """Return the header and the rows of a board."""
     amps, universal = board["amps"], board["mode"] == "universal"
     errors = ["ESR"] if universal else [f"ESR {amp}" for amp in amps]
     header = ("TRIAL", *errors, "COST", *(f"HELD {amp}" for amp in amps), "KNOBS AT", "STATE", "LAYERS", "RATE")
@@ -56,14 +56,14 @@ def _state(trial: BoardRow) -> str:
 
 
 def _broken(trial: BoardRow) -> str:
-    """Each limit that a trial breaks, and on which of several amps."""
+    """Return the limits that a trial breaks, with the amp if there are several."""
     limits = trial.get("limits", {})
     broken = ((name, amp) for amp, found in limits.items() for name, excess in found.items() if excess > 0)
     return "".join(f", breaks {name}" + (f" on {amp}" if len(limits) > 1 else "") for name, amp in broken)
 
 
 def trial_sentence(line: BoardRow) -> str:
-    """One ended trial in one line."""
+    """Return one line about an ended trial."""
     what = f"{line['form']}, {line['label']}"
     if line["state"] == "finished":
         return f"trial {line['trial']} ESR {line['esr']:.4f} cost {line['cost']:>6.4g} ({what}{_broken(line)})"
@@ -73,7 +73,7 @@ def trial_sentence(line: BoardRow) -> str:
 
 
 def search_sentence(config: Any) -> str:
-    """What a search is about to train."""
+    """Return one line about what a search will train."""
     amps, count = len(config.datasets), sum(count for count, _ in config.trainings)
     where = f"each of {amps} amps" if amps > 1 else "one amp"
     text = f"at most {count:,} trainings on {where}: {config.trials:,} trials of {config.learning.steps:,} steps"
@@ -83,10 +83,13 @@ def search_sentence(config: Any) -> str:
 
 
 def search_progress(config: Any, trials: list[BoardRow]) -> tuple[float, float, str]:
-    """Steps done, steps in all as far as one can know (a trial that ended is done with all of its own), and how the trials stand."""
+    """Return the steps done, the steps in total, and a summary of the trials.
+
+    An ended trial counts as done with all of its steps, so that pruning moves the bar on.
+    """
     over = [trial for trial in trials if trial["state"] in ENDED and "of" not in trial]
     done = sum(trial["steps"] if trial["state"] in ENDED else trial.get("step", 0) for trial in trials)
-    heard = [trial["esr"] for trial in over if trial["state"] in ("finished", "pruned")]
-    best = f", best ESR {min(heard):.4f}" if heard else ""
+    errors = [trial["esr"] for trial in over if trial["state"] in ("finished", "pruned")]
+    best = f", best ESR {min(errors):.4f}" if errors else ""
     whole = sum(count * steps for count, steps in config.trainings)
     return done, max(whole, done), f"{len(over)} of {config.trials} trials{best}"

@@ -1,4 +1,4 @@
-"""A checked manifest as one self-contained HTML page: findings, takes, and pictures of delays, spectra and coverage."""
+"""A checked manifest as one self-contained HTML page: findings, takes, and plots of delays, spectra and coverage."""
 
 import base64
 import html
@@ -28,7 +28,7 @@ td,th{padding:.15rem .7rem .15rem 0;text-align:right;white-space:nowrap}td:nth-c
 
 
 def write_report(report: Report, path: Path) -> Path:
-    """Write the page whole or not at all."""
+    """Write the page, whole or not at all, and return its path."""
     manifest = report.manifest
     title = html.escape(f"{manifest.device or manifest.path.stem}: {len(report.takes)} takes")
     findings = "".join(
@@ -54,7 +54,7 @@ def write_report(report: Report, path: Path) -> Path:
 
 def _table(takes: list[TakeReport]) -> str:
     head = "".join(
-        f"<th>{name}</th>" for name in ("take", "setting", "delay", "way up", "drift ppm", "peak", "RMS dBFS")
+        f"<th>{name}</th>" for name in ("take", "setting", "delay", "polarity", "drift ppm", "peak", "RMS dBFS")
     )
     rows = []
     for take in takes:
@@ -76,9 +76,9 @@ def _delays(report: Report) -> str:
         at = [i for i, take in enumerate(takes) if take.lag and take.lag.polarity == way]
         delay = [takes[i].lag.delay_samples for i in at]  # type: ignore[union-attr]
         if at:
-            axes.plot(at, delay, mark, markersize=5, label="upright" if way == 1 else "upside down")
+            axes.plot(at, delay, mark, markersize=5, label="normal" if way == 1 else "inverted")
     axes.axhline(0, color="0.7", linewidth=0.8)
-    axes.set_ylabel("samples late")
+    axes.set_ylabel("delay in samples")
     axes.set_xlabel("take")
     axes.legend(frameon=False)
     if len(takes) <= 16 and all(len(take.wet.stem) < 24 for take in takes):
@@ -106,11 +106,11 @@ def _coverage(report: Report) -> str:
             axes.set_xlabel(first if row == len(names) - 1 else "", fontsize=8)
             axes.set_ylabel(second if column == 0 else "", fontsize=8)
             axes.tick_params(labelsize=6)
-    return _picture(figure, "recorded settings, each knob from 0 to 1 of its turn")
+    return _picture(figure, "recorded settings, each knob from 0 to 1 of its range")
 
 
 def _place(report: Report, name: str, value: Value) -> float:
-    """Where a value stands in its knob's turn, 0 to 1; the positions of a switch are spread over it."""
+    """Return the position of a value in the range of its knob, 0 to 1; positions of a switch are spread evenly."""
     knob = report.manifest.knobs.find(name)
     if isinstance(knob, Knob):
         return (knob.encode(value)[0] + 1) / 2
@@ -131,13 +131,13 @@ def _spectra(report: Report, name: str) -> str:
         label = format_value(take.setting[name])
         axes.semilogx(np.sqrt(EDGES_HZ[1:] * EDGES_HZ[:-1]), np.maximum(levels, -120), color=shade, label=label)
     axes.set_xlabel("Hz")
-    axes.set_ylabel("dBFS in a third of an octave")
+    axes.set_ylabel("dBFS per third of an octave")
     axes.legend(title=name, frameon=False, fontsize=8, ncols=3)
     return _picture(figure, f"spectra along {name}")
 
 
 def _along(report: Report, name: str) -> list[TakeReport]:
-    """The longest line of takes in which only this knob moves, at most `MAX_SPECTRA` of them."""
+    """Return the longest line of takes in which only this knob moves, at most `MAX_SPECTRA` of them."""
     lines: dict[tuple, dict[object, TakeReport]] = {}
     for take in report.takes:
         if take.wet in report.excerpts:

@@ -1,4 +1,4 @@
-"""What `zoo plan` shows: designs beside each other, the settings of one."""
+"""What `zoo plan` prints: a comparison of designs, or the settings of one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from zoo.cli import output
 
 
 def show_plans(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePlan, why: str) -> None:
-    """Designs as a table, and the one to record."""
+    """Print the designs as a table, and which one is recommended."""
     rows = [
         (
             plan.design,
@@ -23,19 +23,19 @@ def show_plans(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePla
         )
         for plan in plans
     ]
-    output.data_table(("DESIGN", "TAKES", "TIME", "HOLE", "APART", "MOVES"), rows)
+    output.data_table(("DESIGN", "TAKES", "TIME", "GAP", "UNPAIRED", "MOVES"), rows)
     output.info()
     output.info_wrapped(
-        f"TAKES: to train on; TIME: with those held back, {signal_s:.0f} s each and {TURNING_S} s to turn knobs;"
+        f"TAKES: to train on. TIME: with the held-out takes, {signal_s:.0f} s each and {TURNING_S} s to turn knobs."
     )
-    output.info_wrapped("HOLE: how far, in turns of a knob, a setting can be from all takes;")
-    output.info_wrapped("APART: pairs of knobs never moved together; MOVES: knobs to turn in all.")
+    output.info_wrapped("GAP: largest distance from a setting to its nearest take, in turns of a knob.")
+    output.info_wrapped("UNPAIRED: pairs of knobs that never move together. MOVES: knobs to turn in all.")
     output.info()
     output.info_wrapped(f"recommended: {chosen.design} ({why})")
 
 
 def to_json(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePlan, why: str) -> dict[str, Any]:
-    """The same as plain data; settings are null where a plan is too large to list."""
+    """Return the comparison as a JSON document; settings are null where a plan is too large to list."""
     return {
         "schema": "zoo.plan/1",
         "plans": [
@@ -57,7 +57,7 @@ def to_json(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePlan, 
 
 
 def listed(plan: CapturePlan, signal_s: float) -> tuple[list[Setting], list[Setting]]:
-    """The settings of a plan; raises `UserError` when it is too large to be recorded."""
+    """Return the settings to train on and to hold out; raises `UserError` when the plan is too large to record."""
     if plan.train is None or plan.held is None:
         raise UserError(
             f"{plan.design} would be {plan.count:,} takes, {format_time(plan.seconds(signal_s))} of recording; "
@@ -68,17 +68,17 @@ def listed(plan: CapturePlan, signal_s: float) -> tuple[list[Setting], list[Sett
 
 
 def info_plan(plan: CapturePlan, signal_s: float) -> None:
-    """One plan in a few sentences."""
+    """Print a summary of one plan on stderr."""
     output.info_wrapped(
-        f"{plan.design}: {plan.count:,} takes and {len(plan.held or ())} held back, {format_time(plan.seconds(signal_s))}, "
-        f"{plan.moves} knobs to turn; largest hole {plan.hole_turns:.2f} turns"
+        f"{plan.design}: {plan.count:,} takes and {len(plan.held or ())} held out, "
+        f"{format_time(plan.seconds(signal_s))}, {plan.moves} knobs to turn; largest gap {plan.hole_turns:.2f} turns"
     )
     if plan.apart:
         output.info_wrapped("never moved together: " + ", ".join(" and ".join(pair) for pair in plan.apart))
 
 
 def show_settings(knobs: Knobs, train: Sequence[Setting], held: Sequence[Setting], as_json: bool) -> None:
-    """The settings to record, in order."""
+    """Print the settings in the order to record them; on stdout, as a table or a JSON document."""
     if as_json:
         output.data_json({"schema": "zoo.settings/1", "train": list(train), "held": list(held)})
         return
@@ -91,7 +91,7 @@ def show_settings(knobs: Knobs, train: Sequence[Setting], held: Sequence[Setting
 
 
 def format_time(seconds: float) -> str:
-    """`47 min`, `2 h 05 min`, `208 days`."""
+    """Return a duration as `47 min`, `2 h 05 min` or `208 days`."""
     minutes = max(round(seconds / 60), 1)
     if minutes < 60:
         return f"{minutes} min"

@@ -1,4 +1,4 @@
-"""zoo/cli/views/recordings.py."""
+"""Takes as tables: checked and aligned."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,21 +7,23 @@ from models.knobs.text import format_setting, format_value
 from zoo.cli import output
 from zoo.cli.views.words import also_in, count
 
-LEGEND = "LATE: samples behind the dry signal as recorded; UP: -1 is upside down."
+LEGEND = "DELAY: samples behind the dry signal, as recorded. POLARITY: -1 is inverted."
 
 
 def show_check(report: Any) -> None:
-    """A checked manifest: its takes, then what was found."""
+    """Print a checked manifest: a row for each take, then its knobs and the findings."""
     from models.recordings.checks.report import group_findings
 
     rows = []
     for take in report.takes:
         wet, lag = take.wet_sound, take.lag
-        late = (f"{lag.delay_samples:.2f}", f"{lag.polarity:+d}", f"{lag.drift_ppm:.1f}") if lag else ("-",) * 3
+        alignment = (f"{lag.delay_samples:.2f}", f"{lag.polarity:+d}", f"{lag.drift_ppm:.1f}") if lag else ("-",) * 3
         levels = (f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}") if wet else ("-",) * 2
         length = (f"{wet.frames / wet.rate_hz:.2f} s", f"{wet.rate_hz}") if wet else ("-",) * 2
-        rows.append((take.wet.name, format_setting(take.setting), *late[:2], *levels, *length, late[2]))
-    output.data_table(("TAKE", "SETTING", "LATE", "UP", "PEAK dBFS", "RMS dBFS", "LENGTH", "RATE", "DRIFT ppm"), rows)
+        rows.append((take.wet.name, format_setting(take.setting), *alignment[:2], *levels, *length, alignment[2]))
+    output.data_table(
+        ("TAKE", "SETTING", "DELAY", "POLARITY", "PEAK dBFS", "RMS dBFS", "LENGTH", "RATE", "DRIFT ppm"), rows
+    )
     knobs = report.manifest.knobs
     output.info()
     output.info_wrapped(LEGEND)
@@ -37,17 +39,17 @@ def show_check(report: Any) -> None:
     )
 
 
-def show_mended(takes: Sequence[Any]) -> None:
-    """How takes were found that were lined up, as talk."""
+def show_aligned(takes: Sequence[Any]) -> None:
+    """Print a row for each aligned take on stderr: what was wrong with it before."""
     rows = []
     for found in takes:
-        lag, trimmed = found.lag, f"{found.head}+{found.tail}" if found.head or found.tail else "-"
-        late, drift = f"{lag.delay_samples:.2f}", f"{lag.drift_ppm:.1f}"
+        lag, missing = found.lag, f"{found.head}+{found.tail}" if found.head or found.tail else "-"
+        delay, drift = f"{lag.delay_samples:.2f}", f"{lag.drift_ppm:.1f}"
         rows.append(
-            (found.take.wet.name, format_setting(found.take.setting), late, f"{lag.polarity:+d}", drift, trimmed)
+            (found.take.wet.name, format_setting(found.take.setting), delay, f"{lag.polarity:+d}", drift, missing)
         )
-    output.info_table(("TAKE", "SETTING", "LATE", "UP", "DRIFT ppm", "MISSING"), rows)
+    output.info_table(("TAKE", "SETTING", "DELAY", "POLARITY", "DRIFT ppm", "MISSING"), rows)
     output.info()
     output.info_wrapped(
-        f"{LEGEND} MISSING: samples at the head and tail of the dry signal that were not recorded, now silent."
+        f"{LEGEND} MISSING: samples that were not recorded at the head and the tail of the dry signal; they are silent now."
     )

@@ -1,4 +1,4 @@
-"""zoo/cli/views/words.py."""
+"""Sentences and parts of sentences that several commands print."""
 
 import shutil
 import sys
@@ -9,17 +9,17 @@ from models.artifacts.evaluation import Evaluation
 
 
 def count(things: Sized, name: str) -> str:
-    """`1 take`, `2 takes`."""
+    """Return `1 take`, `2 takes`."""
     return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
 def also_in(others: Sequence[Path]) -> str:
-    """The files of which the same is to be said."""
-    return f" Likewise {', '.join(path.name for path in others)}." if others else ""
+    """Return the sentence that names further files with the same finding, or an empty text."""
+    return f" The same for {', '.join(path.name for path in others)}." if others else ""
 
 
 def held_sentence(evaluation: Evaluation) -> str:
-    """How good a model is, beside what playing the nearest recorded setting would give."""
+    """Return the held-out score of a model, and the score of playing the nearest recorded setting instead."""
     held = evaluation.held
     text = (
         f"held-out ESR over {len(held.settings)} settings never trained on: "
@@ -29,12 +29,12 @@ def held_sentence(evaluation: Evaluation) -> str:
     return text if baseline is None else f"{text} (nearest recorded setting: {baseline:.4f})"
 
 
-def _program() -> str:
-    """How to call this command again from here."""
+def program() -> str:
+    """Return the way to call `zoo` from the current folder."""
     return "zoo" if shutil.which("zoo") else relative(Path(sys.argv[0]).resolve())
 
 
 def relative(path: Path) -> str:
-    """A path as short as it can be written from the current folder."""
+    """Return a path relative to the current folder if it is inside it, else as it is."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)

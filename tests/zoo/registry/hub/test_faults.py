@@ -214,7 +214,7 @@ def test_another_amp_is_replaced_only_when_told_to(pushed: Hub, tmp_path: Path):
     for where, name in ((at(pushed), "tiny"), (("--zoo", tmp_path / "shelf"), "plexi")):
         package = other if name == "tiny" else write_package(tmp_path / "package")
         ran = zoo("push", package, AMP, *where)
-        refused(ran, 1, f"is another amp, '{name}'", "--yes")
+        refused(ran, 1, f"would replace another amp, '{name}'", "--yes")
         assert zoo("push", package, AMP, *where, "--yes").code == 0
 
 

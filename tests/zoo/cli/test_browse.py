@@ -1,0 +1,82 @@
+"""The commands that make, share and show amps, with a shelf."""
+
+import json
+import os
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from models.artifacts.names import EVAL
+from tests.support.makers import (
+    KNOBS,
+)
+from tests.support.packages import AMP, LICENSE, files, read_files, refused, terminal, write_package, write_run, zoo
+from tests.zoo.cli.conftest import created
+from zoo.cli.package import KINDS, TONES
+from zoo.package.card_schema import Kind, Tone
+
+
+def test_package_push_list_pull(here: Path):
+    run = write_run(here / "runs" / "best")
+    ran = zoo("package", run, "--license", LICENSE)
+    assert (ran.code, ran.out, ran.err) == (0, "packages/best\n", "")
+    assert read_files(here / "packages/best") == files()
+    shelf = ("--zoo", "shelf")
+    ran = zoo("push", "packages/best", "bob/best", *shelf)
+    assert (ran.code, ran.out) == (0, "bob/best\n")
+    assert ran.err.startswith("published on shelf at revision ")
+    revision = json.loads(zoo("push", "packages/best", "bob/best", *shelf, "--json").out)["revision"]
+    assert zoo("list", "-q", *shelf).out == "bob/best\n"
+    head, row = (line.split("\t") for line in zoo("list", *shelf).out.splitlines())
+    assert head == ["AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENSE", "RATE", "UPDATED", "REVISION"]
+    assert row[:7] == ["bob/best", "gain tone", "0.1875", "177", "amp", LICENSE, "8000"]
+    assert row[8] == revision[:12]
+    ran = zoo("pull", "bob/best", *shelf, "--to", "mine")
+    assert (ran.code, ran.out) == (0, "mine\n")
+    assert read_files(here / "mine") == files()
+    ran = zoo("pull", "bob/best", *shelf, "--json")
+    home = os.environ["ZOO_HOME"]
+    [pulled] = json.loads(ran.out)["amps"]
+    assert [pulled[key] for key in ("name", "revision", "folder")] == ["bob/best", revision, f"{home}/bob/best"]
+    assert (pulled["files"], pulled["bytes"]) == (len(files()), sum(map(len, files().values())))
+    assert zoo("list", "-q").out == f"{AMP}\nbob/best\n"
+
+
+@pytest.mark.parametrize("missing", ["eval.json", "config.json"])
+def test_package_of_an_unfinished_run_is_refused(here: Path, missing: str):
+    (write_run(here / "run") / missing).unlink()
+    refused(zoo("package", "run", "--license", "mit"), 3 if missing == "config.json" else 1, missing)
+    assert created(here) == {"run"}
+
+
+def test_show_and_knobs(here: Path):
+    assert zoo("knobs", AMP).out == "KNOB\tRANGE\tDEFAULT\ngain\t0 to 10\t5\ntone\t0 to 1\t0.5\n"
+    document = json.loads(zoo("knobs", AMP, "--json").out)
+    assert document == {"schema": "zoo.knobs/1", "name": AMP, **KNOBS.model_dump(mode="json")}
+    shown = zoo("show", AMP).out
+    assert "8000 Hz mono" in shown
+    assert "295 parameters" in shown
+    assert "mean 0.1875" in shown
+    document = json.loads(zoo("show", AMP, "--json").out)
+    assert (document["schema"], document["name"]) == ("zoo.show/1", AMP)
+    assert document["config"] == json.loads(files()["config.json"])
+    assert document["eval"] == json.loads(files()[EVAL])
+    for verb in ("show", "knobs"):
+        refused(zoo(verb, "alice/tinny"), 3, "Did you mean alice/tiny?")
+
+
+@pytest.mark.parametrize("columns", [80, 60, 40])
+def test_diff_keeps_both_sides_on_a_narrow_terminal(here: Path, tmp_path: Path, columns: int):
+    write_package(tmp_path / "home" / "alice/other", {"presets.json": b'{"schema_version": "1.0"}'})
+    code, screen = terminal("diff", AMP, "alice/other", columns=columns)
+    head, *rows = screen.splitlines()
+    assert code == 0
+    assert max(map(len, (head, *rows))) <= columns
+    assert head.split() == ["WHAT", AMP, "alice/other"]
+    assert [row.split()[0] for row in rows] == ["revision", "presets.json"]
+
+
+def test_kinds_and_tones_are_those_of_the_card():
+    assert get_args(Kind) == KINDS
+    assert get_args(Tone) == TONES

@@ -1,0 +1,269 @@
+"""The command `zoo plan`: choose the knob settings to record."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo.cli.options import PATH, bundle, json_option
+
+if TYPE_CHECKING:
+    from models.capture.plan import CapturePlan, Design
+    from models.knobs.schema import Knobs
+
+DESIGNS = ("isolated", "hybrid", "combinatorial", "space-filling")  # as in models.capture.plan, which is slow to import
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """The options of `zoo plan` as given."""
+
+    knobs: Path | None
+    design: "Design | None"
+    count: int | None
+    positions: int | None
+    held: int | None
+    signal: Path | None
+    out: Path | None
+    manifests: tuple[Path, ...]
+    captures: Path | None
+    pattern: str | None
+    as_json: bool
+
+
+@dataclass(frozen=True)
+class SessionRequest:
+    """What all three requests share: the signal to play, the folder to write (None: write nothing), JSON or a table."""
+
+    signal: Path | None
+    out: Path | None
+    as_json: bool
+
+
+@dataclass(frozen=True)
+class PlanRequest(SessionRequest):
+    """Plan a new session for the knobs of a file; `sizes` are the given ones of `count`, `positions` and `held`."""
+
+    knobs: Path
+    design: "Design | None"
+    sizes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class ExtendRequest(SessionRequest):
+    """Add `count` settings to the first of the manifests; those of the others are not proposed again."""
+
+    manifests: tuple[Path, ...]
+    count: int | None
+
+
+@dataclass(frozen=True)
+class CaptureRequest(SessionRequest):
+    """List the `.nam` captures of a folder, or render a take of each; `pattern` reads a setting from a file name."""
+
+    captures: Path
+    pattern: str
+    knobs: Path | None
+
+
+@click.command(short_help="Choose the knob settings to record.", epilog="Example: zoo plan knobs.json --signal di.wav")
+@click.argument("knobs", metavar="[KNOBS.json]", type=PATH, required=False)
+@click.option("--design", type=click.Choice(DESIGNS), help="How to choose them. Default with --out: the recommended.")
+@click.option("--count", type=int, metavar="N", help="Takes to train on (space-filling), or to add (--extend).")
+@click.option("--positions", type=int, metavar="N", help="Positions of each knob (isolated, hybrid).")
+@click.option("--held", type=int, metavar="N", help="Additional settings, for the held-out score. Default: 6.")
+@click.option("--signal", type=PATH, metavar="DI.wav", help="The signal to play; zoo signal writes one.")
+@click.option("--out", type=PATH, metavar="FOLDER", help="A new folder for the manifests and the recording sheet.")
+@click.option(
+    "--extend",
+    "manifests",
+    type=PATH,
+    multiple=True,
+    metavar="MANIFEST",
+    help="Propose what to record next for this manifest. Repeat it for held-out manifests: "
+    "--extend train.json --extend held.json.",
+)
+@click.option(
+    "--from-nam", "captures", type=PATH, metavar="FOLDER", help="Render takes from .nam captures, one per setting."
+)
+@click.option("--pattern", metavar="TEXT", help="How the captures are named: 'G{gain}' matches 'JCM900 G4.nam'.")
+@json_option
+@bundle(PlanOptions)
+def plan(options: PlanOptions) -> None:
+    """Choose the knob settings to record.
+
+    Without --design and --out, all designs are compared: how many takes each needs, how long they last, what they
+    cover. With --out, the session is written: manifests and a sheet to record by.
+
+    KNOBS.json: {"device": ..., "knobs": [{"name": "gain", "min": 0, "max": 10, "default": 5}, ...]}.
+    """
+    match parse_request(options):
+        case PlanRequest() as request:
+            plan_session(request)
+        case ExtendRequest() as request:
+            extend_session(request)
+        case CaptureRequest() as request:
+            render_captures(request)
+
+
+def parse_request(options: PlanOptions) -> PlanRequest | ExtendRequest | CaptureRequest:
+    """Return the request that the options make.
+
+    Raises `UserError` unless they name exactly one of the three, and for an option that lacks another.
+    """
+    from models.core.errors import UserError
+
+    knobs, captures, manifests = options.knobs, options.captures, options.manifests
+    if bool(manifests) + (captures is not None) + (knobs is not None and captures is None) != 1:
+        raise UserError("give one of KNOBS.json, --extend and --from-nam", "For example: zoo plan knobs.json")
+    shared = {"signal": options.signal, "out": options.out, "as_json": options.as_json}
+    if options.out and not options.signal:
+        raise UserError("--out needs --signal, the signal to play", "zoo signal di.wav writes one.")
+    if captures is not None:
+        if not options.pattern:
+            raise UserError("--from-nam needs --pattern: how the captures are named", "Example: --pattern 'G{gain}'.")
+        return CaptureRequest(captures=captures, pattern=options.pattern, knobs=knobs, **shared)
+    if knobs is not None:
+        sizes = {"count": options.count, "positions": options.positions, "held": options.held}
+        given = {name: size for name, size in sizes.items() if size is not None}
+        return PlanRequest(knobs=knobs, design=options.design, sizes=given, **shared)
+    return ExtendRequest(manifests=manifests, count=options.count, **shared)
+
+
+def plan_session(request: PlanRequest) -> None:
+    """Compare the designs, or list or write the settings of one."""
+    from models.capture.excitation import SECONDS
+    from models.capture.plan import compare, make_plan, read_knobs, recommend
+    from models.capture.session import write_session
+    from zoo.cli.views import plan as plan_view
+
+    described, schema = read_knobs(request.knobs)
+    signal_s = _seconds(request.signal) or SECONDS
+    if request.design:
+        chosen = make_plan(schema, request.design, **request.sizes)
+    else:
+        plans = compare(schema, **request.sizes)
+        chosen, why = recommend(plans)
+        if not request.out:
+            _show_comparison(request, plans, signal_s, chosen, why)
+            return
+    train, held = plan_view.listed(chosen, signal_s)
+    if request.out and request.signal:
+        identity = {"device": described.device, "license_id": described.license, "levels": described.levels}
+        made = write_session(request.out, chosen.knobs, train, held, request.signal, **identity)
+        plan_view.info_plan(chosen, signal_s)
+        _show_session(made, request)
+    else:
+        plan_view.show_settings(chosen.knobs, train, held, request.as_json)
+        plan_view.info_plan(chosen, signal_s)
+
+
+def extend_session(request: ExtendRequest) -> None:
+    """Propose further settings for a recorded manifest, farthest from its takes, and list or write them."""
+    from models.capture.plan import PER_KNOB, propose
+    from models.capture.session import write_session
+    from models.knobs.geometry import largest_hole
+    from models.knobs.text import format_setting
+    from models.recordings.manifest import read_manifest
+    from zoo.cli import output
+    from zoo.cli.views import plan as plan_view
+
+    first, *others = [read_manifest(path) for path in request.manifests]
+    _check_rate(request.signal, first.path, first.sample_rate)
+    existing = [take.setting for take in first.takes]
+    taken = [take.setting for manifest in (first, *others) for take in (*manifest.takes, *manifest.held_takes)]
+    new = propose(first.knobs, existing, PER_KNOB if request.count is None else request.count, taken)
+    before, after = (largest_hole(first.knobs, settings) for settings in (existing, [*existing, *new]))
+    output.info(
+        f"largest gap {before.turns:.2f} turns, at {format_setting(before.setting)}; "
+        f"with the new takes {after.turns:.2f} turns"
+    )
+    if request.out and request.signal:
+        identity = {"device": first.device, "license_id": first.license, "levels": first.levels}
+        made = write_session(request.out, first.knobs, new, [], request.signal, existing=first.takes, **identity)
+        _show_session(made, request)
+    else:
+        plan_view.show_settings(first.knobs, new, [], request.as_json)
+
+
+def render_captures(request: CaptureRequest) -> None:
+    """List the captures of a folder with their settings, or render a take of each into a new folder."""
+    from models.capture.nam_captures import render_snapshots
+    from models.capture.plan import read_knobs
+    from zoo.cli import output
+    from zoo.cli.views.words import count
+
+    described, schema = read_knobs(request.knobs) if request.knobs else (None, None)
+    if not (request.out and request.signal):
+        _list_captures(request, schema)
+        return
+    identity = {"device": described.device, "license_id": described.license} if described else {}
+    with output.progress("rendering") as bar:
+        made = render_snapshots(
+            request.captures, request.pattern, request.signal, request.out, schema=schema, on_take=bar, **identity
+        )
+    output.info(f"rendered one take from each of {count(list(request.captures.glob('*.nam')), 'capture')}")
+    _show_session([made], request)
+
+
+def _show_comparison(
+    request: PlanRequest, plans: "list[CapturePlan]", signal_s: float, chosen: "CapturePlan", why: str
+) -> None:
+    from zoo.cli import output
+    from zoo.cli.views import plan as plan_view
+
+    if request.as_json:
+        output.data_json(plan_view.to_json(plans, signal_s, chosen, why))
+        return
+    plan_view.show_plans(plans, signal_s, chosen, why)
+    output.info(f"next: zoo plan {request.knobs} --signal {request.signal or 'DI.wav'} --out FOLDER")
+
+
+def _list_captures(request: CaptureRequest, schema: "Knobs | None") -> None:
+    from models.capture.nam_captures import read_names
+    from models.knobs.text import format_setting
+    from zoo.cli import output
+    from zoo.cli.views.words import count
+
+    found = read_names(request.captures, request.pattern, schema)[1]
+    if request.as_json:
+        listed = [{"file": path.name, "setting": setting} for path, setting in found.items()]
+        output.data_json({"schema": "zoo.captures/1", "captures": listed})
+        return
+    rows = [(path.name, format_setting(setting)) for path, setting in found.items()]
+    output.data_table(("FILE", "SETTING"), rows)
+    output.info(f"{count(found, 'capture')}; to render takes from them, add --signal DI.wav --out FOLDER")
+
+
+def _show_session(made: list[Path], request: SessionRequest) -> None:
+    """Print the files of a written session; the first of `made` is the manifest to train on."""
+    from zoo.cli import output
+
+    if request.as_json:
+        output.data_json({"schema": "zoo.session/1", "files": [str(path) for path in made]})
+        return
+    for path in made[1:]:
+        output.info(f"and {path}")
+    output.info(f"next: {'record the takes, then ' if len(made) > 1 else ''}zoo check {made[0]}")
+    output.data(str(made[0]))
+
+
+def _check_rate(signal: Path | None, manifest: Path, rate_hz: int | None) -> None:
+    """Raise `UserError` when the signal has another sample rate than the manifest states."""
+    from models.audio.io import read_length
+    from models.core.errors import UserError
+
+    signal_hz = read_length(signal)[1] if signal else None
+    if signal_hz and rate_hz and signal_hz != rate_hz:
+        raise UserError(f"{signal} is at {signal_hz} Hz, {manifest} at {rate_hz} Hz", f"Use a signal at {rate_hz} Hz.")
+
+
+def _seconds(signal: Path | None) -> float | None:
+    """Return the duration of an audio file."""
+    from models.audio.io import read_length
+
+    if signal is None:
+        return None
+    frames, rate_hz = read_length(signal)
+    return frames / rate_hz
