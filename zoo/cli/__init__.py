@@ -20,6 +20,6 @@ Commands, in order of use
 What they use
 * quickstart: the steps of `zoo quickstart`
 * doctor: the checks of `zoo doctor`
-* schema: the JSON schemas of the files that users write; a script
+* schema, reference: the JSON schemas of the files that users write, and two pages of the reference; scripts
 * views: tables, sentences and pages from plain data
 """
