@@ -8,7 +8,7 @@ from zoo.cli.options import amp_argument, json_option, zoo_option
 
 if TYPE_CHECKING:
     from zoo.names import Address
-    from zoo.package.card_schema import Listed
+    from zoo.package.card_schema import AmpSummary
 
 
 @click.command("list", epilog="Example: zoo list crunch --zoo hub --knob gain --max-cost 20000 --sort esr")
@@ -42,14 +42,14 @@ def list_amps(
 ) -> None:
     """List the amps of a shelf or a hub."""
     from zoo.cli import output
-    from zoo.registry.filters import Wanted
+    from zoo.registry.filters import AmpFilter
     from zoo.registry.resolve import address_of
 
-    wanted = Wanted(query, knobs, kind, tone, license_id, max_cost, sort)
+    amp_filter = AmpFilter(query, knobs, kind, tone, license_id, max_cost, sort)
     address = address_of(where)
 
-    def show(rows: "list[Listed] | tuple[Listed, ...]", label: str, age: float | None) -> None:
-        _show_list(wanted.choose(rows), label, age, as_json, quiet)
+    def show(rows: "list[AmpSummary] | tuple[AmpSummary, ...]", label: str, age: float | None) -> None:
+        _show_list(amp_filter.select(rows), label, age, as_json, quiet)
 
     if address is not None:
         _list_hub(address, show, cached, refresh)
@@ -64,12 +64,12 @@ def _list_hub(address: "Address", show: Any, cached: bool, refresh: bool) -> Non
     """Show what is kept while it is fresh; where it is not, show it at once and ask the hub meanwhile."""
     from zoo.cli import output
     from zoo.cli.errors import NO_NETWORK, explain
-    from zoo.registry.index import Fetch, format_age, need_index, read_index
+    from zoo.registry.index import ListFetch, format_age, read_index, require_index
 
     label = address.label
-    kept = need_index(label) if cached else read_index(label)
-    if kept is not None and (cached or (kept.fresh and not refresh)):
-        show(kept.amps, label, kept.age)
+    kept = require_index(label) if cached else read_index(label)
+    if kept is not None and (cached or (kept.is_fresh and not refresh)):
+        show(kept.amps, label, kept.age_seconds)
         return
 
     def open_zoo() -> Any:
@@ -78,9 +78,9 @@ def _list_hub(address: "Address", show: Any, cached: bool, refresh: bool) -> Non
         return Hub(address)
 
     shown = kept is not None and not refresh
-    fetch = Fetch(label, open_zoo, (lambda text: None) if shown else output.info)
+    fetch = ListFetch(label, open_zoo, (lambda text: None) if shown else output.info)
     if kept is not None and shown:
-        show(kept.amps, label, kept.age)
+        show(kept.amps, label, kept.age_seconds)
         output.close_data()
     try:
         found = fetch.wait()
@@ -88,13 +88,13 @@ def _list_hub(address: "Address", show: Any, cached: bool, refresh: bool) -> Non
         told = explain(problem)
         if kept is None or told is None or told.code != NO_NETWORK:
             raise
-        output.info(f"warning: {told.message}; this list is {format_age(kept.age)} old")
+        output.info(f"warning: {told.message}; this list is {format_age(kept.age_seconds)} old")
         found = kept
     if not shown:
-        show(found.amps, label, found.age)
+        show(found.amps, label, found.age_seconds)
 
 
-def _show_list(rows: "list[Listed]", label: str, age: float | None, as_json: bool, quiet: bool) -> None:
+def _show_list(rows: "list[AmpSummary]", label: str, age: float | None, as_json: bool, quiet: bool) -> None:
     from zoo.cli import output
     from zoo.cli.views import amps as amps_view
     from zoo.registry.index import format_age

@@ -68,7 +68,7 @@ def _shelf(shelf: Shelf) -> list[Finding]:
 
 def _hub(address: Address) -> list[Finding]:
     index = read_index(address.label)
-    kept = f"{_amps(len(index.amps))}, {format_age(index.age)} old" if index else "none"
+    kept = f"{_amps(len(index.amps))}, {format_age(index.age_seconds)} old" if index else "none"
     findings = [Finding("cached list", kept)]
     try:
         from zoo.registry.hub.hub import Hub

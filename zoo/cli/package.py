@@ -57,10 +57,10 @@ def package(
     from zoo.names import NAME
     from zoo.package.build import package as make
     from zoo.package.card_schema import Terms
-    from zoo.package.signing import own_key
+    from zoo.package.signing import load_signing_key
     from zoo.package.signing import sign as put_signature
 
-    key = own_key() if sign else None
+    key = load_signing_key() if sign else None
     if odd := [name for name in datasets if not NAME.fullmatch(name)]:
         raise UserError(f"'{odd[0]}' names no data set", "Write OWNER/NAME, as the hub does.")
     terms = Terms(

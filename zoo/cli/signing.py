@@ -10,12 +10,14 @@ from zoo.cli.options import json_option
 def key(as_json: bool) -> None:
     """The key you sign packages with, made when there is none."""
     from zoo.cli import output
-    from zoo.package.signing import key_path, own_key, public
+    from zoo.package.signing import load_signing_key, public_key_hex, signing_key_path
 
-    new = not key_path().exists()
-    known = public(own_key(make=True))
+    new = not signing_key_path().exists()
+    known = public_key_hex(load_signing_key(make=True))
     if new:
-        output.info(f"made {key_path()}: whoever has that file can sign as you; keep a copy where nobody else looks")
+        output.info(
+            f"made {signing_key_path()}: whoever has that file can sign as you; keep a copy where nobody else looks"
+        )
     output.data_json({"schema": "zoo.key/1", "key": known}) if as_json else output.data(known)
 
 

@@ -131,27 +131,27 @@ def _pull(
 ) -> dict[str, Any]:
     from zoo.cli import output
     from zoo.names import Ref, parse_ref
-    from zoo.package.layout import MANIFEST, choose
+    from zoo.package.layout import MANIFEST, select_files
     from zoo.package.manifest import PackageManifest
-    from zoo.registry.lockfile import Pin, check_moved, pin, pinned
+    from zoo.registry.lockfile import Pin, check_revision, read_pin, write_pin
     from zoo.registry.protocol import shelf_folder
     from zoo.registry.resolve import resolve_zoo
 
     asked = parse_ref(name)
-    made = pinned(asked.name) if locked else None
+    made = read_pin(asked.name) if locked else None
     zoo = resolve_zoo(where or (made.zoo if made else None))
     tier, ref = tier or (made.tier if made else ""), asked
     if made is not None:
         named = Ref(asked.name, asked.revision or made.revision)
         if named.revision:
-            check_moved(asked.name, made.model_copy(update={"revision": named.revision}), zoo.revision(named))
+            check_revision(asked.name, made.model_copy(update={"revision": named.revision}), zoo.revision(named))
         ref = Ref(asked.name, made.commit)
     check(zoo, ref, tier)
     target, signer = to or shelf_folder() / ref.name, {}
     if dry_run:
         sizes = zoo.sizes(ref)
         root = zoo.document(ref, MANIFEST, PackageManifest).tier if tier else ""
-        wanted = choose(sizes, tier, root, ref.name)
+        wanted = select_files(sizes, tier, root, ref.name)
         for file in wanted:
             output.info(f"  {file} ({sizes[file]:,} bytes)")
         revision, files, moved = zoo.revision(ref), len(wanted), sum(sizes[file] for file in wanted)
@@ -159,7 +159,7 @@ def _pull(
     else:
         with output.progress(f"pulling {ref.name}") as bar:
             done = zoo.pull(ref, target, tier, bar, made.manifest if made else "")
-        revision, files, moved = done.revision, done.files, done.moved
+        revision, files, moved = done.revision, done.files, done.bytes_moved
         output.info(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {files} files, {moved:,} bytes moved")
         output.info(f"licence: {_licence(zoo, ref)}; {done.signer}")
         signer = {"signer": done.signer}
@@ -167,18 +167,18 @@ def _pull(
             output.info(f"ignored {done.ignored} files that are no part of a package")
         if lock:
             made = Pin(zoo=zoo.label, revision=ref.revision, commit=revision, manifest=done.manifest, tier=tier)
-            pin(ref.name, made)
+            write_pin(ref.name, made)
     return {"name": ref.name, "revision": revision, "folder": str(target), "files": files, "bytes": moved, **signer}
 
 
 def _check_wishes(zoo: Any, ref: Any, tier: str, max_mb: float | None, licenses: tuple[str, ...]) -> None:
     """Raise `UserError` when what was asked of an amp does not hold; what the zoo lists says so, before a byte moves."""
     from models.core.errors import UserError
-    from zoo.package.layout import of_tier
+    from zoo.package.layout import files_of_tier
 
     if max_mb is not None:
         sizes = zoo.sizes(ref)
-        total = sum(sizes[name] for name in of_tier(sizes, tier))
+        total = sum(sizes[name] for name in files_of_tier(sizes, tier))
         if total > max_mb * 1e6:
             raise UserError(
                 f"{ref.name} is {total / 1e6:.1f} MB, --max-size allows {max_mb:g}",
@@ -213,7 +213,7 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
     from zoo.package.layout import MANIFEST
     from zoo.package.manifest import digest, package_files
     from zoo.package.replay import replay
-    from zoo.package.signing import signer
+    from zoo.package.signing import describe_signer
     from zoo.registry.resolve import resolve_package
 
     one_thread()
@@ -223,7 +223,10 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
         raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
     with output.progress("playing") as bar:
         played, files, revision = replay(folder, bar), len(package_files(folder)), digest(folder)
-    sound, signed = all(one.same for one in played), signer(folder, "" if Path(amp).is_dir() else parse_ref(amp).name)
+    sound, signed = (
+        all(one.same for one in played),
+        describe_signer(folder, "" if Path(amp).is_dir() else parse_ref(amp).name),
+    )
     if as_json:
         sounds = [{"file": one.name, "esr": min(one.esr, 1e9), "same": one.same} for one in played]
         output.data_json(

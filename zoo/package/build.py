@@ -22,8 +22,7 @@ from zoo.package.card import make_card
 from zoo.package.card_schema import Terms
 from zoo.package.charts import draw_knobs, draw_scores
 from zoo.package.demo_clips import DEMO_SECONDS, DEMO_SEED, _demo, _demo_take
-from zoo.package.layout import CARD, LICENSE_FILE, LIVE, MANIFEST, PRESETS, TRAINING
-from zoo.package.layout import tiers as tiers_of
+from zoo.package.layout import CARD, LICENSE_FILE, LIVE, MANIFEST, PRESETS, TRAINING, tier_names
 from zoo.package.licenses import check_license, license_text
 from zoo.package.manifest import check_target, package_files, read_package_manifest, write_manifest
 from zoo.package.presets import Presets
@@ -119,7 +118,7 @@ def _tiers_inside(run: Path) -> dict[str, Path]:
     if not (run / MANIFEST).exists():
         return {}
     own = read_package_manifest(run).tier
-    return {tier: run / "tiers" / tier for tier in tiers_of(package_files(run))} | ({own: run} if own else {})
+    return {tier: run / "tiers" / tier for tier in tier_names(package_files(run))} | ({own: run} if own else {})
 
 
 def _write_model(folder: Path, run: Path, config: ModelConfig, net: WaveNet, evaluation: Evaluation) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from zoo.package.card_schema import Terms
 
 
-OWNER = "OWNER/"  # stands for the owner until a push knows better
+OWNER_PLACEHOLDER = "OWNER/"  # stands for the owner until a push knows better
 
 
 def make_page(
@@ -27,7 +27,7 @@ def make_page(
     searched: bool,
 ) -> str:
     """The page in Markdown; the arguments are those of `make_card`."""
-    held, rate, name = evaluation.held, config.audio.sample_rate, f"{OWNER}{config.name}"
+    held, rate, name = evaluation.held, config.audio.sample_rate, f"{OWNER_PLACEHOLDER}{config.name}"
     pairs = [f"{knob.name}={format_value(knob.default)}" for knob in config.knobs.knobs]
     turned = " ".join(f"--knob {quote(pair)}" for pair in pairs)
     called = "".join(f", {k.name}={k.default!r}" for k in config.knobs.knobs if k.name.isidentifier())
@@ -132,7 +132,7 @@ def _tier_table(config: ModelConfig, evaluation: Evaluation, tiers: Mapping[str,
         f"| {100 * scores.realtime_factor:.1f} % |"
         for name, scores in tiers.items()
     )
-    return f"""The same amp comes in {len(tiers)} tiers; `zoo pull {OWNER}{config.name} --tier {next(iter(tiers))}` leaves out the others.
+    return f"""The same amp comes in {len(tiers)} tiers; `zoo pull {OWNER_PLACEHOLDER}{config.name} --tier {next(iter(tiers))}` leaves out the others.
 
 | tier | mean ESR | worst ESR | parameters | of a CPU core |
 |---|---|---|---|---|

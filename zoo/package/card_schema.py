@@ -43,7 +43,7 @@ class CardBlock(Frozen):
     tiers: Annotated[tuple[Tier, ...], Field(max_length=8)] = ()
 
 
-class Listed(Frozen):
+class AmpSummary(Frozen):
     """One row of `zoo list`; `downloads` and `updated` (ISO 8601) where the zoo knows them."""
 
     name: str
@@ -65,7 +65,9 @@ class Terms(Frozen):
     datasets: tuple[Annotated[str, Field(pattern=NAME.pattern)], ...] = ()
 
 
-def read_row(name: str, revision: str, front_matter: Any, downloads: object = None, updated: object = None) -> Listed:
+def read_summary(
+    name: str, revision: str, front_matter: Any, downloads: object = None, updated: object = None
+) -> AmpSummary:
     """A row of `zoo list` from parsed front matter; raises `UserError` when its `ampzoo:` block is missing or malformed."""
     if not NAME.fullmatch(name):
         raise UserError(f"{name}: nobody could ask for an amp of this name", "Call it owner/amp.")
@@ -73,7 +75,7 @@ def read_row(name: str, revision: str, front_matter: Any, downloads: object = No
     if not isinstance(block, dict):
         raise UserError(f"{name}: its card has no '{LIBRARY}' block", "Package it again with zoo package.")
     license_id = front_matter.get("license")
-    return Listed(
+    return AmpSummary(
         name=name,
         revision=revision,
         license=license_id[:64] if isinstance(license_id, str) else "-",

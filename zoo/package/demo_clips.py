@@ -18,7 +18,7 @@ from models.network.wavenet import WaveNet
 from models.playback.stream import play
 from models.recordings.loading import load_data
 from models.training.config import Recipe
-from zoo.package.licenses import KNOWN
+from zoo.package.licenses import KNOWN_LICENSES
 from zoo.package.presets import Preset
 
 DEMO_SECONDS, DEMO_SEED = 6.0, 2000
@@ -53,7 +53,7 @@ def _demo_take(folder: Path, run: Path, config: ModelConfig, net: WaveNet) -> Pr
     """The held take of median error: dry, by the model, and by the amp. Raises `UserError` where the takes are gone."""
     if not (run / RECIPE).exists():
         raise UserError(f"{run} does not say where its takes are ({RECIPE} is missing)", "Leave out --with-take.")
-    if (given := read_evaluation(run).recordings_license.lower()) not in KNOWN:
+    if (given := read_evaluation(run).recordings_license.lower()) not in KNOWN_LICENSES:
         raise UserError(
             f"the recordings' licence is '{given}', which no hub knows as one that lets them be given on",
             'Leave out --with-take, or state the licence in the manifest ("license": "cc-by-4.0").',

@@ -43,7 +43,7 @@ RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
-NO_PACKAGE = "This is not a package of ampzoo's, or it was damaged; nothing was kept."
+HINT_NO_PACKAGE = "This is not a package of ampzoo's, or it was damaged; nothing was kept."
 
 
 def tier_of(name: str) -> str:
@@ -52,25 +52,25 @@ def tier_of(name: str) -> str:
     return parts[1] if len(parts) == 3 and parts[0] == "tiers" else ""
 
 
-def tiers(names: Iterable[str]) -> list[str]:
+def tier_names(names: Iterable[str]) -> list[str]:
     """The tiers among the files of a package, sorted."""
     return sorted({tier for name in names if (tier := tier_of(name))})
 
 
-def choose(names: Iterable[str], tier: str, root: str, where: str) -> list[str]:
+def select_files(names: Iterable[str], tier: str, root: str, where: str) -> list[str]:
     """Of the files of a package, whose own tier is `root`, those to pull: all, or with a `tier` all but the other tiers.
 
     Raises `NotFound` naming the tiers there are.
     """
     names = list(names)
-    known = sorted({*tiers(names), root} - {""})
+    known = sorted({*tier_names(names), root} - {""})
     if tier and tier not in known:
         hint = f"Its tiers: {', '.join(known) or 'none'}. Leave out --tier for the amp as it is."
         raise NotFound(f"{where} has no tier '{tier}'", hint)
-    return of_tier(names, tier)
+    return files_of_tier(names, tier)
 
 
-def of_tier(names: Iterable[str], tier: str) -> list[str]:
+def files_of_tier(names: Iterable[str], tier: str) -> list[str]:
     """All, or with a `tier` all but the other tiers' files."""
     return [name for name in names if not tier or tier_of(name) in ("", tier)]
 
@@ -82,12 +82,12 @@ def check_names(names: Iterable[str], where: str) -> None:
         parts = PurePosixPath(name).parts
         outside = ".." in name.split("/") or name.startswith("/") or "\\" in name or re.match(r"[A-Za-z]:", name)
         if outside or UNPRINTABLE.search(name):
-            raise IntegrityError(f"{where} lists {name!r}, a path that leads outside", NO_PACKAGE)
+            raise IntegrityError(f"{where} lists {name!r}, a path that leads outside", HINT_NO_PACKAGE)
         if len(name) > MAX_PATH or any(RESERVED.fullmatch(part) for part in parts):
-            raise IntegrityError(f"{where} lists {name[:MAX_PATH]!r}, which not every disk can hold", NO_PACKAGE)
+            raise IntegrityError(f"{where} lists {name[:MAX_PATH]!r}, which not every disk can hold", HINT_NO_PACKAGE)
         twin = folded.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
         if twin != name:
-            raise IntegrityError(f"{where} lists both {twin!r} and {name!r}, one file on some disks", NO_PACKAGE)
+            raise IntegrityError(f"{where} lists both {twin!r} and {name!r}, one file on some disks", HINT_NO_PACKAGE)
 
 
 def check_listing(sizes: Mapping[str, int], where: str) -> list[str]:
@@ -99,16 +99,16 @@ def check_listing(sizes: Mapping[str, int], where: str) -> list[str]:
     kept = [name for name in sizes if ALLOWED.fullmatch(name)]
     for name in REQUIRED:
         if name not in kept:
-            raise IntegrityError(f"{where} lacks {name}", NO_PACKAGE)
+            raise IntegrityError(f"{where} lacks {name}", HINT_NO_PACKAGE)
     if len(kept) > MAX_FILES:
-        raise IntegrityError(f"{where} has {len(kept)} files, at most {MAX_FILES} are legal", NO_PACKAGE)
+        raise IntegrityError(f"{where} has {len(kept)} files, at most {MAX_FILES} are legal", HINT_NO_PACKAGE)
     for name in kept:
         if sizes[name] > max_bytes(name):
             raise IntegrityError(
-                f"{where}: {name} is {sizes[name]:,} bytes, at most {max_bytes(name):,} are legal", NO_PACKAGE
+                f"{where}: {name} is {sizes[name]:,} bytes, at most {max_bytes(name):,} are legal", HINT_NO_PACKAGE
             )
     if (total := sum(sizes[name] for name in kept)) > MAX_TOTAL:
-        raise IntegrityError(f"{where} is {total:,} bytes, at most {MAX_TOTAL:,} are legal", NO_PACKAGE)
+        raise IntegrityError(f"{where} is {total:,} bytes, at most {MAX_TOTAL:,} are legal", HINT_NO_PACKAGE)
     return kept
 
 
@@ -117,7 +117,7 @@ def max_bytes(name: str) -> int:
     return MAX_BYTES[Path(name).suffix or name]
 
 
-def present_files(folder: Path) -> set[str]:
+def list_files(folder: Path) -> set[str]:
     """Everything below a folder but folders; links are followed nowhere."""
     paths = (path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
     return {path.relative_to(folder).as_posix() for path in paths}

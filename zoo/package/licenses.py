@@ -9,12 +9,12 @@ _WORDS = """afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bsd bsd-2-clause bsd-3-clau
     lppl-1.3c mit mpl-2.0 ms-pl ncsa odbl odc-by openrail osl-3.0 pddl postgresql unlicense wtfpl zlib other
 """
 
-KNOWN = frozenset(_WORDS.split())
+KNOWN_LICENSES = frozenset(_WORDS.split())
 
 
 def check_license(license_id: object, name: object = "", link: object = "") -> None:
     """Raise `UserError` for a licence no hub knows, or for `other` without its name and link."""
-    if not isinstance(license_id, str) or license_id not in KNOWN:
+    if not isinstance(license_id, str) or license_id not in KNOWN_LICENSES:
         raise UserError(
             f"{license_id!r} is not a licence identifier that a hub knows",
             "Name one: cc-by-4.0, cc0-1.0, mit ..., or 'other' with its name and link.",

@@ -9,7 +9,7 @@ from pydantic import Field
 from models.core.errors import Incompatible, IntegrityError, NotFound, SchemaError, UserError
 from models.core.files import write_json
 from models.core.schema import Document, Frozen, check_document, parse_json, read_document
-from zoo.package.layout import ALLOWED, MANIFEST, NOT_COVERED, SLUG, present_files, tier_of
+from zoo.package.layout import ALLOWED, MANIFEST, NOT_COVERED, SLUG, list_files, tier_of
 
 
 class FileEntry(Frozen):
@@ -32,12 +32,12 @@ class PackageManifest(Frozen):
 def write_manifest(folder: Path, name: str, tool: str, tier: str = "") -> None:
     """Write `manifest.json` over every file in the folder that it covers."""
     paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    files = {path: entry_of((folder / path).read_bytes()) for path in paths if path not in NOT_COVERED}
+    files = {path: file_entry((folder / path).read_bytes()) for path in paths if path not in NOT_COVERED}
     manifest = PackageManifest(package=name, tool=tool, tier=tier, files=files)
     write_json(folder / MANIFEST, manifest.model_dump(mode="json", by_alias=True))
 
 
-def entry_of(content: bytes) -> FileEntry:
+def file_entry(content: bytes) -> FileEntry:
     """What a manifest says of these bytes."""
     return FileEntry(sha256=sha256(content).hexdigest(), size=len(content))
 
@@ -52,23 +52,23 @@ def digest(folder: Path) -> str:
         ) from None
 
 
-def read_part(folder: Path, name: str, kind: type[Document]) -> Document:
+def read_package_document(folder: Path, name: str, kind: type[Document]) -> Document:
     """One JSON document of a package on disk; raises `IntegrityError`, or `Incompatible` where it does not fit its schema."""
     try:
         return read_document(folder / name, kind)
     except UserError as problem:
-        raise as_part(problem) from None
+        raise as_package_error(problem) from None
 
 
-def parse_part(content: bytes, kind: type[Document], where: str) -> Document:
-    """One JSON document of a package from its bytes; raises as `read_part` does."""
+def parse_package_document(content: bytes, kind: type[Document], where: str) -> Document:
+    """One JSON document of a package from its bytes; raises as `read_package_document` does."""
     try:
         return check_document(parse_json(content, where), kind, where)
     except UserError as problem:
-        raise as_part(problem) from None
+        raise as_package_error(problem) from None
 
 
-def as_part(problem: UserError) -> UserError:
+def as_package_error(problem: UserError) -> UserError:
     """What was wrong with a document, said of a package, whose reader cannot mend it."""
     if isinstance(problem, Incompatible | IntegrityError):
         return problem
@@ -80,7 +80,7 @@ def read_package_manifest(folder: Path) -> PackageManifest:
     """The manifest of a package; raises `NotFound` when the folder is none."""
     if not (folder / MANIFEST).exists():
         raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
-    return read_part(folder, MANIFEST, PackageManifest)
+    return read_package_document(folder, MANIFEST, PackageManifest)
 
 
 def package_files(folder: Path) -> list[str]:
@@ -90,7 +90,7 @@ def package_files(folder: Path) -> list[str]:
     return sorted({*there, *(name for name in NOT_COVERED if (folder / name).exists())})
 
 
-def check_pinned(where: str, manifest: str, pinned: str) -> None:
+def check_pin(where: str, manifest: str, pinned: str) -> None:
     """Raise `IntegrityError` when an amp's manifest is not the one that was pinned (sha256 each; an empty pin fits all)."""
     if pinned and manifest != pinned:
         raise IntegrityError(
@@ -112,4 +112,4 @@ def _is_package(folder: Path) -> bool:
         read_document(folder / MANIFEST, PackageManifest)
     except UserError:
         return False
-    return all(ALLOWED.fullmatch(name) for name in present_files(folder))
+    return all(ALLOWED.fullmatch(name) for name in list_files(folder))

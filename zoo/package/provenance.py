@@ -8,7 +8,7 @@ from models.artifacts.evaluation import read_evaluation
 from models.artifacts.names import MACHINE, RECIPE, SPLIT
 from models.core.schema import read_json
 from zoo.package.layout import TRAINING
-from zoo.package.manifest import entry_of
+from zoo.package.manifest import file_entry
 
 
 def _study(run: Path) -> Path | None:
@@ -31,7 +31,7 @@ def _provenance(run: Path) -> dict[str, Any] | None:
         "schema": "ampzoo.training/1",
         "data": {
             **data,
-            "sha256": entry_of(json.dumps(heard, sort_keys=True).encode()).sha256,
+            "sha256": file_entry(json.dumps(heard, sort_keys=True).encode()).sha256,
             "dry_sha256": split["dry_sha256"],
         },
         "takes": {group: len(pieces) for group, pieces in split["pieces"].items()},

@@ -12,12 +12,12 @@ from models.audio.io import read_audio
 from models.core.errors import IntegrityError, UserError
 from models.formats.nam.reader import read_nam
 from models.playback.stream import play
-from zoo.package.layout import LIVE, PRESETS, tiers
-from zoo.package.manifest import package_files, read_part
+from zoo.package.layout import LIVE, PRESETS, tier_names
+from zoo.package.manifest import package_files, read_package_document
 from zoo.package.presets import Preset, Presets
-from zoo.package.verify import AGAIN
+from zoo.package.verify import HINT_GET_AGAIN
 
-SAME_SOUND = 1e-6  # ESR: 60 dB below the sound, far above 24-bit quantisation and another machine's arithmetic
+MAX_SAME_ESR = 1e-6  # ESR: 60 dB below the sound, far above 24-bit quantisation and another machine's arithmetic
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,17 @@ class Replay:
     @property
     def same(self) -> bool:
         """True when nobody could tell them apart."""
-        return self.esr <= SAME_SOUND
+        return self.esr <= MAX_SAME_ESR
 
 
 def replay(folder: Path, on_progress: Callable[[float, float], None] = lambda done, total: None) -> list[Replay]:
     """Play a verified package's own dry clip through its model and its `.nam` files at every preset, beside the clips it carries."""
     if not (folder / PRESETS).exists():
         return []
-    document = read_part(folder, PRESETS, Presets)
+    document = read_package_document(folder, PRESETS, Presets)
     config, net = load_model(folder)
     dry_T, replayed, live = read_audio(folder / document.dry)[0], [], []
-    for tier in tiers(package_files(folder)):
+    for tier in tier_names(package_files(folder)):
         replayed += _replay_tier(folder / "tiers" / tier, dry_T, document.presets)
     for done, preset in enumerate(document.presets):
         on_progress(done, len(document.presets))
@@ -69,9 +69,9 @@ def _play_nam(path: Path, dry_T: np.ndarray, levels_K: list[float]) -> np.ndarra
     try:
         _, net = read_nam(path)
     except UserError as problem:
-        raise IntegrityError(problem.message, AGAIN) from None
+        raise IntegrityError(problem.message, HINT_GET_AGAIN) from None
     if net.knobs not in (0, len(levels_K)):
-        raise IntegrityError(f"{path} has {net.knobs} knobs, its package {len(levels_K)}", AGAIN)
+        raise IntegrityError(f"{path} has {net.knobs} knobs, its package {len(levels_K)}", HINT_GET_AGAIN)
     return play(net, dry_T, levels_K if net.knobs else [])
 
 

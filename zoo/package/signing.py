@@ -17,7 +17,7 @@ from models.core.errors import IntegrityError, NotFound, UserError
 from models.core.files import user_folder, write_json
 from models.core.schema import Frozen, read_document
 from zoo.package.layout import MANIFEST, SIGNATURE, max_bytes
-from zoo.package.manifest import parse_part
+from zoo.package.manifest import parse_package_document
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CONTEXT = b"ampzoo.signature/1\n"
 
-EXTRA = "Install it: pip install 'ampzoo[sign]'."
+HINT_INSTALL = "Install it: pip install 'ampzoo[sign]'."
 
 KEY = re.compile(r"[0-9a-f]{64}")  # a public one: 32 bytes in hexadecimal digits
 
@@ -66,7 +66,7 @@ def pin_key(owner: str, key: str) -> None:
     write_json(config_folder() / "trust.json", trust.model_dump(mode="json", by_alias=True))
 
 
-def own_key(make: bool = False) -> "Ed25519PrivateKey":
+def load_signing_key(make: bool = False) -> "Ed25519PrivateKey":
     """One's own signing key, in a file that nobody else may read.
 
     Raises `NotFound` when there is none and none is to be made, `UserError` when others may read it or it is no such key.
@@ -76,7 +76,7 @@ def own_key(make: bool = False) -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives import serialization as form
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    path = key_path()
+    path = signing_key_path()
     if not path.exists():
         if not make:
             raise NotFound(f"there is no signing key at {path}", "Make one: zoo key.")
@@ -102,12 +102,12 @@ def own_key(make: bool = False) -> "Ed25519PrivateKey":
     return key
 
 
-def key_path() -> Path:
+def signing_key_path() -> Path:
     """Where one's own signing key lies."""
     return config_folder() / "signing-key.pem"
 
 
-def public(key: "Ed25519PrivateKey") -> str:
+def public_key_hex(key: "Ed25519PrivateKey") -> str:
     """The half of a key that everybody may know."""
     return key.public_key().public_bytes_raw().hex()
 
@@ -115,11 +115,11 @@ def public(key: "Ed25519PrivateKey") -> str:
 def sign(folder: Path, key: "Ed25519PrivateKey") -> None:
     """Sign a package: write `manifest.json.sig` beside its manifest. The same package and key give the same bytes."""
     signed = key.sign(CONTEXT + (folder / MANIFEST).read_bytes()).hex()
-    document = Signature(key=public(key), signature=signed)
+    document = Signature(key=public_key_hex(key), signature=signed)
     write_json(folder / SIGNATURE, document.model_dump(mode="json", by_alias=True))
 
 
-def check_signed(name: str, manifest: bytes, signature: bytes | None) -> str:
+def check_signature(name: str, manifest: bytes, signature: bytes | None) -> str:
     """Who signed these bytes, in words, given the content of the package's two files.
 
     `name` is `owner/amp`, or a folder, whose owner nobody knows. Raises `IntegrityError` for a signature that does not fit, and, once the
@@ -135,7 +135,7 @@ def check_signed(name: str, manifest: bytes, signature: bytes | None) -> str:
                 f"{refused} One of your own: zoo package --sign.",
             )
         return "not signed"
-    found = parse_part(signature, Signature, f"{name}: {SIGNATURE}")
+    found = parse_package_document(signature, Signature, f"{name}: {SIGNATURE}")
     if pinned and found.key != pinned:
         raise IntegrityError(f"{name} is signed with {found.key[:16]}, pinned for '{owner}' is {pinned[:16]}", refused)
     if not pinned and not _can_check():
@@ -146,13 +146,13 @@ def check_signed(name: str, manifest: bytes, signature: bytes | None) -> str:
     return f"signed by {found.key} ({'pinned' if pinned else 'not known here'})"
 
 
-def signer(folder: Path, name: str = "") -> str:
+def describe_signer(folder: Path, name: str = "") -> str:
     """The same of a package on disk, at most as large as a signature may be."""
     path = folder / SIGNATURE
     if path.exists() and path.stat().st_size > max_bytes(SIGNATURE):
         raise IntegrityError(f"{path} is larger than {max_bytes(SIGNATURE):,} bytes", "Get the amp again.")
     signature = path.read_bytes() if path.exists() else None
-    return check_signed(name or folder.name, (folder / MANIFEST).read_bytes(), signature)
+    return check_signature(name or folder.name, (folder / MANIFEST).read_bytes(), signature)
 
 
 def _fits(found: Signature, manifest: bytes) -> bool:
@@ -171,7 +171,7 @@ def _fits(found: Signature, manifest: bytes) -> bool:
 def _need_cryptography(purpose: str) -> None:
     """Raise `UserError` where the optional library is not installed."""
     if not _can_check():
-        raise UserError(f"{purpose} takes the library 'cryptography', which is not installed", EXTRA)
+        raise UserError(f"{purpose} takes the library 'cryptography', which is not installed", HINT_INSTALL)
 
 
 def _can_check() -> bool:

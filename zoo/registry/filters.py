@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from zoo.package.card_schema import Listed
+from zoo.package.card_schema import AmpSummary
 
 
 @dataclass(frozen=True)
-class Wanted:
+class AmpFilter:
     """What is asked for; what is left empty is not asked for. `query` are words, each in the name, the kind, a tone or a knob."""
 
     query: str = ""
@@ -18,7 +18,7 @@ class Wanted:
     max_cost: int | None = None
     sort: str = "name"
 
-    def fits(self, row: Listed) -> bool:
+    def matches(self, row: AmpSummary) -> bool:
         """True for an amp that is everything asked for."""
         amp, names = row.amp, [knob.name for knob in row.amp.knobs]
         words = " ".join([row.name, amp.kind, *amp.tone, *names]).lower()
@@ -31,9 +31,9 @@ class Wanted:
             and (self.max_cost is None or amp.macs_per_sample <= self.max_cost)
         )
 
-    def choose(self, rows: Iterable[Listed]) -> list[Listed]:
+    def select(self, rows: Iterable[AmpSummary]) -> list[AmpSummary]:
         """The amps that fit, the best first: lowest ESR and cost, most downloads, newest."""
-        found = sorted((row for row in rows if self.fits(row)), key=lambda row: row.name)
+        found = sorted((row for row in rows if self.matches(row)), key=lambda row: row.name)
         match self.sort:
             case "esr":
                 found.sort(key=lambda row: row.amp.esr)

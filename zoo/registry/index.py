@@ -15,7 +15,7 @@ from pydantic import Field
 from models.core.errors import NotFound, UserError
 from models.core.files import write_text
 from models.core.schema import Frozen, read_document
-from zoo.package.card_schema import Listed
+from zoo.package.card_schema import AmpSummary
 from zoo.registry.errors import Unreachable
 from zoo.registry.protocol import shelf_folder
 
@@ -30,28 +30,28 @@ class Index(Frozen):
     schema_name: Annotated[Literal["zoo.index/1"], Field(alias="schema")] = "zoo.index/1"
     zoo: str
     fetched: float
-    amps: tuple[Listed, ...]
+    amps: tuple[AmpSummary, ...]
 
     @property
-    def age(self) -> float:
+    def age_seconds(self) -> float:
         """Seconds since."""
         return max(0.0, time.time() - self.fetched)
 
     @property
-    def fresh(self) -> bool:
+    def is_fresh(self) -> bool:
         """True when it need not be asked for again."""
         stated = os.environ.get("ZOO_INDEX_TTL", "")
-        return self.age < (float(stated) if re.fullmatch(r"\d+(\.\d+)?", stated) else FRESH_SECONDS)
+        return self.age_seconds < (float(stated) if re.fullmatch(r"\d+(\.\d+)?", stated) else FRESH_SECONDS)
 
 
 class Lists(Protocol):
     """A zoo that can be listed."""
 
-    def list(self, skipped: Callable[[str], None]) -> list[Listed]:
+    def list(self, skipped: Callable[[str], None]) -> list[AmpSummary]:
         """Every amp of it."""
 
 
-def path_of(label: str) -> Path:
+def index_path(label: str) -> Path:
     """Where the index of a zoo lies."""
     return shelf_folder() / ".index" / f"{sha256(label.encode()).hexdigest()[:16]}.json"
 
@@ -59,13 +59,13 @@ def path_of(label: str) -> Path:
 def read_index(label: str) -> Index | None:
     """What was kept of a zoo; None when nothing was, or it cannot be read."""
     try:
-        index = read_document(path_of(label), Index)
+        index = read_document(index_path(label), Index)
     except UserError:
         return None
     return index if index.zoo == label else None
 
 
-def need_index(label: str) -> Index:
+def require_index(label: str) -> Index:
     """The same; raises `NotFound` when nothing was kept."""
     if (index := read_index(label)) is None:
         raise NotFound(f"no list of {label} is cached", "Ask for it once without --cached.")
@@ -73,7 +73,7 @@ def need_index(label: str) -> Index:
 
 
 @dataclass
-class Fetch:
+class ListFetch:
     """A list being fetched beside what the person sees, given up after the deadline."""
 
     label: str
@@ -99,7 +99,7 @@ class Fetch:
     def _run(self) -> None:
         try:
             index = Index(zoo=self.label, fetched=time.time(), amps=tuple(self.open_zoo().list(self.skipped)))
-            write_text(path_of(self.label), index.model_dump_json(by_alias=True))
+            write_text(index_path(self.label), index.model_dump_json(by_alias=True))
             self.index = index
         except BaseException as problem:  # noqa: BLE001 (`wait` raises it)
             self.failure = problem

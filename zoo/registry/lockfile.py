@@ -38,14 +38,14 @@ def read_lock(path: Path = LOCK) -> LockFile:
     return read_document(path, LockFile)
 
 
-def pin(name: str, made: Pin, path: Path = LOCK) -> None:
+def write_pin(name: str, made: Pin, path: Path = LOCK) -> None:
     """Pin an amp, in place of an earlier pin."""
     amps = read_lock(path).amps if path.exists() else {}
     lock = LockFile(amps=dict(sorted({**amps, name: made}.items())))
     write_json(path, lock.model_dump(mode="json", by_alias=True))
 
 
-def pinned(name: str, path: Path = LOCK) -> Pin:
+def read_pin(name: str, path: Path = LOCK) -> Pin:
     """The pin of an amp; raises `NotFound` when it has none."""
     pins = read_lock(path).amps
     if name not in pins:
@@ -53,7 +53,7 @@ def pinned(name: str, path: Path = LOCK) -> Pin:
     return pins[name]
 
 
-def check_moved(name: str, made: Pin, commit: str) -> None:
+def check_revision(name: str, made: Pin, commit: str) -> None:
     """Raise `IntegrityError` when a named revision is no longer the commit that was pinned."""
     if made.revision and commit != made.commit:
         raise IntegrityError(

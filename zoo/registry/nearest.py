@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from zoo.registry.hub.hub import Hub
 
 
-MOST = 16  # amps of a hub: each takes a few requests
+MAX_HUB_AMPS = 16  # amps of a hub: each takes a few requests
 
 
 def is_shelf(folder: Path) -> bool:
@@ -24,7 +24,7 @@ def is_shelf(folder: Path) -> bool:
     return bool(Shelf(folder).names())
 
 
-def nearest_amps(
+def collect_amps(
     owner: str,
     where: str | None,
     knobs: int | None,
@@ -34,7 +34,7 @@ def nearest_amps(
 ) -> list[Path]:
     """The amps of a zoo, or of one `owner` there.
 
-    Of a hub they are at most `MOST`, those whose number of knobs is nearest to `knobs` first, and what is fetched is put into the folder `to`; `on_note`
+    Of a hub they are at most `MAX_HUB_AMPS`, those whose number of knobs is nearest to `knobs` first, and what is fetched is put into the folder `to`; `on_note`
     gets a sentence about what is left out.
     Raises `NotFound` where there are none.
     """
@@ -44,15 +44,15 @@ def nearest_amps(
     else:
         rows = [row for row in zoo.list(on_note) if owner in ("", row.name.split("/")[0])]
         rows.sort(key=lambda row: (0 if knobs is None else abs(len(row.amp.knobs) - knobs), row.name))
-        if len(rows) > MOST:
-            on_note(f"of {len(rows)} amps on {zoo.label} the {MOST} nearest by their number of knobs are read")
+        if len(rows) > MAX_HUB_AMPS:
+            on_note(f"of {len(rows)} amps on {zoo.label} the {MAX_HUB_AMPS} nearest by their number of knobs are read")
         found = []
-        for row in rows[:MOST]:
+        for row in rows[:MAX_HUB_AMPS]:
             try:
                 found.append(_documents(zoo, Ref(row.name), to / row.name))
             except UserError as problem:
                 on_note(f"{row.name} is left out: {problem.message}")
-            on_progress(len(found), min(len(rows), MOST))
+            on_progress(len(found), min(len(rows), MAX_HUB_AMPS))
     if not found:
         raise NotFound(f"no amps{f' of {owner!r}' if owner else ''} on {zoo.label}", "See what there is with zoo list.")
     return found

@@ -11,7 +11,7 @@ from models.core.files import STAGED
 
 Progress = Callable[[float, float], None]  # bytes done, bytes in all
 
-LITTER_SECONDS = 3600  # a staged folder this old belongs to a process that was killed
+STALE_SECONDS = 3600  # a staged folder this old belongs to a process that was killed
 
 
 def no_progress(done: float, total: float) -> None:
@@ -25,7 +25,7 @@ class Pulled:
     revision: str
     manifest: str
     files: int
-    moved: int
+    bytes_moved: int
     ignored: int = 0
     signer: str = ""
 
@@ -38,5 +38,5 @@ def shelf_folder() -> Path:
 def remove_stale(folder: Path) -> None:
     """Remove what killed processes left beside a package."""
     for path in folder.glob(f"{STAGED}*"):
-        if path.is_dir() and time.time() - path.stat().st_mtime > LITTER_SECONDS:
+        if path.is_dir() and time.time() - path.stat().st_mtime > STALE_SECONDS:
             shutil.rmtree(path, ignore_errors=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.package.card import merge_cards, read_front_matter
-from zoo.package.card_page import OWNER
+from zoo.package.card_page import OWNER_PLACEHOLDER
 from zoo.package.layout import CARD
 from zoo.package.licenses import check_license
 from zoo.package.manifest import package_files
 from zoo.package.privacy import check_private
-from zoo.package.signing import signer
+from zoo.package.signing import describe_signer
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def read_publishable(package: Path, name: str) -> dict[str, bytes]:
     from zoo.package.verify import verify
 
     verify(package, whole=True)
-    signer(package, name)
+    describe_signer(package, name)
     front = read_front_matter(package / CARD)
     check_license(front.get("license"), front.get("license_name"), front.get("license_link"))
     check_private(package)
@@ -58,5 +58,5 @@ def card_for(name: str, ours: bytes, theirs: bytes | None) -> bytes:
     """
     text = ours.decode("utf-8")
     if name:
-        text = re.sub(rf"\b{re.escape(OWNER)}[a-z0-9_-]+", name, text)
+        text = re.sub(rf"\b{re.escape(OWNER_PLACEHOLDER)}[a-z0-9_-]+", name, text)
     return (text if theirs is None else merge_cards(text, theirs.decode("utf-8", "replace"))).encode()

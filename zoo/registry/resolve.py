@@ -11,8 +11,8 @@ from models.core.errors import NotFound
 from models.core.schema import Document
 from zoo.names import Address, parse_address, parse_ref
 from zoo.package.card import read_front_matter
-from zoo.package.layout import CARD, MANIFEST, choose
-from zoo.package.manifest import digest, package_files, read_package_manifest, read_part
+from zoo.package.layout import CARD, MANIFEST, select_files
+from zoo.package.manifest import digest, package_files, read_package_document, read_package_manifest
 from zoo.registry.protocol import Progress, no_progress, shelf_folder
 from zoo.registry.shelf import Shelf
 
@@ -57,14 +57,14 @@ def resolve_package(
 
     When the hub cannot be reached, the copy on one's own shelf is used, and `on_warning` says so.
     """
-    from zoo.package.signing import signer
+    from zoo.package.signing import describe_signer
 
     folder = Path(amp)
     if not folder.is_dir():
         ref, zoo = parse_ref(amp), resolve_zoo(where)
         if isinstance(zoo, Shelf):
             folder = zoo.find(ref)
-            signer(folder, ref.name)
+            describe_signer(folder, ref.name)
         else:
             folder = shelf_folder() / ref.name
             try:
@@ -73,7 +73,7 @@ def resolve_package(
             except ConnectionError as problem:  # `Unreachable`, and the hub client's own word for offline mode
                 if ref.revision or not (folder / MANIFEST).exists():
                     raise
-                signer(folder, ref.name)
+                describe_signer(folder, ref.name)
                 reason = str(problem).splitlines()[0]
                 on_warning(
                     f"the hub cannot be reached: {reason}; using the copy on your shelf, revision {digest(folder)[:12]}"
@@ -96,7 +96,7 @@ def resolve_model(
     folder = resolve_package(amp, where, tier, on_progress, on_warning)
     root = read_package_manifest(folder).tier if tier else ""
     if tier:
-        choose(package_files(folder), tier, root, amp)
+        select_files(package_files(folder), tier, root, amp)
     return folder if tier == root else folder / "tiers" / tier
 
 
@@ -109,7 +109,7 @@ def resolve_config(amp: str, where: str | None, tier: str = "") -> ModelConfig |
             return None
         folder = zoo.find(parse_ref(amp))
     place = folder / "tiers" / tier if (folder / "tiers" / tier).is_dir() and tier else folder
-    return read_part(place, CONFIG, ModelConfig) if (place / CONFIG).exists() else None
+    return read_package_document(place, CONFIG, ModelConfig) if (place / CONFIG).exists() else None
 
 
 class AmpView:
@@ -122,7 +122,7 @@ class AmpView:
     def document(self, name: str, kind: type[Document]) -> Document:
         """One JSON document of it."""
         if self.zoo is None or self.ref is None:
-            return read_part(self._folder, name, kind)
+            return read_package_document(self._folder, name, kind)
         return self.zoo.document(self.ref, name, kind)
 
     def front_matter(self) -> dict[str, Any]:

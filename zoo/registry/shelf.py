@@ -6,21 +6,25 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from models.core.errors import NotFound, UserError
 from models.core.files import staged_folder
 from models.core.schema import Document
 from zoo.names import Ref
 from zoo.package.card import read_front_matter
-from zoo.package.card_schema import Listed, read_row
-from zoo.package.layout import CARD, MANIFEST, choose
-from zoo.package.manifest import check_pinned, check_target, digest, package_files, read_package_manifest, read_part
+from zoo.package.card_schema import AmpSummary, read_summary
+from zoo.package.layout import CARD, MANIFEST, select_files
+from zoo.package.manifest import (
+    check_pin,
+    check_target,
+    digest,
+    package_files,
+    read_package_document,
+    read_package_manifest,
+)
 from zoo.registry.protocol import Progress, Pulled, no_progress, remove_stale
 from zoo.registry.push_plan import PushPlan
-
-if TYPE_CHECKING:
-    pass
 
 
 class Shelf:
@@ -36,14 +40,14 @@ class Shelf:
             path.parent.relative_to(self.folder).as_posix() for path in self.folder.glob(f"[!.]*/[!.]*/{MANIFEST}")
         )
 
-    def list(self, skipped: Callable[[str], None]) -> list[Listed]:
+    def list(self, skipped: Callable[[str], None]) -> list[AmpSummary]:
         """Every amp on the shelf with what its card says; `skipped` hears of each one that cannot be read."""
         rows = []
         for name in self.names():
             folder = self.folder / name
             try:
                 put = datetime.fromtimestamp(folder.stat().st_mtime, UTC).isoformat(timespec="seconds")
-                rows.append(read_row(name, digest(folder), read_front_matter(folder / CARD), updated=put))
+                rows.append(read_summary(name, digest(folder), read_front_matter(folder / CARD), updated=put))
             except UserError as problem:
                 skipped(f"warning: {problem.message}")
         return rows
@@ -82,7 +86,7 @@ class Shelf:
 
     def document(self, ref: Ref, file: str, kind: type[Document]) -> Document:
         """One JSON document of an amp, checked."""
-        return read_part(self.find(ref), file, kind)
+        return read_package_document(self.find(ref), file, kind)
 
     def plan(self, package: Path, name: str) -> "PushPlan":
         """What a push of this package would change."""
@@ -109,10 +113,10 @@ class Shelf:
 
     def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = no_progress, pinned: str = "") -> Pulled:
         """Copy an amp into the folder `to`, verified; of its tiers all, or one. With `pinned`, the sha256 of its manifest."""
-        from zoo.package.signing import signer
+        from zoo.package.signing import describe_signer
 
-        check_pinned(ref.name, self.revision(ref), pinned)
-        signed = signer(self.find(ref), ref.name)
+        check_pin(ref.name, self.revision(ref), pinned)
+        signed = describe_signer(self.find(ref), ref.name)
         return replace(copy_package(self.find(ref), to, tier, on_progress), signer=signed)
 
     def remove(self, ref: Ref) -> Path:
@@ -132,7 +136,7 @@ def copy_package(
     manifest = verify(source)
     check_target(target)
     target = target.resolve()  # the current folder may be the one that is replaced
-    names = choose(package_files(source), tier, manifest.tier, str(source))
+    names = select_files(package_files(source), tier, manifest.tier, str(source))
     sizes = {name: (source / name).stat().st_size for name in names}
     new = source.resolve() != target  # what lies there already keeps all its tiers
     if new:

@@ -48,7 +48,7 @@ from tests.support.packages import (
 from zoo.cli.errors import explain
 from zoo.package.build import package
 from zoo.package.card import read_front_matter
-from zoo.package.card_schema import read_row
+from zoo.package.card_schema import read_summary
 from zoo.package.demo_clips import HEADROOM, LOUDNESS_DBFS
 from zoo.package.manifest import write_manifest
 from zoo.package.replay import replay
@@ -90,7 +90,7 @@ def test_card_can_be_listed_by(tmp_path: Path):
     [index] = front["model-index"]
     assert index["name"] == "tiny"
     assert index["results"][0]["metrics"] == [{"type": "esr", "value": 0.1875, "name": "ESR"}]
-    block, (config, net) = read_row("me/tiny", "", front).amp, load_model(folder)
+    block, (config, net) = read_summary("me/tiny", "", front).amp, load_model(folder)
     assert block.knobs == KNOBS.knobs
     assert (block.esr, block.parameters, block.sample_rate) == (0.1875, net.parameter_count, RATE)
     assert (block.macs_per_sample, block.inject) == (config.architecture.macs_per_sample(2), "mixin+film")

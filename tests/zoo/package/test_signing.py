@@ -31,7 +31,7 @@ from tests.support.packages import (
     zoo,
 )
 from zoo.package.layout import MANIFEST, SIGNATURE
-from zoo.package.signing import check_signed, key_path, own_key, public, sign
+from zoo.package.signing import check_signature, load_signing_key, public_key_hex, sign, signing_key_path
 
 OTHER = Ed25519PrivateKey.generate()
 
@@ -47,7 +47,7 @@ def key(hub: Hub) -> str:
 @pytest.fixture
 def signed(key: str, package: Path) -> Path:
     """A sound package that is signed with it."""
-    sign(package, own_key())
+    sign(package, load_signing_key())
     return package
 
 
@@ -57,27 +57,27 @@ def signature(folder: Path) -> dict[str, str]:
 
 def test_key_is_made_once_and_stays_private(hub: Hub):
     ran = zoo("key")
-    assert ran.code == 0 and len(ran.out) == 65 and str(key_path()) in ran.err
-    assert stat.S_IMODE(key_path().stat().st_mode) == 0o600
-    assert {path.name for path in key_path().parent.iterdir()} == {key_path().name}
+    assert ran.code == 0 and len(ran.out) == 65 and str(signing_key_path()) in ran.err
+    assert stat.S_IMODE(signing_key_path().stat().st_mode) == 0o600
+    assert {path.name for path in signing_key_path().parent.iterdir()} == {signing_key_path().name}
     assert zoo("key").out == ran.out and zoo("key").err == ""
     assert json.loads(zoo("key", "--json").out) == {"schema": "zoo.key/1", "key": ran.out.strip()}
-    secret = own_key().private_bytes_raw().hex()
+    secret = load_signing_key().private_bytes_raw().hex()
     for words in (("key",), ("--debug", "key"), ("doctor", *at(hub)), ("trust",)):
         assert secret not in (said := zoo(*words)).out + said.err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
 def test_key_that_others_may_read_is_refused(key: str):
-    key_path().chmod(0o644)
-    refused(zoo("key"), 1, "may be read by others", f"chmod 600 {key_path()}")
+    signing_key_path().chmod(0o644)
+    refused(zoo("key"), 1, "may be read by others", f"chmod 600 {signing_key_path()}")
 
 
 @pytest.mark.parametrize("content", [b"", b"secret", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
 def test_what_is_no_key_is_told_and_left_alone(key: str, content: bytes):
-    key_path().write_bytes(content)
-    refused(zoo("key"), 1, f"{key_path()} is not an Ed25519 key")
-    assert key_path().read_bytes() == content
+    signing_key_path().write_bytes(content)
+    refused(zoo("key"), 1, f"{signing_key_path()} is not an Ed25519 key")
+    assert signing_key_path().read_bytes() == content
 
 
 def test_package_is_signed_where_asked_for(key: str, tmp_path: Path):
@@ -116,7 +116,7 @@ def test_pinned_owner_cannot_be_played(hub: Hub, signed: Path, key: str, tmp_pat
     zoo("trust", "Alice", key)
     said = {
         "unsigned": "is not signed, but the key of 'alice' is pinned",
-        "another key": f"is signed with {public(OTHER)[:16]}, pinned for 'alice' is {key[:16]}",
+        "another key": f"is signed with {public_key_hex(OTHER)[:16]}, pinned for 'alice' is {key[:16]}",
         "another manifest": "manifest.json is not what",
         "damaged": "signature",
     }
@@ -151,7 +151,7 @@ def test_nothing_is_pushed_that_nobody_may_pull(hub: Hub, signed: Path, key: str
     assert zoo("trust", owner, key).code == 0
     (signed / SIGNATURE).unlink()
     refused(zoo("push", signed, AMP, *at(hub)), 6, f"{AMP} is not signed", "zoo package --sign")
-    sign(signed, own_key())
+    sign(signed, load_signing_key())
     assert zoo("push", signed, AMP, *at(hub)).code == 0
 
 
@@ -175,7 +175,7 @@ def test_older_amp_of_the_same_key_is_stopped_by_the_lock(hub: Hub, signed: Path
     zoo("trust", "alice", key)
     old = read_files(signed)
     newer = write_package(tmp_path / "newer", {"presets.json": b'{"schema_version": "1.0", "presets": []}'})
-    sign(newer, own_key())
+    sign(newer, load_signing_key())
     zoo("push", newer, AMP, *at(hub))
     assert zoo("pull", AMP, *at(hub), "--lock").code == 0
     hub.put(AMP, old)
@@ -185,7 +185,7 @@ def test_older_amp_of_the_same_key_is_stopped_by_the_lock(hub: Hub, signed: Path
 
 
 def test_pin_is_changed_by_those_who_say_so(key: str):
-    other = public(OTHER)
+    other = public_key_hex(OTHER)
     zoo("trust", "alice", key)
     refused(zoo("trust", "ALICE", other), 1, key, "--yes")
     refused(zoo("trust", "alice", "--remove"), 1, key, "--yes")
@@ -200,7 +200,7 @@ def test_pin_is_changed_by_those_who_say_so(key: str):
 def test_pins_that_cannot_be_read_are_no_pins_to_pass_by(hub: Hub, signed: Path, key: str):
     hub.put(AMP, read_files(signed))
     zoo("trust", "alice", key)
-    (key_path().parent / "trust.json").write_text("{}x")
+    (signing_key_path().parent / "trust.json").write_text("{}x")
     refused(zoo(*PULL, *at(hub)), 1, "trust.json")
 
 
@@ -223,12 +223,12 @@ def test_any_signature_fits_or_is_told(content: object):
     manifest = b'{"schema": "ampzoo.manifest/1"}'
     if not isinstance(content, bytes):
         draw = content.draw  # pyrefly: ignore
-        document = {"schema": "ampzoo.signature/1", "key": public(OTHER), "signature": "00" * 64}
+        document = {"schema": "ampzoo.signature/1", "key": public_key_hex(OTHER), "signature": "00" * 64}
         name = draw(st.sampled_from(sorted(document)))
         document[name] = draw(st.text(max_size=140) | st.text("0123456789abcdef", min_size=64, max_size=64) | JSON)
         content = json.dumps(document).encode()
     with pytest.raises(UserError) as refusal:
-        check_signed("bob/tiny", manifest, content)
+        check_signature("bob/tiny", manifest, content)
     assert refusal.value.message and isinstance(refusal.value, UserError)
 
 
@@ -237,9 +237,9 @@ def test_one_bit_of_the_manifest_is_enough(tmp_path: Path):
     (tmp_path / MANIFEST).write_bytes(manifest)
     sign(tmp_path, OTHER)
     content = (tmp_path / SIGNATURE).read_bytes()
-    assert check_signed("bob/tiny", manifest, content).startswith(f"signed by {public(OTHER)}")
+    assert check_signature("bob/tiny", manifest, content).startswith(f"signed by {public_key_hex(OTHER)}")
     for at_byte in range(len(manifest)):
         bent = bytearray(manifest)
         bent[at_byte] ^= 1
         with pytest.raises(IntegrityError, match="is not what"):
-            check_signed("bob/tiny", bytes(bent), content)
+            check_signature("bob/tiny", bytes(bent), content)

@@ -33,7 +33,7 @@ from tests.support.packages import (
     write_run,
     zoo,
 )
-from zoo.package.manifest import parse_part, write_manifest
+from zoo.package.manifest import parse_package_document, write_manifest
 from zoo.package.presets import Presets
 from zoo.package.replay import replay
 from zoo.package.verify import verify
@@ -219,7 +219,7 @@ def test_any_lock_or_presets_is_refused_in_words(data: st.DataObject):
     for kind, sound in ((LockFile, LOCK), (Presets, json.loads(files()["presets.json"]))):
         content = data.draw(st.binary(max_size=60) | st.just(b"")) or json.dumps(bent(data.draw, sound)).encode()
         with suppress(IntegrityError, Incompatible):
-            assert isinstance(parse_part(content, kind, "x"), kind)
+            assert isinstance(parse_package_document(content, kind, "x"), kind)
 
 
 @examples(60)

@@ -18,8 +18,8 @@ from tests.support.makers import examples
 from tests.support.packages import AMP, at, bent, files, refused, shell, write_package, zoo
 from zoo.names import Address, parse_address
 from zoo.package.card import merge_cards, parse_card
-from zoo.package.card_schema import CardBlock, Listed, read_row
-from zoo.registry.index import Index, format_age, need_index, path_of, read_index
+from zoo.package.card_schema import AmpSummary, CardBlock, read_summary
+from zoo.registry.index import Index, format_age, index_path, read_index, require_index
 
 HEAVY = ("torch", "ray", "optuna", "huggingface_hub", "numpy", "scipy", "matplotlib", "soundfile", "rich", "httpx2")
 
@@ -139,7 +139,7 @@ def test_answer_comes_before_the_hub_does(many: Hub, tmp_path: Path):
     """A reader in a pipe has the whole stale list, and its end, while the hub still thinks."""
     names(many)
     many.send("slow", "/api/models$")
-    command = [sys.executable, "-c", "from zoo.cli import main; main()", "list", "-q", *at(many)]
+    command = [sys.executable, "-c", "from zoo.cli.main import main; main()", "list", "-q", *at(many)]
     env = {"ZOO_HOME": str(tmp_path / "home"), "ZOO_INDEX_TTL": "0", "PATH": "", "PYTHONPATH": ":".join(sys.path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env) as run:
         assert run.stdout is not None
@@ -150,7 +150,7 @@ def test_answer_comes_before_the_hub_does(many: Hub, tmp_path: Path):
 
 def test_age_is_told(many: Hub):
     names(many)
-    path = path_of(many.url)
+    path = index_path(many.url)
     document = json.loads(path.read_text())
     document["fetched"] -= 500
     path.write_text(json.dumps(document))
@@ -161,8 +161,8 @@ def test_age_is_told(many: Hub):
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema": "zoo.index/9"}', b"\xff", b'{"zoo": 3}'])
 def test_damaged_index_is_asked_for_anew(many: Hub, content: bytes):
     names(many)
-    path_of(many.url).write_bytes(content)
-    assert read_index(many.url) is None and len(names(many)) == 4 and need_index(many.url).amps
+    index_path(many.url).write_bytes(content)
+    assert read_index(many.url) is None and len(names(many)) == 4 and require_index(many.url).amps
 
 
 def test_shelf_has_the_same_filters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -239,20 +239,20 @@ def test_any_two_cards_merge_or_are_told(ours: str, theirs: str):
     for one, other in ((sound, theirs), (sound, f"---\n{theirs}\n---\n{ours}"), (sound, sound + theirs)):
         merged = merge_cards(one, other)
         front, _ = parse_card(merged)
-        assert front["license"] == "cc-by-4.0" and read_row(AMP, "", front).amp.knobs
+        assert front["license"] == "cc-by-4.0" and read_summary(AMP, "", front).amp.knobs
 
 
 @examples(200)
 @given(st.data())
 def test_any_index_is_read_or_not(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
     block = json.loads(json.dumps(parse_card(files()["README.md"].decode())[0]["ampzoo"]))
-    row = Listed(name=AMP, revision="", license="mit", amp=CardBlock.model_validate(block))
+    row = AmpSummary(name=AMP, revision="", license="mit", amp=CardBlock.model_validate(block))
     sound = json.loads(Index(zoo="hub", fetched=0.0, amps=(row,)).model_dump_json(by_alias=True))
-    path = path_of("hub")
+    path = index_path("hub")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(bent(data.draw, sound)))
     index = read_index("hub")
-    assert index is None or index.age >= 0
+    assert index is None or index.age_seconds >= 0
     path.unlink()
 
 

@@ -33,7 +33,7 @@ from tests.support.packages import (
     zoo,
 )
 from zoo.names import Ref, parse_ref
-from zoo.package.card_schema import read_row
+from zoo.package.card_schema import read_summary
 from zoo.registry.protocol import shelf_folder
 from zoo.registry.shelf import Shelf
 
@@ -290,7 +290,7 @@ def test_bomb_of_aliases_on_a_card_is_cheap():
         bomb = [bomb] * 10
     tracemalloc.start()
     with pytest.raises(UserError, match="schema"):
-        read_row(AMP, "", {"ampzoo": {"schema": bomb}})
+        read_summary(AMP, "", {"ampzoo": {"schema": bomb}})
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1 << 20

@@ -17,10 +17,10 @@ from pydantic import BaseModel, Field
 from models.core.errors import IntegrityError, NotFound, UserError
 from models.core.schema import Document
 from zoo.names import Address, Ref
-from zoo.package.card_schema import LIBRARY, Listed, read_row
+from zoo.package.card_schema import LIBRARY, AmpSummary, read_summary
 from zoo.package.layout import ATTRIBUTES, check_listing
-from zoo.package.manifest import entry_of, parse_part
-from zoo.registry.hub.http import HOSTILE, fetch, get_json
+from zoo.package.manifest import file_entry, parse_package_document
+from zoo.registry.hub.http import HINT_HOSTILE_HUB, fetch, get_json
 from zoo.registry.index import known_names
 from zoo.version import __version__
 
@@ -52,7 +52,7 @@ class _Info(BaseModel):
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteFile:
     """One file as the hub announces it: its size, the sha256 of a large one, the git blob id of a small one."""
 
     size: int
@@ -71,7 +71,7 @@ class Listing:
     """A repository at one commit."""
 
     commit: str
-    files: dict[str, Remote]
+    files: dict[str, RemoteFile]
     front: dict[str, Any]
     private: bool
 
@@ -104,7 +104,7 @@ class HubClient:
         """What every request carries."""
         return self.api._build_hf_headers()
 
-    def list(self, skipped: Callable[[str], None]) -> list[Listed]:
+    def list(self, skipped: Callable[[str], None]) -> list[AmpSummary]:
         """Every amp of this part of the hub, one request per thousand; `skipped` hears of each one that cannot be read."""
         members = self._members() if self.address.collection else None
         rows = []
@@ -114,7 +114,7 @@ class HubClient:
                 continue
             try:
                 rows.append(
-                    read_row(
+                    read_summary(
                         name,
                         str(model.get("sha") or ""),
                         model.get("cardData"),
@@ -137,7 +137,9 @@ class HubClient:
             if not following:
                 return
             if not following.startswith(f"{self.api.endpoint}/"):
-                raise IntegrityError(f"{self.label} leads to another host for its next page: {following}", HOSTILE)
+                raise IntegrityError(
+                    f"{self.label} leads to another host for its next page: {following}", HINT_HOSTILE_HUB
+                )
             url, params = following, []
 
     def _members(self) -> set[str]:
@@ -172,8 +174,12 @@ class HubClient:
         try:
             info = _Info.model_validate(value)
         except ValueError:
-            raise IntegrityError(f"{self.label} describes '{ref.name}' in a way we do not know", HOSTILE) from None
-        files = {s.rfilename: Remote(s.size or 0, s.lfs.sha256 if s.lfs else "", s.blobId or "") for s in info.siblings}
+            raise IntegrityError(
+                f"{self.label} describes '{ref.name}' in a way we do not know", HINT_HOSTILE_HUB
+            ) from None
+        files = {
+            s.rfilename: RemoteFile(s.size or 0, s.lfs.sha256 if s.lfs else "", s.blobId or "") for s in info.siblings
+        }
         return Listing(info.sha, files, info.cardData or {}, info.private)
 
     def sizes(self, ref: Ref) -> dict[str, int]:
@@ -195,7 +201,7 @@ class HubClient:
         listing = self.listing(ref)
         where = f"{ref.name}: {file}"
         check_listing(listing.sizes, f"{ref.name} on {self.label}")
-        return parse_part(self.fetch(ref, listing, file, lambda count: None), kind, where)
+        return parse_package_document(self.fetch(ref, listing, file, lambda count: None), kind, where)
 
     def fetch(self, ref: Ref, listing: Listing, name: str, on_bytes: Callable[[int], None]) -> bytes:
         """A file's bytes as the hub announced them; a body that is not is asked for once more."""
@@ -205,7 +211,7 @@ class HubClient:
             if remote.holds(content):
                 return content
             on_bytes(-len(content))
-        found, promised = entry_of(content).sha256, remote.sha256 or f"git blob {remote.blob}"
+        found, promised = file_entry(content).sha256, remote.sha256 or f"git blob {remote.blob}"
         raise IntegrityError(
             f"{ref.name}: {name} has sha256 {found[:12]}, the hub announced {promised[:24]}",
             "It was damaged on its way, twice; nothing was kept. Pull it again.",

@@ -23,7 +23,7 @@ MAX_PAUSE_SECONDS = 8.0
 
 MAX_WORDS = 1 << 20
 
-HOSTILE = "The hub does not keep to what it announced; nothing was kept."
+HINT_HOSTILE_HUB = "The hub does not keep to what it announced; nothing was kept."
 
 
 def get_json(
@@ -65,7 +65,7 @@ def fetch(url: str, headers: Mapping[str, str], size: int, on_bytes: Callable[[i
 
 
 @contextmanager
-def words_for_failures() -> Iterator[None]:
+def as_unreachable() -> Iterator[None]:
     """A line that fails while `huggingface_hub` speaks for us becomes `Unreachable`, too."""
     try:
         yield
@@ -73,7 +73,7 @@ def words_for_failures() -> Iterator[None]:
         raise Unreachable(_words(problem)) from problem
 
 
-def wait_again(attempt: int, response: Any = None) -> None:
+def pause_before_retry(attempt: int, response: Any = None) -> None:
     """Pause before trying again, for as long as the hub asks, within reason."""
     asked = (response.headers.get("Retry-After") or "") if response is not None else ""
     time.sleep(min(float(asked) if asked.isdigit() else 0.5 * 2**attempt, MAX_PAUSE_SECONDS))
@@ -95,7 +95,7 @@ def _get(
                 if response.status_code in RETRIED:
                     if last:
                         raise Unreachable(f"it answered {response.status_code} to {response.request.url}")
-                    wait_again(attempt, response)
+                    pause_before_retry(attempt, response)
                     continue
                 if response.status_code >= 500:
                     raise Unreachable(f"it answered {response.status_code} to {response.request.url}")
@@ -106,7 +106,7 @@ def _get(
         except httpx.RequestError as problem:
             if last:
                 raise Unreachable(_words(problem)) from problem
-            wait_again(attempt)
+            pause_before_retry(attempt)
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -115,7 +115,7 @@ def _capped(response: httpx.Response, max_bytes: int, url: str) -> Iterator[byte
     for chunk in response.iter_bytes(1 << 16):
         total += len(chunk)
         if total > max_bytes:
-            raise IntegrityError(f"{url} gives more than the {max_bytes:,} bytes announced", HOSTILE)
+            raise IntegrityError(f"{url} gives more than the {max_bytes:,} bytes announced", HINT_HOSTILE_HUB)
         yield chunk
 
 

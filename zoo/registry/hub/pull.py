@@ -7,15 +7,15 @@ from threading import Lock
 from models.core.errors import Incompatible, IntegrityError, UserError
 from models.core.files import staged_folder
 from zoo.names import Ref
-from zoo.package.layout import ATTRIBUTES, MANIFEST, NOT_COVERED, SIGNATURE, check_listing, choose
-from zoo.package.manifest import PackageManifest, check_pinned, check_target, entry_of, parse_part
-from zoo.package.signing import check_signed
-from zoo.registry.hub.client import HubClient, Listing, Remote
+from zoo.package.layout import ATTRIBUTES, MANIFEST, NOT_COVERED, SIGNATURE, check_listing, select_files
+from zoo.package.manifest import PackageManifest, check_pin, check_target, file_entry, parse_package_document
+from zoo.package.signing import check_signature
+from zoo.registry.hub.client import HubClient, Listing, RemoteFile
 from zoo.registry.protocol import Progress, Pulled, no_progress, remove_stale
 
 WORKERS = 4
 
-TELL = "Tell the owner of the amp; nothing was kept."
+HINT_TELL_OWNER = "Tell the owner of the amp; nothing was kept."
 
 
 def pull(
@@ -45,11 +45,11 @@ def pull(
     with staged_folder(to) as staged:
         first = {name: get(name) for name in (MANIFEST, SIGNATURE) if name in allowed}
         content = first[MANIFEST]
-        check_pinned(ref.name, entry_of(content).sha256, pinned)
-        signed = check_signed(ref.name, content, first.get(SIGNATURE))
-        manifest = parse_part(content, PackageManifest, f"{ref.name}: {MANIFEST}")
+        check_pin(ref.name, file_entry(content).sha256, pinned)
+        signed = check_signature(ref.name, content, first.get(SIGNATURE))
+        manifest = parse_package_document(content, PackageManifest, f"{ref.name}: {MANIFEST}")
         _agree(manifest, listing, allowed, ref)
-        wanted = choose(allowed, tier, manifest.tier, where)
+        wanted = select_files(allowed, tier, manifest.tier, where)
         total = sum(listing.files[name].size for name in wanted)
 
         def put(name: str) -> None:
@@ -65,12 +65,12 @@ def pull(
         try:
             verify(staged, whole=not tier)
         except UserError as problem:
-            hint = problem.hint if isinstance(problem, Incompatible) else TELL
+            hint = problem.hint if isinstance(problem, Incompatible) else HINT_TELL_OWNER
             raise type(problem)(problem.message.replace(str(staged), ref.name), hint) from None
     remove_stale(to.resolve().parent)
     return Pulled(
         listing.commit,
-        entry_of(content).sha256,
+        file_entry(content).sha256,
         len(wanted),
         moved,
         len(set(listing.files) - {*allowed, ATTRIBUTES}),
@@ -84,19 +84,20 @@ def _agree(manifest: PackageManifest, listing: Listing, allowed: list[str], ref:
         entry, remote = manifest.files.get(name), listing.files.get(name)
         if entry is None or remote is None or name not in allowed:
             word = "is not listed in its manifest" if entry is None else "is missing"
-            raise IntegrityError(f"{ref.name}: {name} {word}", TELL)
+            raise IntegrityError(f"{ref.name}: {name} {word}", HINT_TELL_OWNER)
         if remote.size != entry.size:
             raise IntegrityError(
-                f"{ref.name}: {name} has {remote.size:,} bytes on the hub, the manifest says {entry.size:,}", TELL
+                f"{ref.name}: {name} has {remote.size:,} bytes on the hub, the manifest says {entry.size:,}",
+                HINT_TELL_OWNER,
             )
         if remote.sha256 and remote.sha256 != entry.sha256:
             raise IntegrityError(
                 f"{ref.name}: {name} has sha256 {remote.sha256[:12]} on the hub, the manifest says {entry.sha256[:12]}",
-                TELL,
+                HINT_TELL_OWNER,
             )
 
 
-def _kept(path: Path, remote: Remote) -> bytes | None:
+def _kept(path: Path, remote: RemoteFile) -> bytes | None:
     """The bytes of a file that an earlier pull left, if they are the wanted ones."""
     if path.is_symlink() or not path.is_file() or path.stat().st_size != remote.size:
         return None

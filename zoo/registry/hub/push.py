@@ -11,7 +11,7 @@ from models.core.schema import parse_json
 from zoo.names import Ref
 from zoo.package.layout import ALLOWED, ATTRIBUTES, CARD, MANIFEST, max_bytes
 from zoo.registry.hub.client import HubClient, Listing
-from zoo.registry.hub.http import ATTEMPTS, RETRIED, wait_again, words_for_failures
+from zoo.registry.hub.http import ATTEMPTS, RETRIED, as_unreachable, pause_before_retry
 from zoo.registry.push_plan import PushPlan, card_for, read_publishable
 from zoo.version import __version__
 
@@ -56,7 +56,7 @@ def push(hub: HubClient, plan: PushPlan, private: bool, pr: bool, tag: str) -> s
     Nothing is sent when everything is there already. Raises `UserError` when the amp changed meanwhile, is public and should be
     private, or has the tag elsewhere; `IntegrityError` when the hub has other bytes afterwards.
     """
-    with words_for_failures():
+    with as_unreachable():
         if not plan.head:
             if pr:
                 raise UserError(f"there is no '{plan.name}' to propose a change to", "Leave out --pr.")
@@ -100,7 +100,7 @@ def _commit(hub: HubClient, plan: PushPlan, pr: bool) -> str:
                 return now.commit
             if now.commit != head or attempt == ATTEMPTS - 1:
                 raise
-            wait_again(attempt)
+            pause_before_retry(attempt)
     else:
         raise AssertionError("the last attempt ends the loop")
     landed = hub.look(Ref(plan.name, made.oid))
