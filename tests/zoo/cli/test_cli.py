@@ -545,7 +545,7 @@ def test_moving_knobs_are_named(here: Path):
 def test_mistakes_are_told_before_torch_is_loaded(here: Path):
     script = """
 import sys
-from zoo.cli import main
+from zoo.cli.main import main
 sys.argv = ["zoo", *sys.argv[1:]]
 try:
     main()

@@ -181,7 +181,7 @@ def modules_after(code: str, tmp_path: Path, **env: str) -> set[str]:
     script = f"""
 import sys
 sys.argv = ["zoo", *{code}]
-from zoo.cli import main
+from zoo.cli.main import main
 try:
     main()
 except SystemExit as stop:
