@@ -1,15 +1,12 @@
 """zoo/cli/package.py."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from zoo.cli.options import PATH
-
-KINDS = ["amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio"]
-
-TONES = ["clean", "overdrive", "crunch", "hi_gain", "fuzz"]
+from zoo.package.vocabulary import Kind, Tone
 
 
 @click.command(
@@ -21,18 +18,22 @@ TONES = ["clean", "overdrive", "crunch", "hi_gain", "fuzz"]
     "--license",
     "license_id",
     required=True,
-    help="Licence of the model, as a hub knows it: cc-by-4.0, mit, cc0-1.0 ...",
+    help="License of the model, as a hub knows it: cc-by-4.0, mit, cc0-1.0 ...",
 )
-@click.option("--license-name", default="", help="The name of a licence that is 'other'.")
-@click.option("--license-link", default="", help="Where a licence that is 'other' can be read.")
-@click.option("--kind", type=click.Choice(KINDS), default="amp", show_default=True, help="What sort of device it is.")
-@click.option("--tone", "tones", type=click.Choice(TONES), multiple=True, help="What it sounds like; may be repeated.")
+@click.option("--license-name", default="", help="The name of a license that is 'other'.")
+@click.option("--license-link", default="", help="Where a license that is 'other' can be read.")
+@click.option(
+    "--kind", type=click.Choice(get_args(Kind)), default="amp", show_default=True, help="What sort of device it is."
+)
+@click.option(
+    "--tone", "tones", type=click.Choice(get_args(Tone)), multiple=True, help="What it sounds like; may be repeated."
+)
 @click.option("--dataset", "datasets", multiple=True, metavar="OWNER/NAME", help="A hub's data set of its recordings.")
 @click.option(
     "--out", type=PATH, default=Path("packages"), show_default=True, help="Folder that gets one package per amp."
 )
 @click.option("--tiers/--no-tiers", default=True, help="Put a study's smaller models below tiers/ (the default).")
-@click.option("--with-take", is_flag=True, help="Add a held take, beside the model's; where its licence allows.")
+@click.option("--with-take", is_flag=True, help="Add a held take, beside the model's; where its license allows.")
 @click.option("--sign", is_flag=True, help="Sign it with your key (zoo key makes one).")
 @click.option("--force", is_flag=True, help="Package one worse than the nearest recording; its card tells.")
 def package(
@@ -55,10 +56,10 @@ def package(
     from search.study.board import tier_runs
     from zoo.cli import output
     from zoo.names import NAME
-    from zoo.package.build import package as make
+    from zoo.package.build import PackageRequest
+    from zoo.package.build import package as make_package
     from zoo.package.card_schema import Terms
     from zoo.package.signing import load_signing_key
-    from zoo.package.signing import sign as put_signature
 
     key = load_signing_key() if sign else None
     if odd := [name for name in datasets if not NAME.fullmatch(name)]:
@@ -73,9 +74,16 @@ def package(
     )
     one = (run / CONFIG).exists() or not (run / "study.json").exists()
     for amp, runs in {run.resolve().name: {"": run}}.items() if one else tier_runs(run).items():
-        best, known = list(runs.values())[-1], None if one else runs
+        known = None if one else runs
+        request = PackageRequest(
+            run=list(runs.values())[-1],
+            out=out / amp,
+            terms=terms,
+            force=force,
+            tiers=known if tiers else {},
+            take=with_take,
+            key=key,
+        )
         with output.progress(f"packaging {amp}") as bar:
-            made = make(best, out / amp, terms, force, known if tiers else {}, with_take, bar, output.warn)
-        if key is not None:
-            put_signature(made, key)
+            made = make_package(request, bar, output.warn)
         output.data(str(made))

@@ -190,7 +190,17 @@ def test_t23_full_disk(pushed: Hub, free: int):
 
 def test_t23_two_who_pull_at_once(pushed: Hub):
     env = around(HF_ENDPOINT=pushed.url, ZOO_HOME=os.environ["ZOO_HOME"])
-    command = [sys.executable, "-c", "from zoo.cli.main import main; main()", "pull", AMP, "--zoo", "hub", "--to", "amp"]
+    command = [
+        sys.executable,
+        "-c",
+        "from zoo.cli.main import main; main()",
+        "pull",
+        AMP,
+        "--zoo",
+        "hub",
+        "--to",
+        "amp",
+    ]
     runs = [subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
     for run in runs:
         _, told = run.communicate(timeout=120)
