@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.option("--knob", "knobs", multiple=True, metavar="NAME", help="Amps with this knob.")
 @click.option("--kind", default="", help="amp, pedal, amp_cab, preamp ...")
 @click.option("--tone", default="", help="clean, overdrive, crunch, hi_gain, fuzz.")
-@click.option("--license", "license_id", default="", metavar="ID", help="Amps under this licence.")
+@click.option("--license", "license_id", default="", metavar="ID", help="Amps under this license.")
 @click.option("--max-cost", type=int, metavar="N", help="At most N multiply-accumulates per sample.")
 @click.option(
     "--sort", type=click.Choice(["name", "esr", "cost", "downloads", "updated"]), default="name", show_default=True

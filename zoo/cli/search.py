@@ -76,7 +76,7 @@ def search(
     else:
         board_view.show_board(board)
         output.info(f"report: {study / 'report.html'}")
-        output.info(f"next: zoo package {study} --license LICENCE")
+        output.info(f"next: zoo package {study} --license LICENSE")
         output.data(str(study))
 
 

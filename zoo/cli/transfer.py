@@ -161,7 +161,7 @@ def _pull(
             done = zoo.pull(ref, target, tier, bar, made.manifest if made else "")
         revision, files, moved = done.revision, done.files, done.bytes_moved
         output.info(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {files} files, {moved:,} bytes moved")
-        output.info(f"licence: {_licence(zoo, ref)}; {done.signer}")
+        output.info(f"license: {_license(zoo, ref)}; {done.signer}")
         signer = {"signer": done.signer}
         if done.ignored:
             output.info(f"ignored {done.ignored} files that are no part of a package")
@@ -184,14 +184,14 @@ def _check_wishes(zoo: Any, ref: Any, tier: str, max_mb: float | None, licenses:
                 f"{ref.name} is {total / 1e6:.1f} MB, --max-size allows {max_mb:g}",
                 "Allow more." if tier else "Allow more, or say a smaller --tier.",
             )
-    if licenses and (found := _licence(zoo, ref)).lower() not in [one.lower() for one in licenses]:
+    if licenses and (found := _license(zoo, ref)).lower() not in [one.lower() for one in licenses]:
         raise UserError(
-            f"the licence of {ref.name} is {found}, not {' or '.join(licenses)}",
+            f"the license of {ref.name} is {found}, not {' or '.join(licenses)}",
             "Ask its owner, or choose another amp.",
         )
 
 
-def _licence(zoo: Any, ref: Any) -> str:
+def _license(zoo: Any, ref: Any) -> str:
     from models.core.errors import UserError
 
     try:

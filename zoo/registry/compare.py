@@ -14,7 +14,7 @@ Row = tuple[str, str, str]
 
 
 def compare(one: AmpView, other: AmpView) -> list[Row]:
-    """`(what, of the one, of the other)` for everything that is not the same: knobs, architecture, scores, licence, files."""
+    """`(what, of the one, of the other)` for everything that is not the same: knobs, architecture, scores, license, files."""
     sides = [_facts(look) for look in (one, other)]
     names = dict.fromkeys([*sides[0], *sides[1]])
     rows = [(name, sides[0].get(name, "-"), sides[1].get(name, "-")) for name in names]

@@ -39,7 +39,7 @@ class PushPlan:
 def read_publishable(package: Path, name: str) -> dict[str, bytes]:
     """The files of a package that strangers may see under a name, file -> bytes.
 
-    Raises as `verify` does, and `UserError` for one without a licence that a hub knows, or with secrets in it.
+    Raises as `verify` does, and `UserError` for one without a license that a hub knows, or with secrets in it.
     """
     from zoo.package.verify import verify
 

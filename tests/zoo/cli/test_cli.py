@@ -405,7 +405,7 @@ def test_package_push_list_pull(here: Path):
     revision = json.loads(zoo("push", "packages/best", "bob/best", *shelf, "--json").out)["revision"]
     assert zoo("list", "-q", *shelf).out == "bob/best\n"
     head, row = (line.split("\t") for line in zoo("list", *shelf).out.splitlines())
-    assert head == ["AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENCE", "RATE", "UPDATED", "REVISION"]
+    assert head == ["AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENSE", "RATE", "UPDATED", "REVISION"]
     assert row[:7] == ["bob/best", "gain tone", "0.1875", "177", "amp", LICENSE, "8000"] and row[8] == revision[:12]
     ran = zoo("pull", "bob/best", *shelf, "--to", "mine")
     assert (ran.code, ran.out) == (0, "mine\n") and read_files(here / "mine") == files()
@@ -522,7 +522,7 @@ def test_narrow_terminal_leaves_columns_out(here: Path, how: str):
     head, row, note = screen.splitlines()
     assert code == 0 and max(len(head), len(row)) <= 40
     assert head.split() == ["AMP", "KNOBS", "ESR", "MACS"] and row.split() == [AMP, "gain", "tone", "0.1875", "177"]
-    assert note == "(narrow terminal: KIND, LICENCE, RATE, UPDATED, REVISION left out)"
+    assert note == "(narrow terminal: KIND, LICENSE, RATE, UPDATED, REVISION left out)"
 
 
 @pytest.mark.parametrize("columns", [80, 60, 40])
@@ -568,7 +568,7 @@ assert not {"torch", "numba"} & set(sys.modules)
 
 def test_terminal_of_no_size_shows_all(here: Path):
     code, screen = terminal("list")
-    assert code == 0 and "LICENCE" in screen and max(map(len, screen.splitlines())) <= 80
+    assert code == 0 and "LICENSE" in screen and max(map(len, screen.splitlines())) <= 80
 
 
 def test_narrow_terminal_never_breaks(here: Path):

@@ -203,8 +203,8 @@ def test_model_that_overflows_is_refused(tmp_path: Path):
         pack(write_run(tmp_path / "run", (config, net)), tmp_path / "out", LICENSE)
 
 
-@pytest.mark.parametrize("license_id", ["", "no such\nlicence"])
-def test_licence_must_look_like_one(tmp_path: Path, license_id: str):
+@pytest.mark.parametrize("license_id", ["", "no such\nlicense"])
+def test_license_must_look_like_one(tmp_path: Path, license_id: str):
     with pytest.raises(UserError, match="licen[cs]e"):
         pack(write_run(tmp_path / "run"), tmp_path / "out", license_id)
 
@@ -306,7 +306,7 @@ def check_held_take(run: Path, tmp_path: Path) -> None:
         verify(folder)
 
 
-def test_licence_of_ones_own_has_a_name_and_a_link(tmp_path: Path):
+def test_license_of_ones_own_has_a_name_and_a_link(tmp_path: Path):
     run = write_run(tmp_path / "run")
     refused(zoo("package", run, "--license", "other", "--out", tmp_path / "out"), 1, "--license-name")
     named = ("--license-name", "Mine", "--license-link", "https://example.org/terms")
@@ -320,5 +320,5 @@ def test_licence_of_ones_own_has_a_name_and_a_link(tmp_path: Path):
     assert {"pedal", "fuzz", "clean"} <= set(front["tags"])
     assert named[3] in (tmp_path / "out/run/LICENSE").read_text()
     refused(
-        zoo("package", run, "--license", "my-licence", "--out", tmp_path / "no"), 1, "'my-licence' is not a licence"
+        zoo("package", run, "--license", "my-license", "--out", tmp_path / "no"), 1, "'my-license' is not a license"
     )

@@ -309,7 +309,7 @@ def test_card_cannot_make_up_rows_of_the_table(pushed: Shelf):
     assert {row.count("\t") for row in rows} == {8}
 
 
-def test_card_without_a_licence_is_listed_without_one(pushed: Shelf):
+def test_card_without_a_license_is_listed_without_one(pushed: Shelf):
     text = files()["README.md"].replace(f"license: {LICENSE}\n".encode(), b"")
     write_files(pushed.folder / AMP, {"README.md": text})
     assert "None" not in zoo("list", "--zoo", pushed.folder).out

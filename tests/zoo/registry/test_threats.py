@@ -1,4 +1,4 @@
-"""Threats T15 to T23 and T25 of 26, over real HTTP with the real client: tokens, secrets, races, tags, outages, full disks, licences.
+"""Threats T15 to T23 and T25 of 26, over real HTTP with the real client: tokens, secrets, races, tags, outages, full disks, licenses.
 
 Each test fails without its guard: what it refuses would otherwise be fetched, believed, printed, sent or run.
 """
@@ -222,7 +222,7 @@ def test_t23_pull_that_is_killed(pushed: Hub):
 
 
 @pytest.mark.parametrize("front", ["license: my-own", "license: other", "license: [mit]", "# none"])
-def test_t25_licence_must_be_stated(hub: Hub, package: Path, front: str):
+def test_t25_license_must_be_stated(hub: Hub, package: Path, front: str):
     text = files()["README.md"].replace(b"license: cc-by-4.0", front.encode())
     refused(zoo("push", write_files(package, {"README.md": text}), AMP, *at(hub)), 1, "licen")
     assert not hub.requests
@@ -232,10 +232,10 @@ def test_t25_licence_must_be_stated(hub: Hub, package: Path, front: str):
 
 
 @pytest.mark.parametrize("place", ["hub", "shelf"])
-def test_t25_licence_can_be_asked_for(pushed: Hub, tmp_path: Path, place: str):
+def test_t25_license_can_be_asked_for(pushed: Hub, tmp_path: Path, place: str):
     where = at(pushed) if place == "hub" else ()
     write_package(tmp_path / "home" / AMP)
     asked = ("--require-license", "mit", "--require-license", "cc0-1.0")
-    refused(zoo(*PULL, *where, *asked), 1, "the licence of alice/tiny is cc-by-4.0, not mit or cc0-1.0")
+    refused(zoo(*PULL, *where, *asked), 1, "the license of alice/tiny is cc-by-4.0, not mit or cc0-1.0")
     assert litter() == set() and not [path for _, path in pushed.requests if "/resolve/" in path]
     assert zoo(*PULL, *where, *asked, "--require-license", "CC-BY-4.0").code == 0

@@ -27,7 +27,7 @@ def show_list(rows: list[AmpSummary]) -> None:
         )
         for r in rows
     ]
-    output.data_table(("AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENCE", "RATE", "UPDATED", "REVISION"), cells)
+    output.data_table(("AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENSE", "RATE", "UPDATED", "REVISION"), cells)
 
 
 def show_knobs(knobs: Knobs) -> None:
@@ -65,7 +65,7 @@ def show_amp(
             f"mean {held.mean:.4f}, median {held.median:.4f}, worst {held.worst:.4f} over {len(held.settings)} settings",
         ),
         *((f"tier {tier.name}", _tier_words(tier, evaluation)) for tier in tiers),
-        ("licence", license_id),
+        ("license", license_id),
         ("revision", revision or "-"),
     ]
     output.data_pairs(rows)

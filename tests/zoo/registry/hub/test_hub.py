@@ -79,7 +79,7 @@ def test_list_is_one_request(pushed: Hub):
     ran = zoo("list", *at(pushed))
     assert pushed.requests == [("GET", "/api/models")]
     head, *rows = (row.split("\t") for row in ran.out.splitlines())
-    assert head == ["AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENCE", "RATE", "UPDATED", "REVISION"]
+    assert head == ["AMP", "KNOBS", "ESR", "MACS", "KIND", "LICENSE", "RATE", "UPDATED", "REVISION"]
     commits = {name: list(pushed.repos[name].commits)[-1][:12] for name in (AMP, "bob/other")}
     assert [[*row[:7], row[8]] for row in rows] == [
         [AMP, "gain tone", "0.1875", "177", "amp", LICENSE, "8000", commits[AMP]],
