@@ -13,7 +13,7 @@ def key(as_json: bool) -> None:
     from zoo.package.signing import load_signing_key, public_key_hex, signing_key_path
 
     new = not signing_key_path().exists()
-    known = public_key_hex(load_signing_key(make=True))
+    known = public_key_hex(load_signing_key(create=True))
     if new:
         output.info(
             f"made {signing_key_path()}: whoever has that file can sign as you; keep a copy where nobody else looks"
