@@ -46,8 +46,8 @@ def make_page(content: CardContent) -> str:
 def _introduction(content: CardContent) -> str:
     return (
         f"# {content.config.name}\n\n"
-        f"A guitar amp model whose {len(content.config.knobs.knobs)} knobs turn live: a WaveNet conditioned on the knobs "
-        "at every sample, made with ampzoo."
+        f"A guitar amp model whose {len(content.config.knobs.knobs)} knobs turn live: "
+        "a WaveNet conditioned on the knobs at every sample, made with ampzoo."
     )
 
 
@@ -83,8 +83,8 @@ amp = zoo.pull("{amp}")
 y = amp(x{arguments})      # x: mono numpy audio at {content.config.audio.sample_rate} Hz
 ```
 
-`live.nam` plays with its knobs as inputs in hosts of NeuralAmpModelerCore; each file under `baked/` is one setting for every Neural Amp
-Modeler player."""
+`live.nam` has the knobs as inputs, for hosts of NeuralAmpModelerCore. Each file under `baked/` is one fixed setting for
+any Neural Amp Modeler player."""
 
 
 def _quality(content: CardContent) -> str:
@@ -98,16 +98,17 @@ def _quality(content: CardContent) -> str:
     front = f"![error against cost of every model the search tried, and the front of the best]({FRONT_CHART})"
     return f"""## How good it is
 
-Error-to-signal ratio (ESR, lower is better, 0 is the amp itself) on {len(held.settings)} knob settings that were never recorded for training,
-playing audio that was never trained on, each setting counting the same: mean {held.mean:.4f}, median {held.median:.4f},
+Error-to-signal ratio (ESR, lower is better, 0 is the amp itself) on {len(held.settings)} knob settings and on
+audio that were never used for training; each setting counts the same: mean {held.mean:.4f}, median {held.median:.4f},
 worst {held.worst:.4f}.{beside}{_weakest(evaluation)}
 
 | held setting | ESR | nearest recorded setting |
 |---|---|---|
 {rows}
 
-Cost: {evaluation.parameters:,} parameters, {evaluation.macs_per_sample:,} multiply-accumulates per sample, {100 * evaluation.realtime_factor:.1f} % of a CPU core, receptive field
-{audio.receptive_field:,} samples at {audio.sample_rate:,} Hz.
+Cost: {evaluation.parameters:,} parameters, {evaluation.macs_per_sample:,} multiply-accumulates per sample,
+{100 * evaluation.realtime_factor:.1f} % of a CPU core, receptive field {audio.receptive_field:,} samples at
+{audio.sample_rate:,} Hz.
 
 {_corner_scan(evaluation)}
 
@@ -117,27 +118,28 @@ Cost: {evaluation.parameters:,} parameters, {evaluation.macs_per_sample:,} multi
 
 
 def _limits(content: CardContent) -> str:
-    known = f"**Published in spite of this: {content.fault}.**\n\n" if content.fault else ""
+    warning = f"**Warning: {content.fault}.**\n\n" if content.fault else ""
     return f"""## Limits
 
-{known}Play mono audio at {content.config.audio.sample_rate:,} Hz, at levels like the dry signal above. Between recorded settings the model interpolates; it was not checked outside
-the knob ranges. It models the recorded chain only."""
+{warning}Play mono audio at {content.config.audio.sample_rate:,} Hz, at levels like those of the dry signal above.
+Between recorded settings the model interpolates. It was not checked outside the knob ranges. It models the recorded
+chain only."""
 
 
 def _provenance(content: CardContent) -> str:
     return """## Provenance
 
-How it was trained stands in `training.json` where its maker kept that, every score in `eval.json`, the sha256 of every file but this page in `manifest.json`;
-`zoo verify` checks them and plays the clips again."""
+`training.json`, where it is present, states how the model was trained. `eval.json` has every score, `manifest.json` the
+sha256 of every file but this page. `zoo verify` checks all of them and plays the clips again."""
 
 
 def _license(content: CardContent) -> str:
     terms, recorded = content.terms, content.evaluation.recordings_license
     own = f"[{terms.license_name}]({terms.license_link})" if terms.license == "other" else terms.license
-    recordings = f" The recordings' licence: {recorded}." if recorded else ""
-    return f"""## Licence
+    recordings = f" The recordings' license: {recorded}." if recorded else ""
+    return f"""## License
 
-{own}.{recordings} Names of makers and models, where they appear, are trademarks of their owners, who are not affiliated with this package
+{own}.{recordings} Names of makers and models are trademarks of their owners, who are not affiliated with this package
 and have not endorsed it."""
 
 
@@ -155,7 +157,8 @@ def _tier_table(content: CardContent) -> str:
     if not tiers:
         return ""
     rows = "\n".join(_tier_row(name, scores, scores == content.evaluation) for name, scores in tiers.items())
-    return f"""The same amp comes in {len(tiers)} tiers; `zoo pull {content.amp} --tier {next(iter(tiers))}` leaves out the others.
+    first = next(iter(tiers))
+    return f"""The same amp comes in {len(tiers)} tiers; `zoo pull {content.amp} --tier {first}` leaves out the others.
 
 | tier | mean ESR | worst ESR | parameters | of a CPU core |
 |---|---|---|---|---|

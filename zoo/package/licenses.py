@@ -28,4 +28,4 @@ def check_license(license_id: object, name: object = "", link: object = "") -> N
 def license_text(title: str, license_id: str, name: str = "", link: str = "") -> str:
     """Write the package's `LICENSE`: the license's name and where its text is."""
     where = link if license_id == "other" else f"https://huggingface.co/docs/hub/repositories-licenses ({license_id})"
-    return f"{title} is published under {name or license_id}.\n\nThe text of the licence: {where}\n"
+    return f"{title} is published under {name or license_id}.\n\nThe text of the license: {where}\n"
