@@ -44,8 +44,8 @@ class PackageRequest:
         out: The package's folder; an earlier package there is replaced whole.
         terms: License, kind, tone and data sets, as the owner states them.
         force: Package a model that is worse than playing the nearest recording; the card states it.
-        tiers: Smaller and larger models of the same amp, name -> run folder, `run` among them. None keeps the tiers of a
-            package that is packaged again.
+        tiers: Smaller and larger models of the same amp, name -> run folder, `run` among them. None keeps the tiers
+            of a package that is packaged again.
         take: Add one held take beside the model's clip; the license of the recordings must allow it.
         key: The key that signs the package, None for an unsigned one.
     """

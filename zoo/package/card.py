@@ -77,8 +77,8 @@ def parse_card(text: str) -> tuple[dict[str, Any], str]:
 def merge_cards(ours: str, theirs: str) -> str:
     """Merge a new card `ours` with the published one, keeping the owner's text, keys and tags.
 
-    The owner's text is all that stands outside `BEGIN` and `END`. Where the owner removed these marks, the whole page is
-    the owner's and only the front matter is new.
+    The owner's text is all that stands outside `BEGIN` and `END`. Where the owner removed these marks, the whole page
+    is the owner's and only the front matter is new.
     """
     front, page = parse_card(ours)
     try:

@@ -97,7 +97,10 @@ def _load_held_take(run: FinishedRun) -> tuple[Setting, int, np.ndarray, np.ndar
 
 
 def _gain_db(wet_T: np.ndarray) -> float | None:
-    """Return the gain in dB, rounded down to 0.01, that makes a clip as loud as the others; None for silence or overflow."""
+    """Return the gain in dB, rounded down to 0.01, that makes a clip as loud as the others.
+
+    None for a clip that is silent or not finite.
+    """
     peak, rms = float(np.abs(wet_T).max()), float(np.sqrt(np.mean(np.square(wet_T, dtype=np.float64))))
     if not (0 < rms and peak < math.inf):
         return None

@@ -22,9 +22,9 @@ BOARD_CHART = "board.png"  # of a study
 class FinishedRun:
     """A run folder, or a package that is packaged again.
 
-    `recipe` is the content of `recipe.json` (None in a package), `provenance` that of `training.json`, `study` the folder
-    of the study that the run belongs to. `tiers`, name -> folder, are the tiers of a package, its own model among them;
-    a run has none.
+    `recipe` is the content of `recipe.json` (None in a package), `provenance` that of `training.json`, `study` the
+    folder of the study that the run belongs to. `tiers`, name -> folder, are the tiers of a package, its own model among
+    them; a run has none.
     """
 
     folder: Path

@@ -43,7 +43,10 @@ def file_entry(content: bytes) -> FileEntry:
 
 
 def digest(folder: Path) -> str:
-    """Return a package's revision: the sha256 of its manifest, 64 hex digits. Raises `UserError` if it is unreadable."""
+    """Return a package's revision: the sha256 of its manifest, 64 hexadecimal digits.
+
+    Raises `UserError` when the manifest cannot be read.
+    """
     try:
         return sha256((folder / MANIFEST).read_bytes()).hexdigest()
     except OSError as problem:

@@ -12,8 +12,8 @@ from zoo.package.layout import SLUG
 class Preset(Frozen):
     """A named setting and its audio clip.
 
-    `audio` is the model playing the dry clip at this setting, amplified by `gain_db` so that all clips are equally loud.
-    A preset from a held take has its own `dry` clip, and as `target` the recording of the amp itself.
+    `audio` is the model playing the dry clip at this setting, amplified by `gain_db` so that all clips are equally
+    loud. A preset from a held take has its own `dry` clip, and as `target` the recording of the amp itself.
     """
 
     id: Annotated[str, Field(pattern=rf"^{SLUG}$")]

@@ -1,8 +1,8 @@
 """Ed25519 signatures over a package's manifest, one's own signing key, and the pinned keys of owners.
 
-A signature proves that the holder of the key made exactly these bytes. It proves neither the name under which they are
-published nor that they are the newest; `zoo.lock` pins those. The signed bytes are `ampzoo.signature/1`, a line feed, and
-`manifest.json` as it is.
+A signature proves that the holder of the key made exactly these bytes. It proves neither the name under which they
+are published nor that they are the newest; `zoo.lock` pins those. The signed bytes are `ampzoo.signature/1`, a line
+feed, and `manifest.json` as it is.
 """
 
 import os
@@ -108,8 +108,9 @@ def check_signature(name: str, manifest: bytes, signature: bytes | None) -> str:
         manifest: The bytes of `manifest.json`.
         signature: The bytes of `manifest.json.sig`, None where there is no such file.
 
-    Raises `IntegrityError` for an invalid signature and, where the owner's key is pinned, for a package that is unsigned
-    or signed with another key; `UserError` where a pinned key cannot be checked because `cryptography` is missing.
+    Raises `IntegrityError` for an invalid signature and, where the owner's key is pinned, for a package that is
+    unsigned or signed with another key; `UserError` where a pinned key cannot be checked because `cryptography` is
+    missing.
     """
     owner = name.partition("/")[0].lower() if "/" in name else ""
     pinned_key = read_trust().owners.get(owner, "")
