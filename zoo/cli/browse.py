@@ -9,6 +9,7 @@ from zoo.cli.options import amp_argument, json_option, zoo_option
 if TYPE_CHECKING:
     from zoo.names import Address
     from zoo.package.card_schema import AmpSummary
+    from zoo.registry.protocol import Zoo
 
 
 @click.command("list", epilog="Example: zoo list crunch --zoo hub --knob gain --max-cost 20000 --sort esr")
@@ -72,7 +73,7 @@ def _list_hub(address: "Address", show: Any, cached: bool, refresh: bool) -> Non
         show(kept.amps, label, kept.age_seconds)
         return
 
-    def open_zoo() -> Any:
+    def open_zoo() -> "Zoo":
         from zoo.registry.hub.hub import Hub
 
         return Hub(address)
@@ -129,11 +130,11 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
     from zoo.cli import output
     from zoo.cli.views import amps as amps_view
     from zoo.package.card_schema import read_tiers
-    from zoo.registry.resolve import AmpView
+    from zoo.registry.resolve import view_amp
 
-    look = AmpView(amp, where)
-    config, evaluation = look.document(CONFIG, ModelConfig), look.document(EVAL, Evaluation)
-    front, revision = look.front_matter(), look.revision
+    view = view_amp(amp, where)
+    config, evaluation = view.document(CONFIG, ModelConfig), view.document(EVAL, Evaluation)
+    front, revision = view.front_matter(), view.revision
     tiers = read_tiers(amp, front)
     if as_json:
         documents = {
@@ -158,9 +159,9 @@ def knobs(amp: str, where: str | None, as_json: bool) -> None:
     from models.artifacts.names import CONFIG
     from zoo.cli import output
     from zoo.cli.views import amps as amps_view
-    from zoo.registry.resolve import AmpView
+    from zoo.registry.resolve import view_amp
 
-    schema = AmpView(amp, where).document(CONFIG, ModelConfig).knobs
+    schema = view_amp(amp, where).document(CONFIG, ModelConfig).knobs
     if as_json:
         output.data_json({"schema": "zoo.knobs/1", "name": amp, **schema.model_dump(mode="json")})
     else:
@@ -178,9 +179,9 @@ def diff(one: str, other: str, where: str | None, as_json: bool) -> None:
     """What differs between two amps, or two revisions of one."""
     from zoo.cli import output
     from zoo.registry.compare import compare
-    from zoo.registry.resolve import AmpView
+    from zoo.registry.resolve import view_amp
 
-    rows = compare(AmpView(one, where), AmpView(other, where))
+    rows = compare(view_amp(one, where), view_amp(other, where))
     if as_json:
         output.data_json({"schema": "zoo.diff/1", "amps": [one, other], "differences": [list(row) for row in rows]})
     elif rows:

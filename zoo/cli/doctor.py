@@ -12,8 +12,8 @@ from models.core.errors import UserError
 from models.core.files import STAGED
 from zoo.cli.errors import explain
 from zoo.names import HUGGING_FACE, Address
+from zoo.registry.folders import shelf_folder
 from zoo.registry.index import format_age, read_index
-from zoo.registry.protocol import shelf_folder
 from zoo.registry.resolve import address_of
 from zoo.registry.shelf import Shelf
 from zoo.version import __version__

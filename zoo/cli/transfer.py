@@ -1,13 +1,15 @@
 """Verbs that publish, fetch, verify and remove amps. Heavy imports wait inside them."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli.options import PATH, amp_argument, complete_amps, json_option, tier_option, zoo_option
+
+if TYPE_CHECKING:
+    from zoo.registry.pull_plan import PullPlan
 
 
 @click.command(epilog="Example: zoo push packages/plexi-59 alice/plexi-59 --zoo hub --tag v1.0.0")
@@ -46,7 +48,7 @@ def push(
         raise UserError(f"'{tag}' cannot be a tag here", "Write one like v1.0.0, without --pr.")
     zoo = resolve_zoo(where, new=True)
     plan = zoo.plan(package, ref.name)
-    moves = f"{len(plan.writes)} files, {plan.bytes:,} bytes; {plan.kept} were there already"
+    moves = f"{len(plan.writes)} files, {plan.bytes:,} bytes; {plan.unchanged} were there already"
     document = {"schema": "zoo.push/1", "name": ref.name, "zoo": zoo.label}
     changes = {"writes": {file: len(body) for file, body in plan.writes.items()}, "removes": list(plan.removes)}
     if dry_run:
@@ -99,6 +101,7 @@ def pull(
     from models.core.errors import UserError
     from zoo.cli import output
     from zoo.registry.lockfile import read_lock
+    from zoo.registry.pull_plan import PullRequest, plan_pull
 
     names = amps or (tuple(read_lock().amps) if locked else ())
     if not names:
@@ -108,10 +111,10 @@ def pull(
     if lock and locked:
         raise UserError("--lock writes ./zoo.lock, --locked keeps to it", "Say one of them.")
 
-    def check(zoo: Any, ref: Any, tier: str) -> None:
-        _check_wishes(zoo, ref, tier, max_size, licenses)
-
-    pulled = [_pull(name, where, tier, to, lock, locked, dry_run, check) for name in names]
+    pulled = []
+    for name in names:
+        plan = plan_pull(PullRequest(name, where, tier, to, locked, max_size, licenses))
+        pulled.append(_show_pull(plan) if dry_run else _pull(plan, lock))
     if as_json:
         output.data_json({"schema": "zoo.pull/1", "dry_run": dry_run, "amps": pulled})
     else:
@@ -119,85 +122,47 @@ def pull(
             output.data(one["folder"])
 
 
-def _pull(
-    name: str,
-    where: str | None,
-    tier: str,
-    to: Path | None,
-    lock: bool,
-    locked: bool,
-    dry_run: bool,
-    check: Callable[[Any, Any, str], None],
-) -> dict[str, Any]:
+def _show_pull(plan: "PullPlan") -> dict[str, Any]:
+    """Show what a pull would fetch, and describe it for `--json`."""
     from zoo.cli import output
-    from zoo.names import Ref, parse_ref
-    from zoo.package.layout import MANIFEST, select_files
-    from zoo.package.manifest import PackageManifest
-    from zoo.registry.lockfile import Pin, check_revision, read_pin, write_pin
-    from zoo.registry.protocol import shelf_folder
-    from zoo.registry.resolve import resolve_zoo
 
-    asked = parse_ref(name)
-    made = read_pin(asked.name) if locked else None
-    zoo = resolve_zoo(where or (made.zoo if made else None))
-    tier, ref = tier or (made.tier if made else ""), asked
-    if made is not None:
-        named = Ref(asked.name, asked.revision or made.revision)
-        if named.revision:
-            check_revision(asked.name, made.model_copy(update={"revision": named.revision}), zoo.revision(named))
-        ref = Ref(asked.name, made.commit)
-    check(zoo, ref, tier)
-    target, signer = to or shelf_folder() / ref.name, {}
-    if dry_run:
-        sizes = zoo.sizes(ref)
-        root = zoo.document(ref, MANIFEST, PackageManifest).tier if tier else ""
-        wanted = select_files(sizes, tier, root, ref.name)
-        for file in wanted:
-            output.info(f"  {file} ({sizes[file]:,} bytes)")
-        revision, files, moved = zoo.revision(ref), len(wanted), sum(sizes[file] for file in wanted)
-        output.info(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {files} files, {moved:,} bytes")
-    else:
-        with output.progress(f"pulling {ref.name}") as bar:
-            done = zoo.pull(ref, target, tier, bar, made.manifest if made else "")
-        revision, files, moved = done.revision, done.files, done.bytes_moved
-        output.info(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {files} files, {moved:,} bytes moved")
-        output.info(f"license: {_license(zoo, ref)}; {done.signer}")
-        signer = {"signer": done.signer}
-        if done.ignored:
-            output.info(f"ignored {done.ignored} files that are no part of a package")
-        if lock:
-            made = Pin(zoo=zoo.label, revision=ref.revision, commit=revision, manifest=done.manifest, tier=tier)
-            write_pin(ref.name, made)
-    return {"name": ref.name, "revision": revision, "folder": str(target), "files": files, "bytes": moved, **signer}
+    sizes = plan.sizes()
+    for file, size in sizes.items():
+        output.info(f"  {file} ({size:,} bytes)")
+    revision, total = plan.zoo.revision(plan.ref), sum(sizes.values())
+    output.info(
+        f"{plan.ref.name} at revision {revision[:12]} from {plan.zoo.label}: {len(sizes)} files, {total:,} bytes"
+    )
+    return _describe_pull(plan, revision, len(sizes), total)
 
 
-def _check_wishes(zoo: Any, ref: Any, tier: str, max_mb: float | None, licenses: tuple[str, ...]) -> None:
-    """Raise `UserError` when what was asked of an amp does not hold; what the zoo lists says so, before a byte moves."""
-    from models.core.errors import UserError
-    from zoo.package.layout import files_of_tier
+def _pull(plan: "PullPlan", lock: bool) -> dict[str, Any]:
+    """Make a pull, show it, and describe it for `--json`."""
+    from zoo.cli import output
+    from zoo.registry.pull_plan import stated_license
 
-    if max_mb is not None:
-        sizes = zoo.sizes(ref)
-        total = sum(sizes[name] for name in files_of_tier(sizes, tier))
-        if total > max_mb * 1e6:
-            raise UserError(
-                f"{ref.name} is {total / 1e6:.1f} MB, --max-size allows {max_mb:g}",
-                "Allow more." if tier else "Allow more, or say a smaller --tier.",
-            )
-    if licenses and (found := _license(zoo, ref)).lower() not in [one.lower() for one in licenses]:
-        raise UserError(
-            f"the license of {ref.name} is {found}, not {' or '.join(licenses)}",
-            "Ask its owner, or choose another amp.",
-        )
+    with output.progress(f"pulling {plan.ref.name}") as bar:
+        done = plan.run(bar)
+    output.info(
+        f"{plan.ref.name} at revision {done.revision[:12]} from {plan.zoo.label}: "
+        f"{done.files} files, {done.bytes_moved:,} bytes moved"
+    )
+    output.info(f"license: {stated_license(plan.zoo, plan.ref)}; {done.signer}")
+    if done.ignored:
+        output.info(f"ignored {done.ignored} files that are no part of a package")
+    if lock:
+        plan.write_lock(done)
+    return {**_describe_pull(plan, done.revision, done.files, done.bytes_moved), "signer": done.signer}
 
 
-def _license(zoo: Any, ref: Any) -> str:
-    from models.core.errors import UserError
-
-    try:
-        return str(zoo.front_matter(ref).get("license") or "not stated")
-    except UserError:
-        return "not stated"
+def _describe_pull(plan: "PullPlan", revision: str, files: int, size: int) -> dict[str, Any]:
+    return {
+        "name": plan.ref.name,
+        "revision": revision,
+        "folder": str(plan.folder),
+        "files": files,
+        "bytes": size,
+    }
 
 
 @click.command(epilog="Example: zoo verify alice/plexi-59")

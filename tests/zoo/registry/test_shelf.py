@@ -34,7 +34,7 @@ from tests.support.packages import (
 )
 from zoo.names import Ref, parse_ref
 from zoo.package.card_schema import read_summary
-from zoo.registry.protocol import shelf_folder
+from zoo.registry.folders import shelf_folder
 from zoo.registry.shelf import Shelf
 
 REVISION = sha256(files()["manifest.json"]).hexdigest()

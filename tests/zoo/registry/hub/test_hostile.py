@@ -283,7 +283,7 @@ def test_t12_name_that_a_shell_would_run_is_not_completed(pushed: Hub):
 def test_t13_hub_that_names_no_commit(pushed: Hub, monkeypatch: pytest.MonkeyPatch, sha: object):
     info = pushed._info
     monkeypatch.setattr(pushed, "_info", lambda *words, **more: {**info(*words, **more), "sha": sha})
-    refused(zoo(*PULL, *at(pushed)), 6, "in a way we do not know")
+    refused(zoo(*PULL, *at(pushed)), 6, "in an unknown form")
 
 
 def test_t13_newer_schema(hub: Hub, tmp_path: Path):
