@@ -1,4 +1,4 @@
-"""What a run becomes: the same bytes every time, sound that is the model's own, and nothing of the maker's machine."""
+"""Packaging a run: the same bytes every time, clips that are the model's own, and no private path."""
 
 import json
 from contextlib import suppress
@@ -82,7 +82,7 @@ def test_manifest_covers_every_file_but_the_card(tmp_path: Path):
     assert verify(folder).package == "tiny"
 
 
-def test_card_can_be_listed_by(tmp_path: Path):
+def test_card_has_what_a_list_needs(tmp_path: Path):
     folder = pack(write_run(tmp_path / "run"), tmp_path / "package", LICENSE)
     front = read_front_matter(folder / "README.md")
     assert (front["library_name"], front["license"], front["pipeline_tag"]) == ("ampzoo", LICENSE, "audio-to-audio")
@@ -125,7 +125,7 @@ def test_audio_examples_are_the_model_playing(tmp_path: Path, loud: bool):
         assert 0.998 < max(levels) <= 1.0001  # as loud as the others, or as its peak allows
 
 
-def test_nothing_of_the_maker_is_in_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_package_holds_no_private_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name in ("USER", "LOGNAME", "HOME", "HOSTNAME"):
         monkeypatch.setenv(name, "/home/zaphod")
     folder = pack(write_run(tmp_path / "zaphod" / "run"), tmp_path / "zaphod" / "package", LICENSE)
@@ -170,7 +170,7 @@ def test_earlier_package_is_replaced_whole(tmp_path: Path):
 
 
 @pytest.mark.parametrize("free", [100, 3000, 50_000])  # fails at the config, at the weights, at the audio
-def test_full_disk_is_told_and_leaves_the_old_package(tmp_path: Path, free: int):
+def test_full_disk_leaves_the_old_package(tmp_path: Path, free: int):
     run, out = write_run(tmp_path / "run"), write_files(tmp_path / "out", files())
     with full_disk(free), pytest.raises((OSError, UserError)) as failure:
         pack(run, out, "mit")
@@ -209,7 +209,7 @@ def test_license_must_look_like_one(tmp_path: Path, license_id: str):
         pack(write_run(tmp_path / "run"), tmp_path / "out", license_id)
 
 
-def test_scores_are_carried_as_they_are(tmp_path: Path):
+def test_scores_are_copied_unchanged(tmp_path: Path):
     folder = tmp_path / "run"
     config, net = model()
     folder.mkdir()
@@ -235,7 +235,7 @@ USELESS = evaluation(model()[1]).held.model_copy(update={"mean": 0.7})
     ("scores", "words"),
     [(worse(corners=LOUD), "dB louder than the loudest take"), (worse(corners=NOISY), "silence comes out")],
 )
-def test_model_that_runs_away_is_never_packaged(tmp_path: Path, scores: Evaluation, words: str):
+def test_unstable_model_is_never_packaged(tmp_path: Path, scores: Evaluation, words: str):
     run = write_run(tmp_path / "run")
     write_json(run / EVAL, scores.model_dump(mode="json", by_alias=True))
     for force in ((), ("--force",)):
@@ -244,7 +244,7 @@ def test_model_that_runs_away_is_never_packaged(tmp_path: Path, scores: Evaluati
     assert not (tmp_path / "out").exists()
 
 
-def test_model_worse_than_the_nearest_recording_is_packaged_by_force_alone(tmp_path: Path):
+def test_model_worse_than_the_baseline_needs_force(tmp_path: Path):
     words = "mean ESR at held settings is 0.7000, while playing the nearest recorded setting"
     run = write_run(tmp_path / "run")
     write_json(run / EVAL, worse(held=USELESS).model_dump(mode="json", by_alias=True))
@@ -255,7 +255,7 @@ def test_model_worse_than_the_nearest_recording_is_packaged_by_force_alone(tmp_p
     assert words in (tmp_path / "out/run/README.md").read_text(encoding="utf-8")
 
 
-def test_provenance_says_what_it_was_trained_on_and_nothing_of_the_maker(tmp_path: Path):
+def test_provenance_names_the_training_without_private_paths(tmp_path: Path):
     folder = tmp_path / "zaphod"
     data = data_config(record(folder, "takes", di()))
     trained = folder / "study" / "trials" / "0007" / "tiny"
@@ -306,7 +306,7 @@ def check_held_take(run: Path, tmp_path: Path) -> None:
         verify(folder)
 
 
-def test_license_of_ones_own_has_a_name_and_a_link(tmp_path: Path):
+def test_other_license_needs_a_name_and_a_link(tmp_path: Path):
     run = write_run(tmp_path / "run")
     refused(zoo("package", run, "--license", "other", "--out", tmp_path / "out"), 1, "--license-name")
     named = ("--license-name", "Mine", "--license-link", "https://example.org/terms")

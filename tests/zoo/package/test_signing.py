@@ -1,4 +1,4 @@
-"""Who made a package: signatures over manifests, keys pinned for owners, and what becomes of amps that are signed with others, or not at all."""
+"""Signatures of packages, pinned keys of owners, and the refusal of amps that another key or no key signed."""
 
 import json
 import os
@@ -74,13 +74,13 @@ def test_key_that_others_may_read_is_refused(key: str):
 
 
 @pytest.mark.parametrize("content", [b"", b"secret", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
-def test_what_is_no_key_is_told_and_left_alone(key: str, content: bytes):
+def test_file_that_is_not_a_key_is_left_alone(key: str, content: bytes):
     signing_key_path().write_bytes(content)
     refused(zoo("key"), 1, f"{signing_key_path()} is not an Ed25519 key")
     assert signing_key_path().read_bytes() == content
 
 
-def test_package_is_signed_where_asked_for(key: str, tmp_path: Path):
+def test_sign_option_signs_the_package(key: str, tmp_path: Path):
     run = write_run(tmp_path / "run")
     words = ("package", run, "--license", "cc-by-4.0", "--out", tmp_path / "out")
     assert zoo(*words, "--sign").code == 0
@@ -91,13 +91,13 @@ def test_package_is_signed_where_asked_for(key: str, tmp_path: Path):
     assert zoo(*words).code == 0 and SIGNATURE not in read_files(tmp_path / "out/run")
 
 
-def test_package_is_not_made_without_the_key_it_should_be_signed_with(hub: Hub, tmp_path: Path):
+def test_no_package_is_made_when_the_signing_key_is_missing(hub: Hub, tmp_path: Path):
     words = ("package", write_run(tmp_path / "run"), "--license", "mit", "--out", tmp_path / "out", "--sign")
     refused(zoo(*words), 3, "there is no signing key", "zoo key")
     assert not (tmp_path / "out").exists()
 
 
-def test_signed_amp_goes_round(hub: Hub, signed: Path, key: str):
+def test_signed_amp_is_pushed_pulled_and_verified(hub: Hub, signed: Path, key: str):
     assert zoo("push", signed, AMP, *at(hub)).code == 0
     assert f"signed by {key} (not known here)" in zoo(*PULL, *at(hub)).err
     assert pulled("amp") == there(read_files(signed))
@@ -111,7 +111,9 @@ def test_signed_amp_goes_round(hub: Hub, signed: Path, key: str):
 
 @pytest.mark.parametrize("what", ["unsigned", "another key", "another manifest", "damaged"])
 @pytest.mark.parametrize("place", ["hub", "shelf"])
-def test_pinned_owner_cannot_be_played(hub: Hub, signed: Path, key: str, tmp_path: Path, what: str, place: str):
+def test_amp_not_signed_by_the_pinned_key_is_refused(
+    hub: Hub, signed: Path, key: str, tmp_path: Path, what: str, place: str
+):
     """Downgraded, signed by somebody else, or tampered with: nothing is kept, nothing is played."""
     zoo("trust", "Alice", key)
     said = {
@@ -146,7 +148,7 @@ def test_pinned_owner_cannot_be_played(hub: Hub, signed: Path, key: str, tmp_pat
     assert litter() == before
 
 
-def test_nothing_is_pushed_that_nobody_may_pull(hub: Hub, signed: Path, key: str):
+def test_push_refuses_what_a_pull_would_refuse(hub: Hub, signed: Path, key: str):
     owner = AMP.partition("/")[0]
     assert zoo("trust", owner, key).code == 0
     (signed / SIGNATURE).unlink()
@@ -155,7 +157,7 @@ def test_nothing_is_pushed_that_nobody_may_pull(hub: Hub, signed: Path, key: str
     assert zoo("push", signed, AMP, *at(hub)).code == 0
 
 
-def test_signature_is_held_to_without_a_pin_too(hub: Hub, signed: Path):
+def test_invalid_signature_is_refused_without_a_pin(hub: Hub, signed: Path):
     write_json(signed / SIGNATURE, {**signature(signed), "signature": "0" * 128})
     hub.put(AMP, read_files(signed))
     refused(zoo(*PULL, *at(hub)), 6, "manifest.json is not what")
@@ -163,14 +165,14 @@ def test_signature_is_held_to_without_a_pin_too(hub: Hub, signed: Path):
     refused(zoo("push", signed, "alice/new", *at(hub)), 6, "manifest.json is not what")
 
 
-def test_newer_signature_is_no_way_around(hub: Hub, signed: Path, key: str):
+def test_signature_of_a_newer_schema_is_refused(hub: Hub, signed: Path, key: str):
     write_json(signed / SIGNATURE, {**signature(signed), "schema": "ampzoo.signature/2"})
     hub.put(AMP, read_files(signed))
     zoo("trust", "alice", key)
     refused(zoo(*PULL, *at(hub)), 7, "newer than this zoo knows")
 
 
-def test_older_amp_of_the_same_key_is_stopped_by_the_lock(hub: Hub, signed: Path, key: str, tmp_path: Path):
+def test_lock_refuses_an_older_amp_of_the_same_key(hub: Hub, signed: Path, key: str, tmp_path: Path):
     """A signature does not say that nothing newer was made; the lock does."""
     zoo("trust", "alice", key)
     old = read_files(signed)
@@ -184,7 +186,7 @@ def test_older_amp_of_the_same_key_is_stopped_by_the_lock(hub: Hub, signed: Path
     assert pulled("locked")[MANIFEST] == (newer / MANIFEST).read_bytes() != pulled("unlocked")[MANIFEST]
 
 
-def test_pin_is_changed_by_those_who_say_so(key: str):
+def test_changing_a_pin_needs_a_confirmation(key: str):
     other = public_key_hex(OTHER)
     zoo("trust", "alice", key)
     refused(zoo("trust", "ALICE", other), 1, key, "--yes")
@@ -197,14 +199,16 @@ def test_pin_is_changed_by_those_who_say_so(key: str):
         refused(zoo("trust", *words), 1)
 
 
-def test_pins_that_cannot_be_read_are_no_pins_to_pass_by(hub: Hub, signed: Path, key: str):
+def test_unreadable_pins_stop_every_pull(hub: Hub, signed: Path, key: str):
     hub.put(AMP, read_files(signed))
     zoo("trust", "alice", key)
     (signing_key_path().parent / "trust.json").write_text("{}x")
     refused(zoo(*PULL, *at(hub)), 1, "trust.json")
 
 
-def test_without_the_library_it_says_what_to_install(hub: Hub, signed: Path, key: str, monkeypatch: pytest.MonkeyPatch):
+def test_missing_library_is_named_with_its_install_command(
+    hub: Hub, signed: Path, key: str, monkeypatch: pytest.MonkeyPatch
+):
     hub.put(AMP, read_files(signed))
     monkeypatch.setitem(sys.modules, "cryptography", None)
     for words in (("key",), ("package", signed, "--license", "mit", "--sign")):
@@ -218,7 +222,7 @@ def test_without_the_library_it_says_what_to_install(hub: Hub, signed: Path, key
 
 @examples(300)
 @given(st.binary(max_size=400) | JSON.map(lambda value: json.dumps(value).encode()) | st.data())
-def test_any_signature_fits_or_is_told(content: object):
+def test_any_signature_is_valid_or_refused(content: object):
     """Whatever bytes lie there, the right ones alone pass."""
     manifest = b'{"schema": "ampzoo.manifest/1"}'
     if not isinstance(content, bytes):
@@ -232,7 +236,7 @@ def test_any_signature_fits_or_is_told(content: object):
     assert refusal.value.message and isinstance(refusal.value, UserError)
 
 
-def test_one_bit_of_the_manifest_is_enough(tmp_path: Path):
+def test_one_changed_bit_of_the_manifest_is_detected(tmp_path: Path):
     manifest = b'{"schema": "ampzoo.manifest/1"}'
     (tmp_path / MANIFEST).write_bytes(manifest)
     sign(tmp_path, OTHER)
