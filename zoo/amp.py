@@ -75,8 +75,8 @@ def pull(amp: str, zoo: str | None = "hub", *, tier: str = "") -> Amp:
 
     Args:
         amp: `owner/amp`, `owner/amp@revision`, or the folder of a package or a run.
-        zoo: Where to look for it: "hub" for the Hugging Face hub, a hub's URL, a shelf's folder, or None for one's own
-            shelf.
+        zoo: Where to look for it: "hub" for the Hugging Face hub, a hub's URL, a shelf's folder, or None for the user's
+            own shelf.
         tier: A smaller or larger model of the same amp, empty for the amp itself.
 
     Raises `NotFound`, `IntegrityError` or another `UserError` of `models.core.errors`, and errors of the hub's client.

@@ -23,8 +23,8 @@ class FinishedRun:
     """A run folder, or a package that is packaged again.
 
     `recipe` is the content of `recipe.json` (None in a package), `provenance` that of `training.json`, `study` the
-    folder of the study that the run belongs to. `tiers`, name -> folder, are the tiers of a package, its own model among
-    them; a run has none.
+    folder of the study that the run belongs to. `tiers`, name -> folder, are the tiers of a package, its own model
+    among them; a run has none.
     """
 
     folder: Path

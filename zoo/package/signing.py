@@ -1,4 +1,4 @@
-"""Ed25519 signatures over a package's manifest, one's own signing key, and the pinned keys of owners.
+"""Ed25519 signatures over a package's manifest, the user's own signing key, and the pinned keys of owners.
 
 A signature proves that the holder of the key made exactly these bytes. It proves neither the name under which they
 are published nor that they are the newest; `zoo.lock` pins those. The signed bytes are `ampzoo.signature/1`, a line
@@ -68,7 +68,7 @@ def pin_key(owner: str, key: str) -> None:
 
 
 def load_signing_key(create: bool = False) -> "Ed25519PrivateKey":
-    """Read one's own signing key; with `create`, make one where there is none.
+    """Read the user's own signing key; with `create`, make one where there is none.
 
     Raises `NotFound` when there is no key, `UserError` when other users may read the file or it holds no such key.
     """
@@ -84,7 +84,7 @@ def load_signing_key(create: bool = False) -> "Ed25519PrivateKey":
 
 
 def signing_key_path() -> Path:
-    """Return the file of one's own signing key."""
+    """Return the file of the user's own signing key."""
     return config_folder() / "signing-key.pem"
 
 

@@ -11,6 +11,6 @@ index      the last list of a hub, stored on disk
 filters    filters and orders of a list
 compare    the differences between two amps
 nearest    the amps of a zoo as prior trials of a search
-folders    one's own shelf, and the removal of stale folders
+folders    the user's own shelf, and the removal of stale folders
 errors     `Unreachable`
 """

@@ -1,4 +1,4 @@
-"""The folder of one's own shelf, and the removal of what killed processes left in a shelf."""
+"""The folder of the user's own shelf, and the removal of what killed processes left in a shelf."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ STALE_SECONDS = 3600  # a staged folder this old belongs to a process that was k
 
 
 def shelf_folder() -> Path:
-    """Return one's own shelf: the folder `$ZOO_HOME`, else `~/.ampzoo/shelf`."""
+    """Return the user's own shelf: the folder `$ZOO_HOME`, else `~/.ampzoo/shelf`."""
     return Path(os.environ.get("ZOO_HOME") or Path.home() / ".ampzoo" / "shelf")
 
 

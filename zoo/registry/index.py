@@ -113,7 +113,8 @@ def format_age(seconds: float) -> str:
 def known_names(label: str | None) -> list[str]:
     """Return the names of amps that are known without a network, sorted.
 
-    With a hub's `label` they are those of its stored list; with None, those of one's own shelf and of all stored lists.
+    With a hub's `label` they are those of its stored list; with None, those of the user's own shelf and of all stored
+    lists.
     """
     from zoo.registry.shelf import Shelf
 

@@ -19,9 +19,9 @@ class PullRequest:
 
     Attributes:
         amp: `owner/amp` or `owner/amp@revision`.
-        where: The zoo, as on the command line; None for the pinned zoo, or else one's own shelf.
+        where: The zoo, as on the command line; None for the pinned zoo, or else the user's own shelf.
         tier: A tier of the amp, empty for all of them.
-        to: The package's folder; None for the amp's place on one's own shelf.
+        to: The package's folder; None for the amp's place on the user's own shelf.
         locked: Pull exactly what `zoo.lock` pins.
         max_mb: Refuse an amp of more megabytes, None for any size.
         licenses: Refuse an amp under any other license, empty for any license.

@@ -27,7 +27,7 @@ def address_of(where: str | None) -> Address | None:
 
 
 def resolve_zoo(where: str | None, new: bool = False) -> Zoo:
-    """Open a zoo: `hub` or a URL is a hub, any other word a shelf's folder, None one's own shelf.
+    """Open a zoo: `hub` or a URL is a hub, any other word a shelf's folder, None the user's own shelf.
 
     Raises `NotFound` when a named shelf does not exist, unless a `new` one may be made.
     """
@@ -51,8 +51,8 @@ def resolve_package(
     """Return the folder of an amp, verified where it is a package.
 
     Args:
-        amp: A run's or a package's folder, or an amp `owner/amp[@revision]` of the zoo. One of a hub is pulled to one's
-            own shelf; when the hub cannot be reached, the copy there is used.
+        amp: A run's or a package's folder, or an amp `owner/amp[@revision]` of the zoo. One of a hub is pulled to the
+            user's own shelf; when the hub cannot be reached, the copy there is used.
         where: The zoo, as on the command line.
         tier: The tier to pull, empty for all of them.
         on_progress: Called with the bytes done and the bytes in all.
@@ -151,7 +151,7 @@ def view_amp(amp: str, where: str | None) -> AmpView:
 
 
 def _pull_to_shelf(zoo: Zoo, ref: Ref, tier: str, on_progress: Progress, on_warning: Callable[[str], None]) -> Path:
-    """Pull an amp to one's own shelf; without a connection use the copy there, if no revision was named."""
+    """Pull an amp to the user's own shelf; without a connection use the copy there, if no revision was named."""
     folder = shelf_folder() / ref.name
     try:
         zoo.pull(ref, folder, tier, on_progress)

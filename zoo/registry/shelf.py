@@ -1,4 +1,4 @@
-"""A zoo in a plain folder: `SHELF/owner/amp/` is a package. Pulled amps live on one's own shelf."""
+"""A zoo in a plain folder: `SHELF/owner/amp/` is a package. Pulled amps live on the user's own shelf."""
 
 import shutil
 from collections.abc import Callable

@@ -102,7 +102,7 @@ def test_help_is_light_and_in_the_order_of_the_road():
     script = f"""
 import sys
 from click.testing import CliRunner
-from zoo.cli import cli
+from zoo.cli.main import cli
 for words in (["--help"], ["--version"], *([verb, "--help"] for verb in cli.commands)):
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 0, result.output

@@ -279,7 +279,7 @@ def test_provenance_names_the_training_without_private_paths(tmp_path: Path):
 
 
 def check_held_take(run: Path, tmp_path: Path) -> None:
-    """A take that was held is heard beside the model, from the same dry signal; without the takes it is told."""
+    """The held take and the model's clip have one dry signal; a missing or unfree take is an error."""
     folder = pack(run, tmp_path / "with", LICENSE, force=True, take=True)
     [held] = [
         preset for preset in json.loads((folder / "presets.json").read_text())["presets"] if preset["id"] == "held"
@@ -291,11 +291,11 @@ def check_held_take(run: Path, tmp_path: Path) -> None:
     assert all(one.same for one in replay(folder)) and verify(folder)
     page = (folder / "README.md").read_text()
     assert all(f"({held[part]})" in page for part in ("dry", "target", "audio"))
-    kept = json.loads((run / EVAL).read_text())
-    write_json(run / EVAL, {**kept, "recordings_license": "all rights reserved"})
+    scores = json.loads((run / EVAL).read_text())
+    write_json(run / EVAL, {**scores, "recordings_license": "all rights reserved"})
     with pytest.raises(UserError, match=r"license is 'all rights reserved'"):
         pack(run, tmp_path / "unfree", LICENSE, force=True, take=True)
-    write_json(run / EVAL, kept)
+    write_json(run / EVAL, scores)
     with pytest.raises(UserError, match=r"recipe.json is missing"):
         pack(folder, tmp_path / "again", LICENSE, force=True, take=True)
     (folder / "presets.json").write_text(

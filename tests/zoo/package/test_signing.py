@@ -64,7 +64,7 @@ def test_key_is_made_once_and_stays_private(hub: Hub):
     assert json.loads(zoo("key", "--json").out) == {"schema": "zoo.key/1", "key": ran.out.strip()}
     secret = load_signing_key().private_bytes_raw().hex()
     for words in (("key",), ("--debug", "key"), ("doctor", *at(hub)), ("trust",)):
-        assert secret not in (said := zoo(*words)).out + said.err
+        assert secret not in (ran := zoo(*words)).out + ran.err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
@@ -105,7 +105,7 @@ def test_signed_amp_is_pushed_pulled_and_verified(hub: Hub, signed: Path, key: s
     ran = zoo("pull", AMP, *at(hub), "--json")
     assert json.loads(ran.out)["amps"][0]["signer"] == f"signed by {key} (pinned)"
     assert f"signed by {key} (pinned)" in zoo("verify", AMP).err
-    assert zoo("pull", AMP, "--to", "again").code == 0  # from one's own shelf
+    assert zoo("pull", AMP, "--to", "again").code == 0  # from the user's own shelf
     assert "0 bytes" in zoo(*PULL, *at(hub)).err
 
 
@@ -114,9 +114,9 @@ def test_signed_amp_is_pushed_pulled_and_verified(hub: Hub, signed: Path, key: s
 def test_amp_not_signed_by_the_pinned_key_is_refused(
     hub: Hub, signed: Path, key: str, tmp_path: Path, what: str, place: str
 ):
-    """Downgraded, signed by somebody else, or tampered with: nothing is kept, nothing is played."""
+    """Downgraded, signed by somebody else, or tampered with: nothing is saved, nothing is played."""
     zoo("trust", "Alice", key)
-    said = {
+    expected = {
         "unsigned": "is not signed, but the key of 'alice' is pinned",
         "another key": f"is signed with {public_key_hex(OTHER)[:16]}, pinned for 'alice' is {key[:16]}",
         "another manifest": "manifest.json is not what",
@@ -127,15 +127,15 @@ def test_amp_not_signed_by_the_pinned_key_is_refused(
     elif what == "another key":
         sign(signed, OTHER)
     elif what == "another manifest":
-        kept = (signed / SIGNATURE).read_bytes()
+        earlier = (signed / SIGNATURE).read_bytes()
         write_package(signed, {"presets.json": b'{"schema_version": "1.0", "presets": []}'})
-        (signed / SIGNATURE).write_bytes(kept)
+        (signed / SIGNATURE).write_bytes(earlier)
     else:
         write_json(signed / SIGNATURE, {**signature(signed), "signature": "0" * 12})
     code = 7 if what == "damaged" else 6
     if place == "hub":
         hub.put(AMP, read_files(signed))
-        refused(zoo(*PULL, *at(hub)), code, said[what])
+        refused(zoo(*PULL, *at(hub)), code, expected[what])
         assert not [path for _, path in hub.requests if "safetensors" in path]  # refused before anything large moves
         return
     write_wav(Path("in.wav"), di(0.1))
@@ -144,7 +144,7 @@ def test_amp_not_signed_by_the_pinned_key_is_refused(
         (tmp_path / "home" / AMP / name).write_bytes(content)
     before = litter()
     for words in (PULL, ("render", AMP, "in.wav", "out.wav"), ("verify", AMP), ("export", AMP, "o.nam", "--live")):
-        refused(zoo(*words), code, said[what])
+        refused(zoo(*words), code, expected[what])
     assert litter() == before
 
 

@@ -57,7 +57,7 @@ def test_partial_package_plays_but_cannot_be_published(tiered: Path, tmp_path: P
     assert zoo("pull", AMP, "--tier", "nano", "--to", "part").code == 0 and below("part") == set(files()) | NANO
     assert zoo("verify", "part").code == 0
     assert zoo("pull", AMP, "--tier", "nano").code == 0
-    assert below(tmp_path / "home" / AMP) == below(tiered), "what lies on one's own shelf loses no tier"
+    assert below(tmp_path / "home" / AMP) == below(tiered), "an amp on the user's own shelf loses no tier"
     outs = []
     for words in ((), ("--tier", "nano"), ("--tier", "hifi")):
         assert zoo("render", AMP, "in.wav", "out.wav", *words).code == 0

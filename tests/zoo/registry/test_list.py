@@ -92,7 +92,7 @@ def test_owner_is_a_zoo(many: Hub, monkeypatch: pytest.MonkeyPatch, form: str):
     where = ("--zoo", form.format(url=many.url))
     assert zoo("list", "-q", *where).out.split() == ["bob/muff", "bob/rat"] and len(many.requests) == 1
     refused(zoo("pull", "alice/plexi", *where), 3, "no amp 'alice/plexi' at", "bob/...")
-    assert zoo("list", "-q", *at(many)).out.count("\n") == 4  # kept apart from the whole hub's list
+    assert zoo("list", "-q", *at(many)).out.count("\n") == 4  # it has a list of its own
 
 
 @pytest.mark.parametrize("form", ["hub:carol/my-pedals-1a2b", "{url}/collections/carol/my-pedals-1a2b"])
@@ -130,9 +130,9 @@ def test_stale_list_is_shown_while_a_new_one_is_fetched(many: Hub, monkeypatch: 
     names(many)
     many.put("bob/new", amp_card(lambda block: None))
     many.requests.clear()
-    assert "new" not in names(many)  # what was kept
+    assert "new" not in names(many)  # the stored list
     assert many.requests == [("GET", "/api/models")]
-    assert "new" in names(many)  # what was asked for meanwhile
+    assert "new" in names(many)  # the list fetched meanwhile
 
 
 def test_answer_comes_before_the_hub_does(many: Hub, tmp_path: Path):

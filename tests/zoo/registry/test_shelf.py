@@ -63,7 +63,7 @@ def seen(folder: Path) -> set[str]:
 
 
 def listed(shelf: Shelf) -> tuple[list[str], list[str]]:
-    """The names a shelf lists, and what it says of those it skips."""
+    """The names that a shelf lists, and its messages about those that it skips."""
     skipped: list[str] = []
     return [row.name for row in shelf.list(skipped.append)], skipped
 

@@ -203,8 +203,8 @@ def test_t23_two_pulls_at_once(pushed: Hub):
     ]
     runs = [subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
     for run in runs:
-        _, told = run.communicate(timeout=120)
-        assert run.returncode == 0, told
+        _, err = run.communicate(timeout=120)
+        assert run.returncode == 0, err
     assert pulled("amp") == files() and litter() == {"amp"}
 
 

@@ -124,8 +124,8 @@ def test_interrupted_pull_is_quiet_and_leaves_nothing(pushed: Hub):
         [ZOO, *PULL, "--zoo", "hub"], env=around(HF_ENDPOINT=pushed.url), stderr=subprocess.PIPE, text=True
     ) as run:
         pushed.before("GET", "/cdn/", lambda: run.send_signal(signal.SIGINT))
-        _, told = run.communicate(timeout=60)
-    assert (run.returncode, told.strip()) == (130, "interrupted") and litter() == set()
+        _, err = run.communicate(timeout=60)
+    assert (run.returncode, err.strip()) == (130, "interrupted") and litter() == set()
 
 
 def test_second_pull_makes_one_request(pushed: Hub):

@@ -102,13 +102,13 @@ def test_t04_declared_size_is_refused_before_any_fetch(pushed: Hub, monkeypatch:
     info = pushed._info
 
     def lie(*words: Any, **more: Any) -> dict[str, Any]:
-        told = info(*words, **more)
-        for sibling in told["siblings"]:
+        answer = info(*words, **more)
+        for sibling in answer["siblings"]:
             if sibling["rfilename"] == name:
                 sibling["size"] = max_bytes(name) + 1
             if name == "total" and sibling["rfilename"].endswith((".flac", ".nam", ".safetensors")):
                 sibling["size"] = max_bytes(sibling["rfilename"])
-        return told
+        return answer
 
     monkeypatch.setattr(pushed, "_info", lie)
     refused(zoo(*PULL, *at(pushed)), 6, "bytes, at most")

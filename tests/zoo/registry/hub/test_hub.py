@@ -42,8 +42,8 @@ def test_pull_gives_back_what_was_pushed(hub: Hub, package: Path, tmp_path: Path
         ran = zoo("pull", AMP + name, *at(hub), "--to", "amp", "--json")
         assert pulled("amp") == there(read_files(source))
         revision = first["revision"] if source == package else second["revision"]
-        [told] = json.loads(ran.out)["amps"]
-        assert [told[key] for key in ("name", "revision", "folder")] == [AMP, revision, "amp"]
+        [described] = json.loads(ran.out)["amps"]
+        assert [described[key] for key in ("name", "revision", "folder")] == [AMP, revision, "amp"]
     assert litter() == {"amp"}
 
 
@@ -175,7 +175,7 @@ def test_pull_after_a_corrupted_document_succeeds(pushed: Hub):
 def hostile(name: str) -> dict[str, bytes]:
     """A repository one would rather not pull."""
     manifest = json.loads(files()["manifest.json"])
-    if name == "a manifest that lies":
+    if name == "a manifest with a wrong hash":
         manifest["files"]["model.safetensors"]["sha256"] = "0" * 64
     if name == "a manifest that leads outside":
         manifest["files"]["../x"] = {"sha256": sha256(b"x").hexdigest(), "size": 1}
@@ -194,7 +194,7 @@ def hostile(name: str) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("a manifest that lies", "model.safetensors has sha256"),
+        ("a manifest with a wrong hash", "model.safetensors has sha256"),
         ("a manifest that leads outside", "a path that leads outside"),
         ("an oversize config", "config.json is"),
         ("an oversize card", "README.md is"),
