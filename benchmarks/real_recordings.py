@@ -22,7 +22,8 @@ from search.study.ledger import ENDS
 from zoo.cli import output
 from zoo.cli.views import board as board_view
 from zoo.cli.views import words
-from zoo.package.build import package
+from zoo.package.build import PackageRequest, package
+from zoo.package.card_schema import Terms
 
 
 def make_config(data: Path, trials: int, steps: int) -> SearchConfig:
@@ -80,7 +81,9 @@ def main() -> None:
     resume = (options.out / "study.json").exists()
     board_view.show_board(run_search(config, options.out, resume=resume, listener=hear))
     for run, data in zip(best_runs(options.out), config.datasets, strict=True):
-        folder = package(run, options.out / "packages" / run.name, "cc-by-4.0", force=True)
+        folder = package(
+            PackageRequest(run, options.out / "packages" / run.name, Terms(license="cc-by-4.0"), force=True)
+        )
         output.data(f"{run.name}: {words.held_sentence(read_evaluation(folder))}")
         dry = Path(data.train).parent / ("DI.wav" if run.name == "hrd3" else "audio/di_heldout.flac")
         first = read_evaluation(folder).held.settings[0].setting

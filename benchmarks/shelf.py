@@ -29,7 +29,7 @@ TONES = {
     "ts808": ("--kind", "pedal", "--tone", "overdrive"),
     "hrd3": ("--kind", "amp_cab", "--tone", "hi_gain"),
 }
-TAKES = ("virtual-amp", "hrd3")  # whose licence lets a recording be there beside the model
+TAKES = ("virtual-amp", "hrd3")  # whose license lets a recording be there beside the model
 MODEL = {
     "arrays": [{"channels": 12, "kernel_size": 3, "dilations": [1, 3, 9, 27, 81, 243, 1, 3, 9], "activation": "Tanh"}],
     "inject": {"film": ["activation_pre"]},

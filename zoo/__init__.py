@@ -1,4 +1,14 @@
-"""Packages, shelves, hubs and the command `zoo`. In Python: `zoo.pull("owner/amp")(x_T, gain=7)`."""
+"""Packages of trained amps, the shelves and hubs they are shared on, and the command `zoo`.
+
+In Python: `zoo.pull("owner/amp")(x_T, gain=7)`.
+
+    amp        an amp as a function of audio (`Amp`, `pull`)
+    package/   a package: made, verified, signed, played again
+    registry/  shelves and hubs: list, pull, push
+    cli/       the command `zoo`
+    names      how amps and zoos are written
+    version    the version of `ampzoo`
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +21,7 @@ __all__ = ["Amp", "__version__", "pull"]
 
 
 def __getattr__(name: str) -> Any:
-    """`zoo.pull` and `zoo.Amp` load torch only when they are asked for."""
+    """Import `zoo.pull` and `zoo.Amp` at their first use: they load torch."""
     if name in ("Amp", "pull"):
         from zoo import amp
 

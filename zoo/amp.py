@@ -1,4 +1,4 @@
-"""An amp in Python: call it on audio, with knobs by name.
+"""An amp in Python: a function of audio, with knobs as arguments.
 
 Shapes: T time.
 """
@@ -20,9 +20,9 @@ from zoo.registry.resolve import resolve_model
 
 @dataclass(frozen=True)
 class Amp:
-    """A model whose knobs turn: `amp(x_T, gain=7)`.
+    """A model that is called on audio, with knobs by name: `amp(x_T, gain=7)`.
 
-    `folder` is where it lies; nothing of it is fetched again.
+    `folder` is a run's or a package's folder; it is read once, at the first use.
     """
 
     folder: Path
@@ -33,7 +33,7 @@ class Amp:
 
     @property
     def name(self) -> str:
-        """What the amp is called."""
+        """The amp's name."""
         return self._model[0].name
 
     @property
@@ -43,13 +43,14 @@ class Amp:
 
     @property
     def sample_rate(self) -> int:
-        """The rate it plays at, in Hz."""
+        """The sample rate in Hz."""
         return self._model[0].audio.sample_rate
 
     def __call__(self, x_T: np.ndarray, /, **knobs: float | str) -> np.ndarray:
-        """Play mono audio `(T,)` at `sample_rate`; knobs that are not named rest at their default.
+        """Play mono audio `(T,)` at `sample_rate` and return float32 `(T,)`; other knobs stay at their defaults.
 
-        Returns float32 `(T,)`. Raises `UserError` for a knob or a value the amp does not have, and for audio that is not mono or not finite.
+        Raises `UserError` for a knob or a value that the amp does not have, and for audio that is not mono or not
+        finite.
         """
         config, net = self._model
         samples_T = np.asarray(x_T, dtype=np.float32)
@@ -63,17 +64,21 @@ class Amp:
         return play(net, samples_T, config.encode(knobs))
 
     def __repr__(self) -> str:
-        turns = ", ".join(f"{k.name} {k.legal}" for k in self.knobs.knobs)
-        return f"Amp({self.name!r}, {self.sample_rate} Hz, knobs: {turns or 'none'})"
+        knobs = ", ".join(f"{k.name} {k.legal}" for k in self.knobs.knobs)
+        return f"Amp({self.name!r}, {self.sample_rate} Hz, knobs: {knobs or 'none'})"
 
 
 def pull(amp: str, zoo: str | None = "hub", *, tier: str = "") -> Amp:
-    """Fetch an amp and give a model one can call: `zoo.pull("owner/amp")(x_T, gain=7)`.
+    """Fetch an amp and return a model to call: `zoo.pull("owner/amp")(x_T, gain=7)`.
 
-    `amp` is `owner/amp`, `owner/amp@revision`, or a package's or run's folder. `zoo` is where to look for it, as on the command line:
-    "hub" for the Hugging Face hub, a hub's URL, a shelf's folder, or None for one's own shelf. `tier` names a smaller or larger
-    model of the same amp. Every byte is checked; what was pulled before is not fetched again.
+    Every byte is checked; what was pulled before is not fetched again.
 
-    Raises `NotFound`, `IntegrityError` and other `UserError`s of `models.errors`, and what the hub's client raises.
+    Args:
+        amp: `owner/amp`, `owner/amp@revision`, or the folder of a package or a run.
+        zoo: Where to look for it: "hub" for the Hugging Face hub, a hub's URL, a shelf's folder, or None for the user's
+            own shelf.
+        tier: A smaller or larger model of the same amp, empty for the amp itself.
+
+    Raises `NotFound`, `IntegrityError` or another `UserError` of `models.core.errors`, and errors of the hub's client.
     """
     return Amp(resolve_model(amp, zoo, tier))

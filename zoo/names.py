@@ -1,10 +1,10 @@
-"""What people call an amp, `owner/amp@revision`, and a zoo: a folder, `hub`, a hub's URL, an owner or a collection there."""
+"""Names people write: an amp `owner/amp@revision`, and a zoo (a shelf's folder, or a hub or a part of one)."""
 
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from models.core.errors import UserError
 
@@ -19,7 +19,7 @@ HUGGING_FACE = "https://huggingface.co"
 
 @dataclass(frozen=True)
 class Ref:
-    """An amp, and the revision wanted of it (empty for the newest)."""
+    """An amp's name `owner/amp` and one of its revisions (empty for the newest)."""
 
     name: str
     revision: str = ""
@@ -27,7 +27,7 @@ class Ref:
 
 @dataclass(frozen=True)
 class Address:
-    """A hub, and the part of it that is meant: everything, one owner's amps, or a collection `owner/title-id`."""
+    """A hub's URL and the part of the hub: all of it, one owner's amps, or a collection `owner/title-id`."""
 
     endpoint: str
     owner: str = ""
@@ -35,14 +35,14 @@ class Address:
 
     @property
     def label(self) -> str:
-        """The URL a browser would show."""
+        """The URL that a browser shows for this part of the hub."""
         return "/".join(
             [self.endpoint, *filter(None, [self.owner, self.collection and f"collections/{self.collection}"])]
         )
 
 
 def parse_ref(text: str) -> Ref:
-    """`owner/amp[@revision]` -> `Ref`; raises `UserError` for anything else."""
+    """Parse `owner/amp[@revision]`. Raises `UserError` for any other form."""
     name, at, revision = text.partition("@")
     odd = ".." in name or "--" in name or any(part.endswith((".", "-", ".git")) for part in name.split("/"))
     legal = NAME.fullmatch(name) and not odd
@@ -54,30 +54,39 @@ def parse_ref(text: str) -> Ref:
 
 
 def parse_address(where: str) -> Path | Address:
-    """`hub`, `hub:OWNER`, `hub:OWNER/COLLECTION` or a hub's URL with or without such a path -> `Address`; else a shelf's folder."""
+    """Parse the place of a zoo; anything that is not a hub is a shelf's folder.
+
+    A hub is `hub`, `hub:OWNER`, `hub:OWNER/COLLECTION`, or a URL with or without such a path. `hub` stands for
+    `$HF_ENDPOINT`, or for Hugging Face where that is not set. Raises `UserError` for a hub's address that is malformed.
+    """
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUGGING_FACE
     if where == "hub":
         return Address(endpoint)
     if where.startswith("hub:"):
         scope = where.removeprefix("hub:").split("/")
     elif where.startswith(("http://", "https://")):
-        url = _split_url(where)
-        endpoint, scope = f"{url.scheme}://{url.netloc}", [part for part in url.path.split("/") if part]
-        if scope[:1] == ["collections"]:
-            scope = scope[1:]
+        endpoint, scope = _split_url(where)
     else:
         return Path(where)
     if len(scope) > 2 or not all(OWNER.fullmatch(part) for part in scope):
-        raise UserError(f"'{where}' is no part of a hub", "Write hub, hub:OWNER, hub:OWNER/COLLECTION, or a URL.")
+        raise _not_a_hub(where)
     return Address(endpoint, scope[0] if len(scope) == 1 else "", "/".join(scope) if len(scope) == 2 else "")
 
 
-def _split_url(text: str) -> SplitResult:
-    """The parts of a hub's URL; raises `UserError` for one without a host, or with a port that is no number."""
+def _split_url(where: str) -> tuple[str, list[str]]:
+    """Split a hub's URL into `(endpoint, path parts)`, without the word `collections`."""
     try:
-        url = urlsplit(text)
-        if url.hostname and (url.port or 0) >= 0:
-            return url
-    except ValueError:  # also a bracket that is not closed
-        pass
-    raise UserError(f"'{text}' is no address of a hub", "Write it as https://HOST or https://HOST:PORT.")
+        url = urlsplit(where)
+        port = url.port
+    except ValueError:  # a bracket that is not closed, a port that is no number
+        raise _not_a_hub(where) from None
+    if not url.hostname or port == 0:
+        raise _not_a_hub(where)
+    scope = [part for part in url.path.split("/") if part]
+    return f"{url.scheme}://{url.netloc}", scope[1:] if scope[:1] == ["collections"] else scope
+
+
+def _not_a_hub(where: str) -> UserError:
+    return UserError(
+        f"'{where}' is not the address of a hub", "Write hub, hub:OWNER, hub:OWNER/COLLECTION, or a hub's URL."
+    )

@@ -1,3 +1,3 @@
-"""zoo/version.py."""
+"""The version of the package `ampzoo`."""
 
 __version__ = "0.1.0"

@@ -29,7 +29,8 @@ from models.core.files import write_json
 from models.network.wavenet import WaveNet
 from tests.support.makers import GRID, JSON, model
 from zoo.cli.main import main
-from zoo.package.build import package
+from zoo.package.build import PackageRequest, package
+from zoo.package.card_schema import Terms
 from zoo.package.manifest import write_manifest
 
 AMP = "alice/tiny"
@@ -92,10 +93,15 @@ def write_run(folder: Path, made: tuple[ModelConfig, WaveNet] | None = None) -> 
     return folder
 
 
+def pack(run: Path, out: Path, license_id: str = LICENSE, force: bool = False, take: bool = False) -> Path:
+    """Package a run under a license and return the package's folder."""
+    return package(PackageRequest(run, out, Terms(license=license_id), force=force, take=take))
+
+
 @functools.cache
 def _packed() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
-        return read_files(package(write_run(Path(folder, "run")), Path(folder, "package"), LICENSE))
+        return read_files(pack(write_run(Path(folder, "run")), Path(folder, "package")))
 
 
 def files() -> dict[str, bytes]:

@@ -11,9 +11,10 @@ from zoo.cli.options import amp_argument, bundle, json_option, zoo_option
 
 if TYPE_CHECKING:
     from zoo.names import Address
-    from zoo.package.card_schema import Listed
+    from zoo.package.card_schema import AmpSummary
+    from zoo.registry.protocol import Zoo
 
-    ShowRows = Callable[[Sequence[Listed], str, float | None], None]  # rows, label of the zoo, age of the list in s
+    ShowRows = Callable[[Sequence[AmpSummary], str, float | None], None]  # rows, label of the zoo, age of the list in s
 
 STALE_S = 60  # an older list is shown with its age
 
@@ -62,15 +63,15 @@ def list_amps(options: ListOptions) -> None:
     QUERY is one or more words; each must be in the name, the kind, a tone or a knob of an amp.
     """
     from zoo.cli import output
-    from zoo.registry.filters import Wanted
+    from zoo.registry.filters import AmpFilter
     from zoo.registry.resolve import address_of, resolve_zoo
 
-    wanted = Wanted(
+    wanted = AmpFilter(
         options.query, options.knobs, options.kind, options.tone, options.license, options.max_cost, options.sort
     )
 
-    def show_rows(rows: "Sequence[Listed]", label: str, age_s: float | None) -> None:
-        _show_list(wanted.choose(rows), label, age_s, options)
+    def show_rows(rows: "Sequence[AmpSummary]", label: str, age_s: float | None) -> None:
+        _show_list(wanted.select(rows), label, age_s, options)
 
     address = address_of(options.where)
     if address is not None:
@@ -83,27 +84,27 @@ def list_amps(options: ListOptions) -> None:
 def _list_hub(address: "Address", show_rows: "ShowRows", options: ListOptions) -> None:
     """Show the saved list while it is fresh; a stale one is shown at once, and a new one is fetched meanwhile."""
     from zoo.cli import output
-    from zoo.registry.index import Fetch, need_index, read_index
+    from zoo.registry.index import ListFetch, read_index, require_index
 
     label = address.label
-    saved = need_index(label) if options.cached else read_index(label)
-    if saved is not None and (options.cached or (saved.fresh and not options.refresh)):
-        show_rows(saved.amps, label, saved.age)
+    saved = require_index(label) if options.cached else read_index(label)
+    if saved is not None and (options.cached or (saved.is_fresh and not options.refresh)):
+        show_rows(saved.amps, label, saved.age_seconds)
         return
 
-    def open_zoo() -> Any:
+    def open_zoo() -> "Zoo":
         from zoo.registry.hub.hub import Hub
 
         return Hub(address)
 
     shown = saved is not None and not options.refresh
-    fetch = Fetch(label, open_zoo, (lambda text: None) if shown else output.info)
+    fetch = ListFetch(label, open_zoo, (lambda text: None) if shown else output.info)
     if saved is not None and shown:
-        show_rows(saved.amps, label, saved.age)
+        show_rows(saved.amps, label, saved.age_seconds)
         output.close_data()
     found = _wait(fetch, saved)
     if not shown:
-        show_rows(found.amps, label, found.age)
+        show_rows(found.amps, label, found.age_seconds)
 
 
 def _wait(fetch: Any, saved: Any) -> Any:
@@ -118,11 +119,11 @@ def _wait(fetch: Any, saved: Any) -> Any:
         explained = explain(error)
         if saved is None or explained is None or explained.code != NO_NETWORK:
             raise
-        output.warn(f"{explained.message}; this list is {format_age(saved.age)} old")
+        output.warn(f"{explained.message}; this list is {format_age(saved.age_seconds)} old")
         return saved
 
 
-def _show_list(rows: "list[Listed]", label: str, age_s: float | None, options: ListOptions) -> None:
+def _show_list(rows: "list[AmpSummary]", label: str, age_s: float | None, options: ListOptions) -> None:
     from zoo.cli import output
     from zoo.cli.views import amps as amps_view
     from zoo.registry.index import format_age
@@ -155,9 +156,9 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
     from zoo.cli import output
     from zoo.cli.views import amps as amps_view
     from zoo.package.card_schema import read_tiers
-    from zoo.registry.resolve import AmpView
+    from zoo.registry.resolve import view_amp
 
-    view = AmpView(amp, where)
+    view = view_amp(amp, where)
     config, evaluation = view.document(CONFIG, ModelConfig), view.document(EVAL, Evaluation)
     front, revision = view.front_matter(), view.revision
     tiers = read_tiers(amp, front)
@@ -184,9 +185,9 @@ def knobs(amp: str, where: str | None, as_json: bool) -> None:
     from models.artifacts.names import CONFIG
     from zoo.cli import output
     from zoo.cli.views import amps as amps_view
-    from zoo.registry.resolve import AmpView
+    from zoo.registry.resolve import view_amp
 
-    schema = AmpView(amp, where).document(CONFIG, ModelConfig).knobs
+    schema = view_amp(amp, where).document(CONFIG, ModelConfig).knobs
     if as_json:
         output.data_json({"schema": "zoo.knobs/1", "name": amp, **schema.model_dump(mode="json")})
     else:
@@ -202,9 +203,9 @@ def diff(one: str, other: str, where: str | None, as_json: bool) -> None:
     """Show what differs between two amps, or between two revisions of one."""
     from zoo.cli import output
     from zoo.registry.compare import compare
-    from zoo.registry.resolve import AmpView
+    from zoo.registry.resolve import view_amp
 
-    rows = compare(AmpView(one, where), AmpView(other, where))
+    rows = compare(view_amp(one, where), view_amp(other, where))
     if as_json:
         output.data_json({"schema": "zoo.diff/1", "amps": [one, other], "differences": [list(row) for row in rows]})
     elif rows:

@@ -12,8 +12,8 @@ from models.core.errors import UserError
 from models.core.files import STAGED
 from zoo.cli.errors import explain
 from zoo.names import HUGGING_FACE, Address
+from zoo.registry.folders import shelf_folder
 from zoo.registry.index import format_age, read_index
-from zoo.registry.protocol import shelf_folder
 from zoo.registry.resolve import address_of
 from zoo.registry.shelf import Shelf
 from zoo.version import __version__
@@ -63,7 +63,7 @@ def _check_shelf(shelf: Shelf) -> list[HealthCheck]:
 
 def _check_hub(address: Address) -> list[HealthCheck]:
     index = read_index(address.label)
-    saved = f"{_amps(len(index.amps))}, {format_age(index.age)} old" if index else "none"
+    saved = f"{_amps(len(index.amps))}, {format_age(index.age_seconds)} old" if index else "none"
     checks = [HealthCheck("cached list", saved)]
     try:
         from zoo.registry.hub.hub import Hub

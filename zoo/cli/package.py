@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from zoo.cli.options import PATH, bundle
-
-KINDS = ("amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio")  # as in zoo.package.card_schema
-
-TONES = ("clean", "overdrive", "crunch", "hi_gain", "fuzz")
+from zoo.package.vocabulary import Kind, Tone
 
 
 @dataclass(frozen=True)
@@ -40,8 +37,8 @@ class PackageOptions:
 @click.option("--license", required=True, help="License of the model, as hubs name it: cc-by-4.0, mit, cc0-1.0 ...")
 @click.option("--license-name", default="", help="The name of the license, if it is 'other'.")
 @click.option("--license-link", default="", help="Where to read the license, if it is 'other'.")
-@click.option("--kind", type=click.Choice(KINDS), default="amp", show_default=True, help="The kind of device.")
-@click.option("--tone", type=click.Choice(TONES), multiple=True, help="What it sounds like; may be repeated.")
+@click.option("--kind", type=click.Choice(get_args(Kind)), default="amp", show_default=True, help="The kind of device.")
+@click.option("--tone", type=click.Choice(get_args(Tone)), multiple=True, help="What it sounds like; may be repeated.")
 @click.option(
     "--dataset",
     "datasets",
@@ -65,11 +62,12 @@ def package(options: PackageOptions) -> None:
     from models.core.errors import UserError
     from zoo.cli import output
     from zoo.names import NAME
-    from zoo.package.build import package as build
+    from zoo.package.build import PackageRequest
+    from zoo.package.build import package as make_package
     from zoo.package.card_schema import Terms
-    from zoo.package.signing import own_key, sign
+    from zoo.package.signing import load_signing_key
 
-    key = own_key() if options.sign else None
+    key = load_signing_key() if options.sign else None
     if odd := [name for name in options.datasets if not NAME.fullmatch(name)]:
         raise UserError(f"'{odd[0]}' is not the name of a data set", "Write OWNER/NAME, as on the hub.")
     terms = Terms(
@@ -82,20 +80,18 @@ def package(options: PackageOptions) -> None:
     )
     amps, of_study = _runs(options.run)
     for amp, tiers in amps.items():
-        best, known = list(tiers.values())[-1], tiers if of_study else None
+        known = tiers if of_study else None
+        request = PackageRequest(
+            run=list(tiers.values())[-1],
+            out=options.out / amp,
+            terms=terms,
+            force=options.force,
+            tiers=known if options.tiers else {},
+            take=options.with_take,
+            key=key,
+        )
         with output.progress(f"packaging {amp}") as bar:
-            made = build(
-                best,
-                options.out / amp,
-                terms,
-                options.force,
-                known if options.tiers else {},
-                options.with_take,
-                bar,
-                output.warn,
-            )
-        if key is not None:
-            sign(made, key)
+            made = make_package(request, bar, output.warn)
         output.data(str(made))
 
 

@@ -14,7 +14,8 @@ from zoo.cli import output
 from zoo.cli.views import amps as amps_view
 from zoo.cli.views import board as board_view
 from zoo.cli.views import words
-from zoo.package.build import package
+from zoo.package.build import PackageRequest, package
+from zoo.package.card_schema import Terms
 from zoo.registry.shelf import Shelf
 
 LICENSE = "cc0-1.0"
@@ -36,7 +37,7 @@ def run_quickstart(config: Any, search: Callable[[Any, Path], dict[str, Any]]) -
     board_view.show_board(board)
     output.info("3 of 5  packaging the best model")
     run = folder / "study" / "trials" / board["best"] / data.name
-    packaged = package(run, folder / "packages" / data.name, LICENSE, force=True)
+    packaged = package(PackageRequest(run, folder / "packages" / data.name, Terms(license=LICENSE), force=True))
     shelf = Shelf(folder / "shelf")
     output.info(f"4 of 5  publishing {name} on the shelf {words.relative(shelf.folder)}")
     shelf.push(shelf.plan(packaged, name))

@@ -148,7 +148,7 @@ def read_warm_start(config: Any, sources: tuple[str, ...], where: str | None) ->
     from models.core.errors import UserError
     from search.study.warm_start import amp_of, read_source, with_warm_start
     from zoo.cli import output
-    from zoo.registry.nearest import is_shelf, nearest_amps
+    from zoo.registry.nearest import collect_amps, is_shelf
     from zoo.registry.resolve import resolve_package
 
     try:
@@ -167,7 +167,7 @@ def read_warm_start(config: Any, sources: tuple[str, ...], where: str | None) ->
             else:
                 owner, shelf = (scope, where) if in_zoo else ("", source)
                 with output.progress("reading") as bar:
-                    near = nearest_amps(owner, shelf, amp.knobs if amp else None, Path(folder), output.info, bar)
+                    near = collect_amps(owner, shelf, amp.knobs if amp else None, Path(folder), output.info, bar)
                 for place in near:
                     try:
                         found.append(read_source(config, place))

@@ -10,13 +10,13 @@ from zoo.cli.options import json_option, yes_option
 def key(as_json: bool) -> None:
     """Show the public key you sign packages with; a key is created if you have none."""
     from zoo.cli import output
-    from zoo.package.signing import key_path, own_key, public
+    from zoo.package.signing import load_signing_key, public_key_hex, signing_key_path
 
-    new = not key_path().exists()
-    known = public(own_key(make=True))
+    new = not signing_key_path().exists()
+    known = public_key_hex(load_signing_key(create=True))
     if new:
         output.info(
-            f"created {key_path()}; anyone who has this file can sign as you, so keep it private and back it up"
+            f"created {signing_key_path()}; anyone who has this file can sign as you, so keep it private and back it up"
         )
     output.data_json({"schema": "zoo.key/1", "key": known}) if as_json else output.data(known)
 

@@ -21,7 +21,7 @@ from zoo.cli.options import (
 
 if TYPE_CHECKING:
     from zoo.names import Ref
-    from zoo.registry.lockfile import Pin
+    from zoo.registry.pull_plan import PullPlan
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def push(options: PushOptions) -> None:
     ref = _push_target(options)
     zoo = resolve_zoo(options.where, new=True)
     plan = zoo.plan(options.package, ref.name)
-    summary = f"{len(plan.writes)} files, {plan.bytes:,} bytes; {plan.kept} were there already"
+    summary = f"{len(plan.writes)} files, {plan.bytes:,} bytes; {plan.unchanged} were there already"
     document = {"schema": "zoo.push/1", "name": ref.name, "zoo": zoo.label}
     changes = {"writes": {file: len(body) for file, body in plan.writes.items()}, "removes": list(plan.removes)}
     if options.dry_run:
@@ -144,6 +144,7 @@ def pull(options: PullOptions) -> None:
     from models.core.errors import UserError
     from zoo.cli import output
     from zoo.registry.lockfile import read_lock
+    from zoo.registry.pull_plan import PullRequest, plan_pull
 
     names = options.amps or (tuple(read_lock().amps) if options.locked else ())
     if not names:
@@ -152,7 +153,13 @@ def pull(options: PullOptions) -> None:
         raise UserError("--to is a folder for one amp", "Leave it out to pull them to your shelf.")
     if options.lock and options.locked:
         raise UserError("--lock writes ./zoo.lock, --locked only reads it", "Give one of them.")
-    pulled = [_pull(name, options) for name in names]
+    pulled = []
+    for name in names:
+        request = PullRequest(
+            name, options.where, options.tier, options.to, options.locked, options.max_mb, options.licenses
+        )
+        plan = plan_pull(request)
+        pulled.append(_show_pull(plan) if options.dry_run else _pull(plan, options.lock))
     if options.as_json:
         output.data_json({"schema": "zoo.pull/1", "dry_run": options.dry_run, "amps": pulled})
     else:
@@ -160,99 +167,47 @@ def pull(options: PullOptions) -> None:
             output.data(amp["folder"])
 
 
-def _pull(name: str, options: PullOptions) -> dict[str, Any]:
-    """Pull one amp, or show what would be pulled; return its entry in the JSON document."""
-    from zoo.names import parse_ref
-    from zoo.registry.lockfile import pinned
-    from zoo.registry.protocol import shelf_folder
-    from zoo.registry.resolve import resolve_zoo
-
-    asked = parse_ref(name)
-    pin = pinned(asked.name) if options.locked else None
-    zoo = resolve_zoo(options.where or (pin.zoo if pin else None))
-    tier = options.tier or (pin.tier if pin else "")
-    ref = _locked_ref(asked, pin, zoo) if pin else asked
-    _check_limits(zoo, ref, tier, options)
-    target = options.to or shelf_folder() / ref.name
-    if options.dry_run:
-        return {"name": ref.name, **_preview(zoo, ref, tier, target)}
-    return {"name": ref.name, **_download(zoo, ref, tier, target, pin, options.lock)}
-
-
-def _locked_ref(asked: "Ref", pin: "Pin", zoo: Any) -> "Ref":
-    """Return the pinned commit of an amp; raises when its revision names another commit by now."""
-    from zoo.names import Ref
-    from zoo.registry.lockfile import check_moved
-
-    named = Ref(asked.name, asked.revision or pin.revision)
-    if named.revision:
-        check_moved(asked.name, pin.model_copy(update={"revision": named.revision}), zoo.revision(named))
-    return Ref(asked.name, pin.commit)
-
-
-def _preview(zoo: Any, ref: "Ref", tier: str, target: Path) -> dict[str, Any]:
-    """Print the files that a pull would download."""
+def _show_pull(plan: "PullPlan") -> dict[str, Any]:
+    """Show what a pull would fetch, and describe it for `--json`."""
     from zoo.cli import output
-    from zoo.package.layout import MANIFEST, choose
-    from zoo.package.manifest import PackageManifest
 
-    sizes = zoo.sizes(ref)
-    root = zoo.document(ref, MANIFEST, PackageManifest).tier if tier else ""
-    wanted = choose(sizes, tier, root, ref.name)
-    for file in wanted:
-        output.info(f"  {file} ({sizes[file]:,} bytes)")
-    revision, total = zoo.revision(ref), sum(sizes[file] for file in wanted)
-    output.info(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {len(wanted)} files, {total:,} bytes")
-    return {"revision": revision, "folder": str(target), "files": len(wanted), "bytes": total}
+    sizes = plan.sizes()
+    for file, size in sizes.items():
+        output.info(f"  {file} ({size:,} bytes)")
+    revision, total = plan.zoo.revision(plan.ref), sum(sizes.values())
+    output.info(
+        f"{plan.ref.name} at revision {revision[:12]} from {plan.zoo.label}: {len(sizes)} files, {total:,} bytes"
+    )
+    return _describe_pull(plan, revision, len(sizes), total)
 
 
-def _download(zoo: Any, ref: "Ref", tier: str, target: Path, pin: "Pin | None", lock: bool) -> dict[str, Any]:
-    """Pull an amp into `target`; with `lock`, also pin it."""
+def _pull(plan: "PullPlan", lock: bool) -> dict[str, Any]:
+    """Make a pull, show it, and describe it for `--json`."""
     from zoo.cli import output
-    from zoo.registry.lockfile import Pin
-    from zoo.registry.lockfile import pin as write_pin
+    from zoo.registry.pull_plan import stated_license
 
-    with output.progress(f"pulling {ref.name}") as bar:
-        done = zoo.pull(ref, target, tier, bar, pin.manifest if pin else "")
-    revision, files, moved = done.revision, done.files, done.moved
-    output.info(f"{ref.name} at revision {revision[:12]} from {zoo.label}: {files} files, {moved:,} bytes moved")
-    output.info(f"license: {_license(zoo, ref)}; {done.signer}")
+    with output.progress(f"pulling {plan.ref.name}") as bar:
+        done = plan.run(bar)
+    output.info(
+        f"{plan.ref.name} at revision {done.revision[:12]} from {plan.zoo.label}: "
+        f"{done.files} files, {done.bytes_moved:,} bytes moved"
+    )
+    output.info(f"license: {stated_license(plan.zoo, plan.ref)}; {done.signer}")
     if done.ignored:
         output.info(f"ignored {done.ignored} files that are no part of a package")
     if lock:
-        made = Pin(zoo=zoo.label, revision=ref.revision, commit=revision, manifest=done.manifest, tier=tier)
-        write_pin(ref.name, made)
-    return {"revision": revision, "folder": str(target), "files": files, "bytes": moved, "signer": done.signer}
+        plan.write_lock(done)
+    return {**_describe_pull(plan, done.revision, done.files, done.bytes_moved), "signer": done.signer}
 
 
-def _check_limits(zoo: Any, ref: "Ref", tier: str, options: PullOptions) -> None:
-    """Raise `UserError` for an amp that is too large or under another license, before anything is downloaded."""
-    from models.core.errors import UserError
-    from zoo.package.layout import of_tier
-
-    if options.max_mb is not None:
-        sizes = zoo.sizes(ref)
-        total = sum(sizes[name] for name in of_tier(sizes, tier))
-        if total > options.max_mb * 1e6:
-            raise UserError(
-                f"{ref.name} is {total / 1e6:.1f} MB, --max-size allows {options.max_mb:g}",
-                "Allow more." if tier else "Allow more, or choose a smaller --tier.",
-            )
-    allowed = options.licenses
-    if allowed and (found := _license(zoo, ref)).lower() not in [name.lower() for name in allowed]:
-        raise UserError(
-            f"the license of {ref.name} is {found}, not {' or '.join(allowed)}",
-            "Ask its owner, or choose another amp.",
-        )
-
-
-def _license(zoo: Any, ref: "Ref") -> str:
-    from models.core.errors import UserError
-
-    try:
-        return str(zoo.front_matter(ref).get("license") or "not stated")
-    except UserError:
-        return "not stated"
+def _describe_pull(plan: "PullPlan", revision: str, files: int, size: int) -> dict[str, Any]:
+    return {
+        "name": plan.ref.name,
+        "revision": revision,
+        "folder": str(plan.folder),
+        "files": files,
+        "bytes": size,
+    }
 
 
 @click.command(short_help="Check the files and the sound of an amp.", epilog="Example: zoo verify alice/plexi-59")
@@ -271,7 +226,7 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
     from zoo.package.layout import MANIFEST
     from zoo.package.manifest import digest, package_files
     from zoo.package.replay import replay
-    from zoo.package.signing import signer
+    from zoo.package.signing import describe_signer
     from zoo.registry.resolve import resolve_package
 
     one_thread()
@@ -281,7 +236,8 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
         raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
     with output.progress("playing") as bar:
         played, files, revision = replay(folder, bar), len(package_files(folder)), digest(folder)
-    same, signed = sum(one.same for one in played), signer(folder, "" if Path(amp).is_dir() else parse_ref(amp).name)
+    name = "" if Path(amp).is_dir() else parse_ref(amp).name
+    same, signed = sum(one.same for one in played), describe_signer(folder, name)
     all_same = same == len(played)
     if as_json:
         sounds = [{"file": one.name, "esr": min(one.esr, 1e9), "same": one.same} for one in played]

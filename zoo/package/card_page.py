@@ -1,138 +1,164 @@
-"""The page of a model card: what a person reads, hears and sees of an amp."""
+"""The page of a model card in Markdown: sound, knobs, use, quality, limits, provenance and license of an amp."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from shlex import quote
-from typing import TYPE_CHECKING
 
 from models.artifacts.evaluation import Evaluation
 from models.artifacts.model_config import ModelConfig
 from models.knobs.schema import Knob
 from models.knobs.text import format_setting, format_value
+from zoo.package.card_schema import Terms
+from zoo.package.layout import FRONT_CHART
 from zoo.package.presets import Preset
 
-if TYPE_CHECKING:
-    from zoo.package.card_schema import Terms
+OWNER_PLACEHOLDER = "OWNER/"  # a push replaces it by the owner's name
 
 
-OWNER = "OWNER/"  # stands for the owner until a push knows better
+@dataclass(frozen=True)
+class CardContent:
+    """Everything that a model card states.
+
+    `fault` is why the model should not have been published, for one that was forced. `tiers` has the scores of every
+    tier, the amp's own among them. `searched` is true where the package has a chart of the search's front.
+    """
+
+    config: ModelConfig
+    evaluation: Evaluation
+    terms: Terms
+    presets: tuple[Preset, ...]
+    fault: str | None = None
+    tiers: Mapping[str, Evaluation] = field(default_factory=dict)
+    searched: bool = False
+
+    @property
+    def amp(self) -> str:
+        """The amp's name `owner/amp`, with a placeholder for the owner."""
+        return f"{OWNER_PLACEHOLDER}{self.config.name}"
 
 
-def make_page(
-    config: ModelConfig,
-    evaluation: Evaluation,
-    terms: "Terms",
-    presets: tuple[Preset, ...],
-    fault: str | None,
-    tiers: Mapping[str, Evaluation],
-    searched: bool,
-) -> str:
-    """The page in Markdown; the arguments are those of `make_card`."""
-    held, rate, name = evaluation.held, config.audio.sample_rate, f"{OWNER}{config.name}"
-    pairs = [f"{knob.name}={format_value(knob.default)}" for knob in config.knobs.knobs]
-    turned = " ".join(f"--knob {quote(pair)}" for pair in pairs)
-    called = "".join(f", {k.name}={k.default!r}" for k in config.knobs.knobs if k.name.isidentifier())
-    knobs = "\n".join(f"| {k.name} | {k.legal} | {format_value(k.default)} |" for k in config.knobs.knobs)
-    heard = "\n\n".join(player for preset in presets for player in _players(preset))
-    baseline = held.baseline_mean
-    beside = "" if baseline is None else f" Playing the nearest recorded setting instead would give {baseline:.4f}."
-    settings = "\n".join(
-        f"| {format_setting(s.setting)} | {s.esr:.4f} | {'-' if s.baseline_esr is None else f'{s.baseline_esr:.4f}'} |"
-        for s in held.settings
+def make_page(content: CardContent) -> str:
+    """Write the page in Markdown."""
+    sections = (_introduction, _listen, _knobs, _use, _quality, _limits, _provenance, _license)
+    return "\n\n".join(section(content) for section in sections) + "\n"
+
+
+def _introduction(content: CardContent) -> str:
+    return (
+        f"# {content.config.name}\n\n"
+        f"A guitar amp model whose {len(content.config.knobs.knobs)} knobs turn live: "
+        "a WaveNet conditioned on the knobs at every sample, made with ampzoo."
     )
-    recorded = evaluation.recordings_license
-    provenance = f" The recordings' licence: {recorded}." if recorded else ""
-    known = f"**Published in spite of this: {fault}.**\n\n" if fault else ""
-    continuous = any(isinstance(knob, Knob) for knob in config.knobs.knobs)
-    turned_picture = "![spectra with each knob turned from end to end](images/knobs.png)" if continuous else ""
-    front = "![error against cost of every model the search tried, and the front of the best](images/front.png)"
-    license_id = f"[{terms.license_name}]({terms.license_link})" if terms.license == "other" else terms.license
-    return f"""# {config.name}
 
-A guitar amp model whose {len(config.knobs.knobs)} knobs turn live: a WaveNet conditioned on the knobs at every sample, made with ampzoo.
 
-## Listen
+def _listen(content: CardContent) -> str:
+    players = [player for preset in content.presets for player in _preset_players(preset)]
+    return "\n\n".join(["## Listen", _player("audio/di.flac", "dry signal"), "\n\n".join(players)])
 
-{_player("audio/di.flac", "dry signal")}
 
-{heard}
+def _knobs(content: CardContent) -> str:
+    knobs = content.config.knobs.knobs
+    rows = "\n".join(f"| {k.name} | {k.legal} | {format_value(k.default)} |" for k in knobs)
+    continuous = any(isinstance(knob, Knob) for knob in knobs)
+    chart = "![spectra with each knob turned from end to end](images/knobs.png)" if continuous else ""
+    return f"## Knobs\n\n| knob | range | default |\n|---|---|---|\n{rows}\n\n{chart}"
 
-## Knobs
 
-| knob | range | default |
-|---|---|---|
-{knobs}
-
-{turned_picture}
-
-## Use
+def _use(content: CardContent) -> str:
+    name, amp, knobs = content.config.name, content.amp, content.config.knobs.knobs
+    pairs = [f"{knob.name}={format_value(knob.default)}" for knob in knobs]
+    options = " ".join(f"--knob {quote(pair)}" for pair in pairs)
+    arguments = "".join(f", {k.name}={k.default!r}" for k in knobs if k.name.isidentifier())
+    return f"""## Use
 
 ```
-zoo pull {name} --zoo hub
-zoo render {name} in.wav out.wav {turned}
-zoo export {name} --bake {quote(",".join(pairs))} {config.name}.nam
+zoo pull {amp} --zoo hub
+zoo render {amp} in.wav out.wav {options}
+zoo export {amp} --bake {quote(",".join(pairs))} {name}.nam
 ```
 
 ```python
 import zoo
-amp = zoo.pull("{name}")
-y = amp(x{called})      # x: mono numpy audio at {rate} Hz
+amp = zoo.pull("{amp}")
+y = amp(x{arguments})      # x: mono numpy audio at {content.config.audio.sample_rate} Hz
 ```
 
-`live.nam` plays with its knobs as inputs in hosts of NeuralAmpModelerCore; each file under `baked/` is one setting for every Neural Amp
-Modeler player.
+`live.nam` has the knobs as inputs, for hosts of NeuralAmpModelerCore. Each file under `baked/` is one fixed setting for
+any Neural Amp Modeler player."""
 
-## How good it is
 
-Error-to-signal ratio (ESR, lower is better, 0 is the amp itself) on {len(held.settings)} knob settings that were never recorded for training,
-playing audio that was never trained on, each setting counting the same: mean {held.mean:.4f}, median {held.median:.4f},
+def _quality(content: CardContent) -> str:
+    evaluation, audio = content.evaluation, content.config.audio
+    held, baseline = evaluation.held, evaluation.held.baseline_mean
+    beside = "" if baseline is None else f" Playing the nearest recorded setting instead would give {baseline:.4f}."
+    rows = "\n".join(
+        f"| {format_setting(s.setting)} | {s.esr:.4f} | {'-' if s.baseline_esr is None else f'{s.baseline_esr:.4f}'} |"
+        for s in held.settings
+    )
+    front = f"![error against cost of every model the search tried, and the front of the best]({FRONT_CHART})"
+    return f"""## How good it is
+
+Error-to-signal ratio (ESR, lower is better, 0 is the amp itself) on {len(held.settings)} knob settings and on
+audio that were never used for training; each setting counts the same: mean {held.mean:.4f}, median {held.median:.4f},
 worst {held.worst:.4f}.{beside}{_weakest(evaluation)}
 
 | held setting | ESR | nearest recorded setting |
 |---|---|---|
-{settings}
+{rows}
 
-Cost: {evaluation.parameters:,} parameters, {evaluation.macs_per_sample:,} multiply-accumulates per sample, {100 * evaluation.realtime_factor:.1f} % of a CPU core, receptive field
-{config.audio.receptive_field:,} samples at {rate:,} Hz.
+Cost: {evaluation.parameters:,} parameters, {evaluation.macs_per_sample:,} multiply-accumulates per sample,
+{100 * evaluation.realtime_factor:.1f} % of a CPU core, receptive field {audio.receptive_field:,} samples at
+{audio.sample_rate:,} Hz.
 
-{_scanned(evaluation)}
+{_corner_scan(evaluation)}
 
 ![ESR per held setting](images/scores.png)
 
-{_tier_table(config, evaluation, tiers)}{front if searched else ""}
+{_tier_table(content)}{front if content.searched else ""}"""
 
-## Limits
 
-{known}Play mono audio at {rate:,} Hz, at levels like the dry signal above. Between recorded settings the model interpolates; it was not checked outside
-the knob ranges. It models the recorded chain only.
+def _limits(content: CardContent) -> str:
+    warning = f"**Warning: {content.fault}.**\n\n" if content.fault else ""
+    return f"""## Limits
 
-## Provenance
+{warning}Play mono audio at {content.config.audio.sample_rate:,} Hz, at levels like those of the dry signal above.
+Between recorded settings the model interpolates. It was not checked outside the knob ranges. It models the recorded
+chain only."""
 
-How it was trained stands in `training.json` where its maker kept that, every score in `eval.json`, the sha256 of every file but this page in `manifest.json`;
-`zoo verify` checks them and plays the clips again.
 
-## Licence
+def _provenance(content: CardContent) -> str:
+    return """## Provenance
 
-{license_id}.{provenance} Names of makers and models, where they appear, are trademarks of their owners, who are not affiliated with this package
-and have not endorsed it.
-"""
+`training.json`, where it is present, states how the model was trained. `eval.json` has every score, `manifest.json` the
+sha256 of every file but this page. `zoo verify` checks all of them and plays the clips again."""
+
+
+def _license(content: CardContent) -> str:
+    terms, recorded = content.terms, content.evaluation.recordings_license
+    own = f"[{terms.license_name}]({terms.license_link})" if terms.license == "other" else terms.license
+    recordings = f" The recordings' license: {recorded}." if recorded else ""
+    return f"""## License
+
+{own}.{recordings} Names of makers and models are trademarks of their owners, who are not affiliated with this package
+and have not endorsed it."""
 
 
 def _weakest(evaluation: Evaluation) -> str:
+    """Name the region of a knob with the highest error, empty where no region was scored."""
     if not evaluation.held_regions:
         return ""
     worst = max(evaluation.held_regions, key=lambda region: region.esr)
     return f" It is weakest where {worst.knob} is {worst.region} (mean {worst.esr:.4f} of {worst.settings} settings)."
 
 
-def _tier_table(config: ModelConfig, evaluation: Evaluation, tiers: Mapping[str, Evaluation]) -> str:
+def _tier_table(content: CardContent) -> str:
+    """Tabulate the tiers, empty for an amp without."""
+    tiers = content.tiers
     if not tiers:
         return ""
-    rows = "\n".join(
-        f"| {name}{' (this one)' if scores == evaluation else ''} | {scores.held.mean:.4f} | {scores.held.worst:.4f} | {scores.parameters:,} "
-        f"| {100 * scores.realtime_factor:.1f} % |"
-        for name, scores in tiers.items()
-    )
-    return f"""The same amp comes in {len(tiers)} tiers; `zoo pull {OWNER}{config.name} --tier {next(iter(tiers))}` leaves out the others.
+    rows = "\n".join(_tier_row(name, scores, scores == content.evaluation) for name, scores in tiers.items())
+    first = next(iter(tiers))
+    return f"""The same amp comes in {len(tiers)} tiers; `zoo pull {content.amp} --tier {first}` leaves out the others.
 
 | tier | mean ESR | worst ESR | parameters | of a CPU core |
 |---|---|---|---|---|
@@ -141,23 +167,32 @@ def _tier_table(config: ModelConfig, evaluation: Evaluation, tiers: Mapping[str,
 """
 
 
-def _scanned(evaluation: Evaluation) -> str:
-    corners, moves = evaluation.corners, evaluation.knob_moves_dbfs or {}
-    added = ", ".join(f"{moved:.0f} dBFS when turned within {ms} ms" for ms, moved in moves.items())
+def _tier_row(name: str, scores: Evaluation, own: bool) -> str:
     return (
-        f"Played at {corners.settings:,} settings, every corner of the knobs among them: the loudest peak is {corners.peak_dbfs:.1f} dBFS "
-        f"at {format_setting(corners.peak_setting)} (the loudest take: {corners.recorded_peak_dbfs:.1f} dBFS), silence comes out at "
+        f"| {name}{' (this one)' if own else ''} | {scores.held.mean:.4f} | {scores.held.worst:.4f} "
+        f"| {scores.parameters:,} | {100 * scores.realtime_factor:.1f} % |"
+    )
+
+
+def _corner_scan(evaluation: Evaluation) -> str:
+    """State the peak, the silence and the artifacts of moving knobs that the scan of the knobs' corners found."""
+    corners, moves = evaluation.corners, evaluation.knob_moves_dbfs or {}
+    added = ", ".join(f"{level:.0f} dBFS when turned within {ms} ms" for ms, level in moves.items())
+    return (
+        f"Played at {corners.settings:,} settings, every corner of the knobs among them: the loudest peak is "
+        f"{corners.peak_dbfs:.1f} dBFS at {format_setting(corners.peak_setting)} "
+        f"(the loudest take: {corners.recorded_peak_dbfs:.1f} dBFS), silence comes out at "
         f"{corners.silence_dbfs:.0f} dBFS.{f' What a moving knob adds: {added}.' if added else ''}"
     )
 
 
-def _players(preset: Preset) -> list[str]:
-    """What a preset can be heard by; one that was recorded is heard from the amp, too."""
-    at = format_setting(preset.knobs)
+def _preset_players(preset: Preset) -> list[str]:
+    """Return the audio players of a preset; one from a held take plays the amp's recording, too."""
+    setting = format_setting(preset.knobs)
     if not preset.dry or not preset.target:
-        return [_player(preset.audio, f"{preset.id}: {at}")]
+        return [_player(preset.audio, f"{preset.id}: {setting}")]
     return [
-        _player(preset.dry, f"a take never trained on, at {at}: its dry signal"),
+        _player(preset.dry, f"a take never trained on, at {setting}: its dry signal"),
         _player(preset.target, "the amp itself, as loud"),
         _player(preset.audio, "the model"),
     ]

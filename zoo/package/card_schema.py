@@ -1,4 +1,4 @@
-"""zoo/package/card_schema.py."""
+"""The front matter of a model card as data: the `ampzoo:` block, and the row of `zoo list` read from it."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,17 +9,16 @@ from models.core.schema import Frozen, check_document
 from models.knobs.schema import AnyKnob
 from zoo.names import NAME
 from zoo.package.layout import SLUG
+from zoo.package.vocabulary import Kind, Tone
 
 LIBRARY = "ampzoo"
 
 
-Kind = Literal["amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio"]
-
-Tone = Literal["clean", "overdrive", "crunch", "hi_gain", "fuzz"]
-
-
 class Tier(Frozen):
-    """A smaller or larger model of an amp, in `tiers/NAME/` or at the root; `realtime_factor` as in `eval.json`."""
+    """A model of an amp at one cost, in `tiers/NAME/` or at the package's root.
+
+    `esr` is the mean over held settings, `realtime_factor` the fraction of a CPU core, as in `eval.json`.
+    """
 
     name: Annotated[str, Field(pattern=rf"^{SLUG}$")]
     esr: Annotated[float, Field(ge=0)]
@@ -29,7 +28,7 @@ class Tier(Frozen):
 
 
 class CardBlock(Frozen):
-    """The `ampzoo:` block of the front matter: what a listing shows, so that listing needs no second request."""
+    """The `ampzoo:` block of the front matter: all that `zoo list` shows, so that it needs no second request."""
 
     schema_version: Annotated[Literal["1.0"], Field(alias="schema")] = "1.0"
     kind: Kind = "amp"
@@ -43,8 +42,8 @@ class CardBlock(Frozen):
     tiers: Annotated[tuple[Tier, ...], Field(max_length=8)] = ()
 
 
-class Listed(Frozen):
-    """One row of `zoo list`; `downloads` and `updated` (ISO 8601) where the zoo knows them."""
+class AmpSummary(Frozen):
+    """One row of `zoo list`; `downloads` and `updated` (ISO 8601) are set where the zoo knows them."""
 
     name: str
     revision: str
@@ -55,7 +54,7 @@ class Listed(Frozen):
 
 
 class Terms(Frozen):
-    """What its owner says of an amp: licence, what sort of amp it is, and the hub's data sets of its recordings."""
+    """What the owner states about an amp: license, kind, tone, and the hub's data sets of its recordings."""
 
     license: str
     license_name: str = ""
@@ -65,15 +64,20 @@ class Terms(Frozen):
     datasets: tuple[Annotated[str, Field(pattern=NAME.pattern)], ...] = ()
 
 
-def read_row(name: str, revision: str, front_matter: Any, downloads: object = None, updated: object = None) -> Listed:
-    """A row of `zoo list` from parsed front matter; raises `UserError` when its `ampzoo:` block is missing or malformed."""
+def read_summary(
+    name: str, revision: str, front_matter: Any, downloads: object = None, updated: object = None
+) -> AmpSummary:
+    """Make a row of `zoo list` from parsed front matter; the zoo's own fields are checked, too.
+
+    Raises `UserError` for a name that is not `owner/amp`, and when the `ampzoo:` block is missing or malformed.
+    """
     if not NAME.fullmatch(name):
-        raise UserError(f"{name}: nobody could ask for an amp of this name", "Call it owner/amp.")
+        raise UserError(f"{name}: this is not a name of the form owner/amp", "Rename it to owner/amp.")
     block = front_matter.get(LIBRARY) if isinstance(front_matter, dict) else None
     if not isinstance(block, dict):
         raise UserError(f"{name}: its card has no '{LIBRARY}' block", "Package it again with zoo package.")
     license_id = front_matter.get("license")
-    return Listed(
+    return AmpSummary(
         name=name,
         revision=revision,
         license=license_id[:64] if isinstance(license_id, str) else "-",
@@ -84,11 +88,11 @@ def read_row(name: str, revision: str, front_matter: Any, downloads: object = No
 
 
 def read_tiers(name: str, front_matter: dict[str, Any]) -> tuple[Tier, ...]:
-    """The tiers that a card tells of; raises `UserError` when its `ampzoo:` block is malformed."""
+    """Return the tiers that a card lists. Raises `UserError` when its `ampzoo:` block is malformed."""
     block = front_matter.get(LIBRARY)
     return check_document(block, CardBlock, f"{name}: card").tiers if isinstance(block, dict) else ()
 
 
 def format_knobs(knobs: tuple[AnyKnob, ...]) -> str:
-    """`gain tone volume`, for tables."""
+    """Join the names of knobs for a table: `gain tone volume`."""
     return " ".join(knob.name for knob in knobs)

@@ -1,4 +1,4 @@
-"""Pictures for the model card: how well each held setting is met, and what turning each knob does to the sound.
+"""Charts of the model card: how well each held setting is met, and what turning each knob does to the sound.
 
 Shapes: T time, F frequencies.
 """
@@ -17,9 +17,9 @@ from models.knobs.text import format_setting
 from models.network.wavenet import WaveNet
 from models.playback.stream import play
 
-TURNS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a knob, from end to end
+KNOB_POSITIONS = (0.0, 0.25, 0.5, 0.75, 1.0)  # fractions of a knob's range
 
-SETTINGS = 24  # more than these are not legible
+MAX_SETTINGS = 24  # more rows are not legible
 
 BANDS_PER_OCTAVE = 6
 
@@ -27,10 +27,10 @@ LOWEST_HZ = 60.0
 
 
 def draw_scores(path: Path, evaluation: Evaluation) -> None:
-    """ESR at each held setting, the worst on top, beside what the nearest recorded setting would give."""
+    """Plot the ESR at each held setting, the worst on top, beside the ESR of the nearest recorded setting."""
     from matplotlib.figure import Figure
 
-    rows = sorted(evaluation.held.settings, key=lambda score: score.esr)[-SETTINGS:]
+    rows = sorted(evaluation.held.settings, key=lambda score: score.esr)[-MAX_SETTINGS:]
     figure = Figure(figsize=(8, 1.2 + 0.3 * len(rows)), layout="constrained")
     axes = figure.subplots()
     axes.plot([row.esr for row in rows], range(len(rows)), "o", color="black", label="this model")
@@ -44,18 +44,18 @@ def draw_scores(path: Path, evaluation: Evaluation) -> None:
 
 
 def draw_knobs(path: Path, config: ModelConfig, net: WaveNet, dry_T: np.ndarray) -> None:
-    """The spectrum of the dry clip played with each knob turned from end to end, the others at rest."""
+    """Plot the spectrum of the dry clip `(T,)` with each knob turned from end to end, the others at their defaults."""
     from matplotlib.figure import Figure
 
     knobs = [knob for knob in config.knobs.knobs if isinstance(knob, Knob)]
     figure = Figure(figsize=(4 * min(len(knobs), 3), 3 * -(-len(knobs) // 3)), layout="constrained")
     for number, knob in enumerate(knobs, 1):
         axes = figure.add_subplot(-(-len(knobs) // 3), min(len(knobs), 3), number)
-        for turn in TURNS:
-            value = knob.min + turn * (knob.max - knob.min)
+        for position in KNOB_POSITIONS:
+            value = knob.min + position * (knob.max - knob.min)
             wet_T = play(net, dry_T, config.encode({knob.name: value}))
             centres_F, level_F = _bands(wet_T, config.audio.sample_rate)
-            axes.semilogx(centres_F, level_F, color=str(0.8 * (1 - turn)), label=f"{value:g}")
+            axes.semilogx(centres_F, level_F, color=str(0.8 * (1 - position)), label=f"{value:g}")
         axes.set_title(knob.name)
         axes.set_xlabel("Hz")
         axes.set_ylabel("dB")
@@ -64,7 +64,7 @@ def draw_knobs(path: Path, config: ModelConfig, net: WaveNet, dry_T: np.ndarray)
 
 
 def _bands(wet_T: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
-    """`(centres in Hz, level in dB)` in bands of equal width on the ear's scale."""
+    """Measure the level per band, in bands of equal width in octaves: `(centres in Hz, levels in dB)`, each `(F,)`."""
     power_F = np.abs(np.fft.rfft(wet_T.astype(np.float64) * np.hanning(len(wet_T)))) ** 2
     octaves = np.log2(rate_hz / 2 / LOWEST_HZ)
     edges = LOWEST_HZ * 2 ** np.linspace(0, octaves, int(octaves * BANDS_PER_OCTAVE) + 1)

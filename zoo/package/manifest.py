@@ -1,4 +1,4 @@
-"""zoo/package/manifest.py."""
+"""The manifest of a package: the sha256 and size of its files; and how a package's JSON documents are read."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -9,18 +9,18 @@ from pydantic import Field
 from models.core.errors import Incompatible, IntegrityError, NotFound, SchemaError, UserError
 from models.core.files import write_json
 from models.core.schema import Document, Frozen, check_document, parse_json, read_document
-from zoo.package.layout import ALLOWED, MANIFEST, NOT_COVERED, SLUG, present_files, tier_of
+from zoo.package.layout import ALLOWED, MANIFEST, NOT_COVERED, SLUG, list_files, tier_of
 
 
 class FileEntry(Frozen):
-    """What a manifest says of one file."""
+    """The sha256 and the size in bytes of one file."""
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size: Annotated[int, Field(ge=0)]
 
 
 class PackageManifest(Frozen):
-    """`manifest.json`; `tier` is which one the model at the root is, empty where an amp has no tiers."""
+    """`manifest.json`; `tier` names the tier of the model at the root, empty where the amp has no tiers."""
 
     schema_name: Annotated[Literal["ampzoo.manifest/1"], Field(alias="schema")] = "ampzoo.manifest/1"
     package: Annotated[str, Field(max_length=64)]
@@ -32,18 +32,21 @@ class PackageManifest(Frozen):
 def write_manifest(folder: Path, name: str, tool: str, tier: str = "") -> None:
     """Write `manifest.json` over every file in the folder that it covers."""
     paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    files = {path: entry_of((folder / path).read_bytes()) for path in paths if path not in NOT_COVERED}
+    files = {path: file_entry((folder / path).read_bytes()) for path in paths if path not in NOT_COVERED}
     manifest = PackageManifest(package=name, tool=tool, tier=tier, files=files)
     write_json(folder / MANIFEST, manifest.model_dump(mode="json", by_alias=True))
 
 
-def entry_of(content: bytes) -> FileEntry:
-    """What a manifest says of these bytes."""
+def file_entry(content: bytes) -> FileEntry:
+    """Return the manifest entry for these bytes."""
     return FileEntry(sha256=sha256(content).hexdigest(), size=len(content))
 
 
 def digest(folder: Path) -> str:
-    """A package's revision: the sha256 of its manifest, 64 hex digits."""
+    """Return a package's revision: the sha256 of its manifest, 64 hexadecimal digits.
+
+    Raises `UserError` when the manifest cannot be read.
+    """
     try:
         return sha256((folder / MANIFEST).read_bytes()).hexdigest()
     except OSError as problem:
@@ -52,64 +55,70 @@ def digest(folder: Path) -> str:
         ) from None
 
 
-def read_part(folder: Path, name: str, kind: type[Document]) -> Document:
-    """One JSON document of a package on disk; raises `IntegrityError`, or `Incompatible` where it does not fit its schema."""
+def read_package_document(folder: Path, name: str, kind: type[Document]) -> Document:
+    """Read one JSON document of a package on disk.
+
+    Raises `IntegrityError` when it cannot be read or is not JSON, `Incompatible` where it does not fit its schema.
+    """
     try:
         return read_document(folder / name, kind)
     except UserError as problem:
-        raise as_part(problem) from None
+        raise as_package_error(problem) from None
 
 
-def parse_part(content: bytes, kind: type[Document], where: str) -> Document:
-    """One JSON document of a package from its bytes; raises as `read_part` does."""
+def parse_package_document(content: bytes, kind: type[Document], where: str) -> Document:
+    """Parse one JSON document of a package; raises as `read_package_document` does. `where` names it in errors."""
     try:
         return check_document(parse_json(content, where), kind, where)
     except UserError as problem:
-        raise as_part(problem) from None
+        raise as_package_error(problem) from None
 
 
-def as_part(problem: UserError) -> UserError:
-    """What was wrong with a document, said of a package, whose reader cannot mend it."""
+def as_package_error(problem: UserError) -> UserError:
+    """Turn an error about a document into one about its package, which the reader can only fetch again."""
     if isinstance(problem, Incompatible | IntegrityError):
         return problem
     kind = Incompatible if isinstance(problem, SchemaError) else IntegrityError
-    return kind(problem.message, "Get the amp again; if it stays so, tell its owner.")
+    return kind(problem.message, "Pull the amp again. If the error stays, report it to the amp's owner.")
 
 
 def read_package_manifest(folder: Path) -> PackageManifest:
-    """The manifest of a package; raises `NotFound` when the folder is none."""
+    """Read the manifest of a package. Raises `NotFound` when the folder is not a package."""
     if not (folder / MANIFEST).exists():
         raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
-    return read_part(folder, MANIFEST, PackageManifest)
+    return read_package_document(folder, MANIFEST, PackageManifest)
 
 
 def package_files(folder: Path) -> list[str]:
-    """The files of a package as its manifest lists them, with those it does not cover; of tiers only those that are there."""
+    """List the files of a package: those in its manifest and those that a manifest does not cover, sorted.
+
+    Files of tiers that were not pulled are left out.
+    """
     listed = read_package_manifest(folder).files
-    there = {name for name in listed if not tier_of(name) or (folder / name).exists()}
-    return sorted({*there, *(name for name in NOT_COVERED if (folder / name).exists())})
+    present = {name for name in listed if not tier_of(name) or (folder / name).exists()}
+    return sorted({*present, *(name for name in NOT_COVERED if (folder / name).exists())})
 
 
-def check_pinned(where: str, manifest: str, pinned: str) -> None:
-    """Raise `IntegrityError` when an amp's manifest is not the one that was pinned (sha256 each; an empty pin fits all)."""
-    if pinned and manifest != pinned:
+def check_pin(where: str, manifest: str, expected: str) -> None:
+    """Raise `IntegrityError` when an amp's manifest is not the pinned one (sha256 each; an empty pin fits all)."""
+    if expected and manifest != expected:
         raise IntegrityError(
-            f"{where} has a manifest of sha256 {manifest[:12]}, pinned is {pinned[:12]}",
-            "It is not what was pinned; nothing was kept. Accept it with zoo pull --lock.",
+            f"{where} has a manifest of sha256 {manifest[:12]}, pinned is {expected[:12]}",
+            "The amp differs from its pin. Nothing was saved. Accept the new one with zoo pull --lock.",
         )
 
 
 def check_target(target: Path) -> None:
-    """Raise `UserError` when a package may not be put at `target`: only another package, or nothing, may be there."""
+    """Raise `UserError` when `target` holds anything but a package, which may be replaced."""
     empty = not target.exists() or (target.is_dir() and not any(target.iterdir()))
     if not empty and not _is_package(target):
         raise UserError(f"{target} exists and is not a package", "Choose another folder.")
 
 
 def _is_package(folder: Path) -> bool:
-    """True when a folder holds nothing but what a package of ours may hold, so that it may be replaced."""
+    """Return whether a folder holds only files that a package may have, so that it may be replaced."""
     try:
         read_document(folder / MANIFEST, PackageManifest)
     except UserError:
         return False
-    return all(ALLOWED.fullmatch(name) for name in present_files(folder))
+    return all(ALLOWED.fullmatch(name) for name in list_files(folder))

@@ -1,4 +1,4 @@
-"""zoo/package/presets.py."""
+"""`presets.json`: the settings of a package that have audio clips."""
 
 from typing import Annotated, Literal
 
@@ -10,9 +10,10 @@ from zoo.package.layout import SLUG
 
 
 class Preset(Frozen):
-    """A named setting, and the dry clip played at it, turned up by `gain_db` to be as loud as the other clips.
+    """A named setting and its audio clip.
 
-    One that was recorded and never trained on has a `dry` clip of its own, and as `target` what the amp itself made of it.
+    `audio` is the model playing the dry clip at this setting, amplified by `gain_db` so that all clips are equally
+    loud. A preset from a held take has its own `dry` clip, and as `target` the recording of the amp itself.
     """
 
     id: Annotated[str, Field(pattern=rf"^{SLUG}$")]

@@ -1,45 +1,55 @@
-"""zoo/package/provenance.py."""
+"""`training.json`: where a model came from, without the paths of its maker's machine."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from models.artifacts.evaluation import read_evaluation
-from models.artifacts.names import MACHINE, RECIPE, SPLIT
+from models.artifacts.names import MACHINE, SPLIT
 from models.core.schema import read_json
 from zoo.package.layout import TRAINING
-from zoo.package.manifest import entry_of
+from zoo.package.manifest import file_entry
+
+STUDY_FILE, TRIALS_FOLDER = "study.json", "trials"
 
 
-def _study(run: Path) -> Path | None:
-    """The study a run is of, if any."""
-    trial = run.resolve().parent
-    found = trial.parent.name == "trials" and (trial.parents[1] / "study.json").exists()
-    return trial.parents[1] if found else None
+def find_study(run: Path) -> Path | None:
+    """Return the study that a run folder `STUDY/trials/TRIAL/AMP` belongs to, None for any other run."""
+    trials = run.resolve().parent.parent
+    return trials.parent if trials.name == TRIALS_FOLDER and (trials.parent / STUDY_FILE).exists() else None
 
 
-def _provenance(run: Path) -> dict[str, Any] | None:
-    """Where a run came from: recipe without paths, takes by hash, study, trial, time, machine; None for one that says nothing of it."""
+def read_provenance(run: Path, recipe: dict[str, Any] | None, seconds: float) -> dict[str, Any] | None:
+    """Collect the content of `training.json`; a package that is packaged again has it already.
+
+    Args:
+        run: A run folder or a package.
+        recipe: The content of the run's `recipe.json`, None where there is none.
+        seconds: How long the training took.
+
+    Returns None for a run without a recipe or a split. Raises `UserError` for a file that is not JSON.
+    """
     if (run / TRAINING).exists():
-        return read_json(run / TRAINING)  # a package that is packaged again
-    if not (run / RECIPE).exists() or not (run / SPLIT).exists():
+        return read_json(run / TRAINING)
+    if recipe is None or not (run / SPLIT).exists():
         return None
-    recipe, split = read_json(run / RECIPE), read_json(run / SPLIT)
-    data = {key: value for key, value in recipe["data"].items() if key not in ("train", "held")}
-    heard = {"dry_sha256": split["dry_sha256"], "pieces": split["pieces"]}
+    split = read_json(run / SPLIT)
     document: dict[str, Any] = {
         "schema": "ampzoo.training/1",
-        "data": {
-            **data,
-            "sha256": entry_of(json.dumps(heard, sort_keys=True).encode()).sha256,
-            "dry_sha256": split["dry_sha256"],
-        },
+        "data": _describe_data(recipe, split),
         "takes": {group: len(pieces) for group, pieces in split["pieces"].items()},
         "model": recipe["model"],
         "learning": recipe["learning"],
-        "seconds": read_evaluation(run).seconds,
+        "seconds": seconds,
         **(read_json(run / MACHINE) if (run / MACHINE).exists() else {}),
     }
-    if study := _study(run):
-        document["search"] = {"study": read_json(study / "study.json").get("name"), "trial": run.resolve().parent.name}
+    if study := find_study(run):
+        document["search"] = {"study": read_json(study / STUDY_FILE).get("name"), "trial": run.resolve().parent.name}
     return document
+
+
+def _describe_data(recipe: dict[str, Any], split: dict[str, Any]) -> dict[str, Any]:
+    """Describe the data set by its settings and by hashes: no path of the maker is in it."""
+    settings = {key: value for key, value in recipe["data"].items() if key not in ("train", "held")}
+    takes = {"dry_sha256": split["dry_sha256"], "pieces": split["pieces"]}
+    sha256 = file_entry(json.dumps(takes, sort_keys=True).encode()).sha256
+    return {**settings, "sha256": sha256, "dry_sha256": split["dry_sha256"]}

@@ -1,4 +1,7 @@
-"""zoo/package/replay.py."""
+"""Plays a package's clips again and measures how far its files are from the clips.
+
+Shapes: T time, K knob levels.
+"""
 
 import math
 from collections.abc import Callable
@@ -12,50 +15,54 @@ from models.audio.io import read_audio
 from models.core.errors import IntegrityError, UserError
 from models.formats.nam.reader import read_nam
 from models.playback.stream import play
-from zoo.package.layout import LIVE, PRESETS, tiers
-from zoo.package.manifest import package_files, read_part
+from zoo.package.layout import LIVE, PRESETS, tier_names
+from zoo.package.manifest import package_files, read_package_document
 from zoo.package.presets import Preset, Presets
-from zoo.package.verify import AGAIN
+from zoo.package.verify import HINT_GET_AGAIN
 
-SAME_SOUND = 1e-6  # ESR: 60 dB below the sound, far above 24-bit quantisation and another machine's arithmetic
+MAX_SAME_ESR = 1e-6  # 60 dB below the sound, far above 24-bit quantisation and another machine's arithmetic
 
 
 @dataclass(frozen=True)
 class Replay:
-    """One clip played again: the error of the stored clip against what a file plays here, as ESR."""
+    """One file played again: the ESR of the stored clip against what the file plays on this machine."""
 
     name: str
     esr: float
 
     @property
     def same(self) -> bool:
-        """True when nobody could tell them apart."""
-        return self.esr <= SAME_SOUND
+        """True when the difference is inaudible."""
+        return self.esr <= MAX_SAME_ESR
 
 
 def replay(folder: Path, on_progress: Callable[[float, float], None] = lambda done, total: None) -> list[Replay]:
-    """Play a verified package's own dry clip through its model and its `.nam` files at every preset, beside the clips it carries."""
+    """Play a verified package's dry clips through its model and its `.nam` files, at every preset and for every tier.
+
+    `on_progress` gets the presets done and the presets in all. Raises `IntegrityError` for a `.nam` file that cannot be
+    played.
+    """
     if not (folder / PRESETS).exists():
         return []
-    document = read_part(folder, PRESETS, Presets)
+    document = read_package_document(folder, PRESETS, Presets)
     config, net = load_model(folder)
-    dry_T, replayed, live = read_audio(folder / document.dry)[0], [], []
-    for tier in tiers(package_files(folder)):
-        replayed += _replay_tier(folder / "tiers" / tier, dry_T, document.presets)
+    dry_T, replays, live_esrs = read_audio(folder / document.dry)[0], [], []
+    for tier in tier_names(package_files(folder)):
+        replays += _replay_tier(folder / "tiers" / tier, dry_T, document.presets)
     for done, preset in enumerate(document.presets):
         on_progress(done, len(document.presets))
         stored_T, gain = read_audio(folder / preset.audio)[0], 10 ** (preset.gain_db / 20)
-        levels_K, heard_T = config.encode(preset.knobs), read_audio(folder / preset.dry)[0] if preset.dry else dry_T
-        replayed.append(Replay(preset.audio, _esr(stored_T, gain * play(net, heard_T, levels_K))))
+        levels_K, input_T = config.encode(preset.knobs), read_audio(folder / preset.dry)[0] if preset.dry else dry_T
+        replays.append(Replay(preset.audio, _esr(stored_T, gain * play(net, input_T, levels_K))))
         for name in (LIVE, f"baked/{preset.id}.nam"):
             if (folder / name).exists():
-                error = _esr(stored_T, gain * _play_nam(folder / name, heard_T, levels_K))
-                live.append(error) if name == LIVE else replayed.append(Replay(name, error))
-    return [*replayed, *([Replay(LIVE, max(live))] if live else [])]
+                error = _esr(stored_T, gain * _play_nam(folder / name, input_T, levels_K))
+                live_esrs.append(error) if name == LIVE else replays.append(Replay(name, error))
+    return [*replays, *([Replay(LIVE, max(live_esrs))] if live_esrs else [])]
 
 
 def _replay_tier(folder: Path, dry_T: np.ndarray, presets: tuple[Preset, ...]) -> list[Replay]:
-    """A tier has no clips: its player's file is held against its own model, at the first preset."""
+    """Compare a tier's `.nam` file with the tier's own model at the first preset; a tier has no clips."""
     if not presets or not (folder / LIVE).exists():
         return []
     config, net = load_model(folder)
@@ -65,17 +72,18 @@ def _replay_tier(folder: Path, dry_T: np.ndarray, presets: tuple[Preset, ...]) -
 
 
 def _play_nam(path: Path, dry_T: np.ndarray, levels_K: list[float]) -> np.ndarray:
-    """A player's file at these levels; a stock one has no knobs to turn."""
+    """Play a `.nam` file at these levels; a baked one has no knobs."""
     try:
         _, net = read_nam(path)
     except UserError as problem:
-        raise IntegrityError(problem.message, AGAIN) from None
+        raise IntegrityError(problem.message, HINT_GET_AGAIN) from None
     if net.knobs not in (0, len(levels_K)):
-        raise IntegrityError(f"{path} has {net.knobs} knobs, its package {len(levels_K)}", AGAIN)
+        raise IntegrityError(f"{path} has {net.knobs} knobs, its package {len(levels_K)}", HINT_GET_AGAIN)
     return play(net, dry_T, levels_K if net.knobs else [])
 
 
 def _esr(found_T: np.ndarray, truth_T: np.ndarray) -> float:
+    """Return the error-to-signal ratio in double precision; infinite for clips of different lengths."""
     if found_T.shape != truth_T.shape:
         return math.inf
     power = float(np.sum(np.square(truth_T, dtype=np.float64)))

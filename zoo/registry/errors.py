@@ -1,4 +1,4 @@
-"""Errors of a zoo that is not on this machine."""
+"""The error of a hub that does not answer."""
 
 
 class Unreachable(ConnectionError):

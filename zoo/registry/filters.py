@@ -1,14 +1,24 @@
-"""Which amps of a list a person wants, and in which order."""
+"""Filters and orders of a list of amps."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from zoo.package.card_schema import Listed
+from zoo.package.card_schema import AmpSummary
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is asked for; what is left empty is not asked for. `query` are words, each in the name, the kind, a tone or a knob."""
+class AmpFilter:
+    """The conditions on an amp; an empty one is fulfilled by every amp.
+
+    Attributes:
+        query: Words, each of which is in the name, the kind, a tone or a knob.
+        knobs: Knobs that the amp has.
+        kind: Its kind.
+        tone: One of its tones.
+        license: Its license; case does not matter.
+        max_cost: Its largest number of multiply-accumulates per sample.
+        sort: The order: `name`, `esr`, `cost`, `downloads` or `updated`.
+    """
 
     query: str = ""
     knobs: tuple[str, ...] = ()
@@ -18,8 +28,8 @@ class Wanted:
     max_cost: int | None = None
     sort: str = "name"
 
-    def fits(self, row: Listed) -> bool:
-        """True for an amp that is everything asked for."""
+    def matches(self, row: AmpSummary) -> bool:
+        """Return whether an amp fulfils every condition."""
         amp, names = row.amp, [knob.name for knob in row.amp.knobs]
         words = " ".join([row.name, amp.kind, *amp.tone, *names]).lower()
         return (
@@ -31,9 +41,9 @@ class Wanted:
             and (self.max_cost is None or amp.macs_per_sample <= self.max_cost)
         )
 
-    def choose(self, rows: Iterable[Listed]) -> list[Listed]:
-        """The amps that fit, the best first: lowest ESR and cost, most downloads, newest."""
-        found = sorted((row for row in rows if self.fits(row)), key=lambda row: row.name)
+    def select(self, rows: Iterable[AmpSummary]) -> list[AmpSummary]:
+        """Return the amps that match, the best first: lowest ESR or cost, most downloads, newest."""
+        found = sorted((row for row in rows if self.matches(row)), key=lambda row: row.name)
         match self.sort:
             case "esr":
                 found.sort(key=lambda row: row.amp.esr)

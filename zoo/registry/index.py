@@ -1,4 +1,4 @@
-"""What a hub's list said last, kept on disk: so that `zoo list` answers at once, without a network too. Light to import."""
+"""The last list of a hub, stored on disk so that `zoo list` answers at once, also offline. Light to import."""
 
 import os
 import re
@@ -8,16 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from models.core.errors import NotFound, UserError
 from models.core.files import write_text
 from models.core.schema import Frozen, read_document
-from zoo.package.card_schema import Listed
+from zoo.package.card_schema import AmpSummary
 from zoo.registry.errors import Unreachable
-from zoo.registry.protocol import shelf_folder
+from zoo.registry.folders import shelf_folder
+from zoo.registry.protocol import Zoo
 
 DEADLINE_SECONDS = 5.0
 
@@ -25,71 +26,67 @@ FRESH_SECONDS = 600.0  # or $ZOO_INDEX_TTL
 
 
 class Index(Frozen):
-    """The amps of a hub, or of a part of it, at a moment (Unix seconds)."""
+    """The amps of a hub, or of a part of it; `fetched` is the time of the answer in Unix seconds."""
 
     schema_name: Annotated[Literal["zoo.index/1"], Field(alias="schema")] = "zoo.index/1"
     zoo: str
     fetched: float
-    amps: tuple[Listed, ...]
+    amps: tuple[AmpSummary, ...]
 
     @property
-    def age(self) -> float:
-        """Seconds since."""
+    def age_seconds(self) -> float:
+        """Seconds since the hub answered."""
         return max(0.0, time.time() - self.fetched)
 
     @property
-    def fresh(self) -> bool:
-        """True when it need not be asked for again."""
+    def is_fresh(self) -> bool:
+        """True while the list need not be fetched again."""
         stated = os.environ.get("ZOO_INDEX_TTL", "")
-        return self.age < (float(stated) if re.fullmatch(r"\d+(\.\d+)?", stated) else FRESH_SECONDS)
+        return self.age_seconds < (float(stated) if re.fullmatch(r"\d+(\.\d+)?", stated) else FRESH_SECONDS)
 
 
-class Lists(Protocol):
-    """A zoo that can be listed."""
-
-    def list(self, skipped: Callable[[str], None]) -> list[Listed]:
-        """Every amp of it."""
-
-
-def path_of(label: str) -> Path:
-    """Where the index of a zoo lies."""
+def index_path(label: str) -> Path:
+    """Return the file of a zoo's index."""
     return shelf_folder() / ".index" / f"{sha256(label.encode()).hexdigest()[:16]}.json"
 
 
 def read_index(label: str) -> Index | None:
-    """What was kept of a zoo; None when nothing was, or it cannot be read."""
+    """Read the index of a zoo, None when there is none or it cannot be read."""
     try:
-        index = read_document(path_of(label), Index)
+        index = read_document(index_path(label), Index)
     except UserError:
         return None
     return index if index.zoo == label else None
 
 
-def need_index(label: str) -> Index:
-    """The same; raises `NotFound` when nothing was kept."""
+def require_index(label: str) -> Index:
+    """Read the index of a zoo. Raises `NotFound` when there is none."""
     if (index := read_index(label)) is None:
         raise NotFound(f"no list of {label} is cached", "Ask for it once without --cached.")
     return index
 
 
 @dataclass
-class Fetch:
-    """A list being fetched beside what the person sees, given up after the deadline."""
+class ListFetch:
+    """A list that is fetched on another thread, given up after `DEADLINE_SECONDS`.
+
+    `label` names the zoo that `open_zoo` opens; `on_skip` is called as by `Zoo.list`.
+    """
 
     label: str
-    open_zoo: Callable[[], Lists]
-    skipped: Callable[[str], None]
+    open_zoo: Callable[[], Zoo]
+    on_skip: Callable[[str], None]
     index: Index | None = None
     failure: BaseException | None = None
 
     def __post_init__(self) -> None:
-        self._ends = time.monotonic() + DEADLINE_SECONDS
+        self._deadline = time.monotonic() + DEADLINE_SECONDS
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def wait(self) -> Index:
-        """The new index; raises what the hub raised, or `Unreachable` when it is too slow."""
-        self._thread.join(max(0.0, self._ends - time.monotonic()))
+        """Return the new index. Raises what the hub raised, or `Unreachable` when it is too slow."""
+        self._thread.join(max(0.0, self._deadline - time.monotonic()))
         if self.failure is not None:
             raise self.failure
         if self.index is None:
@@ -98,15 +95,15 @@ class Fetch:
 
     def _run(self) -> None:
         try:
-            index = Index(zoo=self.label, fetched=time.time(), amps=tuple(self.open_zoo().list(self.skipped)))
-            write_text(path_of(self.label), index.model_dump_json(by_alias=True))
+            index = Index(zoo=self.label, fetched=time.time(), amps=tuple(self.open_zoo().list(self.on_skip)))
+            write_text(index_path(self.label), index.model_dump_json(by_alias=True))
             self.index = index
         except BaseException as problem:  # noqa: BLE001 (`wait` raises it)
             self.failure = problem
 
 
 def format_age(seconds: float) -> str:
-    """`3 minutes`, in the largest unit that fits."""
+    """Format a duration in the largest unit that fits: `3 minutes`."""
     for size, word in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
             return f"{seconds / size:.0f} {word}{'s' if round(seconds / size) != 1 else ''}"
@@ -114,7 +111,11 @@ def format_age(seconds: float) -> str:
 
 
 def known_names(label: str | None) -> list[str]:
-    """Every amp that can be named without a network: of a hub's kept list, else of one's own shelf and every kept list."""
+    """Return the names of amps that are known without a network, sorted.
+
+    With a hub's `label` they are those of its stored list; with None, those of the user's own shelf and of all stored
+    lists.
+    """
     from zoo.registry.shelf import Shelf
 
     if label is not None:

@@ -1,4 +1,4 @@
-"""`zoo.lock`: which amps a project uses, each pinned to a commit and to the sha256 of its manifest."""
+"""`zoo.lock`: the amps that a project uses, each pinned to a commit and to the sha256 of its manifest."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ LOCK = Path("zoo.lock")
 
 
 class Pin(Frozen):
-    """One amp: the zoo it came from, the revision asked for (empty for the newest), and what that was."""
+    """One amp: its zoo, the revision that was asked for (empty for the newest), its commit, manifest and tier."""
 
     zoo: Annotated[str, Field(max_length=256)]
     revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
@@ -32,31 +32,31 @@ class LockFile(Frozen):
 
 
 def read_lock(path: Path = LOCK) -> LockFile:
-    """Read a lock; raises `NotFound` when there is none, `UserError` when it is malformed."""
+    """Read a lock file. Raises `NotFound` when there is none, `UserError` when it is malformed."""
     if not path.exists():
         raise NotFound(f"there is no {path} here", "Write one: zoo pull OWNER/AMP --lock.")
     return read_document(path, LockFile)
 
 
-def pin(name: str, made: Pin, path: Path = LOCK) -> None:
+def write_pin(name: str, pin: Pin, path: Path = LOCK) -> None:
     """Pin an amp, in place of an earlier pin."""
     amps = read_lock(path).amps if path.exists() else {}
-    lock = LockFile(amps=dict(sorted({**amps, name: made}.items())))
+    lock = LockFile(amps=dict(sorted({**amps, name: pin}.items())))
     write_json(path, lock.model_dump(mode="json", by_alias=True))
 
 
-def pinned(name: str, path: Path = LOCK) -> Pin:
-    """The pin of an amp; raises `NotFound` when it has none."""
+def read_pin(name: str, path: Path = LOCK) -> Pin:
+    """Return the pin of an amp. Raises `NotFound` when it has none."""
     pins = read_lock(path).amps
     if name not in pins:
         raise NotFound(f"{path} does not pin '{name}'", f"It pins: {', '.join(pins) or 'nothing'}.")
     return pins[name]
 
 
-def check_moved(name: str, made: Pin, commit: str) -> None:
-    """Raise `IntegrityError` when a named revision is no longer the commit that was pinned."""
-    if made.revision and commit != made.commit:
+def check_revision(name: str, pin: Pin, commit: str) -> None:
+    """Raise `IntegrityError` when a named revision, such as a tag, is no longer the commit that was pinned."""
+    if pin.revision and commit != pin.commit:
         raise IntegrityError(
-            f"{name}@{made.revision} was {made.commit[:12]} when it was pinned, it is {commit[:12]} now",
-            "Somebody moved it. Look at it with zoo diff; accept it with zoo pull --lock.",
+            f"{name}@{pin.revision} was {pin.commit[:12]} when it was pinned, it is {commit[:12]} now",
+            "The revision was moved. Compare with zoo diff; accept the new one with zoo pull --lock.",
         )

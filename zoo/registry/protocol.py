@@ -1,42 +1,85 @@
-"""zoo/registry/protocol.py."""
+"""What a shelf and a hub have in common: the `Zoo` protocol and the result of a pull."""
 
-import os
-import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from models.core.files import STAGED
+from models.core.schema import Document
+from zoo.names import Ref
+from zoo.package.card_schema import AmpSummary
+
+if TYPE_CHECKING:
+    from zoo.registry.push_plan import PushPlan
 
 Progress = Callable[[float, float], None]  # bytes done, bytes in all
 
-LITTER_SECONDS = 3600  # a staged folder this old belongs to a process that was killed
-
 
 def no_progress(done: float, total: float) -> None:
-    """The progress nobody asked for."""
+    """Show no progress."""
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """What a pull brought: revision, sha256 of the manifest, files, bytes that moved, files left out, and who signed it, in words."""
+    """The result of a pull.
+
+    Attributes:
+        revision: A hub's commit, or the sha256 of the manifest on a shelf.
+        manifest: The sha256 of the manifest.
+        files: How many files the package has here.
+        bytes_moved: How many bytes were transferred or copied.
+        ignored: How many files there do not belong to a package.
+        signer: Who signed the package, in words.
+    """
 
     revision: str
     manifest: str
     files: int
-    moved: int
+    bytes_moved: int
     ignored: int = 0
     signer: str = ""
 
 
-def shelf_folder() -> Path:
-    """One's own shelf: the folder `ZOO_HOME` names, else `~/.ampzoo/shelf`."""
-    return Path(os.environ.get("ZOO_HOME") or Path.home() / ".ampzoo" / "shelf")
+class Zoo(Protocol):
+    """A place with amps: a shelf or a hub. Its methods raise `NotFound` for an amp or a revision that is not there."""
 
+    label: str  # the shelf's folder or the hub's URL, for messages
 
-def remove_stale(folder: Path) -> None:
-    """Remove what killed processes left beside a package."""
-    for path in folder.glob(f"{STAGED}*"):
-        if path.is_dir() and time.time() - path.stat().st_mtime > LITTER_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
+    def list(self, on_skip: Callable[[str], None]) -> list[AmpSummary]:
+        """Return every amp; `on_skip` is called with a sentence for each one whose card cannot be read."""
+        ...
+
+    def document(self, ref: Ref, file: str, kind: type[Document]) -> Document:
+        """Return one JSON document of an amp, checked against its schema."""
+        ...
+
+    def front_matter(self, ref: Ref) -> dict[str, Any]:
+        """Return the front matter of an amp's card."""
+        ...
+
+    def revision(self, ref: Ref) -> str:
+        """Return the full revision that a name stands for."""
+        ...
+
+    def sizes(self, ref: Ref) -> dict[str, int]:
+        """Return the files of an amp, name -> size in bytes."""
+        ...
+
+    def read(self, ref: Ref, file: str) -> bytes:
+        """Return the bytes of one file of an amp."""
+        ...
+
+    def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = no_progress, pin: str = "") -> Pulled:
+        """Copy an amp, or one `tier` of it, into the folder `to`, verified.
+
+        `pin` is the sha256 that its manifest must have, empty for any.
+        """
+        ...
+
+    def plan(self, package: Path, name: str) -> "PushPlan":
+        """Return what a push of a package under a name would change."""
+        ...
+
+    def push(self, plan: "PushPlan", private: bool = False, pr: bool = False, tag: str = "") -> str:
+        """Make a planned push and return the new revision."""
+        ...

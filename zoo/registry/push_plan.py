@@ -1,4 +1,4 @@
-"""What a push would do, before it does it: may strangers see this package, and what of it is new there."""
+"""What a push would change, and whether a package may be published at all."""
 
 import re
 from collections.abc import Mapping
@@ -6,57 +6,66 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.package.card import merge_cards, read_front_matter
-from zoo.package.card_page import OWNER
+from zoo.package.card_page import OWNER_PLACEHOLDER
 from zoo.package.layout import CARD
 from zoo.package.licenses import check_license
 from zoo.package.manifest import package_files
 from zoo.package.privacy import check_private
-from zoo.package.signing import signer
+from zoo.package.signing import describe_signer
 
 
 @dataclass(frozen=True)
 class PushPlan:
-    """A push that was not made yet. `writes` are whole files, name -> bytes, `kept` how many are there already.
+    """A push that was not made yet.
 
-    `head` is the revision it goes on top of, empty for a new amp; `replaces` is what a different amp is called that would go.
+    Attributes:
+        package: The package's folder.
+        name: The amp, `owner/amp`.
+        writes: The files that are new or changed, name -> content.
+        removes: The files that go.
+        unchanged: How many files are there already.
+        head: The revision that the push goes on top of, empty for a new amp.
+        replaces: The name of a different amp that the push would replace, empty where there is none.
+        private: Whether the amp on the hub is private.
     """
 
     package: Path
     name: str
     writes: Mapping[str, bytes]
     removes: tuple[str, ...] = ()
-    kept: int = 0
+    unchanged: int = 0
     head: str = ""
     replaces: str = ""
     private: bool = False
 
     @property
     def bytes(self) -> int:
-        """How much would move at most."""
+        """How many bytes the push moves at most."""
         return sum(map(len, self.writes.values()))
 
 
 def read_publishable(package: Path, name: str) -> dict[str, bytes]:
-    """The files of a package that strangers may see under a name, file -> bytes.
+    """Read the files of a package that is to be published as `name`, file -> content.
 
-    Raises as `verify` does, and `UserError` for one without a licence that a hub knows, or with secrets in it.
+    Raises as `verify` and `check_signature` do, and `UserError` for a license that no hub knows, and for a token or a
+    private path in a file.
     """
     from zoo.package.verify import verify
 
     verify(package, whole=True)
-    signer(package, name)
+    describe_signer(package, name)
     front = read_front_matter(package / CARD)
     check_license(front.get("license"), front.get("license_name"), front.get("license_link"))
     check_private(package)
-    return {name: (package / name).read_bytes() for name in package_files(package)}
+    return {file: (package / file).read_bytes() for file in package_files(package)}
 
 
 def card_for(name: str, ours: bytes, theirs: bytes | None) -> bytes:
-    """The card as it should stand at `name`, `owner/amp`: with that name in it, and with what its owner wrote there kept.
+    """Return the card to publish: `ours` with the amp's name in it, merged with what its owner wrote into `theirs`.
 
-    A shelf, where a name is local, gives none. `ours` was read before; it is a card.
+    `name` is `owner/amp`, empty on a shelf, where the card keeps its placeholder.
     """
     text = ours.decode("utf-8")
     if name:
-        text = re.sub(rf"\b{re.escape(OWNER)}[a-z0-9_-]+", name, text)
+        text = re.sub(rf"\b{re.escape(OWNER_PLACEHOLDER)}[a-z0-9_-]+", name, text)
     return (text if theirs is None else merge_cards(text, theirs.decode("utf-8", "replace"))).encode()

@@ -1,40 +1,35 @@
-"""What a person names on the command line -> the zoo, the model folder or the document it stands for."""
+"""From what a person names to what it stands for: a zoo, a package, a model's folder, or a view of an amp."""
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import CONFIG
 from models.core.errors import NotFound
 from models.core.schema import Document
-from zoo.names import Address, parse_address, parse_ref
+from zoo.names import Address, Ref, parse_address, parse_ref
 from zoo.package.card import read_front_matter
-from zoo.package.layout import CARD, MANIFEST, choose
-from zoo.package.manifest import digest, package_files, read_package_manifest, read_part
-from zoo.registry.protocol import Progress, no_progress, shelf_folder
+from zoo.package.layout import CARD, MANIFEST, select_files
+from zoo.package.manifest import digest, package_files, read_package_document, read_package_manifest
+from zoo.package.signing import describe_signer
+from zoo.registry.folders import shelf_folder
+from zoo.registry.protocol import Progress, Zoo, no_progress
 from zoo.registry.shelf import Shelf
-
-if TYPE_CHECKING:
-    from zoo.registry.hub.hub import Hub
-
-
-def warn(message: str) -> None:
-    """Issue a Python warning: what happens where nobody gives a callback."""
-    warnings.warn(message, stacklevel=4)
 
 
 def address_of(where: str | None) -> Address | None:
-    """The hub that is meant, None for a shelf."""
+    """Return the address of a hub, None for a shelf."""
     address = parse_address(where) if where else None
     return address if isinstance(address, Address) else None
 
 
-def resolve_zoo(where: str | None, new: bool = False) -> "Shelf | Hub":
-    """`hub` or a URL is a hub, any other word a shelf's folder, nothing one's own shelf.
+def resolve_zoo(where: str | None, new: bool = False) -> Zoo:
+    """Open a zoo: `hub` or a URL is a hub, any other word a shelf's folder, None the user's own shelf.
 
-    Raises `NotFound` when a named shelf is not there, unless a `new` one may be begun.
+    Raises `NotFound` when a named shelf does not exist, unless a `new` one may be made.
     """
     address = parse_address(where) if where else shelf_folder()
     if isinstance(address, Address):
@@ -51,37 +46,29 @@ def resolve_package(
     where: str | None,
     tier: str = "",
     on_progress: Progress = no_progress,
-    on_warning: Callable[[str], None] = warn,
+    on_warning: Callable[[str], None] = warnings.warn,
 ) -> Path:
-    """Where an amp lies: a folder as it is, an amp of a shelf, or an amp of a hub, pulled to one's own shelf; verified.
+    """Return the folder of an amp, verified where it is a package.
 
-    When the hub cannot be reached, the copy on one's own shelf is used, and `on_warning` says so.
+    Args:
+        amp: A run's or a package's folder, or an amp `owner/amp[@revision]` of the zoo. One of a hub is pulled to the
+            user's own shelf; when the hub cannot be reached, the copy there is used.
+        where: The zoo, as on the command line.
+        tier: The tier to pull, empty for all of them.
+        on_progress: Called with the bytes done and the bytes in all.
+        on_warning: Called when a copy is used because the hub cannot be reached.
+
+    Raises `NotFound`, `IntegrityError` or another `UserError`; `ConnectionError` where there is no hub and no copy.
     """
-    from zoo.package.signing import signer
-
     folder = Path(amp)
     if not folder.is_dir():
         ref, zoo = parse_ref(amp), resolve_zoo(where)
-        if isinstance(zoo, Shelf):
-            folder = zoo.find(ref)
-            signer(folder, ref.name)
-        else:
-            folder = shelf_folder() / ref.name
-            try:
-                zoo.pull(ref, folder, tier, on_progress)
-                return folder
-            except ConnectionError as problem:  # `Unreachable`, and the hub client's own word for offline mode
-                if ref.revision or not (folder / MANIFEST).exists():
-                    raise
-                signer(folder, ref.name)
-                reason = str(problem).splitlines()[0]
-                on_warning(
-                    f"the hub cannot be reached: {reason}; using the copy on your shelf, revision {digest(folder)[:12]}"
-                )
+        if not isinstance(zoo, Shelf):
+            return _pull_to_shelf(zoo, ref, tier, on_progress, on_warning)
+        folder = zoo.find(ref)
+        describe_signer(folder, ref.name)
     if (folder / MANIFEST).exists():
-        from zoo.package.verify import verify
-
-        verify(folder)
+        _verify(folder)
     return folder
 
 
@@ -90,18 +77,18 @@ def resolve_model(
     where: str | None,
     tier: str = "",
     on_progress: Progress = no_progress,
-    on_warning: Callable[[str], None] = warn,
+    on_warning: Callable[[str], None] = warnings.warn,
 ) -> Path:
-    """The folder of a model to play: what `resolve_package` finds, or one tier of it."""
+    """Return the folder of a model to play: the amp itself or one of its tiers; see `resolve_package`."""
     folder = resolve_package(amp, where, tier, on_progress, on_warning)
     root = read_package_manifest(folder).tier if tier else ""
     if tier:
-        choose(package_files(folder), tier, root, amp)
+        select_files(package_files(folder), tier, root, amp)
     return folder if tier == root else folder / "tiers" / tier
 
 
 def resolve_config(amp: str, where: str | None, tier: str = "") -> ModelConfig | None:
-    """What an amp on this machine says it is, not verified yet; None for one that would have to be fetched, or that says nothing."""
+    """Read the config of an amp on this machine, not verified yet; None for one that must be fetched or has none."""
     folder = Path(amp)
     if not folder.is_dir():
         zoo = resolve_zoo(where)
@@ -109,36 +96,76 @@ def resolve_config(amp: str, where: str | None, tier: str = "") -> ModelConfig |
             return None
         folder = zoo.find(parse_ref(amp))
     place = folder / "tiers" / tier if (folder / "tiers" / tier).is_dir() and tier else folder
-    return read_part(place, CONFIG, ModelConfig) if (place / CONFIG).exists() else None
+    return read_package_document(place, CONFIG, ModelConfig) if (place / CONFIG).exists() else None
 
 
-class AmpView:
-    """An amp looked at without fetching all of it: a folder, or an amp of a zoo at one revision."""
+@dataclass(frozen=True)
+class FolderView:
+    """A run folder or a package, read in place."""
 
-    def __init__(self, amp: str, where: str | None) -> None:
-        self.amp, self.folder = amp, Path(amp) if Path(amp).is_dir() else None
-        self.ref, self.zoo = (None, None) if self.folder else (parse_ref(amp), resolve_zoo(where))
+    folder: Path
 
     def document(self, name: str, kind: type[Document]) -> Document:
-        """One JSON document of it."""
-        if self.zoo is None or self.ref is None:
-            return read_part(self._folder, name, kind)
+        """Return one JSON document, checked."""
+        return read_package_document(self.folder, name, kind)
+
+    def front_matter(self) -> dict[str, Any]:
+        """Return the front matter of the card, empty for a run folder, which has no card."""
+        return read_front_matter(self.folder / CARD) if (self.folder / CARD).exists() else {}
+
+    @property
+    def revision(self) -> str:
+        """The sha256 of the manifest, empty for a run folder."""
+        return digest(self.folder) if (self.folder / MANIFEST).exists() else ""
+
+
+@dataclass(frozen=True)
+class ZooView:
+    """An amp of a zoo at one revision; only the documents that are asked for are fetched."""
+
+    zoo: Zoo
+    ref: Ref
+
+    def document(self, name: str, kind: type[Document]) -> Document:
+        """Return one JSON document, checked."""
         return self.zoo.document(self.ref, name, kind)
 
     def front_matter(self) -> dict[str, Any]:
-        """What its card says at its top; empty for a run folder, which has none."""
-        if self.zoo is None or self.ref is None:
-            return read_front_matter(self._folder / CARD) if (self._folder / CARD).exists() else {}
+        """Return the front matter of the card."""
         return self.zoo.front_matter(self.ref)
 
     @property
     def revision(self) -> str:
-        """Commit of a hub, sha256 of a package's manifest, empty for a run folder."""
-        if self.zoo is None or self.ref is None:
-            return digest(self._folder) if (self._folder / MANIFEST).exists() else ""
+        """The commit on a hub, the sha256 of the manifest on a shelf."""
         return self.zoo.revision(self.ref)
 
-    @property
-    def _folder(self) -> Path:
-        assert self.folder is not None
-        return self.folder
+
+AmpView = FolderView | ZooView
+
+
+def view_amp(amp: str, where: str | None) -> AmpView:
+    """Open a view of a folder, or of an amp of a zoo. Raises as `parse_ref` and `resolve_zoo` do."""
+    if Path(amp).is_dir():
+        return FolderView(Path(amp))
+    return ZooView(ref=parse_ref(amp), zoo=resolve_zoo(where))
+
+
+def _pull_to_shelf(zoo: Zoo, ref: Ref, tier: str, on_progress: Progress, on_warning: Callable[[str], None]) -> Path:
+    """Pull an amp to the user's own shelf; without a connection use the copy there, if no revision was named."""
+    folder = shelf_folder() / ref.name
+    try:
+        zoo.pull(ref, folder, tier, on_progress)
+    except ConnectionError as problem:  # `Unreachable`, and the hub client's own error of its offline mode
+        if ref.revision or not (folder / MANIFEST).exists():
+            raise
+        describe_signer(folder, ref.name)
+        reason = str(problem).splitlines()[0]
+        on_warning(f"the hub cannot be reached: {reason}; using the copy on your shelf, revision {digest(folder)[:12]}")
+        _verify(folder)
+    return folder
+
+
+def _verify(folder: Path) -> None:
+    from zoo.package.verify import verify  # loads torch
+
+    verify(folder)

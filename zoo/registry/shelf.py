@@ -1,4 +1,4 @@
-"""A zoo in a plain folder: `SHELF/owner/amp/` is a package. The embedded default, and where pulled amps live."""
+"""A zoo in a plain folder: `SHELF/owner/amp/` is a package. Pulled amps live on the user's own shelf."""
 
 import shutil
 from collections.abc import Callable
@@ -6,58 +6,64 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from models.core.errors import NotFound, UserError
 from models.core.files import staged_folder
 from models.core.schema import Document
 from zoo.names import Ref
 from zoo.package.card import read_front_matter
-from zoo.package.card_schema import Listed, read_row
-from zoo.package.layout import CARD, MANIFEST, choose
-from zoo.package.manifest import check_pinned, check_target, digest, package_files, read_package_manifest, read_part
-from zoo.registry.protocol import Progress, Pulled, no_progress, remove_stale
-from zoo.registry.push_plan import PushPlan
-
-if TYPE_CHECKING:
-    pass
+from zoo.package.card_schema import AmpSummary, read_summary
+from zoo.package.layout import CARD, MANIFEST, select_files
+from zoo.package.manifest import (
+    check_pin,
+    check_target,
+    digest,
+    package_files,
+    read_package_document,
+    read_package_manifest,
+)
+from zoo.package.signing import describe_signer
+from zoo.registry.folders import remove_stale
+from zoo.registry.protocol import Progress, Pulled, no_progress
+from zoo.registry.push_plan import PushPlan, card_for, read_publishable
 
 
 class Shelf:
-    """The verbs of a zoo on a folder. A shelf keeps one revision of each amp, named by its manifest's sha256."""
+    """A `Zoo` in a folder. It holds one revision of each amp, named by the sha256 of its manifest."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.label = str(folder)
 
     def names(self) -> list[str]:
-        """Every amp on the shelf, sorted."""
+        """Return the name of every amp on the shelf, sorted."""
         return sorted(
             path.parent.relative_to(self.folder).as_posix() for path in self.folder.glob(f"[!.]*/[!.]*/{MANIFEST}")
         )
 
-    def list(self, skipped: Callable[[str], None]) -> list[Listed]:
-        """Every amp on the shelf with what its card says; `skipped` hears of each one that cannot be read."""
+    def list(self, on_skip: Callable[[str], None]) -> list[AmpSummary]:
+        """Return every amp on the shelf; see `Zoo.list`."""
         rows = []
         for name in self.names():
             folder = self.folder / name
             try:
-                put = datetime.fromtimestamp(folder.stat().st_mtime, UTC).isoformat(timespec="seconds")
-                rows.append(read_row(name, digest(folder), read_front_matter(folder / CARD), updated=put))
+                updated = datetime.fromtimestamp(folder.stat().st_mtime, UTC).isoformat(timespec="seconds")
+                rows.append(read_summary(name, digest(folder), read_front_matter(folder / CARD), updated=updated))
             except UserError as problem:
-                skipped(f"warning: {problem.message}")
+                on_skip(f"warning: {problem.message}")
         return rows
 
     def find(self, ref: Ref) -> Path:
-        """The package folder of an amp; raises `NotFound`, naming near matches, or when it is another revision."""
+        """Return the package folder of an amp.
+
+        Raises `NotFound` for an unknown amp, the hint naming a similar one, and for another revision than the one here.
+        """
         folder = self.folder / ref.name
         if not (folder / MANIFEST).exists():
-            near = get_close_matches(ref.name, self.names(), 1, 0.5)
-            hint = (
-                f"Did you mean {near[0]}?"
-                if near
-                else f"See what there is with zoo list, or: zoo pull {ref.name} --zoo hub."
-            )
+            similar = get_close_matches(ref.name, self.names(), 1, 0.5)
+            elsewhere = f"See what there is with zoo list, or: zoo pull {ref.name} --zoo hub."
+            hint = f"Did you mean {similar[0]}?" if similar else elsewhere
             raise NotFound(f"no amp '{ref.name}' on the shelf {self.folder}", hint)
         found = digest(folder)
         if ref.revision and not found.startswith(ref.revision):
@@ -68,55 +74,60 @@ class Shelf:
         return folder
 
     def front_matter(self, ref: Ref) -> dict[str, Any]:
-        """What the card of an amp says at its top."""
+        """Return the front matter of an amp's card."""
         return read_front_matter(self.find(ref) / CARD)
 
     def revision(self, ref: Ref) -> str:
-        """The sha256 of the manifest that a name stands for."""
+        """Return the sha256 of an amp's manifest."""
         return digest(self.find(ref))
 
     def sizes(self, ref: Ref) -> dict[str, int]:
-        """The files of an amp, name -> bytes."""
+        """Return the files of an amp, name -> size in bytes."""
         folder = self.find(ref)
         return {name: (folder / name).stat().st_size for name in package_files(folder)}
 
+    def read(self, ref: Ref, file: str) -> bytes:
+        """Return the bytes of one file of an amp."""
+        return (self.find(ref) / file).read_bytes()
+
     def document(self, ref: Ref, file: str, kind: type[Document]) -> Document:
-        """One JSON document of an amp, checked."""
-        return read_part(self.find(ref), file, kind)
+        """Return one JSON document of an amp, checked."""
+        return read_package_document(self.find(ref), file, kind)
 
-    def plan(self, package: Path, name: str) -> "PushPlan":
-        """What a push of this package would change."""
-        from zoo.registry.push_plan import PushPlan, card_for, read_publishable
-
-        files, there = read_publishable(package, name), self.folder / name
-        check_target(there)
-        if not (there / MANIFEST).exists():
-            return PushPlan(package, name, files)
-        files[CARD] = card_for("", files[CARD], (there / CARD).read_bytes() if (there / CARD).exists() else None)
-        old = {file: (there / file).read_bytes() for file in package_files(there) if (there / file).exists()}
-        writes = {file: body for file, body in files.items() if old.get(file) != body}
-        theirs, ours = (read_package_manifest(folder).package for folder in (there, package))
-        gone = tuple(sorted(set(old) - set(files)))
+    def plan(self, package: Path, name: str) -> PushPlan:
+        """Return what a push of a package under a name would change; raises as `read_publishable` does."""
+        ours, target = read_publishable(package, name), self.folder / name
+        check_target(target)
+        if not (target / MANIFEST).exists():
+            return PushPlan(package, name, ours)
+        ours[CARD] = card_for("", ours[CARD], (target / CARD).read_bytes() if (target / CARD).exists() else None)
+        theirs = {file: (target / file).read_bytes() for file in package_files(target) if (target / file).exists()}
+        writes = {file: body for file, body in ours.items() if theirs.get(file) != body}
+        there, here = (read_package_manifest(folder).package for folder in (target, package))
         return PushPlan(
-            package, name, writes, gone, len(files) - len(writes), digest(there), theirs if theirs != ours else ""
+            package,
+            name,
+            writes,
+            removes=tuple(sorted(set(theirs) - set(ours))),
+            unchanged=len(ours) - len(writes),
+            head=digest(target),
+            replaces=there if there != here else "",
         )
 
-    def push(self, plan: "PushPlan", private: bool = False, pr: bool = False, tag: str = "") -> str:
-        """Make a planned push, replacing an earlier amp whole; returns its revision."""
+    def push(self, plan: PushPlan, private: bool = False, pr: bool = False, tag: str = "") -> str:
+        """Make a planned push, replacing an earlier amp whole; returns its revision. Options are for hubs only."""
         if private or pr or tag:
             raise UserError("a shelf is a folder: it has no --private, --pr and --tag", "They are for hubs: --zoo hub.")
         return copy_package(plan.package, self.folder / plan.name, card=plan.writes.get(CARD)).revision
 
-    def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = no_progress, pinned: str = "") -> Pulled:
-        """Copy an amp into the folder `to`, verified; of its tiers all, or one. With `pinned`, the sha256 of its manifest."""
-        from zoo.package.signing import signer
-
-        check_pinned(ref.name, self.revision(ref), pinned)
-        signed = signer(self.find(ref), ref.name)
-        return replace(copy_package(self.find(ref), to, tier, on_progress), signer=signed)
+    def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = no_progress, pin: str = "") -> Pulled:
+        """Copy an amp, or one tier of it, into the folder `to`; see `Zoo.pull`."""
+        check_pin(ref.name, self.revision(ref), pin)
+        signer = describe_signer(self.find(ref), ref.name)
+        return replace(copy_package(self.find(ref), to, tier, on_progress), signer=signer)
 
     def remove(self, ref: Ref) -> Path:
-        """Take an amp off the shelf; returns the folder that is gone."""
+        """Remove an amp from the shelf and return the folder that was removed."""
         folder = self.find(ref)
         check_target(folder)
         shutil.rmtree(folder)
@@ -126,16 +137,20 @@ class Shelf:
 def copy_package(
     source: Path, target: Path, tier: str = "", on_progress: Progress = no_progress, card: bytes | None = None
 ) -> Pulled:
-    """Copy a package, verified before and after, replacing an earlier one whole; its card may be another."""
-    from zoo.package.verify import verify
+    """Copy a package, verified before and after, in place of an earlier one.
+
+    `tier` selects one tier, empty for all of them; `card` is written in place of the package's own card. Nothing is
+    copied where `target` is the source itself.
+    """
+    from zoo.package.verify import verify  # loads torch
 
     manifest = verify(source)
     check_target(target)
     target = target.resolve()  # the current folder may be the one that is replaced
-    names = choose(package_files(source), tier, manifest.tier, str(source))
+    names = select_files(package_files(source), tier, manifest.tier, str(source))
     sizes = {name: (source / name).stat().st_size for name in names}
-    new = source.resolve() != target  # what lies there already keeps all its tiers
-    if new:
+    is_copy = source.resolve() != target  # otherwise the package stays there with all its tiers
+    if is_copy:
         with staged_folder(target) as staged:
             for count, name in enumerate(names):
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
@@ -145,4 +160,4 @@ def copy_package(
                 (staged / CARD).write_bytes(card)
             verify(staged)
         remove_stale(target.parent)
-    return Pulled(digest(target), digest(target), len(names), sum(sizes.values()) if new else 0)
+    return Pulled(digest(target), digest(target), len(names), sum(sizes.values()) if is_copy else 0)

@@ -202,7 +202,7 @@ def test_amps_of_a_hub_are_sources_without_being_pulled(
     fetched = {path.rpartition("/")[2] for _, path in hub.requests if "/resolve/" in path}
     assert fetched == {"config.json", "eval.json", "training.json"} and not (tmp_path / "home").exists()
     assert [point["channels"] for point in read_warm_start(search, ("zoo:",), hub.url).warm] == [6, 5, 2, 3, 4]
-    monkeypatch.setattr("zoo.registry.nearest.MOST", 1)
+    monkeypatch.setattr("zoo.registry.nearest.MAX_HUB_AMPS", 1)
     assert len(read_warm_start(search, ("zoo:",), hub.url).prior[0]) == 3
     assert "of 3 amps on" in capsys.readouterr().err
     assert [point["channels"] for point in read_warm_start(search, ("zoo:bob/amp",), hub.url).warm] == [3]

@@ -3,7 +3,6 @@
 import json
 import os
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
@@ -13,8 +12,6 @@ from tests.support.makers import (
 )
 from tests.support.packages import AMP, LICENSE, files, read_files, refused, terminal, write_package, write_run, zoo
 from tests.zoo.cli.conftest import created
-from zoo.cli.package import KINDS, TONES
-from zoo.package.card_schema import Kind, Tone
 
 
 def test_package_push_list_pull(here: Path):
@@ -75,8 +72,3 @@ def test_diff_keeps_both_sides_on_a_narrow_terminal(here: Path, tmp_path: Path, 
     assert max(map(len, (head, *rows))) <= columns
     assert head.split() == ["WHAT", AMP, "alice/other"]
     assert [row.split()[0] for row in rows] == ["revision", "presets.json"]
-
-
-def test_kinds_and_tones_are_those_of_the_card():
-    assert get_args(Kind) == KINDS
-    assert get_args(Tone) == TONES

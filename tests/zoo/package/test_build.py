@@ -1,4 +1,4 @@
-"""What a run becomes: the same bytes every time, sound that is the model's own, and nothing of the maker's machine."""
+"""Packaging a run: the same bytes every time, clips that are the model's own, and no private path."""
 
 import json
 from contextlib import suppress
@@ -39,6 +39,7 @@ from tests.support.packages import (
     evaluation,
     files,
     full_disk,
+    pack,
     read_files,
     refused,
     write_files,
@@ -46,9 +47,8 @@ from tests.support.packages import (
     zoo,
 )
 from zoo.cli.errors import explain
-from zoo.package.build import package
 from zoo.package.card import read_front_matter
-from zoo.package.card_schema import read_row
+from zoo.package.card_schema import read_summary
 from zoo.package.demo_clips import HEADROOM, LOUDNESS_DBFS
 from zoo.package.manifest import write_manifest
 from zoo.package.replay import replay
@@ -59,14 +59,14 @@ STEP = 2.0**-23  # of 24-bit audio
 
 def test_packing_twice_gives_the_same_bytes(tmp_path: Path):
     run = write_run(tmp_path / "run")
-    first = read_files(package(run, tmp_path / "first", LICENSE))
-    second = read_files(package(run, tmp_path / "elsewhere" / "second", LICENSE))
+    first = read_files(pack(run, tmp_path / "first", LICENSE))
+    second = read_files(pack(run, tmp_path / "elsewhere" / "second", LICENSE))
     assert first == second == files()
-    assert read_files(package(tmp_path / "first", tmp_path / "third", LICENSE)) == first  # a package holds a whole run
+    assert read_files(pack(tmp_path / "first", tmp_path / "third", LICENSE)) == first  # a package holds a whole run
 
 
 def test_manifest_covers_every_file_but_the_card(tmp_path: Path):
-    folder = package(write_run(tmp_path / "run"), tmp_path / "package", LICENSE)
+    folder = pack(write_run(tmp_path / "run"), tmp_path / "package", LICENSE)
     content = read_files(folder)
     manifest = json.loads(content.pop("manifest.json"))
     del content["README.md"]
@@ -82,15 +82,15 @@ def test_manifest_covers_every_file_but_the_card(tmp_path: Path):
     assert verify(folder).package == "tiny"
 
 
-def test_card_can_be_listed_by(tmp_path: Path):
-    folder = package(write_run(tmp_path / "run"), tmp_path / "package", LICENSE)
+def test_card_has_what_a_list_needs(tmp_path: Path):
+    folder = pack(write_run(tmp_path / "run"), tmp_path / "package", LICENSE)
     front = read_front_matter(folder / "README.md")
     assert (front["library_name"], front["license"], front["pipeline_tag"]) == ("ampzoo", LICENSE, "audio-to-audio")
     assert {"guitar", "amp-modeling"} <= set(front["tags"])
     [index] = front["model-index"]
     assert index["name"] == "tiny"
     assert index["results"][0]["metrics"] == [{"type": "esr", "value": 0.1875, "name": "ESR"}]
-    block, (config, net) = read_row("me/tiny", "", front).amp, load_model(folder)
+    block, (config, net) = read_summary("me/tiny", "", front).amp, load_model(folder)
     assert block.knobs == KNOBS.knobs
     assert (block.esr, block.parameters, block.sample_rate) == (0.1875, net.parameter_count, RATE)
     assert (block.macs_per_sample, block.inject) == (config.architecture.macs_per_sample(2), "mixin+film")
@@ -103,7 +103,7 @@ def test_card_can_be_listed_by(tmp_path: Path):
 def test_audio_examples_are_the_model_playing(tmp_path: Path, loud: bool):
     config, net = model()
     net.head_scale.fill_(20.0 if loud else 0.1)
-    folder = package(write_run(tmp_path / "run", (config, net)), tmp_path / "package", LICENSE)
+    folder = pack(write_run(tmp_path / "run", (config, net)), tmp_path / "package", LICENSE)
     dry_T = read_wav(folder / "audio/di.flac")
     presets = json.loads((folder / "presets.json").read_text())["presets"]
     assert {preset["audio"] for preset in presets} | {"audio/di.flac"} == {
@@ -125,10 +125,10 @@ def test_audio_examples_are_the_model_playing(tmp_path: Path, loud: bool):
         assert 0.998 < max(levels) <= 1.0001  # as loud as the others, or as its peak allows
 
 
-def test_nothing_of_the_maker_is_in_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_package_holds_no_private_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name in ("USER", "LOGNAME", "HOME", "HOSTNAME"):
         monkeypatch.setenv(name, "/home/zaphod")
-    folder = package(write_run(tmp_path / "zaphod" / "run"), tmp_path / "zaphod" / "package", LICENSE)
+    folder = pack(write_run(tmp_path / "zaphod" / "run"), tmp_path / "zaphod" / "package", LICENSE)
     for name, data in read_files(folder).items():
         for secret in (b"zaphod", b"/home/", str(tmp_path).encode(), str(Path.cwd()).encode()):
             assert secret not in data, name
@@ -139,7 +139,7 @@ def test_unfinished_run_is_refused(tmp_path: Path, missing: str):
     run = write_run(tmp_path / "run")
     (run / missing).unlink()
     with pytest.raises(UserError, match=missing) as refusal:
-        package(run, tmp_path / "package", LICENSE)
+        pack(run, tmp_path / "package", LICENSE)
     assert type(refusal.value) is not NotFound or missing == "config.json"
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
@@ -149,7 +149,7 @@ def test_what_is_not_a_package_is_left_alone(tmp_path: Path, there: str):
     out = tmp_path / "out"
     write_files(out, {"song.wav": b"mine"}) if there == "folder" else out.write_bytes(b"mine")
     with pytest.raises(UserError, match="is not a package"):
-        package(write_run(tmp_path / "run"), out, LICENSE)
+        pack(write_run(tmp_path / "run"), out, LICENSE)
     assert (read_files(out) == {"song.wav": b"mine"}) if there == "folder" else (out.read_bytes() == b"mine")
 
 
@@ -157,23 +157,23 @@ def test_foreign_manifest_is_left_alone(tmp_path: Path):
     mine = {"manifest.json": b'{"name": "my browser extension", "version": "1.0"}', "popup.js": b"years of work"}
     out = write_files(tmp_path / "out", mine)
     with suppress(UserError):
-        package(write_run(tmp_path / "run"), out, LICENSE)
+        pack(write_run(tmp_path / "run"), out, LICENSE)
     assert read_files(out) == mine
 
 
 def test_earlier_package_is_replaced_whole(tmp_path: Path):
-    out = package(write_run(tmp_path / "run"), tmp_path / "out", "mit")
+    out = pack(write_run(tmp_path / "run"), tmp_path / "out", "mit")
     (out / "audio/stale.flac").write_bytes(b"")
-    package(tmp_path / "run", out, LICENSE)
+    pack(tmp_path / "run", out, LICENSE)
     assert read_files(out) == files()
     assert {path.name for path in tmp_path.iterdir()} == {"run", "out"}
 
 
 @pytest.mark.parametrize("free", [100, 3000, 50_000])  # fails at the config, at the weights, at the audio
-def test_full_disk_is_told_and_leaves_the_old_package(tmp_path: Path, free: int):
+def test_full_disk_leaves_the_old_package(tmp_path: Path, free: int):
     run, out = write_run(tmp_path / "run"), write_files(tmp_path / "out", files())
     with full_disk(free), pytest.raises((OSError, UserError)) as failure:
-        package(run, out, "mit")
+        pack(run, out, "mit")
     explained = explain(failure.value)
     assert explained is not None and explained.code == 1
     assert read_files(out) == files()
@@ -184,14 +184,14 @@ def test_silent_model_is_refused_or_packaged(tmp_path: Path):
     config, net = model()
     net.head_scale.zero_()
     with suppress(UserError):
-        package(write_run(tmp_path / "run", (config, net)), tmp_path / "out", LICENSE)
+        pack(write_run(tmp_path / "run", (config, net)), tmp_path / "out", LICENSE)
 
 
 def test_model_without_knobs_is_refused_or_packaged(tmp_path: Path):
     shape = architecture()
     with suppress(UserError):
         run = write_run(tmp_path / "run", (make_config("tiny", RATE, Knobs(knobs=()), shape), wavenet(shape, 0)))
-        package(run, tmp_path / "out", LICENSE)
+        pack(run, tmp_path / "out", LICENSE)
 
 
 def test_model_that_overflows_is_refused(tmp_path: Path):
@@ -200,23 +200,23 @@ def test_model_that_overflows_is_refused(tmp_path: Path):
         for parameter in net.parameters():
             parameter.fill_(1e30)
     with pytest.raises(UserError):
-        package(write_run(tmp_path / "run", (config, net)), tmp_path / "out", LICENSE)
+        pack(write_run(tmp_path / "run", (config, net)), tmp_path / "out", LICENSE)
 
 
-@pytest.mark.parametrize("license_id", ["", "no such\nlicence"])
-def test_licence_must_look_like_one(tmp_path: Path, license_id: str):
+@pytest.mark.parametrize("license_id", ["", "no such\nlicense"])
+def test_license_must_look_like_one(tmp_path: Path, license_id: str):
     with pytest.raises(UserError, match="licen[cs]e"):
-        package(write_run(tmp_path / "run"), tmp_path / "out", license_id)
+        pack(write_run(tmp_path / "run"), tmp_path / "out", license_id)
 
 
-def test_scores_are_carried_as_they_are(tmp_path: Path):
+def test_scores_are_copied_unchanged(tmp_path: Path):
     folder = tmp_path / "run"
     config, net = model()
     folder.mkdir()
     save_model(folder, config, net)
     odd = evaluation(net).model_copy(update={"seconds": 1e-9, "recordings_license": "ask Ålice"})
     (folder / EVAL).write_text(odd.model_dump_json(by_alias=True), encoding="utf-8")
-    out = package(folder, tmp_path / "out", LICENSE)
+    out = pack(folder, tmp_path / "out", LICENSE)
     assert json.loads((out / EVAL).read_text(encoding="utf-8")) == odd.model_dump(mode="json", by_alias=True)
     assert "ask Ålice" in (out / "README.md").read_text(encoding="utf-8")
 
@@ -235,7 +235,7 @@ USELESS = evaluation(model()[1]).held.model_copy(update={"mean": 0.7})
     ("scores", "words"),
     [(worse(corners=LOUD), "dB louder than the loudest take"), (worse(corners=NOISY), "silence comes out")],
 )
-def test_model_that_runs_away_is_never_packaged(tmp_path: Path, scores: Evaluation, words: str):
+def test_unstable_model_is_never_packaged(tmp_path: Path, scores: Evaluation, words: str):
     run = write_run(tmp_path / "run")
     write_json(run / EVAL, scores.model_dump(mode="json", by_alias=True))
     for force in ((), ("--force",)):
@@ -244,7 +244,7 @@ def test_model_that_runs_away_is_never_packaged(tmp_path: Path, scores: Evaluati
     assert not (tmp_path / "out").exists()
 
 
-def test_model_worse_than_the_nearest_recording_is_packaged_by_force_alone(tmp_path: Path):
+def test_model_worse_than_the_baseline_needs_force(tmp_path: Path):
     words = "mean ESR at held settings is 0.7000, while playing the nearest recorded setting"
     run = write_run(tmp_path / "run")
     write_json(run / EVAL, worse(held=USELESS).model_dump(mode="json", by_alias=True))
@@ -255,7 +255,7 @@ def test_model_worse_than_the_nearest_recording_is_packaged_by_force_alone(tmp_p
     assert words in (tmp_path / "out/run/README.md").read_text(encoding="utf-8")
 
 
-def test_provenance_says_what_it_was_trained_on_and_nothing_of_the_maker(tmp_path: Path):
+def test_provenance_names_the_training_without_private_paths(tmp_path: Path):
     folder = tmp_path / "zaphod"
     data = data_config(record(folder, "takes", di()))
     trained = folder / "study" / "trials" / "0007" / "tiny"
@@ -263,8 +263,8 @@ def test_provenance_says_what_it_was_trained_on_and_nothing_of_the_maker(tmp_pat
     write_json(folder / "study" / "study.json", {"name": "mine"})
     scores = worse(held=read_evaluation(trained).held, corners=CORNERS)
     write_json(trained / EVAL, scores.model_dump(mode="json", by_alias=True))
-    first = read_files(package(trained, tmp_path / "first", LICENSE, force=True))
-    assert read_files(package(trained, tmp_path / "second", LICENSE, force=True)) == first
+    first = read_files(pack(trained, tmp_path / "first", LICENSE, force=True))
+    assert read_files(pack(trained, tmp_path / "second", LICENSE, force=True)) == first
     document = json.loads(first["training.json"])
     assert document["search"] == {"study": "mine", "trial": "0007"}
     assert document["learning"] == recipe(data).learning.model_dump(mode="json")
@@ -275,12 +275,12 @@ def test_provenance_says_what_it_was_trained_on_and_nothing_of_the_maker(tmp_pat
     check_held_take(trained, tmp_path)
     for name, content in first.items():
         assert b"zaphod" not in content and str(tmp_path).encode() not in content, name
-    assert read_files(package(tmp_path / "first", tmp_path / "third", LICENSE, force=True)) == first
+    assert read_files(pack(tmp_path / "first", tmp_path / "third", LICENSE, force=True)) == first
 
 
 def check_held_take(run: Path, tmp_path: Path) -> None:
-    """A take that was held is heard beside the model, from the same dry signal; without the takes it is told."""
-    folder = package(run, tmp_path / "with", LICENSE, force=True, take=True)
+    """The held take and the model's clip have one dry signal; a missing or unfree take is an error."""
+    folder = pack(run, tmp_path / "with", LICENSE, force=True, take=True)
     [held] = [
         preset for preset in json.loads((folder / "presets.json").read_text())["presets"] if preset["id"] == "held"
     ]
@@ -291,13 +291,13 @@ def check_held_take(run: Path, tmp_path: Path) -> None:
     assert all(one.same for one in replay(folder)) and verify(folder)
     page = (folder / "README.md").read_text()
     assert all(f"({held[part]})" in page for part in ("dry", "target", "audio"))
-    kept = json.loads((run / EVAL).read_text())
-    write_json(run / EVAL, {**kept, "recordings_license": "all rights reserved"})
-    with pytest.raises(UserError, match=r"licence is 'all rights reserved'"):
-        package(run, tmp_path / "unfree", LICENSE, force=True, take=True)
-    write_json(run / EVAL, kept)
+    scores = json.loads((run / EVAL).read_text())
+    write_json(run / EVAL, {**scores, "recordings_license": "all rights reserved"})
+    with pytest.raises(UserError, match=r"license is 'all rights reserved'"):
+        pack(run, tmp_path / "unfree", LICENSE, force=True, take=True)
+    write_json(run / EVAL, scores)
     with pytest.raises(UserError, match=r"recipe.json is missing"):
-        package(folder, tmp_path / "again", LICENSE, force=True, take=True)
+        pack(folder, tmp_path / "again", LICENSE, force=True, take=True)
     (folder / "presets.json").write_text(
         json.dumps({"schema_version": "1.0", "presets": [{**held, "target": "audio/other.target.flac"}]})
     )
@@ -306,7 +306,7 @@ def check_held_take(run: Path, tmp_path: Path) -> None:
         verify(folder)
 
 
-def test_licence_of_ones_own_has_a_name_and_a_link(tmp_path: Path):
+def test_other_license_needs_a_name_and_a_link(tmp_path: Path):
     run = write_run(tmp_path / "run")
     refused(zoo("package", run, "--license", "other", "--out", tmp_path / "out"), 1, "--license-name")
     named = ("--license-name", "Mine", "--license-link", "https://example.org/terms")
@@ -320,5 +320,5 @@ def test_licence_of_ones_own_has_a_name_and_a_link(tmp_path: Path):
     assert {"pedal", "fuzz", "clean"} <= set(front["tags"])
     assert named[3] in (tmp_path / "out/run/LICENSE").read_text()
     refused(
-        zoo("package", run, "--license", "my-licence", "--out", tmp_path / "no"), 1, "'my-licence' is not a licence"
+        zoo("package", run, "--license", "my-license", "--out", tmp_path / "no"), 1, "'my-license' is not a license"
     )

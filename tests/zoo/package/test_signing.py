@@ -1,4 +1,4 @@
-"""Who made a package: signatures over manifests, keys pinned for owners, and what becomes of amps that are signed with others, or not at all."""
+"""Signatures of packages, pinned keys of owners, and the refusal of amps that another key or no key signed."""
 
 import json
 import os
@@ -31,7 +31,7 @@ from tests.support.packages import (
     zoo,
 )
 from zoo.package.layout import MANIFEST, SIGNATURE
-from zoo.package.signing import check_signed, key_path, own_key, public, sign
+from zoo.package.signing import check_signature, load_signing_key, public_key_hex, sign, signing_key_path
 
 OTHER = Ed25519PrivateKey.generate()
 
@@ -47,7 +47,7 @@ def key(hub: Hub) -> str:
 @pytest.fixture
 def signed(key: str, package: Path) -> Path:
     """A sound package that is signed with it."""
-    sign(package, own_key())
+    sign(package, load_signing_key())
     return package
 
 
@@ -57,30 +57,30 @@ def signature(folder: Path) -> dict[str, str]:
 
 def test_key_is_made_once_and_stays_private(hub: Hub):
     ran = zoo("key")
-    assert ran.code == 0 and len(ran.out) == 65 and str(key_path()) in ran.err
-    assert stat.S_IMODE(key_path().stat().st_mode) == 0o600
-    assert {path.name for path in key_path().parent.iterdir()} == {key_path().name}
+    assert ran.code == 0 and len(ran.out) == 65 and str(signing_key_path()) in ran.err
+    assert stat.S_IMODE(signing_key_path().stat().st_mode) == 0o600
+    assert {path.name for path in signing_key_path().parent.iterdir()} == {signing_key_path().name}
     assert zoo("key").out == ran.out and zoo("key").err == ""
     assert json.loads(zoo("key", "--json").out) == {"schema": "zoo.key/1", "key": ran.out.strip()}
-    secret = own_key().private_bytes_raw().hex()
+    secret = load_signing_key().private_bytes_raw().hex()
     for words in (("key",), ("--debug", "key"), ("doctor", *at(hub)), ("trust",)):
-        assert secret not in (said := zoo(*words)).out + said.err
+        assert secret not in (ran := zoo(*words)).out + ran.err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
 def test_key_that_others_may_read_is_refused(key: str):
-    key_path().chmod(0o644)
-    refused(zoo("key"), 1, "may be read by others", f"chmod 600 {key_path()}")
+    signing_key_path().chmod(0o644)
+    refused(zoo("key"), 1, "may be read by others", f"chmod 600 {signing_key_path()}")
 
 
 @pytest.mark.parametrize("content", [b"", b"secret", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
-def test_what_is_no_key_is_told_and_left_alone(key: str, content: bytes):
-    key_path().write_bytes(content)
-    refused(zoo("key"), 1, f"{key_path()} is not an Ed25519 key")
-    assert key_path().read_bytes() == content
+def test_file_that_is_not_a_key_is_left_alone(key: str, content: bytes):
+    signing_key_path().write_bytes(content)
+    refused(zoo("key"), 1, f"{signing_key_path()} is not an Ed25519 key")
+    assert signing_key_path().read_bytes() == content
 
 
-def test_package_is_signed_where_asked_for(key: str, tmp_path: Path):
+def test_sign_option_signs_the_package(key: str, tmp_path: Path):
     run = write_run(tmp_path / "run")
     words = ("package", run, "--license", "cc-by-4.0", "--out", tmp_path / "out")
     assert zoo(*words, "--sign").code == 0
@@ -91,13 +91,13 @@ def test_package_is_signed_where_asked_for(key: str, tmp_path: Path):
     assert zoo(*words).code == 0 and SIGNATURE not in read_files(tmp_path / "out/run")
 
 
-def test_package_is_not_made_without_the_key_it_should_be_signed_with(hub: Hub, tmp_path: Path):
+def test_no_package_is_made_when_the_signing_key_is_missing(hub: Hub, tmp_path: Path):
     words = ("package", write_run(tmp_path / "run"), "--license", "mit", "--out", tmp_path / "out", "--sign")
     refused(zoo(*words), 3, "there is no signing key", "zoo key")
     assert not (tmp_path / "out").exists()
 
 
-def test_signed_amp_goes_round(hub: Hub, signed: Path, key: str):
+def test_signed_amp_is_pushed_pulled_and_verified(hub: Hub, signed: Path, key: str):
     assert zoo("push", signed, AMP, *at(hub)).code == 0
     assert f"signed by {key} (not known here)" in zoo(*PULL, *at(hub)).err
     assert pulled("amp") == there(read_files(signed))
@@ -105,18 +105,20 @@ def test_signed_amp_goes_round(hub: Hub, signed: Path, key: str):
     ran = zoo("pull", AMP, *at(hub), "--json")
     assert json.loads(ran.out)["amps"][0]["signer"] == f"signed by {key} (pinned)"
     assert f"signed by {key} (pinned)" in zoo("verify", AMP).err
-    assert zoo("pull", AMP, "--to", "again").code == 0  # from one's own shelf
+    assert zoo("pull", AMP, "--to", "again").code == 0  # from the user's own shelf
     assert "0 bytes" in zoo(*PULL, *at(hub)).err
 
 
 @pytest.mark.parametrize("what", ["unsigned", "another key", "another manifest", "damaged"])
 @pytest.mark.parametrize("place", ["hub", "shelf"])
-def test_pinned_owner_cannot_be_played(hub: Hub, signed: Path, key: str, tmp_path: Path, what: str, place: str):
-    """Downgraded, signed by somebody else, or tampered with: nothing is kept, nothing is played."""
+def test_amp_not_signed_by_the_pinned_key_is_refused(
+    hub: Hub, signed: Path, key: str, tmp_path: Path, what: str, place: str
+):
+    """Downgraded, signed by somebody else, or tampered with: nothing is saved, nothing is played."""
     zoo("trust", "Alice", key)
-    said = {
+    expected = {
         "unsigned": "is not signed, but the key of 'alice' is pinned",
-        "another key": f"is signed with {public(OTHER)[:16]}, pinned for 'alice' is {key[:16]}",
+        "another key": f"is signed with {public_key_hex(OTHER)[:16]}, pinned for 'alice' is {key[:16]}",
         "another manifest": "manifest.json is not what",
         "damaged": "signature",
     }
@@ -125,15 +127,15 @@ def test_pinned_owner_cannot_be_played(hub: Hub, signed: Path, key: str, tmp_pat
     elif what == "another key":
         sign(signed, OTHER)
     elif what == "another manifest":
-        kept = (signed / SIGNATURE).read_bytes()
+        earlier = (signed / SIGNATURE).read_bytes()
         write_package(signed, {"presets.json": b'{"schema_version": "1.0", "presets": []}'})
-        (signed / SIGNATURE).write_bytes(kept)
+        (signed / SIGNATURE).write_bytes(earlier)
     else:
         write_json(signed / SIGNATURE, {**signature(signed), "signature": "0" * 12})
     code = 7 if what == "damaged" else 6
     if place == "hub":
         hub.put(AMP, read_files(signed))
-        refused(zoo(*PULL, *at(hub)), code, said[what])
+        refused(zoo(*PULL, *at(hub)), code, expected[what])
         assert not [path for _, path in hub.requests if "safetensors" in path]  # refused before anything large moves
         return
     write_wav(Path("in.wav"), di(0.1))
@@ -142,20 +144,20 @@ def test_pinned_owner_cannot_be_played(hub: Hub, signed: Path, key: str, tmp_pat
         (tmp_path / "home" / AMP / name).write_bytes(content)
     before = litter()
     for words in (PULL, ("render", AMP, "in.wav", "out.wav"), ("verify", AMP), ("export", AMP, "o.nam", "--live")):
-        refused(zoo(*words), code, said[what])
+        refused(zoo(*words), code, expected[what])
     assert litter() == before
 
 
-def test_nothing_is_pushed_that_nobody_may_pull(hub: Hub, signed: Path, key: str):
+def test_push_refuses_what_a_pull_would_refuse(hub: Hub, signed: Path, key: str):
     owner = AMP.partition("/")[0]
     assert zoo("trust", owner, key).code == 0
     (signed / SIGNATURE).unlink()
     refused(zoo("push", signed, AMP, *at(hub)), 6, f"{AMP} is not signed", "zoo package --sign")
-    sign(signed, own_key())
+    sign(signed, load_signing_key())
     assert zoo("push", signed, AMP, *at(hub)).code == 0
 
 
-def test_signature_is_held_to_without_a_pin_too(hub: Hub, signed: Path):
+def test_invalid_signature_is_refused_without_a_pin(hub: Hub, signed: Path):
     write_json(signed / SIGNATURE, {**signature(signed), "signature": "0" * 128})
     hub.put(AMP, read_files(signed))
     refused(zoo(*PULL, *at(hub)), 6, "manifest.json is not what")
@@ -163,19 +165,19 @@ def test_signature_is_held_to_without_a_pin_too(hub: Hub, signed: Path):
     refused(zoo("push", signed, "alice/new", *at(hub)), 6, "manifest.json is not what")
 
 
-def test_newer_signature_is_no_way_around(hub: Hub, signed: Path, key: str):
+def test_signature_of_a_newer_schema_is_refused(hub: Hub, signed: Path, key: str):
     write_json(signed / SIGNATURE, {**signature(signed), "schema": "ampzoo.signature/2"})
     hub.put(AMP, read_files(signed))
     zoo("trust", "alice", key)
     refused(zoo(*PULL, *at(hub)), 7, "newer than this zoo knows")
 
 
-def test_older_amp_of_the_same_key_is_stopped_by_the_lock(hub: Hub, signed: Path, key: str, tmp_path: Path):
+def test_lock_refuses_an_older_amp_of_the_same_key(hub: Hub, signed: Path, key: str, tmp_path: Path):
     """A signature does not say that nothing newer was made; the lock does."""
     zoo("trust", "alice", key)
     old = read_files(signed)
     newer = write_package(tmp_path / "newer", {"presets.json": b'{"schema_version": "1.0", "presets": []}'})
-    sign(newer, own_key())
+    sign(newer, load_signing_key())
     zoo("push", newer, AMP, *at(hub))
     assert zoo("pull", AMP, *at(hub), "--lock").code == 0
     hub.put(AMP, old)
@@ -184,8 +186,8 @@ def test_older_amp_of_the_same_key_is_stopped_by_the_lock(hub: Hub, signed: Path
     assert pulled("locked")[MANIFEST] == (newer / MANIFEST).read_bytes() != pulled("unlocked")[MANIFEST]
 
 
-def test_pin_is_changed_by_those_who_say_so(key: str):
-    other = public(OTHER)
+def test_changing_a_pin_needs_a_confirmation(key: str):
+    other = public_key_hex(OTHER)
     zoo("trust", "alice", key)
     refused(zoo("trust", "ALICE", other), 1, key, "--yes")
     refused(zoo("trust", "alice", "--remove"), 1, key, "--yes")
@@ -197,18 +199,20 @@ def test_pin_is_changed_by_those_who_say_so(key: str):
         refused(zoo("trust", *words), 1)
 
 
-def test_pins_that_cannot_be_read_are_no_pins_to_pass_by(hub: Hub, signed: Path, key: str):
+def test_unreadable_pins_stop_every_pull(hub: Hub, signed: Path, key: str):
     hub.put(AMP, read_files(signed))
     zoo("trust", "alice", key)
-    (key_path().parent / "trust.json").write_text("{}x")
+    (signing_key_path().parent / "trust.json").write_text("{}x")
     refused(zoo(*PULL, *at(hub)), 1, "trust.json")
 
 
-def test_without_the_library_it_says_what_to_install(hub: Hub, signed: Path, key: str, monkeypatch: pytest.MonkeyPatch):
+def test_missing_library_is_named_with_its_install_command(
+    hub: Hub, signed: Path, key: str, monkeypatch: pytest.MonkeyPatch
+):
     hub.put(AMP, read_files(signed))
     monkeypatch.setitem(sys.modules, "cryptography", None)
     for words in (("key",), ("package", signed, "--license", "mit", "--sign")):
-        refused(zoo(*words), 1, "takes the library 'cryptography'", "pip install 'ampzoo[sign]'")
+        refused(zoo(*words), 1, "needs the library 'cryptography'", "pip install 'ampzoo[sign]'")
     assert f"signed by {key} (not checked: pip install" in zoo(*PULL, *at(hub)).err
     zoo("trust", "alice", key)
     refused(zoo("pull", AMP, "--to", "other", *at(hub)), 1, "the check of who signed alice/tiny", "ampzoo[sign]")
@@ -218,28 +222,28 @@ def test_without_the_library_it_says_what_to_install(hub: Hub, signed: Path, key
 
 @examples(300)
 @given(st.binary(max_size=400) | JSON.map(lambda value: json.dumps(value).encode()) | st.data())
-def test_any_signature_fits_or_is_told(content: object):
+def test_any_signature_is_valid_or_refused(content: object):
     """Whatever bytes lie there, the right ones alone pass."""
     manifest = b'{"schema": "ampzoo.manifest/1"}'
     if not isinstance(content, bytes):
         draw = content.draw  # pyrefly: ignore
-        document = {"schema": "ampzoo.signature/1", "key": public(OTHER), "signature": "00" * 64}
+        document = {"schema": "ampzoo.signature/1", "key": public_key_hex(OTHER), "signature": "00" * 64}
         name = draw(st.sampled_from(sorted(document)))
         document[name] = draw(st.text(max_size=140) | st.text("0123456789abcdef", min_size=64, max_size=64) | JSON)
         content = json.dumps(document).encode()
     with pytest.raises(UserError) as refusal:
-        check_signed("bob/tiny", manifest, content)
+        check_signature("bob/tiny", manifest, content)
     assert refusal.value.message and isinstance(refusal.value, UserError)
 
 
-def test_one_bit_of_the_manifest_is_enough(tmp_path: Path):
+def test_one_changed_bit_of_the_manifest_is_detected(tmp_path: Path):
     manifest = b'{"schema": "ampzoo.manifest/1"}'
     (tmp_path / MANIFEST).write_bytes(manifest)
     sign(tmp_path, OTHER)
     content = (tmp_path / SIGNATURE).read_bytes()
-    assert check_signed("bob/tiny", manifest, content).startswith(f"signed by {public(OTHER)}")
+    assert check_signature("bob/tiny", manifest, content).startswith(f"signed by {public_key_hex(OTHER)}")
     for at_byte in range(len(manifest)):
         bent = bytearray(manifest)
         bent[at_byte] ^= 1
         with pytest.raises(IntegrityError, match="is not what"):
-            check_signed("bob/tiny", bytes(bent), content)
+            check_signature("bob/tiny", bytes(bent), content)

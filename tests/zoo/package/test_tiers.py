@@ -1,4 +1,4 @@
-"""Tiers: smaller and larger models of one amp, from a study's front to what is pulled, shown, verified and played."""
+"""Tiers, the smaller and larger models of one amp: packaged from a study, pulled, shown, verified and played."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_one_tier_is_pulled(hub: Hub, tiered: Path):
     refused(zoo("pull", AMP, "--tier", "giga", "--to", "x", *at(hub)), 3, "no tier 'giga'", "hifi, nano")
 
 
-def test_part_of_an_amp_is_played_but_not_published(tiered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_partial_package_plays_but_cannot_be_published(tiered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     write_wav(Path("in.wav"), di(0.2))
@@ -57,7 +57,7 @@ def test_part_of_an_amp_is_played_but_not_published(tiered: Path, tmp_path: Path
     assert zoo("pull", AMP, "--tier", "nano", "--to", "part").code == 0 and below("part") == set(files()) | NANO
     assert zoo("verify", "part").code == 0
     assert zoo("pull", AMP, "--tier", "nano").code == 0
-    assert below(tmp_path / "home" / AMP) == below(tiered), "what lies on one's own shelf loses no tier"
+    assert below(tmp_path / "home" / AMP) == below(tiered), "an amp on the user's own shelf loses no tier"
     outs = []
     for words in ((), ("--tier", "nano"), ("--tier", "hifi")):
         assert zoo("render", AMP, "in.wav", "out.wav", *words).code == 0
@@ -70,7 +70,7 @@ def test_part_of_an_amp_is_played_but_not_published(tiered: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", sorted(NANO))
-def test_tier_is_checked_as_the_amp_is(tiered: Path, name: str):
+def test_tier_is_verified_like_the_amp(tiered: Path, name: str):
     write_files(tiered, {name: flip((tiered / name).read_bytes())})
     with pytest.raises(IntegrityError, match=name):
         verify(tiered)
@@ -132,7 +132,7 @@ def test_study_becomes_an_amp_with_its_tiers(hub: Hub, tmp_path: Path):
     assert ran.code == 0 and read_files(tmp_path / "third/tiny") == read_files(folder)  # a package holds all of it
 
 
-def test_tiers_are_pulled_by_name_the_amps_own_among_them(hub: Hub, tmp_path: Path):
+def test_tiers_are_pulled_by_name(hub: Hub, tmp_path: Path):
     folder = package_of(write_study(tmp_path / "study"), tmp_path / "out")
     zoo("push", folder, AMP, *at(hub))
     write_wav(Path("in.wav"), di(0.1))
@@ -157,13 +157,13 @@ def test_tiers_are_pulled_by_name_the_amps_own_among_them(hub: Hub, tmp_path: Pa
     assert [tier["name"] for tier in document["tiers"]] == ["nano", "lite", "standard"]
 
 
-def test_one_model_alone_where_asked_for(tmp_path: Path):
+def test_no_tiers_packages_one_model(tmp_path: Path):
     folder = package_of(write_study(tmp_path / "study"), tmp_path / "out", "--no-tiers")
     assert not (folder / "tiers").exists() and read_json(folder / "manifest.json")["tier"] == ""
     assert "--tier" not in (folder / "README.md").read_text()
 
 
-def test_tier_nobody_should_play_is_left_out(tmp_path: Path):
+def test_bad_tier_is_left_out(tmp_path: Path):
     study = write_study(tmp_path / "study", nano=0.7)
     ran = zoo("package", study, "--license", "mit", "--out", tmp_path / "out")
     assert ran.code == 0 and "warning: tier nano is left out: its mean ESR at held settings is 0.7000" in ran.err
@@ -190,7 +190,7 @@ def test_tier_of_another_amp_is_refused(tiered: Path, change: Any):
         verify(tiered)
 
 
-def test_study_without_a_board_is_told(tmp_path: Path):
+def test_study_without_a_board_is_an_error(tmp_path: Path):
     study = write_study(tmp_path / "study")
     (study / "board.json").unlink()
     refused(zoo("package", study, "--license", "mit", "--out", tmp_path / "out"), 3, "has no board yet")

@@ -1,4 +1,4 @@
-"""A package is its manifest's files, byte for byte, or it is refused by name; whatever the bytes are."""
+"""Verification: a package with any file that differs from its manifest is refused, and the file is named."""
 
 import json
 import shutil
@@ -194,7 +194,7 @@ def test_extra_linked_folder_is_refused(tmp_path: Path):
         verify(tmp_path / "p")
 
 
-def test_wrong_size_is_told_as_one(tmp_path: Path):
+def test_wrong_size_is_reported_as_a_size(tmp_path: Path):
     put({"manifest.json": manifest(**{"config.json": {"size": 1}})})(write_package(tmp_path / "p"))
     with pytest.raises(IntegrityError, match=r"config\.json .* bytes"):
         verify(tmp_path / "p")
@@ -219,7 +219,7 @@ def contents(draw: st.DrawFn, name: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "config.json", "eval.json"])
-def test_any_document_is_refused_in_words(shelf: Shelf, name: str):
+def test_any_document_is_read_or_refused_with_a_message(shelf: Shelf, name: str):
     @examples(60)
     @given(contents(name), st.booleans())
     def refuse(content: bytes, covered: bool) -> None:

@@ -1,4 +1,4 @@
-"""Amps once they are there: pins, verified by ear, compared, removed, called from Python; and whatever bytes they are read from."""
+"""Commands on pulled amps (verify, diff, rm, doctor, locks) and amps in Python; any bytes are read or refused."""
 
 import io
 import json
@@ -33,14 +33,14 @@ from tests.support.packages import (
     write_run,
     zoo,
 )
-from zoo.package.manifest import parse_part, write_manifest
+from zoo.package.manifest import parse_package_document, write_manifest
 from zoo.package.presets import Presets
 from zoo.package.replay import replay
 from zoo.package.verify import verify
 from zoo.registry.lockfile import LockFile, read_lock
 
 
-def test_clips_and_player_files_are_played_again(package: Path):
+def test_clips_and_nam_files_are_replayed(package: Path):
     names = ("default", "gain-low", "gain-high")
     played = {f"audio/{name}.flac" for name in names} | {f"baked/{name}.nam" for name in names} | {"live.nam"}
     assert {one.name for one in replay(package) if one.same} == played
@@ -83,10 +83,10 @@ def other_weight(content: bytes) -> bytes:
         ("live.nam", other_weight),
     ],
 )
-def test_sound_that_is_not_the_models_is_found_out(package: Path, name: str, change: Callable[[bytes], bytes]):
+def test_clip_that_the_model_does_not_play_is_detected(package: Path, name: str, change: Callable[[bytes], bytes]):
     write_files(package, {name: change((package / name).read_bytes())})
     write_manifest(package, "tiny", "ampzoo")
-    verify(package)  # every byte is as its maker says
+    verify(package)  # the manifest covers the change
     ran = zoo("verify", package)
     differing = {line.split("\t")[0] for line in ran.out.splitlines() if line.endswith("DIFFERS")}
     assert ran.code == 6 and name in differing and not differing - {name, "baked/gain-low.nam", "live.nam"}
@@ -94,19 +94,19 @@ def test_sound_that_is_not_the_models_is_found_out(package: Path, name: str, cha
 
 
 @pytest.mark.parametrize("content", [b"{}", b"", b"[" * 100_000, files()["live.nam"][:-20]])
-def test_player_file_that_is_none_is_found_out(package: Path, content: bytes):
+def test_malformed_nam_file_is_detected(package: Path, content: bytes):
     write_files(package, {"live.nam": content})
     write_manifest(package, "tiny", "ampzoo")
     refused(zoo("verify", package), 6, "live.nam")
 
 
-def test_verify_of_a_run_is_told(tmp_path: Path):
+def test_verify_of_a_run_is_an_error(tmp_path: Path):
     refused(zoo("verify", write_run(tmp_path / "run")), 3, "is not a package")
     write_wav(tmp_path / "x.wav", di(0.1))
     refused(zoo("verify", tmp_path / "x.wav"), 1, "does not name an amp")
 
 
-def test_diff_tells_what_changed(hub: Hub, package: Path, tmp_path: Path):
+def test_diff_shows_what_changed(hub: Hub, package: Path, tmp_path: Path):
     zoo("push", package, AMP, "--tag", "v1", *at(hub))
     other = tmp_path / "other"
     write_files(other, files())
@@ -122,7 +122,7 @@ def test_diff_tells_what_changed(hub: Hub, package: Path, tmp_path: Path):
     assert (same.code, same.out) == (0, "") and "no difference" in same.err
 
 
-def test_rm_takes_an_amp_off_the_shelf(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_rm_removes_an_amp_from_the_shelf(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
     zoo("push", package, AMP)
     refused(zoo("rm", AMP), 1, "would be removed", "Add --yes.")
@@ -152,7 +152,7 @@ def test_doctor_finds_what_is_wrong(hub: Hub, monkeypatch: pytest.MonkeyPatch, t
     assert "the hub cannot be reached" in zoo("doctor", *at(hub)).out
 
 
-def test_pins_are_kept_and_kept_to(pushed: Hub):
+def test_locked_pull_fetches_the_pinned_commit(pushed: Hub):
     first = pushed.repos[AMP].refs["main"]
     assert zoo("pull", AMP, "--lock", *at(pushed)).code == 0
     pin = read_lock().amps[AMP]
@@ -202,7 +202,8 @@ def test_amp_is_called_from_python(pushed: Hub):
 def test_importing_zoo_is_light():
     import subprocess
 
-    script = "import sys, zoo; assert zoo.__version__; print(sorted({'torch', 'numpy', 'pydantic', 'click'} & set(sys.modules)))"
+    heavy = {"torch", "numpy", "pydantic", "click"}
+    script = f"import sys, zoo; assert zoo.__version__; print(sorted({heavy} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
 
@@ -215,16 +216,16 @@ LOCK: dict[str, Any] = {
 
 @examples(150)
 @given(st.data())
-def test_any_lock_or_presets_is_refused_in_words(data: st.DataObject):
+def test_any_lock_or_presets_is_read_or_refused(data: st.DataObject):
     for kind, sound in ((LockFile, LOCK), (Presets, json.loads(files()["presets.json"]))):
         content = data.draw(st.binary(max_size=60) | st.just(b"")) or json.dumps(bent(data.draw, sound)).encode()
         with suppress(IntegrityError, Incompatible):
-            assert isinstance(parse_part(content, kind, "x"), kind)
+            assert isinstance(parse_package_document(content, kind, "x"), kind)
 
 
 @examples(60)
 @given(st.binary(max_size=120), st.integers(0, 1 << 64), JSON, st.booleans())
-def test_any_weights_are_refused_in_words(
+def test_any_malformed_weights_are_refused(
     tmp_path_factory: pytest.TempPathFactory, tail: bytes, size: int, head: Any, fit: bool
 ):
     text = json.dumps(head).encode()
@@ -237,7 +238,7 @@ def test_any_weights_are_refused_in_words(
 
 @examples(60)
 @given(st.data())
-def test_any_clip_is_refused_in_words(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
+def test_any_clip_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
     sound = files()["audio/default.flac"]
     place = data.draw(st.integers(0, 200))
     bytes_there = data.draw(st.binary(min_size=1, max_size=40))

@@ -1,4 +1,4 @@
-"""Listing: one request per page, an index that answers without one, filters, orders, owners, collections, completion."""
+"""Lists of amps: one request per page, the stored index, filters, orders, owners, collections, completion."""
 
 import json
 import subprocess
@@ -18,8 +18,8 @@ from tests.support.makers import examples
 from tests.support.packages import AMP, at, bent, files, refused, shell, write_package, zoo
 from zoo.names import Address, parse_address
 from zoo.package.card import merge_cards, parse_card
-from zoo.package.card_schema import CardBlock, Listed, read_row
-from zoo.registry.index import Index, format_age, need_index, path_of, read_index
+from zoo.package.card_schema import AmpSummary, CardBlock, read_summary
+from zoo.registry.index import Index, format_age, index_path, read_index, require_index
 
 HEAVY = ("torch", "ray", "optuna", "huggingface_hub", "numpy", "scipy", "matplotlib", "soundfile", "rich", "httpx2")
 
@@ -92,7 +92,7 @@ def test_owner_is_a_zoo(many: Hub, monkeypatch: pytest.MonkeyPatch, form: str):
     where = ("--zoo", form.format(url=many.url))
     assert zoo("list", "-q", *where).out.split() == ["bob/muff", "bob/rat"] and len(many.requests) == 1
     refused(zoo("pull", "alice/plexi", *where), 3, "no amp 'alice/plexi' at", "bob/...")
-    assert zoo("list", "-q", *at(many)).out.count("\n") == 4  # kept apart from the whole hub's list
+    assert zoo("list", "-q", *at(many)).out.count("\n") == 4  # it has a list of its own
 
 
 @pytest.mark.parametrize("form", ["hub:carol/my-pedals-1a2b", "{url}/collections/carol/my-pedals-1a2b"])
@@ -106,12 +106,12 @@ def test_collection_is_a_zoo(many: Hub, monkeypatch: pytest.MonkeyPatch, form: s
     refused(zoo("list", "--zoo", f"{many.url}/collections/carol/none"), 3, "not found")
 
 
-@pytest.mark.parametrize("where", ["hub:../x", "hub:a/b/c", "http://hub.example/a/b/c", "hub:", "hub:a b"])
-def test_what_is_no_part_of_a_hub_is_told(where: str):
-    refused(zoo("list", "--zoo", where), 1, "is no part of a hub")
+@pytest.mark.parametrize("where", ["hub:../x", "hub:a/b/c", "http://hub.example/a/b/c", "hub:", "hub:a b", "http://["])
+def test_malformed_address_of_a_hub_is_an_error(where: str):
+    refused(zoo("list", "--zoo", where), 1, "is not the address of a hub")
 
 
-def test_kept_list_answers_without_a_request(many: Hub, monkeypatch: pytest.MonkeyPatch):
+def test_fresh_list_needs_no_request(many: Hub, monkeypatch: pytest.MonkeyPatch):
     refused(zoo("list", "--cached", *at(many)), 3, f"no list of {many.url} is cached")
     assert many.requests == []
     assert len(names(many)) == 4
@@ -125,14 +125,14 @@ def test_kept_list_answers_without_a_request(many: Hub, monkeypatch: pytest.Monk
     assert "new" not in names(many) and "new" in names(many, "--refresh")
 
 
-def test_stale_list_is_shown_at_once_and_asked_for_meanwhile(many: Hub, monkeypatch: pytest.MonkeyPatch):
+def test_stale_list_is_shown_while_a_new_one_is_fetched(many: Hub, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ZOO_INDEX_TTL", "0")
     names(many)
     many.put("bob/new", amp_card(lambda block: None))
     many.requests.clear()
-    assert "new" not in names(many)  # what was kept
+    assert "new" not in names(many)  # the stored list
     assert many.requests == [("GET", "/api/models")]
-    assert "new" in names(many)  # what was asked for meanwhile
+    assert "new" in names(many)  # the list fetched meanwhile
 
 
 def test_answer_comes_before_the_hub_does(many: Hub, tmp_path: Path):
@@ -148,9 +148,9 @@ def test_answer_comes_before_the_hub_does(many: Hub, tmp_path: Path):
         run.kill()
 
 
-def test_age_is_told(many: Hub):
+def test_age_of_a_list_is_shown(many: Hub):
     names(many)
-    path = path_of(many.url)
+    path = index_path(many.url)
     document = json.loads(path.read_text())
     document["fetched"] -= 500
     path.write_text(json.dumps(document))
@@ -159,10 +159,10 @@ def test_age_is_told(many: Hub):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema": "zoo.index/9"}', b"\xff", b'{"zoo": 3}'])
-def test_damaged_index_is_asked_for_anew(many: Hub, content: bytes):
+def test_damaged_index_is_fetched_again(many: Hub, content: bytes):
     names(many)
-    path_of(many.url).write_bytes(content)
-    assert read_index(many.url) is None and len(names(many)) == 4 and need_index(many.url).amps
+    index_path(many.url).write_bytes(content)
+    assert read_index(many.url) is None and len(names(many)) == 4 and require_index(many.url).amps
 
 
 def test_shelf_has_the_same_filters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -196,7 +196,7 @@ print(*sorted(set({HEAVY}) & set(sys.modules)), file=sys.stderr)
     return set(run.stderr.splitlines()[-1].split())
 
 
-def test_nothing_heavy_is_loaded_to_list_or_to_help(many: Hub, tmp_path: Path):
+def test_list_and_help_import_nothing_heavy(many: Hub, tmp_path: Path):
     names(many)
     write_package(tmp_path / "home" / AMP)
     for words in (
@@ -226,7 +226,7 @@ def test_names_complete_without_a_network(many: Hub, tmp_path: Path):
     assert complete("zoo rend") == ["render"]
 
 
-def test_command_that_is_misspelt_is_guessed():
+def test_misspelt_command_gets_a_suggestion():
     ran = zoo("lst")
     assert ran.code == 2 and "Did you mean 'list'?" in ran.err
     assert "Did you mean" not in zoo("frobnicate").err
@@ -234,25 +234,25 @@ def test_command_that_is_misspelt_is_guessed():
 
 @examples(60)
 @given(st.text(max_size=300), st.text(max_size=300))
-def test_any_two_cards_merge_or_are_told(ours: str, theirs: str):
+def test_any_two_cards_merge_or_are_refused(ours: str, theirs: str):
     sound = files()["README.md"].decode()
     for one, other in ((sound, theirs), (sound, f"---\n{theirs}\n---\n{ours}"), (sound, sound + theirs)):
         merged = merge_cards(one, other)
         front, _ = parse_card(merged)
-        assert front["license"] == "cc-by-4.0" and read_row(AMP, "", front).amp.knobs
+        assert front["license"] == "cc-by-4.0" and read_summary(AMP, "", front).amp.knobs
 
 
 @examples(200)
 @given(st.data())
 def test_any_index_is_read_or_not(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
     block = json.loads(json.dumps(parse_card(files()["README.md"].decode())[0]["ampzoo"]))
-    row = Listed(name=AMP, revision="", license="mit", amp=CardBlock.model_validate(block))
+    row = AmpSummary(name=AMP, revision="", license="mit", amp=CardBlock.model_validate(block))
     sound = json.loads(Index(zoo="hub", fetched=0.0, amps=(row,)).model_dump_json(by_alias=True))
-    path = path_of("hub")
+    path = index_path("hub")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(bent(data.draw, sound)))
     index = read_index("hub")
-    assert index is None or index.age >= 0
+    assert index is None or index.age_seconds >= 0
     path.unlink()
 
 
@@ -264,7 +264,7 @@ def test_any_index_is_read_or_not(tmp_path_factory: pytest.TempPathFactory, data
 )
 @example("http://[")
 @example("https://hub.example:port")
-def test_any_zoo_is_a_folder_a_hub_or_told(text: str):
+def test_any_address_is_a_folder_a_hub_or_refused(text: str):
     try:
         found = parse_address(text)
     except UserError:

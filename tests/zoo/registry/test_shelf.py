@@ -1,4 +1,4 @@
-"""A shelf gives back what was put on it, replaces an amp whole or not at all, and outlives any card."""
+"""A shelf: push, pull and list; an amp is replaced whole or not at all, and no card can break a list."""
 
 import errno
 import json
@@ -33,8 +33,8 @@ from tests.support.packages import (
     zoo,
 )
 from zoo.names import Ref, parse_ref
-from zoo.package.card_schema import read_row
-from zoo.registry.protocol import shelf_folder
+from zoo.package.card_schema import read_summary
+from zoo.registry.folders import shelf_folder
 from zoo.registry.shelf import Shelf
 
 REVISION = sha256(files()["manifest.json"]).hexdigest()
@@ -63,7 +63,7 @@ def seen(folder: Path) -> set[str]:
 
 
 def listed(shelf: Shelf) -> tuple[list[str], list[str]]:
-    """The names a shelf lists, and what it says of those it skips."""
+    """The names that a shelf lists, and its messages about those that it skips."""
     skipped: list[str] = []
     return [row.name for row in shelf.list(skipped.append)], skipped
 
@@ -86,7 +86,7 @@ def test_push_replaces_whole(shelf: Shelf, tmp_path: Path):
     assert read_files(shelf.folder) == {f"{AMP}/{name}": data for name, data in files().items()}
 
 
-def test_list_tells_what_the_cards_say(pushed: Shelf, tmp_path: Path):
+def test_list_shows_what_the_cards_state(pushed: Shelf, tmp_path: Path):
     for name in ("bob/b", "bob/a"):
         put(pushed, tmp_path / "package", name)
     rows = pushed.list(pytest.fail)
@@ -96,7 +96,7 @@ def test_list_tells_what_the_cards_say(pushed: Shelf, tmp_path: Path):
     }
 
 
-def test_shelf_that_is_not_there_is_empty(tmp_path: Path):
+def test_missing_own_shelf_is_empty(tmp_path: Path):
     assert listed(Shelf(tmp_path / "none")) == ([], [])
 
 
@@ -121,7 +121,7 @@ def test_revision_is_the_one_there_or_not_found(pushed: Shelf, tmp_path: Path):
 
 
 @pytest.mark.parametrize(("name", "hint"), [("alice/tinny", "Did you mean alice/tiny"), ("x/y", "zoo list")])
-def test_unknown_amp_names_a_near_one(pushed: Shelf, tmp_path: Path, name: str, hint: str):
+def test_unknown_amp_suggests_a_similar_name(pushed: Shelf, tmp_path: Path, name: str, hint: str):
     with pytest.raises(NotFound, match=f"no amp '{name}'") as refusal:
         pushed.pull(Ref(name), tmp_path / "pulled")
     assert hint in refusal.value.hint
@@ -142,7 +142,7 @@ def test_tampered_package_changes_nothing(shelf: Shelf, tmp_path: Path, name: st
 
 @pytest.mark.parametrize("verb", ["push", "pull"])
 @pytest.mark.parametrize("there", [True, False])
-def test_tampered_shelf_is_not_pulled_and_can_be_mended(pushed: Shelf, tmp_path: Path, there: bool, verb: str):
+def test_tampered_shelf_is_refused_and_a_push_repairs_it(pushed: Shelf, tmp_path: Path, there: bool, verb: str):
     write_files(pushed.folder / AMP, {"config.json": flip(files()["config.json"])})
     if verb == "push":
         put(pushed, tmp_path / "package", AMP)
@@ -184,7 +184,9 @@ def test_full_disk_leaves_no_half_package(shelf: Shelf, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize(("where", "code"), [("/proc/zoo", 1), ("/dev/null/zoo", 1), ("file", 3)])
-def test_shelf_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, code: int):
+def test_shelf_that_cannot_be_written_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, code: int
+):
     monkeypatch.chdir(write_files(tmp_path, {"file": b"mine"}))
     write_package(Path("package"))
     refused(zoo("push", "package", AMP, "--zoo", where), code, where)
@@ -192,7 +194,7 @@ def test_shelf_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_read_only_shelf_is_told(pushed: Shelf, tmp_path: Path):
+def test_read_only_shelf_is_an_error(pushed: Shelf, tmp_path: Path):
     (pushed.folder / "alice").chmod(0o555)
     try:
         refused(zoo("push", tmp_path / "package", AMP, "--zoo", pushed.folder), 1, "permission is denied")
@@ -206,7 +208,7 @@ def test_read_only_shelf_is_told(pushed: Shelf, tmp_path: Path):
     ["..", "../x", "alice/..", "alice/../bob/x", "/etc/x", "alice//x", "alice", "alice/x/y", "alice/.x", "", "a\n/b",
      "alice/x\x1b[31m", "C:\\x/y", "~/x", "alice/x@", "alice/x@../y", "alice/x@-f", "--help/x"],
 )  # fmt: skip
-def test_name_that_is_none_is_refused(name: str, tmp_path: Path):
+def test_malformed_name_is_refused(name: str, tmp_path: Path):
     with pytest.raises(UserError, match="does not name an amp"):
         parse_ref(name)
     if not name.startswith("--"):
@@ -231,7 +233,7 @@ def test_push_makes_its_own_revision(tmp_path: Path):
     refused(ran, 1, "names a revision", AMP)
 
 
-def test_own_shelf_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_environment_sets_the_own_shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "mine"))
     assert shelf_folder() == tmp_path / "mine"
     monkeypatch.delenv("ZOO_HOME")
@@ -290,7 +292,7 @@ def test_bomb_of_aliases_on_a_card_is_cheap():
         bomb = [bomb] * 10
     tracemalloc.start()
     with pytest.raises(UserError, match="schema"):
-        read_row(AMP, "", {"ampzoo": {"schema": bomb}})
+        read_summary(AMP, "", {"ampzoo": {"schema": bomb}})
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1 << 20
@@ -309,7 +311,7 @@ def test_card_cannot_make_up_rows_of_the_table(pushed: Shelf):
     assert {row.count("\t") for row in rows} == {8}
 
 
-def test_card_without_a_licence_is_listed_without_one(pushed: Shelf):
+def test_card_without_a_license_is_listed_without_one(pushed: Shelf):
     text = files()["README.md"].replace(f"license: {LICENSE}\n".encode(), b"")
     write_files(pushed.folder / AMP, {"README.md": text})
     assert "None" not in zoo("list", "--zoo", pushed.folder).out
@@ -342,7 +344,7 @@ def cards(draw: st.DrawFn) -> bytes:
 
 @examples(150)
 @given(cards())
-def test_any_card_leaves_a_list_behind(battered: Shelf, text: bytes):
+def test_any_card_is_listed_or_skipped(battered: Shelf, text: bytes):
     write_files(battered.folder / AMP, {"README.md": text})
     ran = zoo("list", "--json", "--zoo", battered.folder)
     assert ran.code == 0
@@ -366,7 +368,7 @@ def test_pull_into_the_current_folder(pushed: Shelf, tmp_path: Path, monkeypatch
     assert read_files(tmp_path / "empty") == files()
 
 
-def test_pull_into_a_linked_folder_leaves_no_litter(pushed: Shelf, tmp_path: Path):
+def test_pull_into_a_linked_folder_leaves_no_other_file(pushed: Shelf, tmp_path: Path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     pushed.pull(Ref(AMP), tmp_path / "link")
@@ -374,6 +376,6 @@ def test_pull_into_a_linked_folder_leaves_no_litter(pushed: Shelf, tmp_path: Pat
 
 
 @pytest.mark.parametrize("verb", [("list",), ("show", AMP), ("knobs", AMP), ("pull", AMP)])
-def test_shelf_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: tuple[str, ...]):
+def test_missing_named_shelf_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: tuple[str, ...]):
     monkeypatch.chdir(tmp_path)
     refused(zoo(*verb, "--zoo", "hup"), 3, "there is no shelf at hup")

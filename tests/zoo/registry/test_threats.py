@@ -1,4 +1,4 @@
-"""Threats T15 to T23 and T25 of 26, over real HTTP with the real client: tokens, secrets, races, tags, outages, full disks, licences.
+"""Threats T15 to T23 and T25 of 26, over real HTTP: tokens, secrets, races, tags, outages, full disks, licenses.
 
 Each test fails without its guard: what it refuses would otherwise be fetched, believed, printed, sent or run.
 """
@@ -67,7 +67,7 @@ def test_t15_token_goes_to_no_second_host(pushed: Hub, monkeypatch: pytest.Monke
     assert {token for host, token in seen if host != own} == {None} and len({host for host, _ in seen}) == 2
 
 
-def test_t15_token_is_not_sent_in_the_clear_or_to_a_stranger(monkeypatch: pytest.MonkeyPatch):
+def test_t15_token_is_not_sent_over_http_or_to_another_host(monkeypatch: pytest.MonkeyPatch):
     from zoo.names import Address
     from zoo.registry.hub.hub import Hub as HubZoo
 
@@ -110,7 +110,7 @@ def test_t16_link_is_not_published(hub: Hub, package: Path, tmp_path: Path):
     assert not hub.requests
 
 
-def test_t17_two_who_push_at_once(pushed: Hub, tmp_path: Path):
+def test_t17_two_pushes_at_once(pushed: Hub, tmp_path: Path):
     made = write_package(tmp_path / "made", {"presets.json": b"{}"})
     pushed.before("POST", "/commit/", lambda: pushed.put(AMP, {"NOTES.txt": b"somebody was faster"}))
     refused(zoo("push", made, AMP, *at(pushed)), 1, "the amp changed on the hub meanwhile")
@@ -188,7 +188,7 @@ def test_t23_full_disk(pushed: Hub, free: int):
     assert read_files(Path("amp")) == before and litter() == {"amp"}
 
 
-def test_t23_two_who_pull_at_once(pushed: Hub):
+def test_t23_two_pulls_at_once(pushed: Hub):
     env = around(HF_ENDPOINT=pushed.url, ZOO_HOME=os.environ["ZOO_HOME"])
     command = [
         sys.executable,
@@ -203,8 +203,8 @@ def test_t23_two_who_pull_at_once(pushed: Hub):
     ]
     runs = [subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
     for run in runs:
-        _, told = run.communicate(timeout=120)
-        assert run.returncode == 0, told
+        _, err = run.communicate(timeout=120)
+        assert run.returncode == 0, err
     assert pulled("amp") == files() and litter() == {"amp"}
 
 
@@ -222,7 +222,7 @@ def test_t23_pull_that_is_killed(pushed: Hub):
 
 
 @pytest.mark.parametrize("front", ["license: my-own", "license: other", "license: [mit]", "# none"])
-def test_t25_licence_must_be_stated(hub: Hub, package: Path, front: str):
+def test_t25_license_must_be_stated(hub: Hub, package: Path, front: str):
     text = files()["README.md"].replace(b"license: cc-by-4.0", front.encode())
     refused(zoo("push", write_files(package, {"README.md": text}), AMP, *at(hub)), 1, "licen")
     assert not hub.requests
@@ -232,7 +232,7 @@ def test_t25_licence_must_be_stated(hub: Hub, package: Path, front: str):
 
 
 @pytest.mark.parametrize("place", ["hub", "shelf"])
-def test_t25_licence_can_be_asked_for(pushed: Hub, tmp_path: Path, place: str):
+def test_t25_license_can_be_required(pushed: Hub, tmp_path: Path, place: str):
     where = at(pushed) if place == "hub" else ()
     write_package(tmp_path / "home" / AMP)
     asked = ("--require-license", "mit", "--require-license", "cc0-1.0")

@@ -8,10 +8,10 @@ from models.knobs.schema import Knobs
 from models.knobs.text import format_value
 from zoo.cli import output
 from zoo.cli.views.words import held_sentence, program
-from zoo.package.card_schema import Listed, Tier, format_knobs
+from zoo.package.card_schema import AmpSummary, Tier, format_knobs
 
 
-def show_list(rows: list[Listed]) -> None:
+def show_list(rows: list[AmpSummary]) -> None:
     """Print the amps of a zoo as a table."""
     cells = [
         (

@@ -1,4 +1,4 @@
-"""What a Hugging Face hub has: lists, listings of one commit, documents and files."""
+"""Reads from a Hugging Face hub: lists of amps, the listing of one commit, documents and files."""
 
 import hashlib
 import logging
@@ -17,10 +17,10 @@ from pydantic import BaseModel, Field
 from models.core.errors import IntegrityError, NotFound, UserError
 from models.core.schema import Document
 from zoo.names import Address, Ref
-from zoo.package.card_schema import LIBRARY, Listed, read_row
+from zoo.package.card_schema import LIBRARY, AmpSummary, read_summary
 from zoo.package.layout import ATTRIBUTES, check_listing
-from zoo.package.manifest import entry_of, parse_part
-from zoo.registry.hub.http import HOSTILE, fetch, get_json
+from zoo.package.manifest import file_entry, parse_package_document
+from zoo.registry.hub.http import HINT_HOSTILE_HUB, fetch, get_json
 from zoo.registry.index import known_names
 from zoo.version import __version__
 
@@ -52,15 +52,15 @@ class _Info(BaseModel):
 
 
 @dataclass(frozen=True)
-class Remote:
-    """One file as the hub announces it: its size, the sha256 of a large one, the git blob id of a small one."""
+class RemoteFile:
+    """A file as the hub announces it: its size, and the sha256 of a large file or the git blob id of a small one."""
 
     size: int
     sha256: str
     blob: str
 
-    def holds(self, content: bytes) -> bool:
-        """True when these are the announced bytes."""
+    def matches(self, content: bytes) -> bool:
+        """Return whether these are the announced bytes."""
         if self.sha256:
             return hashlib.sha256(content).hexdigest() == self.sha256
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == self.blob
@@ -68,65 +68,62 @@ class Remote:
 
 @dataclass(frozen=True)
 class Listing:
-    """A repository at one commit."""
+    """A repository at one commit: its files, the front matter of its card, and whether it is private."""
 
     commit: str
-    files: dict[str, Remote]
+    files: dict[str, RemoteFile]
     front: dict[str, Any]
     private: bool
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Name -> bytes."""
+        """The files, name -> size in bytes."""
         return {name: remote.size for name, remote in self.files.items()}
 
 
 class HubClient:
-    """Reads from a hub, through `huggingface_hub`'s session; a revision is a branch, a tag or a commit."""
+    """Reads from a hub through `huggingface_hub`'s session; a revision is a branch, a tag or a commit."""
 
     def __init__(self, address: Address) -> None:
-        """Only the endpoint one is logged in to, and this machine, are ever sent the person's token; never over plain HTTP to another."""
+        """Open a hub; no request is made.
+
+        The user's token is sent only to the endpoint that the user is logged in to, over HTTPS, and to this machine.
+        """
         self.address, self.label = address, address.label
         url = urlsplit(address.endpoint)
-        own = address.endpoint == constants.ENDPOINT.rstrip("/") and url.scheme == "https"
+        is_own = address.endpoint == constants.ENDPOINT.rstrip("/") and url.scheme == "https"
         self.api = HfApi(
             endpoint=address.endpoint,
-            token=None if own or url.hostname in LOOPBACK else False,
+            token=None if is_own or url.hostname in LOOPBACK else False,
             library_name=LIBRARY,
             library_version=__version__,
         )
-        self._looked: dict[Ref, Listing] = {}
+        self._listings: dict[Ref, Listing] = {}
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
         disable_progress_bars()
 
     @cached_property
     def headers(self) -> dict[str, str]:
-        """What every request carries."""
+        """The headers of every request."""
         return self.api._build_hf_headers()
 
-    def list(self, skipped: Callable[[str], None]) -> list[Listed]:
-        """Every amp of this part of the hub, one request per thousand; `skipped` hears of each one that cannot be read."""
+    def list(self, on_skip: Callable[[str], None]) -> list[AmpSummary]:
+        """Return every amp of this part of the hub, with one request per thousand; see `Zoo.list`."""
         members = self._members() if self.address.collection else None
         rows = []
         for model in self._pages():
             name = str(model.get("id"))
             if members is not None and name not in members:
                 continue
+            sha, card = str(model.get("sha") or ""), model.get("cardData")
             try:
-                rows.append(
-                    read_row(
-                        name,
-                        str(model.get("sha") or ""),
-                        model.get("cardData"),
-                        model.get("downloads"),
-                        model.get("lastModified"),
-                    )
-                )
+                rows.append(read_summary(name, sha, card, model.get("downloads"), model.get("lastModified")))
             except UserError as problem:
-                skipped(f"warning: {problem.message}")
+                on_skip(f"warning: {problem.message}")
         return rows
 
     def _pages(self) -> Iterable[dict[str, Any]]:
+        """Yield the description of every model with our library's tag, over all pages of the list."""
         params = [("filter", LIBRARY), ("limit", str(PAGE)), *(("expand", field) for field in FIELDS)]
         if self.address.owner:
             params.append(("author", self.address.owner))
@@ -137,31 +134,38 @@ class HubClient:
             if not following:
                 return
             if not following.startswith(f"{self.api.endpoint}/"):
-                raise IntegrityError(f"{self.label} leads to another host for its next page: {following}", HOSTILE)
+                raise IntegrityError(
+                    f"{self.label} leads to another host for its next page: {following}", HINT_HOSTILE_HUB
+                )
             url, params = following, []
 
     def _members(self) -> set[str]:
+        """Return the names of the models in this collection."""
         url = f"{self.api.endpoint}/api/collections/{self.address.collection}"
         value, _ = get_json(url, self.headers, MAX_INFO_BYTES)
         items = value.get("items") if isinstance(value, dict) else None
         return {str(item.get("id")) for item in items or [] if isinstance(item, dict) and item.get("type") == "model"}
 
     def listing(self, ref: Ref) -> Listing:
-        """What the hub has under a name, at one commit; asked for once."""
-        if ref not in self._looked:
+        """Return the listing of an amp; it is fetched once. Raises `NotFound`, the hint naming a similar amp."""
+        if ref not in self._listings:
             try:
-                self._looked[ref] = self.look(ref)
+                self._listings[ref] = self.fetch_listing(ref)
             except RepositoryNotFoundError as problem:
-                near = get_close_matches(ref.name, known_names(self.label), 1, 0.5)
-                guess = f"Did you mean {near[0]}? " if near else ""
+                similar = get_close_matches(ref.name, known_names(self.label), 1, 0.5)
+                guess = f"Did you mean {similar[0]}? " if similar else ""
                 raise NotFound(
                     f"not found, or private: no amp '{ref.name}' on {self.label}",
                     f"{guess}See what there is with zoo list, or log in with 'hf auth login'.",
                 ) from problem
-        return self._looked[ref]
+        return self._listings[ref]
 
-    def look(self, ref: Ref) -> Listing:
-        """The same, asked for now."""
+    def fetch_listing(self, ref: Ref) -> Listing:
+        """Fetch the listing of an amp anew.
+
+        Raises `NotFound` for an amp outside this part of the hub, `IntegrityError` for an answer of another form,
+        `RepositoryNotFoundError` for an unknown amp, and what `get_json` raises.
+        """
         if self.address.owner and ref.name.split("/")[0] != self.address.owner:
             raise NotFound(f"no amp '{ref.name}' at {self.label}", f"Its amps are called {self.address.owner}/...")
         if self.address.collection and ref.name not in self._members():
@@ -172,41 +176,52 @@ class HubClient:
         try:
             info = _Info.model_validate(value)
         except ValueError:
-            raise IntegrityError(f"{self.label} describes '{ref.name}' in a way we do not know", HOSTILE) from None
-        files = {s.rfilename: Remote(s.size or 0, s.lfs.sha256 if s.lfs else "", s.blobId or "") for s in info.siblings}
+            raise IntegrityError(f"{self.label} describes '{ref.name}' in an unknown form", HINT_HOSTILE_HUB) from None
+        files = {
+            s.rfilename: RemoteFile(s.size or 0, s.lfs.sha256 if s.lfs else "", s.blobId or "") for s in info.siblings
+        }
         return Listing(info.sha, files, info.cardData or {}, info.private)
 
     def sizes(self, ref: Ref) -> dict[str, int]:
-        """The files of an amp, name -> bytes; what is not a package's is left out."""
+        """Return the files of an amp, name -> size in bytes; files that are no part of a package are left out."""
         listing = self.listing(ref)
-        kept = check_listing(listing.sizes, f"{ref.name} on {self.label}")
-        return {name: listing.files[name].size for name in kept if name != ATTRIBUTES}
+        names = check_listing(listing.sizes, f"{ref.name} on {self.label}")
+        return {name: listing.files[name].size for name in names if name != ATTRIBUTES}
 
     def front_matter(self, ref: Ref) -> dict[str, Any]:
-        """What the card of an amp says at its top."""
+        """Return the front matter of an amp's card."""
         return self.listing(ref).front
 
     def revision(self, ref: Ref) -> str:
-        """The commit that a name stands for."""
+        """Return the commit that a name stands for."""
         return self.listing(ref).commit
 
-    def document(self, ref: Ref, file: str, kind: type[Document]) -> Document:
-        """One JSON document of an amp, checked; its size is known before it is fetched, and nothing of it stays behind."""
+    def read(self, ref: Ref, file: str) -> bytes:
+        """Return the bytes of one file of an amp; its size is checked before it is fetched."""
         listing = self.listing(ref)
-        where = f"{ref.name}: {file}"
         check_listing(listing.sizes, f"{ref.name} on {self.label}")
-        return parse_part(self.fetch(ref, listing, file, lambda count: None), kind, where)
+        return self.fetch(ref, listing, file)
 
-    def fetch(self, ref: Ref, listing: Listing, name: str, on_bytes: Callable[[int], None]) -> bytes:
-        """A file's bytes as the hub announced them; a body that is not is asked for once more."""
+    def document(self, ref: Ref, file: str, kind: type[Document]) -> Document:
+        """Return one JSON document of an amp, checked; nothing is stored."""
+        return parse_package_document(self.read(ref, file), kind, f"{ref.name}: {file}")
+
+    def fetch(
+        self, ref: Ref, listing: Listing, name: str, on_bytes: Callable[[int], None] = lambda count: None
+    ) -> bytes:
+        """Fetch a file; one whose bytes are not the announced ones is fetched a second time.
+
+        `on_bytes` is called as by `zoo.registry.hub.http.fetch`. Raises `IntegrityError` when the second body is wrong,
+        too, and what `http.fetch` raises.
+        """
         remote, url = listing.files[name], f"{self.api.endpoint}/{ref.name}/resolve/{listing.commit}/{quote(name)}"
         for _ in range(2):
             content = fetch(url, self.headers, remote.size, on_bytes)
-            if remote.holds(content):
+            if remote.matches(content):
                 return content
             on_bytes(-len(content))
-        found, promised = entry_of(content).sha256, remote.sha256 or f"git blob {remote.blob}"
+        found, announced = file_entry(content).sha256, remote.sha256 or f"git blob {remote.blob}"
         raise IntegrityError(
-            f"{ref.name}: {name} has sha256 {found[:12]}, the hub announced {promised[:24]}",
-            "It was damaged on its way, twice; nothing was kept. Pull it again.",
+            f"{ref.name}: {name} has sha256 {found[:12]}, the hub announced {announced[:24]}",
+            "It was damaged on its way, twice. Nothing was saved. Pull it again.",
         )

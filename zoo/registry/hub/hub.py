@@ -10,16 +10,16 @@ from zoo.registry.push_plan import PushPlan
 
 
 class Hub(HubClient):
-    """The verbs of a zoo on a hub: what `HubClient` reads, and pull, plan and push."""
+    """A `Zoo` on a hub: what `HubClient` reads, and the methods that pull and push."""
 
-    def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = no_progress, pinned: str = "") -> Pulled:
+    def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = no_progress, pin: str = "") -> Pulled:
         """Fetch an amp into the folder `to`; see `zoo.registry.hub.pull.pull`."""
-        return pull.pull(self, ref, to, tier, on_progress, pinned)
+        return pull.pull(self, ref, to, tier, on_progress, pin)
 
     def plan(self, package: Path, name: str) -> PushPlan:
-        """What a push of this package would change."""
+        """Return what a push of a package under a name would change."""
         return push.plan(self, package, name)
 
     def push(self, plan: PushPlan, private: bool = False, pr: bool = False, tag: str = "") -> str:
-        """Make a planned push; returns the commit."""
+        """Make a planned push and return the commit; see `zoo.registry.hub.push.push`."""
         return push.push(self, plan, private, pr, tag)

@@ -1,104 +1,129 @@
-"""Fetching an amp from a hub: one commit, checked before it appears, whole or not at all."""
+"""Fetches an amp from a hub: one commit, checked before it appears, and whole or not at all."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
 from models.core.errors import Incompatible, IntegrityError, UserError
 from models.core.files import staged_folder
 from zoo.names import Ref
-from zoo.package.layout import ATTRIBUTES, MANIFEST, NOT_COVERED, SIGNATURE, check_listing, choose
-from zoo.package.manifest import PackageManifest, check_pinned, check_target, entry_of, parse_part
-from zoo.package.signing import check_signed
-from zoo.registry.hub.client import HubClient, Listing, Remote
-from zoo.registry.protocol import Progress, Pulled, no_progress, remove_stale
+from zoo.package.layout import ATTRIBUTES, MANIFEST, NOT_COVERED, SIGNATURE, check_listing, select_files
+from zoo.package.manifest import PackageManifest, check_pin, check_target, file_entry, parse_package_document
+from zoo.package.signing import check_signature
+from zoo.registry.folders import remove_stale
+from zoo.registry.hub.client import HubClient, Listing, RemoteFile
+from zoo.registry.protocol import Progress, Pulled, no_progress
 
 WORKERS = 4
 
-TELL = "Tell the owner of the amp; nothing was kept."
+HINT_TELL_OWNER = "Nothing was saved. Report it to the amp's owner."
+
+
+@dataclass
+class _Download:
+    """The files of one pull. It counts the bytes that were fetched, from several threads.
+
+    `target` may hold an earlier pull; its files are used where they are the same. `total` is the size of all files.
+    """
+
+    hub: HubClient
+    ref: Ref
+    listing: Listing
+    target: Path
+    on_progress: Progress
+    total: int
+    bytes_moved: int = 0
+    _lock: Lock = field(default_factory=Lock)
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file, from the earlier pull or from the hub."""
+        earlier = _read_earlier(self.target / name, self.listing.files[name])
+        return earlier or self.hub.fetch(self.ref, self.listing, name, self._count)
+
+    def _count(self, count: int) -> None:
+        with self._lock:
+            self.bytes_moved += count
+            self.on_progress(self.bytes_moved, self.total)
 
 
 def pull(
-    hub: HubClient, ref: Ref, to: Path, tier: str = "", on_progress: Progress = no_progress, pinned: str = ""
+    hub: HubClient, ref: Ref, to: Path, tier: str = "", on_progress: Progress = no_progress, pin: str = ""
 ) -> Pulled:
-    """Fetch an amp at one commit into the folder `to`, verified before it appears there; of its tiers all, or one.
+    """Fetch an amp, or one `tier` of it, at one commit into the folder `to`.
 
-    With `pinned`, the sha256 that its manifest must have.
+    It is verified before it appears there. `pin` is the sha256 that its manifest must have, empty for any. Raises
+    `NotFound`, `IntegrityError`, `Incompatible` and what `HubClient.fetch` raises.
     """
     check_target(to)
     listing = hub.listing(ref)
     where = f"{ref.name} on {hub.label}"
     allowed = [name for name in check_listing(listing.sizes, where) if name != ATTRIBUTES]
-    moved, total, lock = 0, sum(listing.files[name].size for name in allowed), Lock()
-
-    def heard(count: int) -> None:
-        nonlocal moved
-        with lock:
-            moved += count
-            on_progress(moved, total)
-
-    def get(name: str) -> bytes:
-        return _kept(to / name, listing.files[name]) or hub.fetch(ref, listing, name, heard)
-
-    from zoo.package.verify import verify
-
+    download = _Download(hub, ref, listing, to, on_progress, sum(listing.files[name].size for name in allowed))
     with staged_folder(to) as staged:
-        first = {name: get(name) for name in (MANIFEST, SIGNATURE) if name in allowed}
-        content = first[MANIFEST]
-        check_pinned(ref.name, entry_of(content).sha256, pinned)
-        signed = check_signed(ref.name, content, first.get(SIGNATURE))
-        manifest = parse_part(content, PackageManifest, f"{ref.name}: {MANIFEST}")
-        _agree(manifest, listing, allowed, ref)
-        wanted = choose(allowed, tier, manifest.tier, where)
-        total = sum(listing.files[name].size for name in wanted)
-
-        def put(name: str) -> None:
-            (staged / name).parent.mkdir(parents=True, exist_ok=True)
-            (staged / name).write_bytes(first.get(name) or get(name))
-
-        with ThreadPoolExecutor(WORKERS) as pool:
-            try:
-                list(pool.map(put, wanted))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        try:
-            verify(staged, whole=not tier)
-        except UserError as problem:
-            hint = problem.hint if isinstance(problem, Incompatible) else TELL
-            raise type(problem)(problem.message.replace(str(staged), ref.name), hint) from None
+        first = {name: download.read(name) for name in (MANIFEST, SIGNATURE) if name in allowed}
+        sha256 = file_entry(first[MANIFEST]).sha256
+        check_pin(ref.name, sha256, pin)
+        signer = check_signature(ref.name, first[MANIFEST], first.get(SIGNATURE))
+        manifest = parse_package_document(first[MANIFEST], PackageManifest, f"{ref.name}: {MANIFEST}")
+        _check_announced(manifest, listing, allowed, ref)
+        names = select_files(allowed, tier, manifest.tier, where)
+        download.total = sum(listing.files[name].size for name in names)
+        _write_files(staged, names, first, download)
+        _verify(staged, ref, whole=not tier)
     remove_stale(to.resolve().parent)
-    return Pulled(
-        listing.commit,
-        entry_of(content).sha256,
-        len(wanted),
-        moved,
-        len(set(listing.files) - {*allowed, ATTRIBUTES}),
-        signed,
-    )
+    ignored = len(set(listing.files) - {*allowed, ATTRIBUTES})
+    return Pulled(listing.commit, sha256, len(names), download.bytes_moved, ignored, signer)
 
 
-def _agree(manifest: PackageManifest, listing: Listing, allowed: list[str], ref: Ref) -> None:
-    """Before any large byte moves: the manifest lists what the hub has, with the sizes and hashes that the hub announces."""
+def _write_files(staged: Path, names: list[str], first: dict[str, bytes], download: _Download) -> None:
+    """Fetch and write files on several threads; `first` has the content of those that are here already."""
+
+    def write(name: str) -> None:
+        (staged / name).parent.mkdir(parents=True, exist_ok=True)
+        (staged / name).write_bytes(first.get(name) or download.read(name))
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        try:
+            list(pool.map(write, names))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _verify(staged: Path, ref: Ref, whole: bool) -> None:
+    """Verify what was fetched; an error names the amp in place of the staged folder."""
+    from zoo.package.verify import verify  # loads torch
+
+    try:
+        verify(staged, whole)
+    except UserError as problem:
+        hint = problem.hint if isinstance(problem, Incompatible) else HINT_TELL_OWNER
+        raise type(problem)(problem.message.replace(str(staged), ref.name), hint) from None
+
+
+def _check_announced(manifest: PackageManifest, listing: Listing, allowed: list[str], ref: Ref) -> None:
+    """Check before any large file moves that the manifest has the files, sizes and hashes that the hub announces."""
     for name in sorted(set(manifest.files) | set(allowed) - set(NOT_COVERED)):
         entry, remote = manifest.files.get(name), listing.files.get(name)
         if entry is None or remote is None or name not in allowed:
             word = "is not listed in its manifest" if entry is None else "is missing"
-            raise IntegrityError(f"{ref.name}: {name} {word}", TELL)
+            raise IntegrityError(f"{ref.name}: {name} {word}", HINT_TELL_OWNER)
         if remote.size != entry.size:
             raise IntegrityError(
-                f"{ref.name}: {name} has {remote.size:,} bytes on the hub, the manifest says {entry.size:,}", TELL
+                f"{ref.name}: {name} has {remote.size:,} bytes on the hub, the manifest says {entry.size:,}",
+                HINT_TELL_OWNER,
             )
         if remote.sha256 and remote.sha256 != entry.sha256:
             raise IntegrityError(
                 f"{ref.name}: {name} has sha256 {remote.sha256[:12]} on the hub, the manifest says {entry.sha256[:12]}",
-                TELL,
+                HINT_TELL_OWNER,
             )
 
 
-def _kept(path: Path, remote: Remote) -> bytes | None:
-    """The bytes of a file that an earlier pull left, if they are the wanted ones."""
+def _read_earlier(path: Path, remote: RemoteFile) -> bytes | None:
+    """Return the bytes of a file that an earlier pull left, None where they are not the announced ones."""
     if path.is_symlink() or not path.is_file() or path.stat().st_size != remote.size:
         return None
     content = path.read_bytes()
-    return content if remote.holds(content) else None
+    return content if remote.matches(content) else None

@@ -1,4 +1,4 @@
-"""Publishing to a hub: one commit on top of what was looked at, tried again safely, read back, then the tag."""
+"""Publishes a package to a hub: one commit on top of a known head, retried safely, read back, then tagged."""
 
 from pathlib import Path
 
@@ -11,52 +11,53 @@ from models.core.schema import parse_json
 from zoo.names import Ref
 from zoo.package.layout import ALLOWED, ATTRIBUTES, CARD, MANIFEST, max_bytes
 from zoo.registry.hub.client import HubClient, Listing
-from zoo.registry.hub.http import ATTEMPTS, RETRIED, wait_again, words_for_failures
+from zoo.registry.hub.http import ATTEMPTS, RETRIED, as_unreachable, pause_before_retry
 from zoo.registry.push_plan import PushPlan, card_for, read_publishable
 from zoo.version import __version__
 
 
 def plan(hub: HubClient, package: Path, name: str) -> PushPlan:
-    """What a push of this package would change."""
-    files = read_publishable(package, name)
-    files[CARD] = card_for(name, files[CARD], None)
+    """Return what a push of a package under a name would change; raises as `read_publishable` does."""
+    ours = read_publishable(package, name)
+    ours[CARD] = card_for(name, ours[CARD], None)
     try:
-        listing = hub.look(Ref(name))
+        listing = hub.fetch_listing(Ref(name))
     except RepositoryNotFoundError:
-        return PushPlan(package, name, files)
+        return PushPlan(package, name, ours)
     theirs = listing.files.get(CARD)
-    if theirs and not theirs.holds(files[CARD]) and theirs.size <= max_bytes(CARD):
-        files[CARD] = card_for(name, files[CARD], hub.fetch(Ref(name), listing, CARD, lambda count: None))
+    if theirs and not theirs.matches(ours[CARD]) and theirs.size <= max_bytes(CARD):
+        ours[CARD] = card_for(name, ours[CARD], hub.fetch(Ref(name), listing, CARD))
     writes = {
-        file: body for file, body in files.items() if file not in listing.files or not listing.files[file].holds(body)
+        file: body for file, body in ours.items() if file not in listing.files or not listing.files[file].matches(body)
     }
-    removes = [file for file in listing.files if ALLOWED.fullmatch(file) and file not in files and file != ATTRIBUTES]
-    replaces = _replaced(hub, name, listing, writes)
+    removes = [file for file in listing.files if ALLOWED.fullmatch(file) and file not in ours and file != ATTRIBUTES]
     return PushPlan(
-        package, name, writes, tuple(removes), len(files) - len(writes), listing.commit, replaces, listing.private
+        package,
+        name,
+        writes,
+        removes=tuple(removes),
+        unchanged=len(ours) - len(writes),
+        head=listing.commit,
+        replaces=_replaced_amp(hub, name, listing, writes),
+        private=listing.private,
     )
 
 
-def _replaced(hub: HubClient, name: str, listing: Listing, writes: dict[str, bytes]) -> str:
-    """What another amp is called that would be replaced, empty when there is none."""
-    there = listing.files.get(MANIFEST)
-    if MANIFEST not in writes or there is None or there.size > max_bytes(MANIFEST):
-        return ""
-    try:
-        theirs = parse_json(hub.fetch(Ref(name), listing, MANIFEST, lambda count: None), MANIFEST)
-    except UserError:
-        return "something that is no package"
-    found = theirs.get("package") if isinstance(theirs, dict) else None
-    return "" if found == parse_json(writes[MANIFEST], MANIFEST)["package"] else str(found)[:64]
-
-
 def push(hub: HubClient, plan: PushPlan, private: bool, pr: bool, tag: str) -> str:
-    """Make a planned push; returns the commit.
+    """Make a planned push and return the commit; nothing is sent when everything is there already.
 
-    Nothing is sent when everything is there already. Raises `UserError` when the amp changed meanwhile, is public and should be
-    private, or has the tag elsewhere; `IntegrityError` when the hub has other bytes afterwards.
+    Args:
+        hub: The hub.
+        plan: What to write and to remove.
+        private: Make a new amp that only its owner sees.
+        pr: Open a pull request instead of changing the amp.
+        tag: A name for the new revision, empty for none.
+
+    Raises `UserError` when the amp is public and should be private, or has the tag at another commit;
+    `IntegrityError` when the hub has other bytes afterwards; `Unreachable` when the connection fails; `HfHubHTTPError`
+    when the hub refuses, also (status 412) when the amp changed meanwhile.
     """
-    with words_for_failures():
+    with as_unreachable():
         if not plan.head:
             if pr:
                 raise UserError(f"there is no '{plan.name}' to propose a change to", "Leave out --pr.")
@@ -65,7 +66,7 @@ def push(hub: HubClient, plan: PushPlan, private: bool, pr: bool, tag: str) -> s
             raise UserError(
                 f"'{plan.name}' is public already", "Make it private on the hub's website, then push again."
             )
-        tagged = _tagged(hub, plan, tag) if tag and plan.head else ""
+        tagged = _tagged_commit(hub, plan, tag) if tag and plan.head else ""
         if tagged and (plan.writes or plan.removes or tagged != plan.head):
             raise UserError(f"{plan.name} has a tag '{tag}' already, at {tagged[:12]}", "Give this push another tag.")
         commit = _commit(hub, plan, pr) if plan.writes or plan.removes else plan.head
@@ -74,42 +75,59 @@ def push(hub: HubClient, plan: PushPlan, private: bool, pr: bool, tag: str) -> s
     return commit
 
 
-def _tagged(hub: HubClient, plan: PushPlan, tag: str) -> str:
+def _replaced_amp(hub: HubClient, name: str, listing: Listing, writes: dict[str, bytes]) -> str:
+    """Return the name of another amp that the push would replace, empty when there is none."""
+    there = listing.files.get(MANIFEST)
+    if MANIFEST not in writes or there is None or there.size > max_bytes(MANIFEST):
+        return ""
+    try:
+        theirs = parse_json(hub.fetch(Ref(name), listing, MANIFEST), MANIFEST)
+    except UserError:
+        return "something that is no package"
+    found = theirs.get("package") if isinstance(theirs, dict) else None
+    return "" if found == parse_json(writes[MANIFEST], MANIFEST)["package"] else str(found)[:64]
+
+
+def _tagged_commit(hub: HubClient, plan: PushPlan, tag: str) -> str:
+    """Return the commit that a tag names, empty where there is no such tag."""
     refs = hub.api.list_repo_refs(plan.name)
     return next((ref.target_commit for ref in refs.tags if ref.name == tag), "")
 
 
 def _commit(hub: HubClient, plan: PushPlan, pr: bool) -> str:
-    """One commit, read back. After a failure the head tells whether it landed all the same."""
-    head = plan.head or hub.look(Ref(plan.name)).commit
-    operations = [CommitOperationAdd(name, body) for name, body in plan.writes.items()]
+    """Make one commit and read it back.
+
+    After a failed request the head is read: the hub may have made the commit all the same.
+    """
+    head = plan.head or hub.fetch_listing(Ref(plan.name)).commit
+    additions = [CommitOperationAdd(name, body) for name, body in plan.writes.items()]
     removals = [CommitOperationDelete(name) for name in plan.removes]
     message = f"Publish {plan.package.resolve().name} with ampzoo {__version__}"
     for attempt in range(ATTEMPTS):
         try:
             made = hub.api.create_commit(
-                plan.name, [*operations, *removals], commit_message=message, parent_commit=head, create_pr=pr or None
+                plan.name, [*additions, *removals], commit_message=message, parent_commit=head, create_pr=pr or None
             )
             break
         except (HfHubHTTPError, httpx.RequestError) as problem:
             status = getattr(getattr(problem, "response", None), "status_code", 503)
             if status not in RETRIED:
                 raise
-            now = hub.look(Ref(plan.name))
-            if now.commit != head and not _differs(now, plan):
+            now = hub.fetch_listing(Ref(plan.name))
+            if now.commit != head and not _first_difference(now, plan):
                 return now.commit
             if now.commit != head or attempt == ATTEMPTS - 1:
                 raise
-            wait_again(attempt)
+            pause_before_retry(attempt)
     else:
         raise AssertionError("the last attempt ends the loop")
-    landed = hub.look(Ref(plan.name, made.oid))
-    if name := _differs(landed, plan):
+    after = hub.fetch_listing(Ref(plan.name, made.oid))
+    if name := _first_difference(after, plan):
         raise IntegrityError(f"{plan.name}: {name} is not on the hub as it was sent", "Push again.")
     return made.oid
 
 
-def _differs(listing: Listing, plan: PushPlan) -> str:
-    """The first file that is not as planned, empty when all are."""
-    missing = [n for n, body in plan.writes.items() if n not in listing.files or not listing.files[n].holds(body)]
+def _first_difference(listing: Listing, plan: PushPlan) -> str:
+    """Return the first file that is not as planned, empty when all are."""
+    missing = [n for n, body in plan.writes.items() if n not in listing.files or not listing.files[n].matches(body)]
     return next(iter([*missing, *(name for name in plan.removes if name in listing.files)]), "")

@@ -1,4 +1,4 @@
-"""A hub that fails: lines cut, servers that err, limits, races; what can be tried again is, and nothing half is left or published."""
+"""A hub that fails: cut connections, server errors, limits, races. Requests are retried; nothing partial is left."""
 
 import re
 import signal
@@ -43,14 +43,14 @@ def uploads(hub: Hub) -> int:
 
 
 @pytest.mark.parametrize("path", ["/cdn/", "/resolve/.*config", "/api/models/"])
-def test_line_cut_twice_is_tried_again(pushed: Hub, waits: list[float], path: str):
+def test_connection_cut_twice_is_retried(pushed: Hub, waits: list[float], path: str):
     pushed.send("cut", path, times=2)
     assert zoo(*PULL, *at(pushed)).code == 0 and pulled("amp") == files()
     assert len(waits) == 2
 
 
 @pytest.mark.parametrize("path", ["/cdn/", "/resolve/.*config", "/api/models/"])
-def test_line_always_cut_ends_in_words(pushed: Hub, waits: list[float], path: str):
+def test_connection_always_cut_ends_with_a_message(pushed: Hub, waits: list[float], path: str):
     pushed.send("cut", path)
     refused(zoo(*PULL, *at(pushed)), 5, "the hub cannot be reached")
     assert litter() == set() and sum(waits) < 10
@@ -58,7 +58,7 @@ def test_line_always_cut_ends_in_words(pushed: Hub, waits: list[float], path: st
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 @pytest.mark.parametrize("path", ["/cdn/", "/resolve/.*config", "/api/models/", "/api/models$"])
-def test_hub_that_errs_twice_is_asked_again(pushed: Hub, waits: list[float], status: int, path: str):
+def test_hub_that_fails_twice_is_retried(pushed: Hub, waits: list[float], status: int, path: str):
     pushed.fail("GET", path, [status] * 2)
     assert (
         zoo("list" if path.endswith("$") else "pull", *([] if path.endswith("$") else PULL[1:]), *at(pushed)).code == 0
@@ -67,7 +67,7 @@ def test_hub_that_errs_twice_is_asked_again(pushed: Hub, waits: list[float], sta
 
 
 @pytest.mark.parametrize(("body", "code"), [(b"<html>log in</html>", 5), (b"", 5), (b"3", 0), (b'[3, {"id": 3}]', 0)])
-def test_what_is_no_hub_is_told(pushed: Hub, monkeypatch: pytest.MonkeyPatch, body: bytes, code: int):
+def test_server_that_is_not_a_hub_is_reported(pushed: Hub, monkeypatch: pytest.MonkeyPatch, body: bytes, code: int):
     monkeypatch.setattr(pushed, "_list_page", lambda request: Reply(200, body))
     ran = zoo("list", *at(pushed))
     assert (ran.code, ran.out) == (code, "")
@@ -75,7 +75,7 @@ def test_what_is_no_hub_is_told(pushed: Hub, monkeypatch: pytest.MonkeyPatch, bo
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 501])
-def test_hub_that_refuses_is_asked_once(pushed: Hub, waits: list[float], status: int):
+def test_refusal_is_not_retried(pushed: Hub, waits: list[float], status: int):
     pushed.fail("GET", "/api/models/", [status] * 9)
     assert zoo(*PULL, *at(pushed)).code in (3, 4, 5)
     assert len(pushed.requests) == 1 and waits == []
@@ -84,7 +84,7 @@ def test_hub_that_refuses_is_asked_once(pushed: Hub, waits: list[float], status:
 @pytest.mark.parametrize(
     "faults", [("PUT", "/lfs/"), ("POST", "/preupload/"), ("POST", "/batch"), ("POST", "/commit/")]
 )
-def test_push_is_tried_again(hub: Hub, package: Path, waits: list[float], faults: tuple[str, str]):
+def test_push_is_retried(hub: Hub, package: Path, waits: list[float], faults: tuple[str, str]):
     hub.fail(*faults, [500, 503])
     ran = zoo("push", package, AMP, *at(hub))
     assert ran.code == 0, ran.err
@@ -92,14 +92,14 @@ def test_push_is_tried_again(hub: Hub, package: Path, waits: list[float], faults
     assert uploads(hub) == 5 + 2 * (faults[0] == "PUT")  # weights and four clips; what had arrived is not sent again
 
 
-def test_commit_that_landed_though_the_hub_erred_is_not_made_twice(hub: Hub, package: Path, waits: list[float]):
+def test_commit_made_despite_an_error_is_not_repeated(hub: Hub, package: Path, waits: list[float]):
     hub.fail("POST", "/commit/", [500], after=True)
     ran = zoo("push", package, AMP, "--tag", "v1.0", *at(hub))
     assert ran.code == 0 and len(hub.repos[AMP].commits) == 2
     assert hub.repos[AMP].refs["v1.0"] == hub.repos[AMP].refs["main"]
 
 
-def test_commit_of_another_while_the_hub_errs_is_not_overwritten(pushed: Hub, tmp_path: Path, waits: list[float]):
+def test_commit_of_somebody_else_is_not_overwritten(pushed: Hub, tmp_path: Path, waits: list[float]):
     made = write_package(tmp_path / "made", {"presets.json": b"{}"})
     pushed.before("POST", "/commit/", lambda: pushed.put(AMP, {"NOTES.txt": b"theirs"}))
     pushed.fail("POST", "/commit/", [500])
@@ -107,7 +107,7 @@ def test_commit_of_another_while_the_hub_errs_is_not_overwritten(pushed: Hub, tm
     assert pushed.files(AMP)["presets.json"] == files()["presets.json"] and "NOTES.txt" in pushed.files(AMP)
 
 
-def test_hub_that_keeps_other_bytes_is_found_out(hub: Hub, package: Path, monkeypatch: pytest.MonkeyPatch):
+def test_hub_that_stores_other_bytes_is_detected(hub: Hub, package: Path, monkeypatch: pytest.MonkeyPatch):
     commit = hub._commit
 
     def spoil(repo, content, title):  # type: ignore[no-untyped-def]
@@ -124,11 +124,11 @@ def test_interrupted_pull_is_quiet_and_leaves_nothing(pushed: Hub):
         [ZOO, *PULL, "--zoo", "hub"], env=around(HF_ENDPOINT=pushed.url), stderr=subprocess.PIPE, text=True
     ) as run:
         pushed.before("GET", "/cdn/", lambda: run.send_signal(signal.SIGINT))
-        _, told = run.communicate(timeout=60)
-    assert (run.returncode, told.strip()) == (130, "interrupted") and litter() == set()
+        _, err = run.communicate(timeout=60)
+    assert (run.returncode, err.strip()) == (130, "interrupted") and litter() == set()
 
 
-def test_second_pull_asks_once_and_moves_nothing(pushed: Hub):
+def test_second_pull_makes_one_request(pushed: Hub):
     zoo(*PULL, *at(pushed))
     pushed.requests.clear()
     ran = zoo(*PULL, *at(pushed))
@@ -186,7 +186,7 @@ def test_requests_of_every_command(hub: Hub, package: Path, tmp_path: Path):
     }
 
 
-def test_words_of_the_owner_survive_a_push(hub: Hub, package: Path, tmp_path: Path):
+def test_text_of_the_owner_survives_a_push(hub: Hub, package: Path, tmp_path: Path):
     zoo("push", package, AMP, *at(hub))
     text = hub.files(AMP)["README.md"].decode()
     text = text.replace("- guitar\n", "- guitar\n- my-tag\n").replace(
@@ -206,7 +206,7 @@ def test_words_of_the_owner_survive_a_push(hub: Hub, package: Path, tmp_path: Pa
     assert "All mine." in page and "## Listen" not in page and "license: cc-by-4.0\n" in page
 
 
-def test_another_amp_is_replaced_only_when_told_to(pushed: Hub, tmp_path: Path):
+def test_replacing_another_amp_needs_a_confirmation(pushed: Hub, tmp_path: Path):
     other = write_package(tmp_path / "other", {"presets.json": b"{}"})
     text = (other / "manifest.json").read_text().replace('"tiny"', '"plexi"')
     (other / "manifest.json").write_text(text)
@@ -240,7 +240,7 @@ def test_dry_runs_change_nothing(hub: Hub, package: Path):
     assert not (Path("../home") / AMP).exists()
 
 
-def test_transfers_are_silent_where_nobody_watches(pushed: Hub):
+def test_transfers_show_no_bar_without_a_terminal(pushed: Hub):
     ran = shell(*PULL, *at(pushed))
     assert (ran.code, ran.out) == (0, "amp\n"), ran.err
     assert ran.err.count("\n") == 2 and "\r" not in ran.err

@@ -1,4 +1,4 @@
-"""Threats T1 to T14, T24 and T26 of 26, over real HTTP with the real client: what a hostile amp, or the hub it lies on, cannot do.
+"""Threats T1 to T14, T24 and T26 of 26, over real HTTP: what a hostile amp, or a hostile hub, cannot do.
 
 Each test fails without its guard: what it refuses would otherwise be fetched, believed, printed, sent or run.
 """
@@ -98,17 +98,17 @@ def test_t03_names_that_collide_or_do_not_fit(pushed: Hub, names: list[str], wor
 @pytest.mark.parametrize(
     "name", ["model.safetensors", "config.json", "audio/di.flac", "live.nam", "README.md", "total"]
 )
-def test_t04_declared_size_is_refused_before_a_byte_flows(pushed: Hub, monkeypatch: pytest.MonkeyPatch, name: str):
+def test_t04_declared_size_is_refused_before_any_fetch(pushed: Hub, monkeypatch: pytest.MonkeyPatch, name: str):
     info = pushed._info
 
     def lie(*words: Any, **more: Any) -> dict[str, Any]:
-        told = info(*words, **more)
-        for sibling in told["siblings"]:
+        answer = info(*words, **more)
+        for sibling in answer["siblings"]:
             if sibling["rfilename"] == name:
                 sibling["size"] = max_bytes(name) + 1
             if name == "total" and sibling["rfilename"].endswith((".flac", ".nam", ".safetensors")):
                 sibling["size"] = max_bytes(sibling["rfilename"])
-        return told
+        return answer
 
     monkeypatch.setattr(pushed, "_info", lie)
     refused(zoo(*PULL, *at(pushed)), 6, "bytes, at most")
@@ -116,7 +116,7 @@ def test_t04_declared_size_is_refused_before_a_byte_flows(pushed: Hub, monkeypat
 
 
 @pytest.mark.parametrize("place", ["hub", "shelf"])
-def test_t04_max_size_is_ones_own_to_say(pushed: Hub, tmp_path: Path, place: str):
+def test_t04_max_size_option(pushed: Hub, tmp_path: Path, place: str):
     where = at(pushed) if place == "hub" else ()
     write_package(tmp_path / "home" / AMP)
     refused(zoo(*PULL, *where, "--max-size", "0.4"), 1, "alice/tiny is 0.5 MB, --max-size allows 0.4")
@@ -139,7 +139,7 @@ def test_t05_bomb_or_endless_body_is_cut_off(pushed: Hub, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
-def test_t06_same_length_corruption_is_asked_for_again_once(pushed: Hub, name: str):
+def test_t06_corruption_of_the_same_length_is_fetched_again_once(pushed: Hub, name: str):
     pushed.corrupt(f"{name}$", times=1)
     assert zoo(*PULL, *at(pushed)).code == 0 and pulled("amp") == files()
     pushed.corrupt(f"{name}$")
@@ -226,9 +226,7 @@ def widen(document: dict[str, Any]) -> None:
         (widen, 6),
     ],
 )
-def test_t10_config_that_asks_for_the_absurd(
-    hub: Hub, tmp_path: Path, change: Callable[[dict[str, Any]], None], code: int
-):
+def test_t10_config_with_absurd_sizes(hub: Hub, tmp_path: Path, change: Callable[[dict[str, Any]], None], code: int):
     host(hub, tmp_path, config(change))
     ran = zoo(*PULL, *at(hub))
     refused(ran, code, AMP if code == 7 else "")
@@ -250,7 +248,7 @@ def test_t10_config_that_asks_for_the_absurd(
         [{"name": "a\x1b[31m"}],
     ],
 )
-def test_t11_knobs_that_are_none(hub: Hub, tmp_path: Path, knobs: list[dict[str, Any]]):
+def test_t11_malformed_knobs(hub: Hub, tmp_path: Path, knobs: list[dict[str, Any]]):
     host(hub, tmp_path, config(lambda document: document.update(knobs={"knobs": knobs})))
     for words in (PULL, ("knobs", AMP)):
         ran = zoo(*words, *at(hub))
@@ -275,7 +273,7 @@ def test_t12_name_that_a_shell_would_run_is_not_completed(pushed: Hub):
     for name in ("eve/$(touch owned)", "eve/a;b", "eve/a b", "eve"):
         pushed.put(name, files())
     ran = zoo("list", "-q", *at(pushed))
-    assert ran.out == f"{AMP}\n" and ran.err.count("nobody could ask for an amp of this name") == 4
+    assert ran.out == f"{AMP}\n" and ran.err.count("this is not a name of the form owner/amp") == 4
     assert complete_amps(click.Context(cli, info_name="zoo"), click.Option(["--x"]), "") == [AMP]
 
 
@@ -283,7 +281,7 @@ def test_t12_name_that_a_shell_would_run_is_not_completed(pushed: Hub):
 def test_t13_hub_that_names_no_commit(pushed: Hub, monkeypatch: pytest.MonkeyPatch, sha: object):
     info = pushed._info
     monkeypatch.setattr(pushed, "_info", lambda *words, **more: {**info(*words, **more), "sha": sha})
-    refused(zoo(*PULL, *at(pushed)), 6, "in a way we do not know")
+    refused(zoo(*PULL, *at(pushed)), 6, "in an unknown form")
 
 
 def test_t13_newer_schema(hub: Hub, tmp_path: Path):

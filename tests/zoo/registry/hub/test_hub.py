@@ -1,13 +1,11 @@
-"""A zoo on a hub, through the real client: the same bytes back, few requests, and nothing hostile, half or foreign let in."""
+"""A zoo on a hub, through the real client: push, list and pull; requests are counted, bad repositories refused."""
 
 import json
-import socket
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from huggingface_hub import HfApi, constants
-from huggingface_hub.utils import close_session
+from huggingface_hub import HfApi
 
 from tests.support.hub_server import Hub, Reply, Request
 from tests.support.makers import RATE, di, read_wav, write_wav
@@ -44,8 +42,8 @@ def test_pull_gives_back_what_was_pushed(hub: Hub, package: Path, tmp_path: Path
         ran = zoo("pull", AMP + name, *at(hub), "--to", "amp", "--json")
         assert pulled("amp") == there(read_files(source))
         revision = first["revision"] if source == package else second["revision"]
-        [told] = json.loads(ran.out)["amps"]
-        assert [told[key] for key in ("name", "revision", "folder")] == [AMP, revision, "amp"]
+        [described] = json.loads(ran.out)["amps"]
+        assert [described[key] for key in ("name", "revision", "folder")] == [AMP, revision, "amp"]
     assert litter() == {"amp"}
 
 
@@ -92,19 +90,19 @@ def test_list_is_one_request(pushed: Hub):
     assert {amp["name"]: amp["amp"]["sample_rate"] for amp in document["amps"]} == {AMP: RATE, "bob/other": RATE}
 
 
-def test_empty_hub_says_so(hub: Hub):
+def test_empty_hub_gives_a_hint(hub: Hub):
     ran = zoo("list", *at(hub))
     assert (ran.code, ran.out) == (0, "") and "no such amps on" in ran.err
     assert json.loads(zoo("list", "--json", *at(hub)).out)["amps"] == []
 
 
-def test_card_the_client_cannot_read_does_not_end_the_list(pushed: Hub):
+def test_unreadable_card_does_not_end_the_list(pushed: Hub):
     pushed.put("bob/broken", {"README.md": b"---\nlibrary_name: ampzoo\ntags: 3\n---\n"})
     assert zoo("list", "-q", *at(pushed)).out == f"{AMP}\n"
 
 
 @pytest.mark.parametrize(("verb", "wanted"), [("knobs", {"config.json"}), ("show", {"config.json", "eval.json"})])
-def test_looking_fetches_no_more_than_it_shows(pushed: Hub, verb: str, wanted: set[str]):
+def test_show_fetches_no_more_than_it_shows(pushed: Hub, verb: str, wanted: set[str]):
     pushed.requests.clear()
     ran = zoo(verb, AMP, *at(pushed))
     assert ran.code == 0 and "gain" in ran.out and "tone" in ran.out
@@ -115,7 +113,7 @@ def test_looking_fetches_no_more_than_it_shows(pushed: Hub, verb: str, wanted: s
     assert json.loads(zoo(verb, AMP, *at(pushed), "--json").out)["name"] == AMP
 
 
-def test_render_plays_an_amp_from_the_hub_and_keeps_it(pushed: Hub, tmp_path: Path):
+def test_render_pulls_an_amp_from_the_hub_once(pushed: Hub, tmp_path: Path):
     write_wav(Path("in.wav"), di(0.2))
     ran = zoo("render", AMP, "in.wav", "out.wav", "-k", "gain=7", *at(pushed))
     assert (ran.code, ran.out) == (0, "out.wav\n") and len(read_wav(Path("out.wav"))) == int(0.2 * RATE)
@@ -123,7 +121,7 @@ def test_render_plays_an_amp_from_the_hub_and_keeps_it(pushed: Hub, tmp_path: Pa
     assert pulled(tmp_path / "home" / AMP) == files()
 
 
-def test_second_push_moves_no_large_byte(hub: Hub, package: Path):
+def test_second_push_uploads_no_large_file(hub: Hub, package: Path):
     zoo("push", package, AMP, *at(hub))
     head = hub.repos[AMP].refs["main"]
     hub.requests.clear()
@@ -161,13 +159,13 @@ def test_corrupted_body_leaves_nothing_behind(pushed: Hub, name: str, replaced: 
     assert zoo("list", "-q").out == ""
 
 
-def test_corrupted_body_is_told_of_the_amp(pushed: Hub):
+def test_corrupted_body_names_the_amp(pushed: Hub):
     pushed.corrupt("config.json$")
     ran = zoo("pull", AMP, *at(pushed), "--to", "amp")
     assert AMP in ran.err and ".staged" not in ran.err
 
 
-def test_corrupted_look_does_not_spoil_the_pull_after_it(pushed: Hub):
+def test_pull_after_a_corrupted_document_succeeds(pushed: Hub):
     pushed.corrupt("config.json$")
     zoo("knobs", AMP, *at(pushed))
     pushed._corrupt.clear()
@@ -177,7 +175,7 @@ def test_corrupted_look_does_not_spoil_the_pull_after_it(pushed: Hub):
 def hostile(name: str) -> dict[str, bytes]:
     """A repository one would rather not pull."""
     manifest = json.loads(files()["manifest.json"])
-    if name == "a manifest that lies":
+    if name == "a manifest with a wrong hash":
         manifest["files"]["model.safetensors"]["sha256"] = "0" * 64
     if name == "a manifest that leads outside":
         manifest["files"]["../x"] = {"sha256": sha256(b"x").hexdigest(), "size": 1}
@@ -196,7 +194,7 @@ def hostile(name: str) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("a manifest that lies", "model.safetensors has sha256"),
+        ("a manifest with a wrong hash", "model.safetensors has sha256"),
         ("a manifest that leads outside", "a path that leads outside"),
         ("an oversize config", "config.json is"),
         ("an oversize card", "README.md is"),
@@ -237,7 +235,7 @@ def test_what_does_not_belong_is_not_fetched(hub: Hub, tmp_path: Path):
     assert {path.relative_to(tmp_path).parts[:2] for path in set(tmp_path.rglob("*")) - before} == {("here", "amp")}
 
 
-def test_target_that_is_no_package_is_refused_before_any_request(pushed: Hub):
+def test_target_with_other_files_is_refused_before_any_request(pushed: Hub):
     write_files(Path("mine"), {"song.wav": b"mine"})
     pushed.requests.clear()
     refused(zoo("pull", AMP, *at(pushed), "--to", "mine"), 1, "is not a package")
@@ -265,11 +263,11 @@ def test_unknown_amp_or_revision_is_named(pushed: Hub, amp: str):
 
 
 @pytest.mark.parametrize("name", ["alice/amp.git", "alice/amp-", "alice/amp."])
-def test_name_that_no_hub_takes_is_the_callers_error(hub: Hub, name: str):
+def test_name_that_no_hub_accepts_is_a_user_error(hub: Hub, name: str):
     refused(zoo("pull", name, *at(hub)), 1, name)
 
 
-def test_push_without_a_right_to_is_refused(hub: Hub, package: Path, monkeypatch: pytest.MonkeyPatch):
+def test_push_without_permission_is_refused(hub: Hub, package: Path, monkeypatch: pytest.MonkeyPatch):
     refused(zoo("push", package, "bob/tiny", *at(hub)), 4, "the hub refused", "hf auth login")
     monkeypatch.setenv("HF_TOKEN", "hf_wrong_test_token")
     ran = zoo("push", package, AMP, *at(hub))
@@ -280,7 +278,7 @@ def test_push_without_a_right_to_is_refused(hub: Hub, package: Path, monkeypatch
     assert not hub.repos
 
 
-def test_private_amp_is_there_for_its_owner_alone(pushed: Hub, monkeypatch: pytest.MonkeyPatch):
+def test_private_amp_is_visible_to_its_owner_only(pushed: Hub, monkeypatch: pytest.MonkeyPatch):
     pushed.repos[AMP].private = True
     assert zoo("list", "-q", *at(pushed)).out == f"{AMP}\n"
     monkeypatch.delenv("HF_TOKEN")
@@ -295,7 +293,7 @@ def test_unknown_amp_is_not_found_without_a_token_too(pushed: Hub, monkeypatch: 
     refused(zoo("pull", "alice/nothing", *at(pushed)), 3, "not found, or private", "hf auth login")
 
 
-def test_token_goes_to_the_hub_alone_and_is_never_shown(
+def test_token_is_sent_to_the_hub_only_and_never_shown(
     hub: Hub, package: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     sent: list[tuple[str, str, bool]] = []
@@ -325,7 +323,7 @@ def test_token_goes_to_the_hub_alone_and_is_never_shown(
     assert {path.split("/")[1] for path in moved} == {"lfs", "cdn"}
 
 
-def test_race_of_two_pushes_is_told(pushed: Hub, tmp_path: Path):
+def test_race_of_two_pushes_is_an_error(pushed: Hub, tmp_path: Path):
     before = pushed.files(AMP)
     pushed.fail("POST", f"/api/models/{AMP}/commit/", [412])
     ran = zoo("push", write_package(tmp_path / "other", SECOND), AMP, *at(pushed))
@@ -333,7 +331,7 @@ def test_race_of_two_pushes_is_told(pushed: Hub, tmp_path: Path):
     assert pushed.files(AMP) == before
 
 
-def test_interrupted_push_changes_nothing_and_is_cheap_to_repeat(hub: Hub, package: Path):
+def test_interrupted_push_changes_nothing(hub: Hub, package: Path):
     hub.fail("POST", f"/api/models/{AMP}/commit/", [500] * 3)
     refused(zoo("push", package, AMP, *at(hub)), 5, "the hub answered with an error")
     assert set(hub.files(AMP)) == {".gitattributes"}
@@ -351,7 +349,7 @@ def test_failing_hub_leaves_nothing_behind(pushed: Hub, monkeypatch: pytest.Monk
     assert litter() == set()
 
 
-def test_talk_is_ours_alone(
+def test_client_library_logs_nothing(
     pushed: Hub, package: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
@@ -360,51 +358,16 @@ def test_talk_is_ours_alone(
     assert not [record for record in caplog.records if record.name.startswith("huggingface_hub")]
 
 
-DOWN = {"list": (), "pull": (AMP,), "push": ("../package", AMP), "render": (AMP, "in.wav", "out.wav")}
-
-
-@pytest.mark.parametrize("verb", DOWN)
-def test_hub_that_is_not_there_is_told_at_once(hub: Hub, package: Path, monkeypatch: pytest.MonkeyPatch, verb: str):
-    waits: list[float] = []
-    monkeypatch.setattr("time.sleep", waits.append)
-    hub.close()
-    refused(zoo(verb, *DOWN[verb], *at(hub)), 5, "the hub cannot be reached")
-    assert sum(waits) < 3 and litter() == set()
-
-
-@pytest.mark.parametrize("verb", ["show", "knobs"])
-def test_look_at_a_hub_that_is_not_there_ends_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch, verb: str):
-    waits: list[float] = []
-    monkeypatch.setattr("time.sleep", waits.append)
-    hub.close()
-    refused(zoo(verb, AMP, *at(hub)), 5, "the hub cannot be reached")
-    assert sum(waits) < 3
-
-
-@pytest.mark.parametrize("verb", ["list", "pull"])
-def test_hub_that_never_answers_is_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch, verb: str):
-    monkeypatch.setattr("zoo.registry.hub.http.TIMEOUT_SECONDS", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as mute:
-        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
-        refused(zoo(verb, *DOWN[verb], "--zoo", url), 5, "the hub cannot be reached", "timed out")
-
-
-def test_offline_is_told(pushed: Hub, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    close_session()  # the client reads it when a session begins
-    for verb in ("list", "pull"):
-        refused(zoo(verb, *DOWN[verb], *at(pushed)), 5, "HF_HUB_OFFLINE")
-    close_session()
-
-
-def test_oversize_config_is_not_fetched_to_be_looked_at(hub: Hub):
+def test_oversize_config_is_not_fetched(hub: Hub):
     hub.put(AMP, {**files(), "config.json": files()["config.json"] + b" " * 3_000_000})
     ran = zoo("knobs", AMP, *at(hub))
     assert ran.code == 6
     assert not [path for method, path in hub.requests if method == "GET" and "/cdn/" in path]
 
 
-def test_malformed_config_on_the_hub_is_told_of_the_amp(hub: Hub):
+def test_malformed_config_on_the_hub_names_the_amp(hub: Hub):
     hub.put(AMP, {**files(), "config.json": b"{"})
     ran = zoo("knobs", AMP, *at(hub))
-    assert ran.code in (1, 6) and AMP in ran.err and "Mend the file" not in ran.err
+    assert ran.code in (1, 6)
+    assert AMP in ran.err
+    assert "Pull the amp again" in ran.err and "Mend the file" not in ran.err

@@ -1,4 +1,4 @@
-"""The test hub against the real client: what these tests see is what the tests of the zoo may rely on."""
+"""The test hub against the real client, so that the other tests may rely on it."""
 
 import hashlib
 from collections.abc import Iterator, Mapping

@@ -1,0 +1,51 @@
+"""A finished run is loaded once."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from models.artifacts.names import CONFIG, EVAL, WEIGHTS
+from models.core.files import write_json
+from tests.support.packages import pack, write_run
+from zoo.package.finished_run import FinishedRun
+
+
+def test_each_file_of_a_run_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run, reads, read_bytes = write_run(tmp_path / "run"), Counter[str](), Path.read_bytes
+
+    def count(path: Path) -> bytes:
+        if path.parent == run:
+            reads[path.name] += 1
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", count)
+    pack(run, tmp_path / "package")
+    assert reads[CONFIG] == 1
+    assert reads[EVAL] == 1
+
+
+def test_run_outside_a_study_has_no_study_and_no_tiers(tmp_path: Path):
+    run = FinishedRun.load(write_run(tmp_path / "run"))
+    assert run.config.name == "tiny"
+    assert (run.study, run.front_chart, run.recipe, run.provenance) == (None, None, None, None)
+    assert run.tiers == {}
+    assert run.fault is None
+
+
+def test_run_of_a_study_knows_its_front_chart(tmp_path: Path):
+    folder = write_run(tmp_path / "study" / "trials" / "0007" / "tiny")
+    assert FinishedRun.load(folder).study is None  # no study.json yet
+    write_json(tmp_path / "study" / "study.json", {"name": "mine"})
+    run = FinishedRun.load(folder)
+    assert run.study == tmp_path / "study"
+    assert run.front_chart is None
+    (tmp_path / "study" / "board.png").write_bytes(b"chart")
+    assert run.front_chart == tmp_path / "study" / "board.png"
+
+
+def test_package_is_loaded_as_a_run(tmp_path: Path):
+    package = pack(write_run(tmp_path / "run"), tmp_path / "package")
+    first, second = FinishedRun.load(tmp_path / "run"), FinishedRun.load(package)
+    assert (first.config, first.evaluation) == (second.config, second.evaluation)
+    assert (package / WEIGHTS).read_bytes() == (tmp_path / "run" / WEIGHTS).read_bytes()
