@@ -8,7 +8,7 @@ from typing import Any
 
 from models.audio.calibration import UNSTATED, AnalogLevels
 from models.audio.io import read_length
-from models.capture.sheet import HELD, SHEET, TRAIN, name_take, sheet
+from models.capture.sheet import HELD, SHEET, TRAIN, make_sheet, name_take
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json, write_text
 from models.knobs.schema import Knobs, Setting
@@ -43,7 +43,7 @@ def write_session(
             made = [entry(signal.name, name_take(prefix, n, s), s) for n, s in enumerate(settings, len(before) + 1)]
             old = [_existing(take, folder) for take in before]
             write_json(staged / manifest, {**top, "entries": old + made})
-        write_text(staged / SHEET, sheet(knobs, train, held, signal.name, rate_hz, device, len(existing)))
+        write_text(staged / SHEET, make_sheet(knobs, train, held, signal.name, rate_hz, device, len(existing)))
     return [folder / name for name in (*(part[0] for part in parts), SHEET)]
 
 

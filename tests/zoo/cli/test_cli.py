@@ -187,7 +187,7 @@ def test_check_writes_a_page_and_aligned_takes(here: Path):
         and "Wrote page.html\nWrote mended/manifest.json\n" in ran.err
     )
     page = (here / "page.html").read_text()
-    assert page.count("data:image/png;base64,") == 4 and "is upside down" in page and "http" not in page
+    assert page.count("data:image/svg+xml;base64,") == 4 and "is upside down" in page and "http" not in page
     assert zoo("check", "mended/manifest.json").code == 0
     ran = zoo("align", manifest, "--out", "mended")
     refused(ran, 1, "mended is in the way")
