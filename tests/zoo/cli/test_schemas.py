@@ -46,7 +46,7 @@ def test_config_names_its_schema_and_keeps_to_it(path: Path):
 
 
 def test_manifests_we_write_name_their_schema_and_keep_to_it(tmp_path: Path):
-    train, held = render_takes(tmp_path / "takes", rate=8000, seconds=0.1, held_seconds=0.1)
+    train, held = render_takes(tmp_path / "takes", rate_hz=8000, seconds=0.1, held_seconds=0.1)
     setting = KNOBS.defaults
     made = write_session(
         tmp_path / "session", KNOBS, [setting], [setting], tmp_path / "takes" / "di_train.flac", device="x"
