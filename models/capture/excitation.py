@@ -96,7 +96,7 @@ def find_parts(seconds: float, rate_hz: int) -> Parts:
     return Parts(silence, blips, (repeat, again), tuple(sweeps), noise, music, held)
 
 
-def recognise(x_T: np.ndarray, rate_hz: int) -> Parts | None:
+def recognize(x_T: np.ndarray, rate_hz: int) -> Parts | None:
     """The parts of a dry signal, where it is one of ours (at its own rate, however many bits were kept); else None."""
     seconds = len(x_T) / rate_hz
     if not SHORTEST_S <= seconds <= LONGEST_S:

@@ -20,7 +20,7 @@ from models.playback.render import render
 NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
 
 
-def read_names(folder: Path, pattern: str, schema: Knobs | None = None) -> tuple[Knobs, dict[Path, Setting]]:
+def read_capture_names(folder: Path, pattern: str, schema: Knobs | None = None) -> tuple[Knobs, dict[Path, Setting]]:
     """The `.nam` files of a folder whose names hold `pattern`, and the setting of each.
 
     `{gain}` in the pattern stands for a number, or, where `schema` has a switch of that name, for one of its positions; all else stands for
@@ -52,7 +52,7 @@ def read_names(folder: Path, pattern: str, schema: Knobs | None = None) -> tuple
     return knobs, full
 
 
-def render_snapshots(
+def render_captures(
     folder: Path,
     pattern: str,
     signal: Path,
@@ -67,7 +67,7 @@ def render_snapshots(
 
     Raises `UserError` as `read_names` does, and for captures with knobs of their own, of several rates, or not of the signal's rate.
     """
-    knobs, settings = read_names(folder, pattern, schema)
+    knobs, settings = read_capture_names(folder, pattern, schema)
     new_folder(out)
     rate_hz, entries = read_length(signal)[1], []
     with staged_folder(out) as staged:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from models.knobs.geometry import embed
+from models.knobs.geometry import to_points
 from models.knobs.schema import Knobs, Setting
 
 TURN = 0.01  # a whole turn counts as a hundredth of one more knob to touch
@@ -31,8 +31,8 @@ def order_settings(knobs: Knobs, settings: Sequence[Setting]) -> list[Setting]:
     if len(settings) < 3 or count_moves(settings) == len(settings) - 1:
         return list(settings)
     codes_NK = np.array([[_code(knobs, name, setting) for name in knobs.names] for setting in settings])
-    points_ND = embed(knobs, settings)
-    rest = embed(knobs, [knobs.defaults])[0]
+    points_ND = to_points(knobs, settings)
+    rest = to_points(knobs, [knobs.defaults])[0]
     tour = [int(np.argmin(np.linalg.norm(points_ND - rest, axis=1)))]
     left = np.ones(len(settings), bool)
     left[tour] = False

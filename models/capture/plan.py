@@ -13,24 +13,24 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field
 
 from models.audio.calibration import AnalogLevels
-from models.capture.designs import combine, corners, distinct, draw_between, fill_space
+from models.capture.designs import corner_settings, distinct, fill_space, gray_code, sample_between
 from models.capture.ordering import count_moves, order_settings
 from models.core.errors import UserError
 from models.core.schema import check_document, read_document
 from models.knobs.geometry import (
     all_values,
-    at_rest,
     candidate_settings,
-    ends,
-    farthest,
-    grid_hole,
+    end_values,
     is_corner,
-    key,
+    largest_grid_hole,
     largest_hole,
-    never_together,
-    settings_of,
-    spread,
+    pairs_never_together,
+    select_farthest,
+    setting_key,
+    snap_defaults,
+    spaced_values,
     step_count,
+    to_settings,
 )
 from models.knobs.schema import AnyKnob, KnobName, Knobs, Setting
 
@@ -87,7 +87,7 @@ class CapturePlan:
     train: list[Setting] | None
     held: list[Setting] | None
     hole_turns: float
-    apart: list[tuple[str, str]]
+    never_together: list[tuple[str, str]]
 
     @property
     def moves(self) -> int | None:
@@ -119,32 +119,36 @@ def make_plan(
         if stated is not None and wish not in WISHES.get(design, ()):
             knowing = " and ".join(other for other, wishes in WISHES.items() if wish in wishes)
             raise UserError(f"a {design} session has no --{wish}", f"Leave it out; it is for {knowing}.")
-    knobs = at_rest(knobs)
+    knobs = snap_defaults(knobs)
     if design == "combinatorial":
-        axes = [all_values(knob) if step_count(knob) <= LISTED else spread(knob, LISTED) for knob in knobs.knobs]
+        axes = [all_values(knob) if step_count(knob) <= LISTED else spaced_values(knob, LISTED) for knob in knobs.knobs]
         whole = prod(step_count(knob) for knob in knobs.knobs)
     else:
-        axes = [spread(knob, positions or POSITIONS.get(design, 2)) for knob in knobs.knobs]
+        axes = [spaced_values(knob, positions or POSITIONS.get(design, 2)) for knob in knobs.knobs]
         whole = prod(len(axis) for axis in axes)
     if design in ("hybrid", "combinatorial") and whole > LISTED:
-        off_rest = settings_of(knobs, [[next((v for v in ends(k) if v != k.default), k.default) for k in knobs.knobs]])
-        return CapturePlan(design, knobs, whole, None, None, grid_hole(knobs, axes), never_together(knobs, off_rest))
+        off_rest = to_settings(
+            knobs, [[next((v for v in end_values(k) if v != k.default), k.default) for k in knobs.knobs]]
+        )
+        return CapturePlan(
+            design, knobs, whole, None, None, largest_grid_hole(knobs, axes), pairs_never_together(knobs, off_rest)
+        )
     if design == "isolated":
         moved = [{**knobs.defaults, k.name: value} for k, axis in zip(knobs.knobs, axes, strict=True) for value in axis]
         train = distinct([knobs.defaults, *moved])
     elif design == "space-filling":
         train = fill_space(knobs, _default_count(knobs) if count is None else count, seed)
     else:
-        train = list(settings_of(knobs, combine(axes)))
+        train = list(to_settings(knobs, gray_code(axes)))
     train, judged = _hold(knobs, train, held, seed + 1)
     train = order_settings(knobs, train)
     hole = largest_hole(knobs, train).turns
     return CapturePlan(
-        design, knobs, len(train), train, order_settings(knobs, judged), hole, never_together(knobs, train)
+        design, knobs, len(train), train, order_settings(knobs, judged), hole, pairs_never_together(knobs, train)
     )
 
 
-def compare(knobs: Knobs, **wishes: Any) -> list[CapturePlan]:
+def compare_designs(knobs: Knobs, **wishes: Any) -> list[CapturePlan]:
     """Every design for the same knobs, with those of `make_plan`'s wishes that each knows."""
     return [
         make_plan(knobs, d, **{k: v for k, v in wishes.items() if k in ("held", "seed", *WISHES.get(d, ()))})
@@ -166,15 +170,17 @@ def recommend(plans: Sequence[CapturePlan]) -> tuple[CapturePlan, str]:
     )
 
 
-def propose(knobs: Knobs, existing: Sequence[Setting], count: int, taken: Sequence[Setting] = ()) -> list[Setting]:
+def propose_settings(
+    knobs: Knobs, existing: Sequence[Setting], count: int, taken: Sequence[Setting] = ()
+) -> list[Setting]:
     """The next settings to record: each in the largest hole that `existing` and those before it leave, in order of recording.
 
     None of `taken` (those held back) is among them. Raises `UserError` when there are not so many.
     """
     _check(knobs, count)
-    barred = {key(setting) for setting in (*existing, *taken)}
-    free = [setting for setting in candidate_settings(knobs) if key(setting) not in barred]
-    chosen = farthest(knobs, existing, count, free)
+    barred = {setting_key(setting) for setting in (*existing, *taken)}
+    free = [setting for setting in candidate_settings(knobs) if setting_key(setting) not in barred]
+    chosen = select_farthest(knobs, existing, count, free)
     if len(chosen) < count:
         raise UserError(f"only {len(chosen)} settings are left to record, not {count}", "Ask for fewer.")
     return order_settings(knobs, chosen)
@@ -182,30 +188,34 @@ def propose(knobs: Knobs, existing: Sequence[Setting], count: int, taken: Sequen
 
 def _default_count(knobs: Knobs) -> int:
     """Ten takes per knob, but no more than three quarters of what can be dialled, and never fewer than `fill_space` begins with."""
-    fixed = len(distinct([*corners(knobs), knobs.defaults]))
+    fixed = len(distinct([*corner_settings(knobs), knobs.defaults]))
     return max(fixed, min(PER_KNOB * len(knobs.knobs), prod(step_count(knob) for knob in knobs.knobs) * 3 // 4))
 
 
 def _hold(knobs: Knobs, train: list[Setting], wanted: int | None, seed: int) -> tuple[list[Setting], list[Setting]]:
     """`(settings to train on, settings held back)`: new ones where there are any, else taken out of the inner ones of the plan."""
-    count, recorded = HELD if wanted is None else wanted, {key(setting) for setting in train}
+    count, recorded = HELD if wanted is None else wanted, {setting_key(setting) for setting in train}
 
     def inner(setting: Setting) -> bool:
         return not is_corner(knobs, setting) and setting != knobs.defaults
 
-    held = draw_between(knobs, count, seed, lambda s: inner(s) and key(s) not in recorded, train)
+    held = sample_between(knobs, count, seed, lambda s: inner(s) and setting_key(s) not in recorded, train)
     if len(held) < count:
-        taken = {key(setting) for setting in (*train, *held)}
-        free = [setting for setting in candidate_settings(knobs, seed) if inner(setting) and key(setting) not in taken]
-        held += farthest(knobs, [*train, *held], count - len(held), free)
+        taken = {setting_key(setting) for setting in (*train, *held)}
+        free = [
+            setting
+            for setting in candidate_settings(knobs, seed)
+            if inner(setting) and setting_key(setting) not in taken
+        ]
+        held += select_farthest(knobs, [*train, *held], count - len(held), free)
     if len(held) < count:
         inside = [setting for setting in train if inner(setting)]
         rest = [setting for setting in train if not inner(setting)] or [knobs.defaults]
-        held += farthest(knobs, [*rest, *held], min(count - len(held), len(train) // 4), inside)
+        held += select_farthest(knobs, [*rest, *held], min(count - len(held), len(train) // 4), inside)
     if wanted is not None and len(held) < wanted:
         raise UserError(f"only {len(held)} settings can be held back, not {wanted}", "Ask for fewer with --held.")
-    out = {key(setting) for setting in held}
-    return [setting for setting in train if key(setting) not in out], held
+    out = {setting_key(setting) for setting in held}
+    return [setting for setting in train if setting_key(setting) not in out], held
 
 
 def _check(knobs: Knobs, count: int | None, positions: int | None = None, held: int | None = None) -> None:

@@ -17,4 +17,4 @@ def _place(value: Any) -> Path | str:
     return value if is_uri(value) else Path(value)
 
 
-Place = Annotated[Path | str, PlainValidator(_place, json_schema_input_type=str)]
+Location = Annotated[Path | str, PlainValidator(_place, json_schema_input_type=str)]

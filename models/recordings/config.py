@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from models.core.locations import Place
+from models.core.locations import Location
 from models.core.schema import Frozen
 from models.knobs.schema import Setting
 
@@ -23,8 +23,8 @@ class DataConfig(Frozen):
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    train: Place
-    held: Place | None = None
+    train: Location
+    held: Location | None = None
     held_settings: Annotated[int, Field(ge=1)] | tuple[Setting, ...] = ()
     held_seconds: Annotated[float, Field(ge=0)] = 0.0
     validation_settings: Annotated[int, Field(ge=0)] | tuple[Setting, ...] = 2

@@ -143,7 +143,7 @@ def _align(manifest: Path, folder: Path, show: bool = False) -> Path:
 
 def _plan(path: Path, words: dict[str, Any]) -> None:
     from models.capture.excitation import SECONDS
-    from models.capture.plan import compare, make_plan, read_knobs, recommend
+    from models.capture.plan import compare_designs, make_plan, read_knobs, recommend
     from models.capture.session import write_session
     from zoo.cli import output
     from zoo.cli.views import plan as views_plan
@@ -154,7 +154,7 @@ def _plan(path: Path, words: dict[str, Any]) -> None:
     if words["design"]:
         chosen = make_plan(schema, words["design"], **wishes)
     else:
-        plans = compare(schema, **wishes)
+        plans = compare_designs(schema, **wishes)
         chosen, why = recommend(plans)
         if not words["out"] and words["as_json"]:
             return output.data_json(views_plan.to_json(plans, signal_s, chosen, why))
@@ -174,7 +174,7 @@ def _plan(path: Path, words: dict[str, Any]) -> None:
 
 def _extend(words: dict[str, Any]) -> None:
     from models.audio.io import read_length
-    from models.capture.plan import PER_KNOB, propose
+    from models.capture.plan import PER_KNOB, propose_settings
     from models.capture.session import write_session
     from models.core.errors import UserError
     from models.knobs.geometry import largest_hole
@@ -192,7 +192,7 @@ def _extend(words: dict[str, Any]) -> None:
         )
     existing = [take.setting for take in first.takes]
     taken = [take.setting for other in (first, *others) for take in (*other.takes, *other.held_takes)]
-    new = propose(first.knobs, existing, PER_KNOB if words["count"] is None else words["count"], taken)
+    new = propose_settings(first.knobs, existing, PER_KNOB if words["count"] is None else words["count"], taken)
     before, after = (largest_hole(first.knobs, settings) for settings in (existing, [*existing, *new]))
     output.info(f"largest hole {before.turns:.2f} turns, at {format_setting(before.setting)}; then {after.turns:.2f}")
     if words["out"]:
@@ -204,7 +204,7 @@ def _extend(words: dict[str, Any]) -> None:
 
 
 def _render_captures(knobs: Path | None, words: dict[str, Any]) -> None:
-    from models.capture.nam_captures import read_names, render_snapshots
+    from models.capture.nam_captures import read_capture_names, render_captures
     from models.capture.plan import read_knobs
     from models.core.errors import UserError
     from models.knobs.text import format_setting
@@ -215,7 +215,7 @@ def _render_captures(knobs: Path | None, words: dict[str, Any]) -> None:
         raise UserError("--from-nam needs --pattern: how the captures are named", "For example: --pattern 'G{gain}'.")
     described, schema = read_knobs(knobs) if knobs else (None, None)
     if not words["out"]:
-        found = read_names(words["captures"], words["pattern"], schema)[1]
+        found = read_capture_names(words["captures"], words["pattern"], schema)[1]
         if words["as_json"]:
             listed = [{"file": path.name, "setting": setting} for path, setting in found.items()]
             return output.data_json({"schema": "zoo.captures/1", "captures": listed})
@@ -223,7 +223,7 @@ def _render_captures(knobs: Path | None, words: dict[str, Any]) -> None:
         return output.info(f"{count(found, 'capture')}; to render takes of them: --signal DI.wav --out FOLDER")
     identity = {"device": described.device, "license_id": described.license} if described else {}
     with output.progress("rendering") as bar:
-        made = render_snapshots(
+        made = render_captures(
             words["captures"], words["pattern"], words["di"], words["out"], schema=schema, on_take=bar, **identity
         )
     output.info(f"rendered a take of each of {count(list(words['captures'].glob('*.nam')), 'capture')}")

@@ -8,7 +8,7 @@ import pytest
 import soundfile as sf
 
 from models.audio.io import read_audio, write_audio
-from models.capture.excitation import BLIP, LONGEST_S, SHORTEST_S, Span, excitation, find_parts, recognise
+from models.capture.excitation import BLIP, LONGEST_S, SHORTEST_S, Span, excitation, find_parts, recognize
 from models.capture.virtual_amp import VirtualAmp
 from models.core.errors import UserError
 from models.recordings.alignment import estimate_lag
@@ -82,9 +82,9 @@ def test_same_arguments_give_the_same_samples(x_T: np.ndarray):
 def test_signal_is_recognised_from_its_file_and_no_other(tmp_path: Path, x_T: np.ndarray, subtype: str):
     sf.write(tmp_path / "di.wav", x_T, RATE, subtype=subtype)
     read, rate = read_audio(tmp_path / "di.wav")
-    assert recognise(read, rate) == find_parts(SECONDS, RATE)
-    assert recognise(read[1:], rate) is None and recognise(read[: RATE * 5], rate) is None
-    assert recognise(np.zeros_like(read), rate) is None
+    assert recognize(read, rate) == find_parts(SECONDS, RATE)
+    assert recognize(read[1:], rate) is None and recognize(read[: RATE * 5], rate) is None
+    assert recognize(np.zeros_like(read), rate) is None
 
 
 def test_fraction_of_a_sample_changes_no_part():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.audio.io import read_audio, write_audio
-from models.capture.plan import make_plan, propose
+from models.capture.plan import make_plan, propose_settings
 from models.capture.session import write_session
 from models.capture.sheet import name_take
 from models.capture.virtual_amp import VirtualAmp
@@ -123,7 +123,7 @@ def test_extended_session_keeps_the_takes_there_are_where_they_are(tmp_path: Pat
     document["entries"][0] |= {"delay_samples": 2.5, "channel": "right"}
     write_json(session / "train.json", document)
     old = read_manifest(session / "train.json")
-    new = propose(SCHEMA, [take.setting for take in old.takes], 3)
+    new = propose_settings(SCHEMA, [take.setting for take in old.takes], 3)
     made = write_session(tmp_path / "more" / "rec", SCHEMA, new, [], signal, existing=old.takes)
     assert [path.name for path in made] == ["train.json", "sheet.html"]
     both = read_manifest(made[0]).takes
