@@ -407,4 +407,4 @@ def test_oversize_config_is_not_fetched_to_be_looked_at(hub: Hub):
 def test_malformed_config_on_the_hub_is_told_of_the_amp(hub: Hub):
     hub.put(AMP, {**files(), "config.json": b"{"})
     ran = zoo("knobs", AMP, *at(hub))
-    assert ran.code in (1, 6) and AMP in ran.err and "Mend the file" not in ran.err
+    assert ran.code in (1, 6) and AMP in ran.err and "Correct the file" not in ran.err
