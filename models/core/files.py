@@ -58,7 +58,7 @@ def staged_folder(path: Path) -> Iterator[Path]:
 
 
 def _replace_folder(staged: Path, path: Path, retired: Path) -> None:
-    """Move the folder at `path` to `retired`, then `staged` to `path`; of two processes that do so, the last one wins."""
+    """Move the folder at `path` to `retired`, then `staged` to `path`; of two processes the last one wins."""
     for _ in range(100):
         with suppress(FileNotFoundError):  # another process moved it away
             path.replace(retired)

@@ -13,7 +13,7 @@ def is_uri(location: object) -> TypeGuard[str]:
 
 def _parse(value: Any) -> Path | str:
     if not isinstance(value, str | Path):
-        raise ValueError("name a file, or a URI such as s3://BUCKET/PATH")  # noqa: TRY004 (pydantic reports a ValueError)
+        raise ValueError("name a file, or a URI such as s3://BUCKET/PATH")  # noqa: TRY004 (for pydantic)
     return value if is_uri(value) else Path(value)
 
 

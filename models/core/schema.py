@@ -121,7 +121,7 @@ def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tup
 
 
 def _innermost_schema(kind: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[type[BaseModel], str]:
-    """Return the schema of the innermost object that holds `loc`, as far as it can be told, and the key of that object."""
+    """Return the schema of the innermost object that holds `loc`, as far as it is known, and the key of that object."""
     above = ""
     for place, key in enumerate(loc[:-1]):
         if isinstance(key, str) and key not in UNION_TAGS:
