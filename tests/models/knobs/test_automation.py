@@ -107,7 +107,7 @@ def test_bad_csv_is_told_with_its_line(tmp_path: Path, text: str, words: str):
 
 def test_a_knob_that_moves_is_not_set_too(tmp_path: Path):
     path = csv(tmp_path, "seconds,gain\n0,1\n")
-    with pytest.raises(UserError, match="gain moves in .* and stands still by --knob"):
+    with pytest.raises(UserError, match="gain moves in .* and is also set to one value"):
         read_automation(path, KNOBS, {"gain": 3})
 
 
