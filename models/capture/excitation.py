@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.audio.guitar import guitar
-from models.audio.io import SAME
+from models.audio.io import CHANNEL_TOLERANCE
 from models.core.errors import UserError
 
 SHORTEST_S, LONGEST_S = 20.0, 3600.0
@@ -103,9 +103,9 @@ def recognize(x_T: np.ndarray, rate_hz: int) -> Parts | None:
         return None
     parts = find_parts(seconds, rate_hz)
     first, again = (x_T[span.start : span.stop] for span in parts.repeats)
-    quiet = np.abs(x_T[parts.silence.start : parts.silence.stop]).max() < SAME
-    blips = np.abs(x_T[list(parts.blips)] - BLIP).max() < SAME
-    return parts if quiet and blips and np.abs(first - again).max() < SAME else None
+    quiet = np.abs(x_T[parts.silence.start : parts.silence.stop]).max() < CHANNEL_TOLERANCE
+    blips = np.abs(x_T[list(parts.blips)] - BLIP).max() < CHANNEL_TOLERANCE
+    return parts if quiet and blips and np.abs(first - again).max() < CHANNEL_TOLERANCE else None
 
 
 def excitation(seconds: float = SECONDS, rate_hz: int = 48000) -> np.ndarray:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from models.knobs.schema import Setting
 
 
+RATE_HINT = "Add --resample to have it played at the model's rate and converted back."
+
+
 @click.command(
     short_help="Play a file through an amp.", epilog="Example: zoo render alice/plexi-59 in.wav out.wav --knob gain=7"
 )
@@ -43,7 +46,7 @@ def render(
     tier: str,
 ) -> None:
     """Play a file through an amp at any knob setting, still or moving."""
-    from models.audio.io import check_playing
+    from models.audio.io import check_playable
     from models.core.errors import UserError
     from models.knobs.automation import Automation, read_automation, sweep
     from models.knobs.text import format_setting, parse_setting
@@ -55,7 +58,9 @@ def render(
         raise UserError("say either --sweep or --automate", "A CSV can hold the sweep too.")
 
     def plan(config: "ModelConfig") -> "Setting | Automation":
-        frames, rate_hz = check_playing(source, target, config.audio.sample_rate, config.name, any_rate=resample)
+        frames, rate_hz = check_playable(
+            source, target, config.audio.sample_rate, config.name, any_rate=resample, rate_hint=RATE_HINT
+        )
         if automate:
             return read_automation(automate, config.knobs, setting)
         if sweeps:
