@@ -9,13 +9,13 @@ from models.reporting.html import Cell, heading, numbered_list, page, paragraph,
 
 TRAIN, HELD, SHEET = "train.json", "held.json", "sheet.html"
 
-MAX_NAME = 120
+MAX_NAME = 120  # characters of a setting in a file name
 
-BOX = "\u2610"
+BOX = "\u2610"  # to tick
 
 
 def name_take(prefix: str, number: int, setting: Setting) -> str:
-    """`007_gain2_tone7.5.wav`: the place in the session, then the setting as far as it fits."""
+    """Return a file name such as `007_gain2_tone7.5.wav`: the number in the session, then the setting if it fits."""
     words = "_".join(f"{name}{format_value(value)}" for name, value in setting.items())
     words = re.sub(r"[^A-Za-z0-9_.+-]", "-", words)
     return f"{prefix}{number:03d}{f'_{words}' if words and len(words) <= MAX_NAME else ''}.wav"
@@ -36,7 +36,7 @@ def make_sheet(
     """
     steps = (
         f"Play `{signal}` whole, at {rate_hz} Hz, and record it whole: mono, 24 bit, named as in the row.",
-        "Set the levels once, at the loudest setting, without clipping. Do not touch interface or microphone after that.",
+        "Set the levels once, at the loudest setting, without clipping. Then leave interface and microphone alone.",
         "From row to row turn only the knobs that are framed. Leave everything else on the device, and write it down.",
         f"Record all takes in one session, with the device warm. Then check `{TRAIN}` before you train on it.",
     )

@@ -1,4 +1,4 @@
-"""A model comes back from disk as it was saved, or what is wrong with its files is told by name."""
+"""A saved model is read back as it was, and errors name what is wrong with its files."""
 
 import json
 import struct
@@ -35,7 +35,7 @@ def folder(tmp_path: Path, kept: Path) -> Path:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_model_comes_back_as_it_was(tmp_path: Path, form: str):
+def test_saved_model_is_read_back_equal(tmp_path: Path, form: str):
     config, net = model(form)
     save_model(tmp_path, config, net)
     again, loaded = load_model(tmp_path)
@@ -48,7 +48,9 @@ def test_model_comes_back_as_it_was(tmp_path: Path, form: str):
 
 @given(case=wavenets())
 @examples(20)
-def test_any_model_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, case: tuple[WaveNet, list[float]]):
+def test_any_saved_model_is_read_back_equal(
+    tmp_path_factory: pytest.TempPathFactory, case: tuple[WaveNet, list[float]]
+):
     folder, (net, levels_K) = tmp_path_factory.mktemp("model"), case
     knobs = KNOBS.model_copy(
         update={"knobs": tuple(KNOBS.knobs[0].model_copy(update={"name": f"k{n}"}) for n in range(len(levels_K)))}
@@ -103,7 +105,7 @@ def edited(tensors: dict[str, torch.Tensor], fault: str) -> dict[str, torch.Tens
         ("none at all", "lacks tensor"),
     ],
 )
-def test_tensors_the_config_does_not_promise_are_refused(folder: Path, fault: str, words: str):
+def test_tensors_that_do_not_match_the_config_are_refused(folder: Path, fault: str, words: str):
     path = folder / WEIGHTS
     save_file(edited(load_file(path), fault), path)
     with pytest.raises(IntegrityError) as caught:
@@ -125,7 +127,7 @@ FILES: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("fault", FILES)
-def test_weights_that_are_no_weights_are_refused(folder: Path, fault: str):
+def test_malformed_weights_are_refused(folder: Path, fault: str):
     content, words = FILES[fault]
     path = folder / WEIGHTS
     path.unlink()
@@ -145,9 +147,7 @@ def test_folder_in_place_of_weights_is_refused(folder: Path):
 
 @given(cut=st.floats(0, 1, exclude_max=True))
 @examples(40)
-def test_truncated_weights_are_refused_wherever_they_end(
-    kept: Path, tmp_path_factory: pytest.TempPathFactory, cut: float
-):
+def test_truncated_weights_are_refused(kept: Path, tmp_path_factory: pytest.TempPathFactory, cut: float):
     whole, path = (kept / WEIGHTS).read_bytes(), tmp_path_factory.getbasetemp() / "cut.safetensors"
     path.write_bytes(whole[: int(cut * len(whole))])
     with pytest.raises(IntegrityError, match="cut.safetensors"):
@@ -219,7 +219,7 @@ def changed(document: Any, path: tuple, value: Any) -> Any:
         (("knobs", "knobs"), [], "lacks|unexpected|expected"),
     ],
 )
-def test_config_at_fault_is_named_with_its_key(folder: Path, path: tuple, value: Any, words: str):
+def test_error_in_a_config_names_its_key(folder: Path, path: tuple, value: Any, words: str):
     document = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps(changed(document, path, value)))
     with pytest.raises(UserError) as caught:

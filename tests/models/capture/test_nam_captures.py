@@ -1,4 +1,4 @@
-"""A folder of captures named by their knobs is a device: its takes are the captures played, its manifest their settings."""
+"""Takes rendered from NAM captures are the captures played, and their manifest has the settings of their names."""
 
 from pathlib import Path
 
@@ -85,7 +85,7 @@ def test_several_knobs_and_a_switch(tmp_path: Path):
         (["amp G4"], "G{gain", ["is not a pattern"]),
     ],
 )
-def test_names_that_do_not_fit_are_told(tmp_path: Path, names: list[str], pattern: str, words: list[str]):
+def test_names_that_do_not_match_are_refused(tmp_path: Path, names: list[str], pattern: str, words: list[str]):
     for name in names:
         (tmp_path / f"{name}.nam").touch()
     with pytest.raises(UserError) as caught:
@@ -93,7 +93,7 @@ def test_names_that_do_not_fit_are_told(tmp_path: Path, names: list[str], patter
     assert all(word in caught.value.message for word in words) and caught.value.hint, caught.value.message
 
 
-def test_pattern_with_a_knob_the_schema_lacks_is_told(tmp_path: Path):
+def test_pattern_with_an_unknown_knob_is_refused(tmp_path: Path):
     (tmp_path / "G4.nam").touch()
     with pytest.raises(UserError, match="no knob is called 'drive'"):
         read_capture_names(tmp_path, "G{drive}", KNOBS)
@@ -101,9 +101,7 @@ def test_pattern_with_a_knob_the_schema_lacks_is_told(tmp_path: Path):
         read_capture_names(tmp_path, "G{gain}", Knobs.model_validate({"knobs": [{"name": "gain"}]}))
 
 
-def test_capture_that_is_no_snapshot_at_this_rate_is_told_and_nothing_is_left(
-    tmp_path: Path, folder: Path, signal: Path
-):
+def test_capture_with_knobs_or_another_rate_is_refused(tmp_path: Path, folder: Path, signal: Path):
     fast = write_wav(tmp_path / "fast.wav", DI, 2 * RATE)
     with pytest.raises(UserError, match="plays at 8000 Hz, .*fast.wav is at 16000 Hz"):
         render_captures(folder, "G{gain}", fast, tmp_path / "out")
@@ -133,7 +131,7 @@ WORDS = st.text(alphabet="G{}gain.[]()*+?\\|^$ 0479-,", max_size=12)
     name=st.text(alphabet="G gain.[]()*+?|^$0479-,", max_size=10),
 )
 @examples(150)
-def test_any_pattern_and_name_give_a_setting_or_a_user_error(names_folder: Path, pattern: str, name: str):
+def test_any_pattern_gives_settings_or_a_user_error(names_folder: Path, pattern: str, name: str):
     for old in names_folder.iterdir():
         old.unlink()
     for stem in (f"x{name}", "G7"):
@@ -146,6 +144,6 @@ def test_any_pattern_and_name_give_a_setting_or_a_user_error(names_folder: Path,
     assert all(knobs.complete(setting) == setting for setting in found.values())
 
 
-def test_render_writes_24_bit_unless_told(tmp_path: Path, signal: Path):
+def test_render_writes_24_bit_by_default(tmp_path: Path, signal: Path):
     render(model(), signal, tmp_path / "out.wav", {})
     assert np.abs(np.mod(read_audio(tmp_path / "out.wav")[0] * 2**23 + 0.5, 1) - 0.5).max() < 1e-9

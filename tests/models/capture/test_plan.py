@@ -1,4 +1,4 @@
-"""Plans have the settings they promise, counted right however many they are, and hold back what they never train on."""
+"""Plans list or count the settings of their design, and hold back settings that are never trained on."""
 
 import json
 import math
@@ -85,7 +85,7 @@ def test_hybrid_is_every_combination_of_chosen_positions(positions: int):
     assert plan.never_together == []
 
 
-def test_combinatorial_is_every_value_that_can_be_dialled():
+def test_combinatorial_is_every_value_that_can_be_set():
     plan = make_plan(MIXED, "combinatorial", held=0)
     everything = set(product((0, 2.5, 5, 7.5, 10), range(1, 11), ("clean", "crunch", "lead")))
     assert {setting_key(s) for s in settings(plan)} == everything and plan.count == len(everything) == 150
@@ -94,7 +94,7 @@ def test_combinatorial_is_every_value_that_can_be_dialled():
 @pytest.mark.parametrize(
     ("step", "low", "high", "avoid"), list(product((1, 0.5, 3, 0.3, 0.7), (0, 1, -12), (10, 12, 11), (False, True)))
 )
-def test_values_that_can_be_dialled_are_counted_as_they_are_listed(step: float, low: float, high: float, avoid: bool):
+def test_step_count_is_the_number_of_values(step: float, low: float, high: float, avoid: bool):
     knob = Knob.model_validate({"name": "k", "min": low, "max": high, "step": step, "avoid_zero": avoid})
     brute = [low + n * step for n in range(10_000) if low + n * step <= high + 1e-9]
     brute = [v for v in brute if not avoid or v >= low + 0.1 * (high - low) - 1e-9]
@@ -105,7 +105,7 @@ def test_values_that_can_be_dialled_are_counted_as_they_are_listed(step: float, 
         assert abs(float(snap(knob, wanted)) - wanted) == pytest.approx(min(abs(v - wanted) for v in brute))
 
 
-def test_a_huge_plan_is_counted_not_listed():
+def test_huge_plan_is_counted_but_not_listed():
     ten = knobs(*[NEVER_ZERO] * 5)
     plan = make_plan(ten, "combinatorial")
     assert (plan.count, plan.train, plan.moves) == (100_000, None, None) and plan.never_together == []
@@ -117,7 +117,7 @@ def test_a_huge_plan_is_counted_not_listed():
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_corners_are_all_of_them_up_to_three_knobs(number: int):
+def test_up_to_three_knobs_have_all_corners(number: int):
     schema = knobs(*[PLAIN] * (number - 1), NEVER_ZERO)
     found = {setting_key(s) for s in corner_settings(schema)}
     assert found == set(product(*[(0, 10)] * (number - 1), (1, 10)))
@@ -126,7 +126,7 @@ def test_corners_are_all_of_them_up_to_three_knobs(number: int):
 
 
 @pytest.mark.parametrize("number", range(4, 13))
-def test_corners_above_three_knobs_are_a_fraction_in_which_every_pair_meets_at_all_its_ends(number: int):
+def test_corners_of_many_knobs_have_all_ends_of_each_pair(number: int):
     schema = knobs(*[PLAIN] * (number - 1), {**PLAIN, "gain": True})
     found = corner_settings(schema)
     assert len(found) < 2**number and len(found) == 2 * 2 ** math.ceil(math.log2(number))
@@ -138,7 +138,7 @@ def test_corners_above_three_knobs_are_a_fraction_in_which_every_pair_meets_at_a
     assert len(others) == len(found) / 2  # each at both ends of the gain
 
 
-def test_corners_have_every_position_of_a_switch_at_both_ends_of_the_gain():
+def test_corners_have_each_position_at_both_ends_of_the_gain():
     schema = knobs(PLAIN, SWITCH, PLAIN, {"positions": list("abcde")}, {**PLAIN, "gain": True})
     found = corner_settings(schema)
     for switch in ("k1", "k3"):
@@ -155,7 +155,7 @@ SWITCHES = Switch(name="none", positions=("a", "b"), default="a")
     "schema", [TWO, THREE, MIXED, knobs(*[PLAIN] * 3, SWITCH)], ids=["two", "three", "mixed", "four"]
 )
 @pytest.mark.parametrize("seed", [0, 1])
-def test_held_settings_are_never_trained_on_and_never_corners(schema: Knobs, design: Design, seed: int):
+def test_held_settings_are_neither_trained_on_nor_corners(schema: Knobs, design: Design, seed: int):
     plan = make_plan(schema, design, seed=seed, **({"positions": 4} if design == "hybrid" else {}))
     if plan.train is None or plan.held is None:
         return
@@ -172,14 +172,14 @@ def test_held_settings_are_never_trained_on_and_never_corners(schema: Knobs, des
             )
 
 
-def test_what_has_nothing_else_to_hold_holds_some_of_its_own():
+def test_full_grid_holds_back_some_of_its_own_settings():
     plan = make_plan(MIXED, "combinatorial")
     assert (plan.count, len(plan.held or ())) == (144, 6)
     with pytest.raises(UserError, match="can be held back, not 100"):
         make_plan(MIXED, "combinatorial", held=100)
 
 
-def test_space_filling_has_count_takes_each_knob_at_many_positions_and_never_a_mute_one():
+def test_space_filling_has_many_positions_and_no_silent_ones():
     schema = knobs(PLAIN, {**PLAIN, "taper": "log", "avoid_zero": True}, SWITCH)
     plan = make_plan(schema, "space-filling", count=40)
     assert plan.count == 40 and schema.defaults in settings(plan)
@@ -187,25 +187,25 @@ def test_space_filling_has_count_takes_each_knob_at_many_positions_and_never_a_m
     assert min(Counter(s["k2"] for s in settings(plan)).values()) >= 10
     with pytest.raises(UserError, match="13 of the corners"):
         make_plan(schema, "space-filling", count=12)
-    with pytest.raises(UserError, match="can be dialled, not 151"):
+    with pytest.raises(UserError, match="only 150 settings, not 151"):
         make_plan(MIXED, "space-filling", count=151)
     assert make_plan(MIXED, "space-filling", count=144).count == 144
 
 
-def test_an_audio_taper_is_spread_over_its_turn():
+def test_audio_taper_is_spaced_over_its_turn():
     """Not over its division, of which half is in the last fifth of the turn."""
     log = knobs({**PLAIN, "taper": "log"}).knobs[0]
     assert spaced_values(log, 5) == spaced_values(knobs(PLAIN).knobs[0], 5) == [0, 2.5, 5, 7.5, 10]
 
 
-def test_an_undialled_default_is_planned_at_the_nearest_value():
+def test_default_between_steps_moves_to_the_nearest_step():
     odd = knobs({"min": 1, "max": 10, "step": 1}, {**NEVER_ZERO, "default": 0})
     assert odd.defaults == {"k0": 5.5, "k1": 0}
     plan = make_plan(odd, "isolated")
     assert plan.knobs.defaults == {"k0": 6, "k1": 1} and plan.knobs.defaults in settings(plan)
 
 
-def test_every_plan_can_be_recommended_for_some_device():
+def test_recommended_design_depends_on_the_knobs():
     assert recommend(compare_designs(knobs(STEPPED)))[0].design == "combinatorial"
     assert recommend(compare_designs(knobs(PLAIN)))[0].design == "isolated"
     plan, why = recommend(compare_designs(THREE))
@@ -213,7 +213,7 @@ def test_every_plan_can_be_recommended_for_some_device():
 
 
 @pytest.mark.parametrize("change", [{"count": 0}, {"positions": 1}])
-def test_wish_that_makes_no_plan_is_a_user_error(change: dict[str, int]):
+def test_option_out_of_range_is_refused(change: dict[str, int]):
     with pytest.raises(UserError) as caught:
         make_plan(TWO, "hybrid", **change)
     assert caught.value.hint
@@ -229,8 +229,8 @@ def test_wish_that_makes_no_plan_is_a_user_error(change: dict[str, int]):
         ("hybrid", "count", "space-filling"),
     ],
 )
-def test_a_wish_of_another_design_is_told(design: Design, wish: str, others: str):
-    with pytest.raises(UserError, match=f"a {design} session has no --{wish}") as caught:
+def test_option_of_another_design_is_refused(design: Design, wish: str, others: str):
+    with pytest.raises(UserError, match=f"a {design} session has no {wish}") as caught:
         make_plan(TWO, design, **{wish: 8})
     assert others in (caught.value.hint or "")
 
@@ -238,7 +238,7 @@ def test_a_wish_of_another_design_is_told(design: Design, wish: str, others: str
 # Coverage
 
 
-def test_largest_hole_is_that_of_a_fine_scan():
+def test_largest_hole_agrees_with_a_fine_scan():
     for schema, plan in ((TWO, make_plan(TWO, "space-filling")), (TWO, make_plan(TWO, "isolated"))):
         scan_MD = np.array(list(product(np.linspace(0, 1, 101), repeat=2)))
         assert plan.hole_turns == pytest.approx(
@@ -247,15 +247,17 @@ def test_largest_hole_is_that_of_a_fine_scan():
 
 
 @pytest.mark.parametrize("schema", [TWO, THREE, MIXED], ids=["two", "three", "mixed"])
-def test_hole_of_a_grid_in_closed_form_is_the_one_found(schema: Knobs):
+def test_closed_form_of_a_grid_hole_agrees_with_the_search(schema: Knobs):
     axes = [spaced_values(knob, 3) for knob in schema.knobs]
     listed = make_plan(schema, "hybrid", held=0)
-    assert largest_grid_hole(schema, axes) == pytest.approx(listed.hole_turns, abs=0.08)  # found on what can be dialled
+    assert largest_grid_hole(schema, axes) == pytest.approx(
+        listed.hole_turns, abs=0.08
+    )  # the search uses values that can be set
     assert largest_grid_hole(THREE, [spaced_values(knob, 3) for knob in THREE.knobs]) == pytest.approx(math.sqrt(3) / 4)
     assert largest_grid_hole(knobs(PLAIN), [[4]]) == pytest.approx(0.6)
 
 
-def test_switch_position_never_recorded_is_a_hole_of_a_whole_turn():
+def test_missing_switch_position_is_a_hole_of_one_turn():
     found = largest_hole(knobs(SWITCH), [{"k0": "clean"}, {"k0": "lead"}])
     assert found.setting == {"k0": "crunch"} and found.turns == pytest.approx(1)
 
@@ -271,7 +273,7 @@ def test_pairs_never_moved_together():
 
 
 @pytest.mark.parametrize("lost", [(2.5, 7.5), (7.5, 2.5), (10, 10), (0, 5)])
-def test_next_setting_fills_the_hole_that_was_left(lost: tuple[float, float]):
+def test_next_setting_fills_the_hole(lost: tuple[float, float]):
     grid = list(to_settings(TWO, product((0, 2.5, 5, 7.5, 10), repeat=2)))
     left = [s for s in grid if setting_key(s) != lost]
     [new] = propose_settings(TWO, left, 1)
@@ -279,7 +281,7 @@ def test_next_setting_fills_the_hole_that_was_left(lost: tuple[float, float]):
     assert largest_hole(TWO, [*left, new]).turns < largest_hole(TWO, left).turns
 
 
-def test_next_settings_shrink_the_hole_and_are_new():
+def test_next_settings_are_new_and_shrink_the_hole():
     existing = settings(make_plan(THREE, "isolated"))
     holes = [
         largest_hole(THREE, [*existing, *(propose_settings(THREE, existing, n) if n else [])]).turns for n in (0, 8, 40)
@@ -300,7 +302,7 @@ def test_next_settings_shrink_the_hole_and_are_new():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_tour_is_nearly_the_shortest_there_is(seed: int):
+def test_order_is_nearly_the_shortest(seed: int):
     rng = np.random.default_rng(seed)
     some: list[Setting] = [dict(zip(THREE.names, map(float, rng.choice((0, 5, 10), 3)), strict=True)) for _ in range(7)]
     found = order_settings(THREE, some)
@@ -308,7 +310,7 @@ def test_tour_is_nearly_the_shortest_there_is(seed: int):
     assert count_moves(found) <= min(count_moves(path) for path in permutations(some)) + 2
 
 
-def test_tour_of_a_grid_turns_one_knob_per_take_and_shuffled_hardly_more():
+def test_order_of_a_grid_turns_one_knob_per_take():
     axes = [spaced_values(knob, 3) for knob in THREE.knobs]
     grid = list(to_settings(THREE, gray_code(axes)))
     assert [sum(a[n] != b[n] for n in a) for a, b in pairwise(grid)] == [1] * 26 and order_settings(THREE, grid) == grid

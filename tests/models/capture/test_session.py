@@ -1,4 +1,4 @@
-"""A session on disk is what was planned: manifests that are read, a sheet with every take, nothing written over."""
+"""A session on disk has manifests that can be read and a sheet with every take; nothing is overwritten."""
 
 import re
 from html.parser import HTMLParser
@@ -85,7 +85,7 @@ def test_manifests_are_read_as_planned(session: Path):
     assert sorted(path.name for path in session.iterdir()) == ["held.json", "my di.wav", "sheet.html", "train.json"]
 
 
-def test_sheet_has_every_take_and_frames_what_is_turned(session: Path):
+def test_sheet_has_every_take_and_frames_turned_knobs(session: Path):
     page = Sheet((session / "sheet.html").read_text())
     assert "".join(page.heads) == DEVICE  # as text, not as markup
     train = read_manifest(session / "train.json").takes
@@ -115,7 +115,7 @@ def test_recorded_session_has_no_fault(tmp_path: Path):
         assert not check(tmp_path / "rec" / name).faults
 
 
-def test_extended_session_keeps_the_takes_there_are_where_they_are(tmp_path: Path, session: Path, signal: Path):
+def test_extended_session_leaves_existing_takes_in_place(tmp_path: Path, session: Path, signal: Path):
     old = read_manifest(session / "train.json")
     for take in old.takes:
         write_wav(take.wet, amp(di(0.5), take.setting["gain"], take.setting["tone"]))
@@ -135,7 +135,7 @@ def test_extended_session_keeps_the_takes_there_are_where_they_are(tmp_path: Pat
     assert len([row for row in Sheet(made[1].read_text()).rows if row[0][0] == "\u2610"]) == 3
 
 
-def test_nothing_is_written_over(session: Path, signal: Path, tmp_path: Path):
+def test_nothing_is_overwritten(session: Path, signal: Path, tmp_path: Path):
     before = {path: path.read_bytes() for path in session.iterdir()}
     with pytest.raises(UserError, match="rec is in the way"):
         write_session(session, SCHEMA, PLAN.train or [], [], signal)
@@ -145,7 +145,7 @@ def test_nothing_is_written_over(session: Path, signal: Path, tmp_path: Path):
     assert not (tmp_path / "new").exists()
 
 
-def test_name_of_a_take_is_a_file_name_whatever_the_setting():
+def test_name_of_a_take_is_a_legal_file_name():
     assert name_take("", 7, {"gain": 2.0, "tone": -1.5, "mode": "Hi Fi+"}) == "007_gain2_tone-1.5_modeHi-Fi+.wav"
     assert name_take("held_", 12, {}) == "held_012.wav"
     assert name_take("", 1, {f"knob{n}": 0.123456789 for n in range(32)}) == "001.wav"

@@ -1,4 +1,4 @@
-"""The virtual amp behaves like an amp, and the takes it records are whole and honest."""
+"""The virtual amp behaves like an amp, and its takes are complete and match their manifests."""
 
 import json
 from itertools import pairwise, product
@@ -44,7 +44,7 @@ def thd(gain: float, volume: float, level: float) -> float:
     return float(np.linalg.norm(harmonics_H[1:]) / harmonics_H[0])
 
 
-def test_guitar_is_set_by_its_seed_and_fit_to_play():
+def test_guitar_depends_on_its_seed_and_has_dynamics():
     x_T = guitar(4.0, RATE, 3)
     assert x_T.dtype == np.float32 and x_T.shape == (4 * RATE,)
     assert x_T.tobytes() == guitar(4.0, RATE, 3).tobytes()
@@ -55,7 +55,7 @@ def test_guitar_is_set_by_its_seed_and_fit_to_play():
 
 
 @pytest.mark.parametrize("corner", CORNERS)
-def test_corner_is_deterministic_bounded_and_free_of_dc(di_T: np.ndarray, corner: tuple):
+def test_corner_is_deterministic_bounded_and_without_dc(di_T: np.ndarray, corner: tuple):
     y_T = AMP.process(di_T, *corner)
     assert y_T.tobytes() == AMP.process(di_T, *corner).tobytes()
     assert y_T.dtype == np.float32 and y_T.shape == di_T.shape and np.isfinite(y_T).all()
@@ -64,7 +64,7 @@ def test_corner_is_deterministic_bounded_and_free_of_dc(di_T: np.ndarray, corner
 
 
 @pytest.mark.parametrize("corner", [*CORNERS, (5.0, 5.0, 5.0)])
-def test_output_never_leads_the_input(di_T: np.ndarray, corner: tuple):
+def test_output_is_causal(di_T: np.ndarray, corner: tuple):
     start = RATE
     other_T = di_T.copy()
     other_T[start:] = guitar(0.5, RATE, 9)
@@ -73,7 +73,7 @@ def test_output_never_leads_the_input(di_T: np.ndarray, corner: tuple):
     assert not np.array_equal(y_T[start : start + 8], changed_T[start : start + 8])  # nor does it lag
 
 
-def test_is_time_invariant_and_forgets_within_40_ms(di_T: np.ndarray):
+def test_amp_is_time_invariant_with_under_40_ms_of_memory(di_T: np.ndarray):
     x_T, late = di_T[: RATE // 2], 480
     y_T = AMP.process(x_T, 8.0, 3.0, 7.0)
     late_T = AMP.process(np.concatenate((np.zeros(late, np.float32), x_T)), 8.0, 3.0, 7.0)
@@ -85,7 +85,7 @@ def test_is_time_invariant_and_forgets_within_40_ms(di_T: np.ndarray):
 
 @pytest.mark.parametrize("rest", [0.0, 5.0, 10.0])
 @pytest.mark.parametrize("knob", KNOBS)
-def test_every_knob_is_heard_at_every_number(di_T: np.ndarray, knob: str, rest: float):
+def test_every_knob_changes_the_output_at_every_number(di_T: np.ndarray, knob: str, rest: float):
     settings = [dict.fromkeys(KNOBS, rest) | {knob: number} for number in NUMBERS]
     sounds = [AMP.process(di_T, **setting) for setting in settings]
     for near_T, next_T in pairwise(sounds):
@@ -128,7 +128,7 @@ def test_held_settings_are_neither_trained_on_nor_corners(seed: int):
     assert all(0 <= number <= 10 for setting in train | held for number in setting)
 
 
-def test_manifests_tell_what_was_recorded(takes: tuple[Path, Path]):
+def test_manifests_match_the_takes(takes: tuple[Path, Path]):
     dry = {}
     for path, count in zip(takes, (27, 33), strict=True):
         manifest = json.loads(path.read_text())
@@ -147,7 +147,7 @@ def test_manifests_tell_what_was_recorded(takes: tuple[Path, Path]):
     assert esr(dry["di_held.flac"], dry["di_train.flac"][: len(dry["di_held.flac"])]) > 0.5  # other music
 
 
-def test_render_keeps_what_is_there_and_leaves_no_half(takes: tuple[Path, Path], tmp_path: Path):
+def test_render_leaves_existing_takes_and_no_half_folder(takes: tuple[Path, Path], tmp_path: Path):
     before = {path: path.stat().st_mtime_ns for path in takes[0].parent.iterdir()}
     assert render_takes(takes[0].parent) == takes
     assert {path: path.stat().st_mtime_ns for path in takes[0].parent.iterdir()} == before

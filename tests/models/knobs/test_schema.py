@@ -1,4 +1,4 @@
-"""Faceplate numbers become levels, and every slip is told by knob, value and range."""
+"""Faceplate numbers become levels, and errors name knob, value and range."""
 
 import math
 
@@ -48,7 +48,7 @@ def test_encoding_is_the_turn_of_the_knob(low: float, span: float, turns: list[f
         ({"name": "gain", "step": 2}, "step 2, wider"),
     ],
 )
-def test_knob_that_cannot_be_turned_is_refused(knob: dict, word: str):
+def test_malformed_knob_is_refused(knob: dict, word: str):
     with pytest.raises(ValidationError, match=word):
         Knob.model_validate(knob)
 
@@ -84,14 +84,14 @@ def test_value_barely_out_of_range_is_not_rounded_into_it():
 
 
 @pytest.mark.parametrize(("slip", "meant"), [("gian", "gain"), ("gains", "gain"), ("ton", "tone"), ("toan", "tone")])
-def test_unknown_knob_is_answered_with_the_nearest(slip: str, meant: str):
+def test_error_for_an_unknown_knob_names_the_most_similar(slip: str, meant: str):
     with pytest.raises(UserError) as caught:
         KNOBS.encode({slip: 5})
     assert f"'{slip}'" in caught.value.message
     assert f"Did you mean '{meant}'?" in caught.value.hint and "gain, tone" in caught.value.hint
 
 
-def test_unknown_knob_unlike_any_lists_the_knobs_only():
+def test_error_for_an_unknown_knob_lists_the_knobs():
     with pytest.raises(UserError) as caught:
         KNOBS.complete({"presence": 5})
     assert "'presence'" in caught.value.message
@@ -109,7 +109,7 @@ def test_settings_are_parsed():
 
 
 @pytest.mark.parametrize("pair", ["gain", "gain=", "=7", "gain=nan", "gain=inf", "gain=-inf", "gain=1=2", ""])
-def test_what_sets_no_knob_is_quoted_back(pair: str):
+def test_text_that_sets_no_knob_is_quoted_in_the_error(pair: str):
     with pytest.raises(UserError) as caught:
         parse_setting(["tone=1", pair])
     assert f"'{pair}'" in caught.value.message and "name=number" in caught.value.hint
@@ -122,7 +122,7 @@ def test_knob_set_twice_is_refused():
 
 @given(pairs=st.lists(st.text(max_size=12) | st.builds("{}={}".format, st.text(max_size=5), st.floats()), max_size=4))
 @examples(150)
-def test_any_words_give_finite_numbers_or_an_error(pairs: list[str]):
+def test_any_text_gives_finite_numbers_or_an_error(pairs: list[str]):
     try:
         setting = parse_setting(pairs)
     except UserError:
@@ -162,7 +162,7 @@ def test_switch_is_one_hot_and_rests_at_its_first_position():
         ({"name": "mode", "positions": ["on", "off"], "max": 2}, "Extra inputs"),
     ],
 )
-def test_switch_without_sense_is_refused(knob: dict, word: str):
+def test_malformed_switch_is_refused(knob: dict, word: str):
     with pytest.raises(ValidationError, match=word):
         Knobs.model_validate({"knobs": [knob]})
 
@@ -185,13 +185,13 @@ def test_audio_taper_divides_by_15_percent_at_the_middle():
     assert [(volume.level(value) + 1) / 2 for value in (0, 5, 10)] == pytest.approx([0, 0.15, 1])
 
 
-def test_dump_says_what_is_not_usual_and_comes_back():
+def test_dump_leaves_out_usual_values_and_reads_back():
     dumped = SWITCHED.model_dump()["knobs"]
     assert dumped[2] == {"name": "gain", "min": 0, "max": 10, "default": 5, "gain": True}
     assert Knobs.model_validate({"knobs": dumped}) == SWITCHED
 
 
-def test_type_level_names_the_knob_that_moved_and_its_level():
+def test_type_level_encodes_the_moved_knob_and_its_level():
     assert KNOBS.columns("type_level") == 3
     assert KNOBS.encode({}, "type_level") == [0, 0, 0]
     assert KNOBS.encode({"gain": 10}, "type_level") == [1, 0, 1]

@@ -37,6 +37,15 @@ def show_check(report: Any) -> None:
     )
 
 
+def show_dry_signals(report: Any) -> None:
+    """Name the dry signals of a checked manifest that are known ones."""
+    from models.capture.excitation import describe_signal
+
+    for dry in dict.fromkeys(take.dry for take in report.takes if take.dry_sound):
+        if known := describe_signal(dry):
+            output.info_wrapped(f"{dry.name} is {known}")
+
+
 def show_mended(takes: Sequence[Any]) -> None:
     """How takes were found that were lined up, as talk."""
     rows = []
