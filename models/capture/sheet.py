@@ -55,7 +55,7 @@ def _table(knobs: Knobs, prefix: str, settings: Sequence[Setting], before: int) 
     rows, last = [], None
     for number, setting in enumerate(settings, before + 1):
         cells = [
-            Cell(format_value(value), "turn" if last is None or last[name] != value else "rest")
+            Cell(format_value(value), "changed" if last is None or last[name] != value else "same")
             for name, value in setting.items()
         ]
         rows.append([BOX, str(number), *cells, Cell(name_take(prefix, number, setting), "file")])

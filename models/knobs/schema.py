@@ -67,7 +67,7 @@ class Knob(Frozen):
         if not self.min < self.max:
             raise ValueError(f"knob '{self.name}' has min {self.min:g}, which must be below max {self.max:g}")
         if not self.min <= self.default <= self.max:
-            raise ValueError(f"knob '{self.name}' rests at {self.default:g}, outside {self.min:g} to {self.max:g}")
+            raise ValueError(f"knob '{self.name}' has default {self.default:g}, outside {self.min:g} to {self.max:g}")
         if self.step is not None and self.step > self.max - self.min:
             raise ValueError(f"knob '{self.name}' has step {self.step:g}, wider than its range")
         return self
@@ -143,7 +143,7 @@ class Switch(Frozen):
         if len(set(self.positions)) < len(self.positions):
             raise ValueError(f"switch '{self.name}' has two positions of one name: {self.legal}")
         if self.default not in self.positions:
-            raise ValueError(f"switch '{self.name}' rests at '{self.default}', which is none of {self.legal}")
+            raise ValueError(f"switch '{self.name}' has default '{self.default}', which is none of {self.legal}")
         return self
 
     @property

@@ -16,9 +16,9 @@ table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabu
 th, td { padding: .2rem .55rem; text-align: left; white-space: nowrap; border-bottom: 1px solid #e4e4e4 }
 th { border-bottom-color: #999 }
 th:first-child, td:first-child { padding-left: 0 }
-.number, .turn, .rest { text-align: right }
+.number, .changed, .same { text-align: right }
 .file, code { font-family: ui-monospace, monospace; font-size: .95em }
-.rest { color: #777 } .turn { font-weight: bold; border: 2px solid #222 }
+.same { color: #777 } .changed { font-weight: bold; border: 2px solid #222 }
 .notice { border-left: 4px solid #b8860b; padding: .2rem .8rem; margin: .6rem 0 } .fault { border-color: #b22222 }
 .hint { color: #555 }
 @media print {
@@ -31,10 +31,10 @@ NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?")
 
 
 class Cell(NamedTuple):
-    """A table cell with a look of its own: `turn` for a changed value, `rest` for one as before, `file` for a name."""
+    """A table cell with a look of its own: a value that changed since the row above or not, or a file name."""
 
     text: str
-    look: Literal["turn", "rest", "file"]
+    look: Literal["changed", "same", "file"]
 
 
 def page(title: str, parts: Iterable[str]) -> str:

@@ -29,7 +29,8 @@ def test_format_and_depth_give_the_same_samples(tmp_path: Path, suffix: str, sub
     path = tmp_path / f"take.{suffix}"
     sf.write(path, np.stack([X_T] * channels, axis=1), RATE, subtype=subtype)
     read, rate = read_audio(path)
-    assert (read.shape, read.dtype, rate) == (X_T.shape, np.float32, RATE) and read_length(path) == (len(X_T), RATE)
+    assert (read.shape, read.dtype, rate) == (X_T.shape, np.float32, RATE)
+    assert read_length(path) == (len(X_T), RATE)
     assert np.abs(read - X_T).max() <= step + 1e-7
 
 
@@ -67,7 +68,8 @@ def test_resampled_sine_is_the_sine_at_the_other_rate(tmp_path: Path, rate: int,
 
     path = write_wav(tmp_path / "sine.wav", sine(rate).astype(np.float32), rate)
     y_T, found = read_audio(path, rate_hz=wanted)
-    assert found == wanted and len(y_T) == 7 * wanted
+    assert found == wanted
+    assert len(y_T) == 7 * wanted
     inner = slice(wanted // 10, -wanted // 10)  # a sine that begins at once has more than the rate can carry
     assert esr(y_T[inner], sine(wanted)[inner]) < 1e-12
 
@@ -103,4 +105,7 @@ def test_any_damaged_file_is_audio_or_a_user_error(
     except UserError as problem:
         assert path.name in problem.message
         return
-    assert np.isfinite(x_T).all() and x_T.ndim == 1 and len(x_T) and rate > 0
+    assert np.isfinite(x_T).all()
+    assert x_T.ndim == 1
+    assert len(x_T)
+    assert rate > 0

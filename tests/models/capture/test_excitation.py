@@ -43,7 +43,8 @@ def test_parts_follow_one_another_to_the_end(seconds: float, rate: int):
     parts = find_parts(seconds, rate)
     first, again = parts.repeats
     spans = [parts.silence, first, *parts.sweeps, parts.noise, parts.music, again, parts.held]
-    assert spans[0].start == 0 and spans[-1].stop == round(seconds * rate)
+    assert spans[0].start == 0
+    assert spans[-1].stop == round(seconds * rate)
     assert all(a.start < a.stop <= b.start for a, b in pairwise(spans))
     assert first.stop - first.start == again.stop - again.start
     assert parts.silence.stop < parts.blips[0] < parts.blips[1] < first.start
@@ -53,13 +54,17 @@ def test_parts_follow_one_another_to_the_end(seconds: float, rate: int):
 
 def test_parts_have_the_audio_they_are_named_for(x_T: np.ndarray):
     parts = find_parts(SECONDS, RATE)
-    assert x_T.dtype == np.float32 and len(x_T) == SECONDS * RATE and np.abs(x_T).max() < 1
+    assert x_T.dtype == np.float32
+    assert len(x_T) == SECONDS * RATE
+    assert np.abs(x_T).max() < 1
     assert not x_T[parts.silence.start : parts.silence.stop].any()
     for blip in parts.blips:
         around_T = x_T[blip - RATE // 5 : blip + RATE // 5]
-        assert x_T[blip] == np.float32(BLIP) and np.count_nonzero(around_T) == 1
+        assert x_T[blip] == np.float32(BLIP)
+        assert np.count_nonzero(around_T) == 1
     first, again = (x_T[span.start : span.stop] for span in parts.repeats)
-    assert np.array_equal(first, again) and np.abs(first).max() > 0.5
+    assert np.array_equal(first, again)
+    assert np.abs(first).max() > 0.5
     for number, span in enumerate(parts.sweeps):
         middle = (span.start + span.stop) // 2
         early, late = rms_db(x_T, Span(span.start, middle)), rms_db(x_T, Span(middle, span.stop))
@@ -73,7 +78,8 @@ def test_parts_have_the_audio_they_are_named_for(x_T: np.ndarray):
     assert 0.8 < low / high < 1.25
     for span in (parts.music, parts.held):
         levels = [rms_db(x_T, Span(n, n + RATE // 2)) for n in range(span.start, span.stop - RATE // 2, RATE // 2)]
-        assert max(levels) > -20 and min(levels) < -42  # loud, and quiet passages
+        assert max(levels) > -20
+        assert min(levels) < -42  # loud, and quiet passages
 
 
 def test_held_part_occurs_nowhere_before_it(x_T: np.ndarray):
@@ -94,7 +100,8 @@ def test_signal_is_recognized_from_its_file_and_no_other(tmp_path: Path, x_T: np
     sf.write(tmp_path / "di.wav", x_T, RATE, subtype=subtype)
     read, rate = read_audio(tmp_path / "di.wav")
     assert recognize(read, rate) == find_parts(SECONDS, RATE)
-    assert recognize(read[1:], rate) is None and recognize(read[: RATE * 5], rate) is None
+    assert recognize(read[1:], rate) is None
+    assert recognize(read[: RATE * 5], rate) is None
     assert recognize(np.zeros_like(read), rate) is None
 
 
@@ -120,7 +127,8 @@ def test_late_inverted_take_is_aligned():
     take_T = -VirtualAmp(48000).process(x_T, 8.0, 5.0, 6.0)
     late_T = np.concatenate([np.zeros(321, np.float32), take_T[:-321]])
     lag, late = (estimate_lag(x_T, y_T, 48000) for y_T in (take_T, late_T))
-    assert late.delay_samples - lag.delay_samples == pytest.approx(321, abs=0.01) and late.polarity == -1
+    assert late.delay_samples - lag.delay_samples == pytest.approx(321, abs=0.01)
+    assert late.polarity == -1
 
 
 @pytest.mark.parametrize("seconds", [0, 19.9, 3601, -5, float("nan")])

@@ -39,7 +39,8 @@ def test_takes_are_the_captures_played(tmp_path: Path, folder: Path, signal: Pat
         folder, "G{gain}", signal, tmp_path / "out", on_take=lambda done, total: seen.append((done, total))
     )
     manifest = read_manifest(path)
-    assert (manifest.device, manifest.sample_rate) == ("JCM900", RATE) and seen == [(1, 3), (2, 3), (3, 3)]
+    assert (manifest.device, manifest.sample_rate) == ("JCM900", RATE)
+    assert seen == [(1, 3), (2, 3), (3, 3)]
     assert [knob.scale[:3] for knob in manifest.knobs.knobs] == [("gain", 4, 10)]
     assert {take.setting["gain"] for take in manifest.takes} == {4, 6, 10}
     for take in manifest.takes:
@@ -62,7 +63,8 @@ def test_several_knobs_and_a_switch(tmp_path: Path):
     for name in ("Gold lead G0,5 T1", "Gold clean G7 T0", "Gold clean G7.5 T0.25"):
         (tmp_path / f"{name}.nam").touch()
     knobs, found = read_capture_names(tmp_path, "{channel} G{gain} T{tone}", schema)
-    assert knobs == schema and {path.stem: setting for path, setting in found.items()} == {
+    assert knobs == schema
+    assert {path.stem: setting for path, setting in found.items()} == {
         "Gold lead G0,5 T1": {"gain": 0.5, "channel": "lead", "tone": 1},
         "Gold clean G7 T0": {"gain": 7, "channel": "clean", "tone": 0},
         "Gold clean G7.5 T0.25": {"gain": 7.5, "channel": "clean", "tone": 0.25},

@@ -63,7 +63,8 @@ def turns(settings: list[Setting], schema: Knobs) -> np.ndarray:
 
 
 def settings(plan: CapturePlan) -> list[Setting]:
-    assert plan.train is not None and plan.held is not None
+    assert plan.train is not None
+    assert plan.held is not None
     return plan.train
 
 
@@ -81,14 +82,16 @@ def test_hybrid_is_every_combination_of_chosen_positions(positions: int):
     plan = make_plan(MIXED, "hybrid", positions=positions, held=0)
     axes = [{s[name] for s in settings(plan)} for name in MIXED.names]
     assert [len(axis) for axis in axes] == [positions, positions, 3]
-    assert {setting_key(s) for s in settings(plan)} == set(product(*axes)) and plan.count == positions**2 * 3
+    assert {setting_key(s) for s in settings(plan)} == set(product(*axes))
+    assert plan.count == positions**2 * 3
     assert plan.never_together == []
 
 
 def test_combinatorial_is_every_value_that_can_be_set():
     plan = make_plan(MIXED, "combinatorial", held=0)
     everything = set(product((0, 2.5, 5, 7.5, 10), range(1, 11), ("clean", "crunch", "lead")))
-    assert {setting_key(s) for s in settings(plan)} == everything and plan.count == len(everything) == 150
+    assert {setting_key(s) for s in settings(plan)} == everything
+    assert plan.count == len(everything) == 150
 
 
 @pytest.mark.parametrize(
@@ -99,7 +102,8 @@ def test_step_count_is_the_number_of_values(step: float, low: float, high: float
     brute = [low + n * step for n in range(10_000) if low + n * step <= high + 1e-9]
     brute = [v for v in brute if not avoid or v >= low + 0.1 * (high - low) - 1e-9]
     brute += [] if abs(brute[-1] - high) < 1e-6 else [high]
-    assert all_values(knob) == pytest.approx(brute) and step_count(knob) == len(brute)
+    assert all_values(knob) == pytest.approx(brute)
+    assert step_count(knob) == len(brute)
     assert lowest_value(knob) == pytest.approx(brute[0])
     for wanted in np.linspace(low, high, 37):
         assert abs(float(snap(knob, wanted)) - wanted) == pytest.approx(min(abs(v - wanted) for v in brute))
@@ -108,7 +112,8 @@ def test_step_count_is_the_number_of_values(step: float, low: float, high: float
 def test_huge_plan_is_counted_but_not_listed():
     ten = knobs(*[NEVER_ZERO] * 5)
     plan = make_plan(ten, "combinatorial")
-    assert (plan.count, plan.train, plan.moves) == (100_000, None, None) and plan.never_together == []
+    assert (plan.count, plan.train, plan.moves) == (100_000, None, None)
+    assert plan.never_together == []
     assert plan.seconds(180) == 100_000 * 195
     assert make_plan(knobs(*[PLAIN] * 32), "hybrid").count == 3**32
     fine = knobs(*[{"min": 0, "max": 1000, "step": 0.001}] * 8)
@@ -129,10 +134,12 @@ def test_up_to_three_knobs_have_all_corners(number: int):
 def test_corners_of_many_knobs_have_all_ends_of_each_pair(number: int):
     schema = knobs(*[PLAIN] * (number - 1), {**PLAIN, "gain": True})
     found = corner_settings(schema)
-    assert len(found) < 2**number and len(found) == 2 * 2 ** math.ceil(math.log2(number))
+    assert len(found) < 2**number
+    assert len(found) == 2 * 2 ** math.ceil(math.log2(number))
     for a, b in combinations(schema.names, 2):
         counts = Counter((s[a], s[b]) for s in found)
-        assert set(counts) == set(product((0, 10), repeat=2)) and len(set(counts.values())) == 1
+        assert set(counts) == set(product((0, 10), repeat=2))
+        assert len(set(counts.values())) == 1
     gain = schema.names[-1]
     others = {tuple(v for name, v in s.items() if name != gain) for s in found}
     assert len(others) == len(found) / 2  # each at both ends of the gain
@@ -159,7 +166,8 @@ def test_held_settings_are_neither_trained_on_nor_corners(schema: Knobs, design:
     plan = make_plan(schema, design, seed=seed, **({"positions": 4} if design == "hybrid" else {}))
     if plan.train is None or plan.held is None:
         return
-    assert len(plan.held) == 6 and len({setting_key(s) for s in plan.held}) == 6
+    assert len(plan.held) == 6
+    assert len({setting_key(s) for s in plan.held}) == 6
     assert {setting_key(s) for s in plan.held}.isdisjoint(setting_key(s) for s in plan.train)
     assert not any(is_corner(schema, s) for s in plan.held)
     assert len({setting_key(s) for s in plan.train}) == len(plan.train) == plan.count
@@ -182,8 +190,10 @@ def test_full_grid_holds_back_some_of_its_own_settings():
 def test_space_filling_has_many_positions_and_no_silent_ones():
     schema = knobs(PLAIN, {**PLAIN, "taper": "log", "avoid_zero": True}, SWITCH)
     plan = make_plan(schema, "space-filling", count=40)
-    assert plan.count == 40 and schema.defaults in settings(plan)
-    assert len({s["k0"] for s in settings(plan)}) > 20 and min(float(s["k1"]) for s in settings(plan)) == 1
+    assert plan.count == 40
+    assert schema.defaults in settings(plan)
+    assert len({s["k0"] for s in settings(plan)}) > 20
+    assert min(float(s["k1"]) for s in settings(plan)) == 1
     assert min(Counter(s["k2"] for s in settings(plan)).values()) >= 10
     with pytest.raises(UserError, match="13 of the corners"):
         make_plan(schema, "space-filling", count=12)
@@ -202,14 +212,16 @@ def test_default_between_steps_moves_to_the_nearest_step():
     odd = knobs({"min": 1, "max": 10, "step": 1}, {**NEVER_ZERO, "default": 0})
     assert odd.defaults == {"k0": 5.5, "k1": 0}
     plan = make_plan(odd, "isolated")
-    assert plan.knobs.defaults == {"k0": 6, "k1": 1} and plan.knobs.defaults in settings(plan)
+    assert plan.knobs.defaults == {"k0": 6, "k1": 1}
+    assert plan.knobs.defaults in settings(plan)
 
 
 def test_recommended_design_depends_on_the_knobs():
     assert recommend(compare_designs(knobs(STEPPED)))[0].design == "combinatorial"
     assert recommend(compare_designs(knobs(PLAIN)))[0].design == "isolated"
     plan, why = recommend(compare_designs(THREE))
-    assert plan.design == "space-filling" and "30 takes, not 1,331" in why
+    assert plan.design == "space-filling"
+    assert "30 takes, not 1,331" in why
 
 
 @pytest.mark.parametrize("change", [{"count": 0}, {"positions": 1}])
@@ -259,7 +271,8 @@ def test_closed_form_of_a_grid_hole_agrees_with_the_search(schema: Knobs):
 
 def test_missing_switch_position_is_a_hole_of_one_turn():
     found = largest_hole(knobs(SWITCH), [{"k0": "clean"}, {"k0": "lead"}])
-    assert found.setting == {"k0": "crunch"} and found.turns == pytest.approx(1)
+    assert found.setting == {"k0": "crunch"}
+    assert found.turns == pytest.approx(1)
 
 
 def test_pairs_never_moved_together():
@@ -293,7 +306,8 @@ def test_next_settings_are_new_and_shrink_the_hole():
     rest = [s for s in settings(make_plan(small, "combinatorial", held=0)) if s["k1"] == "lead"]
     taken: list[Setting] = [{"k0": 5, "k1": "clean"}]
     found = propose_settings(small, rest, 9, taken)
-    assert len({setting_key(s) for s in found}) == 9 and taken[0] not in found
+    assert len({setting_key(s) for s in found}) == 9
+    assert taken[0] not in found
     with pytest.raises(UserError, match="only 9 settings are left"):
         propose_settings(small, rest, 10, taken)
 
@@ -313,7 +327,8 @@ def test_order_is_nearly_the_shortest(seed: int):
 def test_order_of_a_grid_turns_one_knob_per_take():
     axes = [spaced_values(knob, 3) for knob in THREE.knobs]
     grid = list(to_settings(THREE, gray_code(axes)))
-    assert [sum(a[n] != b[n] for n in a) for a, b in pairwise(grid)] == [1] * 26 and order_settings(THREE, grid) == grid
+    assert [sum(a[n] != b[n] for n in a) for a, b in pairwise(grid)] == [1] * 26
+    assert order_settings(THREE, grid) == grid
     shuffled = [grid[i] for i in np.random.default_rng(0).permutation(27)]
     assert count_moves(order_settings(THREE, shuffled)) <= 30 < count_moves(shuffled)
     assert order_settings(THREE, shuffled)[0] == THREE.defaults

@@ -69,19 +69,23 @@ def signal(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def session(tmp_path: Path, signal: Path) -> Path:
-    assert PLAN.train and PLAN.held
+    assert PLAN.train
+    assert PLAN.held
     write_session(tmp_path / "rec", SCHEMA, PLAN.train, PLAN.held, signal, device=DEVICE, license_id="cc0-1.0")
     return tmp_path / "rec"
 
 
 def test_manifests_are_read_as_planned(session: Path):
     train, held = (read_manifest(session / name) for name in ("train.json", "held.json"))
-    assert [take.setting for take in train.takes] == PLAN.train and [take.setting for take in held.takes] == PLAN.held
+    assert [take.setting for take in train.takes] == PLAN.train
+    assert [take.setting for take in held.takes] == PLAN.held
     assert train.knobs == held.knobs == SCHEMA
     assert (train.device, train.license, train.sample_rate) == (DEVICE, "cc0-1.0", RATE)
     assert {take.dry for take in train.takes + held.takes} == {session / "my di.wav"}
     wets = [take.wet.name for take in train.takes + held.takes]
-    assert len(set(wets)) == 24 and wets[0].startswith("001_gain5_tone0.5") and wets[20].startswith("held_001_")
+    assert len(set(wets)) == 24
+    assert wets[0].startswith("001_gain5_tone0.5")
+    assert wets[20].startswith("held_001_")
     assert sorted(path.name for path in session.iterdir()) == ["held.json", "my di.wav", "sheet.html", "train.json"]
 
 
@@ -94,8 +98,9 @@ def test_sheet_has_every_take_and_frames_turned_knobs(session: Path):
     last = None
     for row, take in zip(rows, train, strict=False):
         shown = [text for text, _ in row]
-        assert shown[-1] == take.wet.name and shown[2:-1] == [str(v).removesuffix(".0") for v in take.setting.values()]
-        turned = {n for n, (_, kind) in zip(SCHEMA.names, row[2:-1], strict=True) if kind == "turn"}
+        assert shown[-1] == take.wet.name
+        assert shown[2:-1] == [str(v).removesuffix(".0") for v in take.setting.values()]
+        turned = {n for n, (_, kind) in zip(SCHEMA.names, row[2:-1], strict=True) if kind == "changed"}
         assert turned == {n for n in SCHEMA.names if last is None or take.setting[n] != last[n]}
         last = take.setting
     assert not re.search(r'(src|href)="?http', (session / "sheet.html").read_text())
@@ -131,7 +136,8 @@ def test_extended_session_leaves_existing_takes_in_place(tmp_path: Path, session
     assert (both[0].delay_samples, both[0].channel) == (2.5, 1)
     for take, before in zip(both, old.takes, strict=False):
         assert np.array_equal(read_audio(take.wet)[0], read_audio(before.wet)[0])
-    assert both[20].wet.name.startswith("021_") and both[20].wet.parent == tmp_path / "more" / "rec"
+    assert both[20].wet.name.startswith("021_")
+    assert both[20].wet.parent == tmp_path / "more" / "rec"
     assert len([row for row in Sheet(made[1].read_text()).rows if row[0][0] == "\u2610"]) == 3
 
 

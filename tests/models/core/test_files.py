@@ -35,7 +35,8 @@ def test_staged_file_appears_complete_and_readable_by_all(tmp_path: Path):
             assert staged.suffix == path.suffix  # writers choose a format by it
             assert not path.exists() or path.read_text() == "first"
         assert path.read_text() == text
-    assert names(path.parent) == ["notes.txt"] and path.stat().st_mode & 0o777 == 0o644
+    assert names(path.parent) == ["notes.txt"]
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize("stop", STOPS)
@@ -63,7 +64,8 @@ def test_folder_that_cannot_be_moved_leaves_the_old_one(tmp_path: Path, monkeypa
     monkeypatch.setattr(Path, "replace", refuse_new)
     with pytest.raises(OSError, match="disk is gone"), staged_folder(path) as staged:
         (staged / "new.txt").write_text("new")
-    assert names(tmp_path) == ["run"] and names(path) == ["kept.txt"]
+    assert names(tmp_path) == ["run"]
+    assert names(path) == ["kept.txt"]
 
 
 def test_staged_folder_replaces_the_old_one(tmp_path: Path):
@@ -72,7 +74,8 @@ def test_staged_folder_replaces_the_old_one(tmp_path: Path):
     with staged_folder(path) as staged:
         (staged / "new.txt").write_text("new")
         assert names(path) == ["gone.txt"]
-    assert names(tmp_path) == ["run"] and names(path) == ["new.txt"]
+    assert names(tmp_path) == ["run"]
+    assert names(path) == ["new.txt"]
     assert path.stat().st_mode & 0o777 == 0o755
 
 
@@ -82,4 +85,5 @@ def test_value_without_json_leaves_the_old_file(tmp_path: Path, value: object):
     write_json(path, {"old": True})
     with pytest.raises((ValueError, TypeError)):
         write_json(path, {"new": value})
-    assert names(tmp_path) == ["value.json"] and read_json(path) == {"old": True}
+    assert names(tmp_path) == ["value.json"]
+    assert read_json(path) == {"old": True}

@@ -156,7 +156,7 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
     "knob name with a space": ([entry("d.wav", "w.wav", {"Gain Knob": 0.5})], ["'Gain Knob'"]),
     "resting level off the faceplate": (
         [isolated("rest.wav", "gain", 3), isolated("rest.wav", "tone", 0.5)],
-        ["'gain'", "rests at 3", "0 to 1"],
+        ["'gain'", "has default 3", "0 to 1"],
     ),
     "rate too low": ({"sample_rate": 7999, "entries": [TAKE]}, ["'sample_rate' is 7999", "8000"]),
     "rate a word": ({"sample_rate": "fast", "entries": [TAKE]}, ["'sample_rate' is 'fast'"]),

@@ -42,4 +42,4 @@ def test_columns_of_numbers_are_aligned_to_the_right():
 
 
 def test_cells_may_have_their_own_look():
-    assert '<td class="turn">5</td>' in table(["gain"], [[Cell("5", "turn")]])
+    assert '<td class="changed">5</td>' in table(["gain"], [[Cell("5", "changed")]])

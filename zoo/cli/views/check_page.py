@@ -138,5 +138,5 @@ def _along(report: Report, name: str) -> list[TakeReport]:
             lines.setdefault(rest, {}).setdefault(take.setting[name], take)
     line = max(lines.values(), key=len, default={})
     takes = [line[value] for value in sorted(line, key=lambda value: (isinstance(value, str), value))]  # type: ignore[arg-type]
-    keep = np.unique(np.linspace(0, len(takes) - 1, min(len(takes), MAX_SPECTRA)).astype(int)) if takes else []
-    return [takes[i] for i in keep]
+    chosen = np.unique(np.linspace(0, len(takes) - 1, min(len(takes), MAX_SPECTRA)).astype(int)) if takes else []
+    return [takes[i] for i in chosen]
