@@ -1,6 +1,8 @@
 """One chart style: figures, colors, ticks, the chart of ESR per setting, and saving as SVG or PNG.
 
-Matplotlib takes a second to import: commands that may draw nothing import this module inside the function that draws.
+Importing Matplotlib takes a second, so commands that may draw nothing import this module inside a function.
+
+Shapes: F frequency bands.
 """
 
 import math
@@ -80,14 +82,16 @@ def save_png(figure: Figure, path: Path) -> None:
 
 
 @styled
-def draw_spectra(axes: Axes, centers_hz: np.ndarray, levels_dbfs: Mapping[str, np.ndarray], knob: str) -> None:
-    """Draw one spectrum per value of a knob, from light to dark; levels below `FLOOR_DBFS` are drawn there."""
+def draw_spectra(axes: Axes, centers_hz: np.ndarray, levels_dbfs: Mapping[str, np.ndarray]) -> None:
+    """Draw one spectrum per value of a knob, from light to dark; levels below `FLOOR_DBFS` are drawn there.
+
+    `levels_dbfs` has a label and levels `(F,)` per spectrum, `centers_hz` is `(F,)`.
+    """
     ramp = LinearSegmentedColormap.from_list("shades", ("#a6cee8", COLORS[0], "#00253a"))
     for number, (value, levels_F) in enumerate(levels_dbfs.items()):
         color = ramp(number / max(len(levels_dbfs) - 1, 1))
         axes.semilogx(centers_hz, np.maximum(levels_F, FLOOR_DBFS), color=color, label=value)
     plain_ticks(axes, y=False)
-    axes.set_title(knob, size=9)
     axes.set_xlabel("Hz")
     axes.legend(ncols=2)
 

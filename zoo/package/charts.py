@@ -44,6 +44,7 @@ def draw_knobs(path: Path, config: ModelConfig, net: WaveNet, dry_T: np.ndarray)
         for value in (knob.min + turn * (knob.max - knob.min) for turn in TURNS):
             wet_T = play(net, dry_T, config.encode({knob.name: value}))
             levels[f"{value:g}"] = band_levels(wet_T, config.audio.sample_rate, edges_hz)
-        draw_spectra(axes, band_centers(edges_hz), levels, knob.name)
+        draw_spectra(axes, band_centers(edges_hz), levels)
+        axes.set_title(knob.name, size=9)
     panels[0].set_ylabel(f"dBFS in 1/{BANDS_PER_OCTAVE} octave")
     save_png(figure, path)

@@ -179,7 +179,7 @@ def test_fault_is_one_sentence_naming_file_key_and_value(tmp_path: Path, fault: 
         ({"min": "low"}, ["knobs.0.min", "'low'"]),
         ({"curve": "log"}, ["unknown key", "curve"]),
         ({"min": 20}, ["min 20"]),
-        ({"default": 11}, ["rests at 11"]),
+        ({"default": 11}, ["has default 11"]),
     ],
 )
 def test_fault_in_a_listed_knob_names_its_key(tmp_path: Path, change: dict, words: list[str]):

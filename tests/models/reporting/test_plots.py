@@ -50,7 +50,7 @@ def test_chart_without_nearest_settings_has_no_line_of_them():
 
 def test_silence_is_drawn_at_the_floor():
     figure, axes = make_chart(4, 3)
-    draw_spectra(axes, np.array([100.0, 1000.0]), {"0": np.array([-200.0, -20.0])}, "gain")
+    draw_spectra(axes, np.array([100.0, 1000.0]), {"0": np.array([-200.0, -20.0])})
     assert lines_by_label(figure)["0"][:, 1].tolist() == [FLOOR_DBFS, -20.0]
 
 

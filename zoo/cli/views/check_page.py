@@ -124,7 +124,7 @@ def _spectra(report: Report, name: str) -> str:
         for take in takes
         if take.wet_sound
     }
-    draw_spectra(axes, band_centers(EDGES_HZ), levels, name)
+    draw_spectra(axes, band_centers(EDGES_HZ), levels)
     axes.set_ylabel("dBFS in a third of an octave")
     return figure(to_svg(chart), f"spectra along {name}")
 
