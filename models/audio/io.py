@@ -19,7 +19,7 @@ FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF")
 
 SUBTYPES = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 
-CHANNEL_TOLERANCE = 1.5 / (1 << 15)  # two channels that differ by no more than 16-bit dither count as equal
+DITHER = 1.5 / (1 << 15)  # of 16 bit, with room: audio that differs by no more counts as equal
 
 QUALITY = "VHQ"
 
@@ -78,7 +78,7 @@ def _read_block(path: Path, file: sf.SoundFile) -> np.ndarray:
 def _mono(path: Path, block_TC: np.ndarray, channel: int | None, rate_hz: int, position: int) -> np.ndarray:
     """Return one channel of a block; `position` is its first sample in the file."""
     if block_TC.shape[1] == 2 and channel is None:
-        differ_T = np.abs(block_TC[:, 0] - block_TC[:, 1]) > CHANNEL_TOLERANCE
+        differ_T = np.abs(block_TC[:, 0] - block_TC[:, 1]) > DITHER
         if differ_T.any():
             at_s = (position + int(np.argmax(differ_T))) / rate_hz
             raise UserError(

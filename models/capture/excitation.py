@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.audio.guitar import guitar
-from models.audio.io import CHANNEL_TOLERANCE, read_audio
+from models.audio.io import DITHER, read_audio
 from models.core.errors import UserError
 
 SHORTEST_S, LONGEST_S = 20.0, 3600.0
@@ -115,9 +115,9 @@ def recognize(x_T: np.ndarray, rate_hz: int) -> Parts | None:
         return None
     parts = find_parts(seconds, rate_hz)
     first, again = (x_T[span.start : span.stop] for span in parts.repeats)
-    quiet = np.abs(x_T[parts.silence.start : parts.silence.stop]).max() < CHANNEL_TOLERANCE
-    blips = np.abs(x_T[list(parts.blips)] - BLIP).max() < CHANNEL_TOLERANCE
-    return parts if quiet and blips and np.abs(first - again).max() < CHANNEL_TOLERANCE else None
+    quiet = np.abs(x_T[parts.silence.start : parts.silence.stop]).max() < DITHER
+    blips = np.abs(x_T[list(parts.blips)] - BLIP).max() < DITHER
+    return parts if quiet and blips and np.abs(first - again).max() < DITHER else None
 
 
 def describe_signal(path: Path) -> str | None:

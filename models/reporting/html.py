@@ -66,7 +66,8 @@ def numbered_list(items: Iterable[str]) -> str:
 
 def notice(severity: str, message: str, hint: str) -> str:
     """Return a box that states a problem and what to do; `severity` is "fault" or "warning"."""
-    return f'<div class="notice {severity}"><b>{severity}</b> {escape(message)}<div class="hint">{escape(hint)}</div></div>'
+    text = f'<b>{severity}</b> {escape(message)}<div class="hint">{escape(hint)}</div>'
+    return f'<div class="notice {severity}">{text}</div>'
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> str:

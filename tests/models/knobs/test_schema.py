@@ -60,7 +60,7 @@ def test_two_knobs_of_one_name_and_too_many_knobs_are_refused():
         Knobs.model_validate({"knobs": [{"name": f"k{number}"} for number in range(33)]})
 
 
-def test_levels_follow_the_knobs_whatever_the_order_of_the_setting():
+def test_levels_do_not_depend_on_the_order_of_the_setting():
     assert KNOBS.complete({}) == KNOBS.defaults == {"gain": 5.0, "tone": 0.5}
     for setting in ({"gain": 10, "tone": 0}, {"tone": 0, "gain": 10}):
         assert KNOBS.encode(setting) == [1, -1]

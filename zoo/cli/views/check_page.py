@@ -137,6 +137,7 @@ def _along(report: Report, name: str) -> list[TakeReport]:
             rest = (take.dry, *(value for other, value in take.setting.items() if other != name))
             lines.setdefault(rest, {}).setdefault(take.setting[name], take)
     line = max(lines.values(), key=len, default={})
-    takes = [line[value] for value in sorted(line, key=lambda value: (isinstance(value, str), value))]  # type: ignore[arg-type]
+    values = sorted(line, key=lambda value: (isinstance(value, str), value))  # type: ignore[arg-type]
+    takes = [line[value] for value in values]
     chosen = np.unique(np.linspace(0, len(takes) - 1, min(len(takes), MAX_SPECTRA)).astype(int)) if takes else []
     return [takes[i] for i in chosen]
