@@ -37,7 +37,7 @@ def draw_knobs(path: Path, config: ModelConfig, net: WaveNet, dry_T: np.ndarray)
 
     knobs = [knob for knob in config.knobs.knobs if isinstance(knob, Knob)]
     across = min(len(knobs), 3)
-    figure, panels = make_figure(len(knobs), 3.4 * across, 2.8 * -(-len(knobs) // across), across)
+    figure, panels = make_figure(len(knobs), 2.8 * across, 2.4 * -(-len(knobs) // across), across)
     edges_hz = band_edges(LOWEST_HZ, config.audio.sample_rate / 2, BANDS_PER_OCTAVE)
     for axes, knob in zip(panels, knobs, strict=True):
         levels = {}
