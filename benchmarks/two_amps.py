@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib import rc_context
 
 from models.artifacts.evaluation import read_evaluation
 from models.artifacts.names import EVAL
@@ -22,11 +21,11 @@ from models.evaluation.evaluate import evaluate
 from models.network.architecture import WaveNetConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
+from models.reporting.plots import COLORS, make_figure, plain_ticks, save_png, styled
 from models.training.config import Recipe
 from models.training.fit import fit
 from search.config.study import SearchConfig
 from search.launch.launcher import run_search
-from search.report.charts import STYLE, figure_row, plain_ticks
 from search.study.board import read_board
 from search.study.ledger import ENDS
 from zoo.cli import output
@@ -101,30 +100,30 @@ def rows(out: Path, data: AmpData) -> list[tuple[str, str, int, float, float, fl
     return sorted(found, key=lambda row: row[2])
 
 
+@styled
 def draw(tables: dict[str, list[tuple]], path: Path) -> None:
     """Held ESR against cost, one panel per amp."""
-    with rc_context(STYLE):
-        figure, panels = figure_row(len(tables), 8.6, 3.6)
-        for axes, (amp, found) in zip(panels, tables.items(), strict=True):
-            for side, colour, marker in (("ours", "#0072b2", "o"), ("peers", "#d55e00", "s")):
-                points = [(macs, esr) for one, _, macs, esr, _, _ in found if one == side]
-                axes.plot(*zip(*points, strict=True), marker, color=colour, label=side)
-            last = max(macs for _, _, macs, _, _, _ in found)
-            for what, macs, esr in ((what, macs, esr) for _, what, macs, esr, _, _ in found):
-                across, side = (-6, "right") if macs == last else (6, "left")
-                up = 4 if what.startswith("A1") or macs == last else -4
-                axes.annotate(
-                    what, (macs, esr), xytext=(across, up), textcoords="offset points", size=7, ha=side, va="center"
-                )
-            axes.set(xscale="log", yscale="log", xlabel="multiply-accumulates per sample", ylabel="held ESR")
-            axes.set_title(amp, size=10)
-            plain_ticks(axes)
-            axes.set_xticks([1000, 3000, 10_000, 30_000], ["1,000", "3,000", "10,000", "30,000"])
-            axes.minorticks_off()
-            axes.set_yticks(ticks := [0.01, 0.02, 0.05, 0.1, 0.2], [f"{tick:g}" for tick in ticks])
-            axes.margins(0.15, 0.12)
-            axes.legend(frameon=False, fontsize=8)
-        figure.savefig(path, dpi=130)
+    figure, panels = make_figure(len(tables), 8.6, 3.6)
+    for axes, (amp, found) in zip(panels, tables.items(), strict=True):
+        for side, colour, marker in (("ours", COLORS[0], "o"), ("peers", COLORS[1], "s")):
+            points = [(macs, esr) for one, _, macs, esr, _, _ in found if one == side]
+            axes.plot(*zip(*points, strict=True), marker, color=colour, label=side)
+        last = max(macs for _, _, macs, _, _, _ in found)
+        for what, macs, esr in ((what, macs, esr) for _, what, macs, esr, _, _ in found):
+            across, side = (-6, "right") if macs == last else (6, "left")
+            up = 4 if what.startswith("A1") or macs == last else -4
+            axes.annotate(
+                what, (macs, esr), xytext=(across, up), textcoords="offset points", size=7, ha=side, va="center"
+            )
+        axes.set(xscale="log", yscale="log", xlabel="multiply-accumulates per sample", ylabel="held ESR")
+        axes.set_title(amp, size=10)
+        plain_ticks(axes)
+        axes.set_xticks([1000, 3000, 10_000, 30_000], ["1,000", "3,000", "10,000", "30,000"])
+        axes.minorticks_off()
+        axes.set_yticks(ticks := [0.01, 0.02, 0.05, 0.1, 0.2], [f"{tick:g}" for tick in ticks])
+        axes.margins(0.15, 0.12)
+        axes.legend(fontsize=8)
+    save_png(figure, path)
 
 
 def main() -> None:

@@ -1,6 +1,16 @@
-"""Recordings to a trained model to sound; knows nothing of the search or the zoo.
+"""Guitar amp models with live knobs: recorded, trained, scored and played; knows nothing of searches and zoos.
 
-From the bottom up: `core` (files, errors, cache), `knobs`, `audio`, `network` (the WaveNet family), `engines` (everything compiled),
-`artifacts` (a model on disk), `playback`, `formats` (NAM files), `recordings` (takes and their checks), `capture` (what to record),
-`reporting` (pages and charts), `evaluation`, `training`.
+* `core`: files, documents, errors, the machine
+* `knobs`: what a knob and a setting are
+* `audio`: samples in, out and between
+* `network`: the WaveNet as data and as a module; knobs folded into weights
+* `engines`: everything compiled; a reader may skip it
+* `artifacts`: a trained model on disk
+* `playback`: a model plays
+* `formats`: other people's file formats
+* `recordings`: takes, from manifest to tensors, and what is wrong with them
+* `reporting`: one look for all pages and charts
+* `capture`: what to record
+* `evaluation`: how good a model is
+* `training`: from recipe and takes to a run folder
 """

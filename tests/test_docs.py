@@ -138,7 +138,7 @@ def test_blocks_are_sound(page: Path):
 
 def prepare() -> None:
     """Write what the guides start from into the current folder: takes, short configs, captures, knob moves."""
-    takes, _ = render_takes(Path("quickstart/takes"), rate=RATE, seconds=4.0, held_seconds=1.0)
+    takes, _ = render_takes(Path("quickstart/takes"), rate_hz=RATE, seconds=4.0, held_seconds=1.0)
     manifest = json.loads(takes.read_text(encoding="utf-8"))
     takes.write_text(json.dumps(manifest | {"entries": manifest["entries"][::3]}), encoding="utf-8")
     short = {"steps": 20, "segment": 512, "report_every": 10}

@@ -1,4 +1,4 @@
-"""The JSON documents a model's folder carries: what it is (`config.json`) and how good it is (`eval.json`). Light to import."""
+"""`eval.json`: how good a model is and what it costs. Light to import."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,13 +11,13 @@ from models.core.schema import Frozen, read_document
 from models.knobs.schema import Setting
 from models.knobs.text import format_setting
 
-RUNAWAY_DB = 18.0  # a corner nobody recorded may be louder than every take, but not by this much
+RUNAWAY_DB = 18.0  # at most so much louder than the loudest take may any setting be
 
-QUIET_DB = 20.0
+QUIET_DB = 20.0  # at least so much below the loudest take must the output at silence be
 
 
 class Errors(Frozen):
-    """Other measures of the same difference; `models.metrics` has their formulas."""
+    """Other measures of the same error; formulas are in `models.evaluation.distances`."""
 
     esr_pre_emphasis: float
     esr_gain_matched: float
@@ -26,7 +26,7 @@ class Errors(Frozen):
 
 
 class SettingScore(Frozen):
-    """Error-to-signal ratio at one knob setting; `baseline_esr` is what the nearest recorded setting would give."""
+    """Error-to-signal ratio (ESR) at one knob setting; `baseline_esr` is that of the nearest recorded setting."""
 
     setting: Setting
     esr: float
@@ -35,7 +35,7 @@ class SettingScore(Frozen):
 
 
 class Score(Frozen):
-    """Scores pooled with equal weight per setting, so that loud settings do not hide quiet ones."""
+    """Scores over settings, each with equal weight, so that loud settings do not hide quiet ones."""
 
     mean: float
     median: float
@@ -46,7 +46,10 @@ class Score(Frozen):
 
 
 class CornerScan(Frozen):
-    """Every corner of the knobs, and many settings between, played: peaks (full scale 0 dBFS), output at silence, offset (DC)."""
+    """Extremes over all corners of the knobs and many settings between them, in dBFS (full scale is 0).
+
+    Peak of the output, output at silence, and DC offset; `recorded_peak_dbfs` is the peak of the loudest take.
+    """
 
     settings: int
     peak_dbfs: float
@@ -58,7 +61,7 @@ class CornerScan(Frozen):
 
     @property
     def fault(self) -> str | None:
-        """Why nobody should play this model, if there is a reason."""
+        """Why nobody should play this model, or None."""
         above = self.peak_dbfs - self.recorded_peak_dbfs
         if above > RUNAWAY_DB:
             where = format_setting(self.peak_setting)
@@ -67,13 +70,16 @@ class CornerScan(Frozen):
         if below < QUIET_DB:
             where = format_setting(self.silence_setting)
             return (
-                f"at {where} silence comes out only {below:.0f} dB below the loudest take ({QUIET_DB:g} are asked for)"
+                f"at {where} silence comes out only {below:.0f} dB below the loudest take ({QUIET_DB:g} are required)"
             )
         return None
 
 
 class KnobTurn(Frozen):
-    """What turning one knob from end to end does: the change against the louder end in dB, and the share of steps that lead away from the low end."""
+    """What turning one knob from end to end does.
+
+    `change_db` is the difference against the louder end; `rising` the share of steps that lead away from the low end.
+    """
 
     name: str
     change_db: float
@@ -81,7 +87,10 @@ class KnobTurn(Frozen):
 
 
 class RegionScore(Frozen):
-    """The mean ESR of the held settings at which one knob is in its `low`, `middle` or `high` third, or a switch at one position."""
+    """The mean ESR of the held settings in one region of a knob.
+
+    `region` is `low`, `middle` or `high` (thirds of its range), or a position of a switch.
+    """
 
     knob: str
     region: str
@@ -90,10 +99,11 @@ class RegionScore(Frozen):
 
 
 class Evaluation(Frozen):
-    """`eval.json`: how good a model is and what it costs. Validation chose it; held and seen were heard once, afterwards.
+    """`eval.json`: how good a model is and what it costs.
 
-    `held_sha256` is that of the held audio, dry and wet in turn, as float32 samples.
-    `realtime_factor` is seconds of one core per second of audio, measured where the run was reported; `seconds` those of its training.
+    Validation selected the model; `held` and `seen` were computed once, afterwards. `held_sha256` is the hash of the
+    held audio, dry and wet in turn, as float32 samples. `realtime_factor` is seconds of one core per second of audio,
+    measured where the run was scored; `seconds` is the time of training.
     """
 
     schema_name: Annotated[Literal["ampzoo.eval/1"], Field(alias="schema")] = "ampzoo.eval/1"
@@ -115,9 +125,10 @@ class Evaluation(Frozen):
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """The scores of a finished run or a package; raises `UserError` when it has none."""
+    """Read the scores of a finished run or a package; raises `UserError` when it has none."""
     if not (folder / EVAL).exists():
         raise UserError(
-            f"{folder} has no scores ({EVAL} is missing)", "Finish it: run the same zoo train or zoo search --resume."
+            f"{folder} has no scores ({EVAL} is missing)",
+            "Finish its training first: train into the same folder again, or resume the search.",
         )
     return read_document(folder / EVAL, Evaluation)

@@ -1,4 +1,4 @@
-"""A model on disk: the folder that training writes, a package carries and everything that plays reads."""
+"""The model in a folder: config and weights, written whole and read with checks."""
 
 import struct
 from pathlib import Path
@@ -16,7 +16,7 @@ from models.network.wavenet import WaveNet
 
 MAX_HEADER_BYTES = 1 << 20
 
-ALLOCATED_FREELY = 16 << 20  # bytes of weights
+UNCHECKED_BYTES = 16 << 20  # of weights: a model of at most so many is allocated without a check of the file's size
 
 
 def save_model(folder: Path, config: ModelConfig, net: WaveNet) -> None:
@@ -26,7 +26,7 @@ def save_model(folder: Path, config: ModelConfig, net: WaveNet) -> None:
 
 
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file whole or not at all."""
+    """Write a safetensors file, whole or not at all; raises `UserError` when it cannot be written."""
     plain = {key: value.detach().contiguous() for key, value in tensors.items()}
     try:
         with staged_file(path) as staged:
@@ -36,9 +36,10 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[st
 
 
 def load_model(folder: Path) -> tuple[ModelConfig, WaveNet]:
-    """Read a run folder or a package.
+    """Read the model of a run folder or a package, in evaluation mode.
 
-    Raises `NotFound` when the folder holds no model and `IntegrityError` when the weights are not those the config promises.
+    Raises `NotFound` when the folder holds no model, `IntegrityError` when the weights do not match the config, and
+    `UserError` when the config is malformed or contradicts itself.
     """
     if not (folder / CONFIG).exists():
         raise NotFound(
@@ -58,19 +59,19 @@ def load_model(folder: Path) -> tuple[ModelConfig, WaveNet]:
 
 
 def _check_size(folder: Path, config: ModelConfig) -> None:
-    """Before a large model is allocated: are the weights as large as its config says?
+    """Before a large model is allocated, raise `IntegrityError` if its file of weights is too small for its config.
 
-    A layer has at most this many weights for each of its products; models that are small by that much are not counted, which takes
-    torch seconds to prepare.
+    The bound in the first lines is cheap and never too low: a layer has at most so many weights per product. It spares
+    small models the exact count, whose preparation takes torch seconds.
     """
     features = max(config.columns, config.architecture.inject.encoder or 0)
-    if 4 * config.architecture.macs_per_sample(config.columns) * 8 * (1 + features) <= ALLOCATED_FREELY:
+    if 4 * config.architecture.macs_per_sample(config.columns) * 8 * (1 + features) <= UNCHECKED_BYTES:
         return
     with torch.device("meta"):
         shapes = WaveNet(config.architecture, config.columns).state_dict().values()
     promised = sum(shape.numel() * shape.element_size() for shape in shapes)
     found = (folder / WEIGHTS).stat().st_size if (folder / WEIGHTS).exists() else promised
-    if found < promised and promised > ALLOCATED_FREELY:
+    if found < promised and promised > UNCHECKED_BYTES:
         raise IntegrityError(
             f"{folder / WEIGHTS} is {found:,} bytes, the model of {CONFIG} takes {promised:,}",
             "Get the model again from where it was published.",
@@ -78,7 +79,7 @@ def _check_size(folder: Path, config: ModelConfig) -> None:
 
 
 def load_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Read tensors that must have exactly the expected names, shapes and types, all finite; else `IntegrityError`."""
+    """Read tensors of exactly the expected names, shapes and types, all finite; else raises `IntegrityError`."""
     hint = "Get the model again from where it was published."
     try:
         with path.open("rb") as file:
@@ -94,9 +95,9 @@ def load_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, tor
         raise IntegrityError(f"{path} cannot be read: {problem.strerror}", hint) from None
     except SafetensorError as problem:
         raise IntegrityError(f"{path} is not a safetensors file: {problem}", hint) from None
-    if odd := sorted(set(tensors) ^ set(expected)):
-        word = "lacks" if odd[0] in expected else "has an unexpected"
-        raise IntegrityError(f"{path} {word} tensor '{odd[0]}'", hint)
+    if unmatched := sorted(set(tensors) ^ set(expected)):
+        word = "lacks" if unmatched[0] in expected else "has an unexpected"
+        raise IntegrityError(f"{path} {word} tensor '{unmatched[0]}'", hint)
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
             raise IntegrityError(

@@ -1,4 +1,4 @@
-"""models/artifacts/model_config.py."""
+"""`config.json`: architecture, knob schema and audio format of a model."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -12,7 +12,10 @@ from models.network.architecture import WaveNetConfig
 
 
 class Audio(AnalogLevels):
-    """What a model expects and gives: mono audio at one rate, R samples of memory, no latency of its own; the levels it was recorded at."""
+    """The audio a model takes and gives: mono, at one rate, without latency; and the levels it was recorded at.
+
+    `sample_rate` is in Hz, `receptive_field` in samples.
+    """
 
     sample_rate: Annotated[int, Field(ge=8000, le=192000)]
     channels: Literal[1] = 1
@@ -20,7 +23,7 @@ class Audio(AnalogLevels):
 
 
 class ModelConfig(Frozen):
-    """`config.json`: architecture, knob schema and audio contract."""
+    """`config.json`: what a model is."""
 
     schema_version: Literal["1.0"] = "1.0"
     library: Literal["ampzoo"] = "ampzoo"
@@ -35,13 +38,13 @@ class ModelConfig(Frozen):
         return self.knobs.columns(self.architecture.inject.encoding)
 
     def encode(self, setting: Mapping[str, Value]) -> list[float]:
-        """A setting as the network takes it; raises `UserError` for a knob or value the model does not have."""
+        """Return a setting as the network takes it; raises `UserError` for a knob or value the model does not have."""
         return self.knobs.encode(setting, self.architecture.inject.encoding, self.name)
 
 
 def make_config(
     name: str, sample_rate: int, knobs: Knobs, architecture: WaveNetConfig, levels: AnalogLevels = UNSTATED
 ) -> ModelConfig:
-    """The `config.json` of a model; `sample_rate` in Hz."""
+    """Return the `config.json` of a model; `sample_rate` is in Hz."""
     audio = Audio(sample_rate=sample_rate, receptive_field=architecture.receptive_field, **levels.model_dump())
     return ModelConfig(name=name, audio=audio, knobs=knobs, architecture=architecture)

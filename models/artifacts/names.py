@@ -1,12 +1,10 @@
-"""models/artifacts/names.py."""
+"""The names of the files in a model's folder; light to import."""
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-
-EVAL, RECIPE, HISTORY, SPLIT, STATE, MACHINE = (
-    "eval.json",
-    "recipe.json",
-    "history.jsonl",
-    "split.json",
-    "state.safetensors",
-    "machine.json",
-)
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+EVAL = "eval.json"
+RECIPE = "recipe.json"
+HISTORY = "history.jsonl"
+SPLIT = "split.json"
+STATE = "state.safetensors"
+MACHINE = "machine.json"

@@ -1,4 +1,4 @@
-"""models/audio/calibration.py."""
+"""The analog levels that digital full scale stands for where a device was recorded."""
 
 from typing import Annotated
 
@@ -10,7 +10,10 @@ Dbu = Annotated[Annotated[float, Field(ge=-60, le=60, strict=True)] | None, Unst
 
 
 class AnalogLevels(Frozen):
-    """The analog levels at which a device was recorded, as NAM names them."""
+    """Levels in dBu of a 1 kHz sine that peaks at 0 dBFS: at the device's input, and behind its output.
+
+    None is unknown. The names are those of NAM files.
+    """
 
     input_level_dbu: Annotated[
         Dbu, Field(description="Level in dBu, at the device's input, of a 1 kHz sine that peaks at 0 dBFS.")
@@ -21,7 +24,7 @@ class AnalogLevels(Frozen):
 
     @property
     def levels(self) -> "AnalogLevels":
-        """These two alone."""
+        """The levels alone, of a subclass with more fields."""
         return AnalogLevels(input_level_dbu=self.input_level_dbu, output_level_dbu=self.output_level_dbu)
 
 

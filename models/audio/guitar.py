@@ -1,8 +1,7 @@
-"""A synthetic guitar DI of our own: the dry audio of the quickstart, free of anyone's copyright.
+"""A synthetic guitar signal (DI), free of anyone's copyright: the dry audio of the quickstart and of demo clips.
 
-A capture is only as good as what was played through the device. Ours plays chords, arpeggios, lead lines and palm
-mutes on a tempo grid at several dynamics, so that an amp is heard clean, pushed, and dying away. A seed is a piece of
-music: one trains, another is held out, a third makes demo clips.
+It plays chords, arpeggios, lead lines and palm mutes on a tempo grid at several dynamics, so that an amp is driven
+softly and hard, and notes die away. Each seed is another piece of music.
 """
 
 from typing import NamedTuple
@@ -24,11 +23,9 @@ LEVELS_DB = (0.0, -3.0, -8.0, -14.0, -22.0)
 
 PHRASE_EIGHTHS = 4
 
+Step = tuple[float, float, float, float, bool]  # start and length in eighths, MIDI pitch, accent (0 to 1), muted
 
-Step = tuple[float, float, float, float, bool]  # when and how long in eighths, MIDI pitch, accent (0 to 1), muted
-
-
-SHAPES = {  # frets from the low E string up; None is a string not played
+SHAPES = {  # frets from the low E string up; None is a string that is not played
     "E": (0, 2, 2, 1, 0, 0), "Em": (0, 2, 2, 0, 0, 0), "A": (None, 0, 2, 2, 2, 0), "Am": (None, 0, 2, 2, 1, 0),
     "B7": (None, 2, 1, 2, 0, 2), "C": (None, 3, 2, 0, 1, 0), "D": (None, None, 0, 2, 3, 2),
     "Dm": (None, None, 0, 2, 3, 1), "F": (1, 3, 3, 2, 1, 1), "G": (3, 2, 0, 0, 0, 3),
@@ -44,7 +41,7 @@ SONGS = (  # chord progression, tonic of the lead line (MIDI), its scale in semi
 
 
 class Note(NamedTuple):
-    """One plucked string: when and how long it sounds, its MIDI pitch, its velocity (0 to 1), and if it is muted."""
+    """A plucked string: start and length in seconds, MIDI pitch, velocity (0 to 1), and whether it is muted."""
 
     start_s: float
     length_s: float
@@ -53,36 +50,35 @@ class Note(NamedTuple):
     muted: bool = False
 
 
-def guitar(seconds: float, rate: int, seed: int) -> np.ndarray:
-    """Play `seconds` of guitar.
+def guitar(seconds: float, rate_hz: int, seed: int) -> np.ndarray:
+    """Return `seconds` of guitar, mono float32 `(round(seconds * rate_hz),)` with a peak of about 0.7.
 
-    Returns `x_T`: float32 `(round(seconds * rate),)`, mono, peak about 0.7, at `rate` samples per second. The same arguments
-    give the same samples. Raises `UserError` when that is not even one sample.
+    The same arguments give the same samples. Raises `UserError` when that is not even one sample.
     """
-    samples = round(seconds * rate)
+    samples = round(seconds * rate_hz)
     if samples < 1:
-        raise UserError(f"guitar of {seconds} s at {rate} Hz has no sample", "ask for a longer time")
+        raise UserError(f"guitar of {seconds} s at {rate_hz} Hz has no sample", "Ask for a longer time.")
     rng = np.random.default_rng(seed)
     x_T = np.zeros(samples)
     for note in _compose(seconds, rng):
-        start = round(note.start_s * rate)
-        sound_N = _pluck(note, rate, rng)[: max(samples - start, 0)]
+        start = round(note.start_s * rate_hz)
+        sound_N = _pluck(note, rate_hz, rng)[: max(samples - start, 0)]
         x_T[start : start + len(sound_N)] += sound_N
-    x_T = _pickup(x_T, rate)
+    x_T = _pickup(x_T, rate_hz)
     x_T *= PEAK / max(np.abs(x_T).max(), 1e-9)
     x_T += PEAK * 10 ** (NOISE_FLOOR_DB / 20) * rng.standard_normal(samples)
-    fade = min(samples, rate // 100)
+    fade = min(samples, rate_hz // 100)
     x_T[samples - fade :] *= np.linspace(1.0, 0.0, fade)
     return x_T.astype(np.float32)
 
 
 def _compose(seconds: float, rng: np.random.Generator) -> list[Note]:
-    """Notes for `seconds` of music: phrases of two beats, each of one style, one chord and one dynamic."""
+    """Return the notes of `seconds` of music: phrases of two beats, each of one style, one chord and one dynamic."""
     progression, tonic_midi, scale = SONGS[rng.integers(len(SONGS))]
     capo = int(rng.integers(5))
     eighth_s = 30.0 / rng.uniform(95.0, 150.0)
     phrases = int(np.ceil(seconds / (PHRASE_EIGHTHS * eighth_s)))
-    styles, levels_db = _deck(STYLES, phrases, rng), _deck(LEVELS_DB, phrases, rng)
+    styles, levels_db = _draw_evenly(STYLES, phrases, rng), _draw_evenly(LEVELS_DB, phrases, rng)
     notes: list[Note] = []
     for phrase, (style, level_db) in enumerate(zip(styles, levels_db, strict=True)):
         shape = SHAPES[progression[phrase % len(progression)]]
@@ -97,21 +93,21 @@ def _compose(seconds: float, rng: np.random.Generator) -> list[Note]:
     return notes
 
 
-def _deck(cards: tuple, count: int, rng: np.random.Generator) -> list:
-    """Deal `count` cards from shuffled decks, so that every card turns up before one repeats more than twice."""
-    decks = [rng.permutation(len(cards)) for _ in range(-(-count // len(cards)))]
-    return [cards[card] for card in np.concatenate(decks)[:count]]
+def _draw_evenly(choices: tuple, count: int, rng: np.random.Generator) -> list:
+    """Draw `count` choices at random, each once before any is drawn again."""
+    rounds = [rng.permutation(len(choices)) for _ in range(-(-count // len(choices)))]
+    return [choices[index] for index in np.concatenate(rounds)[:count]]
 
 
 def _riff(style: str, chord: list[int]) -> list[Step]:
-    """Steps of a chordal phrase; its palm mutes are on the root and the fifth."""
+    """Return the steps of a phrase of chords; its palm mutes are on the root and the fifth."""
     fifth = (chord[0], chord[0] + 7)
     if style == "strum":
         hits = ((0, 1.9, 1.0, 1), (2, 0.9, 0.8, 1), (3, 0.9, 0.6, -1))
         return [
             (at + 0.05 * string, length, midi, 0.45 * accent, False)
-            for at, length, accent, way in hits
-            for string, midi in enumerate(chord[::way])
+            for at, length, accent, order in hits
+            for string, midi in enumerate(chord[::order])
         ]
     if style == "arpeggio":
         return [(0.5 * step, 4.0 - 0.4 * step, chord[step % len(chord)], 0.7, False) for step in range(8)]
@@ -125,7 +121,7 @@ def _riff(style: str, chord: list[int]) -> list[Step]:
 
 
 def _lead_line(tonic_midi: int, scale: tuple, rng: np.random.Generator) -> list[Step]:
-    """Steps of a phrase that walks a scale over two octaves, in eighths and sixteenths, ending on a held note."""
+    """Return the steps of a walk along a scale over two octaves, in eighths and sixteenths, to a long last note."""
     rhythm = ((1.0, 1.0, 2.0), (0.5, 0.5, 1.0, 2.0), (1.0, 0.5, 0.5, 0.5, 0.5, 1.0), (1.5, 0.5, 2.0))[rng.integers(4)]
     degree, at, steps = int(rng.integers(len(scale) + 3)), 0.0, []
     for length in rhythm:
@@ -136,36 +132,36 @@ def _lead_line(tonic_midi: int, scale: tuple, rng: np.random.Generator) -> list[
     return steps
 
 
-def _pluck(note: Note, rate: int, rng: np.random.Generator, block: int = 256) -> np.ndarray:
-    """One string as decaying, slightly inharmonic partials under a pickup, float64 `(length_s * rate,)`.
+def _pluck(note: Note, rate_hz: int, rng: np.random.Generator, block: int = 256) -> np.ndarray:
+    """Return a string as decaying, slightly inharmonic partials at a pickup, float64 `(length_s * rate_hz,)`.
 
-    An ideal string released at the fraction `beta` of its length moves under a pickup at `p` with partial `h` of
+    An ideal string released at the fraction `beta` of its length has, at a pickup at the fraction `p`, a partial `h` of
     velocity `sin(pi h beta) sin(pi h p) / h`; stiffness puts it at `h f0 sqrt(1 + B h^2)` (Fletcher and Rossing, The
     Physics of Musical Instruments, ch. 2). Sample `i * block + j` of a partial is `exp(z i block) exp(z j)`, so one
-    matrix product sums all of them.
+    matrix product sums all of them. Shapes: H partials, B blocks, K samples of a block, N samples.
     """
-    samples = max(round(note.length_s * rate), 1)
+    samples = max(round(note.length_s * rate_hz), 1)
     f0_hz = 440.0 * 2 ** ((note.midi - 69) / 12)
-    h_H = np.arange(1, 1 + int(np.clip(min(6000.0, 0.45 * rate) / f0_hz, 1, 60)))
+    h_H = np.arange(1, 1 + int(np.clip(min(6000.0, 0.45 * rate_hz) / f0_hz, 1, 60)))
     f_H = h_H * f0_hz * np.sqrt(1 + 6e-5 * h_H**2)
     decay_H = 14.0 + f_H / 40.0 if note.muted else 0.9 + f0_hz / 300.0 + f_H / 700.0  # 1/s
     beta = rng.uniform(0.1, 0.2)
     bright_hz = 1200.0 + 4000.0 * note.velocity**0.5
     gain_H = note.velocity * np.sin(np.pi * h_H * beta) * np.sin(np.pi * h_H * 0.22) / h_H * np.exp(-f_H / bright_hz)
-    z_H = (-decay_H + 2j * np.pi * f_H) / rate
+    z_H = (-decay_H + 2j * np.pi * f_H) / rate_hz
     slow_BH = np.exp(z_H * (block * np.arange(-(-samples // block)))[:, None])
     fast_HK = gain_H[:, None] * np.exp(z_H[:, None] * np.arange(block))
     sound_N = (slow_BH @ fast_HK).imag.ravel()[:samples]
-    pick = min(samples, rate // 250)  # 4 ms of plectrum
+    pick = min(samples, rate_hz // 250)  # 4 ms of plectrum
     sound_N[:pick] += 0.06 * note.velocity * rng.standard_normal(pick) * np.linspace(1.0, 0.0, pick) ** 2
-    release = min(samples, rate // 60)
+    release = min(samples, rate_hz // 60)
     sound_N[samples - release :] *= np.linspace(1.0, 0.0, release)
     return sound_N
 
 
-def _pickup(x_T: np.ndarray, rate: int) -> np.ndarray:
-    """A magnetic pickup on its cable, `(T,)`: a resonant low-pass (4 kHz, Q 1.4), and nothing below 30 Hz."""
+def _pickup(x_T: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Filter `(T,)` as a magnetic pickup and its cable do: low-pass with a peak at 4 kHz (Q 1.4), 30 Hz high-pass."""
     w0 = 2 * np.pi * 4000.0
-    b, a = signal.bilinear([w0**2], [1.0, w0 / 1.4, w0**2], rate)
-    floor_sos = signal.butter(1, 30.0, "highpass", fs=rate, output="sos")
+    b, a = signal.bilinear([w0**2], [1.0, w0 / 1.4, w0**2], rate_hz)
+    floor_sos = signal.butter(1, 30.0, "highpass", fs=rate_hz, output="sos")
     return np.asarray(signal.sosfilt(floor_sos, signal.lfilter(b, a, x_T)))

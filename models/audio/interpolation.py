@@ -1,26 +1,30 @@
-"""A signal read between its samples: fractional delays and clocks that run at another pace.
+"""A signal between its samples: fractional delays, and clocks that run at another rate.
 
-Windowed-sinc interpolation, 64 taps under a Kaiser window (Smith, "Digital Audio Resampling Home Page", and Laakso et al., "Splitting the
-unit delay", 1996). Against the exact shift of a sine its error is below -88 dB up to 0.90 of the Nyquist frequency (19.8 kHz at 44.1 kHz)
-and -54 dB at 0.92; at a whole sample it is exact.
+Windowed-sinc interpolation, 64 taps under a Kaiser window (Smith, "Digital Audio Resampling Home Page"; Laakso et al.,
+"Splitting the unit delay", 1996). Against the exact shift of a sine, its error is below -88 dB up to 0.90 of the
+Nyquist frequency (19.8 kHz at 44.1 kHz) and -54 dB at 0.92; at a whole sample it is exact.
 
-Shapes: T time, N positions, P taps.
+Shapes: T time, N positions, P taps, F fractions.
 """
 
 import numpy as np
 from scipy.special import i0
 
-HALF = 32  # taps on either side
+HALF = 32  # taps on each side
 
-BETA = 9.0
+BETA = 9.0  # of the Kaiser window
 
-PHASES = 1024  # rows of the table that a moving fraction is looked up in, with a straight line between two
+PHASES = 1024  # rows of the table of taps, between which taps are interpolated linearly
 
-BLOCK = 1 << 14
+BLOCK = 1 << 14  # positions at a time, which bounds the memory
 
 
 def read_between(x_T: np.ndarray, position: float, step: float, count: int) -> np.ndarray:
-    """`x_T` at `position + n * step` for `n` below `count`, float64 `(count,)`; beyond its ends `x_T` is silence."""
+    """Return `x_T` at `position + n * step` for `n` from 0 to `count - 1`, float64 `(count,)`.
+
+    `position` is in samples and may be negative; `step` is in samples, 1 for a clock of the same rate. Beyond its ends,
+    `x_T` counts as silence.
+    """
     if step == 1.0:
         whole = int(np.floor(position))
         near_N = _slice(x_T, whole - HALF + 1, count + 2 * HALF - 1)
@@ -42,7 +46,10 @@ def read_between(x_T: np.ndarray, position: float, step: float, count: int) -> n
 
 
 def recorded_span(length: int, position: float, step: float, count: int) -> tuple[int, int]:
-    """`(start, stop)` of the positions that `read_between` reckons from nothing but the `length` samples there are."""
+    """Return the `(start, stop)` of those `n` that `read_between` computes from recorded samples alone.
+
+    `length` is that of the signal; for the others, taps reach beyond its ends.
+    """
     reach = 0 if step == 1.0 and float(position).is_integer() else HALF
     low, high = (reach - position) / step, (length - 1 - reach - position) / step
     start = min(max(int(np.ceil(low)), 0), count)
@@ -50,13 +57,17 @@ def recorded_span(length: int, position: float, step: float, count: int) -> tupl
 
 
 def _taps(fraction_F: np.ndarray) -> np.ndarray:
-    """One row of taps per fraction in [0, 1], `(F, P)`: the samples from `HALF - 1` before the whole position to `HALF` after."""
+    """Return a row of taps per fraction in [0, 1], `(F, P)`.
+
+    Its samples are those from `HALF - 1` before the whole position to `HALF` after it.
+    """
     t_FP = np.arange(1 - HALF, HALF + 1) - fraction_F[:, None]
     window_FP = i0(BETA * np.sqrt(np.clip(1 - (t_FP / HALF) ** 2, 0, None))) / i0(BETA)
     return np.sinc(t_FP) * window_FP
 
 
 def _slice(x_T: np.ndarray, first: int, count: int) -> np.ndarray:
+    """Return `count` samples from `first` on, zeros beyond the ends."""
     low, high = max(first, 0), min(first + count, len(x_T))
     if high <= low:
         return np.zeros(count, x_T.dtype)

@@ -1,4 +1,4 @@
-"""Audio files in and out: mono, finite, at the rate one asks for, or an error that names the file."""
+"""Mono audio files: read and written in blocks, resampled where asked; errors name the file."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,15 +11,15 @@ import soxr
 from models.core.errors import UserError
 from models.core.files import staged_file
 
-BLOCK = 1 << 18  # samples read at a time
+BLOCK = 1 << 18  # samples that are read at a time
 
 SUFFIXES = (".wav", ".flac")
 
 FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF")
 
-DEPTHS = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+SUBTYPES = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 
-SAME = 1.5 / (1 << 15)  # stereo channels that differ by no more than dither at 16 bit are one
+DITHER = 1.5 / (1 << 15)  # of 16 bit, with room: audio that differs by no more counts as equal
 
 QUALITY = "VHQ"
 
@@ -28,7 +28,7 @@ QUALITY = "VHQ"
 def open_audio(path: Path) -> Iterator[sf.SoundFile]:
     """Open a WAV, FLAC or AIFF file of 16 bit or more, with one or two channels, for reading.
 
-    Raises `UserError` when it is missing, is not such audio or is empty.
+    Raises `UserError` when it is missing, empty or not such audio.
     """
     try:
         if not path.exists():
@@ -41,7 +41,7 @@ def open_audio(path: Path) -> Iterator[sf.SoundFile]:
             f"{path} is not audio that can be read: {str(problem).rstrip('.')}", "Export it again as WAV or FLAC."
         ) from None
     with opened as file:
-        if file.format not in FORMATS or file.subtype not in DEPTHS:
+        if file.format not in FORMATS or file.subtype not in SUBTYPES:
             raise UserError(
                 f"{path} is {file.format} {file.subtype}; takes are WAV, FLAC or AIFF of 16, 24 or 32 bit",
                 "Export it again from its source; what a lossy format took away does not come back.",
@@ -54,9 +54,9 @@ def open_audio(path: Path) -> Iterator[sf.SoundFile]:
 
 
 def read_blocks(path: Path, channel: int | None = None) -> Iterator[np.ndarray]:
-    """Yield float32 blocks `(T,)` of a file: of a stereo file that channel (0 is left), or what both agree on.
+    """Yield float32 blocks `(T,)` of a file: of a stereo file one channel (0 is left), or what both channels agree on.
 
-    Raises `UserError` at the first sample that is not finite or on which the channels disagree.
+    Raises as `open_audio` does, and `UserError` at the first sample that is not finite or differs between the channels.
     """
     with open_audio(path) as file:
         position = 0
@@ -76,9 +76,9 @@ def _read_block(path: Path, file: sf.SoundFile) -> np.ndarray:
 
 
 def _mono(path: Path, block_TC: np.ndarray, channel: int | None, rate_hz: int, position: int) -> np.ndarray:
-    """One channel of a block; a file that has but one is taken as it is."""
+    """Return one channel of a block; `position` is its first sample in the file."""
     if block_TC.shape[1] == 2 and channel is None:
-        differ_T = np.abs(block_TC[:, 0] - block_TC[:, 1]) > SAME
+        differ_T = np.abs(block_TC[:, 0] - block_TC[:, 1]) > DITHER
         if differ_T.any():
             at_s = (position + int(np.argmax(differ_T))) / rate_hz
             raise UserError(
@@ -89,7 +89,10 @@ def _mono(path: Path, block_TC: np.ndarray, channel: int | None, rate_hz: int, p
 
 
 def read_audio(path: Path, channel: int | None = None, rate_hz: int | None = None) -> tuple[np.ndarray, int]:
-    """Read a whole file, resampled where `rate_hz` is another rate: `(x_T float32, rate in Hz)`; raises as `read_blocks` does."""
+    """Return a whole file as `(x_T float32, rate in Hz)`, resampled to `rate_hz` if given.
+
+    Raises as `read_blocks` does.
+    """
     with open_audio(path) as file:
         rate = file.samplerate
     wanted = rate_hz or rate
@@ -97,13 +100,13 @@ def read_audio(path: Path, channel: int | None = None, rate_hz: int | None = Non
 
 
 def read_length(path: Path) -> tuple[int, int]:
-    """`(samples, rate in Hz)` of a file; raises as `open_audio` does."""
+    """Return `(samples, rate in Hz)` of a file; raises as `open_audio` does."""
     with open_audio(path) as file:
         return file.frames, file.samplerate
 
 
 def resample(blocks: Iterable[np.ndarray], rate_hz: int, wanted_hz: int) -> Iterator[np.ndarray]:
-    """Blocks at one rate -> blocks at another that last as long, without delay (linear phase, soxr's very high quality)."""
+    """Yield blocks at `wanted_hz`, without delay (linear phase, soxr's very high quality)."""
     if rate_hz == wanted_hz:
         yield from blocks
         return
@@ -115,8 +118,20 @@ def resample(blocks: Iterable[np.ndarray], rate_hz: int, wanted_hz: int) -> Iter
         yield last_T
 
 
-def check_playing(source: Path, target: Path, rate_hz: int, name: str, *, any_rate: bool = False) -> tuple[int, int]:
-    """May `source` be played into `target` by a model of this rate and name? `(samples, rate in Hz)` of the source; else `UserError`."""
+def check_playable(
+    source: Path,
+    target: Path,
+    rate_hz: int,
+    name: str,
+    *,
+    any_rate: bool = False,
+    rate_hint: str = "Convert it to that rate first, or ask for it to be resampled and converted back.",
+) -> tuple[int, int]:
+    """Return `(samples, rate in Hz)` of `source` if a model of that rate and name can play it into `target`.
+
+    Raises `UserError` for a source that is missing, not audio or (unless `any_rate`) at another rate, and for a target
+    that is the source or whose name has no suffix of `SUFFIXES`; `rate_hint` says what to do about another rate.
+    """
     if not source.exists():
         raise UserError(f"{source} does not exist", "Check the path; relative paths start at the current folder.")
     with open_audio(source) as file:
@@ -124,7 +139,7 @@ def check_playing(source: Path, target: Path, rate_hz: int, name: str, *, any_ra
     if found_hz != rate_hz and not any_rate:
         raise UserError(
             f"{source} is at {found_hz} Hz; {name} plays at {rate_hz} Hz",
-            "Add --resample to have it played at the model's rate and brought back.",
+            rate_hint,
         )
     if target.resolve() == source.resolve():
         raise UserError(f"{target} is the file being played", "Choose another name for the output.")
@@ -139,7 +154,10 @@ def _check_suffix(path: Path) -> None:
 
 @contextmanager
 def create_audio(path: Path, rate_hz: int, subtype: str = "PCM_24") -> Iterator[sf.SoundFile]:
-    """Open a new mono WAV or FLAC, of 24 bit unless told otherwise; it appears under its name only when everything was written."""
+    """Open a new mono WAV or FLAC for writing; it appears under its name once everything is written.
+
+    Raises `UserError` for a name without a suffix of `SUFFIXES`, and when it cannot be written.
+    """
     _check_suffix(path)
     try:
         with staged_file(path) as staged, sf.SoundFile(staged, "w", rate_hz, channels=1, subtype=subtype) as file:
@@ -149,6 +167,6 @@ def create_audio(path: Path, rate_hz: int, subtype: str = "PCM_24") -> Iterator[
 
 
 def write_audio(path: Path, x_T: np.ndarray, rate_hz: int) -> None:
-    """Write a whole mono signal as 24-bit WAV or FLAC."""
+    """Write a mono signal `(T,)` as 24-bit WAV or FLAC; raises as `create_audio` does."""
     with create_audio(path, rate_hz) as file:
         file.write(x_T)

@@ -1,1 +1,11 @@
-"""capture."""
+"""What to record: settings, their order, the signal to play, and takes made without a recording.
+
+* `plan`: which settings to record, by four designs, and the next ones to add
+* `designs`: sets of settings: grids, corners, Latin hypercubes
+* `ordering`: an order of settings in which few knobs are turned
+* `session`: the manifests of takes that are to be recorded
+* `sheet`: the page to record them by
+* `excitation`: the signal to play through the device
+* `nam_captures`: takes rendered from a folder of NAM captures
+* `virtual_amp`: an amp known in closed form, and its takes
+"""

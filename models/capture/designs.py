@@ -1,4 +1,4 @@
-"""Sets of knob settings to record: combinations, corners, hypercubes between them."""
+"""Sets of knob settings to record: grids in Gray code, corners, Latin hypercubes between them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations, product
@@ -9,90 +9,104 @@ from scipy.spatial.distance import pdist
 from scipy.stats import qmc
 
 from models.core.errors import UserError
-from models.knobs.geometry import candidate_settings, dial, distances, embed, ends, farthest, key, settings_of
+from models.knobs.geometry import (
+    candidate_settings,
+    end_values,
+    nearest_distances,
+    select_farthest,
+    setting_key,
+    to_points,
+    to_settings,
+    value_at,
+)
 from models.knobs.schema import Knobs, Setting, Switch, Value
 
-DRAWS, MANY = 64, 200  # hypercubes, of which the best-spaced is taken; fewer of more points than so many
+DRAWS, LARGE = 64, 200  # Latin hypercubes to choose from; of more points than so many, fewer are drawn
 
 
-def combine(axes: Sequence[Sequence[Value]]) -> Iterator[tuple[Value, ...]]:
-    """All combinations, each differing from the one before in one value: the reflected Gray code in mixed radix (Knuth 7.2.1.1)."""
+def gray_code(axes: Sequence[Sequence[Value]]) -> Iterator[tuple[Value, ...]]:
+    """Yield all combinations, each different from the one before in one value.
+
+    It is the reflected Gray code in mixed radix (Knuth 7.2.1.1).
+    """
     if not axes:
         yield ()
         return
     *slower, fastest = axes
-    for number, head in enumerate(combine(slower)):
+    for number, head in enumerate(gray_code(slower)):
         for value in fastest if number % 2 == 0 else reversed(fastest):
             yield *head, value
 
 
-def corners(knobs: Knobs) -> list[Setting]:
-    """The ends of the knobs together: all combinations up to three knobs, above that a fraction of them at both ends of the gain.
+def corner_settings(knobs: Knobs) -> list[Setting]:
+    """Return settings with every knob at an end: all of them up to three knobs, a fraction of them for more.
 
-    The fraction is the saturated two-level one of strength 2: any two of its columns meet at all four pairs of ends equally often (Box and
-    Hunter, "The 2^(k-p) fractional factorial designs", Technometrics 3, 1961). A switch takes as many columns as its positions need.
-    Without a stated gain the first knob stands in for it.
+    The fraction is the saturated two-level design of strength 2, at both ends of the gain: any two of its columns have
+    all four pairs of ends equally often (Box and Hunter, "The 2^(k-p) fractional factorial designs", Technometrics 3,
+    1961). A switch takes as many columns as its positions need. Without a stated gain, the first knob takes its place.
     """
     if len(knobs.knobs) <= 3:
-        return list(settings_of(knobs, combine([ends(knob) for knob in knobs.knobs])))
+        return list(to_settings(knobs, gray_code([end_values(knob) for knob in knobs.knobs])))
     gain = next((k for k in knobs.knobs if not isinstance(k, Switch) and k.gain), knobs.knobs[0])
     others = [knob for knob in knobs.knobs if knob is not gain]
-    needs = [ceil(log2(len(ends(knob)))) for knob in others]
-    factors = ceil(log2(sum(needs) + 1))
+    columns = [ceil(log2(len(end_values(knob)))) for knob in others]
+    factors = ceil(log2(sum(columns) + 1))
     words = sorted((w for size in range(1, factors + 1) for w in combinations(range(factors), size)), key=len)
     found = []
-    for run, at_gain in product(product((0, 1), repeat=factors), ends(gain)):
+    for run, at_gain in product(product((0, 1), repeat=factors), end_values(gain)):
         bits = iter(sum(run[factor] for factor in word) % 2 for word in words)
         setting: Setting = {gain.name: at_gain}
-        for knob, need in zip(others, needs, strict=True):
-            index = sum(next(bits) << bit for bit in range(need))
-            setting[knob.name] = ends(knob)[index % len(ends(knob))]
+        for knob, count in zip(others, columns, strict=True):
+            index = sum(next(bits) << bit for bit in range(count))
+            setting[knob.name] = end_values(knob)[index % len(end_values(knob))]
         found.append({name: setting[name] for name in knobs.names})
     return distinct(found)
 
 
 def fill_space(knobs: Knobs, count: int, seed: int) -> list[Setting]:
-    """`count` settings: the corners, everything at rest, and between them the best-spaced of some Latin hypercubes.
+    """Return `count` settings: the corners, the default, and the others spread between them.
 
-    Where few settings can be dialled, hypercubes that fall together are filled up from the largest holes. Raises `UserError` when there
-    are not so many settings, or so few takes that the corners do not fit.
+    The others are the best-spaced of several Latin hypercubes. Where knobs have few values, points of a hypercube fall
+    together; then the largest holes are filled. Raises `UserError` for fewer takes than corners, and for more takes
+    than settings.
     """
-    fixed = distinct([*corners(knobs), knobs.defaults])
+    fixed = distinct([*corner_settings(knobs), knobs.defaults])
     if count < len(fixed):
         raise UserError(
             f"{count} takes are fewer than the {len(fixed)} of the corners and the default",
-            f"Use --count {len(fixed)} or more.",
+            f"Use {len(fixed)} or more.",
         )
-    taken = {key(setting) for setting in fixed}
-    drawn = draw_between(knobs, count - len(fixed), seed, lambda setting: key(setting) not in taken, fixed)
+    taken = {setting_key(setting) for setting in fixed}
+    drawn = sample_between(knobs, count - len(fixed), seed, lambda setting: setting_key(setting) not in taken, fixed)
     found = [*fixed, *drawn]
-    found += farthest(knobs, found, count - len(found), candidate_settings(knobs, seed))
+    found += select_farthest(knobs, found, count - len(found), candidate_settings(knobs, seed))
     if len(found) < count:
-        raise UserError(f"only {len(found)} settings can be dialled, not {count}", "Ask for fewer with --count.")
+        raise UserError(f"the knobs have only {len(found)} settings, not {count}", "Ask for fewer.")
     return found
 
 
-def draw_between(
+def sample_between(
     knobs: Knobs, count: int, seed: int, allowed: Callable[[Setting], bool], around: Sequence[Setting]
 ) -> list[Setting]:
-    """At most `count` allowed settings: of some Latin hypercubes the one that is farthest from itself and from those around it.
+    """Return at most `count` settings for which `allowed` is true, spread out between the settings `around`.
 
-    Maximin choice among random hypercubes: Johnson, Moore and Ylvisaker (1990), Morris and Mitchell (1995).
+    Of several random Latin hypercubes it is the one with most allowed points, then with the largest of smallest
+    distances (maximin: Johnson, Moore and Ylvisaker 1990; Morris and Mitchell 1995).
     """
     if count < 1:
         return []
-    sampler, around_ND = qmc.LatinHypercube(len(knobs.knobs), rng=seed), embed(knobs, around)
+    sampler, around_ND = qmc.LatinHypercube(len(knobs.knobs), rng=seed), to_points(knobs, around)
     best: tuple[int, float, list[Setting]] = (0, 0.0, [])
-    for _ in range(max(DRAWS * MANY // max(count, MANY), 1)):
-        rows = [[dial(k, x) for k, x in zip(knobs.knobs, row, strict=True)] for row in sampler.random(count)]
-        drawn = [setting for setting in distinct(settings_of(knobs, rows)) if allowed(setting)]
+    for _ in range(max(DRAWS * LARGE // max(count, LARGE), 1)):
+        rows = [[value_at(k, x) for k, x in zip(knobs.knobs, row, strict=True)] for row in sampler.random(count)]
+        drawn = [setting for setting in distinct(to_settings(knobs, rows)) if allowed(setting)]
         if drawn:
-            points_MD = embed(knobs, drawn)
-            spacing = min(pdist(points_MD).min(initial=np.inf), distances(around_ND, points_MD).min())
+            points_MD = to_points(knobs, drawn)
+            spacing = min(pdist(points_MD).min(initial=np.inf), nearest_distances(around_ND, points_MD).min())
             best = max(best, (len(drawn), float(spacing), drawn), key=lambda found: found[:2])
     return best[2]
 
 
 def distinct(settings: Iterable[Setting]) -> list[Setting]:
-    """Each setting once, in the order in which they first come."""
-    return list({key(setting): setting for setting in settings}.values())
+    """Return each setting once, in order of first appearance."""
+    return list({setting_key(setting): setting for setting in settings}.values())

@@ -1,28 +1,30 @@
-"""The signal to play through a device while it is recorded: everything a model, and the check of the recordings, needs to hear.
+"""The signal to play through a device while it is recorded.
 
-In this order, at any length from `SHORTEST_S` on:
+It holds what training, and the check of the recordings, need. In this order, at any length from `SHORTEST_S` on:
 
 | part | what | why |
 |---|---|---|
 | silence | nothing | the noise floor and the hum of the recording |
 | blips | two single samples | the delay and polarity of the take, the impulse response of a clean one |
-| repeat | a bar of guitar | compared with its copy below: what the device, warming up, or the recordist changed meanwhile |
-| sweeps | 20 Hz to 20 kHz, louder and louder, then softer and softer | every frequency at several levels: the tone stack, and where distortion begins |
-| noise | rises from -60 dBFS and falls again | every frequency at once, so that memory cannot hide behind a tone; the foot of the dynamics |
-| music | guitar: picked notes, chords, palm mutes, in pieces of falling level | what will be played; quiet pieces because knobs differ most there |
-| repeat, blips | the same bar, then the same blips | repeatability; clock drift, from blips as far apart as can be |
-| held | other guitar pieces | what no training may hear |
+| repeat | a bar of guitar | compared with its copy below: it shows what changed in between, as a device warms up |
+| sweeps | 20 Hz to 20 kHz, louder and louder, then softer and softer | every frequency at several levels |
+| noise | rises from -60 dBFS and falls again | every frequency at once, at every level |
+| music | guitar: picked notes, chords, palm mutes, in pieces of falling level | what will be played, also softly |
+| repeat, blips | the same bar, then the same blips | repeatability; clock drift, from blips far apart |
+| held | other guitar pieces | audio that is absent from training |
 
-Whatever occurs twice lies before `held`: a split by time keeps that part for judging (`held_seconds`, `validation_seconds` in the data
-config), and judged audio must not occur in training.
+Whatever occurs twice lies before `held`: a split by time (`held_seconds`, `validation_seconds` in the data config)
+takes its test audio from there, and test audio must not occur in training.
 """
 
+from hashlib import md5
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from models.audio.guitar import guitar
-from models.audio.io import SAME
+from models.audio.io import DITHER, read_audio
 from models.core.errors import UserError
 
 SHORTEST_S, LONGEST_S = 20.0, 3600.0
@@ -33,7 +35,7 @@ SILENCE_S = 1.0
 
 BLIPS_S = (0.25, 0.75)  # after the silence
 
-BLIP_ROOM_S = 1.25
+BLIP_ROOM_S = 1.25  # for both blips
 
 REPEAT_S = 2.0
 
@@ -43,26 +45,33 @@ SWEEPS = 4
 
 LOW_HZ, HIGH_HZ = 20.0, 20_000.0
 
-BLIP, LOUD_DB, SOFT_DB, NOISE_DB = 0.9, -3.0, -50.0, (-60.0, -9.0)
+BLIP, LOUD_DB, SOFT_DB, NOISE_DB = 0.9, -3.0, -50.0, (-60.0, -9.0)  # amplitude; dBFS of sweeps and noise
 
-GAP_S = 0.25  # of silence between parts, so that the device comes to rest
+GAP_S = 0.25  # of silence between parts, so that the device settles
 
 LONGEST_PIECE_S = 8.0
 
 PIECES_DB = (0.0, -6.0, -14.0, 0.0, -26.0)
 
+NAM_INPUTS = {  # MD5 of the file, as in `nam/train/core.py` of neural-amp-modeler
+    "4d54a958861bf720ec4637f43d44a7ef": "1.0.0",
+    "7c3b6119c74465f79d96c761a0e27370": "1.1.1",
+    "ede3b9d82135ce10c7ace3bb27469422": "2.0.0",
+    "36cd1af62985c2fac3e654333e36431e": "3.0.0",
+}
+
 REPEAT_SEED, MUSIC_SEED, HELD_SEED = 1, 100, 10_000
 
 
 class Span(NamedTuple):
-    """Samples `start <= n < stop`."""
+    """Samples from `start` to `stop - 1`."""
 
     start: int
     stop: int
 
 
 class Parts(NamedTuple):
-    """Where the parts of the signal are, in samples. `blips` are single samples; `repeats` are two spans of the same sound."""
+    """Where the parts of the signal are, in samples: single `blips`, and two `repeats` of the same audio."""
 
     silence: Span
     blips: tuple[int, ...]
@@ -74,7 +83,7 @@ class Parts(NamedTuple):
 
 
 def find_parts(seconds: float, rate_hz: int) -> Parts:
-    """Where the parts of a signal of that length and rate are; raises `UserError` when it would be too short for them."""
+    """Return where the parts of a signal of that length are; raises `UserError` for a length that is not legal."""
     if not SHORTEST_S <= seconds <= LONGEST_S:
         raise UserError(
             f"an excitation signal of {seconds:g} s cannot be made; legal are {SHORTEST_S:g} to {LONGEST_S:g} s",
@@ -96,31 +105,52 @@ def find_parts(seconds: float, rate_hz: int) -> Parts:
     return Parts(silence, blips, (repeat, again), tuple(sweeps), noise, music, held)
 
 
-def recognise(x_T: np.ndarray, rate_hz: int) -> Parts | None:
-    """The parts of a dry signal, where it is one of ours (at its own rate, however many bits were kept); else None."""
+def recognize(x_T: np.ndarray, rate_hz: int) -> Parts | None:
+    """Return the parts of `x_T` if it is a signal of this module, else None.
+
+    It is recognized at its own rate and length, at 16 bit or more.
+    """
     seconds = len(x_T) / rate_hz
     if not SHORTEST_S <= seconds <= LONGEST_S:
         return None
     parts = find_parts(seconds, rate_hz)
     first, again = (x_T[span.start : span.stop] for span in parts.repeats)
-    quiet = np.abs(x_T[parts.silence.start : parts.silence.stop]).max() < SAME
-    blips = np.abs(x_T[list(parts.blips)] - BLIP).max() < SAME
-    return parts if quiet and blips and np.abs(first - again).max() < SAME else None
+    quiet = np.abs(x_T[parts.silence.start : parts.silence.stop]).max() < DITHER
+    blips = np.abs(x_T[list(parts.blips)] - BLIP).max() < DITHER
+    return parts if quiet and blips and np.abs(first - again).max() < DITHER else None
+
+
+def describe_signal(path: Path) -> str | None:
+    """Describe a dry signal that is known: one of this module, or a standard input of NAM; None for any other.
+
+    Raises `UserError` when the file is not audio.
+    """
+    if version := NAM_INPUTS.get(md5(path.read_bytes(), usedforsecurity=False).hexdigest()):
+        return f"the standard input of NAM, version {version}"
+    x_T, rate_hz = read_audio(path, channel=0)
+    if parts := recognize(x_T, rate_hz):
+        held_s = (parts.held.stop - parts.held.start) / rate_hz
+        return (
+            f"an excitation signal of {len(x_T) / rate_hz:g} s, whose last {held_s:g} s are for testing (held_seconds)"
+        )
+    return None
 
 
 def excitation(seconds: float = SECONDS, rate_hz: int = 48000) -> np.ndarray:
-    """The signal, float32 `(round(seconds * rate_hz),)` inside -1 to 1. The same arguments give the same samples.
+    """Return the signal, float32 `(round(seconds * rate_hz),)`, inside -1 to 1.
 
-    Raises `UserError` as `find_parts` does.
+    The same arguments give the same samples. Raises as `find_parts` does.
     """
     parts = find_parts(seconds, rate_hz)
     x_T = np.zeros(round(seconds * rate_hz), np.float32)
     x_T[list(parts.blips)] = BLIP
     for span in parts.repeats:
-        x_T[span.start : span.stop] = _at_rest(guitar(REPEAT_S - GAP_S, rate_hz, REPEAT_SEED)[: span.stop - span.start])
+        x_T[span.start : span.stop] = _fade_ends(
+            guitar(REPEAT_S - GAP_S, rate_hz, REPEAT_SEED)[: span.stop - span.start]
+        )
     for number, span in enumerate(parts.sweeps):
         levels = (SOFT_DB, LOUD_DB) if number % 2 == 0 else (LOUD_DB, SOFT_DB)
-        x_T[span.start : span.stop] = _at_rest(_sweep(span.stop - span.start, rate_hz, *levels))
+        x_T[span.start : span.stop] = _fade_ends(_sweep(span.stop - span.start, rate_hz, *levels))
     x_T[parts.noise.start : parts.noise.stop] = _noise(parts.noise.stop - parts.noise.start)
     for span, seed in ((parts.music, MUSIC_SEED), (parts.held, HELD_SEED)):
         x_T[span.start : span.stop] = _music(span.stop - span.start, rate_hz, seed)
@@ -128,31 +158,31 @@ def excitation(seconds: float = SECONDS, rate_hz: int = 48000) -> np.ndarray:
 
 
 def _sweep(samples: int, rate_hz: int, first_db: float, last_db: float) -> np.ndarray:
-    """A tone that rises by the same interval in the same time (Farina, AES 108, 2000), its level in dB running straight."""
+    """Return an exponential sine sweep (Farina, AES 108, 2000) whose level in dB changes linearly."""
     high_hz = min(HIGH_HZ, 0.45 * rate_hz)
-    turn_N, octaves = np.linspace(0, 1, samples), np.log(high_hz / LOW_HZ)
-    phase_N = 2 * np.pi * LOW_HZ * samples / rate_hz / octaves * np.expm1(octaves * turn_N)
-    return 10 ** ((first_db + (last_db - first_db) * turn_N) / 20) * np.sin(phase_N)
+    time_N, octaves = np.linspace(0, 1, samples), np.log(high_hz / LOW_HZ)
+    phase_N = 2 * np.pi * LOW_HZ * samples / rate_hz / octaves * np.expm1(octaves * time_N)
+    return 10 ** ((first_db + (last_db - first_db) * time_N) / 20) * np.sin(phase_N)
 
 
 def _noise(samples: int) -> np.ndarray:
-    """White noise whose level rises to the middle and falls again, straight in dB; its peaks are held inside full scale."""
+    """Return white noise whose level in dB rises linearly to the middle and falls again, clipped inside full scale."""
     low_db, high_db = NOISE_DB
     level_db_N = low_db + (high_db - low_db) * (1 - np.abs(np.linspace(-1, 1, samples)))
     return 10 ** (level_db_N / 20) * np.clip(np.random.default_rng(MUSIC_SEED).standard_normal(samples), -2.8, 2.8)
 
 
 def _music(samples: int, rate_hz: int, seed: int) -> np.ndarray:
-    """Guitar pieces one after the other, each of another seed and at the next of the levels; at least one at each level."""
+    """Return guitar pieces of different seeds, one after the other, at each of the levels in turn."""
     pieces, longest = [], min(round(LONGEST_PIECE_S * rate_hz), -(-samples // len(PIECES_DB)))
     for number, start in enumerate(range(0, samples, longest)):
         length = min(longest, samples - start)
         level_db = PIECES_DB[number % len(PIECES_DB)]
-        pieces.append(10 ** (level_db / 20) * _at_rest(guitar(length / rate_hz, rate_hz, seed + number)))
+        pieces.append(10 ** (level_db / 20) * _fade_ends(guitar(length / rate_hz, rate_hz, seed + number)))
     return np.concatenate(pieces)
 
 
-def _at_rest(x_N: np.ndarray) -> np.ndarray:
-    """The same, begun and ended within 5 ms of nothing."""
+def _fade_ends(x_N: np.ndarray) -> np.ndarray:
+    """Fade in and out over 5 ms at 48 kHz (240 samples)."""
     fade = np.minimum(np.arange(1, len(x_N) + 1), np.arange(len(x_N), 0, -1)) / 240
     return x_N * np.minimum(fade, 1.0)

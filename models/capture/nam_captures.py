@@ -1,4 +1,4 @@
-"""A folder of fixed-setting `.nam` captures, named by their knobs, played as the device they were made of."""
+"""Takes from a folder of `.nam` captures at one setting each, whose file names state the knobs."""
 
 import re
 from collections.abc import Callable
@@ -20,14 +20,15 @@ from models.playback.render import render
 NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
 
 
-def read_names(folder: Path, pattern: str, schema: Knobs | None = None) -> tuple[Knobs, dict[Path, Setting]]:
-    """The `.nam` files of a folder whose names hold `pattern`, and the setting of each.
+def read_capture_names(folder: Path, pattern: str, schema: Knobs | None = None) -> tuple[Knobs, dict[Path, Setting]]:
+    """Return the knobs, and the setting of each `.nam` file of a folder, read from its name by `pattern`.
 
-    `{gain}` in the pattern stands for a number, or, where `schema` has a switch of that name, for one of its positions; all else stands for
-    itself, with no letter or digit beside it. Without a schema a knob's range is from 0 to 1, or, where its numbers lie beyond, that which
-    occurs. Raises `UserError` for a pattern without knobs, a file that does not match and two files of one setting.
+    `{gain}` in the pattern stands for a number, or for a position where `schema` has a switch of that name. All else
+    stands for itself, with no letter or digit next to it. Without a schema, the range of a knob is 0 to 1, or, where
+    numbers lie outside, from the lowest to the highest number. Raises `UserError` for a pattern without knobs, a file
+    that does not match, and two files at one setting.
     """
-    wanted, names = _pattern(pattern, schema)
+    wanted, names = _compile_pattern(pattern, schema)
     files = sorted(folder.glob("*.nam"))
     if not files:
         raise UserError(f"{folder} has no .nam file", "Name the folder that holds the captures.")
@@ -37,10 +38,10 @@ def read_names(folder: Path, pattern: str, schema: Knobs | None = None) -> tuple
         if len(matches) != 1:
             how = "does not hold" if not matches else "holds more than once"
             raise UserError(
-                f"{path.name} {how} the pattern '{pattern}'", "Change --pattern, or move that file out of the folder."
+                f"{path.name} {how} the pattern '{pattern}'", "Change the pattern, or move that file out of the folder."
             )
-        found[path] = {name: _value(matches[0][name], schema, name) for name in names}
-    knobs = schema or _knobs(names, list(found.values()), str(folder))
+        found[path] = {name: _parse_value(matches[0][name], schema, name) for name in names}
+    knobs = schema or _infer_knobs(names, list(found.values()), str(folder))
     full = {path: knobs.complete(setting, path.name) for path, setting in found.items()}
     for path, setting in full.items():
         twin = next(other for other in full if full[other] == setting)
@@ -52,7 +53,7 @@ def read_names(folder: Path, pattern: str, schema: Knobs | None = None) -> tuple
     return knobs, full
 
 
-def render_snapshots(
+def render_captures(
     folder: Path,
     pattern: str,
     signal: Path,
@@ -63,11 +64,12 @@ def render_snapshots(
     license_id: str = "",
     on_take: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
-    """Play `signal` through every capture of a folder into 32-bit float takes, and list them in a manifest, whose path is returned.
+    """Play `signal` through every capture of a folder, and return the path of the manifest of these takes.
 
-    Raises `UserError` as `read_names` does, and for captures with knobs of their own, of several rates, or not of the signal's rate.
+    Takes are 32-bit float, in the new folder `out`. `on_take(done, total)` is called after each. Raises `UserError` as
+    `read_capture_names` does, and for a capture with knobs of its own or at another rate than the signal.
     """
-    knobs, settings = read_names(folder, pattern, schema)
+    knobs, settings = read_capture_names(folder, pattern, schema)
     new_folder(out)
     rate_hz, entries = read_length(signal)[1], []
     with staged_folder(out) as staged:
@@ -75,7 +77,7 @@ def render_snapshots(
         dry.write_bytes(signal.read_bytes())
         for number, (path, setting) in enumerate(settings.items(), 1):
             wet = staged / name_take("", number, setting)
-            render(_fixed(path, rate_hz, signal), signal, wet, {}, subtype="FLOAT")
+            render(_read_capture(path, rate_hz, signal), signal, wet, {}, subtype="FLOAT")
             entries.append(entry(dry.name, wet.name, setting))
             on_take(number, len(settings))
         write_json(
@@ -85,8 +87,8 @@ def render_snapshots(
     return out / TRAIN
 
 
-def _fixed(path: Path, rate_hz: int, signal: Path) -> tuple[ModelConfig, WaveNet]:
-    """A capture without knobs that plays at the signal's rate."""
+def _read_capture(path: Path, rate_hz: int, signal: Path) -> tuple[ModelConfig, WaveNet]:
+    """Return a capture that has no knobs and plays at the signal's rate; else raise `UserError`."""
     config, net = read_nam(path)
     if config.knobs.names:
         raise UserError(
@@ -96,12 +98,13 @@ def _fixed(path: Path, rate_hz: int, signal: Path) -> tuple[ModelConfig, WaveNet
     if config.audio.sample_rate != rate_hz:
         raise UserError(
             f"{path.name} plays at {config.audio.sample_rate} Hz, {signal} is at {rate_hz} Hz",
-            f"Use a signal at {config.audio.sample_rate} Hz (zoo signal --rate {config.audio.sample_rate}), one folder per rate.",
+            f"Use a signal at {config.audio.sample_rate} Hz, and one folder per rate.",
         )
     return config, net
 
 
-def _pattern(pattern: str, schema: Knobs | None) -> tuple[re.Pattern[str], list[str]]:
+def _compile_pattern(pattern: str, schema: Knobs | None) -> tuple[re.Pattern[str], list[str]]:
+    """Return the pattern as a regular expression with one group per knob, and the names of the knobs."""
     parts = re.split(r"\{([a-z][a-z0-9_-]*)\}", pattern)
     names = parts[1::2]
     if not names or len(set(names)) < len(names) or re.search(r"[{}]", "".join(parts[::2])):
@@ -112,23 +115,23 @@ def _pattern(pattern: str, schema: Knobs | None) -> tuple[re.Pattern[str], list[
     for name in names:
         if schema and name not in schema.names:
             raise UserError(f"'{pattern}': no knob is called '{name}'", f"The knobs are: {', '.join(schema.names)}.")
-    groups = [f"(?P<{name.replace('-', '__')}>{_word(name, schema)})" for name in names]
+    groups = [f"(?P<{name.replace('-', '__')}>{_value_pattern(name, schema)})" for name in names]
     body = re.escape(parts[0]) + "".join(g + re.escape(text) for g, text in zip(groups, parts[2::2], strict=True))
     return re.compile(rf"(?<![A-Za-z0-9]){body}(?![A-Za-z0-9])"), names
 
 
-def _word(name: str, schema: Knobs | None) -> str:
+def _value_pattern(name: str, schema: Knobs | None) -> str:
     knob = schema.find(name) if schema else None
     return "|".join(map(re.escape, knob.positions)) if isinstance(knob, Switch) else NUMBER
 
 
-def _value(text: str, schema: Knobs | None, name: str) -> float | str:
+def _parse_value(text: str, schema: Knobs | None, name: str) -> float | str:
     knob = schema.find(name) if schema else None
     return text if isinstance(knob, Switch) else float(text.replace(",", "."))
 
 
-def _knobs(names: list[str], settings: list[Setting], where: str) -> Knobs:
-    """The knobs as the names show them."""
+def _infer_knobs(names: list[str], settings: list[Setting], where: str) -> Knobs:
+    """Return the knobs that the settings show."""
     described = []
     for name in names:
         numbers = [float(setting[name]) for setting in settings]
@@ -137,7 +140,7 @@ def _knobs(names: list[str], settings: list[Setting], where: str) -> Knobs:
             low, high = min(numbers), max(numbers)
         if low == high:
             raise UserError(
-                f"{where}: '{name}' is {low:g} in every name", "Leave it out of --pattern: it does not turn."
+                f"{where}: '{name}' is {low:g} in every name", "Leave it out of the pattern: it does not turn."
             )
         described.append({"name": name, "min": low, "max": high})
     return check_document({"knobs": described}, Knobs, where)

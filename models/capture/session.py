@@ -1,4 +1,4 @@
-"""A recording session on disk: the manifests of takes that are to be recorded, and the sheet to record them by."""
+"""A recording session on disk: the manifests of takes that are to be recorded, the signal, and the sheet."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from typing import Any
 
 from models.audio.calibration import UNSTATED, AnalogLevels
 from models.audio.io import read_length
-from models.capture.sheet import HELD, SHEET, TRAIN, name_take, sheet
+from models.capture.sheet import HELD, SHEET, TRAIN, make_sheet, name_take
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json, write_text
 from models.knobs.schema import Knobs, Setting
@@ -28,10 +28,11 @@ def write_session(
     levels: AnalogLevels = UNSTATED,
     existing: Sequence[Take] = (),
 ) -> list[Path]:
-    """Write `train.json`, `held.json` (where settings are held), `sheet.html` and a copy of the signal into a new folder.
+    """Write `train.json`, `held.json`, `sheet.html` and a copy of the signal into a new folder.
 
-    Manifests name the files that are to be recorded; `existing` takes open the training manifest, where they are. Returns the paths.
-    Raises `UserError` when the signal is not audio or the folder holds anything.
+    `held.json` is left out without held settings. The manifests name the files that are to be recorded; `existing`
+    takes come first in `train.json` and stay where they are. Returns the paths of manifests and sheet. Raises
+    `UserError` when the signal is not audio or the folder is not empty.
     """
     rate_hz = read_length(signal)[1]
     new_folder(folder)
@@ -43,24 +44,24 @@ def write_session(
             made = [entry(signal.name, name_take(prefix, n, s), s) for n, s in enumerate(settings, len(before) + 1)]
             old = [_existing(take, folder) for take in before]
             write_json(staged / manifest, {**top, "entries": old + made})
-        write_text(staged / SHEET, sheet(knobs, train, held, signal.name, rate_hz, device, len(existing)))
+        write_text(staged / SHEET, make_sheet(knobs, train, held, signal.name, rate_hz, device, len(existing)))
     return [folder / name for name in (*(part[0] for part in parts), SHEET)]
 
 
 def new_folder(folder: Path) -> None:
-    """Raise `UserError` unless a folder is empty or not there yet: recordings are never written over."""
+    """Raise `UserError` unless a folder is empty or missing: recordings are never overwritten."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is in the way: it holds something already", "Name a new or empty folder with --out.")
+        raise UserError(f"{folder} is in the way: it holds something already", "Name a new or empty folder.")
 
 
 def manifest_top(
     knobs: Knobs, device: str, license_id: str, rate_hz: int, levels: AnalogLevels = UNSTATED
 ) -> dict[str, Any]:
-    """Everything of a manifest but its entries."""
-    said = {"device": device, "license": license_id}
+    """Return a manifest without its entries; empty device and license are left out."""
+    identity = {"device": device, "license": license_id}
     return {
         "$schema": MANIFEST_SCHEMA,
-        **{key: value for key, value in said.items() if value},
+        **{key: value for key, value in identity.items() if value},
         "sample_rate": rate_hz,
         **levels.model_dump(),
         "knobs": [knob.model_dump(mode="json") for knob in knobs.knobs],
@@ -68,12 +69,12 @@ def manifest_top(
 
 
 def entry(dry: str, wet: str, setting: Setting) -> dict[str, Any]:
-    """One entry in joint form."""
+    """Return one entry of a manifest, in joint form."""
     return {"input_file": dry, "output_file": wet, "knobs": setting}
 
 
 def _existing(take: Take, folder: Path) -> dict[str, Any]:
-    """An entry of another manifest, its paths written from this folder."""
+    """Return the entry of a take of another manifest, with paths relative to `folder`."""
     dry, wet = (Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix() for path in (take.dry, take.wet))
     more = {"delay_samples": take.delay_samples, "channel": take.channel}
     return {**entry(dry, wet, take.setting), **{key: value for key, value in more.items() if value is not None}}

@@ -1,10 +1,10 @@
-"""The error a person can act on: what is wrong, and what to do next."""
+"""The errors that a person can act on: what is wrong, and what to do next."""
 
 
 class UserError(ValueError):
-    """Something a person gave us cannot be used.
+    """An input cannot be used.
 
-    `message` is one sentence naming the file, the value and what is legal; `hint` says what to do next.
+    `message` is one sentence that names the file, the value and what is legal; `hint` says what to do next.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -14,20 +14,20 @@ class UserError(ValueError):
 
 
 class IntegrityError(UserError):
-    """Bytes are not what their checksum, size or format promises."""
+    """A file does not match its checksum, size or format."""
 
 
 class SchemaError(UserError):
-    """A JSON document that is not of the shape we know."""
+    """A JSON document does not follow its schema."""
 
 
 class Incompatible(SchemaError):
-    """A package whose documents this version cannot read: malformed, or of a newer schema."""
+    """This version cannot read a package: a document is malformed or of a newer schema."""
 
 
 class NotFound(UserError):
-    """A name that nothing answers to."""
+    """Nothing of that name exists."""
 
 
 class DivergedError(ArithmeticError):
-    """Training left the finite numbers and cannot go on."""
+    """The training loss is no longer finite."""

@@ -1,10 +1,9 @@
-"""Files that are never half written, and JSON that is checked when read."""
+"""Files and folders that appear whole or not at all."""
 
 import errno
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,19 +12,22 @@ from typing import Any
 
 from models.core.errors import UserError
 
-STAGED = ".staged-"
+STAGED = ".staged-"  # begins the name of a file or folder that is being written
 
 
 @contextmanager
 def staged_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is flushed to disk and renamed onto `path`, else removed."""
-    with _named_after(path):
+    """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`, else remove it.
+
+    Errors name `path`, not the temporary file.
+    """
+    with _errors_name(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=STAGED, suffix=path.suffix)
     os.close(handle)
     staged = Path(name)
     try:
-        with _named_after(path, staged):
+        with _errors_name(path, staged):
             yield staged
             with staged.open("rb") as written:
                 os.fsync(written.fileno())
@@ -37,17 +39,17 @@ def staged_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def staged_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on success it replaces `path` whole, else it is removed."""
+    """Yield a temporary folder beside `path`; on success it replaces `path`, else it is removed."""
     path = path.resolve()
-    with _named_after(path):
+    with _errors_name(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(dir=path.parent, prefix=STAGED))
     retired = staged.with_name(staged.name + "-old")
     try:
-        with _named_after(path, staged):
+        with _errors_name(path, staged):
             yield staged
             staged.chmod(0o755)
-            _put_in_place(staged, path, retired)
+            _replace_folder(staged, path, retired)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
         if retired.exists() and not path.exists():
@@ -55,10 +57,10 @@ def staged_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(retired, ignore_errors=True)
 
 
-def _put_in_place(staged: Path, path: Path, retired: Path) -> None:
-    """Rename a finished folder onto `path`, whose earlier content is set aside; of two processes that do so the last one wins."""
+def _replace_folder(staged: Path, path: Path, retired: Path) -> None:
+    """Move the folder at `path` to `retired`, then `staged` to `path`; of two processes the last one wins."""
     for _ in range(100):
-        with suppress(FileNotFoundError):  # another process set it aside
+        with suppress(FileNotFoundError):  # another process moved it away
             path.replace(retired)
         try:
             staged.replace(path)
@@ -71,12 +73,15 @@ def _put_in_place(staged: Path, path: Path, retired: Path) -> None:
 
 
 @contextmanager
-def _named_after(path: Path, staged: Path | None = None) -> Iterator[None]:
-    """Errors name what a person asked for, never the temporary beside it; a full disk does not say whose file it was."""
+def _errors_name(path: Path, staged: Path | None = None) -> Iterator[None]:
+    """Make errors name `path` instead of the temporary file or folder `staged`.
+
+    The system's error for a full disk names no file; it gets `path`.
+    """
     try:
         yield
     except OSError as problem:
-        if problem.errno is not None:  # others are OSErrors in name only
+        if problem.errno is not None:  # without one, a library raised it for something else
             named = problem.filename2 or problem.filename
             problem.filename = str(named).replace(str(staged), str(path)) if staged and named else str(path)
             problem.filename2 = None
@@ -88,29 +93,16 @@ def _named_after(path: Path, staged: Path | None = None) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text whole or not at all."""
+    """Write UTF-8 text, whole or not at all."""
     with staged_file(path) as staged:
         staged.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write readable JSON (two-space indent, final newline) whole or not at all; NaN is refused."""
+    """Write JSON (two-space indent, final newline), whole or not at all; raises `ValueError` for NaN and infinity."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def is_staged(path: PurePath) -> bool:
-    """Whether a path below a folder that is written to is a file half written, or in a folder half made."""
+    """Return whether a path is a temporary file of this module, or lies in a temporary folder of it."""
     return any(part.startswith(STAGED) for part in path.parts)
-
-
-def user_folder(own: str, windows: tuple[str, str], mac: str, other: tuple[str, str]) -> Path:
-    """The folder that the variable `own` names, or `ampzoo` where this platform keeps such things of a user.
-
-    `windows` and `other` are each a variable and the place below the home folder that stands for it, `mac` such a place.
-    """
-    if stated := os.environ.get(own):
-        return Path(stated)
-    if sys.platform == "darwin":
-        return Path.home() / mac / "ampzoo"
-    variable, below = windows if sys.platform == "win32" else other
-    return Path(os.environ.get(variable, Path.home() / below)) / "ampzoo"

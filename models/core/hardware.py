@@ -1,4 +1,4 @@
-"""The machine that trains: processor, cores, GPU, versions, as a model's provenance tells them. Nothing says whose it is."""
+"""The machine of a training run, for its provenance: processor, GPU and versions, nothing about its owner."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ import torch
 
 
 def cpu_name() -> str:
-    """The kind of CPU, in the system's words."""
+    """Return the model name of the CPU, as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -20,7 +20,7 @@ def cpu_name() -> str:
 
 
 def describe_machine() -> dict[str, Any]:
-    """`{"hardware": {"cpu", "cores", "gpu"}, "versions": {name: version}}`; `gpu` is None where there is none."""
+    """Return `{"hardware": {"cpu", "cores", "gpu"}, "versions": {name: version}}`; `gpu` is None without one."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     versions = {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy", "ampzoo")}}
     return {"hardware": {"cpu": cpu_name(), "cores": os.cpu_count(), "gpu": gpu}, "versions": versions}

@@ -1,4 +1,4 @@
-"""models/core/locations.py."""
+"""Locations in config files: a path, or a URI such as `s3://BUCKET/PATH`."""
 
 from pathlib import Path
 from typing import Annotated, Any, TypeGuard
@@ -6,15 +6,15 @@ from typing import Annotated, Any, TypeGuard
 from pydantic import PlainValidator
 
 
-def is_uri(place: object) -> TypeGuard[str]:
-    """Whether a place is named by a URI (`s3://`, `gs://`, `file://` ...)."""
-    return isinstance(place, str) and "://" in place
+def is_uri(location: object) -> TypeGuard[str]:
+    """Return whether a location is a URI (`s3://`, `gs://`, `file://` ...)."""
+    return isinstance(location, str) and "://" in location
 
 
-def _place(value: Any) -> Path | str:
+def _parse(value: Any) -> Path | str:
     if not isinstance(value, str | Path):
-        raise ValueError("name a file, or a URI such as s3://BUCKET/PATH")  # noqa: TRY004 (which pydantic tells of)
+        raise ValueError("name a file, or a URI such as s3://BUCKET/PATH")  # noqa: TRY004 (for pydantic)
     return value if is_uri(value) else Path(value)
 
 
-Place = Annotated[Path | str, PlainValidator(_place, json_schema_input_type=str)]
+Location = Annotated[Path | str, PlainValidator(_parse, json_schema_input_type=str)]

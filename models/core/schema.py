@@ -1,4 +1,4 @@
-"""models/core/schema.py."""
+"""JSON documents: read strictly, checked against a schema, with errors that name the file, the key and the value."""
 
 import json
 import re
@@ -14,21 +14,22 @@ MAX_JSON_BYTES = 16 << 20
 
 VERSION = re.compile(r"(?P<major>\d{1,9})(\.(?P<minor>\d{1,9}))?", re.ASCII)
 
-UNION_TAGS = ("knob", "switch", "float", "str")  # which half of a union pydantic tried is no place in the file
+UNION_TAGS = ("knob", "switch", "float", "str")  # pydantic's names of the types in a union, which are not keys
 
 Document = TypeVar("Document", bound="Frozen")
 
 
 class Frozen(BaseModel):
-    """A piece of configuration: immutable, no unknown keys, no NaN or infinity."""
+    """A document or a part of one: immutable, without unknown keys, NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON from a person or a peer.
+    """Read a JSON file that may be malformed or hostile.
 
-    Raises `UserError` when the file is missing, too large or not JSON (duplicate keys, NaN and bombs included).
+    Raises `UserError` when it is missing, larger than `MAX_JSON_BYTES`, nested too deeply or not strict JSON (a key
+    twice, NaN, infinity).
     """
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
@@ -46,41 +47,43 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(data: bytes, where: str) -> Any:
-    """Parse JSON that `where` names in errors; raises `UserError` when it is not UTF-8 JSON."""
+    """Parse UTF-8 JSON; errors begin with `where`. Raises `UserError` when it is not strict JSON."""
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair can name no file
+        json.dumps(value, ensure_ascii=False).encode(
+            "utf-8"
+        )  # fails for half a surrogate pair, which no file name may have
         return value
     except UnicodeDecodeError:
         raise UserError(f"{where} is not UTF-8 text", "Save it as UTF-8.") from None
     except (ValueError, RecursionError) as problem:
         reason = "it is nested too deeply" if isinstance(problem, RecursionError) else str(problem)
-        raise UserError(f"{where} is not valid JSON: {reason}", "Mend the file at that place.") from None
+        raise UserError(f"{where} is not valid JSON: {reason}", "Correct the file at that place.") from None
 
 
 def read_document(path: Path, kind: type[Document]) -> Document:
-    """Read `path` and check it against a schema; raises `UserError` naming the file, the key and the value."""
+    """Read a JSON file and check it against a schema; raises as `read_json` and `check_document` do."""
     return check_document(read_json(path), kind, str(path))
 
 
 def check_document(value: Any, kind: type[Document], where: str) -> Document:
-    """Check a parsed JSON value against a schema; `where` opens the error's sentence.
+    """Check a parsed JSON value against a schema; errors begin with `where`.
 
-    A `"$schema"` at the top is for editors and says nothing of the value. A document of a newer minor version ("1.3" where "1.0" is
-    known) may have keys we do not know, which are left out. Raises `SchemaError`; `Incompatible` for a newer major version
+    A `"$schema"` at the top is for editors and is ignored. A document of a newer minor version ("1.3" where "1.0" is
+    known) may have unknown keys, which are left out. Raises `SchemaError`, or `Incompatible` for a newer major version
     ("2.0", "ampzoo.eval/2").
     """
     if isinstance(value, dict):
         value = {key: item for key, item in value.items() if key != "$schema"}
-    value, newer = _of_known_version(value, kind, where)
+    value, newer = _with_known_version(value, kind, where)
     try:
         return kind.model_validate(value, extra="ignore" if newer else None)
     except ValidationError as problem:
         raise SchemaError(*_explain(problem, kind, where)) from None
 
 
-def _of_known_version(value: Any, kind: type[BaseModel], where: str) -> tuple[Any, bool]:
-    """The document, stated to be of the version we know, and whether it is of a newer minor one."""
+def _with_known_version(value: Any, kind: type[BaseModel], where: str) -> tuple[Any, bool]:
+    """Return the document with the known version in place of its own, and whether its own is a newer minor one."""
     field = kind.model_fields.get("schema_version") or kind.model_fields.get("schema_name")
     if field is None or not isinstance(value, dict):
         return value, False
@@ -100,6 +103,7 @@ def _of_known_version(value: Any, kind: type[BaseModel], where: str) -> tuple[An
 
 
 def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tuple[str, str]:
+    """Return the message and the hint for the first problem that pydantic found."""
     first = problem.errors()[0]
     key = ".".join(str(part) for part in first["loc"] if part not in UNION_TAGS) or "document"
     if first["type"] == "extra_forbidden":
@@ -107,17 +111,17 @@ def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tup
     elif first["type"] == "missing":
         message = f"{where}: '{key}' is missing"
     else:
-        said = first["msg"].removeprefix("Value error, ")
-        own = first["type"] == "value_error" and isinstance(first["input"], dict)  # ours name the key that is wrong
-        about = "" if own else f" is {_shown(first['input'])}"
-        message = f"{where}: '{key}'{about}: {said}"
-    part, above = _part(kind, first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        own = first["type"] == "value_error" and isinstance(first["input"], dict)  # our own messages name the value
+        value = "" if own else f" is {_short_repr(first['input'])}"
+        message = f"{where}: '{key}'{value}: {reason}"
+    part, above = _innermost_schema(kind, first["loc"])
     known = ", ".join(field.alias or name for name, field in part.model_fields.items())
     return message, f"Known keys {f'in {above}' if above else 'at the top'}: {known}."
 
 
-def _part(kind: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[type[BaseModel], str]:
-    """The schema of the innermost part that holds a place, as far as it is known which, and the key of that part."""
+def _innermost_schema(kind: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[type[BaseModel], str]:
+    """Return the schema of the innermost object that holds `loc`, as far as it is known, and the key of that object."""
     above = ""
     for place, key in enumerate(loc[:-1]):
         if isinstance(key, str) and key not in UNION_TAGS:
@@ -131,17 +135,16 @@ def _part(kind: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[type[BaseM
 
 
 def _schemas(annotation: Any) -> list[type[BaseModel]]:
-    """The schemas inside an annotation: of `tuple[Knob | Switch, ...]` both."""
+    """Return the schemas inside an annotation: both of `tuple[Knob | Switch, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [found for part in get_args(annotation) for found in _schemas(part)]
 
 
-def _shown(value: Any) -> str:
-    """A value in a few words, whatever its size."""
+def _short_repr(value: Any) -> str:
     try:
         return reprlib.repr(value)
-    except ValueError:  # a whole number of thousands of digits
+    except ValueError:  # an integer of thousands of digits
         return f"a {type(value).__name__} too long to show"
 
 
@@ -153,7 +156,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number JSON knows")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
-Unstated = Field(exclude_if=lambda value: value is None or value is False)  # not written where it is not there
+Unstated = Field(exclude_if=lambda value: value is None or value is False)  # a field left out of the file when unset

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.artifacts.evaluation import CornerScan, KnobTurn
-from models.audio.decibels import _db
+from models.audio.decibels import decibels
 from models.engines.select import engine_for
 from models.knobs.schema import AnyKnob, Encoding, Knob, Knobs, Setting
 from models.network.wavenet import WaveNet
@@ -76,12 +76,12 @@ def scan_corners(
     loudest_at, stillest_at = int(peak_N.argmax()), int(still_N.argmax())
     return CornerScan(
         settings=len(settings),
-        peak_dbfs=_db(peak_N[loudest_at].item()),
+        peak_dbfs=decibels(peak_N[loudest_at].item()),
         peak_setting=settings[loudest_at],
-        recorded_peak_dbfs=_db(recorded_peak),
-        silence_dbfs=_db(still_N[stillest_at].item()),
+        recorded_peak_dbfs=decibels(recorded_peak),
+        silence_dbfs=decibels(still_N[stillest_at].item()),
         silence_setting=settings[stillest_at],
-        dc_dbfs=_db(loud_NT.mean(1).abs().max().item()),
+        dc_dbfs=decibels(loud_NT.mean(1).abs().max().item()),
     )
 
 

@@ -1,6 +1,6 @@
 """Knobs that move while a file plays: breakpoints in time, straight lines between them.
 
-Shapes: N breakpoints, K knobs, T samples.
+Shapes: N breakpoints, K columns of the network's input, T samples.
 """
 
 import csv
@@ -18,10 +18,10 @@ from models.knobs.text import parse_setting
 
 @dataclass(frozen=True)
 class Automation:
-    """Full settings at `times_N` seconds, rising; before the first and after the last the knobs stand still.
+    """Full settings at rising times `times_N` in seconds; before the first and after the last, the knobs stand still.
 
-    Knobs turn in straight lines on their faceplates, switches jump at the breakpoint. Where the network takes type and level, it is its
-    columns that move in straight lines.
+    Knobs turn in straight lines on their faceplates, switches jump at the breakpoint. With the encoding "type_level",
+    the columns move in straight lines instead.
     """
 
     knobs: Knobs
@@ -29,7 +29,7 @@ class Automation:
     settings: tuple[Setting, ...]
 
     def levels(self, start: int, length: int, rate_hz: int, encoding: Encoding = "levels") -> np.ndarray:
-        """Columns `(K, T)` of samples `start .. start + length - 1`, each interpolated on its own."""
+        """Return columns `(K, T)` of samples `start` to `start + length - 1`."""
         at_T = np.arange(start, start + length) / rate_hz
         if encoding == "type_level":
             columns_NK = np.array([self.knobs.encode(setting, encoding) for setting in self.settings])
@@ -38,7 +38,7 @@ class Automation:
         return np.stack(rows_T) if rows_T else np.zeros((0, length))
 
     def _turn(self, knob: AnyKnob, at_T: np.ndarray) -> np.ndarray:
-        """The columns of one knob, `(1, T)` or `(positions, T)`."""
+        """Return the columns of one knob, `(1, T)`, or of a switch, `(positions, T)`."""
         values_N = [setting[knob.name] for setting in self.settings]
         if isinstance(knob, Knob):
             return knob.level(np.interp(at_T, self.times_N, np.array(values_N, float)))[None]
@@ -47,24 +47,24 @@ class Automation:
 
     @property
     def moving(self) -> list[str]:
-        """The knobs that do not stand still."""
+        """The names of the knobs that move."""
         return [name for name in self.knobs.names if len({setting[name] for setting in self.settings}) > 1]
 
     @property
     def first(self) -> Setting:
-        """The setting at the first breakpoint: where the knobs stand in the silence before."""
+        """The setting at the first breakpoint, which also holds before it."""
         return self.settings[0]
 
 
 def hold(knobs: Knobs, setting: Mapping[str, Value]) -> Automation:
-    """Knobs that stand still; knobs left out rest at their default. Raises `UserError` for a knob or value out of range."""
-    return _between(knobs, [(0.0, knobs.complete(setting))])
+    """Return knobs that stand still, those left out at default; raises `UserError` as `Knobs.complete` does."""
+    return _from_points(knobs, [(0.0, knobs.complete(setting))])
 
 
 def sweep(knobs: Knobs, setting: Mapping[str, Value], texts: Iterable[str], seconds: float) -> Automation:
-    """Sweeps such as `gain=0:10` over the whole file, the other knobs as in `setting`.
+    """Return sweeps such as `gain=0:10` over `seconds`, the other knobs as in `setting`.
 
-    Raises `UserError` for what is not `name=from:to`, an unknown knob or a value out of range.
+    Raises `UserError` for what is not `name=from:to`, a switch, an unknown knob, one set twice or a value out of range.
     """
     begin, end = dict(setting), dict(setting)
     for text in texts:
@@ -80,11 +80,11 @@ def sweep(knobs: Knobs, setting: Mapping[str, Value], texts: Iterable[str], seco
         if isinstance(switch := knobs.find(name), Switch):
             raise UserError(f"'{name}' is a switch, which cannot be swept", f"Set it: {name}={switch.default}.")
         begin[name], end[name] = first, last
-    return _between(knobs, [(0.0, knobs.complete(begin, "sweep")), (seconds, knobs.complete(end, "sweep"))])
+    return _from_points(knobs, [(0.0, knobs.complete(begin, "sweep")), (seconds, knobs.complete(end, "sweep"))])
 
 
 def read_automation(path: Path, knobs: Knobs, setting: Mapping[str, Value]) -> Automation:
-    """Breakpoints from a CSV whose header is `seconds` and knob names; the other knobs as in `setting`.
+    """Read breakpoints from a CSV whose header is `seconds` and knob names; the other knobs are as in `setting`.
 
     Raises `UserError` naming the file, the line and the value at fault.
     """
@@ -101,7 +101,7 @@ def read_automation(path: Path, knobs: Knobs, setting: Mapping[str, Value]) -> A
             f"{path} is not a list of knob moves", "Its first line must be like: seconds,gain and moves follow."
         )
     if both := [name for name in header if name in setting]:
-        raise UserError(f"{both[0]} moves in {path} and stands still by --knob", "Say one of the two.")
+        raise UserError(f"{both[0]} moves in {path} and is also set to one value", "Do one of the two.")
     points: list[tuple[float, Setting]] = []
     for number, line in enumerate(lines[1:], 2):
         where = f"{path}: line {number}"
@@ -118,18 +118,18 @@ def read_automation(path: Path, knobs: Knobs, setting: Mapping[str, Value]) -> A
             raise UserError(
                 f"{where}: seconds is {time:g}, which does not follow the line before", "Let the times rise from 0."
             )
-        moved = _moved(header[1:], line[1:], where)
+        moved = _parse_cells(header[1:], line[1:], where)
         points.append((time, knobs.complete({**setting, **moved}, where)))
-    return _between(knobs, points)
+    return _from_points(knobs, points)
 
 
-def _moved(names: list[str], cells: list[str], where: str) -> Setting:
+def _parse_cells(names: list[str], cells: list[str], where: str) -> Setting:
     try:
         return parse_setting(f"{name}={cell}" for name, cell in zip(names, cells, strict=True))
     except UserError as problem:
         raise UserError(f"{where}: {problem.message}", problem.hint) from None
 
 
-def _between(knobs: Knobs, points: list[tuple[float, Setting]]) -> Automation:
+def _from_points(knobs: Knobs, points: list[tuple[float, Setting]]) -> Automation:
     times, settings = zip(*points, strict=True)
     return Automation(knobs, np.array(times), settings)

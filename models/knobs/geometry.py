@@ -1,8 +1,10 @@
-"""How well a set of knob settings covers what the knobs can do: the largest hole, and the knobs that were never moved together.
+"""Distances between knob settings: the values a knob can be set to, and how well settings cover what the knobs can do.
 
-Distance is counted in turns, in which an audio-taper pot is as even to the ear as a linear one: a whole turn of one knob is 1, another
-position of a switch is 1, and several knobs add as lengths do (Euclid). Shapes: N settings, M candidates, D coordinates of a setting
-(one per knob, one per position of a switch).
+Distance is counted in turns of a knob: from end to end of one knob is 1, from one position of a switch to another is 1,
+and several knobs add as in Euclidean distance. An audio-taper pot counts as a linear one, since equal turns of it sound
+like equal steps.
+
+Shapes: N settings, M candidates, D coordinates of a setting (one per knob, one per position of a switch).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,117 +18,117 @@ from scipy.stats import qmc
 
 from models.knobs.schema import AnyKnob, Knobs, Setting, Switch, Value
 
-DIALS = 100  # positions, at least, that can be told apart on a knob without a stated step
+MIN_POSITIONS = 100  # that a person can set on a knob without a stated step, at least
 
-MUTE_TURN = 0.1  # a knob that must avoid its minimum stays above a tenth of its turn
+MUTE_TURN = 0.1  # a knob with `avoid_zero` stays above a tenth of its turn
 
-CLOUD = 12  # candidates are 2^12 points of a Sobol sequence, and the corners
+LOG2_CANDIDATES = 12  # 2^12 points of a Sobol sequence
 
 MAX_CORNERS = 4096
 
 
 class Hole(NamedTuple):
-    """The setting that is farthest from all in a set, and how far, in turns."""
+    """The setting that is farthest from all settings of a set, and its distance in turns from the nearest of them."""
 
     setting: Setting
     turns: float
 
 
-def lowest(knob: AnyKnob) -> Value:
-    """The first value one can record at: the minimum, or the first step from a tenth of the turn on where that is mute."""
+def lowest_value(knob: AnyKnob) -> Value:
+    """Return the lowest value to record at: the minimum or first position; with `avoid_zero` a tenth of the turn up."""
     if isinstance(knob, Switch) or not knob.avoid_zero:
         return knob.positions[0] if isinstance(knob, Switch) else knob.min
     step = _step(knob)
-    return min(_clean(knob.min + step * ceil(MUTE_TURN * (knob.max - knob.min) / step - 1e-9)), knob.max)
+    return min(_without_tail(knob.min + step * ceil(MUTE_TURN * (knob.max - knob.min) / step - 1e-9)), knob.max)
 
 
-def nearest(knob: AnyKnob, value: Value) -> Value:
-    """The value nearest to another that can be dialled."""
+def snap(knob: AnyKnob, value: Value) -> Value:
+    """Return the value that can be set and recorded nearest to `value`."""
     if isinstance(knob, Switch):
         return value
     step, wanted = _step(knob), float(value)
-    inside = _clean(knob.min + step * floor((wanted - knob.min) / step + 0.5))
-    legal = (v for v in (inside, float(lowest(knob)), knob.max) if float(lowest(knob)) <= v <= knob.max)
+    inside = _without_tail(knob.min + step * floor((wanted - knob.min) / step + 0.5))
+    legal = (v for v in (inside, float(lowest_value(knob)), knob.max) if float(lowest_value(knob)) <= v <= knob.max)
     return min(legal, key=lambda v: abs(v - wanted))
 
 
-def at_rest(knobs: Knobs) -> Knobs:
-    """The same knobs, each at rest where it can be dialled: the middle of a knob with steps may lie between two of them."""
-    return Knobs(knobs=tuple(k.model_copy(update={"default": nearest(k, k.default)}) for k in knobs.knobs))
+def snap_defaults(knobs: Knobs) -> Knobs:
+    """Return the knobs, each default moved to a value that can be set: the middle may lie between two steps."""
+    return Knobs(knobs=tuple(k.model_copy(update={"default": snap(k, k.default)}) for k in knobs.knobs))
 
 
-def dial(knob: AnyKnob, share: float) -> Value:
-    """The value one can dial nearest to a share (0 to 1) of what can be recorded."""
+def value_at(knob: AnyKnob, share: float) -> Value:
+    """Return the value that can be set nearest to a share (0 to 1) of the range that can be recorded."""
     if isinstance(knob, Switch):
         return knob.positions[min(int(share * len(knob.positions)), len(knob.positions) - 1)]
-    low = float(lowest(knob))
-    return nearest(knob, low + share * (knob.max - low))
+    low = float(lowest_value(knob))
+    return snap(knob, low + share * (knob.max - low))
 
 
-def spread(knob: AnyKnob, count: int) -> list[Value]:
-    """`count` values spread evenly over the turn, both ends among them, as far as they can be dialled; every position of a switch."""
+def spaced_values(knob: AnyKnob, count: int) -> list[Value]:
+    """Return up to `count` values spaced evenly over the turn, both ends included; every position of a switch."""
     if isinstance(knob, Switch):
         return list(knob.positions)
     shares = [i / (count - 1) for i in range(count)] if count > 1 else [0.5]
-    return list(dict.fromkeys(dial(knob, share) for share in shares))
+    return list(dict.fromkeys(value_at(knob, share) for share in shares))
 
 
 def step_count(knob: AnyKnob) -> int:
-    """How many values can be dialled: by its step, or tenths of the turn where none is stated."""
+    """Return how many values a knob has: by its step, by tenths of the turn without one, or its positions."""
     if isinstance(knob, Switch):
         return len(knob.positions)
     if knob.step is None:
-        return 11 - (knob.avoid_zero and 1)
-    low = float(lowest(knob))
+        return 10 if knob.avoid_zero else 11
+    low = float(lowest_value(knob))
     return floor((knob.max - low) / knob.step + 1e-9) + 1 + ((knob.max - low) / knob.step % 1 > 1e-6)
 
 
 def all_values(knob: AnyKnob) -> list[Value]:
-    """The values of `step_count` steps of a knob, or every position of a switch."""
+    """Return the `step_count` values of a knob, in rising order."""
     if isinstance(knob, Switch) or knob.step is None:
-        return spread(knob, step_count(knob))
-    low = float(lowest(knob))
-    return [*(_clean(low + n * knob.step) for n in range(step_count(knob) - 1)), knob.max]
+        return spaced_values(knob, step_count(knob))
+    low = float(lowest_value(knob))
+    return [*(_without_tail(low + n * knob.step) for n in range(step_count(knob) - 1)), knob.max]
 
 
-def ends(knob: AnyKnob) -> list[Value]:
-    """The two ends of what can be recorded; every position of a switch."""
-    return list(knob.positions) if isinstance(knob, Switch) else [lowest(knob), knob.max]
+def end_values(knob: AnyKnob) -> list[Value]:
+    """Return the two ends of the range that can be recorded; every position of a switch."""
+    return list(knob.positions) if isinstance(knob, Switch) else [lowest_value(knob), knob.max]
 
 
 def is_corner(knobs: Knobs, setting: Setting) -> bool:
-    """Whether every knob stands at an end; switches have none."""
+    """Return whether every knob is at an end of its range; switches do not count."""
     turning = [knob for knob in knobs.knobs if not isinstance(knob, Switch)]
-    return bool(turning) and all(setting[knob.name] in ends(knob) for knob in turning)
+    return bool(turning) and all(setting[knob.name] in end_values(knob) for knob in turning)
 
 
-def settings_of(knobs: Knobs, values: Iterable[Iterable[Value]]) -> Iterator[Setting]:
-    """Rows of values -> settings."""
+def to_settings(knobs: Knobs, values: Iterable[Iterable[Value]]) -> Iterator[Setting]:
+    """Yield a setting for each row of values, one value per knob."""
     return (dict(zip(knobs.names, row, strict=True)) for row in values)
 
 
-def key(setting: Setting) -> tuple[Value, ...]:
-    """What makes two settings the same."""
+def setting_key(setting: Setting) -> tuple[Value, ...]:
+    """Return the values alone, which are hashable: equal for equal settings."""
     return tuple(setting.values())
 
 
-def embed(knobs: Knobs, settings: Iterable[Setting]) -> np.ndarray:
-    """Settings -> points `(N, D)` whose Euclidean distance is that of this module."""
+def to_points(knobs: Knobs, settings: Iterable[Setting]) -> np.ndarray:
+    """Return settings as points `(N, D)` whose Euclidean distance is the distance in turns."""
     rows = [[x for knob in knobs.knobs for x in _coordinates(knob, setting[knob.name])] for setting in settings]
     return np.array(rows, float).reshape(len(rows), sum(knob.columns for knob in knobs.knobs))
 
 
 def candidate_settings(knobs: Knobs, seed: int = 0) -> list[Setting]:
-    """Settings that can be dialled, everywhere: a Sobol sequence, and the corners where there are not too many."""
-    points = qmc.Sobol(len(knobs.knobs), rng=seed).random_base2(CLOUD)
-    rows = [tuple(dial(knob, x) for knob, x in zip(knobs.knobs, row, strict=True)) for row in points]
-    sizes = [len(ends(knob)) for knob in knobs.knobs]
-    corners = product(*(ends(knob) for knob in knobs.knobs)) if np.prod(sizes, dtype=float) <= MAX_CORNERS else ()
-    return list(settings_of(knobs, dict.fromkeys((*rows, *corners))))
+    """Return settings all over the range: a Sobol sequence of `seed`, and the corners unless over `MAX_CORNERS`."""
+    points = qmc.Sobol(len(knobs.knobs), rng=seed).random_base2(LOG2_CANDIDATES)
+    rows = [tuple(value_at(knob, x) for knob, x in zip(knobs.knobs, row, strict=True)) for row in points]
+    sizes = [len(end_values(knob)) for knob in knobs.knobs]
+    corners = product(*(end_values(knob) for knob in knobs.knobs)) if np.prod(sizes, dtype=float) <= MAX_CORNERS else ()
+    return list(to_settings(knobs, dict.fromkeys((*rows, *corners))))
 
 
-def distances(from_ND: np.ndarray, to_MD: np.ndarray) -> np.ndarray:
-    """How far each of M points is from the nearest of N, `(M,)`, in memory that does not grow with N."""
+def nearest_distances(from_ND: np.ndarray, to_MD: np.ndarray) -> np.ndarray:
+    """Return the distance of each of M points from the nearest of N, `(M,)`; memory does not grow with N."""
     nearest_M = np.full(len(to_MD), np.inf)
     for start in range(0, len(from_ND), 256):
         nearest_M = np.minimum(nearest_M, cdist(from_ND[start : start + 256], to_MD).min(axis=0))
@@ -134,33 +136,39 @@ def distances(from_ND: np.ndarray, to_MD: np.ndarray) -> np.ndarray:
 
 
 def largest_hole(knobs: Knobs, settings: Sequence[Setting]) -> Hole:
-    """The largest hole between settings, among the candidates of `candidate_settings` and, from the best of them, single knobs turned further."""
-    among = candidate_settings(knobs)
-    points_ND, found_M = embed(knobs, settings), distances(embed(knobs, settings), embed(knobs, among))
+    """Return the largest hole of a set of settings.
+
+    The search starts at the farthest candidates, and turns one knob at a time as long as the distance grows.
+    """
+    among, points_ND = candidate_settings(knobs), to_points(knobs, settings)
+    found_M = nearest_distances(points_ND, to_points(knobs, among))
     best = Hole(among[int(np.argmax(found_M))], float(found_M.max()))
-    values = {knob.name: spread(knob, DIALS + 1) for knob in knobs.knobs}
+    values = {knob.name: spaced_values(knob, MIN_POSITIONS + 1) for knob in knobs.knobs}
     for index in np.argsort(-found_M, kind="stable")[:8]:
         hole = Hole(among[index], float(found_M[index]))
-        while (better := _turn_one(knobs, points_ND, values, hole)).turns > hole.turns + 1e-9:
+        while (better := _improve_hole(knobs, points_ND, values, hole)).turns > hole.turns + 1e-9:
             hole = better
         best = max(best, hole, key=lambda found: found.turns)
     return best
 
 
-def grid_hole(knobs: Knobs, axes: Sequence[Sequence[Value]]) -> float:
-    """The largest hole of all combinations of these values, in turns: half the largest gap of each knob, exactly."""
+def largest_grid_hole(knobs: Knobs, axes: Sequence[Sequence[Value]]) -> float:
+    """Return the largest hole in turns of all combinations of `axes` (values of each knob): exact, in closed form."""
     total = 0.0
     for knob, values in zip(knobs.knobs, axes, strict=True):
         if not isinstance(knob, Switch):
             full = knob.max - knob.min
             turns = sorted((float(value) - knob.min) / full for value in values)
             gaps = [(b - a) / 2 for a, b in pairwise(turns)]
-            total += max([turns[0] - (float(lowest(knob)) - knob.min) / full, 1 - turns[-1], *gaps]) ** 2
+            total += max([turns[0] - (float(lowest_value(knob)) - knob.min) / full, 1 - turns[-1], *gaps]) ** 2
     return sqrt(total)
 
 
-def never_together(knobs: Knobs, settings: Iterable[Setting]) -> list[tuple[str, str]]:
-    """Pairs of knobs of which no setting has both away from their default: how they act on one another was not recorded."""
+def pairs_never_together(knobs: Knobs, settings: Iterable[Setting]) -> list[tuple[str, str]]:
+    """Return the pairs of knobs that no setting has both away from default.
+
+    How such knobs act on one another is not recorded.
+    """
     rest, apart = knobs.defaults, set(combinations(knobs.names, 2))
     for setting in settings:
         moved = [name for name in knobs.names if setting[name] != rest[name]]
@@ -170,24 +178,24 @@ def never_together(knobs: Knobs, settings: Iterable[Setting]) -> list[tuple[str,
     return sorted(apart, key=lambda pair: (knobs.names.index(pair[0]), knobs.names.index(pair[1])))
 
 
-def farthest(knobs: Knobs, settings: Sequence[Setting], count: int, among: Sequence[Setting]) -> list[Setting]:
-    """Up to `count` of `among`, each the farthest from `settings` and from those chosen before it.
+def select_farthest(knobs: Knobs, settings: Sequence[Setting], count: int, among: Sequence[Setting]) -> list[Setting]:
+    """Return up to `count` of `among`, each the farthest from `settings` and from those selected before it.
 
     Kennard and Stone, "Computer aided design of experiments" (1969).
     """
-    points_MD, chosen = embed(knobs, among), []
-    nearest_M = distances(embed(knobs, settings), points_MD)
+    points_MD, chosen = to_points(knobs, among), []
+    nearest_M = nearest_distances(to_points(knobs, settings), points_MD)
     while len(chosen) < count and len(among) and nearest_M.max() > 1e-9:
         best = int(np.argmax(nearest_M))
         chosen.append(among[best])
-        nearest_M = np.minimum(nearest_M, distances(points_MD[best : best + 1], points_MD))
+        nearest_M = np.minimum(nearest_M, nearest_distances(points_MD[best : best + 1], points_MD))
     return chosen
 
 
-def _turn_one(knobs: Knobs, points_ND: np.ndarray, values: dict[str, list[Value]], hole: Hole) -> Hole:
-    """The best that turning one knob can make of a hole."""
+def _improve_hole(knobs: Knobs, points_ND: np.ndarray, values: dict[str, list[Value]], hole: Hole) -> Hole:
+    """Return the farthest setting that turning one knob of the hole's setting reaches."""
     tried = [{**hole.setting, name: value} for name, listed in values.items() for value in listed]
-    found_M = distances(points_ND, embed(knobs, tried))
+    found_M = nearest_distances(points_ND, to_points(knobs, tried))
     return Hole(tried[int(np.argmax(found_M))], float(found_M.max()))
 
 
@@ -198,13 +206,13 @@ def _coordinates(knob: AnyKnob, value: Value) -> list[float]:
 
 
 def _step(knob: AnyKnob) -> float:
-    """The stated step, or a round number (1, 2 or 5 and zeros) of which `DIALS` fit into the range."""
+    """Return the stated step, or a round one (1, 2 or 5 times a power of ten) with `MIN_POSITIONS` in the range."""
     assert not isinstance(knob, Switch)
-    finest = (knob.max - knob.min) / DIALS * (1 + 1e-9)
+    finest = (knob.max - knob.min) / MIN_POSITIONS * (1 + 1e-9)
     decade = 10.0 ** floor(log10(finest))
     return knob.step or max(factor * decade for factor in (1, 2, 5) if factor * decade <= finest)
 
 
-def _clean(value: float) -> float:
-    """Without the tail that steps leave in binary."""
+def _without_tail(value: float) -> float:
+    """Round off the error that multiples of a decimal step have in binary."""
     return float(f"{value:.12g}")

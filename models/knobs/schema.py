@@ -1,7 +1,7 @@
-"""The knob schema: what each knob is called, how far it turns or which positions it has, where it rests.
+"""The knob schema: the name, range or positions, and default of each knob, and how a setting becomes numbers.
 
-Shapes: K columns, which is what the network sees of a setting: one level in [-1, 1] per continuous knob, one column of 0 or 1 per
-position of a switch. A setting is one value per knob: faceplate numbers, names of positions.
+A setting is one value per knob: a number on the faceplate, or the name of a switch position. The network takes it as K
+columns: one level in [-1, 1] per knob, one column of 0 or 1 per position of a switch.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ MAX_FACEPLATE = 1e9
 
 MAX_COLUMNS = 64
 
-AUDIO_TAPER = (0.85 / 0.15) ** 2  # an audio-taper pot divides by 15 % at the middle of its turn
+AUDIO_TAPER = (0.85 / 0.15) ** 2  # base of the exponential whose division at the middle of the turn is 15 %
 
 Faceplate = Annotated[float, Field(ge=-MAX_FACEPLATE, le=MAX_FACEPLATE)]
 
@@ -72,34 +72,34 @@ class Knob(Frozen):
         if not self.min < self.max:
             raise ValueError(f"knob '{self.name}' has min {self.min:g}, which must be below max {self.max:g}")
         if not self.min <= self.default <= self.max:
-            raise ValueError(f"knob '{self.name}' rests at {self.default:g}, outside {self.min:g} to {self.max:g}")
+            raise ValueError(f"knob '{self.name}' has default {self.default:g}, outside {self.min:g} to {self.max:g}")
         if self.step is not None and self.step > self.max - self.min:
             raise ValueError(f"knob '{self.name}' has step {self.step:g}, wider than its range")
         return self
 
     @model_serializer(mode="wrap")
     def _short(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What is as on most knobs is not written."""
+        """Leave out what has its usual value."""
         plain = {"taper": "linear", "step": None, "avoid_zero": False, "gain": False}
         return {key: value for key, value in dump(self).items() if key not in plain or value != plain[key]}
 
     @property
     def columns(self) -> int:
-        """What the network sees of it: one level."""
+        """Number of columns in the network's input: one."""
         return 1
 
     @property
     def legal(self) -> str:
-        """`0 to 10`."""
+        """The legal range, as `0 to 10`."""
         return f"{self.min:g} to {self.max:g}"
 
     @property
     def scale(self) -> tuple:
-        """What makes two knobs of one name the same knob."""
+        """Equal for two knobs of the same name, range and taper."""
         return self.name, self.min, self.max, self.taper
 
     def check(self, value: Value, where: str) -> float:
-        """The value as a number in range; raises `UserError`."""
+        """Return the value as a number; raises `UserError`, which begins with `where`, unless it is in range."""
         try:
             number = float(value)
         except ValueError:
@@ -115,12 +115,15 @@ class Knob(Frozen):
         return number
 
     def level(self, value: Any) -> Any:
-        """Faceplate number (or an array of them) -> level in [-1, 1]: -1 and 1 are the ends of the turn, 0 the middle of the pot's division."""
+        """Return the level in [-1, 1] of a faceplate number, or of an array of them.
+
+        -1 and 1 are the ends of the turn, 0 the middle of the pot's division.
+        """
         turn = (value - self.min) / (self.max - self.min)
         return 2 * (turn if self.taper == "linear" else (AUDIO_TAPER**turn - 1) / (AUDIO_TAPER - 1)) - 1
 
     def encode(self, value: Value) -> list[float]:
-        """The level, alone in a list."""
+        """Return the level, as a list of one."""
         return [self.level(value)]
 
 
@@ -147,26 +150,26 @@ class Switch(Frozen):
         if len(set(self.positions)) < len(self.positions):
             raise ValueError(f"switch '{self.name}' has two positions of one name: {self.legal}")
         if self.default not in self.positions:
-            raise ValueError(f"switch '{self.name}' rests at '{self.default}', which is none of {self.legal}")
+            raise ValueError(f"switch '{self.name}' has default '{self.default}', which is none of {self.legal}")
         return self
 
     @property
     def columns(self) -> int:
-        """What the network sees of it: one column per position."""
+        """Number of columns in the network's input: one per position."""
         return len(self.positions)
 
     @property
     def legal(self) -> str:
-        """`bright, dark`."""
+        """The legal positions, as `bright, dark`."""
         return ", ".join(self.positions)
 
     @property
     def scale(self) -> tuple:
-        """What makes two switches of one name the same switch."""
+        """Equal for two switches of the same name and positions."""
         return self.name, *self.positions
 
     def check(self, value: Value, where: str) -> str:
-        """The value as the name of a position (a number as it is written); raises `UserError`."""
+        """Return the position's name (a number as it is written); raises `UserError`, which begins with `where`."""
         name = value if isinstance(value, str) else f"{value:g}"
         if name not in self.positions:
             near = get_close_matches(name, self.positions, 1)
@@ -175,12 +178,12 @@ class Switch(Frozen):
         return name
 
     def encode(self, value: Value) -> list[float]:
-        """One-hot."""
+        """Return one number per position: 1 for this one, 0 for the others."""
         return [float(value == position) for position in self.positions]
 
 
 def _kind(value: Any) -> str:
-    """A switch is what has positions."""
+    """Return the tag of a knob in a document: a switch has positions."""
     return "switch" if isinstance(value, Switch) or (isinstance(value, dict) and "positions" in value) else "knob"
 
 
@@ -188,7 +191,7 @@ AnyKnob = Annotated[Annotated[Knob, Tag("knob")] | Annotated[Switch, Tag("switch
 
 
 class Knobs(Frozen):
-    """All knobs of an amp, in the order in which the network takes them."""
+    """All knobs of an amp, in the order of the network's input."""
 
     knobs: tuple[AnyKnob, ...] = Field(max_length=32)
 
@@ -204,26 +207,26 @@ class Knobs(Frozen):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The knob names."""
+        """The names of the knobs."""
         return tuple(knob.name for knob in self.knobs)
 
     @property
     def defaults(self) -> Setting:
-        """The setting with every knob at rest."""
+        """The setting with every knob at its default."""
         return {knob.name: knob.default for knob in self.knobs}
 
     def find(self, name: str) -> AnyKnob | None:
-        """The knob of that name, if there is one."""
+        """Return the knob of that name, or None."""
         return next((knob for knob in self.knobs if knob.name == name), None)
 
     def columns(self, encoding: Encoding = "levels") -> int:
-        """K: how many numbers the network sees of a setting."""
+        """Return K, how many numbers the network takes for a setting."""
         return len(self.knobs) + 1 if encoding == "type_level" else sum(knob.columns for knob in self.knobs)
 
     def complete(self, setting: Mapping[str, Value], where: str = "setting") -> Setting:
-        """Fill the knobs a setting leaves out with their defaults.
+        """Return the setting with the knobs it leaves out at their defaults.
 
-        Raises `UserError` for an unknown knob or a value that the knob does not have; `where` opens the sentence.
+        Raises `UserError`, which begins with `where`, for an unknown knob or a value that the knob does not have.
         """
         for name in setting:
             if name not in self.names:
@@ -237,10 +240,11 @@ class Knobs(Frozen):
     def encode(
         self, setting: Mapping[str, Value], encoding: Encoding = "levels", where: str = "setting"
     ) -> list[float]:
-        """Setting -> K numbers; raises as `complete` does.
+        """Return a setting as K numbers; raises as `complete` does.
 
-        "levels": every knob at once, a level each, switches one-hot. "type_level": the form of isolated recordings, which knob is off
-        its default (one-hot) and its level; of several the farthest, of none all zeros. It has no form for switches, and says so.
+        "levels": one level per knob, one-hot positions per switch. "type_level" is for recordings that turn one knob at
+        a time: which knob is away from its default (one-hot), and its level. If several are, it is the knob that is
+        farthest away; if none is, all numbers are 0. Raises `UserError` for "type_level" with a switch.
         """
         full = self.complete(setting, where)
         levels = [number for knob in self.knobs for number in knob.encode(full[knob.name])]
@@ -248,7 +252,7 @@ class Knobs(Frozen):
             return levels
         if switch := next((knob for knob in self.knobs if isinstance(knob, Switch)), None):
             raise UserError(
-                f"{where}: '{switch.name}' is a switch, which the encoding 'type_level' has no form for",
+                f"{where}: '{switch.name}' is a switch, which the encoding 'type_level' cannot express",
                 'Use "encoding": "levels".',
             )
         moved = [abs(a - b) for a, b in zip(levels, self.encode(self.defaults), strict=True)]

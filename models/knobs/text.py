@@ -1,4 +1,4 @@
-"""models/knobs/text.py."""
+"""Settings as text, and back."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,17 +10,17 @@ MAX_GRID = 1000
 
 
 def format_value(value: Value) -> str:
-    """A number in few digits, a position as it is called."""
+    """Return a number in few digits, a position by its name."""
     return value if isinstance(value, str) else f"{value:g}"
 
 
 def format_setting(setting: Mapping[str, Value]) -> str:
-    """`gain=7 tone=3`, for tables and messages."""
+    """Return `gain=7 tone=3`."""
     return " ".join(f"{name}={format_value(value)}" for name, value in setting.items())
 
 
 def parse_setting(pairs: Iterable[str]) -> Setting:
-    """`["gain=7", "channel=lead"]` -> setting; raises `UserError` for what is not `name=value`."""
+    """Return the setting of `["gain=7", "channel=lead"]`; raises `UserError` for what is not `name=value`."""
     setting: Setting = {}
     for pair in pairs:
         name, _, text = pair.partition("=")
@@ -37,7 +37,10 @@ def parse_setting(pairs: Iterable[str]) -> Setting:
 
 
 def parse_grid(axes: Iterable[str]) -> list[Setting]:
-    """`["gain=2,5,8", "tone=3"]` -> every combination; raises `UserError` for what is not `name=value,value,...`."""
+    """Return every combination of `["gain=2,5,8", "tone=3"]`.
+
+    Raises `UserError` for what is not `name=value,value,...` and for more than `MAX_GRID` combinations.
+    """
     settings: list[Setting] = [{}]
     for axis in axes:
         name, _, values = axis.partition("=")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from models.artifacts.model_config import ModelConfig
-from models.audio.io import check_playing, create_audio, read_blocks, resample
+from models.audio.io import check_playable, create_audio, read_blocks, resample
 from models.core.errors import UserError
 from models.knobs.automation import Automation
 from models.knobs.schema import Setting, Value
@@ -51,7 +51,7 @@ def render(
     full = None if isinstance(setting, Automation) else config.knobs.complete(setting, config.name)
     still = config.encode(moves.first if moves else full or {})
     rate, encoding = config.audio.sample_rate, config.architecture.inject.encoding
-    total, source_rate = check_playing(source, target, rate, config.name, any_rate=any_rate)
+    total, source_rate = check_playable(source, target, rate, config.name, any_rate=any_rate)
     done, peak = 0, 0.0
 
     def levels(begin: int, length: int) -> KnobLevels:

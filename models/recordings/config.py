@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from models.core.locations import Place
+from models.core.locations import Location
 from models.core.schema import Frozen
 from models.knobs.schema import Setting
 
@@ -28,10 +28,10 @@ class DataConfig(Frozen):
         ),
     ]
     train: Annotated[
-        Place, Field(description="Manifest of the takes to train on: a path relative to this file, or a URI.")
+        Location, Field(description="Manifest of the takes to train on: a path relative to this file, or a URI.")
     ]
     held: Annotated[
-        Place | None, Field(description="Manifest of the held takes; use this or `held_settings`, not both.")
+        Location | None, Field(description="Manifest of the held takes; use this or `held_settings`, not both.")
     ] = None
     held_settings: Annotated[
         Annotated[int, Field(ge=1)] | tuple[Setting, ...],

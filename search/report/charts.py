@@ -2,56 +2,27 @@
 
 import math
 from collections.abc import Container, Iterable, Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator
 
-from models.artifacts.evaluation import Score
-from models.core.files import staged_file
-from models.knobs.text import format_setting
+from models.reporting.plots import COLORS, GREY, WIDTH_IN, make_chart, make_figure, plain_ticks, save_png, styled
 from search.config.named_recipes import PEER
 from search.config.study import ALL
 from search.optimizer.pareto import is_feasible
 from search.study.ledger import FINISHED, PRUNED, Line
 from search.study.objectives import error_of, limits_on
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")  # Okabe and Ito
-
 MARKERS = "o^sDvPX*"
 
-GREY = "0.6"
-
 RINGS = (("o", "stock shape, FiLM"), ("s", "peer's recipe"))
-
-TICKS = (tuple(range(1, 10)), (1, 2, 5), (1, 3), (1,))  # in each decade, the most that there is room for
-
-STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "ampzoo",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
 
 
 def draw_front(board: dict[str, Any], path: Path) -> None:
     """The front as a PNG, for cards and READMEs."""
-    with rc_context(STYLE), staged_file(path) as staged:
-        front_figure(board).savefig(staged, format="png", dpi=130)
-
-
-def to_svg(figure: Figure) -> bytes:
-    """A figure as an SVG document, the same bytes each time."""
-    with rc_context(STYLE):
-        out = BytesIO()
-        figure.savefig(out, format="svg", metadata={"Date": None})
-        return out.getvalue()
+    save_png(front_figure(board), path)
 
 
 def count_trials(board: dict[str, Any]) -> str:
@@ -61,6 +32,7 @@ def count_trials(board: dict[str, Any]) -> str:
     return f"{text}; {again} more trained the best again" if again else text
 
 
+@styled
 def front_figure(board: dict[str, Any]) -> Figure:
     """Validation ESR against cost, both logarithmic, one chart for each front.
 
@@ -69,9 +41,11 @@ def front_figure(board: dict[str, Any]) -> Figure:
     fronts, several = board["fronts"], len(board["fronts"]) > 1
     across = 2 if several else 1
     rows = math.ceil(len(fronts) / across)
-    figure, panels = figure_row(len(fronts), *((10.4, 0.4 + 3.6 * rows) if several else (7.2, 4.6)), across=across)
+    figure, panels = make_figure(
+        len(fronts), *((10.4, 0.4 + 3.6 * rows) if several else (WIDTH_IN, 4.6)), across=across
+    )
     finished = [trial for trial in board["trials"] if trial["state"] == FINISHED]
-    looks = dict(zip(_forms(finished), zip(COLOURS, MARKERS, strict=True), strict=False))
+    looks = dict(zip(_forms(finished), zip(COLORS, MARKERS, strict=True), strict=False))
     for axes, front in zip(panels, fronts, strict=True):
         _draw_front(axes, board, front, looks)
         if several:
@@ -81,8 +55,8 @@ def front_figure(board: dict[str, Any]) -> Figure:
     for axes in panels:
         shown |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     order = [label for label in (*looks, "pruned", *(label for _, label in RINGS), "Pareto front") if label in shown]
-    look = {"title": "knobs enter at", "fontsize": 7, "title_fontsize": 7, "frameon": False}
-    figure.legend([shown[label] for label in order], order, loc="outside right upper", **look)
+    handles = [shown[label] for label in order]
+    figure.legend(handles, order, loc="outside right upper", title="knobs enter at")
     return figure
 
 
@@ -120,12 +94,13 @@ def _draw_front(axes: Axes, board: dict[str, Any], front: str, looks: Mapping[st
     plain_ticks(axes)
 
 
+@styled
 def curves_figure(
     board: dict[str, Any], curves: Mapping[str, Mapping[str, Mapping[int, float]]], rungs: Iterable[int]
 ) -> Figure:
     """ESR against steps (`curves`: front -> trial -> step -> ESR), one chart for each front: its trials in colour, other finished ones grey,
     pruned ones up to where they were stopped."""
-    figure, panels = figure_row(len(curves), 7.2, 3.6 * len(curves), across=1)
+    figure, panels = make_figure(len(curves), WIDTH_IN, 3.6 * len(curves), across=1)
     for axes, (front, of_front) in zip(panels, curves.items(), strict=True):
         _draw_curves(axes, board, front, of_front)
         for rung in rungs:
@@ -140,7 +115,7 @@ def curves_figure(
 
 def _draw_curves(axes: Axes, board: dict[str, Any], front: str, curves: Mapping[str, Mapping[int, float]]) -> None:
     ahead = {trial.partition("-")[0] for trial in board["fronts"][front]}
-    colours = iter(COLOURS * 20)
+    colours = iter(COLORS * 20)
     for trial in sorted(board["trials"], key=lambda trial: trial["trial"] in ahead):
         curve = curves.get(trial["trial"], {})
         if "of" in trial or not curve:
@@ -153,18 +128,17 @@ def _draw_curves(axes: Axes, board: dict[str, Any], front: str, curves: Mapping[
             axes.plot([last], [curve[last]], "x", color="0.4", markersize=3)
         axes.plot(list(curve), list(curve.values()), **look)
     if ahead & curves.keys():
-        axes.legend(
-            title="front", fontsize=7, title_fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1)
-        )
+        axes.legend(title="front", loc="upper left", bbox_to_anchor=(1.01, 1))
 
 
+@styled
 def strips_figure(groups: Mapping[str, list[float]], label: str, what: str) -> Figure:
     """One dot per trial at its error (`what`), one row per group, the best groups on top; a bar at each median."""
-    figure, axes = _figure(7.2, 0.9 + 0.32 * len(groups))
+    figure, axes = make_chart(WIDTH_IN, 0.9 + 0.32 * len(groups))
     ordered = sorted(groups.items(), key=lambda item: sorted(item[1])[len(item[1]) // 2], reverse=True)
     for row, (_, values) in enumerate(ordered):
-        axes.plot(values, [row] * len(values), "o", color=COLOURS[0], alpha=0.6, markersize=4)
-        axes.plot([sorted(values)[len(values) // 2]], [row], "|", color=COLOURS[1], markersize=14, markeredgewidth=2)
+        axes.plot(values, [row] * len(values), "o", color=COLORS[0], alpha=0.6, markersize=4)
+        axes.plot([sorted(values)[len(values) // 2]], [row], "|", color=COLORS[1], markersize=14, markeredgewidth=2)
     axes.set(xscale="log", xlabel=f"{what} of finished trials (bar: median)")
     axes.set_yticks(range(len(ordered)), [f"{name} ({len(values)})" for name, values in ordered])
     axes.set_ylabel(label)
@@ -173,56 +147,14 @@ def strips_figure(groups: Mapping[str, list[float]], label: str, what: str) -> F
     return figure
 
 
+@styled
 def bars_figure(values: Mapping[str, float], label: str) -> Figure:
     """A bar per name, the longest on top."""
-    figure, axes = _figure(7.2, 0.9 + 0.26 * len(values))
+    figure, axes = make_chart(WIDTH_IN, 0.9 + 0.26 * len(values))
     ordered = sorted(values.items(), key=lambda item: item[1])
-    axes.barh([name for name, _ in ordered], [value for _, value in ordered], color=COLOURS[0], height=0.6)
+    axes.barh([name for name, _ in ordered], [value for _, value in ordered], color=COLORS[0], height=0.6)
     axes.set(xlabel=label)
     return figure
-
-
-def settings_figure(score: Score, title: str) -> Figure:
-    """ESR at every setting, worst on top, beside what the nearest recorded setting would give."""
-    settings = sorted(score.settings, key=lambda s: s.esr)
-    figure, axes = _figure(7.2, 1.0 + 0.24 * len(settings))
-    rows = range(len(settings))
-    axes.barh(rows, [s.esr for s in settings], color=COLOURS[0], height=0.6, label="this model")
-    nearest = [(row, s.baseline_esr) for row, s in zip(rows, settings, strict=True) if s.baseline_esr]
-    if nearest:
-        axes.plot(
-            [esr for _, esr in nearest],
-            [row for row, _ in nearest],
-            "|",
-            color=COLOURS[1],
-            markersize=10,
-            markeredgewidth=2,
-            label="nearest recorded setting",
-        )
-    axes.set_yticks(rows, [format_setting(s.setting) for s in settings], size=7)
-    axes.set(xscale="log", xlabel="ESR")
-    axes.set_title(title, size=9)
-    plain_ticks(axes, y=False)
-    axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1))
-    return figure
-
-
-def figure_row(count: int, width: float, height: float, across: int | None = None) -> tuple[Figure, list[Axes]]:
-    """An empty figure (inches) of so many charts beside each other, or at most `across`, the others below."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        across = across or count
-        rows = math.ceil(count / across)
-        panels = [figure.add_subplot(rows, across, place + 1) for place in range(count)]
-        for axes in panels:
-            axes.grid(alpha=0.25, which="major")
-        return figure, panels
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure, (axes,) = figure_row(1, width, height)
-    return figure, axes
 
 
 def _forms(trials: list[Line]) -> list[str]:
@@ -254,19 +186,3 @@ def _tiers(axes: Axes, tiers: Mapping[str, dict[str, Any]], trials: list[Line]) 
                 va="top",
                 rotation=90,
             )
-
-
-def plain_ticks(axes: Axes, *, x: bool = True, y: bool = True) -> None:
-    """Numbers as people write them, as many as there is room for."""
-    for axis, wanted, log, most in ((axes.xaxis, x, axes.get_xscale(), 6), (axes.yaxis, y, axes.get_yscale(), 8)):
-        if wanted and log == "log":
-            low, high = axis.get_view_interval()
-            decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-            inside = {
-                steps: sum(low <= step * 10.0**decade <= high for decade in decades for step in steps)
-                for steps in TICKS
-            }
-            steps = next((steps for steps in TICKS if inside[steps] <= most), TICKS[-1])
-            axis.set_major_locator(LogLocator(subs=steps) if inside[steps] > 2 else MaxNLocator(most // 2 + 1))
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter("")

@@ -1,8 +1,6 @@
 """`report.html`: what a search found and what it cost, in one file without anything outside it."""
 
 import warnings
-from base64 import b64encode
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,8 @@ from matplotlib.figure import Figure
 from models.artifacts.evaluation import read_evaluation
 from models.artifacts.names import EVAL
 from models.core.files import write_text
+from models.reporting.html import figure, heading, page, paragraph
+from models.reporting.plots import plot_setting_errors, to_svg
 from search.config.study import ALL, SearchConfig
 from search.optimizer.pareto import is_feasible
 from search.optimizer.pruner import RungPlan
@@ -20,13 +20,6 @@ from search.report.optuna_export import study_of
 from search.report.tables import tier_table, trial_table
 from search.study.ledger import FINISHED, Line, curves
 from search.study.objectives import error_of, limits_on
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222; }
-h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; }
-img { max-width: 100%; } table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .2em 1em .2em 0; border-bottom: 1px solid #eee; } .wide { overflow-x: auto; } p { max-width: 48em; }
-"""
 
 IMPORTANCE_NEEDS = 8  # trials: fewer say nothing about what mattered
 
@@ -38,25 +31,18 @@ def write_report(
 ) -> None:
     """Write the report of a study beside its board."""
     parts = [
-        f"<h1>{escape(board['name'])}</h1>",
-        f"<p>{escape(_headline(board))}</p>",
+        paragraph(_headline(board)),
         _picture(pictures.front_figure(board), "The front"),
         tier_table(board),
         *_held_maps(board, path.parent),
         *_what_mattered(config, board, lines),
         _picture(pictures.curves_figure(board, _curves(board, lines), plan.rungs if plan else ()), "Learning curves"),
-        "<h2>What it cost</h2>",
-        *(f"<p>{escape(text)}</p>" for text in cost_sentences(board, plan)),
-        "<h2>All trials</h2>",
+        heading("What it cost"),
+        *map(paragraph, cost_sentences(board, plan)),
+        heading("All trials"),
         trial_table(board),
     ]
-    title = f"<title>{escape(board['name'])}</title><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-    write_text(
-        path,
-        f"<!doctype html>\n<html lang='en'><head>{title}<style>{STYLE}</style></head>\n<body>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n",
-    )
+    write_text(path, page(board["name"], parts))
 
 
 def cost_sentences(board: dict[str, Any], plan: RungPlan | None) -> list[str]:
@@ -125,7 +111,7 @@ def _held_maps(board: dict[str, Any], study: Path) -> list[str]:
         if (run / EVAL).exists():
             maps.append(
                 _picture(
-                    pictures.settings_figure(read_evaluation(run).held, f"{amp}: {trial}"),
+                    plot_setting_errors(read_evaluation(run).held, "ESR", f"{amp}: {trial}"),
                     f"{amp}: held settings, on audio that no trial heard",
                 )
             )
@@ -178,6 +164,5 @@ def _grouped(trials: list[Line], front: str, key: Any) -> dict[str, list[float]]
     return groups
 
 
-def _picture(figure: Figure, title: str) -> str:
-    data = b64encode(pictures.to_svg(figure)).decode()
-    return f"<h2>{escape(title)}</h2>\n<img alt='{escape(title)}' src='data:image/svg+xml;base64,{data}'>"
+def _picture(chart: Figure, title: str) -> str:
+    return f"{heading(title)}\n{figure(to_svg(chart), title)}"

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from html import escape
 from typing import Any
 
 from models.network.architecture import SLOTS
+from models.reporting.html import paragraph, table
 from search.config.study import ALL
 from search.optimizer.pareto import is_feasible
 from search.study.ledger import Line
@@ -38,7 +38,7 @@ def tier_table(board: dict[str, Any]) -> str:
             what = trial["trial"], trial["label"], trial["form"], f"{error_of(trial, front):.4f}"
             rows.append((*name, *what, *scores))
     whose = [f"held ESR {amp}" if len(amps) > 1 else "held ESR" for amp in amps]
-    return _table(
+    return table(
         (*([] if universal else ["amp"]), "tier", "budget", "trial", "layers", "knobs at", "ESR", *whose), rows
     )
 
@@ -67,8 +67,8 @@ def trial_table(board: dict[str, Any]) -> str:
         for trial in board["trials"]
     ]
     most = ", ".join(f"{axis} {word}" for axis, word in usual.items())
-    said = f"<p>Where a trial does not say otherwise: {escape(most)}.</p>\n" if most else ""
-    return said + _table(header, rows)
+    said = paragraph(f"Where a trial does not say otherwise: {most}.") + "\n" if most else ""
+    return said + table(header, rows)
 
 
 def _state(trial: Line, fronts: Iterable[str]) -> str:
@@ -105,9 +105,3 @@ def _unlike(point: dict[str, Any], usual: dict[str, str]) -> str:
 
 def _word(value: Any) -> str:
     return {None: "none", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class='wide'><table><tr>{head}</tr>\n{body}</table></div>"

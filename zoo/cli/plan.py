@@ -134,7 +134,7 @@ def parse_request(options: PlanOptions) -> PlanRequest | ExtendRequest | Capture
 def plan_session(request: PlanRequest) -> None:
     """Compare the designs, or list or write the settings of one."""
     from models.capture.excitation import SECONDS
-    from models.capture.plan import compare, make_plan, read_knobs, recommend
+    from models.capture.plan import compare_designs, make_plan, read_knobs, recommend
     from models.capture.session import write_session
     from zoo.cli.views import plan as plan_view
 
@@ -143,7 +143,7 @@ def plan_session(request: PlanRequest) -> None:
     if request.design:
         chosen = make_plan(schema, request.design, **request.sizes)
     else:
-        plans = compare(schema, **request.sizes)
+        plans = compare_designs(schema, **request.sizes)
         chosen, why = recommend(plans)
         if not request.out:
             _show_comparison(request, plans, signal_s, chosen, why)
@@ -161,7 +161,7 @@ def plan_session(request: PlanRequest) -> None:
 
 def extend_session(request: ExtendRequest) -> None:
     """Propose further settings for a recorded manifest, farthest from its takes, and list or write them."""
-    from models.capture.plan import PER_KNOB, propose
+    from models.capture.plan import PER_KNOB, propose_settings
     from models.capture.session import write_session
     from models.knobs.geometry import largest_hole
     from models.knobs.text import format_setting
@@ -173,7 +173,7 @@ def extend_session(request: ExtendRequest) -> None:
     _check_rate(request.signal, first.path, first.sample_rate)
     existing = [take.setting for take in first.takes]
     taken = [take.setting for manifest in (first, *others) for take in (*manifest.takes, *manifest.held_takes)]
-    new = propose(first.knobs, existing, PER_KNOB if request.count is None else request.count, taken)
+    new = propose_settings(first.knobs, existing, PER_KNOB if request.count is None else request.count, taken)
     before, after = (largest_hole(first.knobs, settings) for settings in (existing, [*existing, *new]))
     output.info(
         f"largest gap {before.turns:.2f} turns, at {format_setting(before.setting)}; "
@@ -189,7 +189,7 @@ def extend_session(request: ExtendRequest) -> None:
 
 def render_captures(request: CaptureRequest) -> None:
     """List the captures of a folder with their settings, or render a take of each into a new folder."""
-    from models.capture.nam_captures import render_snapshots
+    from models.capture.nam_captures import render_captures
     from models.capture.plan import read_knobs
     from zoo.cli import output
     from zoo.cli.views.words import count
@@ -200,7 +200,7 @@ def render_captures(request: CaptureRequest) -> None:
         return
     identity = {"device": described.device, "license_id": described.license} if described else {}
     with output.progress("rendering") as bar:
-        made = render_snapshots(
+        made = render_captures(
             request.captures, request.pattern, request.signal, request.out, schema=schema, on_take=bar, **identity
         )
     output.info(f"rendered one take from each of {count(list(request.captures.glob('*.nam')), 'capture')}")
@@ -221,12 +221,12 @@ def _show_comparison(
 
 
 def _list_captures(request: CaptureRequest, schema: "Knobs | None") -> None:
-    from models.capture.nam_captures import read_names
+    from models.capture.nam_captures import read_capture_names
     from models.knobs.text import format_setting
     from zoo.cli import output
     from zoo.cli.views.words import count
 
-    found = read_names(request.captures, request.pattern, schema)[1]
+    found = read_capture_names(request.captures, request.pattern, schema)[1]
     if request.as_json:
         listed = [{"file": path.name, "setting": setting} for path, setting in found.items()]
         output.data_json({"schema": "zoo.captures/1", "captures": listed})

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from models.knobs.schema import Setting
 
 
+RATE_HINT = "Add --resample to have it played at the model's rate and converted back."
+
+
 @dataclass(frozen=True)
 class RenderOptions:
     """The options of `zoo render`."""
@@ -93,12 +96,14 @@ def _read_moves(options: RenderOptions, config: "ModelConfig") -> "Setting | Aut
 
     Raises `UserError` for a knob, a sweep or a file that does not fit the model.
     """
-    from models.audio.io import check_playing
+    from models.audio.io import check_playable
     from models.knobs.automation import read_automation, sweep
     from models.knobs.text import parse_setting
 
     setting, rate_hz = parse_setting(options.pairs), config.audio.sample_rate
-    frames, file_hz = check_playing(options.source, options.target, rate_hz, config.name, any_rate=options.resample)
+    frames, file_hz = check_playable(
+        options.source, options.target, rate_hz, config.name, any_rate=options.resample, rate_hint=RATE_HINT
+    )
     if options.automate:
         return read_automation(options.automate, config.knobs, setting)
     if options.sweeps:

@@ -56,6 +56,7 @@ def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) ->
         output.data_json(report.to_json())
     else:
         recordings_view.show_check(report)
+        recordings_view.show_dry_signals(report)
     if page:
         output.info(f"Wrote {page}")
     if fix:

@@ -1,25 +1,22 @@
-"""Charts of the model card: how well each held setting is met, and what turning each knob does to the sound.
+"""Pictures for the model card: the error at each held setting, and the spectrum as each knob turns.
 
-Shapes: T time, F frequencies.
+Shapes: T time.
 """
 
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from models.artifacts.evaluation import Evaluation
 from models.artifacts.model_config import ModelConfig
-from models.core.files import staged_file
+from models.audio.bands import band_centers, band_edges, band_levels
 from models.knobs.schema import Knob
-from models.knobs.text import format_setting
 from models.network.wavenet import WaveNet
 from models.playback.stream import play
 
 KNOB_POSITIONS = (0.0, 0.25, 0.5, 0.75, 1.0)  # fractions of a knob's range
 
-MAX_SETTINGS = 24  # more rows are not legible
+MAX_SETTINGS = 24  # more are not legible
 
 BANDS_PER_OCTAVE = 6
 
@@ -27,52 +24,27 @@ LOWEST_HZ = 60.0
 
 
 def draw_scores(path: Path, evaluation: Evaluation) -> None:
-    """Plot the ESR at each held setting, the worst on top, beside the ESR of the nearest recorded setting."""
-    from matplotlib.figure import Figure
+    """Write a PNG of the ESR at each held setting (of many, the worst), beside that of the nearest recorded setting."""
+    from models.reporting.plots import plot_setting_errors, save_png
 
-    rows = sorted(evaluation.held.settings, key=lambda score: score.esr)[-MAX_SETTINGS:]
-    figure = Figure(figsize=(8, 1.2 + 0.3 * len(rows)), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([row.esr for row in rows], range(len(rows)), "o", color="black", label="this model")
-    near = [(row.baseline_esr, number) for number, row in enumerate(rows) if row.baseline_esr is not None]
-    axes.plot([esr for esr, _ in near], [number for _, number in near], "|", color="grey", label="nearest recording")
-    axes.set_yticks(range(len(rows)), [format_setting(row.setting) for row in rows])
-    axes.set_xscale("log")
-    axes.set_xlabel("error-to-signal ratio at settings never trained on")
-    axes.legend(frameon=False)
-    _save(path, figure)
+    label = "error-to-signal ratio at settings never trained on"
+    save_png(plot_setting_errors(evaluation.held, label, most=MAX_SETTINGS), path)
 
 
 def draw_knobs(path: Path, config: ModelConfig, net: WaveNet, dry_T: np.ndarray) -> None:
-    """Plot the spectrum of the dry clip `(T,)` with each knob turned from end to end, the others at their defaults."""
-    from matplotlib.figure import Figure
+    """Write a PNG of the spectrum of `dry_T` played with each knob turned from end to end, the others at default."""
+    from models.reporting.plots import draw_spectra, make_figure, save_png
 
     knobs = [knob for knob in config.knobs.knobs if isinstance(knob, Knob)]
-    figure = Figure(figsize=(4 * min(len(knobs), 3), 3 * -(-len(knobs) // 3)), layout="constrained")
-    for number, knob in enumerate(knobs, 1):
-        axes = figure.add_subplot(-(-len(knobs) // 3), min(len(knobs), 3), number)
-        for position in KNOB_POSITIONS:
-            value = knob.min + position * (knob.max - knob.min)
+    across = min(len(knobs), 3)
+    figure, panels = make_figure(len(knobs), 2.8 * across, 2.4 * -(-len(knobs) // across), across)
+    edges_hz = band_edges(LOWEST_HZ, config.audio.sample_rate / 2, BANDS_PER_OCTAVE)
+    for axes, knob in zip(panels, knobs, strict=True):
+        levels = {}
+        for value in (knob.min + turn * (knob.max - knob.min) for turn in KNOB_POSITIONS):
             wet_T = play(net, dry_T, config.encode({knob.name: value}))
-            centres_F, level_F = _bands(wet_T, config.audio.sample_rate)
-            axes.semilogx(centres_F, level_F, color=str(0.8 * (1 - position)), label=f"{value:g}")
-        axes.set_title(knob.name)
-        axes.set_xlabel("Hz")
-        axes.set_ylabel("dB")
-        axes.legend(frameon=False, fontsize="small")
-    _save(path, figure)
-
-
-def _bands(wet_T: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
-    """Measure the level per band, in bands of equal width in octaves: `(centres in Hz, levels in dB)`, each `(F,)`."""
-    power_F = np.abs(np.fft.rfft(wet_T.astype(np.float64) * np.hanning(len(wet_T)))) ** 2
-    octaves = np.log2(rate_hz / 2 / LOWEST_HZ)
-    edges = LOWEST_HZ * 2 ** np.linspace(0, octaves, int(octaves * BANDS_PER_OCTAVE) + 1)
-    bins = np.searchsorted(np.fft.rfftfreq(len(wet_T), 1 / rate_hz), edges)
-    level_F = np.array([power_F[low : max(high, low + 1)].sum() for low, high in pairwise(bins)])
-    return np.sqrt(edges[:-1] * edges[1:]), 10 * np.log10(level_F + 1e-12)
-
-
-def _save(path: Path, figure: Any) -> None:
-    with staged_file(path) as staged:
-        figure.savefig(staged, format="png", dpi=80, metadata={"Software": None})  # no version, no date
+            levels[f"{value:g}"] = band_levels(wet_T, config.audio.sample_rate, edges_hz)
+        draw_spectra(axes, band_centers(edges_hz), levels)
+        axes.set_title(knob.name, size=9)
+    panels[0].set_ylabel(f"dBFS in 1/{BANDS_PER_OCTAVE} octave")
+    save_png(figure, path)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from models.core.errors import IntegrityError, NotFound, UserError
-from models.core.files import user_folder, write_json
+from models.core.files import write_json
 from models.core.schema import Frozen, read_document
+from models.core.user_folders import user_folder
 from zoo.package.layout import MANIFEST, SIGNATURE, max_bytes
 from zoo.package.manifest import parse_package_document
 

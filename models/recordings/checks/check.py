@@ -6,12 +6,10 @@ little more memory than one of them. Shapes: T time, N takes, S samples of an ex
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from models.audio.decibels import decibels
 from models.audio.interpolation import HALF, read_between
 from models.audio.io import open_audio, read_audio
 from models.core.errors import UserError
@@ -182,12 +180,3 @@ def _excerpt(take: TakeReport, lag: Lag) -> np.ndarray:
                 near_T, position - first, lag.step, length
             )
     return out_S
-
-
-def band_levels(excerpt_S: np.ndarray, rate_hz: int, edges_hz: np.ndarray) -> np.ndarray:
-    """Level of an excerpt between neighbouring edges, in dBFS."""
-    power_F = np.abs(np.fft.rfft(excerpt_S)) ** 2 * 2 / len(excerpt_S) ** 2
-    hz_F = np.fft.rfftfreq(len(excerpt_S), 1 / rate_hz)
-    return np.array(
-        [decibels(float(power_F[(hz_F >= low) & (hz_F < high)].sum()) ** 0.5) for low, high in pairwise(edges_hz)]
-    )

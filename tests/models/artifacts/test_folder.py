@@ -1,4 +1,4 @@
-"""A model comes back from disk as it was saved, or what is wrong with its files is told by name."""
+"""A saved model is read back as it was, and errors name what is wrong with its files."""
 
 import json
 import struct
@@ -21,41 +21,47 @@ from tests.support.makers import FORMS, JSON, KNOBS, RATE, examples, model, wave
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "kept"
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "saved"
     save_model(folder, *model())
     return folder
 
 
 @pytest.fixture
-def folder(tmp_path: Path, kept: Path) -> Path:
+def folder(tmp_path: Path, saved: Path) -> Path:
     for name in (CONFIG, WEIGHTS):
-        (tmp_path / name).write_bytes((kept / name).read_bytes())
+        (tmp_path / name).write_bytes((saved / name).read_bytes())
     return tmp_path
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_model_comes_back_as_it_was(tmp_path: Path, form: str):
+def test_saved_model_is_read_back_equal(tmp_path: Path, form: str):
     config, net = model(form)
     save_model(tmp_path, config, net)
     again, loaded = load_model(tmp_path)
-    assert again == config and not loaded.training
+    assert again == config
+    assert not loaded.training
     before, after = net.state_dict(), loaded.state_dict()
-    assert list(before) == list(after) and all(torch.equal(before[name], after[name]) for name in before)
+    assert list(before) == list(after)
+    assert all(torch.equal(before[name], after[name]) for name in before)
     assert after["head_scale"].item() == pytest.approx(0.7)
     assert sorted(path.name for path in tmp_path.iterdir()) == [CONFIG, WEIGHTS]
 
 
 @given(case=wavenets())
 @examples(20)
-def test_any_model_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, case: tuple[WaveNet, list[float]]):
+def test_any_saved_model_is_read_back_equal(
+    tmp_path_factory: pytest.TempPathFactory, case: tuple[WaveNet, list[float]]
+):
     folder, (net, levels_K) = tmp_path_factory.mktemp("model"), case
     knobs = KNOBS.model_copy(
         update={"knobs": tuple(KNOBS.knobs[0].model_copy(update={"name": f"k{n}"}) for n in range(len(levels_K)))}
     )
     save_model(folder, make_config("any", RATE, knobs, net.config), net.float())
     config, loaded = load_model(folder)
-    assert config.knobs == knobs and config.architecture == net.config and loaded.knobs == len(levels_K)
+    assert config.knobs == knobs
+    assert config.architecture == net.config
+    assert loaded.knobs == len(levels_K)
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in net.state_dict().items())
 
 
@@ -63,7 +69,9 @@ def test_folder_without_a_model_is_not_found(tmp_path: Path):
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(NotFound) as caught:
             load_model(folder)
-        assert str(folder) in caught.value.message and CONFIG in caught.value.message and caught.value.hint
+        assert str(folder) in caught.value.message
+        assert CONFIG in caught.value.message
+        assert caught.value.hint
 
 
 def edited(tensors: dict[str, torch.Tensor], fault: str) -> dict[str, torch.Tensor]:
@@ -103,12 +111,14 @@ def edited(tensors: dict[str, torch.Tensor], fault: str) -> dict[str, torch.Tens
         ("none at all", "lacks tensor"),
     ],
 )
-def test_tensors_the_config_does_not_promise_are_refused(folder: Path, fault: str, words: str):
+def test_tensors_that_do_not_match_the_config_are_refused(folder: Path, fault: str, words: str):
     path = folder / WEIGHTS
     save_file(edited(load_file(path), fault), path)
     with pytest.raises(IntegrityError) as caught:
         load_model(folder)
-    assert str(path) in caught.value.message and words in caught.value.message and caught.value.hint
+    assert str(path) in caught.value.message
+    assert words in caught.value.message
+    assert caught.value.hint
 
 
 FILES: dict[str, tuple[Any, str]] = {
@@ -125,7 +135,7 @@ FILES: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("fault", FILES)
-def test_weights_that_are_no_weights_are_refused(folder: Path, fault: str):
+def test_malformed_weights_are_refused(folder: Path, fault: str):
     content, words = FILES[fault]
     path = folder / WEIGHTS
     path.unlink()
@@ -133,7 +143,9 @@ def test_weights_that_are_no_weights_are_refused(folder: Path, fault: str):
         path.write_bytes(content)
     with pytest.raises(IntegrityError) as caught:
         load_model(folder)
-    assert str(path) in caught.value.message and words in caught.value.message and caught.value.hint
+    assert str(path) in caught.value.message
+    assert words in caught.value.message
+    assert caught.value.hint
 
 
 def test_folder_in_place_of_weights_is_refused(folder: Path):
@@ -145,27 +157,25 @@ def test_folder_in_place_of_weights_is_refused(folder: Path):
 
 @given(cut=st.floats(0, 1, exclude_max=True))
 @examples(40)
-def test_truncated_weights_are_refused_wherever_they_end(
-    kept: Path, tmp_path_factory: pytest.TempPathFactory, cut: float
-):
-    whole, path = (kept / WEIGHTS).read_bytes(), tmp_path_factory.getbasetemp() / "cut.safetensors"
+def test_truncated_weights_are_refused(saved: Path, tmp_path_factory: pytest.TempPathFactory, cut: float):
+    whole, path = (saved / WEIGHTS).read_bytes(), tmp_path_factory.getbasetemp() / "cut.safetensors"
     path.write_bytes(whole[: int(cut * len(whole))])
     with pytest.raises(IntegrityError, match="cut.safetensors"):
-        load_weights(path, load_file(kept / WEIGHTS))
+        load_weights(path, load_file(saved / WEIGHTS))
 
 
 @given(at=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
 @examples(150)
 def test_changed_byte_is_refused_or_gives_finite_weights(
-    kept: Path, tmp_path_factory: pytest.TempPathFactory, at: float, byte: int
+    saved: Path, tmp_path_factory: pytest.TempPathFactory, at: float, byte: int
 ):
-    changed, path = bytearray((kept / WEIGHTS).read_bytes()), tmp_path_factory.getbasetemp() / "changed.safetensors"
+    changed, path = bytearray((saved / WEIGHTS).read_bytes()), tmp_path_factory.getbasetemp() / "changed.safetensors"
     header = 8 + struct.unpack("<Q", changed[:8])[0]
     index = int(at * 2 * header) % len(changed)  # mostly in the header, where structure is
     assume(changed[index] != byte)
     changed[index] = byte
     path.write_bytes(changed)
-    expected = load_file(kept / WEIGHTS)
+    expected = load_file(saved / WEIGHTS)
     try:
         tensors = load_weights(path, expected)
     except IntegrityError as problem:
@@ -173,7 +183,8 @@ def test_changed_byte_is_refused_or_gives_finite_weights(
         return
     assert set(tensors) == set(expected)
     for name, tensor in tensors.items():
-        assert tensor.shape == expected[name].shape and tensor.isfinite().all()
+        assert tensor.shape == expected[name].shape
+        assert tensor.isfinite().all()
 
 
 def paths(value: Any, here: tuple = ()) -> list[tuple]:
@@ -219,7 +230,7 @@ def changed(document: Any, path: tuple, value: Any) -> Any:
         (("knobs", "knobs"), [], "lacks|unexpected|expected"),
     ],
 )
-def test_config_at_fault_is_named_with_its_key(folder: Path, path: tuple, value: Any, words: str):
+def test_error_in_a_config_names_its_key(folder: Path, path: tuple, value: Any, words: str):
     document = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps(changed(document, path, value)))
     with pytest.raises(UserError) as caught:
@@ -243,16 +254,17 @@ def test_any_bytes_as_config_are_a_user_error(tmp_path_factory: pytest.TempPathF
 @given(data=st.data())
 @examples(250)
 def test_any_change_of_the_config_loads_or_is_a_user_error(
-    kept: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    saved: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ):
-    folder, document = tmp_path_factory.getbasetemp(), json.loads((kept / CONFIG).read_text())
+    folder, document = tmp_path_factory.getbasetemp(), json.loads((saved / CONFIG).read_text())
     path = data.draw(st.sampled_from(paths(document)))
     small = st.integers(-2, 9) | st.lists(st.integers(1, 5), max_size=3)  # what a plausible slip would be
     (folder / CONFIG).write_text(json.dumps(changed(document, path, data.draw(small | JSON))))
-    (folder / WEIGHTS).write_bytes((kept / WEIGHTS).read_bytes())
+    (folder / WEIGHTS).write_bytes((saved / WEIGHTS).read_bytes())
     try:
         config, net = load_model(folder)
     except UserError as problem:
         assert str(folder) in problem.message
         return
-    assert len(config.knobs.knobs) == net.knobs == 2 and net.receptive_field == config.audio.receptive_field
+    assert len(config.knobs.knobs) == net.knobs == 2
+    assert net.receptive_field == config.audio.receptive_field

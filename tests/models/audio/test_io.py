@@ -1,4 +1,4 @@
-"""Every format people export is read as the same samples, one channel is chosen or agreed on, and rates are changed without delay."""
+"""Audio of every legal format is read as the same samples, and resampled without delay."""
 
 from pathlib import Path
 
@@ -29,7 +29,8 @@ def test_format_and_depth_give_the_same_samples(tmp_path: Path, suffix: str, sub
     path = tmp_path / f"take.{suffix}"
     sf.write(path, np.stack([X_T] * channels, axis=1), RATE, subtype=subtype)
     read, rate = read_audio(path)
-    assert (read.shape, read.dtype, rate) == (X_T.shape, np.float32, RATE) and read_length(path) == (len(X_T), RATE)
+    assert (read.shape, read.dtype, rate) == (X_T.shape, np.float32, RATE)
+    assert read_length(path) == (len(X_T), RATE)
     assert np.abs(read - X_T).max() <= step + 1e-7
 
 
@@ -41,7 +42,7 @@ def test_lossy_or_coarse_file_is_refused(tmp_path: Path, suffix: str, subtype: s
     assert f"take.{suffix}" in caught.value.message
 
 
-def test_stereo_is_one_channel_where_both_agree_or_one_is_named(tmp_path: Path):
+def test_stereo_needs_equal_channels_or_the_choice_of_one(tmp_path: Path):
     long_T = np.resize(X_T, BLOCK + 1000)
     dither_T = np.random.default_rng(0).uniform(-1, 1, len(long_T)).astype(np.float32) / (1 << 15)
     same = write_wav(tmp_path / "same.wav", np.stack([long_T, long_T + dither_T], axis=1))
@@ -67,12 +68,13 @@ def test_resampled_sine_is_the_sine_at_the_other_rate(tmp_path: Path, rate: int,
 
     path = write_wav(tmp_path / "sine.wav", sine(rate).astype(np.float32), rate)
     y_T, found = read_audio(path, rate_hz=wanted)
-    assert found == wanted and len(y_T) == 7 * wanted
+    assert found == wanted
+    assert len(y_T) == 7 * wanted
     inner = slice(wanted // 10, -wanted // 10)  # a sine that begins at once has more than the rate can carry
     assert esr(y_T[inner], sine(wanted)[inner]) < 1e-12
 
 
-def test_resampling_to_the_rate_a_file_has_changes_no_sample(tmp_path: Path):
+def test_resampling_to_the_same_rate_changes_nothing(tmp_path: Path):
     path = write_wav(tmp_path / "x.wav", X_T)
     assert np.array_equal(read_audio(path, rate_hz=RATE)[0], X_T)
 
@@ -103,4 +105,7 @@ def test_any_damaged_file_is_audio_or_a_user_error(
     except UserError as problem:
         assert path.name in problem.message
         return
-    assert np.isfinite(x_T).all() and x_T.ndim == 1 and len(x_T) and rate > 0
+    assert np.isfinite(x_T).all()
+    assert x_T.ndim == 1
+    assert len(x_T)
+    assert rate > 0

@@ -1,5 +1,6 @@
-"""The excitation signal has what its parts say, wherever it is cut off or copied to."""
+"""The excitation signal has the parts that are documented, at any length and rate, and is recognized from its file."""
 
+from hashlib import md5
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,7 +9,17 @@ import pytest
 import soundfile as sf
 
 from models.audio.io import read_audio, write_audio
-from models.capture.excitation import BLIP, LONGEST_S, SHORTEST_S, Span, excitation, find_parts, recognise
+from models.capture.excitation import (
+    BLIP,
+    LONGEST_S,
+    NAM_INPUTS,
+    SHORTEST_S,
+    Span,
+    describe_signal,
+    excitation,
+    find_parts,
+    recognize,
+)
 from models.capture.virtual_amp import VirtualAmp
 from models.core.errors import UserError
 from models.recordings.alignment import estimate_lag
@@ -32,7 +43,8 @@ def test_parts_follow_one_another_to_the_end(seconds: float, rate: int):
     parts = find_parts(seconds, rate)
     first, again = parts.repeats
     spans = [parts.silence, first, *parts.sweeps, parts.noise, parts.music, again, parts.held]
-    assert spans[0].start == 0 and spans[-1].stop == round(seconds * rate)
+    assert spans[0].start == 0
+    assert spans[-1].stop == round(seconds * rate)
     assert all(a.start < a.stop <= b.start for a, b in pairwise(spans))
     assert first.stop - first.start == again.stop - again.start
     assert parts.silence.stop < parts.blips[0] < parts.blips[1] < first.start
@@ -40,15 +52,19 @@ def test_parts_follow_one_another_to_the_end(seconds: float, rate: int):
     assert parts.music.stop - parts.music.start > parts.held.stop - parts.held.start > 0.19 * seconds * rate
 
 
-def test_parts_sound_as_they_say(x_T: np.ndarray):
+def test_parts_have_the_audio_they_are_named_for(x_T: np.ndarray):
     parts = find_parts(SECONDS, RATE)
-    assert x_T.dtype == np.float32 and len(x_T) == SECONDS * RATE and np.abs(x_T).max() < 1
+    assert x_T.dtype == np.float32
+    assert len(x_T) == SECONDS * RATE
+    assert np.abs(x_T).max() < 1
     assert not x_T[parts.silence.start : parts.silence.stop].any()
     for blip in parts.blips:
         around_T = x_T[blip - RATE // 5 : blip + RATE // 5]
-        assert x_T[blip] == np.float32(BLIP) and np.count_nonzero(around_T) == 1
+        assert x_T[blip] == np.float32(BLIP)
+        assert np.count_nonzero(around_T) == 1
     first, again = (x_T[span.start : span.stop] for span in parts.repeats)
-    assert np.array_equal(first, again) and np.abs(first).max() > 0.5
+    assert np.array_equal(first, again)
+    assert np.abs(first).max() > 0.5
     for number, span in enumerate(parts.sweeps):
         middle = (span.start + span.stop) // 2
         early, late = rms_db(x_T, Span(span.start, middle)), rms_db(x_T, Span(middle, span.stop))
@@ -62,7 +78,8 @@ def test_parts_sound_as_they_say(x_T: np.ndarray):
     assert 0.8 < low / high < 1.25
     for span in (parts.music, parts.held):
         levels = [rms_db(x_T, Span(n, n + RATE // 2)) for n in range(span.start, span.stop - RATE // 2, RATE // 2)]
-        assert max(levels) > -20 and min(levels) < -42  # loud, and quiet passages
+        assert max(levels) > -20
+        assert min(levels) < -42  # loud, and quiet passages
 
 
 def test_held_part_occurs_nowhere_before_it(x_T: np.ndarray):
@@ -79,12 +96,23 @@ def test_same_arguments_give_the_same_samples(x_T: np.ndarray):
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
-def test_signal_is_recognised_from_its_file_and_no_other(tmp_path: Path, x_T: np.ndarray, subtype: str):
+def test_signal_is_recognized_from_its_file_and_no_other(tmp_path: Path, x_T: np.ndarray, subtype: str):
     sf.write(tmp_path / "di.wav", x_T, RATE, subtype=subtype)
     read, rate = read_audio(tmp_path / "di.wav")
-    assert recognise(read, rate) == find_parts(SECONDS, RATE)
-    assert recognise(read[1:], rate) is None and recognise(read[: RATE * 5], rate) is None
-    assert recognise(np.zeros_like(read), rate) is None
+    assert recognize(read, rate) == find_parts(SECONDS, RATE)
+    assert recognize(read[1:], rate) is None
+    assert recognize(read[: RATE * 5], rate) is None
+    assert recognize(np.zeros_like(read), rate) is None
+
+
+def test_known_signals_are_described(tmp_path: Path, x_T: np.ndarray, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "di.wav"
+    write_audio(path, x_T, RATE)
+    assert describe_signal(path) == "an excitation signal of 30 s, whose last 6 s are for testing (held_seconds)"
+    write_audio(path, x_T[1:], RATE)
+    assert describe_signal(path) is None
+    monkeypatch.setitem(NAM_INPUTS, md5(path.read_bytes(), usedforsecurity=False).hexdigest(), "9.9.9")
+    assert describe_signal(path) == "the standard input of NAM, version 9.9.9"
 
 
 def test_fraction_of_a_sample_changes_no_part():
@@ -93,21 +121,22 @@ def test_fraction_of_a_sample_changes_no_part():
     assert len(excitation(seconds, 8000)) == round(seconds * 8000)
 
 
-def test_a_late_inverted_take_of_it_can_be_lined_up():
+def test_late_inverted_take_is_aligned():
     """As the amp plays it, at 48 kHz."""
     x_T = excitation(SHORTEST_S, 48000)
     take_T = -VirtualAmp(48000).process(x_T, 8.0, 5.0, 6.0)
     late_T = np.concatenate([np.zeros(321, np.float32), take_T[:-321]])
     lag, late = (estimate_lag(x_T, y_T, 48000) for y_T in (take_T, late_T))
-    assert late.delay_samples - lag.delay_samples == pytest.approx(321, abs=0.01) and late.polarity == -1
+    assert late.delay_samples - lag.delay_samples == pytest.approx(321, abs=0.01)
+    assert late.polarity == -1
 
 
 @pytest.mark.parametrize("seconds", [0, 19.9, 3601, -5, float("nan")])
-def test_length_without_room_is_refused(seconds: float):
+def test_illegal_length_is_refused(seconds: float):
     with pytest.raises(UserError, match="legal are 20 to 3600 s"):
         find_parts(seconds, RATE)
 
 
-def test_file_is_what_was_made(tmp_path: Path, x_T: np.ndarray):
+def test_file_holds_the_signal(tmp_path: Path, x_T: np.ndarray):
     write_audio(tmp_path / "di.flac", x_T, RATE)
     assert np.abs(read_audio(tmp_path / "di.flac")[0] - x_T).max() < 2.0**-22

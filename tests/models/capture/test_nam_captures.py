@@ -1,4 +1,4 @@
-"""A folder of captures named by their knobs is a device: its takes are the captures played, its manifest their settings."""
+"""Takes rendered from NAM captures are the captures played, and their manifest has the settings of their names."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.audio.io import read_audio
-from models.capture.nam_captures import read_names, render_snapshots
+from models.capture.nam_captures import read_capture_names, render_captures
 from models.core.errors import UserError
 from models.formats.nam.writer import write_nam
 from models.knobs.schema import Knobs
@@ -35,11 +35,12 @@ def signal(tmp_path: Path) -> Path:
 
 def test_takes_are_the_captures_played(tmp_path: Path, folder: Path, signal: Path):
     seen = []
-    path = render_snapshots(
+    path = render_captures(
         folder, "G{gain}", signal, tmp_path / "out", on_take=lambda done, total: seen.append((done, total))
     )
     manifest = read_manifest(path)
-    assert (manifest.device, manifest.sample_rate) == ("JCM900", RATE) and seen == [(1, 3), (2, 3), (3, 3)]
+    assert (manifest.device, manifest.sample_rate) == ("JCM900", RATE)
+    assert seen == [(1, 3), (2, 3), (3, 3)]
     assert [knob.scale[:3] for knob in manifest.knobs.knobs] == [("gain", 4, 10)]
     assert {take.setting["gain"] for take in manifest.takes} == {4, 6, 10}
     for take in manifest.takes:
@@ -51,7 +52,7 @@ def test_takes_are_the_captures_played(tmp_path: Path, folder: Path, signal: Pat
 def test_loud_captures_are_not_clipped(tmp_path: Path, signal: Path):
     for gain in (1, 2):
         capture(tmp_path / "hot", f"hot-{gain}.nam", gain, loud=100)
-    manifest = read_manifest(render_snapshots(tmp_path / "hot", "hot-{gain}", signal, tmp_path / "out"))
+    manifest = read_manifest(render_captures(tmp_path / "hot", "hot-{gain}", signal, tmp_path / "out"))
     assert all(np.abs(read_audio(take.wet)[0]).max() > 5 for take in manifest.takes)
 
 
@@ -61,8 +62,9 @@ def test_several_knobs_and_a_switch(tmp_path: Path):
     )
     for name in ("Gold lead G0,5 T1", "Gold clean G7 T0", "Gold clean G7.5 T0.25"):
         (tmp_path / f"{name}.nam").touch()
-    knobs, found = read_names(tmp_path, "{channel} G{gain} T{tone}", schema)
-    assert knobs == schema and {path.stem: setting for path, setting in found.items()} == {
+    knobs, found = read_capture_names(tmp_path, "{channel} G{gain} T{tone}", schema)
+    assert knobs == schema
+    assert {path.stem: setting for path, setting in found.items()} == {
         "Gold lead G0,5 T1": {"gain": 0.5, "channel": "lead", "tone": 1},
         "Gold clean G7 T0": {"gain": 7, "channel": "clean", "tone": 0},
         "Gold clean G7.5 T0.25": {"gain": 7.5, "channel": "clean", "tone": 0.25},
@@ -85,38 +87,36 @@ def test_several_knobs_and_a_switch(tmp_path: Path):
         (["amp G4"], "G{gain", ["is not a pattern"]),
     ],
 )
-def test_names_that_do_not_fit_are_told(tmp_path: Path, names: list[str], pattern: str, words: list[str]):
+def test_names_that_do_not_match_are_refused(tmp_path: Path, names: list[str], pattern: str, words: list[str]):
     for name in names:
         (tmp_path / f"{name}.nam").touch()
     with pytest.raises(UserError) as caught:
-        read_names(tmp_path, pattern)
+        read_capture_names(tmp_path, pattern)
     assert all(word in caught.value.message for word in words) and caught.value.hint, caught.value.message
 
 
-def test_pattern_with_a_knob_the_schema_lacks_is_told(tmp_path: Path):
+def test_pattern_with_an_unknown_knob_is_refused(tmp_path: Path):
     (tmp_path / "G4.nam").touch()
     with pytest.raises(UserError, match="no knob is called 'drive'"):
-        read_names(tmp_path, "G{drive}", KNOBS)
+        read_capture_names(tmp_path, "G{drive}", KNOBS)
     with pytest.raises(UserError, match=r"G4.nam: knob 'gain' is 4, outside its range 0 to 1"):
-        read_names(tmp_path, "G{gain}", Knobs.model_validate({"knobs": [{"name": "gain"}]}))
+        read_capture_names(tmp_path, "G{gain}", Knobs.model_validate({"knobs": [{"name": "gain"}]}))
 
 
-def test_capture_that_is_no_snapshot_at_this_rate_is_told_and_nothing_is_left(
-    tmp_path: Path, folder: Path, signal: Path
-):
+def test_capture_with_knobs_or_another_rate_is_refused(tmp_path: Path, folder: Path, signal: Path):
     fast = write_wav(tmp_path / "fast.wav", DI, 2 * RATE)
     with pytest.raises(UserError, match="plays at 8000 Hz, .*fast.wav is at 16000 Hz"):
-        render_snapshots(folder, "G{gain}", fast, tmp_path / "out")
+        render_captures(folder, "G{gain}", fast, tmp_path / "out")
     write_nam(folder / "live G7.nam", CONFIG, NET)
     with pytest.raises(UserError, match="live G7.nam has knobs of its own: gain, tone"):
-        render_snapshots(folder, "G{gain}", signal, tmp_path / "out")
+        render_captures(folder, "G{gain}", signal, tmp_path / "out")
     (folder / "live G7.nam").write_text("{}")
     with pytest.raises(UserError, match=r"live G7.nam"):
-        render_snapshots(folder, "G{gain}", signal, tmp_path / "out")
+        render_captures(folder, "G{gain}", signal, tmp_path / "out")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "take.wav").touch()
     with pytest.raises(UserError, match="out is in the way"):
-        render_snapshots(folder, "G{gain}", signal, tmp_path / "out")
+        render_captures(folder, "G{gain}", signal, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["take.wav"]
 
 
@@ -133,19 +133,19 @@ WORDS = st.text(alphabet="G{}gain.[]()*+?\\|^$ 0479-,", max_size=12)
     name=st.text(alphabet="G gain.[]()*+?|^$0479-,", max_size=10),
 )
 @examples(150)
-def test_any_pattern_and_name_give_a_setting_or_a_user_error(names_folder: Path, pattern: str, name: str):
+def test_any_pattern_gives_settings_or_a_user_error(names_folder: Path, pattern: str, name: str):
     for old in names_folder.iterdir():
         old.unlink()
     for stem in (f"x{name}", "G7"):
         (names_folder / f"{stem}.nam").touch()
     try:
-        knobs, found = read_names(names_folder, pattern)
+        knobs, found = read_capture_names(names_folder, pattern)
     except UserError as problem:
         assert problem.hint
         return
     assert all(knobs.complete(setting) == setting for setting in found.values())
 
 
-def test_render_writes_24_bit_unless_told(tmp_path: Path, signal: Path):
+def test_render_writes_24_bit_by_default(tmp_path: Path, signal: Path):
     render(model(), signal, tmp_path / "out.wav", {})
     assert np.abs(np.mod(read_audio(tmp_path / "out.wav")[0] * 2**23 + 0.5, 1) - 0.5).max() < 1e-9

@@ -1,4 +1,4 @@
-"""Plans have the settings they promise, counted right however many they are, and hold back what they never train on."""
+"""Plans list or count the settings of their design, and hold back settings that are never trained on."""
 
 import json
 import math
@@ -12,25 +12,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.capture.designs import combine, corners
+from models.capture.designs import corner_settings, gray_code
 from models.capture.ordering import count_moves, order_settings
-from models.capture.plan import DESIGNS, LISTED, CapturePlan, Design, compare, make_plan, propose, read_knobs, recommend
+from models.capture.plan import (
+    DESIGNS,
+    LISTED,
+    CapturePlan,
+    Design,
+    compare_designs,
+    make_plan,
+    propose_settings,
+    read_knobs,
+    recommend,
+)
 from models.core.errors import UserError
 from models.knobs.geometry import (
     all_values,
-    distances,
-    embed,
-    ends,
-    grid_hole,
+    end_values,
     is_corner,
-    key,
+    largest_grid_hole,
     largest_hole,
-    lowest,
-    nearest,
-    never_together,
-    settings_of,
-    spread,
+    lowest_value,
+    nearest_distances,
+    pairs_never_together,
+    setting_key,
+    snap,
+    spaced_values,
     step_count,
+    to_points,
+    to_settings,
 )
 from models.knobs.schema import Knob, Knobs, Setting, Switch
 from tests.support.makers import JSON, examples
@@ -49,11 +59,12 @@ MIXED = knobs(STEPPED, NEVER_ZERO, SWITCH)
 
 
 def turns(settings: list[Setting], schema: Knobs) -> np.ndarray:
-    return embed(schema, settings)
+    return to_points(schema, settings)
 
 
 def settings(plan: CapturePlan) -> list[Setting]:
-    assert plan.train is not None and plan.held is not None
+    assert plan.train is not None
+    assert plan.held is not None
     return plan.train
 
 
@@ -63,7 +74,7 @@ def test_isolated_moves_one_knob_through_its_range():
     assert Counter(map(len, moved)) == {0: 1, 1: 11}  # 4 + 5 + 2
     by_knob = {name: {s[name] for s in settings(plan)} for name in MIXED.names}
     assert by_knob == {"k0": {0, 2.5, 5, 7.5, 10}, "k1": {1, 3, 5, 6, 8, 10}, "k2": {"clean", "crunch", "lead"}}
-    assert plan.apart == [("k0", "k1"), ("k0", "k2"), ("k1", "k2")]
+    assert plan.never_together == [("k0", "k1"), ("k0", "k2"), ("k1", "k2")]
 
 
 @pytest.mark.parametrize("positions", [2, 3, 4, 5])
@@ -71,68 +82,76 @@ def test_hybrid_is_every_combination_of_chosen_positions(positions: int):
     plan = make_plan(MIXED, "hybrid", positions=positions, held=0)
     axes = [{s[name] for s in settings(plan)} for name in MIXED.names]
     assert [len(axis) for axis in axes] == [positions, positions, 3]
-    assert {key(s) for s in settings(plan)} == set(product(*axes)) and plan.count == positions**2 * 3
-    assert plan.apart == []
+    assert {setting_key(s) for s in settings(plan)} == set(product(*axes))
+    assert plan.count == positions**2 * 3
+    assert plan.never_together == []
 
 
-def test_combinatorial_is_every_value_that_can_be_dialled():
+def test_combinatorial_is_every_value_that_can_be_set():
     plan = make_plan(MIXED, "combinatorial", held=0)
     everything = set(product((0, 2.5, 5, 7.5, 10), range(1, 11), ("clean", "crunch", "lead")))
-    assert {key(s) for s in settings(plan)} == everything and plan.count == len(everything) == 150
+    assert {setting_key(s) for s in settings(plan)} == everything
+    assert plan.count == len(everything) == 150
 
 
 @pytest.mark.parametrize(
     ("step", "low", "high", "avoid"), list(product((1, 0.5, 3, 0.3, 0.7), (0, 1, -12), (10, 12, 11), (False, True)))
 )
-def test_values_that_can_be_dialled_are_counted_as_they_are_listed(step: float, low: float, high: float, avoid: bool):
+def test_step_count_is_the_number_of_values(step: float, low: float, high: float, avoid: bool):
     knob = Knob.model_validate({"name": "k", "min": low, "max": high, "step": step, "avoid_zero": avoid})
     brute = [low + n * step for n in range(10_000) if low + n * step <= high + 1e-9]
     brute = [v for v in brute if not avoid or v >= low + 0.1 * (high - low) - 1e-9]
     brute += [] if abs(brute[-1] - high) < 1e-6 else [high]
-    assert all_values(knob) == pytest.approx(brute) and step_count(knob) == len(brute)
-    assert lowest(knob) == pytest.approx(brute[0])
+    assert all_values(knob) == pytest.approx(brute)
+    assert step_count(knob) == len(brute)
+    assert lowest_value(knob) == pytest.approx(brute[0])
     for wanted in np.linspace(low, high, 37):
-        assert abs(float(nearest(knob, wanted)) - wanted) == pytest.approx(min(abs(v - wanted) for v in brute))
+        assert abs(float(snap(knob, wanted)) - wanted) == pytest.approx(min(abs(v - wanted) for v in brute))
 
 
-def test_a_huge_plan_is_counted_not_listed():
+def test_huge_plan_is_counted_but_not_listed():
     ten = knobs(*[NEVER_ZERO] * 5)
     plan = make_plan(ten, "combinatorial")
-    assert (plan.count, plan.train, plan.moves) == (100_000, None, None) and plan.apart == []
+    assert (plan.count, plan.train, plan.moves) == (100_000, None, None)
+    assert plan.never_together == []
     assert plan.seconds(180) == 100_000 * 195
     assert make_plan(knobs(*[PLAIN] * 32), "hybrid").count == 3**32
     fine = knobs(*[{"min": 0, "max": 1000, "step": 0.001}] * 8)
     assert make_plan(fine, "combinatorial").count == 1_000_001**8
-    assert all(plan.count <= LISTED or plan.train is None for plan in compare(fine))
+    assert all(plan.count <= LISTED or plan.train is None for plan in compare_designs(fine))
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_corners_are_all_of_them_up_to_three_knobs(number: int):
+def test_up_to_three_knobs_have_all_corners(number: int):
     schema = knobs(*[PLAIN] * (number - 1), NEVER_ZERO)
-    found = {key(s) for s in corners(schema)}
+    found = {setting_key(s) for s in corner_settings(schema)}
     assert found == set(product(*[(0, 10)] * (number - 1), (1, 10)))
     count = max(2**number + 1, 10 * number) if number > 1 else 6
-    assert found <= {key(s) for s in settings(make_plan(schema, "space-filling", count=count))}
+    assert found <= {setting_key(s) for s in settings(make_plan(schema, "space-filling", count=count))}
 
 
 @pytest.mark.parametrize("number", range(4, 13))
-def test_corners_above_three_knobs_are_a_fraction_in_which_every_pair_meets_at_all_its_ends(number: int):
+def test_corners_of_many_knobs_have_all_ends_of_each_pair(number: int):
     schema = knobs(*[PLAIN] * (number - 1), {**PLAIN, "gain": True})
-    found = corners(schema)
-    assert len(found) < 2**number and len(found) == 2 * 2 ** math.ceil(math.log2(number))
+    found = corner_settings(schema)
+    assert len(found) < 2**number
+    assert len(found) == 2 * 2 ** math.ceil(math.log2(number))
     for a, b in combinations(schema.names, 2):
         counts = Counter((s[a], s[b]) for s in found)
-        assert set(counts) == set(product((0, 10), repeat=2)) and len(set(counts.values())) == 1
+        assert set(counts) == set(product((0, 10), repeat=2))
+        assert len(set(counts.values())) == 1
     gain = schema.names[-1]
     others = {tuple(v for name, v in s.items() if name != gain) for s in found}
     assert len(others) == len(found) / 2  # each at both ends of the gain
 
 
-def test_corners_have_every_position_of_a_switch_at_both_ends_of_the_gain():
+def test_corners_have_each_position_at_both_ends_of_the_gain():
     schema = knobs(PLAIN, SWITCH, PLAIN, {"positions": list("abcde")}, {**PLAIN, "gain": True})
-    found = corners(schema)
+    found = corner_settings(schema)
     for switch in ("k1", "k3"):
-        assert {(s[switch], s["k4"]) for s in found} == set(product(ends(schema.find(switch) or SWITCHES), (0, 10)))
+        assert {(s[switch], s["k4"]) for s in found} == set(
+            product(end_values(schema.find(switch) or SWITCHES), (0, 10))
+        )
 
 
 SWITCHES = Switch(name="none", positions=("a", "b"), default="a")
@@ -143,65 +162,70 @@ SWITCHES = Switch(name="none", positions=("a", "b"), default="a")
     "schema", [TWO, THREE, MIXED, knobs(*[PLAIN] * 3, SWITCH)], ids=["two", "three", "mixed", "four"]
 )
 @pytest.mark.parametrize("seed", [0, 1])
-def test_held_settings_are_never_trained_on_and_never_corners(schema: Knobs, design: Design, seed: int):
+def test_held_settings_are_neither_trained_on_nor_corners(schema: Knobs, design: Design, seed: int):
     plan = make_plan(schema, design, seed=seed, **({"positions": 4} if design == "hybrid" else {}))
     if plan.train is None or plan.held is None:
         return
-    assert len(plan.held) == 6 and len({key(s) for s in plan.held}) == 6
-    assert {key(s) for s in plan.held}.isdisjoint(key(s) for s in plan.train)
+    assert len(plan.held) == 6
+    assert len({setting_key(s) for s in plan.held}) == 6
+    assert {setting_key(s) for s in plan.held}.isdisjoint(setting_key(s) for s in plan.train)
     assert not any(is_corner(schema, s) for s in plan.held)
-    assert len({key(s) for s in plan.train}) == len(plan.train) == plan.count
+    assert len({setting_key(s) for s in plan.train}) == len(plan.train) == plan.count
     for setting in plan.train + plan.held:
         assert schema.complete(setting) == setting
         for knob in schema.knobs:
             assert isinstance(knob, Switch) or setting[knob.name] in (
-                float(lowest(knob)),
-                nearest(knob, setting[knob.name]),
+                float(lowest_value(knob)),
+                snap(knob, setting[knob.name]),
             )
 
 
-def test_what_has_nothing_else_to_hold_holds_some_of_its_own():
+def test_full_grid_holds_back_some_of_its_own_settings():
     plan = make_plan(MIXED, "combinatorial")
     assert (plan.count, len(plan.held or ())) == (144, 6)
     with pytest.raises(UserError, match="can be held back, not 100"):
         make_plan(MIXED, "combinatorial", held=100)
 
 
-def test_space_filling_has_count_takes_each_knob_at_many_positions_and_never_a_mute_one():
+def test_space_filling_has_many_positions_and_no_silent_ones():
     schema = knobs(PLAIN, {**PLAIN, "taper": "log", "avoid_zero": True}, SWITCH)
     plan = make_plan(schema, "space-filling", count=40)
-    assert plan.count == 40 and schema.defaults in settings(plan)
-    assert len({s["k0"] for s in settings(plan)}) > 20 and min(float(s["k1"]) for s in settings(plan)) == 1
+    assert plan.count == 40
+    assert schema.defaults in settings(plan)
+    assert len({s["k0"] for s in settings(plan)}) > 20
+    assert min(float(s["k1"]) for s in settings(plan)) == 1
     assert min(Counter(s["k2"] for s in settings(plan)).values()) >= 10
     with pytest.raises(UserError, match="13 of the corners"):
         make_plan(schema, "space-filling", count=12)
-    with pytest.raises(UserError, match="can be dialled, not 151"):
+    with pytest.raises(UserError, match="only 150 settings, not 151"):
         make_plan(MIXED, "space-filling", count=151)
     assert make_plan(MIXED, "space-filling", count=144).count == 144
 
 
-def test_an_audio_taper_is_spread_over_its_turn():
+def test_audio_taper_is_spaced_over_its_turn():
     """Not over its division, of which half is in the last fifth of the turn."""
     log = knobs({**PLAIN, "taper": "log"}).knobs[0]
-    assert spread(log, 5) == spread(knobs(PLAIN).knobs[0], 5) == [0, 2.5, 5, 7.5, 10]
+    assert spaced_values(log, 5) == spaced_values(knobs(PLAIN).knobs[0], 5) == [0, 2.5, 5, 7.5, 10]
 
 
-def test_an_undialled_default_is_planned_at_the_nearest_value():
+def test_default_between_steps_moves_to_the_nearest_step():
     odd = knobs({"min": 1, "max": 10, "step": 1}, {**NEVER_ZERO, "default": 0})
     assert odd.defaults == {"k0": 5.5, "k1": 0}
     plan = make_plan(odd, "isolated")
-    assert plan.knobs.defaults == {"k0": 6, "k1": 1} and plan.knobs.defaults in settings(plan)
+    assert plan.knobs.defaults == {"k0": 6, "k1": 1}
+    assert plan.knobs.defaults in settings(plan)
 
 
-def test_every_plan_can_be_recommended_for_some_device():
-    assert recommend(compare(knobs(STEPPED)))[0].design == "combinatorial"
-    assert recommend(compare(knobs(PLAIN)))[0].design == "isolated"
-    plan, why = recommend(compare(THREE))
-    assert plan.design == "space-filling" and "30 takes, not 1,331" in why
+def test_recommended_design_depends_on_the_knobs():
+    assert recommend(compare_designs(knobs(STEPPED)))[0].design == "combinatorial"
+    assert recommend(compare_designs(knobs(PLAIN)))[0].design == "isolated"
+    plan, why = recommend(compare_designs(THREE))
+    assert plan.design == "space-filling"
+    assert "30 takes, not 1,331" in why
 
 
 @pytest.mark.parametrize("change", [{"count": 0}, {"positions": 1}])
-def test_wish_that_makes_no_plan_is_a_user_error(change: dict[str, int]):
+def test_option_out_of_range_is_refused(change: dict[str, int]):
     with pytest.raises(UserError) as caught:
         make_plan(TWO, "hybrid", **change)
     assert caught.value.hint
@@ -217,8 +241,8 @@ def test_wish_that_makes_no_plan_is_a_user_error(change: dict[str, int]):
         ("hybrid", "count", "space-filling"),
     ],
 )
-def test_a_wish_of_another_design_is_told(design: Design, wish: str, others: str):
-    with pytest.raises(UserError, match=f"a {design} session has no --{wish}") as caught:
+def test_option_of_another_design_is_refused(design: Design, wish: str, others: str):
+    with pytest.raises(UserError, match=f"a {design} session has no {wish}") as caught:
         make_plan(TWO, design, **{wish: 8})
     assert others in (caught.value.hint or "")
 
@@ -226,76 +250,85 @@ def test_a_wish_of_another_design_is_told(design: Design, wish: str, others: str
 # Coverage
 
 
-def test_largest_hole_is_that_of_a_fine_scan():
+def test_largest_hole_agrees_with_a_fine_scan():
     for schema, plan in ((TWO, make_plan(TWO, "space-filling")), (TWO, make_plan(TWO, "isolated"))):
         scan_MD = np.array(list(product(np.linspace(0, 1, 101), repeat=2)))
-        assert plan.hole_turns == pytest.approx(distances(turns(settings(plan), schema), scan_MD).max(), abs=0.01)
+        assert plan.hole_turns == pytest.approx(
+            nearest_distances(turns(settings(plan), schema), scan_MD).max(), abs=0.01
+        )
 
 
 @pytest.mark.parametrize("schema", [TWO, THREE, MIXED], ids=["two", "three", "mixed"])
-def test_hole_of_a_grid_in_closed_form_is_the_one_found(schema: Knobs):
-    axes = [spread(knob, 3) for knob in schema.knobs]
+def test_closed_form_of_a_grid_hole_agrees_with_the_search(schema: Knobs):
+    axes = [spaced_values(knob, 3) for knob in schema.knobs]
     listed = make_plan(schema, "hybrid", held=0)
-    assert grid_hole(schema, axes) == pytest.approx(listed.hole_turns, abs=0.08)  # found on what can be dialled
-    assert grid_hole(THREE, [spread(knob, 3) for knob in THREE.knobs]) == pytest.approx(math.sqrt(3) / 4)
-    assert grid_hole(knobs(PLAIN), [[4]]) == pytest.approx(0.6)
+    assert largest_grid_hole(schema, axes) == pytest.approx(
+        listed.hole_turns, abs=0.08
+    )  # the search uses values that can be set
+    assert largest_grid_hole(THREE, [spaced_values(knob, 3) for knob in THREE.knobs]) == pytest.approx(math.sqrt(3) / 4)
+    assert largest_grid_hole(knobs(PLAIN), [[4]]) == pytest.approx(0.6)
 
 
-def test_switch_position_never_recorded_is_a_hole_of_a_whole_turn():
+def test_missing_switch_position_is_a_hole_of_one_turn():
     found = largest_hole(knobs(SWITCH), [{"k0": "clean"}, {"k0": "lead"}])
-    assert found.setting == {"k0": "crunch"} and found.turns == pytest.approx(1)
+    assert found.setting == {"k0": "crunch"}
+    assert found.turns == pytest.approx(1)
 
 
 def test_pairs_never_moved_together():
     rest = THREE.defaults
-    assert len(never_together(THREE, [rest, {**rest, "k0": 0}])) == 3
-    assert never_together(THREE, [{**rest, "k0": 0, "k2": 1}]) == [("k0", "k1"), ("k1", "k2")]
-    assert never_together(THREE, [{"k0": 0, "k1": 0, "k2": 1}]) == []
+    assert len(pairs_never_together(THREE, [rest, {**rest, "k0": 0}])) == 3
+    assert pairs_never_together(THREE, [{**rest, "k0": 0, "k2": 1}]) == [("k0", "k1"), ("k1", "k2")]
+    assert pairs_never_together(THREE, [{"k0": 0, "k1": 0, "k2": 1}]) == []
 
 
 # What to record next
 
 
 @pytest.mark.parametrize("lost", [(2.5, 7.5), (7.5, 2.5), (10, 10), (0, 5)])
-def test_next_setting_fills_the_hole_that_was_left(lost: tuple[float, float]):
-    grid = list(settings_of(TWO, product((0, 2.5, 5, 7.5, 10), repeat=2)))
-    left = [s for s in grid if key(s) != lost]
-    [new] = propose(TWO, left, 1)
+def test_next_setting_fills_the_hole(lost: tuple[float, float]):
+    grid = list(to_settings(TWO, product((0, 2.5, 5, 7.5, 10), repeat=2)))
+    left = [s for s in grid if setting_key(s) != lost]
+    [new] = propose_settings(TWO, left, 1)
     assert all(abs(float(new[name]) - value) <= 0.6 for name, value in zip(TWO.names, lost, strict=True))
     assert largest_hole(TWO, [*left, new]).turns < largest_hole(TWO, left).turns
 
 
-def test_next_settings_shrink_the_hole_and_are_new():
+def test_next_settings_are_new_and_shrink_the_hole():
     existing = settings(make_plan(THREE, "isolated"))
-    holes = [largest_hole(THREE, [*existing, *(propose(THREE, existing, n) if n else [])]).turns for n in (0, 8, 40)]
+    holes = [
+        largest_hole(THREE, [*existing, *(propose_settings(THREE, existing, n) if n else [])]).turns for n in (0, 8, 40)
+    ]
     assert holes[0] > 1.2 * holes[1] > 1.2 * holes[2]
-    new = propose(THREE, existing, 40)
-    assert len({key(s) for s in (*existing, *new)}) == len(existing) + 40
+    new = propose_settings(THREE, existing, 40)
+    assert len({setting_key(s) for s in (*existing, *new)}) == len(existing) + 40
     small = knobs(STEPPED, SWITCH)
     rest = [s for s in settings(make_plan(small, "combinatorial", held=0)) if s["k1"] == "lead"]
     taken: list[Setting] = [{"k0": 5, "k1": "clean"}]
-    found = propose(small, rest, 9, taken)
-    assert len({key(s) for s in found}) == 9 and taken[0] not in found
+    found = propose_settings(small, rest, 9, taken)
+    assert len({setting_key(s) for s in found}) == 9
+    assert taken[0] not in found
     with pytest.raises(UserError, match="only 9 settings are left"):
-        propose(small, rest, 10, taken)
+        propose_settings(small, rest, 10, taken)
 
 
 # Order
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_tour_is_nearly_the_shortest_there_is(seed: int):
+def test_order_is_nearly_the_shortest(seed: int):
     rng = np.random.default_rng(seed)
     some: list[Setting] = [dict(zip(THREE.names, map(float, rng.choice((0, 5, 10), 3)), strict=True)) for _ in range(7)]
     found = order_settings(THREE, some)
-    assert Counter(map(key, found)) == Counter(map(key, some))
+    assert Counter(map(setting_key, found)) == Counter(map(setting_key, some))
     assert count_moves(found) <= min(count_moves(path) for path in permutations(some)) + 2
 
 
-def test_tour_of_a_grid_turns_one_knob_per_take_and_shuffled_hardly_more():
-    axes = [spread(knob, 3) for knob in THREE.knobs]
-    grid = list(settings_of(THREE, combine(axes)))
-    assert [sum(a[n] != b[n] for n in a) for a, b in pairwise(grid)] == [1] * 26 and order_settings(THREE, grid) == grid
+def test_order_of_a_grid_turns_one_knob_per_take():
+    axes = [spaced_values(knob, 3) for knob in THREE.knobs]
+    grid = list(to_settings(THREE, gray_code(axes)))
+    assert [sum(a[n] != b[n] for n in a) for a, b in pairwise(grid)] == [1] * 26
+    assert order_settings(THREE, grid) == grid
     shuffled = [grid[i] for i in np.random.default_rng(0).permutation(27)]
     assert count_moves(order_settings(THREE, shuffled)) <= 30 < count_moves(shuffled)
     assert order_settings(THREE, shuffled)[0] == THREE.defaults

@@ -1,4 +1,4 @@
-"""A session on disk is what was planned: manifests that are read, a sheet with every take, nothing written over."""
+"""A session on disk has manifests that can be read and a sheet with every take; nothing is overwritten."""
 
 import re
 from html.parser import HTMLParser
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.audio.io import read_audio, write_audio
-from models.capture.plan import make_plan, propose
+from models.capture.plan import make_plan, propose_settings
 from models.capture.session import write_session
 from models.capture.sheet import name_take
 from models.capture.virtual_amp import VirtualAmp
@@ -69,23 +69,27 @@ def signal(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def session(tmp_path: Path, signal: Path) -> Path:
-    assert PLAN.train and PLAN.held
+    assert PLAN.train
+    assert PLAN.held
     write_session(tmp_path / "rec", SCHEMA, PLAN.train, PLAN.held, signal, device=DEVICE, license_id="cc0-1.0")
     return tmp_path / "rec"
 
 
 def test_manifests_are_read_as_planned(session: Path):
     train, held = (read_manifest(session / name) for name in ("train.json", "held.json"))
-    assert [take.setting for take in train.takes] == PLAN.train and [take.setting for take in held.takes] == PLAN.held
+    assert [take.setting for take in train.takes] == PLAN.train
+    assert [take.setting for take in held.takes] == PLAN.held
     assert train.knobs == held.knobs == SCHEMA
     assert (train.device, train.license, train.sample_rate) == (DEVICE, "cc0-1.0", RATE)
     assert {take.dry for take in train.takes + held.takes} == {session / "my di.wav"}
     wets = [take.wet.name for take in train.takes + held.takes]
-    assert len(set(wets)) == 24 and wets[0].startswith("001_gain5_tone0.5") and wets[20].startswith("held_001_")
+    assert len(set(wets)) == 24
+    assert wets[0].startswith("001_gain5_tone0.5")
+    assert wets[20].startswith("held_001_")
     assert sorted(path.name for path in session.iterdir()) == ["held.json", "my di.wav", "sheet.html", "train.json"]
 
 
-def test_sheet_has_every_take_and_frames_what_is_turned(session: Path):
+def test_sheet_has_every_take_and_frames_turned_knobs(session: Path):
     page = Sheet((session / "sheet.html").read_text())
     assert "".join(page.heads) == DEVICE  # as text, not as markup
     train = read_manifest(session / "train.json").takes
@@ -94,8 +98,9 @@ def test_sheet_has_every_take_and_frames_what_is_turned(session: Path):
     last = None
     for row, take in zip(rows, train, strict=False):
         shown = [text for text, _ in row]
-        assert shown[-1] == take.wet.name and shown[2:-1] == [str(v).removesuffix(".0") for v in take.setting.values()]
-        turned = {n for n, (_, kind) in zip(SCHEMA.names, row[2:-1], strict=True) if kind == "turn"}
+        assert shown[-1] == take.wet.name
+        assert shown[2:-1] == [str(v).removesuffix(".0") for v in take.setting.values()]
+        turned = {n for n, (_, kind) in zip(SCHEMA.names, row[2:-1], strict=True) if kind == "changed"}
         assert turned == {n for n in SCHEMA.names if last is None or take.setting[n] != last[n]}
         last = take.setting
     assert not re.search(r'(src|href)="?http', (session / "sheet.html").read_text())
@@ -115,7 +120,7 @@ def test_recorded_session_has_no_fault(tmp_path: Path):
         assert not check(tmp_path / "rec" / name).faults
 
 
-def test_extended_session_keeps_the_takes_there_are_where_they_are(tmp_path: Path, session: Path, signal: Path):
+def test_extended_session_leaves_existing_takes_in_place(tmp_path: Path, session: Path, signal: Path):
     old = read_manifest(session / "train.json")
     for take in old.takes:
         write_wav(take.wet, amp(di(0.5), take.setting["gain"], take.setting["tone"]))
@@ -123,7 +128,7 @@ def test_extended_session_keeps_the_takes_there_are_where_they_are(tmp_path: Pat
     document["entries"][0] |= {"delay_samples": 2.5, "channel": "right"}
     write_json(session / "train.json", document)
     old = read_manifest(session / "train.json")
-    new = propose(SCHEMA, [take.setting for take in old.takes], 3)
+    new = propose_settings(SCHEMA, [take.setting for take in old.takes], 3)
     made = write_session(tmp_path / "more" / "rec", SCHEMA, new, [], signal, existing=old.takes)
     assert [path.name for path in made] == ["train.json", "sheet.html"]
     both = read_manifest(made[0]).takes
@@ -131,11 +136,12 @@ def test_extended_session_keeps_the_takes_there_are_where_they_are(tmp_path: Pat
     assert (both[0].delay_samples, both[0].channel) == (2.5, 1)
     for take, before in zip(both, old.takes, strict=False):
         assert np.array_equal(read_audio(take.wet)[0], read_audio(before.wet)[0])
-    assert both[20].wet.name.startswith("021_") and both[20].wet.parent == tmp_path / "more" / "rec"
+    assert both[20].wet.name.startswith("021_")
+    assert both[20].wet.parent == tmp_path / "more" / "rec"
     assert len([row for row in Sheet(made[1].read_text()).rows if row[0][0] == "\u2610"]) == 3
 
 
-def test_nothing_is_written_over(session: Path, signal: Path, tmp_path: Path):
+def test_nothing_is_overwritten(session: Path, signal: Path, tmp_path: Path):
     before = {path: path.read_bytes() for path in session.iterdir()}
     with pytest.raises(UserError, match="rec is in the way"):
         write_session(session, SCHEMA, PLAN.train or [], [], signal)
@@ -145,7 +151,7 @@ def test_nothing_is_written_over(session: Path, signal: Path, tmp_path: Path):
     assert not (tmp_path / "new").exists()
 
 
-def test_name_of_a_take_is_a_file_name_whatever_the_setting():
+def test_name_of_a_take_is_a_legal_file_name():
     assert name_take("", 7, {"gain": 2.0, "tone": -1.5, "mode": "Hi Fi+"}) == "007_gain2_tone-1.5_modeHi-Fi+.wav"
     assert name_take("held_", 12, {}) == "held_012.wav"
     assert name_take("", 1, {f"knob{n}": 0.123456789 for n in range(32)}) == "001.wav"

@@ -76,7 +76,7 @@ def test_wrong_rate_is_refused(tmp_path: Path):
     source = write_wav(tmp_path / "di.wav", DI, 44100)
     with pytest.raises(UserError, match=r"di\.wav is at 44100 Hz; tiny plays at 8000 Hz") as caught:
         render(model(), source, tmp_path / "out.wav", {})
-    assert "--resample" in caught.value.hint and names(tmp_path) == ["di.wav"]
+    assert "resampled" in caught.value.hint and names(tmp_path) == ["di.wav"]
 
 
 @pytest.mark.parametrize("way", ["di.wav", "sub/../di.wav", "link.wav"])

@@ -156,7 +156,7 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
     "knob name with a space": ([entry("d.wav", "w.wav", {"Gain Knob": 0.5})], ["'Gain Knob'"]),
     "resting level off the faceplate": (
         [isolated("rest.wav", "gain", 3), isolated("rest.wav", "tone", 0.5)],
-        ["'gain'", "rests at 3", "0 to 1"],
+        ["'gain'", "has default 3", "0 to 1"],
     ),
     "rate too low": ({"sample_rate": 7999, "entries": [TAKE]}, ["'sample_rate' is 7999", "8000"]),
     "rate a word": ({"sample_rate": "fast", "entries": [TAKE]}, ["'sample_rate' is 'fast'"]),
@@ -179,7 +179,7 @@ def test_fault_is_one_sentence_naming_file_key_and_value(tmp_path: Path, fault: 
         ({"min": "low"}, ["knobs.0.min", "'low'"]),
         ({"curve": "log"}, ["unknown key", "curve"]),
         ({"min": 20}, ["min 20"]),
-        ({"default": 11}, ["rests at 11"]),
+        ({"default": 11}, ["has default 11"]),
     ],
 )
 def test_fault_in_a_listed_knob_names_its_key(tmp_path: Path, change: dict, words: list[str]):

@@ -2,7 +2,6 @@
 
 import json
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from search.config.named_recipes import recipe_of
 from search.config.shapes import named_points
 from search.config.space import Space
 from search.config.study import SearchConfig
-from search.report.charts import curves_figure, figure_row, front_figure, plain_ticks
+from search.report.charts import curves_figure, front_figure
 from search.report.page import cost_sentences, write_report
 from search.study.board import read_board, summarise
 from search.study.cost import Costs
@@ -64,7 +63,7 @@ def page_of(board: dict[str, Any], lines: list[Line], folder: Path) -> tuple[lis
     write_report(folder / "report.html", search_of(board["mode"]), board, lines, None)
     page = (folder / "report.html").read_text()
     tables = re.findall("<table>(.*?)</table>", page, re.DOTALL)
-    cells = [[re.findall("<t[hd]>(.*?)</t[hd]>", row) for row in table.splitlines()] for table in tables]
+    cells = [[re.findall("<t[hd](?: [^>]*)?>(.*?)</t[hd]>", row) for row in table.splitlines()] for table in tables]
     return re.findall("<p>(.*?)</p>", page), cells
 
 
@@ -236,25 +235,8 @@ def test_trials_that_differ_look_different(tmp_path: Path):
     write_report(tmp_path / "report.html", config, board, lines, None)
     page = (tmp_path / "report.html").read_text()
     header, *rows = re.findall("<tr>(.*?)</tr>", page.partition("<h2>All trials</h2>")[2])
-    names = re.findall("<th>(.*?)</th>", header)
+    names = re.findall("<th(?: [^>]*)?>(.*?)</th>", header)
     what = [names.index(name) for name in ("layers", "knobs at", "rate", "also")]
-    cells = [re.findall("<td>(.*?)</td>", row) for row in rows]
+    cells = [re.findall("<td(?: [^>]*)?>(.*?)</td>", row) for row in rows]
     assert len(cells) > 100 and len({tuple(row[place] for place in what) for row in cells}) == len(cells)
     assert "Where a trial does not say otherwise: " in page
-
-
-@pytest.mark.parametrize("width", [2.6, 4.8])
-@pytest.mark.parametrize(
-    ("low", "high"), [(0.00331, 0.046), (0.0031, 0.0069), (0.5, 0.9), (0.0101, 0.0103), (1, 3e7), (8e-3, 0.3)]
-)
-def test_ticks_are_told_and_do_not_overlap(low: float, high: float, width: float):
-    figure, (axes,) = figure_row(1, width, 2.6)
-    axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
-    plain_ticks(axes)
-    figure.canvas.draw()
-    for axis, side in ((axes.xaxis, 0), (axes.yaxis, 1)):
-        ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
-        shown = [tick.label1 for tick in ticks if tick.label1.get_text() and low <= tick.get_loc() <= high]
-        boxes = sorted(tuple(label.get_window_extent().get_points()[:, side]) for label in shown)
-        assert len(boxes) >= 2
-        assert all(before[1] < after[0] for before, after in pairwise(boxes)), boxes

@@ -46,7 +46,7 @@ def test_config_matches_the_schema_it_names(path: Path):
 
 
 def test_written_manifests_match_their_schema(tmp_path: Path):
-    train, held = render_takes(tmp_path / "takes", rate=8000, seconds=0.1, held_seconds=0.1)
+    train, held = render_takes(tmp_path / "takes", rate_hz=8000, seconds=0.1, held_seconds=0.1)
     setting = KNOBS.defaults
     made = write_session(
         tmp_path / "session", KNOBS, [setting], [setting], tmp_path / "takes" / "di_train.flac", device="x"

@@ -1,112 +1,108 @@
-"""A checked manifest as one self-contained HTML page: findings, takes, and plots of delays, spectra and coverage."""
+"""A checked manifest as an HTML page: findings, charts of delays, coverage and spectra, and a table of the takes."""
 
-import base64
-import html
-import io
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
+from models.audio.bands import band_centers, band_edges, band_levels
 from models.core.files import write_text
 from models.knobs.schema import Knob, Value
 from models.knobs.text import format_setting, format_value
-from models.recordings.checks.check import band_levels
 from models.recordings.checks.report import Report, TakeReport, group_findings
+from models.reporting.html import figure, heading, notice, page, paragraph, table
+from models.reporting.plots import COLORS, GREY, WIDTH_IN, draw_spectra, make_chart, make_figure, styled, to_svg
 from zoo.cli.views.words import also_in, count
 
-EDGES_HZ = 40 * 2 ** (np.arange(28) / 3)  # thirds of an octave, 40 Hz to 20 kHz
+EDGES_HZ = band_edges(40.0, 20480.0, per_octave=3)
 
 MAX_SPECTRA = 9
 
-STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}img{max-width:100%}table{border-collapse:collapse;font-size:.85rem}
-td,th{padding:.15rem .7rem .15rem 0;text-align:right;white-space:nowrap}td:nth-child(-n+2),th:nth-child(-n+2){text-align:left}
-.wide{overflow-x:auto}.finding{border-left:4px solid #b8860b;padding:.2rem .8rem;margin:.6rem 0}.fault{border-color:#b22222}
-.hint{color:#555}"""
+MAX_DOTS = 5000  # of a page's coverage drawn as shapes; more are drawn as an image
+
+MAX_NAMED, MAX_NAME = 16, 24  # the delay chart names up to so many takes, if no name is as long as that
+
+TAKE_COLUMNS = ("take", "setting", "delay", "way up", "drift ppm", "peak", "RMS dBFS")
 
 
 def write_report(report: Report, path: Path) -> Path:
-    """Write the page, whole or not at all, and return its path."""
+    """Write the page whole or not at all, and return its path."""
     manifest = report.manifest
-    title = html.escape(f"{manifest.device or manifest.path.stem}: {len(report.takes)} takes")
-    findings = "".join(
-        f'<div class="finding {finding.severity}"><b>{finding.severity}</b> {html.escape(finding.message)}.'
-        f'{html.escape(also_in(others))}<div class="hint">{html.escape(finding.hint)}</div></div>'
-        for finding, others in group_findings([*report.faults, *report.warnings])
-    )
-    pictures = [
+    charts = [
         ("Delay of each take", _delays(report)),
         ("Where the knobs were recorded", _coverage(report)),
         *((f"Spectra along {name}", _spectra(report, name)) for name in manifest.knobs.names),
     ]
-    shown = "".join(f"<h2>{html.escape(name)}</h2>{picture}" for name, picture in pictures if picture)
-    write_text(
-        path,
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{title}</title><style>{STYLE}</style></head><body><h1>{title}</h1>"
-        f"<p>{count(report.faults, 'fault')}, {count(report.warnings, 'warning')}.</p>{findings}{shown}"
-        f'<h2>Takes</h2><div class="wide">{_table(report.takes)}</div></body></html>\n',
-    )
+    parts = [
+        paragraph(f"{count(report.faults, 'fault')}, {count(report.warnings, 'warning')}."),
+        *(
+            notice(finding.severity, f"{finding.message}.{also_in(others)}", finding.hint)
+            for finding, others in group_findings([*report.faults, *report.warnings])
+        ),
+        *(f"{heading(title)}\n{chart}" for title, chart in charts if chart),
+        heading("Takes"),
+        table(TAKE_COLUMNS, [_row(take) for take in report.takes]),
+    ]
+    write_text(path, page(f"{manifest.device or manifest.path.stem}: {len(report.takes)} takes", parts))
     return path
 
 
-def _table(takes: list[TakeReport]) -> str:
-    head = "".join(
-        f"<th>{name}</th>" for name in ("take", "setting", "delay", "polarity", "drift ppm", "peak", "RMS dBFS")
-    )
-    rows = []
-    for take in takes:
-        lag, wet = take.lag, take.wet_sound
-        cells = [take.wet.name, format_setting(take.setting)]
-        cells += [f"{lag.delay_samples:.2f}", f"{lag.polarity:+d}", f"{lag.drift_ppm:.1f}"] if lag else ["-"] * 3
-        cells += [f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}"] if wet else ["-"] * 2
-        rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
-    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+def _row(take: TakeReport) -> list[str]:
+    lag, wet = take.lag, take.wet_sound
+    return [
+        take.wet.name,
+        format_setting(take.setting),
+        *([f"{lag.delay_samples:.2f}", f"{lag.polarity:+d}", f"{lag.drift_ppm:.1f}"] if lag else ["-"] * 3),
+        *([f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}"] if wet else ["-"] * 2),
+    ]
 
 
+@styled
 def _delays(report: Report) -> str:
     takes = [take for take in report.takes if take.lag]
     if not takes:
         return ""
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
-    axes = figure.add_subplot()
-    for way, mark in ((1, "o"), (-1, "v")):
-        at = [i for i, take in enumerate(takes) if take.lag and take.lag.polarity == way]
-        delay = [takes[i].lag.delay_samples for i in at]  # type: ignore[union-attr]
-        if at:
-            axes.plot(at, delay, mark, markersize=5, label="normal" if way == 1 else "inverted")
+    chart, axes = make_chart(WIDTH_IN, 2.6)
+    for polarity, mark, label, color in ((1, "o", "upright", COLORS[0]), (-1, "v", "upside down", COLORS[1])):
+        delays = {
+            i: take.lag.delay_samples for i, take in enumerate(takes) if take.lag and take.lag.polarity == polarity
+        }
+        if delays:
+            axes.plot(list(delays), list(delays.values()), mark, color=color, markersize=4, label=label)
     axes.axhline(0, color="0.7", linewidth=0.8)
-    axes.set_ylabel("delay in samples")
-    axes.set_xlabel("take")
-    axes.legend(frameon=False)
-    if len(takes) <= 16 and all(len(take.wet.stem) < 24 for take in takes):
+    axes.set(xlabel="take", ylabel="delay in samples")
+    axes.legend()
+    if len(takes) <= MAX_NAMED and all(len(take.wet.stem) < MAX_NAME for take in takes):
         axes.set_xticks(range(len(takes)), [take.wet.stem for take in takes], rotation=30, ha="right", fontsize=7)
-    return _picture(figure, "delay per take")
+    return figure(to_svg(chart), "delay of each take")
 
 
+@styled
 def _coverage(report: Report) -> str:
+    """Each pair of knobs as a scatter of the recorded settings, each knob alone as a histogram."""
     names = [n for n in report.manifest.knobs.names if len({take.setting[n] for take in report.takes}) > 1]
     if not names:
         return ""
-    count = max(len(names), 2)
-    figure = Figure(figsize=(2.2 * count, 2.0 * count), layout="constrained")
-    for row, second in enumerate(names):
-        for column, first in enumerate(names[: row + 1]):
-            axes = figure.add_subplot(len(names), len(names), row * len(names) + column + 1)
-            x, y = ([_place(report, name, take.setting[name]) for take in report.takes] for name in (first, second))
-            if first == second:
-                axes.hist(x, bins=20, range=(0, 1), color="0.5")
-                axes.set_yticks([])
-            else:
-                axes.plot(x, y, "o", markersize=4, alpha=0.6)
-                axes.set_ylim(-0.05, 1.05)
-            axes.set_xlim(-0.05, 1.05)
-            axes.set_xlabel(first if row == len(names) - 1 else "", fontsize=8)
-            axes.set_ylabel(second if column == 0 else "", fontsize=8)
-            axes.tick_params(labelsize=6)
-    return _picture(figure, "recorded settings, each knob from 0 to 1 of its range")
+    size = len(names)
+    chart, panels = make_figure(size * size, 1.9 * max(size, 2), 1.7 * max(size, 2), size)
+    for place, axes in enumerate(panels):
+        row, column = divmod(place, size)
+        if column > row:
+            axes.remove()
+            continue
+        x, y = (
+            [_place(report, name, take.setting[name]) for take in report.takes] for name in (names[column], names[row])
+        )
+        if column == row:
+            axes.hist(x, bins=20, range=(0, 1), color=GREY)
+            axes.set_yticks([])
+        else:
+            axes.plot(x, y, "o", color=COLORS[0], markersize=3.5, alpha=0.6, rasterized=len(x) * size**2 > MAX_DOTS)
+            axes.set_ylim(-0.05, 1.05)
+        axes.set_xlim(-0.05, 1.05)
+        axes.set_xlabel(names[column] if row == size - 1 else "", fontsize=8)
+        axes.set_ylabel(names[row] if column == 0 else "", fontsize=8)
+        axes.tick_params(labelsize=6)
+    return figure(to_svg(chart), "recorded settings, each knob from 0 to 1 of its turn")
 
 
 def _place(report: Report, name: str, value: Value) -> float:
@@ -122,18 +118,15 @@ def _spectra(report: Report, name: str) -> str:
     takes = _along(report, name)
     if len(takes) < 2:
         return ""
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
-    axes = figure.add_subplot()
-    for index, take in enumerate(takes):
-        assert take.wet_sound
-        levels = band_levels(report.excerpts[take.wet], take.wet_sound.rate_hz, EDGES_HZ)
-        shade = str(round(0.75 * (1 - index / (len(takes) - 1)), 2))
-        label = format_value(take.setting[name])
-        axes.semilogx(np.sqrt(EDGES_HZ[1:] * EDGES_HZ[:-1]), np.maximum(levels, -120), color=shade, label=label)
-    axes.set_xlabel("Hz")
-    axes.set_ylabel("dBFS per third of an octave")
-    axes.legend(title=name, frameon=False, fontsize=8, ncols=3)
-    return _picture(figure, f"spectra along {name}")
+    chart, axes = make_chart(WIDTH_IN, 2.8)
+    levels = {
+        format_value(take.setting[name]): band_levels(report.excerpts[take.wet], take.wet_sound.rate_hz, EDGES_HZ)
+        for take in takes
+        if take.wet_sound
+    }
+    draw_spectra(axes, band_centers(EDGES_HZ), levels)
+    axes.set_ylabel("dBFS in a third of an octave")
+    return figure(to_svg(chart), f"spectra along {name}")
 
 
 def _along(report: Report, name: str) -> list[TakeReport]:
@@ -144,13 +137,7 @@ def _along(report: Report, name: str) -> list[TakeReport]:
             rest = (take.dry, *(value for other, value in take.setting.items() if other != name))
             lines.setdefault(rest, {}).setdefault(take.setting[name], take)
     line = max(lines.values(), key=len, default={})
-    takes = [line[value] for value in sorted(line, key=lambda value: (isinstance(value, str), value))]  # type: ignore[arg-type]
-    keep = np.unique(np.linspace(0, len(takes) - 1, min(len(takes), MAX_SPECTRA)).astype(int)) if takes else []
-    return [takes[i] for i in keep]
-
-
-def _picture(figure: Figure, alt: str) -> str:
-    out = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(out)
-    data = base64.b64encode(out.getvalue()).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
+    values = sorted(line, key=lambda value: (isinstance(value, str), value))  # type: ignore[arg-type]
+    takes = [line[value] for value in values]
+    chosen = np.unique(np.linspace(0, len(takes) - 1, min(len(takes), MAX_SPECTRA)).astype(int)) if takes else []
+    return [takes[i] for i in chosen]

@@ -18,7 +18,7 @@ def show_plans(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePla
             f"{plan.count:,}",
             format_time(plan.seconds(signal_s)),
             f"{plan.hole_turns:.2f}",
-            f"{len(plan.apart)}",
+            f"{len(plan.never_together)}",
             "-" if plan.moves is None else f"{plan.moves:,}",
         )
         for plan in plans
@@ -44,7 +44,7 @@ def to_json(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePlan, 
                 "takes": plan.count,
                 "seconds": round(plan.seconds(signal_s), 3),
                 "largest_hole_turns": round(plan.hole_turns, 6),
-                "never_together": [list(pair) for pair in plan.apart],
+                "never_together": [list(pair) for pair in plan.never_together],
                 "moves": plan.moves,
                 "train": plan.train,
                 "held": plan.held,
@@ -73,8 +73,8 @@ def info_plan(plan: CapturePlan, signal_s: float) -> None:
         f"{plan.design}: {plan.count:,} takes and {len(plan.held or ())} held out, "
         f"{format_time(plan.seconds(signal_s))}, {plan.moves} knobs to turn; largest gap {plan.hole_turns:.2f} turns"
     )
-    if plan.apart:
-        output.info_wrapped("never moved together: " + ", ".join(" and ".join(pair) for pair in plan.apart))
+    if plan.never_together:
+        output.info_wrapped("never moved together: " + ", ".join(" and ".join(pair) for pair in plan.never_together))
 
 
 def show_settings(knobs: Knobs, train: Sequence[Setting], held: Sequence[Setting], as_json: bool) -> None:

@@ -39,6 +39,15 @@ def show_check(report: Any) -> None:
     )
 
 
+def show_dry_signals(report: Any) -> None:
+    """Name the dry signals of a checked manifest that are known ones."""
+    from models.capture.excitation import describe_signal
+
+    for dry in dict.fromkeys(take.dry for take in report.takes if take.dry_sound):
+        if known := describe_signal(dry):
+            output.info_wrapped(f"{dry.name} is {known}")
+
+
 def show_aligned(takes: Sequence[Any]) -> None:
     """Print a row for each aligned take on stderr: what was wrong with it before."""
     rows = []

@@ -370,4 +370,4 @@ def test_malformed_config_on_the_hub_names_the_amp(hub: Hub):
     ran = zoo("knobs", AMP, *at(hub))
     assert ran.code in (1, 6)
     assert AMP in ran.err
-    assert "Pull the amp again" in ran.err and "Mend the file" not in ran.err
+    assert "Pull the amp again" in ran.err and "Correct the file" not in ran.err

@@ -1,0 +1,102 @@
+"""HTML pages that need no other file: one shell, one style, one table, one figure; all text is escaped."""
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Literal, NamedTuple
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222;
+  background: #fff }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
+p, li { max-width: 48rem } figure { margin: 0 } img { max-width: 100% }
+.wide { overflow-x: auto }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums }
+th, td { padding: .2rem .55rem; text-align: left; white-space: nowrap; border-bottom: 1px solid #e4e4e4 }
+th { border-bottom-color: #999 }
+th:first-child, td:first-child { padding-left: 0 }
+.number, .changed, .same { text-align: right }
+.file, code { font-family: ui-monospace, monospace; font-size: .95em }
+.same { color: #777 } .changed { font-weight: bold; border: 2px solid #222 }
+.notice { border-left: 4px solid #b8860b; padding: .2rem .8rem; margin: .6rem 0 } .fault { border-color: #b22222 }
+.hint { color: #555 }
+@media print {
+  body { font-size: 11pt; max-width: none; margin: 1cm } thead { display: table-header-group }
+  tr, figure { break-inside: avoid } .wide { overflow: visible }
+}
+"""
+
+NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?")
+
+
+class Cell(NamedTuple):
+    """A table cell with a look of its own: a value that changed since the row above or not, or a file name."""
+
+    text: str
+    look: Literal["changed", "same", "file"]
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+    """Return a whole page whose title is also its first heading; `parts` are made by the other functions here."""
+    name = escape(title)
+    return (
+        "<!doctype html>\n"
+        '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{name}</title><style>{STYLE}</style></head>\n<body>\n<h1>{name}</h1>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+
+
+def heading(text: str) -> str:
+    """Return a heading of the second level."""
+    return f"<h2>{escape(text)}</h2>"
+
+
+def paragraph(text: str) -> str:
+    """Return a paragraph; what stands between backticks is shown as code."""
+    return f"<p>{_inline(text)}</p>"
+
+
+def numbered_list(items: Iterable[str]) -> str:
+    """Return a list of steps; what stands between backticks is shown as code."""
+    return f"<ol>{''.join(f'<li>{_inline(item)}</li>' for item in items)}</ol>"
+
+
+def notice(severity: str, message: str, hint: str) -> str:
+    """Return a box that states a problem and what to do; `severity` is "fault" or "warning"."""
+    text = f'<b>{severity}</b> {escape(message)}<div class="hint">{escape(hint)}</div>'
+    return f'<div class="notice {severity}">{text}</div>'
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> str:
+    """Return a table; columns whose cells are all numbers (or empty, or "-") are aligned to the right."""
+    numeric = [_is_numeric([row[column] for row in rows]) for column in range(len(header))]
+    head = _row("th", header, numeric)
+    body = "\n".join(_row("td", row, numeric) for row in rows)
+    return f'<div class="wide"><table><thead>{head}</thead><tbody>\n{body}</tbody></table></div>'
+
+
+def figure(svg: bytes, alt: str) -> str:
+    """Return a picture, held by the page itself; `alt` is read where pictures are not shown."""
+    data = b64encode(svg).decode()
+    return f'<figure><img alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}"></figure>'
+
+
+def _inline(text: str) -> str:
+    return re.sub("`(.*?)`", r"<code>\1</code>", escape(text))
+
+
+def _is_numeric(cells: Sequence[str | Cell]) -> bool:
+    texts = [cell for cell in cells if isinstance(cell, str) and cell not in ("", "-")]
+    return bool(texts) and all(NUMBER.fullmatch(text) for text in texts)
+
+
+def _row(tag: Literal["th", "td"], cells: Sequence[str | Cell], numeric: Sequence[bool]) -> str:
+    parts = []
+    for cell, number in zip(cells, numeric, strict=True):
+        text, look = (cell, "number" if number else "") if isinstance(cell, str) else cell
+        attribute = f' class="{look}"' if look else ""
+        parts.append(f"<{tag}{attribute}>{escape(text)}</{tag}>")
+    return f"<tr>{''.join(parts)}</tr>"

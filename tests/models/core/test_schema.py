@@ -1,0 +1,49 @@
+"""JSON is read as it was written, and an error names what is wrong and the keys that are legal there."""
+
+from pathlib import Path
+
+import pytest
+
+from models.core.errors import UserError
+from models.core.files import write_json
+from models.core.schema import Frozen, check_document, read_json
+from models.knobs.schema import Knobs
+
+
+def test_json_is_read_back_unless_it_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, value = tmp_path / "value.json", {"café": [1, 2.5, None, True, "é"]}
+    write_json(path, value)
+    assert read_json(path) == value
+    assert path.read_bytes().endswith(b"}\n")
+    monkeypatch.setattr("models.core.schema.MAX_JSON_BYTES", path.stat().st_size - 1)
+    with pytest.raises(UserError, match="value.json is larger than"):
+        read_json(path)
+
+
+class Knob(Frozen):
+    level: int
+
+
+class Panel(Frozen):
+    panel: tuple[Knob, ...] = ()
+    mixed: Knobs | None = None
+    other: dict[str, Knob] | None = None
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ({"pannel": []}, "at the top: panel, mixed, other."),
+        ({"panel": [{"level": 1}, {"levle": 1}]}, "in panel: level."),
+        (
+            {"mixed": {"knobs": [{"name": "mode", "positions": ["a", "b"], "min": 0}]}},
+            "in mixed.knobs: name, positions, default.",
+        ),
+        ({"other": {"bass": {"level": "x"}}}, "in other: level."),
+        ({"panel": 3}, "at the top: panel, mixed, other."),
+    ],
+)
+def test_hint_lists_the_keys_of_the_object_at_fault(value: dict, hint: str):
+    with pytest.raises(UserError) as caught:
+        check_document(value, Panel, "panel.json")
+    assert caught.value.hint == f"Known keys {hint}"

@@ -1,0 +1,45 @@
+"""Pages hold everything they show, and no text becomes markup."""
+
+import re
+
+from models.reporting.html import Cell, figure, heading, notice, numbered_list, page, paragraph, table
+
+MARKUP = "<b>&\"'</b>"
+
+
+def test_all_text_is_escaped():
+    parts = [
+        heading(MARKUP),
+        paragraph(MARKUP),
+        numbered_list([MARKUP]),
+        notice("fault", MARKUP, MARKUP),
+        table([MARKUP], [[MARKUP], [Cell(MARKUP, "file")]]),
+        figure(b"<svg/>", MARKUP),
+    ]
+    text = page(MARKUP, parts)
+    assert text.count("&lt;b&gt;&amp;&quot;&#x27;&lt;/b&gt;") == 11
+    assert re.findall("<b>.*?</b>", text) == ["<b>fault</b>"]
+
+
+def test_page_needs_nothing_outside_it():
+    text = page("amp", [figure(b'<svg xmlns="http://www.w3.org/2000/svg"/>', "picture")])
+    assert "http" not in text
+    assert "data:image/svg+xml;base64," in text
+
+
+def test_backticks_make_code():
+    assert paragraph("play `a <b>.wav` whole") == "<p>play <code>a &lt;b&gt;.wav</code> whole</p>"
+
+
+def test_columns_of_numbers_are_aligned_to_the_right():
+    text = table(["take", "delay", "note"], [["a", "-1.5", "2"], ["b", "-", "two"], ["c", "1e-05", ""]])
+    assert re.findall("<th(?: [^>]*)?>.*?</th>", text) == [
+        "<th>take</th>",
+        '<th class="number">delay</th>',
+        "<th>note</th>",
+    ]
+    assert [len(re.findall('class="number"', line)) for line in text.splitlines()] == [1, 1, 1, 1]
+
+
+def test_cells_may_have_their_own_look():
+    assert '<td class="changed">5</td>' in table(["gain"], [[Cell("5", "changed")]])
