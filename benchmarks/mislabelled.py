@@ -15,7 +15,7 @@ import numpy as np
 
 from models.capture.virtual_amp import render_takes
 from models.recordings.checks.check import EXCERPT_PARTS, check
-from models.recordings.checks.mislabels import FEW, band_loudness, find_mislabels, possible_labels
+from models.recordings.checks.mislabels import MIN_TAKES, find_mislabels, label_candidates, level_features
 from zoo.cli import output
 
 SETS = ("gxamp-6v6/train.json", "gxamp-6v6/heldout.json", "ts808/train.json", "ts808/heldout.json", "hrd3/train.json")
@@ -26,13 +26,13 @@ def measure(name: str, path: Path, draws: int) -> tuple[str, ...]:
     report, random = check(path), np.random.default_rng(0)
     takes = [take for take in report.takes if take.wet in report.excerpts]
     rates = {take.wet_sound.rate_hz for take in takes if take.wet_sound}
-    level_NP = band_loudness(np.stack([report.excerpts[take.wet] for take in takes]), EXCERPT_PARTS, rates.pop())
+    level_NP = level_features(np.stack([report.excerpts[take.wet] for take in takes]), EXCERPT_PARTS, rates.pop())
     encode, count = report.manifest.knobs.encode, len(takes)
     levels_ND = np.array([encode(take.setting) for take in takes])
-    places_MD = np.array([encode(setting) for setting in possible_labels(report.manifest.knobs)])
+    candidates_MD = np.array([encode(setting) for setting in label_candidates(report.manifest.knobs)])
 
     def named(level_NP: np.ndarray, said_ND: np.ndarray) -> set[int]:
-        found = find_mislabels(level_NP, said_ND, places_MD)
+        found = find_mislabels(level_NP, said_ND, candidates_MD)
         return {take for doubt in found for take in (doubt.take, doubt.other) if take is not None}
 
     def exchanged() -> tuple[set[int], set[int]]:
@@ -43,11 +43,11 @@ def measure(name: str, path: Path, draws: int) -> tuple[str, ...]:
 
     def moved() -> tuple[set[int], set[int]]:
         take, said_ND = int(random.integers(count)), levels_ND.copy()
-        said_ND[take] = random.choice(places_MD)
+        said_ND[take] = random.choice(candidates_MD)
         return {take}, named(level_NP, said_ND)
 
     def right() -> set[int]:
-        kept = random.permutation(count)[: max(int(count * random.uniform(0.6, 1.0)), FEW)]
+        kept = random.permutation(count)[: max(int(count * random.uniform(0.6, 1.0)), MIN_TAKES)]
         return named(level_NP[kept], levels_ND[kept])
 
     swaps, moves = [exchanged() for _ in range(draws)], [moved() for _ in range(draws)]

@@ -23,7 +23,7 @@ from scipy.signal.windows import tukey
 from scipy.stats import theilslopes
 
 from models.audio.interpolation import read_between, recorded_span
-from models.recordings.clock_drift import fit_step, long_enough
+from models.recordings.clock_drift import fit_step, has_enough_windows
 
 MAX_LAG_SECONDS = 0.5
 
@@ -102,7 +102,7 @@ def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Lag:
     """Line a take up with its dry signal; delays up to `MAX_LAG_SECONDS` either way are found."""
     lag = Lag(_coarse(dry_T, wet_T, rate_hz), 1, confidence=0.0)
     span = recorded_span(len(wet_T), lag.delay_samples, lag.step, len(dry_T))
-    closer = long_enough(span[1] - span[0] - 2 * REACHES[1], rate_hz)
+    closer = has_enough_windows(span[1] - span[0] - 2 * REACHES[1], rate_hz)
     for number, most in enumerate(REACHES):
         reach = min(most, 32 + int(WORST_DRIFT * len(dry_T)))
         starts, length = _windows(dry_T, wet_T, lag, reach, rate_hz)

@@ -38,7 +38,7 @@ FEATURES = 1 + 2 * len(DRIVES) + len(FIRST_DRIVES) * len(BETWEEN) * len(SECOND_D
 RIDGE, LEAST = 1e-9, 1e-3
 
 
-def long_enough(samples: int, rate_hz: int) -> bool:
+def has_enough_windows(samples: int, rate_hz: int) -> bool:
     """Whether so much sound has enough windows to tell features apart: three seconds and more."""
     return 2 * samples / (WINDOW_SECONDS * rate_hz) > WINDOWS_PER_FEATURE * FEATURES
 
@@ -48,7 +48,7 @@ def fit_step(
 ) -> float:
     """Correct the pace of a take that is lined up but for some samples.
 
-    `wet_T` is read from `delay + step * n` for each `n` of the dry signal within `span`, which must be `long_enough`.
+    `wet_T` is read from `delay + step * n` for each `n` of the dry signal within `span`, which must be `has_enough_windows`.
     """
     length = min(span[1] - span[0], int(MOST_SECONDS * rate_hz))
     blocks = 1 if length == span[1] - span[0] else BLOCKS

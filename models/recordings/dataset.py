@@ -72,7 +72,7 @@ class AmpData:
         """Samples that lined up takes stay late; a delay that a manifest states is taken off as it is."""
         return causal_margin(self.rate_hz) if self.config.align else 0
 
-    def hear(self, piece: Piece, receptive_field: int) -> tuple[Tensor, Tensor]:
+    def with_context(self, piece: Piece, receptive_field: int) -> tuple[Tensor, Tensor]:
         """A piece with the context its first sample needs: `(x, target)`."""
         return self.dry(piece, piece.start - receptive_field + 1, piece.stop), piece.wet_T[piece.start : piece.stop]
 

@@ -10,7 +10,7 @@ from models.audio.calibration import UNSTATED, AnalogLevels
 from models.core.errors import UserError
 from models.core.schema import check_document, read_json
 from models.knobs.schema import Knobs, Setting, Value
-from models.recordings.manifest_formats import RawManifest, RawTake, read_forms
+from models.recordings.manifest_formats import RawManifest, RawTake, parse_manifest
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises `UserError` naming the file and the entry; the audio files themselves are not opened.
     """
-    raw = read_forms(read_json(path), str(path))
+    raw = parse_manifest(read_json(path), str(path))
     knobs = _knob_schema(raw, str(path))
     takes: dict[bool, dict[tuple, Take]] = {False: {}, True: {}}
     for entry in raw.takes:

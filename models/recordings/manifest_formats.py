@@ -126,7 +126,7 @@ class RawManifest:
     levels: AnalogLevels
 
 
-def read_forms(value: Any, where: str) -> RawManifest:
+def parse_manifest(value: Any, where: str) -> RawManifest:
     """A parsed manifest of any form -> its entries; raises `UserError` naming the file, the entry and the key."""
     if isinstance(value, dict) and "type" in value:
         return _trainer_form(value, where)

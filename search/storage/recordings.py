@@ -16,7 +16,7 @@ from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
 from models.recordings.manifest import Take, read_manifest
-from models.recordings.manifest_formats import read_forms
+from models.recordings.manifest_formats import parse_manifest
 
 
 def load_amp(config: DataConfig) -> AmpData:
@@ -109,5 +109,5 @@ def _bring(folder: str, name: str, here: Path) -> None:
     if (size := store.size(name)) > MAX_JSON_BYTES:
         raise UserError(f"{store.of(name)} is {size:,} bytes", "Name a manifest, which is a JSON file, not audio.")
     store.bring([name], here)
-    takes = read_forms(read_json(here / name), store.of(name)).takes
+    takes = parse_manifest(read_json(here / name), store.of(name)).takes
     store.bring(sorted({inside(file, take.where) for take in takes for file in (take.dry, take.wet)}), here)

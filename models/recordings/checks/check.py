@@ -16,8 +16,8 @@ from models.audio.interpolation import HALF, read_between
 from models.audio.io import open_audio, read_audio
 from models.core.errors import UserError
 from models.recordings.alignment import Lag, TakeResponse, measure_response, reconcile_lags
-from models.recordings.checks.measurements import Sound, hear_rest, measure, repeated_passage, resting_spans
-from models.recordings.checks.mislabels import band_loudness
+from models.recordings.checks.measurements import Sound, find_repeat, measure, measure_noise_floor, silent_spans
+from models.recordings.checks.mislabels import level_features
 from models.recordings.checks.report import Finding, Report, TakeReport
 from models.recordings.checks.rules import (
     SILENT_DBFS,
@@ -31,7 +31,7 @@ from models.recordings.checks.rules import (
     check_take,
     sessions,
 )
-from models.recordings.checks.similarity import Distances, distances, steps
+from models.recordings.checks.similarity import Distances, distances, knob_steps
 from models.recordings.manifest import Take, read_manifest
 
 EXCERPT_SECONDS, EXCERPT_PARTS = 2.0, 16
@@ -86,8 +86,8 @@ class _Ear:
         if (take.dry, take.channel) != self.dry_key:
             self.dry_key, self.dry_T = (take.dry, take.channel), self._listen(take.dry, take.channel, dry=True)
             if (dry := self.sounds[self.dry_key]) and self.dry_T is not None:
-                self.rests = resting_spans(self.dry_T, dry.rate_hz)
-                self.repeat = repeated_passage(self.dry_T, dry.rate_hz)
+                self.rests = silent_spans(self.dry_T, dry.rate_hz)
+                self.repeat = find_repeat(self.dry_T, dry.rate_hz)
         wet_T, dry_T = self._listen(take.wet, take.channel), self.dry_T
         wet, dry = self.sounds[take.wet, take.channel], self.sounds[take.dry, take.channel]
         found = TakeReport(take.wet, take.dry, take.setting, take.channel, take.delay_samples, wet, dry)
@@ -97,7 +97,7 @@ class _Ear:
             return found
         heard = self.heard[take.wet, take.dry, take.channel] = measure_response(dry_T, wet_T, wet.rate_hz)
         lag = heard.lag
-        rest = hear_rest(wet_T, self.rests, round(lag.delay_samples), wet.rate_hz)
+        rest = measure_noise_floor(wet_T, self.rests, round(lag.delay_samples), wet.rate_hz)
         return replace(found, lag=lag, rest=rest, repeat_esr=self._repeat_esr(wet_T, lag))
 
     def bring_in_step(self, takes: list[TakeReport]) -> list[TakeReport]:
@@ -145,13 +145,13 @@ def _compare(report: Report, takes: list[TakeReport], spoilt: set[Path]) -> None
     report.excerpts.update({take.wet: excerpt_S for take, excerpt_S in zip(takes, excerpts_NS, strict=True)})
     apart: Distances = distances(excerpts_NS)
     levels_ND = np.array([knobs.encode(take.setting) for take in takes]).reshape(len(takes), -1)
-    found = steps(apart, {name: [take.setting[name] for take in takes] for name in knobs.names})
+    found = knob_steps(apart, {name: [take.setting[name] for take in takes] for name in knobs.names})
     report.steps += found
     report.findings += check_sounds(takes, apart, levels_ND, found)
     rate_hz = next(take.wet_sound.rate_hz for take in takes if take.wet_sound)
     good = [number for number, take in enumerate(takes) if take.wet not in spoilt]
     if good:
-        level_NP = band_loudness(excerpts_NS[good], EXCERPT_PARTS, rate_hz)
+        level_NP = level_features(excerpts_NS[good], EXCERPT_PARTS, rate_hz)
         report.findings += check_labels([takes[number] for number in good], level_NP, knobs)
 
 

@@ -43,7 +43,7 @@ class Sound:
 
 
 @dataclass(frozen=True)
-class Rest:
+class NoiseFloor:
     """What a take sounds while its dry signal rests, in dBFS; hum is the part of it at the harmonics of the mains."""
 
     noise_dbfs: float
@@ -73,7 +73,7 @@ def measure(x_T: np.ndarray, rate_hz: int) -> Sound:
     )
 
 
-def resting_spans(dry_T: np.ndarray, rate_hz: int) -> list[tuple[int, int]]:
+def silent_spans(dry_T: np.ndarray, rate_hz: int) -> list[tuple[int, int]]:
     """Where the dry signal rests long enough to hear what an amp does by itself."""
     loud_N = np.flatnonzero(np.abs(dry_T) > 10 ** (QUIET_DBFS / 20))
     edges = [-1, *loud_N[np.flatnonzero(np.diff(loud_N) > QUIET_SECONDS * rate_hz)], *loud_N[-1:]]
@@ -82,7 +82,7 @@ def resting_spans(dry_T: np.ndarray, rate_hz: int) -> list[tuple[int, int]]:
     return [(a, b) for a, b in spans if b - a >= (QUIET_SECONDS - DECAY_SECONDS) * rate_hz]
 
 
-def hear_rest(wet_T: np.ndarray, spans: list[tuple[int, int]], delay: int, rate_hz: int) -> Rest | None:
+def measure_noise_floor(wet_T: np.ndarray, spans: list[tuple[int, int]], delay: int, rate_hz: int) -> NoiseFloor | None:
     """Noise and hum of a take in the rests of its dry signal; None where there is none, or the take is digitally silent there."""
     parts = [wet_T[max(a + delay, 0) : max(b + delay - 64, 0)] for a, b in spans]
     part_T = max(parts, key=len, default=wet_T[:0]).astype(np.float64)
@@ -91,10 +91,10 @@ def hear_rest(wet_T: np.ndarray, spans: list[tuple[int, int]], delay: int, rate_
     power = float(np.mean((part_T - part_T.mean()) ** 2))
     hum = {mains: _hum_power(part_T, mains, rate_hz) for mains in MAINS_HZ}
     mains = max(hum, key=lambda hz: hum[hz])
-    return Rest(decibels(power**0.5), decibels(max(hum[mains], 0.0) ** 0.5), mains)
+    return NoiseFloor(decibels(power**0.5), decibels(max(hum[mains], 0.0) ** 0.5), mains)
 
 
-def repeated_passage(dry_T: np.ndarray, rate_hz: int) -> tuple[int, int, int] | None:
+def find_repeat(dry_T: np.ndarray, rate_hz: int) -> tuple[int, int, int] | None:
     """`(first, again, length)` of a passage that the dry signal plays in its first half and, bit for bit, again in its second."""
     half = len(dry_T) // 2
     weights = np.random.default_rng(0).standard_normal(REPEAT_KEY)

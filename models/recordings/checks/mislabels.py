@@ -19,9 +19,9 @@ from models.knobs.schema import Knobs, Setting
 
 LOWEST_HZ, HIGHEST_HZ, QUIET_DB = 60.0, 8000.0, 60.0
 
-FEW, PLACES = 7, 256  # takes needed to tell; of a Sobol sequence
+MIN_TAKES, CANDIDATES = 7, 256  # takes needed to tell; of a Sobol sequence
 
-EXCHANGED, MOVED = 2.0, 7.0  # gains; benchmarks/mislabelled.py has how often they are right and wrong
+EXCHANGE_GAIN, MOVE_GAIN = 2.0, 7.0  # gains; benchmarks/mislabelled.py has how often they are right and wrong
 
 SHORTEST, LONGEST, LENGTHS = 0.5, 50.0, (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)  # a knob's turn is 2; steps of the search
 
@@ -37,7 +37,7 @@ class Mislabel:
     place: int | None = None
 
 
-def band_loudness(excerpts_NS: np.ndarray, parts: int, rate_hz: int) -> np.ndarray:
+def level_features(excerpts_NS: np.ndarray, parts: int, rate_hz: int) -> np.ndarray:
     """Level in half octaves of each part of an excerpt, in dB, `(N, P)`; what is `QUIET_DB` below a take's loudest is lifted to there."""
     hz_F = np.fft.rfftfreq(excerpts_NS.shape[1] // parts, 1 / rate_hz)
     edges = LOWEST_HZ * 2 ** (np.arange(int(2 * np.log2(min(HIGHEST_HZ, rate_hz / 2) / LOWEST_HZ)) + 1) / 2)
@@ -51,28 +51,28 @@ def band_loudness(excerpts_NS: np.ndarray, parts: int, rate_hz: int) -> np.ndarr
     return np.stack(rows)
 
 
-def possible_labels(knobs: Knobs) -> list[Setting]:
+def label_candidates(knobs: Knobs) -> list[Setting]:
     """Settings all over: where a mislabelled take may belong."""
-    return candidate_settings(knobs)[:PLACES]
+    return candidate_settings(knobs)[:CANDIDATES]
 
 
-def find_mislabels(level_NP: np.ndarray, levels_ND: np.ndarray, places_MD: np.ndarray) -> list[Mislabel]:
+def find_mislabels(level_NP: np.ndarray, levels_ND: np.ndarray, candidates_MD: np.ndarray) -> list[Mislabel]:
     """Takes that are likely mislabelled, the surest first; each correction is made before the next is looked for."""
     count, found, levels_ND = len(levels_ND), [], levels_ND.copy()
-    if count < FEW:
+    if count < MIN_TAKES:
         return []
     level_NP = level_NP - level_NP.mean(0)
     alike_NN = level_NP @ level_NP.T + 1e-9 * np.eye(count)
     while len(found) < count // 4:
         space = _likeliest(levels_ND, alike_NN)
         pair, exchanged = _best_exchange(space, levels_ND, alike_NN)
-        take, place, moved = _best_move(space, levels_ND, alike_NN, places_MD)
-        if exchanged > EXCHANGED and exchanged >= moved:
+        take, place, moved = _best_move(space, levels_ND, alike_NN, candidates_MD)
+        if exchanged > EXCHANGE_GAIN and exchanged >= moved:
             found.append(Mislabel(*pair))
             levels_ND[list(pair)] = levels_ND[list(pair[::-1])]
-        elif moved > MOVED:
+        elif moved > MOVE_GAIN:
             found.append(Mislabel(take, place=place))
-            levels_ND[take] = places_MD[place]
+            levels_ND[take] = candidates_MD[place]
         else:
             break
     return found
@@ -133,13 +133,13 @@ def _best_exchange(space: _Space, levels_ND: np.ndarray, alike_NN: np.ndarray) -
 
 
 def _best_move(
-    space: _Space, levels_ND: np.ndarray, alike_NN: np.ndarray, places_MD: np.ndarray
+    space: _Space, levels_ND: np.ndarray, alike_NN: np.ndarray, candidates_MD: np.ndarray
 ) -> tuple[int, int, float]:
     """The take to move, where to, and the gain: each is foretold by the others, where it is said to be and at all places."""
     best = (0, 0, 0.0)
     for take in range(len(levels_ND)):
         others = np.delete(np.arange(len(levels_ND)), take)
-        at_MD = np.vstack([levels_ND[take], places_MD])
+        at_MD = np.vstack([levels_ND[take], candidates_MD])
         inverse_NN = np.linalg.inv(
             space.kernel(levels_ND[others], levels_ND[others]) + space.noise * np.eye(len(others))
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.knobs.schema import Setting
 from models.recordings.alignment import Lag
-from models.recordings.checks.measurements import Rest, Sound
+from models.recordings.checks.measurements import NoiseFloor, Sound
 from models.recordings.checks.similarity import Step
 from models.recordings.manifest import Manifest
 
@@ -49,7 +49,7 @@ class TakeReport:
     wet_sound: Sound | None = None
     dry_sound: Sound | None = None
     lag: Lag | None = None
-    rest: Rest | None = None
+    rest: NoiseFloor | None = None
     repeat_esr: float | None = None
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 from models.knobs.schema import Knob, Knobs
 from models.knobs.text import format_setting
 from models.recordings.checks.measurements import FLAT_TOPS, Sound
-from models.recordings.checks.mislabels import find_mislabels, possible_labels
+from models.recordings.checks.mislabels import find_mislabels, label_candidates
 from models.recordings.checks.report import Finding
 from models.recordings.checks.similarity import (
     ALIKE_ESR,
@@ -20,8 +20,8 @@ from models.recordings.checks.similarity import (
     WIDE_STEP,
     Distances,
     Step,
-    alike,
-    moved_together,
+    confounded_knobs,
+    group_similar,
 )
 from models.recordings.manifest import Manifest
 
@@ -168,7 +168,7 @@ def check_settings(takes: "list[TakeReport]", manifest: Manifest) -> list[Findin
             found.append(Finding("fault", take.wet, message, hint))
         labels.setdefault(label, take)
     values = {name: [take.setting[name] for take in takes] for name in manifest.knobs.names}
-    for first, second in moved_together(values):
+    for first, second in confounded_knobs(values):
         message = (
             f"{manifest.path}: {first} and {second} always move together, so that neither can be told from the other"
         )
@@ -239,7 +239,7 @@ def check_sounds(
 ) -> list[Finding]:
     """What the takes of one dry signal say of each other's labels."""
     found = []
-    for group in alike(apart, levels_ND):
+    for group in group_similar(apart, levels_ND):
         members = [takes[i] for i in group]
         if len({take.wet_sound.sha256 for take in members if take.wet_sound}) < len(members):
             continue  # told already: the same audio
@@ -257,9 +257,11 @@ def check_sounds(
 
 def check_labels(takes: "list[TakeReport]", level_NP: np.ndarray, knobs: Knobs) -> list[Finding]:
     """Takes of one dry signal whose sounds contradict their labels."""
-    there, found = possible_labels(knobs), []
-    levels_ND, places_MD = (np.array([knobs.encode(s) for s in group]) for group in ([t.setting for t in takes], there))
-    for doubt in find_mislabels(level_NP, levels_ND, places_MD):
+    there, found = label_candidates(knobs), []
+    levels_ND, candidates_MD = (
+        np.array([knobs.encode(s) for s in group]) for group in ([t.setting for t in takes], there)
+    )
+    for doubt in find_mislabels(level_NP, levels_ND, candidates_MD):
         take, hint = takes[doubt.take], "Compare it with its neighbours; correct its knobs."
         message = f"{take.wet} is likely mislabelled: it does not sound as its neighbours say of {format_setting(take.setting)}"
         if doubt.place is not None:

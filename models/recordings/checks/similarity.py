@@ -49,7 +49,7 @@ def distances(excerpts_NS: np.ndarray) -> Distances:
     return Distances(np.maximum(apart_NN / scale_NN, 0), np.clip(1 - (inner_NN / scale_NN) ** 2, 0, 1))
 
 
-def alike(apart: Distances, levels_ND: np.ndarray) -> list[list[int]]:
+def group_similar(apart: Distances, levels_ND: np.ndarray) -> list[list[int]]:
     """Groups of takes with different settings that sound the same."""
     moved_NN = np.abs(levels_ND[:, None] - levels_ND[None]).max(-1, initial=0) > 1e-9
     near_NN = (apart.esr_NN < ALIKE_ESR) & moved_NN
@@ -63,7 +63,7 @@ def alike(apart: Distances, levels_ND: np.ndarray) -> list[list[int]]:
     return [group for group in groups if len(group) > 1]
 
 
-def steps(apart: Distances, values: dict[str, list]) -> list[Step]:
+def knob_steps(apart: Distances, values: dict[str, list]) -> list[Step]:
     """Every pair of next positions of a numbered knob, where two takes show it moving alone; the median over such pairs."""
     found: list[Step] = []
     for name, column in values.items():
@@ -86,7 +86,7 @@ def steps(apart: Distances, values: dict[str, list]) -> list[Step]:
     return found
 
 
-def moved_together(values: dict[str, list]) -> list[tuple[str, str]]:
+def confounded_knobs(values: dict[str, list]) -> list[tuple[str, str]]:
     """Pairs of knobs that the takes never move apart: what one does cannot be told from what the other does."""
     numbered = {
         name: column

@@ -176,7 +176,7 @@ def check_split(data: AmpData, receptive_field: int, segment: int) -> None:
         for second in heard["validation"]:
             assert first.dry != second.dry or second.stop <= first.start
     for piece in data.train + data.validation + data.held + data.seen:
-        x_T, target_T = data.hear(piece, receptive_field)
+        x_T, target_T = data.with_context(piece, receptive_field)
         assert len(x_T) == len(target_T) + receptive_field - 1 and len(target_T) == piece.stop - piece.start
         assert piece.levels_K.tolist() == pytest.approx(KNOBS.encode(piece.setting))
 
@@ -464,7 +464,7 @@ def test_context_is_what_was_played_before(takes: Path):
     data, net = load_data(data_config(takes / "train.json")), wavenet(architecture())
     context = net.receptive_field - 1
     for piece in (data.train[0], data.validation[0], data.held[0]):
-        x_T, _ = data.hear(piece, net.receptive_field)
+        x_T, _ = data.with_context(piece, net.receptive_field)
         whole_T = torch.cat([torch.zeros(context), torch.from_numpy(DI)])
         with torch.no_grad():
             part_T, all_T = (net(signal[None], piece.levels_K[None])[0] for signal in (x_T, whole_T))
