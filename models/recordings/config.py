@@ -1,4 +1,4 @@
-"""models/recordings/config.py."""
+"""The data config: which manifests, and how takes are split and aligned."""
 
 from pathlib import Path
 from typing import Annotated, Self
@@ -11,15 +11,15 @@ from models.knobs.schema import Setting
 
 
 class DataConfig(Frozen):
-    """D: the manifests of one amp and how they are split.
+    """D: the manifests of one amp and how their takes are split.
 
-    Three kinds of (setting, audio) never mix. *Training* sees the train manifest. *Validation* chooses between models: settings
-    taken out of the train manifest (a count, or the settings themselves), heard on audio taken from the end of its dry
-    signal. *Held* is only ever reported: settings that appear nowhere in training or validation, on audio that neither
-    hears; they come from the `held` manifest, or are taken out of the train manifest by `held_settings`, or are what the
-    train manifest itself lists as validation. `sample_rate` (Hz) resamples takes that are at another rate. With `align` every take is
-    lined up by the delay and polarity that are found; without it by the delay that its manifest states, if any.
-    Paths are relative to the file that states them. A manifest may also be named by a URI, which `search.recordings` reads.
+    Three kinds of (setting, audio) never mix. *Training* uses the train manifest. *Validation* chooses between models:
+    settings taken out of the train manifest (a count, or the settings themselves), on audio taken from the end of its
+    dry signal. *Held* takes are only reported: settings absent from training and validation, on audio used by neither.
+    They come from the `held` manifest, or from the train manifest by `held_settings`, or are what the train manifest
+    itself lists as validation. `sample_rate` (Hz) resamples takes that are at another rate. With `align`, the delay and
+    polarity of every take are estimated and corrected; without it, the delay that its manifest states is removed, if
+    there is one. Paths are relative to the file that states them. A manifest may also be named by a URI.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -41,7 +41,7 @@ class DataConfig(Frozen):
         return self
 
     def relative_to(self, folder: Path) -> Self:
-        """The same config with its paths resolved from `folder`; URIs stay as they are."""
+        """Return the config with its paths resolved from `folder`; URIs stay as they are."""
         named = {"train": self.train, "held": self.held}
-        whole = {key: (folder / place).resolve() for key, place in named.items() if isinstance(place, Path)}
-        return self.model_copy(update=whole)
+        resolved = {key: (folder / place).resolve() for key, place in named.items() if isinstance(place, Path)}
+        return self.model_copy(update=resolved)

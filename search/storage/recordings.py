@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,7 @@ def load_amp(config: DataConfig) -> AmpData:
     """
     with _here(config) as here:
         data = load_data(here)
-    data.config = config
-    return data
+    return replace(data, config=config)
 
 
 def load_with_fingerprints(configs: Iterable[DataConfig]) -> tuple[list[AmpData], dict[str, str]]:
@@ -41,8 +41,7 @@ def load_with_fingerprints(configs: Iterable[DataConfig]) -> tuple[list[AmpData]
         with _here(config) as here:
             data = load_data(here)
             heard[config.name] = _digest(here)
-        data.config = config
-        amps.append(data)
+        amps.append(replace(data, config=config))
     return amps, heard
 
 

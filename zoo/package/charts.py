@@ -3,7 +3,6 @@
 Shapes: T time, F frequencies.
 """
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from models.artifacts.evaluation import Evaluation
 from models.artifacts.model_config import ModelConfig
+from models.audio.bands import band_bins, band_power, power_spectrum
 from models.core.files import staged_file
 from models.knobs.schema import Knob
 from models.knobs.text import format_setting
@@ -64,12 +64,12 @@ def draw_knobs(path: Path, config: ModelConfig, net: WaveNet, dry_T: np.ndarray)
 
 
 def _bands(wet_T: np.ndarray, rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
-    """`(centres in Hz, level in dB)` in bands of equal width on the ear's scale."""
-    power_F = np.abs(np.fft.rfft(wet_T.astype(np.float64) * np.hanning(len(wet_T)))) ** 2
+    """`(centres in Hz, level in dB)` in bands of equal width in octaves, each of one bin at least."""
+    power_F = power_spectrum(wet_T.astype(np.float64), np.hanning(len(wet_T)))
     octaves = np.log2(rate_hz / 2 / LOWEST_HZ)
     edges = LOWEST_HZ * 2 ** np.linspace(0, octaves, int(octaves * BANDS_PER_OCTAVE) + 1)
-    bins = np.searchsorted(np.fft.rfftfreq(len(wet_T), 1 / rate_hz), edges)
-    level_F = np.array([power_F[low : max(high, low + 1)].sum() for low, high in pairwise(bins)])
+    bins = [slice(band.start, max(band.stop, band.start + 1)) for band in band_bins(len(wet_T), rate_hz, edges)]
+    level_F = np.array(list(band_power(power_F, bins)))
     return np.sqrt(edges[:-1] * edges[1:]), 10 * np.log10(level_F + 1e-12)
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from models.audio.bands import band_levels
 from models.core.files import write_text
 from models.knobs.schema import Knob, Value
 from models.knobs.text import format_setting, format_value
-from models.recordings.checks.check import band_levels
 from models.recordings.checks.report import Report, TakeReport, group_findings
 from zoo.cli.views.words import also_in, count
 
