@@ -1,4 +1,4 @@
-"""How often a wrong label is found and a right one is suspected: labels exchanged or moved at random on good recordings.
+"""How often a wrong label is found and a right one suspected: labels exchanged or moved at random.
 
 Every draw is checked as `zoo check` checks labels. Exchanged: any two takes, however similar they sound. Moved: one take
 gets another setting, drawn from the candidates. Right: takes left out at random (up to two in five), all labels

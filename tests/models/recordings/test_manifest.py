@@ -1,4 +1,4 @@
-"""A manifest in any of its forms gives the right takes, and whatever is wrong with one is told by file, key and value."""
+"""A manifest in any format gives the right takes; an error names the file, the key and the value."""
 
 import json
 from pathlib import Path
