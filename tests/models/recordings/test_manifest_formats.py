@@ -1,4 +1,4 @@
-"""Recordings listed as other trainers list them are the takes that the joint form would give."""
+"""Takes in other trainers' formats equal those of the joint format."""
 
 import json
 from pathlib import Path
