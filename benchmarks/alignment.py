@@ -1,9 +1,10 @@
-"""How well delays are found: on synthetic truth over a grid, and on real takes beside two other methods.
+"""Accuracy of the estimated delays: on synthetic truth over a grid, and on real takes beside two other methods.
 
-Truth: the virtual amp at every corner of its knobs, then a recorder that starts early or late by a fraction of a sample, on a clock that drifts, upside
-down, 60 dB down, with noise; made by splines through 8 times as many samples, which share no code with the estimator. What is printed is the
-error against the same take recorded without any of it. `hrd3`: the delays found, and where a whitened correlation of 1.5 to 5 kHz and the largest
-tap of a least-squares impulse response lie. Needs the recordings for the second part alone; says so without them.
+Truth: the virtual amp at every corner of its knobs, then a recorder that starts early or late by a fraction of a sample,
+on a clock that drifts, inverted, 60 dB down, with noise. It is made by splines through 8 times as many samples, which
+share no code with the estimator. The printed error is against the same take recorded without any of it. `hrd3`: the
+estimated delays, the peak of a whitened correlation of 1.5 to 5 kHz, and the largest tap of a least-squares impulse
+response. Only the second part needs the recordings; without them it is left out, with a message.
 
     python benchmarks/alignment.py [RECORDINGS] --seconds 12
 """
@@ -31,7 +32,7 @@ UP, PAD = 8, 16000
 def record(
     y_T: np.ndarray, delay: float, ppm: float, gain_db: float, polarity: int, noise_db: float | None
 ) -> np.ndarray:
-    """A recording of `y_T` as the recorder spoils it."""
+    """Record `y_T` with the given faults."""
     padded_T = np.pad(y_T.astype(np.float64), PAD)
     fine = CubicSpline(np.arange(UP * len(padded_T)) / UP - PAD, resample(padded_T, UP * len(padded_T)))
     wet_T = fine((np.arange(len(y_T) + max(int(delay), 0)) - delay) / (1 + ppm * 1e-6))
@@ -41,13 +42,13 @@ def record(
 
 
 def synthetic(seconds: float) -> None:
-    """Print the worst error over the corners for each kind of harm."""
+    """Print the median and worst error over the corners for each kind of fault."""
     dry_T, amp, draw = guitar(seconds, RATE, 0), VirtualAmp(RATE), np.random.default_rng(1)
     kinds = {
         "start cut by 2,000": (lambda: -2000.0, 0, 0, 1, None),
         "12,000 late": (lambda: 12000.0, 0, 0, -1, None),
         "a fraction": (lambda: draw.uniform(-2000, 12000), 0, 0, 1, None),
-        "60 dB down, upside down": (lambda: draw.uniform(-2000, 12000), 0, -60, -1, None),
+        "60 dB down, inverted": (lambda: draw.uniform(-2000, 12000), 0, -60, -1, None),
         "noise at 30 dB": (lambda: draw.uniform(-2000, 12000), 0, 0, 1, 30.0),
         "drift 10 ppm": (lambda: draw.uniform(-2000, 12000), 10, 0, 1, None),
         "drift -100 ppm": (lambda: draw.uniform(-2000, 12000), -100, 0, -1, None),
@@ -61,7 +62,7 @@ def synthetic(seconds: float) -> None:
             delay = pick()
             found = estimate_lag(dry_T, record(y_T, delay, ppm, gain_db, polarity, noise_db), RATE)
             error = found.delay_samples - delay - plain.delay_samples * (1 + ppm * 1e-6)
-            flipped = "" if found.polarity == polarity * plain.polarity else " WRONG WAY UP"
+            flipped = "" if found.polarity == polarity * plain.polarity else " WRONG POLARITY"
             rows.append((kind, setting, error, found.drift_ppm - ppm, flipped))
             output.info(f"{setting} {kind}: {error:+.4f} samples, {found.drift_ppm - ppm:+.2f} ppm{flipped}")
     table = []
@@ -78,7 +79,7 @@ def synthetic(seconds: float) -> None:
                 f"{sum(not row[4] for row in mine)} of {len(mine)}",
             )
         )
-    output.data_table(("HARM", "MEDIAN ERROR", "WORST, samples", "AT", "WORST ppm", "RIGHT WAY UP"), table)
+    output.data_table(("FAULT", "MEDIAN ERROR", "WORST, samples", "AT", "WORST ppm", "RIGHT POLARITY"), table)
 
 
 def real(folder: Path) -> None:
@@ -121,7 +122,7 @@ def _largest_tap(dry_T: np.ndarray, wet_T: np.ndarray, near: int, taps: int = 70
 
 
 def main() -> None:
-    """Both parts, or the first where there are no recordings."""
+    """Run both parts, or the first if there are no recordings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--seconds", type=float, default=12.0)

@@ -1,9 +1,10 @@
-"""What alignment is worth: the same model and steps on four alignments of the same real takes.
+"""What alignment gains in training: the same model and steps on four alignments of the same real takes.
 
-(a) `zoo align`: fractions of a sample; (a') the same delays rounded to whole samples; (b) the whole-sample peak of a partly whitened cross-correlation, less 16
-samples: what this project did before; (c) the recordist's own: takes padded at the front to the DI's length. Polarity is mended in all but (c), where a model
-can learn it. Every version is judged on its own takes at held settings on held audio. Seeds and versions are interleaved. Needs the
-recordings folder `hrd3/`; says so and stops without it.
+(a) `align_dataset`: fractions of a sample; (a') the same delays rounded to whole samples; (b) the whole-sample peak of a
+partly whitened cross-correlation, less 16 samples, which this project used before; (c) the recordist's own: takes padded
+at the front to the length of the DI. Polarity is corrected in all but (c), where a model can learn it. Every version is
+scored on its own takes at held settings on held audio. Seeds and versions are interleaved. Needs the recordings folder
+`hrd3/`; without it the script stops with a message.
 
     python benchmarks/alignment_training.py RECORDINGS --steps 1500 --seeds 0 1 2
 """
@@ -38,7 +39,7 @@ HELD = ({"drive": 0.5455}, {"drive": 0.9091})
 
 
 def whole_samples(dry_T: np.ndarray, wet_T: np.ndarray) -> np.ndarray:
-    """A take shifted by the whole-sample peak of its cross-correlation, less 16 samples."""
+    """Shift a take by the whole-sample peak of its cross-correlation, less 16 samples."""
     size = next_fast_len(len(dry_T) + len(wet_T), real=True)
     cross_F = rfft(wet_T, size) * np.conj(rfft(dry_T, size))
     correlation = irfft(cross_F / np.maximum(np.abs(cross_F), 1e-9 * np.abs(cross_F).max()) ** 0.7, size)
@@ -50,18 +51,18 @@ def whole_samples(dry_T: np.ndarray, wet_T: np.ndarray) -> np.ndarray:
 
 
 def rounded(dry_T: np.ndarray, wet_T: np.ndarray) -> np.ndarray:
-    """As `zoo align`, but by whole samples."""
+    """Align as `align_dataset` does, but by whole samples."""
     lag = estimate_lag(dry_T, wet_T, RATE)
     return align(wet_T, replace(lag, delay_samples=round(lag.delay_samples)), len(dry_T), causal_margin(RATE))[0]
 
 
 def padded(dry_T: np.ndarray, wet_T: np.ndarray) -> np.ndarray:
-    """The recordist's way."""
+    """Pad at the front, as the recordist did."""
     return np.pad(wet_T, (len(dry_T) - len(wet_T), 0))
 
 
 def versions(source: Path, folder: Path) -> dict[str, Path]:
-    """The four manifests."""
+    """Write the four versions; returns their manifests by name."""
     found = {"aligned": align_dataset(source / "single_knob.json", folder / "aligned")[0]}
     entries = json.loads((source / "single_knob.json").read_text())["entries"]
     dry_T, rate = sf.read(source / "DI.wav", dtype="float32")
@@ -78,7 +79,7 @@ def versions(source: Path, folder: Path) -> dict[str, Path]:
 
 
 def load(manifest: Path, name: str) -> AmpData:
-    """The same split for every version; the last second is held."""
+    """Load a version, all with the same split; the last second is held."""
     split = {"held_settings": HELD, "held_seconds": 1.0, "validation_settings": 2, "validation_seconds": 0.5}
     plain = {"name": name.replace(" ", "-"), "train": str(manifest), **split}
     return load_data(check_document(plain, DataConfig, "benchmark"))

@@ -1,6 +1,7 @@
-"""What `zoo check` needs for a large session: time, and the peak of resident memory of a process that does nothing else.
+"""Time and peak resident memory of checking a large session, in a process of its own.
 
-Writes takes of noise-shaped music through a small amp for five knobs at three positions each (hybrid: 243 takes) into a temporary folder, which is removed.
+Writes takes of music through a small amp, for five knobs at three positions each (243 takes), into a temporary folder,
+which is removed.
 
     python benchmarks/check_memory.py --takes 243 --seconds 180
 """
@@ -26,14 +27,14 @@ KNOBS = ("gain", "bass", "middle", "treble", "volume")
 CHILD = """
 import resource, sys
 from pathlib import Path
-from models.check import check
+from models.recordings.checks.check import check
 report = check(Path(sys.argv[1]))
 print(len(report.takes), len(report.faults), len(report.warnings), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
 def play(x_T: np.ndarray, gain: float, bass: float, middle: float, treble: float, volume: float) -> np.ndarray:
-    """An amp of five knobs that is quick to run."""
+    """A fast amp with five knobs."""
     y_T = np.tanh((1 + 0.6 * gain) * x_T)
     low_T = np.asarray(lfilter([0.03], [1, -0.97], y_T))
     high_T = y_T - np.asarray(lfilter([0.3], [1, -0.7], y_T))
@@ -43,7 +44,7 @@ def play(x_T: np.ndarray, gain: float, bass: float, middle: float, treble: float
 
 
 def main() -> None:
-    """Write the session, check it in a process of its own, print."""
+    """Write the session, check it in a process of its own, print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--takes", type=int, default=243)
     parser.add_argument("--seconds", type=float, default=180.0)

@@ -1,12 +1,13 @@
 """Time to the first training step, and memory, with many takes of three minutes.
 
-Writes takes of a made-up amp (noise through a clipper, 24-bit WAV, 48 kHz), loads them as `zoo train` does, and makes one step of A1-nano with
-FiLM. Each count of takes is a process of its own, so that its peak memory is its own. Takes past a stated size (`models/keep.py`) are
-mapped from files: they count as resident while they are in use, but the system may let go of them; "not mapped" is the peak without them.
-Only `--files` different takes are written (25.9 MB each); more are other names for the same file, read and decoded as often as they are named.
-There is no opponent: loading is done once, before training.
+Writes takes of a synthetic amp (noise through a clipper, 24-bit WAV, 48 kHz), loads them as training does, and makes one
+step of A1-nano with FiLM. Each count of takes runs in a process of its own, so that its peak memory is its own. Takes
+past a size (`models/recordings/take_store.py`) are mapped from files: they count as resident while they are in use, but
+the system may drop them; "not mapped" is the peak without them. Only `--files` different takes are written (25.9 MB
+each); the others are further names of these files, read and decoded each time. There is no opponent: loading happens
+once, before training.
 
-    python benchmarks/data_loading.py [--takes 27 81 243] [--files 27]
+    python benchmarks/data_loading.py [--takes 27 81 243] [--files 27] [--align]
 """
 
 import argparse
@@ -26,7 +27,7 @@ SECONDS = 180
 
 
 def record(folder: Path, takes: int, files: int) -> Path:
-    """A manifest of `takes` settings of two knobs."""
+    """Write a session of `takes` settings of two knobs; returns its manifest."""
     draw = np.random.default_rng(0)
     dry_T = (0.3 * draw.standard_normal(RATE * SECONDS)).clip(-1, 1).astype(np.float32)
     sf.write(folder / "dry.wav", dry_T, RATE, subtype="PCM_24")
@@ -50,13 +51,13 @@ def record(folder: Path, takes: int, files: int) -> Path:
 
 
 def peaks() -> tuple[int, int]:
-    """Most memory held so far, and what of the present memory is not mapped from files, in MB."""
+    """Return the peak memory so far, and the present memory not mapped from files, in MB."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(lines["VmHWM"].split()[0]) // 1000, int(lines["RssAnon"].split()[0]) // 1000
 
 
-def measure(manifest: Path) -> None:
-    """Load, make a step, print the figures."""
+def measure(manifest: Path, align: bool) -> None:
+    """Load, make one step, print the figures as JSON."""
     import torch
 
     from models.core.schema import read_document
@@ -70,7 +71,13 @@ def measure(manifest: Path) -> None:
     _, before = peaks()
     began, at_cpu = time.perf_counter(), time.process_time()
     config = DataConfig(
-        name="many", train=manifest, held_settings=2, held_seconds=5, validation_settings=2, validation_seconds=5
+        name="many",
+        train=manifest,
+        held_settings=2,
+        held_seconds=5,
+        validation_settings=2,
+        validation_seconds=5,
+        align=align,
     )
     data = load_data(config)
     loaded = time.perf_counter()
@@ -85,20 +92,21 @@ def measure(manifest: Path) -> None:
 
 
 def main() -> None:
-    """One line per count of takes."""
+    """Print one line per count of takes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--takes", type=int, nargs="+", default=[27, 81, 243])
     parser.add_argument("--files", type=int, default=27)
+    parser.add_argument("--align", action="store_true", help="Estimate delays, too.")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        measure(options.measure)
+        measure(options.measure, options.align)
         return
     print("takes   loaded s  first step s    CPU s  a step, ms  peak MB  not mapped MB")
     for takes in options.takes:
         with tempfile.TemporaryDirectory() as folder:
             manifest = record(Path(folder), takes, options.files)
-            command = [sys.executable, __file__, "--measure", str(manifest)]
+            command = [sys.executable, __file__, "--measure", str(manifest), *(["--align"] if options.align else [])]
             here = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
             loaded, ready, cpu, each, most, held = json.loads(subprocess.check_output(command, env=here, text=True))
         print(f"{takes:5}  {loaded:9.1f} {ready:13.1f} {cpu:8.1f} {each:11.2f} {most:8} {held:14}", flush=True)

@@ -41,14 +41,14 @@ def recordings() -> AmpData:
     knobs = Knobs(knobs=(Knob(name="gain", default=0.5), Knob(name="level", default=0.5)))
     config = DataConfig(name="bench", train=Path("none.json"), held=Path("none.json"))
     x_T = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, 10 * RATE_HZ).astype(np.float32))
-    data = AmpData(config, knobs, RATE_HZ, "", "", dry_T=[x_T])
+    pieces = []
     for gain in (0.0, 0.5, 1.0):
         for level in (0.1, 0.5, 1.0):
             setting: Setting = {"gain": gain, "level": level}
             levels_K = torch.tensor(knobs.encode(setting))
             wet_T = level * torch.tanh((1 + 5 * gain) * x_T)
-            data.train.append(Piece(0, wet_T, 0, len(x_T), setting, levels_K))
-    return data
+            pieces.append(Piece(0, wet_T, 0, len(x_T), setting, levels_K))
+    return AmpData(config, knobs, RATE_HZ, "", "", dry_T=(x_T,), train=tuple(pieces))
 
 
 def theirs(model: WaveNetConfig, batch: int, segment: int, device: str) -> Callable[[int], None]:

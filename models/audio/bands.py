@@ -1,8 +1,9 @@
-"""Levels of a signal in frequency bands of equal width in octaves.
+"""Power of a signal in frequency bands.
 
-Shapes: T time, F bands.
+Shapes: T time in samples, F bins of a discrete Fourier transform, or bands.
 """
 
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -21,10 +22,24 @@ def band_centers(edges_hz: np.ndarray) -> np.ndarray:
     return np.sqrt(edges_hz[1:] * edges_hz[:-1])
 
 
+def band_bins(samples: int, rate_hz: int, edges_hz: np.ndarray) -> list[slice]:
+    """The bins of a real transform of `samples` from each edge to below the next, which may be none."""
+    bins = np.searchsorted(np.fft.rfftfreq(samples, 1 / rate_hz), edges_hz)
+    return [slice(int(low), int(high)) for low, high in pairwise(bins)]
+
+
+def power_spectrum(x_T: np.ndarray, window_T: np.ndarray | float = 1.0) -> np.ndarray:
+    """`|DFT|^2` of the windowed last axis, `(..., F)`, not normalised."""
+    return np.abs(np.fft.rfft(x_T * window_T)) ** 2
+
+
+def band_power(power_F: np.ndarray, bins: Iterable[slice]) -> Iterator[np.ndarray]:
+    """Sum of the last axis over each band's bins."""
+    return (power_F[..., band].sum(-1) for band in bins)
+
+
 def band_levels(x_T: np.ndarray, rate_hz: int, edges_hz: np.ndarray) -> np.ndarray:
-    """Return the RMS level in dBFS, `(F,)`, of a signal between neighboring edges; -200 is silence."""
-    power_F = np.abs(np.fft.rfft(x_T)) ** 2 * 2 / len(x_T) ** 2
-    hz_F = np.fft.rfftfreq(len(x_T), 1 / rate_hz)
-    return np.array(
-        [decibels(float(power_F[(hz_F >= low) & (hz_F < high)].sum()) ** 0.5) for low, high in pairwise(edges_hz)]
-    )
+    """Level between neighbouring edges in dBFS, one number per band; -200 where a band has no bin."""
+    power_F = power_spectrum(x_T) * 2 / len(x_T) ** 2
+    bins = band_bins(len(x_T), rate_hz, edges_hz)
+    return np.array([decibels(float(power) ** 0.5) for power in band_power(power_F, bins)])

@@ -52,7 +52,7 @@ def _score_setting(engine: Engine, data: AmpData, pieces: list[Piece], thorough:
     nearest_signal = nearest_error = 0.0
     predicted, target, net = [], [], engine.net
     for piece in pieces:
-        x_T, target_T = data.hear(piece, net.receptive_field)
+        x_T, target_T = data.with_context(piece, net.receptive_field)
         predicted.append(predict(engine, x_T, data.encode(piece, net.config.inject.encoding)))
         target.append(target_T)
         baseline = data.baseline(piece)

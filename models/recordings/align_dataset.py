@@ -1,26 +1,26 @@
-"""Takes lined up with their dry signal, upright and on its clock, in a new folder; the originals stay as they are."""
+"""Writes a dataset's takes anew, aligned with their dry signals; the originals are not changed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from models.audio.io import create_audio, read_audio
+from models.audio.io import create_audio
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json
-from models.recordings.alignment import Lag, align, causal_margin, estimate_lags
+from models.recordings.alignment import Lag, align, causal_margin, measure_response, reconcile_lags
 from models.recordings.checks.rules import UNRELATED
-from models.recordings.manifest import Take, read_manifest
+from models.recordings.manifest import Manifest, Take, read_manifest
+from models.recordings.take_reader import DrySignal, TakeReader, group_by_dry
 
 MANIFEST, HELD = "manifest.json", "held.json"
 
 
 @dataclass(frozen=True)
 class AlignedTake:
-    """One take as it was found, and how many samples of it were not recorded at the head and tail of its dry signal."""
+    """One take, the lag that was removed, and the samples not recorded at the head and tail of its dry signal."""
 
     take: Take
     lag: Lag
@@ -31,102 +31,113 @@ class AlignedTake:
 def align_dataset(
     path: Path, folder: Path, on_take: Callable[[int, int], None] | None = None
 ) -> tuple[Path, list[AlignedTake]]:
-    """Write aligned takes and their manifest into `folder`, which appears only once whole; returns the new manifest's path, and the takes.
+    """Write aligned takes and their manifest into `folder`, which appears only when it is complete.
 
-    Every take is as long as its dry signal and `causal_margin` samples late; where nothing was recorded it is digitally silent, which training
-    leaves out. Files are mono 32-bit float WAV, so that nothing is rounded or clipped. Dry signals are copied sample by sample. Takes that
-    need nothing are written too: all takes of a session must be late by the same. Takes held back are listed in `held.json` beside the manifest.
-    Raises `UserError` when the folder is in use, when a take cannot be read, or when it does not belong to its dry signal.
+    Returns the path of the new manifest, and the takes. `on_take(done, total)` is called after each take.
+
+    Every take is as long as its dry signal and `causal_margin` samples late. It is digitally silent where nothing was
+    recorded, and training leaves that out. Files are mono 32-bit float WAV, so nothing is rounded or clipped. Dry
+    signals are copied sample by sample. All takes are written, because all takes of a dry signal must be late by the
+    same. Held takes are listed in `held.json` beside the manifest. Raises `UserError` when the folder is in use, when a
+    take cannot be read, and when it does not belong to its dry signal.
     """
     manifest = read_manifest(path)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is in the way", "Name a new or empty folder.")
-    stated = {"device": manifest.device, "license": manifest.license, "sample_rate": manifest.sample_rate}
-    top: dict[str, Any] = {key: value for key, value in stated.items() if value} | manifest.levels.model_dump()
-    top["knobs"] = [knob.model_dump(mode="json") for knob in manifest.knobs.knobs]
-    total, mended = len(manifest.takes) + len(manifest.held_takes), []
+    total, aligned = len(manifest.takes) + len(manifest.held_takes), []
     with staged_folder(folder) as staged:
-        mender = _Mender(staged, lambda done: on_take(done, total) if on_take else None)
+        writer = _TakeWriter(staged, lambda done: on_take(done, total) if on_take else None)
         for name, takes in ((MANIFEST, manifest.takes), (HELD, manifest.held_takes)):
-            lags = mender.estimate_lags(takes)
             entries = []
-            for take, lag in zip(takes, lags, strict=True):
-                found, written = mender.write(take, lag)
-                mended.append(found)
-                entries.append(written)
+            for found, entry in writer.write(takes):
+                aligned.append(found)
+                entries.append(entry)
             if takes:
-                write_json(staged / name, {**top, "entries": entries})
-    return folder / MANIFEST, mended
+                write_json(staged / name, {**_manifest_head(manifest), "entries": entries})
+    return folder / MANIFEST, aligned
+
+
+def _manifest_head(manifest: Manifest) -> dict[str, Any]:
+    stated = {"device": manifest.device, "license": manifest.license, "sample_rate": manifest.sample_rate}
+    head: dict[str, Any] = {key: value for key, value in stated.items() if value} | manifest.levels.model_dump()
+    return head | {"knobs": [knob.model_dump(mode="json") for knob in manifest.knobs.knobs]}
 
 
 @dataclass
-class _Mender:
-    """Lines takes up and writes them, with the dry signals they need, into one folder; holds no more than one dry signal."""
+class _TakeWriter:
+    """Aligns takes one at a time and writes them, with their dry signals, into one folder."""
 
     folder: Path
     on_take: Callable[[int], None]
-    heard: int = 0
+    reader: TakeReader = field(default_factory=TakeReader)
+    done: int = 0
     dry_names: dict[tuple[Path, int | None], str] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
-    dry_key: tuple[Path, int | None] | None = None
-    dry_T: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    dry_rate: int = 0
+    used_names: set[str] = field(default_factory=set)
 
-    def estimate_lags(self, takes: list[Take]) -> list[Lag]:
-        """The lags of takes, in step with the others of the same dry signal, whatever it is called."""
-        sessions: dict[str, list[int]] = {}
-        for number, take in enumerate(takes):
-            sessions.setdefault(sha256(self._dry(take).tobytes()).hexdigest(), []).append(number)
-        lags: dict[int, Lag] = {}
-        for members in sessions.values():
-            dry_T = self._dry(takes[members[0]])
-            found = estimate_lags(dry_T, self._wets([takes[number] for number in members]), self.dry_rate)
-            lags.update(zip(members, found, strict=True))
-        return [lags[number] for number in range(len(takes))]
+    def write(self, takes: list[Take]) -> list[tuple[AlignedTake, dict[str, Any]]]:
+        """Write takes; returns each with its entry in the manifest.
 
-    def write(self, take: Take, lag: Lag) -> tuple[AlignedTake, dict[str, Any]]:
-        """One take; returns what became of it and its entry."""
-        if lag.confidence < UNRELATED:
-            raise UserError(
-                f"{take.wet} has little to do with its dry {take.dry.name}",
-                "Is it the right file, and the right input_file? Leave it out, or correct the manifest.",
-            )
-        dry_T, key = self._dry(take), (take.dry, take.channel)
-        if key not in self.dry_names:
-            self.dry_names[key] = self._save(take.dry, dry_T)
-        wet_T, _ = read_audio(take.wet, take.channel)
-        aligned_T, _, _ = align(wet_T, lag, len(dry_T), causal_margin(self.dry_rate))
-        head, tail = -lag.delay_samples, lag.delay_samples + lag.step * len(dry_T) - len(wet_T)
-        wet = self._save(take.wet, aligned_T)
-        written = {"input_file": self.dry_names[key], "output_file": wet, "knobs": take.setting}
-        return AlignedTake(take, lag, max(round(head), 0), max(round(tail), 0)), written
-
-    def _dry(self, take: Take) -> np.ndarray:
-        key = (take.dry, take.channel)
-        if key != self.dry_key:
-            self.dry_T, self.dry_rate = read_audio(*key)
-            self.dry_key = key
-        return self.dry_T
-
-    def _wets(self, takes: list[Take]) -> Iterator[np.ndarray]:
+        Each take is aligned by its own estimate while it is decoded. Only those that the other takes of the dry signal
+        correct are decoded and written again.
+        """
+        responses, hashes, aligned, entries = [], [], [], []
         for take in takes:
-            wet_T, rate = read_audio(take.wet, take.channel)
-            if rate != self.dry_rate:
+            dry, wet_T = self.reader.read_dry(take), self._read_wet(take)
+            response = measure_response(dry.x_T, wet_T, dry.rate_hz)
+            if response.lag.confidence < UNRELATED:
                 raise UserError(
-                    f"{take.wet} is at {rate} Hz but its dry {take.dry.name} is at {self.dry_rate} Hz",
-                    "Resample one of them so that both agree.",
+                    f"{take.wet} has little to do with its dry {take.dry.name}",
+                    "Is it the right file, and the right input_file? Leave it out, or correct the manifest.",
                 )
-            yield wet_T
-            self.heard += 1
-            self.on_take(self.heard)
+            entries.append(self._add(take, dry))
+            aligned.append(self._write_wet(take, wet_T, response.lag, entries[-1]["output_file"]))
+            responses.append(response)
+            hashes.append(dry.sha256)
+            self.done += 1
+            self.on_take(self.done)
+        for numbers in group_by_dry(range(len(takes)), lambda number: hashes[number]):
+            reconciled = reconcile_lags([responses[number] for number in numbers])
+            for number, lag in zip(numbers, reconciled, strict=True):
+                if lag != responses[number].lag:
+                    take, name = takes[number], entries[number]["output_file"]
+                    aligned[number] = self._write_wet(take, self._read_wet(take), lag, name)
+        return list(zip(aligned, entries, strict=True))
 
-    def _save(self, path: Path, x_T: np.ndarray) -> str:
-        """Write under the name the file had, or a numbered one where another folder's file has it already."""
+    def _read_wet(self, take: Take) -> np.ndarray:
+        wet_T, rate_hz = self.reader.read_wet(take)
+        dry = self.reader.read_dry(take)
+        if rate_hz != dry.rate_hz:
+            raise UserError(
+                f"{take.wet} is at {rate_hz} Hz but its dry {take.dry.name} is at {dry.rate_hz} Hz",
+                "Resample one of them so that both agree.",
+            )
+        return wet_T
+
+    def _add(self, take: Take, dry: DrySignal) -> dict[str, Any]:
+        """Make the entry of a take, and copy its dry signal unless that was done for a take before."""
+        key = (take.dry, take.channel)
+        if key not in self.dry_names:
+            self.dry_names[key] = self._unused_name(take.dry)
+            self._save(self.dry_names[key], dry.x_T, dry.rate_hz)
+        wet_name = self._unused_name(take.wet)
+        return {"input_file": self.dry_names[key], "output_file": wet_name, "knobs": take.setting}
+
+    def _write_wet(self, take: Take, wet_T: np.ndarray, lag: Lag, name: str) -> AlignedTake:
+        dry = self.reader.read_dry(take)
+        aligned_T, _, _ = align(wet_T, lag, len(dry.x_T), causal_margin(dry.rate_hz))
+        self._save(name, aligned_T, dry.rate_hz)
+        head, tail = -lag.delay_samples, lag.delay_samples + lag.step * len(dry.x_T) - len(wet_T)
+        return AlignedTake(take, lag, max(round(head), 0), max(round(tail), 0))
+
+    def _save(self, name: str, x_T: np.ndarray, rate_hz: int) -> None:
+        with create_audio(self.folder / name, rate_hz, "FLOAT") as file:
+            file.write(x_T)
+
+    def _unused_name(self, path: Path) -> str:
+        """Return the file's own name as WAV, with a number where a file of another folder has it."""
         number, name = 1, f"{path.stem}.wav"
-        while name.lower() in self.taken:
+        while name.lower() in self.used_names:
             number += 1
             name = f"{path.stem}-{number}.wav"
-        self.taken.add(name.lower())
-        with create_audio(self.folder / name, self.dry_rate, "FLOAT") as file:
-            file.write(x_T)
+        self.used_names.add(name.lower())
         return name

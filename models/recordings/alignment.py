@@ -1,19 +1,21 @@
-"""How late a take is against its dry signal, to a fraction of a sample; which way up; and how far its clock runs off.
+"""Estimates how late a take is against its dry signal, to a fraction of a sample, its polarity and its clock drift.
 
-The delay is where the impulse response from dry to wet peaks, its polarity the sign of that peak. The response is estimated by
-cross-correlation with a whitened spectrum (Knapp and Carter, "The generalized correlation method for estimation of time delay", 1976):
-the dry signal's colour is divided out, most of the amp's, and what lies above a guitar speaker's range is left out, because there a high-gain take
-holds only distortion. That peak stays where it is, within hundredths of a sample, from a clean take to a saturated one. What
-the amp does before its peak (a speaker begins to move a third of a millisecond earlier) is kept by `causal_margin`.
+The delay is where the impulse response from dry to wet peaks, and the polarity is the sign of that peak. The response
+is estimated by generalized cross-correlation (GCC) with partial phase-transform weighting (Knapp and Carter, "The
+generalized correlation method for estimation of time delay", 1976). It divides out the spectrum of the dry signal and
+most of the amp's. Frequencies above a guitar speaker's range are left out, because a high-gain take has only distortion
+there. From a clean take to a saturated one the peak moves by hundredths of a sample. `causal_margin` keeps what the amp
+does before the peak: a speaker begins to move a third of a millisecond earlier.
 
-A clock that drifts smears the peak. So windows all over the take are lined up each by itself with the response of the others, and a robust line
-through their lags is taken out before the next round (Theil and Sen's slope). As a saturated amp's lag also changes with how hard
-it is played, a line that is found is only a suspicion, which `models/drift.py` settles.
+Clock drift smears the peak. So windows all over the take are aligned one by one with the response of the others, and a
+robust line through their lags (Theil and Sen's slope) is removed before the next round. The lag of a saturated amp also
+changes with its input level, so a line is only a hint of drift; `models/recordings/clock_drift.py` confirms or rejects
+it.
 
-Shapes: T time, W windows, F frequency.
+Shapes: T time, W windows, F frequency bins.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -23,48 +25,49 @@ from scipy.signal.windows import tukey
 from scipy.stats import theilslopes
 
 from models.audio.interpolation import read_between, recorded_span
-from models.recordings.clock_drift import fit_step, long_enough
+from models.recordings.clock_drift import fit_step, has_enough_windows
 
 MAX_LAG_SECONDS = 0.5
 
 CAUSAL_MARGIN_SECONDS = 0.0005
 
-DRY_FLOOR = 0.003  # of the mean power: bins of the dry signal below it have little to say
+DRY_FLOOR = 0.003  # of the mean power; weaker bins of the dry signal have little information
 
-WHITENING = 0.5  # 0 keeps the amp's colour, 1 takes all of it out
+WHITENING = 0.5  # exponent of the phase transform: 0 keeps the amp's spectrum, 1 divides all of it out
 
-SPEAKER_HZ, GONE_HZ = 4000.0, 5600.0
+SPEAKER_HZ, CUTOFF_HZ = 4000.0, 5600.0  # the weight falls from 1 to 0 between them
 
 WINDOW_SECONDS, BLOCK_SECONDS, MAX_BLOCKS = 3.0, 6.0, 16
 
-FAR_SECONDS = (0.01, 0.05)
+FAR_SECONDS = (0.01, 0.05)  # behind the peak, where the response should be small
 
 MIN_WINDOW, SHORTEST = 2048, 64  # samples
 
-FADE = 0.2  # of a window: where it cuts a note, the rest of the note would be noise
+FADE = 0.2  # of a window; where its edge cuts a note, the rest of the note would act as noise
 
-WORST_DRIFT = 2e-4
+MAX_DRIFT = 2e-4  # samples per sample
 
-REACHES = (4096, 128, 32, 32)  # samples a window may be off in each round, or what the worst drift makes of the take
+REACHES = (4096, 128, 32, 32)  # samples a window may be off in each round, at most
 
-QUIET = 1e-4  # windows with less than this share of the loudest one's energy are not asked
+QUIET = 1e-4  # windows with a smaller share of the loudest one's energy are left out
 
-NEAR, NEAR_SIZE = 256, 1024  # samples of a response that takes are compared by
+LOCAL_REACH, LOCAL_SIZE = 256, 1024  # samples of a response that takes are compared by, and its transform
 
-SWING = 6  # samples between neighbouring swings of a response, at least
+SWING = 6  # samples between neighbouring extrema of a response, at least
 
 MIN_DRIFT = 0.5  # samples over the whole take
 
-SURE, SUSPECT = 0.999, 0.7  # of the sign of a slope, to believe it or to look closer
+CERTAIN, SUSPECT = 0.999, 0.7  # confidence in the sign of a slope, to accept it or to examine it
 
 
 @dataclass(frozen=True)
 class Lag:
-    """`wet[n * (1 + drift_ppm / 1e6) + delay_samples]` answers `dry[n]`; `polarity` is -1 where the take is upside down.
+    """`wet[n * (1 + drift_ppm / 1e6) + delay_samples]` answers `dry[n]`; `polarity` is -1 for an inverted take.
 
-    So with drift the delay is that of the first sample of the dry signal, counted in samples of the take. A take whose start was cut
-    has a negative delay. `confidence`, 0 to 1, is by how much the peak stands above what lies 10 to 50 ms behind it: above 0.8 for the
-    most saturated takes, below 0.3 where the take does not belong to the dry signal.
+    With drift, the delay is that of the first sample of the dry signal, counted in samples of the take. A take whose
+    start was cut has a negative delay. `confidence`, 0 to 1, is 1 minus the ratio of the response 10 to 50 ms behind
+    the peak to the peak: above 0.8 for the most saturated takes, below 0.3 where the take does not belong to the dry
+    signal.
     """
 
     delay_samples: float
@@ -74,22 +77,23 @@ class Lag:
 
     @property
     def step(self) -> float:
-        """Samples of the take to one of the dry signal."""
+        """Samples of the take per sample of the dry signal."""
         return 1 + self.drift_ppm * 1e-6
 
 
 def causal_margin(rate_hz: int) -> int:
-    """Samples that an aligned take stays late, so that nothing the amp does is before its input.
+    """Samples that an aligned take stays late, so that the amp never acts before its input.
 
-    The same for every take at a rate: a knob must not move the sound in time.
+    It depends on the rate alone, because a knob must not move the sound in time.
     """
     return ceil(CAUSAL_MARGIN_SECONDS * rate_hz)
 
 
 def align(wet_T: np.ndarray, lag: Lag, length: int, margin: int) -> tuple[np.ndarray, int, int]:
-    """A take on the time line of its dry signal, upright and `margin` samples late: `(wet_T of length, start, stop)`.
+    """Put a take on the time line of its dry signal, `margin` samples late and with its polarity corrected.
 
-    Outside `start <= t < stop` nothing was recorded and the result is silent.
+    Returns `(wet_T, start, stop)`, where `wet_T` has `length` samples. Outside `start <= t < stop` nothing was recorded
+    and it is zero.
     """
     position = lag.delay_samples - margin
     start, stop = recorded_span(len(wet_T), position, lag.step, length)
@@ -99,31 +103,33 @@ def align(wet_T: np.ndarray, lag: Lag, length: int, margin: int) -> tuple[np.nda
 
 
 def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Lag:
-    """Line a take up with its dry signal; delays up to `MAX_LAG_SECONDS` either way are found."""
-    lag = Lag(_coarse(dry_T, wet_T, rate_hz), 1, confidence=0.0)
+    """Estimate the lag of one take by itself, within `MAX_LAG_SECONDS` either way."""
+    lag = Lag(_coarse_delay(dry_T, wet_T, rate_hz), 1, confidence=0.0)
     span = recorded_span(len(wet_T), lag.delay_samples, lag.step, len(dry_T))
-    closer = long_enough(span[1] - span[0] - 2 * REACHES[1], rate_hz)
+    long = has_enough_windows(span[1] - span[0] - 2 * REACHES[1], rate_hz)
     for number, most in enumerate(REACHES):
-        reach = min(most, 32 + int(WORST_DRIFT * len(dry_T)))
+        reach = min(most, 32 + int(MAX_DRIFT * len(dry_T)))
         starts, length = _windows(dry_T, wet_T, lag, reach, rate_hz)
         if not starts:
             return lag
-        response_WF, size = _responses(dry_T, wet_T, lag, starts, length, reach, rate_hz)
+        response_WF, size = _whitened_spectra(dry_T, wet_T, lag, starts, length, reach, rate_hz)
         drift_ppm = lag.drift_ppm
-        sure = SUSPECT if number and closer else SURE
-        lag = _refine(response_WF, size, lag, np.array(starts) + length / 2, len(dry_T), reach, sure, alone=number == 0)
+        certainty = SUSPECT if number and long else CERTAIN
+        lag = _remove_drift_and_delay(
+            response_WF, size, lag, np.array(starts) + length / 2, len(dry_T), reach, certainty, alone=number == 0
+        )
         if number and lag.drift_ppm == drift_ppm:
             break
-    if lag.drift_ppm and closer:
-        lag = _settle(dry_T, wet_T, lag, rate_hz)
+    if lag.drift_ppm and long:
+        lag = _confirm_drift(dry_T, wet_T, lag, rate_hz)
     starts, length = _windows(dry_T, wet_T, lag, REACHES[-1], rate_hz, parts=1)
     if not starts:
         return lag
     reach = int(FAR_SECONDS[1] * rate_hz)
-    response_WF, size = _responses(dry_T, wet_T, lag, starts, length, reach, rate_hz)
-    total_F = response_WF.sum(0)
-    shift, height = _peak(total_F, size, REACHES[-1])
-    far_T = irfft(total_F, size)[int(FAR_SECONDS[0] * rate_hz) : reach]
+    response_WF, size = _whitened_spectra(dry_T, wet_T, lag, starts, length, reach, rate_hz)
+    sum_F = response_WF.sum(0)
+    shift, height = _peak(sum_F, size, REACHES[-1])
+    far_T = irfft(sum_F, size)[int(FAR_SECONDS[0] * rate_hz) : reach]
     confidence = 1 - float(np.abs(far_T).max(initial=0)) / max(abs(height), 1e-30)
     polarity = 1 if height > 0 else -1
     return Lag(lag.delay_samples + shift, polarity, lag.drift_ppm, min(max(confidence, 0.0), 1.0))
@@ -131,72 +137,70 @@ def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Lag:
 
 @dataclass(frozen=True)
 class TakeResponse:
-    """A take lined up by itself: its lag, and the spectrum of its response there."""
+    """Lag of a take by itself, and the spectrum of its response around that lag, `(LOCAL_SIZE / 2 + 1,)`."""
 
     lag: Lag
-    near_F: np.ndarray
+    local_F: np.ndarray
 
 
 def measure_response(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> TakeResponse:
-    """Line a take up by itself, to be brought `reconcile_lags` with others of its dry signal."""
+    """Estimate the lag of a take by itself, with what `reconcile_lags` needs to compare it with others."""
     lag = estimate_lag(dry_T, wet_T, rate_hz)
-    return TakeResponse(lag, _near(dry_T, wet_T, lag, rate_hz))
-
-
-def estimate_lags(dry_T: np.ndarray, wets: Iterable[np.ndarray], rate_hz: int) -> list[Lag]:
-    """The lags of several takes of one dry signal, each by itself and then in step with the others."""
-    return reconcile_lags([measure_response(dry_T, wet_T, rate_hz) for wet_T in wets])
+    return TakeResponse(lag, _local_spectrum(dry_T, wet_T, lag, rate_hz))
 
 
 def reconcile_lags(takes: Sequence[TakeResponse]) -> list[Lag]:
-    """The lags of takes of one dry signal, mended where they are a swing off.
+    """Return the lags of takes of one dry signal, corrected where an estimate chose the wrong extremum of the response.
 
-    A distorted take of a few seconds has swings of nearly equal height in its response, and by itself may be lined up at the wrong one. So,
-    the surest first, each response is compared with the sum of those before it.
+    The response of a distorted take of a few seconds has several extrema of nearly equal height. So, in the order of
+    confidence, each response is cross-correlated with the weighted sum of those before it, and moved to where they
+    agree.
     """
     lags = [take.lag for take in takes]
-    total_F = np.zeros(NEAR_SIZE // 2 + 1, complex)
+    sum_F = np.zeros(LOCAL_SIZE // 2 + 1, complex)
     for index in sorted(range(len(lags)), key=lambda i: -lags[i].confidence):
-        lag, row_F = lags[index], takes[index].near_F
-        slip = _peak(row_F * np.conj(total_F), NEAR_SIZE, REACHES[-1])[0] if total_F.any() else 0.0
+        lag, row_F = lags[index], takes[index].local_F
+        slip = _peak(row_F * np.conj(sum_F), LOCAL_SIZE, REACHES[-1])[0] if sum_F.any() else 0.0
         if abs(slip) >= SWING:
-            row_F = row_F * np.exp(2j * np.pi * slip * np.arange(len(row_F)) / NEAR_SIZE)
-            own, height = _peak(row_F, NEAR_SIZE, SWING // 2)
+            row_F = row_F * np.exp(2j * np.pi * slip * np.arange(len(row_F)) / LOCAL_SIZE)
+            own, height = _peak(row_F, LOCAL_SIZE, SWING // 2)
             lags[index] = replace(lag, delay_samples=lag.delay_samples + slip + own, polarity=1 if height > 0 else -1)
-            row_F = row_F * np.exp(2j * np.pi * own * np.arange(len(row_F)) / NEAR_SIZE)
-        total_F += lags[index].confidence ** 2 * lags[index].polarity * row_F
+            row_F = row_F * np.exp(2j * np.pi * own * np.arange(len(row_F)) / LOCAL_SIZE)
+        sum_F += lags[index].confidence ** 2 * lags[index].polarity * row_F
     return lags
 
 
-def _near(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int) -> np.ndarray:
-    """The spectrum of the response within `NEAR` samples of a lag, of unit energy, `(NEAR_SIZE / 2 + 1,)`; zero where there is none."""
-    starts, length = _windows(dry_T, wet_T, lag, NEAR, rate_hz, parts=1)
+def _local_spectrum(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int) -> np.ndarray:
+    """Spectrum of the response within `LOCAL_REACH` samples of a lag, of unit energy; zero for a short take."""
+    starts, length = _windows(dry_T, wet_T, lag, LOCAL_REACH, rate_hz, parts=1)
     if not starts:
-        return np.zeros(NEAR_SIZE // 2 + 1, complex)
-    response_WF, size = _responses(dry_T, wet_T, lag, starts, length, NEAR, rate_hz)
-    near_T = np.roll(irfft(response_WF.sum(0), size), NEAR)[: 2 * NEAR + 1] * np.hanning(2 * NEAR + 1)
+        return np.zeros(LOCAL_SIZE // 2 + 1, complex)
+    response_WF, size = _whitened_spectra(dry_T, wet_T, lag, starts, length, LOCAL_REACH, rate_hz)
+    near_T = np.roll(irfft(response_WF.sum(0), size), LOCAL_REACH)[: 2 * LOCAL_REACH + 1] * np.hanning(
+        2 * LOCAL_REACH + 1
+    )
     near_T /= np.sqrt(np.square(near_T).sum()) + 1e-30
-    return rfft(np.roll(np.pad(near_T, (0, NEAR_SIZE - len(near_T))), -NEAR))
+    return rfft(np.roll(np.pad(near_T, (0, LOCAL_SIZE - len(near_T))), -LOCAL_REACH))
 
 
-def _coarse(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> float:
-    """A whole-sample delay from blocks all over the take: the highest peak in the sum of their responses."""
+def _coarse_delay(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> float:
+    """Estimate a whole-sample delay: the highest peak in the sum of the responses of blocks all over the take."""
     reach = int(MAX_LAG_SECONDS * rate_hz)
     block = min(int(BLOCK_SECONDS * rate_hz), len(dry_T))
     size = next_fast_len(block + 2 * reach, real=True)
     total_T = np.zeros(size)
-    for start in _spread(0, max(len(dry_T) - block, 0), min(max(len(dry_T) // block, 1), MAX_BLOCKS)):
+    for start in _evenly_spaced(0, max(len(dry_T) - block, 0), min(max(len(dry_T) // block, 1), MAX_BLOCKS)):
         near_T = read_between(wet_T, start - reach, 1.0, block + 2 * reach)
-        total_T += irfft(_response(dry_T[start : start + block], near_T, size, rate_hz), size)
+        total_T += irfft(_whitened_spectrum(dry_T[start : start + block], near_T, size, rate_hz), size)
     return float(np.argmax(np.abs(total_T[: 2 * reach + 1])) - reach)
 
 
 def _windows(
     dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, reach: int, rate_hz: int, parts: int = 8
 ) -> tuple[list[int], int]:
-    """Where windows begin on the dry signal's time line, inside what was recorded and not quiet; and their length.
+    """Place half-overlapping windows on the dry signal's time line, inside what was recorded and not quiet.
 
-    Each is one of `parts` of the take, or a few seconds where that is less, and half of it is the next one's too.
+    Returns their starts and their length, which is one of `parts` of the take, or a few seconds if that is less.
     """
     first, last = recorded_span(len(wet_T), lag.delay_samples, lag.step, len(dry_T))
     first, last = min(first + reach, last), max(last - reach, first)
@@ -204,44 +208,46 @@ def _windows(
     length = min(max((last - first) // parts, MIN_WINDOW), longest, last - first)
     if length < SHORTEST:
         return [], length
-    starts = _spread(first, last - length, min(2 * (last - first) // length - 1, MAX_BLOCKS))
+    starts = _evenly_spaced(first, last - length, min(2 * (last - first) // length - 1, MAX_BLOCKS))
     energy_W = np.array([float(np.square(dry_T[s : s + length], dtype=np.float64).sum()) for s in starts])
     return [s for s, e in zip(starts, energy_W, strict=True) if e > QUIET * energy_W.max()], length
 
 
-def _responses(
+def _whitened_spectra(
     dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, starts: list[int], length: int, reach: int, rate_hz: int
 ) -> tuple[np.ndarray, int]:
-    """The whitened response of each window at lags counted from `lag`, `(W, F)`, and the length of the transform it is from."""
+    """Whitened response of each window at lags counted from `lag`, `(W, F)`, and the length of its transform."""
     size = next_fast_len(length + 2 * reach, real=True)
     rows, fade_T = [], tukey(length, FADE)
     for start in starts:
         position = lag.delay_samples + lag.step * (start - reach)
         near_T = read_between(wet_T, position, lag.step, length + 2 * reach)
-        row_F = _response(fade_T * dry_T[start : start + length], near_T, size, rate_hz)
+        row_F = _whitened_spectrum(fade_T * dry_T[start : start + length], near_T, size, rate_hz)
         rows.append((row_F * np.exp(2j * np.pi * reach * np.arange(len(row_F)) / size)).astype(np.complex64))
     return np.stack(rows), size
 
 
-def _refine(
+def _remove_drift_and_delay(
     response_WF: np.ndarray,
     size: int,
     lag: Lag,
     middle_W: np.ndarray,
     samples: int,
     reach: int,
-    sure: float,
+    certainty: float,
     alone: bool,
 ) -> Lag:
-    """Take out a line through the lags of the windows, then what is left of the delay of all together.
+    """Remove a line through the lags of the windows, then the delay that is left in their sum.
 
-    A window's lag is that to the response of the others, or, `alone`, where its own response peaks: others far off say nothing.
+    The lag of a window is against the response of the others or, if `alone`, where its own response peaks: in the first
+    round the others may be too far off. `certainty` is the confidence that the slope's sign needs; `middle_W` are the
+    middles of the windows, and `samples` is the length of the dry signal.
     """
-    total_F, drift, slip = response_WF.sum(0), 0.0, 0.0
+    sum_F, drift, slip = response_WF.sum(0), 0.0, 0.0
     if len(middle_W) > 3:
-        other_WF = np.ones_like(response_WF) if alone else total_F - response_WF
+        other_WF = np.ones_like(response_WF) if alone else sum_F - response_WF
         lag_W = np.array([_peak(row_F, size, reach)[0] for row_F in response_WF * np.conj(other_WF)])
-        slope, _, low, high = theilslopes(lag_W, middle_W, sure)
+        slope, _, low, high = theilslopes(lag_W, middle_W, certainty)
         if lag.drift_ppm or (low * high > 0 and abs(slope) * samples > MIN_DRIFT):
             drift, slip = slope, slope * float(np.average(middle_W))
     rotation_WF = np.exp(2j * np.pi * np.outer(drift * middle_W - slip, np.arange(response_WF.shape[1])) / size)
@@ -250,8 +256,8 @@ def _refine(
     return Lag(lag.delay_samples + shift - slip, 1 if height > 0 else -1, (step - 1) * 1e6, 0.0)
 
 
-def _settle(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int) -> Lag:
-    """The suspected drift as it is, or none; the middle of the take stays where it was."""
+def _confirm_drift(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int) -> Lag:
+    """Fit the suspected drift, or reject it; the middle of the take stays where it was."""
     first, last = recorded_span(len(wet_T), lag.delay_samples, lag.step, len(dry_T))
     step = fit_step(dry_T, wet_T, lag.delay_samples, lag.step, (first, last), rate_hz)
     step = step if abs(step - 1) * len(dry_T) > MIN_DRIFT else 1.0
@@ -260,22 +266,22 @@ def _settle(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int) -> Lag
     )
 
 
-def _response(dry_T: np.ndarray, wet_T: np.ndarray, size: int, rate_hz: int) -> np.ndarray:
-    """The whitened spectrum of the impulse response up to `GONE_HZ`, `(F,)`; above it is nothing."""
-    top = int(GONE_HZ / rate_hz * size) + 1
+def _whitened_spectrum(dry_T: np.ndarray, wet_T: np.ndarray, size: int, rate_hz: int) -> np.ndarray:
+    """Partly whitened spectrum of the impulse response up to `CUTOFF_HZ`, `(F,)`; GCC of Knapp and Carter."""
+    top = int(CUTOFF_HZ / rate_hz * size) + 1
     dry_F, wet_F = (rfft(x_T.astype(np.float32), size)[:top].astype(np.complex128) for x_T in (dry_T, wet_T))
     power_F = np.abs(dry_F) ** 2
     cross_F = wet_F * np.conj(dry_F) / (power_F + DRY_FLOOR * power_F.mean() + 1e-30)
-    octaves_F = np.log2(GONE_HZ / np.maximum(np.arange(len(cross_F)) * rate_hz / size, 1.0)) / np.log2(
-        GONE_HZ / SPEAKER_HZ
+    octaves_F = np.log2(CUTOFF_HZ / np.maximum(np.arange(len(cross_F)) * rate_hz / size, 1.0)) / np.log2(
+        CUTOFF_HZ / SPEAKER_HZ
     )
     band_F = np.sin(np.pi / 2 * np.clip(octaves_F, 0, 1)) ** 2
-    colour_F = np.abs(cross_F)
-    return band_F * cross_F / np.maximum(colour_F, 1e-9 * colour_F.max() + 1e-30) ** WHITENING
+    magnitude_F = np.abs(cross_F)
+    return band_F * cross_F / np.maximum(magnitude_F, 1e-9 * magnitude_F.max() + 1e-30) ** WHITENING
 
 
 def _peak(spectrum_F: np.ndarray, size: int, reach: int) -> tuple[float, float]:
-    """Lag and height (with its sign) of the largest swing within `reach`, between samples: by parabolas on the exact spectrum."""
+    """Lag and signed height of the largest extremum within `reach`, interpolated by parabolas on the exact response."""
     near_T = np.roll(irfft(spectrum_F, size), reach)[: 2 * reach + 1]
     best = float(np.argmax(np.abs(near_T)) - reach)
     sign = np.sign(near_T[int(best) + reach]) or 1.0
@@ -290,5 +296,5 @@ def _peak(spectrum_F: np.ndarray, size: int, reach: int) -> tuple[float, float]:
     return best, float(sign * middle * 2 / size)
 
 
-def _spread(first: int, last: int, count: int) -> list[int]:
+def _evenly_spaced(first: int, last: int, count: int) -> list[int]:
     return [int(at) for at in np.linspace(first, max(last, first), max(count, 1))]

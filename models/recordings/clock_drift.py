@@ -1,12 +1,14 @@
-"""How far a take's clock runs off, told from an amp whose own delay changes with how hard it is played.
+"""Separates a take's clock drift from an amp whose own delay changes with its input level.
 
-A saturated amp answers a loud chord up to a sample earlier or later than a soft one, and as music has its loud and its soft minutes, that
-looks like a clock some millionths off. So the take is explained by what one and two saturating stages, with filters between them,
-make of the dry signal (41 features, each through a filter of its own that least squares finds for every frequency). What a stage that
-does not change with time can explain is explained away; the drift is what is left (variable projection, Golub and
-Pereyra, SIAM J. Numer. Anal. 10, 1973, with the take turned by the drift between the steps). Windows count by how well they are explained.
+A saturated amp answers a loud chord up to a sample earlier or later than a soft one. Music has loud and soft minutes,
+so this looks like a clock that is some millionths off. Therefore the take is explained as what one and two saturating
+stages, with filters between them, make of the dry signal: 41 features, each through its own filter, which least squares
+finds for every frequency. What a time-invariant amp can explain is removed, and the drift is fitted to what is left.
+This is variable projection (Golub and Pereyra, SIAM J. Numer. Anal. 10, 1973), with the take rotated by the drift
+between the steps, and with windows weighted by how well they are explained (iteratively reweighted least squares).
 
-Shapes: T time, B blocks, N samples of a block, W windows of all blocks, S samples of a window, F frequencies, K features.
+Shapes: T time, B blocks, N samples of a block, W windows of all blocks, S samples of a window, F frequency bins,
+K features.
 """
 
 from itertools import product
@@ -17,9 +19,9 @@ from scipy.signal import butter, sosfilt
 
 from models.audio.interpolation import read_between
 
-WINDOW_SECONDS = 0.0427  # 2,048 samples at 48 kHz; each is half the next one's
+WINDOW_SECONDS = 0.0427  # 2,048 samples at 48 kHz, half-overlapping
 
-MOST_SECONDS, BLOCKS = 12.0, 16  # of a longer take so much is heard, in blocks all over it
+MAX_SECONDS, BLOCKS = 12.0, 16  # of a longer take this much is used, in blocks all over it
 
 WINDOWS_PER_FEATURE = 3
 
@@ -35,27 +37,28 @@ BETWEEN = (("highpass", 80.0), ("lowpass", 600.0), ("highpass", 600.0), ("highpa
 
 FEATURES = 1 + 2 * len(DRIVES) + len(FIRST_DRIVES) * len(BETWEEN) * len(SECOND_DRIVES)
 
-RIDGE, LEAST = 1e-9, 1e-3
+RIDGE, MIN_ERROR = 1e-9, 1e-3
 
 
-def long_enough(samples: int, rate_hz: int) -> bool:
-    """Whether so much sound has enough windows to tell features apart: three seconds and more."""
+def has_enough_windows(samples: int, rate_hz: int) -> bool:
+    """Whether there are enough windows to fit all features: from three seconds on."""
     return 2 * samples / (WINDOW_SECONDS * rate_hz) > WINDOWS_PER_FEATURE * FEATURES
 
 
 def fit_step(
     dry_T: np.ndarray, wet_T: np.ndarray, delay: float, step: float, span: tuple[int, int], rate_hz: int
 ) -> float:
-    """Correct the pace of a take that is lined up but for some samples.
+    """Return the step of a take, in samples of the take per sample of the dry signal, corrected for its drift.
 
-    `wet_T` is read from `delay + step * n` for each `n` of the dry signal within `span`, which must be `long_enough`.
+    The take must be aligned to within some samples: `wet_T` is read at `delay + step * n` for each `n` of the dry
+    signal within `span`, `(start, stop)`, for which `has_enough_windows` must hold.
     """
-    length = min(span[1] - span[0], int(MOST_SECONDS * rate_hz))
+    length = min(span[1] - span[0], int(MAX_SECONDS * rate_hz))
     blocks = 1 if length == span[1] - span[0] else BLOCKS
     length //= blocks
     hop = int(WINDOW_SECONDS * rate_hz / 2)
     starts = np.linspace(span[0], span[1] - length, blocks).astype(int)
-    begins = np.arange(hop, length - 2 * hop + 1, hop)  # the filters have settled by then
+    begins = np.arange(hop, length - 2 * hop + 1, hop)  # after the filters' transient
     hz_F = np.arange(hop + 1) * rate_hz / (2 * hop)
     bins_F = np.flatnonzero((hz_F > LOW_HZ) & (hz_F < HIGH_HZ))
 
@@ -68,49 +71,49 @@ def fit_step(
     x_FWK = np.stack([spectra(feature_BN) for feature_BN in _features(dry_BN, rate_hz)], axis=-1)
     y_FW = spectra(wet_BN)
     middle_W = (starts[:, None] + begins).ravel() - float(np.mean(starts) + np.mean(begins))
-    turn_FW = -1j * np.outer(np.pi * bins_F / hop, middle_W)
-    found, weight_W = 0.0, np.ones(len(middle_W))
+    phase_FW = -1j * np.outer(np.pi * bins_F / hop, middle_W)
+    drift, weight_W = 0.0, np.ones(len(middle_W))
     for _ in range(STEPS):
         root_W = np.sqrt(weight_W)
         weighted_FWK = x_FWK * root_W[:, None]
-        inverse_FKK = _inverse(weighted_FWK)
-        wet_FW = y_FW * np.exp(-turn_FW * found) * root_W
-        told_FW = _tell(weighted_FWK, inverse_FKK, wet_FW)
-        left_FW, slope_FW = wet_FW - told_FW, turn_FW * told_FW
-        slope_FW -= _tell(weighted_FWK, inverse_FKK, slope_FW)
-        error_FW = np.abs(left_FW) ** 2
-        clear_F1 = 1 / (error_FW.mean(1, keepdims=True) + 1e-30)
-        certain = float((np.abs(slope_FW) ** 2 * clear_F1).sum())
-        found += float((slope_FW.conj() * left_FW * clear_F1).real.sum()) / max(certain, 1e-30)
-        missed_W = (error_FW * clear_F1).mean(0) / weight_W
-        weight_W = 1 / (missed_W + LEAST * missed_W.max() + 1e-30)
-    return step + found
+        inverse_FKK = _inverse_gram(weighted_FWK)
+        wet_FW = y_FW * np.exp(-phase_FW * drift) * root_W
+        explained_FW = _project(weighted_FWK, inverse_FKK, wet_FW)
+        residual_FW, slope_FW = wet_FW - explained_FW, phase_FW * explained_FW
+        slope_FW -= _project(weighted_FWK, inverse_FKK, slope_FW)
+        error_FW = np.abs(residual_FW) ** 2
+        precision_F1 = 1 / (error_FW.mean(1, keepdims=True) + 1e-30)
+        information = float((np.abs(slope_FW) ** 2 * precision_F1).sum())
+        drift += float((slope_FW.conj() * residual_FW * precision_F1).real.sum()) / max(information, 1e-30)
+        error_W = (error_FW * precision_F1).mean(0) / weight_W
+        weight_W = 1 / (error_W + MIN_ERROR * error_W.max() + 1e-30)
+    return step + drift
 
 
 def _features(x_BN: np.ndarray, rate_hz: int) -> list[np.ndarray]:
-    """The dry signal, and what one and two saturating stages make of it."""
+    """The dry signal, and the outputs of one and of two saturating stages for it; K arrays `(B, N)`."""
 
     def through(kind: str, hz: float, signal_BN: np.ndarray) -> np.ndarray:
         filtered_BN = np.asarray(sosfilt(butter(1, hz, kind, fs=rate_hz, output="sos"), signal_BN))
         return filtered_BN / (filtered_BN.std() + 1e-30)
 
     driven_BN = through("highpass", 70.0, x_BN)
-    found = [driven_BN]
-    found += [np.tanh(drive * driven_BN + bias) for drive, bias in product(DRIVES, (0.0, BIAS))]
+    features = [driven_BN]
+    features += [np.tanh(drive * driven_BN + bias) for drive, bias in product(DRIVES, (0.0, BIAS))]
     for drive, filtered in product(FIRST_DRIVES, BETWEEN):
         second_BN = through(*filtered, np.tanh(drive * driven_BN + 0.3))
-        found += [np.tanh(second * second_BN) for second in SECOND_DRIVES]
-    return found
+        features += [np.tanh(second * second_BN) for second in SECOND_DRIVES]
+    return features
 
 
-def _inverse(x_FWK: np.ndarray) -> np.ndarray:
-    """The inverse of what the features have in common, frequency by frequency."""
-    own_FKK = x_FWK.conj().transpose(0, 2, 1) @ x_FWK
-    ridge_F = RIDGE * np.trace(own_FKK, axis1=1, axis2=2).real + 1e-30
-    return np.linalg.inv(own_FKK + ridge_F[:, None, None] * np.eye(own_FKK.shape[-1]))
+def _inverse_gram(x_FWK: np.ndarray) -> np.ndarray:
+    """Inverse Gram matrix of the features at each frequency, with a ridge, `(F, K, K)`."""
+    gram_FKK = x_FWK.conj().transpose(0, 2, 1) @ x_FWK
+    ridge_F = RIDGE * np.trace(gram_FKK, axis1=1, axis2=2).real + 1e-30
+    return np.linalg.inv(gram_FKK + ridge_F[:, None, None] * np.eye(gram_FKK.shape[-1]))
 
 
-def _tell(x_FWK: np.ndarray, inverse_FKK: np.ndarray, z_FW: np.ndarray) -> np.ndarray:
-    """What the features can tell of a signal."""
-    own_FK1 = (z_FW.conj()[:, None] @ x_FWK).conj().transpose(0, 2, 1)
-    return (x_FWK @ (inverse_FKK @ own_FK1))[..., 0]
+def _project(x_FWK: np.ndarray, inverse_FKK: np.ndarray, z_FW: np.ndarray) -> np.ndarray:
+    """Project a signal `(F, W)` onto the features by least squares, frequency by frequency."""
+    inner_FK1 = (z_FW.conj()[:, None] @ x_FWK).conj().transpose(0, 2, 1)
+    return (x_FWK @ (inverse_FKK @ inner_FK1))[..., 0]

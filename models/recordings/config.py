@@ -1,4 +1,4 @@
-"""models/recordings/config.py."""
+"""The data config: which manifests, and how takes are split and aligned."""
 
 from pathlib import Path
 from typing import Annotated, Self
@@ -65,7 +65,7 @@ class DataConfig(Frozen):
         return self
 
     def relative_to(self, folder: Path) -> Self:
-        """The same config with its paths resolved from `folder`; URIs stay as they are."""
+        """Return the config with its paths resolved from `folder`; URIs stay as they are."""
         named = {"train": self.train, "held": self.held}
-        whole = {key: (folder / place).resolve() for key, place in named.items() if isinstance(place, Path)}
-        return self.model_copy(update=whole)
+        resolved = {key: (folder / place).resolve() for key, place in named.items() if isinstance(place, Path)}
+        return self.model_copy(update=resolved)

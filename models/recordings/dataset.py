@@ -1,7 +1,10 @@
-"""models/recordings/dataset.py."""
+"""One amp's recordings in memory, as each stage of loading leaves them: read, aligned, split.
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+Shapes: T time in samples of the dry signal, K knobs.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 
 import torch
@@ -13,11 +16,12 @@ from models.knobs.schema import Encoding, Knobs, Setting, Value
 from models.knobs.text import format_setting
 from models.recordings.alignment import Lag, causal_margin
 from models.recordings.config import DataConfig
+from models.recordings.manifest import Take
 from models.recordings.take_store import TakeStore
 
 SILENCE = 1e-9  # mean square, -90 dBFS
 
-MIN_REGION = 256  # samples: shorter regions measure nothing
+MIN_REGION = 256  # samples: an error measured on fewer means nothing
 
 
 def energy(x_T: Tensor) -> float:
@@ -26,8 +30,40 @@ def energy(x_T: Tensor) -> float:
 
 
 @dataclass(frozen=True)
+class ListedTake:
+    """A take of a manifest, the index of its dry signal, and whether training may use it."""
+
+    take: Take
+    dry: int
+    training: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Recordings:
+    """What the manifests of one amp list, with its dry signals; wet files are not read yet."""
+
+    config: DataConfig
+    knobs: Knobs
+    rate_hz: int
+    license: str
+    device: str
+    levels: AnalogLevels
+    dry_T: tuple[Tensor, ...]
+    takes: tuple[ListedTake, ...]
+
+    @property
+    def margin(self) -> int:
+        """Samples that aligned takes stay late; a delay that a manifest states is removed entirely."""
+        return causal_margin(self.rate_hz) if self.config.align else 0
+
+
+@dataclass(frozen=True, eq=False)
 class Piece:
-    """The part `start <= t < stop` of one take, on the time line of its dry signal."""
+    """The part `start <= t < stop` of one take, on the time line of its dry signal.
+
+    `dry` is the index of that signal in `AmpData.dry_T`; `wet_T` is the whole take, `(T,)`; `levels_K` the encoded
+    setting.
+    """
 
     dry: int
     wet_T: Tensor
@@ -35,6 +71,11 @@ class Piece:
     stop: int
     setting: Setting
     levels_K: Tensor
+
+    @property
+    def key(self) -> tuple[Value, ...]:
+        """Equal for pieces of one setting."""
+        return tuple(self.setting.values())
 
     @property
     def energy(self) -> float:
@@ -46,10 +87,33 @@ class Piece:
         """Largest magnitude of the target."""
         return self.wet_T[self.start : self.stop].abs().max().item()
 
+    def cut(self, start: int, stop: int) -> "Piece":
+        """Return the part of this piece within `start <= t < stop`, which may be empty."""
+        start, stop = max(self.start, start), min(self.stop, stop)
+        return replace(self, start=start, stop=max(stop, start))
 
-@dataclass
+
+@dataclass(frozen=True, eq=False)
+class AlignedRecordings:
+    """Every take on the time line of its dry signal: `pieces` in the order of `recordings.takes`.
+
+    `lags` are the delays that were removed, by wet file; `store` owns the samples.
+    """
+
+    recordings: Recordings
+    pieces: tuple[Piece, ...]
+    lags: dict[str, Lag]
+    store: TakeStore
+
+
+@dataclass(frozen=True, eq=False)
 class AmpData:
-    """One amp's takes: training, validation (chooses), held (reported only) and seen (recorded settings on held audio)."""
+    """One amp's takes, split.
+
+    `train` is trained on. `validation` chooses between models. `held` (settings absent from both) and `seen` (recorded
+    settings on held audio) are only reported. `recorded` are the whole takes. The other fields are those of
+    `Recordings` and `AlignedRecordings`.
+    """
 
     config: DataConfig
     knobs: Knobs
@@ -57,79 +121,78 @@ class AmpData:
     license: str
     device: str
     levels: AnalogLevels = UNSTATED
-    dry_T: list[Tensor] = field(default_factory=list)
-    train: list[Piece] = field(default_factory=list)
-    validation: list[Piece] = field(default_factory=list)
-    held: list[Piece] = field(default_factory=list)
-    seen: list[Piece] = field(default_factory=list)
-    recorded: list[Piece] = field(default_factory=list)
+    dry_T: tuple[Tensor, ...] = ()
+    train: tuple[Piece, ...] = ()
+    validation: tuple[Piece, ...] = ()
+    held: tuple[Piece, ...] = ()
+    seen: tuple[Piece, ...] = ()
+    recorded: tuple[Piece, ...] = ()
     lags: dict[str, Lag] = field(default_factory=dict)
-    keep: TakeStore = field(default_factory=TakeStore, repr=False, compare=False)
-    _baselines: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)  # by `id` of a piece
+    margin: int = 0
+    store: TakeStore = field(default_factory=TakeStore, repr=False)
+    _baselines: dict[Piece, tuple[float, float]] = field(default_factory=dict, init=False, repr=False)
 
-    @property
-    def margin(self) -> int:
-        """Samples that lined up takes stay late; a delay that a manifest states is taken off as it is."""
-        return causal_margin(self.rate_hz) if self.config.align else 0
-
-    def hear(self, piece: Piece, receptive_field: int) -> tuple[Tensor, Tensor]:
-        """A piece with the context its first sample needs: `(x, target)`."""
+    def with_context(self, piece: Piece, receptive_field: int) -> tuple[Tensor, Tensor]:
+        """Return `(x, target)`: the target of a piece, and its dry signal from the context of the first sample on."""
         return self.dry(piece, piece.start - receptive_field + 1, piece.stop), piece.wet_T[piece.start : piece.stop]
 
     def dry(self, piece: Piece, begin: int, stop: int) -> Tensor:
-        """`begin <= t < stop` of a piece's dry signal; silence before the recording began."""
+        """Return `begin <= t < stop` of a piece's dry signal, with silence before the recording began."""
         x_T = self.dry_T[piece.dry][max(begin, 0) : stop]
         return x_T if begin >= 0 else torch.cat([x_T.new_zeros(-begin), x_T])
 
     def encode(self, piece: Piece, encoding: Encoding) -> Tensor:
-        """A piece's setting as a network of that encoding takes it."""
+        """Encode a piece's setting for a network, `(K,)` or as long as the encoding makes it."""
         return torch.tensor(self.knobs.encode(piece.setting, encoding), dtype=torch.float32)
 
     def training_piece(self, piece: Piece, receptive_field: int, segment: int) -> Piece:
-        """The part of a training piece that a model may learn from: it ends before the context of judged audio begins.
+        """Cut a training piece so that it ends before the context of validation and held audio begins.
 
-        Raises `UserError` when that is shorter than one segment.
+        Raises `UserError` when less than one segment is left.
         """
-        judged_after = piece.stop < len(self.dry_T[piece.dry])
-        usable = _cut(piece, piece.start, piece.stop - (receptive_field - 1 if judged_after else 0))
+        evaluated_after = piece.stop < len(self.dry_T[piece.dry])
+        usable = piece.cut(piece.start, piece.stop - (receptive_field - 1 if evaluated_after else 0))
         if usable.stop - usable.start < segment:
             raise UserError(
-                f"{self.config.name}: {format_setting(piece.setting)} has {usable.stop - usable.start} samples to train on, "
-                f"fewer than one segment of {segment} (receptive field {receptive_field})",
+                f"{self.config.name}: {format_setting(piece.setting)} has {usable.stop - usable.start} samples "
+                f"to train on, fewer than one segment of {segment} (receptive field {receptive_field})",
                 "Use a shorter segment or receptive field, or hold less audio back.",
             )
         return usable
 
     def neighbour(self, piece: Piece) -> Piece | None:
-        """The nearest other recorded setting on a piece's own audio, as far as it was recorded there."""
-        others = {_key(p): p.levels_K for p in self.train + self.validation if _key(p) != _key(piece)}
+        """Return the nearest other setting of training or validation, on the audio of a piece; None without one."""
+        others = {p.key: p.levels_K for p in (*self.train, *self.validation) if p.key != piece.key}
         if not others:
             return None
         nearest = min(others, key=lambda key: torch.dist(others[key], piece.levels_K).item())
-        found = (_cut(p, piece.start, piece.stop) for p in self.recorded if p.dry == piece.dry and _key(p) == nearest)
+        found = (p.cut(piece.start, piece.stop) for p in self.recorded if p.dry == piece.dry and p.key == nearest)
         return max(found, key=lambda p: p.stop - p.start, default=None)
 
     def baseline(self, piece: Piece) -> tuple[float, float]:
-        """`(signal, error)`, summed squares, of playing the neighbour in place of a piece, where both were recorded; (0, 0) without one."""
-        if id(piece) not in self._baselines:
+        """Return `(signal, error)`, sums of squares, of playing the neighbour instead of a piece.
+
+        Where both were recorded; (0, 0) without a neighbour. Computed once per piece.
+        """
+        if piece not in self._baselines:
             neighbour, signal_error = self.neighbour(piece), (0.0, 0.0)
             if neighbour:
-                there = slice(neighbour.start, neighbour.stop)
-                wet_T = piece.wet_T[there]
-                signal_error = energy(wet_T), energy(neighbour.wet_T[there] - wet_T)
-            self._baselines[id(piece)] = signal_error
-        return self._baselines[id(piece)]
+                common = slice(neighbour.start, neighbour.stop)
+                wet_T = piece.wet_T[common]
+                signal_error = energy(wet_T), energy(neighbour.wet_T[common] - wet_T)
+            self._baselines[piece] = signal_error
+        return self._baselines[piece]
 
-    def fingerprint(self, pieces: Sequence[Piece]) -> str:
-        """The sha256 of what pieces sound like, dry and wet in turn, as float32 samples."""
-        found = sha256()
+    def fingerprint(self, pieces: Iterable[Piece]) -> str:
+        """Return the sha256 of the samples of pieces, dry and wet in turn, as float32."""
+        digest = sha256()
         for piece in pieces:
             for signal_T in (self.dry_T[piece.dry], piece.wet_T):
-                found.update(signal_T[piece.start : piece.stop].cpu().numpy().tobytes())
-        return found.hexdigest()
+                digest.update(signal_T[piece.start : piece.stop].cpu().numpy().tobytes())
+        return digest.hexdigest()
 
     def describe(self) -> dict:
-        """The split as plain data, so that every number can be traced to what it was measured on."""
+        """Return the split as plain data, so that every number can be traced to the audio it was measured on."""
         groups = {"train": self.train, "validation": self.validation, "held": self.held, "seen": self.seen}
         return {
             "data": self.config.model_dump(mode="json"),
@@ -142,12 +205,3 @@ class AmpData:
                 for group, pieces in groups.items()
             },
         }
-
-
-def _key(piece: Piece) -> tuple[Value, ...]:
-    return tuple(piece.setting.values())
-
-
-def _cut(piece: Piece, start: int, stop: int) -> Piece:
-    start, stop = max(piece.start, start), min(piece.stop, stop)
-    return Piece(piece.dry, piece.wet_T, start, max(stop, start), piece.setting, piece.levels_K)

@@ -1,11 +1,9 @@
-"""Takes in memory, split by setting and by audio so that nothing judged was ever trained on.
+"""Loads one amp's recordings: reads its manifests, aligns its takes, splits them.
 
-Shapes: T time in samples of the dry signal, K knobs, B batch, R receptive field, S segment.
+Shapes: T time in samples of the dry signal, K knobs.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from hashlib import sha256
+from collections.abc import Sequence
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -14,192 +12,234 @@ import torch
 from torch import Tensor
 
 from models.audio.interpolation import HALF
-from models.audio.io import read_audio, read_length
+from models.audio.io import read_length
 from models.core.errors import UserError
 from models.knobs.schema import Knobs
-from models.knobs.text import format_setting
-from models.recordings.alignment import MAX_LAG_SECONDS, Lag, align, estimate_lags
+from models.recordings.alignment import (
+    MAX_LAG_SECONDS,
+    Lag,
+    TakeResponse,
+    align,
+    measure_response,
+    reconcile_lags,
+)
 from models.recordings.config import DataConfig
-from models.recordings.dataset import MIN_REGION, SILENCE, AmpData, Piece, _cut, _key
+from models.recordings.dataset import (
+    MIN_REGION,
+    SILENCE,
+    AlignedRecordings,
+    AmpData,
+    ListedTake,
+    Piece,
+    Recordings,
+)
 from models.recordings.manifest import Manifest, Take, read_manifest
-from models.recordings.splitting import _choose
+from models.recordings.splitting import split_recordings
+from models.recordings.take_reader import TakeReader, group_by_dry
+from models.recordings.take_store import TakeStore
 
-_DRY_SIGNALS: WeakValueDictionary[str, Tensor] = WeakValueDictionary()  # in use, by the hash of their samples
+_DRY_SIGNALS: WeakValueDictionary[str, Tensor] = WeakValueDictionary()  # in use, by the sha256 of their samples
 
 
 def load_data(config: DataConfig) -> AmpData:
-    """Read one amp's manifests and audio and split them as `DataConfig` says.
+    """Read one amp's manifests and audio, align the takes and split them as `DataConfig` states.
 
-    Raises `UserError` naming the file for anything missing, unreadable, silent or at another rate, and for a split that would leak
-    or that leaves nothing to train on, to choose by or to report.
+    Raises `UserError` naming the file for anything missing, unreadable, silent or at another rate, and for a split that
+    would leak or that leaves nothing to train on, to validate on or to report.
     """
-    train = read_manifest(_file(config.train))
-    held = read_manifest(_file(config.held)) if config.held else None
+    return split_recordings(align_recordings(read_recordings(config)))
+
+
+def read_recordings(config: DataConfig) -> Recordings:
+    """Read the manifests and dry signals of one amp.
+
+    Raises `UserError` for a file that is missing, unreadable or at another rate than the takes, for manifests with
+    different knobs, and where no take is held.
+    """
+    manifest, held_takes = _read_manifests(config)
+    rate_hz = config.sample_rate or manifest.sample_rate or read_length(manifest.takes[0].wet)[1]
+    reader = TakeReader(config.sample_rate)
+    dry_T: dict[str, Tensor] = {}  # by the sha256 of its samples: copies of one file are one signal
+    indices: dict[tuple[Path, int | None], int] = {}
+    listed = []
+    for takes, training in ((manifest.takes, True), (held_takes, False)):
+        for take in takes:
+            source = (take.dry, take.channel)
+            if source not in indices:
+                dry = reader.read_dry(take)
+                _check_rate(config, take.dry, dry.rate_hz, rate_hz)
+                dry_T.setdefault(dry.sha256, _shared(dry.sha256, dry.x_T))
+                indices[source] = list(dry_T).index(dry.sha256)
+            listed.append(ListedTake(take, indices[source], training))
+    return Recordings(
+        config,
+        manifest.knobs,
+        rate_hz,
+        manifest.license,
+        manifest.device,
+        manifest.levels,
+        tuple(dry_T.values()),
+        tuple(listed),
+    )
+
+
+def align_recordings(recordings: Recordings) -> AlignedRecordings:
+    """Read every take and put it on the time line of its dry signal.
+
+    With `align` in the config, delay and polarity are estimated; without it, the delay that the manifest states is
+    removed. Each file is decoded once, but for the few takes whose estimate the other takes correct. Raises `UserError`
+    naming the file for a take that is unreadable, at another rate, silent, cut where nothing aligns it, or that has no
+    audio in common with its dry signal.
+    """
+    config, store = recordings.config, TakeStore()
+    reader = TakeReader(config.sample_rate)
+    if not config.align:
+        stated = _stated_lags(recordings)
+        return AlignedRecordings(
+            recordings,
+            tuple(_place(recordings, listed, reader, stated, store) for listed in recordings.takes),
+            stated,
+            store,
+        )
+    lags: dict[str, Lag] = {}
+    pieces: list[Piece] = []
+    for training in (True, False):
+        group = [listed for listed in recordings.takes if listed.training == training]
+        placed, lags = _estimate_and_place(recordings, group, reader, lags, store)
+        pieces += placed
+    return AlignedRecordings(recordings, tuple(pieces), lags, store)
+
+
+def _read_manifests(config: DataConfig) -> tuple[Manifest, list[Take]]:
+    """Return the train manifest, and the held takes of the held manifest or else of the train manifest."""
+    train = read_manifest(_local_file(config.train))
+    held = read_manifest(_local_file(config.held)) if config.held else None
     if held and _scales(held.knobs) != _scales(train.knobs):
         raise UserError(
             f"{held.path} has knobs {', '.join(held.knobs.names)} with other names or ranges than {train.path}",
             "Both manifests must describe the same knobs.",
         )
-    listed = [] if config.held_settings else train.held_takes
-    held_takes = held.takes if held else listed
+    held_takes = held.takes if held else [] if config.held_settings else train.held_takes
     if not held_takes and not config.held_settings:
         raise UserError(
-            f"{config.name}: nothing is held back to judge by",
+            f"{config.name}: no take is held back for the final evaluation",
             "Name either a 'held' manifest or 'held_settings' to take out of 'train'.",
         )
-    loader = _Loader(config, train)
-    if config.align:
-        loader.estimate_lags(train.takes, training=True)
-        loader.estimate_lags(held_takes, training=False)
-    else:
-        loader.take_at_their_word([*train.takes, *held_takes])
-    for take in train.takes:
-        loader.add(take, training=True)
-    for take in held_takes:
-        loader.add(take, training=False)
-    return loader.split()
+    return train, held_takes
 
 
-def _file(place: Path | str) -> Path:
-    """A manifest on this machine; raises `UserError` for a URI."""
+def _local_file(place: Path | str) -> Path:
+    """Return a manifest's path on this machine; raises `UserError` for a URI."""
     if isinstance(place, Path):
         return place
-    raise UserError(f"{place} is not on this machine", "zoo search and zoo train read a URI; elsewhere name a file.")
+    raise UserError(f"{place} is not on this machine", "Only training and search read URIs; name a local file here.")
 
 
-@dataclass
-class _Loader:
-    """Reads takes, then deals them into the groups of an `AmpData`."""
+def _stated_lags(recordings: Recordings) -> dict[str, Lag]:
+    """Return the delays that the manifests state, by wet file, in samples at the rate of the loaded takes."""
+    return {
+        str(take.wet): Lag(take.delay_samples * recordings.rate_hz / read_length(take.wet)[1], 1)
+        for take in (listed.take for listed in recordings.takes)
+        if take.delay_samples is not None
+    }
 
-    config: DataConfig
-    manifest: Manifest
-    dry_index: dict[str, int] = field(default_factory=dict)
-    cached: dict[tuple[Path, int | None], tuple[int, int]] = field(default_factory=dict)
-    pieces: list[tuple[Piece, bool]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        manifest = self.manifest
-        rate = self.config.sample_rate or manifest.sample_rate or read_length(manifest.takes[0].wet)[1]
-        self.data = AmpData(self.config, manifest.knobs, rate, manifest.license, manifest.device, manifest.levels)
+def _estimate_and_place(
+    recordings: Recordings, group: Sequence[ListedTake], reader: TakeReader, known: dict[str, Lag], store: TakeStore
+) -> tuple[list[Piece], dict[str, Lag]]:
+    """Estimate and remove the lags of takes; returns their pieces, and all lags by wet file.
 
-    def add(self, take: Take, training: bool) -> None:
-        dry, dry_rate = self.cached.get((take.dry, take.channel)) or self._read_dry(take.dry, take.channel)
-        wet_T, wet_rate = read_audio(take.wet, take.channel, self.config.sample_rate)
-        for path, rate in ((take.dry, dry_rate), (take.wet, wet_rate)):
-            if rate != self.data.rate_hz:
-                raise UserError(
-                    f"{path} is at {rate} Hz but {self.config.name} is at {self.data.rate_hz} Hz",
-                    f'Set "sample_rate": {self.data.rate_hz} in the data config, so that takes are resampled to it.',
-                )
-        dry_T = self.data.dry_T[dry]
-        lag = self.data.lags.get(str(take.wet))
-        if lag is None and len(wet_T) != len(dry_T):
-            raise UserError(
-                f"{take.wet} has {len(wet_T) - len(dry_T):+d} samples against its dry {take.dry.name}: its start or end was cut",
-                f'Set "align": true for {self.config.name}, so that takes are lined up with their dry signal.',
-            )
-        start, stop = 0, len(dry_T)
-        if lag is not None:
-            wet_T, start, stop = align(wet_T, lag, len(dry_T), self.data.margin)
-        first, end = _unpadded(wet_T, dry_T.numpy())
-        start, stop = max(start, first), min(stop, end)
-        if stop - start < MIN_REGION:
-            raise UserError(f"{take.wet} and its dry {take.dry.name} have no audio in common", "Is it the right file?")
-        setting = self.data.knobs.complete(take.setting, str(take.wet))
-        levels = torch.tensor(self.data.knobs.encode(setting), dtype=torch.float32)
-        piece = Piece(dry, self.data.keep(wet_T), start, stop, setting, levels)
-        if piece.energy < SILENCE:
-            raise UserError(
-                f"{take.wet} is silent", "Leave this setting out: no error can be measured against silence."
-            )
-        self.data.recorded.append(piece)
-        self.pieces.append((piece, training))
+    Each take is placed by its own estimate while it is decoded. Only those that the other takes of the dry signal
+    correct are decoded again. A wet file with a `known` lag keeps that one: training's estimate serves the held takes
+    of the same file, too.
+    """
+    responses, pieces, lags = [], [], known
+    for listed in group:
+        wet_T = _read_wet(recordings, listed, reader)
+        responses.append(_measure_response(recordings, listed, wet_T))
+        pieces.append(_piece(recordings, listed, wet_T, responses[-1].lag, store))
+    for numbers in group_by_dry(range(len(group)), lambda number: group[number].dry):
+        reconciled = reconcile_lags([responses[number] for number in numbers])
+        lags = {str(group[n].take.wet): lag for n, lag in zip(numbers, reconciled, strict=True)} | lags
+    for number, listed in enumerate(group):
+        lag = lags[str(listed.take.wet)]
+        if lag != responses[number].lag:
+            wet_T = _read_wet(recordings, listed, reader)
+            pieces[number] = _piece(recordings, listed, wet_T, lag, store)
+        _check_piece(listed.take, pieces[number])
+    return pieces, lags
 
-    def take_at_their_word(self, takes: Iterable[Take]) -> None:
-        """The delays that a manifest states, at the rate that its takes are resampled to."""
-        for take in takes:
-            if take.delay_samples is not None:
-                delay = take.delay_samples * self.data.rate_hz / read_length(take.wet)[1]
-                self.data.lags[str(take.wet)] = Lag(delay, 1)
 
-    def estimate_lags(self, takes: Sequence[Take], training: bool) -> None:
-        """Find the delays of takes; of those that training uses without hearing what is judged, however early they were cut."""
-        sessions: dict[int, list[Take]] = {}
-        for take in takes:
-            dry, _ = self.cached.get((take.dry, take.channel)) or self._read_dry(take.dry, take.channel)
-            sessions.setdefault(dry, []).append(take)
-        rate, config = self.data.rate_hz, self.config
-        for dry, members in sessions.items():
-            dry_T, heard = self.data.dry_T[dry].numpy(), None
-            if training:
-                judge = len(dry_T) - int(config.held_seconds * rate) - int(config.validation_seconds * rate)
-                dry_T, heard = dry_T[: max(judge, 0)], max(judge - int(MAX_LAG_SECONDS * rate), 0)
-            lags = estimate_lags(dry_T, (self._heard(take, heard) for take in members), rate)
-            found = {str(take.wet): lag for take, lag in zip(members, lags, strict=True)}
-            self.data.lags = found | self.data.lags  # a file that training uses too keeps what training found
-
-    def _heard(self, take: Take, samples: int | None) -> np.ndarray:
-        """The first samples of a take."""
-        wet_T = read_audio(take.wet, take.channel, self.config.sample_rate)[0][:samples]
-        if len(wet_T) < MIN_REGION:
-            raise UserError(f"{take.wet} is too short to be aligned", "Record longer takes, or hold less audio back.")
-        return wet_T
-
-    def _read_dry(self, path: Path, channel: int | None) -> tuple[int, int]:
-        x_T, rate = read_audio(path, channel, self.config.sample_rate)
-        digest = sha256(x_T.tobytes()).hexdigest()
-        index = self.dry_index.setdefault(digest, len(self.data.dry_T))
-        if index == len(self.data.dry_T):
-            self.data.dry_T.append(_shared(digest, x_T))
-        self.cached[path, channel] = index, rate
-        return index, rate
-
-    def split(self) -> AmpData:
-        data, config = self.data, self.config
-        training = [piece for piece, from_train in self.pieces if from_train]
-        taken = _choose(data.knobs, training, config.held_settings, set(), "held_settings")
-        chosen = _choose(data.knobs, training, config.validation_settings, taken, "validation_settings")
-        recorded = {_key(piece) for piece in training}
-        shared = {piece.dry for piece in training}
-        held_samples, validation_samples = (
-            int(s * data.rate_hz) for s in (config.held_seconds, config.validation_seconds)
+def _place(
+    recordings: Recordings, listed: ListedTake, reader: TakeReader, stated: dict[str, Lag], store: TakeStore
+) -> Piece:
+    """Read one take and remove the delay that its manifest states; without one it must be as long as its dry signal."""
+    wet_T, dry_T, take = _read_wet(recordings, listed, reader), recordings.dry_T[listed.dry], listed.take
+    lag = stated.get(str(take.wet))
+    if lag is None and len(wet_T) != len(dry_T):
+        raise UserError(
+            f"{take.wet} has {len(wet_T) - len(dry_T):+d} samples against its dry {take.dry.name}: "
+            "its start or end was cut",
+            f'Set "align": true for {recordings.config.name}, so that takes are aligned with their dry signal.',
         )
-        for piece, from_train in self.pieces:
-            length, key = len(data.dry_T[piece.dry]), _key(piece)
-            hold = length - held_samples
-            judge = hold - validation_samples
-            reach = HALF if data.lags else 0  # a sample between samples hears this many of the next
-            if from_train and (key in chosen or (not chosen and key not in taken)):
-                data.validation.append(_cut(piece, judge, hold - (reach if held_samples else 0)))
-            if from_train and key not in chosen | taken:
-                data.train.append(_cut(piece, 0, judge - reach))
-            if piece.dry not in shared:
-                (data.seen if key in recorded - taken else data.held).append(piece)
-            elif key in taken or key not in recorded:
-                if held_samples == 0:
-                    raise UserError(
-                        f"{config.name}: held takes use the dry signal that training uses",
-                        "Set held_seconds, so that the end of it is kept from training.",
-                    )
-                data.held.append(_cut(piece, hold, length))
-            elif held_samples:
-                data.seen.append(_cut(piece, hold, length))
-        for group, pieces in (("train", data.train), ("validate", data.validation), ("hold", data.held)):
-            if not pieces:
-                raise UserError(
-                    f"{config.name}: the split leaves no take to {group}", "Move fewer settings or seconds."
-                )
-        for piece in data.train + data.validation + data.held + data.seen:
-            if piece.stop - piece.start < MIN_REGION or piece.energy < SILENCE:
-                raise UserError(
-                    f"{config.name}: {format_setting(piece.setting)} has no sound from sample {piece.start} to {piece.stop}",
-                    "Change held_seconds or validation_seconds.",
-                )
-        return data
+    piece = _piece(recordings, listed, wet_T, lag, store)
+    _check_piece(take, piece)
+    return piece
 
 
-def _unpadded(wet_T: np.ndarray, dry_T: np.ndarray) -> tuple[int, int]:
-    """`(start, stop)` of what was recorded: a longer end of digital silence under a sounding dry signal is padding."""
+def _read_wet(recordings: Recordings, listed: ListedTake, reader: TakeReader) -> np.ndarray:
+    wet_T, rate_hz = reader.read_wet(listed.take)
+    _check_rate(recordings.config, listed.take.wet, rate_hz, recordings.rate_hz)
+    return wet_T
+
+
+def _check_rate(config: DataConfig, path: Path, found_hz: int, wanted_hz: int) -> None:
+    if found_hz != wanted_hz:
+        raise UserError(
+            f"{path} is at {found_hz} Hz but {config.name} is at {wanted_hz} Hz",
+            f'Set "sample_rate": {wanted_hz} in the data config, so that takes are resampled to it.',
+        )
+
+
+def _measure_response(recordings: Recordings, listed: ListedTake, wet_T: np.ndarray) -> TakeResponse:
+    """Measure the response of a take; that of a training take does not depend on validation or held audio."""
+    dry_T, rate_hz, config = recordings.dry_T[listed.dry].numpy(), recordings.rate_hz, recordings.config
+    if listed.training:
+        evaluated = len(dry_T) - int(config.held_seconds * rate_hz) - int(config.validation_seconds * rate_hz)
+        dry_T = dry_T[: max(evaluated, 0)]
+        wet_T = wet_T[: max(evaluated - int(MAX_LAG_SECONDS * rate_hz), 0)]
+    if len(wet_T) < MIN_REGION:
+        raise UserError(
+            f"{listed.take.wet} is too short to be aligned", "Record longer takes, or hold less audio back."
+        )
+    return measure_response(dry_T, wet_T, rate_hz)
+
+
+def _piece(recordings: Recordings, listed: ListedTake, wet_T: np.ndarray, lag: Lag | None, store: TakeStore) -> Piece:
+    """Put a whole take on the time line of its dry signal and leave out what was not recorded."""
+    dry_T, knobs = recordings.dry_T[listed.dry], recordings.knobs
+    start, stop = 0, len(dry_T)
+    if lag is not None:
+        wet_T, start, stop = align(wet_T, lag, len(dry_T), recordings.margin)
+    first, end = _recorded(wet_T, dry_T.numpy())
+    setting = knobs.complete(listed.take.setting, str(listed.take.wet))
+    levels_K = torch.tensor(knobs.encode(setting), dtype=torch.float32)
+    return Piece(listed.dry, store(wet_T), max(start, first), min(stop, end), setting, levels_K)
+
+
+def _check_piece(take: Take, piece: Piece) -> None:
+    """Raise `UserError` for a take with nothing to learn from."""
+    if piece.stop - piece.start < MIN_REGION:
+        raise UserError(f"{take.wet} and its dry {take.dry.name} have no audio in common", "Is it the right file?")
+    if piece.energy < SILENCE:
+        raise UserError(f"{take.wet} is silent", "Leave this setting out: no error can be measured against silence.")
+
+
+def _recorded(wet_T: np.ndarray, dry_T: np.ndarray) -> tuple[int, int]:
+    """Return `(start, stop)` of what was recorded.
+
+    More digital silence than an interpolator's reach, at an end where the dry signal sounds, is padding.
+    """
     sounding_N = np.flatnonzero(wet_T)
     first, end = (int(sounding_N[0]), int(sounding_N[-1]) + 1) if len(sounding_N) else (0, len(wet_T))
     padded_before = first > HALF and np.any(dry_T[:first])
@@ -208,7 +248,7 @@ def _unpadded(wet_T: np.ndarray, dry_T: np.ndarray) -> tuple[int, int]:
 
 
 def _shared(digest: str, x_T: np.ndarray) -> Tensor:
-    """One tensor for a dry signal that several datasets use."""
+    """Return one tensor for a dry signal, even if several datasets use it."""
     known = _DRY_SIGNALS.get(digest)
     if known is None:
         _DRY_SIGNALS[digest] = known = torch.from_numpy(x_T)

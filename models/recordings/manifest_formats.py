@@ -1,8 +1,8 @@
-"""The forms in which people list their recordings, each read into one plain list of entries.
+"""Parses each manifest format into one plain list of entries.
 
-`input_file/output_file` with `knob_type/knob_level` is the isolated form, with `knobs` the joint form, which is our own. `x_path/y_path` with a
-`"type"` at the top are the data files of NAM trainers with knobs: `multi_knob` (https://github.com/sdatkinson/neural-amp-modeler
-extensions) and `parametric`.
+`input_file/output_file` with `knob_type/knob_level` is the isolated format; with `knobs` it is the joint format, which
+is our own. `x_path/y_path` with a `"type"` at the top are the data files of NAM trainers with knobs: `multi_knob`
+(https://github.com/sdatkinson/neural-amp-modeler extensions) and `parametric`.
 """
 
 import re
@@ -27,7 +27,7 @@ Channel = Literal[0, 1, "left", "right"]
 
 CHANNELS: dict[Channel, int] = {0: 0, 1: 1, "left": 0, "right": 1}
 
-# How another trainer cuts its windows says nothing of the recordings.
+# Keys of trainers that cut windows; they do not describe the recordings.
 WINDOWING = {
     "ny", "nx", "start", "stop", "start_samples", "stop_samples", "start_seconds", "stop_seconds",
     "delay_interpolation_method", "allow_unequal_lengths", "require_input_pre_silence",
@@ -125,11 +125,11 @@ class _TrainerKnob(Frozen):
 
 @dataclass(frozen=True)
 class RawTake:
-    """An entry of any form. `isolated` states one knob alone; `where` opens a sentence about it."""
+    """An entry of any format. `isolated`: it states one knob only; `where` names it in error messages."""
 
     dry: str
     wet: str
-    moved: Setting
+    setting: Setting
     isolated: bool
     held: bool
     delay_samples: float | None
@@ -139,40 +139,42 @@ class RawTake:
 
 @dataclass(frozen=True)
 class RawManifest:
-    """A manifest of any form: what its owner says, and its entries. `faceplate`: numbers need not lie within 0 to 1."""
+    """A manifest of any format: its top, and its entries. `any_range`: knob values need not lie within 0 to 1."""
 
     top: _Top
-    stated: list[str | dict[str, Any]] | None
+    knobs: list[str | dict[str, Any]] | None
     takes: list[RawTake]
-    faceplate: bool
+    any_range: bool
     sample_rate: int | None
     levels: AnalogLevels
 
 
-def read_forms(value: Any, where: str) -> RawManifest:
-    """A parsed manifest of any form -> its entries; raises `UserError` naming the file, the entry and the key."""
+def parse_manifest(value: Any, where: str) -> RawManifest:
+    """Parse the JSON value of a manifest; raises `UserError` that names `where`, the entry and the key."""
     if isinstance(value, dict) and "type" in value:
-        return _trainer_form(value, where)
+        return _parse_trainer(value, where)
     document = check_document({"entries": value} if isinstance(value, list) else value, _OwnDocument, where)
     channel = None if document.channel is None else CHANNELS[document.channel]
-    takes = [_own_take(entry, channel, f"{where}: entry {number}") for number, entry in enumerate(document.entries, 1)]
+    takes = [_parse_entry(entry, channel, f"{where}: entry {n}") for n, entry in enumerate(document.entries, 1)]
     return RawManifest(document, document.knobs, takes, False, document.sample_rate, document.levels)
 
 
-def _own_take(value: dict[str, Any], channel: int | None, where: str) -> RawTake:
+def _parse_entry(value: dict[str, Any], channel: int | None, where: str) -> RawTake:
     isolated = "knob_type" in value or "knob_level" in value
     entry = check_document(value, IsolatedEntry if isolated else JointEntry, where)
-    moved = {entry.knob_type: entry.knob_level} if isinstance(entry, IsolatedEntry) else entry.knobs
+    setting = {entry.knob_type: entry.knob_level} if isinstance(entry, IsolatedEntry) else entry.knobs
     channel = channel if entry.channel is None else CHANNELS[entry.channel]
     where = f"{where} ({entry.output_file})"
-    return RawTake(entry.input_file, entry.output_file, moved, isolated, False, entry.delay_samples, channel, where)
+    return RawTake(entry.input_file, entry.output_file, setting, isolated, False, entry.delay_samples, channel, where)
 
 
-def _trainer_form(value: dict[str, Any], where: str) -> RawManifest:
-    """`"train"` and `"validation"`, each one entry or a list of them, over what `"common"` says of all; or all entries in `common.data`.
+def _parse_trainer(value: dict[str, Any], where: str) -> RawManifest:
+    """Parse a trainer's data file.
 
-    `delay`, in samples, is how late the output is in the parametric form; in the multi-knob form it is how much of the output's start
-    was cut, so that its sign turns (the extension's README). Names of knobs become lower case, true and false become "on" and "off".
+    `"train"` and `"validation"` are each one entry or a list of them, and `"common"` has the keys of all entries; or
+    all entries are in `common.data`. `delay`, in samples, is how late the output is in the parametric format. In the
+    multi-knob format it is how much of the output's start was cut, so its sign is inverted (the extension's README).
+    Names of knobs become lower case, true and false become "on" and "off".
     """
     document = check_document(value, _TrainerDocument, where)
     common = {key: item for key, item in document.common.items() if key not in WINDOWING}
@@ -182,15 +184,15 @@ def _trainer_form(value: dict[str, Any], where: str) -> RawManifest:
     top = document.model_copy(update=check_document(shared, _Top, f"{where}: common").model_dump(include=set(shared)))
     parts = {"train": document.train, "validation": document.validation} if data is None else {"common.data": data}
     takes = [
-        _trainer_take({**common, **entry}, document, part == "validation", at)
+        _parse_trainer_entry({**common, **entry}, document, part == "validation", at)
         for part, listed in parts.items()
-        for at, entry in _listed(listed, f"{where}: {part}")
+        for at, entry in _entries(listed, f"{where}: {part}")
     ]
-    stated = document.knobs if described is None else _described(described, f"{where}: common.parameters")
-    return RawManifest(document, stated, takes, True, top.sample_rate, top.levels)
+    knobs = document.knobs if described is None else _trainer_knobs(described, f"{where}: common.parameters")
+    return RawManifest(document, knobs, takes, True, top.sample_rate, top.levels)
 
 
-def _listed(part: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _entries(part: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, entry in enumerate(part if isinstance(part, list) else [part], 1):
         at = f"{where} {number}" if isinstance(part, list) else where
         if not isinstance(entry, dict):
@@ -198,7 +200,7 @@ def _listed(part: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield at, {key: item for key, item in entry.items() if key not in WINDOWING}
 
 
-def _trainer_take(value: dict[str, Any], document: _TrainerDocument, held: bool, where: str) -> RawTake:
+def _parse_trainer_entry(value: dict[str, Any], document: _TrainerDocument, held: bool, where: str) -> RawTake:
     entry = check_document(value, _TrainerEntry, where)
     names = [_plain_name(name) for name in entry.settings]
     if len(set(names)) < len(names):
@@ -208,11 +210,11 @@ def _trainer_take(value: dict[str, Any], document: _TrainerDocument, held: bool,
     delay = -entry.delay if entry.delay is not None and document.type == "multi_knob" else entry.delay
     channel = document.channel if entry.channel is None else entry.channel
     dry, wet = (path.replace("\\", "/") for path in (entry.x_path, entry.y_path))
-    moved: Setting = dict(zip(names, values, strict=True))
-    return RawTake(dry, wet, moved, False, held, delay, None if channel is None else CHANNELS[channel], where)
+    setting: Setting = dict(zip(names, values, strict=True))
+    return RawTake(dry, wet, setting, False, held, delay, None if channel is None else CHANNELS[channel], where)
 
 
-def _described(value: Any, where: str) -> list[str | dict[str, Any]]:
+def _trainer_knobs(value: Any, where: str) -> list[str | dict[str, Any]]:
     if not isinstance(value, dict):
         raise UserError(f"{where} is not an object", "Describe each knob under its name.")
     knobs = {name: check_document(item, _TrainerKnob, f"{where}.{name}") for name, item in value.items()}

@@ -1,6 +1,6 @@
-"""Where takes are kept: in memory up to a stated size, past it in files that are mapped into it.
+"""Holds decoded takes: in memory up to a size, past it in memory-mapped files.
 
-Mapped audio is read from the disk when it is used and let go when memory is needed for something else.
+Mapped audio is read from disk when it is used, and the operating system may drop it when memory is short.
 """
 
 import shutil
@@ -16,17 +16,17 @@ RESIDENT_BYTES = 1 << 32
 
 
 class TakeStore:
-    """Keeps signals as long as it lives; its files are gone after that."""
+    """Turns signals into tensors that stay valid as long as the store lives; then its files are deleted."""
 
     def __init__(self) -> None:
-        self._held = self._files = 0
+        self._bytes = self._files = 0
         self._folder: Path | None = None
 
     def __call__(self, x_T: np.ndarray) -> Tensor:
-        """The same numbers as a tensor, float32."""
+        """Return the same float32 samples as a tensor, in memory or mapped from a file."""
         assert x_T.dtype == np.float32
-        self._held += x_T.nbytes
-        if self._held <= RESIDENT_BYTES:
+        self._bytes += x_T.nbytes
+        if self._bytes <= RESIDENT_BYTES:
             return torch.from_numpy(x_T)
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="ampzoo-takes-"))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
 from models.recordings.manifest import Take, read_manifest
-from models.recordings.manifest_formats import read_forms
+from models.recordings.manifest_formats import parse_manifest
 
 
 def load_amp(config: DataConfig) -> AmpData:
@@ -27,8 +28,7 @@ def load_amp(config: DataConfig) -> AmpData:
     """
     with _here(config) as here:
         data = load_data(here)
-    data.config = config
-    return data
+    return replace(data, config=config)
 
 
 def load_with_fingerprints(configs: Iterable[DataConfig]) -> tuple[list[AmpData], dict[str, str]]:
@@ -41,8 +41,7 @@ def load_with_fingerprints(configs: Iterable[DataConfig]) -> tuple[list[AmpData]
         with _here(config) as here:
             data = load_data(here)
             heard[config.name] = _digest(here)
-        data.config = config
-        amps.append(data)
+        amps.append(replace(data, config=config))
     return amps, heard
 
 
@@ -109,5 +108,5 @@ def _bring(folder: str, name: str, here: Path) -> None:
     if (size := store.size(name)) > MAX_JSON_BYTES:
         raise UserError(f"{store.of(name)} is {size:,} bytes", "Name a manifest, which is a JSON file, not audio.")
     store.bring([name], here)
-    takes = read_forms(read_json(here / name), store.of(name)).takes
+    takes = parse_manifest(read_json(here / name), store.of(name)).takes
     store.bring(sorted({inside(file, take.where) for take in takes for file in (take.dry, take.wet)}), here)

@@ -1,22 +1,24 @@
-"""What is in a knob dataset and what is wrong with it, before any training.
+"""Checks a knob dataset before any training: measures every take, then applies the rules.
 
-Takes are heard one after the other; what is kept of each is its numbers and `EXCERPT_SECONDS` of its sound, so that 243 takes of three minutes need
-little more memory than one of them. Shapes: T time, N takes, S samples of an excerpt, D levels of a setting.
+Takes are decoded one after the other. What stays of each is its numbers and `EXCERPT_SECONDS` of its sound, so 243
+takes of three minutes need little more memory than one of them. Shapes: T time, N takes, S samples of an excerpt, P
+level features, D coordinates of a setting.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from models.audio.interpolation import HALF, read_between
-from models.audio.io import open_audio, read_audio
+from models.audio.io import open_audio
 from models.core.errors import UserError
+from models.knobs.schema import Knobs
 from models.recordings.alignment import Lag, TakeResponse, measure_response, reconcile_lags
-from models.recordings.checks.measurements import Sound, hear_rest, measure, repeated_passage, resting_spans
-from models.recordings.checks.mislabels import band_loudness
-from models.recordings.checks.report import Finding, Report, TakeReport
+from models.recordings.checks.measurements import Sound, find_repeat, measure, measure_noise_floor, silent_spans
+from models.recordings.checks.mislabels import level_features
+from models.recordings.checks.report import Finding, Report, TakeReport, takes_by_dry
 from models.recordings.checks.rules import (
     SILENT_DBFS,
     check_clock,
@@ -27,144 +29,178 @@ from models.recordings.checks.rules import (
     check_settings,
     check_sounds,
     check_take,
-    sessions,
 )
-from models.recordings.checks.similarity import Distances, distances, steps
-from models.recordings.manifest import Take, read_manifest
+from models.recordings.checks.similarity import Step, distances, knob_steps
+from models.recordings.manifest import Manifest, Take, read_manifest
+from models.recordings.take_reader import DrySignal, TakeReader
 
 EXCERPT_SECONDS, EXCERPT_PARTS = 2.0, 16
 
-MIN_FRAMES = 256
+MIN_FRAMES = 256  # of a file, to estimate a lag from it
 
-IN_STEP_SECONDS = 0.00025
+COMMON_LAG_SECONDS = 0.00025  # takes whose lags differ by less are compared at one lag
 
 
 def check(path: Path, on_take: Callable[[int, int], None] | None = None) -> Report:
     """Read a manifest and every file it names; `on_take(done, total)` is called after each take.
 
-    A manifest that cannot be read raises `UserError`; what is wrong with takes becomes findings, all of them.
+    What is wrong with takes becomes findings, all of them. Raises `UserError` for a manifest that cannot be read.
     """
-    report = Report(read_manifest(path))
-    ear = _Ear(report)
-    total = len(report.manifest.takes) + len(report.manifest.held_takes)
-    for takes in (report.manifest.takes, report.manifest.held_takes):
-        before = len(report.takes)
+    manifest = read_manifest(path)
+    takes, findings = _measure_takes(manifest, on_take)
+    for take in takes:
+        findings += check_take(take, manifest.sample_rate)
+    faulty = {finding.file for finding in findings}
+    for take in takes:
+        findings += check_clock(take)
+    findings += check_lengths(takes, path)
+    findings += check_settings(takes, manifest)
+    findings += check_sessions(takes, path)
+    steps: list[Step] = []
+    excerpts: dict[Path, np.ndarray] = {}
+    for members in takes_by_dry(takes):
+        comparable = [take for take in members if take.lag and take.wet_sound]
+        if len(comparable) > 1:
+            excerpts_NS = _excerpts(comparable)
+            excerpts.update(zip((take.wet for take in comparable), excerpts_NS, strict=True))
+            found_steps, found = _compare(comparable, excerpts_NS, manifest.knobs, faulty)
+            steps += found_steps
+            findings += found
+    return Report(manifest, takes, findings, steps, excerpts)
+
+
+def _measure_takes(
+    manifest: Manifest, on_take: Callable[[int, int], None] | None
+) -> tuple[list[TakeReport], list[Finding]]:
+    """Measure every take by itself, then reconcile the lags of training takes and those of held takes."""
+    measurer, reports = _TakeMeasurer(), []
+    total = len(manifest.takes) + len(manifest.held_takes)
+    for takes in (manifest.takes, manifest.held_takes):
+        measured = []
         for take in takes:
-            report.takes.append(ear.measure_response(take))
+            measured.append(measurer.measure(take))
             if on_take:
-                on_take(len(report.takes), total)
-        report.takes[before:] = ear.bring_in_step(report.takes[before:])
-    for take in report.takes:
-        report.findings += check_take(take, report.manifest.sample_rate)
-    spoilt = {finding.file for finding in report.findings}
-    for take in report.takes:
-        report.findings += check_clock(take)
-    report.findings += check_lengths(report.takes, report.manifest.path)
-    report.findings += check_settings(report.takes, report.manifest)
-    report.findings += check_sessions(report.takes, report.manifest.path)
-    for takes in sessions(report.takes):
-        _compare(report, [take for take in takes if take.lag and take.wet_sound], spoilt)
-    return report
+                on_take(len(reports) + len(measured), total)
+        reports += _reconcile(measured)
+    return reports, measurer.findings
 
 
-@dataclass
-class _Ear:
-    """Hears takes one by one; holds no more than one dry signal."""
+def _reconcile(measured: list[tuple[TakeReport, TakeResponse | None]]) -> list[TakeReport]:
+    """Give every take the lag that training would align it by."""
+    lags: dict[TakeReport, Lag] = {}
+    responses = {take: response for take, response in measured if response}
+    for members in takes_by_dry(responses):
+        lags.update(zip(members, reconcile_lags([responses[take] for take in members]), strict=True))
+    return [replace(take, lag=lags.get(take)) for take, _ in measured]
 
-    report: Report
-    sounds: dict[tuple[Path, int | None], Sound | None] = field(default_factory=dict)
-    heard: dict[tuple[Path, Path, int | None], TakeResponse] = field(default_factory=dict)
-    dry_key: tuple[Path, int | None] | None = None
-    dry_T: np.ndarray | None = None
-    rests: list[tuple[int, int]] = field(default_factory=list)
-    repeat: tuple[int, int, int] | None = None
 
-    def measure_response(self, take: Take) -> TakeReport:
-        """Everything that one take says by itself."""
-        if (take.dry, take.channel) != self.dry_key:
-            self.dry_key, self.dry_T = (take.dry, take.channel), self._listen(take.dry, take.channel, dry=True)
-            if (dry := self.sounds[self.dry_key]) and self.dry_T is not None:
-                self.rests = resting_spans(self.dry_T, dry.rate_hz)
-                self.repeat = repeated_passage(self.dry_T, dry.rate_hz)
-        wet_T, dry_T = self._listen(take.wet, take.channel), self.dry_T
-        wet, dry = self.sounds[take.wet, take.channel], self.sounds[take.dry, take.channel]
-        found = TakeReport(take.wet, take.dry, take.setting, take.channel, take.delay_samples, wet, dry)
-        if wet is None or dry is None or wet_T is None or dry_T is None or wet.rate_hz != dry.rate_hz:
-            return found
-        if min(wet.frames, dry.frames) < MIN_FRAMES or min(wet.rms_dbfs, dry.rms_dbfs) < SILENT_DBFS:
-            return found
-        heard = self.heard[take.wet, take.dry, take.channel] = measure_response(dry_T, wet_T, wet.rate_hz)
-        lag = heard.lag
-        rest = hear_rest(wet_T, self.rests, round(lag.delay_samples), wet.rate_hz)
-        return replace(found, lag=lag, rest=rest, repeat_esr=self._repeat_esr(wet_T, lag))
+class _TakeMeasurer:
+    """Measures takes one by one, and each file once; `findings` are about single files."""
 
-    def bring_in_step(self, takes: list[TakeReport]) -> list[TakeReport]:
-        """The same takes, each with the lag that it has beside the others of its dry signal: what training lines it up by."""
-        lags: dict[int, Lag] = {}
-        for members in sessions(takes):
-            lined_up = [take for take in members if take.lag]
-            found = reconcile_lags([self.heard[take.wet, take.dry, take.channel] for take in lined_up])
-            lags.update((id(take), lag) for take, lag in zip(lined_up, found, strict=True))
-        return [replace(take, lag=lags.get(id(take))) for take in takes]
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self._reader = TakeReader()
+        self._sounds: dict[tuple[Path, int | None], Sound | None] = {}  # None: cannot be read
+        self._dry: DrySignal | None = None  # that the next two belong to
+        self._silent_spans: list[tuple[int, int]] = []
+        self._repeat: tuple[int, int, int] | None = None
 
-    def _listen(self, file: Path, channel: int | None, dry: bool = False) -> np.ndarray | None:
-        heard = (file, channel) in self.sounds
+    def measure(self, take: Take) -> tuple[TakeReport, TakeResponse | None]:
+        """Measure one take; without a response where the file or its dry signal cannot be used."""
+        dry, wet_T = self._read_dry(take), self._read_wet(take)
+        dry_sound, wet_sound = self._sounds[take.dry, take.channel], self._sounds[take.wet, take.channel]
+        report = TakeReport(take.wet, take.dry, take.setting, take.channel, take.delay_samples, wet_sound, dry_sound)
+        if dry is None or wet_T is None or dry_sound is None or wet_sound is None:
+            return report, None
+        if wet_sound.rate_hz != dry_sound.rate_hz or min(wet_sound.frames, dry_sound.frames) < MIN_FRAMES:
+            return report, None
+        if min(wet_sound.rms_dbfs, dry_sound.rms_dbfs) < SILENT_DBFS:
+            return report, None
+        response = measure_response(dry.x_T, wet_T, wet_sound.rate_hz)
+        lag = response.lag
+        noise = measure_noise_floor(wet_T, self._silent_spans, round(lag.delay_samples), wet_sound.rate_hz)
+        repeat_esr = _repeat_esr(wet_T, lag, self._repeat) if self._repeat else None
+        return replace(report, noise_floor=noise, repeat_esr=repeat_esr), response
+
+    def _read_dry(self, take: Take) -> DrySignal | None:
+        key = (take.dry, take.channel)
+        if key in self._sounds and self._sounds[key] is None:
+            return None
         try:
-            x_T, rate = read_audio(file, channel)
+            dry = self._reader.read_dry(take)
         except UserError as problem:
-            if not heard:
-                self.report.findings.append(Finding("fault", file, problem.message, problem.hint))
-            self.sounds[file, channel] = None
-            return None
-        if not heard:
-            self.sounds[file, channel] = sound = measure(x_T, rate)
-            self.report.findings += check_file(file, sound, played=dry)
-        return x_T
+            return self._unreadable(take.dry, take.channel, problem)
+        self._add(take.dry, take.channel, dry.x_T, dry.rate_hz, is_dry=True)
+        if dry is not self._dry:
+            self._dry = dry
+            self._silent_spans = silent_spans(dry.x_T, dry.rate_hz)
+            self._repeat = find_repeat(dry.x_T, dry.rate_hz)
+        return dry
 
-    def _repeat_esr(self, wet_T: np.ndarray, lag: Lag) -> float | None:
-        if self.repeat is None:
-            return None
-        first, again, length = self.repeat
-        settle = length // 4  # what was played before still rings
-        parts = [
-            read_between(wet_T, lag.delay_samples + lag.step * (at + settle), lag.step, length - settle)
-            for at in (first, again)
-        ]
-        energy = float(np.square(parts[0]).sum())
-        return float(np.square(parts[1] - parts[0]).sum()) / energy if energy > 0 else None
+    def _read_wet(self, take: Take) -> np.ndarray | None:
+        try:
+            wet_T, rate_hz = self._reader.read_wet(take)
+        except UserError as problem:
+            return self._unreadable(take.wet, take.channel, problem)
+        self._add(take.wet, take.channel, wet_T, rate_hz)
+        return wet_T
+
+    def _add(self, file: Path, channel: int | None, x_T: np.ndarray, rate_hz: int, is_dry: bool = False) -> None:
+        if (file, channel) not in self._sounds:
+            self._sounds[file, channel] = sound = measure(x_T, rate_hz)
+            self.findings += check_file(file, sound, is_dry=is_dry)
+
+    def _unreadable(self, file: Path, channel: int | None, problem: UserError) -> None:
+        if (file, channel) not in self._sounds:
+            self.findings.append(Finding("fault", file, problem.message, problem.hint))
+        self._sounds[file, channel] = None
 
 
-def _compare(report: Report, takes: list[TakeReport], spoilt: set[Path]) -> None:
-    """Hear the same excerpt of all takes of a dry signal, lined up, and judge them by each other; labels, where nothing spoils the sound."""
-    if len(takes) < 2:
-        return
-    knobs = report.manifest.knobs
-    excerpts_NS = np.stack([_excerpt(take, lag) for take, lag in zip(takes, _shared_lags(takes), strict=True)])
-    report.excerpts.update({take.wet: excerpt_S for take, excerpt_S in zip(takes, excerpts_NS, strict=True)})
-    apart: Distances = distances(excerpts_NS)
+def _repeat_esr(wet_T: np.ndarray, lag: Lag, repeat: tuple[int, int, int]) -> float | None:
+    """ESR between the two recordings of a passage that the dry signal plays twice; None where the first is silent."""
+    first, again, length = repeat
+    skipped = length // 4  # what was played before still rings
+    parts = [
+        read_between(wet_T, lag.delay_samples + lag.step * (start + skipped), lag.step, length - skipped)
+        for start in (first, again)
+    ]
+    energy = float(np.square(parts[0]).sum())
+    return float(np.square(parts[1] - parts[0]).sum()) / energy if energy > 0 else None
+
+
+def _compare(
+    takes: list[TakeReport], excerpts_NS: np.ndarray, knobs: Knobs, faulty: set[Path]
+) -> tuple[list[Step], list[Finding]]:
+    """Compare the takes of one dry signal with each other; their labels only where the files have no findings."""
+    apart = distances(excerpts_NS)
     levels_ND = np.array([knobs.encode(take.setting) for take in takes]).reshape(len(takes), -1)
-    found = steps(apart, {name: [take.setting[name] for take in takes] for name in knobs.names})
-    report.steps += found
-    report.findings += check_sounds(takes, apart, levels_ND, found)
+    steps = knob_steps(apart, {name: [take.setting[name] for take in takes] for name in knobs.names})
+    findings = check_sounds(takes, apart, levels_ND, steps)
     rate_hz = next(take.wet_sound.rate_hz for take in takes if take.wet_sound)
-    good = [number for number, take in enumerate(takes) if take.wet not in spoilt]
+    good = [number for number, take in enumerate(takes) if take.wet not in faulty]
     if good:
-        level_NP = band_loudness(excerpts_NS[good], EXCERPT_PARTS, rate_hz)
-        report.findings += check_labels([takes[number] for number in good], level_NP, knobs)
+        level_NP = level_features(excerpts_NS[good], EXCERPT_PARTS, rate_hz)
+        findings += check_labels([takes[number] for number in good], level_NP, knobs)
+    return steps, findings
 
 
-def _shared_lags(takes: list[TakeReport]) -> list[Lag]:
-    """The lag to compare each take at: one for all where they were recorded in step, for a knob's own shift belongs to its sound."""
+def _excerpts(takes: list[TakeReport]) -> np.ndarray:
+    """The same excerpt of all takes of one dry signal, aligned with it, `(N, S)`."""
+    return np.stack([_excerpt(take, lag) for take, lag in zip(takes, _comparison_lags(takes), strict=True)])
+
+
+def _comparison_lags(takes: list[TakeReport]) -> list[Lag]:
+    """The lag to compare each take at: the median where all are nearly equal, so that a knob's own delay stays in."""
     lags = [take.lag for take in takes if take.lag]
     delays = [lag.delay_samples for lag in lags]
-    rate = max(take.wet_sound.rate_hz for take in takes if take.wet_sound)
-    if max(delays) - min(delays) > IN_STEP_SECONDS * rate or len({lag.polarity for lag in lags}) > 1:
+    rate_hz = max(take.wet_sound.rate_hz for take in takes if take.wet_sound)
+    if max(delays) - min(delays) > COMMON_LAG_SECONDS * rate_hz or len({lag.polarity for lag in lags}) > 1:
         return lags
     return [replace(lag, delay_samples=float(np.median(delays))) for lag in lags]
 
 
 def _excerpt(take: TakeReport, lag: Lag) -> np.ndarray:
-    """Parts from all over a take, lined up with its dry signal, `(S,)` float32."""
+    """`EXCERPT_PARTS` parts from all over a take, aligned with its dry signal, `(S,)` float32."""
     wet, dry = take.wet_sound, take.dry_sound
     assert wet and dry
     length = min(int(EXCERPT_SECONDS * wet.rate_hz), dry.frames) // EXCERPT_PARTS

@@ -1,22 +1,23 @@
-"""models/recordings/checks/report.py."""
+"""What a check returns: reports on takes, findings, and the whole as plain data."""
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from models.knobs.schema import Setting
 from models.recordings.alignment import Lag
-from models.recordings.checks.measurements import Rest, Sound
+from models.recordings.checks.measurements import NoiseFloor, Sound
 from models.recordings.checks.similarity import Step
 from models.recordings.manifest import Manifest
+from models.recordings.take_reader import group_by_dry
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to know about one file; a fault stops training, a warning does not."""
+    """A problem of one file; `severity` is "fault", which stops training, or "warning", which does not."""
 
     severity: str
     file: Path
@@ -24,22 +25,25 @@ class Finding:
     hint: str
 
     def to_json(self) -> dict:
-        """The finding as plain data."""
+        """Return the finding as plain data."""
         return {**asdict(self), "file": str(self.file)}
 
 
 def group_findings(findings: Iterable[Finding]) -> list[tuple[Finding, list[Path]]]:
-    """What is said of several files alike, but for its numbers, once: the first finding, and the other files."""
+    """Group findings that differ in file and numbers alone: the first of each group, and the files of the others."""
     groups: dict[tuple, list[Finding]] = {}
     for finding in findings:
-        said = finding.message.replace(str(finding.file), "")
-        groups.setdefault((finding.severity, finding.hint, re.sub(r"[-+]?\d[\d.]*", "#", said)), []).append(finding)
+        text = finding.message.replace(str(finding.file), "")
+        groups.setdefault((finding.severity, finding.hint, re.sub(r"[-+]?\d[\d.]*", "#", text)), []).append(finding)
     return [(first, [finding.file for finding in others]) for first, *others in groups.values()]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TakeReport:
-    """One take as it was found; None stands for what could not be heard."""
+    """Measurements of one take; None stands for what could not be measured.
+
+    `lag` is None unless both files can be used. `repeat_esr` is the ESR between two recordings of one passage.
+    """
 
     wet: Path
     dry: Path
@@ -49,16 +53,16 @@ class TakeReport:
     wet_sound: Sound | None = None
     dry_sound: Sound | None = None
     lag: Lag | None = None
-    rest: Rest | None = None
+    noise_floor: NoiseFloor | None = None
     repeat_esr: float | None = None
 
     @property
-    def session(self) -> tuple:
+    def dry_key(self) -> tuple:
         """Equal for takes of one dry signal, whatever its files are called."""
         return (self.dry_sound.sha256, self.dry_sound.rate_hz) if self.dry_sound else (self.dry,)
 
     def to_json(self) -> dict:
-        """The take as plain data."""
+        """Return the take as plain data."""
         lag = dict.fromkeys(("delay_samples", "polarity", "drift_ppm", "confidence"))
         return {
             "output_file": str(self.wet),
@@ -67,21 +71,26 @@ class TakeReport:
             **(asdict(self.lag) if self.lag else lag),
             "stated_delay_samples": self.stated_delay,
             "repeat_esr": self.repeat_esr,
-            "rest": self.rest and asdict(self.rest),
+            "rest": self.noise_floor and asdict(self.noise_floor),
             "wet": self.wet_sound and asdict(self.wet_sound),
             "dry": self.dry_sound and asdict(self.dry_sound),
         }
 
 
-@dataclass
+def takes_by_dry(takes: Iterable[TakeReport]) -> list[list[TakeReport]]:
+    """Group takes by their dry signal."""
+    return group_by_dry(takes, lambda take: take.dry_key)
+
+
+@dataclass(frozen=True, eq=False)
 class Report:
-    """A checked manifest; `excerpts` are a few seconds of each take, lined up."""
+    """A checked manifest; `excerpts` are a few seconds of each comparable take, `(S,)`, aligned with its dry signal."""
 
     manifest: Manifest
-    takes: list[TakeReport] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-    excerpts: dict[Path, np.ndarray] = field(default_factory=dict)
+    takes: list[TakeReport]
+    findings: list[Finding]
+    steps: list[Step]
+    excerpts: dict[Path, np.ndarray]
 
     @property
     def faults(self) -> list[Finding]:
@@ -90,11 +99,11 @@ class Report:
 
     @property
     def warnings(self) -> list[Finding]:
-        """The findings that cost something."""
+        """The findings that do not stop training."""
         return [finding for finding in self.findings if finding.severity == "warning"]
 
     def to_json(self) -> dict:
-        """The report as plain data."""
+        """Return the report as plain data, schema `zoo.check/2`."""
         return {
             "schema": "zoo.check/2",
             "manifest": str(self.manifest.path),

@@ -1,18 +1,20 @@
-"""From what was measured to what a person should know: faults, which stop training, and warnings, which say what they cost."""
+"""Turns measurements into findings: faults, which stop training, and warnings, which state what they cost.
 
-from collections.abc import Iterable
+Shapes: N takes, P level features, D coordinates of a setting, M candidate settings.
+"""
+
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.knobs.schema import Knob, Knobs
+from models.knobs.schema import AnyKnob, Knob, Knobs, Value
 from models.knobs.text import format_setting
 from models.recordings.checks.measurements import FLAT_TOPS, Sound
-from models.recordings.checks.mislabels import find_mislabels, possible_labels
-from models.recordings.checks.report import Finding
+from models.recordings.checks.mislabels import find_mislabels, label_candidates
+from models.recordings.checks.report import Finding, TakeReport, takes_by_dry
 from models.recordings.checks.similarity import (
     ALIKE_ESR,
     COLOUR_STEP,
@@ -20,67 +22,63 @@ from models.recordings.checks.similarity import (
     WIDE_STEP,
     Distances,
     Step,
-    alike,
-    moved_together,
+    confounded_knobs,
+    group_similar,
 )
 from models.recordings.manifest import Manifest
 
-if TYPE_CHECKING:
-    from models.recordings.checks.report import TakeReport
-
-
 SILENT_DBFS, FAINT_DBFS, CLIP_PEAK_DBFS = -90.0, -50.0, -0.01
 
-DC_DBFS, DC_SHARE_DB = -46.0, 26.0  # an offset that is loud, and not far below the sound
+DC_DBFS, DC_BELOW_DB = -46.0, 26.0  # an offset above this level that is less than so far below the RMS
 
-NOISE_DB, HUM_DB = 30.0, 40.0  # below the sound: 30 dB of noise alone is an ESR of 0.001
+NOISE_DB, HUM_DB = 30.0, 40.0  # below the RMS: noise alone at 30 dB is an ESR of 0.001
 
 REPEAT_ESR = 0.01
 
-UNRELATED = 0.5  # confidence of a take that is not its dry signal's
+UNRELATED = 0.5  # confidence of a lag; lower where the take does not belong to the dry signal
 
-AGREE_SECONDS, AGREE_SPREADS = 0.0001, 9.0  # delays of one session: a tone stack moves the peak by less
+SAME_DELAY_SECONDS, SAME_DELAY_SPREADS = (
+    0.0001,
+    9.0,
+)  # between takes of one dry signal; a tone stack moves the peak by less
 
 LEAD_SECONDS, LATE_SECONDS = 0.00005, 0.002
 
-FEW_FILES = 3
+FEW_FILES = 3  # more findings of one kind become one finding of the manifest
 
-ALIGN_HINT = 'Mend the takes with "zoo align MANIFEST --out FOLDER", or set "align": true in the data config.'
+ALIGN_HINT = 'Write aligned copies of the takes, or set "align": true in the data config.'
 
 
-def check_file(file: Path, sound: Sound, played: bool = False) -> list[Finding]:
-    """What one file says by itself; one that is `played` into the amp may stop as abruptly as it likes."""
+def check_file(file: Path, sound: Sound, is_dry: bool = False) -> list[Finding]:
+    """Check one file by itself; a dry signal may have gaps."""
     if sound.rms_dbfs < SILENT_DBFS:
         hint = "Record it again, or leave this setting out: no error can be measured against silence."
         return [Finding("fault", file, f"{file} is silent ({sound.rms_dbfs:.0f} dBFS)", hint)]
     found = []
     if sound.flat_tops >= FLAT_TOPS:
         message = f"{file} is clipped: {sound.flat_tops} flat tops at {sound.peak_dbfs:.1f} dBFS"
-        hint = (
-            "Record it again with less input gain: the model learns the converter's clipping as if it were the amp's."
-        )
+        hint = "Record it again with less input gain, or the model learns the converter's clipping as the amp's."
         found.append(Finding("warning", file, message, hint))
     elif sound.peak_dbfs > CLIP_PEAK_DBFS:
         found.append(Finding("warning", file, f"{file} touches full scale", "Listen for clipping."))
-    if sound.dropouts and not played:
+    if sound.dropouts and not is_dry:
         where = f"at {sound.dropouts[0] / sound.rate_hz:.3f} s"
-        count = (
-            f"{len(sound.dropouts)} dropouts, the first {where}" if len(sound.dropouts) > 1 else f"a dropout {where}"
-        )
-        hint = "Record it again: no amp does this, and a model spends itself on it."
-        found.append(Finding("warning", file, f"{file} has {count}", hint))
-    if sound.dc_dbfs > DC_DBFS and sound.rms_dbfs - sound.dc_dbfs < DC_SHARE_DB:
+        count = len(sound.dropouts)
+        message = f"{file} has {f'{count} dropouts, the first {where}' if count > 1 else f'a dropout {where}'}"
+        hint = "Record it again: no amp has dropouts, and a model would learn them."
+        found.append(Finding("warning", file, message, hint))
+    if sound.dc_dbfs > DC_DBFS and sound.rms_dbfs - sound.dc_dbfs < DC_BELOW_DB:
         message = f"{file} has an offset of {sound.dc_dbfs:.0f} dBFS (DC)"
-        hint = "Look for it in the interface, or filter all takes below 10 Hz: it counts as error at every sample."
+        hint = "Look for its cause in the interface, or high-pass all takes at 10 Hz: it adds error to every sample."
         found.append(Finding("warning", file, message, hint))
     if sound.peak_dbfs < FAINT_DBFS:
-        hint = "Record it louder: at 16 bit its own rounding is an error the model cannot beat."
+        hint = "Record it louder: at 16 bit its rounding is an error that no model can remove."
         found.append(Finding("warning", file, f"{file} is faint: it peaks at {sound.peak_dbfs:.0f} dBFS", hint))
     return found
 
 
-def check_take(take: "TakeReport", stated_hz: int | None) -> list[Finding]:
-    """What one take says beside its dry signal."""
+def check_take(take: TakeReport, stated_hz: int | None) -> list[Finding]:
+    """Check one take with its dry signal; `stated_hz` is the rate that the manifest states."""
     wet, dry, found = take.wet_sound, take.dry_sound, []
     if wet and stated_hz and wet.rate_hz != stated_hz:
         message = f"{take.wet} is at {wet.rate_hz} Hz but the manifest says {stated_hz} Hz"
@@ -93,33 +91,43 @@ def check_take(take: "TakeReport", stated_hz: int | None) -> list[Finding]:
     if take.lag and take.lag.confidence < UNRELATED:
         message = f"{take.wet} has little to do with its dry {take.dry.name} (confidence {take.lag.confidence:.2f})"
         found.append(Finding("fault", take.wet, message, "Is it the right file, and the right input_file?"))
-    if take.rest and wet.rms_dbfs - take.rest.noise_dbfs < NOISE_DB:
-        below = wet.rms_dbfs - take.rest.noise_dbfs
-        hummed = take.rest.noise_dbfs - take.rest.hum_dbfs < 3
-        what = f"hum at {take.rest.mains_hz:.0f} Hz and its harmonics" if hummed else "noise"
-        message = (
-            f"{take.wet} has {what} {below:.0f} dB below its sound: no model gets under ESR {10 ** (-below / 10):.4f}"
-        )
-        found.append(Finding("warning", take.wet, message, "Lower the noise, or leave the take out."))
-    elif take.rest and wet.rms_dbfs - take.rest.hum_dbfs < HUM_DB:
-        message = f"{take.wet} hums at {take.rest.mains_hz:.0f} Hz, {wet.rms_dbfs - take.rest.hum_dbfs:.0f} dB below its sound"
-        found.append(Finding("warning", take.wet, message, "Look for a ground loop; a model would learn the hum."))
+    found += _check_noise(take, wet)
     if take.repeat_esr is not None and take.repeat_esr > REPEAT_ESR:
         message = f"{take.wet} does not repeat itself: the same passage differs by ESR {take.repeat_esr:.3f}"
-        hint = "The amp warmed up, or a knob moved: no model gets under that."
+        hint = "The amp warmed up, or a knob moved: no model can reach a lower error."
         found.append(Finding("warning", take.wet, message, hint))
     return found
 
 
-def check_clock(take: "TakeReport") -> list[Finding]:
-    """Drift, and a stated delay that is not what is found; an amp and its speaker may take a little while of their own."""
+def _check_noise(take: TakeReport, wet: Sound) -> list[Finding]:
+    if take.noise_floor is None:
+        return []
+    noise, mains_hz = take.noise_floor, take.noise_floor.mains_hz
+    below = wet.rms_dbfs - noise.noise_dbfs
+    if below < NOISE_DB:
+        mostly_hum = noise.noise_dbfs - noise.hum_dbfs < 3
+        what = f"hum at {mains_hz:.0f} Hz and its harmonics" if mostly_hum else "noise"
+        limit = 10 ** (-below / 10)
+        message = f"{take.wet} has {what} {below:.0f} dB below its sound: no model can reach an ESR below {limit:.4f}"
+        return [Finding("warning", take.wet, message, "Lower the noise, or leave the take out.")]
+    if wet.rms_dbfs - noise.hum_dbfs < HUM_DB:
+        message = f"{take.wet} hums at {mains_hz:.0f} Hz, {wet.rms_dbfs - noise.hum_dbfs:.0f} dB below its sound"
+        return [Finding("warning", take.wet, message, "Look for a ground loop; a model would learn the hum.")]
+    return []
+
+
+def check_clock(take: TakeReport) -> list[Finding]:
+    """Check one take for clock drift and a wrong stated delay, beyond a short delay of the amp's own."""
     lag, wet, dry, found = take.lag, take.wet_sound, take.dry_sound, []
     if wet is None or dry is None or lag is None or lag.confidence < UNRELATED:
         return found
     late = lag.delay_samples - (take.stated_delay or 0)
-    if take.stated_delay is not None and not -max(LEAD_SECONDS * wet.rate_hz, 1) <= late <= LATE_SECONDS * wet.rate_hz:
-        message = f"{take.wet} is late by {lag.delay_samples:+.2f} samples, but the manifest states a delay of {take.stated_delay:+g}"
-        hint = 'Correct it, or set "align": true in the data config; without that, training takes off what is stated.'
+    if take.stated_delay is not None and not -_lead_samples(wet) <= late <= LATE_SECONDS * wet.rate_hz:
+        message = (
+            f"{take.wet} is late by {lag.delay_samples:+.2f} samples, "
+            f"but the manifest states a delay of {take.stated_delay:+g}"
+        )
+        hint = 'Correct it, or set "align": true in the data config; without that, training removes the stated delay.'
         found.append(Finding("warning", take.wet, message, hint))
     if lag.drift_ppm:
         total = lag.drift_ppm * 1e-6 * dry.frames
@@ -128,8 +136,13 @@ def check_clock(take: "TakeReport") -> list[Finding]:
     return found
 
 
-def check_lengths(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
-    """Takes that are not as long as their dry signal: each, or all in one sentence where they are many."""
+def _lead_samples(sound: Sound) -> float:
+    """By how much a take may seem to lead its dry signal."""
+    return max(LEAD_SECONDS * sound.rate_hz, 1)
+
+
+def check_lengths(takes: list[TakeReport], manifest: Path) -> list[Finding]:
+    """Check that takes are as long as their dry signals; more than `FEW_FILES` become one finding."""
     missing = {
         take.wet: (take.wet_sound.frames - take.dry_sound.frames, take.dry.name)
         for take in takes
@@ -139,7 +152,8 @@ def check_lengths(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
     hint = f"Its start or end was cut. {ALIGN_HINT}"
     if len(missing) > FEW_FILES:
         low, high = min(frames for frames, _ in missing.values()), max(frames for frames, _ in missing.values())
-        message = f"{manifest}: {len(missing)} of {len(takes)} takes have {low:+d} to {high:+d} samples against their dry signal"
+        counted = f"{len(missing)} of {len(takes)} takes"
+        message = f"{manifest}: {counted} have {low:+d} to {high:+d} samples against their dry signal"
         return [Finding("warning", manifest, message, hint.replace("Its", "Their"))]
     return [
         Finding("warning", wet, f"{wet} has {frames:+d} samples against its dry {dry}", hint)
@@ -147,142 +161,163 @@ def check_lengths(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
     ]
 
 
-def check_settings(takes: "list[TakeReport]", manifest: Manifest) -> list[Finding]:
-    """What the labels say: rates, takes told twice, knobs that never part, positions that are missing."""
+def check_settings(takes: list[TakeReport], manifest: Manifest) -> list[Finding]:
+    """Check the settings of all takes: one rate, duplicates, knobs that always move together, missing positions."""
     found = []
     rates = sorted({take.wet_sound.rate_hz for take in takes if take.wet_sound})
     if len(rates) > 1 and not manifest.sample_rate:
         message = f"{manifest.path}: takes are at {' and '.join(map(str, rates))} Hz"
         found.append(Finding("fault", manifest.path, message, "Resample all takes to one rate."))
-    labels: dict[tuple, TakeReport] = {}
-    sounds: dict[tuple, TakeReport] = {}
-    for take in takes:
-        label = (take.session, *take.setting.values())
-        twin = sounds.setdefault((take.session, take.wet_sound.sha256), take) if take.wet_sound else take
-        if label in labels:
-            message = f"{take.wet} has the same setting and dry signal as {labels[label].wet.name}"
-            found.append(Finding("warning", take.wet, message, "Is one of them mislabelled?"))
-        elif twin is not take:
-            message = f"{take.wet} is the same audio as {twin.wet.name}, though {_moved(take, twin)}"
-            hint = "One of the two was exported or named wrongly; if the knob really does nothing there, leave one out."
-            found.append(Finding("fault", take.wet, message, hint))
-        labels.setdefault(label, take)
+    found += _check_duplicates(takes)
     values = {name: [take.setting[name] for take in takes] for name in manifest.knobs.names}
-    for first, second in moved_together(values):
+    for first, second in confounded_knobs(values):
         message = (
-            f"{manifest.path}: {first} and {second} always move together, so that neither can be told from the other"
+            f"{manifest.path}: {first} and {second} always move together, so that their effects cannot be separated"
         )
         hint = f"Add takes that move {first} alone and {second} alone; until then do not offer both as knobs."
         found.append(Finding("warning", manifest.path, message, hint))
     for knob in manifest.knobs.knobs:
-        recorded = sorted({value for value in values[knob.name] if isinstance(value, float)})
-        if not isinstance(knob, Knob) or len(recorded) < 2:
-            continue
-        turn = {value: knob.encode(value)[0] for value in recorded}
-        for low, high in pairwise(recorded):
-            if turn[high] - turn[low] <= WIDE_STEP:
-                continue
-            message = (
-                f"{manifest.path}: {knob.name} was not recorded between {low:g} and {high:g}, half its turn or more"
-            )
-            found.append(Finding("warning", manifest.path, message, "The model guesses there; record the middle."))
-        if (turn[recorded[-1]] - turn[recorded[0]]) / 2 < SHORT_RANGE:
-            message = f"{manifest.path}: {knob.name} was recorded from {recorded[0]:g} to {recorded[-1]:g} of {knob.min:g} to {knob.max:g}"
-            hint = "Beyond that the model guesses: record more, or state the range that was recorded."
-            found.append(Finding("warning", manifest.path, message, hint))
+        found += _check_positions(knob, values[knob.name], manifest.path)
     return found
 
 
-def check_sessions(takes: "list[TakeReport]", manifest: Path) -> list[Finding]:
-    """Delays, less what the manifest states, and polarities of the takes of one dry signal against each other."""
-    found = []
-    for members in sessions(takes):
-        heard = [take for take in members if take.lag and take.lag.confidence >= UNRELATED]
-        if not heard:
-            continue
-        rate, dry = heard[0].wet_sound.rate_hz, heard[0].dry  # type: ignore[union-attr]
-        delays = {take.wet: take.lag.delay_samples - (take.stated_delay or 0) for take in heard if take.lag}
-        stated = ", after the delay that the manifest states," if any(take.stated_delay for take in heard) else ""
-        middle = median(delays.values())
-        spread = median(abs(delay - middle) for delay in delays.values())
-        tolerance = max(AGREE_SECONDS * rate, 1.0, AGREE_SPREADS * min(spread, AGREE_SECONDS * rate))
-        away = [wet for wet, delay in delays.items() if abs(delay - middle) > tolerance]
-        early = [wet for wet, delay in delays.items() if delay < -max(LEAD_SECONDS * rate, 1.0)]
-        if len(away) > len(delays) / 3 or len(early) > 1:
-            low, high = min(delays, key=lambda wet: delays[wet]), max(delays, key=lambda wet: delays[wet])
-            message = (
-                f"{manifest}: takes of {dry.name} are{stated} late by {delays[low]:+.2f} ({low.name}) to "
-                f"{delays[high]:+.2f} samples ({high.name})"
-                + (f"; {len(early)} of {len(delays)} lead their input, which no amp can" if early else "")
-            )
-            found.append(Finding("fault", manifest, message, ALIGN_HINT))
-        else:
-            for wet in dict.fromkeys(away + early):
-                lead = " and leads its input, which no amp can" if wet in early else ""
-                others = f", the other takes of {dry.name} by {middle:+.2f}" if len(delays) > 1 else ""
-                message = f"{wet} is{stated} late by {delays[wet]:+.2f} samples{others}{lead}"
-                found.append(Finding("fault", wet, message, ALIGN_HINT))
-            if middle > LATE_SECONDS * rate:
-                message = f"{manifest}: the takes of {dry.name} are{stated} {middle:.1f} samples late"
-                hint = f"That much of a model's receptive field is lost on waiting. {ALIGN_HINT}"
-                found.append(Finding("warning", manifest, message, hint))
-        way_up = 1 if sum(take.lag.polarity for take in heard if take.lag) >= 0 else -1
-        for take in heard:
-            if take.lag and take.lag.polarity != way_up:
-                message = f"{take.wet} is upside down against the other takes of {dry.name}"
-                found.append(Finding("fault", take.wet, message, ALIGN_HINT))
+def _check_duplicates(takes: list[TakeReport]) -> list[Finding]:
+    """Check for two takes of one setting, and for two settings with the same audio."""
+    found, labels, sounds = [], {}, {}
+    for take in takes:
+        label = (take.dry_key, *take.setting.values())
+        twin = sounds.setdefault((take.dry_key, take.wet_sound.sha256), take) if take.wet_sound else take
+        if label in labels:
+            message = f"{take.wet} has the same setting and dry signal as {labels[label].wet.name}"
+            found.append(Finding("warning", take.wet, message, "Is one of them mislabelled?"))
+        elif twin is not take:
+            message = f"{take.wet} is the same audio as {twin.wet.name}, though {_difference(take, twin)}"
+            hint = "Was one of them exported or named wrongly? If the knob has no effect there, leave one out."
+            found.append(Finding("fault", take.wet, message, hint))
+        labels.setdefault(label, take)
     return found
 
 
-def check_sounds(
-    takes: "list[TakeReport]", apart: Distances, levels_ND: np.ndarray, found_steps: list[Step]
-) -> list[Finding]:
-    """What the takes of one dry signal say of each other's labels."""
+def _check_positions(knob: AnyKnob, values: list[Value], manifest: Path) -> Iterator[Finding]:
+    """Check a continuous knob for gaps of half its range, and for a recorded range that is too short."""
+    recorded = sorted({value for value in values if isinstance(value, float)})
+    if not isinstance(knob, Knob) or len(recorded) < 2:
+        return
+    turn = {value: knob.encode(value)[0] for value in recorded}
+    for low, high in pairwise(recorded):
+        if turn[high] - turn[low] > WIDE_STEP:
+            message = f"{manifest}: {knob.name} was not recorded between {low:g} and {high:g}, half its range or more"
+            hint = "Record a position between them: the model has no data there."
+            yield Finding("warning", manifest, message, hint)
+    if (turn[recorded[-1]] - turn[recorded[0]]) / 2 < SHORT_RANGE:
+        span = f"from {recorded[0]:g} to {recorded[-1]:g} of {knob.min:g} to {knob.max:g}"
+        hint = "Record more, or state the range that was recorded: the model has no data beyond it."
+        yield Finding("warning", manifest, f"{manifest}: {knob.name} was recorded {span}", hint)
+
+
+def check_sessions(takes: list[TakeReport], manifest: Path) -> list[Finding]:
+    """Check delays (less the stated ones) and polarities of the takes of one dry signal against each other."""
     found = []
-    for group in alike(apart, levels_ND):
+    for members in takes_by_dry(takes):
+        related = [take for take in members if take.lag and take.lag.confidence >= UNRELATED]
+        if related:
+            found += _check_delays(related, manifest)
+            found += _check_polarities(related)
+    return found
+
+
+def _check_delays(takes: list[TakeReport], manifest: Path) -> list[Finding]:
+    """One fault where delays scatter, else one per take that is away from the median or leads its input."""
+    sound, dry = takes[0].wet_sound, takes[0].dry
+    assert sound
+    delays = {take.wet: take.lag.delay_samples - (take.stated_delay or 0) for take in takes if take.lag}
+    stated = ", after the delay that the manifest states," if any(take.stated_delay for take in takes) else ""
+    middle, one = median(delays.values()), SAME_DELAY_SECONDS * sound.rate_hz
+    spread = median(abs(delay - middle) for delay in delays.values())
+    tolerance = max(one, 1.0, SAME_DELAY_SPREADS * min(spread, one))
+    away = [wet for wet, delay in delays.items() if abs(delay - middle) > tolerance]
+    early = [wet for wet, delay in delays.items() if delay < -_lead_samples(sound)]
+    if len(away) > len(delays) / 3 or len(early) > 1:
+        low, high = min(delays, key=lambda wet: delays[wet]), max(delays, key=lambda wet: delays[wet])
+        message = (
+            f"{manifest}: takes of {dry.name} are{stated} late by {delays[low]:+.2f} ({low.name}) to "
+            f"{delays[high]:+.2f} samples ({high.name})"
+            + (f"; {len(early)} of {len(delays)} lead their input, which no amp can" if early else "")
+        )
+        return [Finding("fault", manifest, message, ALIGN_HINT)]
+    found = []
+    for wet in dict.fromkeys(away + early):
+        lead = " and leads its input, which no amp can" if wet in early else ""
+        others = f", the other takes of {dry.name} by {middle:+.2f}" if len(delays) > 1 else ""
+        message = f"{wet} is{stated} late by {delays[wet]:+.2f} samples{others}{lead}"
+        found.append(Finding("fault", wet, message, ALIGN_HINT))
+    if middle > LATE_SECONDS * sound.rate_hz:
+        message = f"{manifest}: the takes of {dry.name} are{stated} {middle:.1f} samples late"
+        hint = f"The model spends as much of its receptive field on the delay. {ALIGN_HINT}"
+        found.append(Finding("warning", manifest, message, hint))
+    return found
+
+
+def _check_polarities(takes: list[TakeReport]) -> list[Finding]:
+    majority = 1 if sum(take.lag.polarity for take in takes if take.lag) >= 0 else -1
+    return [
+        Finding(
+            "fault",
+            take.wet,
+            f"{take.wet} is upside down against the other takes of {takes[0].dry.name}",
+            ALIGN_HINT,
+        )
+        for take in takes
+        if take.lag and take.lag.polarity != majority
+    ]
+
+
+def check_sounds(takes: list[TakeReport], apart: Distances, levels_ND: np.ndarray, steps: list[Step]) -> list[Finding]:
+    """Check the takes of one dry signal for settings that sound the same, and for large steps of a knob."""
+    found = []
+    for group in group_similar(apart, levels_ND):
         members = [takes[i] for i in group]
         if len({take.wet_sound.sha256 for take in members if take.wet_sound}) < len(members):
-            continue  # told already: the same audio
+            continue  # the same audio, which `check_settings` reports
         names = ", ".join(take.wet.name for take in members)
-        message = f"{names} sound the same (ESR below {ALIKE_ESR:g}), though {_moved(members[0], members[-1])}"
-        hint = "Is the knob at its end there? One of them can be left out; the time is better spent elsewhere."
+        difference = _difference(members[0], members[-1])
+        message = f"{names} sound the same (ESR below {ALIKE_ESR:g}), though {difference}"
+        hint = "Is the knob at its end there? One of them can be left out, to record another setting instead."
         found.append(Finding("warning", members[-1].wet, message, hint))
-    for step in found_steps:
+    for step in steps:
         if step.colour > COLOUR_STEP:
-            message = f"{step.knob} changes the sound by half and more between {step.low:g} and {step.high:g} (colour {step.colour:.2f})"
-            hint = f"Record {step.knob} between them: playing the nearest take there errs by that much."
+            span = f"between {step.low:g} and {step.high:g}"
+            message = f"{step.knob} changes the sound by half or more {span} (colour {step.colour:.2f})"
+            hint = f"Record {step.knob} between them: the nearest take is wrong by that much there."
             found.append(Finding("warning", takes[0].wet, message, hint))
     return found
 
 
-def check_labels(takes: "list[TakeReport]", level_NP: np.ndarray, knobs: Knobs) -> list[Finding]:
-    """Takes of one dry signal whose sounds contradict their labels."""
-    there, found = possible_labels(knobs), []
-    levels_ND, places_MD = (np.array([knobs.encode(s) for s in group]) for group in ([t.setting for t in takes], there))
-    for doubt in find_mislabels(level_NP, levels_ND, places_MD):
-        take, hint = takes[doubt.take], "Compare it with its neighbours; correct its knobs."
-        message = f"{take.wet} is likely mislabelled: it does not sound as its neighbours say of {format_setting(take.setting)}"
-        if doubt.place is not None:
-            message += f", but much like {format_setting(there[doubt.place])}"
-        if doubt.other is not None:
-            other = takes[doubt.other]
+def check_labels(takes: list[TakeReport], level_NP: np.ndarray, knobs: Knobs) -> list[Finding]:
+    """Check the takes of one dry signal for sounds that contradict their labels, by their `level_features`."""
+    candidates = label_candidates(knobs)
+    levels_ND = np.array([knobs.encode(take.setting) for take in takes])
+    candidates_MD = np.array([knobs.encode(setting) for setting in candidates])
+    found = []
+    for mislabel in find_mislabels(level_NP, levels_ND, candidates_MD):
+        take = takes[mislabel.take]
+        setting = format_setting(take.setting)
+        if mislabel.partner is not None:
+            other = takes[mislabel.partner]
             message = (
-                f"{take.wet} and {other.wet.name} are likely mislabelled: each sounds as its neighbours say of the other's setting "
-                f"({format_setting(take.setting)}; {format_setting(other.setting)})"
+                f"{take.wet} and {other.wet.name} are likely mislabelled: the sound of each fits the setting "
+                f"of the other ({setting}; {format_setting(other.setting)})"
             )
             hint = "Compare them; if their names or knobs were exchanged, exchange them back."
+        else:
+            message = f"{take.wet} is likely mislabelled: its sound does not fit {setting}"
+            if mislabel.candidate is not None:
+                message += f", but {format_setting(candidates[mislabel.candidate])}"
+            hint = "Compare it with takes at similar settings; correct its knobs in the manifest."
         found.append(Finding("warning", take.wet, message, hint))
     return found
 
 
-def sessions(takes: "Iterable[TakeReport]") -> "list[list[TakeReport]]":
-    """Takes by the dry signal that they answer."""
-    found: dict[tuple, list[TakeReport]] = {}
-    for take in takes:
-        found.setdefault(take.session, []).append(take)
-    return list(found.values())
-
-
-def _moved(take: "TakeReport", other: "TakeReport") -> str:
+def _difference(take: TakeReport, other: TakeReport) -> str:
     moved = [name for name, value in take.setting.items() if other.setting.get(name) != value]
     return f"{' and '.join(moved)} moved" if moved else "they are two files"

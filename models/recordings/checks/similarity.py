@@ -1,9 +1,9 @@
-"""What takes say of each other: which sound alike, where a knob needs more positions.
+"""Compares takes with each other: which sound alike, and where a knob needs more positions.
 
-Two distances between sounds: ESR, the energy of the difference over the geometric mean of the two energies; and colour, the same after the
-louder one is turned down (`1 - correlation^2`), blind to level.
+Two distances between sounds: ESR, the energy of the difference over the geometric mean of the two energies; and colour,
+`1 - correlation^2`, the same after the louder one is scaled to match, so blind to level.
 
-Shapes: N takes, S samples of an excerpt, D levels of a setting (as the knobs encode it).
+Shapes: N takes, S samples of an excerpt, D coordinates of a setting.
 """
 
 from dataclasses import dataclass
@@ -12,18 +12,20 @@ from itertools import pairwise
 import numpy as np
 from scipy.stats import rankdata
 
-ALIKE_ESR = 0.004
+ALIKE_ESR = 0.004  # below it two takes sound the same
 
-COLOUR_STEP = 0.5
+COLOUR_STEP = 0.5  # above it a knob needs a position in between
 
-TOGETHER = 0.9  # rank correlation of two knobs over all takes
+CONFOUNDED = 0.9  # rank correlation of two knobs over all takes
 
-WIDE_STEP, SHORT_RANGE = 1.01, 0.55  # half of a knob's turn from -1 to 1; the share of it that should be recorded
+WIDE_STEP = 1.01  # half the range of an encoded knob, -1 to 1
+
+SHORT_RANGE = 0.55  # share of a knob's range that takes should span
 
 
 @dataclass(frozen=True)
 class Distances:
-    """ESR and colour between all takes, `(N, N)` each."""
+    """ESR and colour between all pairs of takes."""
 
     esr_NN: np.ndarray
     colour_NN: np.ndarray
@@ -31,7 +33,7 @@ class Distances:
 
 @dataclass(frozen=True)
 class Step:
-    """Two positions of one knob with none recorded between, and how far apart they sound with all other knobs still."""
+    """Two neighbouring recorded positions of one knob, and how far apart they sound with all other knobs fixed."""
 
     knob: str
     low: float
@@ -41,7 +43,7 @@ class Step:
 
 
 def distances(excerpts_NS: np.ndarray) -> Distances:
-    """Compare the same excerpt of every take."""
+    """Compare the same excerpt of every take, `(N, S)`."""
     inner_NN = (excerpts_NS @ excerpts_NS.T).astype(np.float64)
     energy_N = np.maximum(np.diag(inner_NN), 1e-12)
     scale_NN = np.sqrt(np.outer(energy_N, energy_N))
@@ -49,22 +51,25 @@ def distances(excerpts_NS: np.ndarray) -> Distances:
     return Distances(np.maximum(apart_NN / scale_NN, 0), np.clip(1 - (inner_NN / scale_NN) ** 2, 0, 1))
 
 
-def alike(apart: Distances, levels_ND: np.ndarray) -> list[list[int]]:
-    """Groups of takes with different settings that sound the same."""
+def group_similar(apart: Distances, levels_ND: np.ndarray) -> list[list[int]]:
+    """Group takes with different settings that sound the same; indices of takes."""
     moved_NN = np.abs(levels_ND[:, None] - levels_ND[None]).max(-1, initial=0) > 1e-9
     near_NN = (apart.esr_NN < ALIKE_ESR) & moved_NN
     groups: list[list[int]] = []
     for take in range(len(near_NN)):
-        home = next((group for group in groups if near_NN[take, group].any()), None)
-        if home is not None:
-            home.append(take)
+        joined = next((group for group in groups if near_NN[take, group].any()), None)
+        if joined is not None:
+            joined.append(take)
         elif near_NN[take, take + 1 :].any():
             groups.append([take])
     return [group for group in groups if len(group) > 1]
 
 
-def steps(apart: Distances, values: dict[str, list]) -> list[Step]:
-    """Every pair of next positions of a numbered knob, where two takes show it moving alone; the median over such pairs."""
+def knob_steps(apart: Distances, values: dict[str, list]) -> list[Step]:
+    """Measure each step between neighbouring positions of a continuous knob.
+
+    It is the median over pairs of takes that differ in that knob alone. `values` are the takes' values by knob.
+    """
     found: list[Step] = []
     for name, column in values.items():
         if not all(isinstance(value, float) for value in column):
@@ -86,19 +91,19 @@ def steps(apart: Distances, values: dict[str, list]) -> list[Step]:
     return found
 
 
-def moved_together(values: dict[str, list]) -> list[tuple[str, str]]:
-    """Pairs of knobs that the takes never move apart: what one does cannot be told from what the other does."""
-    numbered = {
+def confounded_knobs(values: dict[str, list]) -> list[tuple[str, str]]:
+    """Find pairs of continuous knobs that always move together (Spearman's rank correlation)."""
+    continuous = {
         name: column
         for name, column in values.items()
         if all(isinstance(value, float) for value in column) and len(set(column)) > 1
     }
-    names = list(numbered)
+    names = list(continuous)
     return [
         (first, second)
         for index, first in enumerate(names)
         for second in names[index + 1 :]
-        if len(numbered[first]) > 2 and abs(_rank_correlation(numbered[first], numbered[second])) > TOGETHER
+        if len(continuous[first]) > 2 and abs(_rank_correlation(continuous[first], continuous[second])) > CONFOUNDED
     ]
 
 

@@ -1,4 +1,4 @@
-"""How late a take is, to a fraction of a sample, which way up and at what pace, is found whatever the amp did to the sound."""
+"""Delay, polarity and clock drift of a take are found whatever the amp did to the sound."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from models.audio.guitar import guitar
 from models.audio.interpolation import HALF, read_between, recorded_span
 from models.audio.io import read_audio
 from models.capture.virtual_amp import VirtualAmp
-from models.recordings.alignment import align, causal_margin, estimate_lag, estimate_lags
+from models.recordings.alignment import Lag, align, causal_margin, estimate_lag, measure_response, reconcile_lags
 from tests.support.makers import RATE, di, examples
 
 DI = di(1.5, seed=3)
@@ -28,7 +28,7 @@ AMPS = {
     "asymmetric, dark": lambda x_T: sosfilt(DARKER, np.tanh(2 * x_T) + 0.2 * np.tanh(4 * x_T) ** 2),
 }
 HRD3 = Path("../shared/data/hrd3")
-# Where the correlation of 1.5 to 5 kHz alone, whitened and without any of this module's steps, peaks for each take.
+# The peak of the whitened correlation of 1.5 to 5 kHz alone, without any of this module's steps.
 HRD3_DELAYS = {
     "2 Master 6": -1245.09, "3 Master 3.5": -1270.64, "4 Master 3": -926.25, "5 Master 2.5": -861.79,
     "6 Master 2": -775.32, "7 Master 2": -641.27, "8 Master 2": -438.13, "9 Master 1": -642.67,
@@ -36,8 +36,12 @@ HRD3_DELAYS = {
 }  # fmt: skip
 
 
+def estimate_lags(dry_T: np.ndarray, wets: list[np.ndarray], rate_hz: int) -> list[Lag]:
+    return reconcile_lags([measure_response(dry_T, wet_T, rate_hz) for wet_T in wets])
+
+
 def late(y_T: np.ndarray, delay: float, ppm: float = 0.0, noise_db: float | None = None) -> np.ndarray:
-    """A recording of `y_T` that starts `delay` samples late on a clock `ppm` fast, by splines through 8 times as many samples."""
+    """Record `y_T` `delay` samples late on a clock `ppm` fast, by splines through 8 times as many samples."""
     up, pad = 8, 14000
     padded_T = np.pad(y_T.astype(np.float64), pad)
     fine = CubicSpline(np.arange(up * len(padded_T)) / up - pad, resample(padded_T, up * len(padded_T)))
@@ -86,12 +90,12 @@ def test_drift_is_found_and_the_delay_is_that_of_the_start(setting: tuple, ppm: 
     assert found.delay_samples == pytest.approx(300.25 + plain.delay_samples * (1 + ppm * 1e-6), abs=0.05)
 
 
-def test_an_amp_whose_own_delay_swings_with_the_music_is_no_clock_that_drifts():
-    """By its windows alone this take seems to drift by 3 ppm."""
+def test_amp_with_a_varying_delay_is_not_clock_drift():
+    """By the slope of its windows' lags this take drifts by 3 ppm."""
     assert estimate_lag(MUSIC, VirtualAmp(GUITAR_RATE).process(MUSIC, 10, 10, 0), GUITAR_RATE).drift_ppm == 0
 
 
-def test_a_take_of_something_else_earns_no_confidence():
+def test_take_of_another_signal_has_low_confidence():
     other = guitar(4.0, GUITAR_RATE, 9)
     for setting in ((5, 5, 5), (10, 0, 10)):
         mine = VirtualAmp(GUITAR_RATE).process(GUITAR, *setting)
@@ -131,7 +135,7 @@ def test_whole_samples_are_moved_bit_by_bit(whole: int):
     assert stop - start == max(800 - abs(whole), 0)
 
 
-def test_reading_hears_no_further_than_it_says():
+def test_interpolation_uses_no_sample_beyond_its_reach():
     x_T, spoilt_T = np.ones(400), np.ones(400)
     spoilt_T[200:] = 9
     for step in (1.0, 1.0001):
@@ -151,14 +155,14 @@ def test_real_takes_agree_with_another_method():
 
 
 @pytest.mark.skipif(not HRD3.is_dir(), reason="needs the recordings")
-def test_takes_that_are_lined_up_at_another_swing_alone_are_brought_in_step():
-    """Three seconds of `hrd3`: by themselves, the most distorted takes are lined up a swing of the speaker late."""
+def test_lags_at_a_wrong_extremum_are_reconciled():
+    """Three seconds of `hrd3`: by itself, each of the most distorted takes is aligned one extremum late."""
     dry_T, rate = read_audio(HRD3 / "DI.wav")
-    heard = 3 * rate
+    short_T = 3 * rate
     files = sorted(HRD3.glob("Drive *.wav"), key=lambda path: int(path.name.split()[1]))
     wets = [read_audio(path)[0] for path in files]
     whole = [lag.delay_samples for lag in estimate_lags(dry_T, wets, rate)]
-    short = estimate_lags(dry_T[:heard], [wet_T[: heard - rate // 2] for wet_T in wets], rate)
+    short = estimate_lags(dry_T[:short_T], [wet_T[: short_T - rate // 2] for wet_T in wets], rate)
     assert [lag.delay_samples for lag in short] == pytest.approx(whole, abs=0.3)
     assert {lag.polarity for lag in short} == {-1}
     assert [estimate_lag(dry_T, wet_T, rate).delay_samples for wet_T in wets] == pytest.approx(whole, abs=1e-9)

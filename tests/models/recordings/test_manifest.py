@@ -1,4 +1,4 @@
-"""A manifest in any of its forms gives the right takes, and whatever is wrong with one is told by file, key and value."""
+"""A manifest in any format gives the right takes; an error names the file, the key and the value."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ ONE_KNOB_AT_A_TIME = [
 
 
 @pytest.mark.parametrize("value", [ONE_KNOB_AT_A_TIME, {"entries": ONE_KNOB_AT_A_TIME, "device": "tiny"}])
-def test_isolated_takes_rest_where_one_file_is_listed_under_several_knobs(tmp_path: Path, value: Any):
+def test_isolated_default_is_where_knobs_share_a_file(tmp_path: Path, value: Any):
     read = manifest(tmp_path, value)
     assert read.knobs.defaults == {"tone": 0.25, "gain": 0.75}
     assert found(read) == [
@@ -66,7 +66,7 @@ def test_stated_default_wins_over_the_resting_take(tmp_path: Path, default: floa
     assert read.knobs.defaults == {"gain": 0.75 if default is None else default, "tone": 0.25}
 
 
-def test_joint_takes_are_filled_with_defaults_in_the_order_of_the_knobs(tmp_path: Path):
+def test_joint_takes_are_completed_with_defaults(tmp_path: Path):
     knobs = ["tone", KNOB, {"name": "mid", "min": -12, "max": 12}]
     entries = [
         entry("a/dry.wav", "a/1.wav", {"gain": 10, "tone": 1}),
@@ -85,7 +85,7 @@ def test_joint_takes_are_filled_with_defaults_in_the_order_of_the_knobs(tmp_path
     assert (read.device, read.license, read.sample_rate) == ("Plexi", "cc-by-4.0", 44100)
 
 
-def test_knobs_and_range_are_those_the_entries_name_when_none_are_listed(tmp_path: Path):
+def test_knobs_are_derived_from_entries_when_not_listed(tmp_path: Path):
     read = manifest(tmp_path, [entry("d.wav", "1.wav", {"gain": 1}), entry("d.wav", "2.wav", {"tone": 0, "gain": 0})])
     assert [(*knob.scale[:3], knob.default) for knob in read.knobs.knobs] == [
         ("gain", 0, 1, 0.5),

@@ -1,4 +1,4 @@
-"""Recordings listed as other trainers list them are the takes that the joint form would give."""
+"""Takes in other trainers' formats equal those of the joint format."""
 
 import json
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_delay_is_carried_with_the_sign_of_its_form(tmp_path: Path):
     assert [take.delay_samples for take in read(tmp_path, own).takes] == [-2.25, None]
 
 
-def test_isolated_and_joint_form_of_one_session_are_the_same_takes(tmp_path: Path):
+def test_isolated_and_joint_format_give_the_same_takes(tmp_path: Path):
     levels = {"gain": (0.0, 1.0), "tone": (0.0, 1.0)}
     rest = {"gain": 0.5, "tone": 0.5}
     moved = [(knob, level) for knob, ends in levels.items() for level in ends]

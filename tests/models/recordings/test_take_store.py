@@ -1,4 +1,4 @@
-"""Takes past the stated size live in files that go when the takes do."""
+"""Takes past a size are mapped from files, which are deleted with the store."""
 
 import gc
 import tempfile
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.recordings import take_store as keep
+from models.recordings import take_store
 from models.recordings.loading import load_data
 from models.training.trainer import Trainer
 from tests.support.makers import data_config, di, recipe, record
@@ -19,7 +19,7 @@ def test_mapped_takes_train_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
     whole = Trainer(recipe(config), load_data(config)).advance(5)
     (tmp_path / "temp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
-    monkeypatch.setattr(keep, "RESIDENT_BYTES", 3 * 4 * len(di(1.5)))
+    monkeypatch.setattr(take_store, "RESIDENT_BYTES", 3 * 4 * len(di(1.5)))
     trainer = Trainer(recipe(config), load_data(config))
     assert len(list((tmp_path / "temp").glob("*/*"))) == 20 - 3
     assert trainer.advance(5) == whole
@@ -28,11 +28,11 @@ def test_mapped_takes_train_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not list((tmp_path / "temp").iterdir())
 
 
-def test_what_is_kept_is_what_was_given(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(keep, "RESIDENT_BYTES", 40)
-    kept, given = keep.TakeStore(), [np.arange(n, dtype=np.float32) for n in (5, 5, 5, 1)]
-    for x_T in given:
-        assert torch.equal(kept(x_T), torch.from_numpy(x_T))
+def test_stored_samples_are_unchanged(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(take_store, "RESIDENT_BYTES", 40)
+    store, signals = take_store.TakeStore(), [np.arange(n, dtype=np.float32) for n in (5, 5, 5, 1)]
+    for x_T in signals:
+        assert torch.equal(store(x_T), torch.from_numpy(x_T))
 
 
 def test_datasets_share_a_dry_signal(tmp_path: Path):

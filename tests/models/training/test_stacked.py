@@ -83,9 +83,9 @@ def test_member_is_its_solo_run(data: AmpData, form: str, gating: str):
 def doubled(data: AmpData) -> Iterator[AmpData]:
     """The recordings in float64, in which all that is made meanwhile reckons too."""
     signals = {id(piece.wet_T): piece.wet_T.double() for piece in data.train}
-    train = [dataclasses.replace(piece, wet_T=signals[id(piece.wet_T)]) for piece in data.train]
+    train = tuple(dataclasses.replace(piece, wet_T=signals[id(piece.wet_T)]) for piece in data.train)
     torch.set_default_dtype(torch.float64)
-    yield dataclasses.replace(data, dry_T=[x_T.double() for x_T in data.dry_T], train=train)
+    yield dataclasses.replace(data, dry_T=tuple(x_T.double() for x_T in data.dry_T), train=train)
     torch.set_default_dtype(torch.float32)
 
 

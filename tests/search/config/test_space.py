@@ -2,6 +2,7 @@
 network is one trial; every point can be baked.
 """
 
+import dataclasses
 import random
 from collections.abc import Callable
 from itertools import product
@@ -277,8 +278,8 @@ def test_a_search_too_short_for_its_first_recipes_says_so(amps: list[AmpData], f
 
 def test_a_switch_has_no_type_and_level(folder: Path):
     knobs = [{"name": "gain", "max": 10}, {"name": "mode", "positions": ["a", "b"]}]
-    data = load_data(config_of(folder).datasets[0])
-    data.knobs = type(KNOBS).model_validate({"knobs": knobs})
+    switched = type(KNOBS).model_validate({"knobs": knobs})
+    data = dataclasses.replace(load_data(config_of(folder).datasets[0]), knobs=switched)
     config = config_of(folder, space={"shapes": [], "encoding": ["type_level", "levels"]})
     reasons = [
         violation(config, config.space.complete({"encoding": e}) or {}, [data]) for e in ("type_level", "levels")

@@ -1,4 +1,4 @@
-"""Whatever is wrong with the takes is told in one report, file by file."""
+"""One report has every problem of the takes, file by file."""
 
 import json
 from collections.abc import Callable
@@ -36,12 +36,12 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-def told(report: Report, *words: str) -> list[str]:
-    """Names of the files of which any of these words are said."""
+def files_with(report: Report, *words: str) -> list[str]:
+    """Names of the files whose findings contain any of these words."""
     return [f.file.name for f in report.findings if any(word in f.message for word in words)]
 
 
-def world(folder: Path, names: list[str], **top: int) -> Path:
+def dataset(folder: Path, names: list[str], **top: int) -> Path:
     write_wav(folder / "dry.wav", DI)
     for name in names:
         FAULTS[name][0](folder / name)
@@ -66,20 +66,20 @@ def test_levels_are_those_of_the_sound():
     assert (sound.peak_dbfs, sound.rms_dbfs) == (pytest.approx(-6.02, abs=0.01), pytest.approx(-9.03, abs=0.01))
 
 
-def test_every_fault_is_in_one_report_and_names_its_file(tmp_path: Path):
-    report = check(world(tmp_path, list(FAULTS)))
+def test_report_has_every_fault_with_its_file(tmp_path: Path):
+    report = check(dataset(tmp_path, list(FAULTS)))
     assert {fault.file.name for fault in report.faults} == set(FAULTS)
     for fault in report.faults:
         assert str(fault.file) in fault.message and fault.hint
     for name, (_, words) in FAULTS.items():
         assert any(words in fault.message for fault in report.faults if fault.file.name == name), name
-    assert told(report, "flat tops", "dropout", "offset", "has little to do") == []
+    assert files_with(report, "flat tops", "dropout", "offset", "has little to do") == []
     readable = {take.wet.name for take in report.takes if take.wet_sound}
     assert readable == {"silent.wav", "rate.wav"} and all(take.dry_sound for take in report.takes)
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_faulty_dry_signal_is_told_once(tmp_path: Path, name: str):
+def test_faulty_dry_signal_is_reported_once(tmp_path: Path, name: str):
     FAULTS[name][0](tmp_path / name)
     for number in range(3):
         write_wav(tmp_path / f"{number}.wav", WET)
@@ -87,14 +87,14 @@ def test_faulty_dry_signal_is_told_once(tmp_path: Path, name: str):
     report = check(write_manifest(tmp_path / "amp.json", entries))
     assert len([fault for fault in report.faults if fault.file.name == name]) == (0 if name == "rate.wav" else 1)
     if name == "rate.wav":  # each take disagrees with it
-        assert told(report, "rate.wav is at 16000 Hz") == ["0.wav", "1.wav", "2.wav"]
+        assert files_with(report, "rate.wav is at 16000 Hz") == ["0.wav", "1.wav", "2.wav"]
 
 
 @pytest.mark.parametrize(
     "harm", [lambda flac: flac[: len(flac) // 2], lambda flac: flac[:3000] + bytes(500) + flac[3500:]]
 )
 def test_damaged_flac_is_a_fault_that_names_its_file(tmp_path: Path, harm: Callable[[bytes], bytes]):
-    path = world(tmp_path, [])
+    path = dataset(tmp_path, [])
     sf.write(tmp_path / "cut.flac", WET, RATE, subtype="PCM_24")
     (tmp_path / "cut.flac").write_bytes(harm((tmp_path / "cut.flac").read_bytes()))
     write_manifest(path, [entry("dry.wav", "cut.flac", {"gain": 1}), entry("dry.wav", "missing.wav", {"gain": 2})])
@@ -102,13 +102,13 @@ def test_damaged_flac_is_a_fault_that_names_its_file(tmp_path: Path, harm: Calla
 
 
 def test_name_too_long_is_a_fault(tmp_path: Path):
-    path = world(tmp_path, [])
+    path = dataset(tmp_path, [])
     name = "a" * 300 + ".wav"
     write_manifest(path, [entry("dry.wav", name, {"gain": 1})])
     assert [fault.file.name for fault in check(path).faults] == [name]
 
 
-def test_rate_other_than_the_manifest_says_is_a_fault_of_each_take(tmp_path: Path):
+def test_rate_that_differs_from_the_manifest_is_a_fault(tmp_path: Path):
     path = record(tmp_path, "amp", DI, GRID[:2])
     path.write_text(path.read_text().replace(f'"sample_rate": {RATE}', '"sample_rate": 48000'))
     report = check(path)
@@ -116,7 +116,7 @@ def test_rate_other_than_the_manifest_says_is_a_fault_of_each_take(tmp_path: Pat
     assert all("8000 Hz" in fault.message and "48000 Hz" in fault.message for fault in report.faults)
 
 
-def test_takes_of_two_rates_are_a_fault_of_a_manifest_that_states_none(tmp_path: Path):
+def test_takes_of_two_rates_are_a_fault(tmp_path: Path):
     for rate in (RATE, 2 * RATE):
         write_wav(tmp_path / f"dry{rate}.wav", DI, rate)
         write_wav(tmp_path / f"wet{rate}.wav", WET, rate)
@@ -158,12 +158,14 @@ def test_one_setting_recorded_twice_is_a_warning(tmp_path: Path):
     assert warning.severity == "warning" and warning.file.name == "again.wav" and "amp_9.wav" in warning.message
 
 
-def spoilt(folder: Path, number: int, spoil: Callable[[np.ndarray], np.ndarray], dry_T: np.ndarray = LONG) -> Report:
-    """The report on good takes of which one was spoilt."""
+def report_on_changed(
+    folder: Path, number: int, change: Callable[[np.ndarray], np.ndarray], dry_T: np.ndarray = LONG
+) -> Report:
+    """The report on good takes after one of them was changed."""
     path = record(folder, "amp", dry_T)
     assert check(path).findings == []
     wet = folder / f"amp_{number}.wav"
-    write_wav(wet, spoil(read_wav(wet)).astype(np.float32))
+    write_wav(wet, change(read_wav(wet)).astype(np.float32))
     return check(path)
 
 
@@ -172,7 +174,7 @@ def lose(y_T: np.ndarray) -> np.ndarray:
     return y_T
 
 
-SPOILT: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str, str]] = {
+CHANGES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str, str]] = {
     "clipped at full scale": (lambda y_T: np.clip(9 * y_T, -1, 1), "warning", "is clipped"),
     "clipped below it": (lambda y_T: np.clip(y_T, -0.2, 0.2), "warning", "is clipped"),
     "dropout": (lose, "warning", "a dropout at 0.250 s"),
@@ -186,38 +188,38 @@ SPOILT: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", SPOILT)
-def test_what_is_wrong_with_one_take_is_said_of_it_and_of_nothing_else(tmp_path: Path, name: str):
-    spoil, severity, words = SPOILT[name]
-    report = spoilt(tmp_path, 9, spoil)
+@pytest.mark.parametrize("name", CHANGES)
+def test_problem_of_one_take_is_its_only_finding(tmp_path: Path, name: str):
+    change, severity, words = CHANGES[name]
+    report = report_on_changed(tmp_path, 9, change)
     found = [f for f in report.findings if words in f.message]
     assert [(f.severity, f.file.name) for f in found] == [(severity, "amp_9.wav")]
     assert all(f.file.name == "amp_9.wav" and f.hint for f in report.findings)
-    others = {words for _, _, words in SPOILT.values()} - {words}
+    others = {words for _, _, words in CHANGES.values()} - {words}
     assert not [f.message for f in report.findings if f not in found and any(w in f.message for w in others)]
 
 
-def test_drift_is_told_in_ppm_and_samples(tmp_path: Path):
-    report = spoilt(tmp_path, 9, lambda y_T: read_between(y_T, 0.0, 1 / (1 + 3e-4), len(y_T)), di(4.0))
+def test_drift_is_reported_in_ppm_and_samples(tmp_path: Path):
+    report = report_on_changed(tmp_path, 9, lambda y_T: read_between(y_T, 0.0, 1 / (1 + 3e-4), len(y_T)), di(4.0))
     (warning,) = report.findings
     assert warning.severity == "warning" and "drifts" in warning.message and "ppm off, +9." in warning.message
     assert report.takes[9].lag and report.takes[9].lag.drift_ppm == pytest.approx(300, abs=8)
 
 
-def test_noise_and_hum_are_heard_where_the_dry_signal_rests(tmp_path: Path):
+def test_noise_and_hum_are_measured_in_silent_spans(tmp_path: Path):
     dry_T = np.concatenate([np.zeros(RATE, np.float32), LONG])
     hiss = 0.02 * np.random.default_rng(1).standard_normal(len(dry_T))
     hum = 0.004 * sum(np.sin(2 * np.pi * 50 * k * np.arange(len(dry_T)) / RATE) / k for k in range(1, 4))
-    assert [w.message.split(" ", 1)[1][:14] for w in spoilt(tmp_path, 9, lambda y: y + hiss, dry_T).findings] == [
-        "has noise 19 d"
-    ]
-    (warning,) = spoilt(tmp_path / "hum", 9, lambda y: y + hum, dry_T).findings
+    assert [
+        w.message.split(" ", 1)[1][:14] for w in report_on_changed(tmp_path, 9, lambda y: y + hiss, dry_T).findings
+    ] == ["has noise 19 d"]
+    (warning,) = report_on_changed(tmp_path / "hum", 9, lambda y: y + hum, dry_T).findings
     assert "hums at 50 Hz" in warning.message
 
 
-def test_passage_that_does_not_repeat_is_told(tmp_path: Path):
+def test_passage_that_does_not_repeat_is_reported(tmp_path: Path):
     dry_T = np.concatenate([LONG[:4000], di(1.0, seed=4), LONG[:4000]])
-    report = spoilt(tmp_path, 9, lambda y_T: y_T * np.linspace(1, 0.7, len(y_T)), dry_T)
+    report = report_on_changed(tmp_path, 9, lambda y_T: y_T * np.linspace(1, 0.7, len(y_T)), dry_T)
     (warning,) = (f for f in report.findings if "does not repeat itself" in f.message)
     assert warning.file.name == "amp_9.wav" and all(
         0 <= (take.repeat_esr or 0) < 1e-3 for take in report.takes if take.wet.name != "amp_9.wav"
@@ -231,26 +233,26 @@ def test_same_audio_under_two_settings_is_a_fault(tmp_path: Path):
     assert fault.file.name == "amp_9.wav" and "same audio as amp_2.wav, though gain and tone moved" in fault.message
 
 
-def test_takes_that_sound_the_same_and_knobs_that_never_part_are_told(tmp_path: Path):
+def test_similar_takes_and_confounded_knobs_are_reported(tmp_path: Path):
     settings = [{"gain": g, "tone": t} for g, t in ((0, 1), (3, 0.7), (5, 0.5), (5.05, 0.495), (8, 0.2), (10, 0))]
     found = check(record(tmp_path, "amp", LONG, settings)).warnings
     assert [f.message.split(": ")[-1].split(" (")[0] for f in found] == [
-        "gain and tone always move together, so that neither can be told from the other",
+        "gain and tone always move together, so that their effects cannot be separated",
         "amp_2.wav, amp_3.wav sound the same",
     ]
 
 
-def test_positions_that_are_missing_are_told(tmp_path: Path):
+def test_missing_positions_are_reported(tmp_path: Path):
     settings = [{"gain": g, "tone": t} for g in (0.0, 10.0) for t in (0.0, 0.2, 0.4)]
     messages = [f.message.split(": ")[-1] for f in check(record(tmp_path, "amp", LONG, settings)).warnings]
     assert messages == [
-        "gain was not recorded between 0 and 10, half its turn or more",
+        "gain was not recorded between 0 and 10, half its range or more",
         "tone was recorded from 0 to 0.4 of 0 to 1",
     ]
 
 
 def relabel(path: Path, changes: dict[int, dict]) -> Path:
-    """The same manifest with other words for some of its entries."""
+    """Change keys of some entries of a manifest."""
     document = json.loads(path.read_text())
     for number, change in changes.items():
         document["entries"][number] |= change
@@ -258,21 +260,21 @@ def relabel(path: Path, changes: dict[int, dict]) -> Path:
     return path
 
 
-def test_exchanged_labels_are_told_once_and_name_both(tmp_path: Path):
+def test_exchanged_labels_are_one_finding_that_names_both(tmp_path: Path):
     path = relabel(record(tmp_path, "amp", LONG), {0: {"knobs": GRID[19]}, 19: {"knobs": GRID[0]}})
     (warning,) = check(path).findings
     assert warning.file.name == "amp_0.wav" and "amp_0.wav and amp_19.wav are likely mislabelled" in warning.message
     assert "(gain=10 tone=1; gain=0 tone=0)" in warning.message
 
 
-def test_label_of_another_place_is_told_with_the_place(tmp_path: Path):
+def test_moved_label_is_reported_with_its_likely_setting(tmp_path: Path):
     path = relabel(record(tmp_path, "amp", LONG), {6: {"knobs": {"gain": 9.3, "tone": 0.1}}})  # is gain=2 tone=0.8
     (warning,) = check(path).findings
-    place = dict(pair.split("=") for pair in warning.message.split("much like ")[1].split())
-    assert warning.file.name == "amp_6.wav" and float(place["gain"]) < 5 and float(place["tone"]) > 0.6
+    setting = dict(pair.split("=") for pair in warning.message.split("but ")[1].split())
+    assert warning.file.name == "amp_6.wav" and float(setting["gain"]) < 5 and float(setting["tone"]) > 0.6
 
 
-def test_takes_of_copies_of_one_dry_signal_are_one_session(tmp_path: Path):
+def test_takes_of_copies_of_a_dry_signal_are_compared(tmp_path: Path):
     path = record(tmp_path, "amp", LONG)
     for number in range(len(GRID)):
         write_wav(tmp_path / f"dry_{number}.wav", LONG)
@@ -284,7 +286,7 @@ def test_takes_of_copies_of_one_dry_signal_are_one_session(tmp_path: Path):
     ]
 
 
-def test_stated_delay_is_compared_with_the_one_found(tmp_path: Path):
+def test_stated_delay_is_compared_with_the_estimate(tmp_path: Path):
     path = record(tmp_path, "amp", LONG)
     for number in range(len(GRID)):
         y_T = read_wav(tmp_path / f"amp_{number}.wav")
@@ -293,20 +295,20 @@ def test_stated_delay_is_compared_with_the_one_found(tmp_path: Path):
     stated = {number: {"delay_samples": 50} for number in range(len(GRID))}
     report = check(relabel(path, stated))
     assert report.findings == [] and report.to_json()["takes"][3]["stated_delay_samples"] == 50
-    said = check(relabel(path, stated | {9: {"delay_samples": 58}})).findings
-    assert [(f.severity, f.file.name) for f in said] == [("warning", "amp_9.wav"), ("fault", "amp_9.wav")]
-    assert "is late by +50." in said[0].message and "but the manifest states a delay of +58" in said[0].message
-    assert "after the delay that the manifest states, late by -8.00" in said[1].message
+    found = check(relabel(path, stated | {9: {"delay_samples": 58}})).findings
+    assert [(f.severity, f.file.name) for f in found] == [("warning", "amp_9.wav"), ("fault", "amp_9.wav")]
+    assert "is late by +50." in found[0].message and "but the manifest states a delay of +58" in found[0].message
+    assert "after the delay that the manifest states, late by -8.00" in found[1].message
 
 
-def test_the_same_of_many_files_is_told_once(tmp_path: Path):
+def test_equal_findings_of_many_files_are_grouped(tmp_path: Path):
     path = record(tmp_path, "amp", LONG)
     for number in (8, 12, 16):
         y_T = read_wav(tmp_path / f"amp_{number}.wav")
         write_wav(tmp_path / f"amp_{number}.wav", np.clip(y_T, -0.2, 0.2))
     findings = check(path).findings
-    (told_once,) = [pair for pair in group_findings(findings) if "is clipped" in pair[0].message]
-    assert told_once[0].file.name == "amp_8.wav" and [f.name for f in told_once[1]] == ["amp_12.wav", "amp_16.wav"]
+    (group,) = [pair for pair in group_findings(findings) if "is clipped" in pair[0].message]
+    assert group[0].file.name == "amp_8.wav" and [f.name for f in group[1]] == ["amp_12.wav", "amp_16.wav"]
     assert sum(1 + len(others) for _, others in group_findings(findings)) == len(findings)
 
 
@@ -334,7 +336,7 @@ def test_real_takes_are_found_late_by_different_amounts(tmp_path: Path):
 
 
 def test_report_is_plain_data(tmp_path: Path):
-    path = world(tmp_path, ["missing.wav", "silent.wav"])
+    path = dataset(tmp_path, ["missing.wav", "silent.wav"])
     plain = json.loads(json.dumps(check(path).to_json(), allow_nan=False))
     assert plain["manifest"] == str(path) and plain["schema"] == "zoo.check/2"
     assert [take["output_file"] for take in plain["takes"]] == [str(take.wet) for take in read_manifest(path).takes]
