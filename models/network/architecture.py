@@ -1,4 +1,7 @@
-"""The WaveNet family as data: NAM's layer arrays, and where the knobs enter them. Light to import."""
+"""The WaveNet family as data: NAM's layer arrays, and where the knobs enter them.
+
+Light to import: no torch. The names and defaults are those of Neural Amp Modeler (NAM), `nam.models.wavenet`.
+"""
 
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -50,9 +53,11 @@ Gating = Literal["none", "gated", "blended"]
 
 
 class Activation(Frozen):
-    """A nonlinearity; `negative_slope` is LeakyReLU's, and where PReLU's (one per channel, trained) start.
+    """An activation function.
 
-    `bends` are LeakyHardtanh's: the input below which it is bent, that above which it is, and its slopes there.
+    `negative_slope` is the slope of LeakyReLU below zero, and the initial value of PReLU's slopes (one per channel,
+    trained). `bends` belongs to LeakyHardtanh alone: `[low, high, slope below low, slope above high]`; between low and
+    high its slope is 1.
     """
 
     type: ActivationName
@@ -68,25 +73,32 @@ class Activation(Frozen):
         return self
 
 
-def _spell_out(value: Any) -> Any:
+def _activation_as_object(value: Any) -> Any:
+    """`"Tanh"` is short for `{"type": "Tanh"}`."""
     return {"type": value} if isinstance(value, str) else value
 
 
-def _listed(value: Any) -> Any:
-    """One value for all layers is written alone; equal values for all are the same as one."""
+def _per_layer(value: Any) -> Any:
+    """Return a list with one value per layer, or with one value for all of them."""
     values = list(value) if isinstance(value, list | tuple) else [value]
     return values[:1] if values and all(other == values[0] for other in values) else values
 
 
-Nonlinearity = Annotated[Activation, BeforeValidator(_spell_out, json_schema_input_type=ActivationName | Activation)]
+Nonlinearity = Annotated[
+    Activation, BeforeValidator(_activation_as_object, json_schema_input_type=ActivationName | Activation)
+]
 
 
 class LayerArray(Frozen):
-    """One stack of dilated layers, in NAM's words.
+    """One stack of dilated layers, with NAM's keys.
 
-    `kernel_size`, `activation`, `gating` and `gate` are one for all layers or one per layer. `bottleneck` is the width after the activation (default:
-    `channels`). `head1x1` is the width of a 1x1 between activation and head, None for none. The head is as wide as the next
-    array takes it (1 for the last array); `head_bias` defaults to true in the last array alone, as in NAM.
+    `kernel_size`, `activation`, `gating` and `gate` (the activation of the gate) are one value for all layers or a list
+    with one value per layer. `gating`: "none" is `f(z)`; the others double the channels of the convolution to (p, q):
+    "gated" is `f(p) g(q)`, "blended" is `f(p) g(q) + p (1 - g(q))`. `bottleneck` is the number of channels after the
+    activation (default: `channels`). `head1x1` is the number of channels of a 1x1 convolution between activation and
+    head; null leaves it out. The head gives as many channels as the next array takes (1 in the last array);
+    `head_bias` defaults to true in the last array alone, as in NAM. `groups`, `layer1x1_groups` and `head1x1_groups`
+    are the groups of the convolutions, as in torch.
     """
 
     channels: Width
@@ -94,23 +106,23 @@ class LayerArray(Frozen):
     kernel_size: Annotated[
         tuple[Kernel, ...],
         PerLayer,
-        BeforeValidator(_listed, json_schema_input_type=Kernel | Annotated[list[Kernel], PerLayer]),
+        BeforeValidator(_per_layer, json_schema_input_type=Kernel | Annotated[list[Kernel], PerLayer]),
     ] = (3,)
     dilations: Annotated[tuple[Dilation, ...], PerLayer]
     activation: Annotated[
         tuple[Nonlinearity, ...],
         PerLayer,
-        BeforeValidator(_listed, json_schema_input_type=Nonlinearity | Annotated[list[Nonlinearity], PerLayer]),
+        BeforeValidator(_per_layer, json_schema_input_type=Nonlinearity | Annotated[list[Nonlinearity], PerLayer]),
     ] = (Activation(type="Tanh"),)
     gating: Annotated[
         tuple[Gating, ...],
         PerLayer,
-        BeforeValidator(_listed, json_schema_input_type=Gating | Annotated[list[Gating], PerLayer]),
+        BeforeValidator(_per_layer, json_schema_input_type=Gating | Annotated[list[Gating], PerLayer]),
     ] = ("none",)
     gate: Annotated[
         tuple[Nonlinearity, ...],
         PerLayer,
-        BeforeValidator(_listed, json_schema_input_type=Nonlinearity | Annotated[list[Nonlinearity], PerLayer]),
+        BeforeValidator(_per_layer, json_schema_input_type=Nonlinearity | Annotated[list[Nonlinearity], PerLayer]),
     ] = (Activation(type="Sigmoid"),)
     groups: Annotated[int, Field(ge=1, le=64)] = 1
     layer1x1: bool = True
@@ -129,7 +141,7 @@ class LayerArray(Frozen):
         if not self.layer1x1 and self.width != self.channels:
             raise ValueError(f"without layer1x1 the bottleneck ({self.width}) must equal channels ({self.channels})")
         for name, groups, sizes in (
-            ("groups", self.groups, (self.channels, *map(self.inner, range(self.depth)))),
+            ("groups", self.groups, (self.channels, *map(self.conv_channels, range(self.depth)))),
             ("layer1x1_groups", self.layer1x1_groups, (self.width, self.channels)),
             ("head1x1_groups", self.head1x1_groups, (self.width, self.head1x1 or self.head1x1_groups)),
         ):
@@ -144,44 +156,45 @@ class LayerArray(Frozen):
 
     @property
     def kernel_sizes(self) -> tuple[int, ...]:
-        """One kernel size per layer."""
+        """Kernel size of each layer."""
         return self.kernel_size if len(self.kernel_size) > 1 else self.kernel_size * self.depth
 
     @property
     def gatings(self) -> tuple[Gating, ...]:
-        """How each layer is gated."""
+        """Gating mode of each layer."""
         return self.gating if len(self.gating) > 1 else self.gating * self.depth
 
     @property
     def gates(self) -> tuple[Activation | None, ...]:
-        """The nonlinearity of each layer's gate, None where it has none."""
+        """Activation of each layer's gate, None where the layer has no gate."""
         gates = self.gate if len(self.gate) > 1 else self.gate * self.depth
         return tuple(None if mode == "none" else gate for mode, gate in zip(self.gatings, gates, strict=True))
 
     @property
     def activations(self) -> tuple[Activation, ...]:
-        """One activation per layer."""
+        """Activation of each layer."""
         return self.activation if len(self.activation) > 1 else self.activation * self.depth
 
     @property
     def width(self) -> int:
-        """Channels after the activation."""
+        """Channels after the activation: the bottleneck."""
         return self.bottleneck or self.channels
 
-    def inner(self, layer: int) -> int:
-        """Channels before a layer's activation: twice the width where a gate halves them."""
+    def conv_channels(self, layer: int) -> int:
+        """Return the channels that a layer's convolution gives: twice the width where a gate takes half of them."""
         return self.width * (1 if self.gatings[layer] == "none" else 2)
 
     @property
     def head_width(self) -> int:
-        """Channels that each layer gives to the head."""
+        """Channels that each layer adds to the input of the head."""
         return self.head1x1 or self.width
 
 
 class Film(Frozen):
-    """Knobs scale (and shift) a signal inside every layer, in all arrays or in those listed (0 is the first).
+    """FiLM at one slot: the knobs scale the signal there, and shift it if `shift`, in every layer.
 
-    `audio`: so does the audio; imported files may have that.
+    `arrays` lists the arrays that have it (0 is the first); null means all. `audio`: scale and shift depend on the
+    audio too; only imported files have that. FiLM: Perez et al. 2018, https://arxiv.org/abs/1709.07871.
     """
 
     slot: Slot
@@ -190,22 +203,26 @@ class Film(Frozen):
     audio: Annotated[bool, Unstated] = False
 
 
-def _spell_out_slot(value: Any) -> Any:
+def _film_as_object(value: Any) -> Any:
+    """`"conv_pre"` is short for `{"slot": "conv_pre"}`."""
     return {"slot": value} if isinstance(value, str) else value
 
 
 class Injection(Frozen):
-    """Where the knobs enter: the rechannel of the first array, every layer's input mixin, FiLM at any of NAM's slots; any subset.
+    """Where the knobs enter the net; any subset of three places.
 
-    `encoding` says which columns the knobs become. Mixin and FiLM may see them through a learned taper each (`warp`, straight between
-    that many knots), and as that many learned features (`encoder`); the input always takes the columns themselves.
+    `input`: as further inputs of the first array's rechannel. `mixin`: as further inputs of every layer's input mixin.
+    `film`: as FiLM at any of NAM's slots. `encoding` selects the columns that the knob values become ("levels": one
+    number in [-1, 1] per knob). For mixin and FiLM the columns can pass through a knob encoder first: `warp` bends each
+    column with a learned taper of so many knots, `encoder` maps the columns to so many learned features. The input
+    always takes the columns themselves.
     """
 
     encoding: Encoding = "levels"
     input: bool = False
     mixin: bool = False
     film: Annotated[
-        tuple[Annotated[Film, BeforeValidator(_spell_out_slot, json_schema_input_type=Slot | Film)], ...],
+        tuple[Annotated[Film, BeforeValidator(_film_as_object, json_schema_input_type=Slot | Film)], ...],
         Field(max_length=32),
     ] = ()
     warp: Annotated[int, Field(ge=2, le=16)] | None = None
@@ -222,7 +239,7 @@ class Injection(Frozen):
 
     @property
     def label(self) -> str:
-        """`input`, `mixin`, `film`, or several joined by `+`."""
+        """Short name: the places in use (`input`, `mixin`, `film`, `warp`, ...) joined by `+`, or `none`."""
         used = (
             ("input", self.input),
             ("mixin", self.mixin),
@@ -231,18 +248,19 @@ class Injection(Frozen):
             ("encoder", bool(self.encoder)),
             ("type_level", self.encoding == "type_level"),
         )
-        return "+".join(word for word, here in used if here) or "none"
+        return "+".join(name for name, is_used in used if is_used) or "none"
 
     def films(self, array: int) -> dict[Slot, Film]:
-        """The FiLM slots of one array, in NAM's order."""
-        here = {film.slot: film for film in self.film if film.arrays is None or array in film.arrays}
-        return {slot: here[slot] for slot in SLOTS if slot in here}
+        """Return the FiLM slots of one array, in NAM's order."""
+        of_array = {film.slot: film for film in self.film if film.arrays is None or array in film.arrays}
+        return {slot: of_array[slot] for slot in SLOTS if slot in of_array}
 
 
 class Head(Frozen):
-    """What NAM may put behind the last array's head, of `inputs` channels: per kernel the activation, then a convolution.
+    """NAM's optional post-head, after the last array's head: per kernel size an activation, then a convolution.
 
-    All of them give `channels` but the last, which gives what the net does.
+    `inputs` are the channels it takes. Each convolution gives `channels` but the last, which gives the net's outputs.
+    Only imported files have one.
     """
 
     inputs: Width
@@ -258,14 +276,20 @@ class Head(Frozen):
 
 
 class Condition(Frozen):
-    """A net that hears audio and knobs, and whose `outputs` mixin and FiLM hear in their place."""
+    """A condition net (NAM's `condition_dsp`): it takes audio and knobs.
+
+    Mixin and FiLM take its `outputs` in place of audio and knobs. Only imported files have one.
+    """
 
     outputs: Width
     net: "WaveNetConfig"
 
 
 class WaveNetConfig(Frozen):
-    """M: the knob-conditioned WaveNet. `head` and `condition` are there for imported files; the plain net plays and trains them."""
+    """The knob-conditioned WaveNet: layer arrays, and where the knobs enter.
+
+    `head` and `condition` exist for imported files; the eager engine alone plays and trains nets that have them.
+    """
 
     arrays: Annotated[tuple[LayerArray, ...], Field(min_length=1, max_length=4)]
     inject: Injection = Injection(mixin=True)
@@ -275,7 +299,7 @@ class WaveNetConfig(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.condition and (self.inject.encoder or self.inject.warp):
-            raise ValueError("mixin and FiLM hear either a condition net or an encoder and a warp")
+            raise ValueError("mixin and FiLM take either a condition net or an encoder and a warp")
         if self.receptive_field > MAX_RECEPTIVE_FIELD:
             raise ValueError(
                 f"receptive field is {self.receptive_field:,} samples; at most {MAX_RECEPTIVE_FIELD:,} is allowed"
@@ -294,7 +318,7 @@ class WaveNetConfig(Frozen):
 
     @property
     def receptive_field(self) -> int:
-        """Samples of input one output sample sees: 1 + sum of (kernel - 1) * dilation over all layers and heads, one after another."""
+        """Samples of input that one output sample depends on: 1 + the sum of (kernel - 1) * dilation."""
         history = self.condition.net.receptive_field - 1 if self.condition else 0
         history += sum(kernel - 1 for kernel in self.head.kernel_sizes) if self.head else 0
         for array in self.arrays:
@@ -304,66 +328,70 @@ class WaveNetConfig(Frozen):
 
     @property
     def compiles(self) -> bool:
-        """Whether the compiled engines know all of it; what imported files may have beyond that is played and trained by the plain net."""
+        """Whether the compiled engines support the net; the eager engine supports all that imported files may have."""
         activations = {activation.type for array in self.arrays for activation in (*array.activation, *array.gate)}
-        strange = activations & {"Hardswish", "LeakyHardtanh", "Fasttanh"}
+        unsupported = activations & {"Hardswish", "LeakyHardtanh", "Fasttanh"}
         dilated = any(array.head_dilation > 1 for array in self.arrays)
-        return self.folds and not (strange or dilated or self.head)
+        return self.folds and not (unsupported or dilated or self.head)
 
     @property
     def folds(self) -> bool:
-        """Whether still knobs fold into its weights: nothing hears audio and knobs together."""
+        """Whether still knobs can be folded into the weights: no FiLM and no condition net takes the audio too."""
         return self.condition is None and not any(film.audio for film in self.inject.film)
 
     def head_outputs(self, array: int, outputs: int = 1) -> int:
-        """Channels that an array's head gives on: what the next array's layers give, what the head hears, or the net's outputs."""
+        """Return the output channels of an array's head: those the next array, the post-head or the output takes."""
         if array + 1 < len(self.arrays):
             return self.arrays[array + 1].head_width
         return self.head.inputs if self.head else outputs
 
     def head_bias(self, array: int) -> bool:
-        """Whether an array's head has a bias."""
+        """Return whether an array's head has a bias."""
         stated = self.arrays[array].head_bias
         return array == len(self.arrays) - 1 if stated is None else stated
 
     def macs_per_sample(self, knobs: int, outputs: int = 1) -> int:
-        """Multiply-accumulates per output sample with still knobs: what the model costs to run.
+        """Return the multiply-accumulates per output sample with still knobs, for so many knob columns and outputs.
 
-        Per layer the convolution, what of its mixin moves with the audio, the 1x1s and one product per channel of each FiLM; plus
-        rechannels, heads and the condition net. Knob products are folded once per knob move and cost nothing per sample.
+        Per layer: the convolution, the part of its mixin that follows the audio, the 1x1s and one product per channel
+        of each FiLM; plus rechannels, heads and the condition net. Products with still knobs are computed once per knob
+        move and do not count.
         """
         total, inputs, condition = 0, 1, self.condition
-        heard = condition.outputs if condition else 1
+        audio = condition.outputs if condition else 1  # inputs of mixin and FiLM that change with every sample
         if condition:
             total += condition.net.macs_per_sample(knobs, condition.outputs)
         for index, array in enumerate(self.arrays):
-            c, w = array.channels, array.width
-            ones = (w * c // array.layer1x1_groups if array.layer1x1 else 0) + w * (
-                array.head1x1 or 0
-            ) // array.head1x1_groups
-            total += inputs * c
-            for layer, kernel in enumerate(array.kernel_sizes):
-                inner = array.inner(layer)
-                total += kernel * c * inner // array.groups + inner * (heard if self.inject.mixin else 1) + ones
-                total += self._film_macs(index, inner, heard, knobs)
+            total += inputs * array.channels
+            total += sum(self._layer_macs(index, layer, audio, knobs) for layer in range(array.depth))
             total += array.head_width * self.head_outputs(index, outputs) * array.head_kernel_size
-            inputs = c
+            inputs = array.channels
         if self.head:
             widths = [self.head.inputs, *[self.head.channels] * (len(self.head.kernel_sizes) - 1), outputs]
             total += sum(i * o * k for i, o, k in zip(widths, widths[1:], self.head.kernel_sizes, strict=False))
         return total
 
-    def _film_macs(self, index: int, inner: int, heard: int, knobs: int) -> int:
-        """Of one layer's FiLM: a product per channel, and where it moves with the audio those that make its coefficients."""
+    def _layer_macs(self, index: int, layer: int, audio: int, knobs: int) -> int:
+        """Return the multiply-accumulates of one layer of array `index`."""
+        array = self.arrays[index]
+        channels, width, conv_channels = array.channels, array.width, array.conv_channels(layer)
+        total = array.kernel_sizes[layer] * channels * conv_channels // array.groups
+        total += conv_channels * (audio if self.inject.mixin else 1)
+        total += width * channels // array.layer1x1_groups if array.layer1x1 else 0
+        total += width * (array.head1x1 or 0) // array.head1x1_groups
+        return total + self._film_macs(index, conv_channels, audio, knobs)
+
+    def _film_macs(self, index: int, conv_channels: int, audio: int, knobs: int) -> int:
+        """Return those of one layer's FiLM: one per channel, plus its coefficients where the audio moves them."""
         array, total = self.arrays[index], 0
         sizes = {
             "conv_pre": array.channels,
-            "input_mixin_pre": heard,
+            "input_mixin_pre": audio,
             "activation_post": array.width,
             "layer1x1_post": array.channels,
             "head1x1_post": array.head1x1 or 0,
         }
         for slot, film in self.inject.films(index).items():
-            moves = film.audio or heard > 1
-            total += sizes.get(slot, inner) * (bool(knobs or moves) + moves * heard * (1 + film.shift))
+            moves = film.audio or audio > 1
+            total += sizes.get(slot, conv_channels) * (bool(knobs or moves) + moves * audio * (1 + film.shift))
         return total
