@@ -188,11 +188,25 @@ def layer(
         if LAYER.gating == "blended":
             a += (1 - g) * p
     to = heads + m * H * T
-    head_inside = inside & (t >= head_begin)
-    _pointwise(w + head1x1, a, to, to, t, head_inside, T, H, W, LAYER.padded_head, WP, LAYER.has_head1x1, ADDS)
+    _pointwise(
+        w + head1x1, a, to, to, t, inside & (t >= head_begin), T, H, W, LAYER.padded_head, WP, LAYER.has_head1x1, ADDS
+    )
     if LAYER.has_residual:
-        to = h_out + m * C * T
-        _pointwise(w + layer1x1, a, h, to, t, inside, T, C, W, LAYER.padded_channels, WP, LAYER.has_layer1x1, True)
+        _pointwise(
+            w + layer1x1,
+            a,
+            h,
+            h_out + m * C * T,
+            t,
+            inside,
+            T,
+            C,
+            W,
+            LAYER.padded_channels,
+            WP,
+            LAYER.has_layer1x1,
+            True,
+        )
 
 
 @triton.jit
