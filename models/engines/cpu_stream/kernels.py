@@ -43,7 +43,9 @@ from models.engines.simd import (
 TILE, HEIGHTS, FILM_HEIGHT = tile_samples(WIDTH), tile_heights(REGISTERS), film_height(REGISTERS)
 
 # Low tiles may be wide: with `NARROW` columns they have too few sums to keep the CPU busy.
-WIDE_HEIGHTS = tuple(height for height in HEIGHTS if height <= 4 and height * WIDE + WIDE < REGISTERS)
+MAX_WIDE_HEIGHT = max(height for height in HEIGHTS if height <= 4 and height * WIDE + WIDE < REGISTERS)
+
+_inlined = numba.njit(forceinline=True, **NUMBA_OPTIONS)
 
 
 def _convolution(height: int, columns: int):
@@ -89,7 +91,7 @@ def _convolution(height: int, columns: int):
     return convolve
 
 
-@numba.njit(**NUMBA_OPTIONS)
+@_inlined
 def _no_tile(columns, weights, state, op, source, target, addend, extra, feature_rows, net, samples, features):
     """The end of `_choose_tile`: no program has another shape."""
 
@@ -98,13 +100,13 @@ def _choose_tile(shapes: list[tuple[int, int]]):
     """Return a kernel that runs the convolution of `op.height` rows and `columns` vectors, one of `shapes`.
 
     numba can index a table of kernels by function pointers alone, so the table becomes a chain of branches instead,
-    which the compiler inlines.
+    inlined into the caller.
     """
     (own_height, own_columns), *others = shapes
     convolve = _convolution(own_height, own_columns)
     choose_other = _choose_tile(others) if others else _no_tile
 
-    @numba.njit(**NUMBA_OPTIONS)
+    @_inlined
     def choose(columns, weights, state, op, source, target, addend, extra, feature_rows, net, samples, features):
         if op.height == own_height and columns == own_columns:
             convolve(weights, state, op, source, target, addend, extra, feature_rows, net, samples, features)
@@ -120,7 +122,7 @@ _convolve = _choose_tile(
     [
         (height, columns)
         for height in reversed(HEIGHTS)
-        for columns in ((WIDE, NARROW) if height in WIDE_HEIGHTS else (NARROW,))
+        for columns in ((WIDE, NARROW) if height <= MAX_WIDE_HEIGHT else (NARROW,))
     ]
 )
 
@@ -231,7 +233,7 @@ def _run(weights, state, operations, begin, end, buffers, net, samples, features
         elif op.kind == MODULATE:
             _modulate(weights, state, op, source, target, addend, feature_rows, net, samples, features)
         else:
-            columns = WIDE if is_long and op.height in WIDE_HEIGHTS else NARROW
+            columns = WIDE if is_long and op.height <= MAX_WIDE_HEIGHT else NARROW
             _convolve(columns, weights, state, op, source, target, addend, extra, feature_rows, net, samples, features)
 
 

@@ -109,7 +109,7 @@ def _largest_first(tiles):
     """Return a kernel that runs the largest tile of at most `left` rows, and returns how many rows that was.
 
     `tiles` are pairs of rows and kernel, the largest first. As numba can index a table of kernels by function pointers
-    alone, the table becomes a chain of branches, which the compiler inlines.
+    alone, the table becomes a chain of branches, inlined into the caller.
     """
     (rows, tile), *others = tiles
     run_smaller = _largest_first(others) if others else _nothing_left
