@@ -1,10 +1,11 @@
 """Speed and memory of rendering a long file, against the forward pass of neural-amp-modeler.
 
-Ours renders a 24-bit WAV of noise from disk to disk on all cores and on one, with knobs that move all the time. Theirs
-(the same weights with the knobs baked in) takes a whole signal as one tensor, as its own rendering does, without any file.
-Each run is a process of its own. Prints seconds of audio per wall second, the same per CPU second of all threads, and the
-process's peak memory. The memory of theirs grows with the length: choose `--their-seconds` to fit the machine. The first
-length is timed against theirs; the others are rendered once, on all cores, for the memory that they take.
+Ours renders a 24-bit WAV of noise from disk to disk on all cores and on one, with knobs that move all the time.
+Theirs (the same weights with the knobs baked in) takes a whole signal as one tensor, as its own rendering does,
+without any file. Each run is a process of its own. Prints seconds of audio per wall second, the same per CPU second
+of all threads, and the process's peak memory. The memory of theirs grows with the length: choose `--their-seconds` to
+fit the machine. The first length is timed against theirs; the others are rendered once, on all cores, for the memory
+that they take.
 
     python -m benchmarks.offline --minutes 10 120 --their-seconds 60 --rounds 3
 """

@@ -1,14 +1,14 @@
 """Milliseconds of a training step per model: models of one shape stacked, against one model at a time.
 
 Solo is `Trainer` as `zoo train` runs it, on the compiled engine, one thread; a stack does the same steps on the same
-draws. Before anything is timed, their losses must agree. Rounds are interleaved: each runs some steps of the solo run and
-of every stack. Printed are medians, and the median over rounds of solo / stacked. Stacks on the CPU are timed in this
-thread's CPU time, those on a GPU in wall time; the first steps, in which kernels are compiled and a GPU's graph is
-captured, are printed apart. With `--theirs` the step of neural-amp-modeler (see benchmarks/common.py) on the same shape
-without knobs takes turns with them on the same device.
+draws. Before anything is timed, their losses must agree. Rounds are interleaved: each runs some steps of the solo run
+and of every stack. Printed are medians, and the median over rounds of solo / stacked. Stacks on the CPU are timed in
+this thread's CPU time, those on a GPU in wall time; the first steps, in which kernels are compiled and a GPU's graph
+is captured, are printed apart. With `--theirs` the step of neural-amp-modeler (see benchmarks/common.py) on the same
+shape without knobs takes turns with them on the same device.
 
-    python -m benchmarks.stacking [--models a1-nano-film a1-feather-film] [--sizes 1 2 4 8 16 32] [--rounds 5] [--steps 10]
-    python -m benchmarks.stacking --device cuda --theirs --models a1-standard-film a2-full-film --batch 16 --segment 8192
+    python -m benchmarks.stacking [--models a1-nano-film a1-feather-film] [--sizes 1 2 4 8 16 32] [--rounds 5]
+    python -m benchmarks.stacking --device cuda --theirs --models a1-standard-film --batch 16 --segment 8192
 """
 
 import argparse

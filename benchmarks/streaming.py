@@ -1,20 +1,20 @@
 """How much of a core a model with knobs takes in real time, also against NeuralAmpModelerCore.
 
-Plays seconds of noise in blocks with knobs still, all turned before every block, or ramped from sample to sample. Prints
-the CPU time of the playing thread per second of audio (smaller is better), percentiles of the wall time of a block with
-knobs turned before every block, a quarter of the block's duration (a bound for p99.9), and the error against the eager
-forward pass in double precision. CONTROL is the p99.9 of the machine itself: of a loop that only reads the clock until
-our median time of a block is over, as often, second by second between ours. Only what p99.9 has above it is due to the
-engine.
+Plays seconds of noise in blocks with knobs still, all turned before every block, or ramped from sample to sample.
+Prints the CPU time of the playing thread per second of audio (smaller is better), percentiles of the wall time of a
+block with knobs turned before every block, a quarter of the block's duration (a bound for p99.9), and the error
+against the eager forward pass in double precision. CONTROL is the p99.9 of the machine itself: of a loop that only
+reads the clock until our median time of a block is over, as often, second by second between ours. Only what p99.9 has
+above it is due to the engine.
 
-Ours and theirs take turns, second by second; the ratio (above 1: ours is faster) is the median over rounds of their CPU
-time by ours, with knobs turned before every block in ours. Theirs plays the same weights twice: as a stock file with the
-knobs baked in (the least it can do), and as a live file with moving knobs.
+Ours and theirs take turns, second by second; the ratio (above 1: ours is faster) is the median over rounds of their
+CPU time by ours, with knobs turned before every block in ours. Theirs plays the same weights twice: as a stock file
+with the knobs baked in (the least it can do), and as a live file with moving knobs.
 
 NeuralAmpModelerCore is not part of this project. `--core` names any number of programs that use it, each called as
-`PROGRAM MODEL.nam BLOCK SECONDS`: it plays noise and turns all inputs but the first before every block. It prints the wall
-seconds of each block, one per line, then `cpu` and the CPU seconds of its thread for all of them. Without a program its
-columns are left out.
+`PROGRAM MODEL.nam BLOCK SECONDS`: it plays noise and turns all inputs but the first before every block. It prints the
+wall seconds of each block, one per line, then `cpu` and the CPU seconds of its thread for all of them. Without a
+program its columns are left out.
 
     python -m benchmarks.streaming --core build/core_v3 build/core_native --rounds 9
 """

@@ -1,12 +1,12 @@
 """One training step, and a short whole training: ours against neural-amp-modeler, and against our eager engine.
 
-The opponent is the step of `neural-amp-modeler` 0.13 (see benchmarks/common.py) on a WaveNet of the same shape with the
-same weights and the same batches, one thread. Its graphical trainer always trains a packed pair of A2 nets (3 and 8
-channels); `a2-full` here is the 8-channel one alone. `a1-standard` is the shape of its older configuration files. It has
-no knobs: rows with FiLM are compared with the same shape without, and with our own eager engine with FiLM. Ours is what
-`zoo train` does at each step: the engine, gradient clipping, Adam. Rounds are interleaved. Printed are medians, and the
-median over rounds of the ratios, of this thread's CPU time and of wall time. Before anything is timed, the losses must
-agree.
+The opponent is the step of `neural-amp-modeler` 0.13 (see benchmarks/common.py) on a WaveNet of the same shape with
+the same weights and the same batches, one thread. Its graphical trainer always trains a packed pair of A2 nets (3 and
+8 channels); `a2-full` here is the 8-channel one alone. `a1-standard` is the shape of its older configuration files.
+It has no knobs: rows with FiLM are compared with the same shape without, and with our own eager engine with FiLM.
+Ours is what `zoo train` does at each step: the engine, gradient clipping, Adam. Rounds are interleaved. Printed are
+medians, and the median over rounds of the ratios, of this thread's CPU time and of wall time. Before anything is
+timed, the losses must agree.
 
     python -m benchmarks.training_step [--rounds 7] [--steps 100]
 
@@ -188,7 +188,7 @@ print(round(time.perf_counter() - imported, 2))
 
 
 def first_gradients() -> list[float]:
-    """Return seconds until the first gradient: with nothing compiled, in a second process, and there with another shape."""
+    """Return seconds to the first gradient: nothing compiled, then in a second process, then with another shape."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "AMPZOO_CACHE": folder, "PYTHONPATH": os.pathsep.join(sys.path)}
         scripts = [FIRST_GRADIENT.replace("CHANNELS", str(channels)) for channels in (8, 8, 13)]

@@ -1,4 +1,4 @@
-"""What a kernel writes with vectors is what numpy gives."""
+"""Vectors and tiles in kernels compute what numpy computes."""
 
 import numpy as np
 from numba import njit
@@ -60,6 +60,6 @@ def test_tiles():
     np.testing.assert_allclose([a[400 + 70 * row :][: 2 * N] for row in range(3)], wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_not_a_number_is_not_hidden():
+def test_nan_in_gives_nan_out():
     a = np.full(1000, np.nan, np.float32)
     assert np.isnan(_vectors(a)) and np.isnan(a[100 : 100 + N]).all() and np.isnan(a[200 : 200 + N]).all()
