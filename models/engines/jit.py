@@ -1,4 +1,4 @@
-"""Compilation by numba, kept on disk for later processes."""
+"""Compilation by numba, cached on disk for later processes."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -50,7 +50,7 @@ class CompiledEngine:
         return total
 
     def _executor(self, samples: int, trains: bool) -> "_Executor":
-        """Return the program and memory for inputs of this length; only those for the last length are kept."""
+        """Return the program and memory for inputs of this length; only those for the last length stay."""
         known = self._executors.get(trains)
         if known is None or known[0] != samples:
             self._executors[trains] = known = samples, _Executor(TrainingProgram(self.folding, samples, trains))

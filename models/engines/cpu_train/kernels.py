@@ -231,7 +231,7 @@ def _below(z, x):
 
 @numba.njit(**NUMBA_OPTIONS)
 def _activation_gradient(s, stride, op, w, start, stop):
-    """The transpose of `_activate`: `out = base * f'(value)`; also writes `activated`, where that was not kept."""
+    """The transpose of `_activate`: `out = base * f'(value)`; also writes `activated`, where it was not stored."""
     activation, gate, gating, one = op.activation, op.gate, op.gating, splat(1.0)
     trains = op.slopes >= 0
     for row in range(op.outs):

@@ -224,10 +224,35 @@ def _pointwise_backward(
 
 
 @triton.jit
-def _store_pointwise(to, dw_OW, dw_O, O: tl.constexpr, W: tl.constexpr, OP: tl.constexpr, WP: tl.constexpr):
-    o, i = tl.arange(0, OP), tl.arange(0, WP)
-    tl.store(to + o[:, None] * (W + 1) + i[None, :], dw_OW, mask=(o < O)[:, None] & (i < W)[None, :])
-    tl.store(to + o * (W + 1) + W, dw_O, mask=o < O)
+def _store_pointwise(
+    to, dw_OW, dw_O, O: tl.constexpr, W: tl.constexpr, OP: tl.constexpr, WP: tl.constexpr, HAS: tl.constexpr
+):
+    if HAS:
+        o, i = tl.arange(0, OP), tl.arange(0, WP)
+        tl.store(to + o[:, None] * (W + 1) + i[None, :], dw_OW, mask=(o < O)[:, None] & (i < W)[None, :])
+        tl.store(to + o * (W + 1) + W, dw_O, mask=o < O)
+
+
+@triton.jit
+def _store_slopes(to, slope_W, gate_slope_W, o, W: tl.constexpr, GATED: tl.constexpr):
+    tl.store(to, slope_W, mask=o < W)
+    if GATED:
+        tl.store(to + W, gate_slope_W, mask=o < W)
+
+
+@triton.jit
+def _activate_again(z, at, mask, T, slope, gate_slope, LAYER: tl.constexpr):
+    """Return p and q (halves of `z`, equal without a gate), f(p), g(q) and the output of the activation."""
+    p = tl.load(z + at, mask=mask, other=0.0)
+    f = _activate(LAYER.activation, p, slope)
+    a, q, g = f, p, f
+    if LAYER.gating != "none":
+        q = tl.load(z + LAYER.width * T + at, mask=mask, other=0.0)
+        g = _activate(LAYER.gate, q, gate_slope)
+        a = f * g
+        if LAYER.gating == "blended":
+            a += (1 - g) * p
+    return p, q, f, g, a
 
 
 @triton.jit(do_not_specialize=NUMBERS + OFFSETS)
@@ -246,13 +271,12 @@ def layer_backward(
     CP: tl.constexpr = LAYER.padded_channels
     WP: tl.constexpr = LAYER.padded_width
     HP: tl.constexpr = LAYER.padded_head
-    SLOPES: tl.constexpr = LAYER.has_slopes
     GATED: tl.constexpr = LAYER.gating != "none"
     m, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
     INNER: tl.constexpr = 2 * W if GATED else W
     w, o, o_C, o_H = weights + m * N, tl.arange(0, WP), tl.arange(0, CP), tl.arange(0, HP)
     z, dz, d, d_heads = z + m * INNER * T, dz + m * INNER * T, d + m * C * T, d_heads + m * H * T
-    if SLOPES:
+    if LAYER.has_slopes:
         slope = tl.load(w + slopes + o, mask=o < W, other=0.0)[:, None]
         if GATED:
             gate_slope = tl.load(w + slopes + W + o, mask=o < W, other=0.0)[:, None]
@@ -262,27 +286,17 @@ def layer_backward(
     for turn in range(span):
         t = begin + (part * span + turn) * SAMPLES + tl.arange(0, SAMPLES)
         at, mask = o[:, None] * T + t[None, :], (o < W)[:, None] & (t < T)[None, :]
-        p = tl.load(z + at, mask=mask, other=0.0)
-        f = _activate(LAYER.activation, p, slope)
-        a, q, g = f, p, f
-        if GATED:
-            q = tl.load(z + W * T + at, mask=mask, other=0.0)
-            g = _activate(LAYER.gate, q, gate_slope)
-            a = f * g
-            if LAYER.gating == "blended":
-                a += (1 - g) * p
+        p, q, f, g, a = _activate_again(z, at, mask, T, slope, gate_slope, LAYER)
         inside = (o_H < H)[:, None] & ((t < T) & (t >= head_begin))[None, :]
         dy = tl.load(d_heads + o_H[:, None] * T + t[None, :], mask=inside, other=0.0)
-        da, head_HW, head_H = _pointwise_backward(
-            w + head1x1, dy, a, H, W, HP, WP, LAYER.has_head1x1, head_HW, head_H
-        )  # fmt: skip
+        da, head_HW, head_H = _pointwise_backward(w + head1x1, dy, a, H, W, HP, WP, LAYER.has_head1x1, head_HW, head_H)
         if LAYER.has_residual:
             inside = (o_C < C)[:, None] & ((t < T) & (t >= d_begin))[None, :]
             dy = tl.load(d + o_C[:, None] * T + t[None, :], mask=inside, other=0.0)
-            da_residual, layer_CW, layer_C = _pointwise_backward(
+            da_C, layer_CW, layer_C = _pointwise_backward(
                 w + layer1x1, dy, a, C, W, CP, WP, LAYER.has_layer1x1, layer_CW, layer_C
             )
-            da += da_residual
+            da += da_C
         if not GATED:
             df, dp = da, da * _derivative(LAYER.activation, p, f, slope)
         else:
@@ -292,20 +306,16 @@ def layer_backward(
                 dp += da * (1 - g)
                 dg -= da * p
             tl.store(dz + W * T + at, dg * _derivative(LAYER.gate, q, g, gate_slope), mask=mask)
-            if SLOPES:
+            if LAYER.has_slopes:
                 gate_slope_W += tl.sum(tl.where(q < 0, q * dg, 0.0), 1)
         tl.store(dz + at, dp, mask=mask)
-        if SLOPES:
+        if LAYER.has_slopes:
             slope_W += tl.sum(tl.where(p < 0, p * df, 0.0), 1)
     to = gradients + (m * parts + part) * N
-    if LAYER.has_head1x1:
-        _store_pointwise(to + head1x1, head_HW, head_H, H, W, HP, WP)
-    if LAYER.has_residual and LAYER.has_layer1x1:
-        _store_pointwise(to + layer1x1, layer_CW, layer_C, C, W, CP, WP)
-    if SLOPES:
-        tl.store(to + slopes + o, slope_W, mask=o < W)
-        if GATED:
-            tl.store(to + slopes + W + o, gate_slope_W, mask=o < W)
+    _store_pointwise(to + head1x1, head_HW, head_H, H, W, HP, WP, LAYER.has_head1x1)
+    _store_pointwise(to + layer1x1, layer_CW, layer_C, C, W, CP, WP, LAYER.has_residual and LAYER.has_layer1x1)
+    if LAYER.has_slopes:
+        _store_slopes(to + slopes + o, slope_W, gate_slope_W, o, W, GATED)
 
 
 @triton.jit(do_not_specialize=NUMBERS + OFFSETS)
