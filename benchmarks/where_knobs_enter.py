@@ -1,9 +1,10 @@
-"""Where should knobs enter a NAM? The same WaveNet, steps and takes; only the injection differs.
+"""Compare where knobs enter a NAM: the same WaveNet, steps and takes; only the injection differs.
 
-Prints, per form, the median over seeds of: median and worst ESR on held settings and held audio, and the knob-move artifact (dBFS) of turning
-the first knob from one end to the other in 10, 50 and 200 ms. Needs the recordings folder `gxamp-6v6/`; says so and stops without it.
+Prints per injection the median over seeds of: median and worst ESR on held settings and held audio, and the knob-move
+artifact (dBFS) of turning the first knob from one end to the other in 10, 50 and 200 ms. Needs the recordings folder
+`gxamp-6v6/`; stops without it.
 
-    python benchmarks/where_knobs_enter.py RECORDINGS --steps 500 --seeds 0 1 2
+    python -m benchmarks.where_knobs_enter RECORDINGS --steps 500 --seeds 0 1 2
 """
 
 import argparse
@@ -24,7 +25,7 @@ from models.training.config import LearningConfig, Recipe
 from models.training.trainer import Trainer
 from zoo.cli import output
 
-FORMS = {
+INJECTIONS = {
     "input": {"input": True},
     "mixin": {"mixin": True},
     "input + mixin": {"input": True, "mixin": True},
@@ -39,9 +40,9 @@ ARRAY = {"channels": 8, "dilations": [1, 3, 9, 27, 81, 243, 1, 3, 9]}
 RAMPS_MS = (10, 50, 200)
 
 
-def measure(data: AmpData, form: dict, steps: int, seed: int) -> tuple[float, ...]:
-    """`(held median, held worst, artifact at 10, 50, 200 ms, parameters)` of one training."""
-    model = WaveNetConfig.model_validate({"arrays": [ARRAY], "inject": Injection.model_validate(form)})
+def measure(data: AmpData, injection: dict, steps: int, seed: int) -> tuple[float, ...]:
+    """Train once; returns held median, held worst, artifacts at 10, 50 and 200 ms, and the number of parameters."""
+    model = WaveNetConfig.model_validate({"arrays": [ARRAY], "inject": Injection.model_validate(injection)})
     trainer = Trainer(Recipe(data=data.config, model=model, learning=LearningConfig(steps=steps, seed=seed)), data)
     trainer.advance(steps)
     held = score(trainer.net.eval(), data, data.held)
@@ -54,7 +55,7 @@ def measure(data: AmpData, form: dict, steps: int, seed: int) -> tuple[float, ..
 
 
 def main() -> None:
-    """Train every form with every seed, interleaved, and print the table."""
+    """Train every injection with every seed, interleaved, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--steps", type=int, default=500)
@@ -71,10 +72,10 @@ def main() -> None:
         "validation_seconds": 3,
     }
     data = load_data(check_document({"name": "gxamp-6v6", **split}, DataConfig, "benchmark"))
-    found: dict[str, list[tuple[float, ...]]] = {name: [] for name in FORMS}
+    found: dict[str, list[tuple[float, ...]]] = {name: [] for name in INJECTIONS}
     for seed in options.seeds:
-        for name, form in FORMS.items():
-            found[name].append(measure(data, form, options.steps, seed))
+        for name, injection in INJECTIONS.items():
+            found[name].append(measure(data, injection, options.steps, seed))
             output.info(f"seed {seed} {name}: median {found[name][-1][0]:.4f}")
     rows = []
     for name, runs in found.items():

@@ -1,18 +1,37 @@
-"""models/engines/activations.py."""
+"""Activations for the compiled kernels: their codes, and their formulas on vectors.
+
+The numbers of activations (`ACTIVATION_CODES`) and gating modes (`GATING_CODES`) stand in programs of both CPU engines.
+"""
 
 import numba
 
-from models.engines.jit import FAST
+from models.engines.jit import NUMBA_OPTIONS
 from models.engines.simd import absolute, fma, maximum, minimum, splat, where_negative
 
 IDENTITY, TANH, RELU, SLOPED, SILU, HARDTANH, SOFTSIGN, SIGMOID = range(8)
 
-PLAIN, GATED, BLENDED = range(3)
+UNGATED, GATED, BLENDED = range(3)
+
+ACTIVATION_CODES = {
+    "Tanh": TANH,
+    "ReLU": RELU,
+    "LeakyReLU": SLOPED,
+    "PReLU": SLOPED,
+    "SiLU": SILU,
+    "Hardtanh": HARDTANH,
+    "Softsign": SOFTSIGN,
+    "Sigmoid": SIGMOID,
+}
+
+GATING_CODES = {"none": UNGATED, "gated": GATED, "blended": BLENDED}
 
 
-@numba.njit(**FAST)
+@numba.njit(**NUMBA_OPTIONS)
 def _tanh(x):
-    """A quotient of odd and even polynomials, right to a few units in the last place (Eigen's `generic_fast_tanh_float`)."""
+    """A quotient of an odd and an even polynomial, exact to a few units in the last place.
+
+    Eigen's `generic_fast_tanh_float`, Eigen/src/Core/MathFunctionsImpl.h.
+    """
     x = maximum(splat(-7.90531110763549805), minimum(splat(7.90531110763549805), x))
     y = x * x
     top = fma(y, splat(-2.76076847742355e-16), splat(2.00018790482477e-13))
@@ -27,40 +46,27 @@ def _tanh(x):
     return x * top / bottom
 
 
-@numba.njit(**FAST)
+@numba.njit(**NUMBA_OPTIONS)
 def sigmoid(x):
+    """`1 / (1 + exp(-x))`, by `_tanh`."""
     return fma(_tanh(x * 0.5), splat(0.5), splat(0.5))
 
 
-@numba.njit(**FAST)
-def nonlinear(kind, x, slope):
-    """One of the activations; `slope` is where `SLOPED` goes below zero."""
-    if kind == TANH:
+@numba.njit(**NUMBA_OPTIONS)
+def apply_activation(code, x, slope):
+    """Apply the activation of this code to a vector; `slope` is the slope of `SLOPED` below zero."""
+    if code == TANH:
         return _tanh(x)
-    if kind == RELU:
+    if code == RELU:
         return maximum(splat(0.0), x)
-    if kind == SLOPED:
+    if code == SLOPED:
         return where_negative(x, x * slope, x)
-    if kind == SILU:
+    if code == SILU:
         return x * sigmoid(x)
-    if kind == HARDTANH:
+    if code == HARDTANH:
         return maximum(splat(-1.0), minimum(splat(1.0), x))
-    if kind == SOFTSIGN:
+    if code == SOFTSIGN:
         return x / (1.0 + absolute(x))
-    if kind == SIGMOID:
+    if code == SIGMOID:
         return sigmoid(x)
     return x
-
-
-KINDS = {
-    "Tanh": TANH,
-    "ReLU": RELU,
-    "LeakyReLU": SLOPED,
-    "PReLU": SLOPED,
-    "SiLU": SILU,
-    "Hardtanh": HARDTANH,
-    "Softsign": SOFTSIGN,
-    "Sigmoid": SIGMOID,
-}
-
-GATINGS = {"none": PLAIN, "gated": GATED, "blended": BLENDED}

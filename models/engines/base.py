@@ -1,4 +1,8 @@
-"""models/engines/base.py."""
+"""The protocol of an engine, and what all engines share.
+
+Shapes: B items of a batch, T samples in, S samples out (T - R + 1, R the receptive field), K knob columns, P
+parameters.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -8,28 +12,34 @@ from torch import Tensor, nn
 
 from models.network.wavenet import WaveNet
 
-WORKING_MEMORY = 1 << 25  # bytes: traces of more items at once would leave the processor's caches
+WORKING_MEMORY = 1 << 25  # bytes of intermediate results computed at once; more would not fit a processor's caches
 
-
-Loss = Callable[[Tensor, slice], Tensor]  # of what was played for these items of the batch; summed over items
+Loss = Callable[[Tensor, slice], Tensor]  # from the output `(items, S)` and which items: their losses, summed
 
 
 class Engine(Protocol):
-    """One way to compute a net. Another device is another class with these two."""
+    """One way to compute a net, forward and backward; another device needs one more class with these two methods."""
 
     net: WaveNet
 
     def __call__(self, x_BT: Tensor, knobs_BK: Tensor) -> Tensor:
-        """What `net(x_BT, knobs_BK)` gives, `(B, S)`; knobs are still."""
+        """Return what `net(x_BT, knobs_BK)` gives, `(B, S)`; knobs are levels in [-1, 1] that stand still."""
         ...
 
     def accumulate_gradient(self, vector_P: Tensor, x_BT: Tensor, knobs_BK: Tensor, loss: Loss) -> float:
-        """Add to the gradient of `vector_P` (see `as_vector`) that of the loss, summed over parts of the batch; returns the sum."""
+        """Add the gradient of the loss to that of the parameters, and return the loss.
+
+        The batch is computed in parts; `loss` is called for each part, and the results are added up. `vector_P` holds
+        the parameters as one vector (see `as_vector`).
+        """
         ...
 
 
 def as_vector(parameters: Sequence[nn.Parameter]) -> nn.Parameter:
-    """One vector that holds all parameters, so that they are clipped and moved as one: each becomes a view of it, and so do gradients."""
+    """Return one vector that holds all parameters, for clipping and optimizer steps over all of them at once.
+
+    Each parameter becomes a view of the vector, and its gradient a view of the vector's gradient.
+    """
     vector = nn.Parameter(torch.cat([parameter.detach().reshape(-1) for parameter in parameters]))
     vector.grad = torch.zeros_like(vector)
     sizes = [parameter.numel() for parameter in parameters]

@@ -1,15 +1,15 @@
-"""models/engines/eager.py."""
+"""The eager engine: the torch module itself. It supports every net, on every device."""
 
 from torch import Tensor
 
 from models.engines.base import WORKING_MEMORY, Loss
 from models.network.wavenet import WaveNet
 
-ROWS_PER_CHANNEL = 6  # that the plain net keeps for its derivative, about
+ROWS_PER_CHANNEL = 6  # signals that autograd keeps per channel of a layer, about
 
 
 class EagerEngine:
-    """The net as it is, in parts of the batch that stay in the processor's caches."""
+    """An `Engine` that calls the net, in parts of the batch whose intermediate results fit a processor's caches."""
 
     def __init__(self, net: WaveNet) -> None:
         self.net = net
@@ -20,11 +20,11 @@ class EagerEngine:
         return self.net(x_BT, knobs_BK)
 
     def accumulate_gradient(self, vector_P: Tensor, x_BT: Tensor, knobs_BK: Tensor, loss: Loss) -> float:
-        """See `Engine`; the gradients of the net's parameters are parts of the vector's."""
+        """See `Engine`; `vector_P` must be `as_vector` of the net's parameters."""
         step, total = max(1, WORKING_MEMORY // (4 * self._rows * x_BT.shape[1])), 0.0
         for begin in range(0, len(x_BT), step):
             items = slice(begin, begin + step)
-            found = loss(self.net(x_BT[items], knobs_BK[items]), items)
-            found.backward()
-            total += found.item()
+            part = loss(self.net(x_BT[items], knobs_BK[items]), items)
+            part.backward()
+            total += part.item()
         return total

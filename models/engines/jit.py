@@ -1,4 +1,4 @@
-"""Compilation of kernels by numba, kept on disk for later processes."""
+"""Compilation by numba, cached on disk for later processes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,17 +8,18 @@ import numpy as np
 
 from models.core.cache import cache_folder, source_digest
 
-FAST: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}  # how kernels are compiled
-
+NUMBA_OPTIONS: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}  # of every kernel
 
 ENGINES = Path(__file__).parent
 
+CACHE_LINE = 16  # float32 numbers in one line of a CPU's cache
 
-def compiled(function: Callable, sources: Path = ENGINES) -> Any:
-    """Return the function compiled at its first call, once per machine: later processes load it.
 
-    numba itself renews its cache only when the function's own file changes, so the cache is keyed by all code in the folder `sources`.
-    Without a folder that can be written, each process compiles anew.
+def cached_njit(function: Callable, sources: Path = ENGINES) -> Any:
+    """Return the function, compiled at its first call, once per machine: later processes load it.
+
+    numba renews its cache only when the file of the function itself changes, so the cache folder is named by a digest
+    of all code in the folder `sources`. Where no folder can be written, each process compiles anew.
     """
     import numba
 
@@ -26,20 +27,17 @@ def compiled(function: Callable, sources: Path = ENGINES) -> Any:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return numba.njit(**FAST)(function)
+        return numba.njit(**NUMBA_OPTIONS)(function)
     settings: Any = numba.config
-    before, settings.CACHE_DIR = settings.CACHE_DIR, str(folder)  # read when the function is wrapped
+    before, settings.CACHE_DIR = settings.CACHE_DIR, str(folder)  # read while the function is wrapped
     try:
-        return numba.njit(cache=True, **FAST)(function)
+        return numba.njit(cache=True, **NUMBA_OPTIONS)(function)
     finally:
         settings.CACHE_DIR = before
 
 
-LINE = 16  # numbers in a line of the CPU's cache
-
-
-def aligned(size: int) -> np.ndarray:
-    """Zeros whose first number begins a line of the CPU's cache."""
-    numbers = np.zeros(size + LINE, np.float32)
-    first = -(numbers.ctypes.data // 4) % LINE
+def aligned_zeros(size: int) -> np.ndarray:
+    """Return float32 zeros whose first number begins a line of the CPU's cache."""
+    numbers = np.zeros(size + CACHE_LINE, np.float32)
+    first = -(numbers.ctypes.data // 4) % CACHE_LINE
     return numbers[first : first + size]

@@ -1,7 +1,4 @@
-"""What plays and trains a net: compiled kernels where there are any for its device and type, else the net as it is.
-
-Shapes: B items, T samples in, S samples out, K knobs, P parameters.
-"""
+"""The choice of device and engine: compiled kernels where they support the net, else the eager engine."""
 
 from importlib.util import find_spec
 
@@ -13,9 +10,9 @@ from models.network.wavenet import WaveNet
 
 
 def device_for(gpus: float) -> torch.device:
-    """Where a training takes place that was promised so many GPUs: on one if it sees any, else on the CPU.
+    """Return the device for a training that was given so many GPUs (0.5 is half of one): a GPU if torch sees one.
 
-    Promised a part of one, the process keeps to that part of its memory from now on.
+    With less than one GPU, this process's share of its memory is limited from now on.
     """
     if gpus <= 0 or not torch.cuda.is_available():
         return torch.device("cpu")
@@ -25,10 +22,10 @@ def device_for(gpus: float) -> torch.device:
 
 
 def engine_for(net: WaveNet) -> Engine:
-    """The fastest engine for a net where it lies."""
+    """Return the fastest engine for a net on the device where it is."""
     parameter = next(net.parameters())
-    plain = parameter.device.type != "cpu" or parameter.dtype != torch.float32 or not net.config.compiles
-    if not plain and find_spec("numba"):
+    is_supported = parameter.device.type == "cpu" and parameter.dtype == torch.float32 and net.config.compiles
+    if is_supported and find_spec("numba"):
         from models.engines.cpu_train.engine import CompiledEngine
 
         return CompiledEngine(net)

@@ -1,9 +1,9 @@
-"""Vectors of float32 for compiled kernels: one register of numbers each, and tiles of them.
+"""Vectors of float32 for numba kernels: `Vector`, one register of numbers, and `Tile`, rows of vectors in registers.
 
-LLVM does not find register tiling by itself (plain loops are five times slower), so kernels say it: a `Vector` is as many
-neighbouring numbers as one register of this CPU holds (`WIDTH`), a `Tile` is R rows of C vectors that live in registers. All
-functions here but `host_features` are for use inside `@njit` code; arrays are contiguous float32 of one dimension and an index counts
-numbers. Nothing is bounds-checked. NaN comes out of everything that NaN goes into (`minimum`, `maximum`: as the second argument).
+LLVM does not tile loops over registers by itself (plain loops are five times slower), so the kernels state it. A vector
+has as many neighbouring numbers as one register of this CPU (`WIDTH`); a tile is R rows of C vectors. All functions but
+`host_features` are for `@njit` code. Arrays are contiguous float32 of one dimension, an index counts numbers, and
+nothing is bounds-checked. NaN in gives NaN out (`minimum` and `maximum`: as the second argument).
 """
 
 import operator
@@ -20,11 +20,11 @@ from numba.extending import lower_builtin, lower_cast, models, register_model
 
 infer: Any = infer_global
 
-intrinsic: Any = extending.intrinsic  # its products are called with other arguments than they are written with
+intrinsic: Any = extending.intrinsic  # what it returns is called without the argument `typing`
 
 
 def host_features() -> set[str]:
-    """What the CPU that numba compiles for can do, in LLVM's words."""
+    """Return the features of the CPU that numba compiles for, by LLVM's names."""
     stated = os.environ.get("NUMBA_CPU_FEATURES")
     if stated is not None:
         return {word[1:] for word in stated.split(",") if word.startswith("+")}
@@ -35,16 +35,16 @@ FEATURES = host_features()
 
 WIDTH = 16 if "avx512f" in FEATURES else 8 if "avx" in FEATURES else 4  # numbers in a vector
 
-REGISTERS = 32 if FEATURES & {"avx512f", "neon"} else 16  # vectors that the CPU keeps at hand
+REGISTERS = 32 if FEATURES & {"avx512f", "neon"} else 16  # vector registers of the CPU
 
 
 _FLOAT, _INDEX = ir.FloatType(), ir.IntType(32)
 
 _LLVM = ir.VectorType(_FLOAT, WIDTH)
 
-_SUM = ("contract",)  # a product and the sum after it may be rounded once
+_SUM = ("contract",)  # fast-math flag: a product and a sum may become one FMA
 
-_QUOTIENT = ("arcp", "ninf")  # by a refined estimate of the reciprocal
+_QUOTIENT = ("arcp", "ninf")  # fast-math flags: division by a refined estimate of the reciprocal
 
 
 class Vector(types.Type):
@@ -55,7 +55,7 @@ class Vector(types.Type):
 
 
 class Tile(types.Type):
-    """`rows` by `columns` vectors."""
+    """`rows` by `columns` vectors, each in a register."""
 
     def __init__(self, rows: int, columns: int) -> None:
         self.rows, self.columns = rows, columns
@@ -77,8 +77,8 @@ class _TileModel(models.PrimitiveModel):
         super().__init__(manager, kind, ir.ArrayType(_LLVM, kind.rows * kind.columns))
 
 
-def _at(context, builder, array_type, array, index):
-    """Pointer to one number of an array, or of a pointer to its first."""
+def _pointer(context, builder, array_type, array, index):
+    """Return a pointer to `array[index]`; `array` may be a pointer to its first number."""
     first = (
         array
         if isinstance(array_type, types.CPointer)
@@ -108,14 +108,14 @@ def _fma(builder, x, y, z):
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{WIDTH}f32"), [x, y, z])
 
 
-def _step(builder, pointer, count: int):
-    """Pointer `count` numbers on."""
+def _advance(builder, pointer, count: int):
+    """Return the pointer plus `count` numbers."""
     return builder.gep(pointer, [ir.Constant(ir.IntType(64), count)])
 
 
 @intrinsic
-def first(typing, array):
-    """A pointer to the first number, which the functions below take for the array: it is lighter to hand on."""
+def data_pointer(typing, array):
+    """Return a pointer to the first number, which the functions below take in place of the array: cheaper to pass."""
 
     def generate(context, builder, signature, args):
         return context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -128,7 +128,7 @@ def load(typing, array, index):
     """`array[index : index + WIDTH]`."""
 
     def generate(context, builder, signature, args):
-        return _load(builder, _at(context, builder, signature.args[0], *args))
+        return _load(builder, _pointer(context, builder, signature.args[0], *args))
 
     return VECTOR(array, index), generate
 
@@ -138,25 +138,25 @@ def store(typing, array, index, vector):
     """`array[index : index + WIDTH] = vector`."""
 
     def generate(context, builder, signature, args):
-        _store(builder, args[2], _at(context, builder, signature.args[0], *args[:2]))
+        _store(builder, args[2], _pointer(context, builder, signature.args[0], *args[:2]))
         return context.get_dummy_value()
 
     return types.void(array, index, vector), generate
 
 
 @intrinsic
-def spread(typing, array, index):
-    """`array[index]` in every place."""
+def broadcast(typing, array, index):
+    """`array[index]` in every lane."""
 
     def generate(context, builder, signature, args):
-        return _splat(builder, builder.load(_at(context, builder, signature.args[0], *args)))
+        return _splat(builder, builder.load(_pointer(context, builder, signature.args[0], *args)))
 
     return VECTOR(array, index), generate
 
 
 @intrinsic
 def splat(typing, number):
-    """One number in every place."""
+    """One number in every lane."""
 
     def generate(context, builder, signature, args):
         return _splat(builder, context.cast(builder, args[0], signature.args[0], types.float32))
@@ -170,7 +170,7 @@ def fma(typing, x, y, z):
     return VECTOR(VECTOR, VECTOR, VECTOR), lambda context, builder, signature, args: _fma(builder, *args)
 
 
-def _chosen(relation: str):
+def _select_by(relation: str):
     @intrinsic
     def choose(typing, x, y):
         def generate(context, builder, signature, args):
@@ -181,7 +181,7 @@ def _chosen(relation: str):
     return choose
 
 
-minimum, maximum = _chosen("<"), _chosen(">")
+minimum, maximum = _select_by("<"), _select_by(">")
 
 
 @intrinsic
@@ -207,8 +207,8 @@ def absolute(typing, x):
 
 
 @intrinsic
-def total(typing, x):
-    """The sum of the vector's numbers, one float32."""
+def reduce_sum(typing, x):
+    """Return the sum of the vector's numbers, one float32."""
 
     def generate(context, builder, signature, args):
         kind = ir.FunctionType(_FLOAT, [_FLOAT, _LLVM])
@@ -225,7 +225,7 @@ def _number_to_vector(context, builder, source, target, value):
 
 
 def _arithmetic(build, *operations) -> None:
-    """An operation, and the one in place, between vectors or a vector and a number."""
+    """Define operators (`+` and `+=`, ...) between two vectors, or a vector and a number."""
 
     class Arithmetic(AbstractTemplate):
         def generic(self, args, kws):
@@ -247,15 +247,15 @@ _arithmetic(lambda builder, x, y: builder.fmul(x, y, flags=_SUM), operator.mul, 
 _arithmetic(lambda builder, x, y: builder.fdiv(x, y, flags=_QUOTIENT), operator.truediv, operator.itruediv)
 
 
-def _shape(rows, columns) -> Tile | None:
-    """The tile that two literal counts name."""
+def _tile_type(rows, columns) -> Tile | None:
+    """Return the tile type of two literal counts."""
     if isinstance(rows, types.IntegerLiteral) and isinstance(columns, types.IntegerLiteral):
         return Tile(rows.literal_value, columns.literal_value)
     return None
 
 
 def _tile(builder, kind: Tile, vector_at):
-    """A tile whose vector in row r, column c is `vector_at(r, c)`."""
+    """Build a tile whose vector in row r, column c is `vector_at(r, c)`."""
     value = ir.Constant(ir.ArrayType(_LLVM, kind.rows * kind.columns), ir.Undefined)
     for place in range(kind.rows * kind.columns):
         value = builder.insert_value(value, vector_at(*divmod(place, kind.columns)), place)
@@ -263,14 +263,14 @@ def _tile(builder, kind: Tile, vector_at):
 
 
 @intrinsic(prefer_literal=True)
-def spread_tile(typing, array, index, rows, columns):
-    """Row r is `array[index + r]` in every place; `rows` and `columns` are literal."""
-    kind = _shape(rows, columns)
+def broadcast_tile(typing, array, index, rows, columns):
+    """Row r is `array[index + r]` in every lane; `rows` and `columns` are literal."""
+    kind = _tile_type(rows, columns)
 
     def generate(context, builder, signature, args):
         kind = signature.return_type
-        first = _at(context, builder, signature.args[0], *args[:2])
-        numbers = [_splat(builder, builder.load(_step(builder, first, row))) for row in range(kind.rows)]
+        first = _pointer(context, builder, signature.args[0], *args[:2])
+        numbers = [_splat(builder, builder.load(_advance(builder, first, row))) for row in range(kind.rows)]
         return _tile(builder, kind, lambda row, column: numbers[row])
 
     return None if kind is None else (kind(array, index, rows, columns), generate)
@@ -279,7 +279,7 @@ def spread_tile(typing, array, index, rows, columns):
 @intrinsic(prefer_literal=True)
 def load_tile(typing, array, index, stride, rows, columns):
     """Row r is read from `array[index + r * stride :]`; `rows` and `columns` are literal."""
-    kind = _shape(rows, columns)
+    kind = _tile_type(rows, columns)
 
     def generate(context, builder, signature, args):
         kind = signature.return_type
@@ -287,8 +287,8 @@ def load_tile(typing, array, index, stride, rows, columns):
         starts = []
         for row in range(kind.rows):
             shift = builder.mul(stride, ir.Constant(stride.type, row))
-            starts.append(_at(context, builder, signature.args[0], args[0], builder.add(index, shift)))
-        return _tile(builder, kind, lambda row, column: _load(builder, _step(builder, starts[row], column * WIDTH)))
+            starts.append(_pointer(context, builder, signature.args[0], args[0], builder.add(index, shift)))
+        return _tile(builder, kind, lambda row, column: _load(builder, _advance(builder, starts[row], column * WIDTH)))
 
     return None if kind is None else (kind(array, types.int64, types.int64, rows, columns), generate)
 
@@ -301,32 +301,35 @@ def store_tile(typing, array, index, stride, tile):
         _, index, stride, value = args
         for row in range(tile.rows):
             shift = builder.mul(stride, ir.Constant(stride.type, row))
-            start = _at(context, builder, signature.args[0], args[0], builder.add(index, shift))
+            start = _pointer(context, builder, signature.args[0], args[0], builder.add(index, shift))
             for column in range(tile.columns):
                 vector = builder.extract_value(value, row * tile.columns + column)
-                _store(builder, vector, _step(builder, start, column * WIDTH))
+                _store(builder, vector, _advance(builder, start, column * WIDTH))
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64, tile), generate
 
 
+def _fma_each(builder, kind: Tile, value, rows, columns):
+    """Build the tile `value[r, c] + rows[r] * columns[c]` from one vector per row and one per column."""
+
+    def vector_at(row, column):
+        return _fma(builder, rows[row], columns[column], builder.extract_value(value, row * kind.columns + column))
+
+    return _tile(builder, kind, vector_at)
+
+
 @intrinsic
-def fma_spread(typing, tile, weights, w, array, x):
-    """The heart of a convolution: `tile[r, c] += weights[w + r] * array[x + c * WIDTH :]`."""
+def fma_broadcast(typing, tile, weights, w, array, x):
+    """The inner step of a convolution: `tile[r, c] += weights[w + r] * array[x + c * WIDTH :]`."""
 
     def generate(context, builder, signature, args):
         value, _, w, _, x = args
-        first = _at(context, builder, signature.args[1], args[1], w)
-        start = _at(context, builder, signature.args[3], args[3], x)
-        vectors = [_load(builder, _step(builder, start, column * WIDTH)) for column in range(tile.columns)]
-        numbers = [_splat(builder, builder.load(_step(builder, first, row))) for row in range(tile.rows)]
-
-        def summed(row, column):
-            return _fma(
-                builder, numbers[row], vectors[column], builder.extract_value(value, row * tile.columns + column)
-            )
-
-        return _tile(builder, tile, summed)
+        first = _pointer(context, builder, signature.args[1], args[1], w)
+        start = _pointer(context, builder, signature.args[3], args[3], x)
+        vectors = [_load(builder, _advance(builder, start, column * WIDTH)) for column in range(tile.columns)]
+        numbers = [_splat(builder, builder.load(_advance(builder, first, row))) for row in range(tile.rows)]
+        return _fma_each(builder, tile, value, numbers, vectors)
 
     return tile(tile, weights, w, array, x), generate
 
@@ -352,7 +355,7 @@ def fma_tiles(typing, x, y, z):
 
 
 def _by_vector(builder, kind: Tile, tiles, build):
-    """A tile each of whose vectors is built of those in the same place of others."""
+    """Build a tile vector by vector from the vectors in the same place of other tiles."""
 
     def vector_at(row, column):
         place = row * kind.columns + column
@@ -367,40 +370,30 @@ def fma_strided(typing, tile, weights, w, stride, array, x):
 
     def generate(context, builder, signature, args):
         value, _, w, stride, _, x = args
-        first = _at(context, builder, signature.args[1], args[1], w)
-        start = _at(context, builder, signature.args[4], args[4], x)
-        vectors = [_load(builder, _step(builder, start, column * WIDTH)) for column in range(tile.columns)]
+        first = _pointer(context, builder, signature.args[1], args[1], w)
+        start = _pointer(context, builder, signature.args[4], args[4], x)
+        vectors = [_load(builder, _advance(builder, start, column * WIDTH)) for column in range(tile.columns)]
         places = [builder.gep(first, [builder.mul(stride, ir.Constant(stride.type, row))]) for row in range(tile.rows)]
         numbers = [_splat(builder, builder.load(place)) for place in places]
-
-        def summed(row, column):
-            return _fma(
-                builder, numbers[row], vectors[column], builder.extract_value(value, row * tile.columns + column)
-            )
-
-        return _tile(builder, tile, summed)
+        return _fma_each(builder, tile, value, numbers, vectors)
 
     return tile(tile, weights, types.int64, types.int64, array, types.int64), generate
 
 
 @intrinsic
-def fma_outer(typing, tile, array, places, r, t, x, stride):
-    """`tile[i, j] += array[places[r + i] + t :] * array[x + j * stride :]`: every row with every column, place by place."""
+def fma_outer(typing, tile, array, offsets, r, t, x, stride):
+    """`tile[i, j] += array[offsets[r + i] + t :] * array[x + j * stride :]`: every row times every column."""
 
     def generate(context, builder, signature, args):
         value, _, _, r, t, x, stride = args
 
         def vector(index):
-            return _load(builder, _at(context, builder, signature.args[1], args[1], index))
+            return _load(builder, _pointer(context, builder, signature.args[1], args[1], index))
 
-        first = _at(context, builder, signature.args[2], args[2], r)
-        rows = [vector(builder.add(builder.load(_step(builder, first, row)), t)) for row in range(tile.rows)]
+        first = _pointer(context, builder, signature.args[2], args[2], r)
+        rows = [vector(builder.add(builder.load(_advance(builder, first, row)), t)) for row in range(tile.rows)]
         shifts = [builder.mul(stride, ir.Constant(stride.type, column)) for column in range(tile.columns)]
         columns = [vector(builder.add(x, shift)) for shift in shifts]
+        return _fma_each(builder, tile, value, rows, columns)
 
-        def summed(row, column):
-            return _fma(builder, rows[row], columns[column], builder.extract_value(value, row * tile.columns + column))
-
-        return _tile(builder, tile, summed)
-
-    return tile(tile, array, places, types.int64, types.int64, types.int64, types.int64), generate
+    return tile(tile, array, offsets, types.int64, types.int64, types.int64, types.int64), generate

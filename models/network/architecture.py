@@ -1,4 +1,7 @@
-"""The WaveNet family as data: NAM's layer arrays, and where the knobs enter them. Light to import."""
+"""The WaveNet family as data: NAM's layer arrays, and where the knobs enter them.
+
+Light to import: no torch. The names and defaults are those of Neural Amp Modeler (NAM), `nam.models.wavenet`.
+"""
 
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -71,17 +74,20 @@ class Activation(Frozen):
         return self
 
 
-def _spell_out(value: Any) -> Any:
+def _activation_as_object(value: Any) -> Any:
+    """`"Tanh"` is short for `{"type": "Tanh"}`."""
     return {"type": value} if isinstance(value, str) else value
 
 
-def _listed(value: Any) -> Any:
-    """One value for all layers is written alone; equal values for all are the same as one."""
+def _per_layer(value: Any) -> Any:
+    """Return a list with one value per layer, or with one value for all of them."""
     values = list(value) if isinstance(value, list | tuple) else [value]
     return values[:1] if values and all(other == values[0] for other in values) else values
 
 
-Nonlinearity = Annotated[Activation, BeforeValidator(_spell_out, json_schema_input_type=ActivationName | Activation)]
+Nonlinearity = Annotated[
+    Activation, BeforeValidator(_activation_as_object, json_schema_input_type=ActivationName | Activation)
+]
 
 
 class LayerArray(Frozen):
@@ -97,7 +103,7 @@ class LayerArray(Frozen):
     kernel_size: Annotated[
         tuple[Kernel, ...],
         PerLayer,
-        BeforeValidator(_listed, json_schema_input_type=Kernel | Annotated[list[Kernel], PerLayer]),
+        BeforeValidator(_per_layer, json_schema_input_type=Kernel | Annotated[list[Kernel], PerLayer]),
         Field(description="Taps of the convolution: one number, or one per layer."),
     ] = (3,)
     dilations: Annotated[
@@ -108,19 +114,19 @@ class LayerArray(Frozen):
     activation: Annotated[
         tuple[Nonlinearity, ...],
         PerLayer,
-        BeforeValidator(_listed, json_schema_input_type=Nonlinearity | Annotated[list[Nonlinearity], PerLayer]),
+        BeforeValidator(_per_layer, json_schema_input_type=Nonlinearity | Annotated[list[Nonlinearity], PerLayer]),
         Field(description="Nonlinearity: one, or one per layer."),
     ] = (Activation(type="Tanh"),)
     gating: Annotated[
         tuple[Gating, ...],
         PerLayer,
-        BeforeValidator(_listed, json_schema_input_type=Gating | Annotated[list[Gating], PerLayer]),
+        BeforeValidator(_per_layer, json_schema_input_type=Gating | Annotated[list[Gating], PerLayer]),
         Field(description="How the activation is gated: one value, or one per layer."),
     ] = ("none",)
     gate: Annotated[
         tuple[Nonlinearity, ...],
         PerLayer,
-        BeforeValidator(_listed, json_schema_input_type=Nonlinearity | Annotated[list[Nonlinearity], PerLayer]),
+        BeforeValidator(_per_layer, json_schema_input_type=Nonlinearity | Annotated[list[Nonlinearity], PerLayer]),
         Field(description="Nonlinearity of the gate: one, or one per layer."),
     ] = (Activation(type="Sigmoid"),)
     groups: Annotated[int, Field(ge=1, le=64, description="Groups of the dilated convolution.")] = 1
@@ -149,7 +155,7 @@ class LayerArray(Frozen):
         if not self.layer1x1 and self.width != self.channels:
             raise ValueError(f"without layer1x1 the bottleneck ({self.width}) must equal channels ({self.channels})")
         for name, groups, sizes in (
-            ("groups", self.groups, (self.channels, *map(self.inner, range(self.depth)))),
+            ("groups", self.groups, (self.channels, *map(self.conv_channels, range(self.depth)))),
             ("layer1x1_groups", self.layer1x1_groups, (self.width, self.channels)),
             ("head1x1_groups", self.head1x1_groups, (self.width, self.head1x1 or self.head1x1_groups)),
         ):
@@ -164,42 +170,42 @@ class LayerArray(Frozen):
 
     @property
     def kernel_sizes(self) -> tuple[int, ...]:
-        """One kernel size per layer."""
+        """Kernel size of each layer."""
         return self.kernel_size if len(self.kernel_size) > 1 else self.kernel_size * self.depth
 
     @property
     def gatings(self) -> tuple[Gating, ...]:
-        """How each layer is gated."""
+        """Gating mode of each layer."""
         return self.gating if len(self.gating) > 1 else self.gating * self.depth
 
     @property
     def gates(self) -> tuple[Activation | None, ...]:
-        """The nonlinearity of each layer's gate, None where it has none."""
+        """Activation of each layer's gate, None where the layer has no gate."""
         gates = self.gate if len(self.gate) > 1 else self.gate * self.depth
         return tuple(None if mode == "none" else gate for mode, gate in zip(self.gatings, gates, strict=True))
 
     @property
     def activations(self) -> tuple[Activation, ...]:
-        """One activation per layer."""
+        """Activation of each layer."""
         return self.activation if len(self.activation) > 1 else self.activation * self.depth
 
     @property
     def width(self) -> int:
-        """Channels after the activation."""
+        """Channels after the activation: the bottleneck."""
         return self.bottleneck or self.channels
 
-    def inner(self, layer: int) -> int:
-        """Channels before a layer's activation: twice the width where a gate halves them."""
+    def conv_channels(self, layer: int) -> int:
+        """Return the channels that a layer's convolution gives: twice the width where a gate takes half of them."""
         return self.width * (1 if self.gatings[layer] == "none" else 2)
 
     @property
     def head_width(self) -> int:
-        """Channels that each layer gives to the head."""
+        """Channels that each layer adds to the input of the head."""
         return self.head1x1 or self.width
 
 
 class Film(Frozen):
-    """FiLM: the knobs scale, and may shift, a signal inside every layer."""
+    """FiLM (Perez et al. 2018, arXiv:1709.07871): the knobs scale, and may shift, a signal inside every layer."""
 
     slot: Annotated[Slot, Field(description="Where in the layer the modulation applies, by NAM's name.")]
     shift: Annotated[bool, Field(description="Whether the knobs also add an offset; otherwise they only scale.")] = True
@@ -212,7 +218,8 @@ class Film(Frozen):
     ] = False
 
 
-def _spell_out_slot(value: Any) -> Any:
+def _film_as_object(value: Any) -> Any:
+    """`"conv_pre"` is short for `{"slot": "conv_pre"}`."""
     return {"slot": value} if isinstance(value, str) else value
 
 
@@ -233,7 +240,7 @@ class Injection(Frozen):
         False
     )
     film: Annotated[
-        tuple[Annotated[Film, BeforeValidator(_spell_out_slot, json_schema_input_type=Slot | Film)], ...],
+        tuple[Annotated[Film, BeforeValidator(_film_as_object, json_schema_input_type=Slot | Film)], ...],
         Field(max_length=32, description="FiLM modulations: slot names, or objects with more keys."),
     ] = ()
     warp: Annotated[
@@ -256,7 +263,7 @@ class Injection(Frozen):
 
     @property
     def label(self) -> str:
-        """`input`, `mixin`, `film`, or several joined by `+`."""
+        """Short name: the places in use (`input`, `mixin`, `film`, `warp`, ...) joined by `+`, or `none`."""
         used = (
             ("input", self.input),
             ("mixin", self.mixin),
@@ -265,12 +272,12 @@ class Injection(Frozen):
             ("encoder", bool(self.encoder)),
             ("type_level", self.encoding == "type_level"),
         )
-        return "+".join(word for word, here in used if here) or "none"
+        return "+".join(name for name, is_used in used if is_used) or "none"
 
     def films(self, array: int) -> dict[Slot, Film]:
-        """The FiLM slots of one array, in NAM's order."""
-        here = {film.slot: film for film in self.film if film.arrays is None or array in film.arrays}
-        return {slot: here[slot] for slot in SLOTS if slot in here}
+        """Return the FiLM slots of one array, in NAM's order."""
+        of_array = {film.slot: film for film in self.film if film.arrays is None or array in film.arrays}
+        return {slot: of_array[slot] for slot in SLOTS if slot in of_array}
 
 
 class Head(Frozen):
@@ -323,7 +330,7 @@ class WaveNetConfig(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.condition and (self.inject.encoder or self.inject.warp):
-            raise ValueError("mixin and FiLM hear either a condition net or an encoder and a warp")
+            raise ValueError("mixin and FiLM take either a condition net or an encoder and a warp")
         if self.receptive_field > MAX_RECEPTIVE_FIELD:
             raise ValueError(
                 f"receptive field is {self.receptive_field:,} samples; at most {MAX_RECEPTIVE_FIELD:,} is allowed"
@@ -342,7 +349,7 @@ class WaveNetConfig(Frozen):
 
     @property
     def receptive_field(self) -> int:
-        """Samples of input one output sample sees: 1 + sum of (kernel - 1) * dilation over all layers and heads, one after another."""
+        """Samples of input that one output sample depends on: 1 + the sum of (kernel - 1) * dilation."""
         history = self.condition.net.receptive_field - 1 if self.condition else 0
         history += sum(kernel - 1 for kernel in self.head.kernel_sizes) if self.head else 0
         for array in self.arrays:
@@ -352,66 +359,70 @@ class WaveNetConfig(Frozen):
 
     @property
     def compiles(self) -> bool:
-        """Whether the compiled engines know all of it; what imported files may have beyond that is played and trained by the plain net."""
+        """Whether the compiled engines support the net; the eager engine supports all that imported files may have."""
         activations = {activation.type for array in self.arrays for activation in (*array.activation, *array.gate)}
-        strange = activations & {"Hardswish", "LeakyHardtanh", "Fasttanh"}
+        unsupported = activations & {"Hardswish", "LeakyHardtanh", "Fasttanh"}
         dilated = any(array.head_dilation > 1 for array in self.arrays)
-        return self.folds and not (strange or dilated or self.head)
+        return self.folds and not (unsupported or dilated or self.head)
 
     @property
     def folds(self) -> bool:
-        """Whether still knobs fold into its weights: nothing hears audio and knobs together."""
+        """Whether still knobs can be folded into the weights: no FiLM and no condition net takes the audio too."""
         return self.condition is None and not any(film.audio for film in self.inject.film)
 
     def head_outputs(self, array: int, outputs: int = 1) -> int:
-        """Channels that an array's head gives on: what the next array's layers give, what the head hears, or the net's outputs."""
+        """Return the output channels of an array's head: those the next array, the post-head or the output takes."""
         if array + 1 < len(self.arrays):
             return self.arrays[array + 1].head_width
         return self.head.inputs if self.head else outputs
 
     def head_bias(self, array: int) -> bool:
-        """Whether an array's head has a bias."""
+        """Return whether an array's head has a bias."""
         stated = self.arrays[array].head_bias
         return array == len(self.arrays) - 1 if stated is None else stated
 
     def macs_per_sample(self, knobs: int, outputs: int = 1) -> int:
-        """Multiply-accumulates per output sample with still knobs: what the model costs to run.
+        """Return the multiply-accumulates per output sample with still knobs, for so many knob columns and outputs.
 
-        Per layer the convolution, what of its mixin moves with the audio, the 1x1s and one product per channel of each FiLM; plus
-        rechannels, heads and the condition net. Knob products are folded once per knob move and cost nothing per sample.
+        Per layer: the convolution, the part of its mixin that follows the audio, the 1x1s and one product per channel
+        of each FiLM; plus rechannels, heads and the condition net. Products with still knobs are computed once per knob
+        move and do not count.
         """
         total, inputs, condition = 0, 1, self.condition
-        heard = condition.outputs if condition else 1
+        audio = condition.outputs if condition else 1  # inputs of mixin and FiLM that change with every sample
         if condition:
             total += condition.net.macs_per_sample(knobs, condition.outputs)
         for index, array in enumerate(self.arrays):
-            c, w = array.channels, array.width
-            ones = (w * c // array.layer1x1_groups if array.layer1x1 else 0) + w * (
-                array.head1x1 or 0
-            ) // array.head1x1_groups
-            total += inputs * c
-            for layer, kernel in enumerate(array.kernel_sizes):
-                inner = array.inner(layer)
-                total += kernel * c * inner // array.groups + inner * (heard if self.inject.mixin else 1) + ones
-                total += self._film_macs(index, inner, heard, knobs)
+            total += inputs * array.channels
+            total += sum(self._layer_macs(index, layer, audio, knobs) for layer in range(array.depth))
             total += array.head_width * self.head_outputs(index, outputs) * array.head_kernel_size
-            inputs = c
+            inputs = array.channels
         if self.head:
             widths = [self.head.inputs, *[self.head.channels] * (len(self.head.kernel_sizes) - 1), outputs]
             total += sum(i * o * k for i, o, k in zip(widths, widths[1:], self.head.kernel_sizes, strict=False))
         return total
 
-    def _film_macs(self, index: int, inner: int, heard: int, knobs: int) -> int:
-        """Of one layer's FiLM: a product per channel, and where it moves with the audio those that make its coefficients."""
+    def _layer_macs(self, index: int, layer: int, audio: int, knobs: int) -> int:
+        """Return the multiply-accumulates of one layer of array `index`."""
+        array = self.arrays[index]
+        channels, width, conv_channels = array.channels, array.width, array.conv_channels(layer)
+        total = array.kernel_sizes[layer] * channels * conv_channels // array.groups
+        total += conv_channels * (audio if self.inject.mixin else 1)
+        total += width * channels // array.layer1x1_groups if array.layer1x1 else 0
+        total += width * (array.head1x1 or 0) // array.head1x1_groups
+        return total + self._film_macs(index, conv_channels, audio, knobs)
+
+    def _film_macs(self, index: int, conv_channels: int, audio: int, knobs: int) -> int:
+        """Return those of one layer's FiLM: one per channel, plus its coefficients where the audio moves them."""
         array, total = self.arrays[index], 0
         sizes = {
             "conv_pre": array.channels,
-            "input_mixin_pre": heard,
+            "input_mixin_pre": audio,
             "activation_post": array.width,
             "layer1x1_post": array.channels,
             "head1x1_post": array.head1x1 or 0,
         }
         for slot, film in self.inject.films(index).items():
-            moves = film.audio or heard > 1
-            total += sizes.get(slot, inner) * (bool(knobs or moves) + moves * heard * (1 + film.shift))
+            moves = film.audio or audio > 1
+            total += sizes.get(slot, conv_channels) * (bool(knobs or moves) + moves * audio * (1 + film.shift))
         return total

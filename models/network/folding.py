@@ -1,15 +1,20 @@
-"""Knobs folded into weights: from a net's parameters and each item's still knobs to the weights of a stock WaveNet per item.
+"""Knobs folded into weights: from a net's parameters and still knobs to the weights of a WaveNet without knobs.
 
-Nothing after this knows what a knob is, so every way in (input, mixin, FiLM, encoder) trains through autograd, whatever plays the
-stock net. A still knob is a constant, and FiLM, which never hears the audio, scales rows and columns; in NAM's order, with g and s a slot's
-scale and shift, W and b of the convolution, m0 and M the audio's and the knobs' part of the mixin, L and c of a 1x1:
+What plays the folded weights knows no knobs, so every place where knobs enter (input, mixin, FiLM, encoder) trains
+through autograd on any engine. Still knobs are constants, and FiLM scales rows and columns of matrices. The formulas,
+in NAM's order of slots, with g and s a slot's scale and shift, W and b of the convolution, m0 and M the audio's and
+the features' part of the mixin, e the features, L and c weight and bias of a 1x1:
 
-* conv_pre: `b += sum_t W_t s`, `W := W diag(g)`; conv_post: `W := diag(g) W`, `b := g b + s`
-* input_mixin_pre: the mixin's constant is `M (g_k e + s_k) + m0 s0`, not `M e`, and `m0 := g0 m0`; input_mixin_post: both times g, the constant plus s
-* activation_pre: all rows times g, the constant plus s
-* activation_post: `c += L s`, `L := L diag(g)` (L the identity where there is no 1x1); layer1x1_post, head1x1_post: `L := diag(g) L`, `c := g c + s`
+* conv_pre: `b += sum_t W_t s`, `W := W diag(g)`
+* conv_post: `W := diag(g) W`, `b := g b + s`
+* input_mixin_pre: the mixin's constant is `M (g_k e + s_k) + m0 s0` instead of `M e`; `m0 := g0 m0`
+* input_mixin_post: m0 and the constant times g, then the constant plus s
+* activation_pre: all rows times g, then the constant plus s
+* activation_post: `c += L s`, `L := L diag(g)`, with L the identity where the layer has no 1x1
+* layer1x1_post, head1x1_post: `L := diag(g) L`, `c := g c + s`
 
-Shapes: B items, K knobs, E what the layers see of them, L layers of one shape, O outputs, I inputs, P parameters, N folded weights.
+Shapes: B items, K knob columns, E features, L layers of one shape, O outputs, I inputs, P parameters, N folded weights,
+T taps of a kernel.
 """
 
 from dataclasses import dataclass
@@ -23,14 +28,17 @@ from models.network.architecture import Activation, LayerArray, WaveNetConfig
 from models.network.wavenet import WaveNet
 
 
-def is_sloped(activation: Activation) -> bool:
-    """Whether its output depends on slopes that stand among the weights: trained ones, or one that hides the sign of the input."""
+def needs_slopes(activation: Activation) -> bool:
+    """Return whether an activation has slopes among the folded weights.
+
+    Trained ones do; so does a slope below zero, with which the sign of the output does not give that of the input.
+    """
     return activation.type == "PReLU" or (activation.type == "LeakyReLU" and activation.negative_slope < 0)
 
 
 @dataclass(frozen=True)
 class Block:
-    """Matrices `(outs, inputs)` of one kind, one after another: one per layer listed, or one for the array."""
+    """Matrices `(outs, inputs)` of one kind, one after another: one per listed layer, or one for the array."""
 
     kind: str
     array: int
@@ -40,33 +48,39 @@ class Block:
 
     @property
     def size(self) -> int:
-        """Numbers in it."""
+        """Number of weights."""
         return max(len(self.layers), 1) * self.outs * self.inputs
 
 
 class Folding:
-    """Where a net's parameters stand in one vector, where the folded weights do, and the way from one to the other."""
+    """The layout of a net's parameters in one vector, that of the folded weights, and `fold` from one to the other.
+
+    `stock` is the architecture without knobs that the folded weights belong to. Raises `AssertionError` for a net that
+    cannot be folded (`WaveNetConfig.folds`).
+    """
 
     def __init__(self, net: WaveNet) -> None:
-        assert net.config.folds, "what hears the audio beside the knobs does not fold"
+        assert net.config.folds, "FiLM or a condition net that takes the audio cannot be folded"
         self.config, self.knobs, self._outputs, self._encoder = net.config, net.knobs, net.outputs, net.encoder
-        self.stock = _with_room(net) if net.knobs else net.config
-        self.groups = [_alike(array) for array in net.config.arrays]
-        self.stacks = _stacks(net, self.groups)
+        self.stock = _with_pointwise(net) if net.knobs else net.config
+        self.groups = [_group_layers(array) for array in net.config.arrays]
+        self.parameter_stacks = _parameter_stacks(net, self.groups)
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """The folded weights in their order. The last input of each matrix is the constant 1, but for later rechannels and slopes;
-        that of a convolution has the audio before it.
+        """The folded weights in their order.
+
+        Inputs of a convolution's matrix: channel by channel its taps, then the audio, then the constant 1. All others
+        end with the constant too, but for slopes and for the rechannels after the first.
         """
         blocks, inputs = [], 2
         for a, (array, groups) in enumerate(zip(self.stock.arrays, self.groups, strict=True)):
             blocks.append(Block("rechannel", a, (), array.channels, inputs))
             for layers in groups:
                 kernel = array.kernel_sizes[layers[0]]
-                blocks.append(Block("conv", a, layers, array.inner(layers[0]), array.channels * kernel + 2))
-                if _has_slopes(array, layers[0]):
-                    blocks.append(Block("slopes", a, layers, array.inner(layers[0]), 1))
+                blocks.append(Block("conv", a, layers, array.conv_channels(layers[0]), array.channels * kernel + 2))
+                if _layer_needs_slopes(array, layers[0]):
+                    blocks.append(Block("slopes", a, layers, array.conv_channels(layers[0]), 1))
                 if array.layer1x1:
                     blocks.append(Block("layer1x1", a, layers, array.channels, array.width + 1))
                 if array.head1x1:
@@ -77,17 +91,17 @@ class Folding:
         return blocks
 
     @cached_property
-    def places(self) -> dict[tuple[str, int, int], int]:
-        """Where the matrix of (kind, array, layer) begins among the folded weights; layer -1 for those of the array."""
-        places, begin = {}, 0
+    def offsets(self) -> dict[tuple[str, int, int], int]:
+        """Offset of the matrix of (kind, array, layer) among the folded weights; layer is -1 for those of the array."""
+        offsets, begin = {}, 0
         for block in self.blocks:
             for number, layer in enumerate(block.layers or (-1,)):
-                places[block.kind, block.array, layer] = begin + number * block.outs * block.inputs
+                offsets[block.kind, block.array, layer] = begin + number * block.outs * block.inputs
             begin += block.size
-        return places
+        return offsets
 
     def matrices(self, weights_BN: Tensor) -> dict[tuple[str, int, int], Tensor]:
-        """Folded weights as matrices `(B, O, I)` by (kind, array, layer), as in `places`."""
+        """Split folded weights `(B, N)` into matrices `(B, O, I)` by (kind, array, layer), as in `offsets`."""
         matrices: dict[tuple[str, int, int], Tensor] = {}
         parts = weights_BN.split([block.size for block in self.blocks], 1)
         for block, part in zip(self.blocks, parts, strict=True):
@@ -99,14 +113,15 @@ class Folding:
     @property
     def parameters(self) -> list[nn.Parameter]:
         """The net's parameters in the order of the vector."""
-        return [parameter for stack in self.stacks.values() for parameter in stack]
+        return [parameter for stack in self.parameter_stacks.values() for parameter in stack]
 
     def fold(self, vector_P: Tensor, knobs_BK: Tensor) -> Tensor:
-        """Each item's weights `(B, N)` from the parameters as one vector."""
-        shapes = {name: (len(stack), *stack[0].shape) for name, stack in self.stacks.items()}
-        parts = vector_P.split([len(stack) * stack[0].numel() for stack in self.stacks.values()])
+        """Fold each item's knobs (levels in [-1, 1]) into the parameters: weights `(B, N)`, differentiable in both."""
+        stacks = self.parameter_stacks
+        shapes = {name: (len(stack), *stack[0].shape) for name, stack in stacks.items()}
+        parts = vector_P.split([len(stack) * stack[0].numel() for stack in stacks.values()])
         stack = {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
-        items, e_BE = len(knobs_BK), self._encoded(stack, knobs_BK)
+        items, e_BE = len(knobs_BK), self._encode(stack, knobs_BK)
         matrices = []
         for a, (array, groups) in enumerate(zip(self.config.arrays, self.groups, strict=True)):
             matrices.append(_rechannel(stack[f"{a}.rechannel.weight"][0, ..., 0], knobs_BK, first=a == 0))
@@ -119,16 +134,16 @@ class Folding:
             matrices.append(torch.cat([weight, bias[:, None]], 1)[None])
         return torch.cat([m.expand(items, *m.shape[1:]).reshape(items, -1) for m in matrices], 1)
 
-    def _encoded(self, stack: dict[str, Tensor], knobs_BK: Tensor) -> Tensor:
-        """What mixin and FiLM hear."""
+    def _encode(self, stack: dict[str, Tensor], knobs_BK: Tensor) -> Tensor:
+        """Return the features that mixin and FiLM take, `(B, E)`."""
         own = {name.removeprefix("encoder."): part[0] for name, part in stack.items() if name.startswith("encoder.")}
         if self._encoder is None:
             return knobs_BK
         return functional_call(self._encoder, own, knobs_BK[..., None])[..., 0]
 
 
-def _with_room(net: WaveNet) -> WaveNetConfig:
-    """The config with both 1x1s in those arrays where FiLM after the activation must fold into them."""
+def _with_pointwise(net: WaveNet) -> WaveNetConfig:
+    """Return the config with both 1x1s in the arrays where FiLM at activation_post must be folded into them."""
     config = net.config
     arrays = tuple(
         array.model_copy(update={"layer1x1": True, "head1x1": array.head_width})
@@ -139,16 +154,20 @@ def _with_room(net: WaveNet) -> WaveNetConfig:
     return config.model_copy(update={"arrays": arrays})
 
 
-def _alike(array: LayerArray) -> list[tuple[int, ...]]:
-    """Layers of one kernel size, activation and gate, which fold as one."""
+def _group_layers(array: LayerArray) -> list[tuple[int, ...]]:
+    """Group the layers of equal kernel size, activation and gate: each group is folded in one batch."""
     groups: dict[tuple, list[int]] = {}
     for layer, kind in enumerate(zip(array.kernel_sizes, array.activations, array.gatings, array.gates, strict=True)):
         groups.setdefault(kind, []).append(layer)
     return [tuple(layers) for layers in groups.values()]
 
 
-def _stacks(net: WaveNet, groups: list[list[tuple[int, ...]]]) -> dict[str, list[nn.Parameter]]:
-    """Parameters of one shape by `{array}.{first layer}.{name}`, one per layer; by `{array}.{name}` or `encoder.{name}`, one."""
+def _parameter_stacks(net: WaveNet, groups: list[list[tuple[int, ...]]]) -> dict[str, list[nn.Parameter]]:
+    """Return lists of parameters of one shape.
+
+    Keys: `{array}.{first layer of a group}.{name}` with one parameter per layer; `{array}.{name}` and `encoder.{name}`
+    with one.
+    """
     stacks: dict[str, list[nn.Parameter]] = {}
     if net.encoder is not None:
         stacks |= {f"encoder.{name}": [parameter] for name, parameter in net.encoder.named_parameters()}
@@ -162,22 +181,22 @@ def _stacks(net: WaveNet, groups: list[list[tuple[int, ...]]]) -> dict[str, list
     return stacks
 
 
-def _has_slopes(array: LayerArray, layer: int) -> bool:
+def _layer_needs_slopes(array: LayerArray, layer: int) -> bool:
     gate = array.gates[layer]
-    return is_sloped(array.activations[layer]) or (gate is not None and is_sloped(gate))
+    return needs_slopes(array.activations[layer]) or (gate is not None and needs_slopes(gate))
 
 
 def _rechannel(weight_OI: Tensor, knobs_BK: Tensor, first: bool) -> Tensor:
-    """The first array's has the audio's column, then what the knobs add to it."""
+    """Return the rechannel `(B or 1, O, I)`; the first array's has two inputs: the audio, and the knobs' constant."""
     if not first:
         return weight_OI[None]
-    heard = knobs_BK[:, : weight_OI.shape[1] - 1]
+    used_BK = knobs_BK[:, : weight_OI.shape[1] - 1]
     audio_BO = weight_OI[:, 0].expand(len(knobs_BK), -1)
-    return torch.stack([audio_BO, heard @ weight_OI[:, 1:].T], 2)
+    return torch.stack([audio_BO, used_BK @ weight_OI[:, 1:].T], 2)
 
 
-def _dense(weight_LOIT: Tensor, groups: int) -> Tensor:
-    """A grouped convolution with the zeros between its groups."""
+def _ungrouped(weight_LOIT: Tensor, groups: int) -> Tensor:
+    """Return the weight of a grouped convolution as that of an ungrouped one, with zeros between the groups."""
     if groups == 1:
         return weight_LOIT
     layers, outs, inputs, taps = weight_LOIT.shape
@@ -187,7 +206,7 @@ def _dense(weight_LOIT: Tensor, groups: int) -> Tensor:
 
 
 class _Layers:
-    """The layers of one shape in one array, with still knobs."""
+    """One group of layers (of equal shape, in one array) with still knobs: where FiLM is folded."""
 
     def __init__(
         self, array: LayerArray, stock: LayerArray, layer: int, stack: dict[str, Tensor], e_BE: Tensor
@@ -195,18 +214,18 @@ class _Layers:
         self.array, self.stock, self.layer, self.stack, self.e_BE = array, stock, layer, stack, e_BE
 
     def matrices(self) -> list[Tensor]:
-        """In the order of `Folding.blocks`, each `(B or 1, L, O, I)`."""
+        """Return the folded matrices in the order of `Folding.blocks`, each `(B or 1, L, O, I)`."""
         found = [self.convolution()]
-        if _has_slopes(self.stock, self.layer):
+        if _layer_needs_slopes(self.stock, self.layer):
             found.append(self.slopes())
         if self.stock.layer1x1:
-            found.append(self.one("layer1x1", self.array.layer1x1_groups))
+            found.append(self.pointwise("layer1x1", self.array.layer1x1_groups))
         if self.stock.head1x1:
-            found.append(self.one("head1x1", self.array.head1x1_groups))
+            found.append(self.pointwise("head1x1", self.array.head1x1_groups))
         return found
 
     def film(self, slot: str) -> tuple[Tensor, Tensor | float] | None:
-        """Scale and shift at a slot, `(B, L, C)`; the shift is 0 where there is none."""
+        """Return scale and shift at a slot, `(B, L, C)` (0.0 for no shift), or None where there is no FiLM."""
         weight = self.stack.get(f"films.{slot}.weight")
         if weight is None:
             return None
@@ -218,7 +237,7 @@ class _Layers:
         return scale, shift
 
     def _width(self, slot: str) -> int:
-        """Channels at a slot."""
+        """Return the channels at a slot."""
         named = {
             "conv_pre": self.array.channels,
             "input_mixin_pre": self.stack["mixin.weight"].shape[2],
@@ -226,11 +245,11 @@ class _Layers:
             "layer1x1_post": self.array.channels,
             "head1x1_post": self.array.head1x1 or 0,
         }
-        return named.get(slot, self.array.inner(self.layer))
+        return named.get(slot, self.array.conv_channels(self.layer))
 
     def convolution(self) -> Tensor:
-        """All that leads to the activation: taps, then the audio's part of the mixin, then the constant."""
-        weight, bias = _dense(self.stack["conv.weight"], self.array.groups)[None], self.stack["conv.bias"][None]
+        """Return all up to the activation as one matrix: the taps, the audio's part of the mixin, the constant."""
+        weight, bias = _ungrouped(self.stack["conv.weight"], self.array.groups)[None], self.stack["conv.bias"][None]
         if found := self.film("conv_pre"):
             scale, shift = found
             if isinstance(shift, Tensor):
@@ -239,37 +258,42 @@ class _Layers:
         if found := self.film("conv_post"):
             scale, shift = found
             weight, bias = weight * scale[..., None, None], bias * scale + shift
-        mixin = self.stack["mixin.weight"][..., 0]
-        audio, knobs = mixin[None, ..., 0], mixin[..., 1:]
-        heard = self.e_BE[:, None, : knobs.shape[-1]]
-        constant: Tensor | float = 0.0
-        if found := self.film("input_mixin_pre"):
-            scale, shift = found
-            heard = heard * scale[..., 1:]
-            if isinstance(shift, Tensor):
-                heard = heard + shift[..., 1:]
-                constant = audio * shift[..., :1]
-            audio = audio * scale[..., :1]
-        if knobs.shape[-1]:
-            constant = constant + torch.einsum("loe,ble->blo", knobs, heard.expand(-1, len(knobs), -1))
-        if found := self.film("input_mixin_post"):
-            scale, shift = found
-            audio, constant = audio * scale, constant * scale + shift
+        audio, constant = self._mixin()
         bias = bias + constant
         if found := self.film("activation_pre"):
             scale, shift = found
             weight, audio, bias = weight * scale[..., None, None], audio * scale, bias * scale + shift
-        return _joined(weight.flatten(3), audio[..., None], bias[..., None])
+        return _join_columns(weight.flatten(3), audio[..., None], bias[..., None])
 
-    def one(self, name: str, groups: int) -> Tensor:
-        """A 1x1 after the activation, with what FiLM does before and after it: weights, then the constant."""
+    def _mixin(self) -> tuple[Tensor, Tensor | float]:
+        """Return the input mixin as weights of the audio and the constant of the features, `(B or 1, L, O)`."""
+        mixin = self.stack["mixin.weight"][..., 0]
+        audio, knobs = mixin[None, ..., 0], mixin[..., 1:]
+        features = self.e_BE[:, None, : knobs.shape[-1]]
+        constant: Tensor | float = 0.0
+        if found := self.film("input_mixin_pre"):
+            scale, shift = found
+            features = features * scale[..., 1:]
+            if isinstance(shift, Tensor):
+                features = features + shift[..., 1:]
+                constant = audio * shift[..., :1]
+            audio = audio * scale[..., :1]
+        if knobs.shape[-1]:
+            constant = constant + torch.einsum("loe,ble->blo", knobs, features.expand(-1, len(knobs), -1))
+        if found := self.film("input_mixin_post"):
+            scale, shift = found
+            audio, constant = audio * scale, constant * scale + shift
+        return audio, constant
+
+    def pointwise(self, name: str, groups: int) -> Tensor:
+        """Return a 1x1 after the activation with the FiLM before and after it: weights, then the constant."""
         weight = self.stack.get(f"{name}.weight")
         if weight is None:
             eye = torch.eye(self.array.width, dtype=self.e_BE.dtype, device=self.e_BE.device)
             weight = eye[None, None].expand(1, len(self.stack["conv.bias"]), -1, -1)
             bias = weight.new_zeros(weight.shape[:3])
         else:
-            weight, bias = _dense(weight, groups)[None, ..., 0], self.stack[f"{name}.bias"][None]
+            weight, bias = _ungrouped(weight, groups)[None, ..., 0], self.stack[f"{name}.bias"][None]
         if found := self.film("activation_post"):
             scale, shift = found
             if isinstance(shift, Tensor):
@@ -278,10 +302,10 @@ class _Layers:
         if found := self.film(f"{name}_post"):
             scale, shift = found
             weight, bias = weight * scale[..., None], bias * scale + shift
-        return _joined(weight, bias[..., None])
+        return _join_columns(weight, bias[..., None])
 
     def slopes(self) -> Tensor:
-        """Of the activation, then of the gate; constants where they are not trained."""
+        """Return the slopes of the activation, then those of the gate; constants where they are not trained."""
         count, width = len(self.stack["conv.bias"]), self.array.width
         found = []
         for name, activation in (
@@ -297,6 +321,7 @@ class _Layers:
         return torch.cat(found, 1)[None, ..., None]
 
 
-def _joined(*columns: Tensor) -> Tensor:
+def _join_columns(*columns: Tensor) -> Tensor:
+    """Concatenate along the inputs, with what is the same for all items repeated."""
     items = max(len(column) for column in columns)
     return torch.cat([column.expand(items, *column.shape[1:]) for column in columns], -1)

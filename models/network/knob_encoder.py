@@ -1,4 +1,4 @@
-"""What the layers see of the knobs: the levels themselves, bent by a learned curve, or a few learned features of them.
+"""The knob encoder: a learned taper per knob column, then learned features of the columns; both optional.
 
 Shapes: B batch, T time, K columns of the setting, J knots, E features.
 """
@@ -13,7 +13,8 @@ from models.network.architecture import Injection
 class Warp(nn.Module):
     """A learned taper: one rising curve per column, straight between J equally spaced knots, the identity at the start.
 
-    With knots `t_j = -1 + 2 j / J` and slopes `m_j = exp(log_slopes_j)`: `y(x) = -1 + sum_j (m_j - m_(j-1)) relu(x - t_j)`, `m_(-1) = 0`.
+    With knots `t_j = -1 + 2 j / J`, slopes `m_j = exp(log_slopes_j)` and `m_(-1) = 0`:
+    `y(x) = -1 + sum_j (m_j - m_(j-1)) relu(x - t_j)`.
     """
 
     def __init__(self, columns: int, knots: int) -> None:
@@ -22,23 +23,23 @@ class Warp(nn.Module):
 
     @property
     def knots_J(self) -> Tensor:
-        """Where the curves may bend."""
+        """Positions in [-1, 1) where the slope may change."""
         count = self.log_slopes.shape[1]
         return 2 * torch.arange(count, dtype=self.log_slopes.dtype, device=self.log_slopes.device) / count - 1
 
     @property
-    def bends_KJ(self) -> Tensor:
-        """By how much each slope exceeds the one before."""
+    def slope_steps_KJ(self) -> Tensor:
+        """Change of slope at each knot, `m_j - m_(j-1)`."""
         return torch.diff(self.log_slopes.exp(), dim=1, prepend=torch.zeros_like(self.log_slopes[:, :1]))
 
     def forward(self, knobs_BKT: Tensor) -> Tensor:
-        """The same shape."""
+        """Apply each column's taper, `(B, K, T)` to `(B, K, T)`."""
         past_BKJT = F.relu(knobs_BKT[:, :, None] - self.knots_J[:, None])
-        return (self.bends_KJ[..., None] * past_BKJT).sum(2) - 1
+        return (self.slope_steps_KJ[..., None] * past_BKJT).sum(2) - 1
 
 
 class Encoder(nn.Module):
-    """Knobs `(B, K, T)` -> `(B, E, T)`: a warp or none, then `relu(W k + b)` or nothing."""
+    """Knob columns `(B, K, T)` to features `(B, E, T)`: an optional `Warp`, then optionally `relu(W k + b)`."""
 
     def __init__(self, columns: int, inject: Injection) -> None:
         super().__init__()
@@ -47,6 +48,6 @@ class Encoder(nn.Module):
         self.features = inject.encoder or columns
 
     def forward(self, knobs_BKT: Tensor) -> Tensor:
-        """What mixin and FiLM hear."""
+        """Return what mixin and FiLM take in place of the knob columns, `(B, E, T)`."""
         warped = knobs_BKT if self.warp is None else self.warp(knobs_BKT)
         return warped if self.dense is None else F.relu(self.dense(warped))

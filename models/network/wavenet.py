@@ -1,9 +1,13 @@
-"""The knob-conditioned WaveNet: NAM's own, with N knobs beside the audio.
+"""The knob-conditioned WaveNet as a torch module: NAM's own WaveNet, with K knob columns beside the audio.
 
-Shapes: B batch, T time, K columns of the setting (its knobs), E what the layers see of the knobs (the knobs themselves, or an encoder's features), C channels,
-W channels after the activation, R receptive field. Knobs are levels in [-1, 1], either still (`knobs_BK`) or moving
-(`knobs_BKT`). Every point of the family is a native NAM WaveNet with K + 1 inputs; a model with K = 0 is a stock one. Where a net has a
-condition net, its first output stands for the audio in mixin and FiLM, and the others for what they see of the knobs.
+Every net of the family is a native NAM WaveNet with K + 1 inputs; with K = 0 it is a stock one. What mixin and FiLM
+take is called the condition: the audio, and the features (the knob columns, or what the knob encoder makes of them).
+Where a net has a condition net, its first output takes the place of the audio there, its other outputs that of the
+features.
+
+Shapes: B batch, T time, K knob columns, E features, C channels, W channels after the activation, R receptive field.
+Knobs are levels in [-1, 1], either still (`knobs_BK`) or moving (`knobs_BKT`). Convolutions are not padded: a result is
+shorter than its input by its history, and signals of different length are aligned at their ends.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,26 +20,26 @@ from torch.nn import functional as F
 from models.network.architecture import Activation, Film, Head, LayerArray, Slot, WaveNetConfig
 from models.network.knob_encoder import Encoder
 
-FILM_SPREAD = 0.1  # a zero start leaves knobs nearly dead
+FILM_INIT_STD = 0.1  # of the weights; from 0 the knobs would hardly begin to learn
 
-Part = TypeVar("Part", bound=nn.Module)
+Module = TypeVar("Module", bound=nn.Module)
 
 
-class TypedModuleList(nn.ModuleList, Iterable[Part]):
-    """A `ModuleList` whose parts are all of one type."""
+class TypedModuleList(nn.ModuleList, Iterable[Module]):
+    """A `ModuleList` whose modules are all of one type."""
 
-    def __iter__(self) -> Iterator[Part]:
-        return cast(Iterator[Part], super().__iter__())
+    def __iter__(self) -> Iterator[Module]:
+        return cast(Iterator[Module], super().__iter__())
 
 
 def fast_tanh(z: Tensor) -> Tensor:
-    """NeuralAmpModelerCore's rational approximation of tanh."""
+    """NeuralAmpModelerCore's rational approximation of tanh (`fast_tanh` in NAM/activations.h)."""
     size, square = z.abs(), z * z
     above = 2.45550750702956 + 2.45550750702956 * size + (0.893229853513558 + 0.821226666969744 * size) * square
     return z * above / (2.44506634652299 + (2.44506634652299 + square) * (z + 0.814642734961073 * z * size).abs())
 
 
-FIXED: dict[str, Callable[[Tensor], Tensor]] = {
+FIXED_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {  # those without a parameter
     "Tanh": torch.tanh,
     "ReLU": F.relu,
     "SiLU": F.silu,
@@ -48,7 +52,7 @@ FIXED: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Nonlinear(nn.Module):
-    """An activation; PReLU trains one slope per channel, the others have nothing to train."""
+    """An activation as a module; PReLU trains one slope per channel, the others have nothing to train."""
 
     def __init__(self, config: Activation, channels: int) -> None:
         super().__init__()
@@ -56,7 +60,7 @@ class Nonlinear(nn.Module):
         self.slopes = nn.Parameter(torch.full((channels,), config.negative_slope)) if config.type == "PReLU" else None
 
     def forward(self, z_BCT: Tensor) -> Tensor:
-        """The same shape."""
+        """Apply the activation to each number."""
         if self.slopes is not None:
             return F.prelu(z_BCT, self.slopes)
         if self.config.type == "LeakyReLU":
@@ -64,46 +68,44 @@ class Nonlinear(nn.Module):
         if self.config.bends is not None:
             low, high, below, above = self.config.bends
             return z_BCT.clamp(low, high) + below * (z_BCT - low).clamp(max=0) + above * (z_BCT - high).clamp(min=0)
-        return FIXED[self.config.type](z_BCT)
+        return FIXED_ACTIVATIONS[self.config.type](z_BCT)
 
 
 class Modulation(nn.Module):
-    """Knobs scale and shift C channels (FiLM: feature-wise linear modulation, Perez et al. 2018), starting near identity.
+    """FiLM: features scale and shift C channels; it starts near the identity.
 
-    With `audio` the audio does so too, by the first column of the weight.
+    Feature-wise linear modulation, Perez et al. 2018, https://arxiv.org/abs/1709.07871. With `audio`, scale and shift
+    depend on the audio too, by the first column of the weight. Rows of weight and bias: the scales, then the shifts.
     """
 
     def __init__(self, features: int, channels: int, shift: bool, audio: bool = False) -> None:
         super().__init__()
         self.shift, self.audio = shift, audio
         features, rows = features + audio, channels * (2 if shift else 1)
-        self.weight = nn.Parameter(torch.randn(rows, features, 1) * FILM_SPREAD)
+        self.weight = nn.Parameter(torch.randn(rows, features, 1) * FILM_INIT_STD)
         self.bias = nn.Parameter(torch.cat([torch.ones(channels), torch.zeros(rows - channels)]))
 
-    def coefficients(self, e_BET: Tensor) -> tuple[Tensor, Tensor | float]:
-        """`(scale_BCT, shift_BCT)` of all it hears; the shift is 0 where there is none."""
-        rows = F.conv1d(e_BET, self.weight, self.bias)
+    def coefficients(self, x_B1T: Tensor, e_BET: Tensor) -> tuple[Tensor, Tensor | float]:
+        """Return `(scale_BCT, shift_BCT)` for audio x and features e; the shift is 0.0 where the slot has none."""
+        condition = torch.cat([x_B1T, e_BET.expand(-1, -1, x_B1T.shape[2])], 1) if self.audio else e_BET
+        rows = F.conv1d(condition, self.weight, self.bias)
         if not self.shift:
             return rows, 0.0
         scale, shift = rows.chunk(2, dim=1)
         return scale, shift
 
     def forward(self, z_BCT: Tensor, x_B1T: Tensor, e_BET: Tensor) -> Tensor:
-        """The modulated signal; `x` ends with it, and so does `e`, or it is one still column."""
-        scale, shift = self.coefficients(self.heard(x_B1T[..., -z_BCT.shape[2] :], e_BET[..., -z_BCT.shape[2] :]))
+        """Scale and shift `z`; `x` and `e` may begin earlier, and `e` may be one column (features that stand still)."""
+        scale, shift = self.coefficients(x_B1T[..., -z_BCT.shape[2] :], e_BET[..., -z_BCT.shape[2] :])
         return scale * z_BCT + shift
-
-    def heard(self, x_B1T: Tensor, e_BET: Tensor) -> Tensor:
-        """What it hears of audio and knobs."""
-        return torch.cat([x_B1T, e_BET.expand(-1, -1, x_B1T.shape[2])], 1) if self.audio else e_BET
 
 
 class Layer(nn.Module):
-    """One dilated convolution, what audio and knobs add to it, its activation, and its ways to the head and back to the residual."""
+    """One layer: dilated convolution, input mixin, activation, and the 1x1s to the head and to the residual."""
 
     def __init__(self, array: LayerArray, index: int, films: dict[Slot, Film], features: int, mixin: bool) -> None:
         super().__init__()
-        c, w, inner = array.channels, array.width, array.inner(index)
+        c, w, inner = array.channels, array.width, array.conv_channels(index)
         kernel, dilation = array.kernel_sizes[index], array.dilations[index]
         self.history = (kernel - 1) * dilation
         self.gating, gate = array.gatings[index], array.gates[index]
@@ -129,7 +131,7 @@ class Layer(nn.Module):
         )
 
     def film(self, slot: Slot) -> Modulation | None:
-        """The modulation at a slot, if there is one."""
+        """Return the modulation at a slot, or None."""
         return cast(Modulation, self.films[slot]) if slot in self.films else None
 
     def _modulate(self, slot: Slot, z_BCT: Tensor, x_B1T: Tensor, e_BET: Tensor) -> Tensor:
@@ -137,28 +139,28 @@ class Layer(nn.Module):
         return z_BCT if film is None else film(z_BCT, x_B1T, e_BET)
 
     def _mix(self, x_B1T: Tensor, e_BET: Tensor) -> Tensor:
-        """What audio and knobs add before the activation; split, so that still knobs cost one column."""
+        """Return the input mixin's part of `z`; audio and features apart, so that still features cost one column."""
         weight, film = self.mixin.weight, self.film("input_mixin_pre")
-        heard = e_BET[:, : weight.shape[1] - 1]
+        features = e_BET[:, : weight.shape[1] - 1]
         if film is not None:
-            scale, shift = film.coefficients(film.heard(x_B1T, e_BET))
-            x_B1T, heard = scale[:, :1] * x_B1T, scale[:, 1:] * heard
+            scale, shift = film.coefficients(x_B1T, e_BET)
+            x_B1T, features = scale[:, :1] * x_B1T, scale[:, 1:] * features
             if isinstance(shift, Tensor):
-                x_B1T, heard = x_B1T + shift[:, :1], heard + shift[:, 1:]
+                x_B1T, features = x_B1T + shift[:, :1], features + shift[:, 1:]
         z = F.conv1d(x_B1T, weight[:, :1])
-        return z + F.conv1d(heard, weight[:, 1:]) if weight.shape[1] > 1 else z
+        return z + F.conv1d(features, weight[:, 1:]) if weight.shape[1] > 1 else z
 
     def forward(self, h_BCT: Tensor, x_B1T: Tensor, e_BET: Tensor) -> tuple[Tensor, Tensor]:
-        """`(to the head, to the residual)`, both shorter than `h` by the layer's history; `x` and `e` end with `h`."""
-        return self.convolve(self.taps(h_BCT, x_B1T, e_BET), x_B1T, e_BET)
+        """Return `(to the head, to the residual)`, both shorter than `h` by the layer's history."""
+        return self.finish(self.conv_input(h_BCT, x_B1T, e_BET), x_B1T, e_BET)
 
-    def taps(self, h_BCT: Tensor, x_B1T: Tensor, e_BET: Tensor) -> Tensor:
-        """What the convolution remembers: its input, as the knobs stood when it came in."""
+    def conv_input(self, h_BCT: Tensor, x_B1T: Tensor, e_BET: Tensor) -> Tensor:
+        """Return the input of the convolution: what a stream must keep as the layer's history."""
         return self._modulate("conv_pre", h_BCT, x_B1T, e_BET)
 
-    def convolve(self, taps_BCT: Tensor, x_B1T: Tensor, e_BET: Tensor) -> tuple[Tensor, Tensor]:
-        """The layer from its taps on; `x` and `e` may be as short as what comes out."""
-        z = self.conv(taps_BCT)
+    def finish(self, conv_input_BCT: Tensor, x_B1T: Tensor, e_BET: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the layer from the input of its convolution on; `x` and `e` are at least as long as the result."""
+        z = self.conv(conv_input_BCT)
         x, e = x_B1T[..., -z.shape[2] :], e_BET[..., -z.shape[2] :]
         z = self._modulate("conv_post", z, x, e)
         z = z + self._modulate("input_mixin_post", self._mix(x, e), x, e)
@@ -178,7 +180,7 @@ class Layer(nn.Module):
 
 
 class Array(nn.Module):
-    """A stack of layers between its rechannel and its head."""
+    """A stack of layers, with a rechannel before it and a head after it (NAM: a layer array)."""
 
     def __init__(self, config: WaveNetConfig, index: int, inputs: int, features: int, outputs: int) -> None:
         super().__init__()
@@ -194,7 +196,7 @@ class Array(nn.Module):
 
 
 class PostHead(nn.Module):
-    """What stands behind the last array's head: activations, each with its convolution."""
+    """NAM's optional post-head: activations, each followed by a convolution."""
 
     def __init__(self, head: Head, outputs: int) -> None:
         super().__init__()
@@ -206,20 +208,21 @@ class PostHead(nn.Module):
 
     @property
     def steps(self) -> list[tuple[Nonlinear, nn.Conv1d]]:
-        """Each activation with the convolution after it."""
+        """Pairs of an activation and the convolution after it."""
         return list(zip(self.activations, self.convs, strict=True))
 
     def forward(self, h_BCT: Tensor) -> Tensor:
-        """The outputs, shorter by the histories of the convolutions."""
+        """Return the outputs, shorter by the histories of the convolutions."""
         for activation, conv in self.steps:
             h_BCT = conv(activation(h_BCT))
         return h_BCT
 
 
 class WaveNet(nn.Module):
-    """Audio and knobs in, audio out; `head_scale` carries the level of the amp it learned.
+    """Audio and knobs in, audio out.
 
-    `outputs` is 1 but for a condition net.
+    `head_scale` (a buffer, not trained) holds the level of the amp that was learned. `outputs` is 1 but in a condition
+    net.
     """
 
     head_scale: Tensor
@@ -251,43 +254,43 @@ class WaveNet(nn.Module):
 
     @property
     def parameter_count(self) -> int:
-        """Trained numbers (the head scale is not one of them)."""
+        """Number of trained numbers; the head scale does not count."""
         return sum(p.numel() for p in self.parameters())
 
     def encode(self, knobs_BKT: Tensor) -> Tensor:
-        """What the layers of a net without a condition net see of the knobs: the columns, or what the encoder makes of them."""
+        """Return the features of the knobs: the columns themselves, or what the knob encoder makes of them."""
         return knobs_BKT if self.encoder is None else self.encoder(knobs_BKT)
 
     def rechannel(self, x_B1T: Tensor, knobs_BKT: Tensor) -> Tensor:
-        """The first array's input: the audio, and the knobs where they enter here."""
+        """Return the first array's input: the audio through its rechannel, plus the knobs where they enter here."""
         weight = next(iter(self.arrays)).rechannel.weight
         h = F.conv1d(x_B1T, weight[:, :1])
         return h + F.conv1d(knobs_BKT, weight[:, 1:]) if weight.shape[1] > 1 else h
 
     def forward(self, x_BT: Tensor, knobs: Tensor) -> Tensor:
-        """Play.
+        """Play audio with knobs.
 
         Args:
             x_BT: dry audio, T >= R samples.
             knobs: levels in [-1, 1], `(B, K)` still or `(B, K, T)` moving.
 
         Returns:
-            Wet audio `(B, T - R + 1)`: sample n hears `x[n .. n + R - 1]`.
+            Wet audio `(B, T - R + 1)`; sample n depends on `x[n .. n + R - 1]`.
         """
-        return self.channels(x_BT[:, None], knobs if knobs.ndim == 3 else knobs[..., None])[:, 0]
+        return self.all_outputs(x_BT[:, None], knobs if knobs.ndim == 3 else knobs[..., None])[:, 0]
 
-    def channels(self, x_B1T: Tensor, knobs_BKT: Tensor) -> Tensor:
-        """All outputs, `(B, outputs, T - R + 1)`; knobs that stand still are one column."""
+    def all_outputs(self, x_B1T: Tensor, knobs_BKT: Tensor) -> Tensor:
+        """Return every output channel, `(B, outputs, T - R + 1)`; still knobs are one column, `(B, K, 1)`."""
         if self.condition is None:
-            heard, e = x_B1T, self.encode(knobs_BKT)
+            audio, e = x_B1T, self.encode(knobs_BKT)
         else:
-            heard, e = (condition := self.condition.channels(x_B1T, knobs_BKT))[:, :1], condition[:, 1:]
-        length = heard.shape[2]
+            audio, e = (condition := self.condition.all_outputs(x_B1T, knobs_BKT))[:, :1], condition[:, 1:]
+        length = audio.shape[2]
         h, head = self.rechannel(x_B1T[..., -length:], knobs_BKT[..., -length:]), None
         for index, array in enumerate(self.arrays):
             h = array.rechannel(h) if index else h
             for layer in array.layers:
-                to_head, to_residual = layer(h, heard, e)
+                to_head, to_residual = layer(h, audio, e)
                 head = to_head if head is None else head[..., -to_head.shape[2] :] + to_head
                 h = h[..., -to_residual.shape[2] :] + to_residual
             head = array.head(head)

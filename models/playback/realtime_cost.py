@@ -1,7 +1,8 @@
-"""What a model costs to play in real time on this machine, measured.
+"""The cost of playing a model in real time on this machine, measured.
 
-Time on a shared machine is elastic: a neighbour on the same core can double it. So a model is timed in turns with one reference model, which suffers
-the same neighbours; what is kept is the ratio, and the least time that the reference took when it was first measured.
+On a shared machine times vary: another process on the same core can double them. So a model is timed in turns with a
+reference model, which suffers from the same processes. Stored are the ratio of the two, and the least time of the
+reference when it was first measured.
 """
 
 import time
@@ -26,71 +27,72 @@ BLOCK = 64  # samples
 
 RATE_HZ = 48_000
 
-TURN = 20  # blocks timed together
+TURN_BLOCKS = 20  # timed together
 
-SECONDS = 0.4  # of measuring, at least
+SECONDS = 0.4  # of one measurement, at least
 
 REFERENCE = WaveNetConfig(arrays=(LayerArray(channels=8, dilations=(1, 2, 4, 8, 16, 32, 64, 128)),))
 
 
 def cost(config: WaveNetConfig, knobs: int, rate_hz: int = RATE_HZ, reference_s: float | None = None) -> float:
-    """Seconds of one core per second of audio, in blocks of 64 samples with all knobs turned before every block.
+    """Return the seconds of one core per second of audio, in blocks of 64 samples with all knobs turned before each.
 
-    Measured once per architecture, kind of CPU and version of the engine, then read from the cache folder; the seconds of the reference
-    too, so that costs that were told at different times compare. It does not depend on the weights. With `reference_s`, the seconds that a
-    block of the reference takes on another machine, it is told in seconds of that one.
+    Measured once per architecture, kind of CPU and version of the engine, then read from the cache folder; the
+    reference too, so that costs measured at different times can be compared. The weights do not matter.
+
+    Args:
+        config: the architecture.
+        knobs: number of knob columns.
+        rate_hz: sample rate of the audio.
+        reference_s: seconds that a block of the reference takes on another machine; the cost is then that machine's.
     """
-    ours = _facts(model=config.model_dump(mode="json"), knobs=knobs)
-    ratio = read_measurement(KIND, ours)
+    key = _cache_key(model=config.model_dump(mode="json"), knobs=knobs)
+    ratio = read_measurement(KIND, key)
     if ratio is None:
         ratio, least = measure(config, knobs)
-        write_measurement(KIND, ours, ratio)
-        if read_measurement(KIND, _facts()) is None:
-            write_measurement(KIND, _facts(), least)
+        write_measurement(KIND, key, ratio)
+        if read_measurement(KIND, _cache_key()) is None:
+            write_measurement(KIND, _cache_key(), least)
     return ratio * (reference_s or reference_seconds()) * rate_hz / BLOCK
 
 
 def reference_seconds() -> float:
-    """CPU seconds that a block of the reference takes on this machine, as it was first measured."""
-    least = read_measurement(KIND, _facts())
+    """Return the CPU seconds of a block of the reference on this machine, as first measured."""
+    least = read_measurement(KIND, _cache_key())
     if least is None:
         _, least = measure(REFERENCE, 1)
-        write_measurement(KIND, _facts(), least)
+        write_measurement(KIND, _cache_key(), least)
     return least
 
 
 def measure(config: WaveNetConfig, knobs: int) -> tuple[float, float]:
-    """`(what a block costs, in blocks of the reference; the least CPU seconds that one of the reference took)`."""
-    ours, reference = _turn(config, knobs), _turn(REFERENCE, 1)
+    """Return the cost of a block in blocks of the reference (median), and the least CPU seconds of one of those."""
+    candidate, reference = _block_timer(config, knobs), _block_timer(REFERENCE, 1)
     ratios, least, until = [], np.inf, time.monotonic() + SECONDS
     while len(ratios) < 10 or time.monotonic() < until:
-        before, found, after = reference(), ours(), reference()
-        ratios.append(2 * found / (before + after))
+        before, seconds, after = reference(), candidate(), reference()
+        ratios.append(2 * seconds / (before + after))
         least = min(least, before, after)
     return median(ratios), float(least)
 
 
-def _turn(config: WaveNetConfig, knobs: int) -> Callable[[], float]:
-    """Plays a few blocks of noise; returns the CPU seconds of this thread for each."""
+def _block_timer(config: WaveNetConfig, knobs: int) -> Callable[[], float]:
+    """Return a function that plays some blocks of noise and returns this thread's CPU seconds per block."""
     with torch.random.fork_rng(devices=[]):
         stream = Stream(WaveNet(config, knobs), [0.0] * knobs)
     draw = np.random.default_rng(0)
-    x_NT = draw.uniform(-0.5, 0.5, (TURN, BLOCK)).astype(np.float32)
-    levels_NK1 = draw.uniform(-1, 1, (TURN, knobs, 1)).astype(np.float32)
+    x_NT = draw.uniform(-0.5, 0.5, (TURN_BLOCKS, BLOCK)).astype(np.float32)
+    levels_NK1 = draw.uniform(-1, 1, (TURN_BLOCKS, knobs, 1)).astype(np.float32)
 
-    def play() -> float:
+    def time_block() -> float:
         begin = time.thread_time()
         for x_T, levels_K1 in zip(x_NT, levels_NK1, strict=True):
             stream.process(x_T, levels_K1)
-        return (time.thread_time() - begin) / TURN
+        return (time.thread_time() - begin) / TURN_BLOCKS
 
-    return play
-
-
-def _facts(**what: Any) -> dict[str, Any]:
-    """All that a measurement depends on."""
-    return {**what, "cpu": cpu_name(), "engine": _engine()}
+    return time_block
 
 
-def _engine() -> str:
-    return source_digest(ENGINES, Path(__file__).parent)
+def _cache_key(**what: Any) -> dict[str, Any]:
+    """Return all that a measurement depends on."""
+    return {**what, "cpu": cpu_name(), "engine": source_digest(ENGINES, Path(__file__).parent)}

@@ -1,6 +1,6 @@
-"""A model plays a file of any length, on all cores, at a knob setting or with knobs that move.
+"""Render a file: a model plays audio of any length on all cores, with knobs that stand still or move.
 
-Shapes: T time (one block), K knobs.
+Shapes: T time (one block), K knob columns.
 """
 
 import os
@@ -18,12 +18,12 @@ from models.core.errors import UserError
 from models.knobs.automation import Automation
 from models.knobs.schema import Setting, Value
 from models.network.wavenet import WaveNet
-from models.playback.stream import KnobLevels, players
+from models.playback.stream import KnobLevels, player_factory
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """What was written: where, at which full setting (None where knobs moved), how long (seconds), its peak (1.0 is full scale)."""
+    """A file that was rendered: its full setting (None where knobs moved), seconds, and peak (1.0 is full scale)."""
 
     path: Path
     setting: Setting | None
@@ -41,10 +41,19 @@ def render(
     any_rate: bool = False,
     subtype: str = "PCM_24",
 ) -> Rendered:
-    """Play `source` through a model into `target` (WAV or FLAC, of 24 bit unless told otherwise), in memory that does not grow with its length.
+    """Play `source` through a model into `target`; the memory it takes does not grow with the length.
 
-    `any_rate` plays a file at another rate than the model's, resampled to it and back. Knobs that `setting` leaves out rest at their default; with an `Automation` they move, sample by sample. `on_progress(samples done, samples in all)` follows each block.
-    Raises `UserError` for a knob or value the model does not have, audio it cannot read, or a rate that is not the model's.
+    Args:
+        model: as `load_model` returns it.
+        source: a mono audio file.
+        target: a WAV or FLAC file; it appears whole or not at all.
+        setting: values by knob (knobs left out stand at their default), or an `Automation` for knobs that move.
+        on_progress: called after each block with the samples done and the samples in all.
+        any_rate: also play a file at another rate than the model's, resampled to it and back.
+        subtype: the sample format of the target, as soundfile names it.
+
+    Raises `UserError` for a knob or value that the model does not have, audio that cannot be read, a rate that is not
+    the model's, or a result that is not finite.
     """
     config, net = model
     moves = setting if isinstance(setting, Automation) else None
@@ -60,7 +69,7 @@ def render(
     played = play_blocks(net, resample(read_blocks(source), source_rate, rate), levels)
     with create_audio(target, source_rate, subtype) as file:
         for block_T in resample(played, rate, source_rate):
-            y_T = block_T[: total - done]  # there and back may end a sample later
+            y_T = block_T[: total - done]  # after resampling twice it may be a sample longer
             if not np.isfinite(y_T).all():
                 raise UserError(f"{config.name} gives numbers that are not finite at this setting", "Train it further.")
             peak = max(peak, float(np.abs(y_T).max(initial=0.0)))
@@ -74,33 +83,34 @@ def render(
 def play_blocks(
     net: WaveNet, blocks: Iterable[np.ndarray], levels: Callable[[int, int], KnobLevels]
 ) -> Iterator[np.ndarray]:
-    """Play the blocks of one long signal, silence before it, on all cores; what is played comes out in order.
+    """Play the blocks of one long signal, after silence, on all cores; yields the played blocks in order.
 
-    What a net hears is a receptive field long and knobs are a function of time, `levels(first sample, count)`, so each block can be
-    played by itself after so many samples of what came before. Twice as many blocks as cores are held in memory.
+    An output depends on a receptive field of input, and knobs are a function of time, `levels(first sample, count)`; so
+    each block can be played by itself, after that many samples of what comes before. At most twice as many blocks as
+    cores are in memory.
     """
-    make, before = players(net.eval()), net.receptive_field - 1
+    create_player, before = player_factory(net.eval()), net.receptive_field - 1
 
-    def one(x_T: np.ndarray, begin: int) -> np.ndarray:
-        return make().play(x_T, levels(begin, len(x_T)))[before:]
+    def play_block(x_T: np.ndarray, begin: int) -> np.ndarray:
+        return create_player().play(x_T, levels(begin, len(x_T)))[before:]
 
     cores = _cores()
-    heard_T, begin, under_way = np.zeros(before, np.float32), -before, deque[Future[np.ndarray]]()
+    context_T, begin, pending = np.zeros(before, np.float32), -before, deque[Future[np.ndarray]]()
     with ThreadPoolExecutor(cores) as pool:
         try:
             for block_T in blocks:
-                x_T = np.concatenate([heard_T, block_T])
-                under_way.append(pool.submit(one, x_T, begin))
-                heard_T, begin = x_T[len(x_T) - before :], begin + len(block_T)
-                if len(under_way) == 2 * cores:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
+                x_T = np.concatenate([context_T, block_T])
+                pending.append(pool.submit(play_block, x_T, begin))
+                context_T, begin = x_T[len(x_T) - before :], begin + len(block_T)
+                if len(pending) == 2 * cores:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for waiting in under_way:
-                waiting.cancel()
+            for future in pending:
+                future.cancel()
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,7 +1,9 @@
-"""Play a model block by block: state in, state out, the same sound whatever the block size.
+"""Play a model block by block: the same sound whatever the size of the blocks, with knobs that stand still or move.
 
-float32 nets are played by compiled kernels (models/compiled.py), others, and all where numba is missing, by torch.
-Shapes: T time (one block), K knobs, C channels.
+float32 nets are played by compiled kernels (`engines.cpu_stream`); other number types, nets that the kernels do not
+support, and all nets where numba is missing, by torch.
+
+Shapes: T time (one block), K knob columns, C channels.
 """
 
 from collections.abc import Callable
@@ -16,51 +18,55 @@ from torch.nn import functional as F
 
 from models.network.wavenet import WaveNet
 
-PREWARM_BLOCK = 1 << 14
+PREWARM_BLOCK = 1 << 14  # samples of silence played at once before a stream starts
 
-KnobLevels = list[float] | np.ndarray
+KnobLevels = list[float] | np.ndarray  # K levels in [-1, 1] that stand still, or (K, T) that move
 
 NUMBA = find_spec("numba") is not None
 
 
 class Stream:
-    """A model being played; the knobs may stand still or move within a block, sample by sample."""
+    """A model being played live; knobs may stand still or move within a block, sample by sample."""
 
     def __init__(self, net: WaveNet, levels_K: list[float]) -> None:
-        """Start in silence: as if zeros had always been playing with the knobs where they are (levels in [-1, 1]).
+        """Start in silence, as if zeros had always been played with the knobs at `levels_K` (in [-1, 1]).
 
-        The stream keeps the weights that the net has now.
+        The stream copies the weights that the net has now.
         """
         self.net = net.eval()
-        self._player = players(net)()
+        self._player = player_factory(net)()
         self.reset(levels_K)
 
     def reset(self, levels_K: list[float]) -> None:
-        """Forget what was played, as a receptive field of silence makes it forgotten, with these knobs."""
+        """Forget what was played: play a receptive field of silence with these knobs."""
         left = self.net.receptive_field
         while left > 0:
             self.process(np.zeros(min(left, PREWARM_BLOCK), np.float32), levels_K)
             left -= PREWARM_BLOCK
 
     def process(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
-        """Play one block of any length from 1: dry audio in, wet audio of the same length out, in the net's own number type.
+        """Play one block and return it, of the same length and in the net's own number type.
 
-        `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move. With `out_T` to write to, and all
-        three contiguous float32 arrays, a float32 net's block is played without a new array.
+        Args:
+            x_T: dry audio, T >= 1 samples.
+            levels: knobs in [-1, 1], K numbers that stand still or an array `(K, T)`.
+            out_T: an array to write to. If all three are contiguous float32 arrays, a float32 net allocates nothing.
+
+        Raises `AssertionError` where the levels do not fit the block or the net.
         """
         return self._player.play(x_T, levels, out_T)
 
 
 class Player(Protocol):
-    """What keeps the state of one stream; after as many samples as the receptive field it has forgotten how it began."""
+    """The state of one stream; after a receptive field of samples, nothing of how it began is left."""
 
     def play(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
-        """The next block, written to `out_T` if there is one."""
+        """Play the next block and return it, in `out_T` if one is given."""
         ...
 
 
-def players(net: WaveNet) -> Callable[[], Player]:
-    """Makes the fastest players there are for a net; they share its weights, and each may have its own thread."""
+def player_factory(net: WaveNet) -> Callable[[], Player]:
+    """Return what creates the fastest players of a net; they share its weights, and each may run in its own thread."""
     if not NUMBA or net.head_scale.dtype != torch.float32 or not net.config.compiles:
         return partial(EagerPlayer, net)
     from models.engines.cpu_stream.lowering import lower
@@ -80,7 +86,7 @@ class EagerPlayer:
             channels = array.rechannel.out_channels
             self._histories.append([torch.zeros(1, channels, layer.history, dtype=dtype) for layer in array.layers])
             self._heads.append(torch.zeros(1, array.head.in_channels, array.history, dtype=dtype))
-        self._behind = [
+        self._post_head_histories = [
             torch.zeros(1, conv.in_channels, conv.kernel_size[0] - 1, dtype=dtype)
             for conv in (net.head.convs if net.head else ())
         ]
@@ -88,52 +94,53 @@ class EagerPlayer:
 
     @torch.no_grad()
     def play(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
-        """The next block, written to `out_T` if there is one."""
+        """Play the next block and return it, in `out_T` if one is given."""
         dtype = self.net.head_scale.dtype
         x = torch.from_numpy(np.ascontiguousarray(x_T)).to(dtype)[None, None]
         moving = torch.as_tensor(levels, dtype=dtype)
         knobs = (moving if moving.ndim == 2 else moving[:, None])[None]
-        y_T = self._channels(x, knobs)[0, 0].numpy()
+        y_T = self._all_outputs(x, knobs)[0, 0].numpy()
         if out_T is None:
             return y_T
         out_T[:] = y_T
         return out_T
 
-    def _channels(self, x: Tensor, knobs: Tensor) -> Tensor:
-        """All outputs of the next block, `(1, outputs, T)`."""
+    def _all_outputs(self, x: Tensor, knobs: Tensor) -> Tensor:
+        """Play the next block and return every output, `(1, outputs, T)`; see `WaveNet.all_outputs`."""
         net = self.net
         if self._condition is None:
-            heard, e = x, net.encode(knobs)
+            audio, e = x, net.encode(knobs)
         else:
-            heard, e = (condition := self._condition._channels(x, knobs))[:, :1], condition[:, 1:]
+            audio, e = (condition := self._condition._all_outputs(x, knobs))[:, :1], condition[:, 1:]
         h, head = net.rechannel(x, knobs), None
         for index, array in enumerate(net.arrays):
             h = array.rechannel(h) if index else h
             histories = self._histories[index]
             for number, layer in enumerate(array.layers):
-                taps, histories[number] = _remember(histories[number], layer.taps(h, heard, e), layer.history)
-                to_head, to_residual = layer.convolve(taps, heard, e)
+                conv_input, histories[number] = _extend(histories[number], layer.conv_input(h, audio, e), layer.history)
+                to_head, to_residual = layer.finish(conv_input, audio, e)
                 head = to_head if head is None else head + to_head
                 h = h + to_residual
             assert head is not None
-            known, self._heads[index] = _remember(self._heads[index], head, array.history)
-            head = array.head(known)
+            head_input, self._heads[index] = _extend(self._heads[index], head, array.history)
+            head = array.head(head_input)
         assert head is not None
         head = net.head_scale * head
         for number, (activation, conv) in enumerate(net.head.steps if net.head is not None else ()):
-            known, self._behind[number] = _remember(self._behind[number], activation(head), conv.kernel_size[0] - 1)
-            head = conv(known)
+            histories = self._post_head_histories
+            conv_input, histories[number] = _extend(histories[number], activation(head), conv.kernel_size[0] - 1)
+            head = conv(conv_input)
         return head
 
 
-def _remember(history_1CT: Tensor, new_1CT: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """`(all that is known, the last `length` samples of it)`."""
-    known = torch.cat([history_1CT, new_1CT], dim=2)
-    return known, known[..., known.shape[2] - length :]
+def _extend(history_1CT: Tensor, new_1CT: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Return history and new samples joined, and the last `length` of them as the next history."""
+    joined = torch.cat([history_1CT, new_1CT], dim=2)
+    return joined, joined[..., joined.shape[2] - length :]
 
 
 def play(net: WaveNet, x_T: np.ndarray, levels_K: list[float]) -> np.ndarray:
-    """Play a whole signal at once with still knobs, silence before it; same length out, in the net's own number type."""
+    """Play a whole signal after silence with still knobs (levels in [-1, 1]); same length, the net's number type."""
     x = F.pad(torch.from_numpy(np.ascontiguousarray(x_T)).to(net.head_scale.dtype)[None], (net.receptive_field - 1, 0))
     with torch.no_grad():
         return net(x, torch.tensor([levels_K], dtype=x.dtype))[0].numpy()

@@ -1,6 +1,6 @@
-"""A WaveNet lowered to the operations that models/kernels.py runs.
+"""Lowering: from a WaveNet to the `PlayerProgram` that plays it.
 
-Shapes: C channels, I and O inputs and outputs of a convolution, P taps, E features that the layers see of the knobs, R rows.
+Shapes: C channels, I and O inputs and outputs of a convolution, P its taps, E features, R coefficients.
 """
 
 from dataclasses import dataclass
@@ -11,91 +11,111 @@ import torch
 from torch import Tensor, nn
 
 from models.engines import activations
-from models.engines.activations import GATINGS, KINDS
-from models.engines.cpu_stream import kernels
-from models.engines.cpu_stream.kernels import BUFFER, FILM_HEIGHT, HEIGHTS, NET, NONE, OPERATION, TILE
-from models.engines.simd import WIDTH
+from models.engines.activations import ACTIVATION_CODES, GATING_CODES
+from models.engines.cpu_stream.program import (
+    ACTIVATE,
+    BUFFER,
+    CONVOLVE,
+    MODULATE,
+    NET,
+    NONE,
+    OPERATION,
+    PlayerProgram,
+    film_height,
+    tile_heights,
+    tile_samples,
+)
+from models.engines.simd import REGISTERS, WIDTH
 from models.network.architecture import Activation, Slot
 from models.network.knob_encoder import Encoder
 from models.network.wavenet import Layer, WaveNet
 
-BLOCK = 256  # samples that the program works on at once; longer blocks are cut
+BLOCK = 256  # samples that a program plays at once; longer blocks are cut
 
-SLACK = 128  # samples that a buffer takes, at least, before its history moves to the front
+SLACK = 128  # samples that a buffer takes, at least, before its history is moved to the front
 
-LATENCY = 4  # tile rows that take as long as fewer do: a CPU has so many sums under way
+LATENCY = 4  # rows of a tile that take as long as fewer: a CPU computes about as many sums at the same time
 
 
 @dataclass(frozen=True)
-class PlayerProgram:
-    """What `kernels.play` runs: fixed numbers, operations, buffers as they are at the start, and how large the state is."""
+class _Target:
+    """The processor that a program is for, and the block it plays at once."""
 
-    weights: np.ndarray
-    operations: np.ndarray
-    buffers: np.ndarray
-    net: np.ndarray
-    state_size: int
+    width: int
+    registers: int
+    block: int
 
 
-def lower(net: WaveNet) -> PlayerProgram:
-    """The program of a float32 net."""
-    return _Lowering(net).program
+def lower(net: WaveNet, *, width: int = WIDTH, registers: int = REGISTERS, block: int = BLOCK) -> PlayerProgram:
+    """Return the program of a float32 net that the compiled engines support (`WaveNetConfig.compiles`).
+
+    Args:
+        net: its weights are copied.
+        width: float32 numbers in a vector of the processor; 4, 8 or 16. The defaults are this machine's.
+        registers: vector registers of the processor, 16 or 32.
+        block: samples played at once; a multiple of `width`.
+    """
+    assert width in (4, 8, 16) and registers in (16, 32) and block > 0 and block % width == 0, (width, registers, block)
+    return _Lowering(net, _Target(width, registers, block)).program
 
 
 class _Lowering:
-    """Collects weights, coefficients, buffers and operations, in the order in which a block runs through them."""
+    """Collects weights, coefficients, buffers and operations in the order in which they are run."""
 
     @torch.no_grad()
-    def __init__(self, net: WaveNet) -> None:
+    def __init__(self, net: WaveNet, target: _Target) -> None:
+        self._target = target
+        self._film_height = film_height(target.registers)
         self._weights: list[np.ndarray] = []
-        self._size = 0
-        self._constants: list[Tensor] = []  # each (R)
-        self._slopes: list[Tensor] = []  # each (R, E)
+        self._weight_count = 0
+        self._constants: list[Tensor] = []  # of coefficients, each (R)
+        self._slopes: list[Tensor] = []  # of coefficients, each (R, E)
         self._buffers: list[dict[str, int]] = []
         self._operations: list[dict[str, int]] = []
         self._features = net.encoder.features if net.encoder else net.knobs
-        self._heard = self._buffer(1 + self._features)  # the audio, then the features
-        self._fed = self._buffer(1 + net.knobs) if net.encoder else self._heard  # the audio, then the knobs
-        self._knobs, self._seen = self._buffer(below=self._fed), self._buffer(below=self._heard)
-        self._z, self._y, self._mixed = (self._buffer() for _ in range(3))
-        self._fills = net.config.inject.input
+        self._condition = self._add_buffer(1 + self._features)
+        self._input = self._add_buffer(1 + net.knobs) if net.encoder else self._condition
+        self._level_rows = self._add_buffer(below=self._input)
+        self._feature_rows = self._add_buffer(below=self._condition)
+        self._z, self._y, self._mixed = (self._add_buffer() for _ in range(3))
+        self._levels_per_sample = net.config.inject.input
         if net.encoder:
-            self._encoder(net.encoder, net.knobs)
-        self._opening = len(self._operations)
-        output = self._net(net)
+            self._lower_encoder(net.encoder, net.knobs)
+        self._encoder_operations = len(self._operations)
+        output = self._lower_arrays(net)
         self.program = self._finish(net, output)
 
-    def _encoder(self, encoder: Encoder, knobs: int) -> None:
-        """What turns the rows of knobs into those of features: the formula of `Warp`, then of `Encoder`."""
-        source = self._knobs
+    def _lower_encoder(self, encoder: Encoder, knobs: int) -> None:
+        """Compute the rows of features from those of knobs: the formula of `Warp`, then that of `Encoder`."""
+        source = self._level_rows
         if encoder.warp is not None:
-            bends_KJ, knots_J = encoder.warp.bends_KJ, encoder.warp.knots_J
-            spread = torch.eye(knobs).repeat_interleave(len(knots_J), 0)
-            self._convolve(spread[..., None], -knots_J.repeat(knobs), source, self._z)
-            self._activate(self._z, self._z, len(spread), activations.RELU)
-            source = self._y if encoder.dense else self._seen
-            self._convolve(torch.block_diag(*bends_KJ)[..., None], -torch.ones(knobs), self._z, source)
+            slope_steps_KJ, knots_J = encoder.warp.slope_steps_KJ, encoder.warp.knots_J
+            repeat = torch.eye(knobs).repeat_interleave(len(knots_J), 0)
+            self._convolve(repeat[..., None], -knots_J.repeat(knobs), source, self._z)
+            self._activate(self._z, self._z, len(repeat), activations.RELU)
+            source = self._y if encoder.dense else self._feature_rows
+            self._convolve(torch.block_diag(*slope_steps_KJ)[..., None], -torch.ones(knobs), self._z, source)
         if encoder.dense is not None:
-            self._convolve(encoder.dense.weight, encoder.dense.bias, source, self._seen)
-            self._activate(self._seen, self._seen, self._features, activations.RELU)
+            self._convolve(encoder.dense.weight, encoder.dense.bias, source, self._feature_rows)
+            self._activate(self._feature_rows, self._feature_rows, self._features, activations.RELU)
 
-    def _net(self, net: WaveNet) -> int:
-        """All arrays; returns the buffer of the result."""
+    def _lower_arrays(self, net: WaveNet) -> int:
+        """Lower all arrays; returns the buffer of the result."""
         arrays = list(net.arrays)
-        heads = [self._buffer(array.head.in_channels, array.head.kernel_size[0] - 1) for array in arrays]
-        output, source, started = self._buffer(1), self._fed, False
+        heads = [self._add_buffer(array.head.in_channels, array.head.kernel_size[0] - 1) for array in arrays]
+        output, source, started = self._add_buffer(1), self._input, False
         for index, array in enumerate(arrays):
-            plain = self._buffer()
-            taps = [self._buffer(array.rechannel.out_channels, layer.history) for layer in array.layers]
+            plain = self._add_buffer()
+            inputs = [self._add_buffer(array.rechannel.out_channels, layer.history) for layer in array.layers]
             modulated = next(iter(array.layers)).film("conv_pre") is not None
-            residuals = [plain] * len(taps) if modulated else taps
+            residuals = [plain] * len(inputs) if modulated else inputs
             last = index == len(arrays) - 1
             targets = [*residuals[1:], NONE if last else plain]
             self._convolve(array.rechannel.weight, None, source, residuals[0])
-            for layer, heard, residual, target in zip(array.layers, taps, residuals, targets, strict=True):
+            for layer, conv_input, residual, target in zip(array.layers, inputs, residuals, targets, strict=True):
                 if modulated:
-                    self._film(layer, "conv_pre", residual, heard)
-                self._layer(layer, heard, residual, target, heads[index], started)
+                    self._film(layer, "conv_pre", residual, conv_input)
+                self._lower_layer(layer, conv_input, residual, target, heads[index], started)
                 started = True
             weight, bias = array.head.weight, array.head.bias
             if last:
@@ -104,68 +124,73 @@ class _Lowering:
             source = plain
         return output
 
-    def _layer(self, layer: Layer, taps: int, residual: int, target: int, head: int, started: bool) -> None:
-        """One layer: reads `taps`, adds to `head` (or starts it), writes `residual` and what it adds to it into `target`."""
-        self._before_activation(layer, taps)
+    def _lower_layer(self, layer: Layer, conv_input: int, residual: int, target: int, head: int, started: bool) -> None:
+        """Lower one layer.
+
+        It reads `conv_input`, adds to `head` (or begins it, where nothing has `started` it), and writes `residual` plus
+        its own output into `target`, if there is one.
+        """
+        self._before_activation(layer, conv_input)
         width = layer.conv.out_channels // (1 if layer.gate is None else 2)
-        after, onto = layer.film("activation_post"), head if started else NONE
-        straight = layer.head1x1 is None and after is None
+        addend = head if started else NONE
+        is_direct = layer.head1x1 is None and layer.film("activation_post") is None
         gate = layer.gate
         self._activate(
             self._z,
             self._z,
             width,
-            KINDS[layer.activation.config.type],
-            slopes=self._weight(_slopes(layer.activation.config, layer.activation.slopes, width)),
-            gating=GATINGS[layer.gating],
-            gate=activations.IDENTITY if gate is None else KINDS[gate.config.type],
-            gate_slopes=0 if gate is None else self._weight(_slopes(gate.config, gate.slopes, width)),
-            extra=head if straight else NONE,
-            onto=onto if straight else NONE,
+            ACTIVATION_CODES[layer.activation.config.type],
+            slopes=self._add_weights(_slopes(layer.activation.config, layer.activation.slopes, width)),
+            gating=GATING_CODES[layer.gating],
+            gate=activations.IDENTITY if gate is None else ACTIVATION_CODES[gate.config.type],
+            gate_slopes=0 if gate is None else self._add_weights(_slopes(gate.config, gate.slopes, width)),
+            extra=head if is_direct else NONE,
+            addend=addend if is_direct else NONE,
         )
-        if after is not None:
-            self._film(layer, "activation_post", self._z, self._z)
-        if not straight:
-            self._way(layer, layer.head1x1, "head1x1_post", head, onto, width)
+        self._film(layer, "activation_post", self._z, self._z)
+        if not is_direct:
+            self._pointwise(layer, layer.head1x1, "head1x1_post", head, addend, width)
         if target != NONE:
-            self._way(layer, layer.layer1x1, "layer1x1_post", target, residual, width)
+            self._pointwise(layer, layer.layer1x1, "layer1x1_post", target, residual, width)
 
-    def _before_activation(self, layer: Layer, taps: int) -> None:
-        """The convolution, the mixin and the modulations up to the activation, into `z`."""
-        weight, mixing, rows = layer.mixin.weight[..., 0], self._heard, 1
+    def _before_activation(self, layer: Layer, conv_input: int) -> None:
+        """Lower the convolution, the mixin and the modulations up to the activation; the result is in `z`."""
+        weight, condition, rows = layer.mixin.weight[..., 0], self._condition, 1
         slopes = torch.zeros(weight.shape[0], self._features)
         if layer.film("input_mixin_pre"):
-            self._fills, mixing, rows = True, self._mixed, weight.shape[1]
-            self._film(layer, "input_mixin_pre", self._heard, mixing, rows)
+            self._levels_per_sample, condition, rows = True, self._mixed, weight.shape[1]
+            self._film(layer, "input_mixin_pre", self._condition, condition, rows)
         elif weight.shape[1] > 1:
             slopes = weight[:, 1:]
         weight = weight[:, :rows]
         if not (layer.film("conv_post") or layer.film("input_mixin_post")):
-            self._conv(layer.conv, taps, self._z, extra=mixing, beside=weight, slopes=slopes)
+            self._conv(layer.conv, conv_input, self._z, extra=condition, extra_weight=weight, slopes=slopes)
         else:
-            self._conv(layer.conv, taps, self._z)
+            self._conv(layer.conv, conv_input, self._z)
             self._film(layer, "conv_post", self._z, self._z)
             if layer.film("input_mixin_post"):
-                self._convolve(weight[..., None], None, mixing, self._y, slopes=slopes)
-                self._film(layer, "input_mixin_post", self._y, self._z, onto=self._z)
+                self._convolve(weight[..., None], None, condition, self._y, slopes=slopes)
+                self._film(layer, "input_mixin_post", self._y, self._z, addend=self._z)
             else:
-                self._convolve(weight[..., None], None, mixing, self._z, onto=self._z, slopes=slopes)
+                self._convolve(weight[..., None], None, condition, self._z, addend=self._z, slopes=slopes)
         self._film(layer, "activation_pre", self._z, self._z)
 
-    def _way(self, layer: Layer, conv: nn.Conv1d | None, slot: Slot, target: int, onto: int, width: int) -> None:
-        """From the activation through a 1x1, if there is one, and its modulation onto another buffer."""
+    def _pointwise(
+        self, layer: Layer, conv: nn.Conv1d | None, slot: Slot, target: int, addend: int, width: int
+    ) -> None:
+        """Write `addend` plus a 1x1 (where there is one) of the activation, and its modulation, into `target`."""
         if conv is None:
-            self._activate(self._z, self._z, width, activations.IDENTITY, extra=target, onto=onto)
+            self._activate(self._z, self._z, width, activations.IDENTITY, extra=target, addend=addend)
         elif layer.film(slot):
             self._conv(conv, self._z, self._y)
-            self._film(layer, slot, self._y, target, onto=onto)
+            self._film(layer, slot, self._y, target, addend=addend)
         else:
-            self._conv(conv, self._z, target, onto=onto)
+            self._conv(conv, self._z, target, addend=addend)
 
     def _film(
-        self, layer: Layer, slot: Slot, source: int, target: int, rows: int | None = None, onto: int = NONE
+        self, layer: Layer, slot: Slot, source: int, target: int, rows: int | None = None, addend: int = NONE
     ) -> None:
-        """A slot's modulation, if the layer has it; `rows` if not all of its channels are wanted."""
+        """Add a slot's modulation, if the layer has it; of its first `rows` channels, or of all."""
         film = layer.film(slot)
         if film is None:
             return
@@ -173,19 +198,19 @@ class _Lowering:
         shift, slopes = torch.zeros(channels), torch.zeros(channels, self._features)
         if film.shift:
             shift, slopes = film.bias[channels:], film.weight[channels:, :, 0]
-        missing = -channels % FILM_HEIGHT
-        self._add(
-            kernels.MODULATE,
+        padding = -channels % self._film_height
+        self._add_operation(
+            MODULATE,
             source=source,
             target=target,
-            onto=onto,
-            rows=_whole(rows or channels, FILM_HEIGHT),
-            scale=self._coefficient(film.bias[:channels], film.weight[:channels, :, 0], missing),
-            shift=self._coefficient(shift, slopes, missing),
+            addend=addend,
+            rows=_round_up(rows or channels, self._film_height),
+            scale=self._add_coefficients(film.bias[:channels], film.weight[:channels, :, 0], padding),
+            shift=self._add_coefficients(shift, slopes, padding),
         )
 
-    def _activate(self, source: int, target: int, rows: int, kind: int, **fields: int) -> None:
-        self._add(kernels.ACTIVATE, source=source, target=target, rows=rows, activation=kind, **fields)
+    def _activate(self, source: int, target: int, rows: int, code: int, **fields: int) -> None:
+        self._add_operation(ACTIVATE, source=source, target=target, rows=rows, activation=code, **fields)
 
     def _conv(self, conv: nn.Conv1d, source: int, target: int, **further: Any) -> None:
         self._convolve(conv.weight, conv.bias, source, target, conv.dilation[0], conv.groups, **further)
@@ -198,26 +223,29 @@ class _Lowering:
         target: int,
         dilation: int = 1,
         groups: int = 1,
-        onto: int = NONE,
+        addend: int = NONE,
         extra: int = NONE,
-        beside: Tensor | None = None,
+        extra_weight: Tensor | None = None,
         slopes: Tensor | None = None,
     ) -> None:
-        """A convolution `(O, I / groups, P)`, plus `beside (O, rows)` times the rows of `extra`; features add `slopes (O, E)` to the bias."""
+        """Add a convolution `(O, I / groups, P)`, plus `extra_weight (O, rows)` times the rows of `extra`.
+
+        `slopes (O, E)` times the features are added to the bias.
+        """
         outputs, inputs, taps = weight.shape
         bias = torch.zeros(outputs) if bias is None else bias
-        beside = torch.zeros(outputs, 0) if beside is None else beside
+        extra_weight = torch.zeros(outputs, 0) if extra_weight is None else extra_weight
         slopes = torch.zeros(outputs, self._features) if slopes is None else slopes
-        height = _height(outputs, groups)
+        height = choose_height(outputs, groups, self._target.registers)
         chunks = -(-outputs // height)
-        numbers = torch.cat([weight.permute(0, 2, 1).reshape(outputs, -1), beside], dim=1)  # (O, P * I + rows)
-        missing = chunks * height - outputs
-        packed = nn.functional.pad(numbers, (0, 0, 0, missing)).reshape(chunks, height, -1).transpose(1, 2)
-        self._add(
-            kernels.CONVOLVE,
+        numbers = torch.cat([weight.permute(0, 2, 1).reshape(outputs, -1), extra_weight], dim=1)  # (O, P * I + rows)
+        padding = chunks * height - outputs
+        packed = nn.functional.pad(numbers, (0, 0, 0, padding)).reshape(chunks, height, -1).transpose(1, 2)
+        self._add_operation(
+            CONVOLVE,
             source=source,
             target=target,
-            onto=onto,
+            addend=addend,
             rows=chunks * height,
             height=height,
             groups=groups,
@@ -225,68 +253,61 @@ class _Lowering:
             rows_per_group=inputs,
             taps=taps,
             dilation=dilation,
-            weights=self._weight(packed),
-            bias=self._coefficient(bias, slopes, missing),
-            follows=int(bool(slopes.any())),
+            weights=self._add_weights(packed),
+            bias=self._add_coefficients(bias, slopes, padding),
+            follows_features=int(bool(slopes.any())),
             extra=extra,
-            extra_rows=beside.shape[1],
+            extra_rows=extra_weight.shape[1],
         )
 
-    def _weight(self, tensor: Tensor) -> int:
-        """Keep fixed numbers; returns where they are."""
+    def _add_weights(self, tensor: Tensor) -> int:
+        """Append fixed numbers; returns the index of the first."""
         self._weights.append(tensor.detach().numpy().astype(np.float32).ravel())
-        self._size += tensor.numel()
-        return self._size - tensor.numel()
+        self._weight_count += tensor.numel()
+        return self._weight_count - tensor.numel()
 
-    def _coefficient(self, constant_R: Tensor, slopes_RE: Tensor, missing: int = 0) -> int:
-        """Keep R coefficients (and `missing` zeros after them); returns the index of the first."""
+    def _add_coefficients(self, constant_R: Tensor, slopes_RE: Tensor, padding: int = 0) -> int:
+        """Append R coefficients, and so many zeros; returns the index of the first."""
         index = sum(len(constant) for constant in self._constants)
-        self._constants.append(nn.functional.pad(constant_R, (0, missing)))
-        self._slopes.append(nn.functional.pad(slopes_RE, (0, 0, 0, missing)))
+        self._constants.append(nn.functional.pad(constant_R, (0, padding)))
+        self._slopes.append(nn.functional.pad(slopes_RE, (0, 0, 0, padding)))
         return index
 
-    def _buffer(self, rows: int = 0, history: int = 0, below: int = NONE) -> int:
-        """A buffer, which grows by the rows that operations work on; or all rows `below` the first of another."""
+    def _add_buffer(self, rows: int = 0, history: int = 0, below: int = NONE) -> int:
+        """Add a buffer with as many rows as operations use; with `below`, the rows of another after its first."""
         self._buffers.append({"rows": rows, "history": history, "space": rows, "below": below})
         return len(self._buffers) - 1
 
-    def _add(self, kind: int, **fields: int) -> None:
-        operation = {"onto": NONE, "extra": NONE, "kind": kind, **fields}
+    def _add_operation(self, kind: int, **fields: int) -> None:
+        operation = {"addend": NONE, "extra": NONE, "kind": kind, **fields}
         self._operations.append(operation)
-        for name in ("source", "target", "onto", "extra"):
+        for name in ("source", "target", "addend", "extra"):
             index, rows = operation[name], operation["rows"]
             while index != NONE:
                 self._buffers[index]["space"] = max(self._buffers[index]["space"], rows)
                 index, rows = self._buffers[index]["below"], rows + 1
 
     def _finish(self, net: WaveNet, output: int) -> PlayerProgram:
-        """Lay everything out: in the weights the coefficients after the rest, in the state their values before the buffers."""
+        """Lay out the arrays: coefficients after all other weights; in the state their values before the buffers."""
         constants_R, slopes_RE = torch.cat(self._constants), torch.cat(self._slopes)
-        room = _whole(len(constants_R), WIDTH)
-        missing = room - len(constants_R)
-        constants = self._weight(nn.functional.pad(constants_R, (0, missing)))
-        self._weight(nn.functional.pad(slopes_RE, (0, 0, 0, missing)).T.contiguous())
-        buffers, size = [], room
-        for buffer in self._buffers:
-            history = _whole(buffer["history"], WIDTH)
-            stride = _whole(history + (max(history, SLACK) if history else 0) + BLOCK + TILE, 2 * WIDTH) + WIDTH
-            inside = buffer["below"] != NONE
-            base = buffers[buffer["below"]][0] + stride if inside else size
-            buffers.append((base, stride, history, buffer["rows"], history))
-            size += 0 if inside else stride * buffer["space"]
+        coefficients = _round_up(len(constants_R), self._target.width)
+        padding = coefficients - len(constants_R)
+        constants = self._add_weights(nn.functional.pad(constants_R, (0, padding)))
+        self._add_weights(nn.functional.pad(slopes_RE, (0, 0, 0, padding)).T.contiguous())
+        buffers, size = self._place_buffers(coefficients)
         numbers = {
             "knobs": net.knobs,
             "features": self._features,
-            "block": BLOCK,
-            "fed": self._fed,
-            "heard": self._heard,
-            "levels": self._knobs,
-            "seen": self._seen,
-            "opening": self._opening,
+            "block": self._target.block,
+            "levels_per_sample": int(self._levels_per_sample),
+            "encoder_operations": self._encoder_operations,
+            "input": self._input,
+            "condition": self._condition,
+            "level_rows": self._level_rows,
+            "feature_rows": self._feature_rows,
             "output": output,
-            "fills": int(self._fills),
-            "constants": room,
-            "coefficients": constants + room,
+            "coefficients": coefficients,
+            "slopes": constants + coefficients,
             "values": 0,
         }
         return PlayerProgram(
@@ -294,22 +315,37 @@ class _Lowering:
             np.array([tuple(op.get(name, 0) for name in OPERATION.names or ()) for op in self._operations], OPERATION),
             np.array(buffers, BUFFER),
             np.array([tuple(numbers[name] for name in NET.names or ())], NET),
-            size + TILE,
+            size + tile_samples(self._target.width),
+            self._target.width,
         )
 
+    def _place_buffers(self, begin: int) -> tuple[list[tuple[int, ...]], int]:
+        """Return the records of the buffers, laid out from `begin` on in the state, and where the last one ends."""
+        width, tile = self._target.width, tile_samples(self._target.width)
+        buffers, size = [], begin
+        for buffer in self._buffers:
+            history = _round_up(buffer["history"], width)
+            room = history + (max(history, SLACK) if history else 0) + self._target.block + tile
+            stride = _round_up(room, 2 * width) + width  # an odd number of vectors: rows do not share cache sets
+            is_view = buffer["below"] != NONE
+            base = buffers[buffer["below"]][0] + stride if is_view else size
+            buffers.append((base, stride, history, buffer["rows"], history))
+            size += 0 if is_view else stride * buffer["space"]
+        return buffers, size
 
-def _height(outputs: int, groups: int) -> int:
-    """The tile height that costs least; with groups, one that no two groups share."""
-    fitting = [height for height in HEIGHTS if groups == 1 or outputs // groups % height == 0]
+
+def choose_height(outputs: int, groups: int, registers: int = REGISTERS) -> int:
+    """Return the height of a convolution's tile that costs least; no tile spans two groups."""
+    fitting = [rows for rows in tile_heights(registers) if groups == 1 or outputs // groups % rows == 0]
     chunks = {height: -(-outputs // height) for height in fitting}
     return min(fitting, key=lambda height: (chunks[height] * max(height, LATENCY), chunks[height] * height, -height))
 
 
 def _slopes(config: Activation, trained_C: Tensor | None, channels: int) -> Tensor:
-    """Where an activation goes below zero, for each channel."""
+    """Return an activation's slope below zero for each channel."""
     return torch.full((channels,), config.negative_slope) if trained_C is None else trained_C
 
 
-def _whole(number: int, unit: int) -> int:
-    """The next multiple of a unit."""
+def _round_up(number: int, unit: int) -> int:
+    """Return the next multiple of a unit."""
     return -(-number // unit) * unit

@@ -1,8 +1,8 @@
-"""What a stock WaveNet does to an item, forwards and backwards, as instructions of `models/tape_kernels.py`.
+"""The passes over one item, forward and backward through a folded WaveNet, as instructions of `cpu_train.kernels`.
 
-Time runs on one line for all rows: the input ends at `stop`, and what a layer gives is right from where its history is complete
-(a range begins at the multiple of `GRAIN` before: what is computed too early is finite, and its gradient is zero).
-The rows of gradients are never written past `stop`, so that a convolution's transpose reads zeros there.
+All rows share one line of time: the input ends at `stop`, and a row is valid from where its history is complete. A
+range begins at the multiple of `GRAIN` before that; what is computed too early is finite, and its gradient is zero.
+Rows of gradients are never written past `stop`, so that the transpose of a convolution reads zeros there.
 """
 
 from collections.abc import Callable
@@ -10,126 +10,120 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.engines.activations import GATINGS, KINDS
+from models.engines.activations import ACTIVATION_CODES, GATING_CODES
 from models.engines.cpu_train.kernels import (
     ACTIVATE,
+    ACTIVATION_GRADIENT,
     ADD,
-    DERIVE,
-    GRADIENT,
     GRAIN,
     INSTRUCTION,
     LINEAR,
     PASS,
     TILE_ROWS,
+    WEIGHT_GRADIENT,
 )
 from models.engines.simd import WIDTH
 from models.network.architecture import Activation, LayerArray
-from models.network.folding import Folding, is_sloped
+from models.network.folding import Folding, needs_slopes
 
-Rows = Callable[[str, int], int]  # so many rows for a purpose: where they begin
+AllocateRows = Callable[[str, int], int]  # so many rows for a purpose; returns where they begin
 
 
 class Affine(NamedTuple):
-    """A matrix of the folded weights and the rows it is applied to."""
+    """A matrix of the folded weights and its inputs in the tables; the fields are those of an instruction."""
 
     first: int
     count: int
     weight: int
-    column: int
+    weight_step: int
     outs: int
 
 
 class _Layer(NamedTuple):
-    """One layer's place on the time line and in the workspace."""
+    """One layer's place on the line of time and in the workspace."""
 
     array: LayerArray
     index: int
-    begin: int  # where its input is right
-    end: int  # where its output is
-    kept: int  # rows before the activation, or after it where that tells the derivative
-    a: int
+    begin: int  # where its input is valid
+    end: int  # where its output is valid
+    z: int  # rows before the activation
+    a: int  # rows after it; the same rows where the derivative can be computed from the output
     conv: Affine
     residual: Affine | None
     head: Affine | None
-    slopes: int
-
-
-def _function(activation: Activation) -> tuple[int, float]:
-    """Code and slope."""
-    return KINDS[activation.type], activation.negative_slope if activation.type == "LeakyReLU" else 0.0
-
-
-def _floor(t: int) -> int:
-    return t // GRAIN * GRAIN
+    slopes: int  # index of its slopes among the weights, -1 for none
 
 
 class TrainingProgram:
-    """The passes over one item of `samples` input samples; without `trains` only forwards, in less memory.
+    """The passes over one item of `samples` input samples; without `trains` the forward ones alone, in less memory.
 
-    The audio goes to `[audio, audio + samples)` of the workspace, `samples - R + 1` samples of output come to
-    `output`, their gradient goes to `output_gradient`.
+    `forward` and `backward` are records of `PASS`, `instructions` of `INSTRUCTION`. The workspace has `size` numbers,
+    rows of `stride`. The audio is written to `[audio, audio + samples)`, the `outputs` (samples - R + 1) samples of
+    output are read from `output`, and their gradient is written to `output_gradient`. The row `ones` holds ones.
     """
 
     def __init__(self, folding: Folding, samples: int, trains: bool) -> None:
         self._folding, self._trains = folding, trains
         config = folding.stock
-        self.stop = _floor(samples + GRAIN - 1) + GRAIN
+        self.stop = _round_down(samples + GRAIN - 1) + GRAIN
         self._begin = self.stop - samples
         reach = max(0, *(before for array in config.arrays for before in _histories(array))) if trains else 0
         self.stride = (self.stop + reach) // 32 * 32 + 48  # an odd number of vectors: rows do not share cache sets
-        self.size, self._instructions, self._places, self._terms = 0, [], [], []
-        self._passes, self._opened = [], 0
+        self.size, self._instructions, self._offsets, self._terms = 0, [], [], []
+        self._passes, self._pass_begin = [], 0
         self.lanes = 0
         self._zero, self._audio, self.ones, self._y = (self._rows(1) for _ in range(4))
         self.audio = self._audio + self._begin
         self.outputs = samples - config.receptive_field + 1
         self.output = self._y + self.stop - self.outputs
         self._layers: list[list[_Layer]] = []
-        self._heads: list[tuple[int, Affine]] = []  # per array: where what it hears begins, the head
+        self._heads: list[tuple[int, Affine]] = []  # per array: where its input is valid, the head
         self._rechannels: list[Affine] = []
-        self._forwards()
-        self.forwards = self._taken()
+        self._build_forward()
+        self.forward = self._take_passes()
         self.output_gradient = 0
         if trains:
-            self._backwards()
-        self.backwards = self._taken()
+            self._build_backward()
+        self.backward = self._take_passes()
         self.instructions = np.array(self._instructions, INSTRUCTION)
-        self.places, self.terms = np.array(self._places, np.int64), np.array(self._terms, np.int64)
+        self.offsets, self.terms = np.array(self._offsets, np.int64), np.array(self._terms, np.int64)
 
     def _rows(self, count: int) -> int:
+        """Allocate rows of the workspace; returns where they begin."""
         base = self.size
         self.size += count * self.stride
         return base
 
     def _affine(self, kind: str, array: int, layer: int, inputs: list[int], outs: int, one: bool = True) -> Affine:
-        """A matrix whose inputs are the rows at these places, and the constant 1 if `one`."""
-        rows = [(place, term) for term, place in enumerate([*inputs, self.ones] if one else inputs)]
-        weight = self._folding.places[kind, array, layer]
-        return Affine(self._listed(rows), len(rows), weight, len(rows), outs)
+        """Return a matrix whose inputs are the rows at these offsets, and the constant 1 if `one`."""
+        rows = [(offset, term) for term, offset in enumerate([*inputs, self.ones] if one else inputs)]
+        weight = self._folding.offsets[kind, array, layer]
+        return Affine(self._add_inputs(rows), len(rows), weight, len(rows), outs)
 
     def _transposed(self, affine: Affine, rows: int, inputs: int, taps: int = 1, dilation: int = 1) -> Affine:
-        """From the gradient of its outputs, at `rows`, to that of its first inputs."""
-        listed = [
-            (rows + out * self.stride + (taps - 1 - tap) * dilation, out * affine.column + tap)
+        """Return the transpose: from the gradient of the outputs, at `rows`, to that of the first `inputs` channels."""
+        table = [
+            (rows + out * self.stride + (taps - 1 - tap) * dilation, out * affine.weight_step + tap)
             for out in range(affine.outs)
             for tap in range(taps)
         ]
-        return Affine(self._listed(listed), len(listed), affine.weight, taps, inputs)
+        return Affine(self._add_inputs(table), len(table), affine.weight, taps, inputs)
 
-    def _listed(self, rows: list[tuple[int, int]]) -> int:
-        first = len(self._places)
-        filled = rows + [(self._zero, 0)] * (-len(rows) % TILE_ROWS)
-        self._places += [place for place, _ in filled]
-        self._terms += [term for _, term in filled]
+    def _add_inputs(self, rows: list[tuple[int, int]]) -> int:
+        """Append inputs, pairs of offset and term, to the tables; returns the index of the first."""
+        first = len(self._offsets)
+        padded = rows + [(self._zero, 0)] * (-len(rows) % TILE_ROWS)
+        self._offsets += [offset for offset, _ in padded]
+        self._terms += [term for _, term in padded]
         return first
 
-    def _convolved(self, x: int, channels: int, taps: int, dilation: int) -> list[int]:
-        """Places of every channel at every tap."""
+    def _conv_inputs(self, x: int, channels: int, taps: int, dilation: int) -> list[int]:
+        """Return the offsets of every channel at every tap."""
         return [x + c * self.stride - (taps - 1 - k) * dilation for c in range(channels) for k in range(taps)]
 
     def _emit(self, kind: int, start: int, **fields: float) -> None:
-        plain = {"again": -1, "slopes": -1, "base_step": self.stride, "kind": kind, "start": _floor(start)}
-        values = {name: 0 for name in INSTRUCTION.names or ()} | plain | fields
+        defaults = {"activated": -1, "slopes": -1, "base_step": self.stride, "kind": kind, "start": _round_down(start)}
+        values = {name: 0 for name in INSTRUCTION.names or ()} | defaults | fields
         if values["base"] == self._zero:
             values["base_step"] = 0
         self._instructions.append(tuple(values.values()))
@@ -141,126 +135,135 @@ class TrainingProgram:
         self._linear(start, Affine(0, 0, 0, 0, count), rows, self._zero)
 
     def _gradient(self, start: int, affine: Affine, rows: int, lanes: int) -> int:
-        """Returns where the lanes end."""
-        self._emit(GRADIENT, start, **affine._asdict(), base=rows, lanes=lanes)
+        """Emit the gradient of a matrix, from that of its outputs at `rows`; returns where its lanes end."""
+        self._emit(WEIGHT_GRADIENT, start, **affine._asdict(), base=rows, lanes=lanes)
         end = lanes + (affine.count + -affine.count % TILE_ROWS) * affine.outs * WIDTH
         self.lanes = max(self.lanes, end)
         return end
 
-    def _pass(self, start: int, backwards: bool = False, lanes: int = 0) -> None:
-        """Close a pass: what was emitted since the last one."""
-        self._passes.append((self._opened, len(self._instructions), _floor(start), backwards, lanes))
-        self._opened = len(self._instructions)
+    def _close_pass(self, start: int, is_backward: bool = False, lanes: int = 0) -> None:
+        """Make a pass of all that was emitted since the last one."""
+        self._passes.append((self._pass_begin, len(self._instructions), _round_down(start), is_backward, lanes))
+        self._pass_begin = len(self._instructions)
 
-    def _taken(self) -> np.ndarray:
+    def _take_passes(self) -> np.ndarray:
         passes, self._passes = np.array(self._passes, PASS), []
         return passes
 
-    def _forwards(self) -> None:
-        config, t = self._folding.stock, self._begin
-        inputs = [self._audio]
-        heads = self._rows(config.arrays[0].head_width)
-        added = self._zero  # what the head's sum is before the first layer
-        for a, array in enumerate(config.arrays):
-            fresh = self._fresh_rows(array)
-            x = fresh("x", array.channels)
+    def _build_forward(self) -> None:
+        arrays, t = self._folding.stock.arrays, self._begin
+        inputs, heads = [self._audio], self._rows(arrays[0].head_width)
+        addend = self._zero  # nothing has been added to the input of the first head yet
+        for a, array in enumerate(arrays):
             rechannel = self._affine("rechannel", a, -1, inputs, array.channels, one=a == 0)
-            self._linear(t, rechannel, x, self._zero)
-            self._pass(t)
             self._rechannels.append(rechannel)
-            end, layers = t + sum(_histories(array)[:-1]), []
-            for index in range(array.depth):
-                last = a == len(config.arrays) - 1 and index == array.depth - 1
-                layer = self._layer(a, index, t, x, fresh, last)
-                layers.append(layer)
-                self._linear(layer.end, layer.conv, layer.kept, self._zero)
-                self._emit(ACTIVATE, layer.end, **self._functions(layer), out=layer.a)
-                if layer.head:
-                    self._linear(end, layer.head, heads, added)
-                else:
-                    self._emit(ADD, end, outs=array.width, base=added, value=layer.a, out=heads)
-                added, t, before = heads, layer.end, x
-                if not last:
-                    x = fresh("x", array.channels)
-                    if layer.residual:
-                        self._linear(t, layer.residual, x, before)
-                    else:
-                        self._emit(ADD, t, outs=array.channels, base=before, value=layer.a, out=x)
-                self._pass(t)
-            self._layers.append(layers)
-            taps, outs = array.head_kernel_size, config.head_outputs(a)
-            head = self._affine("head", a, -1, self._convolved(heads, array.head_width, taps, 1), outs)
+            end = t + sum(_histories(array)[:-1])
+            x = self._build_layers(a, rechannel, t, heads, addend, end)
+            taps, outs = array.head_kernel_size, self._folding.stock.head_outputs(a)
+            head = self._affine("head", a, -1, self._conv_inputs(heads, array.head_width, taps, 1), outs)
             self._heads.append((end, head))
             t = end + taps - 1
-            heads = self._y if a == len(config.arrays) - 1 else self._rows(outs)
-            added = heads
+            heads = addend = self._y if a == len(arrays) - 1 else self._rows(outs)
             self._linear(t, head, heads, self._zero)
-            self._pass(t)
+            self._close_pass(t)
             inputs = [x + c * self.stride for c in range(array.channels)]
 
-    def _fresh_rows(self, array: LayerArray) -> Rows:
-        """Rows for each layer, or the same ones in turn where nothing is remembered."""
-        names = {"x": array.channels, "other": array.channels, "kept": _inner(array), "a": array.width}
+    def _build_layers(self, a: int, rechannel: Affine, t: int, heads: int, addend: int, end: int) -> int:
+        """Emit an array's rechannel and layers, valid from t on, one pass each; returns the rows of its residual.
+
+        The layers write their part of the head's input into `heads`, from `end` on; the first adds it to `addend`.
+        """
+        array, layers = self._folding.stock.arrays[a], []
+        allocate = self._row_allocator(array)
+        x = allocate("x", array.channels)
+        self._linear(t, rechannel, x, self._zero)
+        self._close_pass(t)
+        for index in range(array.depth):
+            last = a == len(self._folding.stock.arrays) - 1 and index == array.depth - 1
+            layer = self._layer(a, index, t, x, allocate, last)
+            layers.append(layer)
+            self._linear(layer.end, layer.conv, layer.z, self._zero)
+            self._emit(ACTIVATE, layer.end, **self._activation_fields(layer), out=layer.a)
+            if layer.head:
+                self._linear(end, layer.head, heads, addend)
+            else:
+                self._emit(ADD, end, outs=array.width, base=addend, value=layer.a, out=heads)
+            addend, t, before = heads, layer.end, x
+            if not last:
+                x = allocate("x", array.channels)
+                if layer.residual:
+                    self._linear(t, layer.residual, x, before)
+                else:
+                    self._emit(ADD, t, outs=array.channels, base=before, value=layer.a, out=x)
+            self._close_pass(t)
+        self._layers.append(layers)
+        return x
+
+    def _row_allocator(self, array: LayerArray) -> AllocateRows:
+        """Return an allocator: new rows for each layer, or the same ones in turn where no backward pass needs them."""
+        names = {"x": array.channels, "other": array.channels, "z": _max_conv_channels(array), "a": array.width}
         rows = {name: self._rows(count) for name, count in names.items() if name == "a" or not self._trains}
 
-        def fresh(name: str, count: int) -> int:
+        def allocate(name: str, count: int) -> int:
             if self._trains and name != "a":
                 return self._rows(count)
             if name == "x":
                 rows["x"], rows["other"] = rows["other"], rows["x"]
             return rows[name]
 
-        return fresh
+        return allocate
 
-    def _layer(self, a: int, index: int, begin: int, x: int, fresh: Rows, last: bool) -> _Layer:
+    def _layer(self, a: int, index: int, begin: int, x: int, allocate: AllocateRows, last: bool) -> _Layer:
+        """Allocate the rows and look up the matrices of a layer whose input, at rows x, is valid from `begin` on."""
         array = self._folding.stock.arrays[a]
         kernel, dilation = array.kernel_sizes[index], array.dilations[index]
-        kept = fresh("kept", array.inner(index))
+        z = allocate("z", array.conv_channels(index))
         activation = array.activations[index]
-        tells = array.gates[index] is None and activation.type != "SiLU" and not is_sloped(activation)
-        a_rows = kept if tells else fresh("a", array.width)
-        taps = [*self._convolved(x, array.channels, kernel, dilation), self._audio]
+        in_place = array.gates[index] is None and activation.type != "SiLU" and not needs_slopes(activation)
+        a_rows = z if in_place else allocate("a", array.width)
+        taps = [*self._conv_inputs(x, array.channels, kernel, dilation), self._audio]
         after = [a_rows + c * self.stride for c in range(array.width)]
         return _Layer(
             array=array,
             index=index,
             begin=begin,
             end=begin + (kernel - 1) * dilation,
-            kept=kept,
+            z=z,
             a=a_rows,
-            conv=self._affine("conv", a, index, taps, array.inner(index)),
+            conv=self._affine("conv", a, index, taps, array.conv_channels(index)),
             residual=self._affine("layer1x1", a, index, after, array.channels) if array.layer1x1 and not last else None,
             head=self._affine("head1x1", a, index, after, array.head1x1) if array.head1x1 else None,
-            slopes=self._folding.places.get(("slopes", a, index), -1),
+            slopes=self._folding.offsets.get(("slopes", a, index), -1),
         )
 
-    def _functions(self, layer: _Layer) -> dict[str, float]:
+    def _activation_fields(self, layer: _Layer) -> dict[str, float]:
+        """Return the fields of an instruction that describe a layer's activation."""
         array = layer.array
-        function, slope = _function(array.activations[layer.index])
-        gate, gate_slope = _function(array.gates[layer.index] or array.activations[layer.index])
+        activation, slope = _code_and_slope(array.activations[layer.index])
+        gate, gate_slope = _code_and_slope(array.gates[layer.index] or array.activations[layer.index])
         return {
-            "function": function,
+            "activation": activation,
             "slope": slope,
             "gate": gate,
             "gate_slope": gate_slope,
-            "gating": GATINGS[array.gatings[layer.index]],
+            "gating": GATING_CODES[array.gatings[layer.index]],
             "weight": layer.slopes,
             "outs": array.width,
-            "value": layer.kept,
+            "value": layer.z,
         }
 
-    def _backwards(self) -> None:
+    def _build_backward(self) -> None:
         arrays, last = self._folding.stock.arrays, len(self._folding.stock.arrays) - 1
         d_head, d_after = self._rows(1), 0  # gradients of the array's head, and of the next array's input
         self.output_gradient = d_head + self.output - self._y
         for a in range(last, -1, -1):
             array = arrays[a]
             start = self._layers[a][0].begin
-            d, dz = self._rows(array.channels), self._rows(_inner(array))
-            da, slopes = self._rows(array.width), self._rows(_inner(array))
+            d, dz = self._rows(array.channels), self._rows(_max_conv_channels(array))
+            da, slopes = self._rows(array.width), self._rows(_max_conv_channels(array))
             end, head = self._heads[a]
             d_heads = self._rows(array.head_width)
-            self._clear(start, dz, _inner(array))
+            self._clear(start, dz, _max_conv_channels(array))
             if a == last:
                 self._clear(start, d, array.channels)
             else:
@@ -269,18 +272,22 @@ class TrainingProgram:
             back = self._transposed(head, d_head, array.head_width, array.head_kernel_size)
             self._linear(end, back, d_heads, self._zero)
             lanes = self._gradient(end + array.head_kernel_size - 1, head, d_head, 0)
-            self._pass(start, backwards=True, lanes=lanes)
+            self._close_pass(start, is_backward=True, lanes=lanes)
             for layer in reversed(self._layers[a]):
                 is_last = a == last and layer.index == array.depth - 1
-                self._layer_backwards(layer, None if is_last else d, d, d_heads, da, dz, slopes)
+                self._layer_backward(layer, None if is_last else d, d, d_heads, da, dz, slopes)
             lanes = self._gradient(start, self._rechannels[a], d, 0)
-            self._pass(start, backwards=True, lanes=lanes)
+            self._close_pass(start, is_backward=True, lanes=lanes)
             d_after, d_head = d, d_heads
 
-    def _layer_backwards(
+    def _layer_backward(
         self, layer: _Layer, arriving: int | None, d: int, d_heads: int, da: int, dz: int, slopes: int
     ) -> None:
-        """From the gradients at `d_heads` and of its residual, `arriving` (none where nothing hears it), to that of its input, at `d`."""
+        """Emit a layer's backward pass, to the gradient of its input at `d`.
+
+        It begins from the gradients of its part of the head's input, at `d_heads`, and of its residual, at `arriving`
+        (None where nothing takes the residual). `da`, `dz` and `slopes` are rows to work in.
+        """
         array, t, base, lanes = layer.array, layer.end, d_heads, 0
         if layer.head:
             self._linear(t, self._transposed(layer.head, d_heads, array.width), da, self._zero)
@@ -291,11 +298,12 @@ class TrainingProgram:
         elif arriving is not None:
             self._emit(ADD, t, outs=array.width, base=base, value=arriving, out=da)
             base = da
-        again, slopes = -1 if layer.a == layer.kept else layer.a, -1 if layer.slopes < 0 else slopes
-        self._emit(DERIVE, t, **self._functions(layer), base=base, out=dz, again=again, slopes=slopes)
+        activated, slopes = -1 if layer.a == layer.z else layer.a, -1 if layer.slopes < 0 else slopes
+        fields = self._activation_fields(layer)
+        self._emit(ACTIVATION_GRADIENT, t, **fields, base=base, out=dz, activated=activated, slopes=slopes)
         lanes = self._gradient(t, layer.conv, dz, lanes)
         if layer.slopes >= 0:
-            ones = Affine(self._listed([(self.ones, 0)]), 1, layer.slopes, 1, array.inner(layer.index))
+            ones = Affine(self._add_inputs([(self.ones, 0)]), 1, layer.slopes, 1, array.conv_channels(layer.index))
             lanes = self._gradient(t, ones, slopes, lanes)
         if arriving is not None and layer.residual:
             lanes = self._gradient(t, layer.residual, arriving, lanes)
@@ -303,15 +311,26 @@ class TrainingProgram:
             lanes = self._gradient(t, layer.head, d_heads, lanes)
         kernel, dilation = array.kernel_sizes[layer.index], array.dilations[layer.index]
         self._linear(layer.begin, self._transposed(layer.conv, dz, array.channels, kernel, dilation), d, d)
-        self._pass(layer.begin, backwards=True, lanes=lanes)
+        self._close_pass(layer.begin, is_backward=True, lanes=lanes)
 
 
 def _histories(array: LayerArray) -> list[int]:
-    """Samples of history that each layer needs, then those of the head."""
+    """Return the samples of history of each layer, then those of the head."""
     layers = [(k - 1) * d for k, d in zip(array.kernel_sizes, array.dilations, strict=True)]
     return [*layers, array.head_kernel_size - 1]
 
 
-def _inner(array: LayerArray) -> int:
-    """Channels before the activation, at most."""
-    return max(map(array.inner, range(array.depth)))
+def _max_conv_channels(array: LayerArray) -> int:
+    """Return the largest number of channels before an activation."""
+    return max(map(array.conv_channels, range(array.depth)))
+
+
+def _code_and_slope(activation: Activation) -> tuple[int, float]:
+    """Return an activation's code, and its slope below zero if it is a constant one."""
+    is_leaky = activation.type == "LeakyReLU"
+    return ACTIVATION_CODES[activation.type], activation.negative_slope if is_leaky else 0.0
+
+
+def _round_down(t: int) -> int:
+    """Return the multiple of `GRAIN` at or before t."""
+    return t // GRAIN * GRAIN

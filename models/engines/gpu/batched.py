@@ -1,8 +1,10 @@
-"""Many small nets of one shape, played as one by batched matrix products over shifted views; on any device, differentiable.
+"""Many small nets of one shape, played as one by batched matrix products over shifted views; differentiable.
 
-Each item brings its own folded weights (models/fold.py), so nothing here knows what a knob is, nor which net an item belongs to.
+Every item has its own folded weights (`network.folding`), so nothing here depends on what a knob is, nor on which net
+an item belongs to. Runs on any device.
 
-Shapes: M items of all nets, T samples in, S samples out, N folded weights of one net, C channels, O outputs, I inputs.
+Shapes: M items of all nets, T samples in, S samples out, N folded weights of one net, C channels, O outputs, I inputs,
+J taps.
 """
 
 import warnings
@@ -15,15 +17,19 @@ from torch.nn import functional as F
 
 from models.network.architecture import Activation, LayerArray
 from models.network.folding import Folding
-from models.network.wavenet import FIXED, WaveNet
+from models.network.wavenet import FIXED_ACTIVATIONS, WaveNet
 
-Player = Callable[[Tensor, Tensor], Tensor]  # from weights_MN and x_MT to (M, S)
+Player = Callable[[Tensor, Tensor], Tensor]  # from weights_MN and x_MT to outputs (M, S)
 
-TOLERANCE = 1e-4  # relative; float32 sums in another order differ by some 1e-6
+TOLERANCE = 1e-4  # relative error; float32 sums in another order differ by some 1e-6
 
 
 def player_for(folding: Folding, device: torch.device) -> Player:
-    """What plays stacked nets there: on a GPU the fused layers of `models/fused.py`, once they prove right on it; else batched products."""
+    """Return what plays stacked nets on a device: `Fused` on a GPU, else `Batched`.
+
+    `Fused` is compared with `Batched` on the device first; where it fails or differs, a `RuntimeWarning` says so and
+    `Batched` is returned.
+    """
     plain = Batched(folding)
     if device.type != "cuda":
         return plain
@@ -32,15 +38,15 @@ def player_for(folding: Folding, device: torch.device) -> Player:
 
         fused = Fused(folding)
         _compare(fused, plain, folding, device)
-    except Exception as problem:  # noqa: BLE001 (whatever a compiler or a driver has to say; it is told)
-        told = f"training by batched products, not by fused layers, so slower: {problem}"
-        warnings.warn(told, RuntimeWarning, stacklevel=2)
+    except Exception as problem:  # noqa: BLE001 (any error of a compiler or driver; it is shown as a warning)
+        message = f"training by batched products, not by fused layers, so slower: {problem}"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
         return plain
     return fused
 
 
 def _compare(fused: Player, plain: Player, folding: Folding, device: torch.device) -> None:
-    """Raise `ArithmeticError` unless both give the same sound and the same gradient for two untrained nets."""
+    """Raise `ArithmeticError` unless both give the same outputs and gradients for two untrained nets."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         fresh = Folding(WaveNet(folding.config, folding.knobs))
@@ -48,70 +54,70 @@ def _compare(fused: Player, plain: Player, folding: Folding, device: torch.devic
         weights_MN = fresh.fold(vector_P, torch.rand(2, folding.knobs)).to(device).requires_grad_()
         x_MT = torch.randn(2, folding.stock.receptive_field + 99).to(device)
         dy_MS = torch.randn(2, 100).to(device)
-    found, wanted = fused(weights_MN, x_MT), plain(weights_MN, x_MT)
-    gradients = [torch.autograd.grad(y_MS, weights_MN, dy_MS)[0] for y_MS in (found, wanted)]
-    for mine, reference in ((found, wanted), gradients):
-        distance = ((mine - reference).norm() / reference.norm()).item()
+    outputs = fused(weights_MN, x_MT), plain(weights_MN, x_MT)
+    gradients = [torch.autograd.grad(y_MS, weights_MN, dy_MS)[0] for y_MS in outputs]
+    for found, reference in (outputs, gradients):
+        distance = ((found - reference).norm() / reference.norm()).item()
         if not distance <= TOLERANCE:
             raise ArithmeticError(f"the fused layers are off by {distance:.1e} on this device")
 
 
 class Batched:
-    """Plays the stock nets of one folding."""
+    """Plays the stock nets of one folding: the reference of every other player of stacked nets."""
 
     def __init__(self, folding: Folding) -> None:
         self.arrays, self._folding = folding.stock.arrays, folding
 
     def __call__(self, weights_MN: Tensor, x_MT: Tensor) -> Tensor:
-        """`(M, S)`, before the head scale."""
+        """Return the outputs `(M, S)` before the head scale."""
         matrices, x_M1T = self._folding.matrices(weights_MN), x_MT[:, None]
         first = matrices["rechannel", 0, -1]
         h_MCT, head = torch.baddbmm(first[..., 1:], first[..., :1], x_M1T), None
         for a, array in enumerate(self.arrays):
             h_MCT = torch.bmm(matrices["rechannel", a, -1], h_MCT) if a else h_MCT
             for layer, dilation in enumerate(array.dilations):
-                z_MOT = _Convolved.apply(matrices["conv", a, layer], h_MCT, x_M1T, dilation)
-                heard_MCT = _activate(array, layer, z_MOT, matrices.get(("slopes", a, layer)))
-                to_head = _one(matrices.get(("head1x1", a, layer)), heard_MCT)
+                z_MOT = _Convolution.apply(matrices["conv", a, layer], h_MCT, x_M1T, dilation)
+                a_MCT = _activate(array, layer, z_MOT, matrices.get(("slopes", a, layer)))
+                to_head = _pointwise(matrices.get(("head1x1", a, layer)), a_MCT)
                 head = to_head if head is None else head[..., -to_head.shape[2] :] + to_head
                 if a + 1 < len(self.arrays) or layer + 1 < array.depth:
-                    residual = _one(matrices.get(("layer1x1", a, layer)), heard_MCT)
+                    residual = _pointwise(matrices.get(("layer1x1", a, layer)), a_MCT)
                     h_MCT = h_MCT[..., -residual.shape[2] :] + residual
-            head = _Convolved.apply(matrices["head", a, -1], head, None, 1)
+            head = _Convolution.apply(matrices["head", a, -1], head, None, 1)
             h_MCT = h_MCT[..., -head.shape[2] :]
         assert head is not None
         return head[:, 0]
 
 
-def _one(matrix_MOI: Tensor | None, h_MCT: Tensor) -> Tensor:
-    """A 1x1 with its constant, where there is one."""
-    return h_MCT if matrix_MOI is None else _Convolved.apply(matrix_MOI, h_MCT, None, 1)
+def _pointwise(matrix_MOI: Tensor | None, h_MCT: Tensor) -> Tensor:
+    """Apply a 1x1 with its constant, if there is one."""
+    return h_MCT if matrix_MOI is None else _Convolution.apply(matrix_MOI, h_MCT, None, 1)
 
 
 def _activate(array: LayerArray, layer: int, z_MOT: Tensor, slopes_MO1: Tensor | None) -> Tensor:
-    """The activation, and the gate if there is one."""
+    """Apply a layer's activation, and its gate if there is one."""
     activation, gate, width = array.activations[layer], array.gates[layer], array.width
     if gate is None:
         return _nonlinear(activation, z_MOT, slopes_MO1)
-    plain, by = z_MOT.chunk(2, 1)
+    p_MCT, q_MCT = z_MOT.chunk(2, 1)
     slopes, gate_slopes = (None, None) if slopes_MO1 is None else slopes_MO1.split(width, 1)
-    weight, found = _nonlinear(gate, by, gate_slopes), _nonlinear(activation, plain, slopes)
-    return found * weight + (1 - weight) * plain if array.gatings[layer] == "blended" else found * weight
+    g_MCT, f_MCT = _nonlinear(gate, q_MCT, gate_slopes), _nonlinear(activation, p_MCT, slopes)
+    return f_MCT * g_MCT + (1 - g_MCT) * p_MCT if array.gatings[layer] == "blended" else f_MCT * g_MCT
 
 
 def _nonlinear(activation: Activation, z_MCT: Tensor, slopes_MC1: Tensor | None) -> Tensor:
-    if activation.type in FIXED:
-        return FIXED[activation.type](z_MCT)
+    if activation.type in FIXED_ACTIVATIONS:
+        return FIXED_ACTIVATIONS[activation.type](z_MCT)
     if slopes_MC1 is None:
         return F.leaky_relu(z_MCT, activation.negative_slope)
     return torch.where(z_MCT > 0, z_MCT, slopes_MC1 * z_MCT)
 
 
-class _Convolved(torch.autograd.Function):
-    """A dilated convolution with a matrix per item: its taps, then the audio's column if there is audio, then the constant.
+class _Convolution(torch.autograd.Function):
+    """A dilated convolution with a matrix per item: its taps, the audio's column if there is audio, the constant.
 
-    One product per tap on a shifted view; backwards two, the one for the input summed where it belongs, which autograd would do with a
-    buffer of zeros per tap.
+    One matrix product per tap on a shifted view. Backward there are two per tap; the one for the input is added in
+    place, where autograd would allocate a buffer of zeros per tap.
     """
 
     @staticmethod
@@ -138,9 +144,9 @@ class _Convolved(torch.autograd.Function):
         (dz_MOT,), (kernel_JMOC, h_MCT, x_M1T) = grad_outputs, ctx.saved_tensors
         length, dh_MCT, columns = dz_MOT.shape[2], torch.zeros_like(h_MCT), []
         for kernel_MOC, shift in zip(kernel_JMOC, ctx.shifts, strict=True):
-            there = slice(shift, shift + length)
-            dh_MCT[..., there].baddbmm_(kernel_MOC.transpose(1, 2), dz_MOT)
-            columns.append(torch.bmm(dz_MOT, h_MCT[..., there].transpose(1, 2)))
+            view = slice(shift, shift + length)
+            dh_MCT[..., view].baddbmm_(kernel_MOC.transpose(1, 2), dz_MOT)
+            columns.append(torch.bmm(dz_MOT, h_MCT[..., view].transpose(1, 2)))
         beside = [] if x_M1T is None else [torch.bmm(dz_MOT, x_M1T.transpose(1, 2))]
         taps_MOI = torch.stack(columns, 3).flatten(2)
         return torch.cat([taps_MOI, *beside, dz_MOT.sum(2, keepdim=True)], 2), dh_MCT, None, None

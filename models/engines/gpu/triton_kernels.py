@@ -1,25 +1,64 @@
-"""The kernels of `models/fused.py`, in Triton.
+"""Triton kernels: each layer of many small nets, forward and backward.
 
-An item is one place of the grid. Rows of all signals are T samples long; what a kernel gives is right from `begin` on. A matrix (O, I) begins at
-`matrix` among an item's N weights; its inputs are C channels at TAPS taps, the audio `x` if it hears that (AUDIO), then the constant 1.
+The first axis of every grid is the item. All signals of an item are rows of T samples on one line of time; a result is
+valid from `begin` on. A matrix `(outs, inputs)` begins at some offset among the item's N weights. Its inputs are its
+channels at each tap, then the audio (where it takes that), then the constant 1. Names:
 
-All products are of full float32 (`ieee`): no factor is rounded to tf32, so that a member on a GPU is its solo run on a CPU. Sums are
-made in one order, without atomic operations: the same step gives the same bits. SAMPLES, INPUTS and ROWS are the sizes of tiles; what ends in P
-is padded to a power of two.
+* `weights`, `w`: all items' weights, one item's; `h`: the input of a layer or matrix; `x`: audio; `z`: rows before the
+  activation, with p and q its halves where there is a gate; `a`: rows after the activation; `y`: outputs.
+* `d`, `dy`, `dz`, `d_heads`: gradients, of the residual, of outputs, of `z`, of the input of the array's head.
+* `m`, `o`, `i`, `c`, `t`: indices of item, output, input, channel, sample; `r`: of an output at a tap.
+* capitals are compile-time constants; `LAYER` and `MATRIX` are groups of them. SAMPLES, INPUTS and ROWS are sizes of
+  tiles; what is `padded` is rounded up to a power of two, as Triton's tiles must be.
+
+Products are of full float32 (`ieee`, never tf32), so that a model on a GPU equals its solo run on a CPU. Sums are
+made in one order, without atomic operations: the same step gives the same bits.
 """
+
+from typing import NamedTuple
 
 import triton
 import triton.language as tl
 
-# No kernel is compiled anew for other lengths, nor for other places of the matrices among the weights.
-NUMBERS = ["N", "T", "begin", "right", "arrives", "head_begin", "dilation", "span", "parts"]
+# No kernel is compiled anew for other lengths, nor for other offsets of the matrices among the weights.
+NUMBERS = ["N", "T", "begin", "dy_begin", "d_begin", "head_begin", "dilation", "span", "parts"]
 
-PLACES = ["matrix", "conv", "slopes", "one", "head1x1"]
+OFFSETS = ["matrix", "conv", "slopes", "layer1x1", "head1x1"]
+
+
+class MatrixShape(NamedTuple):
+    """Sizes of a matrix, as one compile-time constant."""
+
+    outs: int
+    inputs: int  # channels at each tap, the audio, the constant
+    channels: int
+    taps: int
+    audio: bool
+    padded_outs: int
+    padded_channels: int
+
+
+class LayerShape(NamedTuple):
+    """Sizes and kinds of a layer, as one compile-time constant."""
+
+    channels: int
+    width: int  # channels after the activation
+    head: int  # channels of the head's input
+    activation: str
+    gate: str
+    gating: str
+    has_slopes: bool  # among the weights
+    has_layer1x1: bool
+    has_head1x1: bool
+    has_residual: bool  # the last layer of all has none
+    padded_channels: int
+    padded_width: int
+    padded_head: int
 
 
 @triton.jit
-def _nonlinear(KIND: tl.constexpr, z, slope):
-    """An activation; what is not a number stays so."""
+def _activate(KIND: tl.constexpr, z, slope):
+    """Apply an activation; NaN gives NaN."""
     if KIND == "Tanh":
         return 2 * tl.sigmoid(2 * z) - 1
     elif KIND == "ReLU":
@@ -38,7 +77,7 @@ def _nonlinear(KIND: tl.constexpr, z, slope):
 
 @triton.jit
 def _derivative(KIND: tl.constexpr, z, a, slope):
-    """Of an activation at `z`, where it is `a`."""
+    """Return the derivative of an activation at `z`, from its output `a` there."""
     if KIND == "Tanh":
         return 1 - a * a
     elif KIND == "ReLU":
@@ -56,97 +95,125 @@ def _derivative(KIND: tl.constexpr, z, a, slope):
 
 
 @triton.jit
-def _columns(h, x, i, t, T, dilation, C: tl.constexpr, TAPS: tl.constexpr, AUDIO: tl.constexpr):
-    """What inputs `i` of a matrix hear at times `t`."""
-    there = t[None, :] - ((TAPS - 1 - i % TAPS) * dilation)[:, None]
+def _columns(h, x, i, t, T, dilation, MATRIX: tl.constexpr):
+    """Return inputs `i` of a matrix at times `t`."""
+    C: tl.constexpr = MATRIX.channels
+    TAPS: tl.constexpr = MATRIX.taps
+    AUDIO: tl.constexpr = MATRIX.audio
+    at = t[None, :] - ((TAPS - 1 - i % TAPS) * dilation)[:, None]
     inside = (i < C * TAPS)[:, None] & (t < T)[None, :]
-    heard = tl.load(h + (i // TAPS)[:, None] * T + there, mask=inside, other=0.0)
+    values = tl.load(h + (i // TAPS)[:, None] * T + at, mask=inside, other=0.0)
     if AUDIO:
         audio = tl.load(x + t, mask=t < T, other=0.0)
-        heard = tl.where((i == C * TAPS)[:, None], audio[None, :], heard)
-    return tl.where((i == C * TAPS + AUDIO)[:, None], 1.0, heard)
+        values = tl.where((i == C * TAPS)[:, None], audio[None, :], values)
+    return tl.where((i == C * TAPS + AUDIO)[:, None], 1.0, values)
 
 
 @triton.jit
-def _product(
-    w, O: tl.constexpr, I: tl.constexpr, o, h, x, t, T, dilation, C: tl.constexpr, TAPS: tl.constexpr, AUDIO: tl.constexpr,
-    INPUTS: tl.constexpr,
-):  # fmt: skip
-    """Rows `o` of a matrix times what its inputs hear."""
+def _product(w, o, O: tl.constexpr, h, x, t, T, dilation, MATRIX: tl.constexpr, INPUTS: tl.constexpr):
+    """Return rows `o` (of O) of a matrix times its inputs at times `t`."""
+    I: tl.constexpr = MATRIX.inputs
     sums = tl.zeros((o.shape[0], t.shape[0]), tl.float32)
     for first in range(0, I, INPUTS):
         i = first + tl.arange(0, INPUTS)
         w_OI = tl.load(w + o[:, None] * I + i[None, :], mask=(o < O)[:, None] & (i < I)[None, :], other=0.0)
-        sums = tl.dot(w_OI, _columns(h, x, i, t, T, dilation, C, TAPS, AUDIO), sums, input_precision="ieee")
+        sums = tl.dot(w_OI, _columns(h, x, i, t, T, dilation, MATRIX), sums, input_precision="ieee")
     return sums
 
 
-@triton.jit(do_not_specialize=NUMBERS + PLACES)
+@triton.jit(do_not_specialize=NUMBERS + OFFSETS)
 def affine(
-    weights, h, x, y, N, T, begin, dilation, matrix, O: tl.constexpr, I: tl.constexpr, C: tl.constexpr, TAPS: tl.constexpr,
-    AUDIO: tl.constexpr, OP: tl.constexpr, SAMPLES: tl.constexpr, INPUTS: tl.constexpr,
-):  # fmt: skip
-    """`y` = a matrix times what its inputs hear, from `begin` on: rechannels and heads. Grid: items, tiles of time."""
+    weights, h, x, y, N, T, begin, dilation, matrix, MATRIX: tl.constexpr, SAMPLES: tl.constexpr, INPUTS: tl.constexpr
+):
+    """Compute `y`, a matrix times its inputs: rechannels and heads. Grid: items, tiles of time."""
+    C: tl.constexpr = MATRIX.channels
+    O: tl.constexpr = MATRIX.outs
+    OP: tl.constexpr = MATRIX.padded_outs
     m = tl.program_id(0).to(tl.int64)
     o, t = tl.arange(0, OP), begin + tl.program_id(1) * SAMPLES + tl.arange(0, SAMPLES)
-    found = _product(
-        weights + m * N + matrix, O, I, o, h + m * C * T, x + m * T, t, T, dilation, C, TAPS, AUDIO, INPUTS
-    )
-    tl.store(y + m * O * T + o[:, None] * T + t[None, :], found, mask=(o < O)[:, None] & (t < T)[None, :])
+    result = _product(weights + m * N + matrix, o, O, h + m * C * T, x + m * T, t, T, dilation, MATRIX, INPUTS)
+    tl.store(y + m * O * T + o[:, None] * T + t[None, :], result, mask=(o < O)[:, None] & (t < T)[None, :])
 
 
 @triton.jit
-def _one(w, a, from_, to, t, inside, T, O: tl.constexpr, W: tl.constexpr, OP: tl.constexpr, WP: tl.constexpr,
-         HAS: tl.constexpr, ADDS: tl.constexpr):  # fmt: skip
-    """A 1x1 (or none) of `a`, added to what there is."""
+def _pointwise(
+    w, a, addend, to, t, inside, T,
+    O: tl.constexpr, W: tl.constexpr, OP: tl.constexpr, WP: tl.constexpr, HAS: tl.constexpr, ADDS: tl.constexpr,
+):  # fmt: skip
+    """Store a 1x1 of `a` (or `a` itself where the layer has none) in `to`, plus `addend` if it ADDS that."""
     o, i = tl.arange(0, OP), tl.arange(0, WP)
     if HAS:
         w_OW = tl.load(w + o[:, None] * (W + 1) + i[None, :], mask=(o < O)[:, None] & (i < W)[None, :], other=0.0)
         a = tl.dot(w_OW, a, input_precision="ieee") + tl.load(w + o * (W + 1) + W, mask=o < O, other=0.0)[:, None]
-    at, here = o[:, None] * T + t[None, :], (o < O)[:, None] & inside[None, :]
+    at, mask = o[:, None] * T + t[None, :], (o < O)[:, None] & inside[None, :]
     if ADDS:
-        a += tl.load(from_ + at, mask=here, other=0.0)
-    tl.store(to + at, a, mask=here)
+        a += tl.load(addend + at, mask=mask, other=0.0)
+    tl.store(to + at, a, mask=mask)
 
 
-@triton.jit(do_not_specialize=NUMBERS + PLACES)
+@triton.jit(do_not_specialize=NUMBERS + OFFSETS)
 def layer(
-    weights, h, x, z, h_out, heads, N, T, begin, head_begin, dilation, conv, slopes, one, head1x1, slope, gate_slope,
-    C: tl.constexpr, W: tl.constexpr, H: tl.constexpr, TAPS: tl.constexpr, KIND: tl.constexpr, GATE: tl.constexpr,
-    GATING: tl.constexpr, SLOPES: tl.constexpr, ONE: tl.constexpr, HEAD1X1: tl.constexpr, RESIDUAL: tl.constexpr,
-    ADDS: tl.constexpr, CP: tl.constexpr, WP: tl.constexpr, HP: tl.constexpr, SAMPLES: tl.constexpr, INPUTS: tl.constexpr,
+    weights, h, x, z, h_out, heads, N, T, begin, head_begin, dilation, conv, slopes, layer1x1, head1x1, slope,
+    gate_slope, LAYER: tl.constexpr, CONV: tl.constexpr, ADDS: tl.constexpr, SAMPLES: tl.constexpr,
+    INPUTS: tl.constexpr,
 ):  # fmt: skip
-    """A layer from `begin` on: `z` before the activation, the residual, and what it adds to `heads` in place. Grid: items, tiles of time."""
+    """Compute a layer: `z`, the residual `h_out`, and its part of the head's input, stored in or added to `heads`.
+
+    The head takes that part from `head_begin` on. Grid: items, tiles of time.
+    """
+    C: tl.constexpr = LAYER.channels
+    W: tl.constexpr = LAYER.width
+    H: tl.constexpr = LAYER.head
+    WP: tl.constexpr = LAYER.padded_width
+    GATED: tl.constexpr = LAYER.gating != "none"
+    SLOPES: tl.constexpr = LAYER.has_slopes
+    I: tl.constexpr = CONV.inputs
     m = tl.program_id(0).to(tl.int64)
-    INNER: tl.constexpr = W if GATING == "none" else 2 * W
-    I: tl.constexpr = C * TAPS + 2
+    INNER: tl.constexpr = CONV.outs
     w, o, t = weights + m * N, tl.arange(0, WP), begin + tl.program_id(1) * SAMPLES + tl.arange(0, SAMPLES)
-    h, x, z, known = h + m * C * T, x + m * T, z + m * INNER * T, t < T
-    at, here = o[:, None] * T + t[None, :], (o < W)[:, None] & known[None, :]
+    h, x, z, inside = h + m * C * T, x + m * T, z + m * INNER * T, t < T
+    at, mask = o[:, None] * T + t[None, :], (o < W)[:, None] & inside[None, :]
     if SLOPES:
         slope = tl.load(w + slopes + o, mask=o < W, other=0.0)[:, None]
-    p = _product(w + conv, W, I, o, h, x, t, T, dilation, C, TAPS, True, INPUTS)
-    tl.store(z + at, p, mask=here)
-    a = _nonlinear(KIND, p, slope)
-    if GATING != "none":
+    p = _product(w + conv, o, W, h, x, t, T, dilation, CONV, INPUTS)
+    tl.store(z + at, p, mask=mask)
+    a = _activate(LAYER.activation, p, slope)
+    if GATED:
         if SLOPES:
             gate_slope = tl.load(w + slopes + W + o, mask=o < W, other=0.0)[:, None]
-        q = _product(w + conv + W * I, W, I, o, h, x, t, T, dilation, C, TAPS, True, INPUTS)
-        tl.store(z + W * T + at, q, mask=here)
-        by = _nonlinear(GATE, q, gate_slope)
-        a = a * by
-        if GATING == "blended":
-            a += (1 - by) * p
+        q = _product(w + conv + W * I, o, W, h, x, t, T, dilation, CONV, INPUTS)
+        tl.store(z + W * T + at, q, mask=mask)
+        g = _activate(LAYER.gate, q, gate_slope)
+        a = a * g
+        if LAYER.gating == "blended":
+            a += (1 - g) * p
     to = heads + m * H * T
-    _one(w + head1x1, a, to, to, t, known & (t >= head_begin), T, H, W, HP, WP, HEAD1X1, ADDS)
-    if RESIDUAL:
-        _one(w + one, a, h, h_out + m * C * T, t, known, T, C, W, CP, WP, ONE, True)
+    _pointwise(
+        w + head1x1, a, to, to, t, inside & (t >= head_begin), T, H, W, LAYER.padded_head, WP, LAYER.has_head1x1, ADDS
+    )
+    if LAYER.has_residual:
+        _pointwise(
+            w + layer1x1,
+            a,
+            h,
+            h_out + m * C * T,
+            t,
+            inside,
+            T,
+            C,
+            W,
+            LAYER.padded_channels,
+            WP,
+            LAYER.has_layer1x1,
+            True,
+        )
 
 
 @triton.jit
-def _one_back(w, dy, a, O: tl.constexpr, W: tl.constexpr, OP: tl.constexpr, WP: tl.constexpr, HAS: tl.constexpr,
-              dw_OW, dw_O):  # fmt: skip
-    """The transpose of `_one`: the gradient of `a`, and those of the matrix and the constant so far."""
+def _pointwise_backward(
+    w, dy, a, O: tl.constexpr, W: tl.constexpr, OP: tl.constexpr, WP: tl.constexpr, HAS: tl.constexpr, dw_OW, dw_O
+):
+    """Return the gradient of `a`, and the sums for the matrix, `dw_OW`, and for the constant, `dw_O`, so far."""
     if HAS:
         o, i = tl.arange(0, OP), tl.arange(0, WP)
         w_WO = tl.load(w + o[None, :] * (W + 1) + i[:, None], mask=(o < O)[None, :] & (i < W)[:, None], other=0.0)
@@ -157,119 +224,151 @@ def _one_back(w, dy, a, O: tl.constexpr, W: tl.constexpr, OP: tl.constexpr, WP: 
 
 
 @triton.jit
-def _one_keep(to, dw_OW, dw_O, O: tl.constexpr, W: tl.constexpr, OP: tl.constexpr, WP: tl.constexpr):
-    o, i = tl.arange(0, OP), tl.arange(0, WP)
-    tl.store(to + o[:, None] * (W + 1) + i[None, :], dw_OW, mask=(o < O)[:, None] & (i < W)[None, :])
-    tl.store(to + o * (W + 1) + W, dw_O, mask=o < O)
+def _store_pointwise(
+    to, dw_OW, dw_O, O: tl.constexpr, W: tl.constexpr, OP: tl.constexpr, WP: tl.constexpr, HAS: tl.constexpr
+):
+    if HAS:
+        o, i = tl.arange(0, OP), tl.arange(0, WP)
+        tl.store(to + o[:, None] * (W + 1) + i[None, :], dw_OW, mask=(o < O)[:, None] & (i < W)[None, :])
+        tl.store(to + o * (W + 1) + W, dw_O, mask=o < O)
 
 
-@triton.jit(do_not_specialize=NUMBERS + PLACES)
-def derive(
-    weights, z, d, d_heads, dz, gradients, N, T, begin, arrives, head_begin, span, parts, slopes, one, head1x1, slope,
-    gate_slope, C: tl.constexpr, W: tl.constexpr, H: tl.constexpr, KIND: tl.constexpr, GATE: tl.constexpr,
-    GATING: tl.constexpr, SLOPES: tl.constexpr, ONE: tl.constexpr, HEAD1X1: tl.constexpr, RESIDUAL: tl.constexpr,
-    CP: tl.constexpr, WP: tl.constexpr, HP: tl.constexpr, SAMPLES: tl.constexpr,
+@triton.jit
+def _store_slopes(to, slope_W, gate_slope_W, o, W: tl.constexpr, GATED: tl.constexpr):
+    tl.store(to, slope_W, mask=o < W)
+    if GATED:
+        tl.store(to + W, gate_slope_W, mask=o < W)
+
+
+@triton.jit
+def _activate_again(z, at, mask, T, slope, gate_slope, LAYER: tl.constexpr):
+    """Return p and q (halves of `z`, equal without a gate), f(p), g(q) and the output of the activation."""
+    p = tl.load(z + at, mask=mask, other=0.0)
+    f = _activate(LAYER.activation, p, slope)
+    a, q, g = f, p, f
+    if LAYER.gating != "none":
+        q = tl.load(z + LAYER.width * T + at, mask=mask, other=0.0)
+        g = _activate(LAYER.gate, q, gate_slope)
+        a = f * g
+        if LAYER.gating == "blended":
+            a += (1 - g) * p
+    return p, q, f, g, a
+
+
+@triton.jit(do_not_specialize=NUMBERS + OFFSETS)
+def layer_backward(
+    weights, z, d, d_heads, dz, gradients, N, T, begin, d_begin, head_begin, span, parts, slopes, layer1x1, head1x1,
+    slope, gate_slope, LAYER: tl.constexpr, SAMPLES: tl.constexpr,
 ):  # fmt: skip
-    """From the gradients of the residual (right from `arrives` on) and of the heads to `dz`, and those of all but the convolution.
+    """Compute `dz` and the gradients of all weights of a layer but its convolution's.
 
-    Grid: items, parts of time of `span` tiles each.
+    It begins from `d`, valid from `d_begin` on, and `d_heads`, from `head_begin` on. Grid: items, parts of time of
+    `span` tiles each; every part has gradients of its own, to be added up.
     """
+    C: tl.constexpr = LAYER.channels
+    W: tl.constexpr = LAYER.width
+    H: tl.constexpr = LAYER.head
+    CP: tl.constexpr = LAYER.padded_channels
+    WP: tl.constexpr = LAYER.padded_width
+    HP: tl.constexpr = LAYER.padded_head
+    GATED: tl.constexpr = LAYER.gating != "none"
     m, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    INNER: tl.constexpr = W if GATING == "none" else 2 * W
+    INNER: tl.constexpr = 2 * W if GATED else W
     w, o, o_C, o_H = weights + m * N, tl.arange(0, WP), tl.arange(0, CP), tl.arange(0, HP)
     z, dz, d, d_heads = z + m * INNER * T, dz + m * INNER * T, d + m * C * T, d_heads + m * H * T
-    if SLOPES:
+    if LAYER.has_slopes:
         slope = tl.load(w + slopes + o, mask=o < W, other=0.0)[:, None]
-        if GATING != "none":
+        if GATED:
             gate_slope = tl.load(w + slopes + W + o, mask=o < W, other=0.0)[:, None]
-    one_CW, one_C = tl.zeros((CP, WP), tl.float32), tl.zeros((CP,), tl.float32)
+    layer_CW, layer_C = tl.zeros((CP, WP), tl.float32), tl.zeros((CP,), tl.float32)
     head_HW, head_H = tl.zeros((HP, WP), tl.float32), tl.zeros((HP,), tl.float32)
-    slope_W, gate_W = tl.zeros((WP,), tl.float32), tl.zeros((WP,), tl.float32)
+    slope_W, gate_slope_W = tl.zeros((WP,), tl.float32), tl.zeros((WP,), tl.float32)
     for turn in range(span):
         t = begin + (part * span + turn) * SAMPLES + tl.arange(0, SAMPLES)
-        at, here = o[:, None] * T + t[None, :], (o < W)[:, None] & (t < T)[None, :]
-        p = tl.load(z + at, mask=here, other=0.0)
-        f = _nonlinear(KIND, p, slope)
-        a, q, by = f, p, f
-        if GATING != "none":
-            q = tl.load(z + W * T + at, mask=here, other=0.0)
-            by = _nonlinear(GATE, q, gate_slope)
-            a = f * by
-            if GATING == "blended":
-                a += (1 - by) * p
-        there = (o_H < H)[:, None] & ((t < T) & (t >= head_begin))[None, :]
-        dy = tl.load(d_heads + o_H[:, None] * T + t[None, :], mask=there, other=0.0)
-        da, head_HW, head_H = _one_back(w + head1x1, dy, a, H, W, HP, WP, HEAD1X1, head_HW, head_H)
-        if RESIDUAL:
-            there = (o_C < C)[:, None] & ((t < T) & (t >= arrives))[None, :]
-            dy = tl.load(d + o_C[:, None] * T + t[None, :], mask=there, other=0.0)
-            more, one_CW, one_C = _one_back(w + one, dy, a, C, W, CP, WP, ONE, one_CW, one_C)
-            da += more
-        if GATING == "none":
-            df, dp = da, da * _derivative(KIND, p, f, slope)
+        at, mask = o[:, None] * T + t[None, :], (o < W)[:, None] & (t < T)[None, :]
+        p, q, f, g, a = _activate_again(z, at, mask, T, slope, gate_slope, LAYER)
+        inside = (o_H < H)[:, None] & ((t < T) & (t >= head_begin))[None, :]
+        dy = tl.load(d_heads + o_H[:, None] * T + t[None, :], mask=inside, other=0.0)
+        da, head_HW, head_H = _pointwise_backward(w + head1x1, dy, a, H, W, HP, WP, LAYER.has_head1x1, head_HW, head_H)
+        if LAYER.has_residual:
+            inside = (o_C < C)[:, None] & ((t < T) & (t >= d_begin))[None, :]
+            dy = tl.load(d + o_C[:, None] * T + t[None, :], mask=inside, other=0.0)
+            da_C, layer_CW, layer_C = _pointwise_backward(
+                w + layer1x1, dy, a, C, W, CP, WP, LAYER.has_layer1x1, layer_CW, layer_C
+            )
+            da += da_C
+        if not GATED:
+            df, dp = da, da * _derivative(LAYER.activation, p, f, slope)
         else:
-            df, dby = da * by, da * f
-            dp = df * _derivative(KIND, p, f, slope)
-            if GATING == "blended":
-                dp += da * (1 - by)
-                dby -= da * p
-            tl.store(dz + W * T + at, dby * _derivative(GATE, q, by, gate_slope), mask=here)
-            if SLOPES:
-                gate_W += tl.sum(tl.where(q < 0, q * dby, 0.0), 1)
-        tl.store(dz + at, dp, mask=here)
-        if SLOPES:
+            df, dg = da * g, da * f
+            dp = df * _derivative(LAYER.activation, p, f, slope)
+            if LAYER.gating == "blended":
+                dp += da * (1 - g)
+                dg -= da * p
+            tl.store(dz + W * T + at, dg * _derivative(LAYER.gate, q, g, gate_slope), mask=mask)
+            if LAYER.has_slopes:
+                gate_slope_W += tl.sum(tl.where(q < 0, q * dg, 0.0), 1)
+        tl.store(dz + at, dp, mask=mask)
+        if LAYER.has_slopes:
             slope_W += tl.sum(tl.where(p < 0, p * df, 0.0), 1)
     to = gradients + (m * parts + part) * N
-    if HEAD1X1:
-        _one_keep(to + head1x1, head_HW, head_H, H, W, HP, WP)
-    if RESIDUAL and ONE:
-        _one_keep(to + one, one_CW, one_C, C, W, CP, WP)
-    if SLOPES:
-        tl.store(to + slopes + o, slope_W, mask=o < W)
-        if GATING != "none":
-            tl.store(to + slopes + W + o, gate_W, mask=o < W)
+    _store_pointwise(to + head1x1, head_HW, head_H, H, W, HP, WP, LAYER.has_head1x1)
+    _store_pointwise(to + layer1x1, layer_CW, layer_C, C, W, CP, WP, LAYER.has_residual and LAYER.has_layer1x1)
+    if LAYER.has_slopes:
+        _store_slopes(to + slopes + o, slope_W, gate_slope_W, o, W, GATED)
 
 
-@triton.jit(do_not_specialize=NUMBERS + PLACES)
+@triton.jit(do_not_specialize=NUMBERS + OFFSETS)
 def gradient(
-    dy, h, x, gradients, N, T, begin, dilation, span, parts, matrix, O: tl.constexpr, I: tl.constexpr, C: tl.constexpr,
-    TAPS: tl.constexpr, AUDIO: tl.constexpr, ROWS: tl.constexpr, SAMPLES: tl.constexpr, INPUTS: tl.constexpr,
+    dy, h, x, gradients, N, T, begin, dilation, span, parts, matrix, MATRIX: tl.constexpr, ROWS: tl.constexpr,
+    SAMPLES: tl.constexpr, INPUTS: tl.constexpr,
 ):  # fmt: skip
-    """Of a matrix, from that of its outputs, `dy` from `begin` on. Grid: items, parts of time, tiles of the matrix."""
+    """Compute the gradient of a matrix from that of its outputs, `dy`.
+
+    Grid: items, parts of time, tiles of the matrix.
+    """
+    C: tl.constexpr = MATRIX.channels
+    O: tl.constexpr = MATRIX.outs
+    I: tl.constexpr = MATRIX.inputs
     m, part, tiles = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.cdiv(I, INPUTS)
     o = tl.program_id(2) // tiles * ROWS + tl.arange(0, ROWS)
     i = tl.program_id(2) % tiles * INPUTS + tl.arange(0, INPUTS)
     dy, h, x, sums = dy + m * O * T, h + m * C * T, x + m * T, tl.zeros((ROWS, INPUTS), tl.float32)
     for turn in range(span):
         t = begin + (part * span + turn) * SAMPLES + tl.arange(0, SAMPLES)
-        arriving = tl.load(dy + o[:, None] * T + t[None, :], mask=(o < O)[:, None] & (t < T)[None, :], other=0.0)
-        heard = _columns(h, x, i, t, T, dilation, C, TAPS, AUDIO)
-        sums = tl.dot(arriving, tl.trans(heard), sums, input_precision="ieee")
+        dy_OT = tl.load(dy + o[:, None] * T + t[None, :], mask=(o < O)[:, None] & (t < T)[None, :], other=0.0)
+        columns = _columns(h, x, i, t, T, dilation, MATRIX)
+        sums = tl.dot(dy_OT, tl.trans(columns), sums, input_precision="ieee")
     to = gradients + (m * parts + part) * N + matrix
     tl.store(to + o[:, None] * I + i[None, :], sums, mask=(o < O)[:, None] & (i < I)[None, :])
 
 
-@triton.jit(do_not_specialize=NUMBERS + PLACES)
+@triton.jit(do_not_specialize=NUMBERS + OFFSETS)
 def transposed(
-    weights, dy, d, N, T, begin, right, arrives, dilation, matrix, O: tl.constexpr, I: tl.constexpr, C: tl.constexpr,
-    TAPS: tl.constexpr, ADDS: tl.constexpr, CP: tl.constexpr, SAMPLES: tl.constexpr, INPUTS: tl.constexpr,
+    weights, dy, d, N, T, begin, dy_begin, d_begin, dilation, matrix, MATRIX: tl.constexpr, ADDS: tl.constexpr,
+    SAMPLES: tl.constexpr, INPUTS: tl.constexpr,
 ):  # fmt: skip
-    """`d`, the gradient of a matrix's channels, `begin` on, from that of its outputs, `dy`, right from `right` on.
+    """Compute `d`, the gradient of a matrix's channels, from that of its outputs, `dy`, valid from `dy_begin` on.
 
-    `ADDS` it to what there was in `d` from `arrives` on. Grid: items, tiles of time.
+    If it ADDS, the result is added to `d`, valid from `d_begin` on. Grid: items, tiles of time.
     """
+    C: tl.constexpr = MATRIX.channels
+    O: tl.constexpr = MATRIX.outs
+    I: tl.constexpr = MATRIX.inputs
+    TAPS: tl.constexpr = MATRIX.taps
+    CP: tl.constexpr = MATRIX.padded_channels
     m = tl.program_id(0).to(tl.int64)
     c, t = tl.arange(0, CP), begin + tl.program_id(1) * SAMPLES + tl.arange(0, SAMPLES)
     w, dy, sums = weights + m * N + matrix, dy + m * O * T, tl.zeros((CP, SAMPLES), tl.float32)
     for first in range(0, O * TAPS, INPUTS):
         r = first + tl.arange(0, INPUTS)
-        o, tap, real = r // TAPS, r % TAPS, r < O * TAPS
+        o, tap, is_row = r // TAPS, r % TAPS, r < O * TAPS
         column = o[None, :] * I + c[:, None] * TAPS + tap[None, :]
-        w_CR = tl.load(w + column, mask=(c < C)[:, None] & real[None, :], other=0.0)
-        there = t[None, :] + ((TAPS - 1 - tap) * dilation)[:, None]
-        inside = real[:, None] & (there >= right) & (there < T)
-        sums = tl.dot(w_CR, tl.load(dy + o[:, None] * T + there, mask=inside, other=0.0), sums, input_precision="ieee")
-    at, here = d + m * C * T + c[:, None] * T + t[None, :], (c < C)[:, None] & (t < T)[None, :]
+        w_CR = tl.load(w + column, mask=(c < C)[:, None] & is_row[None, :], other=0.0)
+        at = t[None, :] + ((TAPS - 1 - tap) * dilation)[:, None]
+        inside = is_row[:, None] & (at >= dy_begin) & (at < T)
+        sums = tl.dot(w_CR, tl.load(dy + o[:, None] * T + at, mask=inside, other=0.0), sums, input_precision="ieee")
+    to, mask = d + m * C * T + c[:, None] * T + t[None, :], (c < C)[:, None] & (t < T)[None, :]
     if ADDS:
-        sums += tl.load(at, mask=here & (t >= arrives)[None, :], other=0.0)
-    tl.store(at, sums, mask=here)
+        sums += tl.load(to, mask=mask & (t >= d_begin)[None, :], other=0.0)
+    tl.store(to, sums, mask=mask)

@@ -1,7 +1,9 @@
-"""A knob encoder <-> the `condition_dsp` of a live `.nam` file: a nested WaveNet of kernel 1.
+"""A knob encoder as the `condition_dsp` of a live `.nam` file: a nested WaveNet with kernels of 1.
 
-Shapes: K columns of the setting, J knots, E features, U units of the nested net. Unit 0 carries the audio through a PReLU of slope 1,
-the others are ReLUs. Features alone take one layer; a warp takes one more before it, whose 1x1 draws the curves.
+Unit 0 of the nested net passes the audio through a PReLU of slope 1; all other units are ReLUs. Features take one
+layer; a warp takes one more before it, whose 1x1 computes the curves.
+
+Shapes: K knob columns, J knots, E features, U units of the nested net.
 """
 
 from typing import Any
@@ -13,12 +15,12 @@ from models.core.errors import UserError
 from models.network.architecture import SLOTS, Injection
 from models.network.knob_encoder import Encoder
 
-OWN = "ampzoo_encoder"  # the metadata key with the trained numbers themselves; the weights follow from them
+OWN = "ampzoo_encoder"  # the metadata key with the parameters of the encoder; the weights follow from them
 
 
 @torch.no_grad()
 def write_encoder(encoder: Encoder, columns: int, version: str, sample_rate: int) -> dict[str, Any]:
-    """The nested document; it gives the audio and E features."""
+    """Return the nested document, a net with 1 + E outputs: the audio and the features."""
     layers, (head, head_bias) = _layers(encoder, columns)
     units = len(layers[0][1])
     off = {"active": False, "shift": True, "groups": 1}
@@ -53,27 +55,27 @@ def write_encoder(encoder: Encoder, columns: int, version: str, sample_rate: int
 
 
 def _layers(encoder: Encoder, columns: int) -> tuple[list[tuple[Tensor, ...]], tuple[Tensor, Tensor]]:
-    """Per layer `(conv (U, U), its bias, mixin (U, 1 + K), 1x1 (U, U), its bias)`, and the head's `(1 + E, U)` with bias.
+    """Return per layer `(conv (U, U), bias, mixin (U, 1 + K), 1x1 (U, U), bias)`, and the head `(1 + E, U)` with bias.
 
-    The residual stream starts at zero; the first layer hears the knobs through its mixin.
+    The residual starts at zero; the first layer takes the knobs through its mixin.
     """
     warp, dense = encoder.warp, encoder.dense
-    bends = 0 if warp is None else warp.bends_KJ.numel()
-    units = 1 + bends + (dense.out_channels if dense is not None else 0)
+    hinges = 0 if warp is None else warp.slope_steps_KJ.numel()
+    units = 1 + hinges + (dense.out_channels if dense is not None else 0)
     audio = torch.zeros(1 + encoder.features, units)
     audio[0, 0] = 1
     head, head_bias = audio.clone(), torch.zeros(1 + encoder.features)
     layers: list[tuple[Tensor, ...]] = []
     curves, curves_bias = torch.zeros(columns, units), torch.zeros(columns)
     if warp is not None:
-        knots = warp.bends_KJ.shape[1]
+        knots = warp.slope_steps_KJ.shape[1]
         conv_bias, mixin = torch.zeros(units), torch.zeros(units, 1 + columns)
-        conv_bias[1 : 1 + bends] = -warp.knots_J.repeat(columns)
+        conv_bias[1 : 1 + hinges] = -warp.knots_J.repeat(columns)
         mixin[0, 0] = 1
         for column in range(columns):
             begin = 1 + column * knots
             mixin[begin : begin + knots, 1 + column] = 1
-            curves[column, begin : begin + knots] = warp.bends_KJ[column]
+            curves[column, begin : begin + knots] = warp.slope_steps_KJ[column]
         curves_bias -= 1
         one, one_bias = torch.zeros(units, units), torch.zeros(units)
         if dense is None:
@@ -83,7 +85,7 @@ def _layers(encoder: Encoder, columns: int) -> tuple[list[tuple[Tensor, ...]], t
         layers.append((torch.zeros(units, units), conv_bias, mixin, one, one_bias))
     if dense is not None:
         assert dense.bias is not None
-        rows = slice(1 + bends, units)
+        rows = slice(1 + hinges, units)
         conv, conv_bias, mixin = torch.zeros(units, units), torch.zeros(units), torch.zeros(units, 1 + columns)
         conv_bias[rows] = dense.bias
         if warp is None:
@@ -97,14 +99,14 @@ def _layers(encoder: Encoder, columns: int) -> tuple[list[tuple[Tensor, ...]], t
 
 
 def is_own(document: Any) -> bool:
-    """Whether a condition network says that it is one of ours."""
+    """Return whether a condition network is marked as a knob encoder of ours."""
     metadata = document.get("metadata") if isinstance(document, dict) else None
     return isinstance(metadata, dict) and OWN in metadata
 
 
 @torch.no_grad()
 def read_encoder(document: Any, columns: int, where: str) -> Encoder:
-    """The encoder that `write_encoder` writes as this document; raises `UserError` for any other condition network."""
+    """Return the encoder that `write_encoder` writes as this document; raises `UserError` for any other network."""
     refusal = UserError(f"{where} is not a knob encoder of the family", "Export the model again from its trainer.")
     metadata = document.get("metadata") if isinstance(document, dict) else None
     numbers = metadata.get(OWN) if isinstance(metadata, dict) else None

@@ -1,4 +1,4 @@
-"""What a `.nam` file says of its net -> the net's config as plain data, each fault named with its place."""
+"""From the `config` of a `.nam` file to an architecture as plain data; errors name the file and the place in it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ PLAIN_HARDTANH = {"min_val": -1.0, "max_val": 1.0}
 
 
 class Node:
-    """A JSON object whose errors say where in the file it stands."""
+    """A JSON object that knows its place in the file, for error messages; every method raises `UserError`."""
 
     def __init__(self, value: Any, where: str) -> None:
         if not isinstance(value, dict):
@@ -27,7 +27,7 @@ class Node:
         self.value, self.where = value, where
 
     def get(self, key: str, kind: Any, default: Any) -> Any:
-        """What stands under a key, of this kind."""
+        """Return the value of a key, which must be of this type; the default where the key is missing."""
         found = self.value.get(key, default)
         if found is not default and (
             not isinstance(found, kind) or (kind is not object and isinstance(found, bool) != (kind is bool))
@@ -36,45 +36,45 @@ class Node:
         return found
 
     def child(self, key: str) -> "Node":
-        """The object under a key."""
+        """Return the object under a key."""
         return Node(self.value.get(key), f"{self.where}: {key}")
 
     def children(self, key: str, most: int = 4) -> list["Node"]:
-        """The objects listed under a key."""
+        """Return the objects listed under a key, 1 to `most`."""
         found = self.value.get(key)
         if not isinstance(found, list) or not 1 <= len(found) <= most:
             raise UserError(f"{self.where}: '{key}' is not a list of 1 to {most} objects", HINT)
         return [Node(item, f"{self.where}: {key}.{index}") for index, item in enumerate(found)]
 
 
-def kind_of(document: Node) -> str:
-    """The architecture of a document of a version that can be read."""
+def architecture_of(document: Node) -> str:
+    """Return the architecture that a document names; raises `UserError` for a version that cannot be read."""
     version = document.get("version", str, "")
     if not version.startswith(VERSIONS):
         raise UserError(f"{document.where}: version is '{version}'; 0.5.0 to 0.7.x can be read", HINT)
     return document.get("architecture", str, "")
 
 
-def largest(container: Node) -> Node:
-    """The model of a container that is played at full size."""
+def largest_submodel(container: Node) -> Node:
+    """Return the largest model of a `SlimmableContainer`."""
     models = container.child("config").children("submodels", 16)
     return max(models, key=lambda node: node.get("max_value", int | float, 0)).child("model")
 
 
-def check_sizes(layers: Sequence[Node], knobs: int, heard: int, outputs: int, shape: Node) -> None:
-    """What each array takes and gives must be what its neighbours give and take."""
+def check_sizes(layers: Sequence[Node], knobs: int, condition: int, outputs: int, shape: Node) -> None:
+    """Raise `UserError` unless each array's inputs and outputs fit its neighbours and the condition's channels."""
     inputs = 1 + knobs
     for layer, following in zip(layers, [*layers[1:], None], strict=True):
-        for key, expected in (("condition_size", heard), ("input_size", inputs)):
+        for key, expected in (("condition_size", condition), ("input_size", inputs)):
             if (found := layer.get(key, int, 1)) != expected:
                 raise UserError(f"{layer.where}: {key} is {found}, expected {expected}", HINT)
         inputs = layer.get("channels", int, 0)
         if not 1 <= inputs <= MAX_CHANNELS:
             raise UserError(f"{layer.where}: channels is {inputs}, legal are 1 to {MAX_CHANNELS}", HINT)
-        given = _heads(layer).value.get("out_channels", layer.value.get("head_size"))
+        given = _head(layer).value.get("out_channels", layer.value.get("head_size"))
         if following is not None:
             channels = following.value.get("channels")
-            taken = optional(following, "head1x1")
+            taken = optional_object(following, "head1x1")
             width = following.value.get("bottleneck", channels)
             expected = taken.value.get("out_channels") if taken.get("active", bool, False) else width
         else:
@@ -83,10 +83,13 @@ def check_sizes(layers: Sequence[Node], knobs: int, heard: int, outputs: int, sh
             raise UserError(f"{layer.where}: its head gives {given!r:.20} channels, expected {expected!r:.20}", HINT)
 
 
-def injection(
-    layers: Sequence[Node], knobs: int, heard: int, encoder: Encoder | None, encoding: Encoding
+def injection_of(
+    layers: Sequence[Node], knobs: int, condition: int, encoder: Encoder | None, encoding: Encoding
 ) -> dict[str, Any]:
-    """The widest the file may need: knobs at the input and the mixin, FiLM that hears the audio; `_prune` takes away what is zero."""
+    """Return the widest injection that the file may need; the reader removes what has zero weights alone.
+
+    That is knobs at the input and the mixin, and FiLM that takes the audio too.
+    """
     films = []
     for slot in SLOTS:
         shifts: dict[bool, list[int]] = {}
@@ -96,21 +99,21 @@ def injection(
         films += [{"slot": slot, "shift": shift, "audio": True, "arrays": at} for shift, at in shifts.items()]
     warp = None if encoder is None or encoder.warp is None else encoder.warp.log_slopes.shape[1]
     dense = None if encoder is None or encoder.dense is None else encoder.features
-    ways = {"input": knobs > 0, "mixin": heard > 1, "film": films}
-    return {"encoding": encoding, **ways, "warp": warp, "encoder": dense}
+    places = {"input": knobs > 0, "mixin": condition > 1, "film": films}
+    return {"encoding": encoding, **places, "warp": warp, "encoder": dense}
 
 
-def optional(layer: Node, key: str) -> Node:
-    """An object that may be left out."""
+def optional_object(layer: Node, key: str) -> Node:
+    """Return the object under a key, an empty one where it is missing."""
     return Node(layer.value.get(key) or {}, f"{layer.where}: {key}")
 
 
-def _heads(layer: Node) -> Node:
-    return optional(layer, "head")
+def _head(layer: Node) -> Node:
+    return optional_object(layer, "head")
 
 
 def _film(layer: Node, slot: Slot) -> Node | None:
-    """A slot's description, if it is active."""
+    """Return the description of a FiLM slot, or None where it is not active."""
     film = layer.value.get(f"{slot}_film")
     if film is None or film is False:
         return None
@@ -118,12 +121,12 @@ def _film(layer: Node, slot: Slot) -> Node | None:
     return node if node.get("active", bool, True) else None
 
 
-def head_of(shape: Node, last: Node, outputs: int) -> dict[str, Any] | None:
-    """What stands behind the stack."""
+def post_head_of(shape: Node, last: Node, outputs: int) -> dict[str, Any] | None:
+    """Return the post-head after the last array, or None."""
     if shape.value.get("head") is None:
         return None
     head = shape.child("head")
-    inputs = _heads(last).value.get("out_channels", last.value.get("head_size"))
+    inputs = _head(last).value.get("out_channels", last.value.get("head_size"))
     for key, expected in (("in_channels", inputs), ("out_channels", outputs)):
         if (found := head.value.get(key, expected)) != expected:
             raise UserError(f"{head.where}: {key} is {found!r:.20}, expected {expected!r:.20}", HINT)
@@ -137,23 +140,23 @@ def head_of(shape: Node, last: Node, outputs: int) -> dict[str, Any] | None:
 
 
 def array_of(layer: Node, last: bool) -> dict[str, Any]:
-    """A layer array."""
+    """Return one layer array; `last` decides the default of its head's bias."""
     channels, bias = layer.value.get("channels"), layer.get("head_bias", bool, False)
     dilations = layer.value.get("dilations")
     depth = len(dilations) if isinstance(dilations, list) else 0
-    heads, layer1x1, head1x1 = _heads(layer), optional(layer, "layer1x1"), optional(layer, "head1x1")
-    modes = each(layer.value.get("gating_mode", "gated" if layer.get("gated", bool, False) else "none"), depth)
-    gates = each(layer.value.get("secondary_activation"), depth)
+    head, layer1x1, head1x1 = _head(layer), optional_object(layer, "layer1x1"), optional_object(layer, "head1x1")
+    modes = per_layer(layer.value.get("gating_mode", "gated" if layer.get("gated", bool, False) else "none"), depth)
+    gates = per_layer(layer.value.get("secondary_activation"), depth)
     if len(gates) < len(modes):
         raise UserError(f"{layer.where}: secondary_activation lists {len(gates)} for {len(modes)} layers", HINT)
-    bias = heads.get("bias", bool, bias)
+    bias = head.get("bias", bool, bias)
     bottleneck = layer.value.get("bottleneck")
     return {
         "channels": channels,
         "bottleneck": None if bottleneck == channels else bottleneck,
         "kernel_size": layer.value.get("kernel_sizes", layer.value.get("kernel_size")),
         "dilations": dilations,
-        "activation": [_activation(value, layer) for value in each(layer.value.get("activation", "Tanh"), depth)],
+        "activation": [_activation(value, layer) for value in per_layer(layer.value.get("activation", "Tanh"), depth)],
         "gating": modes,
         "gate": [
             _activation(gate, layer) if gate and mode != "none" else {"type": "Sigmoid"}
@@ -164,18 +167,19 @@ def array_of(layer: Node, last: bool) -> dict[str, Any]:
         "layer1x1_groups": layer1x1.get("groups", int, 1) if layer1x1.get("active", bool, True) else 1,
         "head1x1": head1x1.get("out_channels", int, 1) if head1x1.get("active", bool, False) else None,
         "head1x1_groups": head1x1.get("groups", int, 1) if head1x1.get("active", bool, False) else 1,
-        "head_kernel_size": heads.get("kernel_size", int, 1),
-        "head_dilation": heads.get("head_dilation", int, 1),
+        "head_kernel_size": head.get("kernel_size", int, 1),
+        "head_dilation": head.get("head_dilation", int, 1),
         "head_bias": None if bias == last else bias,
     }
 
 
-def each(value: Any, depth: int) -> list[Any]:
-    """One value per layer."""
+def per_layer(value: Any, depth: int) -> list[Any]:
+    """Return one value per layer: a list as it is, one value repeated."""
     return value if isinstance(value, list) else [value] * depth
 
 
 def _activation(value: Any, layer: Node) -> dict[str, Any]:
+    """Return an activation as the architecture states it; raises `UserError` for parameters that it does not have."""
     described = {"type": value} if isinstance(value, str) else value
     if not isinstance(described, dict):
         raise UserError(f"{layer.where}: activation is a {type(value).__name__}", HINT)
@@ -189,8 +193,8 @@ def _activation(value: Any, layer: Node) -> dict[str, Any]:
     return known
 
 
-def floats(node: Node, key: str) -> list[float]:
-    """Numbers that are finite in single precision."""
+def finite_floats(node: Node, key: str) -> list[float]:
+    """Return the numbers under a key, all finite in single precision; raises `UserError` for others."""
     values = node.value.get(key)
     if not isinstance(values, list) or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
         raise UserError(f"{node.where}: '{key}' is not a list of numbers", HINT)

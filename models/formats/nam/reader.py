@@ -1,6 +1,6 @@
-"""A WaveNet `.nam` file, stock or live, A1 to A2 -> a model of our family.
+"""Read a WaveNet `.nam` file, stock or live, A1 to A2, as a model.
 
-Reads what NeuralAmpModelerCore reads of versions 0.5.0 to 0.7.x. Whatever would not play the same here is refused, with the reason.
+Reads what NeuralAmpModelerCore reads of versions 0.5.0 to 0.7.x. What would not play the same here raises `UserError`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,44 +20,47 @@ from models.formats.nam.parsing import (
     HINT,
     MAX_CHANNELS,
     Node,
+    architecture_of,
     array_of,
     check_sizes,
-    each,
-    floats,
-    head_of,
-    injection,
-    kind_of,
-    largest,
-    optional,
+    finite_floats,
+    injection_of,
+    largest_submodel,
+    optional_object,
+    per_layer,
+    post_head_of,
 )
 from models.knobs.schema import MAX_COLUMNS, Encoding, Knobs
 from models.network.architecture import SLOTS, Film, Injection, Slot, WaveNetConfig
 from models.network.wavenet import Layer, Nonlinear, WaveNet
 
-MAX_NESTED = 4  # condition networks in one another
+MAX_NESTED = 4  # condition networks inside each other
 
-ALLOCATED_FREELY = 1 << 20  # numbers
+ALLOCATED_FREELY = 1 << 20  # weights that are allocated before the file is known to hold as many
 
-DEFAULT_RATE_HZ = 48000  # players take a file that does not say for this
+DEFAULT_RATE_HZ = 48000  # of a file that states none, as players assume
 
 
 def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
-    """Read a WaveNet `.nam`; its name is the file's, its knobs those of `metadata.knobs`, else `knob1`, ... from -1 to 1.
+    """Read a WaveNet `.nam` file; returns its config and its net.
 
-    Of a `SlimmableContainer`, as the trainer of 0.13 writes it, the largest of its models is read. FiLM after the 1x1 of a layer that is
-    not blended becomes the identity: NeuralAmpModelerCore leaves it out. Raises `UserError` for a file that is not one, is damaged, is too
-    large, or has what no trainer writes: a condition network that is no WaveNet, slopes per channel behind the stack.
+    The name is that of the file, the knobs are those of `metadata.knobs`, else `knob1`, ... from -1 to 1. Of a
+    `SlimmableContainer`, as version 0.13 of the trainer writes it, the largest model is read. FiLM at layer1x1_post
+    of a layer that is not blended becomes the identity, as NeuralAmpModelerCore leaves it out.
+
+    Raises `UserError` for a file that is not a `.nam` file, is damaged or too large, or has what no trainer writes: a
+    condition network that is not a WaveNet, PReLU slopes per channel in the post-head.
     """
     document = Node(read_json(path), str(path))
-    if kind_of(document) == "SlimmableContainer":
-        document = largest(document)
-    if (kind := kind_of(document)) != "WaveNet":
-        raise UserError(f"{document.where}: architecture is '{kind}'; only WaveNet can be read", HINT)
+    if architecture_of(document) == "SlimmableContainer":
+        document = largest_submodel(document)
+    if (name := architecture_of(document)) != "WaveNet":
+        raise UserError(f"{document.where}: architecture is '{name}'; only WaveNet can be read", HINT)
     knobs = document.child("config").get("in_channels", int, 1) - 1
     if not 0 <= knobs <= MAX_COLUMNS:
         raise UserError(f"{path}: in_channels is {knobs + 1}, legal are 1 to {MAX_COLUMNS + 1}", HINT)
     schema, encoding = _knob_schema(document, knobs)
-    net = _net(document, knobs, 1, encoding)
+    net = _build(document, knobs, 1, encoding)
     rate = document.value.get("sample_rate") or DEFAULT_RATE_HZ
     if not isinstance(rate, int | float) or not 8000 <= rate <= 192000:
         raise UserError(f"{path}: sample_rate is {rate!r:.20}, legal are 8000 to 192000 Hz", HINT)
@@ -69,31 +72,31 @@ def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
 
 
 @torch.no_grad()
-def _net(document: Node, knobs: int, outputs: int, encoding: Encoding, nested: int = 0) -> WaveNet:
-    """The net of a document, without the ways in whose weights are zero. A condition network is read by the same way."""
+def _build(document: Node, knobs: int, outputs: int, encoding: Encoding, nested: int = 0) -> WaveNet:
+    """Return the net of a document, pruned; `nested` counts the condition networks around it."""
     shape, where = document.child("config"), f"{document.where}: config"
     layers = shape.children("layers")
-    heard, encoder, condition = 1 + knobs, None, None
+    condition_size, encoder, condition = 1 + knobs, None, None
     if shape.value.get("condition_dsp") is not None:
         inner = shape.child("condition_dsp")
         if is_own(inner.value):
             encoder = read_encoder(inner.value, knobs, inner.where)
-            heard = 1 + encoder.features
+            condition_size = 1 + encoder.features
         else:
-            heard = layers[0].get("condition_size", int, 1)
-            condition = _condition(inner, document, knobs, heard, nested)
-    check_sizes(layers, knobs, heard, outputs, shape)
+            condition_size = layers[0].get("condition_size", int, 1)
+            condition = _condition(inner, document, knobs, condition_size, nested)
+    check_sizes(layers, knobs, condition_size, outputs, shape)
     described = {
         "arrays": [array_of(layer, layer is layers[-1]) for layer in layers],
-        "inject": injection(layers, knobs, heard, encoder, encoding),
-        "head": head_of(shape, layers[-1], outputs),
-        "condition": None if condition is None else {"outputs": heard, "net": condition.config.model_dump()},
+        "inject": injection_of(layers, knobs, condition_size, encoder, encoding),
+        "head": post_head_of(shape, layers[-1], outputs),
+        "condition": None if condition is None else {"outputs": condition_size, "net": condition.config.model_dump()},
     }
     config = check_document(described, WaveNetConfig, where)
-    weights = floats(document, "weights")
-    promised = config.macs_per_sample(knobs, outputs)  # about one per weight
-    promised -= 0 if condition is None else condition.config.macs_per_sample(knobs, heard)
-    if promised > ALLOCATED_FREELY + 2 * len(weights):  # before it is allocated: can so many numbers fill it?
+    weights = finite_floats(document, "weights")
+    expected = config.macs_per_sample(knobs, outputs)  # about one per weight
+    expected -= 0 if condition is None else condition.config.macs_per_sample(knobs, condition_size)
+    if expected > ALLOCATED_FREELY + 2 * len(weights):  # a small file must not make us allocate a large net
         raise UserError(f"{document.where}: it has {len(weights)} weights, too few for its config", HINT)
     net = WaveNet(config, knobs, outputs)
     if net.encoder is not None and encoder is not None:
@@ -105,22 +108,22 @@ def _net(document: Node, knobs: int, outputs: int, encoding: Encoding, nested: i
 
 
 def _condition(inner: Node, outer: Node, knobs: int, outputs: int, nested: int) -> WaveNet:
-    """A condition network that is not our encoder."""
+    """Return a condition network that is not our knob encoder; raises `UserError` for one that does not fit."""
     if nested >= MAX_NESTED:
-        raise UserError(f"{inner.where}: more than {MAX_NESTED} condition networks lie in one another", HINT)
-    if (kind := kind_of(inner)) != "WaveNet":
-        raise UserError(f"{inner.where}: architecture is '{kind}'; only WaveNet can be read", HINT)
+        raise UserError(f"{inner.where}: more than {MAX_NESTED} condition networks are nested", HINT)
+    if (name := architecture_of(inner)) != "WaveNet":
+        raise UserError(f"{inner.where}: architecture is '{name}'; only WaveNet can be read", HINT)
     if (rate := inner.value.get("sample_rate")) != (expected := outer.value.get("sample_rate")):
         raise UserError(f"{inner.where}: sample_rate is {rate!r:.20}, that of its model {expected!r:.20}", HINT)
     if (found := inner.child("config").get("in_channels", int, 1)) != 1 + knobs:
         raise UserError(f"{inner.where}: in_channels is {found}, expected {1 + knobs}", HINT)
     if not 1 <= outputs <= MAX_CHANNELS:
         raise UserError(f"{outer.where}: condition_size is {outputs}, legal are 1 to {MAX_CHANNELS}", HINT)
-    return _net(inner, knobs, outputs, "levels", nested + 1)
+    return _build(inner, knobs, outputs, "levels", nested + 1)
 
 
 def _load(net: WaveNet, layers: Sequence[Node], weights: list[float], where: str) -> None:
-    """Fill a net from the flat list, in the file's order; its length must be exactly right."""
+    """Fill a net from the flat list in the file's order; raises `UserError` unless its length is exactly right."""
     flat, position = torch.tensor(weights, dtype=torch.float32), 0
 
     def take(*shape: int) -> Tensor:
@@ -135,12 +138,12 @@ def _load(net: WaveNet, layers: Sequence[Node], weights: list[float], where: str
     for array, node in zip(net.arrays, layers, strict=True):
         array.rechannel.weight.copy_(take(*array.rechannel.weight.shape))
         depth, groups = len(array.layers), node.get("groups_input_mixin", int, 1)
-        activations = each(node.value.get("activation", "Tanh"), depth)
-        gates = each(node.value.get("secondary_activation"), depth)
+        activations = per_layer(node.value.get("activation", "Tanh"), depth)
+        gates = per_layer(node.value.get("secondary_activation"), depth)
         for layer, activation, gate in zip(array.layers, activations, gates, strict=False):
             _take_conv(layer.conv, take)
             rows, columns = layer.mixin.weight.shape[:2]
-            layer.mixin.weight.copy_(_dense(take, rows, columns, groups, node.where)[..., None])
+            layer.mixin.weight.copy_(_take_matrix(take, rows, columns, groups, node.where)[..., None])
             for conv in (layer.layer1x1, layer.head1x1):
                 if conv is not None:
                     _take_conv(conv, take)
@@ -157,9 +160,9 @@ def _load(net: WaveNet, layers: Sequence[Node], weights: list[float], where: str
 
 
 def _take_slopes(nonlinear: Nonlinear, described: Any, where: str) -> None:
-    """PReLU's slopes stand in its description."""
+    """Set PReLU's slopes, which are part of its description and not among the weights."""
     if nonlinear.slopes is not None and isinstance(described, dict) and "negative_slopes" in described:
-        slopes = torch.tensor(floats(Node(described, where), "negative_slopes"))
+        slopes = torch.tensor(finite_floats(Node(described, where), "negative_slopes"))
         if len(slopes) not in (1, len(nonlinear.slopes)):
             raise UserError(f"{where}: PReLU has {len(slopes)} slopes for {len(nonlinear.slopes)} channels", HINT)
         nonlinear.slopes.copy_(slopes)
@@ -176,8 +179,11 @@ def _take_films(layer: Layer, node: Node, take: Any, conditions: int) -> None:
         film = layer.film(slot)
         if film is None:
             continue
-        groups = optional(node, f"{slot}_film").get("groups", int, 1)
-        weight, bias = _dense(take, film.weight.shape[0], conditions, groups, node.where), take(film.bias.shape[0])
+        groups = optional_object(node, f"{slot}_film").get("groups", int, 1)
+        weight, bias = (
+            _take_matrix(take, film.weight.shape[0], conditions, groups, node.where),
+            take(film.bias.shape[0]),
+        )
         if slot == "layer1x1_post" and layer.gating != "blended":  # players leave it out
             channels = len(bias) // (2 if film.shift else 1)
             weight, bias = torch.zeros_like(weight), torch.zeros_like(bias)
@@ -186,8 +192,8 @@ def _take_films(layer: Layer, node: Node, take: Any, conditions: int) -> None:
         film.bias.copy_(bias)
 
 
-def _dense(take: Any, rows: int, columns: int, groups: int, where: str) -> Tensor:
-    """A 1x1 weight, grouped ones as the block diagonal matrix they are."""
+def _take_matrix(take: Any, rows: int, columns: int, groups: int, where: str) -> Tensor:
+    """Take the weight of a 1x1; a grouped one as a block diagonal matrix."""
     if groups < 1 or rows % groups or columns % groups:
         raise UserError(f"{where}: {groups} groups do not divide {rows} by {columns}", HINT)
     blocks = take(groups, rows // groups, columns // groups)
@@ -195,7 +201,7 @@ def _dense(take: Any, rows: int, columns: int, groups: int, where: str) -> Tenso
 
 
 def _knob_schema(document: Node, columns: int) -> tuple[Knobs, Encoding]:
-    """The knobs of a file whose inputs beside the audio are `columns`, and which columns they become."""
+    """Return the knobs of a file with `columns` inputs beside the audio, and the encoding that gives these columns."""
     metadata = document.value.get("metadata")
     stated = metadata.get("knobs") if isinstance(metadata, Mapping) else None
     if isinstance(metadata, Mapping) and stated is not None and columns:
@@ -210,7 +216,7 @@ def _knob_schema(document: Node, columns: int) -> tuple[Knobs, Encoding]:
 
 
 def _prune(net: WaveNet) -> WaveNet:
-    """The same net without ways in whose weights are zero."""
+    """Return the same net without the places for knobs (and audio in FiLM) whose weights are all zero."""
     inject, arrays = net.config.inject, list(net.arrays)
     films: dict[tuple[Slot, bool, bool], list[int]] = {}
     for slot, index in product(SLOTS, range(len(arrays))):
@@ -229,13 +235,13 @@ def _prune(net: WaveNet) -> WaveNet:
         warp=inject.warp,
     )
     lean = WaveNet(net.config.model_copy(update={"inject": lean_inject}), net.knobs, net.outputs)
-    kept = dict(net.state_dict())
+    state = dict(net.state_dict())
     for name, tensor in lean.state_dict().items():
-        source = kept[name]
+        source = state[name]
         if name.endswith(("rechannel.weight", "mixin.weight")):
             source = source[:, : tensor.shape[1]]
         elif ".films." in name:
-            if "input_mixin_pre" in name and len(source) != len(tensor):  # the audio's scale, then shift
+            if "input_mixin_pre" in name and len(source) != len(tensor):  # only the rows of the audio are left
                 source = torch.stack([rows[0] for rows in source.chunk(len(tensor))])
             source = source[:, source.shape[1] - tensor.shape[1] :] if name.endswith("weight") else source
         tensor.copy_(source)

@@ -1,4 +1,4 @@
-"""A model -> a `.nam` file: with live knobs as extra inputs, or stock once the knobs are baked away.
+"""Write a model as a `.nam` file: with live knobs as extra inputs, or a stock file once the knobs are baked.
 
 The format is that of NeuralAmpModelerCore: one JSON document with a flat list of weights, array by array.
 """
@@ -26,17 +26,17 @@ from models.playback.stream import play
 
 VERSION = "0.7.0"
 
-BENDS = ("min_val", "max_val", "min_slope", "max_slope")  # LeakyHardtanh's
+BENDS = ("min_val", "max_val", "min_slope", "max_slope")  # keys of LeakyHardtanh
 
-LOUDNESS_INPUT_DBFS, LOUDNESS_SEED = -15.0, 7
+LOUDNESS_INPUT_DBFS, LOUDNESS_SEED = -15.0, 7  # of the guitar that loudness is measured with
 
 
 def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
-    """The `.nam` document of a model: input channel 0 is audio, then one channel per knob, levels in [-1, 1].
+    """Return the `.nam` document of a model: input channel 0 is audio, then one channel per knob column in [-1, 1].
 
     A model without knobs (a baked one) becomes a stock file that every player loads.
     """
-    shape, weights = _described(net, config.audio.sample_rate)
+    shape, weights = _describe(net, config.audio.sample_rate)
     knobs, encoding = [knob.model_dump() for knob in config.knobs.knobs], config.architecture.inject.encoding
     return {
         "version": VERSION,
@@ -53,8 +53,8 @@ def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
     }
 
 
-def _described(net: WaveNet, rate_hz: int) -> tuple[dict[str, Any], list[float]]:
-    """The `config` of a net and its weights."""
+def _describe(net: WaveNet, rate_hz: int) -> tuple[dict[str, Any], list[float]]:
+    """Return the `config` of a net and its weights."""
     conditions = 1 + net.features
     arrays = list(zip(net.arrays, net.config.arrays, strict=True))
     shape: dict[str, Any] = {
@@ -66,11 +66,11 @@ def _described(net: WaveNet, rate_hz: int) -> tuple[dict[str, Any], list[float]]
         "head_scale": net.head_scale.item(),
     }
     if net.knobs:
-        shape["in_channels"] = net.knobs + 1  # without it a player takes the file for a mono one
+        shape["in_channels"] = net.knobs + 1  # without it players assume a mono file
     if net.encoder is not None:
         shape["condition_dsp"] = write_encoder(net.encoder, net.knobs, VERSION, rate_hz)
     elif net.condition is not None:
-        inner, numbers = _described(net.condition, rate_hz)
+        inner, numbers = _describe(net.condition, rate_hz)
         nested = {"version": VERSION, "architecture": "WaveNet", "config": inner, "weights": numbers}
         shape["condition_dsp"] = {**nested, "sample_rate": rate_hz}
     parts: list[Tensor | None] = []
@@ -86,14 +86,15 @@ def _described(net: WaveNet, rate_hz: int) -> tuple[dict[str, Any], list[float]]
 
 
 def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: Setting | None = None) -> None:
-    """Write a model as `.nam`, whole or not at all; `baked` notes the setting that a baked model stands at.
+    """Write a model as a `.nam` file, whole or not at all; `baked` is noted as the setting of a baked model.
 
-    Raises `UserError` for one that NeuralAmpModelerCore would not play as it is: it leaves out FiLM after the 1x1 of a layer that is
-    not blended.
+    Raises `UserError` for a model that NeuralAmpModelerCore would not play as it is: it leaves out FiLM at
+    layer1x1_post in layers that are not blended.
     """
     if any(_is_left_out(layer) for array in net.arrays for layer in array.layers):
         raise UserError(
-            f"{config.name} has FiLM at layer1x1_post, which players apply in blended layers only, so it cannot be a live file",
+            f"{config.name} has FiLM at layer1x1_post, which players apply in blended layers only, "
+            "so it cannot be a live file",
             'Bake it, which is exact, or train with "gating": "blended" or another slot.',
         )
     document = to_nam(config, net)
@@ -103,10 +104,10 @@ def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: Setting | No
 
 
 def loudness(net: WaveNet, levels_K: list[float], rate_hz: int) -> float:
-    """What `metadata.loudness` says: the RMS in dBFS of what a model makes of one second of guitar, with the knobs at rest.
+    """Return `metadata.loudness`: the RMS in dBFS of a model's output for one second of guitar, knobs at `levels_K`.
 
-    Players even out models by it. NAM measures with a recording of -15 dBFS RMS; ours is a synthetic guitar at that level, which
-    on the virtual amp comes within 1.5 dB of it from clean to full gain.
+    Players use it to play models equally loud. NAM measures with a recording of -15 dBFS RMS; ours is a synthetic
+    guitar at that level, which on the virtual amp differs by at most 1.5 dB from clean to full gain.
     """
     y_T = play(net, _standard_guitar(rate_hz), levels_K).astype(np.float64)
     return round(10 * math.log10(np.square(y_T).mean() + 1e-20), 2)
@@ -178,6 +179,7 @@ def _activation(activation: Nonlinear) -> dict[str, Any]:
 
 
 def _layer_weights(layer: Layer, conditions: int) -> list[Tensor | None]:
+    """Return a layer's weights in the order of the file; `conditions` are the channels of the condition."""
     parts = [layer.conv.weight, layer.conv.bias, _columns(layer.mixin.weight, conditions)]
     for conv in (layer.layer1x1, layer.head1x1):
         parts += [] if conv is None else [conv.weight, conv.bias]
@@ -185,8 +187,8 @@ def _layer_weights(layer: Layer, conditions: int) -> list[Tensor | None]:
         if film := layer.film(slot):
             halves = film.weight.shape[0] // (2 if film.shift else 1)
             missing = conditions - halves if slot == "input_mixin_pre" else 0
-            deaf = [] if film.audio else [torch.zeros_like(film.bias[:, None, None])]
-            weight = torch.cat([*deaf, film.weight], dim=1)
+            audio = [] if film.audio else [torch.zeros_like(film.bias[:, None, None])]
+            weight = torch.cat([*audio, film.weight], dim=1)
             rows = [nn.functional.pad(part, (0, 0, 0, 0, 0, missing)) for part in weight.split(halves)]
             parts += [
                 torch.cat(rows),
@@ -196,17 +198,17 @@ def _layer_weights(layer: Layer, conditions: int) -> list[Tensor | None]:
 
 
 def _is_left_out(layer: Layer) -> bool:
-    """Whether players leave out FiLM that does something."""
+    """Return whether a layer has FiLM that players leave out, and that is not the identity."""
     film = layer.film("layer1x1_post")
     if film is None or layer.gating == "blended":
         return False
     channels = len(film.bias) // (2 if film.shift else 1)
-    still = bool((film.bias[:channels] == 1).all()) and not film.bias[channels:].any() and not film.weight.any()
-    return not still
+    is_identity = bool((film.bias[:channels] == 1).all()) and not film.bias[channels:].any() and not film.weight.any()
+    return not is_identity
 
 
 def _columns(weight: Tensor, inputs: int) -> Tensor:
-    """A 1x1 weight with zero columns for the inputs it does not hear."""
+    """Pad a 1x1 weight with zero columns for inputs that it does not use."""
     return nn.functional.pad(weight, (0, 0, 0, inputs - weight.shape[1]))
 
 

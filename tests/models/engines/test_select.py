@@ -1,4 +1,4 @@
-"""The compiled engine plays and learns what the plain net does, for every form of the family, and the same bytes every time."""
+"""The compiled engine gives the outputs and gradients of the eager net, for every form of the family."""
 
 import copy
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.engines import eager, select
 from models.engines.base import Engine, as_vector
-from models.engines.cpu_train import engine as tape_engine
+from models.engines.cpu_train import engine as compiled
 from models.engines.cpu_train.engine import CompiledEngine
 from models.engines.eager import EagerEngine
 from models.engines.select import engine_for
@@ -22,8 +22,10 @@ from tests.support.makers import ACTIVATIONS, FORMS, GATES, architecture, exampl
 Play = Callable[[Tensor, Tensor], Tensor]
 
 
-def played(play: Play, net: nn.Module, x_BT: Tensor, knobs_BK: Tensor, target_BS: Tensor) -> tuple[Tensor, Tensor]:
-    """What comes out, and the gradient of all parameters in one, for a squared error; in float64."""
+def outputs_and_gradient(
+    play: Play, net: nn.Module, x_BT: Tensor, knobs_BK: Tensor, target_BS: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the outputs, and the gradient of a squared error for all parameters as one vector; in float64."""
     net.zero_grad()
     dtype = next(net.parameters()).dtype
     y_BS = play(x_BT.to(dtype), knobs_BK.to(dtype))
@@ -33,40 +35,43 @@ def played(play: Play, net: nn.Module, x_BT: Tensor, knobs_BK: Tensor, target_BS
 
 
 def signals(net: WaveNet, samples: int, items: int = 3) -> tuple[Tensor, Tensor, Tensor]:
-    """Audio, knobs and targets for so many samples of output."""
+    """Return audio, knobs and targets for so many samples of output."""
     torch.manual_seed(7)
     x_BT, knobs_BK = torch.randn(items, net.receptive_field - 1 + samples), torch.rand(items, net.knobs) * 2 - 1
     return x_BT, knobs_BK, torch.randn(items, samples)
 
 
 def check(net: WaveNet, samples: int = 200) -> None:
-    """The compiled engine in float32 against autograd in float64."""
-    truth, heard = copy.deepcopy(net).double(), signals(net, samples)
-    for found, wanted in zip(played(CompiledEngine(net), net, *heard), played(truth, truth, *heard), strict=True):
+    """Compare the compiled engine in float32 with autograd in float64."""
+    truth, batch = copy.deepcopy(net).double(), signals(net, samples)
+    compiled, expected = (
+        outputs_and_gradient(play, own, *batch) for play, own in ((CompiledEngine(net), net), (truth, truth))
+    )
+    for found, wanted in zip(compiled, expected, strict=True):
         assert found.shape == wanted.shape
         assert (found - wanted).norm() <= 1e-5 * wanted.norm()
 
 
 @pytest.mark.parametrize("gating", GATES)
 @pytest.mark.parametrize("form", FORMS)
-def test_every_way_in_is_learned(form: str, gating: str):
+def test_every_place_of_knobs_has_exact_gradients(form: str, gating: str):
     check(wavenet(architecture(form, gating=gating)))
 
 
 @pytest.mark.parametrize("gating", GATES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_activation_is_learned(activation: str, gating: str):
+def test_every_activation_has_exact_gradients(activation: str, gating: str):
     check(wavenet(architecture("mixin+film", activation, gating=gating)))
 
 
 @pytest.mark.parametrize("gate", ["PReLU", "LeakyReLU", "SiLU"])
-def test_every_kind_of_gate_is_learned(gate: str):
+def test_every_kind_of_gate_has_exact_gradients(gate: str):
     array = {"channels": 3, "dilations": [1, 2], "gating": "gated", "gate": gate, "activation": "SiLU"}
     check(wavenet(WaveNetConfig.model_validate({"arrays": [array]})))
 
 
 @pytest.mark.parametrize("name", ["PReLU", "LeakyReLU"])
-def test_slopes_below_zero_are_learned(name: str):
+def test_negative_slopes_have_exact_gradients(name: str):
     activation = Activation.model_validate({"type": name, "negative_slope": -0.3})
     array = LayerArray(channels=3, dilations=(1, 2), activation=(activation,))
     check(wavenet(WaveNetConfig(arrays=(array,)), spread=0.05))
@@ -74,29 +79,29 @@ def test_slopes_below_zero_are_learned(name: str):
 
 @given(case=wavenets())
 @examples(60)
-def test_any_net_of_the_family_is_learned(case: tuple[WaveNet, list[float]]):
+def test_any_net_of_the_family_has_exact_gradients(case: tuple[WaveNet, list[float]]):
     check(case[0].float(), 133)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 16, 22])
-def test_every_width_is_learned(channels: int):
+def test_every_width_has_exact_gradients(channels: int):
     array = {"channels": channels, "bottleneck": channels + 1, "dilations": [1, 40], "head1x1": 5}
     check(wavenet(WaveNetConfig.model_validate({"arrays": [array, array]}), spread=0.05))
 
 
 @pytest.mark.parametrize("samples", [1, 2, 100, 108, 109, 110, 511, 512, 1500])
-def test_every_length_is_learned(samples: int):
+def test_every_length_has_exact_gradients(samples: int):
     check(wavenet(architecture("mixin+film")), samples)
 
 
 @pytest.mark.parametrize("kernel", [1, 64])
-def test_any_head_kernel_is_learned(kernel: int):
+def test_any_head_kernel_has_exact_gradients(kernel: int):
     array = LayerArray(channels=2, kernel_size=(1,), dilations=(1,), head_kernel_size=kernel)
     check(wavenet(WaveNetConfig(arrays=(array, array), inject=Injection(input=True))))
 
 
-def descended(engine_of: Callable[[WaveNet], Engine], net: WaveNet) -> tuple[float, Tensor]:
-    """Loss and gradient of one batch, by `descend`."""
+def loss_and_gradient(engine_of: Callable[[WaveNet], Engine], net: WaveNet) -> tuple[float, Tensor]:
+    """Return loss and gradient of one batch, by `accumulate_gradient`."""
     net = copy.deepcopy(net)
     vector_P, (x_BT, knobs_BK, target_BS) = as_vector(Folding(net).parameters), signals(net, 300, items=5)
 
@@ -110,29 +115,30 @@ def descended(engine_of: Callable[[WaveNet], Engine], net: WaveNet) -> tuple[flo
 
 @pytest.mark.parametrize("memory", [1, 200_000, 1 << 24])
 @pytest.mark.parametrize("kind", [EagerEngine, CompiledEngine])
-def test_parts_of_a_batch_are_the_batch(monkeypatch: pytest.MonkeyPatch, kind: type, memory: int):
+def test_a_batch_computed_in_parts_gives_the_same_gradient(monkeypatch: pytest.MonkeyPatch, kind: type, memory: int):
     net = wavenet(architecture("mixin+film"))
-    wanted, wanted_P = descended(EagerEngine, net)
-    for module in (eager, tape_engine):
+    wanted, wanted_P = loss_and_gradient(EagerEngine, net)
+    for module in (eager, compiled):
         monkeypatch.setattr(module, "WORKING_MEMORY", memory)
-    found, found_P = descended(kind, net)
+    found, found_P = loss_and_gradient(kind, net)
     assert found == pytest.approx(wanted, rel=1e-5)
     assert (found_P - wanted_P).norm() <= 1e-5 * wanted_P.norm()
 
 
 def test_same_inputs_give_the_same_bytes():
-    net, heard = wavenet(architecture("encoder", "SiLU")), []
+    net, results = wavenet(architecture("encoder", "SiLU")), []
     for _ in range(3):
-        heard.append(played(CompiledEngine(net), net, *signals(net, 700)))
+        results.append(outputs_and_gradient(CompiledEngine(net), net, *signals(net, 700)))
         torch.rand(5)
-    for y_BS, gradient in heard[1:]:
-        assert torch.equal(y_BS, heard[0][0]) and torch.equal(gradient, heard[0][1])
+    for y_BS, gradient in results[1:]:
+        assert torch.equal(y_BS, results[0][0])
+        assert torch.equal(gradient, results[0][1])
 
 
-def test_what_is_played_in_between_changes_no_derivative():
+def test_another_forward_pass_in_between_changes_no_gradient():
     net = wavenet(architecture("mixin+film"))
     (x_BT, knobs_BK, target_BS), play = signals(net, 200), CompiledEngine(net)
-    _, wanted = played(play, net, x_BT, knobs_BK, target_BS)
+    _, wanted = outputs_and_gradient(play, net, x_BT, knobs_BK, target_BS)
     net.zero_grad()
     y_BS = play(x_BT, knobs_BK)
     play(x_BT.flip(0), -knobs_BK)
@@ -141,46 +147,47 @@ def test_what_is_played_in_between_changes_no_derivative():
     once = torch.cat([p.grad.reshape(-1) for p in net.parameters() if p.grad is not None])
     error.backward()
     twice = torch.cat([p.grad.reshape(-1) for p in net.parameters() if p.grad is not None])
-    assert torch.equal(once.double(), wanted) and torch.equal(twice, 2 * once)
+    assert torch.equal(once.double(), wanted)
+    assert torch.equal(twice, 2 * once)
 
 
-def test_numbers_that_are_not_finite_come_out_and_leave_nothing_behind():
+def test_nan_comes_out_and_leaves_no_trace_in_the_workspace():
     net = wavenet(architecture("mixin+film"))
-    heard, play = signals(net, 200), CompiledEngine(net)
-    wanted = played(play, net, *heard)
+    batch, play = signals(net, 200), CompiledEngine(net)
+    wanted = outputs_and_gradient(play, net, *batch)
     parameter = next(net.parameters())
-    kept = parameter.detach().clone()
+    original = parameter.detach().clone()
     with torch.no_grad():
         parameter.view(-1)[0] = float("nan")
-    assert not torch.cat([found.reshape(-1) for found in played(play, net, *heard)]).isfinite().all()
-    assert not play(*heard[:2]).isfinite().any()
+    results = outputs_and_gradient(play, net, *batch)
+    assert not torch.cat([result.reshape(-1) for result in results]).isfinite().all()
+    assert not play(*batch[:2]).isfinite().any()
     with torch.no_grad():
-        parameter.copy_(kept)
-    for found, before in zip(played(play, net, *heard), wanted, strict=True):
+        parameter.copy_(original)
+    for found, before in zip(outputs_and_gradient(play, net, *batch), wanted, strict=True):
         assert torch.equal(found, before)
 
 
-def test_playing_alone_needs_no_traces_and_gives_the_same():
+def test_forward_without_gradients_gives_the_same_bytes():
     net = wavenet(architecture("film conv_pre", "SiLU", gating="gated"))
     x_BT, knobs_BK, _ = signals(net, 3000)
     play = CompiledEngine(net)
     with torch.no_grad():
-        alone = play(x_BT, knobs_BK)
-    assert torch.equal(alone, play(x_BT, knobs_BK))
+        y_BS = play(x_BT, knobs_BK)
+    assert torch.equal(y_BS, play(x_BT, knobs_BK))
 
 
-def test_net_without_kernels_for_it_is_played_as_it_is(monkeypatch: pytest.MonkeyPatch):
+def test_unsupported_nets_use_the_eager_engine(monkeypatch: pytest.MonkeyPatch):
     net = wavenet(architecture())
-    assert isinstance(engine_for(net), CompiledEngine) and isinstance(
-        engine_for(copy.deepcopy(net).double()), EagerEngine
-    )
+    assert isinstance(engine_for(net), CompiledEngine)
+    assert isinstance(engine_for(copy.deepcopy(net).double()), EagerEngine)
     monkeypatch.setattr(select, "find_spec", lambda name: None)
     assert isinstance(engine_for(net), EagerEngine)
     x_BT, knobs_BK, _ = signals(net, 50)
     assert torch.equal(engine_for(net)(x_BT, knobs_BK), net(x_BT, knobs_BK))
 
 
-def test_parameters_in_one_vector_are_the_nets_own():
+def test_as_vector_shares_memory_with_the_parameters():
     net = wavenet(architecture("encoder"))
     before = {name: value.clone() for name, value in net.state_dict().items()}
     parameters = Folding(net).parameters

@@ -1,4 +1,4 @@
-"""What a kernel writes with vectors is what numpy gives."""
+"""Vectors and tiles in kernels compute what numpy computes."""
 
 import numpy as np
 from numba import njit
@@ -7,19 +7,19 @@ from models.engines.simd import (
     WIDTH,
     absolute,
     add_tiles,
+    broadcast,
+    broadcast_tile,
     fma,
-    fma_spread,
+    fma_broadcast,
     fma_tiles,
     load,
     load_tile,
     maximum,
     minimum,
+    reduce_sum,
     splat,
-    spread,
-    spread_tile,
     store,
     store_tile,
-    total,
     where_negative,
 )
 
@@ -28,16 +28,16 @@ N = WIDTH
 
 @njit
 def _vectors(a):
-    x, y = load(a, 1), spread(a, 3)
+    x, y = load(a, 1), broadcast(a, 3)
     store(a, 100, (x * y + 1.0) / (2 + absolute(x)) - y)
     store(a, 200, maximum(splat(-0.5), minimum(splat(0.5), x)))
     store(a, 300, where_negative(x, y, fma(x, x, y)))
-    return total(x)
+    return reduce_sum(x)
 
 
 @njit
 def _tiles(a):
-    tile = fma_spread(spread_tile(a, 5, 3, 2), a, 50, a, 7)
+    tile = fma_broadcast(broadcast_tile(a, 5, 3, 2), a, 50, a, 7)
     other = load_tile(a, 20, 9, 3, 2)
     store_tile(a, 400, 70, fma_tiles(other, other, add_tiles(tile, other)))
 
@@ -60,6 +60,6 @@ def test_tiles():
     np.testing.assert_allclose([a[400 + 70 * row :][: 2 * N] for row in range(3)], wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_not_a_number_is_not_hidden():
+def test_nan_in_gives_nan_out():
     a = np.full(1000, np.nan, np.float32)
     assert np.isnan(_vectors(a)) and np.isnan(a[100 : 100 + N]).all() and np.isnan(a[200 : 200 + N]).all()

@@ -1,4 +1,4 @@
-"""A setting folded into the weights sounds as the live model does there, here and in the PyPI trainer."""
+"""A baked model sounds as the live one at its setting, here and in the PyPI trainer."""
 
 import json
 from pathlib import Path
@@ -40,12 +40,13 @@ def live(net: WaveNet, x_BT: torch.Tensor, levels_K: list[float]) -> torch.Tenso
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("form", FORMS)
-def test_baked_model_is_the_live_one_standing_still(form: str, activation: str):
+def test_baked_model_equals_the_live_one_with_still_knobs(form: str, activation: str):
     net, outputs = wavenet(architecture(form, activation)).double(), []
     before = {name: value.clone() for name, value in net.state_dict().items()}
     for levels_K in CORNERS_AND_MORE:
         stock = bake(net, levels_K)
-        assert stock.knobs == 0 and stock.head_scale.dtype == torch.float64
+        assert stock.knobs == 0
+        assert stock.head_scale.dtype == torch.float64
         outputs.append(live(stock, X_BT.double(), []))
         assert esr(outputs[-1], live(net, X_BT.double(), levels_K)) < 1e-20
     assert esr(outputs[0], outputs[1]) > 1e-6  # another setting is another sound
@@ -61,7 +62,7 @@ def test_any_model_bakes_exactly(case: tuple[WaveNet, list[float]]):
     assert stock.parameter_count == WaveNet(stock.config, 0).parameter_count
 
 
-def test_single_precision_model_stays_one_and_loses_only_rounding():
+def test_baking_in_single_precision_loses_only_rounding():
     net = wavenet(architecture())
     stock = bake(net, CORNERS_AND_MORE[3])
     assert {value.dtype for value in stock.state_dict().values()} == {torch.float32}
@@ -100,7 +101,7 @@ def test_baked_file_is_a_stock_one(form: str):
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if "layer1x1_post" not in form])  # which players leave out
-def test_live_file_has_an_input_per_knob_and_says_which(tmp_path: Path, form: str):
+def test_live_file_lists_an_input_per_knob(tmp_path: Path, form: str):
     (config, net), path = model(form), tmp_path / "live.nam"
     write_nam(path, config, net)
     document = json.loads(path.read_text(encoding="utf-8"))
@@ -134,12 +135,12 @@ def test_any_live_document_plays_in_the_trainer(case: tuple[WaveNet, list[float]
     assert difference_to_twin(net, levels_K) < 1e-8
 
 
-def test_array_after_one_of_one_channel_plays_in_the_trainer():
+def test_array_after_a_one_channel_array_plays_in_the_trainer():
     config = WaveNetConfig(arrays=tuple(LayerArray(channels=c, dilations=(1, 2)) for c in (1, 2)))
     assert difference_to_twin(wavenet(config).double(), [0.3, -0.8]) < 1e-8
 
 
-def test_loudness_is_what_the_model_makes_of_a_guitar_and_follows_its_level():
+def test_loudness_follows_the_level_of_the_model():
     config, net = model("film")
     at_rest = to_nam(config, net)["metadata"]["loudness"]
     with torch.no_grad():
@@ -149,7 +150,7 @@ def test_loudness_is_what_the_model_makes_of_a_guitar_and_follows_its_level():
     assert loud != quiet
 
 
-def test_loudness_of_a_wire_is_that_of_the_standard_guitar():
+def test_loudness_of_an_identity_is_that_of_the_guitar():
     wire = WaveNet(WaveNetConfig.model_validate({"arrays": [{"channels": 1, "dilations": [1], "kernel_size": 1}]}), 0)
     with torch.no_grad():
         for parameter in wire.parameters():

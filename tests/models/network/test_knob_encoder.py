@@ -1,4 +1,4 @@
-"""A learned taper rises, starts as the identity, and leaves the family as a condition network that reads back."""
+"""A learned taper starts as the identity and rises; an encoder is written as a condition network and read back."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tests.support.makers import examples
 
 @st.composite
 def encoders(draw: st.DrawFn) -> tuple[Encoder, int]:
-    """A trained-looking encoder of any form, and its columns."""
+    """Draw an encoder of any form with random parameters, and its columns."""
     columns, seed = draw(st.integers(1, 3)), draw(st.integers(0, 99))
     warp, dense = draw(st.sampled_from([(3, None), (None, 4), (5, 2)]))
     torch.manual_seed(seed)
@@ -42,7 +42,7 @@ def test_warp_rises_and_begins_at_its_low_end(case: tuple[Encoder, int]):
 
 @given(case=encoders())
 @examples(30)
-def test_condition_network_reads_back_and_is_written_again_the_same(case: tuple[Encoder, int]):
+def test_condition_network_round_trip_is_exact(case: tuple[Encoder, int]):
     encoder, columns = case
     document = write_encoder(encoder, columns, "0.7.0", 48000)
     again = read_encoder(document, columns, "x.nam")

@@ -1,4 +1,4 @@
-"""The net is causal, hears exactly what it says, and is NAM's own WaveNet with knobs beside the audio."""
+"""The net is causal, depends on its receptive field alone, and is NAM's WaveNet with knobs beside the audio."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def sweep(batch: int, length: int, seed: int = 1) -> Tensor:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("form", FORMS)
-def test_output_hears_its_receptive_field_and_nothing_else(form: str, activation: str):
+def test_output_depends_on_its_receptive_field_alone(form: str, activation: str):
     net = wavenet(architecture(form, activation)).double()
     field, length = net.receptive_field, 3 * net.receptive_field
     torch.manual_seed(3)
@@ -53,7 +53,7 @@ def test_output_hears_its_receptive_field_and_nothing_else(form: str, activation
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_future_changes_nothing(form: str):
+def test_output_does_not_depend_on_the_future(form: str):
     """Neither more input nor other input moves a sample that was already out."""
     net, knobs_BK = wavenet(architecture(form)).double(), torch.tensor([LEVELS], dtype=torch.float64)
     whole_BT = X_T[None].double()
@@ -76,12 +76,12 @@ def test_still_knobs_are_constant_moving_knobs(form: str, activation: str):
     with torch.no_grad():
         y_BT = net(x_BT, still_BK)
         assert esr(net(x_BT, still_BK[..., None].expand(-1, -1, 100)), y_BT) < 1e-24
-        for b in range(3):  # and no example hears another's knobs
+        for b in range(3):  # no item depends on the knobs of another
             assert esr(net(x_BT[b : b + 1], still_BK[b : b + 1]), y_BT[b : b + 1]) < 1e-24
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_knob_is_heard(form: str):
+def test_every_knob_changes_the_sound(form: str):
     net = wavenet(architecture(form), spread=0.0)  # as it is before any training
     with torch.no_grad():
         rest_T = net(X_T[None], torch.zeros(1, 2))
@@ -92,7 +92,7 @@ def test_every_knob_is_heard(form: str):
 @pytest.mark.parametrize("moving", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("form", FORMS)
-def test_net_is_the_trainers_wavenet_with_knobs_as_inputs(form: str, activation: str, moving: bool):
+def test_net_equals_the_trainers_wavenet_with_more_inputs(form: str, activation: str, moving: bool):
     config = architecture(form, activation)
     net = wavenet(config)
     twin = nam_twin(to_nam(make_config("tiny", RATE, KNOBS, config), net))
@@ -103,7 +103,7 @@ def test_net_is_the_trainers_wavenet_with_knobs_as_inputs(form: str, activation:
     with torch.no_grad():
         theirs_BT = twin(torch.cat([x_BT[:, None], knobs_BKT], dim=1))[:, 0]
         assert esr(net(x_BT, knobs_BKT if moving else knobs_BKT[..., 0]), theirs_BT) < 1e-10
-        assert esr(net(x_BT, torch.zeros(2, 2)), theirs_BT) > 1e-6  # the knobs were heard
+        assert esr(net(x_BT, torch.zeros(2, 2)), theirs_BT) > 1e-6  # the knobs changed the sound
 
 
 def standard(inject: Injection) -> WaveNetConfig:
@@ -120,14 +120,14 @@ def test_standard_shape_without_knobs_is_the_stock_one():
 
 
 @pytest.mark.parametrize(("inject", "extra"), [("mixin", 24 * 10 * 3), ("film", 48 * 10 * (3 + 1))])
-def test_knobs_add_the_parameters_they_must(inject: str, extra: int):
+def test_knobs_add_the_expected_parameters(inject: str, extra: int):
     assert WaveNet(standard(FORMS[inject]), 3).parameter_count == 13_801 + extra
 
 
 @given(case=wavenets())
 @examples(30)
-def test_cost_is_one_multiplication_per_weight_that_plays(case: tuple[WaveNet, list[float]]):
-    """Still knobs cost nothing but FiLM's scaling: the rest is folded, as baking folds it."""
+def test_cost_is_one_product_per_weight_of_the_baked_net(case: tuple[WaveNet, list[float]]):
+    """Still knobs cost nothing but FiLM's scaling; all else is folded."""
     net, levels_K = case
     plain = net.config.model_copy(update={"inject": Injection(input=True, mixin=True)})
     stock = bake(WaveNet(plain, len(levels_K)), levels_K)
@@ -136,7 +136,7 @@ def test_cost_is_one_multiplication_per_weight_that_plays(case: tuple[WaveNet, l
     assert net.config.macs_per_sample(len(levels_K)) >= played
 
 
-def test_film_costs_one_multiplication_per_channel():
+def test_film_costs_one_product_per_channel():
     for slot, width in (("conv_pre", 3 * 3 + 2 * 2), ("activation_pre", 3 * 3 + 2 * 2), ("input_mixin_pre", 3 + 2)):
         film = architecture(f"film {slot}")
         assert film.macs_per_sample(2) == architecture("mixin").macs_per_sample(2) + width

@@ -1,4 +1,4 @@
-"""A model plays a file as it plays the whole signal, and leaves either the whole result or nothing."""
+"""Rendering a file equals playing the whole signal, and leaves the whole result or nothing."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ SETTING = {"gain": 8.5}
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audio, "BLOCK", 1000)  # so that DI is nine of them
+    monkeypatch.setattr(audio, "BLOCK", 1000)  # DI is nine blocks
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "form"), [("out.wav", "WAV"), ("out.flac", "FLAC"), ("OUT.WAV", "WAV")])
-def test_file_of_several_blocks_is_the_whole_sound(tmp_path: Path, source: Path, name: str, form: str):
+def test_rendered_blocks_equal_the_whole_signal(tmp_path: Path, source: Path, name: str, form: str):
     (config, net), seen = model(), []
     done = render((config, net), source, tmp_path / "new" / name, SETTING, lambda *progress: seen.append(progress))
     info = sf.info(tmp_path / "new" / name)
@@ -47,7 +47,7 @@ def test_file_of_several_blocks_is_the_whole_sound(tmp_path: Path, source: Path,
     assert names(tmp_path / "new") == [name]
 
 
-def test_sound_beyond_full_scale_is_clipped_and_told(tmp_path: Path, source: Path):
+def test_sound_beyond_full_scale_is_clipped_and_reported(tmp_path: Path, source: Path):
     config, net = model()
     net.head_scale.mul_(20)
     peak = render((config, net), source, tmp_path / "out.wav", {}).peak
@@ -65,7 +65,7 @@ def test_sound_beyond_full_scale_is_clipped_and_told(tmp_path: Path, source: Pat
         ({"gian": 5}, ["'gian'", "tiny"]),
     ],
 )
-def test_knob_it_does_not_have_is_named(tmp_path: Path, source: Path, setting: dict[str, float], words: list[str]):
+def test_unknown_knob_or_value_is_named(tmp_path: Path, source: Path, setting: dict[str, float], words: list[str]):
     with pytest.raises(UserError) as caught:
         render(model(), source, tmp_path / "out.wav", setting)
     assert all(word in caught.value.message for word in words) and caught.value.hint
@@ -90,7 +90,7 @@ def test_output_onto_itself_is_refused(tmp_path: Path, source: Path, way: str):
 
 
 @pytest.mark.parametrize("name", ["out", "out.mp3", "out.wav.txt"])
-def test_name_that_tells_no_format_is_refused(tmp_path: Path, source: Path, name: str):
+def test_name_without_a_known_format_is_refused(tmp_path: Path, source: Path, name: str):
     with pytest.raises(UserError) as caught:
         render(model(), source, tmp_path / name, {})
     assert name in caught.value.message and ".wav or .flac" in caught.value.hint
@@ -107,7 +107,7 @@ def test_name_that_tells_no_format_is_refused(tmp_path: Path, source: Path, name
         (np.where(np.arange(len(DI)) == 4567, np.float32("nan"), DI), "di.wav: sample 4567 is not a finite number"),
     ],
 )
-@pytest.mark.parametrize("before", [None, b"kept"])
+@pytest.mark.parametrize("before", [None, b"before"])
 def test_failed_render_leaves_what_was_there(
     tmp_path: Path, content: np.ndarray | bytes | None, words: str, before: bytes | None
 ):
@@ -137,8 +137,8 @@ def test_interrupted_render_leaves_nothing(tmp_path: Path, source: Path):
 
 
 @pytest.mark.parametrize("rate", [11025, 44100, 6000])
-def test_file_at_another_rate_is_played_at_the_models_and_brought_back(tmp_path: Path, rate: int):
-    """As if the same sound had been recorded at the model's rate; no shorter, no later."""
+def test_file_at_another_rate_is_resampled_and_back(tmp_path: Path, rate: int):
+    """The result is that of the same sound recorded at the model's rate: same length, no delay."""
 
     def tones(at_hz: int) -> np.ndarray:
         t_T = np.arange(int(2.03 * at_hz)) / at_hz

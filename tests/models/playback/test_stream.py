@@ -1,4 +1,4 @@
-"""Playing block by block gives the whole-signal sound, whatever the blocks and however the knobs move between them."""
+"""Playing block by block equals playing the whole signal, for any blocks and knobs that move between them."""
 
 from itertools import pairwise
 
@@ -22,7 +22,7 @@ def in_blocks(stream: Stream, x_T: np.ndarray, block: int, levels_K: list[float]
 
 @pytest.mark.parametrize(("block", "length"), [(1, 300), (7, 1500), (64, 5000), (8193, len(DI))])
 @pytest.mark.parametrize("form", FORMS)
-def test_blocks_of_any_size_give_the_whole_sound(form: str, block: int, length: int):
+def test_blocks_of_any_size_equal_the_whole_signal(form: str, block: int, length: int):
     net, x_T = wavenet(architecture(form)), DI[:length]
     y_T = in_blocks(Stream(net, LEVELS), x_T, block, LEVELS)
     assert y_T.dtype == np.float32 and y_T.shape == x_T.shape
@@ -40,7 +40,7 @@ def test_any_net_plays_in_any_blocks(case: tuple[WaveNet, list[float]], sizes: l
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("form", FORMS)
-def test_knobs_turned_between_blocks_are_knobs_on_the_move(form: str, activation: str):
+def test_knobs_turned_between_blocks_equal_moving_knobs(form: str, activation: str):
     net = wavenet(architecture(form, activation))
     turns = [(1, LEVELS), (40, [1.0, -1.0]), (7, [-1.0, 0.5]), (3, [0.9, 0.9]), (200, [0.0, 0.0])]
     stream, begin, parts, path = Stream(net, LEVELS), 0, [], [LEVELS] * (net.receptive_field - 1)
@@ -52,7 +52,7 @@ def test_knobs_turned_between_blocks_are_knobs_on_the_move(form: str, activation
     with torch.no_grad():
         moving_T = net(x_BT, torch.tensor(path).T[None])[0]
     assert esr(np.concatenate(parts), moving_T) < 1e-10
-    assert esr(moving_T, play(net, DI[:begin], LEVELS)) > 1e-6  # the turns were heard
+    assert esr(moving_T, play(net, DI[:begin], LEVELS)) > 1e-6  # the knobs changed the sound
 
 
 @pytest.mark.parametrize("levels_K", [LEVELS, [-1.0, 1.0]])
@@ -66,7 +66,7 @@ def test_reset_forgets_what_was_played(levels_K: list[float]):
     assert np.array_equal(again_T, first_T) == (levels_K == LEVELS)
 
 
-def test_streams_of_one_net_do_not_hear_each_other():
+def test_streams_of_one_net_are_independent():
     net = wavenet(architecture())
     first, second = Stream(net, LEVELS), Stream(net, LEVELS)
     parts = []
@@ -77,7 +77,7 @@ def test_streams_of_one_net_do_not_hear_each_other():
 
 
 def test_silence_is_steady_from_the_first_sample():
-    """Pre-warming ends where an endless silence would: a model's constant offset does not click."""
+    """A stream begins in the state of endless silence, so that a model's constant offset does not click."""
     net = wavenet(architecture())
     y_T = Stream(net, LEVELS).process(np.zeros(200, np.float32), LEVELS)
     assert np.abs(y_T).min() > 0 and np.ptp(y_T) < 1e-6 * np.abs(y_T).max()

@@ -1,4 +1,4 @@
-"""The compiled player gives the plain forward pass: every form of the family, still or moving knobs, whatever the blocks."""
+"""The compiled player gives the eager forward pass: every form of the family, still or moving knobs, any blocks."""
 
 import copy
 import subprocess
@@ -14,13 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.engines.cpu_stream import kernels
-from models.engines.cpu_stream import lowering as lower
 from models.engines.cpu_stream.player import CompiledPlayer
 from models.network.architecture import Activation, Injection, LayerArray, WaveNetConfig
 from models.network.wavenet import WaveNet
-from models.playback import realtime_cost as costs
 from models.playback import stream
-from models.playback.realtime_cost import cost
 from models.playback.render import play_blocks
 from models.playback.stream import EagerPlayer, Stream
 from tests.support.makers import ACTIVATIONS, FORMS, GATES, architecture, di, esr, examples, wavenet, wavenets
@@ -30,13 +27,13 @@ CLOSE = 1e-10
 
 
 def turning(length: int, knobs: int = 2) -> np.ndarray:
-    """Levels `(K, T)` of knobs that never stand still."""
+    """Return levels `(K, T)` of knobs that never stand still."""
     t_T = np.arange(length)
     return np.array([np.sin(0.003 * (knob + 1) * t_T + knob) for knob in range(knobs)]).reshape(knobs, length)
 
 
 def truth(net: WaveNet, x_T: np.ndarray, levels_KT: np.ndarray) -> np.ndarray:
-    """The plain forward pass in double precision, after silence with the knobs at their first levels."""
+    """Return the eager forward pass in double precision, after silence with the knobs at their first levels."""
     before = net.receptive_field - 1
     x_BT = torch.from_numpy(np.pad(x_T, (before, 0))).double()[None]
     levels_BKT = torch.from_numpy(np.pad(levels_KT, ((0, 0), (before, 0)), mode="edge")).double()[None]
@@ -104,7 +101,7 @@ def test_any_net_plays_in_any_blocks(case: tuple[WaveNet, list[float]], sizes: l
 
 @pytest.mark.parametrize("still", [True, False])
 @pytest.mark.parametrize("size", [10, 300, 4001])
-def test_offline_is_the_stream(size: int, still: bool):
+def test_rendering_in_blocks_equals_the_stream(size: int, still: bool):
     net, levels_KT = wavenet(architecture("encoder", head=5)), turning(len(DI))
     blocks = [DI[begin : begin + size] for begin in range(0, len(DI), size)]
 
@@ -117,10 +114,11 @@ def test_offline_is_the_stream(size: int, still: bool):
     assert np.array_equal(np.concatenate(parts), whole_T)
 
 
-def test_a_stream_writes_where_it_is_told_and_does_not_grow():
+def test_a_stream_writes_to_out_and_does_not_grow():
     played, x_T, levels_K1 = Stream(wavenet(architecture()), [0.0, 0.0]), DI[:64].copy(), np.zeros((2, 1), np.float32)
-    wanted_T, out_T = Stream(played.net, [0.0, 0.0]).process(x_T, [0.0, 0.0]), np.empty(64, np.float32)
-    assert played.process(x_T, levels_K1, out_T) is out_T and np.array_equal(out_T, wanted_T)
+    expected_T, out_T = Stream(played.net, [0.0, 0.0]).process(x_T, [0.0, 0.0]), np.empty(64, np.float32)
+    assert played.process(x_T, levels_K1, out_T) is out_T
+    assert np.array_equal(out_T, expected_T)
 
     def play(blocks: int) -> int:
         for _ in range(blocks):
@@ -137,7 +135,7 @@ def test_a_stream_writes_where_it_is_told_and_does_not_grow():
 
 @pytest.mark.parametrize("moves", [False, True])
 def test_a_block_is_played_without_a_new_array(moves: bool):
-    """A block of 16 kB: no copy of it, nor of its levels, is made on the way, were it for a moment."""
+    """A block takes 16 kB; neither it nor its levels are copied, not even for a moment."""
     played, x_T, out_T = (
         Stream(wavenet(architecture("warp+encoder")), [0.0, 0.0]),
         np.resize(DI, 4096),
@@ -152,14 +150,14 @@ def test_a_block_is_played_without_a_new_array(moves: bool):
             tracemalloc.reset_peak()
             played.process(x_T, levels_KT, out_T)
             assert tracemalloc.get_traced_memory()[1] - before < 4000
-        played.process(x_T, levels_KT)  # and this test would see one
+        played.process(x_T, levels_KT)  # an allocation would be noticed
         assert tracemalloc.get_traced_memory()[1] - before > 16000
     finally:
         tracemalloc.stop()
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_weight_that_is_no_number_is_heard(activation: str):
+def test_a_weight_of_nan_gives_nan(activation: str):
     net = wavenet(architecture("mixin", activation))
     with torch.no_grad():
         net.get_parameter("arrays.0.layers.0.conv.weight")[1, 1, 1] = float("nan")
@@ -167,7 +165,7 @@ def test_a_weight_that_is_no_number_is_heard(activation: str):
 
 
 @pytest.mark.parametrize("levels", [[0.0], [0.0, 0.0, 0.0], np.zeros((2, 5)), np.zeros((1, 64))])
-def test_levels_that_do_not_fit_are_refused(levels: list[float] | np.ndarray):
+def test_levels_of_a_wrong_shape_raise(levels: list[float] | np.ndarray):
     with pytest.raises(AssertionError):
         Stream(wavenet(architecture()), [0.0, 0.0]).process(DI[:64], levels)
 
@@ -177,13 +175,11 @@ def test_without_numba_torch_plays(monkeypatch: pytest.MonkeyPatch):
     compiled_T = Stream(net, levels_K).process(DI, levels_K)
     monkeypatch.setattr(stream, "NUMBA", False)
     plain = Stream(net, levels_K)
-    assert (
-        isinstance(plain._player, EagerPlayer)
-        and esr(plain.process(DI, levels_K, np.empty_like(DI)), compiled_T) < CLOSE
-    )
+    assert isinstance(plain._player, EagerPlayer)
+    assert esr(plain.process(DI, levels_K, np.empty_like(DI)), compiled_T) < CLOSE
 
 
-def test_other_shapes_and_arrays_need_no_other_kernels():
+def test_kernels_are_compiled_once_for_all_nets():
     x_T = DI[::3].astype(np.float64)
     x_T.setflags(write=False)
     for net in (wavenet(architecture()), wavenet(architecture("encoder", "PReLU", 3, "gated"))):
@@ -206,41 +202,16 @@ def run(folder: Path, count: int = 1) -> list[list[str]]:
     return [process.communicate(timeout=120)[0].split() for process in begun]
 
 
-def test_what_is_compiled_is_kept_for_other_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_compiled_code_is_cached_for_other_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path / "cache"))
     part, whole = tmp_path / "part.py", tmp_path / "made.py"
     part.write_text("FACTOR = 2.0\n")
     whole.write_text(
-        "from pathlib import Path\nimport part\nfrom models.engines.jit import compiled\n"
+        "from pathlib import Path\nimport part\nfrom models.engines.jit import cached_njit\n"
         "def double(x):\n    return part.FACTOR * x\n"
-        "double = compiled(double, Path(__file__).parent)\n"
+        "double = cached_njit(double, Path(__file__).parent)\n"
     )
     assert [found[0] for found in run(tmp_path, 2)] == ["42.0", "42.0"]  # at once, both on an empty cache
     assert run(tmp_path) == [["42.0", "1"]]
     part.write_text("FACTOR = 3.0\n")
     assert run(tmp_path) == [["63.0", "0"]]
-
-
-def test_cost_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path))
-    monkeypatch.setattr(costs, "SECONDS", 0.01)
-    config, seed = architecture(), torch.random.get_rng_state()
-    found = cost(config, 2)
-    assert 0 < found < 1 and cost(config, 2) == found
-    assert torch.equal(torch.random.get_rng_state(), seed)
-    assert cost(config, 2, 96_000) == pytest.approx(2 * found)
-    for kept in (tmp_path / "costs").iterdir():
-        kept.write_text('{"found": "?"}')
-    found = cost(config, 2)
-    assert 0 < found < 1
-    monkeypatch.setattr(costs, "measure", lambda *_: (1.0, 1e-12))  # a machine that is faster today
-    assert cost(config, 1) > 1e-9 and cost(config, 2) == found
-    assert len(list((tmp_path / "costs").iterdir())) == 3  # two models and the reference
-
-
-def test_tile_heights_waste_little():
-    for outputs in range(1, 65):
-        assert -outputs % lower._height(outputs, 1) < 4
-        for groups in range(1, outputs + 1):
-            if groups > 1 and outputs % groups == 0:
-                assert outputs // groups % lower._height(outputs, groups) == 0

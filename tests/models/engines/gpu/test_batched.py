@@ -1,4 +1,4 @@
-"""Nets of one shape played as one are the nets themselves, and so are their gradients, for every form of the family."""
+"""Nets played as one batch give the outputs and gradients of each net, for every form of the family."""
 
 import copy
 
@@ -16,12 +16,12 @@ from tests.support.makers import ACTIVATIONS, FORMS, GATES, architecture, exampl
 
 
 def vectors(nets: list[WaveNet]) -> Tensor:
-    """All parameters, `(K, P)`."""
+    """Return the parameters of all nets, `(K, P)`."""
     return torch.stack([as_vector(Folding(net).parameters).detach() for net in nets])
 
 
 def check(net: WaveNet, samples: int = 30) -> None:
-    """Two nets of a shape, three items each, in float64: what is played, and the gradient of a squared error."""
+    """Compare outputs and gradients of two nets with three items each, in float64."""
     nets = [net.double(), copy.deepcopy(net).double()]
     with torch.no_grad():
         for parameter in nets[1].parameters():
@@ -42,17 +42,17 @@ def check(net: WaveNet, samples: int = 30) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_way_in(form: str):
+def test_every_place_of_knobs_matches(form: str):
     check(wavenet(architecture(form)))
 
 
 @pytest.mark.parametrize("gating", GATES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_activation(activation: str, gating: str):
+def test_every_activation_matches(activation: str, gating: str):
     check(wavenet(architecture("mixin+film", activation, gating=gating)))
 
 
 @given(case=wavenets())
 @examples(30)
-def test_any_net_of_the_family(case: tuple[WaveNet, list[float]]):
+def test_any_net_of_the_family_matches(case: tuple[WaveNet, list[float]]):
     check(case[0])

@@ -1,4 +1,7 @@
-"""The fused layers of a GPU play and learn what the batched products do: run by Triton's interpreter where there is no GPU, and compiled for one."""
+"""The fused layers give the outputs and gradients of the batched products.
+
+Where there is no GPU, Triton's interpreter runs them, and they are compiled for one.
+"""
 
 import math
 import os
@@ -42,14 +45,14 @@ from models.engines.gpu.fused import Fused
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def learned(play: Player, weights_MN: Tensor, x_MT: Tensor) -> tuple[Tensor, Tensor]:
-    """What comes out, and the gradient of the weights for a squared error against nothing."""
+def outputs_and_gradient(play: Player, weights_MN: Tensor, x_MT: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the outputs, and the gradient of their mean square for the weights."""
     y_MS = play(weights_MN, x_MT)
     return y_MS.detach(), torch.autograd.grad(y_MS.square().mean(), weights_MN)[0]
 
 
 def signals(folding: Folding, samples: int, items: int) -> tuple[Tensor, Tensor]:
-    """Weights of other knobs in each item, and noise for so many samples of output."""
+    """Return weights of different knobs per item, and noise for so many samples of output."""
     torch.manual_seed(7)
     vector_P = torch.cat([parameter.detach().flatten() for parameter in folding.parameters])
     weights_MN = folding.fold(vector_P, torch.rand(items, folding.knobs) * 2 - 1).to(DEVICE).requires_grad_()
@@ -58,9 +61,11 @@ def signals(folding: Folding, samples: int, items: int) -> tuple[Tensor, Tensor]
 
 def check(net: WaveNet, samples: int = 10, items: int = 1) -> None:
     folding = Folding(net)
-    heard = signals(folding, samples, items)
-    for found, wanted in zip(learned(Fused(folding), *heard), learned(Batched(folding), *heard), strict=True):
-        assert found.shape == wanted.shape and (found - wanted).norm() <= 1e-5 * wanted.norm()
+    batch = signals(folding, samples, items)
+    fused_results, expected = (outputs_and_gradient(kind(folding), *batch) for kind in (Fused, Batched))
+    for found, wanted in zip(fused_results, expected, strict=True):
+        assert found.shape == wanted.shape
+        assert (found - wanted).norm() <= 1e-5 * wanted.norm()
 
 
 def small(**array: object) -> WaveNet:
@@ -70,21 +75,21 @@ def small(**array: object) -> WaveNet:
 
 @pytest.mark.parametrize("gating", GATES)
 @pytest.mark.parametrize("form", ["mixin+film", "film activation_post"])
-def test_every_gating_is_learned(form: str, gating: str):
+def test_every_gating_matches(form: str, gating: str):
     check(wavenet(architecture(form, gating=gating)), items=2)
 
 
 @pytest.mark.parametrize("gating", ["none", "blended"])
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, "Sigmoid"])
-def test_every_activation_is_learned(activation: str, gating: str):
+def test_every_activation_matches(activation: str, gating: str):
     check(small(activation=activation, gating=gating, gate=activation))
 
 
-def test_slope_below_zero_is_learned():
+def test_a_negative_slope_matches():
     check(small(activation={"type": "LeakyReLU", "negative_slope": -0.3}))
 
 
-def test_widths_and_kernels_that_fill_several_tiles_or_none_are_learned():
+def test_widths_and_kernels_beyond_one_tile_match():
     for array in (
         {"channels": 17, "bottleneck": 20, "head1x1": 5, "gating": "gated"},
         {"channels": 1, "kernel_size": [1, 19], "head_kernel_size": 7, "activation": "SiLU"},
@@ -95,27 +100,28 @@ def test_widths_and_kernels_that_fill_several_tiles_or_none_are_learned():
 
 @given(case=wavenets())
 @examples(5)
-def test_any_net_of_the_family_is_learned(case: tuple[WaveNet, list[float]]):
+def test_any_net_of_the_family_matches(case: tuple[WaveNet, list[float]]):
     check(case[0].float(), 23)
 
 
 @pytest.mark.parametrize("programs", [1, 5, 1000])
-def test_sums_over_time_may_be_shared_out(monkeypatch: pytest.MonkeyPatch, programs: int):
+def test_sums_over_time_can_be_split(monkeypatch: pytest.MonkeyPatch, programs: int):
     monkeypatch.setattr(fused, "PROGRAMS", programs)
     check(small(), 200)
 
 
-def test_item_that_is_not_finite_touches_no_other_and_the_same_step_gives_the_same_bits():
+def test_nan_stays_in_its_item_and_steps_repeat_exactly():
     folding = Folding(small(activation="ReLU"))
     weights_MN, x_MT = signals(folding, 10, items=3)
-    before = learned(Fused(folding), weights_MN, x_MT)
+    before = outputs_and_gradient(Fused(folding), weights_MN, x_MT)
     with torch.no_grad():
         weights_MN[1, 5] = math.nan
-    for found, wanted in zip(learned(Fused(folding), weights_MN, x_MT), before, strict=True):
-        assert found[1].isnan().any() and torch.equal(found[[0, 2]], wanted[[0, 2]])
+    for found, wanted in zip(outputs_and_gradient(Fused(folding), weights_MN, x_MT), before, strict=True):
+        assert found[1].isnan().any()
+        assert torch.equal(found[[0, 2]], wanted[[0, 2]])
 
 
-def test_stack_trains_by_them_as_alone(tmp_path: Path):
+def test_a_stack_with_them_trains_as_solo_runs(tmp_path: Path):
     data = load_data(data_config(record(tmp_path, "train", di(1.5))))
     model = WaveNetConfig.model_validate({"arrays": [{"channels": 2, "dilations": [1]}]})
     plans = [recipe(data.config, model, seed=seed, batch=1, segment=64) for seed in range(2)]
@@ -129,14 +135,14 @@ def test_stack_trains_by_them_as_alone(tmp_path: Path):
         assert (member.vector_P - solo.vector_P).norm() <= 1e-5 * solo.vector_P.norm()
 
 
-class Lying(Fused):
-    """Gives half of what it should."""
+class Wrong(Fused):
+    """Gives half of the right outputs."""
 
     def __call__(self, weights_MN: Tensor, x_MT: Tensor) -> Tensor:
         return 0.5 * super().__call__(weights_MN, x_MT)
 
 
-class Missing(Fused):
+class Failing(Fused):
     """Cannot be compiled."""
 
     def __call__(self, weights_MN: Tensor, x_MT: Tensor) -> Tensor:
@@ -144,10 +150,10 @@ class Missing(Fused):
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"), [(Fused, []), (Lying, ["are off by 5.0e-01"]), (Missing, ["no such instruction"])]
+    ("kind", "words"), [(Fused, []), (Wrong, ["are off by 5.0e-01"]), (Failing, ["no such instruction"])]
 )
-def test_they_play_on_a_gpu_once_they_prove_right(monkeypatch: pytest.MonkeyPatch, kind: type[Fused], told: list[str]):
-    """The choice is made for a GPU; the proof is run here."""
+def test_a_gpu_uses_them_once_they_match(monkeypatch: pytest.MonkeyPatch, kind: type[Fused], words: list[str]):
+    """The choice is made for a GPU; the comparison runs here."""
     compare = batched._compare
     monkeypatch.setattr(
         batched, "_compare", lambda found, plain, folding, device: compare(found, plain, folding, DEVICE)
@@ -156,20 +162,21 @@ def test_they_play_on_a_gpu_once_they_prove_right(monkeypatch: pytest.MonkeyPatc
     folding = Folding(small())
     assert type(player_for(folding, torch.device("cpu"))) is Batched
     state = torch.get_rng_state()
-    with warnings.catch_warnings(record=True) as heard:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert type(player_for(folding, torch.device("cuda"))) is (Batched if told else Fused)
-    assert [one.category for one in heard] == [RuntimeWarning] * len(told)
-    assert all(word in str(one.message) for word, one in zip(told, heard, strict=True))
+        assert type(player_for(folding, torch.device("cuda"))) is (Batched if words else Fused)
+    assert [warning.category for warning in caught] == [RuntimeWarning] * len(words)
+    assert all(word in str(warning.message) for word, warning in zip(words, caught, strict=True))
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_they_are_compiled_for_a_gpu_without_one(tmp_path: Path):
-    """To machine code of an H200 (sm_90), with no number kept outside of registers, and without tf32."""
+def test_they_compile_for_a_gpu_without_one(tmp_path: Path):
+    """To machine code of an H200 (sm_90), with no register spilled to memory and without tf32."""
     place = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path)}
     place.pop("TRITON_INTERPRET", None)
     script = Path(__file__).parents[3] / "support" / "compile_triton.py"
     done = subprocess.run([sys.executable, script], env=place, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     names, counts = zip(*(line.split() for line in done.stdout.splitlines()), strict=True)
-    assert {"affine", "layer", "derive", "gradient", "transposed"} == set(names) and set(counts) == {"0"}
+    assert {"affine", "layer", "layer_backward", "gradient", "transposed"} == set(names)
+    assert set(counts) == {"0"}

@@ -1,4 +1,4 @@
-"""Files of other makers: condition networks, heads behind the stack, FiLM that hears the audio, gates by the layer."""
+"""Files of other programs: condition networks, post-heads, FiLM that takes the audio, a gate per layer."""
 
 import copy
 import json
@@ -71,7 +71,7 @@ FOREIGN: dict[str, Any] = {
 
 
 def foreign(knobs: int = 2, **changes: Any) -> tuple[ModelConfig, WaveNet]:
-    """One model with all of it."""
+    """Return one model with all of it."""
     config = WaveNetConfig.model_validate({**FOREIGN, **changes})
     return described(wavenet(config, knobs))
 
@@ -88,7 +88,7 @@ def reread(path: Path, document: dict) -> tuple[ModelConfig, WaveNet]:
 
 @given(config=strange_nets(), levels_K=LEVELS, seed=st.integers(0, 1000))
 @examples(40)
-def test_any_comes_back_as_the_same_file(
+def test_any_net_round_trips_as_the_same_file(
     tmp_path_factory: pytest.TempPathFactory, config: WaveNetConfig, levels_K: list[float], seed: int
 ):
     document = to_nam(*(made := described(wavenet(config, len(levels_K), seed))))
@@ -104,7 +104,7 @@ def test_any_comes_back_as_the_same_file(
 
 @given(config=strange_nets(), levels_K=LEVELS, seed=st.integers(0, 1000))
 @examples(25)
-def test_any_is_the_trainers_wavenet(config: WaveNetConfig, levels_K: list[float], seed: int):
+def test_any_net_equals_the_trainers_wavenet(config: WaveNetConfig, levels_K: list[float], seed: int):
     net = wavenet(config, len(levels_K), seed)
     twin = nam_twin(to_nam(*described(net)))
     x_1CT = torch.cat(
@@ -118,7 +118,7 @@ def test_any_is_the_trainers_wavenet(config: WaveNetConfig, levels_K: list[float
 
 @given(config=strange_nets(), knobs=st.integers(0, 2), seed=st.integers(0, 1000))
 @examples(15)
-def test_any_streams_as_it_plays(config: WaveNetConfig, knobs: int, seed: int):
+def test_any_net_streams_as_it_plays(config: WaveNetConfig, knobs: int, seed: int):
     net = wavenet(config, knobs, seed).double()
     x_T = np.concatenate([np.zeros(net.receptive_field), X_T[:100]])
     moving_KT = np.sin(np.arange(len(x_T)) / 90 + np.arange(knobs)[:, None])
@@ -134,7 +134,7 @@ def test_any_streams_as_it_plays(config: WaveNetConfig, knobs: int, seed: int):
 
 @given(config=strange_nets(), levels_K=LEVELS, seed=st.integers(0, 1000))
 @examples(30)
-def test_any_bakes_exactly(config: WaveNetConfig, levels_K: list[float], seed: int):
+def test_any_net_bakes_exactly(config: WaveNetConfig, levels_K: list[float], seed: int):
     net = wavenet(config, len(levels_K), seed).double()
     try:
         stock = bake(net, levels_K)
@@ -146,7 +146,7 @@ def test_any_bakes_exactly(config: WaveNetConfig, levels_K: list[float], seed: i
     assert esr(play(stock, X_T.astype(np.float64), [])[net.receptive_field :], live_T) < 1e-20
 
 
-def test_one_with_all_of_it_bakes_through_its_file(tmp_path: Path):
+def test_full_example_bakes_through_its_file(tmp_path: Path):
     config, net = foreign()
     levels_K = config.encode({"k0": 7.5})
     stock = bake(net, levels_K)
@@ -157,7 +157,7 @@ def test_one_with_all_of_it_bakes_through_its_file(tmp_path: Path):
     assert esr(play(again, X_T, [])[net.receptive_field :], live_T) < 1e-10
 
 
-def test_one_with_all_of_it_keeps_gates_slopes_and_tapers(tmp_path: Path):
+def test_full_example_keeps_gates_slopes_and_tapers(tmp_path: Path):
     config, net = foreign()
     document = to_nam(config, net)
     stated, again = reread(tmp_path / "foreign.nam", document)
@@ -169,7 +169,7 @@ def test_one_with_all_of_it_keeps_gates_slopes_and_tapers(tmp_path: Path):
     assert not stated.architecture.compiles
 
 
-def test_training_falls_back_to_the_plain_net(tmp_path: Path):
+def test_training_falls_back_to_the_eager_engine(tmp_path: Path):
     """Every parameter learns, and a second run of the same seed is the same."""
     data = data_config(record(tmp_path, "train", di()))
     chosen = recipe(data, WaveNetConfig.model_validate(FOREIGN), steps=4)
@@ -181,7 +181,7 @@ def test_training_falls_back_to_the_plain_net(tmp_path: Path):
     after = dict(runs[0].net.named_parameters())
     deaf = {
         f"{net}arrays.{array}.layers.1.layer1x1" for net, array in (("", 1), ("condition.", 0))
-    }  # nothing hears their residual
+    }  # nothing takes their residual
     assert {name.rpartition(".")[0] for name in before if torch.equal(after[name], before[name])} == deaf
     assert all(torch.equal(after[name], value) for name, value in runs[1].net.named_parameters())
 
@@ -243,7 +243,7 @@ def test_bad_file_is_refused_by_name(tmp_path: Path, fault: str):
     assert str(tmp_path / "bad.nam") in refusal.value.message and words in refusal.value.message and refusal.value.hint
 
 
-def test_more_weights_than_the_file_has_are_not_allocated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_small_file_cannot_allocate_a_large_net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     document = to_nam(*foreign())
     layer = document["config"]["layers"][1]
     layer.update(channels=2, bottleneck=64, kernel_sizes=[64] * 64, dilations=[1] * 64, gating_mode="gated")
@@ -262,21 +262,23 @@ def test_more_weights_than_the_file_has_are_not_allocated(tmp_path: Path, monkey
         reread(tmp_path / "large.nam", document)
 
 
-def test_film_that_players_leave_out_is_read_as_they_play_it(tmp_path: Path):
-    """NeuralAmpModelerCore applies FiLM after the layer's 1x1 in blended layers only, so no live file may rely on it."""
+def test_film_that_players_leave_out_is_read_as_identity(tmp_path: Path):
+    """NeuralAmpModelerCore applies FiLM at layer1x1_post in blended layers only, so no live file may rely on it."""
     film = {"mixin": True, "film": ["layer1x1_post"]}
     config, net = foreign(inject=film, condition=None)
     with pytest.raises(UserError, match="blended layers only"):
         write_nam(tmp_path / "live.nam", config, net)
-    stated, heard = reread(tmp_path / "trained.nam", to_nam(config, net))
-    first, second = next(iter(heard.arrays)).layers
+    stated, reread_net = reread(tmp_path / "trained.nam", to_nam(config, net))
+    first, second = next(iter(reread_net.arrays)).layers
     ours, _ = next(iter(net.arrays)).layers
-    kept, left, own = (layer.film("layer1x1_post") for layer in (first, second, ours))
-    assert kept is not None and left is not None and own is not None
-    assert torch.equal(kept.weight, own.weight) and not torch.equal(left.weight, own.weight)
-    assert not left.weight.any() and left.bias.tolist() == [1] * 3 + [0] * 3
-    write_nam(tmp_path / "again.nam", stated, heard)
-    assert json.loads((tmp_path / "again.nam").read_text())["weights"] == to_nam(stated, heard)["weights"]
+    blended, gated, own = (layer.film("layer1x1_post") for layer in (first, second, ours))
+    assert blended is not None and gated is not None and own is not None
+    assert torch.equal(blended.weight, own.weight)
+    assert not torch.equal(gated.weight, own.weight)
+    assert not gated.weight.any()
+    assert gated.bias.tolist() == [1] * 3 + [0] * 3
+    write_nam(tmp_path / "again.nam", stated, reread_net)
+    assert json.loads((tmp_path / "again.nam").read_text())["weights"] == to_nam(stated, reread_net)["weights"]
     write_nam(tmp_path / "baked.nam", config, bake(net, [0.0, 0.0]))
 
 
@@ -290,15 +292,15 @@ def test_any_json_in_the_new_places_is_read_or_refused(tmp_path_factory: pytest.
     places += [(inner, key) for key in inner] + [(inner["config"], key) for key in inner["config"]]
     places += [(whole["config"]["layers"][0], key) for key in ("gating_mode", "secondary_activation", "head")]
     for place, key in places:
-        kept, place[key] = place[key], value
+        original, place[key] = place[key], value
         try:
             reread(path, whole)
         except UserError as refusal:
             assert str(path) in refusal.message
-        place[key] = kept
+        place[key] = original
 
 
-def test_one_with_all_of_it_streams_as_it_plays():
+def test_full_example_streams_as_it_plays():
     _, net = foreign()
     moving_KT = np.stack([np.sin(np.arange(len(X_T)) / 90), np.cos(np.arange(len(X_T)) / 70)])
     with torch.no_grad():

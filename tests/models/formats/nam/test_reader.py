@@ -1,4 +1,4 @@
-"""A `.nam` file comes back as the model it was written from, whoever wrote it; a damaged one is one clear error."""
+"""A `.nam` file is read as the model that it was written from, by any program; a damaged one gives one clear error."""
 
 import copy
 import json
@@ -49,7 +49,7 @@ def write(path: Path, document: dict) -> Path:
 
 @given(case=wavenets())
 @examples(60)
-def test_export_import_export_is_the_same_file(
+def test_export_import_export_gives_the_same_file(
     tmp_path_factory: pytest.TempPathFactory, case: tuple[WaveNet, list[float]]
 ):
     net, levels_K = case[0].float(), case[1]
@@ -133,7 +133,7 @@ def test_trainers_own_container_plays_as_its_full_model(tmp_path: Path):
 
 
 def test_first_format_is_read(tmp_path: Path):
-    """0.5.x: `head_size` and `head_bias` beside the layers, one kernel size, one activation, `gated` instead of a mode."""
+    """0.5.x has `head_size` and `head_bias` in the array, one kernel size, one activation, and `gated` for a mode."""
     shape = WaveNetConfig.model_validate({"arrays": SHAPES["A1 nano"], "inject": {}})
     theirs, document = trainers_own(shape)
     document["version"] = "0.5.4"
@@ -166,7 +166,7 @@ def test_live_file_without_a_knob_schema_gets_plain_knobs(tmp_path: Path):
     assert [(*k.scale[:3], k.default) for k in config.knobs.knobs] == [("knob1", -1, 1, 0), ("knob2", -1, 1, 0)]
 
 
-def test_grouped_mixin_is_read_as_the_dense_one_it_is(tmp_path: Path):
+def test_grouped_mixin_is_read_as_a_dense_one(tmp_path: Path):
     config = WaveNetConfig.model_validate({"arrays": [{"channels": 4, "dilations": [1, 2]}], "inject": {"mixin": True}})
     torch.manual_seed(0)
     net = WaveNet(config, 1)
