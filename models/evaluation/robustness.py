@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.artifacts.evaluation import CornerScan, KnobTurn
-from models.audio.decibels import _db
+from models.audio.decibels import decibels
 from models.engines.select import engine_for
 from models.knobs.schema import AnyKnob, Encoding, Knob, Knobs, Setting
 from models.network.wavenet import WaveNet
@@ -36,7 +36,7 @@ def knob_move_artifact(net: WaveNet, x_T: Tensor, from_K: Tensor, to_K: Tensor, 
     return 10 * math.log10(heard_T.double().square().mean().item() + 1e-20)
 
 
-RANDOM_SETTINGS: int = 1000
+RANDOM_SETTINGS = 1000  # beside the corners
 
 MAX_CORNERS = 1024
 
@@ -53,9 +53,9 @@ TURN_STEPS = 9
 
 @torch.no_grad()
 def scan_corners(
-    net: WaveNet, knobs: Knobs, x_T: Tensor, recorded_peak: float, between: int | None = None
+    net: WaveNet, knobs: Knobs, x_T: Tensor, recorded_peak: float, random_settings: int = RANDOM_SETTINGS
 ) -> CornerScan:
-    """Play the loudest part of `x_T`, and silence, at every corner of the knobs and at random settings between: a thousand, or `between`.
+    """Play the loudest part of `x_T`, and silence, at every corner of the knobs and at so many random settings between.
 
     `recorded_peak` is that of the loudest take (full scale 1). Of more than `MAX_CORNERS` corners, that many are drawn.
     """
@@ -65,7 +65,7 @@ def scan_corners(
         corners = list(product(*ends))
     else:
         corners = [tuple(draw.choice(pair) for pair in ends) for _ in range(MAX_CORNERS)]
-    count = (RANDOM_SETTINGS if between is None else between) if ends else 0
+    count = random_settings if ends else 0
     anywhere = [tuple(_anywhere(knob, draw) for knob in knobs.knobs) for _ in range(count)]
     settings: list[Setting] = [dict(zip(knobs.names, values, strict=True)) for values in corners + anywhere]
     columns_NK = _encode(knobs, net.config.inject.encoding, settings)
@@ -76,12 +76,12 @@ def scan_corners(
     loudest_at, stillest_at = int(peak_N.argmax()), int(still_N.argmax())
     return CornerScan(
         settings=len(settings),
-        peak_dbfs=_db(peak_N[loudest_at].item()),
+        peak_dbfs=decibels(peak_N[loudest_at].item()),
         peak_setting=settings[loudest_at],
-        recorded_peak_dbfs=_db(recorded_peak),
-        silence_dbfs=_db(still_N[stillest_at].item()),
+        recorded_peak_dbfs=decibels(recorded_peak),
+        silence_dbfs=decibels(still_N[stillest_at].item()),
         silence_setting=settings[stillest_at],
-        dc_dbfs=_db(loud_NT.mean(1).abs().max().item()),
+        dc_dbfs=decibels(loud_NT.mean(1).abs().max().item()),
     )
 
 
