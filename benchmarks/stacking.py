@@ -28,7 +28,7 @@ from models.network.architecture import WaveNetConfig
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData, Piece
 from models.training.config import LearningConfig, Recipe
-from models.training.placement import best_size
+from models.training.placement import best_size, time_stacks
 from models.training.stacked import StackedTrainers
 from models.training.trainer import Trainer
 
@@ -112,8 +112,10 @@ def contest(name: str, batch: int, segment: int, data: AmpData, options: argpars
     if device.type == "cuda":
         runs.clear()
         stacks.clear()  # their memory
-        best = best_size([trainer(seed) for seed in range(max(options.sizes))], device)
-        print(f"  of {max(options.sizes)} models, stacks of {best} by default (models/stacks.py)", flush=True)
+        best = best_size(time_stacks([trainer(seed) for seed in range(max(options.sizes))], device))
+        print(
+            f"  of {max(options.sizes)} models, stacks of {best} by default (models/training/placement.py)", flush=True
+        )
 
 
 def main() -> None:

@@ -187,7 +187,7 @@ def gpu_race(name: str, items: int, samples: int, options: argparse.Namespace) -
     """One line: models per GPU-hour of each, and how long each took to start."""
     from benchmarks.stacking import recordings, theirs
     from models.training.config import LearningConfig, Recipe
-    from models.training.placement import stacks_of
+    from models.training.placement import place_trainers
     from models.training.trainer import Trainer
 
     warnings.filterwarnings("ignore", module="nam|lightning|pytorch_lightning")
@@ -203,7 +203,7 @@ def gpu_race(name: str, items: int, samples: int, options: argparse.Namespace) -
     their_run(WARM_UP + 1)
     starts = {"theirs": time.perf_counter() - began}
     began = time.perf_counter()
-    stacks = stacks_of(trainers, options.device)
+    stacks = place_trainers(trainers, torch.device(options.device))
     for stack in stacks:
         stack.advance(WARM_UP + 1)
     starts["ours"] = (time.perf_counter() - began) / len(trainers)

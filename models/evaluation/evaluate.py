@@ -7,16 +7,16 @@ from models.artifacts.folder import load_model
 from models.artifacts.history import read_history
 from models.artifacts.names import EVAL
 from models.core.files import write_json
-from models.evaluation.robustness import RANDOM_SETTINGS, knob_moves, scan_corners, turn_knobs
+from models.evaluation.robustness import knob_moves, scan_corners, turn_knobs
 from models.evaluation.scoring import by_region, score
 from models.playback.realtime_cost import cost
 from models.recordings.dataset import AmpData
 
 
-def evaluate(folder: Path, data: AmpData, corner_settings: int = RANDOM_SETTINGS) -> Evaluation:
-    """Score a finished run on held and seen settings, scan its knobs, and measure its cost; write `eval.json` and return it.
+def evaluate(folder: Path, data: AmpData) -> Evaluation:
+    """Score a finished run, scan its knobs and measure its cost; write `eval.json` and return it.
 
-    Held and seen settings are scored here for the first and only time. `corner_settings` is `random_settings` of `scan_corners`.
+    Held and seen settings are scored here for the first and only time.
     """
     config, net = load_model(folder)
     history, dry_T = read_history(folder), data.dry_T[data.held[0].dry]
@@ -33,7 +33,7 @@ def evaluate(folder: Path, data: AmpData, corner_settings: int = RANDOM_SETTINGS
         validation=score(net, data, data.validation),
         held=held,
         seen=score(net, data, data.seen, thorough=True) if data.seen else None,
-        corners=scan_corners(net, data.knobs, dry_T, peak, corner_settings),
+        corners=scan_corners(net, data.knobs, dry_T, peak),
         knob_moves_dbfs=knob_moves(net, data.knobs, dry_T, data.rate_hz),
         knob_turns=turn_knobs(net, data.knobs, dry_T),
         held_regions=by_region(held, data.knobs),

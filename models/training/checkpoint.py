@@ -1,7 +1,7 @@
 """The files of an interrupted run: recipe, history, and the state of training.
 
-`state.safetensors` holds the net under `net.`, the average of the weights as `mean`, the optimizer's tensors under its name (`adam.`), the
-skipped steps in a row as `failed`, and in its metadata the step.
+`state.safetensors` holds the net under `net.`, the average of the weights as `mean`, the optimizer's tensors under its
+name (`adam.`), the skipped steps in a row as `failed`, and in its metadata the step.
 """
 
 import json
@@ -41,9 +41,7 @@ def save_checkpoint(
     save_tensors(folder / STATE, tensors, {"step": str(int(state.step_K))})
 
 
-def load_checkpoint(
-    folder: Path, recipe: Recipe, net: WaveNet, state: TrainState, optimizer: Optimizer
-) -> list[dict]:
+def load_checkpoint(folder: Path, recipe: Recipe, net: WaveNet, state: TrainState, optimizer: Optimizer) -> list[dict]:
     """Read what `save_checkpoint` wrote into a net and its state, and return the history up to that step.
 
     Raises `UserError` for another recipe, a damaged file or one of another version.

@@ -1,4 +1,4 @@
-"""The frozen configs: which takes (data), which WaveNet (architecture), how it is trained (learning)."""
+"""The recipe of a run: which takes (data), which WaveNet (model), how it is trained (learning)."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,12 +11,12 @@ from models.recordings.config import DataConfig
 
 
 class LearningConfig(Frozen):
-    """L: the optimisation. Adam with warm-up, then a `schedule` down to `final_rate` of the learning rate.
+    """L: the optimization. Adam with warm-up, then a `schedule` down to `final_rate` of the learning rate.
 
-    The loss is the error-to-signal ratio of each window's take, after `pre_emphasis`, plus `mrstft` times the multi-resolution
-    spectral error (models/loss.py). With `ema` above 0, what is judged and kept is the exponential moving average of the weights, `ema`
-    its decay per step. All numbers are float32 on every device: no key trades them for bfloat16 or tf32, as no such training has been shown to
-    end at the same error.
+    The loss is the error-to-signal ratio of each window's take, after `pre_emphasis`, plus `mrstft` times the
+    multi-resolution STFT distance (`models.evaluation.distances`). With `ema` above 0, the model that is scored and
+    saved has the exponential moving average of the weights, `ema` its decay per step. All numbers are float32 on every
+    device: no key trades them for bfloat16 or tf32, as no such training has been shown to end at the same error.
     """
 
     steps: Annotated[int, Field(ge=1)] = 2000
@@ -43,7 +43,7 @@ class Recipe(Frozen):
 
 
 def read_recipe(data: Path, model: Path, learning: Path) -> Recipe:
-    """Read the three files of a training run; raises `UserError` naming the file and the key at fault."""
+    """Read the three files of a training run; raises `UserError` that names the file and the key at fault."""
     return Recipe(
         data=read_document(data, DataConfig).relative_to(data.resolve().parent),
         model=read_document(model, WaveNetConfig),

@@ -11,7 +11,6 @@ from models.core.errors import UserError
 from models.core.files import STAGED
 from models.engines.select import device_for
 from models.evaluation.evaluate import evaluate
-from models.evaluation.robustness import RANDOM_SETTINGS
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
@@ -38,13 +37,12 @@ def fit(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_step: Callable[[int], None] = lambda step: None,
     load: Callable[[DataConfig], AmpData] = load_data,
-    corner_settings: int = RANDOM_SETTINGS,
 ) -> Evaluation:
     """Train a recipe into the run folder `out` and return its evaluation; a finished run is not trained again.
 
-    `on_progress` gets every report; `on_step` the number of steps done, after each step on a CPU and now and then on a GPU. `load` brings
-    the recordings. `corner_settings` are the random settings that the final scan plays (`scan_corners`). Raises `UserError` for takes that
-    cannot be used or a folder that holds another recipe, `DivergedError` when training leaves the finite numbers.
+    `on_progress` gets every report; `on_step` the number of steps done, after each step on a CPU and now and then on a
+    GPU. `load` brings the recordings. Raises `UserError` for takes that cannot be used or a folder that holds another
+    recipe, `DivergedError` when training leaves the finite numbers.
     """
     data = load(recipe.data)
     trainer = _begin(recipe, data, out)
@@ -61,11 +59,11 @@ def fit(
         seconds = time.monotonic() - began
         on_progress(Progress(trainer.step, recipe.learning.steps, loss, validation.mean, seconds, speed))
     trainer.finish(out)
-    return evaluate(out, data, corner_settings)
+    return evaluate(out, data)
 
 
 def _begin(recipe: Recipe, data: AmpData, out: Path) -> Trainer:
-    """Return a trainer at the step where the run folder `out` was left, or at the first in a new one; raises `UserError` as `fit` does."""
+    """Return a trainer at the step where `out` was left, or at the first; raises `UserError` as `fit` does."""
     trainer = Trainer(recipe, data)
     if (out / STATE).exists():
         trainer.load(out)

@@ -38,7 +38,10 @@ class Objective:
         return loss_KB
 
     def clip(self, loss_K: Tensor, gradient_KP: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradients scaled to a norm of at most `gradient_clip`, and whether loss and norm are finite `(K,)`."""
+        """Return the gradients scaled to a norm of `gradient_clip` at most, and whether they can be used `(K,)`.
+
+        They can where loss and norm are finite.
+        """
         norm_K = torch.linalg.vector_norm(gradient_KP, dim=1)
         scale_K = (self._clip_K * (norm_K + TINY).reciprocal()).clamp(max=1)
         return gradient_KP * scale_K[:, None], loss_K.isfinite() & norm_K.isfinite()

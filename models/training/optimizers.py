@@ -1,10 +1,11 @@
 """Update rules of gradient descent, on the parameters of K members at once.
 
-To add a rule (Muon, SOAP): write one more class with a `name` and the methods of `Optimizer`, return it from `optimizer_for`, and add its
-word to `LearningConfig`. Nothing else changes: whatever `init` returns is stacked, selected, moved between devices, saved and loaded by name
-(`TrainState`, `checkpoint`). A rule that needs each parameter as a matrix takes `parameters` in its constructor; with
-`sizes = [shape.numel() for _, shape in parameters]`, `vector_KP.split(sizes, 1)` are the parameters, each `(K, size)`, and a state tensor
-may be `(K, rows, columns)`. The learning rate comes per member and per step.
+To add a rule (Muon, SOAP): write one more class with a `name` and the methods of `Optimizer`, return it from
+`optimizer_for`, and add its word to `LearningConfig`. Nothing else changes: whatever `init` returns is stacked,
+selected, moved between devices, saved and loaded by name (`TrainState`, `checkpoint`). A rule that needs each parameter
+as a matrix takes `parameters` in its constructor; with `sizes = [shape.numel() for _, shape in parameters]`,
+`vector_KP.split(sizes, 1)` are the parameters, each `(K, size)`, and a state tensor may be `(K, rows, columns)`. The
+learning rate comes per member and per step.
 
 Shapes: K members, P parameters of one member as one vector.
 """

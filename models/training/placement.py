@@ -36,7 +36,7 @@ class SoloTrainer:
 
 
 def place_trainers(trainers: Sequence[Trainer], device: torch.device) -> list[StackedTrainers | SoloTrainer]:
-    """Choose what trains each trainer: on a GPU stacks of one shape, unless their steps take longer than on the CPU; there one by one.
+    """Choose what trains each trainer: stacks of one shape on a GPU, or one by one on the CPU if that is faster.
 
     Warns with `RuntimeWarning` and takes the CPU where the GPU fails.
     """
@@ -65,9 +65,10 @@ def group_by_shape(trainers: Sequence[Trainer]) -> list[list[Trainer]]:
 
 
 def time_stacks(trainers: Sequence[Trainer], device: torch.device) -> dict[int, float]:
-    """Return the seconds of a step per model by size of the stack: for powers of two up to the number of trainers, and for all at once.
+    """Return the seconds of a step per model by size of the stack.
 
-    Sizes from the first that the device's memory does not hold are absent.
+    Sizes are powers of two up to the number of trainers, and that number. Those from the first that the device's memory
+    does not hold are absent.
     """
     most = len(trainers)
     times: dict[int, float] = {}

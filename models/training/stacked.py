@@ -1,8 +1,8 @@
 """Training steps of several runs of one shape at once, on any device that has float64.
 
-Runs may differ in seed, learning rates, loss weights and recordings. Members share nothing but the work: a loss that is not finite in one
-leaves the others as they are, any may be dropped between two calls, and each equals its own solo run to rounding: on a CPU weights to some
-1e-7 after hundreds of steps in float32, 1e-16 in float64.
+Runs may differ in seed, learning rates, loss weights and recordings. Members share nothing but the work: a loss that is
+not finite in one leaves the others as they are, any may be dropped between two calls, and each equals its own solo run
+to rounding: on a CPU weights to some 1e-7 after hundreds of steps in float32, 1e-16 in float64.
 
 Shapes: K members, P parameters, B batch, T samples in, S samples of target, E knobs, N folded weights.
 """
@@ -45,8 +45,8 @@ def shape_of(trainer: Trainer) -> Hashable:
 class StackedTrainers:
     """Trainers that advance together; `trainers` must agree in `shape_of`.
 
-    After each call they stand where they would have come alone: to validate, save, finish, or go on with. On a GPU the whole step is
-    replayed as a CUDA graph, captured again when members are dropped.
+    After each call they stand where they would have come alone: to validate, save, finish, or go on with. On a GPU the
+    whole step is replayed as a CUDA graph, captured again when members are dropped.
     """
 
     def __init__(
@@ -67,8 +67,9 @@ class StackedTrainers:
     def advance(self, steps: int, on_step: Callable[[int], None] = lambda step: None) -> list[float]:
         """Train for some steps (never past the last); return each member's mean loss.
 
-        A member whose steps are not finite `PATIENCE` times in a row stands still from there on (`Trainer.diverged`), with loss NaN.
-        A member's share of the time counts as the seconds of its training. `on_step` gets the number of steps done, after each `AHEAD`.
+        A member whose steps are not finite `PATIENCE` times in a row stands still from there on (`Trainer.diverged`),
+        with loss NaN. A member's share of the time counts as the seconds of its training. `on_step` gets the number of
+        steps done, after each `AHEAD`.
         """
         first, whole = max(trainer.step for trainer in self.trainers), self.trainers[0].recipe.learning.steps
         tried, began = max(0, min(steps, whole - first)), time.monotonic()
@@ -89,7 +90,7 @@ class StackedTrainers:
         ]
 
     def time_steps(self, steps: int) -> float:
-        """Return the seconds that some steps take, at most `AHEAD`, after as many as a capture needs; no trainer changes."""
+        """Return the seconds of some steps, at most `AHEAD`, after as many as a capture needs; no trainer changes."""
         self.draw(self.trainers[0].step, AHEAD)
         for _ in range(WARM_UP + 1):
             self._replay()

@@ -62,8 +62,8 @@ class TrainState:
     ) -> Tensor:
         """Take one step; return whose was used `(K,)`, where others are skipped.
 
-        `rate_K` are float64 learning rates, `blend_K` the share of the new vector in the average. A member that has been skipped
-        `PATIENCE` times in a row stands still for good.
+        `rate_K` are float64 learning rates, `blend_K` the share of the new vector in the average. A member that has
+        been skipped `PATIENCE` times in a row stands still for good.
         """
         active_K = self.failed_K < PATIENCE
         usable_K = finite_K & active_K

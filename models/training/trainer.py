@@ -35,10 +35,11 @@ from models.training.windows import WindowSampler
 
 
 class Trainer:
-    """A recipe, its recordings and where its training stands; what takes the steps is built by the first `advance` or by a stack.
+    """A recipe, its recordings and where its training stands.
 
-    `model` is what is scored and saved: `net` itself, or with `ema` a second net that has the average of the weights. Raises `UserError`
-    for recordings that are too short for the recipe.
+    What takes the steps is built later: by the first `advance`, or by a stack. `model` is what is scored and saved:
+    `net` itself, or with `ema` a second net that has the average of the weights. Raises `UserError` for recordings that
+    are too short for the recipe.
     """
 
     def __init__(self, recipe: Recipe, data: AmpData) -> None:
@@ -46,7 +47,9 @@ class Trainer:
         torch.manual_seed(recipe.learning.seed)
         self.net = WaveNet(recipe.model, data.knobs.columns(recipe.model.inject.encoding))
         self.windows = WindowSampler(recipe, data)
-        self.net.head_scale.copy_(self.windows.rms)  # the layers' target has RMS 1: at -18 dB the error was twice as high
+        self.net.head_scale.copy_(
+            self.windows.rms
+        )  # the layers' target has RMS 1: at -18 dB the error was twice as high
         averages = recipe.learning.ema > 0
         self.model = copy.deepcopy(self.net) if averages else self.net
         parameters = _parameters(self.net)
@@ -93,8 +96,8 @@ class Trainer:
     def advance(self, steps: int, on_step: Callable[[int], None] = lambda step: None) -> float:
         """Train by itself on the CPU for some steps (never past the last) and return their mean loss.
 
-        `on_step` gets the number of steps done after each. A step whose loss or gradient is not finite changes nothing but is counted; raises
-        `DivergedError` after `PATIENCE` in a row.
+        `on_step` gets the number of steps done after each. A step whose loss or gradient is not finite changes nothing
+        but is counted; raises `DivergedError` after `PATIENCE` in a row.
         """
         first, stop, began = self.step, min(self.step + steps, self.recipe.learning.steps), time.monotonic()
         self.net.train()
@@ -106,7 +109,7 @@ class Trainer:
         return self.record(losses, time.monotonic() - began)
 
     def record(self, losses: list[float], seconds: float) -> float:
-        """Write the losses of the last steps, NaN where skipped, into the history; return their mean, NaN where all were skipped."""
+        """Write the losses of the last steps into the history and return their mean; NaN stands for a skipped step."""
         usable = [loss for loss in losses if math.isfinite(loss)]
         loss = fmean(usable) if usable else math.nan
         line = {"step": self.step, "loss": loss if usable else None, "seconds": round(seconds, 3)}

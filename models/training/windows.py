@@ -1,6 +1,7 @@
-"""The windows that a step trains on: drawn by seed and step alone, gathered on the CPU, or on a device for several runs at once.
+"""The windows that a step trains on, drawn by seed and step alone: of one run, or of several runs on a device.
 
-Shapes: Q pieces of one run, or of all runs, one run after another; T samples in, S samples of target, B batch, K members, E knobs, D steps drawn at once.
+Shapes: Q pieces of one run, or of all runs, one run after another; T samples in, S samples of target, B batch, K
+members, E knobs, D steps drawn at once.
 """
 
 from collections.abc import Sequence
@@ -68,7 +69,10 @@ class WindowSource(Protocol):
         ...
 
     def windows(self, cursor: Tensor) -> WindowBatch:
-        """Return `(x_KBT, target_KBS, levels_KBE, weight_KB)` of one of these steps, counted from 0 by `cursor (1,)` on the device."""
+        """Return `(x_KBT, target_KBS, levels_KBE, weight_KB)` of one of these steps, counted from 0 by `cursor`.
+
+        `cursor` is `(1,)` on the device.
+        """
         ...
 
 
@@ -122,7 +126,7 @@ class DeviceWindows:
 
 
 class HostWindows:
-    """Recordings in the host's memory or in mapped files; windows are gathered there and brought to the device for D steps at once.
+    """Recordings in the host's memory or in mapped files; their windows are brought to the device for D steps at once.
 
     Two steps have room in the host's memory, pinned for a GPU: while one is on its way the next is gathered.
     """

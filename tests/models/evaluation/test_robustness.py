@@ -5,21 +5,22 @@ import math
 import pytest
 import torch
 
-from models.evaluation import robustness as guards
-from models.evaluation.robustness import EXCERPT, knob_moves, loudest, scan_corners, turn_knobs, worst_move
+from models.evaluation.robustness import (
+    EXCERPT,
+    RANDOM_SETTINGS,
+    knob_moves,
+    loudest,
+    scan_corners,
+    turn_knobs,
+    worst_move,
+)
 from models.knobs.schema import Knobs
 from models.network.architecture import Injection, WaveNetConfig
 from models.network.wavenet import WaveNet
-from tests.conftest import SCANNED
 from tests.support.makers import KNOBS, RATE, arrays, di, wavenet
 
 X_T = torch.from_numpy(di())
 PEAK = 0.5
-
-
-@pytest.fixture(autouse=True)
-def _whole_scan(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guards, "RANDOM_SETTINGS", SCANNED)
 
 
 def gain_only(slope: float, offset: float = 0.0) -> WaveNet:
@@ -51,7 +52,7 @@ def gain_only(slope: float, offset: float = 0.0) -> WaveNet:
 
 def test_scan_plays_every_corner_and_a_thousand_settings_and_finds_the_loudest():
     scan = scan_corners(gain_only(0.5), KNOBS, X_T, PEAK)
-    assert scan.settings == 4 + SCANNED
+    assert scan.settings == 4 + RANDOM_SETTINGS
     assert scan.peak_setting["gain"] == 10
     here_T = loudest(X_T, EXCERPT)
     assert scan.peak_dbfs == pytest.approx(20 * math.log10(1.5 * here_T.abs().max()), abs=0.01)
@@ -79,13 +80,13 @@ def test_numbers_that_are_not_finite_are_a_fault():
 def test_many_knobs_are_scanned_at_as_many_corners_as_are_drawn():
     knobs = Knobs.model_validate({"knobs": [{"name": f"k{number}"} for number in range(14)]})
     net = wavenet(WaveNetConfig(arrays=arrays(), inject=Injection(mixin=True)), 14)
-    assert scan_corners(net, knobs, X_T, PEAK).settings == 1024 + SCANNED
+    assert scan_corners(net, knobs, X_T, PEAK).settings == 1024 + RANDOM_SETTINGS
 
 
 def test_switch_stands_at_each_position():
     knobs = Knobs.model_validate({"knobs": [{"name": "gain"}, {"name": "mode", "positions": ["a", "b", "c"]}]})
     net = wavenet(WaveNetConfig(arrays=arrays(), inject=Injection(mixin=True)), 4)
-    assert scan_corners(net, knobs, X_T, PEAK).settings == 6 + SCANNED
+    assert scan_corners(net, knobs, X_T, PEAK).settings == 6 + RANDOM_SETTINGS
     assert [turn.name for turn in turn_knobs(net, knobs, X_T)] == ["gain"]
 
 
@@ -123,7 +124,7 @@ def test_the_worst_move_is_that_of_one_knob():
 
 def test_a_move_that_is_no_number_is_the_worst(monkeypatch: pytest.MonkeyPatch):
     moves = iter([3.0, math.nan, -90.0])
-    monkeypatch.setattr(guards, "knob_move_artifact", lambda *_: next(moves))
+    monkeypatch.setattr("models.evaluation.robustness.knob_move_artifact", lambda *_: next(moves))
     net = wavenet(WaveNetConfig(arrays=arrays(), inject=Injection(mixin=True)), 2)
     knobs = Knobs(knobs=tuple(KNOBS.knobs[0].model_copy(update={"name": name}) for name in "abc"))
     assert 100 < worst_move(net, knobs, X_T, RATE, 50) < math.inf
