@@ -27,13 +27,14 @@ class Objective:
     def losses(self, predicted_KBS: Tensor, target_KBS: Tensor, weight_KB: Tensor) -> Tensor:
         """Return the loss of each window `(K, B)`: the ESR against its take, plus the weighted spectral distance.
 
-        `weight_KB` is 1 over the mean square of the take after pre-emphasis: quiet takes count as much as loud ones.
+        `weight_KB` is 1 over the mean square of the take after pre-emphasis, so that quiet takes count as much as loud
+        ones. A single member may leave out the dimension K.
         """
         error_KBS = pre_emphasise(predicted_KBS - target_KBS, self._emphasis)
-        loss_KB = error_KBS.square().mean(2) * weight_KB
+        loss_KB = error_KBS.square().mean(-1) * weight_KB
         if self._spectral:
             level_KB1 = weight_KB.sqrt()[..., None]
-            predicted, target = ((y_KBS * level_KB1).flatten(0, 1) for y_KBS in (predicted_KBS, target_KBS))
+            predicted, target = ((y_KBS * level_KB1).flatten(0, -2) for y_KBS in (predicted_KBS, target_KBS))
             loss_KB = loss_KB + self._mrstft_K1 * mrstft(predicted, target).view_as(loss_KB)
         return loss_KB
 

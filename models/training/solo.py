@@ -38,8 +38,8 @@ class SoloExecutor:
         x_BT, target_BS, levels_BE, weight_B = self.windows.batch(step)
 
         def loss(predicted_BS: Tensor, items: slice) -> Tensor:
-            losses_KB = self.objective.losses(predicted_BS[None], target_BS[None, items], weight_B[None, items])
-            return losses_KB.sum() / self.learning.batch
+            losses_B = self.objective.losses(predicted_BS, target_BS[items], weight_B[items])
+            return losses_B.sum() / self.learning.batch
 
         gradient_P = self.vector_P.grad
         assert gradient_P is not None
