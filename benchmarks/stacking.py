@@ -1,13 +1,15 @@
 """Models of one shape trained as one (models/stack.py) against one after another: milliseconds of a step per model.
 
-Solo is `models.train.Trainer` as `zoo train` runs it, on the compiled engine, one thread; a stack does the same steps on the same draws.
-Before the clock starts, their losses must agree. Rounds are interleaved: each runs some steps of the solo run and of every stack; medians,
-and the median over rounds of solo / stacked. Stacks on the CPU are timed in this thread's CPU time, those on a GPU in wall time; the first
-steps, in which kernels are compiled and a GPU's graph is captured, are told apart. With `--theirs` the PyPI trainer's own step (its
-`LightningModule`, see training_step.py) on the same shape without knobs takes turns with them on the same device.
+Solo is `models.training.trainer.Trainer` as `zoo train` runs it, on the compiled engine, one thread; a stack does the
+same steps on the same draws. Before the clock starts, their losses must agree. Rounds are interleaved: each runs some
+steps of the solo run and of every stack; medians, and the median over rounds of solo / stacked. Stacks on the CPU are
+timed in this thread's CPU time, those on a GPU in wall time; the first steps, in which kernels are compiled and a GPU's
+graph is captured, are listed apart. With `--theirs` the PyPI trainer's own step (its `LightningModule`, see
+training_step.py) on the same shape without knobs takes turns with them on the same device.
 
-    python -m benchmarks.stacking [--models a1-nano-film a1-feather-film] [--sizes 1 2 4 8 16 32] [--rounds 5] [--steps 10]
-    python -m benchmarks.stacking --device cuda --theirs --models a1-standard-film a2-full-film --batch 16 --segment 8192
+    python -m benchmarks.stacking [--models a1-nano-film a1-feather-film] [--sizes 1 2 4 8 16 32] [--rounds 5] [--steps
+    10] python -m benchmarks.stacking --device cuda --theirs --models a1-standard-film a2-full-film --batch 16 --segment
+    8192
 """
 
 import argparse

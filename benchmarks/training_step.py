@@ -1,17 +1,19 @@
 """One training step, and a short whole training: ours against the PyPI trainer's own, and against our plain net.
 
-The opponent is `neural-amp-modeler` 0.13: its `LightningModule.training_step` with its mean squared error, `backward`, and its Adam, on a WaveNet of
-the same shape with the same weights and the same batches, one thread. Its graphical trainer always trains a packed pair of A2 nets (3 and 8
-channels); `a2-full` here is the 8-channel one alone. `a1-standard` is the shape of its older configuration files. It has no
-knobs: rows with FiLM are compared with the same shape without, and with our own plain net with FiLM.
-Ours is what `zoo train` does at each step: the engine, gradient clipping, Adam. Rounds are interleaved; medians, and the median of the ratios of
-each round, of this thread's CPU time and of wall time. Before the clock starts, both losses must agree.
+The opponent is `neural-amp-modeler` 0.13: its `LightningModule.training_step` with its mean squared error, `backward`,
+and its Adam, on a WaveNet of the same shape with the same weights and the same batches, one thread. Its graphical
+trainer always trains a packed pair of A2 nets (3 and 8 channels); `a2-full` here is the 8-channel one alone.
+`a1-standard` is the shape of its older configuration files. It has no knobs: rows with FiLM are compared with the same
+shape without, and with our own plain net with FiLM. Ours is what `zoo train` does at each step: the engine, the
+objective, Adam. Rounds are interleaved; medians, and the median of the ratios of each round, of this thread's CPU time
+and of wall time. Before the clock starts, both losses must agree.
 
     python benchmarks/training_step.py [--rounds 7] [--steps 100]
 
-On a GPU: some models as a search trains them (fused layers in stacks of the best size, the step captured) against the PyPI trainer's step, one model after another,
-both there, each contest in a process of its own. Before the clock starts CUDA is up and nothing of ours is compiled or measured; compiling, choosing the size and
-capturing count. A model is a training of `--whole` steps. (benchmarks/stacking.py has the step alone, by size of the stack.)
+On a GPU: some models as a search trains them (fused layers in stacks of the best size, the step captured) against the
+PyPI trainer's step, one model after another, both there, each contest in a process of its own. Before the clock starts
+CUDA is up and nothing of ours is compiled or measured; compiling, choosing the size and capturing count. A model is a
+training of `--whole` steps. (benchmarks/stacking.py has the step alone, by size of the stack.)
 
     python -m benchmarks.training_step --device cuda [--models a1-standard-film ...] [--together 8] [--whole 20000]
 """
@@ -44,6 +46,10 @@ from models.knobs.schema import Knobs
 from models.network.architecture import WaveNetConfig
 from models.network.folding import Folding
 from models.network.wavenet import WaveNet
+from models.training.config import LearningConfig
+from models.training.objective import Objective
+from models.training.optimizers import Adam
+from models.training.state import TrainState
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "models"
 MODELS = ("a1-standard", "a1-standard-film", "a2-full", "a2-full-film", "a1-feather", "a1-nano", "a1-nano-film")
@@ -54,18 +60,22 @@ Step = Callable[[Tensor, Tensor, Tensor], float]
 
 
 def our_step(net: WaveNet, engine: Engine) -> Step:
-    """A step as `models.train.Trainer` makes it."""
-    vector_P = as_vector(Folding(net).parameters)
-    optimiser = torch.optim.Adam([vector_P], lr=RATE, fused=True)
+    """A step as `models.training.solo` takes it, of windows that weigh the same."""
+    vector_P, rule = as_vector(Folding(net).parameters), Adam()
+    state, objective = TrainState.begin(vector_P.data[None], None, rule), Objective([LearningConfig(gradient_clip=1e9)])
+    rate_K, blend_K = torch.tensor([RATE], dtype=torch.float64), torch.ones(1)
+    gradient_P = vector_P.grad
+    assert gradient_P is not None
 
     def step(x_BT: Tensor, target_BS: Tensor, knobs_BK: Tensor) -> float:
         def loss(predicted_BS: Tensor, items: slice) -> Tensor:
-            return (predicted_BS - target_BS[items]).square().mean(1).sum() / len(target_BS)
+            losses_B = objective.losses(predicted_BS, target_BS[items], torch.ones(len(predicted_BS)))
+            return losses_B.sum() / len(target_BS)
 
-        optimiser.zero_grad(set_to_none=False)
+        gradient_P.zero_()
         found = engine.accumulate_gradient(vector_P, x_BT, knobs_BK, loss)
-        torch.nn.utils.clip_grad_norm_([vector_P], 1e9)
-        optimiser.step()
+        gradient_KP, finite_K = objective.clip(torch.tensor([found]), gradient_P[None])
+        state.apply(rule, gradient_KP, finite_K, rate_K, blend_K)
         return found
 
     return step
@@ -186,7 +196,7 @@ def race(name: str, items: int, samples: int, steps: int) -> None:
 def gpu_race(name: str, items: int, samples: int, options: argparse.Namespace) -> None:
     """One line: models per GPU-hour of each, and how long each took to start."""
     from benchmarks.stacking import recordings, theirs
-    from models.training.config import LearningConfig, Recipe
+    from models.training.config import Recipe
     from models.training.placement import place_trainers
     from models.training.trainer import Trainer
 
@@ -229,7 +239,8 @@ def gpu_race(name: str, items: int, samples: int, options: argparse.Namespace) -
 def gpu_table(options: argparse.Namespace) -> None:
     """Every model and batch, with nothing compiled or measured before."""
     print(
-        f"{torch.cuda.get_device_name()}; a start and a step in s and ms a model, models per GPU-hour of {options.whole} steps"
+        f"{torch.cuda.get_device_name()}; a start and a step in s and ms a model, "
+        f"models per GPU-hour of {options.whole} steps"
     )
     print(f"{'':34} {'stacks':>7}   theirs:   start     step      rate   ours: the same            ours/theirs")
     for items, samples in BATCHES:
@@ -247,19 +258,20 @@ FIRST = """
 import time
 began = time.perf_counter()
 import torch
-from models.engine import engine_for
-from models.wavenet import WaveNet
-from models.architecture import WaveNetConfig
+from models.engines.select import engine_for
+from models.network.wavenet import WaveNet
+from models.network.architecture import WaveNetConfig
 torch.set_num_threads(1)
 imported = time.perf_counter()
-net = WaveNet(WaveNetConfig.model_validate({"arrays": [{"channels": CHANNELS, "dilations": [1, 2, 4]}], "inject": {}}), 0)
+array = {"channels": CHANNELS, "dilations": [1, 2, 4]}
+net = WaveNet(WaveNetConfig.model_validate({"arrays": [array], "inject": {}}), 0)
 engine_for(net)(torch.randn(1, 3000), torch.zeros(1, 0)).sum().backward()
 print(round(time.perf_counter() - imported, 2))
 """
 
 
 def first_calls() -> list[float]:
-    """Seconds until the first gradient: with nothing compiled, in another process, and in another with another shape."""
+    """Seconds until the first gradient: with nothing compiled, in a second process, and there with another shape."""
     with tempfile.TemporaryDirectory() as folder:
         here = {**os.environ, "AMPZOO_CACHE": folder, "PYTHONPATH": os.pathsep.join(sys.path)}
         return [

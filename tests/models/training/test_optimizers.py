@@ -17,7 +17,7 @@ def gradients(members: int, size: int, steps: int) -> Tensor:
 
 
 def trained(rule: str, vector_KP: Tensor, gradients_NKP: Tensor) -> tuple[Tensor, OptimizerState]:
-    """The vector and the state after as many steps as there are gradients; every fifth is not usable by the second member."""
+    """Vector and state after a step per gradient, of which the second member cannot use every fifth."""
     vector_KP, rates = vector_KP.clone(), torch.tensor(RATES[: len(vector_KP)], dtype=torch.float64)
     state = ADAM.init(vector_KP)
     for number, gradient_KP in enumerate(gradients_NKP.to(vector_KP)):
