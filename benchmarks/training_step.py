@@ -49,25 +49,33 @@ from models.engines.gpu.cuda_graph import WARM_UP
 from models.engines.select import engine_for
 from models.network.folding import Folding
 from models.network.wavenet import WaveNet
+from models.training.config import LearningConfig
+from models.training.objective import Objective
+from models.training.optimizers import Adam
+from models.training.state import TrainState
 
 MODELS = ("a1-standard", "a1-standard-film", "a2-full", "a2-full-film", "a1-feather", "a1-nano", "a1-nano-film")
 BATCHES = ((16, 8192), (8, 2048))  # items, samples of target
 
 
 def our_step(net: WaveNet, engine: Engine) -> Step:
-    """Return a step as `Trainer` does it."""
-    vector_P = as_vector(Folding(net).parameters)
-    optimizer = torch.optim.Adam([vector_P], lr=LEARNING_RATE, fused=True)
+    """A step as `models.training.solo` takes it, of windows that weigh the same."""
+    vector_P, rule = as_vector(Folding(net).parameters), Adam()
+    state, objective = TrainState.begin(vector_P.data[None], None, rule), Objective([LearningConfig(gradient_clip=1e9)])
+    rate_K, blend_K = torch.tensor([LEARNING_RATE], dtype=torch.float64), torch.ones(1)
+    gradient_P = vector_P.grad
+    assert gradient_P is not None
 
     def step(x_BT: Tensor, target_BS: Tensor, knobs_BK: Tensor) -> float:
         def loss(predicted_BS: Tensor, items: slice) -> Tensor:
-            return (predicted_BS - target_BS[items]).square().mean(1).sum() / len(target_BS)
+            losses_B = objective.losses(predicted_BS, target_BS[items], torch.ones(len(predicted_BS)))
+            return losses_B.sum() / len(target_BS)
 
-        optimizer.zero_grad(set_to_none=False)
-        value = engine.accumulate_gradient(vector_P, x_BT, knobs_BK, loss)
-        torch.nn.utils.clip_grad_norm_([vector_P], 1e9)
-        optimizer.step()
-        return value
+        gradient_P.zero_()
+        found = engine.accumulate_gradient(vector_P, x_BT, knobs_BK, loss)
+        gradient_KP, finite_K = objective.clip(torch.tensor([found]), gradient_P[None])
+        state.apply(rule, gradient_KP, finite_K, rate_K, blend_K)
+        return found
 
     return step
 

@@ -30,12 +30,8 @@ os.environ.pop("HF_TOKEN", None)
 
 import torch
 
-from models.evaluation import robustness as guards
-
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
-SCANNED = guards.RANDOM_SETTINGS
-guards.RANDOM_SETTINGS = 10  # every run ends with a scan; only the scan's own tests need it whole
 
 
 RAY = "@ray"  # at the end of a test's id in a worker, where it has the marker

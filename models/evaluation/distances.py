@@ -1,7 +1,9 @@
-"""Distances between sounds, for training and for judging.
+"""Distances between sounds, for training and for scores.
 
 Shapes: B windows, T time.
 """
+
+import math
 
 import torch
 from torch import Tensor
@@ -13,17 +15,22 @@ RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # size, hop
 
 QUIETEST = 1e-4  # magnitudes below count as this
 
+PRE_EMPHASIS = 0.85  # NAM's coefficient
+
 
 def pre_emphasise(x_T: Tensor, amount: float | Tensor) -> Tensor:
-    """`x[n] - amount x[n - 1]`, the high-pass by which Wright and Valimaki (2020) weigh errors; any leading shape. The number 0: as it is."""
+    """Return `x[n] - amount x[n - 1]`, the high-pass by which Wright and Valimaki (2020) weigh errors.
+
+    The leading shape is free. For the number 0 it returns `x_T` as it is.
+    """
     return x_T[..., 1:] - amount * x_T[..., :-1] if isinstance(amount, Tensor) or amount else x_T
 
 
 def mrstft(predicted_BT: Tensor, target_BT: Tensor) -> Tensor:
-    """Multi-resolution STFT distance of Yamamoto, Song and Kim (2020), of each window `(B,)`.
+    """Return the multi-resolution STFT distance of Yamamoto, Song and Kim (2020), of each window `(B,)`.
 
-    The mean over three resolutions of spectral convergence `|S - P| / |S|` (Frobenius) plus the mean of `|log S - log P|`, for magnitudes S of
-    the target and P of the prediction, floored at 1e-4.
+    It is the mean over three resolutions of spectral convergence `|S - P| / |S|` (Frobenius) plus the mean of `|log S -
+    log P|`, for magnitudes S of the target and P of the prediction, floored at 1e-4.
     """
     total_B = predicted_BT.new_zeros(len(predicted_BT))
     for size, hop, window in RESOLUTIONS:
@@ -39,16 +46,17 @@ def mrstft(predicted_BT: Tensor, target_BT: Tensor) -> Tensor:
     return total_B / len(RESOLUTIONS)
 
 
-PRE_EMPHASIS = 0.85  # NAM's coefficient
-
-
 def esr(predicted_T: Tensor, target_T: Tensor) -> float:
-    """Error-to-signal ratio: sum((target - predicted)^2) / sum(target^2), as Wright et al. (2020) use it for amps."""
-    return energy(predicted_T - target_T) / energy(target_T)
+    """Return the error-to-signal ratio `sum((target - predicted)^2) / sum(target^2)` of Wright et al. (2020).
+
+    For a silent target it is 0 if the prediction is silent, too, else infinite.
+    """
+    signal, error = energy(target_T), energy(predicted_T - target_T)
+    return error / signal if signal else (math.inf if error else 0.0)
 
 
 def measure_errors(predicted_T: Tensor, target_T: Tensor) -> Errors:
-    """Beside the plain ESR: after pre-emphasis, after the best gain, MRSTFT, and the mean absolute error (full scale 1)."""
+    """Return the errors beside the ESR; the mean absolute error (`mae`) is of full scale 1."""
     return Errors(
         esr_pre_emphasis=esr(pre_emphasise(predicted_T, PRE_EMPHASIS), pre_emphasise(target_T, PRE_EMPHASIS)),
         esr_gain_matched=gain_matched_esr(predicted_T, target_T),
@@ -58,7 +66,7 @@ def measure_errors(predicted_T: Tensor, target_T: Tensor) -> Errors:
 
 
 def gain_matched_esr(predicted_T: Tensor, target_T: Tensor) -> float:
-    """The ESR after the gain that suits best: `1 - <t, p>^2 / (<t, t> <p, p>)`, 1 for a silent prediction."""
+    """Return the ESR after the best gain: `1 - <t, p>^2 / (<t, t> <p, p>)`, 1 for a silent prediction."""
     both = (predicted_T.double() @ target_T.double()).item() ** 2
     energies = energy(predicted_T) * energy(target_T)
     return max(0.0, 1 - both / energies) if energies > 0 else 1.0

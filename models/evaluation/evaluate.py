@@ -1,4 +1,4 @@
-"""models/evaluation/evaluate.py."""
+"""The evaluation of a finished run: scores, knobs, cost."""
 
 from pathlib import Path
 
@@ -14,9 +14,13 @@ from models.recordings.dataset import AmpData
 
 
 def evaluate(folder: Path, data: AmpData) -> Evaluation:
-    """Score a finished run on held and seen settings, for the first and only time, and guard its knobs; writes and returns its evaluation."""
+    """Score a finished run, scan its knobs and measure its cost; write `eval.json` and return it.
+
+    Held and seen settings are scored here for the first and only time.
+    """
     config, net = load_model(folder)
     history, dry_T = read_history(folder), data.dry_T[data.held[0].dry]
+    peak = max(piece.peak for piece in data.recorded)
     held = score(net, data, data.held, thorough=True)
     evaluation = Evaluation(
         step=history[-1]["step"],
@@ -29,7 +33,7 @@ def evaluate(folder: Path, data: AmpData) -> Evaluation:
         validation=score(net, data, data.validation),
         held=held,
         seen=score(net, data, data.seen, thorough=True) if data.seen else None,
-        corners=scan_corners(net, data.knobs, dry_T, max(piece.peak for piece in data.recorded)),
+        corners=scan_corners(net, data.knobs, dry_T, peak),
         knob_moves_dbfs=knob_moves(net, data.knobs, dry_T, data.rate_hz),
         knob_turns=turn_knobs(net, data.knobs, dry_T),
         held_regions=by_region(held, data.knobs),

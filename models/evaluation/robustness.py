@@ -1,4 +1,4 @@
-"""What a mean error hides: settings nobody recorded that blow up, knobs that crackle when moved, knobs that do nothing.
+"""What a mean error hides: unrecorded settings that blow up, knobs that crackle, knobs that do nothing.
 
 Shapes: N settings, K columns, T time, R receptive field.
 """
@@ -12,37 +12,18 @@ import torch
 from torch import Tensor
 
 from models.artifacts.evaluation import CornerScan, KnobTurn
-from models.audio.decibels import decibels
+from models.audio.decibels import decibels, power_decibels
 from models.engines.select import engine_for
 from models.knobs.schema import AnyKnob, Encoding, Knob, Knobs, Setting
 from models.network.wavenet import WaveNet
 
-
-@torch.no_grad()
-def knob_move_artifact(net: WaveNet, x_T: Tensor, from_K: Tensor, to_K: Tensor, ramp: int) -> float:
-    """What a knob move adds to the sound: the level in dBFS of the moving output less the crossfade of the two still ones.
-
-    The knobs go from `from_K` to `to_K` (levels in [-1, 1]) in a straight line of `ramp` samples that begins one receptive field after
-    the start of `x_T`; the difference is measured from there until the ramp and one receptive field have passed.
-    """
-    context = net.receptive_field - 1
-    fade_T = ((torch.arange(len(x_T)) - 2 * context) / ramp).clamp(0, 1)
-    knobs_KT = from_K[:, None] + (to_K - from_K)[:, None] * fade_T
-    moving_T = net(x_T[None], knobs_KT[None])[0]
-    before_T, after_T = (net(x_T[None], still[None])[0] for still in (from_K, to_K))
-    fade_T = fade_T[context:]
-    added_T = moving_T - ((1 - fade_T) * before_T + fade_T * after_T)
-    heard_T = added_T[context : context + ramp + context]
-    return 10 * math.log10(heard_T.double().square().mean().item() + 1e-20)
-
-
-RANDOM_SETTINGS: int = 1000
+RANDOM_SETTINGS = 1000  # beside the corners
 
 MAX_CORNERS = 1024
 
 EXCERPT = 2048  # samples: the loudest part of the dry signal, played at every setting
 
-BATCH = 32
+BATCH = 32  # settings played at once
 
 FAR = 1e9  # stands for what is not finite
 
@@ -52,26 +33,37 @@ TURN_STEPS = 9
 
 
 @torch.no_grad()
+def knob_move_artifact(net: WaveNet, x_T: Tensor, from_K: Tensor, to_K: Tensor, ramp: int) -> float:
+    """Return what a knob move adds to the sound, in dBFS: the moving output less the crossfade of the two still ones.
+
+    The knobs go from `from_K` to `to_K` (levels in [-1, 1]) in a straight line of `ramp` samples that begins one
+    receptive field after the start of `x_T`; the difference is measured from there until the ramp and one receptive
+    field have passed.
+    """
+    context = net.receptive_field - 1
+    fade_T = ((torch.arange(len(x_T)) - 2 * context) / ramp).clamp(0, 1)
+    knobs_KT = from_K[:, None] + (to_K - from_K)[:, None] * fade_T
+    moving_T = net(x_T[None], knobs_KT[None])[0]
+    before_T, after_T = (net(x_T[None], still[None])[0] for still in (from_K, to_K))
+    fade_T = fade_T[context:]
+    added_T = moving_T - ((1 - fade_T) * before_T + fade_T * after_T)
+    measured_T = added_T[context : context + ramp + context]
+    return power_decibels(measured_T.double().square().mean().item())
+
+
+@torch.no_grad()
 def scan_corners(
-    net: WaveNet, knobs: Knobs, x_T: Tensor, recorded_peak: float, between: int | None = None
+    net: WaveNet, knobs: Knobs, x_T: Tensor, recorded_peak: float, random_settings: int = RANDOM_SETTINGS
 ) -> CornerScan:
-    """Play the loudest part of `x_T`, and silence, at every corner of the knobs and at random settings between: a thousand, or `between`.
+    """Play the loudest part of `x_T`, and silence, at every corner of the knobs and at so many random settings between.
 
     `recorded_peak` is that of the loudest take (full scale 1). Of more than `MAX_CORNERS` corners, that many are drawn.
     """
-    draw = random.Random(0)
-    ends = [_ends(knob) for knob in knobs.knobs]
-    if math.prod(map(len, ends)) <= MAX_CORNERS:
-        corners = list(product(*ends))
-    else:
-        corners = [tuple(draw.choice(pair) for pair in ends) for _ in range(MAX_CORNERS)]
-    count = (RANDOM_SETTINGS if between is None else between) if ends else 0
-    anywhere = [tuple(_anywhere(knob, draw) for knob in knobs.knobs) for _ in range(count)]
-    settings: list[Setting] = [dict(zip(knobs.names, values, strict=True)) for values in corners + anywhere]
+    settings = _scanned_settings(knobs, random_settings)
     columns_NK = _encode(knobs, net.config.inject.encoding, settings)
-    heard_T = loudest(x_T, EXCERPT + net.receptive_field - 1)
-    loud_NT = _play_all(net, heard_T, columns_NK).nan_to_num(math.inf).clamp(-FAR, FAR)
-    still_N = _play_all(net, heard_T.new_zeros(net.receptive_field), columns_NK)[:, 0].abs()
+    loud_T = loudest(x_T, EXCERPT + net.receptive_field - 1)
+    loud_NT = _play_all(net, loud_T, columns_NK).nan_to_num(math.inf).clamp(-FAR, FAR)
+    still_N = _play_all(net, loud_T.new_zeros(net.receptive_field), columns_NK)[:, 0].abs()
     peak_N, still_N = loud_NT.abs().amax(1), still_N.nan_to_num(math.inf)
     loudest_at, stillest_at = int(peak_N.argmax()), int(still_N.argmax())
     return CornerScan(
@@ -86,55 +78,32 @@ def scan_corners(
 
 
 def knob_moves(net: WaveNet, knobs: Knobs, x_T: Tensor, rate_hz: int) -> dict[str, float] | None:
-    """What turning a knob from end to end in 10, 50 and 200 ms adds to the sound: `{"10": dBFS, ...}`, the mean power over all knobs.
+    """Return what turning a knob from end to end in 10, 50 and 200 ms adds to the sound: `{"10": dBFS, ...}`.
 
-    `models.metrics.knob_move_artifact` says how; None where there is no continuous knob.
+    It is the mean power of `knob_move_artifact` over all continuous knobs; None where there is none.
     """
-    found = {str(ramp_ms): _moves(net, knobs, x_T, rate_hz, ramp_ms) for ramp_ms in RAMPS_MS}
+    found = {str(ramp_ms): _move_artifacts(net, knobs, x_T, rate_hz, ramp_ms) for ramp_ms in RAMPS_MS}
     means = {ms: sum(10 ** (move / 10) for move in moves) / len(moves) for ms, moves in found.items() if moves}
-    return {ms: round(10 * math.log10(mean), 2) for ms, mean in means.items()} or None
+    return {ms: round(power_decibels(mean, floor=0), 2) for ms, mean in means.items()} or None
 
 
 def worst_move(net: WaveNet, knobs: Knobs, x_T: Tensor, rate_hz: int, ramp_ms: int) -> float:
-    """What the knob that adds most adds to the sound when it is turned from end to end within `ramp_ms`, in dBFS; -200 (nothing) without any."""
-    return max(_moves(net, knobs, x_T, rate_hz, ramp_ms), default=-200.0)
-
-
-def _moves(net: WaveNet, knobs: Knobs, x_T: Tensor, rate_hz: int, ramp_ms: int) -> list[float]:
-    """`models.metrics.knob_move_artifact` of each continuous knob, in dBFS."""
-    ramp = ramp_ms * rate_hz // 1000
-    heard_T = loudest(x_T, ramp + 4 * net.receptive_field)
-    found = []
-    for knob in knobs.knobs:
-        if isinstance(knob, Knob):
-            ends: list[Setting] = [{knob.name: knob.min}, {knob.name: knob.max}]
-            from_K, to_K = _encode(knobs, net.config.inject.encoding, ends)
-            move = knob_move_artifact(net, heard_T, from_K, to_K, ramp)
-            found.append(move if math.isfinite(move) else 20 * math.log10(FAR))
-    return found
+    """Return the largest `knob_move_artifact` of a turn from end to end in `ramp_ms`, in dBFS; -200 without knobs."""
+    return max(_move_artifacts(net, knobs, x_T, rate_hz, ramp_ms), default=-200.0)
 
 
 @torch.no_grad()
 def turn_knobs(net: WaveNet, knobs: Knobs, x_T: Tensor) -> tuple[KnobTurn, ...]:
-    """How much each continuous knob changes the sound, the others at rest, in `TURN_STEPS` even steps."""
-    heard_T = loudest(x_T, EXCERPT + net.receptive_field - 1)
-    turns = []
-    for knob in knobs.knobs:
-        if isinstance(knob, Knob):
-            settings: list[Setting] = [
-                {knob.name: knob.min + (knob.max - knob.min) * step / (TURN_STEPS - 1)} for step in range(TURN_STEPS)
-            ]
-            played_NT = _play_all(net, heard_T, _encode(knobs, net.config.inject.encoding, settings)).double()
-            distance_N = (played_NT - played_NT[0]).square().mean(1)
-            loudest_power = played_NT.square().mean(1).max().item()
-            change = distance_N[-1].item() / max(loudest_power, 1e-30)
-            rising = (torch.diff(distance_N) > 0).double().mean().item()
-            turns.append(KnobTurn(name=knob.name, change_db=round(10 * math.log10(change + 1e-12), 2), rising=rising))
-    return tuple(turns)
+    """Return how much each continuous knob changes the sound, the others at rest, in `TURN_STEPS` even steps."""
+    loud_T = loudest(x_T, EXCERPT + net.receptive_field - 1)
+    return tuple(_turn(net, knobs, knob, loud_T) for knob in knobs.knobs if isinstance(knob, Knob))
 
 
 def loudest(x_T: Tensor, samples: int) -> Tensor:
-    """The stretch of `samples` with the most energy in its second half (its first is what the model hears before); a short signal is repeated."""
+    """Return the stretch of `samples` with the most energy in its second half; the first half is context.
+
+    A signal that is too short is repeated.
+    """
     if len(x_T) < samples:
         x_T = x_T.repeat(-(-samples // len(x_T)))
     half = samples - samples // 2
@@ -144,11 +113,50 @@ def loudest(x_T: Tensor, samples: int) -> Tensor:
     return x_T[best - samples : best]
 
 
+def _scanned_settings(knobs: Knobs, random_settings: int) -> list[Setting]:
+    """Return the corners, then the random settings; a single setting where there are no knobs."""
+    draw = random.Random(0)
+    ends = [_ends(knob) for knob in knobs.knobs]
+    if math.prod(map(len, ends)) <= MAX_CORNERS:
+        corners = list(product(*ends))
+    else:
+        corners = [tuple(draw.choice(pair) for pair in ends) for _ in range(MAX_CORNERS)]
+    count = random_settings if ends else 0
+    between = [tuple(_draw_value(knob, draw) for knob in knobs.knobs) for _ in range(count)]
+    return [dict(zip(knobs.names, values, strict=True)) for values in corners + between]
+
+
+def _move_artifacts(net: WaveNet, knobs: Knobs, x_T: Tensor, rate_hz: int, ramp_ms: int) -> list[float]:
+    """Return `knob_move_artifact` of each continuous knob, in dBFS."""
+    ramp = ramp_ms * rate_hz // 1000
+    loud_T = loudest(x_T, ramp + 4 * net.receptive_field)
+    found = []
+    for knob in knobs.knobs:
+        if isinstance(knob, Knob):
+            ends: list[Setting] = [{knob.name: knob.min}, {knob.name: knob.max}]
+            from_K, to_K = _encode(knobs, net.config.inject.encoding, ends)
+            move = knob_move_artifact(net, loud_T, from_K, to_K, ramp)
+            found.append(move if math.isfinite(move) else decibels(FAR))
+    return found
+
+
+def _turn(net: WaveNet, knobs: Knobs, knob: Knob, x_T: Tensor) -> KnobTurn:
+    """Measure what one knob does to `x_T`, context included."""
+    values = [knob.min + (knob.max - knob.min) * step / (TURN_STEPS - 1) for step in range(TURN_STEPS)]
+    settings: list[Setting] = [{knob.name: value} for value in values]
+    played_NT = _play_all(net, x_T, _encode(knobs, net.config.inject.encoding, settings)).double()
+    distance_N = (played_NT - played_NT[0]).square().mean(1)
+    loudest_power = played_NT.square().mean(1).max().item()
+    change = distance_N[-1].item() / max(loudest_power, 1e-30)
+    rising = (torch.diff(distance_N) > 0).double().mean().item()
+    return KnobTurn(name=knob.name, change_db=round(power_decibels(change, floor=1e-12), 2), rising=rising)
+
+
 def _ends(knob: AnyKnob) -> Sequence[float | str]:
     return (knob.min, knob.max) if isinstance(knob, Knob) else knob.positions
 
 
-def _anywhere(knob: AnyKnob, draw: random.Random) -> float | str:
+def _draw_value(knob: AnyKnob, draw: random.Random) -> float | str:
     return draw.uniform(knob.min, knob.max) if isinstance(knob, Knob) else draw.choice(knob.positions)
 
 
@@ -158,6 +166,6 @@ def _encode(knobs: Knobs, encoding: Encoding, settings: Sequence[Setting]) -> Te
 
 
 def _play_all(net: WaveNet, x_T: Tensor, columns_NK: Tensor) -> Tensor:
-    """One signal at N still settings: `(N, T - R + 1)`."""
+    """Play one signal at N still settings: `(N, T - R + 1)`."""
     engine = engine_for(net)
     return torch.cat([engine(x_T.expand(len(some_BK), -1), some_BK) for some_BK in columns_NK.split(BATCH)])

@@ -1,6 +1,6 @@
-"""How far a model is from its amp, judged per knob setting.
+"""How far a model is from its amp, per knob setting.
 
-Shapes: T time, P a run of audio predicted from context and region.
+Shapes: T time, K knobs, R receptive field.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ CHUNK = 1 << 16  # output samples computed at a time
 
 @torch.no_grad()
 def predict(engine: Engine, x_T: Tensor, levels_K: Tensor) -> Tensor:
-    """Play `T` samples of context and region through a net in bounded memory: `T - R + 1` samples come out."""
+    """Play `T` samples, of which the first are context, in bounded memory; return `T - R + 1` samples."""
     context, whole = engine.net.receptive_field - 1, len(x_T)
     step = min(CHUNK, whole - context)
     y_T = x_T.new_empty(whole - context)
@@ -37,18 +37,20 @@ def predict(engine: Engine, x_T: Tensor, levels_K: Tensor) -> Tensor:
 
 
 def score(net: WaveNet, data: AmpData, pieces: Sequence[Piece], *, thorough: bool = False) -> Score:
-    """Play every piece and pool per setting; a setting heard on several pieces counts once, as one long signal.
+    """Play every piece and pool the errors per setting.
 
-    `thorough` measures the other errors too. Raises `DivergedError` when what the model plays is not finite.
+    A setting recorded on several pieces counts once, as one long signal. `thorough` measures the other errors too.
+    Raises `DivergedError` when what the model plays is not finite.
     """
-    heard: dict[tuple[Value, ...], list[Piece]] = {}
+    groups: dict[tuple[Value, ...], list[Piece]] = {}
     for piece in pieces:
-        heard.setdefault(tuple(piece.setting.values()), []).append(piece)
+        groups.setdefault(tuple(piece.setting.values()), []).append(piece)
     engine = engine_for(net)
-    return pool(_score_setting(engine, data, group, thorough) for group in heard.values())
+    return pool(_score_setting(engine, data, group, thorough) for group in groups.values())
 
 
 def _score_setting(engine: Engine, data: AmpData, pieces: list[Piece], thorough: bool) -> SettingScore:
+    """Score one setting on all its pieces."""
     nearest_signal = nearest_error = 0.0
     predicted, target, net = [], [], engine.net
     for piece in pieces:
@@ -69,7 +71,7 @@ def _score_setting(engine: Engine, data: AmpData, pieces: list[Piece], thorough:
 
 
 def pool(settings: Iterable[SettingScore]) -> Score:
-    """Mean, median and worst over settings; the baseline mean and the other errors are given only when every setting has them."""
+    """Return mean, median and worst over settings; baseline mean and other errors only where every setting has them."""
     settings = tuple(settings)
     esrs = [s.esr for s in settings]
     baselines = [s.baseline_esr for s in settings if s.baseline_esr is not None]
@@ -87,7 +89,7 @@ def pool(settings: Iterable[SettingScore]) -> Score:
 
 
 def by_region(found: Score, knobs: Knobs) -> tuple[RegionScore, ...]:
-    """The same errors by where each knob stands; regions without a setting are left out."""
+    """Return the mean ESR per third of each knob's range, or switch position; regions without settings are absent."""
     groups: dict[tuple[str, str], list[float]] = {}
     for knob in knobs.knobs:
         for one in found.settings:
@@ -99,7 +101,7 @@ def by_region(found: Score, knobs: Knobs) -> tuple[RegionScore, ...]:
 
 
 def region_of(knob: AnyKnob, value: Value) -> str:
-    """Which third of its range, as its faceplate shows it, a knob is in; the position of a switch."""
+    """Return which third of its range, as the faceplate shows it, a knob is in, or the position of a switch."""
     if isinstance(knob, Switch) or isinstance(value, str):
         return str(value)
     return THIRDS[min(int(3 * (value - knob.min) / (knob.max - knob.min)), 2)]

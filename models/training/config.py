@@ -1,4 +1,4 @@
-"""The frozen configs: which takes (data), which WaveNet (architecture), how it is trained (learning)."""
+"""The recipe of a run: which takes (data), which WaveNet (model), how it is trained (learning)."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -64,7 +64,7 @@ class Recipe(Frozen):
 
 
 def read_recipe(data: Path, model: Path, learning: Path) -> Recipe:
-    """Read the three files of a training run; raises `UserError` naming the file and the key at fault."""
+    """Read the three files of a training run; raises `UserError` that names the file and the key at fault."""
     return Recipe(
         data=read_document(data, DataConfig).relative_to(data.resolve().parent),
         model=read_document(model, WaveNetConfig),

@@ -1,4 +1,4 @@
-"""models/training/fit.py."""
+"""Recipe to run folder: train, report, evaluate, and resume where an earlier call was interrupted."""
 
 import time
 from collections.abc import Callable
@@ -15,12 +15,13 @@ from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
 from models.training.config import Recipe
+from models.training.placement import place_trainers
 from models.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands, told after every report."""
+    """Where a run stands at a report; `seconds` are those since the last report."""
 
     step: int
     steps: int
@@ -37,14 +38,12 @@ def fit(
     on_step: Callable[[int], None] = lambda step: None,
     load: Callable[[DataConfig], AmpData] = load_data,
 ) -> Evaluation:
-    """Train a recipe into the run folder `out` and return its evaluation, going on where an earlier call was interrupted.
+    """Train a recipe into the run folder `out` and return its evaluation; a finished run is not trained again.
 
-    `on_step` is told, after every step on a CPU, how many are done; `load` brings the recordings. A finished run is not trained again.
-    Raises `UserError` for takes that cannot be used or a folder that holds another recipe, `DivergedError` when training leaves the finite
-    numbers.
+    `on_progress` gets every report; `on_step` the number of steps done, after each step on a CPU and now and then on a
+    GPU. `load` brings the recordings. Raises `UserError` for takes that cannot be used or a folder that holds another
+    recipe, `DivergedError` when training leaves the finite numbers.
     """
-    from models.training.placement import place_trainers
-
     data = load(recipe.data)
     trainer = _begin(recipe, data, out)
     if (out / EVAL).exists() and trainer.step == recipe.learning.steps:
@@ -64,16 +63,16 @@ def fit(
 
 
 def _begin(recipe: Recipe, data: AmpData, out: Path) -> Trainer:
-    """A trainer that stands where the run folder `out` was left, or at the first step in a new one; raises `UserError` as `fit` does."""
+    """Return a trainer at the step where `out` was left, or at the first; raises `UserError` as `fit` does."""
     trainer = Trainer(recipe, data)
     if (out / STATE).exists():
         trainer.load(out)
-    elif out.exists() and (not out.is_dir() or _holds_something_else(out)):
-        raise UserError(f"{out} is not empty and holds no run", "Choose another --out folder.")
+    elif out.exists() and (not out.is_dir() or _has_other_files(out)):
+        raise UserError(f"{out} is not empty and holds no run", "Choose another folder.")
     out.mkdir(parents=True, exist_ok=True)
     return trainer
 
 
-def _holds_something_else(out: Path) -> bool:
-    """True unless all there is was left by a first save that was interrupted."""
+def _has_other_files(out: Path) -> bool:
+    """Whether there is more than what a first save leaves when it is interrupted."""
     return any(path.name not in (RECIPE, HISTORY) and not path.name.startswith(STAGED) for path in out.iterdir())

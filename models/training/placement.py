@@ -1,4 +1,7 @@
-"""Trainers of any shapes as what trains them fastest on a device: measured there, once for each shape, and kept in the cache folder."""
+"""Where trainers train: in stacks on a GPU, or one by one on the CPU, whichever is measured to be faster.
+
+Each shape of a run is measured once on a machine; the times are in the cache folder.
+"""
 
 import time
 import warnings
@@ -16,14 +19,14 @@ from models.training.trainer import Trainer
 
 KIND = "stacks"  # in the cache folder
 
-ROUNDS, STEPS = 3, 10
+ROUNDS, STEPS = 3, 10  # of a measurement
 
-WORTH = 1.05  # times faster per model that a larger stack must be
+GAIN = 1.05  # times faster per model that a larger stack must be
 
 
 @dataclass(frozen=True)
 class SoloTrainer:
-    """One trainer by itself on the CPU, where a stack of one would be."""
+    """One trainer by itself on the CPU, with the interface of `StackedTrainers`."""
 
     trainers: list[Trainer]
 
@@ -33,113 +36,103 @@ class SoloTrainer:
 
 
 def place_trainers(trainers: Sequence[Trainer], device: torch.device) -> list[StackedTrainers | SoloTrainer]:
-    """These as what trains them fastest: on a GPU as stacks, unless their steps are measured to be faster on the CPU; there one by one."""
+    """Choose what trains each trainer: stacks of one shape on a GPU, or one by one on the CPU if that is faster.
+
+    Warns with `RuntimeWarning` and takes the CPU where the GPU fails.
+    """
     parts: list[StackedTrainers | SoloTrainer] = []
-    for group in _groups(trainers):
+    for group in group_by_shape(trainers):
         times: dict[int, float] = {}
         if device.type == "cuda" and group[0].recipe.model.compiles:
             try:
-                times = _times(group, device)
+                times = time_stacks(group, device)
             except RuntimeError as problem:  # a driver, or a GPU that this torch was not built for
                 warnings.warn(f"training on the CPU, for the GPU fails: {problem}", RuntimeWarning, stacklevel=2)
-        if times and min(times.values()) < _seconds_alone(group[0]):
-            parts += _stacks(group, _best(times), device)
+        if times and min(times.values()) < _time_solo(group[0]):
+            count = -(-len(group) // best_size(times))
+            parts += [StackedTrainers(group[part::count], device) for part in range(count)]
         else:
             parts += [SoloTrainer([trainer]) for trainer in group]
     return parts
 
 
-def stacks_of(trainers: Sequence[Trainer], device: torch.device | str = "cpu") -> list[StackedTrainers]:
-    """Those of one shape as stacks of about one size, the best there is on a GPU; elsewhere, where no size pays, as one."""
-    device, stacks = torch.device(device), []
-    for group in _groups(trainers):
-        stacks += _stacks(group, best_size(group, device) if device.type == "cuda" else len(group), device)
-    return stacks
-
-
-def best_size(trainers: Sequence[Trainer], device: torch.device) -> int:
-    """The size of stacks, at most all of these, whose steps take least time per model; of sizes that do as well, the smallest."""
-    return _best(_times(trainers, device)) if len(trainers) > 1 else 1
-
-
-def _groups(trainers: Sequence[Trainer]) -> list[list[Trainer]]:
-    """Those of one shape together."""
+def group_by_shape(trainers: Sequence[Trainer]) -> list[list[Trainer]]:
+    """Return the trainers that can be stacked together, group by group."""
     groups: dict[Hashable, list[Trainer]] = {}
     for trainer in trainers:
         groups.setdefault(shape_of(trainer), []).append(trainer)
     return list(groups.values())
 
 
-def _stacks(group: Sequence[Trainer], size: int, device: torch.device) -> list[StackedTrainers]:
-    """Trainers of one shape as stacks of about one size."""
-    count = -(-len(group) // size)
-    return [StackedTrainers(group[part::count], device) for part in range(count)]
+def time_stacks(trainers: Sequence[Trainer], device: torch.device) -> dict[int, float]:
+    """Return the seconds of a step per model by size of the stack.
 
-
-def _times(trainers: Sequence[Trainer], device: torch.device) -> dict[int, float]:
-    """Seconds of a step per model by size of the stack, at most all of these: of the powers of two and of all at once.
-
-    One that the device's memory does not hold ends the trials.
+    Sizes are powers of two up to the number of trainers, and that number. Those from the first that the device's memory
+    does not hold are absent.
     """
     most = len(trainers)
     times: dict[int, float] = {}
     for size in sorted({1 << power for power in range(most.bit_length())} | {most}):
         try:
-            times[size] = _seconds(trainers[:size], device)
+            times[size] = _time_stack(trainers[:size], device)
         except torch.OutOfMemoryError:
             break
     return times
 
 
-def _best(times: dict[int, float]) -> int:
-    """Of the sizes that are about the fastest, the smallest."""
+def best_size(times: dict[int, float]) -> int:
+    """Return the smallest size that is within `GAIN` of the fastest, 1 where there are no times."""
     least = min(times.values(), default=0.0)
-    return min((size for size, seconds in times.items() if seconds <= WORTH * least), default=1)
+    return min((size for size, seconds in times.items() if seconds <= GAIN * least), default=1)
 
 
-def _seconds_alone(trainer: Trainer) -> float:
-    """Of a step of the compiled engine; the trainer stays as it is."""
-    what = _facts([trainer], f"{cpu_name()}, alone")
-    found = read_measurement(KIND, what)
-    if found is None:
+def _time_solo(trainer: Trainer) -> float:
+    """Return the seconds of a step on the CPU; the trainer does not change."""
+
+    def measure() -> float:
         with torch.random.fork_rng(devices=[]):
             other = Trainer(trainer.recipe, trainer.data)
         other.advance(1)  # may have to compile
         began = time.perf_counter()
         other.advance(STEPS)
-        found = (time.perf_counter() - began) / max(other.step - 1, 1)
-        write_measurement(KIND, what, found)
-    return found
+        return (time.perf_counter() - began) / max(other.step - 1, 1)
+
+    return _measured([trainer], f"{cpu_name()}, alone", measure)
 
 
-def _seconds(trainers: Sequence[Trainer], device: torch.device) -> float:
-    """Of a step of a stack, per model; the trainers stay as they are."""
-    what = _facts(trainers, _told_of(device))
-    found = read_measurement(KIND, what)
-    if found is None:
+def _time_stack(trainers: Sequence[Trainer], device: torch.device) -> float:
+    """Return the seconds of a step of a stack, per model; the trainers do not change."""
+
+    def measure() -> float:
         stack = StackedTrainers(trainers, device)
-        found = min(stack.rehearse(STEPS) for _ in range(ROUNDS)) / STEPS / len(trainers)
-        write_measurement(KIND, what, found)
-    return found
+        return min(stack.time_steps(STEPS) for _ in range(ROUNDS)) / STEPS / len(trainers)
+
+    return _measured(trainers, _describe(device), measure)
 
 
-def _told_of(device: torch.device) -> str:
-    """Which device, and how much of its memory this process may have."""
-    if device.type != "cuda":
-        return device.type
-    return f"{torch.cuda.get_device_name(device)}, {torch.cuda.get_per_process_memory_fraction(device):g} of it"
-
-
-def _facts(trainers: Sequence[Trainer], device: str) -> dict[str, Any]:
-    """All that the seconds of a step depend on."""
+def _measured(trainers: Sequence[Trainer], device: str, measure: Callable[[], float]) -> float:
+    """Return a time from the cache folder, or measure it and write it there."""
     learning = trainers[0].recipe.learning
-    return {
+    facts: dict[str, Any] = {
         "model": trainers[0].recipe.model.model_dump(mode="json"),
         "knobs": trainers[0].net.knobs,
         "batch": learning.batch,
         "segment": learning.segment,
         "mrstft": any(trainer.recipe.learning.mrstft for trainer in trainers),
+        "optimizer": trainers[0].optimizer.name,
         "size": len(trainers),
         "device": device,
         "engine": source_digest(ENGINES),
     }
+    found = read_measurement(KIND, facts)
+    if found is None:
+        found = measure()
+        write_measurement(KIND, facts, found)
+    return found
+
+
+def _describe(device: torch.device) -> str:
+    """Return which device it is, and how much of its memory this process may have."""
+    if device.type != "cuda":
+        return device.type
+    return f"{torch.cuda.get_device_name(device)}, {torch.cuda.get_per_process_memory_fraction(device):g} of it"

@@ -94,7 +94,7 @@ class TrialGroup:
         """Leave those that go on in a part; false where there are none."""
         kept = [member for member, trainer in enumerate(part.trainers) if self._trial_of[trainer] in self.going]
         if isinstance(part, StackedTrainers) and 0 < len(kept) < len(part.trainers):
-            part.keep(kept)
+            part.select(kept)
         return bool(kept)
 
     def _judge(self, trial: str, seconds: float) -> Result:

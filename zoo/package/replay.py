@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from models.artifacts.folder import load_model
 from models.audio.io import read_audio
 from models.core.errors import IntegrityError, UserError
+from models.evaluation.distances import esr
 from models.formats.nam.reader import read_nam
 from models.playback.stream import play
 from zoo.package.layout import LIVE, PRESETS, tier_names
@@ -83,9 +85,5 @@ def _play_nam(path: Path, dry_T: np.ndarray, levels_K: list[float]) -> np.ndarra
 
 
 def _esr(found_T: np.ndarray, truth_T: np.ndarray) -> float:
-    """Return the error-to-signal ratio in double precision; infinite for clips of different lengths."""
-    if found_T.shape != truth_T.shape:
-        return math.inf
-    power = float(np.sum(np.square(truth_T, dtype=np.float64)))
-    error = float(np.sum(np.square(found_T.astype(np.float64) - truth_T)))
-    return error / power if power else (math.inf if error else 0.0)
+    """Return the ESR of a clip, infinite where its length is another."""
+    return esr(*map(torch.from_numpy, (found_T, truth_T))) if found_T.shape == truth_T.shape else math.inf

@@ -4,7 +4,6 @@ The format is that of NeuralAmpModelerCore: one JSON document with a flat list o
 """
 
 import json
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.artifacts.model_config import ModelConfig
+from models.audio.decibels import power_decibels
 from models.audio.guitar import guitar
 from models.core.errors import UserError
 from models.core.files import write_text
@@ -110,7 +110,7 @@ def loudness(net: WaveNet, levels_K: list[float], rate_hz: int) -> float:
     guitar at that level, which on the virtual amp differs by at most 1.5 dB from clean to full gain.
     """
     y_T = play(net, _standard_guitar(rate_hz), levels_K).astype(np.float64)
-    return round(10 * math.log10(np.square(y_T).mean() + 1e-20), 2)
+    return round(power_decibels(float(np.square(y_T).mean())), 2)
 
 
 @lru_cache(maxsize=4)

@@ -1,4 +1,4 @@
-"""Scores are what they say: per setting, pooled with equal weight, beside what the nearest recording would give."""
+"""Scores are per setting, pooled with equal weight, beside what the nearest recording would give."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> AmpData:
     return load_data(data_config(train, held_settings=(CENTRE, OFF_CENTRE)))
 
 
-def test_esr_is_zero_for_the_truth_one_for_silence_and_four_upside_down():
+def test_esr_of_known_errors():
     truth_T = torch.from_numpy(DI)
     assert metrics.esr(truth_T, truth_T) == 0
     assert metrics.esr(0 * truth_T, truth_T) == pytest.approx(1)
@@ -58,7 +58,7 @@ def test_score_of_a_setting_is_the_esr_of_playing_it(data: AmpData):
 
 
 @pytest.mark.parametrize("group", ["held", "validation"])
-def test_baseline_is_the_nearest_other_setting_that_was_not_held(data: AmpData, group: str):
+def test_baseline_is_the_nearest_setting_that_is_not_held(data: AmpData, group: str):
     """On the same audio, where that setting was recorded as well."""
     pieces = getattr(data, group)
     for one in score(wavenet(architecture()), data, pieces).settings:
@@ -66,8 +66,8 @@ def test_baseline_is_the_nearest_other_setting_that_was_not_held(data: AmpData, 
         others = [s for s in GRID if s not in (CENTRE, OFF_CENTRE, one.setting)]
         far = [float(np.linalg.norm(np.array(data.knobs.encode(s)) - here_K)) for s in others]
         nearest = [s for s, distance in zip(others, far, strict=True) if distance < min(far) + 1e-6]
-        heard = slice(pieces[0].start, pieces[0].stop)
-        wanted = [esr(amp(DI, **s)[heard], amp(DI, **one.setting)[heard]) for s in nearest]
+        region = slice(pieces[0].start, pieces[0].stop)
+        wanted = [esr(amp(DI, **s)[region], amp(DI, **one.setting)[region]) for s in nearest]
         assert min(wanted) > 0 and any(one.baseline_esr == pytest.approx(value, rel=1e-4) for value in wanted)
 
 
@@ -78,7 +78,7 @@ def test_setting_recorded_on_other_audio_only_has_no_baseline(tmp_path: Path):
     assert found.baseline_mean is None and found.settings[0].baseline_esr is None
 
 
-def test_setting_heard_on_two_recordings_counts_once(tmp_path: Path):
+def test_setting_recorded_twice_counts_once(tmp_path: Path):
     train = record(tmp_path, "train", DI)
     held = record(tmp_path, "held", di(0.5, seed=1), [{"gain": 4.0, "tone": 0.4}, {"gain": 6.0, "tone": 0.6}])
     data, net = load_data(data_config(train, held=held, held_settings=(), held_seconds=0)), wavenet(architecture())
@@ -120,7 +120,7 @@ def test_knob_move_artifact_is_what_the_crossfade_lacks():
     assert knob_move_artifact(wavenet(architecture("mixin")), x_T, low_K, high_K, ramp=100) > -90
 
 
-def test_other_errors_are_measured_when_asked_and_pooled_evenly(data: AmpData):
+def test_other_errors_are_pooled_evenly(data: AmpData):
     net = wavenet(architecture())
     found = score(net, data, data.held, thorough=True)
     assert found.errors is not None and score(net, data, data.held).errors is None
@@ -129,7 +129,7 @@ def test_other_errors_are_measured_when_asked_and_pooled_evenly(data: AmpData):
         assert len(each) == len(found.settings) and mean == pytest.approx(np.mean(each)) and mean > 0
 
 
-def test_regions_tell_where_a_model_is_weak():
+def test_regions_show_where_a_model_is_weak():
     switch = Switch(name="channel", positions=("clean", "lead"), default="clean")
     knobs = Knobs(knobs=(Knob(name="gain", min=0, max=9, default=5), switch))
     stood = ((0, "clean", 0.1), (2.9, "lead", 0.3), (3, "clean", 0.5), (9, "lead", 0.8))
@@ -144,7 +144,7 @@ def test_regions_tell_where_a_model_is_weak():
     }
 
 
-def test_fingerprint_is_of_what_is_heard(data: AmpData):
+def test_fingerprint_depends_on_the_audio(data: AmpData):
     first = data.fingerprint(data.held)
     assert first == data.fingerprint(data.held) != data.fingerprint(data.held[1:])
     piece = data.held[0]
@@ -163,7 +163,7 @@ def test_gain_matched_esr_is_the_best_over_all_gains():
     assert gain_matched_esr(torch.zeros(4000), target_T) == 1
 
 
-def test_pre_emphasis_weighs_the_treble():
+def test_pre_emphasis_weights_the_treble():
     t_T = torch.arange(8000) / 48000
     low_T, high_T = (torch.sin(2 * torch.pi * hz * t_T) for hz in (100, 10000))
     dull, bright = (measure_errors(low_T + high_T - 0.1 * part_T, low_T + high_T) for part_T in (low_T, high_T))
@@ -180,7 +180,7 @@ def magnitudes(x_T: np.ndarray, size: int, hop: int, window: int) -> np.ndarray:
     return np.maximum(np.abs(np.fft.rfft(frames)), 1e-4)
 
 
-def test_mrstft_is_spectral_convergence_and_log_distance_at_three_resolutions():
+def test_mrstft_is_its_definition():
     draw = np.random.default_rng(0)
     target_T = draw.standard_normal(5000)
     predicted_T = target_T + 0.2 * draw.standard_normal(5000)

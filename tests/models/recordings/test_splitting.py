@@ -71,13 +71,13 @@ class Evidence:
 
 def train(plan: Recipe) -> Evidence:
     trainer, used = Trainer(plan, load_data(plan.data)), []
-    descend = trainer.engine.accumulate_gradient
+    descend = trainer.solo.engine.accumulate_gradient
 
     def spy(vector_P: Tensor, x_BT: Tensor, knobs_BK: Tensor, loss: Loss) -> float:
         used.append([x_BT.numpy().tobytes(), knobs_BK.numpy().tobytes()])
         return descend(vector_P, x_BT, knobs_BK, loss)
 
-    trainer.engine.accumulate_gradient = spy
+    trainer.solo.engine.accumulate_gradient = spy
     losses = [trainer.advance(5) for _ in range(3)]
     assert len(used) == 15
     weights = [value.numpy().tobytes() for value in trainer.net.state_dict().values()]

@@ -1,4 +1,4 @@
-"""Training is the same numbers however often it is interrupted, never runs away unseen, and learns what the knobs do."""
+"""A run gives the same numbers however often it is interrupted, reports divergence, and learns what the knobs do."""
 
 import json
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, data: DataConfig) -> tupl
     return out, fit(recipe(data), out)
 
 
-def test_run_folder_holds_all_that_was_promised(finished: tuple[Path, Evaluation], data: DataConfig):
+def test_run_folder_holds_all_files(finished: tuple[Path, Evaluation], data: DataConfig):
     out, evaluation = finished
     assert set(contents(out)) == ALL
     assert read_evaluation(out) == evaluation and evaluation.step == 30
@@ -75,9 +75,7 @@ def test_run_folder_holds_all_that_was_promised(finished: tuple[Path, Evaluation
     assert read_history(out)[-1]["validation_esr"] == evaluation.validation.mean
 
 
-def test_same_seed_gives_the_same_bytes_and_another_does_not(
-    tmp_path: Path, data: DataConfig, finished: tuple[Path, Evaluation]
-):
+def test_same_seed_gives_the_same_bytes(tmp_path: Path, data: DataConfig, finished: tuple[Path, Evaluation]):
     torch.manual_seed(99)  # what else is drawn in the process does not matter
     np.random.seed(99)
     assert untimed(fit(recipe(data), tmp_path / "again")) == untimed(finished[1])
@@ -92,14 +90,14 @@ def test_same_seed_gives_the_same_bytes_and_another_does_not(
 def test_interrupted_run_ends_as_an_uninterrupted_one(
     tmp_path: Path, data: DataConfig, finished: tuple[Path, Evaluation], stops: tuple[int, ...]
 ):
-    out, seen = tmp_path / "run", []
+    out, steps = tmp_path / "run", []
     for step in stops:
         with pytest.raises(KeyboardInterrupt):
             fit(recipe(data), out, stop_at(step))
         assert set(contents(out)) == {RECIPE, HISTORY, STATE}
         torch.rand(3)
-    evaluation = fit(recipe(data), out, lambda progress: seen.append(progress.step))
-    assert seen == [step for step in (10, 20, 30) if step > stops[-1]]
+    evaluation = fit(recipe(data), out, lambda progress: steps.append(progress.step))
+    assert steps == [step for step in (10, 20, 30) if step > stops[-1]]
     assert untimed(evaluation) == untimed(finished[1])
     mine, theirs = contents(out), contents(finished[0])
     assert all(mine[name] == theirs[name] for name in (CONFIG, WEIGHTS, STATE, RECIPE, SPLIT))
@@ -177,7 +175,7 @@ def test_damaged_run_is_a_user_error(tmp_path: Path, data: DataConfig, name: str
         fit(recipe(data), tmp_path, never)
 
 
-def test_run_that_leaves_the_finite_numbers_says_so_and_leaves_no_model(tmp_path: Path, data: DataConfig):
+def test_diverged_run_raises_and_writes_no_model(tmp_path: Path, data: DataConfig):
     deep = WaveNetConfig(arrays=(LayerArray(channels=8, dilations=(1,) * 30, activation=(Activation(type="ReLU"),)),))
     plan = recipe(data, deep, learning_rate=1, gradient_clip=1e9, warmup=0, batch=1, segment=64)
     with pytest.raises(DivergedError, match="the loss is"):
@@ -186,7 +184,7 @@ def test_run_that_leaves_the_finite_numbers_says_so_and_leaves_no_model(tmp_path
 
 
 @pytest.mark.parametrize("seed", [-1, 1 << 70])
-def test_seed_that_cannot_be_used_is_refused_by_the_config(tmp_path: Path, data: DataConfig, seed: int):
+def test_unusable_seed_is_refused_by_the_config(tmp_path: Path, data: DataConfig, seed: int):
     try:
         plan = recipe(data, seed=seed, steps=1)
     except ValueError:
@@ -195,7 +193,7 @@ def test_seed_that_cannot_be_used_is_refused_by_the_config(tmp_path: Path, data:
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(100, 10), (100, 0), (1, 0), (50, 200)])
-def test_learning_rate_warms_up_then_only_falls(steps: int, warmup: int):
+def test_learning_rate_rises_then_only_falls(steps: int, warmup: int):
     learning = LearningConfig(steps=steps, warmup=warmup, learning_rate=0.01, final_rate=0.1)
     rates = [rate_at(step, learning) for step in range(steps)]
     assert all(0 < rate <= 0.01 for rate in rates)
@@ -206,7 +204,7 @@ def test_learning_rate_warms_up_then_only_falls(steps: int, warmup: int):
 
 
 def test_model_learns_what_the_knobs_do(tmp_path: Path, data: DataConfig):
-    """Better than the nearest recorded setting on every held one: it hears the knobs, on audio it has never heard."""
+    """On every held setting, with audio that it was not trained on, better than the nearest recorded setting."""
     model = WaveNetConfig(arrays=(LayerArray(channels=6, dilations=(1, 2)),), inject=architecture("mixin+film").inject)
     evaluation = fit(recipe(data, model, steps=500, batch=8, learning_rate=0.02, report_every=250), tmp_path / "run")
     held = evaluation.held

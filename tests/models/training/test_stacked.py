@@ -1,4 +1,4 @@
-"""A member of a stack is its own solo run: whatever the others are, whatever becomes of them, and however the work is replayed."""
+"""A member of a stack is its own solo run, whatever the others are and however the step is replayed."""
 
 import dataclasses
 import math
@@ -16,14 +16,13 @@ from models.engines.gpu.cuda_graph import WARM_UP, GraphReplay, Work
 from models.engines.select import device_for
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
-from models.training import fit as fitting
-from models.training import placement as stacks
-from models.training import windows as resident_module
+from models.training import placement, windows
 from models.training.config import Recipe
 from models.training.fit import fit
-from models.training.placement import best_size, stacks_of
+from models.training.placement import SoloTrainer, best_size, group_by_shape, place_trainers, time_stacks
 from models.training.stacked import StackedTrainers
-from models.training.trainer import PATIENCE, Trainer
+from models.training.state import PATIENCE, TrainState
+from models.training.trainer import Trainer
 from tests.support.makers import FORMS, GRID, architecture, data_config, di, recipe, record
 
 MEMBERS: tuple[dict[str, Any], ...] = (
@@ -45,6 +44,11 @@ def plans(data: AmpData, form: str = "mixin+film", gating: str = "none", **learn
 
 def stacked(recipes: list[Recipe], data: AmpData, device: str = "cpu") -> StackedTrainers:
     return StackedTrainers([Trainer(plan, data) for plan in recipes], device)
+
+
+def tensors(state: TrainState) -> list[torch.Tensor]:
+    found = [state.vector_KP, state.mean_KP, state.step_K, state.failed_K, *state.optimizer.values()]
+    return [tensor for tensor in found if tensor is not None]
 
 
 on_each_device = pytest.mark.parametrize(
@@ -73,15 +77,15 @@ def test_member_is_its_solo_run(data: AmpData, form: str, gating: str):
         assert found == pytest.approx(wanted, rel=1e-6)
     for member, solo in zip(stack.trainers, solos, strict=True):
         assert member.step == solo.step == 100 and distance(member, solo) <= 1e-6
-        for name, value in solo.optimiser.state[solo.vector_P].items():
-            assert (member.optimiser.state[member.vector_P][name] - value).norm() <= 1e-3 * value.norm()
+        for name, value in solo.state.optimizer.items():
+            assert (member.state.optimizer[name] - value).norm() <= 1e-3 * value.norm()
         assert [line["step"] for line in member.history] == [1, 31, 100]
         assert member.validate().mean == pytest.approx(solo.validate().mean, rel=1e-4)
 
 
 @pytest.fixture
 def doubled(data: AmpData) -> Iterator[AmpData]:
-    """The recordings in float64, in which all that is made meanwhile reckons too."""
+    """The recordings in float64, which is also the default type of what is made meanwhile."""
     signals = {id(piece.wet_T): piece.wet_T.double() for piece in data.train}
     train = tuple(dataclasses.replace(piece, wet_T=signals[id(piece.wet_T)]) for piece in data.train)
     torch.set_default_dtype(torch.float64)
@@ -90,12 +94,12 @@ def doubled(data: AmpData) -> Iterator[AmpData]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_in_float64_member_is_its_solo_run_to_the_last_digits(doubled: AmpData, form: str):
+def test_member_is_its_solo_run_in_float64(doubled: AmpData, form: str):
     """So what float32 leaves between the two is rounding, and nothing else."""
 
     def begin(plan: Recipe) -> Trainer:
         trainer = Trainer(plan, doubled)
-        trainer.levels_PK = [levels_K.double() for levels_K in trainer.levels_PK]
+        trainer.windows.levels_QE = [levels_E.double() for levels_E in trainer.windows.levels_QE]
         return trainer
 
     recipes = plans(doubled, form, segment=64)[:2]
@@ -107,7 +111,7 @@ def test_in_float64_member_is_its_solo_run_to_the_last_digits(doubled: AmpData, 
 
 @on_each_device
 @pytest.mark.parametrize("form", ["mixin+film", "warp+encoder"])
-def test_member_of_many_is_what_it_is_in_a_stack_of_its_own(data: AmpData, form: str, device: str):
+def test_member_does_not_depend_on_the_size_of_its_stack(data: AmpData, form: str, device: str):
     recipes = plans(data, form)
     many, alone = stacked(recipes, data, device), [stacked([plan], data, device) for plan in recipes]
     assert many.advance(30) == pytest.approx([loss for one in alone for loss in one.advance(30)], rel=1e-6)
@@ -115,8 +119,8 @@ def test_member_of_many_is_what_it_is_in_a_stack_of_its_own(data: AmpData, form:
         assert distance(member, one.trainers[0]) <= 1e-6
 
 
-def test_weight_of_the_spectral_loss_is_each_members_own(data: AmpData):
-    """Over a few steps: the logarithm of small magnitudes makes more of a rounding at every step, in solo runs on two engines too."""
+def test_spectral_weight_is_each_members_own(data: AmpData):
+    """Over a few steps: the logarithm of small magnitudes enlarges rounding, in solo runs on two engines, too."""
     recipes = [recipe(data.config, steps=40, mrstft=weight, segment=2100) for weight in (0.0, 0.003, 0.1)]
     stack, solos = stacked(recipes, data), [Trainer(plan, data) for plan in recipes]
     assert stack.advance(10) == pytest.approx([solo.advance(10) for solo in solos], rel=1e-5)
@@ -130,28 +134,26 @@ def test_every_member_has_recordings_of_its_own(data: AmpData, tmp_path: Path):
     same_dry = load_data(data_config(record(tmp_path / "same", "same", di(1.5), GRID[::-1]), name="same"))
     trainers = [[Trainer(recipe(own.config, seed=3), own) for own in (data, other, same_dry)] for _ in range(2)]
     stack, solos = StackedTrainers(trainers[0]), trainers[1]
-    assert len({len(solo.pieces) for solo in solos}) == 2 and stack.trainers[2].data is same_dry
+    assert len({len(solo.windows.pieces) for solo in solos}) == 2 and stack.trainers[2].data is same_dry
     assert stack.advance(30) == pytest.approx([solo.advance(30) for solo in solos], rel=1e-5)
     for member, solo in zip(stack.trainers, solos, strict=True):
         assert distance(member, solo) <= 1e-5
 
 
 @on_each_device
-def test_windows_of_recordings_that_a_device_cannot_keep_are_brought_to_it(
-    data: AmpData, monkeypatch: pytest.MonkeyPatch, device: str
-):
+def test_host_windows_are_device_windows(data: AmpData, monkeypatch: pytest.MonkeyPatch, device: str):
     recipes = plans(data)
-    resident = stacked(recipes, data, device)
-    monkeypatch.setattr(resident_module, "DEVICE_BYTES", 1000)
-    brought = stacked(recipes, data, device)
-    assert type(resident._source) is not type(brought._source)
+    device_side = stacked(recipes, data, device)
+    monkeypatch.setattr(windows, "DEVICE_BYTES", 1000)
+    host = stacked(recipes, data, device)
+    assert type(device_side._source) is not type(host._source)
     for steps in (7, 80):
-        assert brought.advance(steps) == resident.advance(steps)
-        for stack in (brought, resident):
-            stack.keep(range(len(stack.trainers))[::-1][:2])
+        assert host.advance(steps) == device_side.advance(steps)
+        for stack in (host, device_side):
+            stack.select(range(len(stack.trainers))[::-1][:2])
 
 
-def test_member_that_is_not_finite_touches_no_other_and_stands_still(data: AmpData):
+def test_diverged_member_stands_still_and_touches_no_other(data: AmpData):
     sound, broken = stacked(plans(data), data), [Trainer(plan, data) for plan in plans(data)]
     with torch.no_grad():
         broken[1].vector_P[0] = math.nan
@@ -173,13 +175,13 @@ def test_member_that_is_not_finite_touches_no_other_and_stands_still(data: AmpDa
     assert solo.step == lost.step
 
 
-def test_step_that_is_not_finite_is_skipped_and_counted(data: AmpData):
+def test_steps_that_are_not_finite_are_skipped_and_counted(data: AmpData):
     """Now and then: one of the takes is spoilt."""
 
     def spoilt(plan: Recipe) -> Trainer:
         trainer = Trainer(plan, data)
-        piece = trainer.pieces[4]
-        trainer.pieces[4] = dataclasses.replace(piece, wet_T=torch.full_like(piece.wet_T, math.inf))
+        piece = trainer.windows.pieces[4]
+        trainer.windows.pieces[4] = dataclasses.replace(piece, wet_T=torch.full_like(piece.wet_T, math.inf))
         return trainer
 
     recipes = plans(data)
@@ -190,12 +192,12 @@ def test_step_that_is_not_finite_is_skipped_and_counted(data: AmpData):
     assert distance(member, solo) <= 1e-5 and "skipped" not in stack.trainers[0].history[0]
 
 
-def test_members_may_be_dropped_in_the_middle(data: AmpData):
+def test_members_can_be_dropped_between_steps(data: AmpData):
     recipes = plans(data, steps=60)
     stack, solos = stacked(recipes, data), [Trainer(plan, data) for plan in recipes]
     stack.advance(30)
     dropped = stack.trainers[0]
-    stack.keep([2, 1])
+    stack.select([2, 1])
     stack.advance(30)
     assert dropped.step == 30
     for member, solo in zip(stack.trainers, (solos[2], solos[1]), strict=True):
@@ -203,7 +205,7 @@ def test_members_may_be_dropped_in_the_middle(data: AmpData):
         assert member.step == 60 and distance(member, solo) <= 1e-5
 
 
-def test_member_may_go_on_alone_and_in_another_stack(data: AmpData, tmp_path: Path):
+def test_member_can_go_on_alone_or_in_another_stack(data: AmpData, tmp_path: Path):
     recipes = plans(data)
     whole = stacked(recipes, data)
     whole.advance(30)
@@ -223,15 +225,21 @@ def test_member_may_go_on_alone_and_in_another_stack(data: AmpData, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("seconds", "size"),
-    [({1: 1.0, 2: 1.0, 3: 1.0}, 1), ({1: 4.0, 2: 2.0, 3: 2.0}, 2), ({1: 3.0, 2: 2.0, 3: 1.0}, 3), ({1: 1.0, 2: 0.8}, 2), ({}, 1)],
-)  # fmt: skip
-def test_stack_is_as_large_as_pays_and_as_memory_holds(
+    [
+        ({1: 1.0, 2: 1.0, 3: 1.0}, 1),
+        ({1: 4.0, 2: 2.0, 3: 2.0}, 2),
+        ({1: 3.0, 2: 2.0, 3: 1.0}, 3),
+        ({1: 1.0, 2: 0.8}, 2),
+        ({}, 1),
+    ],
+)
+def test_stack_size_is_the_fastest_that_memory_holds(
     data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], size: int
 ):
     """Seconds of a step per model, by size; a size that is not listed does not fit. Each is measured once."""
     tried: list[int] = []
 
-    def rehearse(stack: StackedTrainers, steps: int) -> float:
+    def time_steps(stack: StackedTrainers, steps: int) -> float:
         members = len(stack.trainers)
         tried.append(members)
         if members not in seconds:
@@ -239,23 +247,24 @@ def test_stack_is_as_large_as_pays_and_as_memory_holds(
         return seconds[members] * members * steps
 
     monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path))
-    monkeypatch.setattr(StackedTrainers, "rehearse", rehearse)
+    monkeypatch.setattr(StackedTrainers, "time_steps", time_steps)
     trainers = [Trainer(plan, data) for plan in plans(data)]
-    assert best_size(trainers, torch.device("cpu")) == size
+    cpu = torch.device("cpu")
+    assert best_size(time_stacks(trainers, cpu)) == size
     assert set(tried) == set(seconds) | ({max(seconds, default=0) + 1} if len(seconds) < 3 else set())
     tried.clear()
-    assert best_size(trainers, torch.device("cpu")) == size and not set(tried) & set(seconds)
-    assert best_size(trainers[:1], torch.device("cpu")) == 1
+    assert best_size(time_stacks(trainers, cpu)) == size
+    assert not set(tried) & set(seconds)
 
 
-def test_stack_is_rehearsed_without_a_trace(data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_timing_a_stack_changes_no_trainer(data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path))
     trainers, other = [Trainer(plan, data) for plan in plans(data)], Trainer(recipe(data.config, batch=3), data)
     before = [trainer.vector_P.detach().clone() for trainer in trainers]
-    assert 1 <= best_size(trainers, torch.device("cpu")) <= 3
+    assert set(time_stacks(trainers, torch.device("cpu"))) == {1, 2, 3}
     for trainer, vector_P in zip(trainers, before, strict=True):
         assert trainer.step == 0 and not trainer.history and torch.equal(trainer.vector_P, vector_P)
-    assert [len(stack.trainers) for stack in stacks_of([*trainers, other])] == [3, 1]
+    assert group_by_shape([*trainers, other]) == [trainers, [other]]
 
 
 @pytest.mark.parametrize(("stacked_s", "alone_s"), [(1.0, 2.0), (2.0, 1.0)])
@@ -269,45 +278,45 @@ def test_run_trains_where_its_steps_are_faster(
         made.append(StackedTrainers(trainers, "cpu"))
         return made[-1]
 
-    monkeypatch.setattr(stacks, "StackedTrainers", stack)
-    monkeypatch.setattr(stacks, "_seconds", lambda trainers, device: stacked_s)
-    monkeypatch.setattr(stacks, "_seconds_alone", lambda trainer: alone_s)
-    plan, told = plans(data)[0], list[int]()
+    monkeypatch.setattr(placement, "StackedTrainers", stack)
+    monkeypatch.setattr(placement, "_time_stack", lambda trainers, device: stacked_s)
+    monkeypatch.setattr(placement, "_time_solo", lambda trainer: alone_s)
+    plan, steps = plans(data)[0], list[int]()
     wanted = fit(plan, tmp_path / "alone")
     assert not made
-    monkeypatch.setattr(fitting, "device_for", lambda gpus: torch.device("cuda"))
-    found = fit(plan, tmp_path / "run", on_step=told.append)
-    assert len(made) == (stacked_s < alone_s) and told[-1] == 30
+    monkeypatch.setattr("models.training.fit.device_for", lambda gpus: torch.device("cuda"))
+    found = fit(plan, tmp_path / "run", on_step=steps.append)
+    assert len(made) == (stacked_s < alone_s) and steps[-1] == 30
     assert found.held.mean == pytest.approx(wanted.held.mean, rel=1e-4)
     with torch.no_grad():
         (trainer := Trainer(plan, data)).vector_P[0] = math.nan
-    (part,) = stacks.place_trainers([trainer], torch.device("cuda"))
+    (part,) = place_trainers([trainer], torch.device("cuda"))
     with pytest.raises(DivergedError):
         part.advance(20)
         trainer.check()
 
 
-def test_gpu_that_fails_is_told_and_not_used(data: AmpData, monkeypatch: pytest.MonkeyPatch):
+def test_failing_gpu_warns_and_is_not_used(data: AmpData, monkeypatch: pytest.MonkeyPatch):
     def fail(trainers: list[Trainer], device: torch.device) -> float:
         raise RuntimeError("no kernel image is available for execution on the device")
 
-    monkeypatch.setattr(stacks, "_seconds", fail)
+    monkeypatch.setattr(placement, "_time_stack", fail)
     with pytest.warns(RuntimeWarning, match="on the CPU.*no kernel image"):
-        parts = stacks.place_trainers([Trainer(plan, data) for plan in plans(data)], torch.device("cuda"))
-    assert [type(part) for part in parts] == [stacks.SoloTrainer] * 3
+        parts = place_trainers([Trainer(plan, data) for plan in plans(data)], torch.device("cuda"))
+    assert [type(part) for part in parts] == [SoloTrainer] * 3
 
 
-def test_seconds_of_the_compiled_engine_are_measured_once_and_leave_no_trace(
+def test_timing_a_solo_run_changes_nothing_and_is_done_once(
     data: AmpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path))
     trainer = Trainer(plans(data)[0], data)
     state, before = torch.get_rng_state(), trainer.vector_P.detach().clone()
-    seconds = stacks._seconds_alone(trainer)
+    seconds = placement._time_solo(trainer)
     assert seconds > 0 and torch.equal(torch.get_rng_state(), state)
     assert trainer.step == 0 and torch.equal(trainer.vector_P, before)
-    monkeypatch.setattr(stacks, "Trainer", None)
-    assert stacks._seconds_alone(trainer) == seconds
+    monkeypatch.setattr(placement, "Trainer", None)
+    assert placement._time_solo(trainer) == seconds
 
 
 def test_only_one_shape_can_be_stacked(data: AmpData):
@@ -316,7 +325,7 @@ def test_only_one_shape_can_be_stacked(data: AmpData):
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_step_is_captured_once_after_it_was_warm(fails: bool):
+def test_step_is_captured_once_after_the_warm_up(fails: bool):
     """Or called as it is for good, with one warning."""
     calls, captures = [], []
 
@@ -327,7 +336,7 @@ def test_step_is_captured_once_after_it_was_warm(fails: bool):
         return lambda: calls.append("replayed")
 
     step = GraphReplay(lambda: calls.append("called"), capture)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(2):
             step.renew()
@@ -335,28 +344,28 @@ def test_step_is_captured_once_after_it_was_warm(fails: bool):
                 step()
     once = ["called"] * WARM_UP + ["called" if fails else "replayed"] * 2
     assert calls == once * 2 and captures == ([WARM_UP] if fails else [WARM_UP, 2 * WARM_UP + 2])
-    assert [str(one.message).startswith("training without a CUDA graph") for one in told] == [True] * fails
+    assert [str(one.message).startswith("training without a CUDA graph") for one in caught] == [True] * fails
 
 
 @pytest.mark.parametrize("form", ["warp+encoder", "film activation_post"])
 def test_step_never_leaves_its_device(data: AmpData, form: str):
-    """On torch's device without memory, where reading a number back or mixing with another device is an error; nothing that lasts is replaced."""
+    """On the meta device, where reading a number back or mixing devices is an error; no tensor is replaced."""
     stack = StackedTrainers(
         [Trainer(plan, data) for plan in plans(data, form, "gated", mrstft=0.01, segment=2100)], "meta"
     )
-    stack._draw(0, 2)
-    kept = dict(stack._state)
-    stack._once()
-    stack._once()
-    assert {value.device.type for value in kept.values()} == {"meta"}
-    assert all(stack._state[name] is value for name, value in kept.items())
+    stack.draw(0, 2)
+    before = tensors(stack.state)
+    stack.step()
+    stack.step()
+    assert {tensor.device.type for tensor in before} == {"meta"}
+    assert all(one is other for one, other in zip(tensors(stack.state), before, strict=True))
 
 
-def test_gpu_is_used_only_where_one_is_seen_and_asked_for(monkeypatch: pytest.MonkeyPatch):
+def test_gpu_is_used_only_if_asked_for(monkeypatch: pytest.MonkeyPatch):
     shares: list[float] = []
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", shares.append)
-    for seen, gpus, wanted in ((False, 0.5, "cpu"), (True, 0, "cpu"), (True, 1, "cuda"), (True, 0.25, "cuda")):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda seen=seen: seen)
+    for available, gpus, wanted in ((False, 0.5, "cpu"), (True, 0, "cpu"), (True, 1, "cuda"), (True, 0.25, "cuda")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
         assert device_for(gpus).type == wanted
     assert shares == [0.25], "those that share a GPU share its memory"
 

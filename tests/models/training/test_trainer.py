@@ -1,4 +1,4 @@
-"""A training step: the plain net's numbers by the compiled engine, what it makes small, and what it does when numbers run away."""
+"""A training step on the CPU: both engines agree, and steps without finite numbers are skipped."""
 
 import math
 from pathlib import Path
@@ -9,20 +9,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.artifacts.folder import load_model
+from models.artifacts.folder import load_model, save_tensors
 from models.artifacts.history import read_history
 from models.artifacts.names import STATE
 from models.core.errors import DivergedError, UserError
 from models.engines.base import Engine, Loss
+from models.engines.cpu_train.engine import CompiledEngine
 from models.engines.eager import EagerEngine
 from models.evaluation.distances import mrstft
 from models.network.folding import Folding
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
-from models.training import trainer as train
 from models.training.config import LearningConfig
 from models.training.schedule import rate_at
-from models.training.trainer import PATIENCE, Trainer
+from models.training.state import PATIENCE
+from models.training.trainer import Trainer
 from tests.support.makers import (
     GRID,
     amp,
@@ -65,21 +66,22 @@ def weights(trainer: Trainer) -> list[bytes]:
 
 
 @pytest.mark.parametrize("form", ["mixin+film", "input"])
-def test_two_hundred_steps_are_those_of_the_plain_net(data: AmpData, form: str, monkeypatch: pytest.MonkeyPatch):
+def test_two_hundred_steps_are_those_of_the_eager_engine(data: AmpData, form: str, monkeypatch: pytest.MonkeyPatch):
     plan = recipe(data.config, architecture(form), steps=200, pre_emphasis=0.5)
     fast = Trainer(plan, data)
-    monkeypatch.setattr(train, "engine_for", EagerEngine)
+    assert isinstance(fast.solo.engine, CompiledEngine)
+    monkeypatch.setattr("models.training.solo.engine_for", EagerEngine)
     plain = Trainer(plan, data)
-    assert type(fast.engine) is not type(plain.engine)
+    assert isinstance(plain.solo.engine, EagerEngine)
     for _ in range(20):
         assert fast.advance(10) == pytest.approx(plain.advance(10), rel=1e-5)
     for name, value in fast.net.state_dict().items():
         torch.testing.assert_close(value, plain.net.state_dict()[name], rtol=1e-3, atol=1e-4)
 
 
-def test_step_that_is_not_finite_changes_nothing_and_is_counted(data: AmpData):
+def test_step_that_is_not_finite_changes_nothing(data: AmpData):
     trainer = Trainer(recipe(data.config), data)
-    trainer.engine = Failing(trainer.engine, {3, 4, 7})
+    trainer.solo.engine = Failing(trainer.solo.engine, {3, 4, 7})
     trainer.advance(3)
     before = weights(trainer)
     trainer.advance(2)
@@ -91,10 +93,10 @@ def test_step_that_is_not_finite_changes_nothing_and_is_counted(data: AmpData):
     assert trainer.history[1]["loss"] is None and trainer.history[3]["loss"] > 0
 
 
-def test_run_is_stopped_when_nothing_finite_comes_any_more(data: AmpData, tmp_path: Path):
+def test_run_diverges_after_steps_without_finite_numbers(data: AmpData, tmp_path: Path):
     """Also when it was interrupted and resumed in between."""
     trainer = Trainer(recipe(data.config), data)
-    trainer.engine = Failing(trainer.engine, set(range(2, 100)))
+    trainer.solo.engine = Failing(trainer.solo.engine, set(range(2, 100)))
     trainer.advance(2 + PATIENCE - 3)
     trainer.save(tmp_path)
     with pytest.raises(DivergedError, match=f"at step {PATIENCE + 1}"):
@@ -102,12 +104,12 @@ def test_run_is_stopped_when_nothing_finite_comes_any_more(data: AmpData, tmp_pa
     again = Trainer(recipe(data.config), data)
     again.load(tmp_path)
     assert weights(again) == weights(trainer) and read_history(tmp_path) == again.history
-    again.engine = Failing(again.engine, set(range(100)))
+    again.solo.engine = Failing(again.solo.engine, set(range(100)))
     with pytest.raises(DivergedError, match=f"at step {PATIENCE + 1}"):
         again.advance(10)
 
 
-def test_run_may_be_interrupted_at_any_step(data: AmpData, tmp_path: Path):
+def test_run_can_be_interrupted_at_any_step(data: AmpData, tmp_path: Path):
     plan = recipe(data.config, architecture("encoder"), steps=12, mrstft=0.01)
     whole = Trainer(plan, data)
     whole.advance(12)
@@ -121,11 +123,11 @@ def test_run_may_be_interrupted_at_any_step(data: AmpData, tmp_path: Path):
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_what_is_kept_is_the_average_of_the_weights(data: AmpData, tmp_path: Path, ema: float):
+def test_model_has_the_average_of_the_weights(data: AmpData, tmp_path: Path, ema: float):
     """By its definition: each usable step moves the average towards the weights; interrupted or not."""
     plan = recipe(data.config, steps=12, ema=ema)
     whole, means = Trainer(plan, data), []
-    whole.engine = Failing(whole.engine, {5})
+    whole.solo.engine = Failing(whole.solo.engine, {5})
     mean_P = whole.vector_P.detach().clone()
     for step in range(12):
         whole.advance(1)
@@ -137,7 +139,7 @@ def test_what_is_kept_is_the_average_of_the_weights(data: AmpData, tmp_path: Pat
     torch.testing.assert_close(kept_P, means[-1])
     assert (whole.model is whole.net) == (ema == 0) and torch.equal(kept_P, whole.vector_P) == (ema == 0)
     first, second = Trainer(plan, data), Trainer(plan, data)
-    first.engine = Failing(first.engine, {5})
+    first.solo.engine = Failing(first.solo.engine, {5})
     first.advance(7)
     first.save(tmp_path)
     second.load(tmp_path)
@@ -152,7 +154,7 @@ def test_state_of_another_version_is_refused(data: AmpData, tmp_path: Path):
     trainer = Trainer(recipe(data.config), data)
     trainer.advance(1)
     trainer.save(tmp_path)
-    train.save_tensors(tmp_path / STATE, {"net.head_scale": torch.tensor(1.0)}, {"step": "1"})
+    save_tensors(tmp_path / STATE, {"net.head_scale": torch.tensor(1.0)}, {"step": "1"})
     with pytest.raises(UserError, match="another version"):
         trainer.load(tmp_path)
 
@@ -170,17 +172,18 @@ def test_quiet_take_counts_as_much_as_a_loud_one(tmp_path: Path, changes: dict[s
     shares = {}
     for number in (0, 1):
         trainer = Trainer(recipe(data.config, batch=1, **changes), data)
-        piece = next(index for index, p in enumerate(trainer.pieces) if GRID.index(p.setting) % 2 == number)
-        target_BS = trainer.pieces[piece].wet_T[None, 1000:1512]
+        piece = next(index for index, p in enumerate(trainer.windows.pieces) if GRID.index(p.setting) % 2 == number)
+        target_BS = trainer.windows.pieces[piece].wet_T[None, 1000:1512]
         x_BT, knobs_BK = torch.zeros(1, trainer.net.receptive_field + 511), torch.zeros(1, 2)
-        trainer.batch = lambda step, x=x_BT, y=target_BS, k=knobs_BK, w=trainer.weights_P[piece, None]: (x, y, k, w)
+        weight_B = trainer.windows.weights_Q[piece, None]
+        trainer.windows.batch = lambda step, x=x_BT, y=target_BS, k=knobs_BK, w=weight_B: (x, y, k, w)
         with torch.no_grad():
             trainer.vector_P.zero_()  # plays silence
         shares[number] = trainer.advance(1)
     assert shares[0] == pytest.approx(shares[1], rel=1e-3) and shares[0] > 0.1
 
 
-def test_level_of_the_recordings_is_taken_out_in_training_and_put_back_after(tmp_path: Path):
+def test_training_does_not_depend_on_the_recorded_level(tmp_path: Path):
     """An amp 40 dB down trains as the amp itself and comes out 40 dB down."""
     x_T, played = di(1.5), []
     for scale in (1.0, 0.01):
@@ -212,14 +215,14 @@ def test_spectral_distance_is_per_window(data: AmpData):
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "exponential", "constant"])
-def test_schedules_end_where_they_say(schedule: str):
+def test_schedules_end_at_the_final_rate(schedule: str):
     learning = LearningConfig.model_validate({"steps": 1000, "warmup": 10, "schedule": schedule, "final_rate": 0.1})
     peak, last = learning.learning_rate, rate_at(999, learning)
     assert rate_at(10, learning) == pytest.approx(peak, rel=0.03)
     assert last == pytest.approx(peak if schedule == "constant" else 0.1 * peak, rel=0.01)
 
 
-def test_baseline_is_reckoned_once(data: AmpData, monkeypatch: pytest.MonkeyPatch):
+def test_baseline_is_computed_once(data: AmpData, monkeypatch: pytest.MonkeyPatch):
     trainer = Trainer(recipe(data.config), data)
     first = trainer.validate()
     monkeypatch.setattr(AmpData, "neighbour", None)

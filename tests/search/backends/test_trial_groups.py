@@ -17,7 +17,7 @@ from models.core.errors import DivergedError, UserError
 from models.evaluation.scoring import score
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
-from models.training.placement import place_trainers, stacks_of
+from models.training.placement import place_trainers
 from models.training.stacked import StackedTrainers
 from models.training.trainer import Trainer
 from search.backends.environment import RAY_ENVIRONMENT
@@ -32,6 +32,7 @@ from search.study.scheduler import Listener, Task, TrialScheduler
 from search.study.trial import TrialGroup
 from tests.support.ray_nodes import trial_processes
 from tests.support.searches import LOCAL, RAY_WARNINGS, config_of, search_file
+from tests.support.stacks import stack_by_shape
 
 pytestmark = [pytest.mark.ray, *RAY_WARNINGS]
 
@@ -58,7 +59,7 @@ def amps(tiny: SearchConfig) -> list[AmpData]:
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packs are proposed and stacked, on the CPU."""
     monkeypatch.setattr("search.backends.local.device_for", lambda gpus: torch.device("cuda"))
-    monkeypatch.setattr("search.study.trial.place_trainers", lambda trainers, device: stacks_of(trainers))
+    monkeypatch.setattr("search.study.trial.place_trainers", lambda trainers, device: stack_by_shape(trainers))
 
 
 def form_of(config: SearchConfig, task: Task) -> tuple:
@@ -170,7 +171,7 @@ def test_a_packed_search_finds_what_each_trial_would_have_come_to(
 ):
     """To rounding, which some hundred steps leave in the last digits."""
     stacked: list[int] = []
-    advance, keep, kept = StackedTrainers.advance, StackedTrainers.keep, list[int]()
+    advance, select, kept = StackedTrainers.advance, StackedTrainers.select, list[int]()
 
     def counted(stack: StackedTrainers, steps: int) -> list[float]:
         stacked.append(len(stack.trainers))
@@ -178,10 +179,10 @@ def test_a_packed_search_finds_what_each_trial_would_have_come_to(
 
     def noted(stack: StackedTrainers, members: Sequence[int]) -> None:
         kept.append(len(members))
-        keep(stack, members)
+        select(stack, members)
 
     monkeypatch.setattr(StackedTrainers, "advance", counted)
-    monkeypatch.setattr(StackedTrainers, "keep", noted)
+    monkeypatch.setattr(StackedTrainers, "select", noted)
     study = tmp_path / "study"
     study.mkdir()
     search(tiny, study, amps)
@@ -232,7 +233,7 @@ def test_what_ends_badly_in_a_pack_touches_no_other(
     tiny: SearchConfig, amps: list[AmpData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """One diverges on its second amp, one runs out of memory while it is judged, one is fine."""
-    monkeypatch.setattr("search.study.trial.place_trainers", lambda trainers, device: stacks_of(trainers))
+    monkeypatch.setattr("search.study.trial.place_trainers", lambda trainers, device: stack_by_shape(trainers))
     (tmp_path / "first").mkdir()
     tasks = TrialScheduler(tiny, tmp_path / "first", amps).suggest_group(3)
     pack = TrialGroup(tiny, tasks, amps, {task.trial: tmp_path / "none" for task in tasks}, torch.device("cpu"))
@@ -240,7 +241,7 @@ def test_what_ends_badly_in_a_pack_touches_no_other(
     (stack,) = pack._parts
     assert isinstance(stack, StackedTrainers)
     with torch.no_grad():
-        stack._state["vector"][1] = math.nan
+        stack.state.vector_KP[1] = math.nan
     poor = pack.members[dead][0]
 
     def validate(trainer: Trainer) -> Any:

@@ -177,7 +177,7 @@ def test_training_falls_back_to_the_eager_engine(tmp_path: Path):
     before = {name: value.clone() for name, value in runs[0].net.named_parameters()}
     for run in runs:
         run.advance(4)
-    assert isinstance(runs[0].engine, EagerEngine) and isinstance(engine_for(model()[1]), EagerEngine) is False
+    assert isinstance(runs[0].solo.engine, EagerEngine) and isinstance(engine_for(model()[1]), EagerEngine) is False
     after = dict(runs[0].net.named_parameters())
     deaf = {
         f"{net}arrays.{array}.layers.1.layer1x1" for net, array in (("", 1), ("condition.", 0))

@@ -1,0 +1,52 @@
+"""Training steps of one run on a CPU.
+
+Shapes: B batch, T samples in, S samples of target, E knobs, P parameters.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from models.engines.select import engine_for
+from models.network.wavenet import WaveNet
+from models.training.config import LearningConfig
+from models.training.objective import Objective
+from models.training.optimizers import Optimizer
+from models.training.schedule import decay_at, rate_at
+from models.training.state import TrainState
+from models.training.windows import WindowSampler
+
+
+class SoloExecutor:
+    """Trains a net by the fastest engine for it. `vector_P` are the net's parameters, in the memory of `state`."""
+
+    def __init__(
+        self,
+        net: WaveNet,
+        vector_P: nn.Parameter,
+        state: TrainState,
+        windows: WindowSampler,
+        learning: LearningConfig,
+        optimizer: Optimizer,
+    ) -> None:
+        self.engine, self.vector_P, self.state, self.windows = engine_for(net), vector_P, state, windows
+        self.learning, self.optimizer, self.objective = learning, optimizer, Objective([learning])
+
+    def step(self, step: int) -> float:
+        """Take one step; return its loss, NaN where it was skipped."""
+        x_BT, target_BS, levels_BE, weight_B = self.windows.batch(step)
+
+        def loss(predicted_BS: Tensor, items: slice) -> Tensor:
+            losses_B = self.objective.losses(predicted_BS, target_BS[items], weight_B[items])
+            return losses_B.sum() / self.learning.batch
+
+        gradient_P = self.vector_P.grad
+        assert gradient_P is not None
+        gradient_P.zero_()
+        found = self.engine.accumulate_gradient(self.vector_P, x_BT, levels_BE, loss)
+        gradient_KP, finite_K = self.objective.clip(torch.tensor([found], dtype=torch.float64), gradient_P[None])
+        rate_K = torch.tensor([rate_at(step, self.learning)], dtype=torch.float64)
+        blend_K = torch.tensor([1 - decay_at(step, self.learning)])
+        usable_K = self.state.apply(self.optimizer, gradient_KP, finite_K, rate_K, blend_K)
+        return found if usable_K.item() else math.nan
