@@ -6,6 +6,7 @@ Shapes: T time in samples of the dry signal, K knobs.
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -130,6 +131,7 @@ class AmpData:
     lags: dict[str, Lag] = field(default_factory=dict)
     margin: int = 0
     store: TakeStore = field(default_factory=TakeStore, repr=False)
+    linear_knobs: dict[int, Any] = field(default_factory=dict, init=False, repr=False)  # cache of `linear_knobs_of`
     _baselines: dict[Piece, tuple[float, float]] = field(default_factory=dict, init=False, repr=False)
 
     def with_context(self, piece: Piece, receptive_field: int) -> tuple[Tensor, Tensor]:

@@ -1,17 +1,19 @@
 """The recipe of a run: which takes (data), which WaveNet (model), how it is trained (learning)."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.core.schema import Frozen, read_document
 from models.network.architecture import WaveNetConfig
 from models.recordings.config import DataConfig
 
+ADAM_RATE = 0.008  # learning rate of Adam where none is stated
+
 
 class LearningConfig(Frozen):
-    """L: the optimization, by Adam with a linear warm-up and a learning-rate schedule.
+    """L: the optimization, with a linear warm-up and a learning-rate schedule.
 
     The loss is the error-to-signal ratio of each segment after `pre_emphasis`, plus `mrstft` times the multi-resolution
     spectral error. With `ema` above 0, the exponential moving average of the weights is what is scored and stored. All
@@ -21,7 +23,21 @@ class LearningConfig(Frozen):
     steps: Annotated[int, Field(ge=1, description="Number of optimizer steps.")] = 2000
     batch: Annotated[int, Field(ge=1, le=1024, description="Segments per step.")] = 8
     segment: Annotated[int, Field(ge=64, le=1 << 20, description="Samples of target audio per segment.")] = 2048
-    learning_rate: Annotated[float, Field(gt=0, le=1, description="Peak learning rate of Adam.")] = 0.008
+    optimizer: Annotated[
+        Literal["soap", "adam"], Field(description="Update rule: `soap` (Adam in the basis of Shampoo) or `adam`.")
+    ] = "soap"
+    learning_rate: Annotated[
+        float, Field(gt=0, le=1, description="Peak learning rate; left out, 0.02 with `soap` and 0.008 with `adam`.")
+    ] = 0.02
+    composed: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Share of the segments that are composed: recorded takes through the filters of knobs that only "
+            "filter after the distortion. Nothing is composed where the takes show no such knob.",
+        ),
+    ] = 0.5
     final_rate: Annotated[float, Field(gt=0, le=1, description="Learning rate at the end, as a share of the peak.")] = (
         0.01
     )
@@ -53,6 +69,14 @@ class LearningConfig(Frozen):
         250
     )
     seed: Annotated[int, Field(ge=0, lt=1 << 63, description="Seed of the initial weights and of the batches.")] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rate_of_adam(cls, value: Any) -> Any:
+        """Adam has a learning rate of its own where none is stated."""
+        if isinstance(value, dict) and value.get("optimizer") == "adam":
+            return {"learning_rate": ADAM_RATE, **value}
+        return value
 
 
 class Recipe(Frozen):

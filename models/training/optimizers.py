@@ -1,13 +1,13 @@
 """Update rules of gradient descent, on the parameters of K members at once.
 
-To add a rule (Muon, SOAP): write one more class with a `name` and the methods of `Optimizer`, return it from
+To add a rule (Muon): write one more class with a `name` and the methods of `Optimizer`, return it from
 `optimizer_for`, and add its word to `LearningConfig`. Nothing else changes: whatever `init` returns is stacked,
 selected, moved between devices, saved and loaded by name (`TrainState`, `checkpoint`). A rule that needs each parameter
 as a matrix takes `parameters` in its constructor; with `sizes = [shape.numel() for _, shape in parameters]`,
 `vector_KP.split(sizes, 1)` are the parameters, each `(K, size)`, and a state tensor may be `(K, rows, columns)`. The
 learning rate comes per member and per step.
 
-Shapes: K members, P parameters of one member as one vector.
+Shapes: K members, P parameters of one member as one vector, L matrices of one size, O outputs, I inputs.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,9 @@ from models.training.config import LearningConfig
 Parameters = Sequence[tuple[str, torch.Size]]  # name and shape, in the order of the vector
 
 OptimizerState = dict[str, Tensor]  # tensors by name, each `(K, ...)`
+
+REFRESH = 10  # steps between two renewals of the bases; 25 are no worse and no faster
+LARGEST = 256  # sides longer than this keep their own basis: decompositions would cost more than a step
 
 
 class Optimizer(Protocol):
@@ -48,7 +51,7 @@ class Optimizer(Protocol):
 
 def optimizer_for(learning: LearningConfig, parameters: Parameters) -> Optimizer:
     """Return the rule that a learning config asks for, for a net with these parameters."""
-    return Adam()
+    return Soap(parameters) if learning.optimizer == "soap" else Adam()
 
 
 def replace_rows(old: Tensor, new: Tensor, usable_K: Tensor) -> None:
@@ -102,3 +105,121 @@ class Adam:
         replace_rows(state["exp_avg"], first_KP, usable_K)
         replace_rows(state["exp_avg_sq"], second_KP, usable_K)
         replace_rows(state["step"], step_K, usable_K)
+
+
+class Soap:
+    """SOAP (Vyas et al., ICLR 2025, arXiv:2409.11321): Adam in the slowly changing eigenbasis of Shampoo's preconditioner.
+
+    Each weight is a matrix of outputs and inputs; its bias, and a layer's mixin, are further columns. The running means of
+    `G G'` and `G' G` (`left`, `right`) give one basis for the outputs and one for the inputs, renewed every `REFRESH` steps
+    by one step of subspace iteration: a QR decomposition of the mean times the basis. The second moment is in that basis,
+    the first in the parameters' own. All matrices of one size and all members are updated at once.
+    """
+
+    name = "soap"
+    betas = (0.9, 0.99)
+    epsilon = 1e-8
+    memory = 0.95  # of the running means that give the bases
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._groups = matrix_groups(parameters)
+
+    def init(self, vector_KP: Tensor) -> OptimizerState:
+        """See `Optimizer`."""
+        members = len(vector_KP)
+        state = {"step": torch.zeros(members, dtype=torch.float32, device=vector_KP.device)}
+        for number, index_LOI in enumerate(self._groups):
+            matrices, outputs, inputs = index_LOI.shape
+            zeros_KLOI = vector_KP.new_zeros(members, matrices, outputs, inputs)
+            state[f"{number}.exp_avg"], state[f"{number}.exp_avg_sq"] = zeros_KLOI, zeros_KLOI.clone()
+            for side, size in (("left", outputs), ("right", inputs)):
+                if 1 < size <= LARGEST:
+                    state[f"{number}.{side}"] = vector_KP.new_zeros(members, matrices, size, size)
+                    identity = torch.eye(size, dtype=vector_KP.dtype, device=vector_KP.device)
+                    state[f"{number}.{side}_basis"] = identity.expand(members, matrices, -1, -1).clone()
+        return state
+
+    def update(
+        self, vector_KP: Tensor, gradient_KP: Tensor, state: OptimizerState, rate_K: Tensor, usable_K: Tensor
+    ) -> None:
+        """See `Optimizer`. Off the CPU new bases are computed at every step and used when they are due."""
+        on_cpu = vector_KP.device.type == "cpu"
+        if on_cpu and not usable_K.any():
+            return
+        step_K = state["step"] + 1
+        refresh_K = (step_K == 1) | (step_K % REFRESH == 0)
+        refreshes = None if on_cpu and not refresh_K.any() else refresh_K.view(-1, 1, 1, 1)
+        moved = {"step": step_K}
+        change_KP = torch.zeros_like(vector_KP)
+        corrections = [(1 - beta ** step_K.double()).to(vector_KP).view(-1, 1, 1, 1) for beta in self.betas]
+        for number, index_LOI in enumerate(self._groups):
+            own = {name.partition(".")[2]: value for name, value in state.items() if name.startswith(f"{number}.")}
+            index_LOI = index_LOI.to(vector_KP.device)
+            found, change_KLOI = self._step(own, gradient_KP[:, index_LOI], corrections, refreshes)
+            change_KP[:, index_LOI] = change_KLOI
+            moved |= {f"{number}.{name}": value for name, value in found.items()}
+        moved_KP = vector_KP - rate_K.to(vector_KP)[:, None] * change_KP
+        for old, new in [(vector_KP, moved_KP), *((state[name], value) for name, value in moved.items())]:
+            replace_rows(old, new, usable_K)
+
+    def _step(
+        self, own: OptimizerState, gradient_KLOI: Tensor, corrections: Sequence[Tensor], refreshes: Tensor | None
+    ) -> tuple[OptimizerState, Tensor]:
+        """Return the new state of the matrices of one size, and the change `(K, L, O, I)` of their parameters.
+
+        `refreshes` are the members whose bases are due; None for none.
+        """
+        found: OptimizerState = {}
+        for side, products in (("left", gradient_KLOI @ gradient_KLOI.mT), ("right", gradient_KLOI.mT @ gradient_KLOI)):
+            if side in own:
+                found[side] = torch.lerp(own[side], products, 1 - self.memory)
+                basis = own[f"{side}_basis"]
+                if refreshes is not None:
+                    basis = torch.where(refreshes, torch.linalg.qr(found[side] @ basis)[0], basis)
+                found[f"{side}_basis"] = basis
+        left, right = found.get("left_basis"), found.get("right_basis")
+        found["exp_avg"] = torch.lerp(own["exp_avg"], gradient_KLOI, 1 - self.betas[0])
+        rotated = _rotate(gradient_KLOI, left, right)
+        found["exp_avg_sq"] = torch.addcmul(
+            self.betas[1] * own["exp_avg_sq"], rotated, rotated, value=1 - self.betas[1]
+        )
+        first, second = corrections
+        scaled = _rotate(found["exp_avg"], left, right) / ((found["exp_avg_sq"] / second).sqrt() + self.epsilon)
+        return found, _rotate(scaled, None if left is None else left.mT, None if right is None else right.mT) / first
+
+
+def matrix_groups(parameters: Parameters) -> list[Tensor]:
+    """Return where the matrices of a net stand in its vector of parameters: index tensors `(L, O, I)`, one for each size.
+
+    Parameters of one module are one matrix, and so are a layer's convolution and mixin. Vectors without a weight are one row.
+    """
+    modules: dict[str, list[Tensor]] = {}
+    first = 0
+    for name, shape in parameters:
+        count = shape.numel()
+        module, _, leaf = name.rpartition(".")
+        module = module.removesuffix("mixin") + "conv" if module.endswith(".mixin") else module
+        is_row = leaf not in ("weight", "bias")
+        rows = 1 if is_row else shape[0]
+        index_OI = torch.arange(first, first + count).view(rows, -1)
+        modules.setdefault(name if is_row else module, []).append(index_OI)
+        first += count
+    sizes: dict[torch.Size, list[Tensor]] = {}
+    for parts in modules.values():
+        for matrix_OI in _join(parts):
+            sizes.setdefault(matrix_OI.shape, []).append(matrix_OI)
+    return [torch.stack(matrices) for matrices in sizes.values()]
+
+
+def _join(parts: Sequence[Tensor]) -> list[Tensor]:
+    """Put index matrices of the same outputs side by side."""
+    heights: dict[int, list[Tensor]] = {}
+    for part in parts:
+        heights.setdefault(len(part), []).append(part)
+    return [torch.cat(alike, 1) for alike in heights.values()]
+
+
+def _rotate(matrix_KLOI: Tensor, left: Tensor | None, right: Tensor | None) -> Tensor:
+    """Return `left' M right`, a side that is None left out."""
+    rotated = matrix_KLOI if left is None else left.mT @ matrix_KLOI
+    return rotated if right is None else rotated @ right

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.evaluation.distances import pre_emphasise
 from models.recordings.dataset import AmpData, Piece, energy
+from models.training.composing import ComposedWindow, Composer, filter_windows
 from models.training.config import Recipe
 
 DEVICE_BYTES = 1 << 35  # of recordings that a device holds
@@ -36,6 +37,7 @@ class WindowSampler:
         if learning.pre_emphasis:
             energy_Q = torch.tensor([self._emphasised_energy(piece) for piece in self.pieces])
         self.weights_Q = 1 / energy_Q  # quiet pieces count as much as loud ones
+        self.composer = Composer(recipe, data, self.pieces)
 
     def draw(self, step: int) -> tuple[list[int], list[int]]:
         """Return for each window of a step the index of its piece and the first sample of its target."""
@@ -46,14 +48,26 @@ class WindowSampler:
 
     def batch(self, step: int) -> WindowBatch:
         """Return the windows of a step: `(x_BT, target_BS, levels_BE, weight_B)`."""
-        x, target, levels = [], [], []
-        picks, starts = self.draw(step)
-        for pick, start in zip(picks, starts, strict=True):
+        x, target, levels, weights = [], [], [], []
+        composed = self.composer.draw(step)
+        for place, (pick, start) in enumerate(zip(*self.draw(step), strict=True)):
+            window = composed.get(place)
+            if window is not None:
+                pick, start = window.piece, window.start
             piece, stop = self.pieces[pick], start + self.learning.segment
             x.append(self.data.dry(piece, start - self.context, stop))
-            target.append(piece.wet_T[start:stop])
-            levels.append(self.levels_QE[pick])
-        return torch.stack(x), torch.stack(target), torch.stack(levels), self.weights_Q[picks]
+            target.append(piece.wet_T[start:stop] if window is None else self._compose(window))
+            levels.append(self.levels_QE[pick] if window is None else window.levels_E)
+            weights.append(self.weights_Q[pick] if window is None else torch.tensor(window.weight))
+        return torch.stack(x), torch.stack(target), torch.stack(levels), torch.stack(weights)
+
+    def _compose(self, window: ComposedWindow) -> Tensor:
+        """The target `(S,)` of a composed window."""
+        composer, wet_T = self.composer, self.pieces[window.piece].wet_T
+        begin = window.start - composer.lead
+        recorded_W = wet_T[begin : begin + composer.samples]
+        response_F = composer.response(torch.tensor(window.filters)).to(_complex_of(wet_T))
+        return filter_windows(recorded_W, response_F, self.learning.segment)
 
     def _emphasised_energy(self, piece: Piece) -> float:
         """Mean square of a target after pre-emphasis."""
@@ -82,47 +96,85 @@ def source_for(samplers: Sequence[WindowSampler], device: torch.device, ahead: i
     `ahead` (D) steps are drawn at once.
     """
     held = sum(x_T.nbytes for side in _signals(samplers) for x_T in side)
-    return (DeviceWindows if held <= DEVICE_BYTES else HostWindows)(samplers, device, ahead)
+    alike = len({sampler.composer.size for sampler in samplers}) == 1
+    return (DeviceWindows if held <= DEVICE_BYTES and alike else HostWindows)(samplers, device, ahead)
 
 
 class DeviceWindows:
     """Recordings on the device, each signal once, one after another; a batch is drawn as indices and gathered there.
 
-    Dry signals stand after the silence that the first window may begin in.
+    Dry signals stand after the silence that the first window may begin in. Composed windows are filtered on the device.
     """
 
     def __init__(self, samplers: Sequence[WindowSampler], device: torch.device, ahead: int) -> None:
         context, segment = samplers[0].context, samplers[0].learning.segment
+        self._samplers, self._segment, self._composer = samplers, segment, samplers[0].composer
         dry, wet = _signals(samplers)
         dry_at, wet_at = _offsets(dry, context), _offsets(wet, 0)
         pieces = [(s.data.dry_T[piece.dry], piece.wet_T) for s in samplers for piece in s.pieces]
         self._dry_at_Q = torch.tensor([dry_at[dry_T] for dry_T, _ in pieces], device=device)
         self._wet_at_Q = torch.tensor([wet_at[wet_T] for _, wet_T in pieces], device=device)
         self._dry, self._wet = _joined(dry, context).to(device), _joined(wet, 0).to(device)
-        self._levels_QE = torch.cat([torch.stack(sampler.levels_QE) for sampler in samplers]).to(device)
-        self._weights_Q = torch.cat([sampler.weights_Q for sampler in samplers]).to(device)
         self._input_T = torch.arange(context + segment, device=device)
-        self._target_S = torch.arange(segment, device=device)
         sizes = [len(sampler.pieces) for sampler in samplers]
-        self._samplers, self._firsts = samplers, [sum(sizes[:member]) for member in range(len(sizes))]
-        shape = ahead, 2, len(samplers), samplers[0].learning.batch
-        self._draws = torch.zeros(shape, dtype=torch.long, device=device)
+        self._firsts = [sum(sizes[:member]) for member in range(len(sizes))]
+        self._composes = any(sampler.composer.bases for sampler in samplers)
+        responses = [sampler.composer.response_RF for sampler in samplers] if self._composes else []
+        self._first_filters = [sum(map(len, responses[:member])) for member in range(len(samplers))]
+        self._response_RF = torch.cat(responses).to(device, _complex_of(self._wet)) if responses else None
+        lead, samples = (self._composer.lead, self._composer.samples) if self._composes else (0, segment)
+        self._target_W = torch.arange(-lead, samples - lead, device=device)
+        shape = ahead, len(samplers), samplers[0].learning.batch
+        self._draws = torch.zeros((ahead, 2, *shape[1:]), dtype=torch.long, device=device)
+        self._filters = torch.zeros((*shape, self._composer.depth), dtype=torch.long, device=device)
+        self._composed = torch.zeros(shape, dtype=torch.bool, device=device)
+        self._levels = torch.zeros(
+            (*shape, *samplers[0].levels_QE[0].shape), dtype=samplers[0].levels_QE[0].dtype, device=device
+        )
+        self._weights = torch.zeros(shape, dtype=samplers[0].weights_Q.dtype, device=device)
 
     def draw(self, first: int, count: int) -> None:
         """See `WindowSource`."""
-        draws = []
-        for step in range(first, first + count):
-            drawn = [sampler.draw(step) for sampler in self._samplers]
-            picks = [[at + pick for pick in own] for at, (own, _) in zip(self._firsts, drawn, strict=True)]
-            draws.append((picks, [starts for _, starts in drawn]))
-        self._draws[:count].copy_(torch.tensor(draws))
+        drawn = [
+            [self._draw_one(member, step) for member in range(len(self._samplers))]
+            for step in range(first, first + count)
+        ]
+        draws = torch.stack([torch.stack([row[0] for row in step], 1) for step in drawn])
+        self._draws[:count].copy_(draws)
+        for table, part in ((self._filters, 1), (self._composed, 2), (self._levels, 3), (self._weights, 4)):
+            table[:count].copy_(torch.stack([torch.stack([row[part] for row in step]) for step in drawn]))
+
+    def _draw_one(self, member: int, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Pieces and starts `(2, B)`, filters `(B, depth)`, which are composed, levels and weights, of one run."""
+        sampler, first_filter = self._samplers[member], self._first_filters[member]
+        composed, (picks, starts) = sampler.composer.draw(step), sampler.draw(step)
+        levels, weights = (
+            [sampler.levels_QE[pick] for pick in picks],
+            [float(sampler.weights_Q[pick]) for pick in picks],
+        )
+        filters = [[first_filter] * self._composer.depth for _ in picks]
+        for place, window in composed.items():
+            picks[place], starts[place] = window.piece, window.start
+            levels[place], weights[place] = window.levels_E, window.weight
+            filters[place] = [first_filter + number for number in window.filters]
+        at = torch.tensor([[self._firsts[member] + pick for pick in picks], starts])
+        is_composed = torch.tensor([place in composed for place in range(len(picks))])
+        return at, torch.tensor(filters), is_composed, torch.stack(levels), torch.tensor(weights)
 
     def windows(self, cursor: Tensor) -> WindowBatch:
         """See `WindowSource`."""
         piece_KB, start_KB = self._draws.index_select(0, cursor)[0]
         x_KBT = self._dry[(self._dry_at_Q[piece_KB] + start_KB)[..., None] + self._input_T]
-        target_KBS = self._wet[(self._wet_at_Q[piece_KB] + start_KB)[..., None] + self._target_S]
-        return x_KBT, target_KBS, self._levels_QE[piece_KB], self._weights_Q[piece_KB]
+        at_KBW = (self._wet_at_Q[piece_KB] + start_KB)[..., None] + self._target_W
+        wet_KBW = self._wet[at_KBW.clamp(0, len(self._wet) - 1)]
+        levels_KBE, weight_KB = (table.index_select(0, cursor)[0] for table in (self._levels, self._weights))
+        if self._response_RF is None:
+            return x_KBT, wet_KBW, levels_KBE, weight_KB
+        filters, composed_KB = (table.index_select(0, cursor)[0] for table in (self._filters, self._composed))
+        filtered_KBS = filter_windows(wet_KBW, self._response_RF[filters].prod(-2), self._segment)
+        lead = self._composer.lead
+        recorded_KBS = wet_KBW[..., lead : lead + self._segment]
+        return x_KBT, torch.where(composed_KB[..., None], filtered_KBS, recorded_KBS), levels_KBE, weight_KB
 
 
 class HostWindows:
@@ -182,3 +234,8 @@ def _offsets(signals: Sequence[Tensor], silence: int) -> dict[Tensor, int]:
 def _joined(signals: Sequence[Tensor], silence: int) -> Tensor:
     """Return all signals one after another, each after so much silence."""
     return torch.cat([part for x_T in signals for part in (x_T.new_zeros(silence), x_T)])
+
+
+def _complex_of(signal: Tensor) -> torch.dtype:
+    """The complex type for signals of this type."""
+    return torch.complex128 if signal.dtype == torch.float64 else torch.complex64

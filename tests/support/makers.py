@@ -154,7 +154,15 @@ def architecture(
 
 def recipe(data: DataConfig, model: WaveNetConfig | None = None, **learning: Any) -> Recipe:
     """Thirty short steps, unless told otherwise."""
-    plain = {"steps": 30, "batch": 2, "segment": 128, "warmup": 5, "report_every": 10}
+    plain = {
+        "steps": 30,
+        "batch": 2,
+        "segment": 128,
+        "warmup": 5,
+        "report_every": 10,
+        "optimizer": "adam",
+        "composed": 0.0,
+    }
     return Recipe(
         data=data, model=model or architecture(), learning=LearningConfig.model_validate({**plain, **learning})
     )

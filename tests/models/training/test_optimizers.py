@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.network.folding import Folding
 from models.training.config import LearningConfig
-from models.training.optimizers import Adam, OptimizerState, optimizer_for
+from models.training.optimizers import Adam, OptimizerState, Soap, matrix_groups, optimizer_for
+from tests.support.makers import FORMS, architecture, wavenet
 
 ADAM = Adam()
 RATES = (0.01, 0.003, 0.0004)
@@ -67,5 +69,63 @@ def test_members_that_are_not_usable_stay_as_they_are(rule: str):
     assert all(torch.equal(state[name][1], rows[1]) for name, rows in before.items())
 
 
-def test_the_rule_of_a_learning_config_is_adam():
-    assert isinstance(optimizer_for(LearningConfig(), []), Adam)
+def test_a_learning_config_names_its_rule():
+    assert isinstance(optimizer_for(LearningConfig(), []), Soap)
+    assert isinstance(optimizer_for(LearningConfig(optimizer="adam"), []), Adam)
+    assert (LearningConfig().learning_rate, LearningConfig(optimizer="adam").learning_rate) == (0.02, 0.008)
+
+
+def net_parameters(form: str = "mixin+film") -> list[tuple[str, torch.Size]]:
+    """Names and shapes of a net's parameters, in the order of the vector."""
+    net = wavenet(architecture(form))
+    names = {parameter: name for name, parameter in net.named_parameters()}
+    return [(names[parameter], parameter.shape) for parameter in Folding(net).parameters]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_matrices_hold_every_parameter_once(form: str):
+    parameters = net_parameters(form)
+    places = torch.cat([index_LOI.flatten() for index_LOI in matrix_groups(parameters)])
+    assert sorted(places.tolist()) == list(range(sum(shape.numel() for _, shape in parameters)))
+
+
+def soap_steps(members: slice, skips: bool = True) -> tuple[Tensor, OptimizerState]:
+    """Vector and state of some of three members after 35 steps, of which the second cannot use every fifth."""
+    parameters = net_parameters()
+    size = sum(shape.numel() for _, shape in parameters)
+    vector_KP = torch.linspace(-1, 1, 3 * size, dtype=torch.float64).view(3, size)[members].clone()
+    rule = Soap(parameters)
+    state = rule.init(vector_KP)
+    for number, gradient_KP in enumerate(gradients(3, size, 35).double()):
+        usable_K = torch.tensor([not skips or number % 5 > 0 or member != 1 for member in range(3)])[members]
+        rates_K = torch.tensor(RATES, dtype=torch.float64)[members]
+        rule.update(vector_KP, gradient_KP[members], state, rates_K, usable_K)
+    return vector_KP, state
+
+
+def test_soap_of_several_members_is_soap_of_each():
+    together, state = soap_steps(slice(0, 3))
+    assert state["step"].tolist() == [35, 28, 35]
+    for member in range(3):
+        alone, own = soap_steps(slice(member, member + 1))
+        assert (together[member] - alone[0]).abs().max() <= 1e-9
+        for name, value in own.items():
+            assert torch.allclose(state[name][member], value[0], rtol=1e-7, atol=1e-7), name
+
+
+def test_soap_learns_what_is_ill_conditioned_faster_than_adam():
+    """Least squares whose inputs are badly scaled, along directions that no coordinate has."""
+    random = torch.Generator().manual_seed(3)
+    turn = torch.linalg.qr(torch.randn(12, 12, generator=random))[0]
+    scale_II = turn @ torch.diag(torch.logspace(0, -2, 12)) @ turn.mT
+    target_OI, rate_K = torch.randn(8, 12, generator=random), torch.tensor([0.02], dtype=torch.float64)
+    losses = {}
+    for rule in (Adam(), Soap([("layer.weight", target_OI.shape)])):
+        vector_KP = torch.zeros(1, target_OI.numel())
+        state = rule.init(vector_KP)
+        for _ in range(300):
+            error_OI = vector_KP.view_as(target_OI) - target_OI
+            gradient_OI = error_OI @ scale_II @ scale_II
+            rule.update(vector_KP, gradient_OI.reshape(1, -1), state, rate_K, torch.tensor([True]))
+        losses[rule.name] = float((scale_II @ (vector_KP.view_as(target_OI) - target_OI).mT).square().mean())
+    assert losses["soap"] < 0.5 * losses["adam"], losses

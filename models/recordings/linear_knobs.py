@@ -1,0 +1,263 @@
+"""Knobs that act as a linear filter after the distortion: found from the takes, with the evidence for each.
+
+Between two takes that differ in such a knob alone, one fixed filter turns one into the other, whatever the other knobs do. A take at
+a position of the knob that was never recorded together with the rest can then be composed from one that was.
+
+Shapes: T time, N taps, F frequency bins, P positions.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations, permutations
+
+import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.interpolate import PchipInterpolator
+
+from models.knobs.schema import Knob, Knobs, Setting, Value
+from models.recordings.dataset import AmpData, Piece
+
+TAPS = 1024  # of a filter: 21 ms at 48 kHz
+LEAD = 64  # of these taps, those before time zero: a take may be a little early against another
+BINS = 8192  # length of the transform in which filters are interpolated
+REGULARISATION = 1e-6  # of the mean power: bins that the base hardly holds
+FADE = 128  # taps over which a filter ends
+CONTEXT_STEP = 4096  # samples
+LIMIT = 0.003  # ESR, alone and in joint takes, up to which a filter explains a knob (-25 dB)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearKnob:
+    """A knob that filters after the distortion, between the recorded positions `positions`.
+
+    `taps_PN` are the filters from `reference` to each position. Where `fixed` names other knobs, the filters hold only while these
+    stand at that value. `residuals` are the ESR at each position where the filters were fitted, `joint` the largest ESR at each
+    position over other settings of the other knobs, `between` the ESR of the filter interpolated from the others.
+    """
+
+    knob: Knob
+    reference: Value
+    positions: tuple[Value, ...]
+    taps_PN: np.ndarray
+    fixed: Setting = field(default_factory=dict)
+    residuals: Mapping[Value, float] = field(default_factory=dict)
+    joint: Mapping[Value, float] = field(default_factory=dict)
+    between: Mapping[Value, float] = field(default_factory=dict)
+
+    def taps_at(self, levels: Sequence[float]) -> np.ndarray:
+        """Filters `(P, N)` from the reference to `levels` (0 to 1 along the turn, inside the range of the positions).
+
+        Log magnitude and unwrapped phase are interpolated along the knob, monotone where the positions are (PCHIP: Fritsch and
+        Carlson, SIAM J. Numer. Anal. 17, 1980).
+        """
+        return _interpolate([self.knob.level(position) for position in self.positions], self.taps_PN, levels)
+
+    def reaches(self, value: Value) -> bool:
+        """Whether a value lies between the outermost positions."""
+        low, high = self.span
+        return low <= self.knob.level(value) <= high
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Levels of the outermost positions."""
+        levels = [self.knob.level(position) for position in self.positions]
+        return min(levels), max(levels)
+
+
+def fit_filter(x_T: np.ndarray, y_T: np.ndarray) -> np.ndarray:
+    """Least-squares filter `(N,)` from `x_T` to `y_T`, regularised where `x_T` has no power (a Wiener filter); tap `LEAD` is time zero."""
+    size = next_fast_len(len(x_T) + TAPS, real=True)
+    x_F, y_F = rfft(x_T, size), rfft(y_T, size)
+    power_F = np.abs(x_F) ** 2
+    taps_T = irfft(y_F * x_F.conj() / (power_F + REGULARISATION * power_F.mean()), size)
+    return np.concatenate([taps_T[-LEAD:], taps_T[: TAPS - LEAD]]) * _window()
+
+
+def apply_filter(taps_N: np.ndarray, x_T: np.ndarray) -> np.ndarray:
+    """A signal filtered, as long as it was; its first `TAPS` and last `LEAD` samples lack what lies outside."""
+    size = next_fast_len(len(x_T) + TAPS, real=True)
+    return irfft(rfft(x_T, size) * rfft(taps_N, size), size)[LEAD : LEAD + len(x_T)]
+
+
+def filter_error(taps_N: np.ndarray, x_T: np.ndarray, y_T: np.ndarray) -> float:
+    """ESR of `x_T` filtered against `y_T`, edges left out."""
+    inner = slice(TAPS, len(y_T) - TAPS)
+    error_T = (apply_filter(taps_N, x_T) - y_T)[inner]
+    return float(error_T @ error_T / max(y_T[inner] @ y_T[inner], 1e-30))
+
+
+def linear_knobs_of(data: AmpData, receptive_field: int) -> list[LinearKnob]:
+    """The linear knobs of an amp, from its training pieces alone, without the context of validation and held audio.
+
+    Found once per dataset and (in steps of `CONTEXT_STEP` samples) receptive field.
+    """
+    context = -(-receptive_field // CONTEXT_STEP) * CONTEXT_STEP
+    if context not in data.linear_knobs:
+        pieces = [
+            piece.cut(piece.start, piece.stop - (context if piece.stop < len(data.dry_T[piece.dry]) else 0))
+            for piece in data.train
+        ]
+        data.linear_knobs[context] = find_linear_knobs(data.knobs, pieces)
+    return data.linear_knobs[context]
+
+
+def find_linear_knobs(knobs: Knobs, pieces: Sequence[Piece], limit: float = LIMIT) -> list[LinearKnob]:
+    """The knobs that filter after the distortion, as far as `pieces` show it; only what lies inside the pieces is used.
+
+    For each knob, filters are fitted on the takes that differ in it alone where it has the most positions, and checked on all other
+    takes that differ in it alone. Positions are accepted from the reference outwards while ESR stays within `limit`.
+    """
+    takes = [_Take(piece) for piece in pieces if piece.stop - piece.start > 4 * TAPS]
+    candidates = (_find(knob, knobs, takes, limit) for knob in knobs.knobs if isinstance(knob, Knob))
+    found = [linear for linear in candidates if linear is not None]
+    fixed = {linear.knob.name: dict(linear.fixed) for linear in found}
+    for one, other in combinations(found, 2):
+        errors = _check_pair(one, other, takes)
+        if errors and max(errors) > limit:
+            fixed[one.knob.name][other.knob.name] = other.reference
+            fixed[other.knob.name][one.knob.name] = one.reference
+    return [replace(linear, fixed=fixed[linear.knob.name]) for linear in found]
+
+
+def _check_pair(one: LinearKnob, other: LinearKnob, takes: Sequence["_Take"]) -> list[float]:
+    """ESR of both filters in turn at the takes that differ from a base in these two knobs alone."""
+    names, errors = (one.knob.name, other.knob.name), []
+    for base, take in permutations(takes, 2):
+        moved = {name for name, value in take.setting.items() if base.setting[name] != value}
+        if moved != set(names) or take.piece.dry != base.piece.dry:
+            continue
+        pairs = [(linear, take.setting[linear.knob.name]) for linear in (one, other)]
+        if all(base.setting[linear.knob.name] == linear.reference and linear.reaches(value) for linear, value in pairs):
+            x_T, y_T = base.common(take)
+            first_N, second_N = (linear.taps_at([linear.knob.level(value)])[0] for linear, value in pairs)
+            errors.append(filter_error(second_N, apply_filter(first_N, x_T), y_T))
+    return errors
+
+
+class _Take:
+    """A piece as its setting and, when asked for, its samples in float64."""
+
+    def __init__(self, piece: Piece) -> None:
+        self.piece, self.setting = piece, piece.setting
+
+    def common(self, other: "_Take") -> tuple[np.ndarray, np.ndarray]:
+        """Both over the time that both have."""
+        start, stop = max(self.piece.start, other.piece.start), min(self.piece.stop, other.piece.stop)
+        return tuple(take.piece.wet_T[start:stop].double().numpy() for take in (self, other))  # type: ignore[return-value]
+
+
+Line = dict[Value, _Take]  # takes that differ in one knob alone, by its position
+
+
+def _find(knob: Knob, knobs: Knobs, takes: Sequence[_Take], limit: float) -> LinearKnob | None:
+    lines = _lines(knob.name, knobs.names, takes)
+    if not lines:
+        return None
+    reference = _reference(knob.name, takes, lines)
+    line = max((line for line in lines if reference in line), key=len)
+    filters = {p: fit_filter(*line[reference].common(take)) for p, take in line.items() if p != reference}
+    residuals = {p: filter_error(taps_N, *line[reference].common(line[p])) for p, taps_N in filters.items()}
+    joint, fixed = _check_jointly(knob.name, knobs, line[reference], lines, filters, reference, limit)
+    accepted = _accepted(sorted(line), reference, lambda p: max(residuals[p], joint.get(p, 0.0)) <= limit)
+    if len(accepted) < 2:
+        return None
+    identity_N = np.zeros(TAPS)
+    identity_N[LEAD] = 1
+    taps_PN = np.stack([filters.get(p, identity_N) for p in accepted])
+    linear = LinearKnob(knob, reference, tuple(accepted), taps_PN, fixed, residuals, joint)
+    return replace(linear, between=_check_between(linear, line))
+
+
+def _lines(name: str, names: Sequence[str], takes: Sequence[_Take]) -> list[Line]:
+    """Groups of at least two takes of one dry signal that differ in one knob alone."""
+    lines: dict[tuple, Line] = {}
+    for take in takes:
+        rest = tuple(take.setting[other] for other in names if other != name)
+        lines.setdefault((take.piece.dry, rest), {}).setdefault(take.setting[name], take)
+    return [line for line in lines.values() if len(line) > 1]
+
+
+def _reference(name: str, takes: Sequence[_Take], lines: Sequence[Line]) -> Value:
+    """The position of a line at which most takes were recorded: each of them is a base to compose from."""
+    positions = sorted({position for line in lines for position in line})
+    return max(positions, key=lambda position: sum(take.setting[name] == position for take in takes))
+
+
+def _check_jointly(
+    name: str,
+    knobs: Knobs,
+    base: _Take,
+    lines: Sequence[Line],
+    filters: Mapping[Value, np.ndarray],
+    reference: Value,
+    limit: float,
+) -> tuple[dict[Value, float], Setting]:
+    """`(joint, fixed)`: the largest ESR at each position over the other lines, those left out in which a knob of `fixed` moved.
+
+    Another knob is fixed when the filters miss wherever it alone stands elsewhere than in the line of the fit.
+    """
+    errors: list[tuple[Setting, dict[Value, float]]] = []
+    for line in lines:
+        if reference in line and line[reference] is not base:
+            there = line[reference]
+            found = {p: filter_error(filters[p], *there.common(take)) for p, take in line.items() if p in filters}
+            if found:
+                errors.append((there.setting, found))
+    moved = {
+        other: [found for setting, found in errors if setting[other] != base.setting[other]]
+        for other in knobs.names
+        if other != name
+    }
+    fixed = {
+        other: base.setting[other]
+        for other, rows in moved.items()
+        if rows and all(max(found.values()) > limit for found in rows)
+    }
+    joint: dict[Value, float] = {}
+    for setting, found in errors:
+        if all(setting[other] == value for other, value in fixed.items()):
+            for position, error in found.items():
+                joint[position] = max(joint.get(position, 0.0), error)
+    return joint, fixed
+
+
+def _accepted(positions: Sequence[Value], reference: Value, holds: Callable[[Value], bool]) -> list[Value]:
+    """The positions from the reference outwards, as far as they hold."""
+    middle = positions.index(reference)
+    low, high = middle, middle
+    while low > 0 and holds(positions[low - 1]):
+        low -= 1
+    while high < len(positions) - 1 and holds(positions[high + 1]):
+        high += 1
+    return list(positions[low : high + 1])
+
+
+def _check_between(linear: LinearKnob, line: Line) -> dict[Value, float]:
+    """ESR at each inner position of the filter that the other positions give."""
+    levels = [linear.knob.level(position) for position in linear.positions]
+    errors = {}
+    for index in range(1, len(levels) - 1):
+        rest = [i for i in range(len(levels)) if i != index]
+        taps_N = _interpolate([levels[i] for i in rest], linear.taps_PN[rest], [levels[index]])[0]
+        errors[linear.positions[index]] = filter_error(
+            taps_N, *line[linear.reference].common(line[linear.positions[index]])
+        )
+    return errors
+
+
+def _interpolate(levels: Sequence[float], taps_PN: np.ndarray, wanted: Sequence[float]) -> np.ndarray:
+    centred = np.roll(np.pad(taps_PN, ((0, 0), (0, BINS - TAPS))), -LEAD, axis=1)
+    response_PF = rfft(centred, axis=1)
+    logarithm_PF = np.log(np.abs(response_PF) + 1e-9) + 1j * np.unwrap(np.angle(response_PF), axis=1)
+    curve = PchipInterpolator(levels, np.stack([logarithm_PF.real, logarithm_PF.imag], 1))
+    real_PF, imaginary_PF = curve(np.clip(wanted, min(levels), max(levels))).swapaxes(0, 1)
+    taps_PT = irfft(np.exp(real_PF + 1j * imaginary_PF), BINS, axis=1)
+    return np.concatenate([taps_PT[:, -LEAD:], taps_PT[:, : TAPS - LEAD]], 1)
+
+
+def _window() -> np.ndarray:
+    """Ones that rise over the first half of the lead and fall over the last `FADE` taps."""
+    window_N, rise = np.ones(TAPS), LEAD // 2
+    window_N[:rise] = np.sin(np.linspace(0, np.pi / 2, rise)) ** 2
+    window_N[-FADE:] = np.cos(np.linspace(0, np.pi / 2, FADE)) ** 2
+    return window_N

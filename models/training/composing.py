@@ -1,0 +1,172 @@
+"""Windows of takes that nobody recorded, composed while training: a recorded take through the filters of its linear knobs.
+
+Shapes: S samples of a target, N taps, F bins of a transform of `size` samples, E knobs, G positions of a knob's grid, R filters.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.fft import next_fast_len, rfft
+from torch import Tensor
+
+from models.knobs.schema import Setting
+from models.recordings.dataset import AmpData, Piece
+from models.recordings.linear_knobs import LEAD, TAPS, LinearKnob, linear_knobs_of
+from models.training.config import Recipe
+
+POSITIONS = 33  # of each knob's grid, from its first to its last position
+
+STREAM = 1  # of random numbers, beside that of the recorded windows
+
+
+@dataclass(frozen=True)
+class Base:
+    """A recorded piece, by its index, and the linear knobs that may turn together from it."""
+
+    piece: int
+    knobs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ComposedWindow:
+    """A window to compose: the piece and the first sample of its target, the filters, the knobs and the weight of the error."""
+
+    piece: int
+    start: int
+    filters: tuple[int, ...]
+    levels_E: Tensor
+    weight: float
+
+
+class Composer:
+    """Draws windows of composed takes by seed and step alone.
+
+    `response_RF` are the filters, the first of them the identity; a window has `depth` of them. Nothing is composed where `bases`
+    is empty: no knob is linear, or the encoding says which one knob was moved.
+    """
+
+    def __init__(self, recipe: Recipe, data: AmpData, pieces: Sequence[Piece]) -> None:
+        self._recipe, self._data, self._pieces = recipe, data, pieces
+        learning, encoding = recipe.learning, recipe.model.inject.encoding
+        linear = (
+            linear_knobs_of(data, recipe.model.receptive_field) if learning.composed and encoding == "levels" else []
+        )
+        self._linear, self.depth = linear, max(1, len(linear))
+        self.samples = learning.segment + self.depth * (TAPS - 1)  # of the recorded window that a target needs
+        self.size = even_fast_len(self.samples)
+        self._values = [np.linspace(float(knob.positions[0]), float(knob.positions[-1]), POSITIONS) for knob in linear]
+        self.response_RF = torch.from_numpy(self._responses()).to(torch.complex64)
+        room = learning.segment + self.depth * TAPS
+        self.bases = [
+            base for base in find_bases(linear, pieces) if pieces[base.piece].stop - pieces[base.piece].start > room
+        ]
+        self._power_F = {base.piece: self._power_spectrum(pieces[base.piece]) for base in self.bases}
+
+    def response(self, filters: Tensor) -> Tensor:
+        """Responses `(..., F)` of filters in turn, by their numbers `(..., depth)`."""
+        return self.response_RF[filters].prod(-2)
+
+    @property
+    def lead(self) -> int:
+        """Samples before a target that its filters need."""
+        return self.depth * (TAPS - 1 - LEAD)
+
+    def draw(self, step: int) -> dict[int, ComposedWindow]:
+        """Return the windows of a step that are composed, by their place in the batch."""
+        if not self.bases:
+            return {}
+        learning = self._recipe.learning
+        random = np.random.default_rng([learning.seed, step, STREAM])
+        places = np.flatnonzero(random.random(learning.batch) < learning.composed)
+        return {int(place): self._draw_one(random) for place in places}
+
+    def _draw_one(self, random: np.random.Generator) -> ComposedWindow:
+        base = self.bases[random.integers(len(self.bases))]
+        piece, segment = self._pieces[base.piece], self._recipe.learning.segment
+        setting, filters = dict(piece.setting), []
+        for knob in base.knobs:
+            position = int(random.integers(POSITIONS))
+            setting[self._linear[knob].knob.name] = float(self._values[knob][position])
+            filters.append(1 + knob * POSITIONS + position)
+        start = random.integers(piece.start + self.lead, piece.stop - segment - self.depth * LEAD, endpoint=True)
+        gain_F = self.response_RF[filters].abs().square().prod(0)
+        weight = 1 / max(float(gain_F.double() @ self._power_F[base.piece]), 1e-12)
+        filters += [0] * (self.depth - len(filters))
+        return ComposedWindow(base.piece, int(start), tuple(filters), self._encode(setting), weight)
+
+    def _encode(self, setting: Setting) -> Tensor:
+        return torch.tensor(self._data.knobs.encode(setting, "levels"), dtype=torch.float32)
+
+    def _responses(self) -> np.ndarray:
+        """Filters as responses `(R, F)`: the identity, then the grid of each knob."""
+        identity_N = np.zeros((1, TAPS))
+        identity_N[0, LEAD] = 1
+        grids = [
+            knob.taps_at([knob.knob.level(float(value)) for value in values])
+            for knob, values in zip(self._linear, self._values, strict=True)
+        ]
+        return np.asarray(rfft(np.concatenate([identity_N, *grids]), self.size))
+
+    def _power_spectrum(self, piece: Piece) -> Tensor:
+        """Mean square of a piece by bin `(F,)`, after pre-emphasis; its sum is the mean square of the piece."""
+        y_T = piece.wet_T[piece.start : piece.stop].double()
+        frames = y_T[: len(y_T) // self.size * self.size].view(-1, self.size) if len(y_T) >= self.size else y_T[None]
+        power_F = torch.fft.rfft(frames, self.size).abs().square().mean(0) / self.size / frames.shape[1]
+        power_F[1 : (self.size + 1) // 2] *= 2
+        radians_F = torch.arange(len(power_F)) * (2 * torch.pi / self.size)
+        emphasis = self._recipe.learning.pre_emphasis
+        return power_F * (1 + emphasis**2 - 2 * emphasis * torch.cos(radians_F))
+
+
+def find_bases(linear: Sequence[LinearKnob], pieces: Sequence[Piece]) -> list[Base]:
+    """Return what to compose from: pieces at which linear knobs stand at their reference, each with the knobs that go together.
+
+    A base whose composed takes another base gives too, by one more knob, is left out.
+    """
+    found: list[tuple[Base, Setting]] = []
+    for index, piece in enumerate(pieces):
+        free = [number for number, knob in enumerate(linear) if _stands(knob, piece.setting)]
+        groups = {tuple(sorted(_together(first, free, linear))) for first in free}
+        for group in sorted(groups):
+            turning = {linear[number].knob.name for number in group}
+            found.append((Base(index, group), {n: v for n, v in piece.setting.items() if n not in turning}))
+    return [
+        base
+        for base, rest in found
+        if not any(len(other) < len(rest) and other.items() <= rest.items() for _, other in found)
+    ]
+
+
+def even_fast_len(samples: int) -> int:
+    """Return the next even length of which a Fourier transform is fast."""
+    size = samples
+    while (size := next_fast_len(size, real=True)) % 2:
+        size += 1
+    return size
+
+
+def filter_windows(wet: Tensor, response: Tensor, segment: int) -> Tensor:
+    """Filter windows `(..., W)` by responses `(..., F)`; return the last samples `(..., S)`, which miss nothing."""
+    size = 2 * (response.shape[-1] - 1)
+    filtered = torch.fft.irfft(torch.fft.rfft(wet, size) * response, size)
+    return filtered[..., wet.shape[-1] - segment : wet.shape[-1]]
+
+
+def _stands(knob: LinearKnob, setting: Setting) -> bool:
+    """Whether a take at this setting can be filtered: its knob is at the reference, other knobs where the filters hold."""
+    at_reference = setting[knob.knob.name] == knob.reference
+    return at_reference and all(setting[name] == value for name, value in knob.fixed.items())
+
+
+def _together(first: int, free: Sequence[int], linear: Sequence[LinearKnob]) -> list[int]:
+    """The first knob and those of the rest that may turn with it: neither needs the other to stand."""
+    group = [first]
+    for number in free:
+        if number not in group and all(
+            linear[number].knob.name not in linear[one].fixed and linear[one].knob.name not in linear[number].fixed
+            for one in group
+        ):
+            group.append(number)
+    return group
