@@ -10,3 +10,5 @@ EVAL, RECIPE, HISTORY, SPLIT, STATE, MACHINE = (
     "state.safetensors",
     "machine.json",
 )
+
+TRAINING = "training.json"  # of a package: how its model was trained

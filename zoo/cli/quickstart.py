@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from models.artifacts.evaluation import read_evaluation
 from models.artifacts.folder import load_model
@@ -17,16 +17,20 @@ from zoo.cli.views import words
 from zoo.package.build import package
 from zoo.registry.shelf import Shelf
 
+if TYPE_CHECKING:
+    from search.config.study import SearchConfig
+    from search.study.board import Board
+
 LICENSE = "cc0-1.0"
 
 
-def quickstart(config: Any, search: Callable[[Any, Path], dict[str, Any]]) -> None:
+def quickstart(config: "SearchConfig", search: "Callable[[SearchConfig, Path], Board]") -> None:
     """Walk the road in the folder that holds the config's takes, going on where an earlier walk stopped.
 
     `search(config, study)` runs the search and returns its board. Raises as the steps do.
     """
     data = config.datasets[0]
-    takes, name = data.train.parent, f"ampzoo/{data.name}"
+    takes, name = Path(data.train).parent, f"ampzoo/{data.name}"
     folder = takes.parent
     output.info("1 of 5  recording the virtual amp")
     with output.progress("takes") as bar:
@@ -35,7 +39,7 @@ def quickstart(config: Any, search: Callable[[Any, Path], dict[str, Any]]) -> No
     board = search(config, folder / "study")
     board_view.show_board(board)
     output.info("3 of 5  packaging the best")
-    run = folder / "study" / "trials" / board["best"] / data.name
+    run = folder / "study" / "trials" / (board.best or "") / data.name
     packaged = package(run, folder / "packages" / data.name, LICENSE, force=True)
     shelf = Shelf(folder / "shelf")
     output.info(f"4 of 5  putting {name} on the shelf {words.relative(shelf.folder)}")

@@ -1,18 +1,26 @@
-"""The verbs of the search: run one, look at one. Heavy imports wait inside."""
+"""`zoo search` and `zoo board`. Heavy imports are inside the functions."""
 
 import re
 import shlex
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli.options import PATH, json_option, one_thread, zoo_option
 
-FOLLOW_S = 2.0  # between two looks at a ledger
+if TYPE_CHECKING:
+    from search.config.study import SearchConfig
+    from search.run import RunOptions
+    from search.study.board import Board
+    from search.study.lines import TrialRecord
+    from search.study.warm_start import AmpProfile, PriorSource
+
+FOLLOW_S = 2.0  # seconds between two reads of a ledger
 
 
 @click.command(short_help="Search for the best model.", epilog="Example: zoo search SEARCH.json --out studies/mine")
@@ -24,16 +32,16 @@ FOLLOW_S = 2.0  # between two looks at a ledger
     "sources",
     multiple=True,
     metavar="STUDY|PACKAGE|SHELF|zoo:[OWNER[/AMP]]",
-    help="Begin with what was best elsewhere; 'zoo:' is all of --zoo (a resumed study has begun).",
+    help="Begin with what was best elsewhere; 'zoo:' is all of --zoo (a resumed study ignores this).",
 )
 @zoo_option
 @click.option("--local", is_flag=True, help="One trial after the other in this process, without Ray.")
 @click.option("--address", help="Join a running Ray cluster ('auto', host:port or ray://host:10001).")
-@click.option("--submit", metavar="URL", help="Hand the search to a Ray cluster as a job (http://head:8265).")
+@click.option("--submit", metavar="URL", help="Submit the search to a Ray cluster as a job (http://head:8265).")
 @click.option(
     "--storage",
     metavar="URI",
-    help="s3:// or gs://, where the study is kept too; or a folder all nodes see, for checkpoints alone.",
+    help="s3:// or gs://, where the study is copied to; or a folder all nodes see, for checkpoints alone.",
 )
 @json_option
 def search(
@@ -50,7 +58,7 @@ def search(
 ) -> None:
     """Search for the best model over one or several amps."""
     from models.core.errors import UserError
-    from search.run import read_search
+    from search.run import RunOptions, read_search
     from zoo.cli import output
     from zoo.cli.views import board as board_view
 
@@ -58,21 +66,21 @@ def search(
         raise UserError("say one of --local, --address and --submit", "A search runs in one place.")
     if out and re.match(r"\w\w+:/", out.as_posix()):
         raise UserError(
-            f"--out is {out}: a study is a folder of this machine", "To keep it at a URI too: --storage URI."
+            f"--out is {out}: a study is a folder of this machine", "To copy it to a URI too: --storage URI."
         )
     read = read_search(config)
     study = out or Path("studies") / read.name
     if not resume:
-        read = _warmed(read, sources, where) if sources else read
+        read = warm_started(read, sources, where) if sources else read
     if submit:
         from search.launch.ray_jobs import submit_job
 
         output.data(submit_job(submit, read, study, resume=resume, storage=storage))
         return
     again = f"zoo search {config} --out {study} --resume" + (f" --storage {shlex.quote(storage)}" if storage else "")
-    board = watch(read, study, again, resume=resume, local=local, address=address, storage=storage)
+    board = watch(read, study, again, RunOptions(resume=resume, local=local, address=address, storage=storage))
     if as_json:
-        output.data_json(board)
+        output.data_json(board.to_json())
     else:
         board_view.show_board(board)
         output.info(f"report: {study / 'report.html'}")
@@ -86,91 +94,103 @@ def search(
 @json_option
 def board(study: Path, follow: bool, as_json: bool) -> None:
     """The trials of a study and its front, also while it runs."""
-    from search.study.board import current_board
+    from search.study.summary import current_board
     from zoo.cli import output
     from zoo.cli.views import board as board_view
 
     if as_json or not follow:
         found = current_board(study)
-        output.data_json(found) if as_json else board_view.show_board(found)
+        output.data_json(found.to_json()) if as_json else board_view.show_board(found)
         return
     with output.live_table() as show:
         known: set[str] = set()
         while True:
             found = current_board(study)
-            ended = [
-                trial for trial in found["trials"] if trial["state"] in board_view.ENDED and trial["trial"] not in known
-            ]
-            known |= {trial["trial"] for trial in ended}
+            ended = [trial for trial in found.trials if trial.has_ended and trial.trial not in known]
+            known |= {trial.trial for trial in ended}
             show(
                 *board_view.board_table(found),
-                [board_view.trial_sentence(trial) for trial in sorted(ended, key=lambda t: t["number"])],
+                [board_view.trial_sentence(trial) for trial in sorted(ended, key=lambda trial: trial.number)],
             )
-            if found["complete"]:
+            if found.complete:
                 return
             time.sleep(FOLLOW_S)
 
 
-def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
-    """Run a search with a bar and one line per ended trial; returns its board. `again` is the command that goes on with it."""
+def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions") -> "Board":
+    """Run a search with a progress bar and one line per ended trial; return its board.
+
+    `again` is the command that goes on with it, for a search that is interrupted.
+    """
     from search.launch.launcher import run_search
     from search.run import Interrupted
-    from search.study.ledger import latest, read_lines
+    from search.study.ledger import read_lines
+    from search.study.lines import latest
     from zoo.cli import output
     from zoo.cli.errors import INTERRUPTED
     from zoo.cli.views import board as board_view
 
     one_thread()
-    seen: dict[str, dict[str, Any]] = {}
+    seen: dict[str, TrialRecord] = {}
     with output.progress("searching") as bar:
 
-        def hear(line: dict[str, Any]) -> None:
+        def listener(record: "TrialRecord") -> None:
             if not seen:
                 output.info(board_view.search_sentence(config))
-                seen.update((known["trial"], known) for known in latest(read_lines(study)))
-            seen[line["trial"]] = line
-            if line["state"] in board_view.ENDED:
-                output.info(board_view.trial_sentence(line))
+                seen.update((known.trial, known) for known in latest(read_lines(study)))
+            seen[record.trial] = record
+            if record.has_ended:
+                output.info(board_view.trial_sentence(record))
             bar(*board_view.search_progress(config, list(seen.values())))
 
         try:
-            return run_search(config, study, listener=hear, **how)
+            return run_search(config, study, replace(options, listener=listener))
         except Interrupted as stop:
             output.put_error(str(stop), f"The finished trials are kept. Go on with: {again}")
             sys.exit(INTERRUPTED)
 
 
-def _warmed(config: Any, sources: tuple[str, ...], where: str | None) -> Any:
-    """The search, begun with what `sources` name; of a whole zoo with what is nearest."""
+def warm_started(config: "SearchConfig", sources: tuple[str, ...], where: str | None) -> "SearchConfig":
+    """Return the search begun with what `sources` name; of a whole zoo with the nearest amps."""
     from models.core.errors import UserError
-    from search.study.warm_start import amp_of, read_source, with_warm_start
+    from search.study.warm_start import amp_of, with_warm_start
+    from zoo.cli import output
+
+    try:
+        amp = amp_of(config)
+    except UserError as problem:  # the recordings may be on the machine where the search will run
+        amp = None
+        output.info(f"warning: what --from names is taken in its order, not the nearest amps first: {problem.message}")
+    with tempfile.TemporaryDirectory() as folder:
+        found = [one for source in sources for one in _read_sources(config, source, where, amp, Path(folder))]
+    begun = with_warm_start(config, found, amp)
+    if begun.prior and not begun.warm:
+        output.info("the space holds no point of what --from names; its errors are used as a prior")
+    return begun
+
+
+def _read_sources(
+    config: "SearchConfig", source: str, where: str | None, amp: "AmpProfile | None", folder: Path
+) -> "list[PriorSource]":
+    """Read what one `--from` names: a study or package, an amp of the zoo, or a whole shelf or zoo."""
+    from models.core.errors import UserError
+    from search.study.warm_start import read_source
     from zoo.cli import output
     from zoo.registry.nearest import is_shelf, nearest_amps
     from zoo.registry.resolve import resolve_package
 
-    try:
-        amp = amp_of(config)
-    except UserError as problem:  # they may lie where the search will run
-        amp = None
-        output.info(f"warning: what --from names is taken in its order, not the nearest amps first: {problem.message}")
+    scope, in_zoo = source.removeprefix("zoo:"), source.startswith("zoo:")
+    if in_zoo and "/" in scope:
+        return [read_source(config, resolve_package(scope, where, on_warning=output.warn))]
+    if not in_zoo and not is_shelf(Path(source)):
+        return [read_source(config, Path(source))]
+    owner, shelf = (scope, where) if in_zoo else ("", source)
+    with output.progress("reading") as bar:
+        near = nearest_amps(owner, shelf, amp.knobs if amp else None, folder, output.info, bar)
     found = []
-    with tempfile.TemporaryDirectory() as folder:
-        for source in sources:
-            scope, own = source.removeprefix("zoo:"), source.startswith("zoo:")
-            if own and "/" in scope:
-                found.append(read_source(config, resolve_package(scope, where, on_warning=output.warn)))
-            elif not own and not is_shelf(Path(source)):
-                found.append(read_source(config, Path(source)))
-            else:
-                owner, shelf = (scope, where) if own else ("", source)
-                with output.progress("reading") as bar:
-                    near = nearest_amps(owner, shelf, amp.knobs if amp else None, Path(folder), output.info, bar)
-                for place in near:
-                    try:
-                        found.append(read_source(config, place))
-                    except UserError as problem:
-                        output.info(f"warning: {problem.message}")
-    begun = with_warm_start(config, found, amp)
-    if begun.prior and not begun.warm:
-        output.info("the space holds no point of what --from names; its errors are heard as a prior")
-    return begun
+    for place in near:
+        try:
+            found.append(read_source(config, place))
+        except UserError as problem:
+            output.info(f"warning: {problem.message}")
+    return found

@@ -13,11 +13,11 @@ from zoo.cli.search import watch
 @click.argument("config", type=PATH, default=Path("configs/quickstart/search.json"))
 def quickstart(config: Path) -> None:
     """The whole road on a built-in virtual amp, in a few minutes."""
-    from search.run import read_search
+    from search.run import RunOptions, read_search
     from zoo.cli.quickstart import quickstart as walk
 
     again = f"zoo quickstart {config}"
-    walk(read_search(config), lambda search, study: watch(search, study, again, resume=study.exists()))
+    walk(read_search(config), lambda search, study: watch(search, study, again, RunOptions(resume=study.exists())))
 
 
 @click.command(epilog="Example: zoo train --data D.json --model M.json --learning L.json --out runs/one")
