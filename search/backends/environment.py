@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 # Less output and fewer files: no usage report, no progress table, no snapshots (we resume from the ledger), no logger
-# files. Trials stay in the driver's folder, and keep seeing GPUs that Ray does not assign.
+# files. Trials stay in the driver's folder, and see GPUs that Ray does not assign.
 RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -187,7 +187,7 @@ def _report(results: str, folder: str | None) -> None:
     try:
         tune.report({"results": results}, checkpoint=checkpoint)
     except Exception as problem:
-        raise UserError(f"checkpoints cannot be kept: {reason_of(problem)}", "Check --storage.") from problem
+        raise UserError(f"checkpoints cannot be stored: {reason_of(problem)}", "Check --storage.") from problem
 
 
 def _fetch_starts(tasks: Sequence[Task], folder: Path) -> dict[str, Path]:

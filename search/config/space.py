@@ -116,7 +116,7 @@ class Space(Frozen):
                 injection(inject.split("+"))
             if "head1x1_post" in split_places(inject) and not any(self.head1x1):
                 raise ValueError(
-                    'inject names head1x1_post, but no layer has a head1x1; say how wide it is, such as "head1x1": [8]'
+                    'inject names head1x1_post, but no layer has a head1x1; state its width, such as "head1x1": [8]'
                 )
         for key, choices in self.learning.items():
             if key in OWN_FIELDS or key not in LearningConfig.model_fields:

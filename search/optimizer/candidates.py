@@ -39,7 +39,7 @@ class Candidate:
 
 
 class CandidatePool:
-    """Makes candidates from points of a space, and knows which of them may be trained and which were.
+    """Makes candidates from points of a space, and decides which of them may be trained and are new.
 
     Args:
         space: where samplers draw points.

@@ -9,13 +9,13 @@ Point = Sequence[float]
 
 def front(points: Sequence[Point]) -> list[int]:
     """Return the indexes of the non-dominated points, by first objective; of equal points the first."""
-    kept: list[int] = []
+    found: list[int] = []
     lowest = float("inf")
     for index in sorted(range(len(points)), key=lambda i: (*points[i], i)):
         if points[index][1] < lowest:
-            kept.append(index)
+            found.append(index)
             lowest = points[index][1]
-    return kept
+    return found
 
 
 def ranks(points: Sequence[Point]) -> list[int]:

@@ -12,7 +12,7 @@ class Sampler(Protocol):
     """Suggests what to train next. The same calls in the same order give the same suggestions."""
 
     def suggest(self) -> Candidate | None:
-        """Return a candidate that its pool says is new, or None where the sampler finds none."""
+        """Return a candidate that is new in its pool, or None where the sampler finds none."""
         ...
 
     def vary_learning(self, candidate: Candidate, fits: Callable[[Candidate], bool]) -> Candidate | None:

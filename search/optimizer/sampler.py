@@ -24,12 +24,12 @@ ATTEMPTS = 4  # times that points are drawn before the space counts as exhausted
 class SurrogateSampler:
     """Suggests the candidate with the largest acquisition: the expected hypervolume gain per cost (see `Forecast`).
 
-    The cost of a candidate is known before training, its errors are predicted by a surrogate. All that the sampler
-    knows are its priors and what `on_start` and `on_end` told it. Every suggestion draws anew, from the seed and
+    The cost of a candidate is known before training, its errors are predicted by a surrogate. The sampler
+    depends on its priors and on the calls of `on_start` and `on_end` alone. Every suggestion draws anew, from the seed and
     the number of trials: a sampler that gets the same ledger suggests the same.
 
     Args:
-        pool: makes candidates and says which are new.
+        pool: makes candidates and decides which are new.
         seed: the seed of the search.
         fronts: names of the fronts.
         priors: other searches, each as features and log10 errors of its trials.

@@ -77,7 +77,7 @@ def cost_sentences(board: Board, plan: RungPlan | None) -> list[str]:
         first, *others = board.cpus
         sentences.append(
             f"Costs are those on {first}. It was resumed on {', '.join(others)}: what was first measured there was "
-            "measured in turns with a reference model, and is told by that ratio in seconds of the former."
+            "measured in turns with a reference model, and converted by that ratio to seconds of the former."
         )
     return [*sentences, *_pruning_sentences(board, plan)]
 

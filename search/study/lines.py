@@ -21,7 +21,7 @@ Limits = dict[str, dict[str, float]]  # amp -> limit -> by how much it is broken
 class TrialStart:
     """A trial starts: its point, its training, and the size of its model.
 
-    `control` is true where the trial trains to the end whatever the pruner says. A final has no `control`; `of`
+    `control` is true where the trial trains to the end whatever the pruner decides. A final has no `control`; `of`
     names the trial that it trains again. `extra` holds keys that this version does not know.
     """
 
@@ -69,7 +69,7 @@ class TrialReport:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEnd:
-    """A trial ends: `state` is one of `ENDS`; `reason` says why it diverged or failed."""
+    """A trial ends: `state` is one of `ENDS`; `reason` states why it diverged or failed."""
 
     trial: str
     state: str

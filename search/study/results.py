@@ -1,4 +1,4 @@
-"""What a backend tells the scheduler about a trial: a report, or the fault that ended its training."""
+"""Results of a trial from a backend: a report, or the fault that ended its training."""
 
 import errno
 from collections.abc import Mapping

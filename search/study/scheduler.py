@@ -49,7 +49,7 @@ class TrialScheduler:
     Args:
         config: the search.
         study: the study folder.
-        pool: makes candidates and knows which are new.
+        pool: makes candidates and decides which are new.
         sampler: suggests candidates once the pool's first ones are used up.
         pruner: stops trials; None trains all to the end.
         sizes: the size of a model.
@@ -83,7 +83,7 @@ class TrialScheduler:
         for line in ledger.read_lines(study):
             self._apply(line)
         self._earlier = frozenset(self._state.running)  # trials that another process had started
-        self._restarts = RestartQueue(config, self._state, self._state.running)
+        self._restarts = RestartQueue(self._state, self._candidate, self._state.running)
 
     @property
     def config(self) -> SearchConfig:
@@ -125,6 +125,10 @@ class TrialScheduler:
         """Return what is known of a trial that has started."""
         return self._state.record(trial)
 
+    def _candidate(self, trial: str) -> Candidate:
+        """Return the candidate of a trial, or of the trial that a final trains again."""
+        return self._pool.trained[self._state.record(trial).of or trial]
+
     def folder(self, trial: str) -> Path:
         """Return the folder of a trial, which holds one run folder for each amp."""
         return self._study / "trials" / trial
@@ -161,7 +165,7 @@ class TrialScheduler:
 
     def _start_variants(self, trial: str, most: int) -> list[Task]:
         """Start trials that train the same model in another way, so that it can be trained together."""
-        base, variants = self._pool.trained[trial], list[Task]()
+        base, variants = self._candidate(trial), list[Task]()
         form = _form(base)
         while self.open and len(variants) < most:
             candidate = self._sampler.vary_learning(base, lambda other: _form(other) == form)
@@ -177,7 +181,7 @@ class TrialScheduler:
             for seed in range(self._config.final.seeds):
                 name = f"{trial}-{seed}"
                 if name not in self._state:
-                    self._write_start(name, self._pool.trained[trial], self._config.final_steps, seed, of=trial)
+                    self._write_start(name, self._candidate(trial), self._config.final_steps, seed, of=trial)
                     self._restarts.add(name)
 
     def on_report(self, result: Result) -> bool:
@@ -216,7 +220,7 @@ class TrialScheduler:
             self._write(TrialEnd(trial=fault.trial, state=FAILED, reason=fault.reason))
 
     def on_complete(self, trial: str, failure: str | None = None) -> bool:
-        """End a trial whose training is over, by a fault where `failure` says so; return whether it has just finished.
+        """End a trial whose training is over, by a fault where `failure` is stated; return whether it has just finished.
 
         A trial that neither failed nor reached its last step was interrupted: the next scheduler suggests it again.
         """
@@ -292,7 +296,7 @@ class TrialScheduler:
         )
 
     def _is_control(self, trial: str) -> bool:
-        """Return whether the next trial trains to the end whatever the pruner says: stock, first ones, controls.
+        """Return whether the next trial trains to the end whatever the pruner decides: stock, first ones, controls.
 
         Stock is not counted among the first, nor between controls.
         """
@@ -315,7 +319,7 @@ class TrialScheduler:
             self._listener(record)
 
     def _apply(self, line: Line) -> TrialRecord:
-        """Take in a line, new or old, and tell sampler and pruner what concerns them."""
+        """Take in a line, new or old, and pass it on to sampler and pruner."""
         record = self._state.apply(line)
         if record.is_final:
             return record

@@ -1,12 +1,12 @@
 """Tasks: what a backend trains, and the queue of trials that have started and wait to be trained on."""
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 from models.training.stacked import form_of
 from search.config.space import Point
-from search.config.study import SearchConfig
+from search.optimizer.candidates import Candidate
 from search.study.state import StudyState
 
 
@@ -30,8 +30,8 @@ def task_of(state: StudyState, trial: str) -> Task:
 class RestartQueue:
     """Trials that have started and wait to be trained on, first in first out."""
 
-    def __init__(self, config: SearchConfig, state: StudyState, trials: Iterable[str]) -> None:
-        self._config, self._state, self._waiting = config, state, deque(trials)
+    def __init__(self, state: StudyState, candidate_of: Callable[[str], Candidate], trials: Iterable[str]) -> None:
+        self._state, self._candidate_of, self._waiting = state, candidate_of, deque(trials)
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -56,4 +56,5 @@ class RestartQueue:
 
     def _form(self, task: Task) -> Hashable:
         """Return what trials that are trained together must have in common."""
-        return form_of(self._config.space.model(task.point), self._config.learning_of(task.point, task.steps))
+        candidate = self._candidate_of(task.trial)
+        return form_of(candidate.model, candidate.learning.model_copy(update={"steps": task.steps}))

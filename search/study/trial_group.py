@@ -1,4 +1,4 @@
-"""Trials of one architecture, trained side by side step by step; knows no backend."""
+"""Trials of one architecture, trained side by side step by step, for any backend."""
 
 import math
 import time

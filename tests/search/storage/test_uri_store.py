@@ -306,7 +306,7 @@ def test_a_checkpoint_that_cannot_be_stored_fails_no_trial(tmp_path: Path, monke
     task = scheduler_of(config, tmp_path, amps).suggest()
     assert task
     tuning.run_group({"tasks": [asdict(task)]}, config.model_dump(mode="json"), amps, 0, None)
-    reason = "checkpoints cannot be kept: AWS Error ACCESS_DENIED during PutObject operation"
+    reason = "checkpoints cannot be stored: AWS Error ACCESS_DENIED during PutObject operation"
     (results,) = reported
     assert parse_result(results[task.trial]) == TrialFault(task.trial, "stopped", reason)
 
