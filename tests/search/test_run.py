@@ -318,7 +318,7 @@ def test_an_interrupted_search_keeps_its_trials_and_is_resumed(tmp_path: Path, h
         tmp_path, amps=1, learning={"steps": 150, "batch": 2, "segment": 256, "report_every": 15}, trials=4
     )
     study = tmp_path / "study"
-    command = [sys.executable, "-c", "from zoo.cli import main; main()", "search", str(path), "--out", str(study)]
+    command = [sys.executable, "-c", "from zoo.cli.main import main; main()", "search", str(path), "--out", str(study)]
     running = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -366,7 +366,7 @@ def test_a_running_cluster_that_asks_for_a_token_is_joined(tmp_path: Path):
         wait_until(lambda: _listens(address))
         time.sleep(5)  # the port listens before the cluster takes drivers
         path = search_file(tmp_path, amps=1, trials=1)
-        command = [sys.executable, "-c", "from zoo.cli import main; main()", "search", str(path), "--json"]
+        command = [sys.executable, "-c", "from zoo.cli.main import main; main()", "search", str(path), "--json"]
         for study, place in (("joined", address), ("driven", f"ray://{client}")):
             done = subprocess.run(
                 [*command, "--out", str(tmp_path / study), "--address", place],

@@ -39,7 +39,7 @@ def reports(study: Path, number: int = 0) -> list[TrialReport]:
 @contextmanager
 def searching(path: Path, study: Path, *words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """`zoo search` in a process of its own, which is gone afterwards."""
-    command = [sys.executable, "-c", "from zoo.cli import main; main()", "search", path, "--out", study, "--json"]
+    command = [sys.executable, "-c", "from zoo.cli.main import main; main()", "search", path, "--out", study, "--json"]
     search = subprocess.Popen(
         [*command, *words],
         env={**os.environ, **ENVIRONMENT, **environment},
