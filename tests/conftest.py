@@ -109,8 +109,3 @@ def package(tmp_path: Path) -> Path:
     from tests.support.packages import write_package
 
     return write_package(tmp_path / "package")
-
-
-from search.study import cost
-
-cost.MEASURED = False  # tests count multiply-accumulates: the same on every machine
