@@ -17,8 +17,9 @@ from models.core.schema import check_document
 from models.playback.render import render
 from search.config.study import SearchConfig
 from search.launch.launcher import run_search
+from search.run import RunOptions
 from search.study.board import best_runs
-from search.study.ledger import ENDS
+from search.study.lines import TrialRecord
 from zoo.cli import output
 from zoo.cli.views import board as board_view
 from zoo.cli.views import words
@@ -72,14 +73,14 @@ def main() -> None:
     if not (options.data / "hrd3").is_dir():
         sys.exit(f"skipped: {options.data} has no hrd3 recordings")
 
-    def hear(line: dict) -> None:
-        if line["state"] in ENDS:
-            output.info(board_view.trial_sentence(line))
+    def listener(record: TrialRecord) -> None:
+        if record.has_ended:
+            output.info(board_view.trial_sentence(record))
 
     torch.set_num_threads(1)
     config = make_config(options.data.resolve(), options.trials, options.steps)
     resume = (options.out / "study.json").exists()
-    board_view.show_board(run_search(config, options.out, resume=resume, listener=hear))
+    board_view.show_board(run_search(config, options.out, RunOptions(resume=resume, listener=listener)))
     for run, data in zip(best_runs(options.out), config.datasets, strict=True):
         folder = package(
             PackageRequest(run, options.out / "packages" / run.name, Terms(license="cc-by-4.0"), force=True)

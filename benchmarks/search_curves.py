@@ -1,7 +1,8 @@
 """Train every recipe of a small grid on real recordings and keep the learning curves, for `search_replay.py`.
 
-One line per recipe and amp in `search_curves.jsonl`: the point, its cost, validation ESR at every report. Rows that are there are not trained again.
-Needs the recordings folders `gxamp-6v6/` and `ts808/`; says so and stops without them.
+One line per recipe and amp in `search_curves.jsonl`: the point, its cost, validation ESR at every report. Rows that
+are there are not trained again. Needs the recordings folders `gxamp-6v6/` and `ts808/`; says so and stops without
+them.
 
     python -m benchmarks.search_curves RECORDINGS --amps gxamp-6v6 ts808
 """
@@ -54,7 +55,7 @@ def grid_config(amp: str, train: Path) -> SearchConfig:
 
 
 def row_key(point: dict[str, Any]) -> Row:
-    """The grid's recipe that stands for a point: with the nearest learning rate, and the first family that names its dilations."""
+    """The row of the grid for a point: the nearest learning rate, and the first family with its dilations."""
     rate = min(AXES["learning_rate"], key=lambda one: abs(math.log(one / point["learning_rate"])))
     depth, wanted = point["depth"], dilations(FAMILIES[point["dilations"]], point["depth"])
     family = next(name for name in AXES["dilations"] if dilations(FAMILIES[name], depth) == wanted)

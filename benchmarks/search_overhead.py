@@ -1,7 +1,7 @@
-"""What the search itself costs: per trial and per report, at 1 to 512 simulated workers, as the ledger grows, and through Ray.
+"""What the search itself costs: per trial and report, for 1 to 512 simulated workers, long ledgers, and Ray.
 
-Simulated: the conductor, its sampler and its ledger at work, trials that take no time; wall time of its calls. Ray: a search of trials that train one
-step, on Ray and in this process, interleaved; the difference is Ray's.
+Simulated: scheduler, sampler and ledger with trials that take no time; the wall time of the calls is measured. Ray:
+a search of trials that train one step, on Ray and in this process, interleaved; the difference is Ray's.
 
     python benchmarks/search_overhead.py --trials 150 --grown 100 1000 10000 --ray 12
 """
@@ -24,48 +24,52 @@ from models.recordings.dataset import AmpData
 from search.config.space import Space
 from search.config.study import SearchConfig
 from search.launch.launcher import run_search
+from search.optimizer.candidates import CandidatePool
+from search.run import RunOptions
+from search.study.build import make_pruner, make_sampler
+from search.study.constraints import Constraints
+from search.study.cost import MeasuredCost
 from search.study.ledger import ledger_path
+from search.study.lines import Line, TrialEnd, TrialReport, parse_line, to_json
 from search.study.scheduler import TrialScheduler
+from search.study.tasks import Task
 from zoo.cli import output
 
 WORKERS = (1, 2, 8, 64, 512)
 REPORTS = 10
 
 
-class Free(TrialScheduler):
-    """A conductor without recordings."""
-
-    def _fault(self, point: dict[str, Any]) -> str | None:
-        return None
-
-
-def conductor(folder: Path, trials: int) -> Free:
-    """One with the default space of seven axes, about 10,000 points."""
+def make_free_scheduler(folder: Path, trials: int) -> TrialScheduler:
+    """A scheduler without recordings, with a space of seven axes, about 10,000 points; all of them may be trained."""
     knobs = Knobs(knobs=tuple(Knob(name=f"k{n}", min=0, max=1, default=0.5) for n in range(4)))
     space = Space(
         depth=tuple(range(4, 13)), channels=tuple(range(2, 17)), inject=("input", "mixin", "film", "mixin+film")
     )
     config = grid_config("amp", Path("train.json")).model_copy(update={"space": space, "trials": trials})
-    return Free(config, folder, [AmpData(config.datasets[0], knobs, 48_000, "", "")])
+    amps = [AmpData(config.datasets[0], knobs, 48_000, "", "")]
+    constraints = Constraints(config, amps, MeasuredCost())
+    pool = CandidatePool(space, constraints.to_candidate, lambda candidate: None)
+    sampler, pruner = make_sampler(config, pool), make_pruner(config)
+    return TrialScheduler(config, folder, pool, sampler, pruner, sizes=constraints.sizes)
 
 
-def simulate(made: Free, workers: int, spent: dict[str, list[float]]) -> None:
-    """Run the search on workers that answer in turn, noting the seconds of every proposal and report."""
-    running: deque[tuple[Any, int]] = deque()
-    steps = made.config.learning.steps
+def simulate(scheduler: TrialScheduler, workers: int, spent: dict[str, list[float]]) -> None:
+    """Run the search on workers that answer in turn, noting the seconds of every suggestion and report."""
+    running: deque[tuple[Task, int]] = deque()
+    steps = scheduler.config.learning.steps
     while True:
-        while len(running) < workers and (task := _timed(spent["proposal"], made.propose)):
+        while len(running) < workers and (task := _timed(spent["suggestion"], scheduler.suggest)):
             running.append((task, 0))
         if not running:
             return
         task, step = running.popleft()
         step += steps // REPORTS
         error = random.Random(task.trial).random() / 10 + 1 / (9 + step)
-        result = {"step": step, "esr": error, "amps": {"amp": error}}
-        if _timed(spent["report"], made.report, task.trial, result) and step < steps:
+        report = TrialReport(trial=task.trial, step=step, esr=error, amps={"amp": error})
+        if _timed(spent["report"], scheduler.on_report, report) and step < steps:
             running.append((task, step))
         else:
-            made.end(task.trial)
+            scheduler.on_complete(task.trial)
 
 
 def _timed(seconds: list[float], call: Any, *words: Any) -> Any:
@@ -76,11 +80,12 @@ def _timed(seconds: list[float], call: Any, *words: Any) -> Any:
 
 
 def grow(folder: Path, count: int) -> None:
-    """Write the ledger of a search of `count` trials that chance proposed, five reports each."""
-    made, draw = conductor(folder, count), random.Random(0)
-    space, steps = made.config.space, made.config.learning.steps
-    lines: list[dict[str, Any]] = []
+    """Write the ledger of a search of `count` trials at random points, five reports each."""
+    scheduler, draw = make_free_scheduler(folder, count), random.Random(0)
+    space, steps = scheduler.config.space, scheduler.config.learning.steps
     sizes = {"cost": 1000, "macs": 1000, "parameters": 1, "receptive_field": 1, "columns": 4, "rate_hz": 48_000}
+    facts = {"label": "", "form": "", "steps": steps, "seed": 0, **sizes}
+    lines: list[Line] = []
     for number in range(count):
         point = space.complete(
             {
@@ -90,24 +95,14 @@ def grow(folder: Path, count: int) -> None:
                 "learning_rate": draw.uniform(*space.learning_rate),
             }
         )
-        common = {"trial": f"{number:08x}"}
-        start = {
-            "number": number,
-            "point": point,
-            "label": "",
-            "form": "",
-            "steps": steps,
-            "seed": 0,
-            "control": number < 8,
-        }
-        lines.append({"state": "start", **common, **start, **sizes})
+        trial = f"{number:08x}"
+        start = {"state": "start", "trial": trial, "number": number, "point": point, "control": number < 8, **facts}
+        lines.append(parse_line(start))
         for report in range(1, 6):
             error = draw.random() / report
-            lines.append(
-                {"state": "report", **common, "step": report * steps // 5, "esr": error, "amps": {"amp": error}}
-            )
-        lines.append({"state": "finished", **common})
-    ledger_path(folder).write_text("".join(json.dumps(line) + "\n" for line in lines))
+            lines.append(TrialReport(trial=trial, step=report * steps // 5, esr=error, amps={"amp": error}))
+        lines.append(TrialEnd(trial=trial, state="finished"))
+    ledger_path(folder).write_text("".join(json.dumps(to_json(line)) + "\n" for line in lines))
 
 
 def main() -> None:
@@ -119,26 +114,33 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     for workers in WORKERS:
-        spent: dict[str, list[float]] = {"proposal": [], "report": []}
+        spent: dict[str, list[float]] = {"suggestion": [], "report": []}
         with tempfile.TemporaryDirectory() as folder:
-            simulate(conductor(Path(folder), max(options.trials, workers)), workers, spent)
+            simulate(make_free_scheduler(Path(folder), max(options.trials, workers)), workers, spent)
         rows.append((str(workers), *(f"{1000 * at(spent[what]):.1f}" for what in spent for at in (median, max))))
-    output.data_table(("WORKERS", "PROPOSAL ms", "MOST", "REPORT ms", "MOST"), rows)
+    output.data_table(("WORKERS", "SUGGESTION ms", "MOST", "REPORT ms", "MOST"), rows)
     rows = []
     for count in options.grown:
         with tempfile.TemporaryDirectory() as folder:
             grow(Path(folder), count)
             began = time.perf_counter()
-            made = conductor(Path(folder), 10 * count)
-            again, asked, heard = time.perf_counter() - began, [], []
+            scheduler = make_free_scheduler(Path(folder), 10 * count)
+            again, suggested, reported = time.perf_counter() - began, [], []
             for _ in range(3):
-                task = _timed(asked, made.propose)
-                _timed(heard, made.report, task.trial, {"step": 12, "esr": 0.1, "amps": {"amp": 0.1}})
+                task = _timed(suggested, scheduler.suggest)
+                report = TrialReport(trial=task.trial, step=12, esr=0.1, amps={"amp": 0.1})
+                _timed(reported, scheduler.on_report, report)
             size = ledger_path(Path(folder)).stat().st_size / 1e6
         rows.append(
-            (str(count), f"{1000 * median(asked):.0f}", f"{1000 * median(heard):.1f}", f"{again:.1f}", f"{size:.1f}")
+            (
+                str(count),
+                f"{1000 * median(suggested):.0f}",
+                f"{1000 * median(reported):.1f}",
+                f"{again:.1f}",
+                f"{size:.1f}",
+            )
         )
-    output.data_table(("TRIALS BEFORE", "PROPOSAL ms", "REPORT ms", "RESUMED IN s", "LEDGER MB"), rows)
+    output.data_table(("TRIALS BEFORE", "SUGGESTION ms", "REPORT ms", "RESUMED IN s", "LEDGER MB"), rows)
     if options.ray:
         measure_ray(options.ray)
 
@@ -163,7 +165,7 @@ def measure_ray(trials: int) -> None:
             config = check_document({**document, **only}, SearchConfig, "benchmark")
             for engine, local in (("Ray", False), ("this process", True)):
                 began = time.perf_counter()
-                run_search(config, Path(folder) / f"{engine}{count}", local=local)
+                run_search(config, Path(folder) / f"{engine}{count}", RunOptions(local=local))
                 found[engine] = time.perf_counter() - began - found.get(engine, 0.0)
     per_trial = {engine: seconds / trials for engine, seconds in found.items()}
     output.data_table(("ENGINE", "SECONDS PER TRIAL OF ONE STEP"), [(e, f"{s:.3f}") for e, s in per_trial.items()])

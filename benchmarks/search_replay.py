@@ -1,8 +1,10 @@
-"""Samplers and schedulers against each other on real learning curves (`search_curves.jsonl`): how much of the front a budget finds.
+"""Samplers and pruners compared on real learning curves (`search_curves.jsonl`): what share of the front is found.
 
-Every method proposes from the same space to the same simulated workers; a trial's errors are those of the recipe that was really trained (the nearest
-of the grid's learning rates), its time is proportional to its multiply-accumulates and a fixed part. Hypervolume in (log10 ESR, log10 MACs), of all models at the
-error they had reached, as a share of that of the whole table trained to the end. Methods and seeds are interleaved; mean and standard error over seeds.
+Every method suggests points of the same space to the same simulated workers. A trial's errors are those of the
+recipe that was really trained (the nearest of the grid's learning rates); its time is proportional to its
+multiply-accumulates plus a fixed part. The score is the hypervolume in (log10 ESR, log10 MACs) of all models at the
+error they had reached, as a share of that of the whole table trained to the end. Methods and seeds are interleaved;
+mean and standard error over seeds.
 
     python -m benchmarks.search_replay --seeds 10
 """
@@ -13,6 +15,7 @@ import math
 import random
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from statistics import fmean, stdev
@@ -20,16 +23,22 @@ from typing import Any, NamedTuple, Protocol
 
 import optuna
 
-import search.study.cost
 from benchmarks.search_curves import AMPS, AXES, EVERY, STEPS, Row, grid_config, read_rows, row_key
+from benchmarks.search_opponents import ErrorHalving, OptunaSampler
 from models.knobs.schema import Knob, Knobs
 from models.recordings.dataset import AmpData
-from search.config.study import PriorTrial
+from search.config.space import Point
+from search.config.study import ALL, PriorTrial, SearchConfig
+from search.optimizer.candidates import Candidate, CandidatePool
 from search.optimizer.pareto import front, hypervolume
-from search.optimizer.surrogate import Weighed
-from search.study.ledger import FINISHED, latest, read_lines
+from search.optimizer.protocols import Pruner, Sampler, Values
+from search.study.build import make_pruner, make_sampler
+from search.study.constraints import Constraints
+from search.study.cost import CountedCost
+from search.study.ledger import read_lines
+from search.study.lines import FINISHED, TrialReport, latest
 from search.study.scheduler import TrialScheduler
-from search.study.warm_start import MOST, prior_trial
+from search.study.warm_start import MAX_POINTS, prior_trials
 from zoo.cli import output
 
 MARKS = (0.25, 0.5, 1.0)
@@ -42,122 +51,94 @@ FIXED = 300  # multiply-accumulates that take as long as what does not grow with
 class Method(Protocol):
     """A search as the simulated workers see it."""
 
-    def propose(self) -> tuple[str, dict[str, Any]] | None:
-        """A trial's name and point."""
+    def suggest(self) -> tuple[str, Point] | None:
+        """Return a trial's name and point."""
         ...
 
-    def report(self, trial: str, step: int, esr: float, macs: int) -> bool:
-        """Whether to go on."""
+    def on_report(self, trial: str, step: int, esr: float, macs: int) -> bool:
+        """Return whether the trial trains on."""
         ...
 
-    def end(self, trial: str) -> None:
+    def on_complete(self, trial: str) -> None:
         """The trial is over."""
         ...
 
 
 class Study(NamedTuple):
-    """What a search that was made before hands on: the points of its front, the cheapest first, and all its trials."""
+    """The result of an earlier search: the points of its front, the cheapest first, and all its trials."""
 
-    front: list[dict[str, Any]]
+    front: list[Point]
     trials: tuple[PriorTrial, ...]
 
 
+def table_pool(config: SearchConfig, *, once: bool = True) -> tuple[CandidatePool, Constraints]:
+    """Candidates without recordings: every point of the grid may be trained, with `once` each row of the table once."""
+    knobs = Knobs(knobs=tuple(Knob(name=f"k{n}", min=0, max=1, default=0.5) for n in range(4)))
+    constraints = Constraints(config, [AmpData(config.datasets[0], knobs, 48_000, "", "")], CountedCost())
+
+    def to_candidate(point: Point) -> Candidate:
+        candidate = constraints.to_candidate(point)
+        return replace(candidate, features={**candidate.features, "learning_rate": math.log2(row_key(point)[-1])})
+
+    def violation(candidate: Candidate) -> str | None:
+        known = {row_key(other.point) for other in pool.trained.values()} if once else set()
+        return "it was trained already" if row_key(candidate.point) in known else None
+
+    pool = CandidatePool(config.space, to_candidate, violation, [to_candidate(point) for point in config.warm])
+    return pool, constraints
+
+
 class Ours:
-    """The project's own conductor, all of it; perhaps begun from studies of the other amps, as `--from` does."""
+    """The project's own scheduler, sampler and pruner; perhaps begun from studies of other amps, as `--from` does."""
 
     def __init__(self, amp: str, seed: int, folder: Path, studies: Sequence[Study] = ()) -> None:
-        config = grid_config(amp, Path("train.json")).model_copy(update={"seed": seed, "trials": 10_000})
         points = [point for study in studies for point in study.front]
-        config = config.model_copy(
-            update={"warm": tuple(points[:MOST]), "prior": tuple(study.trials for study in studies)}
-        )
-        knobs = Knobs(knobs=tuple(Knob(name=f"k{n}", min=0, max=1, default=0.5) for n in range(4)))
-        self.conductor = _Tabular(config, folder, [AmpData(config.datasets[0], knobs, 48_000, "", "")])
+        start = {"warm": tuple(points[:MAX_POINTS]), "prior": tuple(study.trials for study in studies)}
+        config = grid_config(amp, Path("train.json")).model_copy(update={"seed": seed, "trials": 10_000, **start})
+        pool, constraints = table_pool(config)
+        sampler, pruner = make_sampler(config, pool), make_pruner(config)
+        self.scheduler = TrialScheduler(config, folder, pool, sampler, pruner, sizes=constraints.sizes)
 
-    def propose(self) -> tuple[str, dict[str, Any]] | None:
-        task = self.conductor.propose()
+    def suggest(self) -> tuple[str, Point] | None:
+        task = self.scheduler.suggest()
         return (task.trial, task.point) if task else None
 
-    def report(self, trial: str, step: int, esr: float, macs: int) -> bool:
-        return self.conductor.report(trial, {"step": step, "esr": esr, "amps": {"a": esr}}) and step < STEPS
+    def on_report(self, trial: str, step: int, esr: float, macs: int) -> bool:
+        report = TrialReport(trial=trial, step=step, esr=esr, amps={"a": esr})
+        return self.scheduler.on_report(report) and step < STEPS
 
-    def end(self, trial: str) -> None:
-        self.conductor.end(trial)
-
-
-class _Tabular(TrialScheduler):
-    """A conductor without recordings: every point of the grid may be trained, once: points that one row of the table stands for are one recipe."""
-
-    def _weigh(self, point: dict[str, Any]) -> Weighed | None:
-        return super()._weigh({**point, "learning_rate": row_key(point)[-1]})
-
-    def _fault(self, point: dict[str, Any]) -> str | None:
-        known = {row_key(line["point"]) for line in self.trials.values()}
-        return "it was trained already" if row_key(point) in known else None
-
-
-class _OnGrid:
-    """A trial of Optuna's that chooses among the grid's learning rates."""
-
-    def __init__(self, trial: optuna.Trial) -> None:
-        self.trial = trial
-        self.suggest_categorical = trial.suggest_categorical
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return self.trial.params
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
-        return self.trial.suggest_categorical(name, AXES[name])
+    def on_complete(self, trial: str) -> None:
+        self.scheduler.on_complete(trial)
 
 
 class Stock:
-    """Optuna's sampler, and perhaps asynchronous halving by error alone that tells partial results as they are: what Ray's own parts do."""
+    """Optuna's sampler, and perhaps asynchronous halving by error alone: what Ray's own parts do."""
 
     def __init__(self, amp: str, seed: int, sampler: str, *, halving: bool = False, once: bool = False) -> None:
-        self.known: set[Row] | None = set() if once else None  # with `once` no row of the table is trained twice
-        self.space = grid_config(amp, Path("train.json")).space
+        self.pool, _ = table_pool(grid_config(amp, Path("train.json")), once=once)
         tpe = optuna.samplers.TPESampler(seed=seed)
-        self.chance = optuna.samplers.RandomSampler(seed=seed)
-        made = tpe if sampler == "tpe" else self.chance
-        self.study = optuna.create_study(directions=["minimize", "minimize"], sampler=made)
-        self.trials: dict[str, optuna.Trial] = {}
-        self.last: dict[str, tuple[float, float]] = {}
-        self.rungs: dict[int, list[float]] = {}
-        step = EVERY
-        while halving and step < STEPS:
-            self.rungs[step] = []
-            step *= ETA
+        chance = optuna.samplers.RandomSampler(seed=seed)
+        made = tpe if sampler == "tpe" else chance
+        self.sampler: Sampler = OptunaSampler(self.pool, made, chance, once=once, rates=AXES["learning_rate"])
+        self.pruner: Pruner | None = ErrorHalving(EVERY, STEPS, ETA) if halving else None
+        self.last: dict[str, Values] = {}
 
-    def propose(self) -> tuple[str, dict[str, Any]] | None:
-        trial, point = self._ask()
-        while self.known is not None and row_key(point) in self.known:
-            self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            trial, point = self._ask(by_chance=True)
-        if self.known is not None:
-            self.known.add(row_key(point))
-        self.trials[str(trial.number)] = trial
-        return str(trial.number), point
+    def suggest(self) -> tuple[str, Point] | None:
+        candidate = self.sampler.suggest()
+        if candidate is None:
+            return None
+        trial = str(len(self.pool.trained))
+        self.pool.start(trial, candidate.point)
+        self.sampler.on_start(trial, candidate)
+        return trial, candidate.point
 
-    def _ask(self, *, by_chance: bool = False) -> tuple[optuna.Trial, dict[str, Any]]:
-        own = self.study.sampler
-        if by_chance:
-            self.study.sampler = self.chance
-        trial = self.study.ask()
-        point = self.space.suggest(_OnGrid(trial))
-        self.study.sampler = own
-        return trial, point
-
-    def report(self, trial: str, step: int, esr: float, macs: int) -> bool:
+    def on_report(self, trial: str, step: int, esr: float, macs: int) -> bool:
         self.last[trial] = math.log10(esr), math.log10(macs)
-        if step in self.rungs:
-            book = self.rungs[step]
-            book.append(esr)
-            return sorted(book).index(esr) < max(1, len(book) // ETA)
-        return step < STEPS
+        survives = self.pruner.should_continue(trial, step, [self.last[trial]]) if self.pruner else None
+        return survives is not False and step < STEPS
 
-    def end(self, trial: str) -> None:
-        self.study.tell(self.trials[trial], list(self.last[trial]))
+    def on_complete(self, trial: str) -> None:
+        self.sampler.on_end(trial, {ALL: self.last[trial]}, {})
 
 
 def row_of(point: dict[str, Any], table: dict[Row, Any]) -> Row:
@@ -167,7 +148,7 @@ def row_of(point: dict[str, Any], table: dict[Row, Any]) -> Row:
 
 
 def simulate(method: Method, table: dict[Row, Any], budget: float, workers: int) -> tuple[list[float], int]:
-    """Hypervolume at each mark of the budget (in worker-seconds, so to say), and how many trials there were."""
+    """Return the hypervolume at each mark of the budget (in simulated worker-seconds), and the number of trials."""
     heap: list[tuple[float, int, str, Any, int]] = []
     reached: dict[str, tuple[float, float]] = {}
     found: list[float] = []
@@ -175,9 +156,9 @@ def simulate(method: Method, table: dict[Row, Any], budget: float, workers: int)
 
     def start() -> None:
         nonlocal order
-        if proposed := method.propose():
-            row, order = table[row_of(proposed[1], table)], order + 1
-            heapq.heappush(heap, (now + row["seconds"], order, proposed[0], row, 1))
+        if suggested := method.suggest():
+            row, order = table[row_of(suggested[1], table)], order + 1
+            heapq.heappush(heap, (now + row["seconds"], order, suggested[0], row, 1))
 
     for _ in range(workers):
         start()
@@ -189,11 +170,11 @@ def simulate(method: Method, table: dict[Row, Any], budget: float, workers: int)
             break
         esr = row["curve"][reports - 1]
         reached[trial] = math.log10(esr), math.log10(row["macs"])
-        if method.report(trial, reports * EVERY, esr, row["macs"]):
+        if method.on_report(trial, reports * EVERY, esr, row["macs"]):
             order += 1
             heapq.heappush(heap, (now + row["seconds"], order, trial, row, reports + 1))
         else:
-            method.end(trial)
+            method.on_complete(trial)
             start()
     found += [hypervolume(list(reached.values()), REFERENCE)] * (len(MARKS) - len(found))
     return found, len(reached)
@@ -237,9 +218,9 @@ def study_of(amp: str, seed: int) -> Study:
         method, table = Ours(amp, seed + 1000, Path(folder)), table_of(amp)
         simulate(method, table, budget_of(table, FULL), WORKERS)
         lines = read_lines(Path(folder))
-    ended = [line for line in latest(lines) if line["state"] == FINISHED]
-    ahead = front([(line["esr"], line["macs"]) for line in ended])
-    return Study([ended[index]["point"] for index in reversed(ahead)], prior_trial(lines))
+    ended = [record for record in latest(lines) if record.state == FINISHED]
+    ahead = front([(record.esr, record.macs) for record in ended])
+    return Study([ended[index].point for index in reversed(ahead)], prior_trials(lines))
 
 
 def others(amp: str, seed: int) -> list[Study]:
@@ -269,7 +250,6 @@ def main() -> None:
     parser.add_argument("--amps", nargs="+", choices=AMPS, default=AMPS)
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    search.study.cost.MEASURED = False  # costs are counted: what a machine measures would make every replay another one
     for amp in options.amps:
         table = table_of(amp, options.fixed)
         budget = budget_of(table, options.full)

@@ -1,8 +1,9 @@
 """One search over two amps against the peers' fixed recipes, each side with the same number of training steps in all.
 
-The search tries recipes briefly, stops the poor ones, and trains the best of its front again, longer; the four fixed recipes share as many steps.
-Everybody has the same split, batches, loss and schedule. Held settings on held audio, which neither side chose by. Interrupted, it goes on where it stopped.
-Needs the recordings folders `gxamp-6v6/` and `ts808/`; says so and stops without them.
+The search tries recipes briefly, stops the poor ones, and trains the best of its front again, longer; the four
+fixed recipes share as many steps. Everybody has the same split, batches, loss and schedule. Held settings on held
+audio, which neither side chose by. Interrupted, it goes on where it stopped. Needs the recordings folders
+`gxamp-6v6/` and `ts808/`; says so and stops without them.
 
     python benchmarks/two_amps.py RECORDINGS --out studies/two-amps
 """
@@ -26,13 +27,15 @@ from models.training.config import Recipe
 from models.training.fit import fit
 from search.config.study import SearchConfig
 from search.launch.launcher import run_search
+from search.run import RunOptions
 from search.study.board import read_board
-from search.study.ledger import ENDS
+from search.study.lines import TrialRecord
 from zoo.cli import output
 from zoo.cli.views import board as board_view
 
 FOLDER = Path(__file__).parents[1] / "configs" / "models"
-# As they are published: knobs at the input and in every mixin of an A2, of one width or of one that grows with the knobs; FiLM; a bias per knob in A1.
+# As published: knobs at the input and in every mixin of an A2, of one width or of one that grows with the knobs; FiLM; a
+# bias per knob in A1.
 PEERS = {
     "A2, concat": "peer-a2-concat",
     "A2, wide concat": "peer-a2-concat-{knobs}-knobs",
@@ -43,7 +46,7 @@ KNOBS = {"gxamp-6v6": 4, "ts808": 3}
 
 
 def make_config(data: Path, trials: int, steps: int, final_steps: int) -> SearchConfig:
-    """The search: free recipes of at most 16 channels, after the stock and the peers' recipes with which every search begins."""
+    """The search: free recipes of at most 16 channels, after the stock and the peers' recipes."""
     gxamp: dict[str, Any] = {"validation_settings": 4, "validation_seconds": 3.0}
     ts808: dict[str, Any] = {
         "validation_settings": [{"drive": 0.25, "tone": 0.5, "level": 0.7}, {"drive": 0.5, "tone": 0.25, "level": 0.7}],
@@ -87,10 +90,10 @@ def peer_run(out: Path, name: str, amp: str) -> Path:
 
 
 def rows(out: Path, data: AmpData) -> list[tuple[str, str, int, float, float, float]]:
-    """`(side, what, MACs, held mean, median, worst)` of all that was trained longest, on the front or not, cheapest first."""
+    """`(side, what, MACs, held mean, median, worst)` of all finals and peers, the cheapest first."""
     found, amp = [], data.config.name
-    finals = [trial for trial in read_board(out / "search")["trials"] if "of" in trial and trial["state"] == "finished"]
-    runs = [("ours", f"{t['label']}, {t['form']}", out / "search" / "trials" / t["trial"] / amp) for t in finals]
+    finals = [trial for trial in read_board(out / "search").trials if trial.is_final and trial.state == "finished"]
+    runs = [("ours", f"{t.label}, {t.form}", out / "search" / "trials" / t.trial / amp) for t in finals]
     runs += [("peers", name, peer_run(out, name, amp)) for name in PEERS]
     for side, what, run in runs:
         if (run / "model.safetensors").exists():
@@ -143,20 +146,19 @@ def main() -> None:
     config = make_config(options.data.resolve(), options.trials, options.steps, options.final_steps)
     study = options.out / "search"
 
-    def hear(line: dict) -> None:
-        if line["state"] in ENDS:
-            output.info(board_view.trial_sentence(line))
+    def listener(record: TrialRecord) -> None:
+        if record.has_ended:
+            output.info(board_view.trial_sentence(record))
 
     if options.only != "peers":
-        run_search(config, study, resume=(study / "study.json").exists(), local=True, listener=hear)
+        run_search(config, study, RunOptions(resume=(study / "study.json").exists(), local=True, listener=listener))
     if options.only != "search":
         train_peers(config, options.out, options.peer_steps)
     if options.only:
         return
-    spent = read_board(study)["spent"]
-    output.data(
-        f"steps per amp: ours {spent['steps'] + spent['finals']['steps']}, peers {len(PEERS) * options.peer_steps}"
-    )
+    spent = read_board(study).spent
+    steps = spent.searched.steps + spent.finals.steps
+    output.data(f"steps per amp: ours {steps}, peers {len(PEERS) * options.peer_steps}")
     tables = {data.name: rows(options.out, load_data(data)) for data in config.datasets}
     for amp, found in tables.items():
         output.data(amp)

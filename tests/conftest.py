@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,14 +35,18 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
 
 
-RAY = "@ray"  # at the end of a test's id in a worker, where it has the marker
+@cache
+def starts_ray(file: str) -> bool:
+    """Whether a test file, named from the root of the project, has tests with the marker `ray`."""
+    return "pytest.mark.ray" in (Path(__file__).parents[1] / file).read_text()
 
 
 class Rows(LoadScopeScheduling):
-    """Tests side by side: those of a file in one row, all that start Ray (marker `ray`) in another."""
+    """Tests side by side: those of a file in one row, those of all files that start Ray in another."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return RAY if nodeid.endswith(RAY) else nodeid.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        return "ray" if starts_ray(file) else file
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,14 +59,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Rows:
     return Rows(config, log)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that start Ray come first: they take longest."""
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)
-    if hasattr(config, "workerinput"):
-        for item in items:
-            if item.get_closest_marker("ray"):
-                item._nodeid += RAY  # pyrefly: ignore[missing-attribute] (as the plugin itself does for its groups)
 
 
 @pytest.fixture
@@ -109,8 +109,3 @@ def package(tmp_path: Path) -> Path:
     from tests.support.packages import write_package
 
     return write_package(tmp_path / "package")
-
-
-from search.study import cost
-
-cost.MEASURED = False  # tests count multiply-accumulates: the same on every machine

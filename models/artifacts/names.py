@@ -8,3 +8,4 @@ HISTORY = "history.jsonl"
 SPLIT = "split.json"
 STATE = "state.safetensors"
 MACHINE = "machine.json"
+TRAINING = "training.json"  # of a package: how its model was trained

@@ -1,11 +1,11 @@
-"""search/backends/environment.py."""
+"""Environment variables that Ray reads when it is imported, and whether a cluster answers."""
 
 import os
 import socket
 from pathlib import Path
 
-# Ray reads these when it is imported. What each one cures: silence, Tune's snapshots (the ledger is what we resume from) and loggers,
-# trials that stay in the driver's folder.
+# Less output and fewer files: no usage report, no progress table, no snapshots (we resume from the ledger), no logger
+# files. Trials stay in the driver's folder, and see GPUs that Ray does not assign.
 RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -17,22 +17,22 @@ RAY_ENVIRONMENT = {
 }
 
 
-def _set_environment(address: str | None) -> None:
-    """What Ray reads while it is imported."""
+def set_environment(address: str | None) -> None:
+    """Set what Ray reads when it is imported; for a cluster at `address` its token too."""
     os.environ.update(RAY_ENVIRONMENT)
     if address:
         send_token()
 
 
 def send_token() -> None:
-    """Have Ray, which is imported after this, send the cluster's token where there is one; it does so only when told to."""
+    """Have Ray, which is imported after this, send the cluster's token where this machine has one."""
     token = Path.home() / ".ray" / "auth_token"
     if token.exists() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
-def _reach(address: str) -> None:
-    """Fail at once where nothing answers at `host:port`: Ray would try for a minute. Raises `ConnectionError` or `OSError`."""
+def check_reachable(address: str) -> None:
+    """Raise `ConnectionError` at once where nothing answers at `host:port`; Ray would try for a minute."""
     host, _, port = address.rpartition(":")
     if port.isdigit() and "/" not in host:
         try:

@@ -1,4 +1,4 @@
-"""The search in this process, one pack of trials after the other: no Ray, the same decisions."""
+"""Trains trials in this process, one group after another, without Ray; the decisions are the same."""
 
 import math
 import shutil
@@ -10,41 +10,45 @@ import torch
 from models.core.files import staged_folder
 from models.engines.select import device_for
 from models.recordings.dataset import AmpData
-from search.study.scheduler import Task, TrialScheduler
-from search.study.trial import TrialGroup, fault_of
+from search.study.lines import TrialReport
+from search.study.results import fault_of
+from search.study.scheduler import TrialScheduler
+from search.study.tasks import Task
+from search.study.trial_group import TrialGroup
 
 
-def run_local(conductor: TrialScheduler, amps: Sequence[AmpData]) -> None:
-    """Train what the conductor proposes until it has nothing left, or no trial can go on."""
-    device = device_for(conductor.config.gpu_share(cpus=conductor.config.cpus_per_trial, gpus=1))
-    most = conductor.config.stacked_trials if device.type == "cuda" else 1
-    while tasks := conductor.suggest_group(most):
+def run_local(scheduler: TrialScheduler, amps: Sequence[AmpData]) -> None:
+    """Train what the scheduler suggests until it has nothing left or no trial can go on."""
+    config = scheduler.config
+    device = device_for(config.gpu_share(cpus=config.cpus_per_trial, gpus=1))
+    most = config.stacked_trials if device.type == "cuda" else 1
+    while tasks := scheduler.suggest_group(most):
         trials = [task.trial for task in tasks]
         try:
-            _run(conductor, [task for task in tasks if conductor.begin_here(task.trial)], amps, device)
+            _run_group(scheduler, [task for task in tasks if scheduler.claim(task.trial)], amps, device)
         except KeyboardInterrupt:
-            conductor.leave(trials)
+            scheduler.release(trials)
             raise
-        except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; it is written down)
+        except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; it is recorded)
             for trial in trials:
-                if not conductor.is_trained(trial):
-                    conductor.report(trial, fault_of(problem))
+                if not scheduler.record(trial).is_trained:
+                    scheduler.on_report(fault_of(trial, problem))
         for trial in trials:
-            if not conductor.end(trial) and not conductor.stopped:
-                shutil.rmtree(conductor.folder(trial), ignore_errors=True)
-        if conductor.stopped:
-            with suppress(OSError):  # of a full disk, which is what stopped it
-                conductor.leave(trials)
+            if not scheduler.on_complete(trial) and not scheduler.stopped:
+                shutil.rmtree(scheduler.folder(trial), ignore_errors=True)
+        if scheduler.stopped:
+            with suppress(OSError):  # of a full disk, which may be what stopped the search
+                scheduler.release(trials)
 
 
-def _run(conductor: TrialScheduler, tasks: Sequence[Task], amps: Sequence[AmpData], device: torch.device) -> None:
-    pack = TrialGroup(
-        conductor.config, tasks, amps, {task.trial: conductor.folder(task.trial) for task in tasks}, device
-    )
-    while pack.going and not conductor.stopped:
-        for trial, result in pack.advance().items():
-            if math.isfinite(result.get("esr", math.nan)):
-                with staged_folder(conductor.folder(trial)) as staged:
-                    pack.save(trial, staged)
-            if not conductor.report(trial, result):
-                pack.drop(trial)
+def _run_group(scheduler: TrialScheduler, tasks: Sequence[Task], amps: Sequence[AmpData], device: torch.device) -> None:
+    """Train a group of trials to their ends, saving each at every report."""
+    starts = {task.trial: scheduler.folder(task.trial) for task in tasks}
+    group = TrialGroup(scheduler.config, tasks, amps, starts, device)
+    while group.active and not scheduler.stopped:
+        for trial, result in group.advance().items():
+            if isinstance(result, TrialReport) and math.isfinite(result.esr):
+                with staged_folder(scheduler.folder(trial)) as staged:
+                    group.save(trial, staged)
+            if not scheduler.on_report(result):
+                group.drop(trial)

@@ -1,18 +1,18 @@
-"""Which trials of packs were pruned: told by a search's driver, asked by its workers. Light, for it lives in a process of its own."""
+"""Which trials of groups were pruned: a Ray actor that the driver tells and the workers ask. It imports no torch."""
 
 from collections.abc import Collection
 
 
-class Pruned:
-    """Trials that need not be trained any further."""
+class PrunedTrials:
+    """The trials that need not be trained any further."""
 
     def __init__(self) -> None:
-        self.trials: set[str] = set()
+        self._trials: set[str] = set()
 
     def add(self, trial: str) -> None:
-        """One more."""
-        self.trials.add(trial)
+        """Add a pruned trial."""
+        self._trials.add(trial)
 
     def among(self, trials: Collection[str]) -> set[str]:
-        """Those of these."""
-        return self.trials & set(trials)
+        """Return which of `trials` were pruned."""
+        return self._trials & set(trials)

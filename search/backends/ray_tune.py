@@ -1,4 +1,4 @@
-"""Ray Tune as the engine of a search: its searcher, scheduler and callback ask the conductor. Imported after Ray's environment is set."""
+"""Trains trials with Ray Tune, whose searcher, scheduler and callback ask ours. Import it after `set_environment`."""
 
 import json
 import logging
@@ -7,9 +7,9 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -29,148 +29,173 @@ from models.core.errors import UserError
 from models.core.files import staged_folder
 from models.engines.select import device_for
 from models.recordings.dataset import AmpData
-from search.backends.pruned_trials import Pruned
+from search.backends.pruned_trials import PrunedTrials
 from search.config.study import SearchConfig
 from search.storage.uri_store import below
-from search.study.ledger import ENDS
-from search.study.scheduler import Task, TrialScheduler
-from search.study.trial import TrialGroup, fault_of, reason_of
+from search.study.lines import TrialReport
+from search.study.results import Result, fault_of, parse_result, reason_of, result_to_json
+from search.study.scheduler import TrialScheduler
+from search.study.tasks import Task
+from search.study.trial_group import TrialGroup
 
-DEATHS = 3  # of a trial's process or node, before the trial counts as failed
+MAX_FAILURES = 3  # deaths of a trial's process or node before the trial counts as failed
 
-STORE_BYTES = 100 << 20  # of Ray's shared memory, beside the recordings
+STORE_BYTES = 100 << 20  # of Ray's shared memory, besides the recordings
 
 
-class _Fresh:
-    """Tune pickles its parts into snapshots; these are never restored, so nothing of them is kept."""
+class _NotRestored:
+    """Base of the parts that Tune pickles into snapshots; snapshots are never restored, so nothing is stored."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
-class Suggests(_Fresh, Searcher):
-    """The conductor as Tune's searcher: what Tune calls a trial is a pack of at most so many."""
+class SchedulerSearcher(_NotRestored, Searcher):
+    """Our scheduler as Tune's searcher: a trial of Tune is a group of at most `most` trials."""
 
-    def __init__(self, conductor: TrialScheduler, most: int) -> None:
+    def __init__(self, scheduler: TrialScheduler, most: int) -> None:
         super().__init__()
-        self.conductor, self.most = conductor, most
+        self._scheduler, self._most = scheduler, most
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """The next tasks."""
-        tasks = self.conductor.suggest_group(self.most)
+        """Return the next group of tasks."""
+        tasks = self._scheduler.suggest_group(self._most)
         return {"tasks": [asdict(task) for task in tasks]} if tasks else cast(dict[str, Any], Searcher.FINISHED)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The recorder hears of ends."""
+        """Do nothing: `EndRecorder` records ends."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: see `_Fresh`."""
+        """Do nothing (see `_NotRestored`)."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing."""
+        """Do nothing (see `_NotRestored`)."""
 
 
-class Judges(_Fresh, FIFOScheduler):
-    """The conductor as Tune's scheduler. Tune stops a pack as a whole; of trials that are pruned before that, its worker hears by `pruned`."""
+class ReportScheduler(_NotRestored, FIFOScheduler):
+    """Our scheduler as Tune's scheduler.
 
-    def __init__(self, conductor: TrialScheduler, storage: str, pruned: Any) -> None:
+    Tune stops a group as a whole. `pruned`, a handle of a `PrunedTrials` actor, tells the worker of single trials
+    that are pruned before that.
+    """
+
+    def __init__(self, scheduler: TrialScheduler, storage: str, pruned: Any) -> None:
         super().__init__()
-        self.conductor, self.storage, self.pruned = conductor, storage, pruned
+        self._scheduler, self._storage, self._pruned = scheduler, storage, pruned
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Go on or stop."""
-        if "told" not in result:
+        """Pass the reports of a group on; return whether the group goes on or stops."""
+        if "results" not in result:
             return RayScheduler.CONTINUE
         name, go_on = result.get("checkpoint_dir_name"), False
-        for member, told in json.loads(result["told"]).items():
-            place = {"checkpoint": below(self.storage, trial.trial_id, name, member)} if name else {}
-            if self.conductor.report(member, told | place):
+        for member, document in json.loads(result["results"]).items():
+            found = parse_result(document)
+            if name and isinstance(found, TrialReport):
+                found = replace(found, checkpoint=below(self._storage, trial.trial_id, name, member))
+            if self._scheduler.on_report(found):
                 go_on = True
-            elif self.pruned:
-                ray.get(self.pruned.add.remote(member))
+            elif self._pruned:
+                ray.get(self._pruned.add.remote(member))
         return RayScheduler.CONTINUE if go_on else RayScheduler.STOP
 
 
-class Records(_Fresh, tune.Callback):
-    """Tells the conductor of ends, and keeps the run folders of finished trials in the study."""
+class EndRecorder(_NotRestored, tune.Callback):
+    """Tells our scheduler of ends, and copies the run folders of finished trials into the study."""
 
-    def __init__(self, conductor: TrialScheduler) -> None:
-        self.conductor = conductor
+    def __init__(self, scheduler: TrialScheduler) -> None:
+        self._scheduler = scheduler
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """An end without a fault."""
+        """Record the end of a group without a fault."""
         self._keep_finished(trial)
         for name in _names(trial):
-            self.conductor.end(name)
+            self._scheduler.on_complete(name)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A crash: recorded with its last line, of those in the pack that had not finished."""
+        """Record a crash for those trials of a group that had not finished."""
         self._keep_finished(trial)
         error = trial.get_error()
         for name in _names(trial):
-            self.conductor.end(name, reason_of(error) if error else "the trial's process died")
+            self._scheduler.on_complete(name, reason_of(error) if error else "the trial's process died")
 
     def _keep_finished(self, trial: Trial) -> None:
-        """End those that came to their last step. The folder comes first: a finished trial has one."""
+        """End trials that reached their last step; the folder is copied first, so every finished trial has one."""
         for name in _names(trial):
-            state, last = self.conductor.trials[name]["state"], trial.checkpoint
-            if last and state not in ENDS and self.conductor.is_trained(name):
-                with staged_folder(self.conductor.folder(name)) as staged:
+            record, last = self._scheduler.record(name), trial.checkpoint
+            if last and not record.has_ended and record.is_trained:
+                with staged_folder(self._scheduler.folder(name)) as staged:
                     tune.Checkpoint(f"{last.path}/{name}", last.filesystem).to_directory(str(staged))
-                self.conductor.end(name)
+                self._scheduler.on_complete(name)
 
 
-class Halts(_Fresh, tune.Stopper):
-    """Ends the run when no trial can go on."""
+class SearchStopper(_NotRestored, tune.Stopper):
+    """Ends Tune's run when no trial can go on."""
 
-    def __init__(self, conductor: TrialScheduler) -> None:
-        self.conductor = conductor
+    def __init__(self, scheduler: TrialScheduler) -> None:
+        self._scheduler = scheduler
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No single trial is ended here."""
+        """Return False: no single trial is ended here."""
         return False
 
     def stop_all(self) -> bool:
-        """Whether something happened that no trial survives."""
-        return bool(self.conductor.stopped)
+        """Return whether a fault happened that no trial survives."""
+        return bool(self._scheduler.stopped)
 
 
-def run_group(pack: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpData], gpus: float, pruned: Any) -> None:
-    """Train the tasks of a pack on a worker, reporting to Tune with a checkpoint of all each time; those that Tune then prunes are dropped."""
-    tasks = [Task(**task) for task in pack["tasks"]]
-    going = [task.trial for task in tasks]
+def run_group(group: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpData], gpus: float, pruned: Any) -> None:
+    """Train a group on a worker; report to Tune each time, with one checkpoint of all trials.
+
+    Args:
+        group: the tasks, as `SchedulerSearcher` suggests them.
+        search: the search config as JSON.
+        amps: the recordings.
+        gpus: the share of a GPU that the group has.
+        pruned: handle of a `PrunedTrials` actor, or None.
+    """
+    tasks = [Task(**task) for task in group["tasks"]]
+    active = [task.trial for task in tasks]
     try:
         with tempfile.TemporaryDirectory() as start:
-            starts = _starts(tasks, Path(start))
+            starts = _fetch_starts(tasks, Path(start))
             left = [task for task in tasks if task.trial in starts]
             training = TrialGroup(SearchConfig.model_validate(search), left, amps, starts, device_for(gpus))
-            while training.going:
-                told = json.dumps(training.advance())  # as text: Tune flattens what is nested
+            while training.active:
+                results = _to_text(training.advance())
                 with tempfile.TemporaryDirectory() as folder:
-                    for trial in training.members:
+                    for trial in training.trainers:
                         training.save(trial, Path(folder) / trial)
-                    _report(told, folder if training.members else None)
-                going = list(training.going)
-                for trial in ray.get(pruned.among.remote(training.going)) if pruned else ():
+                    _report(results, folder if training.trainers else None)
+                active = list(training.active)
+                for trial in ray.get(pruned.among.remote(training.active)) if pruned else ():
                     training.drop(trial)
-    except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; only a process that dies is tried again)
-        tune.report({"told": json.dumps({trial: fault_of(problem) for trial in going})})
+    except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; Tune retries only after a process died)
+        tune.report({"results": _to_text({trial: fault_of(trial, problem) for trial in active})})
 
 
-def _report(told: str, folder: str | None) -> None:
-    """Tell Tune, with a checkpoint where there is one; returns when the driver has heard it.
+def _to_text(results: Mapping[str, Result]) -> str:
+    """Return results as JSON text: Tune flattens nested objects."""
+    return json.dumps({trial: result_to_json(result) for trial, result in results.items()})
 
-    Raises `UserError` where the checkpoint cannot be kept: no trial's own fault.
+
+def _report(results: str, folder: str | None) -> None:
+    """Report to Tune, with a checkpoint where there is one; return when the driver has processed it.
+
+    Raises `UserError` where the checkpoint cannot be stored: no trial's own fault.
     """
     checkpoint = tune.Checkpoint.from_directory(folder) if folder else None
     try:
-        tune.report({"told": told}, checkpoint=checkpoint)
+        tune.report({"results": results}, checkpoint=checkpoint)
     except Exception as problem:
-        raise UserError(f"checkpoints cannot be kept: {reason_of(problem)}", "Check --storage.") from problem
+        raise UserError(f"checkpoints cannot be stored: {reason_of(problem)}", "Check --storage.") from problem
 
 
-def _starts(tasks: Sequence[Task], folder: Path) -> dict[str, Path]:
-    """Brings here what the tasks go on from: the pack's own last checkpoint after its process died, and those it holds go on; else each its own."""
+def _fetch_starts(tasks: Sequence[Task], folder: Path) -> dict[str, Path]:
+    """Copy here what the tasks go on from; return trial -> its folder.
+
+    After the group's process died this is the group's own last checkpoint, and only the trials in it go on.
+    Otherwise it is each task's own checkpoint.
+    """
     places = {task.trial: folder / task.trial for task in tasks}
     if latest := tune.get_checkpoint():
         _fetch(latest, folder)
@@ -183,39 +208,41 @@ def _starts(tasks: Sequence[Task], folder: Path) -> dict[str, Path]:
 
 
 def _fetch(checkpoint: tune.Checkpoint, folder: Path) -> None:
-    """Bring a checkpoint here, if it is still there; an unreadable one is trained again."""
+    """Copy a checkpoint here if it still exists; a trial whose checkpoint cannot be read begins anew."""
     try:
         checkpoint.to_directory(str(folder))
     except OSError as problem:
         logging.getLogger(__name__).warning("checkpoint %s cannot be read: %s", checkpoint.path, problem)
 
 
-def run_trials(conductor: TrialScheduler, amps: Sequence[AmpData], storage: str, address: str | None) -> None:
-    """Run what the conductor proposes until it has nothing left, no trial can go on, or the person interrupts.
+def run_trials(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str, address: str | None) -> None:
+    """Train what the scheduler suggests until it has nothing left, no trial can go on, or the person interrupts.
 
-    `storage` is a folder that all nodes see, or a URI. Raises `UserError` when Tune itself cannot go on, or where the GPUs that a trial is to
-    have are not here.
+    Checkpoints go to `storage`, a folder that all nodes see or a URI. Raises `UserError` where Tune itself cannot
+    go on, and where the GPUs that each trial asks for do not exist.
     """
-    wanted, seen = conductor.config.gpus_per_trial or 0, torch.cuda.device_count()
+    wanted, seen = scheduler.config.gpus_per_trial or 0, torch.cuda.device_count()
     if wanted > seen and not address and not ray.is_initialized():
         raise UserError(
             f"gpus_per_trial is {wanted:g}, and torch sees {seen or 'no'} GPU{'s' if seen > 1 else ''} here",
             "Leave it out to use what there is, or search on a cluster that has them (--address).",
         )
-    for name in ("ray.tune", "ray.train"):  # a failed trial is told in one line, by the conductor
+    for name in ("ray.tune", "ray.train"):  # our scheduler records failed trials
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    with redirect_stdout(sys.stderr), _ray(address, amps):  # Ray tells of lost nodes on stdout, which is for data
-        _run(conductor, amps, storage)
+    with redirect_stdout(sys.stderr), _ray(address, amps):  # Ray prints lost nodes on stdout, which is for data
+        _run(scheduler, amps, storage)
 
 
-def _run(conductor: TrialScheduler, amps: Sequence[AmpData], storage: str) -> None:
-    """One run of Tune, with its files in a folder of its own below `storage`."""
-    config, name = conductor.config, uuid4().hex[:8]
+def _run(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str) -> None:
+    """Run Tune once, with its files in a new folder below `storage`."""
+    config, name = scheduler.config, uuid4().hex[:8]
     there = ray.cluster_resources()
     gpus = config.gpu_share(there.get("CPU", 0), there.get("GPU", 0))
     most = config.stacked_trials if gpus else 1
-    lasting = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)  # begun anew it has only forgotten
-    pruned = lasting(Pruned).remote() if most > 1 else None
+    actor = ray.remote(
+        num_cpus=0, max_restarts=-1, max_task_retries=-1
+    )  # after a restart it has lost its trials, no more
+    pruned = actor(PrunedTrials).remote() if most > 1 else None
     known = {"search": config.model_dump(mode="json"), "amps": list(amps), "gpus": gpus, "pruned": pruned}
     trainable = tune.with_resources(
         tune.with_parameters(run_group, **known), {"cpu": config.cpus_per_trial, "gpu": gpus}
@@ -223,8 +250,8 @@ def _run(conductor: TrialScheduler, amps: Sequence[AmpData], storage: str) -> No
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=Suggests(conductor, most),
-            scheduler=Judges(conductor, below(storage, name), pruned),
+            search_alg=SchedulerSearcher(scheduler, most),
+            scheduler=ReportScheduler(scheduler, below(storage, name), pruned),
             num_samples=-1,
             max_concurrent_trials=config.concurrent,
             reuse_actors=True,
@@ -234,25 +261,25 @@ def _run(conductor: TrialScheduler, amps: Sequence[AmpData], storage: str) -> No
             name=name,
             storage_path=storage,
             verbose=0,
-            stop=Halts(conductor),
-            callbacks=[Records(conductor)],
-            failure_config=tune.FailureConfig(max_failures=DEATHS),
+            stop=SearchStopper(scheduler),
+            callbacks=[EndRecorder(scheduler)],
+            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
         ),
     )
     try:
         with _quiet_interrupt():
             tuner.fit()
-    except (TuneError, OSError) as problem:  # also what keeps Tune from writing to a URI
+    except (TuneError, OSError) as problem:  # also where Tune cannot write to a URI
         raise UserError(
-            f"the search in {conductor.study} stopped: {conductor.stopped or reason_of(problem)}",
-            "Its finished trials are kept. Mend the cause, then go on with --resume.",
+            f"the search in {scheduler.study} stopped: {scheduler.stopped or reason_of(problem)}",
+            "Its finished trials are kept. Remove the cause, then go on with --resume.",
         ) from problem
 
 
 @contextmanager
 def _quiet_interrupt() -> Iterator[None]:
-    """Tune ends a run by itself on Ctrl-C, with a handler that it may leave behind; here the one before comes back."""
+    """Restore the handler of Ctrl-C afterwards: Tune installs its own and may leave it behind."""
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT)
     try:
@@ -267,22 +294,22 @@ def _folder_of(trial: Any) -> str:
 
 
 def _names(trial: Trial) -> list[str]:
-    """The search's trials in one of Tune's."""
+    """Return the trials of the search in a trial of Tune."""
     return [task["trial"] for task in trial.config["tasks"]]
 
 
 @contextmanager
 def _ray(address: str | None, amps: Sequence[AmpData]) -> Iterator[None]:
-    """Ray started here, or joined. The recordings go through its shared memory: read once by the driver, kept once per node."""
-    held = sum(piece.wet_T.nbytes for data in amps for piece in data.recorded) + sum(
+    """Start Ray here, or join it. Recordings go through its shared memory: each node has one copy."""
+    recordings_bytes = sum(piece.wet_T.nbytes for data in amps for piece in data.recorded) + sum(
         x.nbytes for d in amps for x in d.dry_T
     )
-    local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES + 2 * held}
-    local |= {} if torch.cuda.is_available() else {"num_gpus": 0}  # Ray may see one that this torch cannot use
+    local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES + 2 * recordings_bytes}
+    local |= {} if torch.cuda.is_available() else {"num_gpus": 0}  # Ray may find a GPU that this torch cannot use
     shipped: dict[str, Any] = {
         "runtime_env": {"py_modules": [str(Path(module.__path__[0])) for module in (models, search)]}
     }
-    here = ray.is_initialized()  # this driver is itself a task of the cluster
+    here = ray.is_initialized()  # true where this driver is itself a task of the cluster
     if not here:
         ray.init(
             address=address or "local",
@@ -304,7 +331,7 @@ def _to_array(tensor: torch.Tensor) -> Any:
 
 
 def _from_array(array: Any) -> torch.Tensor:
-    """The array where it lies, which is shared memory that nobody may write to, and nobody does."""
+    """Return a tensor on the array's memory, which is shared and read-only; nothing writes to it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return torch.from_numpy(array)

@@ -1,33 +1,32 @@
-"""Which trials are recipes that have a name: the stock shapes with FiLM and the peers' own, as `configs/models` names them."""
+"""Names of published recipes: the stock shapes with FiLM and the peers' own, as in `configs/models`."""
 
 from functools import cache
-from typing import Any
 
 from models.network.architecture import WaveNetConfig
 from search.config.shapes import named_points
-from search.config.space import FREE, Space
+from search.config.space import FREE, Point, Space
 
 PEER = "peer-"
 
-MOST_KNOBS = 5  # for which a peer has a recipe of its own
+MAX_KNOBS = 5  # the largest number of knobs with a recipe of its own
 
 
-def recipe_of(space: Space, point: dict[str, Any]) -> str | None:
-    """`a1-nano-film`, `peer-a1-knob-bias` and so on; None for a point whose model is none of them."""
+def recipe_of(space: Space, point: Point) -> str | None:
+    """Return the recipe that a point's model is, such as `a1-nano-film` or `peer-a1-knob-bias`; None if it is none."""
     return None if point["shape"] == FREE else _named().get(space.model(point))
 
 
 @cache
 def _named() -> dict[WaveNetConfig, str]:
     space, found = Space(), dict[WaveNetConfig, str]()
-    for knobs in range(1, MOST_KNOBS + 1):
+    for knobs in range(1, MAX_KNOBS + 1):
         for point in named_points(knobs):
             model = space.model({"encoding": "levels", **point})
             found.setdefault(model, _name(point, knobs))
     return found
 
 
-def _name(point: dict[str, Any], knobs: int) -> str:
+def _name(point: Point, knobs: int) -> str:
     if point.get("encoding") == "type_level":
         return f"{PEER}type-level"
     if point["inject"] == "film":

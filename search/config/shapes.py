@@ -1,11 +1,11 @@
-"""Shapes with a name: dilation families, the stock layer arrays of NAM's A1 and A2, the peers' fixed recipes; one form for each network."""
+"""Named shapes: dilation families, the stock layer arrays of NAM's A1 and A2, and the recipes of peers."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from models.network.architecture import SLOTS, Film, LayerArray, WaveNetConfig
 
-# Each family is one cycle, begun again when it is through.
+# Each family is one cycle, which is repeated.
 FAMILIES: dict[str, tuple[int, ...]] = {
     "pow2": tuple(2**i for i in range(10)),
     "pow2x8": tuple(2**i for i in range(8)),
@@ -50,15 +50,16 @@ STOCK = ("a1-nano", "a2-lite", "a1-feather", "a1-lite", "a2-full", "a1-standard"
 
 
 def dilations(family: Sequence[int], depth: int) -> tuple[int, ...]:
-    """`depth` dilations of a family."""
+    """Return the first `depth` dilations of a family, which is repeated."""
     return tuple(family[layer % len(family)] for layer in range(depth))
 
 
 def named_points(knobs: int) -> list[dict[str, Any]]:
-    """Where every search begins, cheapest first: the stock shapes with FiLM, and the peers' recipes for that many knobs.
+    """Return the points with which every search begins, the cheapest first: stock shapes with FiLM, and peers' recipes.
 
-    The peers put knobs into every mixin of A1 standard, into input and mixin of an A2 that grows by two channels per knob, or tell a small
-    stack which knob was moved and where to. The points leave nothing of the model to the space that they are asked of.
+    Peers put `knobs` knobs into every mixin of A1 standard, into input and mixin of an A2 that grows by two
+    channels per knob, or give a small stack the index and the position of the knob that was moved. The points state
+    all axes of a model, so that it does not depend on the space.
     """
     wide = {1: "a2-full", 2: "a2-wide-10", 3: "a2-wide-12", 4: "a2-wide-14"}.get(knobs, "a2-wide-16")
     recipes = [
@@ -78,9 +79,10 @@ def _point(shape: str, inject: str, encoding: str) -> dict[str, Any]:
 
 
 def canonical(model: WaveNetConfig) -> WaveNetConfig:
-    """Of all configs that are one network the one that says least.
+    """Return the shortest of all configs that are the same network.
 
-    A bottleneck as wide as the channels is none, a layer that hears one sample has no dilation, FiLM that is in every array need not list them.
+    A bottleneck as wide as the channels is left out, a layer with one tap has no dilation, FiLM in all arrays lists
+    none.
     """
     slots: dict[tuple, set[int]] = {}
     for film in model.inject.film:

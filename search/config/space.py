@@ -1,4 +1,4 @@
-"""The axes of a search: what may vary, under which names, and the recipe each point stands for."""
+"""The space of a search: its axes, and the model that each point stands for."""
 
 import math
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ from models.network.architecture import SLOTS, Activation, Film, Injection, Laye
 from models.training.config import LearningConfig
 from search.config.shapes import FAMILIES, SHAPES, STOCK, canonical, dilations
 
+Point = dict[str, Any]  # axis -> its value; only the axes that have a meaning at the point
+
 Choice = Field(min_length=1)
 
 Width = Annotated[int, Field(ge=1, le=64)]
@@ -24,7 +26,8 @@ Place = Literal["all", "first", "last"]
 
 FREE, ANY = "free", "any"
 
-# "any" chooses among these one by one; FiLM after the layer's 1x1s is left out: one needs a head1x1, the other no stock player applies.
+# "any" chooses each of these or not. FiLM after the layer's 1x1s is left out: one needs a head1x1, the other is not
+# applied by any stock player.
 ANYWHERE = ("input", "mixin", *(slot for slot in SLOTS if not slot.endswith("1x1_post")))
 
 BODY = (
@@ -49,19 +52,19 @@ OWN_FIELDS = {"steps", "report_every", "seed", "learning_rate"}
 
 
 class Chooser(Protocol):
-    """What a point is asked from: an Optuna trial, or values that are given."""
+    """What chooses the values of a point: an Optuna trial, chance, or given values."""
 
     @property
     def params(self) -> dict[str, Any]:
-        """What was chosen so far."""
+        """The values chosen so far."""
         ...
 
     def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
-        """One of the choices."""
+        """Return one of the choices."""
         ...
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
-        """A number in a range."""
+        """Return a number in a range."""
         ...
 
 
@@ -157,9 +160,9 @@ class Space(Frozen):
         for inject in self.inject:
             if inject != ANY:
                 injection(inject.split("+"))
-            if "head1x1_post" in words(inject) and not any(self.head1x1):
+            if "head1x1_post" in split_places(inject) and not any(self.head1x1):
                 raise ValueError(
-                    'inject names head1x1_post, but no layer has a head1x1; say how wide it is, such as "head1x1": [8]'
+                    'inject names head1x1_post, but no layer has a head1x1; state its width, such as "head1x1": [8]'
                 )
         for key, choices in self.learning.items():
             if key in OWN_FIELDS or key not in LearningConfig.model_fields:
@@ -171,11 +174,11 @@ class Space(Frozen):
 
     @property
     def families(self) -> dict[str, tuple[int, ...]]:
-        """Every dilation family that may be named."""
+        """All dilation families: the built-in ones and those of `cycles`."""
         return {**FAMILIES, **self.cycles}
 
-    def suggest(self, trial: Chooser) -> dict[str, Any]:
-        """Choose a point: a value for every axis that has a meaning there."""
+    def suggest(self, trial: Chooser) -> Point:
+        """Return a point: a value for every axis that has a meaning there, as `trial` chooses."""
 
         def pick(axis: str) -> Any:
             return trial.suggest_categorical(axis, list(getattr(self, axis)))
@@ -184,7 +187,7 @@ class Space(Frozen):
         for axis in BODY if shape == FREE else ():
             if (axis != "narrowing" or trial.params["arrays"] > 1) and (axis != "head1x1" or any(self.head1x1)):
                 pick(axis)
-        places = words(pick("inject"))
+        places = split_places(pick("inject"))
         if places == [ANY]:
             places = [place for place in ANYWHERE if trial.suggest_categorical(f"at_{place}", [False, True])]
         arrays = trial.params.get("arrays", len(SHAPES.get(shape, ())))
@@ -200,49 +203,55 @@ class Space(Frozen):
         trial.suggest_float("learning_rate", *self.learning_rate, log=True)
         return {**trial.params, "learning_rate": self.rounded(trial.params["learning_rate"])}
 
-    def draw(self, random: Random, near: dict[str, Any] | None = None) -> dict[str, Any]:
-        """A point by chance; near another one, two axes in three are as there."""
-        return self.suggest(_Drawn(random, near or {}))
+    def draw(self, random: Random, near: Point | None = None) -> Point:
+        """Return a random point; with `near`, two axes in three keep that point's value."""
+        return self.suggest(_RandomChooser(random, near or {}))
 
-    def vary(self, random: Random, point: dict[str, Any]) -> dict[str, Any]:
-        """The same model, learnt another way by chance."""
+    def vary_learning(self, random: Random, point: Point) -> Point:
+        """Return the point with its learning axes drawn anew."""
         drawn = self.draw(random)
         return {**point, **{key: drawn[key] for key in (*self.learning, "learning_rate")}}
 
     def rounded(self, rate: float) -> float:
-        """A learning rate to two digits, inside the range: nearer ones are the same to a search."""
+        """Return a learning rate rounded to two digits, inside the range: smaller differences do not matter."""
         low, high = self.learning_rate
         return min(max(float(f"{rate:.1e}"), low), high)
 
-    def complete(self, point: dict[str, Any]) -> dict[str, Any] | None:
-        """A point with its unstated axes at their first choice (the learning rate in the middle), or None where the space does not hold it."""
+    def complete(self, point: Point) -> Point | None:
+        """Return a point with missing axes at their first choice, the learning rate in the middle of its range.
+
+        None where the space does not hold the point.
+        """
         low, high = self.learning_rate
         wanted = {"shape": FREE, "learning_rate": math.sqrt(low * high), **point}
-        trial = _Fixed(wanted)
+        trial = _FixedChooser(wanted)
         try:
             found = self.suggest(trial)
         except ValueError:
             return None
         return found if wanted.keys() <= found.keys() else None
 
-    def holding(self, points: Sequence[dict[str, Any]]) -> Self:
-        """This space, and every named shape, place of the knobs and form of them that the points have."""
+    def holding(self, points: Sequence[Point]) -> Self:
+        """Return the space widened by the named shapes and by the choices of the knob axes that the points have."""
         wider = {"shapes": (*self.shapes, *(point["shape"] for point in points if point["shape"] != FREE))}
         for axis in KNOB_AXES:
             wider[axis] = (*getattr(self, axis), *(point[axis] for point in points if axis in point))
         return self.model_copy(update={axis: tuple(dict.fromkeys(choices)) for axis, choices in wider.items()})
 
-    def distributions(self, point: dict[str, Any]) -> dict[str, optuna.distributions.BaseDistribution]:
-        """What Optuna may choose from at every axis of a point."""
-        trial = _Fixed(point)
+    def distributions(self, point: Point) -> dict[str, optuna.distributions.BaseDistribution]:
+        """Return Optuna's distribution for every axis of a point."""
+        trial = _FixedChooser(point)
         self.suggest(trial)
         return trial.distributions
 
-    def model(self, point: dict[str, Any]) -> WaveNetConfig:
-        """The WaveNet of a point, in canonical form: two points that are one network are one model. Raises `ValueError` where the family has none."""
+    def model(self, point: Point) -> WaveNetConfig:
+        """Return the model of a point in canonical form, so that equal networks are equal models.
+
+        Raises `ValueError` where the point stands for no model.
+        """
         shape = point["shape"]
         arrays = self._body(point) if shape == FREE else SHAPES[shape]
-        places = words(point["inject"])
+        places = split_places(point["inject"])
         if places == [ANY]:
             places = [place for place in ANYWHERE if point[f"at_{place}"]]
         here = {"all": None, "first": (0,), "last": (len(arrays) - 1,)}[point.get("film_arrays", "all")]
@@ -256,8 +265,8 @@ class Space(Frozen):
         )
         return canonical(WaveNetConfig(arrays=arrays, inject=inject))
 
-    def label(self, point: dict[str, Any]) -> str:
-        """A point's layers in a few words: `a2-full`, or `2x8 pow2 k3, 6 channels`."""
+    def label(self, point: Point) -> str:
+        """Return the layers of a point in a few words: `a2-full`, or `2x8 pow2 k3, 6 channels`."""
         if point["shape"] != FREE:
             return point["shape"]
         more = [point["activation"]] if len(self.activation) > 1 else []
@@ -265,7 +274,7 @@ class Space(Frozen):
         stack = f"{point['arrays']}x{point['depth']} {point['dilations']} k{point['kernel_size']}"
         return ", ".join([stack, f"{point['channels']} channels", *more])
 
-    def _body(self, point: dict[str, Any]) -> tuple[LayerArray, ...]:
+    def _body(self, point: Point) -> tuple[LayerArray, ...]:
         def array(number: int) -> LayerArray:
             channels = max(1, point["channels"] // point.get("narrowing", 1) ** number)
             return LayerArray(
@@ -282,21 +291,21 @@ class Space(Frozen):
         return tuple(map(array, range(point["arrays"])))
 
 
-def words(inject: str) -> list[str]:
-    """`mixin+film` -> `["mixin", "activation_pre"]`."""
+def split_places(inject: str) -> list[str]:
+    """Return the places of an `inject` choice: `mixin+film` -> `["mixin", "activation_pre"]`."""
     return ["activation_pre" if word == "film" else word for word in inject.split("+")]
 
 
 def films(places: list[str]) -> list[Slot]:
-    """The FiLM slots among places, in NAM's order."""
+    """Return the FiLM slots among places, in NAM's order."""
     return [slot for slot in SLOTS if slot in places]
 
 
 def injection(
     places: list[str], *, shift: bool = True, arrays: tuple[int, ...] | None = None, **rest: Any
 ) -> Injection:
-    """The injection at places; raises `ValueError` for a place there is not."""
-    places = words("+".join(places)) if places else []
+    """Return the injection at places; raises `ValueError` for a place that does not exist."""
+    places = split_places("+".join(places)) if places else []
     known = ("input", "mixin", "film", *get_args(Slot))
     for place in places:
         if place not in known:
@@ -305,10 +314,10 @@ def injection(
     return Injection(input="input" in places, mixin="mixin" in places, film=film, **rest)
 
 
-class _Drawn:
-    """A chooser that follows chance, or what is `near`."""
+class _RandomChooser:
+    """Chooses by chance, or the value of the point `near`."""
 
-    def __init__(self, random: Random, near: dict[str, Any]) -> None:
+    def __init__(self, random: Random, near: Point) -> None:
         self.random, self.near = random, near
         self.params: dict[str, Any] = {}
 
@@ -325,10 +334,10 @@ class _Drawn:
         return self.params[name]
 
 
-class _Fixed:
-    """A chooser whose values are given; what is not given takes its first choice."""
+class _FixedChooser:
+    """Chooses given values, or the first choice; raises `ValueError` for a value that is no choice."""
 
-    def __init__(self, wanted: dict[str, Any]) -> None:
+    def __init__(self, wanted: Point) -> None:
         self.wanted = wanted
         self.params: dict[str, Any] = {}
         self.distributions: dict[str, optuna.distributions.BaseDistribution] = {}

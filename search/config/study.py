@@ -1,4 +1,4 @@
-"""What one search is: the amps, the space and its bounds, the training of a trial, and how trials are judged."""
+"""A search as data: the amps, the space and its bounds, the training of a trial, pruning, limits, finals."""
 
 import json
 import math
@@ -9,16 +9,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from models.core.schema import Frozen
-from models.network.architecture import MAX_RECEPTIVE_FIELD
+from models.network.architecture import MAX_RECEPTIVE_FIELD, WaveNetConfig
 from models.recordings.config import DataConfig
 from models.training.config import LearningConfig, Recipe
-from search.config.space import Space
+from search.config.space import Point, Space
 
-LONGER = 2  # times the steps of the search, unless the steps of a final are stated
+LONGER = 2  # steps of a final, as a multiple of the steps of a trial, where they are not stated
 
-ALL = "all"  # the name of the one front of all amps
+ALL = "all"  # the name of the front of all amps
 
-SHARING = 4  # trials that share a GPU at most, unless another part is stated: they only take turns on it
+SHARING = 4  # most trials that share a GPU where its share is not stated; they only take turns on it
 
 Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
@@ -186,35 +186,40 @@ class SearchConfig(Frozen):
 
     @property
     def finals(self) -> int:
-        """How many trials are trained again at most, each with several seeds."""
+        """How many trials are trained again at most, each with several seeds; 0 without `final`."""
         fronts = len(self.datasets) if self.mode == "per_amp" else 1
         return max(self.final.top, fronts) if self.final else 0
 
     @property
     def final_steps(self) -> int:
-        """For how long; 0 where none is."""
+        """The steps of a final; 0 without `final`."""
         return (self.final.steps or LONGER * self.learning.steps) if self.final else 0
 
     @property
     def trainings(self) -> list[tuple[int, int]]:
-        """How often at most is trained for how many steps on each amp: the trials, then the finals, if any."""
+        """`(number, steps)` of the trainings on each amp, at most: the trials, then the finals, if any."""
         again = [(self.finals * self.final.seeds, self.final_steps)] if self.final else []
         return [(self.trials, self.learning.steps), *again]
 
     def relative_to(self, folder: Path) -> Self:
-        """The same search with its paths resolved from `folder`."""
+        """Return the search with its paths resolved from `folder`."""
         return self.model_copy(update={"datasets": tuple(data.relative_to(folder) for data in self.datasets)})
 
     def gpu_share(self, cpus: float, gpus: float) -> float:
-        """How many GPUs a trial gets where there are so many of both, in Ray's steps of 1/10000: what is stated, or such a part that all are used."""
+        """Return each trial's share of a GPU, in Ray's steps of 1/10000: as stated, or such that all GPUs are used.
+
+        Args:
+            cpus: CPU cores that exist.
+            gpus: GPUs that exist.
+        """
         if self.gpus_per_trial is not None or not gpus:
             return self.gpus_per_trial or 0.0
         fed = cpus / self.cpus_per_trial
         sharing = min(SHARING, min(fed, self.concurrent or fed) // gpus)
         return math.floor(10_000 / max(1, sharing)) / 10_000
 
-    def learning_of(self, point: dict[str, Any], steps: int | None = None, seed: int | None = None) -> LearningConfig:
-        """L at a point: its seed comes from the point, so that a trial does not depend on when it ran."""
+    def learning_of(self, point: Point, steps: int | None = None, seed: int | None = None) -> LearningConfig:
+        """Return the learning settings (L) of a point, for `steps` steps and with `seed` where they are stated."""
         varied = {key: point[key] for key in (*self.space.learning, "learning_rate")}
         stated = self.learning.model_dump()
         return LearningConfig.model_validate(
@@ -226,19 +231,27 @@ class SearchConfig(Frozen):
             }
         )
 
-    def recipes(self, point: dict[str, Any], steps: int | None = None, seed: int | None = None) -> list[Recipe]:
-        """One recipe per dataset: the same architecture and learning on each."""
+    def recipes(self, point: Point, steps: int | None = None, seed: int | None = None) -> list[Recipe]:
+        """Return one recipe per dataset: the same architecture and learning settings on each."""
         model, learning = self.space.model(point), self.learning_of(point, steps, seed)
         return [Recipe(data=data, model=model, learning=learning) for data in self.datasets]
 
-    def identity(self, point: dict[str, Any]) -> str:
-        """Eight letters that name what a point trains: equal for two points that are the same model learnt the same way."""
-        trained = self.space.model(point).model_dump(mode="json"), _learnt(self.learning_of(point))
-        return sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()[:8]
+    def identity(self, point: Point) -> str:
+        """Return the name of what a point trains (see `identity_of`)."""
+        return identity_of(self.space.model(point), self.learning_of(point))
 
 
-def _learnt(learning: LearningConfig) -> dict[str, Any]:
-    """What is equal for two that train alike: it does not matter where a rate that never falls would end, and one step of warm-up is none."""
+def identity_of(model: WaveNetConfig, learning: LearningConfig) -> str:
+    """Return eight letters, equal for two points that train the same model in the same way."""
+    trained = model.model_dump(mode="json"), _canonical_learning(learning)
+    return sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _canonical_learning(learning: LearningConfig) -> dict[str, Any]:
+    """Return one form for settings that train alike.
+
+    Where a constant rate would end does not matter, and one step of warm-up is the same as none.
+    """
     same: dict[str, Any] = {"warmup": max(1, learning.warmup)}
     if learning.schedule == "constant" or learning.final_rate == 1:
         same |= {"schedule": "constant", "final_rate": 1.0}

@@ -10,56 +10,50 @@ from ray.exceptions import RayTaskError
 import models
 import search
 from search.config.study import SearchConfig
-from search.run import run_study
-from search.study.ledger import Line
-from search.study.scheduler import Listener
+from search.run import RunOptions, run_study
+from search.study.board import Board
+from search.study.lines import TrialRecord
 
-ASKED_S = 1.0  # between two looks at what the driver has told
+POLL_S = 1.0  # seconds between two reads of the queue
 
 
 class LineQueue:
-    """An actor that keeps the lines a driver tells until the client takes them. One begun anew has forgotten some; the ledger has them."""
+    """A Ray actor that holds records until the client takes them; after a restart it has lost some."""
 
     def __init__(self) -> None:
-        self._lines: list[Line] = []
+        self._records: list[TrialRecord] = []
 
-    def add(self, line: Line) -> None:
-        """One more."""
-        self._lines.append(line)
+    def add(self, record: TrialRecord) -> None:
+        """Append a record."""
+        self._records.append(record)
 
-    def take(self) -> list[Line]:
-        """Those that nobody has taken."""
-        taken, self._lines = self._lines, []
+    def take(self) -> list[TrialRecord]:
+        """Return the records that were not taken yet."""
+        taken, self._records = self._records, []
         return taken
 
 
 def run_remotely(
-    config: SearchConfig,
-    study: Path,
-    environment: dict[str, str],
-    address: str,
-    *,
-    resume: bool,
-    storage: str | None,
-    listener: Listener | None,
-) -> dict[str, Any]:
-    """Have a node of the cluster run the search, and return its board; raises what the search raises. `listener` hears as it would there.
+    config: SearchConfig, study: Path, environment: dict[str, str], address: str, options: RunOptions
+) -> Board:
+    """Have a node of the cluster run the search and return its board; raises what the search raises.
 
-    Recordings and study are paths that the cluster sees. Ray Tune cannot report through a client, so the driver runs over there.
+    Recordings and study are paths that the cluster sees. Ray Tune cannot report through a client, so the search is
+    driven on the cluster; `options.listener` is called here.
     """
     packages = [str(Path(module.__path__[0])) for module in (models, search)]
     shipped = {"py_modules": packages, "env_vars": environment}
     ray.init(address, runtime_env=shipped, log_to_driver=False, logging_level=logging.WARNING)
     try:
-        told: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(LineQueue).remote()
-        known = config.model_dump(mode="json")
+        queue: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(LineQueue).remote()
         drive: Any = ray.remote(num_cpus=0, max_retries=0)(_drive)
-        running, ended = drive.remote(known, str(study), resume, storage, told), []
+        running = drive.remote(config.model_dump(mode="json"), str(study), options.resume, options.storage, queue)
+        ended: list[Any] = []
         while not ended:
-            ended, _ = ray.wait([running], timeout=ASKED_S)
-            for line in ray.get(told.take.remote()):
-                if listener:
-                    listener(line)
+            ended, _ = ray.wait([running], timeout=POLL_S)
+            for record in ray.get(queue.take.remote()):
+                if options.listener:
+                    options.listener(record)
         return ray.get(running)
     except RayTaskError as problem:
         raise problem.cause from None
@@ -67,9 +61,11 @@ def run_remotely(
         ray.shutdown()
 
 
-def _drive(config: dict[str, Any], study: str, resume: bool, storage: str | None, told: Any) -> dict[str, Any]:
-    def tell(line: Line) -> None:
-        ray.get(told.add.remote(line))
+def _drive(config: dict[str, Any], study: str, resume: bool, storage: str | None, queue: Any) -> Board:
+    """Run the search on a node of the cluster, and pass its records on to a queue."""
 
-    known = SearchConfig.model_validate(config)
-    return run_study(known, Path(study), resume=resume, address="auto", storage=storage, listener=tell)
+    def listener(record: TrialRecord) -> None:
+        ray.get(queue.add.remote(record))
+
+    options = RunOptions(resume=resume, address="auto", storage=storage, listener=listener)
+    return run_study(SearchConfig.model_validate(config), Path(study), options)

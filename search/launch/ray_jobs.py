@@ -1,4 +1,4 @@
-"""A search handed to a running Ray cluster as a job: the head node drives it, and this machine may be switched off."""
+"""A search submitted to a Ray cluster as a job: the head node drives it, and this machine may be switched off."""
 
 import logging
 import shlex
@@ -23,9 +23,10 @@ SEARCH = "search.json"
 def submit_job(url: str, config: SearchConfig, study: Path, *, resume: bool = False, storage: str | None = None) -> str:
     """Submit a search to the dashboard at `url` and return the job's name.
 
-    The job's working folder carries the code and the config, never audio: manifests and study are paths that the head node sees.
-    Raises `UserError` where Ray was installed without its job client, where the cluster asks for a token that is not here, or for a password in
-    a URI, which everybody could read there; `ConnectionError` where no dashboard answers.
+    The job's working folder holds the code and the config, never audio: manifests and study are paths that the head
+    node sees. Raises `UserError` where Ray was installed without its job client, where the cluster asks for a token
+    that is not here, or for a password in a URI, which everybody could read there; `ConnectionError` where no
+    dashboard answers.
     """
     for place in (storage, *(place for data in config.datasets for place in (data.train, data.held))):
         refuse_password(str(place))
@@ -39,7 +40,7 @@ def submit_job(url: str, config: SearchConfig, study: Path, *, resume: bool = Fa
         client: Any = JobSubmissionClient(url)
     except AuthenticationError as problem:
         raise UserError(
-            f"{url} admits nobody without the cluster's token", "Put it into ~/.ray/auth_token, or into RAY_AUTH_TOKEN."
+            f"{url} asks for the cluster's token", "Put it into ~/.ray/auth_token, or into RAY_AUTH_TOKEN."
         ) from problem
     except (ImportError, RuntimeError) as problem:
         raise UserError(f"Ray cannot submit jobs from here: {problem}", "pip install 'ray[default]'") from None
@@ -53,16 +54,16 @@ def submit_job(url: str, config: SearchConfig, study: Path, *, resume: bool = Fa
 
 
 def stage(config: SearchConfig, folder: Path) -> None:
-    """Copy into a folder what a job needs: the three packages, and the config with whole paths."""
+    """Copy into a folder what a job needs: the three packages, and the config with absolute paths."""
     root = Path(models.__path__[0]).parent
-    assert Path(search.__path__[0]).parent == root, "the packages lie beside each other"
+    assert Path(search.__path__[0]).parent == root, "the packages are in one folder"
     for package in ("models", "search", "zoo"):
         shutil.copytree(root / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     write_json(folder / SEARCH, config.model_dump(mode="json"))
 
 
 def entrypoint(study: Path, *, resume: bool, storage: str | None) -> str:
-    """The command that the head node runs in the job's working folder."""
+    """Return the command that the head node runs in the job's working folder."""
     words = ["python", "-c", ENTRY, "search", SEARCH, "--out", str(study.absolute()), "--address", "auto"]
     words += ["--resume"] if resume else []
     words += ["--storage", storage] if storage else []

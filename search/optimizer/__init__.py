@@ -1,1 +1,7 @@
-"""optimizer."""
+"""What to try next and what to stop; no torch, no Ray.
+
+protocols: what a search needs of a sampler and of a pruner. candidates: points with all that is known before
+training. sampler: candidates ranked by acquisition. surrogate: predicted errors and the acquisition. tpe_front:
+Optuna's TPE on one front. pruner: asynchronous successive halving. calibration: where rungs are placed. pareto:
+fronts, ranks, hypervolume.
+"""

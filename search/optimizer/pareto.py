@@ -1,4 +1,4 @@
-"""Points of two counts, both minimised: which of them nothing beats, how they rank, what they cover."""
+"""Points with two objectives, both minimised: Pareto front, ranks, selection, hypervolume."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,24 @@ Point = Sequence[float]
 
 
 def front(points: Sequence[Point]) -> list[int]:
-    """Indexes of the non-dominated points, by first count; of equal points the first is kept."""
-    kept: list[int] = []
+    """Return the indexes of the non-dominated points, by first objective; of equal points the first."""
+    found: list[int] = []
     lowest = float("inf")
     for index in sorted(range(len(points)), key=lambda i: (*points[i], i)):
         if points[index][1] < lowest:
-            kept.append(index)
+            found.append(index)
             lowest = points[index][1]
-    return kept
+    return found
 
 
 def ranks(points: Sequence[Point]) -> list[int]:
-    """Non-domination rank of every point: 0 for those that nothing beats, 1 for those that only rank 0 beats, and so on.
+    """Return the non-domination rank of every point: 0 for the front, 1 for the front without rank 0, and so on.
 
-    Equal points share a rank. In two dimensions one sweep by the first count finds them (patience sorting), in n log n.
+    Equal points share a rank. In two dimensions one sweep by the first objective finds them (patience sorting), in
+    O(n log n).
     """
     found: dict[tuple[float, float], int] = {}
-    lowest: list[float] = []  # of each rank, the second count of its last point; never falls from rank to rank
+    lowest: list[float] = []  # of each rank, the second objective of its last point; it rises with the rank
     for x, y in sorted({(point[0], point[1]) for point in points}):
         rank = bisect_right(lowest, y)
         lowest[rank : rank + 1] = [y]
@@ -33,10 +34,10 @@ def ranks(points: Sequence[Point]) -> list[int]:
 
 
 def top(points: Sequence[Point], count: int) -> set[int]:
-    """Indexes of the best `count` points: by rank, and inside the rank that does not fit whole, far from those already chosen.
+    """Return the indexes of the best `count` points: by rank, and in the last rank far from those already chosen.
 
-    The spread is the epsilon-net of multi-objective asynchronous halving (Schmucker et al. 2021, arXiv 2106.12639), on counts
-    scaled to [0, 1]; it begins at the end with the lowest first count.
+    The spread in the last rank is the epsilon-net of multi-objective asynchronous halving (Schmucker et al. 2021, arXiv
+    2106.12639), on objectives scaled to [0, 1]; it begins at the end with the lowest first objective.
     """
     found = ranks(points)
     order = sorted(range(len(points)), key=lambda i: (found[i], *points[i], i))
@@ -60,7 +61,7 @@ def top(points: Sequence[Point], count: int) -> set[int]:
 
 
 def hypervolume(points: Sequence[Point], reference: Point) -> float:
-    """The area between the front and a reference point; points that do not beat the reference on both counts add nothing."""
+    """Return the area between the front and a reference point; points beyond the reference add nothing."""
     inside = [point for point in points if point[0] < reference[0] and point[1] < reference[1]]
     ahead = [inside[index] for index in front(inside)]
     area, ceiling = 0.0, reference[1]
@@ -75,5 +76,5 @@ def _distance(a: Point, b: Point) -> float:
 
 
 def is_feasible(limits: Mapping[str, float]) -> bool:
-    """Whether no limit is broken."""
+    """Return whether no limit is broken (above 0)."""
     return all(value <= 0 for value in limits.values())

@@ -1,129 +1,76 @@
-"""Which trials train on: Pareto-ranked asynchronous halving over (log error, log cost), and how far its rungs can be trusted."""
+"""Pareto-ranked asynchronous successive halving over (log error, log cost)."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from statistics import median
+from collections.abc import Sequence
 
+from search.optimizer.calibration import Curve, RungPlan, calibrate
 from search.optimizer.pareto import top
-
-TRUST = ((0.9, 3.0), (0.7, 2.0))  # rank correlation with the end, at the least, and the reduction it allows
-
-SMALLEST = 1e-12  # an error below this is this
-
-Curve = Mapping[int, float]  # step -> log10 of the error
+from search.optimizer.protocols import Values
 
 
-@dataclass(frozen=True)
-class RungPlan:
-    """The rungs in steps, what share (one in `reduction`) survives each, and the rank correlation with the end of every rung considered."""
-
-    rungs: tuple[int, ...]
-    reduction: float
-    correlations: dict[int, float]
-
-
-@dataclass
 class HalvingPruner:
-    """What every trial had reached at each rung; a trial survives a rung while it is among the best one in `reduction` there.
+    """Stops a trial at a rung where it is not among the best one in `reduction` of the trials there (see `pareto.top`).
 
-    A trial has one vector (log error, log cost) or several, one per amp that has a front of its own: it survives if any does.
+    A trial has one pair of objectives or several, one for each amp with a front of its own; it survives if any of them
+    does. The rungs are placed once `trials` trials have trained to the end (see `calibrate`). Where no step can be
+    trusted, this is tried again with twice as many trials, and so on.
+
+    Args:
+        trials: how many trials train to the end before rungs are placed.
+        first: the earliest step of a rung.
+        plan: rungs that are known already.
     """
 
-    plan: RungPlan
-    books: dict[int, dict[str, Sequence[tuple[float, float]]]] = field(default_factory=dict)
+    def __init__(self, trials: int, first: int, plan: RungPlan | None = None) -> None:
+        self._trials, self._first, self._plan = trials, first, plan
+        self._reports: dict[str, dict[int, Sequence[Values]]] = {}  # trial -> step -> objectives
+        self._finished: list[str] = []
+        self._rung_records: dict[int, dict[str, Sequence[Values]]] = {}  # rung -> trial -> objectives there
 
-    def rung(self, step: int) -> int | None:
-        """The last rung that a step has reached."""
-        return max((rung for rung in self.plan.rungs if rung <= step), default=None)
+    @property
+    def plan(self) -> RungPlan | None:
+        """The rungs; None before they were calibrated."""
+        return self._plan
 
-    def enter(self, trial: str, step: int, vectors: Sequence[tuple[float, float]]) -> int | None:
-        """Enter a trial's report at the rung it has reached and return that, or None where it reached no new one."""
-        rung = self.rung(step)
-        if rung is None or trial in self.books.setdefault(rung, {}):
+    def observe(self, trial: str, step: int, values: Sequence[Values]) -> None:
+        """Take note of a report."""
+        self._reports.setdefault(trial, {})[step] = values
+        self._enter(trial, step, values)
+
+    def should_continue(self, trial: str, step: int, values: Sequence[Values]) -> bool | None:
+        """Take note of a report and return whether the trial trains on; None before the rungs are calibrated."""
+        if self._plan is None:
             return None
-        self.books[rung][trial] = vectors
-        return rung
-
-    def survives(self, trial: str, step: int, vectors: Sequence[tuple[float, float]]) -> bool:
-        """Enter a trial's report and say whether it may go on."""
-        if not all(math.isfinite(value) for vector in vectors for value in vector):
+        if not all(math.isfinite(value) for pair in values for value in pair):
             return False
-        rung = self.enter(trial, step, vectors)
+        rung = self._enter(trial, step, values)
         if rung is None:
             return True
-        book = self.books[rung]
-        room, mine = math.ceil(len(book) / self.plan.reduction), len(book) - 1
-        return any(mine in top(points, room) for points in zip(*book.values(), strict=True))
+        records = self._rung_records[rung]
+        room, own = math.ceil(len(records) / self._plan.reduction), len(records) - 1
+        return any(own in top(points, room) for points in zip(*records.values(), strict=True))
 
+    def on_finish(self, trial: str) -> None:
+        """Take note of a trial that trained to the end; place the rungs when there are enough."""
+        self._finished.append(trial)
+        rounds, rest = divmod(len(self._finished), self._trials)
+        if (self._plan and self._plan.rungs) or rest or rounds.bit_count() != 1:
+            return
+        self._plan = calibrate([self._mean_curve(finished) for finished in self._finished], self._first)
+        for other, reports in self._reports.items():
+            for step in sorted(reports):
+                self._enter(other, step, reports[step])
 
-def log_error(error: float) -> float:
-    """log10 of an error, of none too."""
-    return math.log10(max(error, SMALLEST))
+    def _enter(self, trial: str, step: int, values: Sequence[Values]) -> int | None:
+        """Enter a report at the last rung that its step has reached; return the rung if it is new for the trial."""
+        rungs = self._plan.rungs if self._plan else ()
+        rung = max((rung for rung in rungs if rung <= step), default=None)
+        if rung is None or trial in self._rung_records.setdefault(rung, {}):
+            return None
+        self._rung_records[rung][trial] = values
+        return rung
 
-
-def calibrate(curves: Sequence[Curve], first: int) -> RungPlan:
-    """Rungs and reduction from trials that trained to the end.
-
-    The first rung is the earliest reported step, `first` or later and at most half the way, from which on the errors' ranks correlate
-    (Spearman) with those at the end, at least 0.7 after two standard errors are taken off (Fisher's z, 1 / sqrt(n - 3)): with few trials
-    chance alone shows high ones. The better they correlate the more is cut. Where none does nothing is cut.
-    """
-    last = max(max(curve) for curve in curves)
-    shared = sorted(set.intersection(*(set(curve) for curve in curves)))
-    ends = [curve[max(curve)] for curve in curves]
-    correlations = {
-        step: round(spearman([curve[step] for curve in curves], ends), 4)
-        for step in shared
-        if first <= step <= last // 2
-    }
-    trusted = {step: _at_least(correlation, len(curves)) for step, correlation in correlations.items()}
-    for step in trusted:
-        least = min(value for later, value in trusted.items() if later >= step)
-        for enough, reduction in TRUST:
-            if least >= enough:
-                return RungPlan(_ladder(step, reduction, last), reduction, correlations)
-    return RungPlan((), 1.0, correlations)
-
-
-def _at_least(correlation: float, count: int) -> float:
-    """A rank correlation less two standard errors."""
-    return math.tanh(math.atanh(max(-0.999, min(correlation, 0.999))) - 2 / math.sqrt(max(1, count - 3)))
-
-
-def _ladder(first: int, reduction: float, last: int) -> tuple[int, ...]:
-    """`first`, then `reduction` times as far each, while there is a good part of the way left."""
-    rungs = [float(first)]
-    while rungs[-1] * reduction <= last / 1.5:
-        rungs.append(rungs[-1] * reduction)
-    return tuple(round(rung) for rung in rungs)
-
-
-def spearman(a: Sequence[float], b: Sequence[float]) -> float:
-    """Rank correlation in [-1, 1]; 0 where one side has a single value. Ties share the mean of their ranks."""
-    x, y = _mid_ranks(a), _mid_ranks(b)
-    middle = (len(a) - 1) / 2
-    products = sum((i - middle) * (j - middle) for i, j in zip(x, y, strict=True))
-    squares = sum((i - middle) ** 2 for i in x) * sum((j - middle) ** 2 for j in y)
-    return products / math.sqrt(squares) if squares else 0.0
-
-
-def _mid_ranks(values: Sequence[float]) -> list[float]:
-    ordered = sorted(values)
-    places: dict[float, list[int]] = {}
-    for place, value in enumerate(ordered):
-        places.setdefault(value, []).append(place)
-    return [sum(places[value]) / len(places[value]) for value in values]
-
-
-def expected_gain(curves: Sequence[Curve], step: int) -> float:
-    """What training from `step` to the end takes off log10 of the error: the median over trials that went there, 0 without any.
-
-    A trial stopped early is told to the sampler as where it would have ended.
-    """
-    gains = []
-    for curve in curves:
-        reached = [at for at in curve if at <= step]
-        if reached:
-            gains.append(curve[max(reached)] - curve[max(curve)])
-    return median(gains) if gains else 0.0
+    def _mean_curve(self, trial: str) -> Curve:
+        """Return step -> log10 of the error, the mean over fronts."""
+        reports = self._reports[trial].items()
+        return {step: sum(error for error, _ in values) / len(values) for step, values in reports}

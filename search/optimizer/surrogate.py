@@ -1,7 +1,6 @@
-"""What a recipe promises, foretold from those already trained, here and for other amps: Gaussian processes of the error on what a point
-says and weighs.
+"""Errors of recipes predicted by a Gaussian process over their features, and the acquisition computed from it.
 
-Shapes: N points known, M points asked about, D features, H beliefs, S steps of a front.
+Shapes: N points known, M points asked about, D features, H hypotheses about a prior, S steps of a front.
 """
 
 import math
@@ -18,26 +17,30 @@ from search.optimizer.pareto import front, ranks
 
 Features = dict[str, float]
 
-Weighed = tuple[Features, float]  # a point, and log10 of its multiply-accumulates
+Encoded = tuple[Features, float]  # a point's features, and log10 of its multiply-accumulates
 
 Array = NDArray[np.floating]
 
-# Tried: the likeliest combination is kept.
+# The grid of hyperparameters: the combination with the highest evidence is used.
 LENGTHS, SLOPES, NOISES = (1.0, 2.0, 4.0), (0.0, 1.0), (0.03, 0.1, 0.3)
 
-WEIGHTS = (0.5, 1.0)  # of a prior, beside none
+WEIGHTS = (0.5, 1.0)  # of a prior; a fit without any prior is tried too
 
-UNTOLD = 2.0, 1.0, 0.3  # the length, slope and noise that are supposed before any error is known
+DEFAULT_SHAPE = 2.0, 1.0, 0.3  # length, slope and noise before any error is known
 
-SPREAD = 0.1  # decades: what errors are supposed to differ by, as one more error would say it
+SPREAD = 0.1  # decades: the standard deviation of errors assumed beforehand, with the weight of one error
 
-MOST = 200  # points that a fit hears: it takes time by their cube
+MAX_POINTS = 200  # of a fit: its time grows with their cube
 
-MARGIN = 0.1  # of the reference point beyond the worst that is known, in decades
+MARGIN = 0.1  # decades from the worst known point to the reference point of the hypervolume
 
 
 def features(point: dict[str, Any], **weights: float) -> Features:
-    """A point as numbers by name: its numbers and `weights` on a log scale, each word of its names as 1; what is not there counts as 0."""
+    """Return a point as numbers by name; a name that is missing counts as 0.
+
+    Numbers of the point and `weights` are on a log2 scale; each word of a name such as `mixin+film` is a feature of
+    value 1.
+    """
     found = {name: math.log2(value) for name, value in weights.items()}
     for axis, value in point.items():
         if isinstance(value, str):
@@ -49,32 +52,33 @@ def features(point: dict[str, Any], **weights: float) -> Features:
     return found
 
 
-class Outcomes:
-    """What trials came to on one front: both counts are logarithms."""
+class FrontResults:
+    """Results of trials on one front: log10 of the error and of the cost."""
 
     def __init__(self) -> None:
-        self.ended: dict[str, tuple[Weighed, float]] = {}
-        self.broken: set[str] = set()  # trials that break a limit: as bad as the worst
+        self.ended: dict[str, tuple[Encoded, float]] = {}
+        self.infeasible: set[str] = set()  # trials that break a limit; they count as the worst error
 
     def ranked(self) -> dict[str, tuple[float, float]]:
-        """`(log error, log cost)` of every ended trial, the best ranks first."""
+        """Return `(log error, log cost)` of every ended trial, the best ranks first."""
         worst = max(error for _, error in self.ended.values())
         found = {
-            trial: (worst if trial in self.broken else error, cost) for trial, ((_, cost), error) in self.ended.items()
+            trial: (worst if trial in self.infeasible else error, cost)
+            for trial, ((_, cost), error) in self.ended.items()
         }
         order = dict(zip(found, ranks(list(found.values())), strict=True))
         return {trial: found[trial] for trial in sorted(found, key=order.__getitem__)}
 
     def best(self) -> list[str]:
-        """The ended trials that none beats."""
+        """Return the ended trials on the Pareto front."""
         ranked = self.ranked()
         trials = list(ranked)
         return [trials[index] for index in front(list(ranked.values()))]
 
     def gains(
-        self, asked: Sequence[Weighed], running: Collection[Weighed], priors: Sequence["Surrogate"]
+        self, asked: Sequence[Encoded], running: Collection[Encoded], priors: Sequence["Surrogate"]
     ) -> list[float]:
-        """The hypervolume that training each point may be expected to gain; what runs counts as what is foretold of it."""
+        """Return the expected hypervolume gain of each point; a running trial counts with its predicted error."""
         ranked = self.ranked()
         known = [self.ended[trial][0][0] for trial in ranked]
         among = [point for point, _ in asked]
@@ -88,76 +92,87 @@ class Outcomes:
 
 
 class Forecast:
-    """What trials came to, and what others may, on every front of a search: cost is known beforehand, each front has errors of its own.
+    """Predicts the errors of points on every front of a search, and computes the acquisition of points.
 
-    `priors` are other searches, each its points and log errors: every front leans on them as far as they foretell the errors found there.
+    The cost of a point is known beforehand; each front has its own errors. `priors` are other searches, each as
+    features and log10 errors: every front uses a prior as far as it explains the errors found there.
     """
 
     def __init__(self, priors: Sequence[tuple[Sequence[Features], Sequence[float]]] = ()) -> None:
-        self.running: dict[str, Weighed] = {}
-        self.fronts: dict[str, Outcomes] = {}  # none before a trial has ended
+        self.running: dict[str, Encoded] = {}
+        self.fronts: dict[str, FrontResults] = {}  # none before a trial has ended
         self.priors = [Surrogate(known, errors) for known, errors in priors]
 
-    def begin(self, trial: str, point: Weighed) -> None:
-        """A trial trains."""
+    def start(self, trial: str, point: Encoded) -> None:
+        """Take note that a trial starts."""
         self.running[trial] = point
 
     def end(self, trial: str, errors: Mapping[str, float], broken: Collection[str] = ()) -> None:
-        """What became of it: its log error on each front, none where that is not known; `broken` are the fronts whose limits it breaks."""
+        """Take note of a trial's log10 error on each front (empty: unknown), and of fronts where it breaks a limit."""
         point = self.running.pop(trial)
         for name, error in errors.items():
-            outcomes = self.fronts.setdefault(name, Outcomes())
-            outcomes.ended[trial] = point, error
+            results = self.fronts.setdefault(name, FrontResults())
+            results.ended[trial] = point, error
             if name in broken:
-                outcomes.broken.add(trial)
+                results.infeasible.add(trial)
 
     def best(self) -> list[str]:
-        """The ended trials that none beats on some front."""
-        return list(dict.fromkeys(trial for outcomes in self.fronts.values() for trial in outcomes.best()))
+        """Return the ended trials that are on the Pareto front of any front of the search."""
+        return list(dict.fromkeys(trial for results in self.fronts.values() for trial in results.best()))
 
-    def worths(self, asked: Sequence[Weighed]) -> list[float]:
-        """For each point the hypervolume that training it may be expected to gain, summed over the fronts, over the square root of its cost.
+    def acquisition(self, asked: Sequence[Encoded]) -> list[float]:
+        """Return each point's acquisition: expected hypervolume gain, summed over fronts, over the root of its cost.
 
-        Until a trial has ended the priors say what to expect; without any it is what a point tells about all of them, over its cost.
+        Before the first trial has ended, the gain is computed from the priors; without priors the acquisition is the
+        information that a point gives about all points, over its cost.
         """
         if not self.fronts:
-            return self._supposed(asked) if self.priors else self._told(asked)
+            return self._gain_by_priors(asked) if self.priors else self._information(asked)
         running = self.running.values()
-        gains = [outcomes.gains(asked, running, self.priors) for outcomes in self.fronts.values()]
+        gains = [results.gains(asked, running, self.priors) for results in self.fronts.values()]
         return [sum(each) / 10 ** (cost / 2) for each, (_, cost) in zip(zip(*gains, strict=True), asked, strict=True)]
 
-    def _supposed(self, asked: Sequence[Weighed]) -> list[float]:
-        """`worths` before any error is known here: by half of what the priors say."""
-        begun = list(self.running.values())
-        both = [point for point, _ in (*asked, *begun)]
-        said = np.mean([_Belief(prior, 0.5).of(both) for prior in self.priors], 0)
-        mean_M, costs = said[: len(asked)], [cost for _, cost in asked]
-        known = [(error, cost) for error, (_, cost) in zip(said[len(asked) :].tolist(), begun, strict=True)]
+    def _gain_by_priors(self, asked: Sequence[Encoded]) -> list[float]:
+        """Return the acquisition before any error is known: errors are half of what the priors predict."""
+        running = list(self.running.values())
+        both = [point for point, _ in (*asked, *running)]
+        predicted = np.mean([_PriorMean(prior, 0.5).of(both) for prior in self.priors], 0)
+        mean_M, costs = predicted[: len(asked)], [cost for _, cost in asked]
+        known = [(error, cost) for error, (_, cost) in zip(predicted[len(asked) :].tolist(), running, strict=True)]
         known = known or [(float(mean_M.max()), max(costs))]
         gains = expected_gains(known, costs, mean_M, np.full(len(asked), SPREAD))
         return [gain / 10 ** (cost / 2) for gain, cost in zip(gains, costs, strict=True)]
 
-    def _told(self, asked: Sequence[Weighed]) -> list[float]:
-        """By how much training each point would lessen the mean variance of all of them, given those that train, over its cost: the
-        next point of a design (Cohn et al. 1996, "Active learning with statistical models")."""
-        begun = [point for point, _ in self.running.values()][-MOST:]
+    def _information(self, asked: Sequence[Encoded]) -> list[float]:
+        """Return by how much each point, trained, would reduce the mean variance of all of them, over its cost.
+
+        Trials that run count as known. This is the next point of a design (Cohn et al. 1996, "Active learning with
+        statistical models").
+        """
+        running = [point for point, _ in self.running.values()][-MAX_POINTS:]
         among = [point for point, _ in asked]
-        table = _Table(begun, among)
-        *shape, noise = UNTOLD
-        z_MD, z_ND = table.standard(among), table.standard(begun)
+        table = _Table(running, among)
+        *shape, noise = DEFAULT_SHAPE
+        z_MD, z_ND = table.standard(among), table.standard(running)
         known_NM = _kernel(z_ND, z_MD, *shape)
-        noisy_NN = _kernel(z_ND, z_ND, *shape) + noise * np.eye(len(begun))
+        noisy_NN = _kernel(z_ND, z_ND, *shape) + noise * np.eye(len(running))
         left_MM = _kernel(z_MD, z_MD, *shape) - known_NM.T @ np.linalg.solve(noisy_NN, known_NM)
-        told_M = (left_MM**2).mean(0) / (left_MM.diagonal() + noise)
-        return [told / 10**cost for told, (_, cost) in zip(told_M.tolist(), asked, strict=True)]
+        reduction_M = (left_MM**2).mean(0) / (left_MM.diagonal() + noise)
+        return [reduction / 10**cost for reduction, (_, cost) in zip(reduction_M.tolist(), asked, strict=True)]
 
 
 class Surrogate:
-    """Errors as a Gaussian process (Rasmussen and Williams 2006, chapter 2): a level, squared-exponential and linear in standardised
-    features, noise, and perhaps what a prior says, at a weight.
+    """Errors as a Gaussian process (Rasmussen and Williams 2006, chapter 2).
 
-    Length, slope, noise and prior are the likeliest of a small grid, the level the likeliest of all: a prior is believed until errors
-    speak against it. Features are standardised over the known points and those `among` which it will be asked. Hears the first `MOST` points alone.
+    The mean is a level plus, at some weight, the prediction of a prior; the kernel is squared-exponential plus
+    linear in standardised features, plus noise. Length, slope, noise and prior have the highest evidence of a small
+    grid, the level the highest of all values: a prior is used until errors contradict it.
+
+    Args:
+        known: features of trained points; only the first `MAX_POINTS` are used.
+        errors: log10 of their errors.
+        among: features of points that will be asked about; features are standardised over these and the known ones.
+        priors: surrogates of other searches.
     """
 
     def __init__(
@@ -167,38 +182,38 @@ class Surrogate:
         among: Sequence[Features] = (),
         priors: Sequence["Surrogate"] = (),
     ) -> None:
-        known, y_N = known[:MOST], np.array(errors[:MOST])
+        known, y_N = known[:MAX_POINTS], np.array(errors[:MAX_POINTS])
         self.table = _Table(known, among)
         self.z_ND = self.table.standard(known)
         self.level = float(y_N.mean())
         self.scale = math.sqrt((((y_N - self.level) ** 2).sum() + SPREAD**2) / len(y_N))
-        beliefs = [*(_Belief(prior, weight) for weight in WEIGHTS for prior in priors), _Belief()]
-        t_HN = (y_N - self.level - np.stack([belief.of(known) for belief in beliefs])) / self.scale
+        means = [*(_PriorMean(prior, weight) for weight in WEIGHTS for prior in priors), _PriorMean()]
+        t_HN = (y_N - self.level - np.stack([mean.of(known) for mean in means])) / self.scale
         fits = [_fit(self.z_ND, t_HN, *shape) for shape in _grid()]
         best = max(fits, key=lambda fit: fit.evidence)
         self.shape, self.root_NN, self.weight_N = best.shape, best.root_NN, best.weight_N
-        self.belief = beliefs[best.belief]
+        self.prior_mean = means[best.mean]
         self.level += self.scale * best.level
 
     def predict(self, asked: Sequence[Features]) -> tuple[Array, Array]:
-        """Mean and standard deviation of the errors of points, each `(M,)`."""
+        """Return mean and standard deviation of the log10 errors of points, each `(M,)`."""
         z_MD = self.table.standard(asked)
         k_NM = _kernel(self.z_ND, z_MD, *self.shape)
         v_NM = _solve(self.root_NN, k_NM)
         left_M = np.maximum(1 + self.shape[1] * (z_MD**2).mean(1) - (v_NM**2).sum(0), 1e-6)
-        mean_M = self.level + self.belief.of(asked) + self.scale * (self.weight_N @ k_NM)
+        mean_M = self.level + self.prior_mean.of(asked) + self.scale * (self.weight_N @ k_NM)
         return mean_M, self.scale * np.sqrt(left_M)
 
 
 @dataclass(frozen=True)
-class _Belief:
-    """That errors differ as a prior says, times a weight; without one that nothing is known."""
+class _PriorMean:
+    """The prediction of a prior, times a weight; 0 without a prior."""
 
     prior: "Surrogate | None" = None
     weight: float = 0.0
 
     def of(self, points: Sequence[Features]) -> Array:
-        """By how much each point lies above the level, in decades, `(M,)`."""
+        """Return by how much each point lies above the level, in decades, `(M,)`."""
         if self.prior is None:
             return np.zeros(len(points))
         return self.weight * (self.prior.predict(points)[0] - self.prior.level)
@@ -207,14 +222,14 @@ class _Belief:
 class _Fit(NamedTuple):
     evidence: float
     shape: tuple[float, float]
-    belief: int
+    mean: int
     level: float
     root_NN: Array
     weight_N: Array
 
 
 def _fit(z_ND: Array, t_HN: Array, length: float, slope: float, noise: float) -> _Fit:
-    """The likeliest of some beliefs, with log evidence (less a constant), at its likeliest level."""
+    """Return the best of some prior means with its log evidence (less a constant), at the level of highest evidence."""
     count = len(z_ND)
     root_NN = np.linalg.cholesky(_kernel(z_ND, z_ND, length, slope) + noise * np.eye(count))
     one_N = _solve(root_NN, np.ones(count))
@@ -228,12 +243,12 @@ def _fit(z_ND: Array, t_HN: Array, length: float, slope: float, noise: float) ->
 
 
 def _solve(root_NN: Array, right: Array, *, transposed: bool = False) -> Array:
-    """What a lower triangle, or its transpose, times gives `right`."""
+    """Solve a lower triangular system, or its transpose."""
     return np.asarray(solve_triangular(root_NN, right, lower=True, trans=int(transposed)))
 
 
 class _Table:
-    """Points as rows of numbers, every feature at mean 0 and spread 1 over some points and those among which others will be asked."""
+    """Points as rows of numbers; every feature has mean 0 and standard deviation 1 over `known` and `among`."""
 
     def __init__(self, known: Sequence[Features], among: Sequence[Features]) -> None:
         self.names = sorted(set().union(*known, *among))
@@ -241,7 +256,7 @@ class _Table:
         self.middle_D, self.spread_D = x_ND.mean(0), x_ND.std(0)
 
     def standard(self, points: Sequence[Features]) -> Array:
-        """`(M, D)`."""
+        """Return the standardised features of points, `(M, D)`."""
         return (self._rows(points) - self.middle_D) / np.where(self.spread_D > 0, self.spread_D, 1.0)
 
     def _rows(self, points: Sequence[Features]) -> Array:
@@ -250,7 +265,7 @@ class _Table:
 
 
 def _kernel(a_ND: Array, b_MD: Array, length: float, slope: float) -> Array:
-    """`(N, M)`."""
+    """Return the covariance of two sets of points, `(N, M)`."""
     size = max(1, a_ND.shape[1])
     inner_NM = a_ND @ b_MD.T
     apart_NM = (a_ND**2).sum(1)[:, None] + (b_MD**2).sum(1) - 2 * inner_NM
@@ -260,11 +275,11 @@ def _kernel(a_ND: Array, b_MD: Array, length: float, slope: float) -> Array:
 def expected_gains(
     known: Sequence[tuple[float, float]], costs: Sequence[float], mean_M: Array, deviation_M: Array
 ) -> list[float]:
-    """By how much each of some points may be expected to enlarge the hypervolume of `known`, `(log error, log cost)`; their own costs are
-    certain, their errors normal. The reference lies a little beyond the worst of all of them.
+    """Return by how much each point is expected to enlarge the hypervolume of `known`, `(log error, log cost)`.
 
-    Of every step of the front the part that costs more than the point is as wide as it is; below it the point takes off the expected
-    improvement (Jones et al. 1998) of the step's error.
+    The costs of the points are certain, their errors normal with `mean_M` and `deviation_M`. The reference point
+    lies `MARGIN` beyond the worst of all. The gain is a sum over the steps of the front: the width of the part of a
+    step that costs more than the point, times the expected improvement (Jones et al. 1998) of the step's error.
     """
     worst = max(max(error for error, _ in known), float(mean_M.max())) + MARGIN
     dearest = max(max(cost for _, cost in known), max(costs)) + MARGIN

@@ -1,1 +1,5 @@
-"""report."""
+"""The board for people.
+
+write: all files of a finished study. page: `report.html`. tables: its tables. charts: its figures. optuna_export:
+the ledger as an Optuna study.
+"""

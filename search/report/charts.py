@@ -12,7 +12,8 @@ from models.reporting.plots import COLORS, GREY, WIDTH_IN, make_chart, make_figu
 from search.config.named_recipes import PEER
 from search.config.study import ALL
 from search.optimizer.pareto import is_feasible
-from search.study.ledger import FINISHED, PRUNED, Line
+from search.study.board import Board, BoardTrial, Tier
+from search.study.lines import FINISHED, PRUNED
 from search.study.objectives import error_of, limits_on
 
 MARKERS = "o^sDvPX*"
@@ -20,37 +21,37 @@ MARKERS = "o^sDvPX*"
 RINGS = (("o", "stock shape, FiLM"), ("s", "peer's recipe"))
 
 
-def draw_front(board: dict[str, Any], path: Path) -> None:
-    """The front as a PNG, for cards and READMEs."""
+def draw_front(board: Board, path: Path) -> None:
+    """Draw the front as a PNG, for cards and READMEs."""
     save_png(front_figure(board), path)
 
 
-def count_trials(board: dict[str, Any]) -> str:
-    """`30 trials on muff, rat; 4 more trained the best again`: what a board is of."""
-    again = sum("of" in trial for trial in board["trials"])
-    text = f"{len(board['trials']) - again} trials on {', '.join(board['amps'])}"
+def count_trials(board: Board) -> str:
+    """Return what a board is of: `30 trials on muff, rat; 4 more trained the best again`."""
+    again = sum(trial.is_final for trial in board.trials)
+    text = f"{len(board.trials) - again} trials on {', '.join(board.amps)}"
     return f"{text}; {again} more trained the best again" if again else text
 
 
 @styled
-def front_figure(board: dict[str, Any]) -> Figure:
-    """Validation ESR against cost, both logarithmic, one chart for each front.
+def front_figure(board: Board) -> Figure:
+    """Draw validation ESR against cost, both logarithmic, one chart for each front.
 
-    Colour and shape tell where the knobs enter, rings the recipes that have a name, dashed lines the tiers.
+    Colour and shape mark where the knobs enter, rings mark published recipes, dashed lines the tiers.
     """
-    fronts, several = board["fronts"], len(board["fronts"]) > 1
+    fronts, several = board.fronts, len(board.fronts) > 1
     across = 2 if several else 1
     rows = math.ceil(len(fronts) / across)
     figure, panels = make_figure(
         len(fronts), *((10.4, 0.4 + 3.6 * rows) if several else (WIDTH_IN, 4.6)), across=across
     )
-    finished = [trial for trial in board["trials"] if trial["state"] == FINISHED]
+    finished = [trial for trial in board.trials if trial.state == FINISHED]
     looks = dict(zip(_forms(finished), zip(COLORS, MARKERS, strict=True), strict=False))
     for axes, front in zip(panels, fronts, strict=True):
         _draw_front(axes, board, front, looks)
         if several:
             axes.set_title(front, size=9)
-    figure.suptitle(f"{board['name']}: {count_trials(board)}", size=10)
+    figure.suptitle(f"{board.name}: {count_trials(board)}", size=10)
     shown: dict[str, Any] = {}
     for axes in panels:
         shown |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
@@ -60,46 +61,51 @@ def front_figure(board: dict[str, Any]) -> Figure:
     return figure
 
 
-def _draw_front(axes: Axes, board: dict[str, Any], front: str, looks: Mapping[str, tuple[str, str]]) -> None:
-    """The trials of a board as one front counts them."""
-    by_name = {trial["trial"]: trial for trial in board["trials"]}
-    members = [by_name[trial] for trial in board["fronts"][front]]
-    finished = [trial for trial in board["trials"] if trial["state"] == FINISHED]
+def _draw_front(axes: Axes, board: Board, front: str, looks: Mapping[str, tuple[str, str]]) -> None:
+    """Draw the trials of a board with the errors and limits of one front."""
+    by_name = board.by_name
+    members = [by_name[trial] for trial in board.fronts[front]]
+    finished = [trial for trial in board.trials if trial.state == FINISHED]
     trials = [trial for trial in finished if is_feasible(limits_on(trial, front)) or trial in members]
 
-    def points(some: list[Line]) -> tuple[list[float], list[float]]:
-        return [trial["cost"] for trial in some], [error_of(trial, front) for trial in some]
+    def points(some: list[BoardTrial]) -> tuple[list[float], list[float]]:
+        return [trial.cost for trial in some], [error_of(trial, front) for trial in some]
 
     for form, (colour, marker) in looks.items():
         group = [trial for trial in trials if _form(trial, looks) == form]
         axes.scatter(*points(group), c=colour, marker=marker, s=28, label=form, zorder=3)
-    pruned = [trial for trial in board["trials"] if trial["state"] == PRUNED]
+    pruned = [trial for trial in board.trials if trial.state == PRUNED]
     if pruned:
         axes.scatter(*points(pruned), c=GREY, marker=".", s=18, label="pruned", zorder=1)
     for marker, label in RINGS:
         peers = label == RINGS[1][1]
-        named = [trial for trial in trials if "recipe" in trial and trial["recipe"].startswith(PEER) == peers]
+        named = [trial for trial in trials if trial.recipe and trial.recipe.startswith(PEER) == peers]
         if named:
             ring = {"facecolors": "none", "edgecolors": "0.3", "s": 90, "linewidths": 0.8, "zorder": 2}
             axes.scatter(*points(named), marker=marker, label=label, **ring)
         for trial in named:
             where = {"xytext": (6, -3), "textcoords": "offset points", "size": 7, "color": "0.3"}
-            name = trial["recipe"].removeprefix(PEER).removesuffix("-film")
-            axes.annotate(name, (trial["cost"], error_of(trial, front)), **where)
+            name = (trial.recipe or "").removeprefix(PEER).removesuffix("-film")
+            axes.annotate(name, (trial.cost, error_of(trial, front)), **where)
     axes.plot(*points(members), color=GREY, linewidth=1, zorder=2, label="Pareto front")
-    _tiers(axes, board["tiers"].get(front, {}), trials)
-    best = members[0]["cost"], error_of(members[0], front)
+    _tiers(axes, board.tiers.get(front, {}), trials)
+    best = members[0].cost, error_of(members[0], front)
     axes.annotate("best", best, xytext=(-6, -10), textcoords="offset points", ha="right", weight="bold")
-    axes.set(xscale="log", yscale="log", xlabel=f"cost ({board['unit']})", ylabel="validation ESR")
+    axes.set(xscale="log", yscale="log", xlabel=f"cost ({board.unit})", ylabel="validation ESR")
     plain_ticks(axes)
 
 
 @styled
 def curves_figure(
-    board: dict[str, Any], curves: Mapping[str, Mapping[str, Mapping[int, float]]], rungs: Iterable[int]
+    board: Board, curves: Mapping[str, Mapping[str, Mapping[int, float]]], rungs: Iterable[int]
 ) -> Figure:
-    """ESR against steps (`curves`: front -> trial -> step -> ESR), one chart for each front: its trials in colour, other finished ones grey,
-    pruned ones up to where they were stopped."""
+    """Draw ESR against steps, one chart for each front: its trials in colour, others grey; pruned ones end in a cross.
+
+    Args:
+        board: the trials.
+        curves: front -> trial -> step -> ESR.
+        rungs: the steps at which trials are pruned.
+    """
     figure, panels = make_figure(len(curves), WIDTH_IN, 3.6 * len(curves), across=1)
     for axes, (front, of_front) in zip(panels, curves.items(), strict=True):
         _draw_curves(axes, board, front, of_front)
@@ -113,17 +119,17 @@ def curves_figure(
     return figure
 
 
-def _draw_curves(axes: Axes, board: dict[str, Any], front: str, curves: Mapping[str, Mapping[int, float]]) -> None:
-    ahead = {trial.partition("-")[0] for trial in board["fronts"][front]}
+def _draw_curves(axes: Axes, board: Board, front: str, curves: Mapping[str, Mapping[int, float]]) -> None:
+    ahead = {trial.partition("-")[0] for trial in board.fronts[front]}
     colours = iter(COLORS * 20)
-    for trial in sorted(board["trials"], key=lambda trial: trial["trial"] in ahead):
-        curve = curves.get(trial["trial"], {})
-        if "of" in trial or not curve:
+    for trial in sorted(board.trials, key=lambda trial: trial.trial in ahead):
+        curve = curves.get(trial.trial, {})
+        if trial.is_final or not curve:
             continue
         look: dict[str, Any] = {"color": GREY, "linewidth": 0.7, "alpha": 0.7}
-        if trial["trial"] in ahead:
-            look = {"color": next(colours), "linewidth": 1.6, "label": f"{trial['label']}, {trial['form']}"}
-        elif trial["state"] == PRUNED:
+        if trial.trial in ahead:
+            look = {"color": next(colours), "linewidth": 1.6, "label": f"{trial.label}, {trial.form}"}
+        elif trial.state == PRUNED:
             last = max(curve)
             axes.plot([last], [curve[last]], "x", color="0.4", markersize=3)
         axes.plot(list(curve), list(curve.values()), **look)
@@ -133,7 +139,7 @@ def _draw_curves(axes: Axes, board: dict[str, Any], front: str, curves: Mapping[
 
 @styled
 def strips_figure(groups: Mapping[str, list[float]], label: str, what: str) -> Figure:
-    """One dot per trial at its error (`what`), one row per group, the best groups on top; a bar at each median."""
+    """Draw a dot per trial at its error (`what`), a row per group, the best groups on top; a bar at each median."""
     figure, axes = make_chart(WIDTH_IN, 0.9 + 0.32 * len(groups))
     ordered = sorted(groups.items(), key=lambda item: sorted(item[1])[len(item[1]) // 2], reverse=True)
     for row, (_, values) in enumerate(ordered):
@@ -149,7 +155,7 @@ def strips_figure(groups: Mapping[str, list[float]], label: str, what: str) -> F
 
 @styled
 def bars_figure(values: Mapping[str, float], label: str) -> Figure:
-    """A bar per name, the longest on top."""
+    """Draw a bar per name, the longest on top."""
     figure, axes = make_chart(WIDTH_IN, 0.9 + 0.26 * len(values))
     ordered = sorted(values.items(), key=lambda item: item[1])
     axes.barh([name for name, _ in ordered], [value for _, value in ordered], color=COLORS[0], height=0.6)
@@ -157,28 +163,28 @@ def bars_figure(values: Mapping[str, float], label: str) -> Figure:
     return figure
 
 
-def _forms(trials: list[Line]) -> list[str]:
-    """The commonest forms of injection, and `other` for the rest."""
+def _forms(trials: list[BoardTrial]) -> list[str]:
+    """Return the most frequent forms of injection, and `other` for the rest."""
     counts: dict[str, int] = {}
     for trial in trials:
-        counts[trial["form"]] = counts.get(trial["form"], 0) + 1
+        counts[trial.form] = counts.get(trial.form, 0) + 1
     ordered = sorted(counts, key=lambda form: (-counts[form], form))
     return ordered if len(ordered) <= len(MARKERS) else [*ordered[: len(MARKERS) - 1], "other"]
 
 
-def _form(trial: Line, known: Container[str]) -> str:
-    return trial["form"] if trial["form"] in known else "other"
+def _form(trial: BoardTrial, known: Container[str]) -> str:
+    return trial.form if trial.form in known else "other"
 
 
-def _tiers(axes: Axes, tiers: Mapping[str, dict[str, Any]], trials: list[Line]) -> None:
-    """A line at each tier's budget inside the picture."""
-    costs = [trial["cost"] for trial in trials]
+def _tiers(axes: Axes, tiers: Mapping[str, Tier], trials: list[BoardTrial]) -> None:
+    """Draw a line at each tier's budget that lies inside the chart."""
+    costs = [trial.cost for trial in trials]
     for tier, found in tiers.items():
-        if costs and found["budget"] and min(costs) / 2 < found["budget"] < max(costs) * 2:
-            axes.axvline(found["budget"], color="0.85", linestyle="--", linewidth=0.8, zorder=0)
+        if costs and found.budget and min(costs) / 2 < found.budget < max(costs) * 2:
+            axes.axvline(found.budget, color="0.85", linestyle="--", linewidth=0.8, zorder=0)
             axes.annotate(
                 tier,
-                (found["budget"], 1),
+                (found.budget, 1),
                 xycoords=("data", "axes fraction"),
                 size=7,
                 color="0.5",

@@ -1,5 +1,6 @@
-"""A ledger as an Optuna study: in memory for importances, or in a journal file that optuna-dashboard opens."""
+"""A ledger as an Optuna study: in memory, or as a journal file that optuna-dashboard opens."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
@@ -8,49 +9,48 @@ from optuna.trial import TrialState
 
 from search.config.study import SearchConfig
 from search.study.files import JOURNAL
-from search.study.ledger import FINISHED, PRUNED, REPORT, Line, curves, latest
+from search.study.lines import FINISHED, PRUNED, REPORT, Line, TrialRecord, curves, latest
 
 STATES = {FINISHED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, REPORT: TrialState.RUNNING}
 
 
-def study_of(
-    config: SearchConfig, lines: list[Line], storage: optuna.storages.BaseStorage | None = None
+def to_optuna(
+    config: SearchConfig, lines: Sequence[Line], storage: optuna.storages.BaseStorage | None = None
 ) -> optuna.Study:
-    """The searched trials of a ledger as a study of two objectives, ESR and cost; reports are kept as user attributes."""
+    """Return the searched trials as a study of two objectives, ESR and cost; reports are user attributes."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(study_name=config.name, storage=storage, directions=["minimize", "minimize"])
     reported = curves(lines)
-    trials = [line for line in latest(lines) if "of" not in line]
-    whole = config.space.holding([line["point"] for line in trials])
-    for line in trials:
-        state = STATES.get(line["state"], TrialState.FAIL)
+    trials = [record for record in latest(lines) if not record.is_final]
+    whole = config.space.holding([record.point for record in trials])
+    for record in trials:
+        state = STATES.get(record.state, TrialState.FAIL)
         study.add_trial(
             optuna.trial.create_trial(
                 state=state,
-                values=[line["esr"], line["cost"]] if state == TrialState.COMPLETE else None,
-                params=line["point"],
-                distributions=whole.distributions(line["point"]),
+                values=[record.esr, record.cost] if state == TrialState.COMPLETE else None,
+                params=record.point,
+                distributions=whole.distributions(record.point),
                 user_attrs={
-                    "trial": line["trial"],
-                    "step": line.get("step", 0),
-                    "form": line["form"],
-                    "curve": {str(step): esr for step, esr in reported.get(line["trial"], {}).items()},
+                    "trial": record.trial,
+                    "step": record.step,
+                    "form": record.form,
+                    "curve": {str(step): esr for step, esr in reported.get(record.trial, {}).items()},
                 },
-                constraints=_constraints(line),
+                constraints=_constraints(record),
             )
         )
     return study
 
 
-def _constraints(line: Line) -> dict[str, float]:
-    """Every limit on every amp by a name of its own."""
-    by_amp = line.get("limits", {})
-    return {f"{name} on {amp}": value for amp, found in by_amp.items() for name, value in found.items()}
+def _constraints(record: TrialRecord) -> dict[str, float]:
+    """Return every limit on every amp by its own name: `runaway on muff`."""
+    return {f"{name} on {amp}": value for amp, found in record.limits.items() for name, value in found.items()}
 
 
-def write_journal(config: SearchConfig, lines: list[Line], study: Path) -> Path:
+def write_journal(config: SearchConfig, lines: Sequence[Line], study: Path) -> Path:
     """Write `optuna.journal` into a study folder, for `optuna-dashboard FILE`."""
     path = study / JOURNAL
     path.unlink(missing_ok=True)
-    study_of(config, lines, JournalStorage(JournalFileBackend(str(path))))
+    to_optuna(config, lines, JournalStorage(JournalFileBackend(str(path))))
     return path

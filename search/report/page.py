@@ -1,8 +1,8 @@
-"""`report.html`: what a search found and what it cost, in one file without anything outside it."""
+"""`report.html`: what a search found and what it cost, in one file that needs no other."""
 
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import optuna
 from matplotlib.figure import Figure
@@ -13,22 +13,21 @@ from models.core.files import write_text
 from models.reporting.html import figure, heading, page, paragraph
 from models.reporting.plots import plot_setting_errors, to_svg
 from search.config.study import ALL, SearchConfig
+from search.optimizer.calibration import RungPlan
 from search.optimizer.pareto import is_feasible
-from search.optimizer.pruner import RungPlan
 from search.report import charts as pictures
-from search.report.optuna_export import study_of
+from search.report.optuna_export import to_optuna
 from search.report.tables import tier_table, trial_table
-from search.study.ledger import FINISHED, Line, curves
+from search.study.board import Board, BoardTrial
+from search.study.lines import FINISHED, Line, curves
 from search.study.objectives import error_of, limits_on
 
-IMPORTANCE_NEEDS = 8  # trials: fewer say nothing about what mattered
+IMPORTANCE_NEEDS = 8  # trials: with fewer, importances mean nothing
 
 IMPORTANT = 0.005  # axes that explain less are left out
 
 
-def write_report(
-    path: Path, config: SearchConfig, board: dict[str, Any], lines: list[Line], plan: RungPlan | None
-) -> None:
+def write_report(path: Path, config: SearchConfig, board: Board, lines: Sequence[Line], plan: RungPlan | None) -> None:
     """Write the report of a study beside its board."""
     parts = [
         paragraph(_headline(board)),
@@ -42,71 +41,80 @@ def write_report(
         heading("All trials"),
         trial_table(board),
     ]
-    write_text(path, page(board["name"], parts))
+    write_text(path, page(board.name, parts))
 
 
-def cost_sentences(board: dict[str, Any], plan: RungPlan | None) -> list[str]:
-    """What was trained, what pruning saved, and what it may have cost."""
-    spent = board["spent"]
-    states = ", ".join(f"{count} {state}" for state, count in spent["states"].items() if count)
-    said = [
-        f"{spent['trials']} trials took {spent['steps']:,} steps in {spent['trial_hours']:.2f} trial-hours ({states})."
+def cost_sentences(board: Board, plan: RungPlan | None) -> list[str]:
+    """Return what was trained, what pruning saved, and what it may have missed."""
+    spent = board.spent
+    searched, again = spent.searched, spent.finals
+    states = ", ".join(f"{count} {state}" for state, count in spent.states.items() if count)
+    sentences = [
+        f"{searched.trials} trials took {searched.steps:,} steps in {searched.trial_hours:.2f} trial-hours ({states})."
     ]
-    if (again := spent["finals"])["trials"]:
-        said.append(
-            f"Training the best again took {again['steps']:,} steps more in {again['trial_hours']:.2f} trial-hours ({again['trials']} trials)."
+    if again.trials:
+        sentences.append(
+            f"Training the best again took {again.steps:,} steps more in {again.trial_hours:.2f} trial-hours "
+            f"({again.trials} trials)."
         )
-    if len(board["cpus"]) > 1:
-        first, *others = board["cpus"]
-        said.append(
-            f"Costs are those on {first}. It was resumed on {', '.join(others)}: what was first measured there was measured in turns "
-            "with a reference model, and is told by that ratio in seconds of the former."
+    if len(board.cpus) > 1:
+        first, *others = board.cpus
+        sentences.append(
+            f"Costs are those on {first}. It was resumed on {', '.join(others)}: what was first measured there was "
+            "measured in turns with a reference model, and converted by that ratio to seconds of the former."
         )
+    return [*sentences, *_pruning_sentences(board, plan)]
+
+
+def _pruning_sentences(board: Board, plan: RungPlan | None) -> list[str]:
+    """Return where trials were pruned, what that saved, and what it may have missed."""
     if plan is None:
-        return [*said, "No trial was pruned: too few have trained to the end to say where that is safe."]
+        return ["No trial was pruned: too few have trained to the end to say where that is safe."]
+    spent = board.spent
     found = ", ".join(f"{correlation:.2f} at step {step}" for step, correlation in list(plan.correlations.items())[:6])
-    said.append(
+    sentences = [
         f"Rank correlation of the error with that at the end, on the first trials that trained to the end: {found}."
-    )
+    ]
     if not plan.rungs:
-        return [*said, "No step foretells the end well enough to prune at."]
-    share = 1 - spent["steps"] / max(spent["steps_unpruned"], 1)
-    said.append(
-        f"So the rungs are at steps {', '.join(map(str, plan.rungs))}, and one trial in {plan.reduction:g} survives each. "
-        f"Pruning saved {share:.0%} of the steps that training all to the end would have taken."
+        return [*sentences, "No step foretells the end well enough to prune at."]
+    share = 1 - spent.searched.steps / max(spent.steps_unpruned, 1)
+    sentences.append(
+        f"So the rungs are at steps {', '.join(map(str, plan.rungs))}, and one trial in {plan.reduction:g} survives "
+        f"each. Pruning saved {share:.0%} of the steps that training all to the end would have taken."
     )
-    doomed, missed = spent["controls_doomed"], spent["controls_on_front"]
+    doomed, missed = spent.controls_doomed, spent.controls_on_front
     if doomed:
-        said.append(
-            f"What it may have cost: of {doomed} trials that a rung would have stopped, but that were trained on as controls, {missed} ended on the front."
+        sentences.append(
+            f"What it may have cost: of {doomed} trials that a rung would have stopped, but that were trained on as "
+            f"controls, {missed} ended on the front."
         )
     else:
-        said.append("What it may have cost is not known: no control was below a rung.")
-    return said
+        sentences.append("What it may have cost is not known: no control was below a rung.")
+    return sentences
 
 
-def _headline(board: dict[str, Any]) -> str:
-    by_name = {trial["trial"]: trial for trial in board["trials"]}
-    best = (_best(by_name[members[0]], front) for front, members in board["fronts"].items())
+def _headline(board: Board) -> str:
+    by_name = board.by_name
+    best = (_best(by_name[members[0]], front) for front, members in board.fronts.items())
     return " ".join([f"{pictures.count_trials(board)}.", *best])
 
 
-def _best(best: Line, front: str) -> str:
-    """The best of a front in a sentence."""
+def _best(best: BoardTrial, front: str) -> str:
+    """Return a sentence about the best trial of a front."""
     whose, error = "" if front == ALL else f" for {front}", error_of(best, front)
-    text = f"Best by validation{whose}: {best['label']}, knobs at {best['form']}, ESR {error:.4f}"
-    if "relative" in best and (front == ALL or len(best["amps"]) == 1):
-        text += f" ({best['relative']:.2f} of what the nearest recorded setting gives)"
-    if front == ALL and len(best["amps"]) > 1:
-        worst = max(best["amps"], key=best["amps"].get)
-        text += f"; worst amp {worst} at {best['amps'][worst]:.4f}"
+    text = f"Best by validation{whose}: {best.label}, knobs at {best.form}, ESR {error:.4f}"
+    if best.relative is not None and (front == ALL or len(best.amps) == 1):
+        text += f" ({best.relative:.2f} of what the nearest recorded setting gives)"
+    if front == ALL and len(best.amps) > 1:
+        worst = max(best.amps, key=best.amps.__getitem__)
+        text += f"; worst amp {worst} at {best.amps[worst]:.4f}"
     return text + ("." if is_feasible(limits_on(best, front)) else ". It breaks a limit, as all finished trials do.")
 
 
-def _held_maps(board: dict[str, Any], study: Path) -> list[str]:
-    """The winner at every held setting, one map per amp."""
+def _held_maps(board: Board, study: Path) -> list[str]:
+    """Return the errors of the best trial at every held setting, one figure per amp."""
     maps = []
-    for amp, trial in board["best_of"].items():
+    for amp, trial in board.best_of.items():
         run = study / "trials" / trial / amp
         if (run / EVAL).exists():
             maps.append(
@@ -118,46 +126,51 @@ def _held_maps(board: dict[str, Any], study: Path) -> list[str]:
     return maps
 
 
-def _what_mattered(config: SearchConfig, board: dict[str, Any], lines: list[Line]) -> list[str]:
-    over = " over all amps" if len(board["amps"]) > 1 else ""
+def _what_mattered(config: SearchConfig, board: Board, lines: Sequence[Line]) -> list[str]:
+    """Return figures of what the error depended on: importances, places of the knobs, dilations."""
+    over = " over all amps" if len(board.amps) > 1 else ""
     parts = []
     if found := importances(config, lines):
         bars = pictures.bars_figure(found, f"share of the difference in ESR{over} (PED-ANOVA)")
         parts.append(_picture(bars, "What mattered"))
-    finished = [trial for trial in board["trials"] if trial["state"] == FINISHED and "of" not in trial]
-    free = [trial for trial in finished if trial["point"]["shape"] == "free"]
-    for front in board["fronts"]:
+    finished = [trial for trial in board.trials if trial.state == FINISHED and not trial.is_final]
+    free = [trial for trial in finished if trial.point["shape"] == "free"]
+    for front in board.fronts:
         whose, of = ("", over) if front == ALL else (f": {front}", f" of {front}")
         for title, label, groups in (
-            ("Where the knobs enter", "knobs at", _grouped(finished, front, lambda trial: trial["form"])),
-            ("Dilations", "family", _grouped(free, front, lambda trial: trial["point"]["dilations"])),
+            ("Where the knobs enter", "knobs at", _grouped(finished, front, lambda trial: trial.form)),
+            ("Dilations", "family", _grouped(free, front, lambda trial: trial.point["dilations"])),
         ):
             if len(groups) > 1:
                 parts.append(_picture(pictures.strips_figure(groups, label, f"validation ESR{of}"), title + whose))
     return parts
 
 
-def _curves(board: dict[str, Any], lines: list[Line]) -> dict[str, dict[str, dict[int, float]]]:
-    """Front -> trial -> step -> the error that counts there."""
-    return {front: curves(lines, None if front == ALL else front) for front in board["fronts"]}
+def _curves(board: Board, lines: Sequence[Line]) -> dict[str, dict[str, dict[int, float]]]:
+    """Return front -> trial -> step -> the error that counts there."""
+    return {front: curves(lines, None if front == ALL else front) for front in board.fronts}
 
 
-def importances(config: SearchConfig, lines: list[Line]) -> dict[str, float]:
-    """How much of the difference in error each axis explains (Watanabe, Bansal and Hutter 2023, arXiv 2304.10255); empty for too few trials."""
-    study = study_of(config, lines)
+def importances(config: SearchConfig, lines: Sequence[Line]) -> dict[str, float]:
+    """Return how much of the difference in error each axis explains; empty for too few trials.
+
+    The method is PED-ANOVA (Watanabe, Bansal and Hutter 2023, arXiv 2304.10255).
+    """
+    study = to_optuna(config, lines)
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == optuna.trial.TrialState.COMPLETE]
     if len(complete) < IMPORTANCE_NEEDS:
         return {}
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that low values count as good: they do
+        warnings.simplefilter("ignore", UserWarning)  # it warns that low values count as good, which is right
         found = optuna.importance.get_param_importances(
             study, evaluator=evaluator, target=lambda trial: (trial.values or [0.0])[0]
         )
     return {axis: share for axis, share in found.items() if share >= IMPORTANT}
 
 
-def _grouped(trials: list[Line], front: str, key: Any) -> dict[str, list[float]]:
+def _grouped(trials: Sequence[BoardTrial], front: str, key: Callable[[BoardTrial], str]) -> dict[str, list[float]]:
+    """Return the errors of trials on a front, grouped by a key."""
     groups: dict[str, list[float]] = {}
     for trial in trials:
         groups.setdefault(key(trial), []).append(error_of(trial, front))

@@ -1,35 +1,42 @@
-"""search/report/write.py."""
+"""Writes the board of a finished study and all that shows it."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from models.core.files import write_json
 from models.recordings.dataset import AmpData
 from search.config.study import SearchConfig
-from search.optimizer.pruner import RungPlan
-from search.study.board import _held, summarise
+from search.optimizer.calibration import RungPlan
+from search.study.board import Board, BoardTrial
 from search.study.cost import read_costs
 from search.study.files import BOARD, PICTURE, REPORT
 from search.study.ledger import read_lines
+from search.study.summary import held_scores, summarise
 
 
-def make_board(config: SearchConfig, study: Path, amps: list[AmpData], plan: RungPlan | None) -> dict[str, Any]:
+def make_board(config: SearchConfig, study: Path, amps: Sequence[AmpData], plan: RungPlan | None) -> Board:
     """Write `board.json`, `board.png`, `report.html` and `optuna.journal`, and return the board.
 
-    Fronts and best are chosen by validation alone; only then are the fronts scored on held settings and audio, once.
+    Fronts and best are chosen by validation alone; only then are trials on a front scored on held settings and
+    audio, once.
     """
     from search.report.charts import draw_front
     from search.report.optuna_export import write_journal
     from search.report.page import write_report
 
     lines = read_lines(study)
-    board: dict[str, Any] = {**summarise(config, lines, read_costs(study)), "complete": True}
-    for trial in board["trials"]:
-        if trial["front"]:
-            folder = study / "trials" / trial["trial"]
-            trial["held"] = {data.config.name: _held(folder / data.config.name, data) for data in amps}
-    write_json(study / BOARD, board)
+    board = summarise(config, lines, read_costs(study))
+    trials = [_scored(trial, study, amps) if trial.front else trial for trial in board.trials]
+    board = replace(board, complete=True, trials=trials)
+    write_json(study / BOARD, board.to_json())
     draw_front(board, study / PICTURE)
     write_report(study / REPORT, config, board, lines, plan)
     write_journal(config, lines, study)
     return board
+
+
+def _scored(trial: BoardTrial, study: Path, amps: Sequence[AmpData]) -> BoardTrial:
+    """Return a trial with its held scores."""
+    folder = study / "trials" / trial.trial
+    return trial.scored({data.config.name: held_scores(folder / data.config.name, data) for data in amps})

@@ -1,4 +1,4 @@
-"""The recordings of a config in memory; those that a URI names are brought into the cache folder first, once."""
+"""Recordings in memory, with fingerprints; those at a URI are copied into the cache folder first, once."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -21,72 +21,74 @@ from models.recordings.manifest_formats import parse_manifest
 
 
 def load_amp(config: DataConfig) -> AmpData:
-    """`load_data`, also of manifests that are named by URIs; the names in one are relative to its own URI.
+    """Load recordings as `load_data` does, also from manifests at URIs; names are relative to the manifest.
 
-    A file that lies in the cache folder with the size and time that it has at its URI is not brought again. Raises `UserError` as `load_data`
-    does, and for a URI that cannot be used, or whose manifest names files outside its own folder.
+    A file in the cache folder that has the size and time of the file at the URI is not copied again. Raises
+    `UserError` as `load_data` does, and for a URI that cannot be used, or whose manifest names files outside its
+    own folder.
     """
-    with _here(config) as here:
-        data = load_data(here)
+    with _local(config) as local:
+        data = load_data(local)
     return replace(data, config=config)
 
 
 def load_with_fingerprints(configs: Iterable[DataConfig]) -> tuple[list[AmpData], dict[str, str]]:
-    """`load_amp` of each, and by name the sha256 of all that training may depend on: knobs, takes, settings, and the bytes of the audio.
+    """Load the recordings of each config; return them and, by name, their fingerprints. Raises as `load_amp` does.
 
-    Names and places of files are no part of it, nor what a manifest tells people. Raises as `load_amp`.
+    A fingerprint is the sha256 of all that training depends on: knobs, takes, settings, and the bytes of the audio.
+    It does not include names and places of files, nor what a manifest states for people.
     """
-    amps, heard = [], {}
+    amps, fingerprints = [], {}
     for config in configs:
-        with _here(config) as here:
-            data = load_data(here)
-            heard[config.name] = _digest(here)
+        with _local(config) as local:
+            data = load_data(local)
+            fingerprints[config.name] = _fingerprint(local)
         amps.append(replace(data, config=config))
-    return amps, heard
+    return amps, fingerprints
 
 
-def _digest(config: DataConfig) -> str:
-    sounds: dict[Path, str] = {}
+def _fingerprint(config: DataConfig) -> str:
+    digests: dict[Path, str] = {}
 
-    def sound(path: Path) -> str:
-        if path not in sounds:
+    def digest(path: Path) -> str:
+        if path not in digests:
             with path.open("rb") as file:
-                sounds[path] = file_digest(file, "sha256").hexdigest()
-        return sounds[path]
+                digests[path] = file_digest(file, "sha256").hexdigest()
+        return digests[path]
 
     def listed(takes: list[Take]) -> list[Any]:
-        return [[sound(t.dry), sound(t.wet), t.setting, t.delay_samples, t.channel] for t in takes]
+        return [[digest(t.dry), digest(t.wet), t.setting, t.delay_samples, t.channel] for t in takes]
 
     found = []
     for place in (config.train, config.held):
         if isinstance(place, Path):
-            told = read_manifest(place)
-            knobs = told.knobs.model_dump(mode="json", exclude_defaults=True)
-            found.append([knobs, told.sample_rate, listed(told.takes), listed(told.held_takes)])
+            manifest = read_manifest(place)
+            knobs = manifest.knobs.model_dump(mode="json", exclude_defaults=True)
+            found.append([knobs, manifest.sample_rate, listed(manifest.takes), listed(manifest.held_takes)])
     return sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager
-def _here(config: DataConfig) -> Iterator[DataConfig]:
-    """The config with files of this machine in the place of URIs; errors inside name what a person wrote."""
-    remote = {key: _parted(place) for key in ("train", "held") if is_uri(place := getattr(config, key))}
-    kept = {folder: _kept(folder) for folder, _ in remote.values()}
+def _local(config: DataConfig) -> Iterator[DataConfig]:
+    """Yield the config with copies on this machine in the place of URIs; errors raised inside name the URIs."""
+    remote = {key: _split(place) for key in ("train", "held") if is_uri(place := getattr(config, key))}
+    copies = {folder: _copy_folder(folder) for folder, _ in remote.values()}
     try:
         for folder, name in remote.values():
-            _bring(folder, name, kept[folder])
-        brought = {key: kept[folder] / name for key, (folder, name) in remote.items()}
-        yield config.model_copy(update=brought)
+            _fetch(folder, name, copies[folder])
+        local = {key: copies[folder] / name for key, (folder, name) in remote.items()}
+        yield config.model_copy(update=local)
     except UserError as problem:
         message = problem.message
-        for folder, here in kept.items():
-            message = message.replace(str(here), folder.partition("?")[0])
+        for folder, copy in copies.items():
+            message = message.replace(str(copy), folder.partition("?")[0])
         if message == problem.message:
             raise
         raise type(problem)(message, problem.hint) from problem
 
 
-def _parted(uri: str) -> tuple[str, str]:
-    """The folder of a manifest, a URI too, and its name there."""
+def _split(uri: str) -> tuple[str, str]:
+    """Return the URI of a manifest's folder, and its name there."""
     path, mark, query = uri.partition("?")
     folder, _, name = path.rpartition("/")
     if not name or folder.endswith(("/", ":")):
@@ -96,17 +98,17 @@ def _parted(uri: str) -> tuple[str, str]:
     return folder + mark + query, unquote(name)  # as pyarrow reads the folder
 
 
-def _kept(folder: str) -> Path:
+def _copy_folder(folder: str) -> Path:
     return cache_folder() / "recordings" / sha256(folder.encode()).hexdigest()[:24]
 
 
-def _bring(folder: str, name: str, here: Path) -> None:
-    """A manifest and the audio it names."""
+def _fetch(folder: str, name: str, copy: Path) -> None:
+    """Copy a manifest and the audio it names into a folder of this machine."""
     from search.storage.uri_store import Store, inside
 
     store = Store(folder)
     if (size := store.size(name)) > MAX_JSON_BYTES:
         raise UserError(f"{store.of(name)} is {size:,} bytes", "Name a manifest, which is a JSON file, not audio.")
-    store.bring([name], here)
-    takes = parse_manifest(read_json(here / name), store.of(name)).takes
-    store.bring(sorted({inside(file, take.where) for take in takes for file in (take.dry, take.wet)}), here)
+    store.fetch([name], copy)
+    takes = parse_manifest(read_json(copy / name), store.of(name)).takes
+    store.fetch(sorted({inside(file, take.where) for take in takes for file in (take.dry, take.wet)}), copy)

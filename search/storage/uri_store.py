@@ -1,4 +1,4 @@
-"""Files behind a URI: `s3://`, `gs://` and `file://`, with the credentials and endpoints that pyarrow finds (it comes with Ray Tune)."""
+"""Files at a URI (`s3://`, `gs://`, `file://`), with the credentials and endpoints that pyarrow finds."""
 
 import os
 import re
@@ -15,21 +15,21 @@ from models.core.errors import IntegrityError, NotFound, UserError
 from models.core.files import is_staged, staged_file
 from models.core.locations import is_uri
 
-AT_ONCE = 8  # files on their way
+MAX_TRANSFERS = 8  # files copied at the same time
 
-PIECE = 1 << 22  # bytes of one in memory
+CHUNK = 1 << 22  # bytes of a file in memory
 
 CHECK = "Check its name, the network and this machine's credentials, then run the same command again."
 
 
 def below(place: str, *names: str) -> str:
-    """A place below a folder or a URI, whose query stays at its end."""
+    """Return a place below a folder or a URI; the query of a URI stays at its end."""
     folder, mark, query = place.partition("?") if is_uri(place) else (place, "", "")
     return "/".join((folder.rstrip("/"), *names)) + mark + query
 
 
 def inside(name: str, where: str) -> str:
-    """A relative name as it is; raises `UserError` for one that leads out of the folder in which `where` names it."""
+    """Return a relative name; raises `UserError` where it leads out of the folder in which `where` names it."""
     path = PurePosixPath(name)
     leads_out = path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts
     if leads_out or is_uri(name) or not path.parts or {"\\", "\0"} & set(name):
@@ -41,7 +41,7 @@ def inside(name: str, where: str) -> str:
 
 
 def refuse_password(uri: str) -> None:
-    """Raise `UserError` for a URI that holds one."""
+    """Raise `UserError` for a URI that holds a password."""
     if re.match(r"[^/]*//[^/?]*:[^/?]*@", uri):
         raise UserError(
             "a URI must not hold a password: it is written into the study",
@@ -50,66 +50,77 @@ def refuse_password(uri: str) -> None:
 
 
 class Store:
-    """A folder at a URI. Everything raises `UserError` naming the URI where it cannot be used, `NotFound` for what is not there."""
+    """A folder at a URI.
+
+    Every method raises `UserError` naming the URI where it cannot be used, and `NotFound` for a file that does not
+    exist.
+    """
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
         refuse_password(uri)
-        with _told(uri):
+        with _naming(uri):
             self.filesystem, self.root = FileSystem.from_uri(uri)
         if not self.root:
             raise UserError(f"{uri} names no bucket", "Write it whole: s3://BUCKET/PATH.")
 
     def of(self, name: str) -> str:
-        """The URI of a file."""
+        """Return the URI of a file."""
         return below(self.uri, name)
 
     def size(self, name: str) -> int:
-        """The bytes of a file; 0 where there is none."""
-        return self._look([name])[0].size or 0
+        """Return the bytes of a file; 0 where there is none."""
+        return self._infos([name])[0].size or 0
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """The files at any depth below a folder and their bytes, by names that begin with it, whole ones; none where there is no such folder."""
-        with _told(self.of(folder)):
+        """Return name -> bytes of the files at any depth below a folder, without half-written ones.
+
+        Names begin with that of the folder. Empty where there is no such folder.
+        """
+        with _naming(self.of(folder)):
             there = FileSelector(self._path(folder), allow_not_found=True, recursive=True)
             found = self.filesystem.get_file_info(there)
         files = {PurePosixPath(info.path).relative_to(self.root): info.size for info in found if info.is_file}
         return {inside(str(path), self.uri): size for path, size in files.items() if not is_staged(path)}
 
     def read(self, name: str) -> bytes:
-        """A whole file."""
-        with _told(self.of(name)), self.filesystem.open_input_file(self._path(name)) as file:
+        """Return the bytes of a file."""
+        with _naming(self.of(name)), self.filesystem.open_input_file(self._path(name)) as file:
             return file.read()
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file whole or not at all."""
+        """Write a file completely or not at all."""
         path = self._path(name)
-        with _told(self.of(name)):
+        with _naming(self.of(name)):
             if isinstance(self.filesystem, LocalFileSystem):
                 with staged_file(Path(path)) as staged:
                     staged.write_bytes(data)
-            else:  # an object is there once its stream is closed
+            else:  # an object exists once its stream is closed
                 with self.filesystem.open_output_stream(path, compression=None) as file:
                     file.write(data)
 
     def put(self, folder: Path, names: Iterable[str]) -> None:
-        """Copy files from a folder of this machine to the same names here."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        """Copy files from a folder of this machine to the same names at the URI."""
+        with ThreadPoolExecutor(MAX_TRANSFERS) as pool:
             list(pool.map(lambda name: self.write(name, (folder / name).read_bytes()), names))
 
     def remove(self, folder: str) -> None:
-        """Delete what is at any depth below a folder; nothing where there is no such folder."""
+        """Delete the files at any depth below a folder, if there are any."""
         if self.sizes(folder):
-            with _told(self.of(folder)):
+            with _naming(self.of(folder)):
                 self.filesystem.delete_dir(self._path(folder))
 
-    def bring(self, names: Iterable[str], folder: Path) -> None:
-        """Copy files into a folder of this machine; one of the same size and time is there already. Each comes whole or not at all."""
-        names = list(names)
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(partial(self._bring, folder), names, self._look(names)))
+    def fetch(self, names: Iterable[str], folder: Path) -> None:
+        """Copy files into a folder of this machine, each completely or not at all.
 
-    def _bring(self, folder: Path, name: str, info: FileInfo) -> None:
+        A file with the same size and time there is not copied again. Raises `IntegrityError` where too few bytes
+        arrive.
+        """
+        names = list(names)
+        with ThreadPoolExecutor(MAX_TRANSFERS) as pool:
+            list(pool.map(partial(self._fetch, folder), names, self._infos(names)))
+
+    def _fetch(self, folder: Path, name: str, info: FileInfo) -> None:
         if info.type != FileType.File:
             raise NotFound(f"{self.of(name)} does not exist", CHECK)
         path = folder / name
@@ -118,29 +129,29 @@ class Store:
             return
         with staged_file(path) as staged:
             with staged.open("wb") as file:
-                for piece in self._pieces(name):
-                    file.write(piece)
-            if (came := staged.stat().st_size) != info.size:
+                for chunk in self._chunks(name):
+                    file.write(chunk)
+            if (received := staged.stat().st_size) != info.size:
                 raise IntegrityError(
-                    f"{self.of(name)} has {info.size:,} bytes, but {came:,} came", "Run the same command again."
+                    f"{self.of(name)} has {info.size:,} bytes, but {received:,} arrived", "Run the same command again."
                 )
             if info.mtime_ns is not None:
                 os.utime(staged, ns=(info.mtime_ns, info.mtime_ns))
 
-    def _pieces(self, name: str) -> Iterator[bytes]:
-        """What is in a file."""
-        with _told(self.of(name)):
+    def _chunks(self, name: str) -> Iterator[bytes]:
+        """Yield the bytes of a file in chunks."""
+        with _naming(self.of(name)):
             file = self.filesystem.open_input_stream(self._path(name), compression=None)
         with file:
             more = True
             while more:
-                with _told(self.of(name)):
-                    piece = file.read(PIECE)
-                more = bool(piece)
-                yield piece
+                with _naming(self.of(name)):
+                    chunk = file.read(CHUNK)
+                more = bool(chunk)
+                yield chunk
 
-    def _look(self, names: list[str]) -> list[FileInfo]:
-        with _told(self.uri):
+    def _infos(self, names: list[str]) -> list[FileInfo]:
+        with _naming(self.uri):
             return self.filesystem.get_file_info([self._path(name) for name in names])
 
     def _path(self, name: str) -> str:
@@ -148,12 +159,12 @@ class Store:
 
 
 @contextmanager
-def _told(uri: str) -> Iterator[None]:
-    """What pyarrow raises, as an error that names the URI."""
+def _naming(uri: str) -> Iterator[None]:
+    """Turn errors of pyarrow into errors that name the URI."""
     try:
         yield
     except FileNotFoundError as problem:
         raise NotFound(f"{uri} does not exist", CHECK) from problem
     except (ArrowException, OSError) as problem:
-        reason = str(problem).partition(" error_info=")[0]  # Google's client goes on for lines
+        reason = str(problem).partition(" error_info=")[0]  # Google's client writes several lines
         raise UserError(f"{uri} cannot be used: {reason}", CHECK) from problem

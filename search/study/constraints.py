@@ -1,24 +1,23 @@
-"""Which points may be trained: known before any training, from the shape, the knobs and the length of the recordings."""
+"""The bounds of a search, which are known before any training."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from pydantic import ValidationError
 
 from models.core.errors import UserError
 from models.network.architecture import WaveNetConfig
 from models.recordings.dataset import AmpData
+from search.config.space import Point
 from search.config.study import PriorTrial, SearchConfig
-from search.optimizer.pruner import log_error
-from search.optimizer.surrogate import Features, Weighed, features
-from search.study.cost import cost_of
+from search.optimizer.calibration import log_error
+from search.optimizer.candidates import Candidate
+from search.optimizer.surrogate import Features, features
+from search.study.cost import CostModel
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a model weighs before it is trained, with the knobs of the amp that has most."""
+    """The size of a model for the amp whose knobs take the most numbers (`columns`)."""
 
     cost: float
     macs: int
@@ -28,64 +27,67 @@ class Sizes:
     rate_hz: int
 
 
-def sizes(model: WaveNetConfig, amps: Sequence[AmpData], reference_s: float | None = None) -> Sizes:
-    """Weigh a model for a group of amps; its cost in seconds of this machine, or of that of `reference_s` (see `search.cost`)."""
-    columns, rate_hz = _columns(model, amps), max(data.rate_hz for data in amps)
-    cost, macs = cost_of(model, columns, rate_hz, reference_s), model.macs_per_sample(columns)
-    return Sizes(cost, macs, _parameters(model, columns), model.receptive_field, columns, rate_hz)
+@dataclass(frozen=True)
+class Constraints:
+    """What a search demands of a candidate for its amps, and the sizes of models, at the costs of `cost_model`."""
 
+    config: SearchConfig
+    amps: Sequence[AmpData]
+    cost_model: CostModel
 
-def weigh(config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData]) -> Weighed | None:
-    """A point as `search.surrogate` takes it, or None where the family has no such model."""
-    try:
-        model = config.space.model(point)
-    except ValidationError:
+    def to_candidate(self, point: Point) -> Candidate:
+        """Return the candidate of a point; raises pydantic's `ValidationError` where it stands for no model."""
+        model = self.config.space.model(point)
+        macs = model.macs_per_sample(self._columns(model))
+        found = features(point, macs=macs, receptive_field=model.receptive_field)
+        return Candidate(point, model, self.config.learning_of(point), found, math.log10(macs))
+
+    def sizes(self, model: WaveNetConfig) -> Sizes:
+        """Return the size of a model."""
+        columns, rate_hz = self._columns(model), max(data.rate_hz for data in self.amps)
+        cost, macs = self.cost_model.cost(model, columns, rate_hz), model.macs_per_sample(columns)
+        return Sizes(cost, macs, _parameters(model, columns), model.receptive_field, columns, rate_hz)
+
+    def violation(self, candidate: Candidate) -> str | None:
+        """Return why a candidate may not be trained, or None; the cost, which may have to be measured, comes last."""
+        model, bounds = candidate.model, self.config.bounds
+        if not (model.inject.input or model.inject.mixin or model.inject.film):
+            return "the knobs enter nowhere"
+        if "live" in bounds.export and (reason := _not_live(model)):
+            return reason
+        low, high = bounds.receptive_field
+        if not low <= model.receptive_field <= high:
+            return f"its receptive field is {model.receptive_field} samples, outside {low} to {high}"
+        if reason := self._unfit_recordings(candidate):
+            return reason
+        low, high = bounds.parameters
+        parameters = _parameters(model, self._columns(model))
+        if not low <= parameters <= high:
+            return f"it has {parameters} parameters, outside {low} to {high}"
+        if bounds.cost is not None and (cost := self.sizes(model).cost) > bounds.cost:
+            return f"it costs {cost:.4g}, more than {bounds.cost:g}"
         return None
-    macs = model.macs_per_sample(_columns(model, amps))
-    return features(point, macs=macs, receptive_field=model.receptive_field), math.log10(macs)
+
+    def _unfit_recordings(self, candidate: Candidate) -> str | None:
+        """Return why the recordings of an amp do not fit a candidate: its knobs, or takes that are too short."""
+        inject, receptive_field = candidate.model.inject, candidate.model.receptive_field
+        for data in self.amps:
+            try:
+                data.knobs.encode({}, inject.encoding, data.config.name)
+                for piece in data.train:
+                    data.training_piece(piece, receptive_field, candidate.learning.segment)
+            except UserError as problem:
+                return problem.message
+        return None
+
+    def _columns(self, model: WaveNetConfig) -> int:
+        return max(data.knobs.columns(model.inject.encoding) for data in self.amps)
 
 
 def prior_features(trials: Sequence[PriorTrial]) -> tuple[list[Features], list[float]]:
-    """Trials of another search as `search.surrogate` takes them, with log10 of their errors."""
+    """Return the features and log10 errors of another search's trials."""
     known = [features(trial.point, macs=trial.macs, receptive_field=trial.receptive_field) for trial in trials]
     return known, [log_error(trial.esr) for trial in trials]
-
-
-def violation(
-    config: SearchConfig, point: dict[str, Any], amps: Sequence[AmpData], reference_s: float | None = None
-) -> str | None:
-    """Why a point may not be trained, or None."""
-    try:
-        model = config.space.model(point)
-    except ValidationError as problem:
-        return problem.errors()[0]["msg"].removeprefix("Value error, ")
-    inject, bounds = model.inject, config.bounds
-    if not (inject.input or inject.mixin or inject.film):
-        return "the knobs enter nowhere"
-    if "live" in bounds.export and (reason := _unplayable(model)):
-        return reason
-    low, high = bounds.receptive_field
-    if not low <= model.receptive_field <= high:
-        return f"its receptive field is {model.receptive_field} samples, outside {low} to {high}"
-    segment = config.learning_of(point).segment
-    for data in amps:
-        try:
-            data.knobs.encode({}, inject.encoding, data.config.name)
-            for piece in data.train:
-                data.training_piece(piece, model.receptive_field, segment)
-        except UserError as problem:
-            return problem.message
-    low, high = bounds.parameters
-    parameters = _parameters(model, _columns(model, amps))
-    if not low <= parameters <= high:
-        return f"it has {parameters} parameters, outside {low} to {high}"
-    if bounds.cost is not None and (cost := sizes(model, amps, reference_s).cost) > bounds.cost:
-        return f"it costs {cost:.4g}, more than {bounds.cost:g}"
-    return None
-
-
-def _columns(model: WaveNetConfig, amps: Sequence[AmpData]) -> int:
-    return max(data.knobs.columns(model.inject.encoding) for data in amps)
 
 
 def _parameters(model: WaveNetConfig, columns: int) -> int:
@@ -97,8 +99,8 @@ def _parameters(model: WaveNetConfig, columns: int) -> int:
         return WaveNet(model, columns).parameter_count
 
 
-def _unplayable(model: WaveNetConfig) -> str | None:
-    """NeuralAmpModelerCore leaves out FiLM after the layer's 1x1 unless the layer is blended, so a live file would play otherwise."""
+def _not_live(model: WaveNetConfig) -> str | None:
+    """Return why a live export would sound different: players skip FiLM after 1x1s of unblended layers."""
     for index, array in enumerate(model.arrays):
         if "layer1x1_post" in model.inject.films(index) and set(array.gating) != {"blended"}:
             return "FiLM at layer1x1_post plays live in blended layers only"

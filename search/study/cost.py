@@ -1,8 +1,7 @@
-"""What a model costs to play: the second thing a search minimises; and what costs mean in a study."""
+"""What a model costs to play, the second objective of a search, and what costs mean in a study."""
 
-from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
 from models.core.files import write_json
 from models.core.hardware import cpu_name
@@ -12,19 +11,80 @@ from search.config.shapes import SHAPES
 from search.config.space import injection
 from search.study.files import COSTS
 
-MEASURED: bool = True  # else multiply-accumulates are counted, the same on every machine
-
 UNIT = "seconds of one core per second"
 
-# The tiers of a board end at the cost of NAM's own A1 shapes with FiLM on as many columns; the last one has no end.
+# The tiers of a board end at the cost of NAM's own A1 shapes with FiLM for as many columns; the last one has no end.
 TIERS = {"nano": "a1-nano", "lite": "a1-lite", "standard": "a1-standard", "hifi": None}
 
 
-class Costs(Frozen):
-    """`costs.json`: the machine whose seconds the costs of a study are, and each tier's largest cost; measured once, when the study begins.
+class CostModel(Protocol):
+    """Gives every model a cost before it is trained."""
 
-    `cpus` are those on which costs were measured. All costs are told in seconds of the first, where a block of the reference model of
-    `models.cost` takes `reference_s`: on another the ratio to that model is measured.
+    def cost(self, model: WaveNetConfig, columns: int, rate_hz: int) -> float:
+        """Return the cost of a model whose knobs are `columns` numbers, at a sample rate."""
+        ...
+
+    def reference_s(self) -> float:
+        """Return the seconds that a block of the reference model takes on this machine."""
+        ...
+
+    def scaled_to(self, reference_s: float) -> "CostModel":
+        """Return the cost model of a machine on which a block of the reference model takes `reference_s`."""
+        ...
+
+
+class MeasuredCost:
+    """Costs in `UNIT`, measured on this machine with the compiled player.
+
+    With `reference_s` they are seconds of the machine on which a block of the reference model takes so long: what is
+    measured here is the ratio to that model (see `models.playback.realtime_cost`).
+    """
+
+    def __init__(self, reference_s: float | None = None) -> None:
+        self._reference_s = reference_s
+        self._known: dict[tuple[WaveNetConfig, int, int], float] = {}
+
+    def cost(self, model: WaveNetConfig, columns: int, rate_hz: int) -> float:
+        """Return the cost of a model; it is measured once."""
+        from models.playback import realtime_cost
+
+        key = model, columns, rate_hz
+        if key not in self._known:
+            self._known[key] = realtime_cost.cost(model, columns, rate_hz, self._reference_s)
+        return self._known[key]
+
+    def reference_s(self) -> float:
+        """Return the seconds that a block of the reference model takes on this machine."""
+        from models.playback import realtime_cost
+
+        return realtime_cost.reference_seconds()
+
+    def scaled_to(self, reference_s: float) -> "MeasuredCost":
+        """Return the cost model of a machine on which a block of the reference model takes `reference_s`."""
+        return MeasuredCost(reference_s)
+
+
+class CountedCost:
+    """Multiply-accumulates per sample: the same on every machine, for simulations and tests."""
+
+    def cost(self, model: WaveNetConfig, columns: int, rate_hz: int) -> float:
+        """Return the multiply-accumulates of a model per sample."""
+        return model.macs_per_sample(columns)
+
+    def reference_s(self) -> float:
+        """Return 1: counts have no machine."""
+        return 1.0
+
+    def scaled_to(self, reference_s: float) -> "CountedCost":
+        """Return the same: counts have no machine."""
+        return self
+
+
+class Costs(Frozen):
+    """`costs.json`: what costs mean in a study, written when it begins.
+
+    `cpus` are the machines on which costs were measured. All costs are in seconds of the first, on which a block of the
+    reference model takes `reference_s`. `tiers` gives the largest cost of each tier, None for no limit.
     """
 
     cpus: tuple[str, ...]
@@ -32,31 +92,26 @@ class Costs(Frozen):
     tiers: dict[str, float | None]
 
 
-@lru_cache(maxsize=65536)
-def cost_of(model: WaveNetConfig, columns: int, rate_hz: int, reference_s: float | None = None) -> float:
-    """The cost of a model whose knobs are `columns` numbers, in `UNIT` of this machine, or of that on which the reference takes `reference_s`."""
-    if MEASURED:
-        return import_module("models.playback.realtime_cost").cost(model, columns, rate_hz, reference_s)
-    return model.macs_per_sample(columns)
-
-
-def budgets(columns: int, rate_hz: int, reference_s: float) -> dict[str, float | None]:
-    """Each tier's largest cost."""
+def tier_budgets(columns: int, rate_hz: int, cost_model: CostModel) -> dict[str, float | None]:
+    """Return the largest cost of each tier, None for no limit."""
     film = injection(["film"])
-    return {
-        tier: None
-        if shape is None
-        else cost_of(WaveNetConfig(arrays=SHAPES[shape], inject=film), columns, rate_hz, reference_s)
-        for tier, shape in TIERS.items()
-    }
+    budgets: dict[str, float | None] = {}
+    for tier, shape in TIERS.items():
+        model = WaveNetConfig(arrays=SHAPES[shape], inject=film) if shape else None
+        budgets[tier] = cost_model.cost(model, columns, rate_hz) if model else None
+    return budgets
 
 
-def settle_costs(study: Path, columns: int, rate_hz: int) -> Costs:
-    """Write down what costs mean in a study that begins on this machine, with the knobs as so many levels; or that it goes on here."""
+def settle_costs(study: Path, columns: int, rate_hz: int, cost_model: CostModel) -> Costs:
+    """Return what costs mean in a study, and write it where the study begins or goes on on another machine.
+
+    `columns` are the numbers that the knobs take as levels; the tiers depend on them.
+    """
     costs, cpu = read_costs(study), cpu_name()
     if costs is None:
-        reference_s = import_module("models.playback.realtime_cost").reference_seconds() if MEASURED else 1.0
-        costs = Costs(cpus=(cpu,), reference_s=reference_s, tiers=budgets(columns, rate_hz, reference_s))
+        reference_s = cost_model.reference_s()
+        tiers = tier_budgets(columns, rate_hz, cost_model.scaled_to(reference_s))
+        costs = Costs(cpus=(cpu,), reference_s=reference_s, tiers=tiers)
     elif cpu in costs.cpus:
         return costs
     else:
@@ -66,5 +121,5 @@ def settle_costs(study: Path, columns: int, rate_hz: int) -> Costs:
 
 
 def read_costs(study: Path) -> Costs | None:
-    """What costs mean in a study; None where it began before that was written down."""
+    """Return what costs mean in a study; None for a study from before this was written."""
     return read_document(study / COSTS, Costs) if (study / COSTS).exists() else None

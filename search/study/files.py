@@ -1,11 +1,11 @@
-"""search/study/files.py."""
+"""The names of the files in a study folder; the ledger has its own in `ledger.py`."""
 
-RECORDINGS = "recordings.json"  # of a study: amp -> what it was trained on, as `load_with_fingerprints` computes it
+STUDY = "study.json"  # the config the study began with
 
-COSTS = "costs.json"
+RECORDINGS = "recordings.json"  # amp -> the fingerprint of what it was trained on (see `search.storage.recordings`)
 
+COSTS = "costs.json"  # what costs mean (see `search.study.cost`)
 
-STUDY, BOARD, PICTURE, REPORT = "study.json", "board.json", "board.png", "report.html"
-
+BOARD, PICTURE, REPORT = "board.json", "board.png", "report.html"
 
 JOURNAL = "optuna.journal"

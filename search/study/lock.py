@@ -1,4 +1,4 @@
-"""One driver for each study: a lock that the kernel lets go of when the driver dies, however it dies."""
+"""A lock on a study folder: one process drives a study; the kernel frees the lock when the process dies."""
 
 import errno
 import os
@@ -12,26 +12,30 @@ from models.core.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # on Windows nothing keeps a second driver away
+except ImportError:  # Windows: nothing prevents a second process
     fcntl = None
 
 
-LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems without locks, where nothing does either
+WITHOUT_LOCKS = (
+    errno.ENOLCK,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+)  # of file systems; nothing prevents a second process there
 
 
 @contextmanager
 def study_lock(study: Path) -> Iterator[None]:
-    """Hold a study; raises `UserError` naming the process that does where it is held already.
+    """Hold the lock of a study; raises `UserError` naming the process that holds it already.
 
-    The lock is the file `.NAME.lock` beside the study, whose own folder comes into being, and comes back from a URI, as a whole. It is taken
-    away afterwards; one that a killed driver left there holds nothing.
+    The lock is the file `.NAME.lock` beside the study folder, since that folder is created, and restored from a
+    URI, as a whole. It is removed afterwards; a file that a killed process left there locks nothing.
     """
     path = study.with_name(f".{study.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    if fcntl is None or not os.access(path.parent, os.W_OK):  # where the study is a mount of its own
+    if fcntl is None or not os.access(path.parent, os.W_OK):  # not writable where the study is a mount of its own
         yield
         return
-    with _locked(path, study) as file:
+    with _open_locked(path, study) as file:
         try:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
@@ -41,8 +45,8 @@ def study_lock(study: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _locked(path: Path, study: Path) -> TextIO:
-    """The lock file, opened and locked; never one that the driver before took away meanwhile."""
+def _open_locked(path: Path, study: Path) -> TextIO:
+    """Open and lock the lock file; try again where the process before has removed it meanwhile."""
     assert fcntl
     while True:
         file = path.open("a+", encoding="utf-8")
@@ -54,10 +58,11 @@ def _locked(path: Path, study: Path) -> TextIO:
             file.close()
             raise UserError(
                 f"{study} is being searched by {holder}",
-                f"zoo board shows how it stands. Let it go on, or end it before --resume; if its machine is gone, delete {path}.",
+                "zoo board shows its progress. Let it run, or end it before --resume; "
+                f"if its machine is gone, delete {path}.",
             ) from None
         except OSError as problem:
-            if problem.errno not in LOCKLESS:
+            if problem.errno not in WITHOUT_LOCKS:
                 raise
             return file
         with suppress(FileNotFoundError):

@@ -1,38 +1,44 @@
-"""The fronts of a search, one for each amp or one for all of them: what a trial's lines say on each."""
+"""The fronts of a search, one for each amp or one for all, and what a trial reached on each."""
 
 from search.config.study import ALL, SearchConfig
-from search.study.ledger import Line
+from search.study.lines import Limits, TrialRecord, TrialReport
+
+Reached = TrialRecord | TrialReport
 
 
 def front_names(config: SearchConfig) -> list[str]:
-    """`all`, or the names of the amps."""
+    """Return `["all"]`, or the names of the amps."""
     return [ALL] if config.mode == "universal" else [data.name for data in config.datasets]
 
 
-def error_of(line: Line, front: str) -> float:
-    """The error that a report tells on a front: that of its amp, or the geometric mean of all."""
-    return line["esr"] if front == ALL else line["amps"][front]
+def error_of(trial: Reached, front: str) -> float:
+    """Return the validation ESR of a trial on a front: that of its amp, or the geometric mean of all."""
+    return trial.esr if front == ALL else trial.amps[front]
 
 
-def errors_of(config: SearchConfig, line: Line) -> dict[str, float]:
-    """Front -> the error that a report tells."""
-    return {name: error_of(line, name) for name in front_names(config)}
+def errors_of(config: SearchConfig, trial: Reached) -> dict[str, float]:
+    """Return front -> validation ESR."""
+    return {name: error_of(trial, name) for name in front_names(config)}
 
 
-def limits_on(line: Line, front: str) -> dict[str, float]:
-    """Limit -> by how much it is broken (above 0) or kept on a front: on its amp, or on the one that fares worst; nothing before a trial's end.
+def limits_on(trial: TrialRecord, front: str) -> dict[str, float]:
+    """Return limit -> by how much it is broken (above 0) or respected on a front; empty before the last report.
 
-    A line holds `limits` by amp.
+    On the front of all amps each limit counts as on the amp with the largest excess.
     """
-    by_amp = line.get("limits", {})
     if front != ALL:
-        return by_amp.get(front, {})
+        return trial.limits.get(front, {})
+    return largest_excess(trial.limits)
+
+
+def largest_excess(limits: Limits) -> dict[str, float]:
+    """Return limit -> its largest excess over all amps."""
     worst: dict[str, float] = {}
-    for found in by_amp.values():
+    for found in limits.values():
         worst |= {name: max(value, worst.get(name, value)) for name, value in found.items()}
     return worst
 
 
-def constraints_of(config: SearchConfig, line: Line) -> dict[str, dict[str, float]]:
-    """Front -> limit -> by how much it is broken (above 0) or kept."""
-    return {name: limits_on(line, name) for name in front_names(config)}
+def constraints_of(config: SearchConfig, trial: TrialRecord) -> dict[str, dict[str, float]]:
+    """Return front -> limit -> by how much it is broken (above 0) or respected."""
+    return {name: limits_on(trial, name) for name in front_names(config)}

@@ -1,4 +1,4 @@
-"""A study kept at a URI as it grows, so that it goes on when the machine that drives it is lost with its disk."""
+"""A copy of a study at a URI, updated as it grows: the study goes on when the machine that drives it is lost."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -8,130 +8,137 @@ from models.core.errors import NotFound, UserError
 from models.core.files import is_staged, staged_file, staged_folder
 from search.storage.uri_store import Store, below
 from search.study.files import BOARD, COSTS, JOURNAL, PICTURE, RECORDINGS, REPORT, STUDY
-from search.study.ledger import DIVERGED, FAILED, PRUNED, START, Line, latest, ledger_path, parse_lines
+from search.study.ledger import ledger_path, parse_lines
+from search.study.lines import DIVERGED, FAILED, PRUNED, START, TrialRecord, latest
 
 LEDGER, TRIALS = "ledger", "trials"
 
-MADE = (STUDY, RECORDINGS, COSTS, BOARD, PICTURE, REPORT, JOURNAL)
+DOCUMENTS = (STUDY, RECORDINGS, COSTS, BOARD, PICTURE, REPORT, JOURNAL)
 
-NOTHING = (PRUNED, DIVERGED, FAILED)  # how a trial ends whose folder is of no more use
+NO_RESULT = (PRUNED, DIVERGED, FAILED)  # ends of a trial whose folder is not needed any more
 
-PART = 1 << 18  # bytes of the ledger in one file there: only the last is written again when a line is added
+PART = 1 << 18  # bytes of the ledger in one file of the copy: a new line rewrites the last file alone
 
 
 class RemoteCopy:
-    """The study folder `study` at `uri`, in the same layout but for the ledger, which lies there in parts: `ledger/000000` and so on.
+    """The copy of the study folder `study` at `uri`, in the same layout except for the ledger.
 
-    A trial's folder is there before the line that says it finished, and a line that names a checkpoint before the engine lets the one before
-    it go: all that the ledger there names is there. Every method raises `UserError` naming the URI where it cannot be used; the study
-    itself is whole then.
+    The ledger is stored in parts: `ledger/000000` and so on. A trial's folder is copied before the line that says
+    it finished, and a line that names a checkpoint before the backend removes the previous one: all that the copied
+    ledger names exists. Every method raises `UserError` naming the URI where it cannot be used; the study itself is
+    whole then.
     """
 
     def __init__(self, study: Path, uri: str) -> None:
-        self.study, self.store = study, Store(uri)
-        self.checkpoints = below(uri, "ray")  # where an engine keeps what it needs to go on
-        self.kept = 0  # bytes of the ledger that are there
+        self.checkpoints = below(uri, "ray")  # where a backend stores checkpoints
+        self._study, self._store = study, Store(uri)
+        self._stored = 0  # bytes of the ledger in the copy
 
     def begin(self, resume: bool) -> None:
-        """Before a study begins or goes on: make its folder again from what is there, where that knows more.
+        """Before a study begins or goes on: restore its folder from the copy where the copy has more.
 
-        Raises `UserError` where another study is there, or one that went on differently.
+        Raises `UserError` where the copy is of another study, or has different lines.
         """
-        uri, here = self.store.uri, (self.study / STUDY).exists()
-        if not self.store.size(STUDY):
-            if resume and not here:
-                raise NotFound(f"neither {self.study} nor {uri} holds a study to go on with", "Check --storage.")
+        uri, exists = self._store.uri, (self._study / STUDY).exists()
+        if not self._store.size(STUDY):
+            if resume and not exists:
+                raise NotFound(f"neither {self._study} nor {uri} holds a study to go on with", "Check --storage.")
             return
         if not resume:
             raise UserError(
                 f"{uri} already holds a study", "Add --resume to go on with it, or choose another --storage."
             )
-        there = b"".join(map(self.store.read, sorted(self.store.sizes(LEDGER))))
-        theirs, mine = there[: there.rfind(b"\n") + 1], self._ledger() if here else b""
-        if here:
+        if exists:
             self._check_same()
-        if len(theirs) < len(there):  # writing stopped between two parts
-            last = len(theirs) // PART
-            self.store.write(_part(last), theirs[last * PART :])
-        self.kept = len(theirs)
-        if here and mine.startswith(theirs):
+        remote, local = self._read_remote_ledger(), self._read_ledger() if exists else b""
+        self._stored = len(remote)
+        if exists and local.startswith(remote):
             return
-        if not theirs.startswith(mine):
+        if not remote.startswith(local):
             raise UserError(
-                f"{self.study} and {uri} hold studies that went on differently",
+                f"{self._study} and {uri} hold studies that went on differently",
                 "Choose another --out to go on with the one at the URI, or another --storage to go on with the folder.",
             )
-        if here:
-            self._bring(theirs, self.study)
-        elif not self.study.exists() or not any(self.study.iterdir()):
-            with staged_folder(self.study) as staged:
-                self._bring(theirs, staged)
+        if exists:
+            self._restore(remote, self._study)
+        elif not self._study.exists() or not any(self._study.iterdir()):
+            with staged_folder(self._study) as staged:
+                self._restore(remote, staged)
 
-    def __call__(self, line: Line) -> None:
-        """Keep what a line of the ledger, just written, tells of."""
-        folder, nothing = f"{TRIALS}/{line['trial']}", line["state"] in NOTHING
-        if line["state"] != START:
-            if not nothing:
-                self.store.put(self.study, self._files(self.study / folder))
+    def update(self, record: TrialRecord) -> None:
+        """Copy what the latest line of the ledger, which is about this trial, names."""
+        folder, useless = f"{TRIALS}/{record.trial}", record.state in NO_RESULT
+        if record.state != START:
+            if not useless:
+                self._store.put(self._study, self._files(self._study / folder))
             self._put_ledger()
-        if nothing:
-            with suppress(UserError):  # what may not be deleted there only takes up room
-                self.store.remove(folder)
+        if useless:
+            with suppress(UserError):  # files that may not be deleted only take up space
+                self._store.remove(folder)
 
     def sync(self) -> None:
-        """Keep all that is not there, or of another size. Raises `UserError` where another study came there meanwhile."""
+        """Copy all files that are missing or differ in size; raises `UserError` where the URI holds another study."""
         self._check_same()
-        there = self.store.sizes(TRIALS)
-        made = [name for name in MADE if (self.study / name).exists()]
-        trials = _useful(self._files(self.study / TRIALS), self._ledger())
-        changed = [name for name in trials if there.get(name) != (self.study / name).stat().st_size]
-        self.store.put(self.study, [*made, *changed])
+        remote = self._store.sizes(TRIALS)
+        documents = [name for name in DOCUMENTS if (self._study / name).exists()]
+        trials = _useful(self._files(self._study / TRIALS), self._read_ledger())
+        changed = [name for name in trials if remote.get(name) != (self._study / name).stat().st_size]
+        self._store.put(self._study, [*documents, *changed])
         self._put_ledger()
 
     def _check_same(self) -> None:
-        if self.store.size(STUDY) and self.store.read(STUDY) != (self.study / STUDY).read_bytes():
-            raise UserError(f"{self.store.uri} holds another study than {self.study}", "Choose another --storage.")
+        if self._store.size(STUDY) and self._store.read(STUDY) != (self._study / STUDY).read_bytes():
+            raise UserError(f"{self._store.uri} holds another study than {self._study}", "Choose another --storage.")
 
-    def _bring(self, theirs: bytes, folder: Path) -> None:
-        """The study as it is there, the ledger last; without the folders of trials that came to nothing."""
-        made = [name for name in MADE if self.store.size(name)]
-        trials = _useful(self.store.sizes(TRIALS), theirs)
-        self.store.bring([*made, *trials], folder)
+    def _restore(self, ledger: bytes, folder: Path) -> None:
+        """Copy the study from the URI into a folder, the ledger last, without folders of trials that have no result."""
+        documents = [name for name in DOCUMENTS if self._store.size(name)]
+        trials = _useful(self._store.sizes(TRIALS), ledger)
+        self._store.fetch([*documents, *trials], folder)
         with staged_file(ledger_path(folder)) as staged:
-            staged.write_bytes(theirs)
+            staged.write_bytes(ledger)
 
-    def _ledger(self, start: int = 0) -> bytes:
-        """The ledger from a byte on; a line that a crash cut off is left out."""
-        if not ledger_path(self.study).exists():
+    def _read_remote_ledger(self) -> bytes:
+        """Return the whole lines of the copied ledger; where writing stopped between two parts, repair the last one."""
+        data = b"".join(map(self._store.read, sorted(self._store.sizes(LEDGER))))
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) < len(data):
+            last = len(whole) // PART
+            self._store.write(_part(last), whole[last * PART :])
+        return whole
+
+    def _read_ledger(self, start: int = 0) -> bytes:
+        """Return the ledger from a byte on, without an unfinished line at its end."""
+        if not ledger_path(self._study).exists():
             return b""
-        with ledger_path(self.study).open("rb") as file:
+        with ledger_path(self._study).open("rb") as file:
             file.seek(start)
             data = file.read()
         return data[: data.rfind(b"\n") + 1]
 
     def _put_ledger(self) -> None:
-        """Write what the ledger grew by; raises `UserError` where somebody else did."""
-        first, rest = divmod(self.kept, PART)
-        data = self._ledger(first * PART)
-        if self.store.size(_part(first)) != rest:
+        """Copy the new part of the ledger; raises `UserError` where another process writes to the copy."""
+        first, rest = divmod(self._stored, PART)
+        data = self._read_ledger(first * PART)
+        if self._store.size(_part(first)) != rest:
             raise UserError(
-                f"another search writes to {self.store.uri}",
+                f"another search writes to {self._store.uri}",
                 "Let one of them go on, and give each search a --storage of its own.",
             )
         for number, start in enumerate(range(0, len(data), PART), first):
-            self.store.write(_part(number), data[start : start + PART])
-        self.kept = first * PART + len(data)
+            self._store.write(_part(number), data[start : start + PART])
+        self._stored = first * PART + len(data)
 
     def _files(self, folder: Path) -> list[str]:
-        """The files of the study at any depth below a folder; none that is half written."""
-        found = (path.relative_to(self.study) for path in folder.rglob("*") if path.is_file())
+        """Return the files of the study at any depth below a folder, without half-written ones."""
+        found = (path.relative_to(self._study) for path in folder.rglob("*") if path.is_file())
         return sorted(path.as_posix() for path in found if not is_staged(path))
 
 
-def _useful(names: Iterable[str], data: bytes) -> list[str]:
-    """Files of trials, without those of trials that came to nothing, as a ledger says."""
-    ends = {line["trial"]: line["state"] for line in latest(parse_lines(data))}
-    return [name for name in names if ends.get(name.split("/")[1]) not in NOTHING]
+def _useful(names: Iterable[str], ledger: bytes) -> list[str]:
+    """Return the files of trials without those of trials that ended without a result."""
+    ends = {record.trial: record.state for record in latest(parse_lines(ledger))}
+    return [name for name in names if ends.get(name.split("/")[1]) not in NO_RESULT]
 
 
 def _part(number: int) -> str:

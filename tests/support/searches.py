@@ -1,8 +1,11 @@
-"""Small searches for tests: configs, a played search without an engine, a search file over tiny amps."""
+"""Small searches for tests: configs, a simulated backend, a search file over tiny amps."""
 
 import json
+import math
 import random
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,17 @@ import optuna
 import pytest
 
 from models.core.schema import check_document
-from search.config.space import Space
+from models.recordings.dataset import AmpData
+from search.config.space import Point, Space
 from search.config.study import SearchConfig
+from search.optimizer.candidates import Candidate, CandidatePool
+from search.optimizer.surrogate import features
+from search.run import RunOptions
+from search.study.build import make_scheduler
+from search.study.cost import CountedCost, MeasuredCost
+from search.study.lines import TrialReport, TrialStart
 from search.study.scheduler import TrialScheduler
+from search.study.tasks import Task
 from tests.support.makers import di, record
 
 TINY_STEPS = 20
@@ -71,25 +82,70 @@ SMALL: dict[str, Any] = {
 }
 
 
-def play(conductor: TrialScheduler, workers: int = 3, most: int = 10**6) -> None:
-    """A simulated engine: several trials at once, errors that fall at speeds of their own; stops dead after `most` reports."""
-    running: list[tuple[Any, int]] = []
+def scheduler_of(
+    config: SearchConfig, study: Path, amps: Sequence[AmpData], stock: Sequence[Point] = (), **more: Any
+) -> TrialScheduler:
+    """A scheduler whose costs are counted: the same on every machine."""
+    return make_scheduler(config, study, amps, stock, cost_model=CountedCost(), **more)
+
+
+def start_line(trial: str, **changes: Any) -> TrialStart:
+    """The start of a trial; unless changed with a point of no space and sizes of no model."""
+    facts: dict[str, Any] = {"number": 0, "point": {}, "label": "", "form": "", "steps": 10, "seed": 0}
+    facts |= {"cost": 1, "macs": 1, "parameters": 1, "receptive_field": 1, "columns": 1, "rate_hz": 48_000}
+    return TrialStart(trial=trial, **(facts | changes))
+
+
+def pool_of(
+    space: Space, first: Sequence[Point] = (), violation: Callable[[Candidate], str | None] = lambda candidate: None
+) -> CandidatePool:
+    """Candidates for an amp with two knobs; without recordings, and without bounds but `violation`."""
+    config = config_of().model_copy(update={"space": space})
+
+    def to_candidate(point: Point) -> Candidate:
+        model = space.model(point)
+        macs = model.macs_per_sample(2)
+        return Candidate(point, model, config.learning_of(point), features(point, macs=macs), math.log10(macs))
+
+    return CandidatePool(space, to_candidate, violation, [to_candidate(point) for point in first])
+
+
+def counted(**how: Any) -> RunOptions:
+    """Options of a search whose costs are counted."""
+    return RunOptions(cost_model=CountedCost(), **how)
+
+
+@contextmanager
+def counted_costs() -> Iterator[None]:
+    """Commands inside count costs, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MeasuredCost, "cost", CountedCost.cost)
+        patch.setattr(MeasuredCost, "reference_s", CountedCost.reference_s)
+        yield
+
+
+def report(trial: str, step: int, esr: float, **more: Any) -> TrialReport:
+    """A report of a trial on one amp."""
+    errors: dict[str, Any] = {"amps": {"a": esr}, "worst": {"a": esr}}
+    return TrialReport(trial=trial, step=step, esr=esr, **(errors | more))
+
+
+def play(scheduler: TrialScheduler, workers: int = 3, most: int = 10**6) -> None:
+    """Simulate a backend: several trials at once, errors that fall at different speeds; stop after `most` reports."""
+    running: list[tuple[Task, int]] = []
     while most:
-        while len(running) < workers and (task := conductor.propose()):
-            running.append((task, conductor.trials[task.trial].get("step", 0)))
+        while len(running) < workers and (task := scheduler.suggest()):
+            running.append((task, scheduler.record(task.trial).step))
         if not running:
             return
         task, step = running.pop(0)
         step, most = step + 10, most - 1
         luck = random.Random(task.trial).random()
-        error = 0.1 * luck + 1 / (5 + step * task.point["channels"] * (1 + luck))
-        goes_on = conductor.report(
-            task.trial, {"step": step, "esr": error, "amps": {"a": error}, "worst": {"a": error}}
-        )
-        if goes_on and step < task.steps:
+        error = 0.1 * luck + 1 / (5 + step * task.point.get("channels", 4) * (1 + luck))
+        if scheduler.on_report(report(task.trial, step, error)) and step < task.steps:
             running.append((task, step))
         else:
-            conductor.end(task.trial)
+            scheduler.on_complete(task.trial)
 
 
 def search_file(folder: Path, amps: int = 2, **changes: Any) -> Path:

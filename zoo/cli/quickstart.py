@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from models.artifacts.evaluation import read_evaluation
 from models.artifacts.folder import load_model
@@ -18,16 +18,20 @@ from zoo.package.build import PackageRequest, package
 from zoo.package.card_schema import Terms
 from zoo.registry.shelf import Shelf
 
+if TYPE_CHECKING:
+    from search.config.study import SearchConfig
+    from search.study.board import Board
+
 LICENSE = "cc0-1.0"
 
 
-def run_quickstart(config: Any, search: Callable[[Any, Path], dict[str, Any]]) -> None:
+def run_quickstart(config: "SearchConfig", search: "Callable[[SearchConfig, Path], Board]") -> None:
     """Run all steps in the folder around the config's takes; a second run resumes the search of the first.
 
     `search(config, study)` runs the search and returns its board. Raises what the steps raise.
     """
     data = config.datasets[0]
-    takes, name = data.train.parent, f"ampzoo/{data.name}"
+    takes, name = Path(data.train).parent, f"ampzoo/{data.name}"
     folder = takes.parent
     output.info("1 of 5  recording the virtual amp")
     with output.progress("takes") as bar:
@@ -36,7 +40,7 @@ def run_quickstart(config: Any, search: Callable[[Any, Path], dict[str, Any]]) -
     board = search(config, folder / "study")
     board_view.show_board(board)
     output.info("3 of 5  packaging the best model")
-    run = folder / "study" / "trials" / board["best"] / data.name
+    run = folder / "study" / "trials" / (board.best or "") / data.name
     packaged = package(PackageRequest(run, folder / "packages" / data.name, Terms(license=LICENSE), force=True))
     shelf = Shelf(folder / "shelf")
     output.info(f"4 of 5  publishing {name} on the shelf {words.relative(shelf.folder)}")

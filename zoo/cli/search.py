@@ -5,14 +5,22 @@ import shlex
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli.options import PATH, json_option, one_thread, zoo_option
 
-FOLLOW_S = 2.0  # between two reads of a ledger
+if TYPE_CHECKING:
+    from search.config.study import SearchConfig
+    from search.run import RunOptions
+    from search.study.board import Board
+    from search.study.lines import TrialRecord
+    from search.study.warm_start import AmpProfile, PriorSource
+
+FOLLOW_S = 2.0  # seconds between two reads of a ledger
 
 
 @click.command(short_help="Search for the best model.", epilog="Example: zoo search SEARCH.json --out studies/mine")
@@ -50,7 +58,7 @@ def search(
 ) -> None:
     """Search for the best model of one or several amps."""
     from models.core.errors import UserError
-    from search.run import read_search
+    from search.run import RunOptions, read_search
     from zoo.cli import output
     from zoo.cli.views import board as board_view
 
@@ -70,9 +78,9 @@ def search(
         output.data(submit_job(submit, read, study, resume=resume, storage=storage))
         return
     again = f"zoo search {config} --out {study} --resume" + (f" --storage {shlex.quote(storage)}" if storage else "")
-    board = watch(read, study, again, resume=resume, local=local, address=address, storage=storage)
+    board = watch(read, study, again, RunOptions(resume=resume, local=local, address=address, storage=storage))
     if as_json:
-        output.data_json(board)
+        output.data_json(board.to_json())
     else:
         board_view.show_board(board)
         output.info(f"report: {study / 'report.html'}")
@@ -86,94 +94,103 @@ def search(
 @json_option
 def board(study: Path, follow: bool, as_json: bool) -> None:
     """Show the trials of a study and its Pareto front, also while it runs."""
-    from search.study.board import current_board
+    from search.study.summary import current_board
     from zoo.cli import output
     from zoo.cli.views import board as board_view
 
     if as_json or not follow:
         found = current_board(study)
-        output.data_json(found) if as_json else board_view.show_board(found)
+        output.data_json(found.to_json()) if as_json else board_view.show_board(found)
         return
     with output.live_table() as show:
         known: set[str] = set()
         while True:
             found = current_board(study)
-            ended = [
-                trial for trial in found["trials"] if trial["state"] in board_view.ENDED and trial["trial"] not in known
-            ]
-            known |= {trial["trial"] for trial in ended}
+            ended = [trial for trial in found.trials if trial.has_ended and trial.trial not in known]
+            known |= {trial.trial for trial in ended}
             show(
                 *board_view.board_table(found),
-                [board_view.trial_sentence(trial) for trial in sorted(ended, key=lambda t: t["number"])],
+                [board_view.trial_sentence(trial) for trial in sorted(ended, key=lambda trial: trial.number)],
             )
-            if found["complete"]:
+            if found.complete:
                 return
             time.sleep(FOLLOW_S)
 
 
-def watch(config: Any, study: Path, again: str, **how: Any) -> dict[str, Any]:
+def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions") -> "Board":
     """Run a search with a progress bar and one line per ended trial, and return its board.
 
-    `again` is the command that resumes it; `how` are the keywords of `run_search`. Ctrl-C exits with `INTERRUPTED`.
+    `again` is the command that resumes it. Ctrl-C exits with `INTERRUPTED`.
     """
     from search.launch.launcher import run_search
     from search.run import Interrupted
-    from search.study.ledger import latest, read_lines
+    from search.study.ledger import read_lines
+    from search.study.lines import latest
     from zoo.cli import output
     from zoo.cli.errors import INTERRUPTED
     from zoo.cli.views import board as board_view
 
     one_thread()
-    seen: dict[str, dict[str, Any]] = {}
+    seen: dict[str, TrialRecord] = {}
     with output.progress("searching") as bar:
 
-        def on_line(line: dict[str, Any]) -> None:
+        def on_record(record: "TrialRecord") -> None:
             if not seen:
                 output.info(board_view.search_sentence(config))
-                seen.update((known["trial"], known) for known in latest(read_lines(study)))
-            seen[line["trial"]] = line
-            if line["state"] in board_view.ENDED:
-                output.info(board_view.trial_sentence(line))
+                seen.update((known.trial, known) for known in latest(read_lines(study)))
+            seen[record.trial] = record
+            if record.has_ended:
+                output.info(board_view.trial_sentence(record))
             bar(*board_view.search_progress(config, list(seen.values())))
 
         try:
-            return run_search(config, study, listener=on_line, **how)
+            return run_search(config, study, replace(options, listener=on_record))
         except Interrupted as stop:
             output.show_error(str(stop), f"The finished trials are saved. Resume with: {again}")
             sys.exit(INTERRUPTED)
 
 
-def read_warm_start(config: Any, sources: tuple[str, ...], where: str | None) -> Any:
+def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str | None) -> "SearchConfig":
     """Return the search with the results of `sources` as its warm start; of a whole zoo, those of the nearest amps."""
     from models.core.errors import UserError
-    from search.study.warm_start import amp_of, read_source, with_warm_start
+    from search.study.warm_start import amp_of, with_warm_start
     from zoo.cli import output
-    from zoo.registry.nearest import collect_amps, is_shelf
-    from zoo.registry.resolve import resolve_package
 
     try:
         amp = amp_of(config)
     except UserError as problem:  # the takes may be only where the search will run
         amp = None
         output.warn(f"--from is used in the given order, not the nearest amps first: {problem.message}")
-    found = []
     with tempfile.TemporaryDirectory() as folder:
-        for source in sources:
-            scope, in_zoo = source.removeprefix("zoo:"), source.startswith("zoo:")
-            if in_zoo and "/" in scope:
-                found.append(read_source(config, resolve_package(scope, where, on_warning=output.warn)))
-            elif not in_zoo and not is_shelf(Path(source)):
-                found.append(read_source(config, Path(source)))
-            else:
-                owner, shelf = (scope, where) if in_zoo else ("", source)
-                with output.progress("reading") as bar:
-                    near = collect_amps(owner, shelf, amp.knobs if amp else None, Path(folder), output.info, bar)
-                for place in near:
-                    try:
-                        found.append(read_source(config, place))
-                    except UserError as problem:
-                        output.warn(problem.message)
-    warm = with_warm_start(config, found, amp)
-    if warm.prior and not warm.warm:
+        found = [one for source in sources for one in _read_sources(config, source, where, amp, Path(folder))]
+    begun = with_warm_start(config, found, amp)
+    if begun.prior and not begun.warm:
         output.info("the space holds no model of --from; the errors of those models serve as a prior only")
-    return warm
+    return begun
+
+
+def _read_sources(
+    config: "SearchConfig", source: str, where: str | None, amp: "AmpProfile | None", folder: Path
+) -> "list[PriorSource]":
+    """Read what one `--from` names: a study or package, an amp of the zoo, or a whole shelf or zoo."""
+    from models.core.errors import UserError
+    from search.study.warm_start import read_source
+    from zoo.cli import output
+    from zoo.registry.nearest import collect_amps, is_shelf
+    from zoo.registry.resolve import resolve_package
+
+    scope, in_zoo = source.removeprefix("zoo:"), source.startswith("zoo:")
+    if in_zoo and "/" in scope:
+        return [read_source(config, resolve_package(scope, where, on_warning=output.warn))]
+    if not in_zoo and not is_shelf(Path(source)):
+        return [read_source(config, Path(source))]
+    owner, shelf = (scope, where) if in_zoo else ("", source)
+    with output.progress("reading") as bar:
+        near = collect_amps(owner, shelf, amp.knobs if amp else None, folder, output.info, bar)
+    found = []
+    for place in near:
+        try:
+            found.append(read_source(config, place))
+        except UserError as problem:
+            output.warn(problem.message)
+    return found

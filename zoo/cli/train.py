@@ -16,11 +16,13 @@ def quickstart(config: Path) -> None:
 
     CONFIG is a search config; its folder of takes is recorded first.
     """
-    from search.run import read_search
+    from search.run import RunOptions, read_search
     from zoo.cli.quickstart import run_quickstart
 
     again = f"zoo quickstart {config}"
-    run_quickstart(read_search(config), lambda search, study: watch(search, study, again, resume=study.exists()))
+    run_quickstart(
+        read_search(config), lambda search, study: watch(search, study, again, RunOptions(resume=study.exists()))
+    )
 
 
 @click.command(epilog="Example: zoo train --data D.json --model M.json --learning L.json --out runs/one")

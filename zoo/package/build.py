@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.artifacts.folder import save_model
-from models.artifacts.names import EVAL
+from models.artifacts.names import EVAL, TRAINING
 from models.audio.guitar import guitar
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json, write_text
@@ -20,7 +20,7 @@ from zoo.package.card_schema import Terms
 from zoo.package.charts import draw_knobs, draw_scores
 from zoo.package.demo_clips import DEMO_SECONDS, DEMO_SEED, write_demo_clips, write_held_take
 from zoo.package.finished_run import FinishedRun
-from zoo.package.layout import CARD, FRONT_CHART, LICENSE_FILE, LIVE, PRESETS, TRAINING
+from zoo.package.layout import CARD, FRONT_CHART, LICENSE_FILE, LIVE, PRESETS
 from zoo.package.licenses import check_license, license_text
 from zoo.package.manifest import check_target, write_manifest
 from zoo.package.presets import Preset, Presets

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from models.artifacts.names import CONFIG, EVAL, WEIGHTS
 from models.core.errors import IntegrityError, NotFound
 
-MANIFEST, CARD, PRESETS, TRAINING, LIVE = "manifest.json", "README.md", "presets.json", "training.json", "live.nam"
+MANIFEST, CARD, PRESETS, LIVE = "manifest.json", "README.md", "presets.json", "live.nam"
 
 LICENSE_FILE, ATTRIBUTES, SIGNATURE = "LICENSE", ".gitattributes", "manifest.json.sig"
 

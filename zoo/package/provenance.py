@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from models.artifacts.names import MACHINE, SPLIT
+from models.artifacts.names import MACHINE, SPLIT, TRAINING
 from models.core.schema import read_json
-from zoo.package.layout import TRAINING
 from zoo.package.manifest import file_entry
 
 STUDY_FILE, TRIALS_FOLDER = "study.json", "trials"

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from models.artifacts.names import CONFIG, EVAL
+from models.artifacts.names import CONFIG, EVAL, TRAINING
 from models.core.errors import NotFound, UserError
 from zoo.names import Ref
-from zoo.package.layout import TRAINING
 from zoo.registry.protocol import Progress, Zoo, no_progress
 from zoo.registry.resolve import resolve_zoo
 from zoo.registry.shelf import Shelf

@@ -1,4 +1,4 @@
-"""A search whose machines break: a trial's process is killed, a node loses its power or its network, the head is lost with its disk."""
+"""A search whose machines break: a process is killed, a node loses power or network, the head is lost with its disk."""
 
 import json
 import os
@@ -16,6 +16,7 @@ import pytest
 from models.core.cache import cache_folder
 from models.core.files import write_json
 from search.study.ledger import parse_lines, read_ledger, read_lines
+from search.study.lines import TrialReport, TrialStart
 from tests.support.bucket_server import ENVIRONMENT as CREDENTIALS
 from tests.support.bucket_server import Bucket
 from tests.support.ray_nodes import ENVIRONMENT, cable, cluster, run
@@ -28,11 +29,11 @@ LEARNING = {"steps": STEPS, "batch": 2, "segment": 256, "report_every": EVERY}
 SEARCH: dict[str, Any] = {"amps": 1, "trials": 2, "concurrent": 1, "learning": LEARNING}
 
 
-def reports(study: Path, number: int = 0) -> list[dict[str, Any]]:
-    """What the first trial, or another, has reported."""
+def reports(study: Path, number: int = 0) -> list[TrialReport]:
+    """The reports of the first trial, or of another."""
     lines = read_lines(study)
-    started = [line["trial"] for line in lines if line["state"] == "start"][number : number + 1]
-    return [line for line in lines if line["state"] == "report" and line["trial"] in started]
+    started = [line.trial for line in lines if isinstance(line, TrialStart)][number : number + 1]
+    return [line for line in lines if isinstance(line, TrialReport) and line.trial in started]
 
 
 @contextmanager
@@ -67,18 +68,20 @@ def finish(search: subprocess.Popen[str], study: Path) -> None:
     assert search.returncode == 0, err
     assert [trial["state"] for trial in json.loads(out)["trials"]] == ["finished"] * 2
     for number in range(2):
-        assert [line["step"] for line in reports(study, number)] == list(range(EVERY, STEPS + 1, EVERY))
+        assert [line.step for line in reports(study, number)] == list(range(EVERY, STEPS + 1, EVERY))
 
 
 def checkpoints(study: Path, number: int) -> list[int]:
     """The numbers of a trial's checkpoints: Tune counts those that are saved, also when one is saved again."""
-    return [int(line["checkpoint"].partition("checkpoint_")[2].partition("/")[0]) for line in reports(study, number)]
+    return [
+        int((line.checkpoint or "").partition("checkpoint_")[2].partition("/")[0]) for line in reports(study, number)
+    ]
 
 
-def test_a_search_survives_its_processes_its_nodes_and_its_head(bucket: Bucket, tmp_path: Path):
-    """The trial's process is killed, then its node loses its power; then the head and the driver are gone, with the study on their disk.
+def test_a_search_survives_processes_nodes_and_head(bucket: Bucket, tmp_path: Path):
+    """The trial's process is killed, then its node loses power, then head and driver are lost with the study's disk.
 
-    A machine of its own goes on with it from the bucket, which has the recordings too; what lives on of the old cluster does no harm.
+    Another machine goes on from the bucket, which has the recordings too; the rest of the old cluster does no harm.
     """
     path, storage, study = search_file(tmp_path, **SEARCH), bucket.uri("study"), tmp_path / "lost"
     for file in (tmp_path / "amp0").iterdir():
@@ -108,12 +111,13 @@ def test_a_search_survives_its_processes_its_nodes_and_its_head(bucket: Bucket, 
         (kept,) = read_ledger(study)
         shutil.rmtree(study)
         there = parse_lines(bucket.objects["study/ledger/000000"][0])
-        done = sum(line["state"] == "report" and line["trial"] != kept["trial"] for line in there)
+        done = sum(isinstance(line, TrialReport) and line.trial != kept.trial for line in there)
 
         study = tmp_path / "found"
         with searching(path, study, "--resume", "--storage", storage, **environment) as search:
             finish(search, study)
-        assert read_ledger(study)[0] == kept and (study / "trials" / kept["trial"] / "amp0").exists()
+        assert read_ledger(study)[0] == kept
+        assert (study / "trials" / kept.trial / "amp0").exists()
         again = STEPS // EVERY - done
         assert done and checkpoints(study, 1) == [*range(done), *range(again)], "nothing that is there is trained again"
 

@@ -1,4 +1,4 @@
-"""A trial that takes the search that trains it with it, as one does that needs more memory than there is, under `--local`."""
+"""A trial that kills the process of a search with `--local`, as one does that needs more memory than there is."""
 
 import shutil
 from collections.abc import Callable
@@ -13,37 +13,39 @@ from models.training.trainer import Trainer
 from search.launch.launcher import run_search
 from search.run import read_search
 from search.study.ledger import read_ledger, read_lines
-from search.study.scheduler import STARTS, Task, TrialScheduler
-from tests.support.searches import RAY_WARNINGS, search_file
+from search.study.lines import Line, TrialRestart, TrialStart
+from search.study.scheduler import MAX_STARTS, TrialScheduler
+from search.study.tasks import Task
+from tests.support.searches import RAY_WARNINGS, counted, scheduler_of, search_file
 
 pytestmark = RAY_WARNINGS
 
 STEPS, EVERY = 60, 10
 LEARNING = {"steps": STEPS, "batch": 2, "segment": 128, "report_every": EVERY}
-SECOND = 1  # the trial that fares ill: one has finished before it
+SECOND = 1  # the number of the trial that kills the process: one has finished before it
 
 
 class Killed(BaseException):
-    """The process is gone: nothing is tidied up, nobody is told."""
+    """The process is gone: nothing is cleaned up or reported."""
 
 
-Search = Callable[..., list[dict[str, Any]]]
+Search = Callable[..., list[Line]]
 
 
 @pytest.fixture
 def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
-    """Begins a search, or goes on with it, in which the second trial fares ill after so many reports; returns its lines."""
+    """Starts a search or goes on with it; the second trial raises `fate` after so many reports; returns the lines."""
     config = read_search(search_file(tmp_path, amps=1, trials=3, learning=LEARNING))
     train, save, study, far = Trainer.advance, Trainer.save, tmp_path / "study", tmp_path / "far"
 
     def go_on(
         fate: BaseException | None = None, reports: int = 0, full: bool = False, storage: str | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> list[Line]:
         left = [reports]
 
         def is_second(trainer: Trainer) -> bool:
-            lines = [line for line in read_lines(study) if line["state"] == "start"]
-            return trainer.recipe.learning.seed in [line["seed"] for line in lines[SECOND : SECOND + 1]]
+            starts = [line for line in read_lines(study) if isinstance(line, TrialStart)]
+            return trainer.recipe.learning.seed in [line.seed for line in starts[SECOND : SECOND + 1]]
 
         def advance(trainer: Trainer, *how: Any) -> float:
             if fate and is_second(trainer):
@@ -60,7 +62,8 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
         monkeypatch.setattr(Trainer, "advance", advance)
         monkeypatch.setattr(Trainer, "save", fill)
         try:
-            run_search(config, study, resume=study.exists() or far.exists(), local=True, storage=storage)
+            resume = study.exists() or far.exists()
+            run_search(config, study, counted(resume=resume, local=True, storage=storage))
         except UserError as problem:
             assert full and "No space left" in str(problem)
         except (Killed, KeyboardInterrupt) as end:
@@ -70,69 +73,73 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
     return go_on
 
 
-def told(lines: list[dict[str, Any]], trial: int = SECOND) -> list[str]:
-    """What the ledger says of the trial, and how often it says that it was begun again."""
-    names = list(dict.fromkeys(line["trial"] for line in lines))
-    return [f"{line['state']}{line.get('starts', '')}" for line in lines if line["trial"] == names[trial]]
+def states(lines: list[Line]) -> list[str]:
+    """The states of the second trial's lines, with the number of starts."""
+    name = list(dict.fromkeys(line.trial for line in lines))[SECOND]
+    found = [line for line in lines if line.trial == name]
+    return [f"{line.state}{line.starts}" if isinstance(line, TrialRestart) else line.state for line in found]
 
 
-def test_it_fails_when_it_did_so_three_times_and_the_search_goes_on(search: Search, tmp_path: Path):
-    for _ in range(STARTS):
+def test_it_fails_after_three_kills_and_the_search_goes_on(search: Search, tmp_path: Path):
+    for _ in range(MAX_STARTS):
         search(Killed())
     lines = search(Killed())
-    assert told(lines) == ["start", "again2", "again3", "failed"]
+    assert states(lines) == ["start", "again2", "again3", "failed"]
     ended = read_ledger(tmp_path / "study")
-    assert [line["state"] for line in ended] == ["finished", "failed", "finished"]
-    assert "3 times the search was killed" in ended[1]["reason"] and "memory" in ended[1]["reason"]
+    assert [record.state for record in ended] == ["finished", "failed", "finished"]
+    assert "3 times the search was killed" in (ended[1].reason or "")
+    assert "memory" in (ended[1].reason or "")
 
 
-def test_what_comes_further_each_time_does_not_fail(search: Search):
+def test_a_trial_that_makes_progress_does_not_fail(search: Search):
     for _ in range(STEPS // EVERY - 1):
         search(Killed(), reports=1)
     lines = search()
-    assert told(lines) == ["start", *["report", "again1"] * 5, "report", "finished"]
+    assert states(lines) == ["start", *["report", "again1"] * 5, "report", "finished"]
 
 
-def test_one_that_makes_no_more_progress_fails_later(search: Search):
+def test_a_trial_without_further_progress_fails_later(search: Search):
     search(Killed(), reports=2)
-    for _ in range(STARTS):
+    for _ in range(MAX_STARTS):
         search(Killed())
-    assert told(search(Killed())) == ["start", "report", "report", "again1", "again2", "again3", "failed"]
+    assert states(search(Killed())) == ["start", "report", "report", "again1", "again2", "again3", "failed"]
 
 
 def test_a_person_may_interrupt_it_as_often_as_they_like(search: Search):
     for fate in (Killed(), Killed(), *(KeyboardInterrupt() for _ in range(4)), Killed(), Killed()):
         search(fate)
     lines = search()
-    assert told(lines)[:6] == ["start", "again2", "again3", "left", "again1", "left"]
-    assert told(lines)[-3:] == ["report", "report", "finished"]
+    assert states(lines)[:6] == ["start", "again2", "again3", "left", "again1", "left"]
+    assert states(lines)[-3:] == ["report", "report", "finished"]
 
 
-def test_interruptions_are_told_at_a_uri_too(search: Search, tmp_path: Path):
+def test_interruptions_are_copied_to_a_uri(search: Search, tmp_path: Path):
     uri = (tmp_path / "far").as_uri()
-    for _ in range(STARTS + 1):
-        assert told(search(KeyboardInterrupt(), storage=uri))[-1] == "left"
+    for _ in range(MAX_STARTS + 1):
+        assert states(search(KeyboardInterrupt(), storage=uri))[-1] == "left"
         shutil.rmtree(tmp_path / "study")
-    assert told(search(storage=uri))[-1] == "finished"
+    assert states(search(storage=uri))[-1] == "finished"
 
 
-def test_a_full_disk_is_not_its_fault(search: Search):
-    for _ in range(STARTS + 1):
+def test_a_full_disk_is_no_fault_of_a_trial(search: Search):
+    for _ in range(MAX_STARTS + 1):
         search(full=True)
-    assert told(search())[:4] == ["start", "left", "again1", "left"] and told(search())[-1] == "finished"
+    assert states(search())[:4] == ["start", "left", "again1", "left"]
+    assert states(search())[-1] == "finished"
 
 
 def test_trials_in_processes_of_their_own_are_not_counted(tmp_path: Path):
-    """Ray counts their deaths: that of the driver is nobody's fault."""
+    """Ray counts their deaths; the death of the driver is no fault of a trial."""
     config = read_search(search_file(tmp_path, amps=1, trials=3, learning=LEARNING))
     amps = [load_data(data) for data in config.datasets]
 
     def drive() -> tuple[TrialScheduler, list[Task]]:
-        conductor = TrialScheduler(config, tmp_path, amps)
-        return conductor, [task for _ in range(3) if (task := conductor.propose())]
+        scheduler = scheduler_of(config, tmp_path, amps)
+        return scheduler, [task for _ in range(3) if (task := scheduler.suggest())]
 
-    for _ in range(STARTS + 1):
+    for _ in range(MAX_STARTS + 1):
         drive()
-    conductor, tasks = drive()
-    assert len(tasks) == 3 and len(read_lines(tmp_path)) == 3
-    assert all(conductor.begin_here(task.trial) for task in tasks)
+    scheduler, tasks = drive()
+    assert len(tasks) == 3
+    assert len(read_lines(tmp_path)) == 3
+    assert all(scheduler.claim(task.trial) for task in tasks)

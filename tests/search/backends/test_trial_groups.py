@@ -1,10 +1,11 @@
-"""Trials of one architecture that are trained as one: what the conductor packs, that each is what it would have been alone, and Ray."""
+"""Trials of one architecture trained together: how they are grouped, that each trains as it would alone, and Ray."""
 
 import math
 import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,17 +27,20 @@ from search.config.study import SearchConfig
 from search.launch.launcher import run_search
 from search.run import read_search
 from search.study import ledger
-from search.study.board import choose
-from search.study.ledger import ENDS, Line, latest, read_ledger, read_lines
-from search.study.scheduler import Listener, Task, TrialScheduler
-from search.study.trial import TrialGroup
+from search.study.ledger import read_ledger, read_lines
+from search.study.lines import ENDS, FINISHED, Line, TrialRecord, TrialReport, latest
+from search.study.results import TrialFault
+from search.study.scheduler import Listener, TrialScheduler
+from search.study.summary import choose
+from search.study.tasks import Task
+from search.study.trial_group import TrialGroup
 from tests.support.ray_nodes import trial_processes
-from tests.support.searches import LOCAL, RAY_WARNINGS, config_of, search_file
+from tests.support.searches import LOCAL, RAY_WARNINGS, config_of, counted, scheduler_of, search_file
 from tests.support.stacks import stack_by_shape
 
 pytestmark = [pytest.mark.ray, *RAY_WARNINGS]
 
-PACKED: dict[str, Any] = {
+GROUPED: dict[str, Any] = {
     **LOCAL,
     "learning": {**LOCAL["learning"], "steps": 20},
     "trials": 7,
@@ -47,7 +51,7 @@ PACKED: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> SearchConfig:
-    return read_search(search_file(tmp_path_factory.mktemp("tiny"), amps=2, **PACKED))
+    return read_search(search_file(tmp_path_factory.mktemp("tiny"), amps=2, **GROUPED))
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +61,9 @@ def amps(tiny: SearchConfig) -> list[AmpData]:
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packs are proposed and stacked, on the CPU."""
+    """Groups are suggested and stacked, on the CPU."""
     monkeypatch.setattr("search.backends.local.device_for", lambda gpus: torch.device("cuda"))
-    monkeypatch.setattr("search.study.trial.place_trainers", lambda trainers, device: stack_by_shape(trainers))
+    monkeypatch.setattr("search.study.trial_group.place_trainers", lambda trainers, device: stack_by_shape(trainers))
 
 
 def form_of(config: SearchConfig, task: Task) -> tuple:
@@ -67,84 +71,96 @@ def form_of(config: SearchConfig, task: Task) -> tuple:
     return config.space.model(task.point), learning.batch, task.steps
 
 
-def end(conductor: TrialScheduler, tasks: Sequence[Task]) -> None:
-    """All trained to the end, by one worker."""
+def end(scheduler: TrialScheduler, tasks: Sequence[Task]) -> None:
+    """Train all to the end, by one worker."""
     for task in tasks:
         error = 0.1 / task.point["channels"] + task.point["learning_rate"]
-        told = {"esr": error, "amps": {"amp0": error}, "worst": {"amp0": error}}
-        assert conductor.report(task.trial, {"step": task.steps, **told}) and conductor.end(task.trial)
+        errors = {"amp0": error}
+        report = TrialReport(trial=task.trial, step=task.steps, esr=error, amps=errors, worst=errors)
+        assert scheduler.on_report(report)
+        assert scheduler.on_complete(task.trial)
 
 
-def test_a_pack_is_one_architecture_learnt_in_several_ways(tiny: SearchConfig, amps: list[AmpData], tmp_path: Path):
+def test_a_group_is_one_architecture_trained_in_several_ways(tiny: SearchConfig, amps: list[AmpData], tmp_path: Path):
     space = tiny.space.model_copy(update={"learning": {"mrstft": (0.0, 0.01), "batch": (2, 4)}})
     config = tiny.model_copy(update={"space": space, "trials": 15})
     stock = [point for point in map(space.complete, ({"channels": 2}, {"channels": 3})) if point]
-    conductor, packs = TrialScheduler(config, tmp_path, amps, stock), list[list[Task]]()
-    while pack := conductor.suggest_group(4):
-        packs.append(pack)
-        end(conductor, pack)
-    assert [len(pack) for pack in packs] == [1, 1, 4, 4, 4, 1], "stock comes alone, and each is one of the trials"
-    assert [pack[0].point for pack in packs[:2]] == stock
-    assert all(len({form_of(config, task) for task in pack}) == 1 for pack in packs)
-    assert len({task.trial for pack in packs for task in pack}) == 15 == conductor.begun
-    ways = {task.point[key] for pack in packs[2:5] for task in pack for key in ("mrstft",)}
-    assert ways == {0.0, 0.01} and len({task.point["learning_rate"] for task in packs[4]}) > 1
-    told = TrialScheduler(config.model_copy(update={"trials": 30}), tmp_path, amps)
-    conductor.config = told.config
-    conductor.study = told.study = tmp_path / "other"
-    conductor.study.mkdir()
-    assert conductor.suggest_group(4) == told.suggest_group(4), "whoever reads the ledger proposes the same"
+    scheduler, groups = scheduler_of(config, tmp_path, amps, stock), list[list[Task]]()
+    while group := scheduler.suggest_group(4):
+        groups.append(group)
+        end(scheduler, group)
+    assert [len(group) for group in groups] == [1, 1, 4, 4, 4, 1], "stock comes alone, and each is one of the trials"
+    assert [group[0].point for group in groups[:2]] == stock
+    assert all(len({form_of(config, task) for task in group}) == 1 for group in groups)
+    assert len({task.trial for group in groups for task in group}) == 15 == scheduler.started
+    assert {task.point["mrstft"] for group in groups[2:5] for task in group} == {0.0, 0.01}
+    assert len({task.point["learning_rate"] for task in groups[4]}) > 1
 
 
-def test_packs_after_a_cut_are_those_of_a_search_that_was_not_cut(
-    tiny: SearchConfig, amps: list[AmpData], tmp_path: Path
-):
+def test_a_scheduler_that_reads_the_ledger_suggests_the_same(tiny: SearchConfig, amps: list[AmpData], tmp_path: Path):
+    space = tiny.space.model_copy(update={"learning": {"mrstft": (0.0, 0.01), "batch": (2, 4)}})
+    config = tiny.model_copy(update={"space": space, "trials": 30})
+    scheduler, again = scheduler_of(config, tmp_path, amps), tmp_path / "again"
+    for _ in range(5):
+        end(scheduler, scheduler.suggest_group(4))
+    again.mkdir()
+    shutil.copy(ledger.ledger_path(tmp_path), again)
+    reader = scheduler_of(config, again, amps)
+    group = scheduler.suggest_group(4)
+    assert len(group) == 4
+    assert reader.suggest_group(4) == group
+
+
+def test_groups_after_a_cut_are_those_of_a_whole_search(tiny: SearchConfig, amps: list[AmpData], tmp_path: Path):
     stock = [point for point in map(tiny.space.complete, ({"channels": 2}, {"channels": 3})) if point]
-    conductor = TrialScheduler(tiny, tmp_path, amps, stock)
+    scheduler = scheduler_of(tiny, tmp_path, amps, stock)
     for _ in range(3):
-        end(conductor, conductor.suggest_group(2))
+        end(scheduler, scheduler.suggest_group(2))
     (tmp_path / "again").mkdir()
     shutil.copy(ledger.ledger_path(tmp_path), tmp_path / "again")
-    again = TrialScheduler(tiny, tmp_path / "again", amps, stock)
-    wanted = conductor.suggest_group(2)
-    assert again.suggest_group(2) == wanted and len(wanted) == 2
+    again = scheduler_of(tiny, tmp_path / "again", amps, stock)
+    wanted = scheduler.suggest_group(2)
+    assert again.suggest_group(2) == wanted
+    assert len(wanted) == 2
 
 
-def test_a_pack_of_one_is_what_is_proposed_alone(tiny: SearchConfig, amps: list[AmpData], tmp_path: Path):
-    for name in ("alone", "packed"):
+def test_a_group_of_one_is_what_is_suggested_alone(tiny: SearchConfig, amps: list[AmpData], tmp_path: Path):
+    for name in ("alone", "grouped"):
         (tmp_path / name).mkdir()
-    alone, packed = (TrialScheduler(tiny, tmp_path / name, amps) for name in ("alone", "packed"))
-    while task := alone.propose():
+    alone, grouped = (scheduler_of(tiny, tmp_path / name, amps) for name in ("alone", "grouped"))
+    while task := alone.suggest():
         end(alone, [task])
-    while pack := packed.suggest_group(1):
-        end(packed, pack)
-    assert read_lines(tmp_path / "alone") == read_lines(tmp_path / "packed")
+    while group := grouped.suggest_group(1):
+        end(grouped, group)
+    assert read_lines(tmp_path / "alone") == read_lines(tmp_path / "grouped")
 
 
-def test_a_space_without_another_way_to_learn_is_not_packed(tiny: SearchConfig, amps: list[AmpData], tmp_path: Path):
+def test_a_space_without_learning_axes_is_not_grouped(tiny: SearchConfig, amps: list[AmpData], tmp_path: Path):
     space = tiny.space.model_copy(update={"learning_rate": (0.01, 0.01)})
-    conductor = TrialScheduler(tiny.model_copy(update={"space": space}), tmp_path, amps)
-    assert [len(conductor.suggest_group(4)) for _ in range(3)] == [1, 1, 1]
+    scheduler = scheduler_of(tiny.model_copy(update={"space": space}), tmp_path, amps)
+    assert [len(scheduler.suggest_group(4)) for _ in range(3)] == [1, 1, 1]
 
 
-def test_what_had_begun_is_packed_with_its_like(tiny: SearchConfig, amps: list[AmpData], tmp_path: Path):
+def test_started_trials_are_grouped_with_similar_ones(tiny: SearchConfig, amps: list[AmpData], tmp_path: Path):
     """As the seeds of the finals are."""
     config = tiny.model_copy(update={"final": tiny.final and tiny.final.model_copy(update={"seeds": 5})})
-    conductor = TrialScheduler(config, tmp_path, amps)
-    first, second = conductor.suggest_group(3), conductor.suggest_group(3)
-    again = TrialScheduler(config, tmp_path, amps)
+    scheduler = scheduler_of(config, tmp_path, amps)
+    first, second = scheduler.suggest_group(3), scheduler.suggest_group(3)
+    again = scheduler_of(config, tmp_path, amps)
     assert [again.suggest_group(2), again.suggest_group(2)] == [first[:2], first[2:]]
-    assert again.suggest_group(9) == second and form_of(config, first[0]) != form_of(config, second[0])
+    assert again.suggest_group(9) == second
+    assert form_of(config, first[0]) != form_of(config, second[0])
     end(again, first + second)
     rest = again.suggest_group(3)
     assert len(rest) == 1, "seven trials in all"
     end(again, rest)
     again.begin_finals([first[0].trial, second[0].trial])
     finals = [again.suggest_group(3) for _ in range(4)]
-    assert [[task.trial.partition("-")[0] for task in pack] for pack in finals] == [
-        [pack[0].trial] * count for pack in (first, second) for count in (3, 2)
+    assert [[task.trial.partition("-")[0] for task in group] for group in finals] == [
+        [group[0].trial] * count for group in (first, second) for count in (3, 2)
     ]
-    assert [[task.seed for task in pack] for pack in finals] == [[0, 1, 2], [3, 4]] * 2 and not again.suggest_group(3)
+    assert [[task.seed for task in group] for group in finals] == [[0, 1, 2], [3, 4]] * 2
+    assert not again.suggest_group(3)
 
 
 @pytest.mark.parametrize(
@@ -159,17 +175,17 @@ def test_gpus_are_shared_so_that_all_are_used(stated: dict[str, Any], cpus: int,
     assert config_of(**stated).gpu_share(cpus, gpus) == share
 
 
-def test_gpus_that_are_not_here_are_told(tiny: SearchConfig, tmp_path: Path):
+def test_missing_gpus_are_reported(tiny: SearchConfig, tmp_path: Path):
     config = tiny.model_copy(update={"gpus_per_trial": 64.0})
     with pytest.raises(UserError, match="gpus_per_trial is 64, and torch sees"):
-        run_search(config, tmp_path / "study")
+        run_search(config, tmp_path / "study", counted())
     assert not read_lines(tmp_path / "study")
 
 
-def test_a_packed_search_finds_what_each_trial_would_have_come_to(
+def test_a_grouped_trial_trains_as_it_would_alone(
     tiny: SearchConfig, amps: list[AmpData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_on_a_gpu: None
 ):
-    """To rounding, which some hundred steps leave in the last digits."""
+    """Up to rounding errors in the last digits."""
     stacked: list[int] = []
     advance, select, kept = StackedTrainers.advance, StackedTrainers.select, list[int]()
 
@@ -188,14 +204,13 @@ def test_a_packed_search_finds_what_each_trial_would_have_come_to(
     search(tiny, study, amps)
     monkeypatch.undo()
     assert {4, 6} <= set(stacked), "three trials or two seeds, each on both amps"
-    assert kept and "pruned" in {line["state"] for line in read_ledger(study)}, (
-        "what is pruned leaves its stack at once"
-    )
-    for line in latest(read_lines(study)):
-        alone = heard_alone(tiny, amps, line, tmp_path)
-        found = reports(study, line["trial"])
+    assert kept, "a pruned trial leaves its stack at once"
+    assert "pruned" in {record.state for record in read_ledger(study)}
+    for record in latest(read_lines(study)):
+        alone = train_alone(tiny, amps, task_of(record), tmp_path)
+        found = reports(study, record.trial)
         assert found == pytest.approx({step: alone[step] for step in found}, rel=1e-3)
-        assert (study / "trials" / line["trial"]).exists() == (line["state"] == ledger.FINISHED)
+        assert (study / "trials" / record.trial).exists() == (record.state == FINISHED)
 
 
 def search(
@@ -205,44 +220,55 @@ def search(
     run: Callable[[TrialScheduler, list[AmpData]], None] = run_local,
     listener: Listener | None = None,
 ) -> None:
-    """All trials and finals, going on where an earlier call was cut."""
+    """Train all trials and finals, going on where an earlier call was cut."""
     assert config.final
-    conductor = TrialScheduler(config, study, amps, listener=listener)
-    run(conductor, amps)
-    conductor.begin_finals(choose(config, study, config.final.top))
-    run(conductor, amps)
+    scheduler = scheduler_of(config, study, amps, listener=listener)
+    run(scheduler, amps)
+    scheduler.begin_finals(choose(config, study, config.final.top))
+    run(scheduler, amps)
 
 
-def heard_alone(config: SearchConfig, amps: Sequence[AmpData], line: Line, nowhere: Path) -> dict[int, float]:
+def task_of(record: TrialRecord) -> Task:
+    """The task of a trial, to train from its beginning."""
+    return Task(record.trial, record.point, record.steps, record.seed)
+
+
+def train_alone(config: SearchConfig, amps: Sequence[AmpData], task: Task, nowhere: Path) -> dict[int, float]:
     """Step -> error of a trial that is trained by itself."""
-    task, found = Task(line["trial"], line["point"], line["steps"], line["seed"]), {}
-    pack = TrialGroup(config, [task], amps, {task.trial: nowhere / "none"}, torch.device("cpu"))
-    while pack.going:
-        result = pack.advance()[task.trial]
-        found[result["step"]] = result["esr"]
+    found: dict[int, float] = {}
+    group = TrialGroup(config, [task], amps, {task.trial: nowhere / "none"}, torch.device("cpu"))
+    while group.active:
+        result = group.advance()[task.trial]
+        assert isinstance(result, TrialReport)
+        found[result.step] = result.esr
     return found
 
 
 def reports(study: Path, trial: str) -> dict[int, float]:
-    return {
-        line["step"]: line["esr"] for line in read_lines(study) if line["state"] == "report" and line["trial"] == trial
-    }
+    lines = (line for line in read_lines(study) if isinstance(line, TrialReport))
+    return {line.step: line.esr for line in lines if line.trial == trial}
 
 
-def test_what_ends_badly_in_a_pack_touches_no_other(
+def comparable_lines(study: Path) -> list[Line]:
+    """A ledger without what differs between backends: seconds and checkpoints."""
+    lines = read_lines(study)
+    return [replace(line, seconds=None, checkpoint=None) if isinstance(line, TrialReport) else line for line in lines]
+
+
+def test_a_fault_in_a_group_does_not_affect_others(
     tiny: SearchConfig, amps: list[AmpData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """One diverges on its second amp, one runs out of memory while it is judged, one is fine."""
-    monkeypatch.setattr("search.study.trial.place_trainers", lambda trainers, device: stack_by_shape(trainers))
+    """One diverges on its second amp, one runs out of memory while it is validated, one is fine."""
+    monkeypatch.setattr("search.study.trial_group.place_trainers", lambda trainers, device: stack_by_shape(trainers))
     (tmp_path / "first").mkdir()
-    tasks = TrialScheduler(tiny, tmp_path / "first", amps).suggest_group(3)
-    pack = TrialGroup(tiny, tasks, amps, {task.trial: tmp_path / "none" for task in tasks}, torch.device("cpu"))
+    tasks = scheduler_of(tiny, tmp_path / "first", amps).suggest_group(3)
+    group = TrialGroup(tiny, tasks, amps, {task.trial: tmp_path / "none" for task in tasks}, torch.device("cpu"))
     wild, dead, sound = (task.trial for task in tasks)
-    (stack,) = pack._parts
+    (stack,) = group._parts
     assert isinstance(stack, StackedTrainers)
     with torch.no_grad():
         stack.state.vector_KP[1] = math.nan
-    poor = pack.members[dead][0]
+    poor = group.trainers[dead][0]
 
     def validate(trainer: Trainer) -> Any:
         if trainer is poor:
@@ -250,44 +276,50 @@ def test_what_ends_badly_in_a_pack_touches_no_other(
         return score(trainer.model.eval(), trainer.data, trainer.data.validation)
 
     monkeypatch.setattr(Trainer, "validate", validate)
-    found = pack.advance()
-    assert math.isnan(found[wild]["esr"]) and "not finite" in found[wild]["reason"]
-    assert found[dead] == {"failed": "9 GB are wanted"} and found[sound]["step"] == 5
-    assert list(pack.members) == pack.going == [sound]
-    pack.advance()
-    assert pack._parts == [stack] and len(stack.trainers) == 2
-    line = {"trial": sound, "point": tasks[2].point, "steps": tasks[2].steps, "seed": tasks[2].seed}
+    found = group.advance()
+    fault, report = found[wild], found[sound]
+    assert isinstance(fault, TrialFault)
+    assert fault.kind == "diverged"
+    assert "not finite" in fault.reason
+    assert found[dead] == TrialFault(dead, "failed", "9 GB are wanted")
+    assert report.step == 5
+    assert list(group.trainers) == group.active == [sound]
+    group.advance()
+    assert group._parts == [stack]
+    assert len(stack.trainers) == 2
     monkeypatch.undo()
-    alone = heard_alone(tiny, amps, line, tmp_path)
-    assert pack.advance()[sound]["esr"] == pytest.approx(alone[15], rel=1e-3)
+    alone = train_alone(tiny, amps, tasks[2], tmp_path)
+    last = group.advance()[sound]
+    assert isinstance(last, TrialReport)
+    assert last.esr == pytest.approx(alone[15], rel=1e-3)
 
 
-def test_a_search_goes_on_with_what_is_left_of_a_pack(
+def test_a_search_goes_on_with_the_rest_of_a_group(
     tiny: SearchConfig, amps: list[AmpData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_on_a_gpu: None
 ):
     """Of the first three trials one runs out of memory and one diverges, at their second report."""
     config = tiny.model_copy(update={"trials": 3, "datasets": tiny.datasets[:1]})
 
     def validate(trainer: Trainer) -> Any:
-        place = [line["seed"] for line in latest(read_lines(tmp_path))].index(trainer.recipe.learning.seed)
+        place = [record.seed for record in latest(read_lines(tmp_path))].index(trainer.recipe.learning.seed)
         if trainer.step > 5 and place < 2:
             raise (MemoryError("9 GB are wanted"), DivergedError("the loss is not finite"))[place]
         return score(trainer.model.eval(), trainer.data, trainer.data.validation)
 
     monkeypatch.setattr(Trainer, "validate", validate)
-    run_local(TrialScheduler(config, tmp_path, amps[:1]), amps[:1])
+    run_local(scheduler_of(config, tmp_path, amps[:1]), amps[:1])
     trials = latest(read_lines(tmp_path))
-    assert [line["state"] for line in trials] == ["failed", "diverged", "finished"]
-    assert [line.get("reason") for line in trials] == ["9 GB are wanted", "the loss is not finite", None]
-    assert [len(reports(tmp_path, line["trial"])) for line in trials] == [1, 1, 4]
-    assert [folder.name for folder in (tmp_path / "trials").iterdir()] == [trials[2]["trial"]]
+    assert [record.state for record in trials] == ["failed", "diverged", "finished"]
+    assert [record.reason for record in trials] == ["9 GB are wanted", "the loss is not finite", None]
+    assert [len(reports(tmp_path, record.trial)) for record in trials] == [1, 1, 4]
+    assert [folder.name for folder in (tmp_path / "trials").iterdir()] == [trials[2].trial]
 
 
 class Cut(BaseException):
     """A power cut."""
 
 
-def test_a_packed_search_that_is_cut_anywhere_goes_on_member_by_member(
+def test_a_grouped_search_that_is_cut_anywhere_goes_on(
     tiny: SearchConfig, amps: list[AmpData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_on_a_gpu: None
 ):
     """After every third line of the ledger, in turn just before and just after it was written."""
@@ -312,13 +344,16 @@ def test_a_packed_search_that_is_cut_anywhere_goes_on_member_by_member(
             break
         except Cut:
             cuts.append(ledger.ledger_path(study).read_bytes())
-    assert len(cuts) > 10 and all(after.startswith(before) for before, after in pairwise(cuts))
+    assert len(cuts) > 10
+    assert all(after.startswith(before) for before, after in pairwise(cuts))
     trials = latest(read_lines(study))
-    assert all(line["state"] in ENDS for line in trials) and len(trials) == tiny.trials + 2
-    for line in trials:
-        found = reports(study, line["trial"])
-        assert list(found) == sorted(found) and (line["state"] != ledger.FINISHED or max(found) == line["steps"])
-        alone = heard_alone(config, amps[:1], line, tmp_path)
+    assert all(record.state in ENDS for record in trials)
+    assert len(trials) == tiny.trials + 2
+    for record in trials:
+        found = reports(study, record.trial)
+        assert list(found) == sorted(found)
+        assert record.state != FINISHED or max(found) == record.steps
+        alone = train_alone(config, amps[:1], task_of(record), tmp_path)
         assert found == pytest.approx({step: alone[step] for step in found}, rel=1e-3)
 
 
@@ -333,15 +368,15 @@ def cluster_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ray.shutdown()
 
 
-def test_packs_on_ray_are_those_of_this_process_even_if_their_process_dies(
+def test_groups_on_ray_are_those_of_this_process(
     tiny: SearchConfig, amps: list[AmpData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster_with_a_gpu: None
 ):
-    """Line for line: nothing that was reported is told twice or lost."""
+    """Line for line, even if their process is killed: no report is lost or written twice."""
     killed: list[int] = []
 
-    def kill(line: Line) -> None:
-        started = [one for one in latest(read_lines(tmp_path / "ray")) if one["state"] not in ENDS]
-        if line["state"] == "report" and line["step"] == 10 and len(started) == 3 and not killed:
+    def kill(record: TrialRecord) -> None:
+        started = [other for other in latest(read_lines(tmp_path / "ray")) if not other.has_ended]
+        if record.state == "report" and record.step == 10 and len(started) == 3 and not killed:
             killed.extend(trial_processes())
             for process in killed:
                 os.kill(process, signal.SIGKILL)
@@ -349,30 +384,26 @@ def test_packs_on_ray_are_those_of_this_process_even_if_their_process_dies(
     for name in ("ray", "local"):
         (tmp_path / name).mkdir()
 
-    def on_ray(conductor: TrialScheduler, amps: list[AmpData]) -> None:
+    def on_ray(scheduler: TrialScheduler, amps: list[AmpData]) -> None:
         from search.backends.ray_tune import run_trials
 
-        run_trials(conductor, amps, str(tmp_path / "storage"), None)
+        run_trials(scheduler, amps, str(tmp_path / "storage"), None)
 
     config = tiny.model_copy(update={"datasets": tiny.datasets[:1]})
     search(config, tmp_path / "ray", amps[:1], on_ray, kill)
     monkeypatch.setattr("search.backends.local.device_for", lambda gpus: torch.device("cuda"))
     monkeypatch.setattr(
-        "search.study.trial.place_trainers", lambda trainers, device: place_trainers(trainers, torch.device("cpu"))
+        "search.study.trial_group.place_trainers",
+        lambda trainers, device: place_trainers(trainers, torch.device("cpu")),
     )
     search(config, tmp_path / "local", amps[:1])
-    passing = ("seconds", "checkpoint")
-    one, two = (
-        [{key: value for key, value in line.items() if key not in passing} for line in read_lines(tmp_path / study)]
-        for study in ("ray", "local")
-    )
-    assert killed and one == two
-    finished = {line["trial"] for line in read_ledger(tmp_path / "ray") if line["state"] == ledger.FINISHED}
+    assert killed
+    assert comparable_lines(tmp_path / "ray") == comparable_lines(tmp_path / "local")
+    finished = {record.trial for record in read_ledger(tmp_path / "ray") if record.state == FINISHED}
     assert {folder.name for folder in (tmp_path / "ray" / "trials").iterdir()} == finished
     last = [
         {part.name for part in folder.iterdir() if part.is_dir()}
         for folder in (tmp_path / "storage").glob("*/*/checkpoint_*")
     ]
-    assert any(last) and all(names <= finished for names in last if names & finished), (
-        "what is pruned is dropped at once"
-    )
+    assert any(last)
+    assert all(names <= finished for names in last if names & finished), "pruned trials are dropped at once"

@@ -10,11 +10,10 @@ from models.core.schema import read_document
 from models.network.architecture import WaveNetConfig
 from models.recordings.dataset import AmpData
 from search.config.shapes import FAMILIES, SHAPES, STOCK, dilations
-from search.report.optuna_export import study_of
+from search.report.optuna_export import to_optuna
 from search.study.ledger import read_lines
-from search.study.scheduler import TrialScheduler
 from tests.support.makers import examples
-from tests.support.searches import CONFIGS, config_of
+from tests.support.searches import CONFIGS, config_of, report, scheduler_of
 
 
 @examples(50)
@@ -32,7 +31,7 @@ def test_named_shapes_are_those_of_the_presets(name: str):
     assert read_document(CONFIGS / f"{file}.json", WaveNetConfig).arrays == SHAPES[name]
 
 
-def test_a_space_is_left_for_stock_recipes_alone(amps: list[AmpData], folder: Path, tmp_path: Path):
+def test_only_stock_recipes_may_be_outside_the_space(amps: list[AmpData], folder: Path, tmp_path: Path):
     space = {
         "shapes": ["a1-nano"],
         "inject": ["mixin"],
@@ -42,17 +41,16 @@ def test_a_space_is_left_for_stock_recipes_alone(amps: list[AmpData], folder: Pa
     }
     config = config_of(folder, space=space, trials=20)
     stock = [{"shape": "a1-feather", "inject": "input+mixin"}, {"shape": "a1-nano", "inject": "film"}]
-    conductor = TrialScheduler(config, tmp_path, amps, stock)
+    scheduler = scheduler_of(config, tmp_path, amps, stock)
     points = []
-    while task := conductor.propose():
+    while task := scheduler.suggest():
         points.append(task.point)
-        told = {"step": task.steps, "esr": 0.1 / len(points), "amps": {"a": 0.1 / len(points)}, "seconds": 1.0}
-        conductor.report(task.trial, told)
-        conductor.end(task.trial)
+        scheduler.on_report(report(task.trial, task.steps, 0.1 / len(points), seconds=1.0))
+        scheduler.on_complete(task.trial)
     assert [(point["shape"], point["inject"]) for point in points[:2]] == [
         ("a1-feather", "input+mixin"),
         ("a1-nano", "film"),
     ]
     assert len(points) > 8 and all(config.space.complete(point) for point in points[2:])
-    study = study_of(config, read_lines(tmp_path))
+    study = to_optuna(config, read_lines(tmp_path))
     assert len(study.trials) == len(points)

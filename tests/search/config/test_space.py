@@ -1,6 +1,4 @@
-"""The contract of a search space: each axis shows where it says, and nowhere else; every search begins with the recipes of the presets; one
-network is one trial; every point can be baked.
-"""
+"""The space: each axis changes what it says and nothing else; one network is one trial; all points can be baked."""
 
 import dataclasses
 import random
@@ -26,10 +24,14 @@ from models.training.schedule import decay_at, rate_at
 from search.config.shapes import STOCK, canonical, named_points
 from search.config.space import ANYWHERE, FREE, OWN_FIELDS, Space
 from search.config.study import SearchConfig
-from search.study.constraints import violation
-from search.study.scheduler import TrialScheduler
+from search.optimizer.candidates import CandidatePool
+from search.study.build import check_space
+from search.study.constraints import Constraints
+from search.study.cost import CountedCost
+from search.study.ledger import read_lines
+from search.study.lines import latest
 from tests.support.makers import GRID, KNOBS, di, examples, record, wavenet
-from tests.support.searches import config_of
+from tests.support.searches import config_of, scheduler_of
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "models"
 # Fixed wherever a row does not say otherwise; two arrays and FiLM, so that every axis has a meaning.
@@ -213,7 +215,7 @@ def test_an_axis_shows_in_the_recipe_and_nowhere_else(axis: str):
 
 
 @pytest.mark.parametrize("key", sorted(LearningConfig.model_fields.keys() - OWN_FIELDS))
-def test_a_learning_axis_shows_in_the_recipe_and_nowhere_else(key: str):
+def test_a_learning_axis_shows_in_the_recipe_alone(key: str):
     assert key in LEARNING, f"say two choices of '{key}'"
     space, found = {"learning": {key: list(LEARNING[key])}}, {}
     for choice in LEARNING[key]:
@@ -248,14 +250,16 @@ NARROW: dict[str, dict[str, Any]] = {
 def test_every_search_begins_with_the_recipes_of_the_presets(
     name: str, amps: list[AmpData], folder: Path, tmp_path: Path
 ):
-    conductor = TrialScheduler(config_of(folder, space=NARROW[name], trials=11), tmp_path, amps, named_points(2))
-    conductor.check()
-    tasks = [conductor.propose() for _ in range(11)]
+    config = config_of(folder, space=NARROW[name], trials=11)
+    check_space(config, amps, named_points(2), CountedCost())
+    scheduler = scheduler_of(config, tmp_path, amps, named_points(2))
+    tasks = [scheduler.suggest() for _ in range(11)]
     wanted = [read_document(CONFIGS / f"{p}.json", WaveNetConfig) for p in (*PRESETS, "peer-a2-concat-2-knobs")]
-    models = [conductor.config.space.model(task.point) for task in tasks if task]
+    models = [config.space.model(task.point) for task in tasks if task]
     assert models[:10] == wanted and models[10] not in wanted, "and then the space itself"
-    assert conductor.config.space.complete(tasks[10].point if tasks[10] else {}) is not None
-    assert conductor.propose() is None and all(line["control"] for line in list(conductor.trials.values())[:10])
+    assert config.space.complete(tasks[10].point if tasks[10] else {}) is not None
+    assert scheduler.suggest() is None
+    assert all(record.control for record in latest(read_lines(tmp_path))[:10])
 
 
 @pytest.mark.parametrize("knobs", [1, 2, 3, 4, 5, 9])
@@ -265,15 +269,13 @@ def test_the_peers_widen_with_the_knobs(knobs: int):
     assert read_document(CONFIGS / f"{name}.json", WaveNetConfig) in found and len(found) == (9 if knobs == 1 else 10)
 
 
-def test_a_search_too_short_for_its_first_recipes_says_so(amps: list[AmpData], folder: Path, tmp_path: Path):
+def test_too_few_trials_for_the_first_recipes_are_refused(amps: list[AmpData], folder: Path):
     with pytest.raises(UserError, match="trials is 9, but the search begins with 10 recipes") as caught:
-        TrialScheduler(config_of(folder, trials=9), tmp_path, amps, named_points(2)).check()
+        check_space(config_of(folder, trials=9), amps, named_points(2), CountedCost())
     assert '"trials": 10' in caught.value.hint and '"shapes": []' in caught.value.hint
-    TrialScheduler(config_of(folder, trials=10), tmp_path, amps, named_points(2)).check()
+    check_space(config_of(folder, trials=10), amps, named_points(2), CountedCost())
     small = {"bounds": {"parameters": [1, 5000]}, "trials": 4}
-    TrialScheduler(
-        config_of(folder, **small), tmp_path, amps, named_points(2)
-    ).check()  # what the bounds forbid counts not
+    check_space(config_of(folder, **small), amps, named_points(2), CountedCost())  # without those the bounds forbid
 
 
 def test_a_switch_has_no_type_and_level(folder: Path):
@@ -281,14 +283,14 @@ def test_a_switch_has_no_type_and_level(folder: Path):
     switched = type(KNOBS).model_validate({"knobs": knobs})
     data = dataclasses.replace(load_data(config_of(folder).datasets[0]), knobs=switched)
     config = config_of(folder, space={"shapes": [], "encoding": ["type_level", "levels"]})
-    reasons = [
-        violation(config, config.space.complete({"encoding": e}) or {}, [data]) for e in ("type_level", "levels")
-    ]
+    constraints = Constraints(config, [data], CountedCost())
+    points = (config.space.complete({"encoding": encoding}) or {} for encoding in ("type_level", "levels"))
+    reasons = [constraints.violation(constraints.to_candidate(point)) for point in points]
     assert "'mode' is a switch" in (reasons[0] or "") and reasons[1] is None
 
 
 def structure(config: SearchConfig, point: dict[str, Any]) -> Any:
-    """What is trained and how, from the net and the numbers that its training reads; None where the family has no such net."""
+    """What is trained and how, from the net and the numbers that its training reads; None without a model."""
     try:
         model = config.space.model(point)
     except ValueError:
@@ -351,14 +353,16 @@ def test_a_canonical_model_is_one_however_it_was_written():
 
 
 def test_every_point_can_be_baked(amps: list[AmpData], folder: Path):
-    """Which is why `"export": ["bake"]` forbids nothing: a baked model plays what the model with knobs does, wherever they enter."""
+    """So `"export": ["bake"]` forbids nothing: a baked model sounds as the model with knobs, wherever they enter."""
     config = config_of(folder, bounds={"export": ["bake"]}).model_copy(update={"space": EVERY})
+    constraints = Constraints(config, amps, CountedCost())
+    pool = CandidatePool(EVERY, constraints.to_candidate, constraints.violation)
     draw, baked, seen = random.Random(4), 0, set()
     while baked < 40:
-        point = EVERY.draw(draw)
-        if violation(config, point, amps):
+        candidates = pool.candidates([EVERY.draw(draw)])
+        if not candidates or not pool.is_allowed(candidates[0]):
             continue
-        model = EVERY.model(point)
+        model = candidates[0].model
         setting = {"gain": draw.uniform(0, 10), "tone": draw.random()}
         levels = KNOBS.encode(setting, model.inject.encoding)
         net = wavenet(model, len(levels), seed=baked).double()

@@ -1,26 +1,15 @@
-"""What the sampler suggests."""
+"""What the search's sampler suggests."""
 
 import json
 import math
 import random
 
 from search.config.space import Space
-from search.optimizer.sampler import Sampler
-from search.optimizer.surrogate import Weighed, features
-from tests.support.searches import WIDE, config_of
+from search.optimizer.sampler import SurrogateSampler
+from tests.support.searches import WIDE, config_of, pool_of
 
 
-def proposer(queue: tuple[dict, ...] = (), space: Space = WIDE) -> Sampler:
-    config = config_of().model_copy(update={"space": space})
-
-    def weighed(point: dict) -> Weighed:
-        macs = space.model(point).macs_per_sample(2)
-        return features(point, macs=macs), math.log10(macs)
-
-    return Sampler(space, 7, lambda point: None, config.identity, weighed, queue, fronts=("one", "other"))
-
-
-def test_no_recipe_is_proposed_twice_and_the_queue_comes_first():
+def test_no_recipe_is_suggested_twice_and_first_candidates_come_first():
     space = Space(
         shapes=("a1-nano",),
         depth=(2,),
@@ -31,41 +20,58 @@ def test_no_recipe_is_proposed_twice_and_the_queue_comes_first():
     )
     first = space.complete({"channels": 3})
     assert first
-    found = proposer((first, first), space)
+    pool = pool_of(space, (first, first))
+    sampler = SurrogateSampler(pool, 7, ("one", "other"))
     seen = []
-    while (point := found.ask()) is not None:
-        seen.append(json.dumps(point))
-        found.begin(config_of().model_copy(update={"space": space}).identity(point), point)
-    assert seen[0] == json.dumps(first) and len(seen) == len(set(seen)) == 6, "one shape or two widths, two injections"
-    assert found.refused["it was trained already"] > 1
+    while (candidate := pool.next_first() or sampler.suggest()) is not None:
+        seen.append(json.dumps(candidate.point))
+        trial = config_of().model_copy(update={"space": space}).identity(candidate.point)
+        sampler.on_start(trial, pool.start(trial, candidate.point))
+    assert seen[0] == json.dumps(first)
+    assert len(seen) == len(set(seen)) == 6, "one shape or two widths, two injections"
+    assert pool.refused["it was trained already"] > 1
 
 
-def test_the_proposer_is_what_it_was_told():
-    one, two = proposer(), proposer()
-    heard: list[tuple] = []
+def test_the_same_calls_give_the_same_sampler():
+    one_pool, two_pool = pool_of(WIDE), pool_of(WIDE)
+    one, two = (SurrogateSampler(pool, 7, ("one", "other")) for pool in (one_pool, two_pool))
+    calls: list[tuple] = []
     draw = random.Random(1)
-    identity = config_of().model_copy(update={"space": WIDE}).identity
     for number in range(40):
-        point = one.ask()
-        assert point
-        name = identity(point)
-        one.begin(name, point)
-        heard.append(("begin", name, point))
+        candidate = one.suggest()
+        assert candidate
+        name = candidate.identity
+        one.on_start(name, one_pool.start(name, candidate.point))
+        calls.append(("start", name, candidate.point))
         if number > 2:
-            other = list(one.points)[number - 3]
+            other = list(one_pool.trained)[number - 3]
             first = (math.nan if number % 10 == 0 else draw.random(), draw.random())
             values = {} if number % 9 == 0 else {"one": first, "other": (draw.random(), first[1])}
             limits = {front: {"runaway": draw.uniform(-1, 1)} for front in ("one", "other")}
-            one.end(other, values, limits)
-            heard.append(("end", other, values, limits))
-    for what, *told in heard:
-        two.begin(*told) if what == "begin" else two.end(*told)
-    assert one.ask() == two.ask()
-    for name, study in two.studies.items():
-        states = [trial.state.name for trial in study.optuna.trials]
-        assert states.count("RUNNING") == 3 and "FAIL" in states, (
-            "trials without a result are failures, not for ever running"
-        )
-        for _, trial, values, limits in (told for told in heard if told[0] == "end"):
-            known = study.optuna.trials[study.numbers[trial]]
+            one.on_end(other, values, limits)
+            calls.append(("end", other, values, limits))
+    for what, trial, *rest in calls:
+        two.on_start(trial, two_pool.start(trial, *rest)) if what == "start" else two.on_end(trial, *rest)
+    assert one.suggest() == two.suggest()
+    for name, front in two.tpe_fronts.items():
+        states = [trial.state.name for trial in front.optuna.trials]
+        assert states.count("RUNNING") == 3
+        assert "FAIL" in states, "trials without a result have failed, they do not run for ever"
+        for _, trial, values, limits in (call for call in calls if call[0] == "end"):
+            known = front.optuna.trials[front.numbers[trial]]
             assert not known.values or (tuple(known.values), known.constraints) == (values[name], limits[name])
+
+
+def test_variants_train_the_same_model_in_another_way():
+    space = WIDE.model_copy(update={"learning": {"batch": (2, 4, 8)}})
+    pool = pool_of(space)
+    sampler = SurrogateSampler(pool, 7, ("one",))
+    base = sampler.suggest()
+    assert base
+    sampler.on_start(base.identity, pool.start(base.identity, base.point))
+    variant = sampler.vary_learning(base, lambda other: other.learning.batch == 8)
+    assert variant
+    assert variant.model == base.model
+    assert variant.identity != base.identity
+    assert variant.learning.batch == 8
+    assert sampler.vary_learning(base, lambda other: False) is None

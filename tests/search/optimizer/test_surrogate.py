@@ -1,4 +1,4 @@
-"""What recipes promise: the surrogate foretells errors, and what is worth trying follows from them."""
+"""The surrogate predicts errors of recipes, and the acquisition follows from them."""
 
 import math
 import random
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from search.config.space import Space
 from search.optimizer.pareto import hypervolume
-from search.optimizer.surrogate import MARGIN, MOST, Forecast, Surrogate, expected_gains, features
+from search.optimizer.surrogate import MARGIN, MAX_POINTS, Forecast, Surrogate, expected_gains, features
 
 SPACE = Space(shapes=(), channels=(2, 4, 8, 16), depth=(4, 6, 8, 10), inject=("mixin", "film", "mixin+film"))
 REFERENCE = (1.0, 6.0)
@@ -28,7 +28,7 @@ def error(point: dict) -> float:
     )
 
 
-def weighed(point: dict) -> tuple[dict[str, float], float]:
+def encoded(point: dict) -> tuple[dict[str, float], float]:
     macs = SPACE.model(point).macs_per_sample(3)
     return features(point, macs=macs), math.log10(macs)
 
@@ -45,42 +45,42 @@ def test_words_and_numbers_of_a_point_are_features():
     assert found == {"inject=mixin": 1, "inject=film": 1, "depth": 1, "film_shift": 1, "learning_rate": -1, "macs": 3}
 
 
-def test_errors_of_recipes_never_trained_are_foretold():
+def test_errors_of_untrained_recipes_are_predicted():
     known, asked = drawn(40), drawn(100, seed=1)
-    surrogate = Surrogate([weighed(point)[0] for point in known], [error(point) for point in known])
-    mean_M, deviation_M = surrogate.predict([weighed(point)[0] for point in asked])
+    surrogate = Surrogate([encoded(point)[0] for point in known], [error(point) for point in known])
+    mean_M, deviation_M = surrogate.predict([encoded(point)[0] for point in asked])
     true_M = np.array([error(point) for point in asked])
     off_M = np.abs(mean_M - true_M)
     assert np.sqrt((off_M**2).mean()) < 0.25 * true_M.std(), "far better than their mean"
-    assert (off_M < 3 * deviation_M).mean() > 0.95, "and it knows how well"
+    assert (off_M < 3 * deviation_M).mean() > 0.95, "and the deviations are right"
 
 
-def test_what_was_trained_is_known_and_what_is_far_is_not():
+def test_the_deviation_is_small_near_trained_points():
     known = drawn(12)
-    surrogate = Surrogate([weighed(point)[0] for point in known], [error(point) for point in known])
-    near = surrogate.predict([weighed(known[0])[0]])[1][0]
-    far = surrogate.predict([weighed({**known[0], "depth": 40, "channels": 64})[0]])[1][0]
+    surrogate = Surrogate([encoded(point)[0] for point in known], [error(point) for point in known])
+    near = surrogate.predict([encoded(known[0])[0]])[1][0]
+    far = surrogate.predict([encoded({**known[0], "depth": 40, "channels": 64})[0]])[1][0]
     assert near < far
 
 
 @pytest.mark.parametrize("errors", [[0.5], [0.5] * 7, [1e-9, 3.0]])
-def test_few_or_equal_errors_are_no_trouble(errors: list[float]):
-    surrogate = Surrogate([weighed(point)[0] for point in drawn(len(errors))], errors)
-    mean_M, deviation_M = surrogate.predict([weighed(point)[0] for point in drawn(5, seed=2)])
+def test_few_or_equal_errors_can_be_fitted(errors: list[float]):
+    surrogate = Surrogate([encoded(point)[0] for point in drawn(len(errors))], errors)
+    mean_M, deviation_M = surrogate.predict([encoded(point)[0] for point in drawn(5, seed=2)])
     assert np.isfinite(mean_M).all() and (deviation_M > 0).all()
 
 
-def test_a_fit_hears_no_more_than_it_can():
-    known = drawn(MOST + 50)
-    surrogate = Surrogate([weighed(point)[0] for point in known], [error(point) for point in known])
-    assert len(surrogate.z_ND) == MOST
+def test_a_fit_uses_a_limited_number_of_points():
+    known = drawn(MAX_POINTS + 50)
+    surrogate = Surrogate([encoded(point)[0] for point in known], [error(point) for point in known])
+    assert len(surrogate.z_ND) == MAX_POINTS
 
 
 @given(
     st.lists(st.tuples(st.floats(-3, 0), st.floats(2, 5)), min_size=1, max_size=12), st.floats(-4, 1), st.floats(1, 6)
 )
 @settings(max_examples=60)
-def test_nothing_beaten_gains_and_gains_grow_with_quality(known: list[tuple[float, float]], middle: float, cost: float):
+def test_gains_are_zero_when_beaten_and_grow_with_quality(known: list[tuple[float, float]], middle: float, cost: float):
     means = np.array([middle, middle - 0.5])
     gains = expected_gains(known, [cost, cost], means, np.full(2, 1e-9))
     assert min(gains) >= -1e-9 and gains[1] >= gains[0] - 1e-9
@@ -88,78 +88,80 @@ def test_nothing_beaten_gains_and_gains_grow_with_quality(known: list[tuple[floa
         assert gains[0] == pytest.approx(0, abs=1e-9)
 
 
-def test_of_two_equals_the_cheap_one_is_worth_more_and_what_runs_is_counted():
+def test_acquisition_prefers_cheap_points_and_counts_running_ones():
     known = drawn(20)
     forecast = Forecast()
     for number, point in enumerate(known):
-        forecast.begin(str(number), weighed(point))
+        forecast.start(str(number), encoded(point))
         forecast.end(str(number), {"all": error(point)})
-    found, cost = weighed({**known[0], "inject": "film"})
-    cheap, dear = forecast.worths([(found, cost - 0.3), (found, cost + 0.3)])
+    found, cost = encoded({**known[0], "inject": "film"})
+    cheap, dear = forecast.acquisition([(found, cost - 0.3), (found, cost + 0.3)])
     assert cheap > dear
-    forecast.begin("running", (found, cost - 0.3))
-    assert forecast.worths([(found, cost - 0.3)])[0] < cheap
+    forecast.start("running", (found, cost - 0.3))
+    assert forecast.acquisition([(found, cost - 0.3)])[0] < cheap
 
 
 def test_a_trial_that_breaks_a_limit_counts_as_the_worst():
     forecast = Forecast()
     for number, (point, feasible) in enumerate(zip(drawn(3), (True, False, True), strict=True)):
-        forecast.begin(str(number), weighed(point))
+        forecast.start(str(number), encoded(point))
         forecast.end(str(number), {"all": float(number)}, [] if feasible else ["all"])
     assert forecast.fronts["all"].ranked()["1"][0] == 2.0
-    forecast.begin("lost", weighed(drawn(4)[3]))
+    forecast.start("lost", encoded(drawn(4)[3]))
     forecast.end("lost", {})
     assert "lost" not in forecast.fronts["all"].ranked() and not forecast.running
 
 
-def test_a_point_is_worth_what_it_may_gain_on_all_fronts_together():
-    """A point that promises much for one of two amps is worth it, whatever it does for the other."""
-    trials, asked = drawn(16), [weighed(point) for point in drawn(60, seed=1)]
+def test_the_acquisition_is_the_sum_over_fronts():
+    """A point with a large gain for one of two amps is chosen, whatever its gain for the other."""
+    trials, asked = drawn(16), [encoded(point) for point in drawn(60, seed=1)]
     one, other, both = Forecast(), Forecast(), Forecast()
     for trial, point in enumerate(trials):
         disliked = {"film": "mixin", "mixin": "film"}.get(point["inject"], point["inject"])
-        told = {"one": error(point), "other": error({**point, "inject": disliked})}
+        errors = {"one": error(point), "other": error({**point, "inject": disliked})}
         broken = ["other"] if trial == 3 else []
         for forecast, fronts in ((one, ["one"]), (other, ["other"]), (both, ["one", "other"])):
-            forecast.begin(str(trial), weighed(point))
-            forecast.end(str(trial), {front: told[front] for front in fronts}, broken)
-    both.begin("running", asked[0])
-    one.begin("running", asked[0])
-    other.begin("running", asked[0])
-    worths = both.worths(asked)
-    assert worths == pytest.approx([a + b for a, b in zip(one.worths(asked), other.worths(asked), strict=True)])
+            forecast.start(str(trial), encoded(point))
+            forecast.end(str(trial), {front: errors[front] for front in fronts}, broken)
+    both.start("running", asked[0])
+    one.start("running", asked[0])
+    other.start("running", asked[0])
+    values = both.acquisition(asked)
+    assert values == pytest.approx(
+        [a + b for a, b in zip(one.acquisition(asked), other.acquisition(asked), strict=True)]
+    )
     assert both.best() == list(dict.fromkeys([*one.best(), *other.best()])) and len(both.best()) > len(one.best())
     ranked = both.fronts["other"].ranked()
     assert ranked["3"][0] == max(error for error, _ in ranked.values()), "as bad as the worst where it breaks a limit"
     assert both.fronts["one"].ranked()["3"][0] == error(trials[3]), "and only there"
 
 
-def test_what_is_foretold_finds_a_better_front_than_chance():
-    def search(foretold: bool, seed: int) -> float:
+def test_the_surrogate_finds_a_better_front_than_chance():
+    def search(predicted: bool, seed: int) -> float:
         forecast, chance, found = Forecast(), random.Random(seed), []
         for trial in map(str, range(20)):
             points = [SPACE.draw(chance) for _ in range(60)]
-            worths = forecast.worths([weighed(p) for p in points]) if foretold and len(found) > 4 else [0.0] * 60
-            point = points[worths.index(max(worths))]
-            forecast.begin(trial, weighed(point))
+            values = forecast.acquisition([encoded(p) for p in points]) if predicted and len(found) > 4 else [0.0] * 60
+            point = points[values.index(max(values))]
+            forecast.start(trial, encoded(point))
             forecast.end(trial, {"all": error(point)})
-            found.append((error(point), weighed(point)[1]))
+            found.append((error(point), encoded(point)[1]))
         return hypervolume(found, REFERENCE)
 
     assert sum(search(True, seed) > search(False, seed) for seed in range(5)) >= 4
 
 
 def other_search(errors: list[float], seed: int = 3) -> tuple[list[dict[str, float]], list[float]]:
-    return [weighed(point)[0] for point in drawn(len(errors), seed)], errors
+    return [encoded(point)[0] for point in drawn(len(errors), seed)], errors
 
 
-def test_a_prior_foretells_what_few_trials_cannot_and_one_that_misleads_is_not_heard():
+def test_a_prior_helps_and_a_misleading_one_is_ignored():
     earlier = drawn(40, seed=3)
     like = Surrogate(*other_search([error(point) + 0.7 for point in earlier]))
     unlike = Surrogate(*other_search([-error(point) for point in earlier]))
     known, asked = drawn(10), drawn(100, seed=1)
-    points, errors = [weighed(point)[0] for point in known], [error(point) for point in known]
-    wanted = [weighed(point)[0] for point in asked]
+    points, errors = [encoded(point)[0] for point in known], [error(point) for point in known]
+    wanted = [encoded(point)[0] for point in asked]
     true_M = np.array([error(point) for point in asked])
 
     def off(*priors: Surrogate) -> float:
@@ -168,7 +170,7 @@ def test_a_prior_foretells_what_few_trials_cannot_and_one_that_misleads_is_not_h
 
     assert off(like) < 0.7 * off(), "a search of an amp like this one, at another level"
     assert off(unlike) == pytest.approx(off()), "one of an amp that likes the opposite"
-    assert off(unlike, like) == pytest.approx(off(like)), "each is judged by itself"
+    assert off(unlike, like) == pytest.approx(off(like)), "each is weighted by itself"
 
 
 def test_a_search_with_a_misleading_prior_finds_as_much():
@@ -176,11 +178,11 @@ def test_a_search_with_a_misleading_prior_finds_as_much():
         forecast, chance, found = Forecast(priors), random.Random(seed), []
         for trial in map(str, range(14)):
             points = [SPACE.draw(chance) for _ in range(60)]
-            worths = forecast.worths([weighed(p) for p in points])
-            point = points[worths.index(max(worths))]
-            forecast.begin(trial, weighed(point))
+            values = forecast.acquisition([encoded(p) for p in points])
+            point = points[values.index(max(values))]
+            forecast.start(trial, encoded(point))
             forecast.end(trial, {"all": error(point)})
-            found.append((error(point), weighed(point)[1]))
+            found.append((error(point), encoded(point)[1]))
         return hypervolume(found, REFERENCE)
 
     earlier = drawn(40, seed=3)
@@ -190,15 +192,15 @@ def test_a_search_with_a_misleading_prior_finds_as_much():
     assert misled > 0.97 * alone and helped > 0.99 * alone
 
 
-def test_before_any_error_is_known_the_trials_differ_and_the_cheap_come_first():
+def test_first_trials_differ_and_cheap_ones_come_first():
     points = drawn(64)
     forecast, chosen = Forecast(), []
     for trial in map(str, range(6)):
-        told = forecast.worths([weighed(point) for point in points])
-        chosen.append(points[told.index(max(told))])
-        forecast.begin(trial, weighed(chosen[-1]))
-    costs = sorted(weighed(point)[1] for point in points)
-    assert all(weighed(point)[1] < costs[32] for point in chosen[:3])
+        values = forecast.acquisition([encoded(point) for point in points])
+        chosen.append(points[values.index(max(values))])
+        forecast.start(trial, encoded(chosen[-1]))
+    costs = sorted(encoded(point)[1] for point in points)
+    assert all(encoded(point)[1] < costs[32] for point in chosen[:3])
     assert {word for point in chosen for word in point["inject"].split("+")} == {"mixin", "film"}
     assert len({point["dilations"] for point in chosen}) > 1 and len({point["depth"] for point in chosen}) > 1
 

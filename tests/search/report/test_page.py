@@ -1,7 +1,8 @@
-"""What a board's pictures and report say: each amp's own numbers, recipes by their names, what was spent, every difference between trials."""
+"""Figures and report of a board: each amp's own numbers, recipes by name, what was spent, how trials differ."""
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from search.config.space import Space
 from search.config.study import SearchConfig
 from search.report.charts import curves_figure, front_figure
 from search.report.page import cost_sentences, write_report
-from search.study.board import read_board, summarise
+from search.study.board import Board, Effort, Held, read_board
 from search.study.cost import Costs
 from search.study.files import BOARD
-from search.study.ledger import Line, ledger_path, read_lines
-from tests.support.searches import CONFIGS, WIDE, config_of, sample
+from search.study.ledger import ledger_path, read_lines
+from search.study.lines import Line, TrialEnd, TrialReport, TrialStart, to_json
+from search.study.summary import summarise
+from tests.support.searches import CONFIGS, WIDE, config_of, sample, start_line
 from zoo.cli.views import board as board_view
 
 AMPS = ("clean", "fuzz")
@@ -43,24 +46,23 @@ def ledger_of(points: dict[str, dict[str, Any]] | None = None, steps: int = 10) 
     for number, (trial, (cost, *errors)) in enumerate(TRIALS.items()):
         point = (points or {}).get(trial, FREE_POINT)
         facts = {"number": number, "point": point, "label": "1x2", "form": "mixin", "steps": steps, "cost": cost}
-        lines.append({"state": "start", "trial": trial, "parameters": 5, **facts})
+        lines.append(start_line(trial, parameters=5, **facts))
         for step in (steps // 2, steps):
-            told = {amp: error * steps / step for amp, error in zip(AMPS, errors, strict=True)}
-            esr = (told["clean"] * told["fuzz"]) ** 0.5
-            worst = {amp: 1.5 * error for amp, error in told.items()}
-            report = {"step": step, "esr": esr, "amps": told, "worst": worst, "seconds": 1800.0}
-            lines.append({"state": "report", "trial": trial, **report})
-        lines.append({"state": "finished", "trial": trial})
+            amps = {amp: error * steps / step for amp, error in zip(AMPS, errors, strict=True)}
+            esr = (amps["clean"] * amps["fuzz"]) ** 0.5
+            worst = {amp: 1.5 * error for amp, error in amps.items()}
+            lines.append(TrialReport(trial=trial, step=step, esr=esr, amps=amps, worst=worst, seconds=1800.0))
+        lines.append(TrialEnd(trial=trial, state="finished"))
     return lines
 
 
-def board_of(mode: str = "per_amp", lines: list[Line] | None = None) -> dict[str, Any]:
+def board_of(mode: str = "per_amp", lines: list[Line] | None = None) -> Board:
     return summarise(search_of(mode), lines or ledger_of(), COSTS)
 
 
-def page_of(board: dict[str, Any], lines: list[Line], folder: Path) -> tuple[list[str], list[list[list[str]]]]:
+def page_of(board: Board, lines: list[Line], folder: Path) -> tuple[list[str], list[list[list[str]]]]:
     """The paragraphs and the tables of a report."""
-    write_report(folder / "report.html", search_of(board["mode"]), board, lines, None)
+    write_report(folder / "report.html", search_of(board.mode), board, lines, None)
     page = (folder / "report.html").read_text()
     tables = re.findall("<table>(.*?)</table>", page, re.DOTALL)
     cells = [[re.findall("<t[hd](?: [^>]*)?>(.*?)</t[hd]>", row) for row in table.splitlines()] for table in tables]
@@ -72,21 +74,20 @@ def places(dots: Collection) -> list[tuple[float, float]]:
     return [tuple(point) for point in np.asarray(dots.get_offsets()).tolist()]
 
 
-def test_each_amp_has_a_picture_of_its_own_front():
+def test_each_amp_has_a_figure_of_its_own_front():
     board = board_of()
     figure = front_figure(board)
     panels = {axes.get_title(): axes for axes in figure.axes}
     assert list(panels) == list(AMPS)
     for amp, axes in panels.items():
         (line,) = [line for line in axes.get_lines() if line.get_label() == "Pareto front"]
-        by_name = {trial["trial"]: trial for trial in board["trials"]}
-        members = [by_name[trial] for trial in board["fronts"][amp]]
+        members = [board.by_name[trial] for trial in board.fronts[amp]]
         assert len(members) > 1
         assert [tuple(point) for point in np.asarray(line.get_xydata()).tolist()] == [
-            (t["cost"], t["amps"][amp]) for t in members
+            (t.cost, t.amps[amp]) for t in members
         ]
         dots = [point for dots in axes.collections for point in places(dots)]
-        assert sorted(dots) == sorted((t["cost"], t["amps"][amp]) for t in board["trials"])
+        assert sorted(dots) == sorted((t.cost, t.amps[amp]) for t in board.trials)
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["mixin", "Pareto front"]
     (whole,) = front_figure(board_of("universal")).axes
@@ -94,10 +95,13 @@ def test_each_amp_has_a_picture_of_its_own_front():
     assert sorted(dots) == pytest.approx(sorted((a * b) ** 0.5 for _, a, b in TRIALS.values()))
 
 
-def test_a_trial_that_breaks_a_limit_on_one_amp_is_missing_there_alone(tmp_path: Path):
+def test_a_broken_limit_removes_a_trial_from_one_front_alone(tmp_path: Path):
     lines = ledger_of()
     broken = {"clean": {"runaway": -3.0}, "fuzz": {"runaway": 2.0}}
-    lines = [{**line, "limits": broken} if line["trial"] == "clean1" and "esr" in line else line for line in lines]
+    lines = [
+        replace(line, limits=broken) if isinstance(line, TrialReport) and line.trial == "clean1" else line
+        for line in lines
+    ]
     board = board_of(lines=lines)
     shown = {
         axes.get_title(): [cost for dots in axes.collections for cost, _ in places(dots)]
@@ -111,28 +115,30 @@ def test_a_trial_that_breaks_a_limit_on_one_amp_is_missing_there_alone(tmp_path:
     assert {row[1] for row in trials if row[0] == "clean1"} == {"finished, breaks a limit"}
 
 
-def test_a_ledger_from_before_limits_went_by_amp_is_read(tmp_path: Path):
+def test_a_ledger_with_limits_of_no_amp_is_read(tmp_path: Path):
     older = [
-        {**line, "limits": {"runaway": 2.0 if line["trial"] == "clean1" else -1.0}} if "esr" in line else line
+        {**to_json(line), "limits": {"runaway": 2.0 if line.trial == "clean1" else -1.0}}
+        if isinstance(line, TrialReport)
+        else to_json(line)
         for line in ledger_of()
     ]
     ledger_path(tmp_path).write_text("".join(json.dumps(line) + "\n" for line in older))
     lines = read_lines(tmp_path)
     for mode in ("universal", "per_amp"):
         board = board_of(mode, lines)
-        assert [trial["trial"] for trial in board["trials"] if not trial["feasible"]] == ["clean1"]
-        assert not any("clean1" in members for members in board["fronts"].values())
-    whole = board_of("universal", lines)
+        assert [trial.trial for trial in board.trials if not trial.feasible] == ["clean1"]
+        assert not any("clean1" in members for members in board.fronts.values())
+    whole = board_of("universal", lines).to_json()
     flat = [{**trial, "limits": {"runaway": -1.0}} for trial in whole["trials"]]
     (tmp_path / BOARD).write_text(json.dumps({**whole, "trials": flat}))
-    for trial in read_board(tmp_path)["trials"]:
-        assert trial["limits"] == {amp: {"runaway": -1.0} for amp in trial["amps"]}
+    for trial in read_board(tmp_path).trials:
+        assert trial.limits == {amp: {"runaway": -1.0} for amp in trial.amps}
 
 
 def test_each_amp_has_its_own_learning_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     drawn = {}
     monkeypatch.setattr(
-        "search.report.page.pictures.curves_figure", lambda *told: drawn.update(told[1]) or curves_figure(*told)
+        "search.report.page.pictures.curves_figure", lambda *args: drawn.update(args[1]) or curves_figure(*args)
     )
     page_of(board_of(), ledger_of(), tmp_path)
     assert drawn["clean"]["fuzz1"] == {5: 1.2, 10: 0.6} and drawn["fuzz"]["fuzz1"] == {5: 0.06, 10: 0.03}
@@ -140,11 +146,11 @@ def test_each_amp_has_its_own_learning_curves(tmp_path: Path, monkeypatch: pytes
     assert (first.get_ylabel(), second.get_ylabel()) == ("validation ESR of clean", "validation ESR of fuzz")
 
 
-def test_every_number_named_after_an_amp_is_that_amps(tmp_path: Path):
+def test_every_number_of_an_amp_is_its_own(tmp_path: Path):
     lines = ledger_of()
     board = board_of(lines=lines)
-    for trial in board["trials"]:
-        trial["held"] = {"clean": {"mean": 0.51}, "fuzz": {"mean": 0.52}} if trial["front"] else {}
+    held: Held = {"clean": {"mean": 0.51}, "fuzz": {"mean": 0.52}}
+    board = replace(board, trials=[trial.scored(held) if trial.front else trial for trial in board.trials])
     (headline, *_), (tiers, trials) = page_of(board, lines, tmp_path)
     assert "Best by validation for clean: 1x2, knobs at mixin, ESR 0.0400." in headline
     assert "Best by validation for fuzz: 1x2, knobs at mixin, ESR 0.0300." in headline
@@ -169,19 +175,21 @@ def test_every_number_named_after_an_amp_is_that_amps(tmp_path: Path):
     assert tiers[0][-3:] == ["ESR", "held ESR clean", "held ESR fuzz"] and trials[0][2:5] == ["ESR", *trials[0][3:5]]
 
 
-def test_trials_trained_again_are_counted_apart(tmp_path: Path):
-    again = [{**line, "trial": line["trial"] + "-0", "of": line["trial"]} for line in ledger_of(steps=40)][:4]
+def test_finals_are_counted_apart(tmp_path: Path):
+    again = [replace(line, trial=line.trial + "-0") for line in ledger_of(steps=40)][:4]
+    assert isinstance(again[0], TrialStart)
+    again[0] = replace(again[0], of="both")
     lines = [*ledger_of(), *again]
     board = board_of("universal", lines)
-    spent = board["spent"]
-    assert (spent["trials"], spent["steps"], spent["trial_hours"]) == (4, 40, 4.0)
-    assert spent["finals"] == {"trials": 1, "steps": 40, "trial_hours": 1.0}
-    told = sum(line.get("seconds", 0) for line in lines) / 3600
-    assert spent["trial_hours"] + spent["finals"]["trial_hours"] == told, "all that was spent is told"
-    said = " ".join(cost_sentences(board, None))
-    assert "4 trials took 40 steps in 4.00 trial-hours (4 finished)" in said
-    assert "Training the best again took 40 steps more in 1.00 trial-hours (1 trials)" in said
-    assert "Costs are those on a. It was resumed on b" in said
+    spent = board.spent
+    assert spent.searched == Effort(trials=4, steps=40, trial_hours=4.0)
+    assert spent.finals == Effort(trials=1, steps=40, trial_hours=1.0)
+    hours = sum(line.seconds or 0 for line in lines if isinstance(line, TrialReport)) / 3600
+    assert spent.searched.trial_hours + spent.finals.trial_hours == hours, "the whole time is counted"
+    text = " ".join(cost_sentences(board, None))
+    assert "4 trials took 40 steps in 4.00 trial-hours (4 finished)" in text
+    assert "Training the best again took 40 steps more in 1.00 trial-hours (1 trials)" in text
+    assert "Costs are those on a. It was resumed on b" in text
     (headline, *_), _ = page_of(board, lines, tmp_path)
     assert headline.startswith("4 trials on clean, fuzz; 1 more trained the best again.")
     title = front_figure(board).get_suptitle()
@@ -189,7 +197,7 @@ def test_trials_trained_again_are_counted_apart(tmp_path: Path):
 
 
 @pytest.mark.parametrize("knobs", [1, 2, 3, 4, 5])
-def test_recipes_go_by_the_names_of_their_presets(knobs: int):
+def test_recipes_have_the_names_of_their_presets(knobs: int):
     points = named_points(knobs)
     space = Space().holding(points)
     found = {}
@@ -208,7 +216,7 @@ def test_only_trials_that_are_a_recipe_are_marked_as_one():
     wanted = film, *peers, {**film, "encoder": 4}
     points = [space.complete(point) or {} for point in wanted]
     board = board_of("universal", ledger_of(dict(zip(TRIALS, points, strict=True))))
-    recipes = {trial["trial"]: trial.get("recipe") for trial in board["trials"]}
+    recipes = {trial.trial: trial.recipe for trial in board.trials}
     assert recipes == dict(zip(TRIALS, ["a1-standard-film", "peer-a1-knob-bias", "peer-a2-concat", None], strict=True))
     figure = front_figure(board)
     (axes,) = figure.axes
@@ -222,7 +230,7 @@ def test_only_trials_that_are_a_recipe_are_marked_as_one():
 
 def test_trials_that_differ_look_different(tmp_path: Path):
     config = config_of().model_copy(update={"space": WIDE})
-    start, report, _, end = ledger_of()[:4]
+    _, report, _, end = ledger_of()[:4]
     lines: list[Line] = []
     for seed in range(120):
         point = sample(WIDE, seed % 60)
@@ -230,7 +238,7 @@ def test_trials_that_differ_look_different(tmp_path: Path):
             point |= {"batch": 6 - point["batch"]}
         trial = config.identity(point)
         facts = {"point": point, "label": WIDE.label(point), "form": WIDE.model(point).inject.label}
-        lines += [{**start, "trial": trial, **facts}, {**report, "trial": trial}, {**end, "trial": trial}]
+        lines += [start_line(trial, **facts), replace(report, trial=trial), replace(end, trial=trial)]
     board = summarise(config, lines, COSTS)
     write_report(tmp_path / "report.html", config, board, lines, None)
     page = (tmp_path / "report.html").read_text()

@@ -81,7 +81,7 @@ def test_a_file_uri_is_read_too(tmp_path: Path):
     assert far.fingerprint(far.recorded) == near.fingerprint(near.recorded)
 
 
-def test_bringing_goes_on_where_it_was_cut_off(bucket: Bucket, tmp_path: Path, cache: Path):
+def test_copying_goes_on_where_it_was_cut_off(bucket: Bucket, tmp_path: Path, cache: Path):
     record(tmp_path / "mine", "train", di(), GRID[:4])
     upload(bucket, tmp_path / "mine", "mine")
     config, lost = of(bucket.uri("mine/train.json")), bucket.objects.pop("mine/train_3.wav")

@@ -1,4 +1,4 @@
-"""Files behind a URI; a study that is kept at one, and goes on elsewhere when its own machine is lost."""
+"""Files at a URI; a study that is copied to one, and goes on elsewhere when its machine is lost."""
 
 import json
 import os
@@ -19,13 +19,15 @@ from search.launch.launcher import run_search
 from search.run import read_search
 from search.storage.uri_store import Store, below, inside
 from search.study import remote_copy
-from search.study.board import summarise
-from search.study.ledger import AGAIN, append, read_ledger, read_lines
+from search.study.ledger import append, read_ledger, read_lines
+from search.study.lines import AGAIN, Line, TrialRecord, TrialReport, TrialRestart, to_json
 from search.study.remote_copy import RemoteCopy
-from search.study.scheduler import TrialScheduler
+from search.study.results import TrialFault, parse_result
+from search.study.scheduler import Listener
+from search.study.summary import summarise
 from tests.support.bucket_server import Bucket
 from tests.support.makers import examples
-from tests.support.searches import LOCAL, RAY_WARNINGS, search_file
+from tests.support.searches import LOCAL, RAY_WARNINGS, counted, report, scheduler_of, search_file
 
 pytestmark = RAY_WARNINGS
 
@@ -34,13 +36,13 @@ SEARCH: dict[str, Any] = {"amps": 1, "trials": 5}
 
 @pytest.fixture
 def uri(tmp_path: Path) -> str:
-    """A folder that nothing is in yet: on disk, or below `$AMPZOO_TEST_STORAGE`, where a person wants to see this with real storage."""
+    """An empty folder: on disk, or below `$AMPZOO_TEST_STORAGE`, to test with real storage."""
     real = os.environ.get("AMPZOO_TEST_STORAGE")
     return below(real, tmp_path.name) if real else (tmp_path / "far").as_uri()
 
 
 @pytest.mark.parametrize("loopback", [True, False])
-def test_files_are_written_listed_read_and_brought_once(loopback: bool, bucket: Bucket, uri: str, tmp_path: Path):
+def test_files_are_written_listed_read_and_fetched_once(loopback: bool, bucket: Bucket, uri: str, tmp_path: Path):
     store, here = Store(bucket.uri("far") if loopback else uri), tmp_path / "here"
     assert store.sizes("a") == {} and store.size("a/b c.txt") == 0
     large = bytes(range(256)) * (40 << 10)  # two parts of an upload
@@ -48,15 +50,15 @@ def test_files_are_written_listed_read_and_brought_once(loopback: bool, bucket: 
         store.write(name, data)
         assert store.read(name) == data
     assert store.sizes("a") == {"a/b c.txt": 3, "a/d/\u00e4%.bin": len(large)}
-    store.bring(["a/b c.txt", "a/d/\u00e4%.bin"], here)
+    store.fetch(["a/b c.txt", "a/d/\u00e4%.bin"], here)
     assert (here / "a/d/\u00e4%.bin").read_bytes() == large
     (here / "a/b c.txt").write_bytes(b"two")  # of the same size, but touched
     number = (here / "a/d/\u00e4%.bin").stat().st_ino
-    store.bring(["a/b c.txt", "a/d/\u00e4%.bin"], here)
+    store.fetch(["a/b c.txt", "a/d/\u00e4%.bin"], here)
     assert (here / "a/b c.txt").read_bytes() == b"one"
-    assert (here / "a/d/\u00e4%.bin").stat().st_ino == number, "what is there is not brought again"
+    assert (here / "a/d/\u00e4%.bin").stat().st_ino == number, "what is there is not copied again"
     with pytest.raises(NotFound, match="none.txt"):
-        store.bring(["a/b c.txt", "none.txt"], here)
+        store.fetch(["a/b c.txt", "none.txt"], here)
     with pytest.raises(NotFound, match="none.txt"):
         store.read("none.txt")
     for _ in range(2):
@@ -108,60 +110,60 @@ def test_names_that_lead_out_are_refused(name: str):
 
 
 class PowerCut(BaseException):
-    """The machine is gone: nothing is tidied up, nobody is told."""
+    """The machine is gone: nothing is cleaned up or reported."""
 
 
-def cut_after(lines: int) -> Callable[[dict], None]:
-    """A listener on whose machine the power fails."""
-    heard: list[dict] = []
+def cut_after(lines: int) -> Listener:
+    """A listener on whose machine the power fails after so many lines."""
+    seen: list[TrialRecord] = []
 
-    def hear(line: dict) -> None:
-        heard.append(line)
-        if len(heard) == lines:
+    def listener(record: TrialRecord) -> None:
+        seen.append(record)
+        if len(seen) == lines:
             raise PowerCut
 
-    return hear
+    return listener
 
 
-def cut_after_the_final(line: dict) -> None:
+def cut_after_the_final(record: TrialRecord) -> None:
     """A listener on whose machine the power fails when all is trained."""
-    if line["state"] == "finished" and "of" in line:
+    if record.state == "finished" and record.is_final:
         raise PowerCut
 
 
-def told(study: Path) -> list[dict[str, Any]]:
-    """A ledger without what differs from one run to the next, and without what says that a trial was begun again."""
-    lines = [line for line in read_lines(study) if line["state"] != AGAIN]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+def stable_lines(study: Path) -> list[Line]:
+    """A ledger without seconds, which differ from run to run, and without restarts."""
+    lines = [line for line in read_lines(study) if line.state != AGAIN]
+    return [replace(line, seconds=None) if isinstance(line, TrialReport) else line for line in lines]
 
 
-def test_a_search_goes_on_elsewhere_as_if_nothing_had_happened(
-    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """The machine is lost with its disk three times: before a trial's first report, between two, and after the last trial's end."""
+def test_a_search_goes_on_elsewhere_from_its_copy(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The machine is lost three times: before a trial's first report, between two reports, and after the last trial."""
     monkeypatch.setattr(remote_copy, "PART", 5000)  # several parts, lines across them
     final = {"steps": 50, "seeds": 1, "top": 1}
     path = search_file(tmp_path, amps=1, **{**LOCAL, "final": final})
     config = read_search(path)
     with pytest.raises(PowerCut):
-        run_search(config, tmp_path / "whole", local=True, listener=cut_after_the_final)
+        run_search(config, tmp_path / "whole", counted(local=True, listener=cut_after_the_final))
     whole = read_lines(tmp_path / "whole")
     done = 0
     for number, lines in enumerate((1, 12, len(whole))):
         study = tmp_path / f"lost{number}"
         with pytest.raises(PowerCut):
-            run_search(config, study, local=True, storage=uri, resume=number > 0, listener=cut_after(lines - done))
-        # A start alone is not kept: the next machine begins the same trial. One that had reported is said to begin again.
+            options = counted(local=True, storage=uri, resume=number > 0, listener=cut_after(lines - done))
+            run_search(config, study, options)
+        # A start alone is not copied: the next machine starts the same trial. One that had reported is restarted.
         done = lines - 1 if number else 0
         shutil.rmtree(study)
-    board = run_search(config, tmp_path / "last", local=True, storage=uri, resume=True)
-    assert told(tmp_path / "last") == told(tmp_path / "whole")
-    again = [line for line in read_lines(tmp_path / "last") if line["state"] == AGAIN]
-    assert again == [{"state": AGAIN, "trial": whole[11]["trial"], "starts": 1}], "it had reported, and goes on"
-    assert AGAIN not in {line["state"] for line in whole}
-    assert board["fronts"] == summarise(config, whole)["fronts"] and [t["held"] for t in board["trials"] if t["front"]]
-    assert "pruned" in {line["state"] for line in read_ledger(tmp_path / "last")}
-    finished = {line["trial"] for line in read_ledger(tmp_path / "last") if line["state"] == "finished"}
+    board = run_search(config, tmp_path / "last", counted(local=True, storage=uri, resume=True))
+    assert stable_lines(tmp_path / "last") == stable_lines(tmp_path / "whole")
+    again = [line for line in read_lines(tmp_path / "last") if line.state == AGAIN]
+    assert again == [TrialRestart(trial=whole[11].trial, starts=1)], "it had reported, and goes on"
+    assert AGAIN not in {line.state for line in whole}
+    assert board.fronts == summarise(config, whole).fronts
+    assert all(trial.held for trial in board.trials if trial.front)
+    assert "pruned" in {record.state for record in read_ledger(tmp_path / "last")}
+    finished = {record.trial for record in read_ledger(tmp_path / "last") if record.state == "finished"}
     for study in ("last", "whole"):
         assert {folder.name for folder in (tmp_path / study / "trials").iterdir()} == finished
     assert {name.split("/")[1] for name in Store(uri).sizes("trials")} == finished
@@ -174,30 +176,32 @@ def test_a_search_goes_on_elsewhere_as_if_nothing_had_happened(
 def test_storage_that_fails_stops_the_search_and_costs_nothing(bucket: Bucket, tmp_path: Path):
     config, study, uri = read_search(search_file(tmp_path, **SEARCH)), tmp_path / "study", bucket.uri("far")
 
-    def fail(line: dict) -> None:
-        bucket.broken = bucket.broken or line["state"] == "finished"
+    def fail(record: TrialRecord) -> None:
+        bucket.broken = bucket.broken or record.state == "finished"
 
     with pytest.raises(UserError, match=r"stopped: s3://zoo/far.*ACCESS_DENIED") as caught:
-        run_search(config, study, local=True, storage=uri, listener=fail)
+        run_search(config, study, counted(local=True, storage=uri, listener=fail))
     assert "--resume" in caught.value.hint
     before = read_lines(study)
-    assert [line["state"] for line in read_ledger(study)] == ["finished"], "no trial is blamed"
+    assert [record.state for record in read_ledger(study)] == ["finished"], "no trial has failed"
     with pytest.raises(UserError, match=r"^s3://zoo/far.*ACCESS_DENIED"):
-        run_search(config, study, local=True, storage=uri, resume=True)
+        run_search(config, study, counted(local=True, storage=uri, resume=True))
     bucket.broken = False
     with pytest.raises(PowerCut):
-        run_search(config, study, local=True, storage=uri, resume=True, listener=cut_after(1))
+        run_search(config, study, counted(local=True, storage=uri, resume=True, listener=cut_after(1)))
     RemoteCopy(tmp_path / "there", uri).begin(resume=True)
-    assert read_lines(tmp_path / "there") == read_lines(study) and read_lines(study)[:-1] == before
-    assert (tmp_path / "there" / "trials" / before[0]["trial"]).exists()
+    assert read_lines(tmp_path / "there") == read_lines(study)
+    assert read_lines(study)[:-1] == before
+    assert (tmp_path / "there" / "trials" / before[0].trial).exists()
 
 
 def test_studies_at_one_uri_are_never_mixed(uri: str, tmp_path: Path):
     config = read_search(search_file(tmp_path, **SEARCH))
 
-    def search(out: str, lines: int = 0, **how: Any) -> list[dict[str, Any]]:
+    def search(out: str, lines: int = 0, **how: Any) -> list[Line]:
         with pytest.raises(PowerCut):
-            run_search(config, tmp_path / out, local=True, storage=uri, listener=cut_after(lines), **how)
+            options = counted(local=True, storage=uri, listener=cut_after(lines), **how)
+            run_search(config, tmp_path / out, options)
         return read_lines(tmp_path / out)
 
     with pytest.raises(NotFound, match=r"neither .*one nor .*://.* holds a study"):
@@ -207,7 +211,7 @@ def test_studies_at_one_uri_are_never_mixed(uri: str, tmp_path: Path):
         search("two")
     with pytest.raises(UserError, match="trials changed"):
         changed = config.model_copy(update={"trials": 9})
-        run_search(changed, tmp_path / "two", local=True, storage=uri, resume=True)
+        run_search(changed, tmp_path / "two", counted(local=True, storage=uri, resume=True))
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "dear.txt").touch()
     with pytest.raises(UserError, match="is not empty"):
@@ -216,12 +220,14 @@ def test_studies_at_one_uri_are_never_mixed(uri: str, tmp_path: Path):
 
     shutil.copytree(tmp_path / "one", tmp_path / "apart")
     *same, last = begun
-    texts = [json.dumps(line) + "\n" for line in (*same, {**last, "esr": 2 * last["esr"]})]
+    assert isinstance(last, TrialReport)
+    texts = [json.dumps(to_json(line)) + "\n" for line in (*same, replace(last, esr=2 * last.esr))]
     (tmp_path / "apart" / "ledger.jsonl").write_text("".join(texts))
     (tmp_path / "one" / "notes.txt").touch()
     further = search("two", 2, resume=True)
-    assert further[:6] == begun and len(further) == 8
-    assert search("one", 1, resume=True)[:8] == further, "the first machine takes over what the other did meanwhile"
+    assert further[:6] == begun
+    assert len(further) == 8
+    assert search("one", 1, resume=True)[:8] == further, "the first machine takes over what the other has done"
     assert (tmp_path / "one" / "notes.txt").exists()
     with pytest.raises(UserError, match="went on differently"):
         search("apart", resume=True)
@@ -232,14 +238,14 @@ def test_two_searches_at_one_uri_notice_each_other(uri: str, tmp_path: Path):
     config = read_search(search_file(tmp_path, **SEARCH))
     other = RemoteCopy(tmp_path / "other", uri)
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "ledger.jsonl").write_text(json.dumps({"state": "report", "trial": "x"}) + "\n")
+    (tmp_path / "other" / "ledger.jsonl").write_text(json.dumps(to_json(report("x", 1, 0.1))) + "\n")
 
-    def search_too(line: dict[str, Any]) -> None:
+    def search_too(record: TrialRecord) -> None:
         shutil.copy(tmp_path / "study" / "study.json", tmp_path / "other")
         other.sync()
 
     with pytest.raises(UserError, match="another search writes to"):
-        run_search(config, tmp_path / "study", local=True, storage=uri, listener=search_too)
+        run_search(config, tmp_path / "study", counted(local=True, storage=uri, listener=search_too))
     known = Store(uri).read("study.json")
     (tmp_path / "other" / "study.json").write_text("{}")
     with pytest.raises(UserError, match="holds another study than"):
@@ -247,22 +253,19 @@ def test_two_searches_at_one_uri_notice_each_other(uri: str, tmp_path: Path):
     assert Store(uri).read("study.json") == known
 
 
-def kept(folder: Path, uri: str, lines: int) -> RemoteCopy:
-    """A study of so many lines, and its mirror."""
+def copy_study(folder: Path, uri: str, lines: int) -> None:
+    """Make a study of so many lines, and its copy."""
     folder.mkdir()
     (folder / "study.json").write_text("{}")
     for number in range(lines):
-        append(folder, {"state": "report", "trial": f"t{number}", "step": 1, "esr": 0.1})
-    made = RemoteCopy(folder, uri)
-    made.sync()
-    return made
+        append(folder, report(f"t{number}", 1, 0.1))
+    RemoteCopy(folder, uri).sync()
 
 
-def test_writing_that_stopped_between_two_parts_leaves_whole_lines(
-    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_writing_that_stopped_between_parts_is_repaired(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(remote_copy, "PART", 100)
-    store, first = kept(tmp_path / "one", uri, 5).store, read_lines(tmp_path / "one")
+    copy_study(tmp_path / "one", uri, 5)
+    store, first = Store(uri), read_lines(tmp_path / "one")
     parts = sorted(store.sizes("ledger"))
     assert len(parts) > 2
     store.write(parts[-1], store.read(parts[-1])[:-9])
@@ -275,9 +278,9 @@ def test_writing_that_stopped_between_two_parts_leaves_whole_lines(
     assert read_lines(tmp_path / "three") == [*first[:4], first[0]]
 
 
-def test_what_a_killed_process_left_half_written_is_no_part_of_a_study(tmp_path: Path):
+def test_half_written_files_are_not_part_of_a_study(tmp_path: Path):
     far = tmp_path / "far"
-    kept(tmp_path / "one", far.as_uri(), 2)
+    copy_study(tmp_path / "one", far.as_uri(), 2)
     (far / "ledger" / f"{STAGED}x").write_text('{"half')
     (far / "trials" / f"{STAGED}y").mkdir(parents=True)
     (far / "trials" / f"{STAGED}y" / "file").touch()
@@ -286,48 +289,53 @@ def test_what_a_killed_process_left_half_written_is_no_part_of_a_study(tmp_path:
     assert not (tmp_path / "two" / "trials").exists()
 
 
-def test_a_checkpoint_that_cannot_be_kept_blames_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_checkpoint_that_cannot_be_stored_fails_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from search.backends import ray_tune as tuning
 
-    told: list[dict[str, Any]] = []
+    reported: list[dict[str, Any]] = []
 
-    def report(result: dict[str, Any], checkpoint: object = None) -> None:
+    def tune_report(result: dict[str, Any], checkpoint: object = None) -> None:
         if checkpoint:
             raise OSError("AWS Error ACCESS_DENIED during PutObject operation")
-        told.append(json.loads(result["told"]))
+        reported.append(json.loads(result["results"]))
 
-    monkeypatch.setattr(tuning.tune, "report", report)
+    monkeypatch.setattr(tuning.tune, "report", tune_report)
     monkeypatch.setattr(tuning.tune, "get_checkpoint", lambda: None)
     config = read_search(search_file(tmp_path, **SEARCH))
     amps = [load_data(data) for data in config.datasets]
-    task = TrialScheduler(config, tmp_path, amps).propose()
+    task = scheduler_of(config, tmp_path, amps).suggest()
     assert task
     tuning.run_group({"tasks": [asdict(task)]}, config.model_dump(mode="json"), amps, 0, None)
-    assert told == [
-        {task.trial: {"stopped": "checkpoints cannot be kept: AWS Error ACCESS_DENIED during PutObject operation"}}
-    ]
+    reason = "checkpoints cannot be stored: AWS Error ACCESS_DENIED during PutObject operation"
+    (results,) = reported
+    assert parse_result(results[task.trial]) == TrialFault(task.trial, "stopped", reason)
 
 
-def test_a_member_that_finished_is_not_blamed_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_finished_trial_does_not_fail_with_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from search.backends import ray_tune as tuning
-    from search.study.trial import TrialGroup
+    from search.study.trial_group import TrialGroup
 
-    told: list[dict[str, Any]] = []
-    monkeypatch.setattr(tuning.tune, "report", lambda result, checkpoint=None: told.append(json.loads(result["told"])))
+    reported: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        tuning.tune, "report", lambda result, checkpoint=None: reported.append(json.loads(result["results"]))
+    )
     monkeypatch.setattr(tuning.tune, "get_checkpoint", lambda: None)
     save = TrialGroup.save
 
-    def fail(pack: TrialGroup, trial: str, folder: Path) -> None:
-        if len(told) == 1:
+    def fail(group: TrialGroup, trial: str, folder: Path) -> None:
+        if len(reported) == 1:
             raise ValueError("no more")
-        save(pack, trial, folder)
+        save(group, trial, folder)
 
     monkeypatch.setattr(TrialGroup, "save", fail)
     config = read_search(search_file(tmp_path, **SEARCH))
     amps = [load_data(data) for data in config.datasets]
-    task = TrialScheduler(config, tmp_path, amps).propose()
+    task = scheduler_of(config, tmp_path, amps).suggest()
     assert task
     every = config.learning.report_every
     short, long = (asdict(replace(task, trial=name, steps=n * every)) for name, n in (("short", 1), ("long", 2)))
     tuning.run_group({"tasks": [short, long]}, config.model_dump(mode="json"), amps, 0, None)
-    assert told[0].keys() == {"short", "long"} and told[1:] == [{"long": {"failed": "no more"}}]
+    first, second = reported
+    assert first.keys() == {"short", "long"}
+    assert list(second) == ["long"]
+    assert parse_result(second["long"]) == TrialFault("long", "failed", "no more")

@@ -1,4 +1,4 @@
-"""What `--from` names: studies, packages with their tiers, whole shelves and hubs, each read for points and as a prior."""
+"""`--from`: studies, packages with their tiers, whole shelves and hubs, read for first points and as priors."""
 
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,17 @@ from models.core.files import write_json
 from models.knobs.schema import Knob, Knobs, Switch
 from models.network.wavenet import WaveNet
 from models.training.config import LearningConfig
+from search.config.locate import locate
 from search.config.space import Space
 from search.config.study import Final, SearchConfig
 from search.run import read_search
-from search.study.board import summarise
 from search.study.ledger import read_lines
-from search.study.scheduler import TrialScheduler
-from search.study.warm_start import amp_of, locate, prior_trial, read_source, with_warm_start
+from search.study.summary import summarise
+from search.study.warm_start import amp_of, prior_trials, read_source, with_warm_start
 from tests.support.hub_server import Hub
 from tests.support.makers import GRID, KNOBS, RATE, di, record
 from tests.support.packages import card, evaluation, files, read_files, refused, score, write_files, write_run, zoo
-from tests.support.searches import play
+from tests.support.searches import play, scheduler_of
 from zoo.cli.search import read_warm_start
 from zoo.names import Ref
 from zoo.package.manifest import write_manifest
@@ -82,30 +82,30 @@ def put_package(folder: Path, channels: int = 4, knobs: Knobs = KNOBS, tiers: bo
     return folder
 
 
-def test_a_package_gives_all_its_tiers_as_they_were_learnt_and_as_a_prior(search: SearchConfig, tmp_path: Path):
+def test_a_package_gives_its_tiers_as_points_and_as_a_prior(search: SearchConfig, tmp_path: Path):
     begun = with_warm_start(search, [read_source(search, put_package(tmp_path, tiers=True))], amp_of(search))
     learnt = [(p["channels"], p["learning_rate"], p["batch"]) for p in begun.warm]
     assert learnt == [(6, 0.006, 4), (4, 0.004, 8), (2, 0.012, 4)], "the best first; a batch of 16 is not in the space"
     few = with_warm_start(search.model_copy(update={"trials": 8}), [read_source(search, tmp_path)])
     assert few.warm == begun.warm[:2] and few.prior == begun.prior, "a quarter of the trials at most"
-    (heard,) = begun.prior
-    assert [(trial.point["channels"], trial.esr) for trial in heard] == [(6, 0.1), (4, 0.2), (2, 0.4)]
-    models = [search.space.model(trial.point) for trial in heard]
-    assert [trial.macs for trial in heard] == [model.macs_per_sample(2) for model in models]
-    assert [trial.receptive_field for trial in heard] == [model.receptive_field for model in models]
+    (prior,) = begun.prior
+    assert [(trial.point["channels"], trial.esr) for trial in prior] == [(6, 0.1), (4, 0.2), (2, 0.4)]
+    models = [search.space.model(trial.point) for trial in prior]
+    assert [trial.macs for trial in prior] == [model.macs_per_sample(2) for model in models]
+    assert [trial.receptive_field for trial in prior] == [model.receptive_field for model in models]
 
 
 def test_packages_are_one_prior_and_studies_one_each(search: SearchConfig, tmp_path: Path):
-    """A lone model tells a forecast of differences nothing."""
+    """A prior of one model would have no differences to learn from."""
     places = [put_package(tmp_path / str(channels), channels) for channels in (2, 3, 5)]
     study = put_study(search, tmp_path / "study")
     sources = [read_source(search, place) for place in (places[0], study, *places[1:])]
     packages, trials = with_warm_start(search, sources).prior
     assert [trial.point["channels"] for trial in packages] == [2, 3, 5]
-    assert trials == prior_trial(read_lines(study))
+    assert trials == prior_trials(read_lines(study))
 
 
-def test_what_the_space_does_not_hold_is_a_prior_all_the_same(search: SearchConfig, tmp_path: Path):
+def test_a_model_outside_the_space_is_a_prior_all_the_same(search: SearchConfig, tmp_path: Path):
     other = search.model_copy(update={"space": Space(channels=(31,))})
     source = read_source(other, put_package(tmp_path, tiers=True))
     begun = with_warm_start(other, [source])
@@ -126,34 +126,35 @@ def put_study(search: SearchConfig, folder: Path, **changes: Any) -> Path:
     config = search.model_copy(update={"trials": 5, **changes})
     write_json(folder / "study.json", config.model_dump(mode="json"))
     amps = [load_amp(data) for data in config.datasets]
-    conductor = TrialScheduler(config, folder, amps)
-    play(conductor)
+    scheduler = scheduler_of(config, folder, amps)
+    play(scheduler)
     if config.final:
         board = summarise(config, read_lines(folder))
-        conductor.begin_finals([board["best"]])
-        play(conductor)
+        assert board.best
+        scheduler.begin_finals([board.best])
+        play(scheduler)
     return folder
 
 
 def test_a_study_with_finals_gives_its_whole_searched_front(search: SearchConfig, tmp_path: Path):
     study = put_study(search, tmp_path / "study", trials=20, final=Final(steps=200, seeds=2, top=1))
     lines = read_lines(study)
-    assert len(summarise(search, lines)["fronts"]["all"]) == 1, "of the board there is but the final"
-    searched = [line["point"] for line in summarise(search, lines, finals=False)["trials"] if line["front"]]
+    assert len(summarise(search, lines).fronts["all"]) == 1, "the board has the final alone"
+    searched = [trial.point for trial in summarise(search, lines, finals=False).trials if trial.front]
     assert len(searched) > 1
     assert sorted(map(str, read_source(search, study).points)) == sorted(map(str, searched))
 
 
-def test_a_few_trials_are_not_spent_on_what_was_found_elsewhere(search: SearchConfig, tmp_path: Path):
+def test_a_short_search_begins_with_few_points(search: SearchConfig, tmp_path: Path):
     study = put_study(search, tmp_path / "study")
-    best = summarise(search, read_lines(study), finals=False)["best"]
+    best = summarise(search, read_lines(study), finals=False).best
     for trials, most in ((1, 1), (4, 1), (12, 3), (400, 8)):
         short = search.model_copy(update={"trials": trials})
         begun = with_warm_start(short, [read_source(short, study)])
-        assert 1 <= len(begun.warm) <= most and short.identity(begun.warm[0]) == best, "of few the best"
+        assert 1 <= len(begun.warm) <= most and short.identity(begun.warm[0]) == best, "the best of few"
 
 
-def test_knobs_are_counted_by_what_an_amp_has_not_by_columns(search: SearchConfig, tmp_path: Path):
+def test_sources_are_compared_by_knobs_not_by_columns(search: SearchConfig, tmp_path: Path):
     switched = Knobs(knobs=(Switch(name="mode", positions=("a", "b", "c", "d"), default="a"), *ONE_KNOB.knobs))
     for name, knobs in (("alike", switched), ("three", Knobs(knobs=(*KNOBS.knobs, Knob(name="mid", default=0.5))))):
         study = put_study(search, tmp_path / name, seed=len(name))
@@ -162,11 +163,11 @@ def test_knobs_are_counted_by_what_an_amp_has_not_by_columns(search: SearchConfi
     sources = [read_source(search, tmp_path / name) for name in ("bare", "three", "alike")]
     assert [source.amp.knobs for source in sources] == [None, 3, 2]
     priors = with_warm_start(search, sources, amp_of(search)).prior
-    assert list(priors) == [prior_trial(read_lines(tmp_path / name)) for name in ("alike", "three", "bare")]
+    assert list(priors) == [prior_trials(read_lines(tmp_path / name)) for name in ("alike", "three", "bare")]
     assert bare.exists()
 
 
-def test_a_whole_shelf_is_a_source_the_nearest_amps_first(
+def test_a_whole_shelf_is_read_nearest_amps_first(
     search: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     home = tmp_path / "home"
@@ -206,7 +207,7 @@ def test_amps_of_a_hub_are_sources_without_being_pulled(
     assert len(read_warm_start(search, ("zoo:",), hub.url).prior[0]) == 3
     assert "of 3 amps on" in capsys.readouterr().err
     assert [point["channels"] for point in read_warm_start(search, ("zoo:bob/amp",), hub.url).warm] == [3]
-    assert (tmp_path / "home" / "bob" / "amp").is_dir(), "one that is named is pulled, as by all verbs"
+    assert (tmp_path / "home" / "bob" / "amp").is_dir(), "a named amp is pulled, as by all commands"
 
 
 def test_an_amp_that_cannot_be_fetched_is_left_out(
@@ -227,25 +228,25 @@ def test_an_amp_that_cannot_be_fetched_is_left_out(
     assert "alice/amp is left out: alice/amp is gone" in capsys.readouterr().err
 
 
-def test_a_model_that_no_point_of_an_axis_stands_for_is_passed_over():
+def test_a_model_without_a_point_is_not_located():
     space = Space(head1x1=(None, 8), inject=("mixin+head1x1_post", "mixin"), depth=(2,), channels=(3,))
     model = Space(depth=(2,), channels=(3,), inject=("film",)).complete({})
     assert model and locate(space, Space(depth=(2,), channels=(3,), inject=("film",)).model(model)) is None
 
 
-def test_recordings_that_are_elsewhere_leave_the_order_that_was_given(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    """As on the machine that hands a search to a cluster, whose disks alone have them."""
+def test_without_recordings_the_given_order_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """As on a machine that submits a search to a cluster, whose disks alone have the recordings."""
     search = search_of(tmp_path)
     places = [put_package(tmp_path / "one", 3, ONE_KNOB), put_package(tmp_path / "two", 5)]
     begun = read_warm_start(search, tuple(map(str, places)), None)
     assert [point["channels"] for point in begun.warm] == [3, 5]
-    (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith("warning: ") and "in the given order" in said and "train.json does not exist" in said
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: ")
+    assert "in the given order" in line
+    assert "train.json does not exist" in line
 
 
-def test_a_source_that_is_none_is_refused(search: SearchConfig, tmp_path: Path):
+def test_a_folder_that_is_no_source_is_refused(search: SearchConfig, tmp_path: Path):
     record(tmp_path, "train", di(), GRID[:6])
     search_of(tmp_path)
     config = tmp_path / "search.json"

@@ -2,15 +2,19 @@
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from models.core.schema import check_document
 from models.training.fit import fit
 from search.config.study import SearchConfig
+from search.study.lines import TrialRecord
 from tests.support.makers import data_config, di, recipe, record
+from tests.support.searches import start_line
 from zoo.cli import output
 from zoo.cli.views import board as board_view
 
@@ -57,16 +61,21 @@ def test_search_sentence_counts_trainings():
     assert board_view.search_sentence(alone) == "at most 20 trainings on one amp: 20 trials of 1,500 steps"
 
 
+def record_of(state: str, steps: int = 100, **reached: Any) -> TrialRecord:
+    """A trial in a state, that has reached a step and an error."""
+    return replace(TrialRecord.of_start(start_line("t", steps=steps)), state=state, **reached)
+
+
 def test_search_progress_counts_steps_and_trials():
-    config = SimpleNamespace(trials=4, trainings=[(4, 100), (2, 900)])
+    config: Any = SimpleNamespace(trials=4, trainings=[(4, 100), (2, 900)])
     trials = [
-        {"state": "finished", "steps": 100, "step": 100, "esr": 0.02},
-        {"state": "pruned", "steps": 100, "step": 20, "esr": 0.5},
-        {"state": "failed", "steps": 100},
-        {"state": "report", "steps": 100, "step": 40, "esr": 0.001},
-        {"state": "start", "steps": 100},
+        record_of("finished", step=100, esr=0.02),
+        record_of("pruned", step=20, esr=0.5),
+        record_of("failed"),
+        record_of("report", step=40, esr=0.001),
+        record_of("start"),
     ]
     assert board_view.search_progress(config, []) == (0, 2200, "0 of 4 trials")
     assert board_view.search_progress(config, trials) == (340, 2200, "3 of 4 trials, best ESR 0.0200")
-    finals = [{"state": "finished", "steps": 900, "step": 900, "esr": 0.01, "of": "a"}]
+    finals = [record_of("finished", steps=900, step=900, esr=0.01, of="a")]
     assert board_view.search_progress(config, trials + finals) == (1240, 2200, "3 of 4 trials, best ESR 0.0200")

@@ -1,6 +1,7 @@
 """The commands `zoo search` and `zoo board`, in one process."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,14 @@ import pytest
 from search.study.board import read_study
 from search.study.ledger import read_ledger
 from tests.support.packages import refused, zoo
-from tests.support.searches import search_file
+from tests.support.searches import counted_costs, search_file
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _counted() -> Iterator[None]:
+    """Costs are the same on every machine."""
+    with counted_costs():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +38,7 @@ def test_board_is_a_table_or_a_document(studies: Path):
     ran = zoo("board", str(studies / "one"))
     header, *rows = [line.split("\t") for line in ran.out.splitlines()]
     assert header == ["TRIAL", "ESR", "COST", "HELD amp0", "KNOBS AT", "STATE", "LAYERS", "RATE"]
-    ended = {line["trial"]: line for line in read_ledger(studies / "one")}
+    ended = {record.trial: record for record in read_ledger(studies / "one")}
     assert {row[0].rstrip("*") for row in rows} == set(ended)
     assert any(row[0].endswith("*") and row[3] for row in rows)
     document = json.loads(zoo("board", str(studies / "one"), "--json").out)
@@ -56,11 +64,11 @@ def test_board_of_a_running_search(studies: Path, tmp_path: Path):
 
 def test_search_starts_from_another_study(studies: Path):
     first, second = (read_ledger(studies / name) for name in ("one", "two"))
-    best = min((line for line in first if line["state"] == "finished"), key=lambda line: line["esr"])
-    assert best["point"] in [line["point"] for line in second]
+    best = min((record for record in first if record.state == "finished"), key=lambda record: record.esr)
+    assert best.point in [record.point for record in second]
     config = str(studies / "search.json")
     (prior,) = read_study(studies / "two").prior
-    assert [trial.point for trial in prior] == [line["point"] for line in first if line["state"] == "finished"]
+    assert [trial.point for trial in prior] == [record.point for record in first if record.state == "finished"]
     assert zoo("search", config, "--out", str(studies / "two"), "--resume", "--local").code == 0
     refused(zoo("search", config, "--out", str(studies / "two"), "--local"), 1, "already holds a study")
     refused(zoo("search", config, "--local", "--out", "s3://bucket/mine"), 1, "a study is a folder on this machine")

@@ -1,78 +1,84 @@
 """Trials as tables and sentences: the board of a study, its progress."""
 
-from typing import Any
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from zoo.cli import output
 
-BoardRow = dict[str, Any]
+if TYPE_CHECKING:
+    from search.config.study import SearchConfig
+    from search.study.board import Board, BoardTrial
+    from search.study.lines import TrialRecord
 
-ENDED = ("finished", "pruned", "diverged", "failed")
 
-
-def show_board(board: dict[str, Any]) -> None:
+def show_board(board: Board) -> None:
     """Print the board as a table, with a legend on stderr."""
     output.data_table(*board_table(board))
     output.info()
-    over = ", geometric mean over amps" if board["mode"] == "universal" else " on each amp"
-    output.info(f"ESR: on validation takes{over}; COST: {board['unit']};")
+    over = ", geometric mean over amps" if board.mode == "universal" else " on each amp"
+    output.info(f"ESR: on validation takes{over}; COST: {board.unit};")
     output.info(
         "HELD: ESR on settings and audio that no trial used; only for the Pareto front (*), after the choice was made."
     )
-    if any("of" in trial for trial in board["trials"]):
+    if any(trial.is_final for trial in board.trials):
         output.info("NAME-0, NAME-1: NAME trained again with more steps and other seeds; only these make the front.")
 
 
-def board_table(board: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def board_table(board: Board) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return the header and the rows of a board."""
-    amps, universal = board["amps"], board["mode"] == "universal"
+    amps, universal = board.amps, board.mode == "universal"
     errors = ["ESR"] if universal else [f"ESR {amp}" for amp in amps]
     header = ("TRIAL", *errors, "COST", *(f"HELD {amp}" for amp in amps), "KNOBS AT", "STATE", "LAYERS", "RATE")
-    return header, [_board_row(trial, amps, universal) for trial in board["trials"]]
+    return header, [_board_row(trial, amps, universal) for trial in board.trials]
 
 
-def _board_row(trial: BoardRow, amps: list[str], universal: bool) -> tuple[str, ...]:
-    errors = [trial.get("esr")] if universal else [trial.get("amps", {}).get(amp) for amp in amps]
-    held = trial.get("held", {})
+def _board_row(trial: BoardTrial, amps: list[str], universal: bool) -> tuple[str, ...]:
+    errors = [trial.esr] if universal else [trial.amps.get(amp, math.inf) for amp in amps]
     return (
-        trial["trial"] + ("*" if trial["front"] else ""),
-        *("-" if error is None else f"{error:.4f}" for error in errors),
-        f"{trial['cost']:.4g}" if trial["cost"] < 1 else f"{trial['cost']:.0f}",
-        *(f"{held[amp]['mean']:.4f}" if amp in held else "" for amp in amps),
-        trial["form"],
+        trial.trial + ("*" if trial.front else ""),
+        *(f"{error:.4f}" if math.isfinite(error) else "-" for error in errors),
+        f"{trial.cost:.4g}" if trial.cost < 1 else f"{trial.cost:.0f}",
+        *(f"{trial.held[amp]['mean']:.4f}" if amp in trial.held else "" for amp in amps),
+        trial.form,
         _state(trial),
-        trial["label"],
-        f"{trial['point']['learning_rate']:.4f}",
+        trial.label,
+        f"{trial.point['learning_rate']:.4f}",
     )
 
 
-def _state(trial: BoardRow) -> str:
-    if trial["state"] not in ENDED:
-        return f"running, step {trial.get('step', 0)} of {trial['steps']}"
-    if "reason" in trial:
-        return f"{trial['state']}: {trial['reason']}"
-    if trial["state"] == "pruned":
-        return f"pruned at step {trial['step']}"
-    return trial["state"] + _broken(trial)
+def _state(trial: BoardTrial) -> str:
+    """Return how a trial ended and why, or how far it is."""
+    if not trial.has_ended:
+        return f"running, step {trial.step} of {trial.steps}"
+    if trial.reason is not None:
+        return f"{trial.state}: {trial.reason}"
+    if trial.state == "pruned":
+        return f"pruned at step {trial.step}"
+    return trial.state + _broken_limits(trial)
 
 
-def _broken(trial: BoardRow) -> str:
+def _broken_limits(trial: TrialRecord) -> str:
     """Return the limits that a trial breaks, with the amp if there are several."""
-    limits = trial.get("limits", {})
-    broken = ((name, amp) for amp, found in limits.items() for name, excess in found.items() if excess > 0)
-    return "".join(f", breaks {name}" + (f" on {amp}" if len(limits) > 1 else "") for name, amp in broken)
+    broken = ((name, amp) for amp, found in trial.limits.items() for name, excess in found.items() if excess > 0)
+    several = len(trial.limits) > 1
+    return "".join(f", breaks {name}" + (f" on {amp}" if several else "") for name, amp in broken)
 
 
-def trial_sentence(line: BoardRow) -> str:
+def trial_sentence(trial: TrialRecord) -> str:
     """Return one line about an ended trial."""
-    what = f"{line['form']}, {line['label']}"
-    if line["state"] == "finished":
-        return f"trial {line['trial']} ESR {line['esr']:.4f} cost {line['cost']:>6.4g} ({what}{_broken(line)})"
-    if line["state"] == "pruned":
-        return f"trial {line['trial']} ESR {line['esr']:.4f} pruned at step {line['step']} ({what})"
-    return f"trial {line['trial']} {line['state']}: {line.get('reason', 'no reason given')} ({what})"
+    what = f"{trial.form}, {trial.label}"
+    name = f"trial {trial.trial}"
+    if trial.state == "finished":
+        return f"{name} ESR {trial.esr:.4f} cost {trial.cost:>6.4g} ({what}{_broken_limits(trial)})"
+    if trial.state == "pruned":
+        return f"{name} ESR {trial.esr:.4f} pruned at step {trial.step} ({what})"
+    return f"{name} {trial.state}: {trial.reason or 'no reason given'} ({what})"
 
 
-def search_sentence(config: Any) -> str:
+def search_sentence(config: SearchConfig) -> str:
     """Return one line about what a search will train."""
     amps, count = len(config.datasets), sum(count for count, _ in config.trainings)
     where = f"each of {amps} amps" if amps > 1 else "one amp"
@@ -82,14 +88,14 @@ def search_sentence(config: Any) -> str:
     return f"{text}, then the best {config.finals} again, {config.final.seeds} seeds of {config.final_steps:,} steps"
 
 
-def search_progress(config: Any, trials: list[BoardRow]) -> tuple[float, float, str]:
+def search_progress(config: SearchConfig, trials: Sequence[TrialRecord]) -> tuple[float, float, str]:
     """Return the steps done, the steps in total, and a summary of the trials.
 
     An ended trial counts as done with all of its steps, so that pruning moves the bar on.
     """
-    over = [trial for trial in trials if trial["state"] in ENDED and "of" not in trial]
-    done = sum(trial["steps"] if trial["state"] in ENDED else trial.get("step", 0) for trial in trials)
-    errors = [trial["esr"] for trial in over if trial["state"] in ("finished", "pruned")]
+    ended = [trial for trial in trials if trial.has_ended and not trial.is_final]
+    done = sum(trial.steps if trial.has_ended else trial.step for trial in trials)
+    errors = [trial.esr for trial in ended if trial.state in ("finished", "pruned")]
     best = f", best ESR {min(errors):.4f}" if errors else ""
-    whole = sum(count * steps for count, steps in config.trainings)
-    return done, max(whole, done), f"{len(over)} of {config.trials} trials{best}"
+    total = sum(count * steps for count, steps in config.trainings)
+    return done, max(total, done), f"{len(ended)} of {config.trials} trials{best}"

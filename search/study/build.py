@@ -1,0 +1,97 @@
+"""Builds the scheduler of a search from its config: candidates, constraints, sampler, pruner."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.core.errors import UserError
+from models.recordings.dataset import AmpData
+from search.config.space import Point
+from search.config.study import SearchConfig
+from search.optimizer.candidates import CandidatePool
+from search.optimizer.pruner import HalvingPruner
+from search.optimizer.sampler import SurrogateSampler
+from search.study.constraints import Constraints, prior_features
+from search.study.cost import CostModel, MeasuredCost, read_costs
+from search.study.objectives import front_names
+from search.study.scheduler import Listener, TrialScheduler
+
+
+def make_pool(config: SearchConfig, constraints: Constraints, stock: Sequence[Point]) -> CandidatePool:
+    """Return the candidates of a search, first its warm points and then `stock`, as far as the space can hold them."""
+    whole = config.space.holding(stock)
+    points = filter(None, map(whole.complete, (*config.warm, *stock)))
+    first = [constraints.to_candidate(point) for point in points]
+    return CandidatePool(config.space, constraints.to_candidate, constraints.violation, first)
+
+
+def make_sampler(config: SearchConfig, pool: CandidatePool) -> SurrogateSampler:
+    """Return the sampler of a search, with the priors of its config."""
+    priors = [prior_features(trials) for trials in config.prior]
+    return SurrogateSampler(pool, config.seed, front_names(config), priors)
+
+
+def make_pruner(config: SearchConfig) -> HalvingPruner | None:
+    """Return the pruner of a search; None where its config has none."""
+    if config.pruning is None:
+        return None
+    return HalvingPruner(config.pruning.calibrate, config.pruning.grace or max(1, config.learning.steps // 20))
+
+
+def make_scheduler(
+    config: SearchConfig,
+    study: Path,
+    amps: Sequence[AmpData],
+    stock: Sequence[Point] = (),
+    *,
+    pruner: HalvingPruner | None = None,
+    cost_model: CostModel | None = None,
+    listener: Listener | None = None,
+    copy: Listener | None = None,
+) -> TrialScheduler:
+    """Return the scheduler of a search, as it stands in a study folder.
+
+    Args:
+        config: the search.
+        study: the study folder.
+        amps: the recordings of the config's datasets.
+        stock: points with which the search begins, after its warm ones, and which always train to the end.
+        pruner: the config's own where it is None.
+        cost_model: measured costs where it is None; in seconds of the machine on which the study began, if that is
+            known.
+        listener: called with a trial's record after each line of the ledger.
+        copy: as `listener`, before it; a `UserError` that it raises stops the search.
+    """
+    costs, cost_model = read_costs(study), cost_model or MeasuredCost()
+    constraints = Constraints(config, amps, cost_model.scaled_to(costs.reference_s) if costs else cost_model)
+    pool = make_pool(config, constraints, stock)
+    return TrialScheduler(
+        config,
+        study,
+        pool,
+        make_sampler(config, pool),
+        pruner or make_pruner(config),
+        sizes=constraints.sizes,
+        stock={candidate.identity for candidate in pool.first[len(config.warm) :]},
+        listener=listener,
+        copy=copy,
+    )
+
+
+def check_space(
+    config: SearchConfig, amps: Sequence[AmpData], stock: Sequence[Point] = (), cost_model: CostModel | None = None
+) -> None:
+    """Raise `UserError` where no point may be trained, or where there are more first points than trials."""
+    constraints = Constraints(config, amps, cost_model or MeasuredCost())
+    pool = make_pool(config, constraints, stock)
+    first = {candidate.identity for candidate in pool.first if pool.is_allowed(candidate)}
+    if len(first) > config.trials:
+        raise UserError(
+            f"trials is {config.trials}, but the search begins with {len(first)} recipes (--from, stock and peers')",
+            f'Say "trials": {len(first)} or more, '
+            'or leave stock and peers\' recipes out with "shapes": [] in the space.',
+        )
+    if (pool.next_first() or make_sampler(config, pool).suggest()) is None:
+        reason, _ = pool.refused.most_common(1)[0]
+        raise UserError(
+            f"no point of the space may be trained: {reason}", "Widen the space or its bounds, or record more."
+        )
