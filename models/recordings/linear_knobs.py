@@ -9,12 +9,14 @@ Shapes: T time, N taps, F frequency bins, P positions.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, permutations
+from typing import Any
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.interpolate import PchipInterpolator
 
 from models.knobs.schema import Knob, Knobs, Setting, Value
+from models.knobs.text import format_value
 from models.recordings.dataset import AmpData, Piece
 
 TAPS = 1024  # of a filter: 21 ms at 48 kHz
@@ -56,6 +58,19 @@ class LinearKnob:
         """Whether a value lies between the outermost positions."""
         low, high = self.span
         return low <= self.knob.level(value) <= high
+
+    def describe(self) -> dict[str, Any]:
+        """The evidence as plain data: errors are ESR, by position."""
+        errors = {"residuals": self.residuals, "joint": self.joint, "between": self.between}
+        return {
+            "knob": self.knob.name,
+            "reference": self.reference,
+            "positions": list(self.positions),
+            "fixed": dict(self.fixed),
+            **{
+                name: {format_value(position): esr for position, esr in found.items()} for name, found in errors.items()
+            },
+        }
 
     @property
     def span(self) -> tuple[float, float]:

@@ -17,9 +17,8 @@ from models.artifacts.history import read_history
 from models.artifacts.names import HISTORY, RECIPE, STATE
 from models.core.errors import UserError
 from models.core.files import write_json, write_text
-from models.core.schema import read_document
 from models.network.wavenet import WaveNet
-from models.training.config import Recipe
+from models.training.config import Recipe, read_stored_recipe
 from models.training.optimizers import Optimizer
 from models.training.state import TrainState
 
@@ -46,7 +45,7 @@ def load_checkpoint(folder: Path, recipe: Recipe, net: WaveNet, state: TrainStat
 
     Raises `UserError` for another recipe, a damaged file or one of another version.
     """
-    saved = read_document(folder / RECIPE, Recipe)
+    saved = read_stored_recipe(folder / RECIPE)
     if saved != recipe:
         fault = next(name for name in Recipe.model_fields if getattr(saved, name) != getattr(recipe, name))
         raise UserError(

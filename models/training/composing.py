@@ -5,6 +5,7 @@ Shapes: S samples of a target, N taps, F bins of a transform of `size` samples, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,6 +82,10 @@ class Composer:
         random = np.random.default_rng([learning.seed, step, STREAM])
         places = np.flatnonzero(random.random(learning.batch) < learning.composed)
         return {int(place): self._draw_one(random) for place in places}
+
+    def describe(self) -> list[dict[str, Any]]:
+        """The linear knobs and their evidence, as plain data."""
+        return [knob.describe() for knob in self._linear]
 
     def _draw_one(self, random: np.random.Generator) -> ComposedWindow:
         base = self.bases[random.integers(len(self.bases))]

@@ -5,11 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from models.core.schema import Frozen, read_document
+from models.core.schema import Frozen, check_document, read_document, read_json
 from models.network.architecture import WaveNetConfig
 from models.recordings.config import DataConfig
 
 ADAM_RATE = 0.008  # learning rate of Adam where none is stated
+
+BEFORE_OPTIMIZERS = {"optimizer": "adam", "composed": 0.0}  # what documents without these keys were trained with
 
 
 class LearningConfig(Frozen):
@@ -85,6 +87,32 @@ class Recipe(Frozen):
     data: DataConfig
     model: WaveNetConfig
     learning: LearningConfig
+
+
+def read_stored_recipe(path: Path) -> Recipe:
+    """Read the recipe in a run folder; raises `UserError` for a damaged file."""
+    return check_document(upgrade_stored(read_json(path)), Recipe, str(path))
+
+
+def upgrade_stored(document: Any) -> Any:
+    """Return a stored recipe or study with its training stated: before there was a choice it was Adam on recorded takes."""
+    learning = document.get("learning") if isinstance(document, dict) else None
+    if isinstance(learning, dict) and "optimizer" not in learning:
+        return {**document, "learning": {**BEFORE_OPTIMIZERS, **learning}}
+    return document
+
+
+def as_begun(learning: LearningConfig, path: Path) -> LearningConfig:
+    """Return a learning config for what began with the document at `path`.
+
+    A run or study from before there was a choice of optimizer goes on with Adam where none is stated now.
+    """
+    stored = read_json(path)
+    begun = stored.get("learning") if isinstance(stored, dict) else None
+    if not isinstance(begun, dict) or "optimizer" in begun or "optimizer" in learning.model_fields_set:
+        return learning
+    rate = {} if "learning_rate" in learning.model_fields_set else {"learning_rate": begun.get("learning_rate")}
+    return learning.model_copy(update={**BEFORE_OPTIMIZERS, **rate})
 
 
 def read_recipe(data: Path, model: Path, learning: Path) -> Recipe:

@@ -14,7 +14,7 @@ from models.evaluation.evaluate import evaluate
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
-from models.training.config import Recipe
+from models.training.config import Recipe, as_begun
 from models.training.placement import place_trainers
 from models.training.trainer import Trainer
 
@@ -44,6 +44,8 @@ def fit(
     GPU. `load` brings the recordings. Raises `UserError` for takes that cannot be used or a folder that holds another
     recipe, `DivergedError` when training leaves the finite numbers.
     """
+    if (out / RECIPE).exists():
+        recipe = recipe.model_copy(update={"learning": as_begun(recipe.learning, out / RECIPE)})
     data = load(recipe.data)
     trainer = _begin(recipe, data, out)
     if (out / EVAL).exists() and trainer.step == recipe.learning.steps:

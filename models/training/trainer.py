@@ -133,7 +133,8 @@ class Trainer:
 
     def finish(self, folder: Path) -> None:
         """Write the trained model, what it was trained on and by which machine, beside the state that `save` wrote."""
-        write_json(folder / SPLIT, self.data.describe())
+        composed = {"linear_knobs": linear} if (linear := self.windows.composer.describe()) else {}
+        write_json(folder / SPLIT, self.data.describe() | composed)
         write_json(folder / MACHINE, describe_machine())
         save_model(folder, self.config, self.model.eval())
 

@@ -142,8 +142,11 @@ class Space(Frozen):
     )
     learning_rate: Annotated[
         tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(le=1)]],
-        Field(description="Range of the learning rate, searched on a log scale."),
-    ] = (0.003, 0.015)
+        Field(
+            description="Range of the learning rate, searched on a log scale; left out, 0.003 to 0.015 where `learning` "
+            "states `adam`."
+        ),
+    ] = (0.01, 0.03)
     learning: Annotated[
         dict[str, Annotated[tuple[Any, ...], Choice]],
         Field(description='Choices for other keys of L, such as `{"batch": [4, 8]}`.'),

@@ -14,6 +14,8 @@ from models.recordings.config import DataConfig
 from models.training.config import LearningConfig, Recipe
 from search.config.space import Point, Space
 
+ADAM_RATES = (0.003, 0.015)  # range of Adam's learning rates where none is stated
+
 LONGER = 2  # steps of a final, as a multiple of the steps of a trial, where they are not stated
 
 ALL = "all"  # the name of the front of all amps
@@ -171,6 +173,15 @@ class SearchConfig(Frozen):
         int, Field(ge=1, le=64, description="Trials of one architecture trained together on a GPU, at most.")
     ] = 4
     seed: Annotated[int, Field(ge=0, lt=1 << 32, description="Seed of the search's own choices.")] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rates_of_adam(cls, value: Any) -> Any:
+        """Adam has a range of learning rates of its own where none is stated."""
+        learning, space = (value.get(key, {}) if isinstance(value, dict) else None for key in ("learning", "space"))
+        if isinstance(learning, dict) and learning.get("optimizer") == "adam" and isinstance(space, dict):
+            return {**value, "space": {"learning_rate": ADAM_RATES, **space}}
+        return value
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:

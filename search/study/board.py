@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from models.core.errors import NotFound
-from models.core.schema import read_document, read_json
+from models.core.schema import check_document, read_json
+from models.training.config import upgrade_stored
 from search.config.study import ALL, SearchConfig
 from search.study.files import BOARD, STUDY
 from search.study.lines import TrialRecord, split_known
@@ -144,7 +145,7 @@ def read_study(study: Path) -> SearchConfig:
     """Return the config a study began with; raises `NotFound` where the folder holds no study."""
     if not (study / STUDY).exists():
         raise NotFound(f"{study} holds no study ({STUDY} is missing)", "Name the folder that zoo search wrote.")
-    return read_document(study / STUDY, SearchConfig)
+    return check_document(upgrade_stored(read_json(study / STUDY)), SearchConfig, str(study / STUDY))
 
 
 def read_board(study: Path) -> Board:

@@ -13,7 +13,7 @@ from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import CONFIG, EVAL, RECIPE, TRAINING
 from models.core.errors import NotFound, UserError
 from models.core.schema import check_document, read_document, read_json
-from models.training.config import LearningConfig
+from models.training.config import LearningConfig, upgrade_stored
 from search.config.locate import describe, locate, translate
 from search.config.space import Point, Space
 from search.config.study import PriorTrial, SearchConfig
@@ -166,7 +166,7 @@ def _errors(folder: Path) -> tuple[float, float]:
 def _learning(folder: Path) -> dict[str, Any]:
     """Return the learning settings of a model, as far as its folder states them."""
     path = next((folder / name for name in (RECIPE, TRAINING) if (folder / name).exists()), None)
-    document = read_json(path) if path else None
+    document = upgrade_stored(read_json(path)) if path else None
     stated = document.get("learning") if isinstance(document, dict) else None
     if not isinstance(stated, dict):
         return {}

@@ -109,8 +109,9 @@ def test_run_diverges_after_steps_without_finite_numbers(data: AmpData, tmp_path
         again.advance(10)
 
 
-def test_run_can_be_interrupted_at_any_step(data: AmpData, tmp_path: Path):
-    plan = recipe(data.config, architecture("encoder"), steps=12, mrstft=0.01)
+@pytest.mark.parametrize("learning", [{"mrstft": 0.01}, {"optimizer": "soap", "composed": 0.5}])
+def test_run_can_be_interrupted_at_any_step(data: AmpData, tmp_path: Path, learning: dict[str, Any]):
+    plan = recipe(data.config, architecture("encoder"), steps=12, **learning)
     whole = Trainer(plan, data)
     whole.advance(12)
     for step in (1, 5, 11):
