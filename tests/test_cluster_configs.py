@@ -152,7 +152,7 @@ def test_a_job_is_submitted_with_the_token_of_the_cluster(tmp_path: Path):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     words = ("search", config, "--submit", f"http://127.0.0.1:{server.server_port}")
     try:
-        refused(shell(*words, HOME=str(tmp_path)), 1, "admits nobody without the cluster's token", "auth_token")
+        refused(shell(*words, HOME=str(tmp_path)), 1, "asks for the cluster's token", "auth_token")
         (tmp_path / ".ray").mkdir()
         (tmp_path / ".ray" / "auth_token").write_text(token)
         assert "too busy" in shell(*words, HOME=str(tmp_path)).err

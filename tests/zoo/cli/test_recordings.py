@@ -81,7 +81,7 @@ def test_check_writes_a_page_and_aligned_takes(here: Path):
     assert "takes_3.wav is late by" in ran.err
     assert "Wrote page.html\nWrote mended/manifest.json\n" in ran.err
     page = (here / "page.html").read_text()
-    assert page.count("<svg") == 4
+    assert page.count("<figure>") == 4
     assert "is upside down" in page
     assert "http" not in page
     assert zoo("check", "mended/manifest.json").code == 0
