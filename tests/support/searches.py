@@ -63,6 +63,8 @@ WIDE = Space(
 def config_of(folder: Path = Path(), **changes: Any) -> SearchConfig:
     split = {"held_settings": 1, "held_seconds": 0.25, "validation_settings": 1, "validation_seconds": 0.25}
     document = {"name": "s", "datasets": [{"name": "a", "train": str(folder / "train.json"), **split}], **changes}
+    if isinstance(space := document.get("space", {}), dict):
+        document["space"] = {"learning_rate": (0.003, 0.015), **space}
     return check_document(document, SearchConfig, "test")
 
 

@@ -93,6 +93,8 @@ LEARNING: dict[str, tuple[Any, Any]] = {
     "batch": (4, 16),
     "segment": (128, 256),
     "final_rate": (0.01, 0.1),
+    "optimizer": ("adam", "soap"),
+    "composed": (0.0, 0.5),
     "schedule": ("cosine", "exponential"),
     "warmup": (10, 90),
     "gradient_clip": (0.5, 2.0),

@@ -13,7 +13,13 @@ from search.config.space import Space
 from search.optimizer.pareto import hypervolume
 from search.optimizer.surrogate import MARGIN, MAX_POINTS, Forecast, Surrogate, expected_gains, features
 
-SPACE = Space(shapes=(), channels=(2, 4, 8, 16), depth=(4, 6, 8, 10), inject=("mixin", "film", "mixin+film"))
+SPACE = Space(
+    shapes=(),
+    channels=(2, 4, 8, 16),
+    depth=(4, 6, 8, 10),
+    inject=("mixin", "film", "mixin+film"),
+    learning_rate=(0.003, 0.015),
+)
 REFERENCE = (1.0, 6.0)
 
 

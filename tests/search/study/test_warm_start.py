@@ -35,6 +35,7 @@ SPACE = {
     "depth": [2, 3, 4],
     "channels": [2, 3, 4, 5, 6, 7],
     "dilations": ["pow2"],
+    "learning_rate": [0.003, 0.015],
     "learning": {"batch": [4, 8]},
 }
 
