@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from models.engines import activations
 from models.engines.activations import GATINGS, KINDS
 from models.engines.cpu_stream import kernels
-from models.engines.cpu_stream.kernels import BUFFER, FILM_HEIGHT, HEIGHTS, NET, NONE, OPERATION, TILE
-from models.engines.simd import WIDTH
+from models.engines.cpu_stream.kernels import BUFFER, NARROW, NET, NONE, OPERATION, WIDE
+from models.engines.simd import REGISTERS, WIDTH
 from models.network.architecture import Activation, Slot
 from models.network.knob_encoder import Encoder
 from models.network.wavenet import Layer, WaveNet
@@ -37,16 +37,35 @@ class PlayerProgram:
     state_size: int
 
 
-def lower(net: WaveNet) -> PlayerProgram:
-    """The program of a float32 net."""
-    return _Lowering(net).program
+@dataclass(frozen=True)
+class _Target:
+    """The processor that a program is for, and the block it plays at once."""
+
+    width: int
+    registers: int
+    block: int
+
+
+def lower(net: WaveNet, *, width: int = WIDTH, registers: int = REGISTERS, block: int = BLOCK) -> PlayerProgram:
+    """Return the program of a float32 net that the compiled engines support (`WaveNetConfig.compiles`).
+
+    Args:
+        net: its weights are copied.
+        width: float32 numbers in a vector of the processor; 4, 8 or 16. The defaults are this machine's.
+        registers: vector registers of the processor, 16 or 32.
+        block: samples played at once; a multiple of `width`.
+    """
+    assert width in (4, 8, 16) and registers in (16, 32) and block > 0 and block % width == 0, (width, registers, block)
+    return _Lowering(net, _Target(width, registers, block)).program
 
 
 class _Lowering:
     """Collects weights, coefficients, buffers and operations, in the order in which a block runs through them."""
 
     @torch.no_grad()
-    def __init__(self, net: WaveNet) -> None:
+    def __init__(self, net: WaveNet, target: _Target) -> None:
+        self._target = target
+        self._film_height = 4 if target.registers == 32 else 2
         self._weights: list[np.ndarray] = []
         self._size = 0
         self._constants: list[Tensor] = []  # each (R)
@@ -173,13 +192,13 @@ class _Lowering:
         shift, slopes = torch.zeros(channels), torch.zeros(channels, self._features)
         if film.shift:
             shift, slopes = film.bias[channels:], film.weight[channels:, :, 0]
-        missing = -channels % FILM_HEIGHT
+        missing = -channels % self._film_height
         self._add(
             kernels.MODULATE,
             source=source,
             target=target,
             onto=onto,
-            rows=_whole(rows or channels, FILM_HEIGHT),
+            rows=_whole(rows or channels, self._film_height),
             scale=self._coefficient(film.bias[:channels], film.weight[:channels, :, 0], missing),
             shift=self._coefficient(shift, slopes, missing),
         )
@@ -208,7 +227,7 @@ class _Lowering:
         bias = torch.zeros(outputs) if bias is None else bias
         beside = torch.zeros(outputs, 0) if beside is None else beside
         slopes = torch.zeros(outputs, self._features) if slopes is None else slopes
-        height = _height(outputs, groups)
+        height = _height(outputs, groups, self._target.registers)
         chunks = -(-outputs // height)
         numbers = torch.cat([weight.permute(0, 2, 1).reshape(outputs, -1), beside], dim=1)  # (O, P * I + rows)
         missing = chunks * height - outputs
@@ -262,14 +281,15 @@ class _Lowering:
     def _finish(self, net: WaveNet, output: int) -> PlayerProgram:
         """Lay everything out: in the weights the coefficients after the rest, in the state their values before the buffers."""
         constants_R, slopes_RE = torch.cat(self._constants), torch.cat(self._slopes)
-        room = _whole(len(constants_R), WIDTH)
+        width, block, tile = self._target.width, self._target.block, WIDE * self._target.width
+        room = _whole(len(constants_R), width)
         missing = room - len(constants_R)
         constants = self._weight(nn.functional.pad(constants_R, (0, missing)))
         self._weight(nn.functional.pad(slopes_RE, (0, 0, 0, missing)).T.contiguous())
         buffers, size = [], room
         for buffer in self._buffers:
-            history = _whole(buffer["history"], WIDTH)
-            stride = _whole(history + (max(history, SLACK) if history else 0) + BLOCK + TILE, 2 * WIDTH) + WIDTH
+            history = _whole(buffer["history"], width)
+            stride = _whole(history + (max(history, SLACK) if history else 0) + block + tile, 2 * width) + width
             inside = buffer["below"] != NONE
             base = buffers[buffer["below"]][0] + stride if inside else size
             buffers.append((base, stride, history, buffer["rows"], history))
@@ -277,7 +297,7 @@ class _Lowering:
         numbers = {
             "knobs": net.knobs,
             "features": self._features,
-            "block": BLOCK,
+            "block": block,
             "fed": self._fed,
             "heard": self._heard,
             "levels": self._knobs,
@@ -294,13 +314,18 @@ class _Lowering:
             np.array([tuple(op.get(name, 0) for name in OPERATION.names or ()) for op in self._operations], OPERATION),
             np.array(buffers, BUFFER),
             np.array([tuple(numbers[name] for name in NET.names or ())], NET),
-            size + TILE,
+            size + tile,
         )
 
 
-def _height(outputs: int, groups: int) -> int:
+def _heights(registers: int) -> tuple[int, ...]:
+    """Return the heights of a convolution's tile: its sums, a row of input and a weight must fit the registers."""
+    return tuple(rows for rows in (1, 2, 3, 4, 6, 8) if rows * NARROW + NARROW + 1 <= registers)
+
+
+def _height(outputs: int, groups: int, registers: int = REGISTERS) -> int:
     """The tile height that costs least; with groups, one that no two groups share."""
-    fitting = [height for height in HEIGHTS if groups == 1 or outputs // groups % height == 0]
+    fitting = [height for height in _heights(registers) if groups == 1 or outputs // groups % height == 0]
     chunks = {height: -(-outputs // height) for height in fitting}
     return min(fitting, key=lambda height: (chunks[height] * max(height, LATENCY), chunks[height] * height, -height))
 
