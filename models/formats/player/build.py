@@ -1,0 +1,110 @@
+"""Compiles the C sources in `player/`: a library for this machine, and libraries for other systems.
+
+PyPI's `ziglang` compiles for every target from any machine; where it is not installed, the system's `cc` compiles for
+this machine. `player/README.md` says how each binary is made.
+"""
+
+import hashlib
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from models.core.cache import cache_folder
+from models.core.errors import UserError
+from models.core.files import staged_file
+
+SOURCES = Path(__file__).parents[3] / "player"
+PLAIN = ("amp.c", "dispatch.c", "player.c")  # compiled once; engine.c once per instruction set
+
+ZIG_TARGETS = {
+    "linux-x86_64": "x86_64-linux-gnu.2.17",
+    "linux-aarch64": "aarch64-linux-gnu.2.17",
+    "windows-x86_64": "x86_64-windows-gnu",
+    "macos-x86_64": "x86_64-macos.11.0",
+    "macos-aarch64": "aarch64-macos.11.0",
+}
+X86_SETS = {"engine_baseline": 1, "engine_avx2": 3, "engine_avx512": 4}  # levels of x86-64
+
+FLAGS = (
+    *("-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fvisibility=hidden", "-fPIC", "-DNDEBUG"),
+    *("-Wall", "-Wextra", "-Werror", "-Wno-psabi"),
+)
+ZIG_FLAGS = ("-fno-sanitize=all",)  # zig traps undefined behavior in every build unless told not to
+HINT = "Install a compiler by pip: pip install 'ampzoo[plugin]'"
+
+
+def host() -> str:
+    """Return this machine as a target, such as `linux-x86_64`."""
+    system = {"darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform)
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    return f"{system}-{machine}"
+
+
+def compilers() -> list[str]:
+    """Return which compilers are installed, the preferred one first: `zig`, `cc`."""
+    return [name for name, here in (("zig", find_spec("ziglang")), ("cc", shutil.which("cc"))) if here]
+
+
+def library(target: str | None = None, compiler: str | None = None) -> Path:
+    """Return the player's library for a target (this machine where it is None), compiled at the first call.
+
+    It is stored in the cache folder under the digest of its sources and flags. Raises `UserError` where no compiler is
+    installed, the target is unknown, or the compiler fails.
+    """
+    target = target or host()
+    compiler = compiler or next(iter(compilers()), "")
+    if not compiler:
+        raise UserError("no C compiler is installed, so the player cannot be built", HINT)
+    if target not in ZIG_TARGETS or (compiler == "cc" and target != host()):
+        raise UserError(f"{compiler} does not build the player for {target}", f"Targets are: {', '.join(ZIG_TARGETS)}.")
+    suffix = {"windows": ".dll", "macos": ".dylib"}.get(target.partition("-")[0], ".so")
+    path = cache_folder() / "player" / digest() / compiler / target / f"ampzoo-player{suffix}"
+    if not path.exists():
+        with tempfile.TemporaryDirectory() as objects, staged_file(path) as staged:
+            _link(compiler, target, Path(objects), staged)
+    return path
+
+
+@cache
+def digest() -> str:
+    """Return a short hash of the C sources and of this file."""
+    files = [*sorted(SOURCES.glob("*.[ch]")), Path(__file__)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
+def _link(compiler: str, target: str, objects: Path, out: Path) -> None:
+    """Compile every source and link the objects into a library."""
+    command = _command(compiler, target)
+    sets = X86_SETS if target.endswith("x86_64") else {"engine_baseline": 0}
+    jobs = [("engine.c", level, [f"-DENGINE={engine}"]) for engine, level in sets.items()]
+    jobs += [(name, sets["engine_baseline"], []) for name in PLAIN]
+    made = [str(objects / f"{number}.o") for number in range(len(jobs))]
+    for (source, level, flags), to in zip(jobs, made, strict=True):
+        _run([*command, *_instructions(compiler, level), *flags, "-c", str(SOURCES / source), "-o", to])
+    _run([*command, "-shared", "-s", *made, "-o", str(out)])
+
+
+def _command(compiler: str, target: str) -> list[str]:
+    if compiler == "cc":
+        return ["cc", *FLAGS]
+    return [sys.executable, "-m", "ziglang", "cc", "-target", ZIG_TARGETS[target], *FLAGS, *ZIG_FLAGS]
+
+
+def _instructions(compiler: str, level: int) -> list[str]:
+    """Return the flags for a level of x86-64 (1 to 4); none for 0, other processors."""
+    wide = ["-mprefer-vector-width=512"] if level == 4 else []  # compilers prefer half of it
+    if compiler == "cc":
+        return [f"-march=x86-64-v{level}", *wide] if level > 1 else []
+    return [f"-mcpu=x86_64{f'_v{level}' if level > 1 else ''}", *wide] if level else []
+
+
+def _run(words: list[str]) -> None:
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        last = done.stderr.strip()[-2000:] or f"exit code {done.returncode}"
+        raise UserError(f"the player does not compile: {' '.join(words[:4])} ...: {last}", HINT)
