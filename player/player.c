@@ -185,14 +185,28 @@ static Block still_block(const Player *p, const float *values, int32_t samples) 
     return (Block){.weights = p->weights, .buffers = p->buffers, .values = values, .samples = samples};
 }
 
+/* Where a row ends, move its past to the front. */
+static void make_room(Player *p, int32_t samples) {
+    for (int32_t i = 0; i < p->head.buffers; i++) {
+        Buffer *b = p->buffers + i;
+        if (b->position + samples + ENGINE_TILE <= b->stride) continue;
+        for (int32_t r = 0; r < b->past_rows; r++) {
+            float *front = row(p, i, r);
+            memcpy(front, front + b->position - b->history, 4 * (size_t)b->history);
+        }
+        b->position = b->history;
+    }
+}
+
 /* Run the encoder over the rows of levels; without one these are the rows of features. Its coefficients are constant. */
-static void run_encoder(const Player *p, int32_t samples) {
+static void run_encoder(Player *p, int32_t samples) {
+    make_room(p, samples);                        /* a sound encoder has no past, but who says that it is sound? */
     const Block block = still_block(p, p->constants, samples);
     p->engine->run(&block, p->operations, p->operations + p->head.encoder_operations);
 }
 
 /* Fill in the features and coefficients of a point whose levels are known. */
-static void settle(const Player *p, Point *point) {
+static void settle(Player *p, Point *point) {
     for (int32_t c = 0; c < p->head.columns; c++) *row(p, p->head.level_rows, c) = point->levels[c];
     run_encoder(p, 1);
     for (int32_t f = 0; f < p->head.features; f++) point->features[f] = *row(p, p->head.feature_rows, f);
@@ -231,19 +245,6 @@ static void draw_knobs(const Player *p, const Point *step, int32_t samples) {
     if (!p->head.levels_per_sample) return;
     draw_lines(p, p->head.level_rows, p->head.columns, p->now.levels, step->levels, samples);
     draw_lines(p, p->head.feature_rows, p->head.features, p->now.features, step->features, samples);
-}
-
-/* Where a row ends, move its past to the front. */
-static void make_room(Player *p, int32_t samples) {
-    for (int32_t i = 0; i < p->head.buffers; i++) {
-        Buffer *b = p->buffers + i;
-        if (b->position + samples + ENGINE_TILE <= b->stride) continue;
-        for (int32_t r = 0; r < b->past_rows; r++) {
-            float *front = row(p, i, r);
-            memcpy(front, front + b->position - b->history, 4 * (size_t)b->history);
-        }
-        b->position = b->history;
-    }
 }
 
 /* Run the net over a block that stands in the rows, and go on by it. */

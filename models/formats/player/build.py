@@ -27,14 +27,19 @@ ZIG_TARGETS = {
     "windows-x86_64": "x86_64-windows-gnu",
     "macos-x86_64": "x86_64-macos.11.0",
     "macos-aarch64": "aarch64-macos.11.0",
+    "wasm32": "wasm32-wasi",  # imports nothing: WASI serves for the headers alone
 }
 X86_SETS = {"engine_baseline": 1, "engine_avx2": 3, "engine_avx512": 4}  # levels of x86-64
 
 FLAGS = (
-    *("-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fvisibility=hidden", "-fPIC", "-DNDEBUG"),
+    *("-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fvisibility=hidden"),
     *("-Wall", "-Wextra", "-Werror", "-Wno-psabi"),
 )
 ZIG_FLAGS = ("-fno-sanitize=all",)  # zig traps undefined behavior in every build unless told not to
+WASM_FLAGS = ("-mcpu=generic+simd128+bulk_memory", "-mexec-model=reactor")
+LINK = ("-shared",)
+WASM_LINK = ("-Wl,--export-dynamic", "-Wl,-z,stack-size=262144")
+SUFFIXES = {"linux": ".so", "macos": ".dylib", "windows": ".dll", "wasm32": ".wasm"}
 HINT = "Install a compiler by pip: pip install 'ampzoo[plugin]'"
 
 
@@ -62,12 +67,29 @@ def library(target: str | None = None, compiler: str | None = None) -> Path:
         raise UserError("no C compiler is installed, so the player cannot be built", HINT)
     if target not in ZIG_TARGETS or (compiler == "cc" and target != host()):
         raise UserError(f"{compiler} does not build the player for {target}", f"Targets are: {', '.join(ZIG_TARGETS)}.")
-    suffix = {"windows": ".dll", "macos": ".dylib"}.get(target.partition("-")[0], ".so")
-    path = cache_folder() / "player" / digest() / compiler / target / f"ampzoo-player{suffix}"
+    path = _folder(compiler, target) / f"ampzoo-player{SUFFIXES[target.partition('-')[0]]}"
     if not path.exists():
-        with tempfile.TemporaryDirectory() as objects, staged_file(path) as staged:
-            _link(compiler, target, Path(objects), staged)
+        link = WASM_LINK if target == "wasm32" else LINK
+        sources = (*PLAIN, "wasm.c") if target == "wasm32" else PLAIN
+        _build(compiler, target, sources, link, path)
     return path
+
+
+def program(source: str, compiler: str | None = None, flags: tuple[str, ...] = ()) -> Path:
+    """Return a program of `player/` for this machine (`bench.c`, `fuzz.c`), compiled as `library` does."""
+    compiler = compiler or next(iter(compilers()), "")
+    if not compiler:
+        raise UserError("no C compiler is installed, so the player cannot be built", HINT)
+    name = hashlib.sha256(" ".join(flags).encode()).hexdigest()[:8] if flags else "plain"
+    path = _folder(compiler, host()) / f"{source.removesuffix('.c')}-{name}"
+    if not path.exists():
+        _build(compiler, host(), (*PLAIN, source), (), path, ("-D_GNU_SOURCE", *flags))
+        path.chmod(0o755)
+    return path
+
+
+def _folder(compiler: str, target: str) -> Path:
+    return cache_folder() / "player" / digest() / compiler / target
 
 
 @cache
@@ -77,22 +99,28 @@ def digest() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
-def _link(compiler: str, target: str, objects: Path, out: Path) -> None:
-    """Compile every source and link the objects into a library."""
-    command = _command(compiler, target)
+def _build(
+    compiler: str, target: str, sources: tuple[str, ...], link: tuple[str, ...], out: Path, flags: tuple[str, ...] = ()
+) -> None:
+    """Compile every source and the engine for each instruction set, then link the objects."""
+    command = [*_command(compiler, target), *flags]
     sets = X86_SETS if target.endswith("x86_64") else {"engine_baseline": 0}
     jobs = [("engine.c", level, [f"-DENGINE={engine}"]) for engine, level in sets.items()]
-    jobs += [(name, sets["engine_baseline"], []) for name in PLAIN]
-    made = [str(objects / f"{number}.o") for number in range(len(jobs))]
-    for (source, level, flags), to in zip(jobs, made, strict=True):
-        _run([*command, *_instructions(compiler, level), *flags, "-c", str(SOURCES / source), "-o", to])
-    _run([*command, "-shared", "-s", *made, "-o", str(out)])
+    jobs += [(name, sets["engine_baseline"], []) for name in sources]
+    with tempfile.TemporaryDirectory() as folder, staged_file(out) as staged:
+        made = [str(Path(folder) / f"{number}.o") for number in range(len(jobs))]
+        for (source, level, own), to in zip(jobs, made, strict=True):
+            _run([*command, *_instructions(compiler, level), *own, "-c", str(SOURCES / source), "-o", to])
+        _run([*command, *link, "-s", *made, "-o", str(staged)])
 
 
 def _command(compiler: str, target: str) -> list[str]:
+    """Return the command that compiles, with the flags that all sources have."""
+    wasm, position = target == "wasm32", [] if target in ("wasm32", "windows-x86_64") else ["-fPIC"]
     if compiler == "cc":
-        return ["cc", *FLAGS]
-    return [sys.executable, "-m", "ziglang", "cc", "-target", ZIG_TARGETS[target], *FLAGS, *ZIG_FLAGS]
+        return ["cc", *FLAGS, *position]
+    zig = [sys.executable, "-m", "ziglang", "cc", "-target", ZIG_TARGETS[target]]
+    return [*zig, *FLAGS, *ZIG_FLAGS, *position, *(WASM_FLAGS if wasm else ())]
 
 
 def _instructions(compiler: str, level: int) -> list[str]:
