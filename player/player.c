@@ -405,10 +405,8 @@ void player_process_levels(Player *p, const float *x, float *y, int32_t samples,
     jump(p, last);
 }
 
-int32_t player_encode(const Amp *amp, const double *values, float *levels) {
-    AmpKnob knobs[AMP_MAX_KNOBS];
-    for (int32_t i = 0; i < amp->head.knobs; i++) amp_knob(amp, i, knobs + i);
-    return knob_encode(knobs, amp->head.knobs, amp->head.encoding, values, levels);
+int32_t player_encode(const Player *p, const double *values, float *levels) {
+    return knob_encode(p->knobs, p->head.knobs, p->head.encoding, values, levels);
 }
 
 size_t player_amp_size(void) { return sizeof(Amp); }

@@ -55,7 +55,7 @@ PLAYER_API void player_process_levels(Player *player, const float *x, float *y, 
                                       int32_t moving);
 
 /* What the network takes of faceplate values, one per knob. Returns how many numbers (the columns of the header). */
-PLAYER_API int32_t player_encode(const Amp *amp, const double *values, float *levels);
+PLAYER_API int32_t player_encode(const Player *player, const double *values, float *levels);
 
 /* For callers that know no C structures: the bytes of an Amp, and a checked one in such memory (see amp_read). */
 PLAYER_API size_t player_amp_size(void);
