@@ -19,7 +19,7 @@ from models.core.errors import UserError
 from models.core.schema import read_document
 from models.formats.player.build import library
 from models.formats.player.native import NativePlayer
-from models.knobs.schema import Knobs
+from models.knobs.schema import Knobs, Switch
 from models.network.architecture import WaveNetConfig
 from models.network.wavenet import WaveNet
 from models.playback.stream import Stream
@@ -160,7 +160,9 @@ def test_gliding_knobs_move_in_straight_lines(form: str):
 def test_gliding_does_not_depend_on_the_blocks():
     net, x_T = wavenet(architecture("encoder"), 5), DI[:5000]
     turns = [(0, {}), (77, {"gain": 10, "bright": "off"}), (500, {"volume": 6}), (3001, {"gain": 2})]
-    first_T, *others = [in_glide(native(net, knobs=PEDAL), x_T, turns, sizes) for sizes in ([5000], [1], [64], [37, 300])]
+    first_T, *others = [
+        in_glide(native(net, knobs=PEDAL), x_T, turns, sizes) for sizes in ([5000], [1], [64], [37, 300])
+    ]
     for other_T in others:
         assert np.array_equal(first_T, other_T)
 
@@ -214,7 +216,7 @@ def test_type_level_settings_become_the_same_levels(values: list[float]):
 def encoded(net: WaveNet, knobs: Knobs, setting: dict) -> np.ndarray:
     """Return what the C player makes of a setting."""
     played = native(net, knobs=knobs)
-    values = [setting[k.name] if k.columns == 1 else k.positions.index(setting[k.name]) for k in knobs.knobs]
+    values = [k.positions.index(setting[k.name]) if isinstance(k, Switch) else setting[k.name] for k in knobs.knobs]
     levels_K = np.zeros(played.amp.columns, np.float32)
     count = played._lib.player_encode(
         played._player, (ctypes.c_double * len(values))(*values), levels_K.ctypes.data_as(ctypes.c_void_p)

@@ -38,7 +38,7 @@ class NativePlayer:
             UserError: there is no compiler, or this processor lacks the instructions of `engine`, or `factor` is wrong.
         """
         self.amp = read_amp(data)
-        self._lib = _load(path or library())
+        self._lib = load(path or library())
         amp = ctypes.create_string_buffer(self._lib.player_amp_size())
         error = self._lib.player_amp_read(amp, data, len(data))
         assert not error, self._lib.player_error_text(error)  # both readers check the same
@@ -67,9 +67,7 @@ class NativePlayer:
         else:
             self._lib.player_reset_levels(self._player, _pointer(_floats(levels_K)))
 
-    def process(
-        self, x_T: np.ndarray, levels: list[float] | np.ndarray, out_T: np.ndarray | None = None
-    ) -> np.ndarray:
+    def process(self, x_T: np.ndarray, levels: list[float] | np.ndarray, out_T: np.ndarray | None = None) -> np.ndarray:
         """Play one block of any length and return it, in `out_T` (float32) if one is given.
 
         `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move, as `Stream.process`
@@ -114,13 +112,13 @@ def _output(x_T: np.ndarray, out_T: np.ndarray | None) -> np.ndarray:
     return y_T
 
 
-def _pointer(numbers: np.ndarray) -> Any:
+def _pointer(numbers: Any) -> Any:
     """Return where the numbers begin, five times as fast as `numbers.ctypes` does."""
     return ctypes.byref(NOTHING.from_buffer(numbers))
 
 
 @cache
-def _load(path: Path) -> Any:
+def load(path: Path) -> Any:
     """Load the library and declare its functions (`player/player.h`)."""
     lib = ctypes.CDLL(str(path))
     pointer, count, number, text = ctypes.c_void_p, ctypes.c_int32, ctypes.c_double, ctypes.c_char_p

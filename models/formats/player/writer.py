@@ -129,5 +129,3 @@ def _knob(knob: AnyKnob) -> tuple:
 
 def _or_nan(level: float | None) -> float:
     return math.nan if level is None else level
-
-
