@@ -33,11 +33,10 @@ X86_SETS = {"engine_baseline": 1, "engine_avx2": 3, "engine_avx512": 4}  # level
 
 FLAGS = (
     *("-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fvisibility=hidden"),
-    *("-Wall", "-Wextra", "-Werror", "-Wno-psabi"),
+    *("-Wall", "-Wextra", "-Wno-psabi"),
 )
 ZIG_FLAGS = ("-fno-sanitize=all",)  # zig traps undefined behavior in every build unless told not to
 WASM_FLAGS = ("-mcpu=generic+simd128+bulk_memory", "-mexec-model=reactor")
-LINK = ("-shared",)
 WASM_LINK = ("-Wl,--export-dynamic", "-Wl,-z,stack-size=262144")
 SUFFIXES = {"linux": ".so", "macos": ".dylib", "windows": ".dll", "wasm32": ".wasm"}
 HINT = "Install a compiler by pip: pip install 'ampzoo[plugin]'"
@@ -56,36 +55,45 @@ def compilers() -> list[str]:
 
 
 def library(target: str | None = None, compiler: str | None = None) -> Path:
-    """Return the player's library for a target (this machine where it is None), compiled at the first call.
+    """Return the player's library, compiled at the first call.
 
-    It is stored in the cache folder under the digest of its sources and flags. Raises `UserError` where no compiler is
-    installed, the target is unknown, or the compiler fails.
+    It is stored in the cache folder under the digest of its sources and flags.
+
+    Args:
+        target: one of `ZIG_TARGETS`; this machine where it is None.
+        compiler: `zig` or `cc`; the preferred one of those that are installed where it is None.
+
+    Raises:
+        UserError: no compiler is installed, it does not compile for the target, or it fails.
     """
-    target = target or host()
-    compiler = compiler or next(iter(compilers()), "")
-    if not compiler:
-        raise UserError("no C compiler is installed, so the player cannot be built", HINT)
-    if target not in ZIG_TARGETS or (compiler == "cc" and target != host()):
-        raise UserError(f"{compiler} does not build the player for {target}", f"Targets are: {', '.join(ZIG_TARGETS)}.")
-    path = _folder(compiler, target) / f"ampzoo-player{SUFFIXES[target.partition('-')[0]]}"
+    target, compiler = target or host(), compiler or _preferred()
+    if target not in ZIG_TARGETS if compiler == "zig" else target != host():
+        raise UserError(f"{compiler} does not build the player for {target}", f"zig builds: {', '.join(ZIG_TARGETS)}.")
+    path = _folder(compiler, target) / f"ampzoo-player{SUFFIXES.get(target.partition('-')[0], '.so')}"
     if not path.exists():
-        link = WASM_LINK if target == "wasm32" else LINK
-        sources = (*PLAIN, "wasm.c") if target == "wasm32" else PLAIN
-        _build(compiler, target, sources, link, path)
+        if target == "wasm32":
+            _build(compiler, target, (*PLAIN, "wasm.c"), WASM_LINK, path)
+        else:
+            _build(compiler, target, PLAIN, ("-shared",), path)
     return path
 
 
 def program(source: str, compiler: str | None = None, flags: tuple[str, ...] = ()) -> Path:
-    """Return a program of `player/` for this machine (`bench.c`, `fuzz.c`), compiled as `library` does."""
-    compiler = compiler or next(iter(compilers()), "")
-    if not compiler:
-        raise UserError("no C compiler is installed, so the player cannot be built", HINT)
-    name = hashlib.sha256(" ".join(flags).encode()).hexdigest()[:8] if flags else "plain"
+    """Return a program of `player/` for this machine (`bench.c`, `fuzz.c`), compiled with `flags` as `library` does."""
+    compiler, name = compiler or _preferred(), hashlib.sha256(" ".join(flags).encode()).hexdigest()[:8]
     path = _folder(compiler, host()) / f"{source.removesuffix('.c')}-{name}"
     if not path.exists():
         _build(compiler, host(), (*PLAIN, source), (), path, ("-D_GNU_SOURCE", *flags))
         path.chmod(0o755)
     return path
+
+
+def _preferred() -> str:
+    if not SOURCES.is_dir():
+        raise UserError(f"the player's C sources are not in {SOURCES}", "Install ampzoo from a clone: pip install -e .")
+    if not (names := compilers()):
+        raise UserError("no C compiler is installed, so the player cannot be built", HINT)
+    return names[0]
 
 
 def _folder(compiler: str, target: str) -> Path:

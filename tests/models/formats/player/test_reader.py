@@ -23,7 +23,7 @@ from models.network.architecture import Activation, LayerArray, WaveNetConfig
 from tests.support.makers import FORMS, architecture, wavenet
 from tests.support.native import PEDAL, RATE, amp, needs_compiler
 
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
+SANITIZERS = ("-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
 ODD = (0, 1, 2, 6, 7, 64, 65, 2048, 131_072, -1, -2, 2**31 - 1, -(2**31), 0x7F800000, 0x7FC00000, 0x3F800000)
 
 
