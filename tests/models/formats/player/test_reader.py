@@ -1,6 +1,7 @@
 """`amp.bin`: what is written is read; broken files are refused by both readers, in Python and in C, alike."""
 
 import ctypes
+import os
 import random
 import struct
 import subprocess
@@ -24,6 +25,7 @@ from tests.support.makers import FORMS, architecture, wavenet
 from tests.support.native import PEDAL, RATE, amp, needs_compiler
 
 SANITIZERS = ("-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
+FUZZ = int(os.environ.get("AMPZOO_FUZZ", "10000"))  # inputs for the fuzz program
 ODD = (0, 1, 2, 6, 7, 64, 65, 2048, 131_072, -1, -2, 2**31 - 1, -(2**31), 0x7F800000, 0x7FC00000, 0x3F800000)
 
 
@@ -177,6 +179,6 @@ def test_broken_files_harm_nothing(tmp_path: Path):
     for number, data in enumerate(files()):
         paths.append(tmp_path / f"{number}.bin")
         paths[-1].write_bytes(data)
-    done = subprocess.run([fuzz, "10000", "1", *paths], capture_output=True, text=True, check=False)
+    done = subprocess.run([fuzz, str(FUZZ), "1", *paths], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "10000 inputs" in done.stdout
+    assert f"{FUZZ} inputs" in done.stdout
