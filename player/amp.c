@@ -82,7 +82,7 @@ static int finite_floats(const unsigned char *bytes, int64_t count) {
     return 1;
 }
 
-/* A name of at least one letter, digit, space or one of _.+- with nothing but NUL after it, to the last of `size` bytes. */
+/* A name: letters, digits, space and _.+- (at least one), then NUL to the last of `size` bytes (at least one). */
 static int is_name(const unsigned char *b, int size) {
     int length = 0;
     while (length < size && b[length]) {
@@ -129,8 +129,8 @@ static int knobs_fit(const Amp *amp) {
             || !within(k.max, -1e9, 1e9) || !(k.min < k.max) || !within(k.rest, k.min, k.max)
             || !within(k.step, 0, k.max - k.min))
             return 0;
-        if (is_switch ? !within(k.positions, 2, AMP_MAX_POSITIONS) || amp->head.encoding == TYPE_LEVEL : k.positions != 0)
-            return 0;
+        if (!is_switch && k.positions != 0) return 0;
+        if (is_switch && (!within(k.positions, 2, AMP_MAX_POSITIONS) || amp->head.encoding == TYPE_LEVEL)) return 0;
         if (is_switch && (k.min != 0 || k.max != k.positions - 1 || k.rest != (int)k.rest || k.step != 1)) return 0;
         positions += k.positions;
         columns += is_switch ? k.positions : 1;

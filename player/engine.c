@@ -137,7 +137,8 @@ INLINE void convolve(const int height, const int columns, const Block *k, const 
                 }
                 if (o->follows_features) add_moving(height, columns, k, o->bias + row, t, tile);
                 for (int32_t tap = 0; tap < o->taps; tap++)
-                    w = add_products(height, columns, w, oldest + tap * o->dilation, source_stride, o->rows_per_group, tile);
+                    w = add_products(height, columns, w, oldest + tap * o->dilation, source_stride, o->rows_per_group,
+                                     tile);
                 w = add_products(height, columns, w, extra + t, extra_stride, o->extra_rows, tile);
                 UNROLL for (int i = 0; i < height; i++) UNROLL for (int j = 0; j < columns; j++) {
                     if (addend) tile[i][j] += load(addend + (row + i) * addend_stride + t + j * WIDTH);
@@ -209,7 +210,8 @@ CONVOLUTION(3, 4) CONVOLUTION(4, 4)
 #define convolve_4_4 convolve_4_2
 #endif
 
-#define ACTIVATION(K) NOINLINE void activate_##K(const Block *k, const Operation *o) { activate(K, UNGATED, IDENTITY, k, o); }
+#define ACTIVATION(K) \
+    NOINLINE void activate_##K(const Block *k, const Operation *o) { activate(K, UNGATED, IDENTITY, k, o); }
 ACTIVATION(IDENTITY) ACTIVATION(TANH) ACTIVATION(RELU) ACTIVATION(SLOPED)
 NOINLINE void activate_any(const Block *k, const Operation *o) { activate(o->activation, o->gating, o->gate, k, o); }
 

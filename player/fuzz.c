@@ -1,8 +1,8 @@
 /* Feeds broken files to the reader, and plays those that it lets through.
  *
- * With a fuzzing engine (clang -fsanitize=fuzzer -DFUZZER) only the entry point is used. Without one this is a program of
- * its own:  PROGRAM COUNT SEED FILE...  changes, cuts and swaps numbers of the files, COUNT times in all, and prints how
- * many of the inputs were played. player/README.md has the command with the sanitizers.
+ * With a fuzzing engine (clang -fsanitize=fuzzer -DFUZZER) only the entry point is used. Without one this is a program
+ * of its own:  PROGRAM COUNT SEED FILE...  changes and cuts the files, COUNT times in all, and prints how many of the
+ * inputs were played. player/README.md has the command with the sanitizers.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -72,8 +72,10 @@ static uint32_t draw(uint32_t below) {          /* xorshift64* */
 
 /* A number that a reader may stumble over. */
 static uint32_t odd_number(uint32_t old) {
-    static const uint32_t odd[] = {0, 1, 2, 3, 4, 6, 7, 8, 16, 63, 64, 65, 255, 1023, 1024, 2047, 2048, 8192, 131071, 131072,
-        0x7f800000u, 0x7fc00000u, 0x7fffffffu, 0x80000000u, 0xffffffffu, 0xfffffffeu, 0x3f800000u, 0x40000000u};
+    static const uint32_t odd[] = {
+        0, 1, 2, 3, 4, 6, 7, 8, 16, 63, 64, 65, 255, 1023, 1024, 2047, 2048, 8192, 131071, 131072, 0x7f800000u,
+        0x7fc00000u, 0x7fffffffu, 0x80000000u, 0xffffffffu, 0xfffffffeu, 0x3f800000u, 0x40000000u,
+    };
     switch (draw(5)) {
     case 0: return odd[draw(sizeof odd / sizeof *odd)];
     case 1: return old + 1 + draw(3);

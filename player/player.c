@@ -198,9 +198,9 @@ static void make_room(Player *p, int32_t samples) {
     }
 }
 
-/* Run the encoder over the rows of levels; without one these are the rows of features. Its coefficients are constant. */
+/* Run the encoder over the rows of levels; without one these are the rows of features. No knob moves its biases. */
 static void run_encoder(Player *p, int32_t samples) {
-    make_room(p, samples);                        /* a sound encoder has no past, but who says that it is sound? */
+    make_room(p, samples); /* no writer gives an encoder buffers with a past; a hostile file may */
     const Block block = still_block(p, p->constants, samples);
     p->engine->run(&block, p->operations, p->operations + p->head.encoder_operations);
 }

@@ -4,8 +4,8 @@
 #if defined(__wasm__)
 extern unsigned char __heap_base;
 
-/* Memory that is never given back, aligned to PLAYER_ALIGNMENT; NULL where the browser gives no more. Views of the memory
- * that JavaScript made before are no longer valid. */
+/* Memory that is never given back, aligned to PLAYER_ALIGNMENT; NULL where the browser gives no more. Views of the
+ * memory that JavaScript made before are no longer valid. */
 PLAYER_API void *player_take(size_t bytes) {
     static size_t top;
     if (!top) top = (size_t)&__heap_base;

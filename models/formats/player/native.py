@@ -61,7 +61,10 @@ class NativePlayer:
         return self.amp.knobs.encode(setting, self.amp.encoding, self.amp.name)
 
     def reset(self, levels_K: list[float] | np.ndarray | None = None) -> None:
-        """Forget what was played, as if silence had always been playing, with these levels or where the knobs are set."""
+        """Forget what was played, as if silence had always been playing.
+
+        The knobs then stand at these levels, or where they are set.
+        """
         if levels_K is None:
             self._lib.player_reset(self._player)
         else:

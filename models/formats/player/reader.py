@@ -43,7 +43,10 @@ class Records:
 
 @dataclass(frozen=True)
 class AmpFile:
-    """What `amp.bin` says of an amp: `identity` tells it from all others, the sample rate is in Hz, the field in samples."""
+    """What `amp.bin` says of an amp.
+
+    `identity` tells it from all others, `sample_rate` is in Hz, `receptive_field` in samples.
+    """
 
     name: str
     identity: bytes
