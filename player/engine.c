@@ -93,27 +93,30 @@ INLINE float *row_of(const Block *k, int32_t buffer) {
 
 INLINE ptrdiff_t stride_of(const Block *k, int32_t buffer) { return k->buffers[buffer].stride; }
 
-/* Add what moves to `height` coefficients from `first` on, at the samples from t on. */
-INLINE void add_moving(const int height, const int columns, const Block *k, int32_t first, int32_t t,
-                       Vector tile[][WIDE]) {
-    for (int32_t m = 0; m < k->movers; m++) {
-        const float *slope = k->slopes + m * k->slopes_stride + first, *x = k->moving + m * k->moving_stride + t;
-        UNROLL for (int j = 0; j < columns; j++) {
-            const Vector v = load(x + j * WIDTH);
-            UNROLL for (int i = 0; i < height; i++) tile[i][j] = slope[i] * v + tile[i][j];
-        }
+/* tile[i][j] += w[i] * x[j]. In this order `height` by `columns` sums, `columns` vectors of x and one weight are all
+ * that must be in registers at a time. */
+INLINE void add_product(const int height, const int columns, const float *w, const float *x, Vector tile[][WIDE]) {
+    Vector v[WIDE];
+    UNROLL for (int j = 0; j < columns; j++) v[j] = load(x + j * WIDTH);
+    UNROLL for (int i = 0; i < height; i++) {
+        const Vector weight = splat(w[i]);
+        UNROLL for (int j = 0; j < columns; j++) tile[i][j] = weight * v[j] + tile[i][j];
     }
 }
 
-/* Add `rows` products to a tile; weights are one column of the tile after the other. Returns where they end. */
+/* Add `rows` products; the weights are one column of the tile after the other. Returns where they end. */
 INLINE const float *add_products(const int height, const int columns, const float *w, const float *x, ptrdiff_t stride,
                                  int32_t rows, Vector tile[][WIDE]) {
-    for (int32_t r = 0; r < rows; r++, w += height, x += stride)
-        UNROLL for (int j = 0; j < columns; j++) {
-            const Vector v = load(x + j * WIDTH);
-            UNROLL for (int i = 0; i < height; i++) tile[i][j] = w[i] * v + tile[i][j];
-        }
+    for (int32_t r = 0; r < rows; r++, w += height, x += stride) add_product(height, columns, w, x, tile);
     return w;
+}
+
+/* Add what moves to `height` coefficients from `first` on, at the samples from t on. */
+INLINE void add_moving(const int height, const int columns, const Block *k, int32_t first, int32_t t,
+                       Vector tile[][WIDE]) {
+    for (int32_t m = 0; m < k->movers; m++)
+        add_product(height, columns, k->slopes + m * k->slopes_stride + first, k->moving + m * k->moving_stride + t,
+                    tile);
 }
 
 /* CONVOLVE with tiles of `height` rows and `columns` vectors. */
