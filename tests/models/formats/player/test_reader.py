@@ -14,8 +14,10 @@ import pytest
 from models.artifacts.model_config import make_config
 from models.audio.calibration import AnalogLevels
 from models.core.errors import IntegrityError, UserError
+from models.formats.nam.reader import read_nam
+from models.formats.nam.writer import write_nam
 from models.formats.player.build import compilers, library, program
-from models.formats.player.layout import COUNTS, HEADER, KNOB, OPERATION, OPERATION_FIELDS
+from models.formats.player.layout import COUNTS, HEADER, KNOB, OPERATION, OPERATION_FIELDS, POSITION
 from models.formats.player.native import NativePlayer, load
 from models.formats.player.reader import read_amp, read_records
 from models.formats.player.writer import amp_bytes, write_amp
@@ -38,6 +40,15 @@ def files() -> list[bytes]:
     """Return small files that have all there is in the format."""
     kinds = [(form, "Tanh", "none") for form in FORMS]
     return [a_file(*kind) for kind in [*kinds, ("film", "PReLU", "none"), ("mixin", "SiLU", "gated")]]
+
+
+def encoder_with_a_past(data: bytes) -> bytes:
+    """Return a file whose encoder writes into a buffer that keeps a past: no writer does so, readers allow it."""
+    header = read_records(data).header
+    begin = HEADER.itemsize + KNOB.itemsize * header["knobs"] + POSITION.itemsize * header["positions"]
+    operations = np.frombuffer(data, OPERATION, header["operations"], begin).copy()
+    operations[0]["target"] = max(o["source"] for o in operations if o["kind"] == 0 and o["taps"] > 1)
+    return data[:begin] + operations.tobytes() + data[begin + operations.nbytes :]
 
 
 def mutations(count: int, seed: int = 0) -> Iterator[bytes]:
@@ -95,6 +106,15 @@ def test_a_net_that_only_torch_plays_is_refused():
     net = wavenet(WaveNetConfig(arrays=(array,)), 0)
     with pytest.raises(UserError, match="only PyTorch plays"):
         amp_bytes(make_config("tiny", RATE, Knobs(knobs=()), net.config), net)
+
+
+def test_a_net_of_an_imported_file_is_written(tmp_path: Path):
+    net = wavenet(architecture("mixin", gating="gated"), 0)
+    write_nam(tmp_path / "stock.nam", make_config("tiny", RATE, Knobs(knobs=()), net.config), net)
+    config, imported = read_nam(tmp_path / "stock.nam")
+    found, ours = (read_records(amp_bytes(config, each)) for each in (imported, net))
+    assert np.array_equal(found.operations, ours.operations)
+    assert np.allclose(found.weights, ours.weights)
 
 
 def test_a_file_that_is_cut_is_refused():
@@ -176,7 +196,7 @@ def test_broken_files_harm_nothing(tmp_path: Path):
     except UserError:
         pytest.skip("cc has no address sanitizer")
     paths = []
-    for number, data in enumerate(files()):
+    for number, data in enumerate([*files(), encoder_with_a_past(a_file("encoder"))]):
         paths.append(tmp_path / f"{number}.bin")
         paths[-1].write_bytes(data)
     done = subprocess.run([fuzz, str(FUZZ), "1", *paths], capture_output=True, text=True, check=False)
