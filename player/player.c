@@ -251,8 +251,8 @@ static void draw_knobs(const Player *p, const Point *step, int32_t samples) {
 static void run_net(Player *p, const Block *block, float *y) {
     make_room(p, block->samples);
     p->engine->run(block, p->operations + p->head.encoder_operations, p->operations + p->head.operations);
-    const Buffer *output = p->buffers + p->head.output;
-    memcpy(y, output->data + output->position, 4 * (size_t)block->samples);
+    const float *output = row(p, p->head.output, 0) + p->buffers[p->head.output].position;
+    for (int32_t t = 0; t < block->samples; t++) y[t] = output[t] - output[t] == 0 ? output[t] : 0; /* not infinity */
     for (int32_t i = 0; i < p->head.buffers; i++)
         if (p->buffers[i].history) p->buffers[i].position += block->samples;
 }

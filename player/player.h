@@ -45,7 +45,7 @@ PLAYER_API void player_set_knob(Player *player, int32_t knob, double value);
 PLAYER_API void player_reset(Player *player);
 
 /* Play any number of samples (0 too); x and y may be the same. Knobs glide to where they were set: from one end to
- * the other in 30 ms at the fastest. */
+ * the other in 30 ms at the fastest. Every sample of y is finite, whatever x is. */
 PLAYER_API void player_process(Player *player, const float *x, float *y, int32_t samples);
 
 /* The same two for a caller that has the levels: what the network takes of the knobs, row after row, (columns, 1) where

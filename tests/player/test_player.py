@@ -256,6 +256,15 @@ def test_tiny_and_broken_inputs_are_silence():
     assert np.array_equal(played.glide(np.full(1000, math.nan, np.float32)), silence_T)
 
 
+def test_an_infinite_input_is_forgotten():
+    net = wavenet(architecture("film"))
+    played, other, x_T = native(net), native(net), DI[:1000].copy()
+    x_T[:3] = math.inf
+    y_T, wanted_T = played.glide(x_T), other.glide(DI[:1000])
+    assert np.isfinite(y_T).all()
+    assert np.array_equal(y_T[net.receptive_field + 2 :], wanted_T[net.receptive_field + 2 :])
+
+
 def test_an_empty_block_and_a_block_in_place():
     net = wavenet(architecture("film"))
     played, other = native(net), native(net)
