@@ -41,7 +41,7 @@ static void turn_knobs(Player *player, const Amp *amp, long sample, int block) {
 
 int main(int count, char **words) {
     static Amp amp;
-    size_t size;
+    size_t size = 0;
     if (count < 4) return fprintf(stderr, "usage: %s amp.bin BLOCK SECONDS [ENGINE [glide]]\n", words[0]), 2;
     unsigned char *bytes = read_file(words[1], &size);
     const int block = atoi(words[2]), glides = count > 5 && !strcmp(words[5], "glide");

@@ -47,7 +47,7 @@ static int feed(const uint8_t *bytes, size_t size) {
     const unsigned pick = bytes[size - 1] ^ bytes[size / 2];
     const int32_t factor = pick % 16 ? 1 : 2;
     const size_t need = player_size(&amp, factor);
-    if (!need || need > MOST_MEMORY || work(&amp) > MOST_WORK) return 0;
+    if (!need || need > MOST_MEMORY || work(&amp) > (double)MOST_WORK) return 0;
     void *memory = aligned_alloc(PLAYER_ALIGNMENT, need);
     Player *player = memory ? player_init(memory, &amp, factor, engines[pick % 3]) : NULL;
     if (player) play(player, &amp, pick);

@@ -334,7 +334,7 @@ static int take_knobs(Player *p) {
 }
 
 static void line(const float *from, const float *to, size_t count, float *step) {
-    for (size_t i = 0; i < count; i++) step[i] = (to[i] - from[i]) * (1.0f / PLAYER_CONTROL);
+    for (size_t i = 0; i < count; i++) step[i] = (to[i] - from[i]) * (1.0f / (float)PLAYER_CONTROL);
 }
 
 /* Begin a straight line of PLAYER_CONTROL samples towards the goal. */
