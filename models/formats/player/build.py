@@ -116,10 +116,11 @@ def _build(
     jobs = [("engine.c", level, [f"-DENGINE={engine}"]) for engine, level in sets.items()]
     jobs += [(name, sets["engine_baseline"], []) for name in sources]
     with tempfile.TemporaryDirectory() as folder, staged_file(out) as staged:
-        made = [str(Path(folder) / f"{number}.o") for number in range(len(jobs))]
+        made = [f"{number}.o" for number in range(len(jobs))]
         for (source, level, own), to in zip(jobs, made, strict=True):
-            _run([*command, *_instructions(compiler, level), *own, "-c", str(SOURCES / source), "-o", to])
-        _run([*command, *link, "-s", *made, "-o", str(staged)])
+            _run([*command, *_instructions(compiler, level), *own, "-c", str(SOURCES / source), "-o", to], folder)
+        _run([*command, *link, "-s", *made, "-o", out.name], folder)  # linkers write the name into the file
+        shutil.copyfile(Path(folder) / out.name, staged)
 
 
 def _command(compiler: str, target: str) -> list[str]:
@@ -139,8 +140,8 @@ def _instructions(compiler: str, level: int) -> list[str]:
     return [f"-mcpu=x86_64{f'_v{level}' if level > 1 else ''}", *wide] if level else []
 
 
-def _run(words: list[str]) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+def _run(words: list[str], folder: str) -> None:
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         last = done.stderr.strip()[-2000:] or f"exit code {done.returncode}"
         raise UserError(f"the player does not compile: {' '.join(words[:4])} ...: {last}", HINT)
