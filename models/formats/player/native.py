@@ -1,0 +1,144 @@
+"""Plays `amp.bin` by the compiled C player; needs neither torch nor numba.
+
+Shapes: T time (one block), K columns: what the network takes of the knobs.
+"""
+
+import ctypes
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.core.errors import UserError
+from models.formats.player.build import library
+from models.formats.player.reader import read_amp
+from models.knobs.schema import Knob, Value
+
+ALIGNMENT = 64  # bytes
+
+NOTHING = ctypes.c_char * 0
+
+
+class NativePlayer:
+    """One stream of an amp. It belongs to one thread at a time; the knobs may be set from any."""
+
+    def __init__(self, data: bytes, *, factor: int = 1, engine: str | None = None, path: Path | None = None) -> None:
+        """Start in silence, knobs at their defaults.
+
+        Args:
+            data: the bytes of `amp.bin`.
+            factor: the host's sample rate divided by that of the amp, 1 to 8.
+            engine: `baseline`, `avx2` or `avx512`; the best for this processor where it is None.
+            path: a library in place of `build.library()`.
+
+        Raises:
+            IntegrityError: the bytes are not a sound `amp.bin`.
+            UserError: there is no compiler, or this processor lacks the instructions of `engine`, or `factor` is wrong.
+        """
+        self.amp = read_amp(data)
+        self._lib = load(path or library())
+        amp = ctypes.create_string_buffer(self._lib.player_amp_size())
+        error = self._lib.player_amp_read(amp, data, len(data))
+        assert not error, self._lib.player_error_text(error)  # both readers check the same
+        size = self._lib.player_size(amp, factor)
+        if not size:
+            raise UserError(f"this amp does not play at {factor} times its rate", "Choose a factor from 1 to 8.")
+        self._memory = ctypes.create_string_buffer(size + ALIGNMENT)
+        begin = ctypes.addressof(self._memory)
+        self._player = self._lib.player_init(begin + -begin % ALIGNMENT, amp, factor, engine and engine.encode())
+        if not self._player:
+            raise UserError(f"this processor cannot run the engine '{engine}'", "Leave the choice to the player.")
+
+    @property
+    def engine(self) -> str:
+        """The instruction set in use."""
+        return self._lib.player_engine(self._player).decode()
+
+    def encode(self, setting: Mapping[str, Value]) -> list[float]:
+        """Return K levels for a setting; knobs that it leaves out rest at their default. Raises `UserError`."""
+        return self.amp.knobs.encode(setting, self.amp.encoding, self.amp.name)
+
+    def reset(self, levels_K: list[float] | np.ndarray | None = None) -> None:
+        """Forget what was played, as if silence had always been playing.
+
+        The knobs then stand at these levels, or where they are set.
+        """
+        if levels_K is None:
+            self._lib.player_reset(self._player)
+        else:
+            self._lib.player_reset_levels(self._player, _pointer(_floats(levels_K)))
+
+    def process(self, x_T: np.ndarray, levels: list[float] | np.ndarray, out_T: np.ndarray | None = None) -> np.ndarray:
+        """Play one block of any length and return it, in `out_T` (float32) if one is given.
+
+        `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move, as `Stream.process`
+        takes them.
+        """
+        x_T, levels_KT = _floats(x_T), _floats(levels)
+        moving = levels_KT.ndim == 2 and levels_KT.shape[1] > 1
+        assert len(levels_KT) == self.amp.columns and (not moving or levels_KT.shape[1] == len(x_T)), levels_KT.shape
+        y_T = _output(x_T, out_T)
+        self._lib.player_process_levels(
+            self._player, _pointer(x_T), _pointer(y_T), len(x_T), _pointer(levels_KT), moving
+        )
+        return y_T
+
+    def set_knobs(self, setting: Mapping[str, Value]) -> None:
+        """Turn knobs to faceplate values and switches to positions; `glide` follows. Raises `UserError`."""
+        full = self.amp.knobs.complete(setting, self.amp.name)
+        for index, knob in enumerate(self.amp.knobs.knobs):
+            if knob.name in setting:
+                value = full[knob.name]
+                number = value if isinstance(knob, Knob) else knob.positions.index(str(value))
+                self._lib.player_set_knob(self._player, index, number)
+
+    def glide(self, x_T: np.ndarray, out_T: np.ndarray | None = None) -> np.ndarray:
+        """Play one block while the knobs glide to where they are set: over their whole turn in 30 ms at the fastest."""
+        x_T = _floats(x_T)
+        y_T = _output(x_T, out_T)
+        self._lib.player_process(self._player, _pointer(x_T), _pointer(y_T), len(x_T))
+        return y_T
+
+
+def _floats(numbers: list[float] | np.ndarray) -> np.ndarray:
+    """Return contiguous, writable float32; a copy only where needed."""
+    if isinstance(numbers, np.ndarray) and numbers.dtype == np.float32 and numbers.flags.carray:
+        return numbers
+    return np.array(numbers, np.float32, order="C")
+
+
+def _output(x_T: np.ndarray, out_T: np.ndarray | None) -> np.ndarray:
+    y_T = np.empty(len(x_T), np.float32) if out_T is None else out_T
+    assert y_T.dtype == np.float32 and y_T.shape == x_T.shape and y_T.flags.carray, "out_T is no block of float32"
+    return y_T
+
+
+def _pointer(numbers: Any) -> Any:
+    """Return where the numbers begin, five times as fast as `numbers.ctypes` does."""
+    return ctypes.byref(NOTHING.from_buffer(numbers))
+
+
+@cache
+def load(path: Path) -> Any:
+    """Load the library and declare its functions (`player/player.h`)."""
+    lib = ctypes.CDLL(str(path))
+    pointer, count, number, text = ctypes.c_void_p, ctypes.c_int32, ctypes.c_double, ctypes.c_char_p
+    functions = {
+        "player_amp_size": (ctypes.c_size_t, []),
+        "player_amp_read": (ctypes.c_int, [pointer, text, ctypes.c_size_t]),
+        "player_error_text": (text, [ctypes.c_int]),
+        "player_size": (ctypes.c_size_t, [pointer, count]),
+        "player_init": (pointer, [pointer, pointer, count, text]),
+        "player_engine": (text, [pointer]),
+        "player_set_knob": (None, [pointer, count, number]),
+        "player_reset": (None, [pointer]),
+        "player_process": (None, [pointer, pointer, pointer, count]),
+        "player_reset_levels": (None, [pointer, pointer]),
+        "player_process_levels": (None, [pointer, pointer, pointer, count, pointer, count]),
+        "player_encode": (count, [pointer, pointer, pointer]),
+    }
+    for name, (result, arguments) in functions.items():
+        getattr(lib, name).restype, getattr(lib, name).argtypes = result, arguments
+    return lib
