@@ -9,6 +9,7 @@
 - `loading`: reads, aligns and splits the recordings of one amp
 - `splitting`: training, validation and held pieces
 - `dataset`: the recordings in memory, `Piece` and `AmpData`
+- `linear_knobs`: knobs that only filter after the distortion, and their filters
 - `take_store`: decoded takes in memory or in mapped files
 - `align_dataset`: writes aligned copies of takes
 - `checks`: finds what is wrong with takes
