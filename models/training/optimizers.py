@@ -159,8 +159,12 @@ class Soap:
             change_KP[:, index_LOI] = change_KLOI
             moved |= {f"{number}.{name}": value for name, value in found.items()}
         moved_KP = vector_KP - rate_K.to(vector_KP)[:, None] * change_KP
-        for old, new in [(vector_KP, moved_KP), *((state[name], value) for name, value in moved.items())]:
-            replace_rows(old, new, usable_K)
+        replace_rows(vector_KP, moved_KP, usable_K)
+        if on_cpu and usable_K.all():
+            state.update(moved)
+            return
+        for name, value in moved.items():
+            replace_rows(state[name], value, usable_K)
 
     def _step(
         self, own: OptimizerState, gradient_KLOI: Tensor, corrections: Sequence[Tensor], refreshes: Tensor | None
@@ -191,7 +195,8 @@ class Soap:
 def matrix_groups(parameters: Parameters) -> list[Tensor]:
     """Return where the matrices of a net stand in its vector of parameters: index tensors `(L, O, I)`, one for each size.
 
-    Parameters of one module are one matrix, and so are a layer's convolution and mixin. Vectors without a weight are one row.
+    Parameters of one module are one matrix, and so are a layer's convolution and mixin. The numbers of a single row or
+    column are matrices of one number: for them SOAP is Adam.
     """
     modules: dict[str, list[Tensor]] = {}
     first = 0
@@ -207,8 +212,9 @@ def matrix_groups(parameters: Parameters) -> list[Tensor]:
     sizes: dict[torch.Size, list[Tensor]] = {}
     for parts in modules.values():
         for matrix_OI in _join(parts):
-            sizes.setdefault(matrix_OI.shape, []).append(matrix_OI)
-    return [torch.stack(matrices) for matrices in sizes.values()]
+            single = matrix_OI.reshape(-1, 1, 1) if 1 in matrix_OI.shape else matrix_OI[None]
+            sizes.setdefault(single.shape[1:], []).append(single)
+    return [torch.cat(matrices) for matrices in sizes.values()]
 
 
 def _join(parts: Sequence[Tensor]) -> list[Tensor]:
