@@ -1,7 +1,7 @@
-# make        set up and run the whole road on the built-in virtual amp
+# make        set up and run all steps on the built-in virtual amp
 # make test   set up and run the tests
 # make check  lint and types, as the pre-commit hook does (make hook installs it)
-# make schema write the JSON schemas of our files anew, into configs/schema
+# make schema write the JSON schemas of our files again, into configs/schema
 # make docs   write the schemas and the pages generated from them and from the commands, into docs/reference
 
 PYTHON ?= python3
