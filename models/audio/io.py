@@ -66,6 +66,8 @@ def read_blocks(path: Path, channel: int | None = None) -> Iterator[np.ndarray]:
                 raise UserError(f"{path}: sample {at} is not a finite number", "Export the file again from its source.")
             position += len(block_T)
             yield block_T
+    if position == 0:
+        raise UserError(f"{path} has no samples, whatever its header says", "Export the file again from its source.")
 
 
 def _read_block(path: Path, file: sf.SoundFile) -> np.ndarray:

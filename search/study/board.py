@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from models.core.errors import NotFound
+from models.core.errors import NotFound, UserError
 from models.core.schema import check_document, read_json
 from models.training.config import upgrade_stored
 from search.config.study import ALL, SearchConfig
@@ -149,10 +149,16 @@ def read_study(study: Path) -> SearchConfig:
 
 
 def read_board(study: Path) -> Board:
-    """Return the board of a finished study; raises `NotFound` where it has none yet."""
+    """Return the board of a finished study; raises `NotFound` where it has none yet, `UserError` where it is damaged."""
     if not (study / BOARD).exists():
         raise NotFound(f"{study} has no board yet", "Finish the search first: zoo search CONFIG --resume.")
-    return Board.parse(read_json(study / BOARD))
+    try:
+        return Board.parse(read_json(study / BOARD))
+    except (KeyError, TypeError, AttributeError) as problem:
+        raise UserError(
+            f"{study / BOARD} is not a board: {problem} is missing or of another kind",
+            "Remove it and resume the search: the board is made again.",
+        ) from None
 
 
 def best_runs(study: Path) -> list[Path]:

@@ -38,6 +38,7 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "models"
 
 
 WIDE = Space(
+    learning_rate=(0.003, 0.015),
     arrays=(1, 2, 3),
     narrowing=(1, 2),
     depth=(2, 5),
@@ -150,6 +151,9 @@ def play(scheduler: TrialScheduler, workers: int = 3, most: int = 10**6) -> None
             scheduler.on_complete(task.trial)
 
 
+PLAIN: dict[str, Any] = {"batch": 2, "segment": 128, "optimizer": "adam", "composed": 0.0}  # learning, for speed
+
+
 def search_file(folder: Path, amps: int = 2, **changes: Any) -> Path:
     """A search over `amps` tiny amps, as a file a person would write."""
     datasets = []
@@ -161,7 +165,7 @@ def search_file(folder: Path, amps: int = 2, **changes: Any) -> Path:
         "name": "tiny",
         "datasets": datasets,
         "space": {"shapes": [], "depth": [2, 3], "dilations": ["pow2"], "channels": [2, 3]},
-        "learning": {"steps": TINY_STEPS, "batch": 2, "segment": 128, "report_every": 10},
+        "learning": {**PLAIN, "steps": TINY_STEPS, "report_every": 10},
         "trials": 3,
         "final": None,
         **changes,
@@ -172,7 +176,7 @@ def search_file(folder: Path, amps: int = 2, **changes: Any) -> Path:
 
 
 LOCAL: dict[str, Any] = {
-    "learning": {"steps": 40, "batch": 2, "segment": 128, "report_every": 5},
+    "learning": {**PLAIN, "steps": 40, "report_every": 5},
     "trials": 6,
     "pruning": {"calibrate": 3, "grace": 5, "control": None},
     "final": {"steps": 50, "seeds": 2, "top": 1},

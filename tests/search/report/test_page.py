@@ -29,7 +29,7 @@ from zoo.cli.views import board as board_view
 
 AMPS = ("clean", "fuzz")
 COSTS = Costs(cpus=("a", "b"), reference_s=1.0, tiers={"nano": 1.5, "lite": 10.0, "hifi": None})
-FREE_POINT = Space().complete({}) or {}
+FREE_POINT = Space(learning_rate=(0.003, 0.015)).complete({}) or {}
 # trial -> cost, and the error on each amp: what is best for one is not for the other, nor over both
 TRIALS = {"both": (2.0, 0.04, 0.1), "clean1": (1.0, 0.05, 0.4), "fuzz1": (4.0, 0.6, 0.03), "poor": (9.0, 0.9, 0.8)}
 

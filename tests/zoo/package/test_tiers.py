@@ -93,7 +93,21 @@ def write_study(folder: Path, **held: float) -> Path:
         write_json(run / EVAL, scores.model_dump(mode="json", by_alias=True))
     chosen = {tier: {"budget": 1.0, "trial": trial} for tier, (_, trial) in costs.items()}
     tiers = {"all": {**chosen, "hifi": {"budget": None, "trial": "c"}}}
-    write_json(folder / "board.json", {"trials": [], "best_of": {"tiny": "c"}, "tiers": tiers})
+    spent = {"trials": 3, "steps": 90, "trial_hours": 0.1, "steps_unpruned": 90, "states": {"finished": 3}}
+    board = {
+        "complete": True,
+        "name": "mine",
+        "mode": "universal",
+        "amps": ["tiny"],
+        "unit": "seconds",
+        "best": "c",
+        "best_of": {"tiny": "c"},
+        "fronts": {"all": ["c"]},
+        "tiers": tiers,
+        "spent": {**spent, "controls_doomed": 0, "controls_on_front": 0},
+        "trials": [],
+    }
+    write_json(folder / "board.json", board)
     write_json(folder / "study.json", {"name": "mine"})
     (folder / "board.png").write_bytes(PICTURE)
     return folder
