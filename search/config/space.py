@@ -143,8 +143,8 @@ class Space(Frozen):
     learning_rate: Annotated[
         tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(le=1)]],
         Field(
-            description="Range of the learning rate, searched on a log scale; left out, 0.003 to 0.015 where `learning` "
-            "states `adam`."
+            description="Range of the learning rate, searched on a log scale; left out, 0.003 to 0.015 where "
+            "`learning` states `adam`."
         ),
     ] = (0.01, 0.03)
     learning: Annotated[

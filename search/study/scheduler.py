@@ -220,7 +220,7 @@ class TrialScheduler:
             self._write(TrialEnd(trial=fault.trial, state=FAILED, reason=fault.reason))
 
     def on_complete(self, trial: str, failure: str | None = None) -> bool:
-        """End a trial whose training is over, by a fault where `failure` is stated; return whether it has just finished.
+        """End a trial whose training is over (a fault where `failure` is stated); return whether it has just finished.
 
         A trial that neither failed nor reached its last step was interrupted: the next scheduler suggests it again.
         """

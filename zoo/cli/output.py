@@ -165,7 +165,7 @@ def confirm(question: str, alternative: str) -> None:
 
 @contextmanager
 def progress(label: str, unit: str = "") -> Iterator[Bar]:
-    """Show a progress bar on stderr, with the time left, and the speed if it counts a `unit`; nothing off a terminal."""
+    """Show a progress bar with the time left, and the speed in `unit`, on stderr; nothing where that is no terminal."""
     if not sys.stderr.isatty():
         yield lambda done, total, text="": None
         return
