@@ -34,8 +34,8 @@ from zoo.cli import output
 from zoo.cli.views import board as board_view
 
 FOLDER = Path(__file__).parents[1] / "configs" / "models"
-# As published: knobs at the input and in every mixin of an A2, of one width or of one that grows with the knobs; FiLM; a
-# bias per knob in A1.
+# As published: knobs at the input and in every mixin of an A2, of one width or of one that grows with the knobs; FiLM;
+# a bias per knob in A1.
 PEERS = {
     "A2, concat": "peer-a2-concat",
     "A2, wide concat": "peer-a2-concat-{knobs}-knobs",
@@ -108,9 +108,9 @@ def draw(tables: dict[str, list[tuple]], path: Path) -> None:
     """Held ESR against cost, one panel per amp."""
     figure, panels = make_figure(len(tables), 8.6, 3.6)
     for axes, (amp, found) in zip(panels, tables.items(), strict=True):
-        for side, colour, marker in (("ours", COLORS[0], "o"), ("peers", COLORS[1], "s")):
+        for side, color, marker in (("ours", COLORS[0], "o"), ("peers", COLORS[1], "s")):
             points = [(macs, esr) for one, _, macs, esr, _, _ in found if one == side]
-            axes.plot(*zip(*points, strict=True), marker, color=colour, label=side)
+            axes.plot(*zip(*points, strict=True), marker, color=color, label=side)
         last = max(macs for _, _, macs, _, _, _ in found)
         for what, macs, esr in ((what, macs, esr) for _, what, macs, esr, _, _ in found):
             across, side = (-6, "right") if macs == last else (6, "left")

@@ -1,7 +1,7 @@
 """Knobs that act as a linear filter after the distortion: found from the takes, with the evidence for each.
 
-Between two takes that differ in such a knob alone, one fixed filter turns one take into the other, at any setting of the
-other knobs. A take at a setting that was not recorded is then composed: a recorded take through this filter.
+Between two takes that differ in such a knob alone, one fixed filter turns one take into the other, at any setting of
+the other knobs. A take at a setting that was not recorded is then composed: a recorded take through this filter.
 
 Shapes: T time, N taps, F frequency bins, P positions.
 """
@@ -88,7 +88,7 @@ def fit_filter(x_T: np.ndarray, y_T: np.ndarray) -> np.ndarray:
     size = next_fast_len(len(x_T) + TAPS, real=True)
     x_F, y_F = rfft(x_T, size), rfft(y_T, size)
     power_F = np.abs(x_F) ** 2
-    taps_T = irfft(y_F * x_F.conj() / (power_F + REGULARISATION * power_F.mean()), size)
+    taps_T = irfft(y_F * x_F.conj() / (power_F + REGULARIZATION * power_F.mean()), size)
     return np.concatenate([taps_T[-LEAD:], taps_T[: TAPS - LEAD]]) * _window()
 
 
@@ -273,8 +273,8 @@ def _check_between(linear: LinearKnob, line: Line) -> dict[Value, float]:
 
 def _interpolate(levels: Sequence[float], taps_PN: np.ndarray, wanted: Sequence[float]) -> np.ndarray:
     """Interpolate filters given at `levels` to the levels `wanted` (see `LinearKnob.taps_at`)."""
-    centred = np.roll(np.pad(taps_PN, ((0, 0), (0, BINS - TAPS))), -LEAD, axis=1)
-    response_PF = rfft(centred, axis=1)
+    centered = np.roll(np.pad(taps_PN, ((0, 0), (0, BINS - TAPS))), -LEAD, axis=1)
+    response_PF = rfft(centered, axis=1)
     logarithm_PF = np.log(np.abs(response_PF) + 1e-9) + 1j * np.unwrap(np.angle(response_PF), axis=1)
     curve = PchipInterpolator(levels, np.stack([logarithm_PF.real, logarithm_PF.imag], 1))
     real_PF, imaginary_PF = curve(np.clip(wanted, min(levels), max(levels))).swapaxes(0, 1)

@@ -33,7 +33,7 @@ class Base:
 
 @dataclass(frozen=True)
 class ComposedWindow:
-    """A window to compose: piece, first sample of the target, numbers of the filters, knob levels, weight of the error."""
+    """A window to compose: piece, first sample of the target, filter numbers, knob levels, weight of the error."""
 
     piece: int
     start: int
@@ -118,7 +118,7 @@ class Composer:
         return np.asarray(rfft(np.concatenate([identity_N, *grids]), self.size))
 
     def _power_spectrum(self, piece: Piece) -> Tensor:
-        """Return the mean square of a piece by bin `(F,)`, after pre-emphasis; the sum is the mean square of the piece."""
+        """Return the mean square of a piece by bin `(F,)`, after pre-emphasis; the sum is that of the piece."""
         y_T = piece.wet_T[piece.start : piece.stop].double()
         frames = y_T[: len(y_T) // self.size * self.size].view(-1, self.size) if len(y_T) >= self.size else y_T[None]
         power_F = torch.fft.rfft(frames, self.size).abs().square().mean(0) / self.size / frames.shape[1]
@@ -156,7 +156,7 @@ def even_fast_len(samples: int) -> int:
 
 
 def filter_windows(wet: Tensor, response: Tensor, segment: int) -> Tensor:
-    """Filter windows `(..., W)` by responses `(..., F)`; return the last `segment` samples `(..., S)`, which are exact."""
+    """Filter windows `(..., W)` by responses `(..., F)`; return the last samples `(..., S)`, which are exact."""
     size = 2 * (response.shape[-1] - 1)
     filtered = torch.fft.irfft(torch.fft.rfft(wet, size) * response, size)
     return filtered[..., wet.shape[-1] - segment : wet.shape[-1]]
@@ -169,7 +169,7 @@ def _can_be_filtered(knob: LinearKnob, setting: Setting) -> bool:
 
 
 def _independent_knobs(first: int, free: Sequence[int], linear: Sequence[LinearKnob]) -> list[int]:
-    """Return a group of knobs in which no filter needs another one's knob fixed: `first`, then each of `free` that fits."""
+    """Return `first` and those of `free` that can be moved with it: no filter needs another knob of the group fixed."""
     group = [first]
     for number in free:
         if number not in group and all(

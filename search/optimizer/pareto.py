@@ -1,4 +1,4 @@
-"""Points with two objectives, both minimised: Pareto front, ranks, selection, hypervolume."""
+"""Points with two objectives, both minimized: Pareto front, ranks, selection, hypervolume."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from search.optimizer.candidates import Candidate
 
-Values = tuple[float, float]  # log10 of the error and of the cost: the two objectives of a front, both minimised
+Values = tuple[float, float]  # log10 of the error and of the cost: the two objectives of a front, both minimized
 
 
 class Sampler(Protocol):

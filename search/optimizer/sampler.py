@@ -24,9 +24,9 @@ ATTEMPTS = 4  # times that points are drawn before the space counts as exhausted
 class SurrogateSampler:
     """Suggests the candidate with the largest acquisition: the expected hypervolume gain per cost (see `Forecast`).
 
-    The cost of a candidate is known before training, its errors are predicted by a surrogate. The sampler depends on its
-    priors and on the calls of `on_start` and `on_end` alone. Every suggestion draws again, from the seed and the number
-    of trials: a sampler that gets the same ledger suggests the same.
+    The cost of a candidate is known before training, its errors are predicted by a surrogate. The sampler depends on
+    its priors and on the calls of `on_start` and `on_end` alone. Every suggestion draws again, from the seed and the
+    number of trials: a sampler that gets the same ledger suggests the same.
 
     Args:
         pool: makes candidates and decides which are new.

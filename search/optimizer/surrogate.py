@@ -165,13 +165,13 @@ class Surrogate:
     """Errors as a Gaussian process (Rasmussen and Williams 2006, chapter 2).
 
     The mean is a level plus, at some weight, the prediction of a prior; the kernel is squared-exponential plus
-    linear in standardised features, plus noise. Length, slope, noise and prior have the highest evidence of a small
+    linear in standardized features, plus noise. Length, slope, noise and prior have the highest evidence of a small
     grid, the level the highest of all values: a prior is used until errors contradict it.
 
     Args:
         known: features of trained points; only the first `MAX_POINTS` are used.
         errors: log10 of their errors.
-        among: features of points that will be asked about; features are standardised over these and the known ones.
+        among: features of points that will be asked about; features are standardized over these and the known ones.
         priors: surrogates of other searches.
     """
 
@@ -256,7 +256,7 @@ class _Table:
         self.middle_D, self.spread_D = x_ND.mean(0), x_ND.std(0)
 
     def standard(self, points: Sequence[Features]) -> Array:
-        """Return the standardised features of points, `(M, D)`."""
+        """Return the standardized features of points, `(M, D)`."""
         return (self._rows(points) - self.middle_D) / np.where(self.spread_D > 0, self.spread_D, 1.0)
 
     def _rows(self, points: Sequence[Features]) -> Array:

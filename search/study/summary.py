@@ -25,10 +25,10 @@ def current_board(study: Path) -> Board:
     """
     if (study / BOARD).exists():
         return read_board(study)
-    return summarise(read_study(study), read_lines(study), read_costs(study))
+    return summarize(read_study(study), read_lines(study), read_costs(study))
 
 
-def summarise(config: SearchConfig, lines: Sequence[Line], costs: Costs | None = None, *, finals: bool = True) -> Board:
+def summarize(config: SearchConfig, lines: Sequence[Line], costs: Costs | None = None, *, finals: bool = True) -> Board:
     """Return the board of a ledger, also while the search runs, without held scores.
 
     Args:
@@ -65,7 +65,7 @@ def choose(config: SearchConfig, study: Path, count: int) -> list[str]:
     tiers of an older study depend on where it goes on.
     """
     lines = read_lines(study)
-    board = summarise(config, lines, read_costs(study), finals=False)
+    board = summarize(config, lines, read_costs(study), finals=False)
     started = [line.of for line in lines if isinstance(line, TrialStart) and line.of is not None]
     tiers = [tier.trial for of_front in board.tiers.values() for tier in reversed(of_front.values())]
     others = [trial.trial for trial in board.trials if trial.front]

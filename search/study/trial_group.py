@@ -106,7 +106,7 @@ class TrialGroup:
             for trainer in trainers:
                 trainer.check()
             scores = {trainer.data.config.name: trainer.validate() for trainer in trainers}
-            step, errors = trainers[0].step, summarise_scores(scores)
+            step, errors = trainers[0].step, summarize_scores(scores)
             spent, limits = round(seconds + time.monotonic() - began, 2), None
             if step >= self._steps[trial]:
                 pairs = zip(scores.items(), trainers, strict=True)
@@ -122,7 +122,7 @@ class TrialGroup:
         return fault_of(trial, problem)
 
 
-def summarise_scores(scores: Mapping[str, Score]) -> dict[str, Any]:
+def summarize_scores(scores: Mapping[str, Score]) -> dict[str, Any]:
     """Return the errors of a report: `esr`, `relative`, `amps` and `worst` (see `TrialReport`)."""
     means = {name: score.mean for name, score in scores.items()}
     against = [score.mean / (score.baseline_mean or 1.0) for score in scores.values()]

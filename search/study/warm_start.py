@@ -23,7 +23,7 @@ from search.study.board import read_study
 from search.study.files import STUDY
 from search.study.ledger import ledger_path, read_lines
 from search.study.lines import FINISHED, PRUNED, Line, curves, latest
-from search.study.summary import summarise
+from search.study.summary import summarize
 
 MAX_POINTS = 8  # first points: in a simulation more brought nothing, and each costs a trial
 
@@ -177,7 +177,7 @@ def _learning(folder: Path) -> dict[str, Any]:
 def _read_study(config: SearchConfig, place: Path) -> PriorSource:
     """Read a study: its searched front from the best to the cheapest, whether or not the best was trained again."""
     other, lines = read_study(place), read_lines(place)
-    board = summarise(other, lines, finals=False)
+    board = summarize(other, lines, finals=False)
     ahead = sorted((trial for trial in board.trials if trial.front), key=lambda trial: trial.esr)
     count = min(_max_points(config), len(ahead))
     step = max(1.0, (len(ahead) - 1) / max(1, count - 1))

@@ -109,7 +109,7 @@ class Hub(ThreadingHTTPServer):
         self._corrupt.append((path_regex, [1] * times))
 
     def send(self, manner: str, path_regex: str, times: int = 1000) -> None:
-        """Send the next matching answers `cut` in the middle, `endless`, as a gzip `bomb`, or so `slow` that nobody waits."""
+        """Send the next matching answers `cut` in the middle, `endless`, as a gzip `bomb`, or far too `slow`."""
         self._manners.append((manner, path_regex, [1] * times))
 
     def before(self, method: str, path_regex: str, action: Callable[[], object]) -> None:

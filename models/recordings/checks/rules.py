@@ -189,7 +189,7 @@ def _check_duplicates(takes: list[TakeReport]) -> list[Finding]:
         twin = sounds.setdefault((take.dry_key, take.wet_sound.sha256), take) if take.wet_sound else take
         if label in labels:
             message = f"{take.wet} has the same setting and dry signal as {labels[label].wet.name}"
-            found.append(Finding("warning", take.wet, message, "Is one of them mislabelled?"))
+            found.append(Finding("warning", take.wet, message, "Is one of them mislabeled?"))
         elif twin is not take:
             message = f"{take.wet} is the same audio as {twin.wet.name}, though {_difference(take, twin)}"
             hint = "Was one of them exported or named wrongly? If the knob has no effect there, leave one out."
@@ -305,12 +305,12 @@ def check_labels(takes: list[TakeReport], level_NP: np.ndarray, knobs: Knobs) ->
         if mislabel.partner is not None:
             other = takes[mislabel.partner]
             message = (
-                f"{take.wet} and {other.wet.name} are likely mislabelled: the sound of each fits the setting "
+                f"{take.wet} and {other.wet.name} are likely mislabeled: the sound of each fits the setting "
                 f"of the other ({setting}; {format_setting(other.setting)})"
             )
             hint = "Compare them; if their names or knobs were exchanged, exchange them back."
         else:
-            message = f"{take.wet} is likely mislabelled: its sound does not fit {setting}"
+            message = f"{take.wet} is likely mislabeled: its sound does not fit {setting}"
             if mislabel.candidate is not None:
                 message += f", but {format_setting(candidates[mislabel.candidate])}"
             hint = "Compare it with takes at similar settings; correct its knobs in the manifest."

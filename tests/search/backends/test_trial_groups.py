@@ -166,7 +166,8 @@ def test_started_trials_are_grouped_with_similar_ones(tiny: SearchConfig, amps: 
 @pytest.mark.parametrize(
     ("stated", "cpus", "gpus", "share"),
     [
-        ({}, 16, 0, 0), ({}, 16, 1, 0.25), ({}, 3, 1, 0.3333), ({}, 2, 1, 0.5), ({}, 8, 8, 1), ({}, 2, 8, 1), ({}, 9, 2, 0.25),
+        ({}, 16, 0, 0), ({}, 16, 1, 0.25), ({}, 3, 1, 0.3333), ({}, 2, 1, 0.5),
+        ({}, 8, 8, 1), ({}, 2, 8, 1), ({}, 9, 2, 0.25),
         ({"cpus_per_trial": 4}, 8, 1, 0.5), ({"concurrent": 1}, 16, 1, 1), ({"concurrent": 4}, 16, 2, 0.5),
         ({"gpus_per_trial": 0}, 16, 1, 0), ({"gpus_per_trial": 0.1}, 16, 1, 0.1), ({"gpus_per_trial": 1}, 4, 0, 1),
     ],

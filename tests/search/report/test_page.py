@@ -23,7 +23,7 @@ from search.study.cost import Costs
 from search.study.files import BOARD
 from search.study.ledger import ledger_path, read_lines
 from search.study.lines import Line, TrialEnd, TrialReport, TrialStart, to_json
-from search.study.summary import summarise
+from search.study.summary import summarize
 from tests.support.searches import CONFIGS, WIDE, config_of, sample, start_line
 from zoo.cli.views import board as board_view
 
@@ -57,7 +57,7 @@ def ledger_of(points: dict[str, dict[str, Any]] | None = None, steps: int = 10) 
 
 
 def board_of(mode: str = "per_amp", lines: list[Line] | None = None) -> Board:
-    return summarise(search_of(mode), lines or ledger_of(), COSTS)
+    return summarize(search_of(mode), lines or ledger_of(), COSTS)
 
 
 def page_of(board: Board, lines: list[Line], folder: Path) -> tuple[list[str], list[list[list[str]]]]:
@@ -239,7 +239,7 @@ def test_trials_that_differ_look_different(tmp_path: Path):
         trial = config.identity(point)
         facts = {"point": point, "label": WIDE.label(point), "form": WIDE.model(point).inject.label}
         lines += [start_line(trial, **facts), replace(report, trial=trial), replace(end, trial=trial)]
-    board = summarise(config, lines, COSTS)
+    board = summarize(config, lines, COSTS)
     write_report(tmp_path / "report.html", config, board, lines, None)
     page = (tmp_path / "report.html").read_text()
     header, *rows = re.findall("<tr>(.*?)</tr>", page.partition("<h2>All trials</h2>")[2])

@@ -10,7 +10,7 @@ from models.knobs.schema import Knob, Value
 from models.knobs.text import format_setting, format_value
 from models.recordings.checks.report import Report, TakeReport, group_findings
 from models.reporting.html import figure, heading, notice, page, paragraph, table
-from models.reporting.plots import COLORS, GREY, WIDTH_IN, draw_spectra, make_chart, make_figure, styled, to_svg
+from models.reporting.plots import COLORS, GRAY, WIDTH_IN, draw_spectra, make_chart, make_figure, styled, to_svg
 from zoo.cli.views.words import also_in, count
 
 EDGES_HZ = band_edges(40.0, 20480.0, per_octave=3)
@@ -93,7 +93,7 @@ def _coverage(report: Report) -> str:
             [_place(report, name, take.setting[name]) for take in report.takes] for name in (names[column], names[row])
         )
         if column == row:
-            axes.hist(x, bins=20, range=(0, 1), color=GREY)
+            axes.hist(x, bins=20, range=(0, 1), color=GRAY)
             axes.set_yticks([])
         else:
             axes.plot(x, y, "o", color=COLORS[0], markersize=3.5, alpha=0.6, rasterized=len(x) * size**2 > MAX_DOTS)

@@ -263,7 +263,7 @@ def relabel(path: Path, changes: dict[int, dict]) -> Path:
 def test_exchanged_labels_are_one_finding_that_names_both(tmp_path: Path):
     path = relabel(record(tmp_path, "amp", LONG), {0: {"knobs": GRID[19]}, 19: {"knobs": GRID[0]}})
     (warning,) = check(path).findings
-    assert warning.file.name == "amp_0.wav" and "amp_0.wav and amp_19.wav are likely mislabelled" in warning.message
+    assert warning.file.name == "amp_0.wav" and "amp_0.wav and amp_19.wav are likely mislabeled" in warning.message
     assert "(gain=10 tone=1; gain=0 tone=0)" in warning.message
 
 
