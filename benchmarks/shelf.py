@@ -107,7 +107,7 @@ def packaged(made: Path, name: str, out: Path) -> Path:
 
 
 def main() -> None:
-    """Build it, or go on where it stopped, and show it."""
+    """Build it, or continue where it stopped, and show it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recordings", type=Path, nargs="?", default=os.environ.get("AMPZOO_RECORDINGS"))
     parser.add_argument("--out", type=Path, default=Path("shelf"))

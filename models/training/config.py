@@ -105,7 +105,7 @@ def upgrade_stored(document: Any) -> Any:
 def as_begun(learning: LearningConfig, path: Path) -> LearningConfig:
     """Return a learning config for what began with the document at `path`.
 
-    A run or study from before there was a choice of optimizer goes on with Adam where none is stated now.
+    A run or study from before there was a choice of optimizer continues with Adam where none is stated now.
     """
     stored = read_json(path)
     begun = stored.get("learning") if isinstance(stored, dict) else None

@@ -77,7 +77,10 @@ class Space(Frozen):
 
     shapes: Annotated[
         tuple[str, ...],
-        Field(description="Stock layer stacks to try beside the free ones; `[]` leaves out stock and peers' recipes."),
+        Field(
+            description="Stock layer stacks to try besides the free ones; `[]` leaves out stock and other projects' "
+            "recipes."
+        ),
     ] = STOCK
     arrays: Annotated[tuple[Literal[1, 2, 3], ...], Choice, Field(description="Number of layer arrays.")] = (1,)
     narrowing: Annotated[
@@ -211,7 +214,7 @@ class Space(Frozen):
         return self.suggest(_RandomChooser(random, near or {}))
 
     def vary_learning(self, random: Random, point: Point) -> Point:
-        """Return the point with its learning axes drawn anew."""
+        """Return the point with its learning axes drawn again."""
         drawn = self.draw(random)
         return {**point, **{key: drawn[key] for key in (*self.learning, "learning_rate")}}
 
@@ -318,7 +321,7 @@ def injection(
 
 
 class _RandomChooser:
-    """Chooses by chance, or the value of the point `near`."""
+    """Chooses at random, or the value of the point `near`."""
 
     def __init__(self, random: Random, near: Point) -> None:
         self.random, self.near = random, near

@@ -18,7 +18,7 @@ from search.study.objectives import error_of, limits_on
 
 MARKERS = "o^sDvPX*"
 
-RINGS = (("o", "stock shape, FiLM"), ("s", "peer's recipe"))
+RINGS = (("o", "stock shape, FiLM"), ("s", "another project's recipe"))
 
 
 def draw_front(board: Board, path: Path) -> None:
@@ -78,8 +78,8 @@ def _draw_front(axes: Axes, board: Board, front: str, looks: Mapping[str, tuple[
     if pruned:
         axes.scatter(*points(pruned), c=GRAY, marker=".", s=18, label="pruned", zorder=1)
     for marker, label in RINGS:
-        peers = label == RINGS[1][1]
-        named = [trial for trial in trials if trial.recipe and trial.recipe.startswith(PEER) == peers]
+        is_other = label == RINGS[1][1]
+        named = [trial for trial in trials if trial.recipe and trial.recipe.startswith(PEER) == is_other]
         if named:
             ring = {"facecolors": "none", "edgecolors": "0.3", "s": 90, "linewidths": 0.8, "zorder": 2}
             axes.scatter(*points(named), marker=marker, label=label, **ring)
@@ -120,20 +120,20 @@ def curves_figure(
 
 
 def _draw_curves(axes: Axes, board: Board, front: str, curves: Mapping[str, Mapping[int, float]]) -> None:
-    ahead = {trial.partition("-")[0] for trial in board.fronts[front]}
+    front_trials = {trial.partition("-")[0] for trial in board.fronts[front]}
     colors = iter(COLORS * 20)
-    for trial in sorted(board.trials, key=lambda trial: trial.trial in ahead):
+    for trial in sorted(board.trials, key=lambda trial: trial.trial in front_trials):
         curve = curves.get(trial.trial, {})
         if trial.is_final or not curve:
             continue
         look: dict[str, Any] = {"color": GRAY, "linewidth": 0.7, "alpha": 0.7}
-        if trial.trial in ahead:
+        if trial.trial in front_trials:
             look = {"color": next(colors), "linewidth": 1.6, "label": f"{trial.label}, {trial.form}"}
         elif trial.state == PRUNED:
             last = max(curve)
             axes.plot([last], [curve[last]], "x", color="0.4", markersize=3)
         axes.plot(list(curve), list(curve.values()), **look)
-    if ahead & curves.keys():
+    if front_trials & curves.keys():
         axes.legend(title="front", loc="upper left", bbox_to_anchor=(1.01, 1))
 
 

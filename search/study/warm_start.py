@@ -178,10 +178,10 @@ def _read_study(config: SearchConfig, place: Path) -> PriorSource:
     """Read a study: its searched front from the best to the cheapest, whether or not the best was trained again."""
     other, lines = read_study(place), read_lines(place)
     board = summarize(other, lines, finals=False)
-    ahead = sorted((trial for trial in board.trials if trial.front), key=lambda trial: trial.esr)
-    count = min(_max_points(config), len(ahead))
-    step = max(1.0, (len(ahead) - 1) / max(1, count - 1))
-    points = [translate(config.space, other.space, ahead[round(index * step)].point) for index in range(count)]
+    front_trials = sorted((trial for trial in board.trials if trial.front), key=lambda trial: trial.esr)
+    count = min(_max_points(config), len(front_trials))
+    step = max(1.0, (len(front_trials) - 1) / max(1, count - 1))
+    points = [translate(config.space, other.space, front_trials[round(index * step)].point) for index in range(count)]
     runs = [path.parent for amp in board.amps for path in sorted(place.glob(f"trials/*/{amp}/{EVAL}"))[:1]]
     made = [path for amp in board.amps for path in sorted(place.glob(f"trials/*/{amp}/{CONFIG}"))[:1]]
     knobs = max((len(read_document(path, ModelConfig).knobs.knobs) for path in made), default=None)

@@ -169,7 +169,7 @@ def test_recordings_are_refused_before_any_trial(tmp_path: Path):
     with pytest.raises(UserError, match=r"train_3\.wav does not exist"):
         run_search(read_search(path), tmp_path / "study", counted())
     assert not (tmp_path / "study").exists()
-    with pytest.raises(NotFound, match="no study to go on with"):
+    with pytest.raises(NotFound, match="no study to continue"):
         run_search(read_search(path), tmp_path / "study", counted(resume=True))
     with pytest.raises(ConnectionError, match="no Ray cluster answers at 127.0.0.1:9"):
         run_search(read_search(path), tmp_path / "study", counted(address="127.0.0.1:9"))

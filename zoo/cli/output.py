@@ -160,7 +160,7 @@ def confirm(question: str, alternative: str) -> None:
 
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         raise UserError(f"{question}; this needs your confirmation", alternative)
-    click.confirm(_printable(f"{question}. Go on?", sys.stderr), abort=True, err=True)
+    click.confirm(_printable(f"{question}. Continue?", sys.stderr), abort=True, err=True)
 
 
 @contextmanager

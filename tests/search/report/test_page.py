@@ -221,11 +221,11 @@ def test_only_trials_that_are_a_recipe_are_marked_as_one():
     figure = front_figure(board)
     (axes,) = figure.axes
     rings = {dots.get_label(): sorted(cost for cost, _ in places(dots)) for dots in axes.collections}
-    assert (rings["stock shape, FiLM"], rings["peer's recipe"]) == ([2.0], [1.0, 4.0])
+    assert (rings["stock shape, FiLM"], rings["another project's recipe"]) == ([2.0], [1.0, 4.0])
     texts = {text.get_text(): text.xy[0] for text in axes.texts if hasattr(text, "xy")}
     assert {"a1-standard": 2.0, "a1-knob-bias": 1.0, "a2-concat": 4.0}.items() <= texts.items()
     (plain,) = front_figure(board_of("universal")).axes
-    assert not {"stock shape, FiLM", "peer's recipe"} & {dots.get_label() for dots in plain.collections}
+    assert not {"stock shape, FiLM", "another project's recipe"} & {dots.get_label() for dots in plain.collections}
 
 
 def test_trials_that_differ_look_different(tmp_path: Path):
