@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from models.core.schema import Frozen
 from models.knobs.schema import Encoding
-from models.network.architecture import SLOTS, Activation, Film, Injection, LayerArray, Slot, WaveNetConfig
+from models.network.activation import Activation
+from models.network.architecture import SLOTS, Film, Injection, LayerArray, Slot, WaveNetConfig
 from models.training.config import LearningConfig
 from search.config.shapes import FAMILIES, SHAPES, STOCK, canonical, dilations
 

@@ -85,8 +85,8 @@ def _pruning_sentences(board: Board, plan: RungPlan | None) -> list[str]:
     below_rung, missed = spent.controls_doomed, spent.controls_on_front
     if below_rung:
         sentences.append(
-            f"What it may have cost: of {below_rung} trials that a rung would have stopped, but that continued training "
-            f"as controls, {missed} ended on the front."
+            f"What it may have cost: of {below_rung} trials that a rung would have stopped, but that continued "
+            f"training as controls, {missed} ended on the front."
         )
     else:
         sentences.append("What it may have cost is not known: no control was below a rung.")

@@ -88,7 +88,7 @@ def check_space(
         raise UserError(
             f"trials is {config.trials}, but the search begins with {len(first)} recipes (--from, stock and other "
             "projects')",
-            f'Say "trials": {len(first)} or more, '
+            f'Set "trials" to {len(first)} or more, '
             'or leave stock and other projects\' recipes out with "shapes": [] in the space.',
         )
     if (pool.next_first() or make_sampler(config, pool).suggest()) is None:

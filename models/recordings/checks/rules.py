@@ -1,4 +1,4 @@
-"""Turns measurements into findings: faults, which stop training, and warnings, which state what they cost.
+"""Rules that turn measurements into findings: faults (`zoo check` exits with code 1) and warnings.
 
 Shapes: N takes, P level features, D coordinates of a setting, M candidate settings.
 """
@@ -46,6 +46,12 @@ LEAD_SECONDS, LATE_SECONDS = 0.00005, 0.002
 
 FEW_FILES = 3  # more findings of one kind become one finding of the manifest
 
+CLIPPED_WET_HINT = "Record it again with less input gain, or the model learns the converter's clipping as the amp's."
+CLIPPED_DRY_HINT = (
+    "It must be the signal that was played. If that signal is not clipped, use its file here; "
+    "otherwise lower its level and record the takes again."
+)
+
 ALIGN_HINT = 'Write aligned copies of the takes, or set "align": true in the data config.'
 
 
@@ -57,7 +63,7 @@ def check_file(file: Path, sound: Sound, is_dry: bool = False) -> list[Finding]:
     found = []
     if sound.flat_tops >= FLAT_TOPS:
         message = f"{file} is clipped: {sound.flat_tops} flat tops at {sound.peak_dbfs:.1f} dBFS"
-        hint = "Record it again with less input gain, or the model learns the converter's clipping as the amp's."
+        hint = CLIPPED_DRY_HINT if is_dry else CLIPPED_WET_HINT
         found.append(Finding("warning", file, message, hint))
     elif sound.peak_dbfs > CLIP_PEAK_DBFS:
         found.append(Finding("warning", file, f"{file} touches full scale", "Listen for clipping."))
@@ -264,7 +270,7 @@ def _check_polarities(takes: list[TakeReport]) -> list[Finding]:
         Finding(
             "fault",
             take.wet,
-            f"{take.wet} is upside down against the other takes of {takes[0].dry.name}",
+            f"{take.wet} has inverted polarity against the other takes of {takes[0].dry.name}",
             ALIGN_HINT,
         )
         for take in takes

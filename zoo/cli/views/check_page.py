@@ -62,7 +62,10 @@ def _delays(report: Report) -> str:
     if not takes:
         return ""
     chart, axes = make_chart(WIDTH_IN, 2.6)
-    for polarity, mark, label, color in ((1, "o", "upright", COLORS[0]), (-1, "v", "upside down", COLORS[1])):
+    for polarity, mark, label, color in (
+        (1, "o", "normal polarity", COLORS[0]),
+        (-1, "v", "inverted polarity", COLORS[1]),
+    ):
         delays = {
             i: take.lag.delay_samples for i, take in enumerate(takes) if take.lag and take.lag.polarity == polarity
         }
