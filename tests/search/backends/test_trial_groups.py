@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,16 @@ from search.study.summary import choose
 from search.study.tasks import Task
 from search.study.trial_group import TrialGroup
 from tests.support.ray_nodes import trial_processes
-from tests.support.searches import LOCAL, RAY_WARNINGS, config_of, counted, scheduler_of, search_file
+from tests.support.searches import (
+    LOCAL,
+    RAY_WARNINGS,
+    comparable_lines,
+    config_of,
+    counted,
+    reported_errors,
+    scheduler_of,
+    search_file,
+)
 from tests.support.stacks import stack_by_shape
 
 pytestmark = [pytest.mark.ray, *RAY_WARNINGS]
@@ -209,7 +217,7 @@ def test_a_grouped_trial_trains_as_it_would_alone(
     assert "pruned" in {record.state for record in read_ledger(study)}
     for record in latest(read_lines(study)):
         alone = train_alone(tiny, amps, task_of(record), tmp_path)
-        found = reports(study, record.trial)
+        found = reported_errors(study, record.trial)
         assert found == pytest.approx({step: alone[step] for step in found}, rel=1e-3)
         assert (study / "trials" / record.trial).exists() == (record.state == FINISHED)
 
@@ -243,17 +251,6 @@ def train_alone(config: SearchConfig, amps: Sequence[AmpData], task: Task, nowhe
         assert isinstance(result, TrialReport)
         found[result.step] = result.esr
     return found
-
-
-def reports(study: Path, trial: str) -> dict[int, float]:
-    lines = (line for line in read_lines(study) if isinstance(line, TrialReport))
-    return {line.step: line.esr for line in lines if line.trial == trial}
-
-
-def comparable_lines(study: Path) -> list[Line]:
-    """A ledger without what differs between backends: seconds and checkpoints."""
-    lines = read_lines(study)
-    return [replace(line, seconds=None, checkpoint=None) if isinstance(line, TrialReport) else line for line in lines]
 
 
 def test_a_fault_in_a_group_does_not_affect_others(
@@ -351,7 +348,7 @@ def test_a_grouped_search_that_is_cut_anywhere_goes_on(
     assert all(record.state in ENDS for record in trials)
     assert len(trials) == tiny.trials + 2
     for record in trials:
-        found = reports(study, record.trial)
+        found = reported_errors(study, record.trial)
         assert list(found) == sorted(found)
         assert record.state != FINISHED or max(found) == record.steps
         alone = train_alone(config, amps[:1], task_of(record), tmp_path)
