@@ -15,6 +15,7 @@ import pytest
 
 from models.core.schema import check_document
 from models.recordings.dataset import AmpData
+from search.backends.local import run_local
 from search.config.space import Point, Space
 from search.config.study import SearchConfig
 from search.optimizer.candidates import Candidate, CandidatePool
@@ -24,7 +25,8 @@ from search.study.build import make_scheduler
 from search.study.cost import CountedCost, MeasuredCost
 from search.study.ledger import read_lines
 from search.study.lines import Line, TrialReport, TrialStart
-from search.study.scheduler import TrialScheduler
+from search.study.scheduler import Listener, TrialScheduler
+from search.study.summary import choose
 from search.study.tasks import Task
 from tests.support.makers import di, record
 
@@ -204,3 +206,18 @@ def reported_errors(study: Path, trial: str) -> dict[int, float]:
     """Step -> error of a trial, from the ledger."""
     lines = (line for line in read_lines(study) if isinstance(line, TrialReport))
     return {line.step: line.esr for line in lines if line.trial == trial}
+
+
+def search_with_finals(
+    config: SearchConfig,
+    study: Path,
+    amps: list[AmpData],
+    run: Callable[[TrialScheduler, list[AmpData]], None] = run_local,
+    listener: Listener | None = None,
+) -> None:
+    """Train all trials and finals, or continue where an earlier call was cut."""
+    assert config.final
+    scheduler = scheduler_of(config, study, amps, listener=listener)
+    run(scheduler, amps)
+    scheduler.begin_finals(choose(config, study, config.final.top))
+    run(scheduler, amps)

@@ -4,7 +4,7 @@ import math
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,7 @@ from search.study import ledger
 from search.study.ledger import read_ledger, read_lines
 from search.study.lines import ENDS, FINISHED, Line, TrialRecord, TrialReport, latest
 from search.study.results import TrialFault
-from search.study.scheduler import Listener, TrialScheduler
-from search.study.summary import choose
+from search.study.scheduler import TrialScheduler
 from search.study.tasks import Task
 from search.study.trial_group import TrialGroup
 from tests.support.ray_nodes import trial_processes
@@ -210,7 +209,7 @@ def test_a_grouped_trial_trains_as_it_would_alone(
     monkeypatch.setattr(StackedTrainers, "select", noted)
     study = tmp_path / "study"
     study.mkdir()
-    search(tiny, study, amps)
+    search_with_finals(tiny, study, amps)
     monkeypatch.undo()
     assert {4, 6} <= set(stacked), "three trials or two seeds, each on both amps"
     assert kept, "a pruned trial leaves its stack at once"
@@ -220,21 +219,6 @@ def test_a_grouped_trial_trains_as_it_would_alone(
         found = reported_errors(study, record.trial)
         assert found == pytest.approx({step: alone[step] for step in found}, rel=1e-3)
         assert (study / "trials" / record.trial).exists() == (record.state == FINISHED)
-
-
-def search(
-    config: SearchConfig,
-    study: Path,
-    amps: list[AmpData],
-    run: Callable[[TrialScheduler, list[AmpData]], None] = run_local,
-    listener: Listener | None = None,
-) -> None:
-    """Train all trials and finals, going on where an earlier call was cut."""
-    assert config.final
-    scheduler = scheduler_of(config, study, amps, listener=listener)
-    run(scheduler, amps)
-    scheduler.begin_finals(choose(config, study, config.final.top))
-    run(scheduler, amps)
 
 
 def task_of(record: TrialRecord) -> Task:
@@ -309,7 +293,7 @@ def test_a_search_goes_on_with_the_rest_of_a_group(
     trials = latest(read_lines(tmp_path))
     assert [record.state for record in trials] == ["failed", "diverged", "finished"]
     assert [record.reason for record in trials] == ["9 GB are wanted", "the loss is not finite", None]
-    assert [len(reports(tmp_path, record.trial)) for record in trials] == [1, 1, 4]
+    assert [len(reported_errors(tmp_path, record.trial)) for record in trials] == [1, 1, 4]
     assert [folder.name for folder in (tmp_path / "trials").iterdir()] == [trials[2].trial]
 
 
@@ -338,7 +322,7 @@ def test_a_grouped_search_that_is_cut_anywhere_goes_on(
     while True:
         left[0] = 3
         try:
-            search(config, study, amps[:1])
+            search_with_finals(config, study, amps[:1])
             break
         except Cut:
             cuts.append(ledger.ledger_path(study).read_bytes())
@@ -388,13 +372,13 @@ def test_groups_on_ray_are_those_of_this_process(
         run_trials(scheduler, amps, str(tmp_path / "storage"), None)
 
     config = tiny.model_copy(update={"datasets": tiny.datasets[:1]})
-    search(config, tmp_path / "ray", amps[:1], on_ray, kill)
+    search_with_finals(config, tmp_path / "ray", amps[:1], on_ray, kill)
     monkeypatch.setattr("search.backends.local.device_for", lambda gpus: torch.device("cuda"))
     monkeypatch.setattr(
         "search.study.trial_group.place_trainers",
         lambda trainers, device: place_trainers(trainers, torch.device("cpu")),
     )
-    search(config, tmp_path / "local", amps[:1])
+    search_with_finals(config, tmp_path / "local", amps[:1])
     assert killed
     assert comparable_lines(tmp_path / "ray") == comparable_lines(tmp_path / "local")
     finished = {record.trial for record in read_ledger(tmp_path / "ray") if record.state == FINISHED}
