@@ -42,6 +42,7 @@ from tests.support.searches import (
     reported_errors,
     scheduler_of,
     search_file,
+    search_with_finals,
 )
 from tests.support.stacks import stack_by_shape
 
