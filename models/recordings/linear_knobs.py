@@ -225,10 +225,10 @@ def _check_jointly(
     errors: list[tuple[Setting, dict[Value, float]]] = []
     for line in lines:
         if reference in line and line[reference] is not base:
-            there = line[reference]
-            found = {p: filter_error(filters[p], *there.common(take)) for p, take in line.items() if p in filters}
+            other_base = line[reference]
+            found = {p: filter_error(filters[p], *other_base.common(take)) for p, take in line.items() if p in filters}
             if found:
-                errors.append((there.setting, found))
+                errors.append((other_base.setting, found))
     moved = {
         other: [found for setting, found in errors if setting[other] != base.setting[other]]
         for other in knobs.names

@@ -75,7 +75,7 @@ class SchedulerSearcher(_NotRestored, Searcher):
 class ReportScheduler(_NotRestored, FIFOScheduler):
     """Our scheduler as Tune's scheduler.
 
-    Tune stops a group as a whole. `pruned`, a handle of a `PrunedTrials` actor, tells the worker of single trials
+    Tune stops a group as a whole. `pruned`, a handle of a `PrunedTrials` actor, informs the worker of single trials
     that are pruned before that.
     """
 

@@ -324,11 +324,11 @@ class Hub(ThreadingHTTPServer):
                 case key, _:
                     raise NotImplementedError(f"commit operation {key}")
         oid = self._commit(repo, files, title)
-        told = {"commitUrl": f"{self.url}/{repo.id}/commit/{oid}", "commitOid": oid}
+        created = {"commitUrl": f"{self.url}/{repo.id}/commit/{oid}", "commitOid": oid}
         if pr:
             repo.refs |= {"main": head.oid, "refs/pr/1": oid}
-            told["pullRequestUrl"] = f"{self.url}/{repo.id}/discussions/1"
-        return json_reply(told)
+            created["pullRequestUrl"] = f"{self.url}/{repo.id}/discussions/1"
+        return json_reply(created)
 
     def _lfs_api(self, repo_id: str, action: str, body: dict[str, Any]) -> Reply:
         """Batch tells where to upload objects (nowhere, if they are here already), verify checks one."""
@@ -372,7 +372,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            with suppress(ConnectionError):  # who asked may have heard enough
+            with suppress(ConnectionError):  # the client may have closed the connection
                 self._send(reply)
 
     def _send(self, reply: Reply) -> None:

@@ -1,4 +1,4 @@
-"""What the small hub on loopback keeps and says: repositories, commits, files as listings show them, replies."""
+"""Data of the small hub on loopback: repositories, commits, files as listings show them, replies."""
 
 import hashlib
 import json

@@ -17,7 +17,7 @@ from models.recordings.checks.mislabels import find_mislabels, label_candidates
 from models.recordings.checks.report import Finding, TakeReport, takes_by_dry
 from models.recordings.checks.similarity import (
     ALIKE_ESR,
-    COLOUR_STEP,
+    COLOR_STEP,
     SHORT_RANGE,
     WIDE_STEP,
     Distances,
@@ -291,7 +291,7 @@ def check_sounds(takes: list[TakeReport], apart: Distances, levels_ND: np.ndarra
         hint = "Is the knob at its end there? One of them can be left out, to record another setting instead."
         found.append(Finding("warning", members[-1].wet, message, hint))
     for step in steps:
-        if step.colour > COLOUR_STEP:
+        if step.colour > COLOR_STEP:
             span = f"between {step.low:g} and {step.high:g}"
             message = f"{step.knob} changes the sound by half or more {span} (colour {step.colour:.2f})"
             hint = f"Record {step.knob} between them: the nearest take is wrong by that much there."

@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 ALIKE_ESR = 0.004  # below it two takes sound the same
 
-COLOUR_STEP = 0.5  # above it a knob needs a position in between
+COLOR_STEP = 0.5  # above it a knob needs a position in between
 
 CONFOUNDED = 0.9  # rank correlation of two knobs over all takes
 
