@@ -1,9 +1,9 @@
 """Accuracy of the estimated delays: on synthetic truth over a grid, and on real takes beside two other methods.
 
-Truth: the virtual amp at every corner of its knobs, then a recorder that starts early or late by a fraction of a sample,
-on a clock that drifts, inverted, 60 dB down, with noise. It is made by splines through 8 times as many samples, which
-share no code with the estimator. The printed error is against the same take recorded without any of it. `hrd3`: the
-estimated delays, the peak of a whitened correlation of 1.5 to 5 kHz, and the largest tap of a least-squares impulse
+Truth: the virtual amp at every corner of its knobs, then a recorder that starts early or late by a fraction of a
+sample, on a clock that drifts, inverted, 60 dB down, with noise. It is made by splines through 8 times as many samples,
+which share no code with the estimator. The printed error is against the same take recorded without any of it. `hrd3`:
+the estimated delays, the peak of a whitened correlation of 1.5 to 5 kHz, and the largest tap of a least-squares impulse
 response. Only the second part needs the recordings; without them it is left out, with a message.
 
     python benchmarks/alignment.py [RECORDINGS] --seconds 12

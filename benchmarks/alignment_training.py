@@ -1,10 +1,10 @@
 """What alignment gains in training: the same model and steps on four alignments of the same real takes.
 
-(a) `align_dataset`: fractions of a sample; (a') the same delays rounded to whole samples; (b) the whole-sample peak of a
-partly whitened cross-correlation, less 16 samples, which this project used before; (c) the recordist's own: takes padded
-at the front to the length of the DI. Polarity is corrected in all but (c), where a model can learn it. Every version is
-scored on its own takes at held settings on held audio. Seeds and versions are interleaved. Needs the recordings folder
-`hrd3/`; without it the script stops with a message.
+(a) `align_dataset`: fractions of a sample; (a') the same delays rounded to whole samples; (b) the whole-sample peak of
+a partly whitened cross-correlation, less 16 samples, which this project used before; (c) the recordist's own: takes
+padded at the front to the length of the DI. Polarity is corrected in all but (c), where a model can learn it. Every
+version is scored on its own takes at held settings on held audio. Seeds and versions are interleaved. Needs the
+recordings folder `hrd3/`; without it the script stops with a message.
 
     python benchmarks/alignment_training.py RECORDINGS --steps 1500 --seeds 0 1 2
 """

@@ -1,11 +1,11 @@
 """Time to the first training step, and memory, with many takes of three minutes.
 
-Writes takes of a synthetic amp (noise through a clipper, 24-bit WAV, 48 kHz), loads them as training does, and makes one
-step of A1-nano with FiLM. Each count of takes runs in a process of its own, so that its peak memory is its own. Takes
-past a size (`models/recordings/take_store.py`) are mapped from files: they count as resident while they are in use, but
-the system may drop them; "not mapped" is the peak without them. Only `--files` different takes are written (25.9 MB
-each); the others are further names of these files, read and decoded each time. There is no opponent: loading happens
-once, before training.
+Writes takes of a synthetic amp (noise through a clipper, 24-bit WAV, 48 kHz), loads them as training does, and makes
+one step of A1-nano with FiLM. Each count of takes runs in a process of its own, so that its peak memory is its own.
+Takes past a size (`models/recordings/take_store.py`) are mapped from files: they count as resident while they are in
+use, but the system may drop them; "not mapped" is the peak without them. Only `--files` different takes are written
+(25.9 MB each); the others are further names of these files, read and decoded each time. There is no opponent: loading
+happens once, before training.
 
     python benchmarks/data_loading.py [--takes 27 81 243] [--files 27] [--align]
 """

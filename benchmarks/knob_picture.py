@@ -27,7 +27,7 @@ GAINS = (1.5, 4.0, 6.5, 9.5)
 REST = {"tone": 5.0, "volume": 4.0}
 NOTE_HZ, LEVEL, SECONDS = 110.0, 0.12, 1.0
 PERIODS, HARMONICS = 2.5, 12
-AMP_COLOUR, MODEL_COLOUR = "#c9c9c9", "#0072b2"
+AMP_COLOR, MODEL_COLOR = "#c9c9c9", "#0072b2"
 FLOOR_DB = -50.0
 
 
@@ -73,9 +73,9 @@ def draw(amp: zoo.Amp, path: Path) -> None:
     for (knob, wave, bars), gain in zip(panels.T, GAINS, strict=True):
         truth_T, model_T = VirtualAmp(rate_hz).process(x_T, gain=gain, **REST), amp(x_T, gain=gain, **REST)
         draw_knob(knob, gain)
-        wave.plot(truth_T[-length:], color=AMP_COLOUR, linewidth=7, label="amp")
-        wave.plot(model_T[-length:], color=MODEL_COLOUR, linewidth=2.2, label="model")
-        bars.bar(range(1, HARMONICS + 1), harmonics_db(model_T, rate_hz) - FLOOR_DB, color=MODEL_COLOUR)
+        wave.plot(truth_T[-length:], color=AMP_COLOR, linewidth=7, label="amp")
+        wave.plot(model_T[-length:], color=MODEL_COLOR, linewidth=2.2, label="model")
+        bars.bar(range(1, HARMONICS + 1), harmonics_db(model_T, rate_hz) - FLOOR_DB, color=MODEL_COLOR)
         bars.set_ylim(0, -FLOOR_DB + 2)
         for axes in (wave, bars):
             axes.set(xticks=[], yticks=[])

@@ -1,7 +1,7 @@
 """How often a wrong label is found and a right one suspected: labels exchanged or moved at random.
 
-Every draw is checked as `zoo check` checks labels. Exchanged: any two takes, however similar they sound. Moved: one take
-gets another setting, drawn from the candidates. Right: takes left out at random (up to two in five), all labels
+Every draw is checked as `zoo check` checks labels. Exchanged: any two takes, however similar they sound. Moved: one
+take gets another setting, drawn from the candidates. Right: takes left out at random (up to two in five), all labels
 unchanged. Without the recordings only the virtual amp is measured.
 
     python benchmarks/mislabelled.py [RECORDINGS] --draws 100

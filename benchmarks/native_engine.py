@@ -3,12 +3,12 @@
 All play the same weights and noise in turns, a second of audio each; CPU seconds of the playing thread per second of
 audio, medians over the rounds, and in brackets the median over the rounds of the ratio to the numba player (below 1:
 faster than numba). The numba player is called from Python, C from Python too (C PY) and alone (C). STILL: the knobs
-stand still. GLIDE: all knobs move all the time, in C between control points, in numba sample by sample. ESR is that of C
-against numba.
+stand still. GLIDE: all knobs move all the time, in C between control points, in numba sample by sample. ESR is that of
+C against numba.
 
 NeuralAmpModelerCore is not part of this project. Programs given by --core are called as those of
-benchmarks/streaming.py, with the model baked at a setting into a stock file (the least Core can do); the ratio is theirs
-to C alone (above 1: C is faster).
+benchmarks/streaming.py, with the model baked at a setting into a stock file (the least Core can do); the ratio is
+theirs to C alone (above 1: C is faster).
 
     python -m benchmarks.native_engine --rounds 7 [--core build/core_inline]
 """

@@ -28,7 +28,7 @@ from zoo.package.card_schema import Terms
 
 
 def make_config(data: Path, trials: int, steps: int) -> SearchConfig:
-    """`hrd3` shares one short dry signal between all takes, so its last second is held; `gxamp-6v6` has held music of its own."""
+    """`hrd3` has one short dry signal for all takes, so its last second is held; `gxamp-6v6` has its own held music."""
     hrd3 = {
         "name": "hrd3",
         "train": data / "hrd3" / "train.json",

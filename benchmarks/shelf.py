@@ -1,7 +1,8 @@
-"""A shelf of four amps, from recordings to sound, by the commands a person would type: trained, searched, packaged, pushed, listed, pulled, verified, played, baked.
+"""A shelf of four amps, from recordings to sound, by the commands that a person types.
 
-Needs the recordings folder (`gxamp-6v6/`, `ts808/`, `hrd3/`; `$AMPZOO_RECORDINGS` or the argument), which is not part of the project; says so and
-stops without it. The virtual amp is searched over three sizes, and so comes in tiers; each of the others is trained once.
+They are trained, searched, packaged, pushed, listed, pulled, verified, played and baked. Needs the recordings folder
+(`gxamp-6v6/`, `ts808/`, `hrd3/`; `$AMPZOO_RECORDINGS` or the argument), which is not part of the project; without it,
+it prints so and stops. The virtual amp is searched over three sizes, and so has tiers; the others are trained once.
 
     python -m benchmarks.shelf RECORDINGS --out shelf
 """
@@ -91,7 +92,10 @@ def search(learning: dict[str, Any], out: Path) -> Path:
 
 
 def packaged(made: Path, name: str, out: Path) -> Path:
-    """The package of a run or a study. One that is refused as worse than playing the nearest recording is made by force, and its card tells."""
+    """The package of a run or a study.
+
+    A model worse than the nearest recording is refused; it is packaged with `--force`, and its card states the fault.
+    """
     words = ("package", made, "--license", LICENSES[name], *TONES[name], "--out", out / "packages")
     words += ("--with-take",) if name in TAKES else ()
     try:
@@ -103,7 +107,7 @@ def packaged(made: Path, name: str, out: Path) -> Path:
 
 
 def main() -> None:
-    """Build it, or go on where it stopped, and show it."""
+    """Build it, or continue where it stopped, and show it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recordings", type=Path, nargs="?", default=os.environ.get("AMPZOO_RECORDINGS"))
     parser.add_argument("--out", type=Path, default=Path("shelf"))

@@ -1,8 +1,8 @@
-"""One search over two amps against the peers' fixed recipes, each side with the same number of training steps in all.
+"""One search over two amps against other projects' fixed recipes, each side with as many training steps in all.
 
 The search tries recipes briefly, stops the poor ones, and trains the best of its front again, longer; the four
 fixed recipes share as many steps. Everybody has the same split, batches, loss and schedule. Held settings on held
-audio, which neither side chose by. Interrupted, it goes on where it stopped. Needs the recordings folders
+audio, which neither side chose by. Interrupted, it continues where it stopped. Needs the recordings folders
 `gxamp-6v6/` and `ts808/`; says so and stops without them.
 
     python benchmarks/two_amps.py RECORDINGS --out studies/two-amps
@@ -34,8 +34,8 @@ from zoo.cli import output
 from zoo.cli.views import board as board_view
 
 FOLDER = Path(__file__).parents[1] / "configs" / "models"
-# As published: knobs at the input and in every mixin of an A2, of one width or of one that grows with the knobs; FiLM; a
-# bias per knob in A1.
+# As published: knobs at the input and in every mixin of an A2, of one width or of one that grows with the knobs; FiLM;
+# a bias per knob in A1.
 PEERS = {
     "A2, concat": "peer-a2-concat",
     "A2, wide concat": "peer-a2-concat-{knobs}-knobs",
@@ -46,7 +46,7 @@ KNOBS = {"gxamp-6v6": 4, "ts808": 3}
 
 
 def make_config(data: Path, trials: int, steps: int, final_steps: int) -> SearchConfig:
-    """The search: free recipes of at most 16 channels, after the stock and the peers' recipes."""
+    """The search: free recipes of at most 16 channels, after the stock and other projects' recipes."""
     gxamp: dict[str, Any] = {"validation_settings": 4, "validation_seconds": 3.0}
     ts808: dict[str, Any] = {
         "validation_settings": [{"drive": 0.25, "tone": 0.5, "level": 0.7}, {"drive": 0.5, "tone": 0.25, "level": 0.7}],
@@ -90,7 +90,7 @@ def peer_run(out: Path, name: str, amp: str) -> Path:
 
 
 def rows(out: Path, data: AmpData) -> list[tuple[str, str, int, float, float, float]]:
-    """`(side, what, MACs, held mean, median, worst)` of all finals and peers, the cheapest first."""
+    """`(side, what, MACs, held mean, median, worst)` of all finals and other projects' recipes, the cheapest first."""
     found, amp = [], data.config.name
     finals = [trial for trial in read_board(out / "search").trials if trial.is_final and trial.state == "finished"]
     runs = [("ours", f"{t.label}, {t.form}", out / "search" / "trials" / t.trial / amp) for t in finals]
@@ -108,9 +108,9 @@ def draw(tables: dict[str, list[tuple]], path: Path) -> None:
     """Held ESR against cost, one panel per amp."""
     figure, panels = make_figure(len(tables), 8.6, 3.6)
     for axes, (amp, found) in zip(panels, tables.items(), strict=True):
-        for side, colour, marker in (("ours", COLORS[0], "o"), ("peers", COLORS[1], "s")):
+        for side, color, marker in (("ours", COLORS[0], "o"), ("peers", COLORS[1], "s")):
             points = [(macs, esr) for one, _, macs, esr, _, _ in found if one == side]
-            axes.plot(*zip(*points, strict=True), marker, color=colour, label=side)
+            axes.plot(*zip(*points, strict=True), marker, color=color, label=side)
         last = max(macs for _, _, macs, _, _, _ in found)
         for what, macs, esr in ((what, macs, esr) for _, what, macs, esr, _, _ in found):
             across, side = (-6, "right") if macs == last else (6, "left")

@@ -36,7 +36,7 @@ class RunOptions:
     """How a search is run.
 
     Args:
-        resume: go on with a study that was interrupted.
+        resume: continue a study that was interrupted.
         local: train one trial after another in this process, without Ray.
         address: join the Ray cluster there; None starts Ray on this machine.
         storage: where checkpoints go: a folder that all nodes see (None: inside the study), or a URI, where the
@@ -136,13 +136,13 @@ def _begin_copy(study: Path, options: RunOptions) -> "RemoteCopy | None":
 
 
 def _train(scheduler: TrialScheduler, amps: list[AmpData], checkpoints: str, options: RunOptions) -> None:
-    """Train all that is suggested; raises `UserError` where the search cannot go on, `Interrupted` on Ctrl-C."""
+    """Train all that is suggested; raises `UserError` where the search cannot continue, `Interrupted` on Ctrl-C."""
     if scheduler.open:
         _run_backend(scheduler, amps, checkpoints, options)
     if scheduler.stopped:
         raise UserError(
             f"the search in {scheduler.study} stopped: {scheduler.stopped}",
-            "Its finished trials are kept. Remove the cause, then go on with --resume.",
+            "Its finished trials are kept. Remove the cause, then continue with --resume.",
         )
     if scheduler.open or scheduler.running:
         raise Interrupted(scheduler.ended, scheduler.config.trials)
@@ -169,10 +169,10 @@ def _check_finished(study: Path) -> None:
 
 
 def _settle_config(config: SearchConfig, study: Path, resume: bool) -> SearchConfig:
-    """Return the config with which the study begins or goes on; raises `UserError` where it can do neither."""
+    """Return the config with which the study begins or continues; raises `UserError` where it can do neither."""
     if (study / STUDY).exists():
         if not resume:
-            raise UserError(f"{study} already holds a study", "Add --resume to go on with it, or choose another --out.")
+            raise UserError(f"{study} already holds a study", "Add --resume to continue it, or choose another --out.")
         return _check_same(config, study)
     if config.final and config.final_steps <= config.learning.steps:
         raise UserError(
@@ -182,12 +182,12 @@ def _settle_config(config: SearchConfig, study: Path, resume: bool) -> SearchCon
     if study.exists() and any(study.iterdir()):
         raise UserError(f"{study} is not empty and holds no study", "Choose another --out.")
     if resume:
-        raise NotFound(f"{study} holds no study to go on with", "Check --out, or leave out --resume to begin one.")
+        raise NotFound(f"{study} holds no study to continue", "Check --out, or leave out --resume to begin one.")
     return config
 
 
 def _check_same(config: SearchConfig, study: Path) -> SearchConfig:
-    """Return the config of a study that goes on; raises `UserError` where `config` differs in more than warm start."""
+    """Return the config of a resumed study; raises `UserError` where `config` differs in more than warm start."""
     begun = read_study(study)
     kept: dict[str, Any] = {"warm": begun.warm, "prior": begun.prior}
     if begun.final is None and "final" not in config.model_fields_set:  # from before finals were the default

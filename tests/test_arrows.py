@@ -61,7 +61,7 @@ NAMES = {module_name(path) for path in SOURCES}
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Every module that a file imports, by its full name, and whether only a function or the type checker imports it."""
+    """Every module that a file imports, by full name, and whether only a function or the type checker imports it."""
     tree = ast.parse(path.read_text())
     waiting = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     waiting += [

@@ -1,4 +1,4 @@
-"""The files of configs/cluster/ are what their readers take: Ray's own cluster schema, a RayJob's required keys, bash."""
+"""The files of configs/cluster/ are valid: Ray's own cluster schema, a RayJob's required keys, bash."""
 
 import json
 import re
@@ -90,7 +90,7 @@ def test_the_ray_job_has_what_kuberay_asks_for():
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_the_ray_job_goes_on_with_a_study_that_has_begun(begun: bool, tmp_path: Path):
-    """Through the two shells that read it: KubeRay's submitter puts it behind `ray job submit --`, which quotes the words for Ray's own."""
+    """Two shells read it: KubeRay's submitter puts it behind `ray job submit --`, which quotes the words for Ray's."""
     entrypoint = yaml.safe_load((ROOT / "kuberay.yaml").read_text())["spec"]["entrypoint"].replace(
         "/zoo/", f"{tmp_path}/"
     )

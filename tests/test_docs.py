@@ -1,6 +1,6 @@
 """The documentation: links resolve, the README is short, every command exists with its options, and the cheap ones run.
 
-Commands stand in blocks ```` ```sh ````; `--zoo hub` is a hub on loopback here. A block ```` ```sh no-run: REASON ```` is
+Commands are in blocks ```` ```sh ````; `--zoo hub` is a hub on loopback here. A block ```` ```sh no-run: REASON ```` is
 parsed but not run: it needs Ray, a cluster, a bucket, an account.
 """
 

@@ -1,4 +1,4 @@
-"""An amp with a switch, an audio-taper pot and a knob taken by type and level goes the whole way: recorded, trained, played, exported."""
+"""An amp with a switch, an audio-taper pot and a `type_level` knob is recorded, trained, played and exported."""
 
 from pathlib import Path
 from typing import Any

@@ -2,12 +2,12 @@
 
 In Python: `zoo.pull("owner/amp")(x_T, gain=7)`.
 
-    amp        an amp as a function of audio (`Amp`, `pull`)
-    package/   a package: made, verified, signed, played again
-    registry/  shelves and hubs: list, pull, push
-    cli/       the command `zoo`
-    names      how amps and zoos are written
-    version    the version of `ampzoo`
+* `amp`: an amp as a function of audio (`Amp`, `pull`)
+* `package`: a package: made, verified, signed, played again
+* `registry`: shelves and hubs: list, pull, push
+* `cli`: the command `zoo`
+* `names`: how amps and zoos are written
+* `version`: the version of `ampzoo`
 """
 
 from typing import TYPE_CHECKING, Any

@@ -11,9 +11,9 @@ from models.core.schema import Frozen, read_document
 from models.knobs.schema import Setting
 from models.knobs.text import format_setting
 
-RUNAWAY_DB = 18.0  # at most so much louder than the loudest take may any setting be
+RUNAWAY_DB = 18.0  # largest allowed level of any setting above the loudest take
 
-QUIET_DB = 20.0  # at least so much below the loudest take must the output at silence be
+QUIET_DB = 20.0  # smallest allowed distance of the output at silence below the loudest take
 
 
 class Errors(Frozen):
@@ -61,7 +61,7 @@ class CornerScan(Frozen):
 
     @property
     def fault(self) -> str | None:
-        """Why nobody should play this model, or None."""
+        """Why the model is unstable, or None."""
         above = self.peak_dbfs - self.recorded_peak_dbfs
         if above > RUNAWAY_DB:
             where = format_setting(self.peak_setting)

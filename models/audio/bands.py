@@ -29,7 +29,7 @@ def band_bins(samples: int, rate_hz: int, edges_hz: np.ndarray) -> list[slice]:
 
 
 def power_spectrum(x_T: np.ndarray, window_T: np.ndarray | float = 1.0) -> np.ndarray:
-    """`|DFT|^2` of the windowed last axis, `(..., F)`, not normalised."""
+    """`|DFT|^2` of the windowed last axis, `(..., F)`, not normalized."""
     return np.abs(np.fft.rfft(x_T * window_T)) ** 2
 
 
@@ -39,7 +39,7 @@ def band_power(power_F: np.ndarray, bins: Iterable[slice]) -> Iterator[np.ndarra
 
 
 def band_levels(x_T: np.ndarray, rate_hz: int, edges_hz: np.ndarray) -> np.ndarray:
-    """Level between neighbouring edges in dBFS, one number per band; -200 where a band has no bin."""
+    """Level between neighboring edges in dBFS, one number per band; -200 where a band has no bin."""
     power_F = power_spectrum(x_T) * 2 / len(x_T) ** 2
     bins = band_bins(len(x_T), rate_hz, edges_hz)
     return np.array([decibels(float(power) ** 0.5) for power in band_power(power_F, bins)])

@@ -1,4 +1,4 @@
-"""What to record: settings, their order, the signal to play, and takes made without a recording.
+"""The plan of a recording: settings, their order, the signal to play; also takes made without a recording.
 
 * `plan`: which settings to record, by four designs, and the next ones to add
 * `designs`: sets of settings: grids, corners, Latin hypercubes

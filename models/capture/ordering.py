@@ -24,7 +24,7 @@ def count_moves(settings: Sequence[Setting]) -> int:
 def order_settings(knobs: Knobs, settings: Sequence[Setting]) -> list[Setting]:
     """Return the same settings in an order of low cost, or as they are if each differs from the last in one knob.
 
-    The path begins at the setting nearest to the default, goes on to the nearest unvisited one (nearest neighbor), and
+    The path begins at the setting nearest to the default, continues to the nearest unvisited one (nearest neighbor) and
     then reverses stretches of it as long as that lowers the cost (2-opt, Croes 1958). It is not always the shortest
     path, but never one with more moves than the given order.
     """

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders written atomically: they appear complete or not at all."""
 
 import errno
 import json

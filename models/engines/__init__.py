@@ -10,6 +10,11 @@ Which one runs when:
 The compiled engines never see an architecture: a net becomes a *program*, a list of a few kinds of operations on rows
 of samples, and kernels that were compiled once interpret it.
 
-Modules: `base` (the protocol `Engine`), `eager`, `select` (which engine and device), `jit` (compilation by numba,
-cached on disk), `simd` (vectors and register tiles in numba), `activations` (their codes and formulas for kernels).
+* `base`: the protocol `Engine`
+* `eager`: the torch module as an engine
+* `select`: the choice of engine and device
+* `jit`: compilation by numba, cached on disk
+* `simd`: vectors and register tiles in numba
+* `activations`: their codes and formulas for kernels
+* `cpu_train`, `cpu_stream`, `gpu`: the compiled engines
 """

@@ -19,7 +19,7 @@ def cached_njit(function: Callable, sources: Path = ENGINES) -> Any:
     """Return the function, compiled at its first call, once per machine: later processes load it.
 
     numba renews its cache only when the file of the function itself changes, so the cache folder is named by a digest
-    of all code in the folder `sources`. Where no folder can be written, each process compiles anew.
+    of all code in the folder `sources`. Where no folder can be written, each process compiles again.
     """
     import numba
 

@@ -1,7 +1,7 @@
 """Vectors of float32 for numba kernels: `Vector`, one register of numbers, and `Tile`, rows of vectors in registers.
 
 LLVM does not tile loops over registers by itself (plain loops are five times slower), so the kernels state it. A vector
-has as many neighbouring numbers as one register of this CPU (`WIDTH`); a tile is R rows of C vectors. All functions but
+has as many neighboring numbers as one register of this CPU (`WIDTH`); a tile is R rows of C vectors. All functions but
 `host_features` are for `@njit` code. Arrays are contiguous float32 of one dimension, an index counts numbers, and
 nothing is bounds-checked. NaN in gives NaN out (`minimum` and `maximum`: as the second argument).
 """

@@ -1,5 +1,7 @@
-"""How good a model is.
+"""Evaluation: the errors of a model, and its behavior between the recorded settings.
 
-`distances` are errors between two sounds, `scoring` the errors of a model per knob setting, `robustness` what its knobs
-do where nothing was recorded, `evaluate` all of it for a finished run.
+* `distances`: errors between two sounds
+* `scoring`: errors of a model per knob setting
+* `robustness`: a model at knob settings that were not recorded
+* `evaluate`: all of it for a finished run
 """

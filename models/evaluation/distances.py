@@ -18,7 +18,7 @@ QUIETEST = 1e-4  # magnitudes below count as this
 PRE_EMPHASIS = 0.85  # NAM's coefficient
 
 
-def pre_emphasise(x_T: Tensor, amount: float | Tensor) -> Tensor:
+def pre_emphasize(x_T: Tensor, amount: float | Tensor) -> Tensor:
     """Return `x[n] - amount x[n - 1]`, the high-pass by which Wright and Valimaki (2020) weigh errors.
 
     The leading shape is free. For the number 0 it returns `x_T` as it is.
@@ -58,7 +58,7 @@ def esr(predicted_T: Tensor, target_T: Tensor) -> float:
 def measure_errors(predicted_T: Tensor, target_T: Tensor) -> Errors:
     """Return the errors beside the ESR; the mean absolute error (`mae`) is of full scale 1."""
     return Errors(
-        esr_pre_emphasis=esr(pre_emphasise(predicted_T, PRE_EMPHASIS), pre_emphasise(target_T, PRE_EMPHASIS)),
+        esr_pre_emphasis=esr(pre_emphasize(predicted_T, PRE_EMPHASIS), pre_emphasize(target_T, PRE_EMPHASIS)),
         esr_gain_matched=gain_matched_esr(predicted_T, target_T),
         mrstft=mrstft(predicted_T[None], target_T[None]).item(),
         mae=(predicted_T - target_T).abs().double().mean().item(),

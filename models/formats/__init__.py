@@ -1,1 +1,5 @@
-"""Formats of other programs: `nam`, the files of Neural Amp Modeler."""
+"""Formats of other programs.
+
+* `nam`: files of Neural Amp Modeler
+* `player`: the file of the C player in `player/`
+"""

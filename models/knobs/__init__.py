@@ -1,4 +1,4 @@
-"""What a knob and a setting are.
+"""Knobs and settings: types, text, distances, automation.
 
 * `schema`: knobs, switches, settings, and their encoding as numbers for the network
 * `text`: settings as text, and back

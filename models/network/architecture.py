@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from models.core.schema import Frozen, Unstated
 from models.knobs.schema import Encoding
+from models.network.activation import Activation, Nonlinearity
 
 MAX_RECEPTIVE_FIELD = 1 << 17
 
@@ -35,59 +36,13 @@ Slot = Literal[
 SLOTS: tuple[Slot, ...] = get_args(Slot)
 
 
-ActivationName = Literal[
-    "Tanh",
-    "ReLU",
-    "LeakyReLU",
-    "PReLU",
-    "SiLU",
-    "Hardtanh",
-    "Softsign",
-    "Sigmoid",
-    "Hardswish",
-    "LeakyHardtanh",
-    "Fasttanh",
-]
-
 Gating = Literal["none", "gated", "blended"]
-
-
-class Activation(Frozen):
-    """A nonlinearity: its name, or an object where it has parameters."""
-
-    type: Annotated[ActivationName, Field(description="Name of the nonlinearity, as NAM writes it.")]
-    negative_slope: Annotated[
-        float, Field(description="Slope of LeakyReLU below 0; start value of the trained slopes of PReLU.")
-    ] = 0.01
-    bends: Annotated[
-        tuple[float, float, float, float] | None,
-        Unstated,
-        Field(description="LeakyHardtanh only: lower bend, upper bend, slope below, slope above."),
-    ] = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if (self.bends is None) == (self.type == "LeakyHardtanh"):
-            raise ValueError("bends are four numbers for LeakyHardtanh, and nothing for others")
-        if self.bends and self.bends[0] > self.bends[1]:
-            raise ValueError(f"LeakyHardtanh bends from {self.bends[0]:g} to {self.bends[1]:g}")
-        return self
-
-
-def _activation_as_object(value: Any) -> Any:
-    """`"Tanh"` is short for `{"type": "Tanh"}`."""
-    return {"type": value} if isinstance(value, str) else value
 
 
 def _per_layer(value: Any) -> Any:
     """Return a list with one value per layer, or with one value for all of them."""
     values = list(value) if isinstance(value, list | tuple) else [value]
     return values[:1] if values and all(other == values[0] for other in values) else values
-
-
-Nonlinearity = Annotated[
-    Activation, BeforeValidator(_activation_as_object, json_schema_input_type=ActivationName | Activation)
-]
 
 
 class LayerArray(Frozen):

@@ -1,9 +1,9 @@
 """Knobs folded into weights: from a net's parameters and still knobs to the weights of a WaveNet without knobs.
 
-What plays the folded weights knows no knobs, so every place where knobs enter (input, mixin, FiLM, encoder) trains
-through autograd on any engine. Still knobs are constants, and FiLM scales rows and columns of matrices. The formulas,
-in NAM's order of slots, with g and s a slot's scale and shift, W and b of the convolution, m0 and M the audio's and
-the features' part of the mixin, e the features, L and c weight and bias of a 1x1:
+An engine receives the folded weights and needs no code for knobs. Folding is differentiable, so every place where knobs
+enter (input, mixin, FiLM, encoder) can be trained on any engine. Still knobs are constants, and FiLM scales rows and
+columns of matrices. The formulas, in NAM's order of slots, with g and s a slot's scale and shift, W and b of the
+convolution, m0 and M the audio's and the features' part of the mixin, e the features, L and c weight and bias of a 1x1:
 
 * conv_pre: `b += sum_t W_t s`, `W := W diag(g)`
 * conv_post: `W := diag(g) W`, `b := g b + s`
@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from models.network.architecture import Activation, LayerArray, WaveNetConfig
+from models.network.activation import Activation
+from models.network.architecture import LayerArray, WaveNetConfig
 from models.network.wavenet import WaveNet
 
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.network.architecture import Activation, Film, Head, LayerArray, Slot, WaveNetConfig
+from models.network.activation import Activation
+from models.network.architecture import Film, Head, LayerArray, Slot, WaveNetConfig
 from models.network.knob_encoder import Encoder
 
 FILM_INIT_STD = 0.1  # of the weights; from 0 the knobs would hardly begin to learn

@@ -1,6 +1,6 @@
 """Playback: a trained model plays, live or from file to file.
 
-* `stream`: block by block, live, with knobs still or moving; also a whole signal in memory (`play`).
-* `render`: from an audio file to an audio file of any length, on all cores.
-* `realtime_cost`: how much of a core a model takes in real time, measured once and stored.
+* `stream`: block by block, live, with knobs still or moving; also a whole signal in memory (`play`)
+* `render`: from an audio file to an audio file of any length, on all cores
+* `realtime_cost`: how much of a core a model takes in real time, measured once and stored
 """

@@ -1,4 +1,4 @@
-"""Writes a dataset's takes anew, aligned with their dry signals; the originals are not changed."""
+"""Writes copies of a dataset's takes, aligned with their dry signals; the originals are not changed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

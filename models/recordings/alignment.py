@@ -53,7 +53,7 @@ QUIET = 1e-4  # windows with a smaller share of the loudest one's energy are lef
 
 LOCAL_REACH, LOCAL_SIZE = 256, 1024  # samples of a response that takes are compared by, and its transform
 
-SWING = 6  # samples between neighbouring extrema of a response, at least
+SWING = 6  # samples between neighboring extrema of a response, at least
 
 MIN_DRIFT = 0.5  # samples over the whole take
 

@@ -162,7 +162,7 @@ class AmpData:
             )
         return usable
 
-    def neighbour(self, piece: Piece) -> Piece | None:
+    def neighbor(self, piece: Piece) -> Piece | None:
         """Return the nearest other setting of training or validation, on the audio of a piece; None without one."""
         others = {p.key: p.levels_K for p in (*self.train, *self.validation) if p.key != piece.key}
         if not others:
@@ -172,16 +172,16 @@ class AmpData:
         return max(found, key=lambda p: p.stop - p.start, default=None)
 
     def baseline(self, piece: Piece) -> tuple[float, float]:
-        """Return `(signal, error)`, sums of squares, of playing the neighbour instead of a piece.
+        """Return `(signal, error)`, sums of squares, of playing the neighbor instead of a piece.
 
-        Where both were recorded; (0, 0) without a neighbour. Computed once per piece.
+        Where both were recorded; (0, 0) without a neighbor. Computed once per piece.
         """
         if piece not in self._baselines:
-            neighbour, signal_error = self.neighbour(piece), (0.0, 0.0)
-            if neighbour:
-                common = slice(neighbour.start, neighbour.stop)
+            neighbor, signal_error = self.neighbor(piece), (0.0, 0.0)
+            if neighbor:
+                common = slice(neighbor.start, neighbor.stop)
                 wet_T = piece.wet_T[common]
-                signal_error = energy(wet_T), energy(neighbour.wet_T[common] - wet_T)
+                signal_error = energy(wet_T), energy(neighbor.wet_T[common] - wet_T)
             self._baselines[piece] = signal_error
         return self._baselines[piece]
 

@@ -1,7 +1,7 @@
 """Knobs that act as a linear filter after the distortion: found from the takes, with the evidence for each.
 
-Between two takes that differ in such a knob alone, one fixed filter turns one into the other, whatever the other knobs do. A take at
-a position of the knob that was never recorded together with the rest can then be composed from one that was.
+Between two takes that differ in such a knob alone, one fixed filter turns one take into the other, at any setting of
+the other knobs. A take at a setting that was not recorded is then composed: a recorded take through this filter.
 
 Shapes: T time, N taps, F frequency bins, P positions.
 """
@@ -22,19 +22,20 @@ from models.recordings.dataset import AmpData, Piece
 TAPS = 1024  # of a filter: 21 ms at 48 kHz
 LEAD = 64  # of these taps, those before time zero: a take may be a little early against another
 BINS = 8192  # length of the transform in which filters are interpolated
-REGULARISATION = 1e-6  # of the mean power: bins that the base hardly holds
-FADE = 128  # taps over which a filter ends
+REGULARIZATION = 1e-6  # share of the mean power, added to every bin: limits the filter where the input has no power
+FADE = 128  # taps at the end over which a filter is faded out
 CONTEXT_STEP = 4096  # samples
-LIMIT = 0.003  # ESR, alone and in joint takes, up to which a filter explains a knob (-25 dB)
+LIMIT = 0.003  # largest ESR (-25 dB) at which a filter is accepted
 
 
 @dataclass(frozen=True, eq=False)
 class LinearKnob:
-    """A knob that filters after the distortion, between the recorded positions `positions`.
+    """A knob that filters after the distortion, between its recorded positions `positions`.
 
-    `taps_PN` are the filters from `reference` to each position. Where `fixed` names other knobs, the filters hold only while these
-    stand at that value. `residuals` are the ESR at each position where the filters were fitted, `joint` the largest ESR at each
-    position over other settings of the other knobs, `between` the ESR of the filter interpolated from the others.
+    `taps_PN` are the filters from `reference` to each position. The filters are valid only where the other knobs in
+    `fixed` have the values given there. Three errors (ESR) by position: `residuals`, at the settings where the filters
+    were fitted; `joint`, the largest at other settings of the other knobs; `between`, of the filter interpolated from
+    the other positions.
     """
 
     knob: Knob
@@ -47,20 +48,20 @@ class LinearKnob:
     between: Mapping[Value, float] = field(default_factory=dict)
 
     def taps_at(self, levels: Sequence[float]) -> np.ndarray:
-        """Filters `(P, N)` from the reference to `levels` (0 to 1 along the turn, inside the range of the positions).
+        """Return the filters `(P, N)` from the reference to `levels` (-1 to 1, see `Knob.level`).
 
-        Log magnitude and unwrapped phase are interpolated along the knob, monotone where the positions are (PCHIP: Fritsch and
-        Carlson, SIAM J. Numer. Anal. 17, 1980).
+        Levels outside the recorded positions are clipped to them. Log magnitude and unwrapped phase are interpolated
+        along the knob by PCHIP (Fritsch and Carlson, SIAM J. Numer. Anal. 17, 1980).
         """
         return _interpolate([self.knob.level(position) for position in self.positions], self.taps_PN, levels)
 
     def reaches(self, value: Value) -> bool:
-        """Whether a value lies between the outermost positions."""
+        """Return whether a value lies between the outermost positions."""
         low, high = self.span
         return low <= self.knob.level(value) <= high
 
     def describe(self) -> dict[str, Any]:
-        """The evidence as plain data: errors are ESR, by position."""
+        """Return the evidence as plain data: errors are ESR, by position."""
         errors = {"residuals": self.residuals, "joint": self.joint, "between": self.between}
         return {
             "knob": self.knob.name,
@@ -80,31 +81,38 @@ class LinearKnob:
 
 
 def fit_filter(x_T: np.ndarray, y_T: np.ndarray) -> np.ndarray:
-    """Least-squares filter `(N,)` from `x_T` to `y_T`, regularised where `x_T` has no power (a Wiener filter); tap `LEAD` is time zero."""
+    """Return the least-squares filter `(N,)` from `x_T` to `y_T`; tap `LEAD` is time zero.
+
+    It is a Wiener filter, regularized where `x_T` has no power.
+    """
     size = next_fast_len(len(x_T) + TAPS, real=True)
     x_F, y_F = rfft(x_T, size), rfft(y_T, size)
     power_F = np.abs(x_F) ** 2
-    taps_T = irfft(y_F * x_F.conj() / (power_F + REGULARISATION * power_F.mean()), size)
+    taps_T = irfft(y_F * x_F.conj() / (power_F + REGULARIZATION * power_F.mean()), size)
     return np.concatenate([taps_T[-LEAD:], taps_T[: TAPS - LEAD]]) * _window()
 
 
 def apply_filter(taps_N: np.ndarray, x_T: np.ndarray) -> np.ndarray:
-    """A signal filtered, as long as it was; its first `TAPS` and last `LEAD` samples lack what lies outside."""
+    """Return a filtered signal of the same length.
+
+    Outside the signal is silence, so its first `TAPS` and last `LEAD` samples are not exact.
+    """
     size = next_fast_len(len(x_T) + TAPS, real=True)
     return irfft(rfft(x_T, size) * rfft(taps_N, size), size)[LEAD : LEAD + len(x_T)]
 
 
 def filter_error(taps_N: np.ndarray, x_T: np.ndarray, y_T: np.ndarray) -> float:
-    """ESR of `x_T` filtered against `y_T`, edges left out."""
+    """Return the ESR of the filtered `x_T` against `y_T`, without `TAPS` samples at both ends."""
     inner = slice(TAPS, len(y_T) - TAPS)
     error_T = (apply_filter(taps_N, x_T) - y_T)[inner]
     return float(error_T @ error_T / max(y_T[inner] @ y_T[inner], 1e-30))
 
 
 def linear_knobs_of(data: AmpData, receptive_field: int) -> list[LinearKnob]:
-    """The linear knobs of an amp, from its training pieces alone, without the context of validation and held audio.
+    """Return the linear knobs of an amp, found from its training pieces alone.
 
-    Found once per dataset and (in steps of `CONTEXT_STEP` samples) receptive field.
+    The end of a piece is not used where validation or held audio may follow: as many samples as the receptive field,
+    rounded up to `CONTEXT_STEP`. Found once per dataset and rounded receptive field.
     """
     context = -(-receptive_field // CONTEXT_STEP) * CONTEXT_STEP
     if context not in data.linear_knobs:
@@ -117,10 +125,11 @@ def linear_knobs_of(data: AmpData, receptive_field: int) -> list[LinearKnob]:
 
 
 def find_linear_knobs(knobs: Knobs, pieces: Sequence[Piece], limit: float = LIMIT) -> list[LinearKnob]:
-    """The knobs that filter after the distortion, as far as `pieces` show it; only what lies inside the pieces is used.
+    """Return the knobs that filter after the distortion; only samples inside `pieces` are used.
 
-    For each knob, filters are fitted on the takes that differ in it alone where it has the most positions, and checked on all other
-    takes that differ in it alone. Positions are accepted from the reference outwards while ESR stays within `limit`.
+    A line is a group of takes that differ in one knob alone. For each knob, filters are fitted on the line with the
+    most positions and checked on all its other lines. Positions are accepted from the reference outwards while the ESR
+    is at most `limit`.
     """
     takes = [_Take(piece) for piece in pieces if piece.stop - piece.start > 4 * TAPS]
     candidates = (_find(knob, knobs, takes, limit) for knob in knobs.knobs if isinstance(knob, Knob))
@@ -135,7 +144,7 @@ def find_linear_knobs(knobs: Knobs, pieces: Sequence[Piece], limit: float = LIMI
 
 
 def _check_pair(one: LinearKnob, other: LinearKnob, takes: Sequence["_Take"]) -> list[float]:
-    """ESR of both filters in turn at the takes that differ from a base in these two knobs alone."""
+    """Return the ESR of both filters, one after the other, at the takes that differ in these two knobs alone."""
     names, errors = (one.knob.name, other.knob.name), []
     for base, take in permutations(takes, 2):
         moved = {name for name, value in take.setting.items() if base.setting[name] != value}
@@ -150,13 +159,13 @@ def _check_pair(one: LinearKnob, other: LinearKnob, takes: Sequence["_Take"]) ->
 
 
 class _Take:
-    """A piece as its setting and, when asked for, its samples in float64."""
+    """A piece with its setting; its samples are converted to float64 when needed."""
 
     def __init__(self, piece: Piece) -> None:
         self.piece, self.setting = piece, piece.setting
 
     def common(self, other: "_Take") -> tuple[np.ndarray, np.ndarray]:
-        """Both over the time that both have."""
+        """Return the samples of both takes over the time that both cover."""
         start, stop = max(self.piece.start, other.piece.start), min(self.piece.stop, other.piece.stop)
         return tuple(take.piece.wet_T[start:stop].double().numpy() for take in (self, other))  # type: ignore[return-value]
 
@@ -165,6 +174,7 @@ Line = dict[Value, _Take]  # takes that differ in one knob alone, by its positio
 
 
 def _find(knob: Knob, knobs: Knobs, takes: Sequence[_Take], limit: float) -> LinearKnob | None:
+    """Fit and check the filters of one knob; None where fewer than two positions are accepted."""
     lines = _lines(knob.name, knobs.names, takes)
     if not lines:
         return None
@@ -184,7 +194,7 @@ def _find(knob: Knob, knobs: Knobs, takes: Sequence[_Take], limit: float) -> Lin
 
 
 def _lines(name: str, names: Sequence[str], takes: Sequence[_Take]) -> list[Line]:
-    """Groups of at least two takes of one dry signal that differ in one knob alone."""
+    """Return the groups of at least two takes of one dry signal that differ in one knob alone."""
     lines: dict[tuple, Line] = {}
     for take in takes:
         rest = tuple(take.setting[other] for other in names if other != name)
@@ -193,7 +203,7 @@ def _lines(name: str, names: Sequence[str], takes: Sequence[_Take]) -> list[Line
 
 
 def _reference(name: str, takes: Sequence[_Take], lines: Sequence[Line]) -> Value:
-    """The position of a line at which most takes were recorded: each of them is a base to compose from."""
+    """Return the position at which most takes were recorded: takes are composed from these."""
     positions = sorted({position for line in lines for position in line})
     return max(positions, key=lambda position: sum(take.setting[name] == position for take in takes))
 
@@ -207,17 +217,18 @@ def _check_jointly(
     reference: Value,
     limit: float,
 ) -> tuple[dict[Value, float], Setting]:
-    """`(joint, fixed)`: the largest ESR at each position over the other lines, those left out in which a knob of `fixed` moved.
+    """Check the filters on the other lines; return `(joint, fixed)`.
 
-    Another knob is fixed when the filters miss wherever it alone stands elsewhere than in the line of the fit.
+    A knob is fixed when the filters exceed the limit on every line where it has another value than on the line of the
+    fit. `joint` is the largest ESR at each position over the lines where all fixed knobs have their fixed value.
     """
     errors: list[tuple[Setting, dict[Value, float]]] = []
     for line in lines:
         if reference in line and line[reference] is not base:
-            there = line[reference]
-            found = {p: filter_error(filters[p], *there.common(take)) for p, take in line.items() if p in filters}
+            other_base = line[reference]
+            found = {p: filter_error(filters[p], *other_base.common(take)) for p, take in line.items() if p in filters}
             if found:
-                errors.append((there.setting, found))
+                errors.append((other_base.setting, found))
     moved = {
         other: [found for setting, found in errors if setting[other] != base.setting[other]]
         for other in knobs.names
@@ -236,19 +247,19 @@ def _check_jointly(
     return joint, fixed
 
 
-def _accepted(positions: Sequence[Value], reference: Value, holds: Callable[[Value], bool]) -> list[Value]:
-    """The positions from the reference outwards, as far as they hold."""
+def _accepted(positions: Sequence[Value], reference: Value, is_valid: Callable[[Value], bool]) -> list[Value]:
+    """Return the positions from the reference outwards up to the first ones that are not valid."""
     middle = positions.index(reference)
     low, high = middle, middle
-    while low > 0 and holds(positions[low - 1]):
+    while low > 0 and is_valid(positions[low - 1]):
         low -= 1
-    while high < len(positions) - 1 and holds(positions[high + 1]):
+    while high < len(positions) - 1 and is_valid(positions[high + 1]):
         high += 1
     return list(positions[low : high + 1])
 
 
 def _check_between(linear: LinearKnob, line: Line) -> dict[Value, float]:
-    """ESR at each inner position of the filter that the other positions give."""
+    """Return the ESR at each inner position of the filter interpolated from the other positions."""
     levels = [linear.knob.level(position) for position in linear.positions]
     errors = {}
     for index in range(1, len(levels) - 1):
@@ -261,8 +272,9 @@ def _check_between(linear: LinearKnob, line: Line) -> dict[Value, float]:
 
 
 def _interpolate(levels: Sequence[float], taps_PN: np.ndarray, wanted: Sequence[float]) -> np.ndarray:
-    centred = np.roll(np.pad(taps_PN, ((0, 0), (0, BINS - TAPS))), -LEAD, axis=1)
-    response_PF = rfft(centred, axis=1)
+    """Interpolate filters given at `levels` to the levels `wanted` (see `LinearKnob.taps_at`)."""
+    centered = np.roll(np.pad(taps_PN, ((0, 0), (0, BINS - TAPS))), -LEAD, axis=1)
+    response_PF = rfft(centered, axis=1)
     logarithm_PF = np.log(np.abs(response_PF) + 1e-9) + 1j * np.unwrap(np.angle(response_PF), axis=1)
     curve = PchipInterpolator(levels, np.stack([logarithm_PF.real, logarithm_PF.imag], 1))
     real_PF, imaginary_PF = curve(np.clip(wanted, min(levels), max(levels))).swapaxes(0, 1)
@@ -271,7 +283,7 @@ def _interpolate(levels: Sequence[float], taps_PN: np.ndarray, wanted: Sequence[
 
 
 def _window() -> np.ndarray:
-    """Ones that rise over the first half of the lead and fall over the last `FADE` taps."""
+    """Return the window `(N,)` of a filter: fades in over half of `LEAD`, fades out over the last `FADE` taps."""
     window_N, rise = np.ones(TAPS), LEAD // 2
     window_N[:rise] = np.sin(np.linspace(0, np.pi / 2, rise)) ** 2
     window_N[-FADE:] = np.cos(np.linspace(0, np.pi / 2, FADE)) ** 2

@@ -1,4 +1,4 @@
-"""One look for all pages and charts.
+"""The common style of all pages and charts.
 
 * `html`: one HTML page: shell, headings, tables, figures, notices, with all text escaped
 * `plots`: one chart style: figures, colors, ticks, saving as SVG or PNG, and the chart of ESR per setting

@@ -23,7 +23,7 @@ from models.core.files import staged_file
 from models.knobs.text import format_setting
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")  # Okabe and Ito
-GREY = "0.6"
+GRAY = "0.6"
 
 WIDTH_IN = 7.2  # of a chart that fills a page
 

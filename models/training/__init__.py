@@ -1,7 +1,16 @@
-"""Recipe and recordings to run folder.
+"""Training: from a recipe and recordings to a run folder.
 
-`config` is the recipe as data, `fit` the whole way, `trainer` one run. What a run is made of: `windows` (what a step
-trains on), `composing` (windows that nobody recorded), `objective` (loss and clipping), `optimizers` (update rules), `schedule` (learning rate and averaging),
-`state` (what steps change), `checkpoint` (files). Who takes the steps: `solo` on a CPU, `stacked` several runs at once;
-`placement` chooses.
+* `config`: a recipe as data
+* `fit`: a whole training, from loading to evaluation
+* `trainer`: the training of one run
+* `windows`: the recorded windows of each step
+* `composing`: windows of takes that were not recorded
+* `objective`: loss and gradient clipping
+* `optimizers`: update rules
+* `schedule`: learning rate and averaging
+* `state`: what steps change
+* `checkpoint`: a run's state on disk
+* `solo`: steps of one run, on a CPU
+* `stacked`: steps of several runs at once
+* `placement`: the faster of the two
 """

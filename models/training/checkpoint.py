@@ -28,7 +28,7 @@ AGAIN = "Train into a new folder."
 def save_checkpoint(
     folder: Path, recipe: Recipe, history: Sequence[dict], net: WaveNet, state: TrainState, optimizer: Optimizer
 ) -> None:
-    """Write all that is needed to go on from this step; `state` has one member."""
+    """Write all that is needed to continue from this step; `state` has one member."""
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
     tensors["failed"] = state.failed_K[0]
     if state.mean_KP is not None:

@@ -1,6 +1,7 @@
-"""Windows of takes that nobody recorded, composed while training: a recorded take through the filters of its linear knobs.
+"""Windows of takes that were not recorded: composed in training, a recorded take through filters of its linear knobs.
 
-Shapes: S samples of a target, N taps, F bins of a transform of `size` samples, E knobs, G positions of a knob's grid, R filters.
+Shapes: S samples of a target, N taps, F bins of a transform of `size` samples, E knobs, G positions of a knob's grid,
+R filters.
 """
 
 from collections.abc import Sequence
@@ -19,12 +20,12 @@ from models.training.config import Recipe
 
 POSITIONS = 33  # of each knob's grid, from its first to its last position
 
-STREAM = 1  # of random numbers, beside that of the recorded windows
+STREAM = 1  # of random numbers, separate from those of the recorded windows
 
 
 @dataclass(frozen=True)
 class Base:
-    """A recorded piece, by its index, and the linear knobs that may turn together from it."""
+    """A recorded piece, by its index, and the linear knobs that are free: composed takes give them other values."""
 
     piece: int
     knobs: tuple[int, ...]
@@ -32,7 +33,7 @@ class Base:
 
 @dataclass(frozen=True)
 class ComposedWindow:
-    """A window to compose: the piece and the first sample of its target, the filters, the knobs and the weight of the error."""
+    """A window to compose: piece, first sample of the target, filter numbers, knob levels, weight of the error."""
 
     piece: int
     start: int
@@ -42,10 +43,10 @@ class ComposedWindow:
 
 
 class Composer:
-    """Draws windows of composed takes by seed and step alone.
+    """Draws windows of composed takes; a draw depends on seed and step alone.
 
-    `response_RF` are the filters, the first of them the identity; a window has `depth` of them. Nothing is composed where `bases`
-    is empty: no knob is linear, or the encoding says which one knob was moved.
+    `response_RF` are the responses of the filters, the first of them the identity; a window passes `depth` filters.
+    Nothing is composed where `bases` is empty: no knob is linear, or the encoding is `type_level`.
     """
 
     def __init__(self, recipe: Recipe, data: AmpData, pieces: Sequence[Piece]) -> None:
@@ -66,16 +67,16 @@ class Composer:
         self._power_F = {base.piece: self._power_spectrum(pieces[base.piece]) for base in self.bases}
 
     def response(self, filters: Tensor) -> Tensor:
-        """Responses `(..., F)` of filters in turn, by their numbers `(..., depth)`."""
+        """Return the responses `(..., F)` of filters in series, given their numbers `(..., depth)`."""
         return self.response_RF[filters].prod(-2)
 
     @property
     def lead(self) -> int:
-        """Samples before a target that its filters need."""
+        """Samples before a target that its filters depend on."""
         return self.depth * (TAPS - 1 - LEAD)
 
     def draw(self, step: int) -> dict[int, ComposedWindow]:
-        """Return the windows of a step that are composed, by their place in the batch."""
+        """Return the composed windows of a step, by their place in the batch."""
         if not self.bases:
             return {}
         learning = self._recipe.learning
@@ -84,10 +85,11 @@ class Composer:
         return {int(place): self._draw_one(random) for place in places}
 
     def describe(self) -> list[dict[str, Any]]:
-        """The linear knobs and their evidence, as plain data."""
+        """Return the linear knobs and their evidence as plain data."""
         return [knob.describe() for knob in self._linear]
 
     def _draw_one(self, random: np.random.Generator) -> ComposedWindow:
+        """Draw a base, a grid position of each free knob and a first sample."""
         base = self.bases[random.integers(len(self.bases))]
         piece, segment = self._pieces[base.piece], self._recipe.learning.segment
         setting, filters = dict(piece.setting), []
@@ -102,10 +104,11 @@ class Composer:
         return ComposedWindow(base.piece, int(start), tuple(filters), self._encode(setting), weight)
 
     def _encode(self, setting: Setting) -> Tensor:
+        """Return a setting as knob levels `(E,)`."""
         return torch.tensor(self._data.knobs.encode(setting, "levels"), dtype=torch.float32)
 
     def _responses(self) -> np.ndarray:
-        """Filters as responses `(R, F)`: the identity, then the grid of each knob."""
+        """Return the responses `(R, F)` of the filters: the identity, then the grid of each knob."""
         identity_N = np.zeros((1, TAPS))
         identity_N[0, LEAD] = 1
         grids = [
@@ -115,7 +118,7 @@ class Composer:
         return np.asarray(rfft(np.concatenate([identity_N, *grids]), self.size))
 
     def _power_spectrum(self, piece: Piece) -> Tensor:
-        """Mean square of a piece by bin `(F,)`, after pre-emphasis; its sum is the mean square of the piece."""
+        """Return the mean square of a piece by bin `(F,)`, after pre-emphasis; the sum is that of the piece."""
         y_T = piece.wet_T[piece.start : piece.stop].double()
         frames = y_T[: len(y_T) // self.size * self.size].view(-1, self.size) if len(y_T) >= self.size else y_T[None]
         power_F = torch.fft.rfft(frames, self.size).abs().square().mean(0) / self.size / frames.shape[1]
@@ -126,17 +129,17 @@ class Composer:
 
 
 def find_bases(linear: Sequence[LinearKnob], pieces: Sequence[Piece]) -> list[Base]:
-    """Return what to compose from: pieces at which linear knobs stand at their reference, each with the knobs that go together.
+    """Return the bases: pieces where linear knobs have their reference value, with each group of independent knobs.
 
-    A base whose composed takes another base gives too, by one more knob, is left out.
+    A base is redundant, and left out, if another base with one more free knob generates the same takes.
     """
     found: list[tuple[Base, Setting]] = []
     for index, piece in enumerate(pieces):
-        free = [number for number, knob in enumerate(linear) if _stands(knob, piece.setting)]
-        groups = {tuple(sorted(_together(first, free, linear))) for first in free}
+        free = [number for number, knob in enumerate(linear) if _can_be_filtered(knob, piece.setting)]
+        groups = {tuple(sorted(_independent_knobs(first, free, linear))) for first in free}
         for group in sorted(groups):
-            turning = {linear[number].knob.name for number in group}
-            found.append((Base(index, group), {n: v for n, v in piece.setting.items() if n not in turning}))
+            moved = {linear[number].knob.name for number in group}
+            found.append((Base(index, group), {n: v for n, v in piece.setting.items() if n not in moved}))
     return [
         base
         for base, rest in found
@@ -145,7 +148,7 @@ def find_bases(linear: Sequence[LinearKnob], pieces: Sequence[Piece]) -> list[Ba
 
 
 def even_fast_len(samples: int) -> int:
-    """Return the next even length of which a Fourier transform is fast."""
+    """Return the next even length with a fast Fourier transform."""
     size = samples
     while (size := next_fast_len(size, real=True)) % 2:
         size += 1
@@ -153,20 +156,20 @@ def even_fast_len(samples: int) -> int:
 
 
 def filter_windows(wet: Tensor, response: Tensor, segment: int) -> Tensor:
-    """Filter windows `(..., W)` by responses `(..., F)`; return the last samples `(..., S)`, which miss nothing."""
+    """Filter windows `(..., W)` by responses `(..., F)`; return the last samples `(..., S)`, which are exact."""
     size = 2 * (response.shape[-1] - 1)
     filtered = torch.fft.irfft(torch.fft.rfft(wet, size) * response, size)
     return filtered[..., wet.shape[-1] - segment : wet.shape[-1]]
 
 
-def _stands(knob: LinearKnob, setting: Setting) -> bool:
-    """Whether a take at this setting can be filtered: its knob is at the reference, other knobs where the filters hold."""
+def _can_be_filtered(knob: LinearKnob, setting: Setting) -> bool:
+    """Return whether a setting has the reference value of the knob, and the fixed values of the other knobs."""
     at_reference = setting[knob.knob.name] == knob.reference
     return at_reference and all(setting[name] == value for name, value in knob.fixed.items())
 
 
-def _together(first: int, free: Sequence[int], linear: Sequence[LinearKnob]) -> list[int]:
-    """The first knob and those of the rest that may turn with it: neither needs the other to stand."""
+def _independent_knobs(first: int, free: Sequence[int], linear: Sequence[LinearKnob]) -> list[int]:
+    """Return `first` and those of `free` that can be moved with it: no filter needs another knob of the group fixed."""
     group = [first]
     for number in free:
         if number not in group and all(

@@ -36,8 +36,8 @@ class LearningConfig(Frozen):
         Field(
             ge=0,
             lt=1,
-            description="Share of the segments that are composed: recorded takes through the filters of knobs that only "
-            "filter after the distortion. Nothing is composed where the takes show no such knob.",
+            description="Share of the segments that are composed: recorded takes through the filters of knobs that "
+            "only filter after the distortion. Nothing is composed where the takes show no such knob.",
         ),
     ] = 0.5
     final_rate: Annotated[float, Field(gt=0, le=1, description="Learning rate at the end, as a share of the peak.")] = (
@@ -95,7 +95,7 @@ def read_stored_recipe(path: Path) -> Recipe:
 
 
 def upgrade_stored(document: Any) -> Any:
-    """Return a stored recipe or study with its training stated: before there was a choice it was Adam on recorded takes."""
+    """Return a stored recipe or study with its optimizer stated; an old one trains by Adam on recorded takes."""
     learning = document.get("learning") if isinstance(document, dict) else None
     if isinstance(learning, dict) and "optimizer" not in learning:
         return {**document, "learning": {**BEFORE_OPTIMIZERS, **learning}}
@@ -105,7 +105,7 @@ def upgrade_stored(document: Any) -> Any:
 def as_begun(learning: LearningConfig, path: Path) -> LearningConfig:
     """Return a learning config for what began with the document at `path`.
 
-    A run or study from before there was a choice of optimizer goes on with Adam where none is stated now.
+    A run or study from before there was a choice of optimizer continues with Adam where none is stated now.
     """
     stored = read_json(path)
     begun = stored.get("learning") if isinstance(stored, dict) else None

@@ -40,9 +40,9 @@ def fit(
 ) -> Evaluation:
     """Train a recipe into the run folder `out` and return its evaluation; a finished run is not trained again.
 
-    `on_progress` gets every report; `on_step` the number of steps done, after each step on a CPU and now and then on a
-    GPU. `load` brings the recordings. Raises `UserError` for takes that cannot be used or a folder that holds another
-    recipe, `DivergedError` when training leaves the finite numbers.
+    `on_progress` gets every report; `on_step` the number of steps done, after each step on a CPU, after every 64 steps
+    on a GPU. `load` reads the recordings. Raises `UserError` for takes that cannot be used or a folder that holds
+    another recipe, `DivergedError` when training leaves the finite numbers.
     """
     if (out / RECIPE).exists():
         recipe = recipe.model_copy(update={"learning": as_begun(recipe.learning, out / RECIPE)})

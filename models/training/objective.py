@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.evaluation.distances import mrstft, pre_emphasise
+from models.evaluation.distances import mrstft, pre_emphasize
 from models.training.config import LearningConfig
 
 TINY = 1e-6  # added to a norm before it divides, as in `torch.nn.utils.clip_grad_norm_`
@@ -30,7 +30,7 @@ class Objective:
         `weight_KB` is 1 over the mean square of the take after pre-emphasis, so that quiet takes count as much as loud
         ones. A single member may leave out the dimension K.
         """
-        error_KBS = pre_emphasise(predicted_KBS - target_KBS, self._emphasis)
+        error_KBS = pre_emphasize(predicted_KBS - target_KBS, self._emphasis)
         loss_KB = error_KBS.square().mean(-1) * weight_KB
         if self._spectral:
             level_KB1 = weight_KB.sqrt()[..., None]

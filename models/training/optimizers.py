@@ -108,12 +108,13 @@ class Adam:
 
 
 class Soap:
-    """SOAP (Vyas et al., ICLR 2025, arXiv:2409.11321): Adam in the slowly changing eigenbasis of Shampoo's preconditioner.
+    """SOAP: Adam in the slowly changing eigenbasis of Shampoo's preconditioner.
 
-    Each weight is a matrix of outputs and inputs; its bias, and a layer's mixin, are further columns. The running means of
-    `G G'` and `G' G` (`left`, `right`) give one basis for the outputs and one for the inputs, renewed every `REFRESH` steps
-    by one step of subspace iteration: a QR decomposition of the mean times the basis. The second moment is in that basis,
-    the first in the parameters' own. All matrices of one size and all members are updated at once.
+    Source: Vyas et al., ICLR 2025, arXiv:2409.11321. Each weight is a matrix of outputs and inputs; its bias, and a
+    layer's mixin, are further columns. The running means of `G G'` and `G' G` (`left`, `right`) give one basis for the
+    outputs and one for the inputs, renewed every `REFRESH` steps by one step of subspace iteration: a QR decomposition
+    of the mean times the basis. The second moment is in that basis, the first in the parameters' own. All matrices of
+    one size and all members are updated at once.
     """
 
     name = "soap"
@@ -193,7 +194,7 @@ class Soap:
 
 
 def matrix_groups(parameters: Parameters) -> list[Tensor]:
-    """Return where the matrices of a net stand in its vector of parameters: index tensors `(L, O, I)`, one for each size.
+    """Return the places of a net's matrices in its vector of parameters: index tensors `(L, O, I)`, one for each size.
 
     Parameters of one module are one matrix, and so are a layer's convolution and mixin. The numbers of a single row or
     column are matrices of one number: for them SOAP is Adam.

@@ -1,4 +1,4 @@
-"""Where trainers train: in stacks on a GPU, or one by one on the CPU, whichever is measured to be faster.
+"""Placement of trainers: in stacks on a GPU, or one by one on the CPU, whichever is measured to be faster.
 
 Each shape of a run is measured once on a machine; the times are in the cache folder.
 """

@@ -45,7 +45,7 @@ def shape_of(trainer: Trainer) -> Hashable:
 class StackedTrainers:
     """Trainers that advance together; `trainers` must agree in `shape_of`.
 
-    After each call they stand where they would have come alone: to validate, save, finish, or go on with. On a GPU the
+    After each call they stand where they would have come alone: to validate, save, finish, or continue. On a GPU the
     whole step is replayed as a CUDA graph, captured again when members are dropped.
     """
 
@@ -103,7 +103,7 @@ class StackedTrainers:
         return time.perf_counter() - began
 
     def select(self, members: Sequence[int]) -> None:
-        """Go on with these members alone, by their index in `trainers`."""
+        """Continue with these members alone, by their index in `trainers`."""
         assert members, "a stack has at least one member"
         self.state = self.state.select(torch.tensor(members, device=self.device))
         self.trainers = [self.trainers[member] for member in members]

@@ -72,7 +72,7 @@ class Trainer:
 
     @property
     def diverged(self) -> bool:
-        """Whether the last `PATIENCE` steps were skipped: it does not go on."""
+        """Whether the last `PATIENCE` steps were skipped: it does not continue."""
         return self.failed >= PATIENCE
 
     @property
@@ -124,11 +124,11 @@ class Trainer:
         return result
 
     def save(self, folder: Path) -> None:
-        """Write all that is needed to go on from this step."""
+        """Write all that is needed to continue from this step."""
         save_checkpoint(folder, self.recipe, self.history, self.net, self.state, self.optimizer)
 
     def load(self, folder: Path) -> None:
-        """Go on from what `save` wrote; raises `UserError` for another recipe or a damaged file."""
+        """Continue from what `save` wrote; raises `UserError` for another recipe or a damaged file."""
         self.history = load_checkpoint(folder, self.recipe, self.net, self.state, self.optimizer)
 
     def finish(self, folder: Path) -> None:

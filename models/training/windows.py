@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.evaluation.distances import pre_emphasise
+from models.evaluation.distances import pre_emphasize
 from models.recordings.dataset import AmpData, Piece, energy
 from models.training.composing import ComposedWindow, Composer, filter_windows
 from models.training.config import Recipe
@@ -35,7 +35,7 @@ class WindowSampler:
         energy_Q = torch.tensor([piece.energy for piece in self.pieces])
         self.rms = energy_Q.mean().sqrt()
         if learning.pre_emphasis:
-            energy_Q = torch.tensor([self._emphasised_energy(piece) for piece in self.pieces])
+            energy_Q = torch.tensor([self._emphasized_energy(piece) for piece in self.pieces])
         self.weights_Q = 1 / energy_Q  # quiet pieces count as much as loud ones
         self.composer = Composer(recipe, data, self.pieces)
 
@@ -69,9 +69,9 @@ class WindowSampler:
         response_F = composer.response(torch.tensor(window.filters)).to(_complex_of(wet_T))
         return filter_windows(recorded_W, response_F, self.learning.segment)
 
-    def _emphasised_energy(self, piece: Piece) -> float:
+    def _emphasized_energy(self, piece: Piece) -> float:
         """Mean square of a target after pre-emphasis."""
-        wet_T = pre_emphasise(piece.wet_T[piece.start : piece.stop], self.learning.pre_emphasis)
+        wet_T = pre_emphasize(piece.wet_T[piece.start : piece.stop], self.learning.pre_emphasis)
         return energy(wet_T) / len(wet_T)
 
 

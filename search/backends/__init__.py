@@ -1,5 +1,7 @@
-"""Who trains trials.
+"""Backends: training of the trials that a scheduler suggests.
 
-local: this process. ray_tune: Ray Tune. pruned_trials: the actor that tells Ray's workers what was pruned.
-environment: what Ray reads from the environment.
+* `local`: training in this process
+* `ray_tune`: training by Ray Tune
+* `pruned_trials`: the actor that informs Ray's workers of pruned trials
+* `environment`: what Ray reads from the environment
 """

@@ -18,7 +18,7 @@ from search.study.trial_group import TrialGroup
 
 
 def run_local(scheduler: TrialScheduler, amps: Sequence[AmpData]) -> None:
-    """Train what the scheduler suggests until it has nothing left or no trial can go on."""
+    """Train what the scheduler suggests until it has nothing left or no trial can continue."""
     config = scheduler.config
     device = device_for(config.gpu_share(cpus=config.cpus_per_trial, gpus=1))
     most = config.stacked_trials if device.type == "cuda" else 1

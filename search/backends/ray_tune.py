@@ -75,7 +75,7 @@ class SchedulerSearcher(_NotRestored, Searcher):
 class ReportScheduler(_NotRestored, FIFOScheduler):
     """Our scheduler as Tune's scheduler.
 
-    Tune stops a group as a whole. `pruned`, a handle of a `PrunedTrials` actor, tells the worker of single trials
+    Tune stops a group as a whole. `pruned`, a handle of a `PrunedTrials` actor, informs the worker of single trials
     that are pruned before that.
     """
 
@@ -84,19 +84,19 @@ class ReportScheduler(_NotRestored, FIFOScheduler):
         self._scheduler, self._storage, self._pruned = scheduler, storage, pruned
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Pass the reports of a group on; return whether the group goes on or stops."""
+        """Pass the reports of a group on; return whether the group continues or stops."""
         if "results" not in result:
             return RayScheduler.CONTINUE
-        name, go_on = result.get("checkpoint_dir_name"), False
+        name, continues = result.get("checkpoint_dir_name"), False
         for member, document in json.loads(result["results"]).items():
             found = parse_result(document)
             if name and isinstance(found, TrialReport):
                 found = replace(found, checkpoint=below(self._storage, trial.trial_id, name, member))
             if self._scheduler.on_report(found):
-                go_on = True
+                continues = True
             elif self._pruned:
                 ray.get(self._pruned.add.remote(member))
-        return RayScheduler.CONTINUE if go_on else RayScheduler.STOP
+        return RayScheduler.CONTINUE if continues else RayScheduler.STOP
 
 
 class EndRecorder(_NotRestored, tune.Callback):
@@ -129,7 +129,7 @@ class EndRecorder(_NotRestored, tune.Callback):
 
 
 class SearchStopper(_NotRestored, tune.Stopper):
-    """Ends Tune's run when no trial can go on."""
+    """Ends Tune's run when no trial can continue."""
 
     def __init__(self, scheduler: TrialScheduler) -> None:
         self._scheduler = scheduler
@@ -191,9 +191,9 @@ def _report(results: str, folder: str | None) -> None:
 
 
 def _fetch_starts(tasks: Sequence[Task], folder: Path) -> dict[str, Path]:
-    """Copy here what the tasks go on from; return trial -> its folder.
+    """Copy here what the tasks continue from; return trial -> its folder.
 
-    After the group's process died this is the group's own last checkpoint, and only the trials in it go on.
+    After the group's process died this is the group's own last checkpoint, and only the trials in it continue.
     Otherwise it is each task's own checkpoint.
     """
     places = {task.trial: folder / task.trial for task in tasks}
@@ -208,7 +208,7 @@ def _fetch_starts(tasks: Sequence[Task], folder: Path) -> dict[str, Path]:
 
 
 def _fetch(checkpoint: tune.Checkpoint, folder: Path) -> None:
-    """Copy a checkpoint here if it still exists; a trial whose checkpoint cannot be read begins anew."""
+    """Copy a checkpoint here if it still exists; a trial whose checkpoint cannot be read begins at step 0."""
     try:
         checkpoint.to_directory(str(folder))
     except OSError as problem:
@@ -216,10 +216,10 @@ def _fetch(checkpoint: tune.Checkpoint, folder: Path) -> None:
 
 
 def run_trials(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str, address: str | None) -> None:
-    """Train what the scheduler suggests until it has nothing left, no trial can go on, or the person interrupts.
+    """Train what the scheduler suggests until it has nothing left, no trial can continue, or the person interrupts.
 
     Checkpoints go to `storage`, a folder that all nodes see or a URI. Raises `UserError` where Tune itself cannot
-    go on, and where the GPUs that each trial asks for do not exist.
+    continue, and where the GPUs that each trial asks for do not exist.
     """
     wanted, seen = scheduler.config.gpus_per_trial or 0, torch.cuda.device_count()
     if wanted > seen and not address and not ray.is_initialized():
@@ -273,7 +273,7 @@ def _run(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str) -> No
     except (TuneError, OSError) as problem:  # also where Tune cannot write to a URI
         raise UserError(
             f"the search in {scheduler.study} stopped: {scheduler.stopped or reason_of(problem)}",
-            "Its finished trials are kept. Remove the cause, then go on with --resume.",
+            "Its finished trials are kept. Remove the cause, then continue with --resume.",
         ) from problem
 
 

@@ -1,5 +1,8 @@
 """A search as data.
 
-study: the config of a search. space: its axes, and the model of each point. shapes: dilation families and named
-layer stacks. named_recipes: names of published recipes. locate: from a model back to a point.
+* `study`: the config of a search
+* `space`: its axes, and the model of each point
+* `shapes`: dilation families and named layer stacks
+* `named_recipes`: names of published recipes
+* `locate`: from a model back to a point
 """

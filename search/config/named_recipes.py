@@ -1,4 +1,4 @@
-"""Names of published recipes: the stock shapes with FiLM and the peers' own, as in `configs/models`."""
+"""Names of published recipes: the stock shapes with FiLM and those of other projects, as in `configs/models`."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""Named shapes: dilation families, the stock layer arrays of NAM's A1 and A2, and the recipes of peers."""
+"""Named shapes: dilation families, the stock layer arrays of NAM's A1 and A2, and recipes of other projects."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +34,7 @@ def _a2(channels: int) -> tuple[LayerArray, ...]:
     return (LayerArray.model_validate({"channels": channels, **shape}),)
 
 
-# As NeuralAmpModeler trains them; the peers widen A2 with the number of knobs.
+# As NeuralAmpModeler trains them; other projects widen A2 with the number of knobs.
 SHAPES: dict[str, tuple[LayerArray, ...]] = {
     "a1-nano": _a1(4, _A1_HALVES),
     "a1-feather": _a1(8, _A1_HALVES),
@@ -55,9 +55,9 @@ def dilations(family: Sequence[int], depth: int) -> tuple[int, ...]:
 
 
 def named_points(knobs: int) -> list[dict[str, Any]]:
-    """Return the points with which every search begins, the cheapest first: stock shapes with FiLM, and peers' recipes.
+    """Return the first points of every search, the cheapest first: stock shapes with FiLM, other projects' recipes.
 
-    Peers put `knobs` knobs into every mixin of A1 standard, into input and mixin of an A2 that grows by two
+    Other projects put `knobs` knobs into every mixin of A1 standard, into input and mixin of an A2 that grows by two
     channels per knob, or give a small stack the index and the position of the knob that was moved. The points state
     all axes of a model, so that it does not depend on the space.
     """

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from models.core.schema import Frozen
 from models.knobs.schema import Encoding
-from models.network.architecture import SLOTS, Activation, Film, Injection, LayerArray, Slot, WaveNetConfig
+from models.network.activation import Activation
+from models.network.architecture import SLOTS, Film, Injection, LayerArray, Slot, WaveNetConfig
 from models.training.config import LearningConfig
 from search.config.shapes import FAMILIES, SHAPES, STOCK, canonical, dilations
 
@@ -77,7 +78,10 @@ class Space(Frozen):
 
     shapes: Annotated[
         tuple[str, ...],
-        Field(description="Stock layer stacks to try beside the free ones; `[]` leaves out stock and peers' recipes."),
+        Field(
+            description="Stock layer stacks to try besides the free ones; `[]` leaves out stock and other projects' "
+            "recipes."
+        ),
     ] = STOCK
     arrays: Annotated[tuple[Literal[1, 2, 3], ...], Choice, Field(description="Number of layer arrays.")] = (1,)
     narrowing: Annotated[
@@ -143,8 +147,8 @@ class Space(Frozen):
     learning_rate: Annotated[
         tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(le=1)]],
         Field(
-            description="Range of the learning rate, searched on a log scale; left out, 0.003 to 0.015 where `learning` "
-            "states `adam`."
+            description="Range of the learning rate, searched on a log scale; left out, 0.003 to 0.015 where "
+            "`learning` states `adam`."
         ),
     ] = (0.01, 0.03)
     learning: Annotated[
@@ -211,7 +215,7 @@ class Space(Frozen):
         return self.suggest(_RandomChooser(random, near or {}))
 
     def vary_learning(self, random: Random, point: Point) -> Point:
-        """Return the point with its learning axes drawn anew."""
+        """Return the point with its learning axes drawn again."""
         drawn = self.draw(random)
         return {**point, **{key: drawn[key] for key in (*self.learning, "learning_rate")}}
 
@@ -318,7 +322,7 @@ def injection(
 
 
 class _RandomChooser:
-    """Chooses by chance, or the value of the point `near`."""
+    """Chooses at random, or the value of the point `near`."""
 
     def __init__(self, random: Random, near: Point) -> None:
         self.random, self.near = random, near

@@ -75,13 +75,15 @@ class Pruning(Frozen):
     """Early stopping of trials at rungs.
 
     The first `calibrate` trials train to the end. They decide where the first rung is and how much is stopped there.
-    Stock shapes and peers' recipes always train to the end.
+    Stock shapes and other projects' recipes always train to the end.
     """
 
     calibrate: Annotated[
         int,
         Field(
-            ge=3, description="Trials trained to the end before anything is pruned, beside stock and peers' recipes."
+            ge=3,
+            description="Trials trained to the end before anything is pruned, besides stock and other projects' "
+            "recipes.",
         ),
     ] = 8
     grace: Annotated[
@@ -95,9 +97,10 @@ class Pruning(Frozen):
 
 
 class Final(Frozen):
-    """Final trainings: the best `top` models of the front are trained again, longer, with several seeds.
+    """Final trainings: at most `top` models of the fronts are trained again, longer, with several seeds.
 
-    With one front per amp, the best model of every front is among them, even if `top` is smaller.
+    They are chosen in this order: the best model of each front, the best of each smaller tier, then the others by
+    error. The best model of each front is always trained again, even if `top` is smaller.
     """
 
     steps: Annotated[
@@ -105,7 +108,7 @@ class Final(Frozen):
         Field(description="Steps of each final training; null means twice the search's own."),
     ] = None
     seeds: Annotated[int, Field(ge=1, le=64, description="Seeds per model.")] = 3
-    top: Annotated[int, Field(ge=1, le=64, description="Models of the front that are trained again.")] = 3
+    top: Annotated[int, Field(ge=1, le=64, description="Models of the fronts that are trained again, at most.")] = 3
 
 
 class PriorTrial(Frozen):
@@ -122,9 +125,9 @@ class PriorTrial(Frozen):
 class SearchConfig(Frozen):
     """One search: the amps, the space, the training of each trial, the number of trials.
 
-    A trial is one architecture, trained on every dataset. Without `final`, the search's own trials are the result.
-    Paths are relative to the file that states them. Trials trained together on a GPU (`stacked_trials`) count one by
-    one.
+    A trial is an architecture with learning settings, trained on every dataset. Without `final`, the search's own
+    trials are the result. Paths are relative to the file that states them. Trials trained together on a GPU
+    (`stacked_trials`) count one by one.
     """
 
     name: Annotated[

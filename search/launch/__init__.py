@@ -1,5 +1,6 @@
-"""Where a search runs.
+"""Launch of a search: in this process or on a cluster.
 
-launcher: in this process or through a cluster's client port. ray_client: driven from inside the cluster. ray_jobs:
-submitted as a job.
+* `launcher`: in this process or through a cluster's client port
+* `ray_client`: driven from inside the cluster
+* `ray_jobs`: submitted as a job
 """

@@ -13,12 +13,12 @@ CLIENT = "ray://"
 def run_search(config: SearchConfig, study: Path, options: RunOptions = DEFAULT_OPTIONS) -> Board:
     """Search into the folder `study` and return its board.
 
-    A study that was interrupted goes on with `options.resume`, from its folder or, where that is lost, from the URI
+    A study that was interrupted continues with `options.resume`, from its folder or, where that is lost, from the URI
     of `options.storage`, with the `warm` points and the `prior` that it began with; a finished one only has its
     board written again. `options.cost_model` applies to searches in this process alone.
 
     Raises `UserError` for recordings that cannot be used or have changed, a folder that holds another study, a
-    study that another process drives, a search that cannot go on, and one where no trial finished;
+    study that another process drives, a search that cannot continue, and one where no trial finished;
     `ConnectionError` where no cluster answers; `Interrupted` on Ctrl-C.
     """
     if options.address and options.address.startswith(CLIENT):

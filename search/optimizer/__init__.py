@@ -1,7 +1,11 @@
-"""What to try next and what to stop; no torch, no Ray.
+"""Choice of the next trial and of the trials to stop; no torch, no Ray.
 
-protocols: what a search needs of a sampler and of a pruner. candidates: points with all that is known before
-training. sampler: candidates ranked by acquisition. surrogate: predicted errors and the acquisition. tpe_front:
-Optuna's TPE on one front. pruner: asynchronous successive halving. calibration: where rungs are placed. pareto:
-fronts, ranks, hypervolume.
+* `protocols`: what a search needs of a sampler and of a pruner
+* `candidates`: points with all that is known before training
+* `sampler`: candidates ranked by acquisition
+* `surrogate`: predicted errors and the acquisition
+* `tpe_front`: Optuna's TPE on one front
+* `pruner`: asynchronous successive halving
+* `calibration`: where rungs are placed
+* `pareto`: fronts, ranks, hypervolume
 """

@@ -1,4 +1,4 @@
-"""Points with two objectives, both minimised: Pareto front, ranks, selection, hypervolume."""
+"""Points with two objectives, both minimized: Pareto front, ranks, selection, hypervolume."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -63,9 +63,9 @@ def top(points: Sequence[Point], count: int) -> set[int]:
 def hypervolume(points: Sequence[Point], reference: Point) -> float:
     """Return the area between the front and a reference point; points beyond the reference add nothing."""
     inside = [point for point in points if point[0] < reference[0] and point[1] < reference[1]]
-    ahead = [inside[index] for index in front(inside)]
+    front_points = [inside[index] for index in front(inside)]
     area, ceiling = 0.0, reference[1]
-    for x, y in ahead:
+    for x, y in front_points:
         area += (reference[0] - x) * (ceiling - y)
         ceiling = y
     return area

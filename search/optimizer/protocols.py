@@ -5,7 +5,7 @@ from typing import Protocol
 
 from search.optimizer.candidates import Candidate
 
-Values = tuple[float, float]  # log10 of the error and of the cost: the two objectives of a front, both minimised
+Values = tuple[float, float]  # log10 of the error and of the cost: the two objectives of a front, both minimized
 
 
 class Sampler(Protocol):
@@ -35,14 +35,14 @@ class Sampler(Protocol):
 
 
 class Pruner(Protocol):
-    """Decides whether a trial trains on. The same calls in the same order give the same answers."""
+    """Decides whether a trial continues training. The same calls in the same order give the same answers."""
 
     def observe(self, trial: str, step: int, values: Sequence[Values]) -> None:
         """Take note of a report: the objectives at a step, one pair for each front."""
         ...
 
     def should_continue(self, trial: str, step: int, values: Sequence[Values]) -> bool | None:
-        """Take note of a report and return whether the trial trains on; None where the pruner cannot decide yet."""
+        """Take note of a report; return whether the trial continues training, None where that cannot be decided yet."""
         ...
 
     def on_finish(self, trial: str) -> None:

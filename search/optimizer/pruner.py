@@ -38,7 +38,7 @@ class HalvingPruner:
         self._enter(trial, step, values)
 
     def should_continue(self, trial: str, step: int, values: Sequence[Values]) -> bool | None:
-        """Take note of a report and return whether the trial trains on; None before the rungs are calibrated."""
+        """Take note of a report; return whether the trial continues training, None before the rungs are calibrated."""
         if self._plan is None:
             return None
         if not all(math.isfinite(value) for pair in values for value in pair):

@@ -1,4 +1,4 @@
-"""The search's sampler: candidates by chance, near the best and from TPE, ranked by expected gain per cost."""
+"""The search's sampler: random candidates, candidates near the best and from TPE, ranked by expected gain per cost."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from search.optimizer.protocols import Values
 from search.optimizer.surrogate import Features, Forecast
 from search.optimizer.tpe_front import TPEFront
 
-BY_CHANCE, NEAR_BEST, BY_TPE = 128, 48, 4  # points drawn for every suggestion
+AT_RANDOM, NEAR_BEST, BY_TPE = 128, 48, 4  # points drawn for every suggestion
 
 TPE_UNTIL = 300  # trials: TPE sorts all of them for every axis, three seconds a suggestion at 3,000
 
@@ -24,9 +24,9 @@ ATTEMPTS = 4  # times that points are drawn before the space counts as exhausted
 class SurrogateSampler:
     """Suggests the candidate with the largest acquisition: the expected hypervolume gain per cost (see `Forecast`).
 
-    The cost of a candidate is known before training, its errors are predicted by a surrogate. The sampler
-    depends on its priors and on the calls of `on_start` and `on_end` alone. Every suggestion draws anew, from the seed and
-    the number of trials: a sampler that gets the same ledger suggests the same.
+    The cost of a candidate is known before training, its errors are predicted by a surrogate. The sampler depends on
+    its priors and on the calls of `on_start` and `on_end` alone. Every suggestion draws again, from the seed and the
+    number of trials: a sampler that gets the same ledger suggests the same.
 
     Args:
         pool: makes candidates and decides which are new.
@@ -78,9 +78,9 @@ class SurrogateSampler:
             study.end(trial, values[front] if errors else None, limits[front])
 
     def _points(self, random: Random) -> list[Point]:
-        """Draw the points of one suggestion; before the first trial has ended, by chance alone."""
+        """Draw the points of one suggestion; before the first trial has ended, random ones alone."""
         space, trained = self._pool.space, self._pool.trained
-        drawn = [space.draw(random) for _ in range(BY_CHANCE)]
+        drawn = [space.draw(random) for _ in range(AT_RANDOM)]
         if not self.forecast.fronts:
             return drawn
         best = self.forecast.best()

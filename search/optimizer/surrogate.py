@@ -1,6 +1,6 @@
 """Errors of recipes predicted by a Gaussian process over their features, and the acquisition computed from it.
 
-Shapes: N points known, M points asked about, D features, H hypotheses about a prior, S steps of a front.
+Shapes: N points known, M points to predict, D features, H hypotheses about a prior, S steps of a front.
 """
 
 import math
@@ -76,19 +76,19 @@ class FrontResults:
         return [trials[index] for index in front(list(ranked.values()))]
 
     def gains(
-        self, asked: Sequence[Encoded], running: Collection[Encoded], priors: Sequence["Surrogate"]
+        self, queries: Sequence[Encoded], running: Collection[Encoded], priors: Sequence["Surrogate"]
     ) -> list[float]:
         """Return the expected hypervolume gain of each point; a running trial counts with its predicted error."""
         ranked = self.ranked()
         known = [self.ended[trial][0][0] for trial in ranked]
-        among = [point for point, _ in asked]
-        surrogate = Surrogate(known, [error for error, _ in ranked.values()], among, priors)
+        points = [point for point, _ in queries]
+        surrogate = Surrogate(known, [error for error, _ in ranked.values()], points, priors)
         found = list(ranked.values())
         if running:
             mean_M, _ = surrogate.predict([point for point, _ in running])
             found += zip(mean_M.tolist(), (cost for _, cost in running), strict=True)
-        mean_M, deviation_M = surrogate.predict(among)
-        return expected_gains(found, [cost for _, cost in asked], mean_M, deviation_M)
+        mean_M, deviation_M = surrogate.predict(points)
+        return expected_gains(found, [cost for _, cost in queries], mean_M, deviation_M)
 
 
 class Forecast:
@@ -120,58 +120,58 @@ class Forecast:
         """Return the ended trials that are on the Pareto front of any front of the search."""
         return list(dict.fromkeys(trial for results in self.fronts.values() for trial in results.best()))
 
-    def acquisition(self, asked: Sequence[Encoded]) -> list[float]:
+    def acquisition(self, queries: Sequence[Encoded]) -> list[float]:
         """Return each point's acquisition: expected hypervolume gain, summed over fronts, over the root of its cost.
 
         Before the first trial has ended, the gain is computed from the priors; without priors the acquisition is the
         information that a point gives about all points, over its cost.
         """
         if not self.fronts:
-            return self._gain_by_priors(asked) if self.priors else self._information(asked)
+            return self._gain_by_priors(queries) if self.priors else self._information(queries)
         running = self.running.values()
-        gains = [results.gains(asked, running, self.priors) for results in self.fronts.values()]
-        return [sum(each) / 10 ** (cost / 2) for each, (_, cost) in zip(zip(*gains, strict=True), asked, strict=True)]
+        gains = [results.gains(queries, running, self.priors) for results in self.fronts.values()]
+        return [sum(each) / 10 ** (cost / 2) for each, (_, cost) in zip(zip(*gains, strict=True), queries, strict=True)]
 
-    def _gain_by_priors(self, asked: Sequence[Encoded]) -> list[float]:
+    def _gain_by_priors(self, queries: Sequence[Encoded]) -> list[float]:
         """Return the acquisition before any error is known: errors are half of what the priors predict."""
         running = list(self.running.values())
-        both = [point for point, _ in (*asked, *running)]
+        both = [point for point, _ in (*queries, *running)]
         predicted = np.mean([_PriorMean(prior, 0.5).of(both) for prior in self.priors], 0)
-        mean_M, costs = predicted[: len(asked)], [cost for _, cost in asked]
-        known = [(error, cost) for error, (_, cost) in zip(predicted[len(asked) :].tolist(), running, strict=True)]
+        mean_M, costs = predicted[: len(queries)], [cost for _, cost in queries]
+        known = [(error, cost) for error, (_, cost) in zip(predicted[len(queries) :].tolist(), running, strict=True)]
         known = known or [(float(mean_M.max()), max(costs))]
-        gains = expected_gains(known, costs, mean_M, np.full(len(asked), SPREAD))
+        gains = expected_gains(known, costs, mean_M, np.full(len(queries), SPREAD))
         return [gain / 10 ** (cost / 2) for gain, cost in zip(gains, costs, strict=True)]
 
-    def _information(self, asked: Sequence[Encoded]) -> list[float]:
+    def _information(self, queries: Sequence[Encoded]) -> list[float]:
         """Return by how much each point, trained, would reduce the mean variance of all of them, over its cost.
 
         Trials that run count as known. This is the next point of a design (Cohn et al. 1996, "Active learning with
         statistical models").
         """
         running = [point for point, _ in self.running.values()][-MAX_POINTS:]
-        among = [point for point, _ in asked]
-        table = _Table(running, among)
+        points = [point for point, _ in queries]
+        table = _Table(running, points)
         *shape, noise = DEFAULT_SHAPE
-        z_MD, z_ND = table.standard(among), table.standard(running)
+        z_MD, z_ND = table.standard(points), table.standard(running)
         known_NM = _kernel(z_ND, z_MD, *shape)
         noisy_NN = _kernel(z_ND, z_ND, *shape) + noise * np.eye(len(running))
         left_MM = _kernel(z_MD, z_MD, *shape) - known_NM.T @ np.linalg.solve(noisy_NN, known_NM)
         reduction_M = (left_MM**2).mean(0) / (left_MM.diagonal() + noise)
-        return [reduction / 10**cost for reduction, (_, cost) in zip(reduction_M.tolist(), asked, strict=True)]
+        return [reduction / 10**cost for reduction, (_, cost) in zip(reduction_M.tolist(), queries, strict=True)]
 
 
 class Surrogate:
     """Errors as a Gaussian process (Rasmussen and Williams 2006, chapter 2).
 
     The mean is a level plus, at some weight, the prediction of a prior; the kernel is squared-exponential plus
-    linear in standardised features, plus noise. Length, slope, noise and prior have the highest evidence of a small
+    linear in standardized features, plus noise. Length, slope, noise and prior have the highest evidence of a small
     grid, the level the highest of all values: a prior is used until errors contradict it.
 
     Args:
         known: features of trained points; only the first `MAX_POINTS` are used.
         errors: log10 of their errors.
-        among: features of points that will be asked about; features are standardised over these and the known ones.
+        queries: features of points to be predicted; features are standardized over these and the known ones.
         priors: surrogates of other searches.
     """
 
@@ -179,11 +179,11 @@ class Surrogate:
         self,
         known: Sequence[Features],
         errors: Sequence[float],
-        among: Sequence[Features] = (),
+        queries: Sequence[Features] = (),
         priors: Sequence["Surrogate"] = (),
     ) -> None:
         known, y_N = known[:MAX_POINTS], np.array(errors[:MAX_POINTS])
-        self.table = _Table(known, among)
+        self.table = _Table(known, queries)
         self.z_ND = self.table.standard(known)
         self.level = float(y_N.mean())
         self.scale = math.sqrt((((y_N - self.level) ** 2).sum() + SPREAD**2) / len(y_N))
@@ -195,13 +195,13 @@ class Surrogate:
         self.prior_mean = means[best.mean]
         self.level += self.scale * best.level
 
-    def predict(self, asked: Sequence[Features]) -> tuple[Array, Array]:
+    def predict(self, points: Sequence[Features]) -> tuple[Array, Array]:
         """Return mean and standard deviation of the log10 errors of points, each `(M,)`."""
-        z_MD = self.table.standard(asked)
+        z_MD = self.table.standard(points)
         k_NM = _kernel(self.z_ND, z_MD, *self.shape)
         v_NM = _solve(self.root_NN, k_NM)
         left_M = np.maximum(1 + self.shape[1] * (z_MD**2).mean(1) - (v_NM**2).sum(0), 1e-6)
-        mean_M = self.level + self.prior_mean.of(asked) + self.scale * (self.weight_N @ k_NM)
+        mean_M = self.level + self.prior_mean.of(points) + self.scale * (self.weight_N @ k_NM)
         return mean_M, self.scale * np.sqrt(left_M)
 
 
@@ -248,15 +248,15 @@ def _solve(root_NN: Array, right: Array, *, transposed: bool = False) -> Array:
 
 
 class _Table:
-    """Points as rows of numbers; every feature has mean 0 and standard deviation 1 over `known` and `among`."""
+    """Points as rows of numbers; every feature has mean 0 and standard deviation 1 over `known` and `queries`."""
 
-    def __init__(self, known: Sequence[Features], among: Sequence[Features]) -> None:
-        self.names = sorted(set().union(*known, *among))
-        x_ND = self._rows([*known, *among])
+    def __init__(self, known: Sequence[Features], queries: Sequence[Features]) -> None:
+        self.names = sorted(set().union(*known, *queries))
+        x_ND = self._rows([*known, *queries])
         self.middle_D, self.spread_D = x_ND.mean(0), x_ND.std(0)
 
     def standard(self, points: Sequence[Features]) -> Array:
-        """Return the standardised features of points, `(M, D)`."""
+        """Return the standardized features of points, `(M, D)`."""
         return (self._rows(points) - self.middle_D) / np.where(self.spread_D > 0, self.spread_D, 1.0)
 
     def _rows(self, points: Sequence[Features]) -> Array:
@@ -282,11 +282,11 @@ def expected_gains(
     step that costs more than the point, times the expected improvement (Jones et al. 1998) of the step's error.
     """
     worst = max(max(error for error, _ in known), float(mean_M.max())) + MARGIN
-    dearest = max(max(cost for _, cost in known), max(costs)) + MARGIN
-    ahead = [known[index] for index in reversed(front(known))]  # the cheapest first
-    error_S = np.array([worst, *(error for error, _ in ahead)])
-    edge_S = np.array([cost for _, cost in ahead])
-    from_S, to_S = np.concatenate([[-np.inf], edge_S]), np.concatenate([edge_S, [dearest]])
+    max_cost = max(max(cost for _, cost in known), max(costs)) + MARGIN
+    front_points = [known[index] for index in reversed(front(known))]  # the cheapest first
+    error_S = np.array([worst, *(error for error, _ in front_points)])
+    edge_S = np.array([cost for _, cost in front_points])
+    from_S, to_S = np.concatenate([[-np.inf], edge_S]), np.concatenate([edge_S, [max_cost]])
     width_MS = np.maximum(to_S - np.maximum(from_S, np.array(costs)[:, None]), 0)
     better_MS = (error_S - mean_M[:, None]) / deviation_M[:, None]
     density_MS = np.exp(-0.5 * better_MS**2) / math.sqrt(2 * math.pi)

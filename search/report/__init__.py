@@ -1,5 +1,8 @@
-"""The board for people.
+"""The report of a study: page, tables, charts.
 
-write: all files of a finished study. page: `report.html`. tables: its tables. charts: its figures. optuna_export:
-the ledger as an Optuna study.
+* `write`: all files of a finished study
+* `page`: `report.html`
+* `tables`: its tables
+* `charts`: its figures
+* `optuna_export`: the ledger as an Optuna study
 """

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from models.reporting.plots import COLORS, GREY, WIDTH_IN, make_chart, make_figure, plain_ticks, save_png, styled
+from models.reporting.plots import COLORS, GRAY, WIDTH_IN, make_chart, make_figure, plain_ticks, save_png, styled
 from search.config.named_recipes import PEER
 from search.config.study import ALL
 from search.optimizer.pareto import is_feasible
@@ -18,7 +18,7 @@ from search.study.objectives import error_of, limits_on
 
 MARKERS = "o^sDvPX*"
 
-RINGS = (("o", "stock shape, FiLM"), ("s", "peer's recipe"))
+RINGS = (("o", "stock shape, FiLM"), ("s", "another project's recipe"))
 
 
 def draw_front(board: Board, path: Path) -> None:
@@ -37,7 +37,7 @@ def count_trials(board: Board) -> str:
 def front_figure(board: Board) -> Figure:
     """Draw validation ESR against cost, both logarithmic, one chart for each front.
 
-    Colour and shape mark where the knobs enter, rings mark published recipes, dashed lines the tiers.
+    Color and shape mark where the knobs enter, rings mark published recipes, dashed lines the tiers.
     """
     fronts, several = board.fronts, len(board.fronts) > 1
     across = 2 if several else 1
@@ -71,15 +71,15 @@ def _draw_front(axes: Axes, board: Board, front: str, looks: Mapping[str, tuple[
     def points(some: list[BoardTrial]) -> tuple[list[float], list[float]]:
         return [trial.cost for trial in some], [error_of(trial, front) for trial in some]
 
-    for form, (colour, marker) in looks.items():
+    for form, (color, marker) in looks.items():
         group = [trial for trial in trials if _form(trial, looks) == form]
-        axes.scatter(*points(group), c=colour, marker=marker, s=28, label=form, zorder=3)
+        axes.scatter(*points(group), c=color, marker=marker, s=28, label=form, zorder=3)
     pruned = [trial for trial in board.trials if trial.state == PRUNED]
     if pruned:
-        axes.scatter(*points(pruned), c=GREY, marker=".", s=18, label="pruned", zorder=1)
+        axes.scatter(*points(pruned), c=GRAY, marker=".", s=18, label="pruned", zorder=1)
     for marker, label in RINGS:
-        peers = label == RINGS[1][1]
-        named = [trial for trial in trials if trial.recipe and trial.recipe.startswith(PEER) == peers]
+        is_other = label == RINGS[1][1]
+        named = [trial for trial in trials if trial.recipe and trial.recipe.startswith(PEER) == is_other]
         if named:
             ring = {"facecolors": "none", "edgecolors": "0.3", "s": 90, "linewidths": 0.8, "zorder": 2}
             axes.scatter(*points(named), marker=marker, label=label, **ring)
@@ -87,7 +87,7 @@ def _draw_front(axes: Axes, board: Board, front: str, looks: Mapping[str, tuple[
             where = {"xytext": (6, -3), "textcoords": "offset points", "size": 7, "color": "0.3"}
             name = (trial.recipe or "").removeprefix(PEER).removesuffix("-film")
             axes.annotate(name, (trial.cost, error_of(trial, front)), **where)
-    axes.plot(*points(members), color=GREY, linewidth=1, zorder=2, label="Pareto front")
+    axes.plot(*points(members), color=GRAY, linewidth=1, zorder=2, label="Pareto front")
     _tiers(axes, board.tiers.get(front, {}), trials)
     best = members[0].cost, error_of(members[0], front)
     axes.annotate("best", best, xytext=(-6, -10), textcoords="offset points", ha="right", weight="bold")
@@ -99,7 +99,7 @@ def _draw_front(axes: Axes, board: Board, front: str, looks: Mapping[str, tuple[
 def curves_figure(
     board: Board, curves: Mapping[str, Mapping[str, Mapping[int, float]]], rungs: Iterable[int]
 ) -> Figure:
-    """Draw ESR against steps, one chart for each front: its trials in colour, others grey; pruned ones end in a cross.
+    """Draw ESR against steps, one chart for each front: its trials in color, others gray; pruned ones end in a cross.
 
     Args:
         board: the trials.
@@ -120,20 +120,20 @@ def curves_figure(
 
 
 def _draw_curves(axes: Axes, board: Board, front: str, curves: Mapping[str, Mapping[int, float]]) -> None:
-    ahead = {trial.partition("-")[0] for trial in board.fronts[front]}
-    colours = iter(COLORS * 20)
-    for trial in sorted(board.trials, key=lambda trial: trial.trial in ahead):
+    front_trials = {trial.partition("-")[0] for trial in board.fronts[front]}
+    colors = iter(COLORS * 20)
+    for trial in sorted(board.trials, key=lambda trial: trial.trial in front_trials):
         curve = curves.get(trial.trial, {})
         if trial.is_final or not curve:
             continue
-        look: dict[str, Any] = {"color": GREY, "linewidth": 0.7, "alpha": 0.7}
-        if trial.trial in ahead:
-            look = {"color": next(colours), "linewidth": 1.6, "label": f"{trial.label}, {trial.form}"}
+        look: dict[str, Any] = {"color": GRAY, "linewidth": 0.7, "alpha": 0.7}
+        if trial.trial in front_trials:
+            look = {"color": next(colors), "linewidth": 1.6, "label": f"{trial.label}, {trial.form}"}
         elif trial.state == PRUNED:
             last = max(curve)
             axes.plot([last], [curve[last]], "x", color="0.4", markersize=3)
         axes.plot(list(curve), list(curve.values()), **look)
-    if ahead & curves.keys():
+    if front_trials & curves.keys():
         axes.legend(title="front", loc="upper left", bbox_to_anchor=(1.01, 1))
 
 

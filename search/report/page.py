@@ -76,17 +76,17 @@ def _pruning_sentences(board: Board, plan: RungPlan | None) -> list[str]:
         f"Rank correlation of the error with that at the end, on the first trials that trained to the end: {found}."
     ]
     if not plan.rungs:
-        return [*sentences, "No step foretells the end well enough to prune at."]
+        return [*sentences, "No step predicts the final error well enough to prune at."]
     share = 1 - spent.searched.steps / max(spent.steps_unpruned, 1)
     sentences.append(
         f"So the rungs are at steps {', '.join(map(str, plan.rungs))}, and one trial in {plan.reduction:g} survives "
         f"each. Pruning saved {share:.0%} of the steps that training all to the end would have taken."
     )
-    doomed, missed = spent.controls_doomed, spent.controls_on_front
-    if doomed:
+    below_rung, missed = spent.controls_doomed, spent.controls_on_front
+    if below_rung:
         sentences.append(
-            f"What it may have cost: of {doomed} trials that a rung would have stopped, but that were trained on as "
-            f"controls, {missed} ended on the front."
+            f"What it may have cost: of {below_rung} trials that a rung would have stopped, but that continued "
+            f"training as controls, {missed} ended on the front."
         )
     else:
         sentences.append("What it may have cost is not known: no control was below a rung.")
@@ -120,7 +120,7 @@ def _held_maps(board: Board, study: Path) -> list[str]:
             maps.append(
                 _picture(
                     plot_setting_errors(read_evaluation(run).held, "ESR", f"{amp}: {trial}"),
-                    f"{amp}: held settings, on audio that no trial heard",
+                    f"{amp}: held settings, on audio that no trial used",
                 )
             )
     return maps

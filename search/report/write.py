@@ -12,7 +12,7 @@ from search.study.board import Board, BoardTrial
 from search.study.cost import read_costs
 from search.study.files import BOARD, PICTURE, REPORT
 from search.study.ledger import read_lines
-from search.study.summary import held_scores, summarise
+from search.study.summary import held_scores, summarize
 
 
 def make_board(config: SearchConfig, study: Path, amps: Sequence[AmpData], plan: RungPlan | None) -> Board:
@@ -26,7 +26,7 @@ def make_board(config: SearchConfig, study: Path, amps: Sequence[AmpData], plan:
     from search.report.page import write_report
 
     lines = read_lines(study)
-    board = summarise(config, lines, read_costs(study))
+    board = summarize(config, lines, read_costs(study))
     trials = [_scored(trial, study, amps) if trial.front else trial for trial in board.trials]
     board = replace(board, complete=True, trials=trials)
     write_json(study / BOARD, board.to_json())

@@ -1,4 +1,5 @@
-"""Files behind a URI.
+"""Storage of studies and recordings, local or at a URI.
 
-uri_store: a folder at a URI. recordings: recordings in memory, with fingerprints.
+* `uri_store`: a folder at a URI
+* `recordings`: recordings in memory, with fingerprints
 """

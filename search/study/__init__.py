@@ -1,9 +1,20 @@
-"""One study: its record, its decisions, its result.
+"""One study: the record of its trials, its decisions, its result.
 
-files: names of files. lines: the lines of the ledger as types. ledger: the file itself. state: what the ledger
-states, in memory. objectives: the fronts, and what a trial reached on each. constraints: bounds that are checked
-before training. cost: what a model costs to play. tasks: what a backend trains. results: what a backend reports.
-scheduler: what to train next and whether to go on. build: a scheduler from a config. trial_group: trials trained
-side by side. board: the result as types. summary: the ledger -> the board. lock: one process drives a study.
-remote_copy: a copy at a URI. warm_start: first points and priors from earlier results.
+* `files`: names of its files
+* `lines`: the lines of the ledger as types
+* `ledger`: the ledger as a file
+* `state`: what the ledger states, in memory
+* `objectives`: the fronts, and what a trial reached on each
+* `constraints`: bounds that are checked before training
+* `cost`: what a model costs to play
+* `tasks`: what a backend trains
+* `results`: what a backend reports
+* `scheduler`: what to train next, and which trials continue
+* `build`: a scheduler from a config
+* `trial_group`: trials trained side by side
+* `board`: the result as types
+* `summary`: the board of a ledger
+* `lock`: one process per study
+* `remote_copy`: a copy at a URI
+* `warm_start`: first points and priors from earlier results
 """

@@ -86,9 +86,10 @@ def check_space(
     first = {candidate.identity for candidate in pool.first if pool.is_allowed(candidate)}
     if len(first) > config.trials:
         raise UserError(
-            f"trials is {config.trials}, but the search begins with {len(first)} recipes (--from, stock and peers')",
-            f'Say "trials": {len(first)} or more, '
-            'or leave stock and peers\' recipes out with "shapes": [] in the space.',
+            f"trials is {config.trials}, but the search begins with {len(first)} recipes (--from, stock and other "
+            "projects')",
+            f'Set "trials" to {len(first)} or more, '
+            'or leave stock and other projects\' recipes out with "shapes": [] in the space.',
         )
     if (pool.next_first() or make_sampler(config, pool).suggest()) is None:
         reason, _ = pool.refused.most_common(1)[0]

@@ -103,7 +103,7 @@ def tier_budgets(columns: int, rate_hz: int, cost_model: CostModel) -> dict[str,
 
 
 def settle_costs(study: Path, columns: int, rate_hz: int, cost_model: CostModel) -> Costs:
-    """Return what costs mean in a study, and write it where the study begins or goes on on another machine.
+    """Return what costs mean in a study, and write it where the study begins or continues on another machine.
 
     `columns` are the numbers that the knobs take as levels; the tiers depend on them.
     """

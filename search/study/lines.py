@@ -50,7 +50,7 @@ class TrialReport:
 
     `esr` is the validation error, the geometric mean over amps; `relative` is the same divided by the error of the
     nearest recorded setting; `amps` and `worst` are each amp's mean and its worst setting; `limits` come with the
-    last report. `checkpoint` is the place to go on from, `survives` the pruner's answer.
+    last report. `checkpoint` is the place to continue from, `survives` the pruner's answer.
     """
 
     trial: str
@@ -80,7 +80,7 @@ class TrialEnd:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRestart:
-    """A trial of another process is trained on in this one, for the `starts`-th time without a new report."""
+    """A trial of another process continues training in this one, for the `starts`-th time without a new report."""
 
     trial: str
     starts: int

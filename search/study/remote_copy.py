@@ -1,4 +1,4 @@
-"""A copy of a study at a URI, updated as it grows: the study goes on when the machine that drives it is lost."""
+"""A copy of a study at a URI, updated as it grows: the study continues when the machine that drives it is lost."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -35,19 +35,17 @@ class RemoteCopy:
         self._stored = 0  # bytes of the ledger in the copy
 
     def begin(self, resume: bool) -> None:
-        """Before a study begins or goes on: restore its folder from the copy where the copy has more.
+        """Before a study begins or continues: restore its folder from the copy where the copy has more.
 
         Raises `UserError` where the copy is of another study, or has different lines.
         """
         uri, exists = self._store.uri, (self._study / STUDY).exists()
         if not self._store.size(STUDY):
             if resume and not exists:
-                raise NotFound(f"neither {self._study} nor {uri} holds a study to go on with", "Check --storage.")
+                raise NotFound(f"neither {self._study} nor {uri} holds a study to continue", "Check --storage.")
             return
         if not resume:
-            raise UserError(
-                f"{uri} already holds a study", "Add --resume to go on with it, or choose another --storage."
-            )
+            raise UserError(f"{uri} already holds a study", "Add --resume to continue it, or choose another --storage.")
         if exists:
             self._check_same()
         remote, local = self._read_remote_ledger(), self._read_ledger() if exists else b""
@@ -57,7 +55,7 @@ class RemoteCopy:
         if not remote.startswith(local):
             raise UserError(
                 f"{self._study} and {uri} hold studies that went on differently",
-                "Choose another --out to go on with the one at the URI, or another --storage to go on with the folder.",
+                "Choose another --out to continue the one at the URI, or another --storage to continue the one here.",
             )
         if exists:
             self._restore(remote, self._study)
@@ -123,7 +121,7 @@ class RemoteCopy:
         if self._store.size(_part(first)) != rest:
             raise UserError(
                 f"another search writes to {self._store.uri}",
-                "Let one of them go on, and give each search a --storage of its own.",
+                "Let one of them continue, and give each search a --storage of its own.",
             )
         for number, start in enumerate(range(0, len(data), PART), first):
             self._store.write(_part(number), data[start : start + PART])

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from models.core.errors import UserError
 from search.study.lines import TrialReport, to_json
 
-STOPS_ALL = {errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ESTALE, errno.EROFS}  # no other trial could go on either
+# No other trial could continue either.
+STOPS_ALL = {errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ESTALE, errno.EROFS}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The trial scheduler: what to train next, whether a trial trains on, and what is written to the ledger."""
+"""The trial scheduler: what to train next, whether a trial continues training, and what is written to the ledger."""
 
 import math
 from collections.abc import Callable, Collection, Hashable, Sequence
@@ -43,7 +43,7 @@ class TrialScheduler:
     """Decides for a backend, which calls `suggest` or `suggest_group`, `on_report` and `on_complete` from one thread.
 
     All that it knows comes from the lines of the ledger, in the order in which they were written: a new scheduler
-    on the same study goes on where the last one stopped, with the same sampler and pruner. Trials that have started
+    on the same study continues where the last one stopped, with the same sampler and pruner. Trials that have started
     are suggested first, then the pool's first candidates, then what the sampler suggests.
 
     Args:
@@ -97,7 +97,7 @@ class TrialScheduler:
 
     @property
     def stopped(self) -> str | None:
-        """Why no trial can go on, a fault of no trial; None while the search may go on."""
+        """Why no trial can continue, a fault of no trial; None while the search may continue."""
         return self._stopped
 
     @property
@@ -185,7 +185,7 @@ class TrialScheduler:
                     self._restarts.add(name)
 
     def on_report(self, result: Result) -> bool:
-        """Take a trial's report or fault; return whether the trial trains on. A known report changes nothing."""
+        """Take a trial's report or fault; return whether it continues training. A known report changes nothing."""
         record = self._state.record(result.trial)
         if record.has_ended or self._stopped:
             return False
@@ -200,7 +200,7 @@ class TrialScheduler:
         return self._write_report(record, result)
 
     def _write_report(self, record: TrialRecord, report: TrialReport) -> bool:
-        """Write a report with the pruner's answer; return whether the trial trains on."""
+        """Write a report with the pruner's answer; return whether the trial continues training."""
         survives = None
         if self._pruner and not record.is_final:
             values = list(self._state.reached(record, report).values())
@@ -220,7 +220,7 @@ class TrialScheduler:
             self._write(TrialEnd(trial=fault.trial, state=FAILED, reason=fault.reason))
 
     def on_complete(self, trial: str, failure: str | None = None) -> bool:
-        """End a trial whose training is over, by a fault where `failure` is stated; return whether it has just finished.
+        """End a trial whose training is over (a fault where `failure` is stated); return whether it has just finished.
 
         A trial that neither failed nor reached its last step was interrupted: the next scheduler suggests it again.
         """

@@ -25,10 +25,10 @@ def current_board(study: Path) -> Board:
     """
     if (study / BOARD).exists():
         return read_board(study)
-    return summarise(read_study(study), read_lines(study), read_costs(study))
+    return summarize(read_study(study), read_lines(study), read_costs(study))
 
 
-def summarise(config: SearchConfig, lines: Sequence[Line], costs: Costs | None = None, *, finals: bool = True) -> Board:
+def summarize(config: SearchConfig, lines: Sequence[Line], costs: Costs | None = None, *, finals: bool = True) -> Board:
     """Return the board of a ledger, also while the search runs, without held scores.
 
     Args:
@@ -39,8 +39,8 @@ def summarise(config: SearchConfig, lines: Sequence[Line], costs: Costs | None =
     """
     records = [record for record in latest(lines) if finals or not record.is_final]
     fronts = _fronts(config, records)
-    ahead = {trial for members in fronts.values() for trial in members}
-    trials = [_board_trial(config, record, ahead) for record in records]
+    front_trials = {trial for members in fronts.values() for trial in members}
+    trials = [_board_trial(config, record, front_trials) for record in records]
     by_name = {trial.trial: trial for trial in trials}
     return Board(
         complete=False,
@@ -49,11 +49,13 @@ def summarise(config: SearchConfig, lines: Sequence[Line], costs: Costs | None =
         amps=[data.name for data in config.datasets],
         unit=UNIT,
         cpus=list(costs.cpus) if costs else [],
-        best=min(ahead, key=lambda name: (by_name[name].esr, name)) if ahead else None,
-        best_of={data.name: fronts[data.name if data.name in fronts else ALL][0] for data in config.datasets if ahead},
+        best=min(front_trials, key=lambda name: (by_name[name].esr, name)) if front_trials else None,
+        best_of={
+            data.name: fronts[data.name if data.name in fronts else ALL][0] for data in config.datasets if front_trials
+        },
         fronts=fronts,
         tiers=_tiers(fronts, by_name, costs.tiers if costs else {}),
-        spent=_spent(trials, lines, ahead),
+        spent=_spent(trials, lines, front_trials),
         trials=sorted(trials, key=lambda trial: (trial.state not in ENDS, trial.esr)),
     )
 
@@ -61,11 +63,11 @@ def summarise(config: SearchConfig, lines: Sequence[Line], costs: Costs | None =
 def choose(config: SearchConfig, study: Path, count: int) -> list[str]:
     """Return at most `count` trials to train again: the best of each front, of each smaller tier, then by error.
 
-    The best of each front are always among them. Those that have started to train again come before all others: the
-    tiers of an older study depend on where it goes on.
+    The best of each front is always included. Those that have started to train again come before all others: the
+    tiers of an older study depend on where it is continued.
     """
     lines = read_lines(study)
-    board = summarise(config, lines, read_costs(study), finals=False)
+    board = summarize(config, lines, read_costs(study), finals=False)
     started = [line.of for line in lines if isinstance(line, TrialStart) and line.of is not None]
     tiers = [tier.trial for of_front in board.tiers.values() for tier in reversed(of_front.values())]
     others = [trial.trial for trial in board.trials if trial.front]
@@ -79,10 +81,10 @@ def held_scores(run: Path, data: AmpData) -> dict[str, float | None]:
     return evaluation.held.model_dump(include={"mean", "median", "worst", "baseline_mean"})
 
 
-def _board_trial(config: SearchConfig, record: TrialRecord, ahead: set[str]) -> BoardTrial:
+def _board_trial(config: SearchConfig, record: TrialRecord, front_trials: set[str]) -> BoardTrial:
     feasible = any(map(is_feasible, constraints_of(config, record).values()))
     recipe = recipe_of(config.space, record.point)
-    return BoardTrial.from_record(record, feasible=feasible, front=record.trial in ahead, recipe=recipe)
+    return BoardTrial.from_record(record, feasible=feasible, front=record.trial in front_trials, recipe=recipe)
 
 
 def _fronts(config: SearchConfig, records: Iterable[TrialRecord]) -> dict[str, list[str]]:
@@ -108,7 +110,7 @@ def _front(name: str, finished: list[TrialRecord]) -> list[str]:
         if (searched := record.of or record.trial) in again:
             standing.setdefault(searched, record)
     pool = list(standing.values()) or finished
-    feasible_pools = ([record for record in among if record.trial in feasible] for among in (pool, finished))
+    feasible_pools = ([record for record in records if record.trial in feasible] for records in (pool, finished))
     pool = next(filter(None, feasible_pools), pool)
     return [pool[index].trial for index in front([(errors[record.trial], record.cost) for record in pool])]
 
@@ -127,7 +129,7 @@ def _tiers(
     }
 
 
-def _spent(trials: Sequence[BoardTrial], lines: Sequence[Line], ahead: set[str]) -> Spent:
+def _spent(trials: Sequence[BoardTrial], lines: Sequence[Line], front_trials: set[str]) -> Spent:
     """Return what the search took, apart from the finals."""
     seconds: dict[str, float] = {}
     for line in lines:
@@ -139,14 +141,17 @@ def _spent(trials: Sequence[BoardTrial], lines: Sequence[Line], ahead: set[str])
         return Effort(len(some), sum(trial.step for trial in some), round(hours, 4))
 
     searched = [trial for trial in trials if not trial.is_final]
-    doomed = {line.trial for line in lines if isinstance(line, TrialReport) and line.survives is False}
-    spared = [trial for trial in searched if trial.trial in doomed and trial.state == FINISHED]
-    ahead = ahead | {name.partition("-")[0] for name in ahead}  # a final stands for the trial that it trains again
+    below_rung = {line.trial for line in lines if isinstance(line, TrialReport) and line.survives is False}
+    survivors = [trial for trial in searched if trial.trial in below_rung and trial.state == FINISHED]
+    searched_of_finals = {
+        name.partition("-")[0] for name in front_trials
+    }  # a final counts for the trial it trains again
+    front_trials = front_trials | searched_of_finals
     return Spent(
         searched=effort(searched),
         steps_unpruned=sum(trial.steps if trial.state in (FINISHED, PRUNED) else trial.step for trial in searched),
         states={state: sum(trial.state == state for trial in searched) for state in ENDS},
-        controls_doomed=len(spared),
-        controls_on_front=sum(trial.trial in ahead for trial in spared),
+        controls_doomed=len(survivors),
+        controls_on_front=sum(trial.trial in front_trials for trial in survivors),
         finals=effort([trial for trial in trials if trial.is_final]),
     )

@@ -1,4 +1,4 @@
-"""Tasks: what a backend trains, and the queue of trials that have started and wait to be trained on."""
+"""Tasks: what a backend trains, and the queue of trials that have started and wait to continue training."""
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
@@ -12,7 +12,7 @@ from search.study.state import StudyState
 
 @dataclass(frozen=True)
 class Task:
-    """A trial to train: its point, its last step, and the checkpoint of an earlier start to go on from, if any."""
+    """A trial to train: its point, its last step, and the checkpoint of an earlier start to continue from, if any."""
 
     trial: str
     point: Point
@@ -28,7 +28,7 @@ def task_of(state: StudyState, trial: str) -> Task:
 
 
 class RestartQueue:
-    """Trials that have started and wait to be trained on, first in first out."""
+    """Trials that have started and wait to continue training, first in first out."""
 
     def __init__(self, state: StudyState, candidate_of: Callable[[str], Candidate], trials: Iterable[str]) -> None:
         self._state, self._candidate_of, self._waiting = state, candidate_of, deque(trials)

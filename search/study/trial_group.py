@@ -29,14 +29,14 @@ MOVE_MS = 50
 class TrialGroup:
     """Trials of one architecture: stacked on a GPU, one after another on a CPU. A fault of one affects no other.
 
-    `active` are the trials that train on; `trainers` holds, of each trial that has something to save, a trainer per
-    amp.
+    `active` are the trials that continue training; `trainers` holds a trainer per amp of each trial that has something
+    to save.
 
     Args:
         config: the search.
         tasks: what to train.
         amps: the recordings, in the order of the config's datasets.
-        starts: trial -> folder to go on from, where that exists.
+        starts: trial -> folder to continue from, where that exists.
         device: where to train.
     """
 
@@ -106,7 +106,7 @@ class TrialGroup:
             for trainer in trainers:
                 trainer.check()
             scores = {trainer.data.config.name: trainer.validate() for trainer in trainers}
-            step, errors = trainers[0].step, summarise_scores(scores)
+            step, errors = trainers[0].step, summarize_scores(scores)
             spent, limits = round(seconds + time.monotonic() - began, 2), None
             if step >= self._steps[trial]:
                 pairs = zip(scores.items(), trainers, strict=True)
@@ -122,7 +122,7 @@ class TrialGroup:
         return fault_of(trial, problem)
 
 
-def summarise_scores(scores: Mapping[str, Score]) -> dict[str, Any]:
+def summarize_scores(scores: Mapping[str, Score]) -> dict[str, Any]:
     """Return the errors of a report: `esr`, `relative`, `amps` and `worst` (see `TrialReport`)."""
     means = {name: score.mean for name, score in scores.items()}
     against = [score.mean / (score.baseline_mean or 1.0) for score in scores.values()]
@@ -135,7 +135,7 @@ def summarise_scores(scores: Mapping[str, Score]) -> dict[str, Any]:
 
 
 def _make_trainers(config: SearchConfig, task: Task, amps: Sequence[AmpData], start: Path) -> list[Trainer]:
-    """Return one trainer per amp; they go on from `start`, or all begin anew where one checkpoint cannot be read."""
+    """Return one trainer per amp; they continue from `start`, or all begin at 0 where one checkpoint cannot be read."""
     recipes = config.recipes(task.point, task.steps, task.seed)
 
     def begin() -> list[Trainer]:

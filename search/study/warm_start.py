@@ -23,7 +23,7 @@ from search.study.board import read_study
 from search.study.files import STUDY
 from search.study.ledger import ledger_path, read_lines
 from search.study.lines import FINISHED, PRUNED, Line, curves, latest
-from search.study.summary import summarise
+from search.study.summary import summarize
 
 MAX_POINTS = 8  # first points: in a simulation more brought nothing, and each costs a trial
 
@@ -177,11 +177,11 @@ def _learning(folder: Path) -> dict[str, Any]:
 def _read_study(config: SearchConfig, place: Path) -> PriorSource:
     """Read a study: its searched front from the best to the cheapest, whether or not the best was trained again."""
     other, lines = read_study(place), read_lines(place)
-    board = summarise(other, lines, finals=False)
-    ahead = sorted((trial for trial in board.trials if trial.front), key=lambda trial: trial.esr)
-    count = min(_max_points(config), len(ahead))
-    step = max(1.0, (len(ahead) - 1) / max(1, count - 1))
-    points = [translate(config.space, other.space, ahead[round(index * step)].point) for index in range(count)]
+    board = summarize(other, lines, finals=False)
+    front_trials = sorted((trial for trial in board.trials if trial.front), key=lambda trial: trial.esr)
+    count = min(_max_points(config), len(front_trials))
+    step = max(1.0, (len(front_trials) - 1) / max(1, count - 1))
+    points = [translate(config.space, other.space, front_trials[round(index * step)].point) for index in range(count)]
     runs = [path.parent for amp in board.amps for path in sorted(place.glob(f"trials/*/{amp}/{EVAL}"))[:1]]
     made = [path for amp in board.amps for path in sorted(place.glob(f"trials/*/{amp}/{CONFIG}"))[:1]]
     knobs = max((len(read_document(path, ModelConfig).knobs.knobs) for path in made), default=None)

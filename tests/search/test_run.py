@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +30,10 @@ from search.study.board import Tier, best_runs, read_board, tier_runs
 from search.study.cost import CountedCost, read_costs, tier_budgets
 from search.study.files import RECORDINGS
 from search.study.ledger import read_ledger, read_lines
-from search.study.lines import Line, TrialRecord, TrialReport, latest
+from search.study.lines import TrialRecord, latest
 from tests.support.makers import KNOBS, RATE
 from tests.support.packages import zoo
-from tests.support.searches import LOCAL, RAY_WARNINGS, TINY_STEPS, counted, search_file, wait_until
+from tests.support.searches import LOCAL, RAY_WARNINGS, TINY_STEPS, comparable_lines, counted, search_file, wait_until
 
 pytestmark = [pytest.mark.ray, *RAY_WARNINGS]
 
@@ -169,7 +168,7 @@ def test_recordings_are_refused_before_any_trial(tmp_path: Path):
     with pytest.raises(UserError, match=r"train_3\.wav does not exist"):
         run_search(read_search(path), tmp_path / "study", counted())
     assert not (tmp_path / "study").exists()
-    with pytest.raises(NotFound, match="no study to go on with"):
+    with pytest.raises(NotFound, match="no study to continue"):
         run_search(read_search(path), tmp_path / "study", counted(resume=True))
     with pytest.raises(ConnectionError, match="no Ray cluster answers at 127.0.0.1:9"):
         run_search(read_search(path), tmp_path / "study", counted(address="127.0.0.1:9"))
@@ -384,12 +383,6 @@ def test_a_running_cluster_that_asks_for_a_token_is_joined(tmp_path: Path):
         os.killpg(head.pid, signal.SIGTERM)
         head.wait(timeout=60)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def comparable_lines(study: Path) -> list[Line]:
-    """A ledger without what differs between backends: seconds and checkpoints."""
-    lines = read_lines(study)
-    return [replace(line, seconds=None, checkpoint=None) if isinstance(line, TrialReport) else line for line in lines]
 
 
 def _listens(address: str) -> bool:

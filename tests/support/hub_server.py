@@ -34,6 +34,7 @@ from tests.support.hub_store import (
     front_matter,
     is_lfs,
     json_reply,
+    repo_info,
     sha256,
     tree_rows,
 )
@@ -109,7 +110,7 @@ class Hub(ThreadingHTTPServer):
         self._corrupt.append((path_regex, [1] * times))
 
     def send(self, manner: str, path_regex: str, times: int = 1000) -> None:
-        """Send the next matching answers `cut` in the middle, `endless`, as a gzip `bomb`, or so `slow` that nobody waits."""
+        """Send the next matching answers `cut` in the middle, `endless`, as a gzip `bomb`, or far too `slow`."""
         self._manners.append((manner, path_regex, [1] * times))
 
     def before(self, method: str, path_regex: str, action: Callable[[], object]) -> None:
@@ -176,21 +177,6 @@ class Hub(ThreadingHTTPServer):
         repo.commits[oid] = Commit(oid, title, date, files)
         repo.refs["main"] = oid
         return oid
-
-    def _info(self, repo: Repo, commit: Commit, blobs: bool = False) -> dict[str, Any]:
-        card: Any = {}
-        with suppress(yaml.YAMLError, ValueError):
-            card = front_matter(commit.files.get("README.md", b"").decode("utf-8", "replace"))
-        card = card if isinstance(card, dict) else {}
-        tags = card["tags"] if isinstance(card.get("tags"), list) else []
-        tags = [card.get("library_name"), card.get("pipeline_tag"), *tags]
-        tags += [f"license:{card['license']}"] if "license" in card else []
-        rows = [file_row(path, data) if blobs else {"path": path} for path, data in commit.files.items()]
-        info: dict[str, Any] = {"id": repo.id, "author": repo.id.split("/")[0], "sha": commit.oid, "cardData": card}
-        info |= {"createdAt": next(iter(repo.commits.values())).date, "lastModified": commit.date}
-        info |= {"private": repo.private, "downloads": repo.downloads, "tags": [t for t in tags if isinstance(t, str)]}
-        info |= {key: card.get(key) for key in ("library_name", "pipeline_tag")}
-        return info | {"siblings": [{**row, "rfilename": row["path"], "blobId": row.get("oid")} for row in rows]}
 
     def _content(self, request: Request, data: bytes, headers: dict[str, str]) -> Reply:
         times = next((left for path_regex, left in self._corrupt if left and re.search(path_regex, request.path)), None)
@@ -273,7 +259,7 @@ class Hub(ThreadingHTTPServer):
         return reply
 
     def _list_models(self, query: dict[str, list[str]], user: str | None) -> Iterator[dict[str, Any]]:
-        infos = [self._info(repo, repo.at("main")) for repo in self.repos.values()]
+        infos = [repo_info(repo, repo.at("main")) for repo in self.repos.values()]
         infos = [info for info in infos if not info["private"] or info["author"] == user]
         infos = [info for info in infos if set(query.get("filter", [])) <= set(info["tags"])]
         infos = [info for info in infos if info["author"] in query.get("author", [info["author"]])]
@@ -289,7 +275,7 @@ class Hub(ThreadingHTTPServer):
         """What follows /api/models/{repo}."""
         match [request.method, *parts]:
             case ["GET"] | ["GET", "revision", _]:
-                info = self._info(repo, repo.at(parts[1] if parts else "main"), blobs="blobs" in request.query)
+                info = repo_info(repo, repo.at(parts[1] if parts else "main"), blobs="blobs" in request.query)
                 wanted = ["id", *request.query.get("expand", info)]
                 return json_reply({key: info[key] for key in wanted if key in info})
             case ["GET", "tree", rev, *folders]:
@@ -338,11 +324,11 @@ class Hub(ThreadingHTTPServer):
                 case key, _:
                     raise NotImplementedError(f"commit operation {key}")
         oid = self._commit(repo, files, title)
-        told = {"commitUrl": f"{self.url}/{repo.id}/commit/{oid}", "commitOid": oid}
+        created = {"commitUrl": f"{self.url}/{repo.id}/commit/{oid}", "commitOid": oid}
         if pr:
             repo.refs |= {"main": head.oid, "refs/pr/1": oid}
-            told["pullRequestUrl"] = f"{self.url}/{repo.id}/discussions/1"
-        return json_reply(told)
+            created["pullRequestUrl"] = f"{self.url}/{repo.id}/discussions/1"
+        return json_reply(created)
 
     def _lfs_api(self, repo_id: str, action: str, body: dict[str, Any]) -> Reply:
         """Batch tells where to upload objects (nowhere, if they are here already), verify checks one."""
@@ -386,7 +372,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            with suppress(ConnectionError):  # who asked may have heard enough
+            with suppress(ConnectionError):  # the client may have closed the connection
                 self._send(reply)
 
     def _send(self, reply: Reply) -> None:

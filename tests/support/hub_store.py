@@ -1,9 +1,10 @@
-"""What the small hub on loopback keeps and says: repositories, commits, files as listings show them, replies."""
+"""Data of the small hub on loopback: repositories, commits, files as listings show them, replies."""
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import PurePosixPath
@@ -100,3 +101,20 @@ def front_matter(readme: str) -> Any:
     """The YAML block at the top of a model card, {} without one; `yaml.YAMLError` when it is malformed."""
     match = re.match(r"---\s*?\n(.*?)\n---\s*?(\n|\Z)", readme, re.DOTALL)
     return yaml.safe_load(match[1]) if match else {}
+
+
+def repo_info(repo: Repo, commit: Commit, blobs: bool = False) -> dict[str, Any]:
+    """What listings show of a repository at a commit; with `blobs`, sizes and hashes of its files."""
+    card: Any = {}
+    with suppress(yaml.YAMLError, ValueError):
+        card = front_matter(commit.files.get("README.md", b"").decode("utf-8", "replace"))
+    card = card if isinstance(card, dict) else {}
+    tags = card["tags"] if isinstance(card.get("tags"), list) else []
+    tags = [card.get("library_name"), card.get("pipeline_tag"), *tags]
+    tags += [f"license:{card['license']}"] if "license" in card else []
+    rows = [file_row(path, data) if blobs else {"path": path} for path, data in commit.files.items()]
+    info: dict[str, Any] = {"id": repo.id, "author": repo.id.split("/")[0], "sha": commit.oid, "cardData": card}
+    info |= {"createdAt": next(iter(repo.commits.values())).date, "lastModified": commit.date}
+    info |= {"private": repo.private, "downloads": repo.downloads, "tags": [t for t in tags if isinstance(t, str)]}
+    info |= {key: card.get(key) for key in ("library_name", "pipeline_tag")}
+    return info | {"siblings": [{**row, "rfilename": row["path"], "blobId": row.get("oid")} for row in rows]}

@@ -106,7 +106,7 @@ def entry(dry: str, wet: str, setting: Mapping[str, Any]) -> dict[str, Any]:
 def record(
     folder: Path, name: str, x_T: np.ndarray, settings: Iterable[Mapping[str, Any]] = GRID, rate: int = RATE
 ) -> Path:
-    """Play a DI through the amp at each setting; `{name}.json`, `{name}_dry.wav` and `{name}_0.wav`, ... in a folder."""
+    """Play a DI through the amp at each setting; write `{name}.json`, `{name}_dry.wav`, `{name}_0.wav`, ..."""
     dry = write_wav(folder / f"{name}_dry.wav", x_T, rate)
     entries = []
     for number, setting in enumerate(settings):
@@ -187,7 +187,7 @@ def model(form: str = "mixin+film", activation: str = "Tanh", rate: int = RATE) 
 
 @st.composite
 def layer_arrays(draw: st.DrawFn) -> LayerArray:
-    """Any small array of the family that the PyPI trainer can build too (it takes no gate with a parametrised activation)."""
+    """Any small array of the family that the PyPI trainer can build too: no gate has an activation with parameters."""
     groups = draw(st.sampled_from((1, 1, 2)))
     depth, channels = draw(st.integers(1, 3)), groups * draw(st.integers(1, 3))
     bottleneck = draw(st.sampled_from((None, groups * 1, groups * 2)))
@@ -295,7 +295,7 @@ STRANGE = (
 
 @st.composite
 def strange_nets(draw: st.DrawFn, nested: int = 1) -> WaveNetConfig:
-    """What files of other makers hold beyond the family's own: condition nets, heads, FiLM that hears the audio, gates by the layer."""
+    """Nets of other makers' files: condition nets, heads, FiLM that receives the audio, gates by the layer."""
     stacks = []
     for plain in draw(st.lists(layer_arrays(), min_size=1, max_size=2)):
         names = st.sampled_from(STRANGE if plain.gating == ("none",) else ("Tanh", "ReLU", "Hardswish"))

@@ -14,8 +14,8 @@ Device = Callable[[np.ndarray, Setting], np.ndarray]
 
 RATE = 48000
 KNOBS = Knobs(knobs=(Knob(name="drive", default=0.5), Knob(name="tone", default=0.5), Knob(name="level", default=0.5)))
-CENTRE: dict[str, Value] = {"drive": 0.5, "tone": 0.5, "level": 0.5}
-ISOLATED: list[Setting] = [{**CENTRE, name: value} for name in CENTRE for value in (0.0, 0.25, 0.75, 1.0)]
+CENTER: dict[str, Value] = {"drive": 0.5, "tone": 0.5, "level": 0.5}
+ISOLATED: list[Setting] = [{**CENTER, name: value} for name in CENTER for value in (0.0, 0.25, 0.75, 1.0)]
 JOINT: list[Setting] = [{"drive": drive, "tone": tone, "level": 0.5} for drive in (0.0, 1.0) for tone in (0.0, 1.0)]
 
 
@@ -50,7 +50,7 @@ def recordings(device: Device = pedal, settings: Sequence[Setting] = ()) -> AmpD
     """Takes of a device at isolated and some joint settings, all of them to train on."""
     x_T = np.random.default_rng(0).normal(0, 0.2, RATE)
     pieces = []
-    chosen: Sequence[Setting] = settings or [CENTRE, *ISOLATED, *JOINT, *[{**CENTRE, "drive": d} for d in (0.1, 0.9)]]
+    chosen: Sequence[Setting] = settings or [CENTER, *ISOLATED, *JOINT, *[{**CENTER, "drive": d} for d in (0.1, 0.9)]]
     for setting in chosen:
         wet_T = torch.from_numpy(device(x_T, setting).astype(np.float32))
         pieces.append(Piece(0, wet_T, 0, len(x_T), setting, torch.tensor(KNOBS.encode(setting))))

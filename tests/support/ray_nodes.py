@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-# The nodes are set to notice within seconds that another is silent. Nothing but this machine reaches them, so they ask for no token.
+# Nodes notice within seconds that another one does not answer. Only this machine reaches them, so they need no token.
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_health_check_initial_delay_ms": "1000",
@@ -63,7 +63,10 @@ class Cluster:
             )
 
     def kill(self, ip: str) -> None:
-        """End a node with all that runs on it, as a power cut does. Its workers lead process groups of their own, so none tells the others."""
+        """End a node with all that runs on it, as a power cut does.
+
+        Its workers lead process groups of their own, so no process notifies the others.
+        """
         while processes := _session(self.nodes[ip].pid):
             for process in processes:
                 with suppress(ProcessLookupError):

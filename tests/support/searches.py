@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from models.core.schema import check_document
 from models.recordings.dataset import AmpData
+from search.backends.local import run_local
 from search.config.space import Point, Space
 from search.config.study import SearchConfig
 from search.optimizer.candidates import Candidate, CandidatePool
@@ -21,8 +23,10 @@ from search.optimizer.surrogate import features
 from search.run import RunOptions
 from search.study.build import make_scheduler
 from search.study.cost import CountedCost, MeasuredCost
-from search.study.lines import TrialReport, TrialStart
-from search.study.scheduler import TrialScheduler
+from search.study.ledger import read_lines
+from search.study.lines import Line, TrialReport, TrialStart
+from search.study.scheduler import Listener, TrialScheduler
+from search.study.summary import choose
 from search.study.tasks import Task
 from tests.support.makers import di, record
 
@@ -194,3 +198,30 @@ def wait_until(true: Any, seconds: float = 120) -> None:
 def beats(a: tuple, b: tuple) -> bool:
     """True when `a` dominates `b`: nowhere larger, somewhere smaller."""
     return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+
+
+def comparable_lines(study: Path) -> list[Line]:
+    """A ledger without what differs between backends: seconds and checkpoints."""
+    lines = read_lines(study)
+    return [replace(line, seconds=None, checkpoint=None) if isinstance(line, TrialReport) else line for line in lines]
+
+
+def reported_errors(study: Path, trial: str) -> dict[int, float]:
+    """Step -> error of a trial, from the ledger."""
+    lines = (line for line in read_lines(study) if isinstance(line, TrialReport))
+    return {line.step: line.esr for line in lines if line.trial == trial}
+
+
+def search_with_finals(
+    config: SearchConfig,
+    study: Path,
+    amps: list[AmpData],
+    run: Callable[[TrialScheduler, list[AmpData]], None] = run_local,
+    listener: Listener | None = None,
+) -> None:
+    """Train all trials and finals, or continue where an earlier call was cut."""
+    assert config.final
+    scheduler = scheduler_of(config, study, amps, listener=listener)
+    run(scheduler, amps)
+    scheduler.begin_finals(choose(config, study, config.final.top))
+    run(scheduler, amps)

@@ -1,25 +1,25 @@
 """The command `zoo`: everything that a user types and reads. Heavy libraries are imported inside the commands.
 
 The command itself
-* main: the subcommands in groups, and their exit codes
-* options: types and decorators of options
-* output: everything that is printed
-* errors: exception to message, hint and exit code
+* `main`: the subcommands in groups, and their exit codes
+* `options`: types and decorators of options
+* `output`: everything that is printed
+* `errors`: exception to message, hint and exit code
 
 Commands, in order of use
-* plan: plan
-* recordings: signal, check, align
-* train: train, quickstart
-* search: search, board
-* package: package
-* transfer: push, pull, verify, rm
-* browse: list, show, knobs, diff, doctor
-* play: render, export
-* signing: key, trust
+* `plan`: plan
+* `recordings`: signal, check, align
+* `train`: train, quickstart
+* `search`: search, board
+* `package`: package
+* `transfer`: push, pull, verify, rm
+* `browse`: list, show, knobs, diff, doctor
+* `play`: render, export
+* `signing`: key, trust
 
 What they use
-* quickstart: the steps of `zoo quickstart`
-* doctor: the checks of `zoo doctor`
-* schema, reference: the JSON schemas of the files that users write, and two pages of the reference; scripts
-* views: tables, sentences and pages from plain data
+* `quickstart`: the steps of `zoo quickstart`
+* `doctor`: the checks of `zoo doctor`
+* `schema`, `reference`: the JSON schemas of the files that users write, and two pages of the reference; scripts
+* `views`: tables, sentences and pages from plain data
 """

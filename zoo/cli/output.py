@@ -160,12 +160,12 @@ def confirm(question: str, alternative: str) -> None:
 
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         raise UserError(f"{question}; this needs your confirmation", alternative)
-    click.confirm(_printable(f"{question}. Go on?", sys.stderr), abort=True, err=True)
+    click.confirm(_printable(f"{question}. Continue?", sys.stderr), abort=True, err=True)
 
 
 @contextmanager
 def progress(label: str, unit: str = "") -> Iterator[Bar]:
-    """Show a progress bar on stderr, with the time left, and the speed if it counts a `unit`; nothing off a terminal."""
+    """Show a progress bar with the time left, and the speed in `unit`, on stderr; nothing where that is no terminal."""
     if not sys.stderr.isatty():
         yield lambda done, total, text="": None
         return

@@ -24,7 +24,8 @@ KINDS = {
     "knobs": "Knobs",
     "manifest": "Manifest",
 }
-CONFIGS_INTRO = """The files that people write are JSON. Every key that has a default may be left out, unknown keys are refused,
+CONFIGS_INTRO = """\
+The files that people write are JSON. Every key that has a default may be left out, unknown keys are refused,
 and `"$schema"` at the top is for editors alone. The same rules as JSON schemas are in
 [configs/schema](../../configs/schema). In the tables, a range of numbers holds for each number of a list, and an
 `object of` something has names of your own as keys."""

@@ -106,7 +106,7 @@ def _check_quality(run: FinishedRun, force: bool) -> None:
     if unstable := run.evaluation.corners.fault:
         raise UserError(f"{run.config.name} must not be published: {unstable}", "Train it further, or on more corners.")
     if run.fault and not force:
-        raise UserError(f"{run.config.name} should not be published: {run.fault}", "Train it further, or say --force.")
+        raise UserError(f"{run.config.name} should not be published: {run.fault}", "Train it further, or add --force.")
 
 
 def _select_tiers(

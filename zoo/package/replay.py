@@ -22,7 +22,7 @@ from zoo.package.manifest import package_files, read_package_document
 from zoo.package.presets import Preset, Presets
 from zoo.package.verify import HINT_GET_AGAIN
 
-MAX_SAME_ESR = 1e-6  # 60 dB below the sound, far above 24-bit quantisation and another machine's arithmetic
+MAX_SAME_ESR = 1e-6  # 60 dB below the sound, far above 24-bit quantization and another machine's arithmetic
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,16 @@
 """Places where packages are stored and shared: shelves (plain folders) and hubs.
 
-protocol   what a shelf and a hub have in common (`Zoo`), and the result of a pull
-shelf      a zoo in a folder
-hub/       a zoo on a Hugging Face hub
-resolve    from what a person names to a zoo, a package, a model or a view of an amp
-pull_plan  what a pull would fetch; pins and limits
-push_plan  what a push would change; what may be published
-lockfile   `zoo.lock`: amps pinned to a commit
-index      the last list of a hub, stored on disk
-filters    filters and orders of a list
-compare    the differences between two amps
-nearest    the amps of a zoo as prior trials of a search
-folders    the user's own shelf, and the removal of stale folders
-errors     `Unreachable`
+* `protocol`: what a shelf and a hub have in common (`Zoo`), and the result of a pull
+* `shelf`: a zoo in a folder
+* `hub`: a zoo on a Hugging Face hub
+* `resolve`: from what a person names to a zoo, a package, a model or a view of an amp
+* `pull_plan`: what a pull would fetch; pins and limits
+* `push_plan`: what a push would change; what may be published
+* `lockfile`: `zoo.lock`: amps pinned to a commit
+* `index`: the last list of a hub, stored on disk
+* `filters`: filters and orders of a list
+* `compare`: the differences between two amps
+* `nearest`: the amps of a zoo as prior trials of a search
+* `folders`: the user's own shelf, and the removal of stale folders
+* `errors`: `Unreachable`
 """

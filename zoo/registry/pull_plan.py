@@ -105,7 +105,7 @@ def _check_size(zoo: Zoo, ref: Ref, tier: str, max_mb: float | None) -> None:
     if total > max_mb * 1e6:
         raise UserError(
             f"{ref.name} is {total / 1e6:.1f} MB, --max-size allows {max_mb:g}",
-            "Allow more." if tier else "Allow more, or say a smaller --tier.",
+            "Allow more." if tier else "Allow more, or add a smaller --tier.",
         )
 
 

@@ -26,7 +26,8 @@ from models.engines.cpu_stream.program import (
     tile_samples,
 )
 from models.engines.simd import REGISTERS, WIDTH
-from models.network.architecture import Activation, Slot
+from models.network.activation import Activation
+from models.network.architecture import Slot
 from models.network.knob_encoder import Encoder
 from models.network.wavenet import Layer, WaveNet
 

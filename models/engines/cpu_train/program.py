@@ -23,7 +23,8 @@ from models.engines.cpu_train.kernels import (
     WEIGHT_GRADIENT,
 )
 from models.engines.simd import WIDTH
-from models.network.architecture import Activation, LayerArray
+from models.network.activation import Activation
+from models.network.architecture import LayerArray
 from models.network.folding import Folding, needs_slopes
 
 AllocateRows = Callable[[str, int], int]  # so many rows for a purpose; returns where they begin

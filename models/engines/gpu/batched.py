@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.network.architecture import Activation, LayerArray
+from models.network.activation import Activation
+from models.network.architecture import LayerArray
 from models.network.folding import Folding
 from models.network.wavenet import FIXED_ACTIVATIONS, WaveNet
 

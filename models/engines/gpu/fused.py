@@ -1,8 +1,8 @@
 """Many small nets of one shape with one Triton kernel per layer and direction: what `gpu.batched` computes, on a GPU.
 
-Every item has its own folded weights (`network.folding`), so the kernels know neither knobs nor which net an item
-belongs to. All rows share one line of time: the input has samples 0 to T, and a result is valid from where its
-history is complete.
+Every item has its own folded weights (`network.folding`), so the kernels need no knobs and no index of the net. All
+rows have the same time axis: the input has samples 0 to T, and a row is valid from the first sample with a complete
+history.
 
 Shapes: M items of all nets, T samples in, S samples out, N folded weights of one net, P parts of time.
 """

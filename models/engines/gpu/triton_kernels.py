@@ -20,7 +20,7 @@ from typing import NamedTuple
 import triton
 import triton.language as tl
 
-# No kernel is compiled anew for other lengths, nor for other offsets of the matrices among the weights.
+# No kernel is compiled again for other lengths, nor for other offsets of the matrices among the weights.
 NUMBERS = ["N", "T", "begin", "dy_begin", "d_begin", "head_begin", "dilation", "span", "parts"]
 
 OFFSETS = ["matrix", "conv", "slopes", "layer1x1", "head1x1"]

@@ -62,7 +62,7 @@ def largest_submodel(container: Node) -> Node:
 
 
 def check_sizes(layers: Sequence[Node], knobs: int, condition: int, outputs: int, shape: Node) -> None:
-    """Raise `UserError` unless each array's inputs and outputs fit its neighbours and the condition's channels."""
+    """Raise `UserError` unless each array's inputs and outputs fit its neighbors and the condition's channels."""
     inputs = 1 + knobs
     for layer, following in zip(layers, [*layers[1:], None], strict=True):
         for key, expected in (("condition_size", condition), ("input_size", inputs)):

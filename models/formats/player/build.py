@@ -35,7 +35,7 @@ FLAGS = (
     *("-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fvisibility=hidden"),
     *("-Wall", "-Wextra", "-Wno-psabi"),
 )
-ZIG_FLAGS = ("-fno-sanitize=all",)  # zig traps undefined behavior in every build unless told not to
+ZIG_FLAGS = ("-fno-sanitize=all",)  # zig traps undefined behavior in every build by default
 WASM_FLAGS = ("-mcpu=generic+simd128+bulk_memory", "-mexec-model=reactor")
 WASM_LINK = ("-Wl,--export-dynamic", "-Wl,-z,stack-size=262144")
 SUFFIXES = {"linux": ".so", "macos": ".dylib", "windows": ".dll", "wasm32": ".wasm"}

@@ -2,7 +2,7 @@
 
 The level of each part of an excerpt in each half octave changes smoothly with the knobs, so the other takes predict it:
 a Gaussian process over the settings with a constant mean and a Matern kernel (5/2), whose length for each knob and
-whose noise maximise the likelihood (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, ch. 2 and
+whose noise maximize the likelihood (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, ch. 2 and
 5). A label is suspect where another one is much more likely: every pair of takes is exchanged, and every take is moved
 to other candidate settings. The gain of a change is twice the logarithm of its likelihood ratio, for one level feature.
 
@@ -65,12 +65,12 @@ def level_features(excerpts_NS: np.ndarray, parts: int, rate_hz: int) -> np.ndar
 
 
 def label_candidates(knobs: Knobs) -> list[Setting]:
-    """Settings spread over the whole space, to which a mislabelled take may belong."""
+    """Settings spread over the whole space, to which a mislabeled take may belong."""
     return candidate_settings(knobs)[:CANDIDATES]
 
 
 def find_mislabels(level_NP: np.ndarray, levels_ND: np.ndarray, candidates_MD: np.ndarray) -> list[Mislabel]:
-    """Find takes that are likely mislabelled, the largest gain first; at most a quarter of them.
+    """Find takes that are likely mislabeled, the largest gain first; at most a quarter of them.
 
     `level_NP` are the takes' `level_features`, `levels_ND` their encoded settings. Greedy: each correction is applied
     before the next one is looked for. Fewer than `MIN_TAKES` takes give none.
@@ -129,7 +129,7 @@ def _without_mean(inverse_NN: np.ndarray, sum_N: np.ndarray) -> np.ndarray:
 
 
 def _fit_kernel(levels_ND: np.ndarray, gram_NN: np.ndarray) -> _Kernel:
-    """Maximise the likelihood by coordinate search: three rounds over the lengths and the noise."""
+    """Maximize the likelihood by coordinate search: three rounds over the lengths and the noise."""
 
     def cost(kernel: _Kernel) -> float:
         precision_NN, log_determinant = kernel.precision(levels_ND)

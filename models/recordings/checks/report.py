@@ -17,7 +17,7 @@ from models.recordings.take_reader import group_by_dry
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem of one file; `severity` is "fault", which stops training, or "warning", which does not."""
+    """A problem of one file; `severity` is "fault" (`zoo check` exits with code 1) or "warning"."""
 
     severity: str
     file: Path
@@ -94,12 +94,12 @@ class Report:
 
     @property
     def faults(self) -> list[Finding]:
-        """The findings that stop training."""
+        """The findings with severity "fault"."""
         return [finding for finding in self.findings if finding.severity == "fault"]
 
     @property
     def warnings(self) -> list[Finding]:
-        """The findings that do not stop training."""
+        """The findings with severity "warning"."""
         return [finding for finding in self.findings if finding.severity == "warning"]
 
     def to_json(self) -> dict:

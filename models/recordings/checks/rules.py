@@ -1,4 +1,4 @@
-"""Turns measurements into findings: faults, which stop training, and warnings, which state what they cost.
+"""Rules that turn measurements into findings: faults (`zoo check` exits with code 1) and warnings.
 
 Shapes: N takes, P level features, D coordinates of a setting, M candidate settings.
 """
@@ -17,7 +17,7 @@ from models.recordings.checks.mislabels import find_mislabels, label_candidates
 from models.recordings.checks.report import Finding, TakeReport, takes_by_dry
 from models.recordings.checks.similarity import (
     ALIKE_ESR,
-    COLOUR_STEP,
+    COLOR_STEP,
     SHORT_RANGE,
     WIDE_STEP,
     Distances,
@@ -46,6 +46,12 @@ LEAD_SECONDS, LATE_SECONDS = 0.00005, 0.002
 
 FEW_FILES = 3  # more findings of one kind become one finding of the manifest
 
+CLIPPED_WET_HINT = "Record it again with less input gain, or the model learns the converter's clipping as the amp's."
+CLIPPED_DRY_HINT = (
+    "It must be the signal that was played. If that signal is not clipped, use its file here; "
+    "otherwise lower its level and record the takes again."
+)
+
 ALIGN_HINT = 'Write aligned copies of the takes, or set "align": true in the data config.'
 
 
@@ -57,7 +63,7 @@ def check_file(file: Path, sound: Sound, is_dry: bool = False) -> list[Finding]:
     found = []
     if sound.flat_tops >= FLAT_TOPS:
         message = f"{file} is clipped: {sound.flat_tops} flat tops at {sound.peak_dbfs:.1f} dBFS"
-        hint = "Record it again with less input gain, or the model learns the converter's clipping as the amp's."
+        hint = CLIPPED_DRY_HINT if is_dry else CLIPPED_WET_HINT
         found.append(Finding("warning", file, message, hint))
     elif sound.peak_dbfs > CLIP_PEAK_DBFS:
         found.append(Finding("warning", file, f"{file} touches full scale", "Listen for clipping."))
@@ -189,7 +195,7 @@ def _check_duplicates(takes: list[TakeReport]) -> list[Finding]:
         twin = sounds.setdefault((take.dry_key, take.wet_sound.sha256), take) if take.wet_sound else take
         if label in labels:
             message = f"{take.wet} has the same setting and dry signal as {labels[label].wet.name}"
-            found.append(Finding("warning", take.wet, message, "Is one of them mislabelled?"))
+            found.append(Finding("warning", take.wet, message, "Is one of them mislabeled?"))
         elif twin is not take:
             message = f"{take.wet} is the same audio as {twin.wet.name}, though {_difference(take, twin)}"
             hint = "Was one of them exported or named wrongly? If the knob has no effect there, leave one out."
@@ -264,7 +270,7 @@ def _check_polarities(takes: list[TakeReport]) -> list[Finding]:
         Finding(
             "fault",
             take.wet,
-            f"{take.wet} is upside down against the other takes of {takes[0].dry.name}",
+            f"{take.wet} has inverted polarity against the other takes of {takes[0].dry.name}",
             ALIGN_HINT,
         )
         for take in takes
@@ -285,7 +291,7 @@ def check_sounds(takes: list[TakeReport], apart: Distances, levels_ND: np.ndarra
         hint = "Is the knob at its end there? One of them can be left out, to record another setting instead."
         found.append(Finding("warning", members[-1].wet, message, hint))
     for step in steps:
-        if step.colour > COLOUR_STEP:
+        if step.colour > COLOR_STEP:
             span = f"between {step.low:g} and {step.high:g}"
             message = f"{step.knob} changes the sound by half or more {span} (colour {step.colour:.2f})"
             hint = f"Record {step.knob} between them: the nearest take is wrong by that much there."
@@ -305,12 +311,12 @@ def check_labels(takes: list[TakeReport], level_NP: np.ndarray, knobs: Knobs) ->
         if mislabel.partner is not None:
             other = takes[mislabel.partner]
             message = (
-                f"{take.wet} and {other.wet.name} are likely mislabelled: the sound of each fits the setting "
+                f"{take.wet} and {other.wet.name} are likely mislabeled: the sound of each fits the setting "
                 f"of the other ({setting}; {format_setting(other.setting)})"
             )
             hint = "Compare them; if their names or knobs were exchanged, exchange them back."
         else:
-            message = f"{take.wet} is likely mislabelled: its sound does not fit {setting}"
+            message = f"{take.wet} is likely mislabeled: its sound does not fit {setting}"
             if mislabel.candidate is not None:
                 message += f", but {format_setting(candidates[mislabel.candidate])}"
             hint = "Compare it with takes at similar settings; correct its knobs in the manifest."

@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 ALIKE_ESR = 0.004  # below it two takes sound the same
 
-COLOUR_STEP = 0.5  # above it a knob needs a position in between
+COLOR_STEP = 0.5  # above it a knob needs a position in between
 
 CONFOUNDED = 0.9  # rank correlation of two knobs over all takes
 
@@ -33,7 +33,7 @@ class Distances:
 
 @dataclass(frozen=True)
 class Step:
-    """Two neighbouring recorded positions of one knob, and how far apart they sound with all other knobs fixed."""
+    """Two neighboring recorded positions of one knob, and how far apart they sound with all other knobs fixed."""
 
     knob: str
     low: float
@@ -66,7 +66,7 @@ def group_similar(apart: Distances, levels_ND: np.ndarray) -> list[list[int]]:
 
 
 def knob_steps(apart: Distances, values: dict[str, list]) -> list[Step]:
-    """Measure each step between neighbouring positions of a continuous knob.
+    """Measure each step between neighboring positions of a continuous knob.
 
     It is the median over pairs of takes that differ in that knob alone. `values` are the takes' values by knob.
     """

@@ -14,7 +14,8 @@ from models.engines.cpu_train import engine as compiled
 from models.engines.cpu_train.engine import CompiledEngine
 from models.engines.eager import EagerEngine
 from models.engines.select import engine_for
-from models.network.architecture import Activation, Injection, LayerArray, WaveNetConfig
+from models.network.activation import Activation
+from models.network.architecture import Injection, LayerArray, WaveNetConfig
 from models.network.folding import Folding
 from models.network.wavenet import WaveNet
 from tests.support.makers import ACTIVATIONS, FORMS, GATES, architecture, examples, wavenet, wavenets

@@ -22,13 +22,13 @@ from models.recordings.loading import load_data
 from tests.support.makers import GRID, RATE, amp, architecture, data_config, di, esr, record, wavenet
 
 DI = di(1.5)
-CENTRE, OFF_CENTRE = {"gain": 5.0, "tone": 0.5}, {"gain": 8.0, "tone": 0.8}
+CENTER, OFF_CENTER = {"gain": 5.0, "tone": 0.5}, {"gain": 8.0, "tone": 0.8}
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> AmpData:
     train = record(tmp_path_factory.mktemp("takes"), "train", DI)
-    return load_data(data_config(train, held_settings=(CENTRE, OFF_CENTRE)))
+    return load_data(data_config(train, held_settings=(CENTER, OFF_CENTER)))
 
 
 def test_esr_of_known_errors():
@@ -51,7 +51,7 @@ def test_prediction_does_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatc
 def test_score_of_a_setting_is_the_esr_of_playing_it(data: AmpData):
     net, held = wavenet(architecture()), len(DI) - RATE // 4
     found = score(net, data, data.held)
-    assert [setting.setting for setting in found.settings] == [CENTRE, OFF_CENTRE]
+    assert [setting.setting for setting in found.settings] == [CENTER, OFF_CENTER]
     for one in found.settings:
         played_T = play(net, DI, data.knobs.encode(one.setting))
         assert one.esr == pytest.approx(esr(played_T[held:], amp(DI, **one.setting)[held:]), rel=1e-4)
@@ -63,7 +63,7 @@ def test_baseline_is_the_nearest_setting_that_is_not_held(data: AmpData, group: 
     pieces = getattr(data, group)
     for one in score(wavenet(architecture()), data, pieces).settings:
         here_K = np.array(data.knobs.encode(one.setting))
-        others = [s for s in GRID if s not in (CENTRE, OFF_CENTRE, one.setting)]
+        others = [s for s in GRID if s not in (CENTER, OFF_CENTER, one.setting)]
         far = [float(np.linalg.norm(np.array(data.knobs.encode(s)) - here_K)) for s in others]
         nearest = [s for s, distance in zip(others, far, strict=True) if distance < min(far) + 1e-6]
         region = slice(pieces[0].start, pieces[0].stop)
@@ -172,7 +172,7 @@ def test_pre_emphasis_weights_the_treble():
 
 
 def magnitudes(x_T: np.ndarray, size: int, hop: int, window: int) -> np.ndarray:
-    """Frames centred on multiples of the hop, silence beyond the ends, a Hann window in the middle of each."""
+    """Frames centered on multiples of the hop, silence beyond the ends, a Hann window in the middle of each."""
     padded_T = np.concatenate([np.zeros(size // 2), x_T, np.zeros(size // 2)])
     shape = np.zeros(size)
     shape[(size - window) // 2 :][:window] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)

@@ -5,7 +5,7 @@ import numpy as np
 from models.knobs.schema import Setting
 from models.recordings.linear_knobs import LEAD, TAPS, apply_filter, filter_error, find_linear_knobs, fit_filter
 from models.training.composing import find_bases
-from tests.support.pedal import CENTRE, ISOLATED, KNOBS, RATE, low_pass, passive, pedal, recordings, tone_first
+from tests.support.pedal import CENTER, ISOLATED, KNOBS, RATE, low_pass, passive, pedal, recordings, tone_first
 
 
 def test_a_fitted_filter_is_the_filter():
@@ -37,14 +37,14 @@ def test_knobs_that_load_each_other_turn_one_at_a_time():
     together: list[Setting] = [
         {"drive": 0.5, "tone": tone, "level": level} for tone in (0.0, 1.0) for level in (0.0, 1.0)
     ]
-    data = recordings(passive, [CENTRE, *ISOLATED, *together])
+    data = recordings(passive, [CENTER, *ISOLATED, *together])
     linear = find_linear_knobs(KNOBS, data.train)
     assert {knob.knob.name: knob.fixed for knob in linear} == {"tone": {"level": 0.5}, "level": {"tone": 0.5}}
     assert all(len(base.knobs) == 1 for base in find_bases(linear, data.train))
 
 
 def test_joint_takes_that_are_missed_refuse_a_knob():
-    """Alone the tone is a filter; with drive away from the centre it is another one."""
+    """Alone the tone is a filter; with drive away from the center it is another one."""
 
     def device(x_T: np.ndarray, setting: Setting) -> np.ndarray:
         moved = setting if setting["drive"] == 0.5 else {**setting, "tone": 1 - float(setting["tone"])}

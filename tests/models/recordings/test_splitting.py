@@ -36,7 +36,7 @@ from tests.support.makers import (
     write_wav,
 )
 
-CENTRE, EDGE = {"gain": 5, "tone": 0.5}, {"gain": 5, "tone": 1}
+CENTER, EDGE = {"gain": 5, "tone": 0.5}, {"gain": 5, "tone": 1}
 BETWEEN = ({"gain": 3.5, "tone": 0.25}, {"gain": 6.5, "tone": 0.65})
 DI, OTHER_DI = di(1.5), di(0.8, seed=1)
 LAYOUTS = ("carved", "named", "manifest on the same audio", "manifest on its own audio", "all settings validate")
@@ -51,7 +51,7 @@ def build(folder: Path, layout: str) -> DataConfig:
         held = record(folder, "held", DI, [*BETWEEN, GRID[0]])
         return data_config(train, held=held, held_settings=(), validation_settings=2)
     if layout == "named":
-        return data_config(train, held_settings=(CENTRE,), validation_settings=(EDGE,))
+        return data_config(train, held_settings=(CENTER,), validation_settings=(EDGE,))
     return data_config(train, validation_settings=0 if layout == "all settings validate" else 2)
 
 
@@ -251,7 +251,7 @@ def test_settings_are_removed_by_name(takes: Path):
         ({"held_settings": ({"gian": 4},)}, ["held_settings", "'gian'"]),
         ({"held_settings": ({"gain": 11},)}, ["held_settings", "'gain'", "11", "0 to 10"]),
         ({"validation_settings": ({"gain": 4},)}, ["validation_settings", "gain=4 tone=0.5"]),
-        ({"held_settings": (CENTRE,), "validation_settings": (CENTRE,)}, ["validation_settings", "gain=5 tone=0.5"]),
+        ({"held_settings": (CENTER,), "validation_settings": (CENTER,)}, ["validation_settings", "gain=5 tone=0.5"]),
         ({"held_settings": 17}, ["held_settings", "17 settings", "only 16 "]),
         ({"validation_settings": 15}, ["validation_settings", "15 settings", "only 14 "]),
         ({"held_settings": GRID[:-1]}, ["validation_settings", "only 0 "]),
@@ -300,7 +300,7 @@ def test_held_manifest_may_list_its_knobs_in_any_order(tmp_path: Path, dry: np.n
 
 @pytest.mark.parametrize("knobs", [2, 0])
 def test_only_setting_cannot_leave_training(tmp_path: Path, knobs: int):
-    train, held = record(tmp_path, "train", DI, [CENTRE]), record(tmp_path, "held", OTHER_DI, BETWEEN)
+    train, held = record(tmp_path, "train", DI, [CENTER]), record(tmp_path, "held", OTHER_DI, BETWEEN)
     if knobs == 0:
         train.write_text(json.dumps([entry("train_dry.wav", "train_0.wav", {})]))
     with pytest.raises(UserError, match="only 0 can leave training"):
@@ -313,10 +313,10 @@ def test_last_setting_cannot_be_held(takes: Path, validation: int):
         load_data(data_config(takes / "train.json", held_settings=GRID, validation_settings=validation))
 
 
-def test_only_setting_trained_has_no_neighbour(tmp_path: Path):
-    train, held = record(tmp_path, "train", DI, [CENTRE]), record(tmp_path, "held", OTHER_DI, BETWEEN)
+def test_only_setting_trained_has_no_neighbor(tmp_path: Path):
+    train, held = record(tmp_path, "train", DI, [CENTER]), record(tmp_path, "held", OTHER_DI, BETWEEN)
     data = load_data(data_config(train, held=held, held_settings=(), validation_settings=0))
-    assert [data.neighbour(piece) for piece in data.validation] == [None]
+    assert [data.neighbor(piece) for piece in data.validation] == [None]
 
 
 @pytest.mark.parametrize(("segment", "left"), [(11_000, 7981), (8000, 7981)])
@@ -362,5 +362,5 @@ def test_validation_of_a_trainers_format_becomes_held(tmp_path: Path):
         pairs = zip(getattr(named, group), getattr(listed, group), strict=True)
         assert all(a.setting == b.setting and torch.equal(a.wet_T, b.wet_T) for a, b in pairs)
     assert settings(listed.held) == {tuple(setting.values()) for setting in BETWEEN}
-    taken = load_data(data_config(train, held_settings=(CENTRE,)))  # what the config names goes first
-    assert settings(taken.held) == {tuple(CENTRE.values())}
+    taken = load_data(data_config(train, held_settings=(CENTER,)))  # what the config names goes first
+    assert settings(taken.held) == {tuple(CENTER.values())}

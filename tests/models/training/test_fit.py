@@ -14,7 +14,8 @@ from models.artifacts.folder import load_model
 from models.artifacts.history import read_history
 from models.artifacts.names import CONFIG, EVAL, HISTORY, MACHINE, RECIPE, SPLIT, STATE, WEIGHTS
 from models.core.errors import DivergedError, UserError
-from models.network.architecture import Activation, LayerArray, WaveNetConfig
+from models.network.activation import Activation
+from models.network.architecture import LayerArray, WaveNetConfig
 from models.recordings.config import DataConfig
 from models.training.config import LearningConfig, Recipe
 from models.training.fit import Progress, fit

@@ -226,5 +226,5 @@ def test_schedules_end_at_the_final_rate(schedule: str):
 def test_baseline_is_computed_once(data: AmpData, monkeypatch: pytest.MonkeyPatch):
     trainer = Trainer(recipe(data.config), data)
     first = trainer.validate()
-    monkeypatch.setattr(AmpData, "neighbour", None)
+    monkeypatch.setattr(AmpData, "neighbor", None)
     assert trainer.validate() == first and first.baseline_mean

@@ -4,8 +4,7 @@ import math
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,12 +29,21 @@ from search.study import ledger
 from search.study.ledger import read_ledger, read_lines
 from search.study.lines import ENDS, FINISHED, Line, TrialRecord, TrialReport, latest
 from search.study.results import TrialFault
-from search.study.scheduler import Listener, TrialScheduler
-from search.study.summary import choose
+from search.study.scheduler import TrialScheduler
 from search.study.tasks import Task
 from search.study.trial_group import TrialGroup
 from tests.support.ray_nodes import trial_processes
-from tests.support.searches import LOCAL, RAY_WARNINGS, config_of, counted, scheduler_of, search_file
+from tests.support.searches import (
+    LOCAL,
+    RAY_WARNINGS,
+    comparable_lines,
+    config_of,
+    counted,
+    reported_errors,
+    scheduler_of,
+    search_file,
+    search_with_finals,
+)
 from tests.support.stacks import stack_by_shape
 
 pytestmark = [pytest.mark.ray, *RAY_WARNINGS]
@@ -166,7 +174,8 @@ def test_started_trials_are_grouped_with_similar_ones(tiny: SearchConfig, amps: 
 @pytest.mark.parametrize(
     ("stated", "cpus", "gpus", "share"),
     [
-        ({}, 16, 0, 0), ({}, 16, 1, 0.25), ({}, 3, 1, 0.3333), ({}, 2, 1, 0.5), ({}, 8, 8, 1), ({}, 2, 8, 1), ({}, 9, 2, 0.25),
+        ({}, 16, 0, 0), ({}, 16, 1, 0.25), ({}, 3, 1, 0.3333), ({}, 2, 1, 0.5),
+        ({}, 8, 8, 1), ({}, 2, 8, 1), ({}, 9, 2, 0.25),
         ({"cpus_per_trial": 4}, 8, 1, 0.5), ({"concurrent": 1}, 16, 1, 1), ({"concurrent": 4}, 16, 2, 0.5),
         ({"gpus_per_trial": 0}, 16, 1, 0), ({"gpus_per_trial": 0.1}, 16, 1, 0.1), ({"gpus_per_trial": 1}, 4, 0, 1),
     ],
@@ -201,31 +210,16 @@ def test_a_grouped_trial_trains_as_it_would_alone(
     monkeypatch.setattr(StackedTrainers, "select", noted)
     study = tmp_path / "study"
     study.mkdir()
-    search(tiny, study, amps)
+    search_with_finals(tiny, study, amps)
     monkeypatch.undo()
     assert {4, 6} <= set(stacked), "three trials or two seeds, each on both amps"
     assert kept, "a pruned trial leaves its stack at once"
     assert "pruned" in {record.state for record in read_ledger(study)}
     for record in latest(read_lines(study)):
         alone = train_alone(tiny, amps, task_of(record), tmp_path)
-        found = reports(study, record.trial)
+        found = reported_errors(study, record.trial)
         assert found == pytest.approx({step: alone[step] for step in found}, rel=1e-3)
         assert (study / "trials" / record.trial).exists() == (record.state == FINISHED)
-
-
-def search(
-    config: SearchConfig,
-    study: Path,
-    amps: list[AmpData],
-    run: Callable[[TrialScheduler, list[AmpData]], None] = run_local,
-    listener: Listener | None = None,
-) -> None:
-    """Train all trials and finals, going on where an earlier call was cut."""
-    assert config.final
-    scheduler = scheduler_of(config, study, amps, listener=listener)
-    run(scheduler, amps)
-    scheduler.begin_finals(choose(config, study, config.final.top))
-    run(scheduler, amps)
 
 
 def task_of(record: TrialRecord) -> Task:
@@ -242,17 +236,6 @@ def train_alone(config: SearchConfig, amps: Sequence[AmpData], task: Task, nowhe
         assert isinstance(result, TrialReport)
         found[result.step] = result.esr
     return found
-
-
-def reports(study: Path, trial: str) -> dict[int, float]:
-    lines = (line for line in read_lines(study) if isinstance(line, TrialReport))
-    return {line.step: line.esr for line in lines if line.trial == trial}
-
-
-def comparable_lines(study: Path) -> list[Line]:
-    """A ledger without what differs between backends: seconds and checkpoints."""
-    lines = read_lines(study)
-    return [replace(line, seconds=None, checkpoint=None) if isinstance(line, TrialReport) else line for line in lines]
 
 
 def test_a_fault_in_a_group_does_not_affect_others(
@@ -311,7 +294,7 @@ def test_a_search_goes_on_with_the_rest_of_a_group(
     trials = latest(read_lines(tmp_path))
     assert [record.state for record in trials] == ["failed", "diverged", "finished"]
     assert [record.reason for record in trials] == ["9 GB are wanted", "the loss is not finite", None]
-    assert [len(reports(tmp_path, record.trial)) for record in trials] == [1, 1, 4]
+    assert [len(reported_errors(tmp_path, record.trial)) for record in trials] == [1, 1, 4]
     assert [folder.name for folder in (tmp_path / "trials").iterdir()] == [trials[2].trial]
 
 
@@ -340,7 +323,7 @@ def test_a_grouped_search_that_is_cut_anywhere_goes_on(
     while True:
         left[0] = 3
         try:
-            search(config, study, amps[:1])
+            search_with_finals(config, study, amps[:1])
             break
         except Cut:
             cuts.append(ledger.ledger_path(study).read_bytes())
@@ -350,7 +333,7 @@ def test_a_grouped_search_that_is_cut_anywhere_goes_on(
     assert all(record.state in ENDS for record in trials)
     assert len(trials) == tiny.trials + 2
     for record in trials:
-        found = reports(study, record.trial)
+        found = reported_errors(study, record.trial)
         assert list(found) == sorted(found)
         assert record.state != FINISHED or max(found) == record.steps
         alone = train_alone(config, amps[:1], task_of(record), tmp_path)
@@ -390,13 +373,13 @@ def test_groups_on_ray_are_those_of_this_process(
         run_trials(scheduler, amps, str(tmp_path / "storage"), None)
 
     config = tiny.model_copy(update={"datasets": tiny.datasets[:1]})
-    search(config, tmp_path / "ray", amps[:1], on_ray, kill)
+    search_with_finals(config, tmp_path / "ray", amps[:1], on_ray, kill)
     monkeypatch.setattr("search.backends.local.device_for", lambda gpus: torch.device("cuda"))
     monkeypatch.setattr(
         "search.study.trial_group.place_trainers",
         lambda trainers, device: place_trainers(trainers, torch.device("cpu")),
     )
-    search(config, tmp_path / "local", amps[:1])
+    search_with_finals(config, tmp_path / "local", amps[:1])
     assert killed
     assert comparable_lines(tmp_path / "ray") == comparable_lines(tmp_path / "local")
     finished = {record.trial for record in read_ledger(tmp_path / "ray") if record.state == FINISHED}

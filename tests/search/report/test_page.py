@@ -23,7 +23,7 @@ from search.study.cost import Costs
 from search.study.files import BOARD
 from search.study.ledger import ledger_path, read_lines
 from search.study.lines import Line, TrialEnd, TrialReport, TrialStart, to_json
-from search.study.summary import summarise
+from search.study.summary import summarize
 from tests.support.searches import CONFIGS, WIDE, config_of, sample, start_line
 from zoo.cli.views import board as board_view
 
@@ -57,7 +57,7 @@ def ledger_of(points: dict[str, dict[str, Any]] | None = None, steps: int = 10) 
 
 
 def board_of(mode: str = "per_amp", lines: list[Line] | None = None) -> Board:
-    return summarise(search_of(mode), lines or ledger_of(), COSTS)
+    return summarize(search_of(mode), lines or ledger_of(), COSTS)
 
 
 def page_of(board: Board, lines: list[Line], folder: Path) -> tuple[list[str], list[list[list[str]]]]:
@@ -221,11 +221,11 @@ def test_only_trials_that_are_a_recipe_are_marked_as_one():
     figure = front_figure(board)
     (axes,) = figure.axes
     rings = {dots.get_label(): sorted(cost for cost, _ in places(dots)) for dots in axes.collections}
-    assert (rings["stock shape, FiLM"], rings["peer's recipe"]) == ([2.0], [1.0, 4.0])
+    assert (rings["stock shape, FiLM"], rings["another project's recipe"]) == ([2.0], [1.0, 4.0])
     texts = {text.get_text(): text.xy[0] for text in axes.texts if hasattr(text, "xy")}
     assert {"a1-standard": 2.0, "a1-knob-bias": 1.0, "a2-concat": 4.0}.items() <= texts.items()
     (plain,) = front_figure(board_of("universal")).axes
-    assert not {"stock shape, FiLM", "peer's recipe"} & {dots.get_label() for dots in plain.collections}
+    assert not {"stock shape, FiLM", "another project's recipe"} & {dots.get_label() for dots in plain.collections}
 
 
 def test_trials_that_differ_look_different(tmp_path: Path):
@@ -239,7 +239,7 @@ def test_trials_that_differ_look_different(tmp_path: Path):
         trial = config.identity(point)
         facts = {"point": point, "label": WIDE.label(point), "form": WIDE.model(point).inject.label}
         lines += [start_line(trial, **facts), replace(report, trial=trial), replace(end, trial=trial)]
-    board = summarise(config, lines, COSTS)
+    board = summarize(config, lines, COSTS)
     write_report(tmp_path / "report.html", config, board, lines, None)
     page = (tmp_path / "report.html").read_text()
     header, *rows = re.findall("<tr>(.*?)</tr>", page.partition("<h2>All trials</h2>")[2])

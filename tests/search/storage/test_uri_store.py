@@ -24,7 +24,7 @@ from search.study.lines import AGAIN, Line, TrialRecord, TrialReport, TrialResta
 from search.study.remote_copy import RemoteCopy
 from search.study.results import TrialFault, parse_result
 from search.study.scheduler import Listener
-from search.study.summary import summarise
+from search.study.summary import summarize
 from tests.support.bucket_server import Bucket
 from tests.support.makers import examples
 from tests.support.searches import LOCAL, RAY_WARNINGS, counted, report, scheduler_of, search_file
@@ -160,7 +160,7 @@ def test_a_search_goes_on_elsewhere_from_its_copy(uri: str, tmp_path: Path, monk
     again = [line for line in read_lines(tmp_path / "last") if line.state == AGAIN]
     assert again == [TrialRestart(trial=whole[11].trial, starts=1)], "it had reported, and goes on"
     assert AGAIN not in {line.state for line in whole}
-    assert board.fronts == summarise(config, whole).fronts
+    assert board.fronts == summarize(config, whole).fronts
     assert all(trial.held for trial in board.trials if trial.front)
     assert "pruned" in {record.state for record in read_ledger(tmp_path / "last")}
     finished = {record.trial for record in read_ledger(tmp_path / "last") if record.state == "finished"}

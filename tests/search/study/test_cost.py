@@ -13,7 +13,7 @@ from search.study.constraints import Constraints
 from search.study.cost import TIERS, CountedCost, MeasuredCost, read_costs, settle_costs, tier_budgets
 from search.study.files import COSTS
 from search.study.ledger import read_lines
-from search.study.summary import choose, summarise
+from search.study.summary import choose, summarize
 from tests.support.makers import di, record
 from tests.support.searches import SMALL, config_of, play
 
@@ -61,7 +61,7 @@ def test_a_study_keeps_its_costs_and_tiers_on_another_machine(monkeypatch: pytes
     monkeypatch.setattr(cost, "tier_budgets", None)  # nothing is measured to read a board
     play(make_scheduler(config, study, amps), workers=1)
     lines, costs = read_lines(study), read_costs(study)
-    board = summarise(config, lines, costs)
+    board = summarize(config, lines, costs)
     (expected,) = {round(2 * SECONDS["slow"] * amps[0].rate_hz / 64, 9)}
     assert {round(trial.cost, 9) for trial in board.trials} == {expected}, "one front, one machine's seconds"
     assert costs
@@ -72,7 +72,7 @@ def test_a_study_keeps_its_costs_and_tiers_on_another_machine(monkeypatch: pytes
     assert here.violation(candidate) is None
     assert there.violation(candidate), "bounds are in seconds of that machine too"
     (study / COSTS).unlink()
-    old = summarise(config, lines, read_costs(study))
+    old = summarize(config, lines, read_costs(study))
     assert old.fronts == board.fronts
     assert old.tiers == {"all": {}}, "as a study that knows no tiers"
     assert choose(config, study, 1) == board.fronts["all"][:1]

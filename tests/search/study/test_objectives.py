@@ -16,7 +16,7 @@ from search.report.optuna_export import to_optuna
 from search.study.build import make_sampler
 from search.study.ledger import append, read_lines
 from search.study.lines import Line, TrialEnd, TrialReport, TrialStart, latest
-from search.study.summary import choose, summarise
+from search.study.summary import choose, summarize
 from tests.support.makers import di, record
 from tests.support.searches import SMALL, STEPS, config_of, scheduler_of, start_line
 from zoo.cli.views import board as board_view
@@ -66,7 +66,7 @@ SMALL_SPACE = config("universal").space
 
 
 def fronts(mode: str, *trials: list[Line]) -> dict[str, list[str]]:
-    return summarise(config(mode), [line for lines in trials for line in lines]).fronts
+    return summarize(config(mode), [line for lines in trials for line in lines]).fronts
 
 
 def test_feasible_seeds_of_a_final_come_first():
@@ -88,7 +88,7 @@ def test_a_limit_broken_on_one_amp_leaves_the_front_of_another():
     x, y = ended("x", 0.01, 0.04, on_b=BROKEN), ended("y", 0.5, 0.5)
     assert fronts("per_amp", x, y) == {"a": ["x"], "b": ["y"]}
     assert fronts("universal", x, y) == {"all": ["y"]}, "but is no model of all amps"
-    boards = {mode: summarise(config(mode), [*x, *y]) for mode in MODES}
+    boards = {mode: summarize(config(mode), [*x, *y]) for mode in MODES}
     feasible = {mode: [trial.feasible for trial in board.trials] for mode, board in boards.items()}
     assert feasible == {"universal": [False, True], "per_amp": [True, True]}
     broken, sound = latest([*x, *y])

@@ -17,7 +17,7 @@ from search.config.space import Space
 from search.config.study import Final, SearchConfig
 from search.run import read_search
 from search.study.ledger import read_lines
-from search.study.summary import summarise
+from search.study.summary import summarize
 from search.study.warm_start import amp_of, prior_trials, read_source, with_warm_start
 from tests.support.hub_server import Hub
 from tests.support.makers import GRID, KNOBS, RATE, di, record
@@ -130,7 +130,7 @@ def put_study(search: SearchConfig, folder: Path, **changes: Any) -> Path:
     scheduler = scheduler_of(config, folder, amps)
     play(scheduler)
     if config.final:
-        board = summarise(config, read_lines(folder))
+        board = summarize(config, read_lines(folder))
         assert board.best
         scheduler.begin_finals([board.best])
         play(scheduler)
@@ -140,15 +140,15 @@ def put_study(search: SearchConfig, folder: Path, **changes: Any) -> Path:
 def test_a_study_with_finals_gives_its_whole_searched_front(search: SearchConfig, tmp_path: Path):
     study = put_study(search, tmp_path / "study", trials=20, final=Final(steps=200, seeds=2, top=1))
     lines = read_lines(study)
-    assert len(summarise(search, lines).fronts["all"]) == 1, "the board has the final alone"
-    searched = [trial.point for trial in summarise(search, lines, finals=False).trials if trial.front]
+    assert len(summarize(search, lines).fronts["all"]) == 1, "the board has the final alone"
+    searched = [trial.point for trial in summarize(search, lines, finals=False).trials if trial.front]
     assert len(searched) > 1
     assert sorted(map(str, read_source(search, study).points)) == sorted(map(str, searched))
 
 
 def test_a_short_search_begins_with_few_points(search: SearchConfig, tmp_path: Path):
     study = put_study(search, tmp_path / "study")
-    best = summarise(search, read_lines(study), finals=False).best
+    best = summarize(search, read_lines(study), finals=False).best
     for trials, most in ((1, 1), (4, 1), (12, 3), (400, 8)):
         short = search.model_copy(update={"trials": trials})
         begun = with_warm_start(short, [read_source(short, study)])

@@ -82,7 +82,7 @@ def test_check_writes_a_page_and_aligned_takes(here: Path):
     assert "Wrote page.html\nWrote mended/manifest.json\n" in ran.err
     page = (here / "page.html").read_text()
     assert page.count("<figure>") == 4
-    assert "is upside down" in page
+    assert "has inverted polarity" in page
     assert "http" not in page
     assert zoo("check", "mended/manifest.json").code == 0
     ran = zoo("align", manifest, "--out", "mended")

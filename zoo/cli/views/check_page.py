@@ -10,7 +10,7 @@ from models.knobs.schema import Knob, Value
 from models.knobs.text import format_setting, format_value
 from models.recordings.checks.report import Report, TakeReport, group_findings
 from models.reporting.html import figure, heading, notice, page, paragraph, table
-from models.reporting.plots import COLORS, GREY, WIDTH_IN, draw_spectra, make_chart, make_figure, styled, to_svg
+from models.reporting.plots import COLORS, GRAY, WIDTH_IN, draw_spectra, make_chart, make_figure, styled, to_svg
 from zoo.cli.views.words import also_in, count
 
 EDGES_HZ = band_edges(40.0, 20480.0, per_octave=3)
@@ -62,7 +62,10 @@ def _delays(report: Report) -> str:
     if not takes:
         return ""
     chart, axes = make_chart(WIDTH_IN, 2.6)
-    for polarity, mark, label, color in ((1, "o", "upright", COLORS[0]), (-1, "v", "upside down", COLORS[1])):
+    for polarity, mark, label, color in (
+        (1, "o", "normal polarity", COLORS[0]),
+        (-1, "v", "inverted polarity", COLORS[1]),
+    ):
         delays = {
             i: take.lag.delay_samples for i, take in enumerate(takes) if take.lag and take.lag.polarity == polarity
         }
@@ -93,7 +96,7 @@ def _coverage(report: Report) -> str:
             [_place(report, name, take.setting[name]) for take in report.takes] for name in (names[column], names[row])
         )
         if column == row:
-            axes.hist(x, bins=20, range=(0, 1), color=GREY)
+            axes.hist(x, bins=20, range=(0, 1), color=GRAY)
             axes.set_yticks([])
         else:
             axes.plot(x, y, "o", color=COLORS[0], markersize=3.5, alpha=0.6, rasterized=len(x) * size**2 > MAX_DOTS)

@@ -60,5 +60,6 @@ def show_aligned(takes: Sequence[Any]) -> None:
     output.info_table(("TAKE", "SETTING", "DELAY", "POLARITY", "DRIFT ppm", "MISSING"), rows)
     output.info()
     output.info_wrapped(
-        f"{LEGEND} MISSING: samples that were not recorded at the head and the tail of the dry signal; they are silent now."
+        f"{LEGEND} MISSING: samples that were not recorded at the head and the tail of the dry signal; they are silent "
+        "now."
     )

@@ -161,7 +161,7 @@ class HubClient:
         return self._listings[ref]
 
     def fetch_listing(self, ref: Ref) -> Listing:
-        """Fetch the listing of an amp anew.
+        """Fetch the listing of an amp again.
 
         Raises `NotFound` for an amp outside this part of the hub, `IntegrityError` for an answer of another form,
         `RepositoryNotFoundError` for an unknown amp, and what `get_json` raises.

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from models.engines.cpu_stream import kernels
 from models.engines.cpu_stream.player import CompiledPlayer
-from models.network.architecture import Activation, Injection, LayerArray, WaveNetConfig
+from models.network.activation import Activation
+from models.network.architecture import Injection, LayerArray, WaveNetConfig
 from models.network.wavenet import WaveNet
 from models.playback import stream
 from models.playback.render import play_blocks

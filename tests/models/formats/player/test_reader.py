@@ -22,7 +22,8 @@ from models.formats.player.native import NativePlayer, load
 from models.formats.player.reader import read_amp, read_records
 from models.formats.player.writer import amp_bytes, write_amp
 from models.knobs.schema import Knobs
-from models.network.architecture import Activation, LayerArray, WaveNetConfig
+from models.network.activation import Activation
+from models.network.architecture import LayerArray, WaveNetConfig
 from tests.support.makers import FORMS, architecture, wavenet
 from tests.support.native import PEDAL, RATE, amp, needs_compiler
 

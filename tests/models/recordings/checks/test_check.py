@@ -14,6 +14,7 @@ from models.audio.interpolation import read_between
 from models.recordings.checks.check import check
 from models.recordings.checks.measurements import measure
 from models.recordings.checks.report import Report, group_findings
+from models.recordings.checks.rules import check_file
 from models.recordings.manifest import read_manifest
 from tests.support.makers import GRID, RATE, amp, di, entry, examples, read_wav, record, write_manifest, write_wav
 
@@ -183,9 +184,17 @@ CHANGES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str, str]] = {
     "silent": (lambda y_T: 0 * y_T, "fault", "is silent"),
     "late": (lambda y_T: np.concatenate([np.zeros(7), y_T[:-7]]), "fault", "is late by"),
     "early": (lambda y_T: np.concatenate([y_T[5:], 0.01 * y_T[:5]]), "fault", "leads its input"),
-    "upside down": (lambda y_T: -y_T, "fault", "is upside down"),
+    "inverted": (lambda y_T: -y_T, "fault", "has inverted polarity"),
     "another song": (lambda y_T: amp(di(1.5, seed=99), 2, 0.5), "fault", "has little to do with"),
 }
+
+
+def test_hints_at_clipping_differ_for_dry_and_wet():
+    sound = measure(np.clip(3 * DI, -0.2, 0.2), RATE)
+    (dry,), (wet,) = (check_file(Path("a.wav"), sound, is_dry=is_dry) for is_dry in (True, False))
+    assert "is clipped" in dry.message and dry.message == wet.message
+    assert "input gain" in wet.hint
+    assert "input gain" not in dry.hint and "signal that was played" in dry.hint
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -263,7 +272,7 @@ def relabel(path: Path, changes: dict[int, dict]) -> Path:
 def test_exchanged_labels_are_one_finding_that_names_both(tmp_path: Path):
     path = relabel(record(tmp_path, "amp", LONG), {0: {"knobs": GRID[19]}, 19: {"knobs": GRID[0]}})
     (warning,) = check(path).findings
-    assert warning.file.name == "amp_0.wav" and "amp_0.wav and amp_19.wav are likely mislabelled" in warning.message
+    assert warning.file.name == "amp_0.wav" and "amp_0.wav and amp_19.wav are likely mislabeled" in warning.message
     assert "(gain=10 tone=1; gain=0 tone=0)" in warning.message
 
 
@@ -282,7 +291,7 @@ def test_takes_of_copies_of_a_dry_signal_are_compared(tmp_path: Path):
     assert check(path).findings == []
     write_wav(tmp_path / "amp_9.wav", -read_wav(tmp_path / "amp_9.wav"))
     assert [f.message for f in check(path).findings] == [
-        f"{tmp_path / 'amp_9.wav'} is upside down against the other takes of dry_0.wav"
+        f"{tmp_path / 'amp_9.wav'} has inverted polarity against the other takes of dry_0.wav"
     ]
 
 

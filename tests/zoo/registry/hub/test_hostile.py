@@ -21,6 +21,7 @@ import torch
 
 from models.artifacts.folder import save_tensors
 from tests.support.hub_server import Hub
+from tests.support.hub_store import repo_info
 from tests.support.makers import model
 from tests.support.packages import (
     AMP,
@@ -99,10 +100,8 @@ def test_t03_names_that_collide_or_do_not_fit(pushed: Hub, names: list[str], wor
     "name", ["model.safetensors", "config.json", "audio/di.flac", "live.nam", "README.md", "total"]
 )
 def test_t04_declared_size_is_refused_before_any_fetch(pushed: Hub, monkeypatch: pytest.MonkeyPatch, name: str):
-    info = pushed._info
-
     def lie(*words: Any, **more: Any) -> dict[str, Any]:
-        answer = info(*words, **more)
+        answer = repo_info(*words, **more)
         for sibling in answer["siblings"]:
             if sibling["rfilename"] == name:
                 sibling["size"] = max_bytes(name) + 1
@@ -110,7 +109,7 @@ def test_t04_declared_size_is_refused_before_any_fetch(pushed: Hub, monkeypatch:
                 sibling["size"] = max_bytes(sibling["rfilename"])
         return answer
 
-    monkeypatch.setattr(pushed, "_info", lie)
+    monkeypatch.setattr("tests.support.hub_server.repo_info", lie)
     refused(zoo(*PULL, *at(pushed)), 6, "bytes, at most")
     assert resolved(pushed) == []
 
@@ -279,8 +278,9 @@ def test_t12_name_that_a_shell_would_run_is_not_completed(pushed: Hub):
 
 @pytest.mark.parametrize("sha", ["../../x", "main", "", "A" * 40, None])
 def test_t13_hub_that_names_no_commit(pushed: Hub, monkeypatch: pytest.MonkeyPatch, sha: object):
-    info = pushed._info
-    monkeypatch.setattr(pushed, "_info", lambda *words, **more: {**info(*words, **more), "sha": sha})
+    monkeypatch.setattr(
+        "tests.support.hub_server.repo_info", lambda *words, **more: {**repo_info(*words, **more), "sha": sha}
+    )
     refused(zoo(*PULL, *at(pushed)), 6, "in an unknown form")
 
 
