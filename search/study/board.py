@@ -149,7 +149,7 @@ def read_study(study: Path) -> SearchConfig:
 
 
 def read_board(study: Path) -> Board:
-    """Return the board of a finished study; raises `NotFound` where it has none yet, `UserError` where it is damaged."""
+    """Return the board of a finished study; raises `NotFound` without one, `UserError` for a damaged one."""
     if not (study / BOARD).exists():
         raise NotFound(f"{study} has no board yet", "Finish the search first: zoo search CONFIG --resume.")
     try:
