@@ -26,10 +26,11 @@ from statistics import median
 import numpy as np
 import torch
 
+from benchmarks.common import trained_net
 from models.artifacts.model_config import make_config
 from models.core.schema import read_document
 from models.formats.nam.writer import write_nam
-from models.formats.player.build import compilers, library, program
+from models.formats.player.build import build_program, compilers, library
 from models.formats.player.native import NativePlayer
 from models.formats.player.writer import write_amp
 from models.knobs.schema import Knob, Knobs
@@ -44,16 +45,6 @@ MODELS = ("a1-nano-film", "a1-lite-film", "a1-standard-film", "a2-full-film")
 BLOCKS = (32, 64, 256)
 RATE_HZ = 48_000
 NOISE_T = np.random.default_rng(0).normal(0, 0.1, RATE_HZ).astype(np.float32)
-
-
-def trained(config: WaveNetConfig, knobs: int) -> WaveNet:
-    """Return a net none of whose weights is special."""
-    torch.manual_seed(0)
-    net = WaveNet(config, knobs)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.add_(0.02 * torch.randn_like(parameter))
-    return net.eval()
 
 
 def cpu_seconds(play: Callable[[int], object], block: int) -> float:
@@ -132,12 +123,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     knobs = Knobs(knobs=tuple(Knob(name=f"knob{n}", min=-1, max=1, default=0) for n in range(options.knobs)))
-    path, bench, rows = library(compiler=options.compiler), program("bench.c", options.compiler), []
+    path, bench, rows = library(compiler=options.compiler), build_program("bench.c", options.compiler), []
     with tempfile.TemporaryDirectory() as folder:
         file, stock = Path(folder) / "amp.bin", Path(folder) / "stock.nam"
         for name in options.models:
             config = read_document(CONFIGS / f"{name}.json", WaveNetConfig)
-            net = trained(config, options.knobs)
+            net = trained_net(config, options.knobs)
             write_amp(file, make_config(name, RATE_HZ, knobs, config), net)
             baked = bake(net, [0.3] * options.knobs)
             write_nam(stock, make_config(name, RATE_HZ, Knobs(knobs=()), baked.config), baked)

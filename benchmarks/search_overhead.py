@@ -30,7 +30,7 @@ from search.study.build import make_pruner, make_sampler
 from search.study.constraints import Constraints
 from search.study.cost import MeasuredCost
 from search.study.ledger import ledger_path
-from search.study.lines import Line, TrialEnd, TrialReport, parse_line, to_json
+from search.study.lines import LedgerLine, TrialEnd, TrialReport, parse_line, to_json
 from search.study.scheduler import TrialScheduler
 from search.study.tasks import Task
 from zoo.cli import output
@@ -85,7 +85,7 @@ def grow(folder: Path, count: int) -> None:
     space, steps = scheduler.config.space, scheduler.config.learning.steps
     sizes = {"cost": 1000, "macs": 1000, "parameters": 1, "receptive_field": 1, "columns": 4, "rate_hz": 48_000}
     facts = {"label": "", "form": "", "steps": steps, "seed": 0, **sizes}
-    lines: list[Line] = []
+    lines: list[LedgerLine] = []
     for number in range(count):
         point = space.complete(
             {

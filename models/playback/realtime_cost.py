@@ -49,7 +49,7 @@ def cost(config: WaveNetConfig, knobs: int, rate_hz: int = RATE_HZ, reference_s:
     key = _cache_key(model=config.model_dump(mode="json"), knobs=knobs)
     ratio = read_measurement(KIND, key)
     if ratio is None:
-        ratio, least = measure(config, knobs)
+        ratio, least = measure_cost(config, knobs)
         write_measurement(KIND, key, ratio)
         if read_measurement(KIND, _cache_key()) is None:
             write_measurement(KIND, _cache_key(), least)
@@ -60,12 +60,12 @@ def reference_seconds() -> float:
     """Return the CPU seconds of a block of the reference on this machine, as first measured."""
     least = read_measurement(KIND, _cache_key())
     if least is None:
-        _, least = measure(REFERENCE, 1)
+        _, least = measure_cost(REFERENCE, 1)
         write_measurement(KIND, _cache_key(), least)
     return least
 
 
-def measure(config: WaveNetConfig, knobs: int) -> tuple[float, float]:
+def measure_cost(config: WaveNetConfig, knobs: int) -> tuple[float, float]:
     """Return the cost of a block in blocks of the reference (median), and the least CPU seconds of one of those."""
     candidate, reference = _block_timer(config, knobs), _block_timer(REFERENCE, 1)
     ratios, least, until = [], np.inf, time.monotonic() + SECONDS

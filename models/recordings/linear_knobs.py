@@ -170,7 +170,7 @@ class _Take:
         return tuple(take.piece.wet_T[start:stop].double().numpy() for take in (self, other))  # type: ignore[return-value]
 
 
-Line = dict[Value, _Take]  # takes that differ in one knob alone, by its position
+KnobLine = dict[Value, _Take]  # takes that differ in one knob alone, by its position
 
 
 def _find(knob: Knob, knobs: Knobs, takes: Sequence[_Take], limit: float) -> LinearKnob | None:
@@ -193,16 +193,16 @@ def _find(knob: Knob, knobs: Knobs, takes: Sequence[_Take], limit: float) -> Lin
     return replace(linear, between=_check_between(linear, line))
 
 
-def _lines(name: str, names: Sequence[str], takes: Sequence[_Take]) -> list[Line]:
+def _lines(name: str, names: Sequence[str], takes: Sequence[_Take]) -> list[KnobLine]:
     """Return the groups of at least two takes of one dry signal that differ in one knob alone."""
-    lines: dict[tuple, Line] = {}
+    lines: dict[tuple, KnobLine] = {}
     for take in takes:
         rest = tuple(take.setting[other] for other in names if other != name)
         lines.setdefault((take.piece.dry, rest), {}).setdefault(take.setting[name], take)
     return [line for line in lines.values() if len(line) > 1]
 
 
-def _reference(name: str, takes: Sequence[_Take], lines: Sequence[Line]) -> Value:
+def _reference(name: str, takes: Sequence[_Take], lines: Sequence[KnobLine]) -> Value:
     """Return the position at which most takes were recorded: takes are composed from these."""
     positions = sorted({position for line in lines for position in line})
     return max(positions, key=lambda position: sum(take.setting[name] == position for take in takes))
@@ -212,7 +212,7 @@ def _check_jointly(
     name: str,
     knobs: Knobs,
     base: _Take,
-    lines: Sequence[Line],
+    lines: Sequence[KnobLine],
     filters: Mapping[Value, np.ndarray],
     reference: Value,
     limit: float,
@@ -258,7 +258,7 @@ def _accepted(positions: Sequence[Value], reference: Value, is_valid: Callable[[
     return list(positions[low : high + 1])
 
 
-def _check_between(linear: LinearKnob, line: Line) -> dict[Value, float]:
+def _check_between(linear: LinearKnob, line: KnobLine) -> dict[Value, float]:
     """Return the ESR at each inner position of the filter interpolated from the other positions."""
     levels = [linear.knob.level(position) for position in linear.positions]
     errors = {}

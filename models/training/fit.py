@@ -20,7 +20,7 @@ from models.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """Where a run stands at a report; `seconds` are those since the last report."""
 
     step: int
@@ -34,7 +34,7 @@ class Progress:
 def fit(
     recipe: Recipe,
     out: Path,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
     on_step: Callable[[int], None] = lambda step: None,
     load: Callable[[DataConfig], AmpData] = load_data,
 ) -> Evaluation:
@@ -59,7 +59,7 @@ def fit(
         validation = trainer.validate()
         trainer.save(out)
         seconds = time.monotonic() - began
-        on_progress(Progress(trainer.step, recipe.learning.steps, loss, validation.mean, seconds, speed))
+        on_progress(TrainingProgress(trainer.step, recipe.learning.steps, loss, validation.mean, seconds, speed))
     trainer.finish(out)
     return evaluate(out, data)
 

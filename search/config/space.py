@@ -19,7 +19,7 @@ Point = dict[str, Any]  # axis -> its value; only the axes that have a meaning a
 
 Choice = Field(min_length=1)
 
-Width = Annotated[int, Field(ge=1, le=64)]
+WidthChoice = Annotated[int, Field(ge=1, le=64)]
 
 Depth = Annotated[int, Field(ge=1, le=32)]
 
@@ -99,7 +99,12 @@ class Space(Frozen):
         "pow2x5",
         "pow3",
     )
-    channels: Annotated[tuple[Width, ...], Choice, Field(description="Channels of the first array.")] = (4, 6, 8, 12)
+    channels: Annotated[tuple[WidthChoice, ...], Choice, Field(description="Channels of the first array.")] = (
+        4,
+        6,
+        8,
+        12,
+    )
     kernel_size: Annotated[
         tuple[Annotated[int, Field(ge=1, le=16)], ...], Choice, Field(description="Taps of the convolutions.")
     ] = (3,)
@@ -117,7 +122,7 @@ class Space(Frozen):
         tuple[Literal["none", "gated", "blended"], ...], Choice, Field(description="How the activation is gated.")
     ] = ("none",)
     head1x1: Annotated[
-        tuple[Width | None, ...],
+        tuple[WidthChoice | None, ...],
         Choice,
         Field(description="Channels of a 1x1 convolution before the head; null for none."),
     ] = (None,)
@@ -133,9 +138,9 @@ class Space(Frozen):
     film_arrays: Annotated[
         tuple[Place, ...], Choice, Field(description="Which arrays have FiLM, where there are several.")
     ] = ("all",)
-    encoder: Annotated[tuple[Width | None, ...], Choice, Field(description="Learned knob features; null for none.")] = (
-        None,
-    )
+    encoder: Annotated[
+        tuple[WidthChoice | None, ...], Choice, Field(description="Learned knob features; null for none.")
+    ] = (None,)
     warp: Annotated[
         tuple[Annotated[int, Field(ge=2, le=16)] | None, ...],
         Choice,

@@ -4,10 +4,10 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from math import hypot
 
-Point = Sequence[float]
+ObjectivePoint = Sequence[float]
 
 
-def front(points: Sequence[Point]) -> list[int]:
+def front(points: Sequence[ObjectivePoint]) -> list[int]:
     """Return the indexes of the non-dominated points, by first objective; of equal points the first."""
     found: list[int] = []
     lowest = float("inf")
@@ -18,7 +18,7 @@ def front(points: Sequence[Point]) -> list[int]:
     return found
 
 
-def ranks(points: Sequence[Point]) -> list[int]:
+def ranks(points: Sequence[ObjectivePoint]) -> list[int]:
     """Return the non-domination rank of every point: 0 for the front, 1 for the front without rank 0, and so on.
 
     Equal points share a rank. In two dimensions one sweep by the first objective finds them (patience sorting), in
@@ -33,7 +33,7 @@ def ranks(points: Sequence[Point]) -> list[int]:
     return [found[point[0], point[1]] for point in points]
 
 
-def top(points: Sequence[Point], count: int) -> set[int]:
+def top(points: Sequence[ObjectivePoint], count: int) -> set[int]:
     """Return the indexes of the best `count` points: by rank, and in the last rank far from those already chosen.
 
     The spread in the last rank is the epsilon-net of multi-objective asynchronous halving (Schmucker et al. 2021, arXiv
@@ -60,7 +60,7 @@ def top(points: Sequence[Point], count: int) -> set[int]:
     return set(chosen)
 
 
-def hypervolume(points: Sequence[Point], reference: Point) -> float:
+def hypervolume(points: Sequence[ObjectivePoint], reference: ObjectivePoint) -> float:
     """Return the area between the front and a reference point; points beyond the reference add nothing."""
     inside = [point for point in points if point[0] < reference[0] and point[1] < reference[1]]
     front_points = [inside[index] for index in front(inside)]
@@ -71,7 +71,7 @@ def hypervolume(points: Sequence[Point], reference: Point) -> float:
     return area
 
 
-def _distance(a: Point, b: Point) -> float:
+def _distance(a: ObjectivePoint, b: ObjectivePoint) -> float:
     return hypot(a[0] - b[0], a[1] - b[1])
 
 

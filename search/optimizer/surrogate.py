@@ -19,7 +19,7 @@ Features = dict[str, float]
 
 Encoded = tuple[Features, float]  # a point's features, and log10 of its multiply-accumulates
 
-Array = NDArray[np.floating]
+FloatArray = NDArray[np.floating]
 
 # The grid of hyperparameters: the combination with the highest evidence is used.
 LENGTHS, SLOPES, NOISES = (1.0, 2.0, 4.0), (0.0, 1.0), (0.03, 0.1, 0.3)
@@ -195,7 +195,7 @@ class Surrogate:
         self.prior_mean = means[best.mean]
         self.level += self.scale * best.level
 
-    def predict(self, points: Sequence[Features]) -> tuple[Array, Array]:
+    def predict(self, points: Sequence[Features]) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the log10 errors of points, each `(M,)`."""
         z_MD = self.table.standard(points)
         k_NM = _kernel(self.z_ND, z_MD, *self.shape)
@@ -212,7 +212,7 @@ class _PriorMean:
     prior: "Surrogate | None" = None
     weight: float = 0.0
 
-    def of(self, points: Sequence[Features]) -> Array:
+    def of(self, points: Sequence[Features]) -> FloatArray:
         """Return by how much each point lies above the level, in decades, `(M,)`."""
         if self.prior is None:
             return np.zeros(len(points))
@@ -224,11 +224,11 @@ class _Fit(NamedTuple):
     shape: tuple[float, float]
     mean: int
     level: float
-    root_NN: Array
-    weight_N: Array
+    root_NN: FloatArray
+    weight_N: FloatArray
 
 
-def _fit(z_ND: Array, t_HN: Array, length: float, slope: float, noise: float) -> _Fit:
+def _fit(z_ND: FloatArray, t_HN: FloatArray, length: float, slope: float, noise: float) -> _Fit:
     """Return the best of some prior means with its log evidence (less a constant), at the level of highest evidence."""
     count = len(z_ND)
     root_NN = np.linalg.cholesky(_kernel(z_ND, z_ND, length, slope) + noise * np.eye(count))
@@ -242,7 +242,7 @@ def _fit(z_ND: Array, t_HN: Array, length: float, slope: float, noise: float) ->
     return _Fit(float(evidence_H[best]), (length, slope), best, float(level_H[best]), root_NN, weight_N)
 
 
-def _solve(root_NN: Array, right: Array, *, transposed: bool = False) -> Array:
+def _solve(root_NN: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:
     """Solve a lower triangular system, or its transpose."""
     return np.asarray(solve_triangular(root_NN, right, lower=True, trans=int(transposed)))
 
@@ -255,16 +255,16 @@ class _Table:
         x_ND = self._rows([*known, *queries])
         self.middle_D, self.spread_D = x_ND.mean(0), x_ND.std(0)
 
-    def standard(self, points: Sequence[Features]) -> Array:
+    def standard(self, points: Sequence[Features]) -> FloatArray:
         """Return the standardized features of points, `(M, D)`."""
         return (self._rows(points) - self.middle_D) / np.where(self.spread_D > 0, self.spread_D, 1.0)
 
-    def _rows(self, points: Sequence[Features]) -> Array:
+    def _rows(self, points: Sequence[Features]) -> FloatArray:
         rows = [[point.get(name, 0.0) for name in self.names] for point in points]
         return np.array(rows).reshape(len(points), len(self.names))
 
 
-def _kernel(a_ND: Array, b_MD: Array, length: float, slope: float) -> Array:
+def _kernel(a_ND: FloatArray, b_MD: FloatArray, length: float, slope: float) -> FloatArray:
     """Return the covariance of two sets of points, `(N, M)`."""
     size = max(1, a_ND.shape[1])
     inner_NM = a_ND @ b_MD.T
@@ -273,7 +273,7 @@ def _kernel(a_ND: Array, b_MD: Array, length: float, slope: float) -> Array:
 
 
 def expected_gains(
-    known: Sequence[tuple[float, float]], costs: Sequence[float], mean_M: Array, deviation_M: Array
+    known: Sequence[tuple[float, float]], costs: Sequence[float], mean_M: FloatArray, deviation_M: FloatArray
 ) -> list[float]:
     """Return by how much each point is expected to enlarge the hypervolume of `known`, `(log error, log cost)`.
 

@@ -12,7 +12,7 @@ from models.reporting.plots import COLORS, GRAY, WIDTH_IN, make_chart, make_figu
 from search.config.named_recipes import PEER
 from search.config.study import ALL
 from search.optimizer.pareto import is_feasible
-from search.study.board import Board, BoardTrial, Tier
+from search.study.board import Board, BoardTier, BoardTrial
 from search.study.lines import FINISHED, PRUNED
 from search.study.objectives import error_of, limits_on
 
@@ -176,7 +176,7 @@ def _form(trial: BoardTrial, known: Container[str]) -> str:
     return trial.form if trial.form in known else "other"
 
 
-def _tiers(axes: Axes, tiers: Mapping[str, Tier], trials: list[BoardTrial]) -> None:
+def _tiers(axes: Axes, tiers: Mapping[str, BoardTier], trials: list[BoardTrial]) -> None:
     """Draw a line at each tier's budget that lies inside the chart."""
     costs = [trial.cost for trial in trials]
     for tier, found in tiers.items():

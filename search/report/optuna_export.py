@@ -9,13 +9,13 @@ from optuna.trial import TrialState
 
 from search.config.study import SearchConfig
 from search.study.files import JOURNAL
-from search.study.lines import FINISHED, PRUNED, REPORT, Line, TrialRecord, curves, latest
+from search.study.lines import FINISHED, PRUNED, REPORT, LedgerLine, TrialRecord, curves, latest
 
 STATES = {FINISHED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, REPORT: TrialState.RUNNING}
 
 
 def to_optuna(
-    config: SearchConfig, lines: Sequence[Line], storage: optuna.storages.BaseStorage | None = None
+    config: SearchConfig, lines: Sequence[LedgerLine], storage: optuna.storages.BaseStorage | None = None
 ) -> optuna.Study:
     """Return the searched trials as a study of two objectives, ESR and cost; reports are user attributes."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -48,7 +48,7 @@ def _constraints(record: TrialRecord) -> dict[str, float]:
     return {f"{name} on {amp}": value for amp, found in record.limits.items() for name, value in found.items()}
 
 
-def write_journal(config: SearchConfig, lines: Sequence[Line], study: Path) -> Path:
+def write_journal(config: SearchConfig, lines: Sequence[LedgerLine], study: Path) -> Path:
     """Write `optuna.journal` into a study folder, for `optuna-dashboard FILE`."""
     path = study / JOURNAL
     path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from search.report import charts as pictures
 from search.report.optuna_export import to_optuna
 from search.report.tables import tier_table, trial_table
 from search.study.board import Board, BoardTrial
-from search.study.lines import FINISHED, Line, curves
+from search.study.lines import FINISHED, LedgerLine, curves
 from search.study.objectives import error_of, limits_on
 
 IMPORTANCE_NEEDS = 8  # trials: with fewer, importances mean nothing
@@ -27,7 +27,9 @@ IMPORTANCE_NEEDS = 8  # trials: with fewer, importances mean nothing
 IMPORTANT = 0.005  # axes that explain less are left out
 
 
-def write_report(path: Path, config: SearchConfig, board: Board, lines: Sequence[Line], plan: RungPlan | None) -> None:
+def write_report(
+    path: Path, config: SearchConfig, board: Board, lines: Sequence[LedgerLine], plan: RungPlan | None
+) -> None:
     """Write the report of a study beside its board."""
     parts = [
         paragraph(_headline(board)),
@@ -126,7 +128,7 @@ def _held_maps(board: Board, study: Path) -> list[str]:
     return maps
 
 
-def _what_mattered(config: SearchConfig, board: Board, lines: Sequence[Line]) -> list[str]:
+def _what_mattered(config: SearchConfig, board: Board, lines: Sequence[LedgerLine]) -> list[str]:
     """Return figures of what the error depended on: importances, places of the knobs, dilations."""
     over = " over all amps" if len(board.amps) > 1 else ""
     parts = []
@@ -146,12 +148,12 @@ def _what_mattered(config: SearchConfig, board: Board, lines: Sequence[Line]) ->
     return parts
 
 
-def _curves(board: Board, lines: Sequence[Line]) -> dict[str, dict[str, dict[int, float]]]:
+def _curves(board: Board, lines: Sequence[LedgerLine]) -> dict[str, dict[str, dict[int, float]]]:
     """Return front -> trial -> step -> the error that counts there."""
     return {front: curves(lines, None if front == ALL else front) for front in board.fronts}
 
 
-def importances(config: SearchConfig, lines: Sequence[Line]) -> dict[str, float]:
+def importances(config: SearchConfig, lines: Sequence[LedgerLine]) -> dict[str, float]:
     """Return how much of the difference in error each axis explains; empty for too few trials.
 
     The method is PED-ANOVA (Watanabe, Bansal and Hutter 2023, arXiv 2304.10255).

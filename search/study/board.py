@@ -49,7 +49,7 @@ class BoardTrial(TrialRecord):
 
 
 @dataclass(frozen=True)
-class Tier:
+class BoardTier:
     """The best trial whose cost is within a budget (None: any cost); None where there is no such trial."""
 
     budget: float | None
@@ -111,7 +111,7 @@ class Board:
     best: str | None
     best_of: dict[str, str]
     fronts: dict[str, list[str]]
-    tiers: dict[str, dict[str, Tier]]
+    tiers: dict[str, dict[str, BoardTier]]
     spent: Spent
     trials: list[BoardTrial]
 
@@ -121,7 +121,7 @@ class Board:
         known: dict[str, Any] = {"cpus": []}
         known |= {key: document[key] for key in cls.__dataclass_fields__ if key in document}
         tiers = {
-            front: {name: Tier(found["budget"], found["trial"]) for name, found in of_front.items()}
+            front: {name: BoardTier(found["budget"], found["trial"]) for name, found in of_front.items()}
             for front, of_front in document["tiers"].items()
         }
         trials = [BoardTrial.parse(trial) for trial in document["trials"]]

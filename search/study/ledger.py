@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from search.study.lines import ENDS, Line, TrialRecord, latest, parse_line, to_json
+from search.study.lines import ENDS, LedgerLine, TrialRecord, latest, parse_line, to_json
 
 
 def ledger_path(study: Path) -> Path:
@@ -12,12 +12,12 @@ def ledger_path(study: Path) -> Path:
     return study / "ledger.jsonl"
 
 
-def read_lines(study: Path) -> list[Line]:
+def read_lines(study: Path) -> list[LedgerLine]:
     """Return every line of a study, oldest first; empty without a ledger. Raises `UserError` for a broken line."""
     return parse_lines(ledger_path(study).read_bytes()) if ledger_path(study).exists() else []
 
 
-def parse_lines(data: bytes) -> list[Line]:
+def parse_lines(data: bytes) -> list[LedgerLine]:
     """Return the lines in the bytes of a ledger, without an unfinished one that a crash left at the end."""
     return [parse_line(json.loads(text)) for text in data.split(b"\n")[:-1]]
 
@@ -27,7 +27,7 @@ def read_ledger(study: Path) -> list[TrialRecord]:
     return [record for record in latest(read_lines(study)) if record.state in ENDS]
 
 
-def append(study: Path, line: Line) -> None:
+def append(study: Path, line: LedgerLine) -> None:
     """Add a line and flush it to disk; first remove an unfinished line that a crash left.
 
     Raises `OSError` where the disk refuses it; the ledger is then as before.

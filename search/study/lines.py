@@ -14,7 +14,7 @@ FINISHED, PRUNED, DIVERGED, FAILED = "finished", "pruned", "diverged", "failed"
 
 ENDS = (FINISHED, PRUNED, DIVERGED, FAILED)
 
-Limits = dict[str, dict[str, float]]  # amp -> limit -> by how much it is broken (above 0) or respected
+TrialLimits = dict[str, dict[str, float]]  # amp -> limit -> by how much it is broken (above 0) or respected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class TrialReport:
     amps: dict[str, float]
     worst: dict[str, float] | None = None
     seconds: float | None = None
-    limits: Limits | None = None
+    limits: TrialLimits | None = None
     checkpoint: str | None = None
     survives: bool | None = None
     state: str = REPORT
@@ -97,9 +97,9 @@ class TrialRelease:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-Line = TrialStart | TrialReport | TrialEnd | TrialRestart | TrialRelease
+LedgerLine = TrialStart | TrialReport | TrialEnd | TrialRestart | TrialRelease
 
-KINDS: dict[str, type[Line]] = {
+KINDS: dict[str, type[LedgerLine]] = {
     START: TrialStart,
     REPORT: TrialReport,
     AGAIN: TrialRestart,
@@ -108,7 +108,7 @@ KINDS: dict[str, type[Line]] = {
 }
 
 
-def parse_line(document: Mapping[str, Any]) -> Line:
+def parse_line(document: Mapping[str, Any]) -> LedgerLine:
     """Read a line from its JSON object; raises `UserError` for an unknown state or a missing key."""
     kind = KINDS.get(document.get("state", ""))
     if kind is None:
@@ -133,12 +133,12 @@ def split_known(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
     return known
 
 
-def to_json(line: Line) -> dict[str, Any]:
+def to_json(line: LedgerLine) -> dict[str, Any]:
     """Return the JSON object of a line: state and trial first; what is None is not written."""
     return {"state": line.state, "trial": line.trial, **_stated(line), **line.extra}
 
 
-def _stated(line: Line) -> dict[str, Any]:
+def _stated(line: LedgerLine) -> dict[str, Any]:
     names = (one.name for one in fields(line) if one.name not in ("state", "trial", "extra"))
     return {name: value for name in names if (value := getattr(line, name)) is not None}
 
@@ -157,7 +157,7 @@ class TrialRecord(TrialStart):
     amps: dict[str, float] = field(default_factory=dict)
     worst: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
-    limits: Limits = field(default_factory=dict)
+    limits: TrialLimits = field(default_factory=dict)
     checkpoint: str | None = None
     survives: bool | None = None
     reason: str | None = None
@@ -169,7 +169,7 @@ class TrialRecord(TrialStart):
         """Begin the record of a trial."""
         return cls(**vars(line), keys=tuple(to_json(line)))
 
-    def merged(self, line: Line) -> Self:
+    def merged(self, line: LedgerLine) -> Self:
         """Return the record with a later line: what it states replaces what was stated before."""
         keys = tuple(dict.fromkeys((*self.keys, *to_json(line))))
         return replace(
@@ -196,7 +196,7 @@ class TrialRecord(TrialStart):
         return {key: self.extra[key] if key in self.extra else getattr(self, key) for key in self.keys}
 
 
-def latest(lines: Iterable[Line]) -> list[TrialRecord]:
+def latest(lines: Iterable[LedgerLine]) -> list[TrialRecord]:
     """Return the record of each trial, in the order in which they started."""
     records: dict[str, TrialRecord] = {}
     for line in lines:
@@ -208,7 +208,7 @@ def latest(lines: Iterable[Line]) -> list[TrialRecord]:
     return list(records.values())
 
 
-def curves(lines: Iterable[Line], amp: str | None = None) -> dict[str, dict[int, float]]:
+def curves(lines: Iterable[LedgerLine], amp: str | None = None) -> dict[str, dict[int, float]]:
     """Return trial -> step -> validation ESR from the reports, of one amp or (None) the mean over all."""
     found: dict[str, dict[int, float]] = {}
     for line in lines:

@@ -1,7 +1,7 @@
 """The fronts of a search, one for each amp or one for all, and what a trial reached on each."""
 
 from search.config.study import ALL, SearchConfig
-from search.study.lines import Limits, TrialRecord, TrialReport
+from search.study.lines import TrialLimits, TrialRecord, TrialReport
 
 Reached = TrialRecord | TrialReport
 
@@ -31,7 +31,7 @@ def limits_on(trial: TrialRecord, front: str) -> dict[str, float]:
     return largest_excess(trial.limits)
 
 
-def largest_excess(limits: Limits) -> dict[str, float]:
+def largest_excess(limits: TrialLimits) -> dict[str, float]:
     """Return limit -> its largest excess over all amps."""
     worst: dict[str, float] = {}
     for found in limits.values():

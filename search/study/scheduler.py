@@ -20,7 +20,7 @@ from search.study.lines import (
     FINISHED,
     PRUNED,
     START,
-    Line,
+    LedgerLine,
     TrialEnd,
     TrialRecord,
     TrialRelease,
@@ -305,7 +305,7 @@ class TrialScheduler:
             return True
         return pruning.control is not None and (started - pruning.calibrate + 1) % pruning.control == 0
 
-    def _write(self, line: Line) -> None:
+    def _write(self, line: LedgerLine) -> None:
         ledger.append(self._study, line)
         self._notify(self._apply(line))
 
@@ -318,7 +318,7 @@ class TrialScheduler:
         if self._listener:
             self._listener(record)
 
-    def _apply(self, line: Line) -> TrialRecord:
+    def _apply(self, line: LedgerLine) -> TrialRecord:
         """Take in a line, new or old, and pass it on to sampler and pruner."""
         record = self._state.apply(line)
         if record.is_final:

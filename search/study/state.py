@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from search.config.study import SearchConfig
 from search.optimizer.calibration import Curve, expected_gain, log_error
 from search.optimizer.protocols import Values
-from search.study.lines import ENDS, FINISHED, PRUNED, Line, TrialRecord, TrialReport, TrialStart
+from search.study.lines import ENDS, FINISHED, PRUNED, LedgerLine, TrialRecord, TrialReport, TrialStart
 from search.study.objectives import Reached, errors_of
 
 
@@ -24,7 +24,7 @@ class StudyState:
         self._searched: list[str] = []
         self._ended = 0
 
-    def apply(self, line: Line) -> TrialRecord:
+    def apply(self, line: LedgerLine) -> TrialRecord:
         """Take in the next line and return the record of its trial."""
         known = self._records.get(line.trial)
         if known is None:
@@ -37,7 +37,7 @@ class StudyState:
             self._count(record, line)
         return record
 
-    def _count(self, record: TrialRecord, line: Line) -> None:
+    def _count(self, record: TrialRecord, line: LedgerLine) -> None:
         if isinstance(line, TrialStart):
             self._searched.append(line.trial)
         elif isinstance(line, TrialReport):

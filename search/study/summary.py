@@ -10,11 +10,11 @@ from models.recordings.dataset import AmpData
 from search.config.named_recipes import recipe_of
 from search.config.study import ALL, SearchConfig
 from search.optimizer.pareto import front, is_feasible
-from search.study.board import Board, BoardTrial, Effort, Spent, Tier, read_board, read_study
+from search.study.board import Board, BoardTier, BoardTrial, Effort, Spent, read_board, read_study
 from search.study.cost import UNIT, Costs, read_costs
 from search.study.files import BOARD
 from search.study.ledger import read_lines
-from search.study.lines import ENDS, FINISHED, PRUNED, Line, TrialRecord, TrialReport, TrialStart, latest
+from search.study.lines import ENDS, FINISHED, PRUNED, LedgerLine, TrialRecord, TrialReport, TrialStart, latest
 from search.study.objectives import constraints_of, error_of, front_names, limits_on
 
 
@@ -28,7 +28,9 @@ def current_board(study: Path) -> Board:
     return summarize(read_study(study), read_lines(study), read_costs(study))
 
 
-def summarize(config: SearchConfig, lines: Sequence[Line], costs: Costs | None = None, *, finals: bool = True) -> Board:
+def summarize(
+    config: SearchConfig, lines: Sequence[LedgerLine], costs: Costs | None = None, *, finals: bool = True
+) -> Board:
     """Return the board of a ledger, also while the search runs, without held scores.
 
     Args:
@@ -117,19 +119,19 @@ def _front(name: str, finished: list[TrialRecord]) -> list[str]:
 
 def _tiers(
     fronts: Mapping[str, list[str]], by_name: Mapping[str, TrialRecord], budgets: Mapping[str, float | None]
-) -> dict[str, dict[str, Tier]]:
+) -> dict[str, dict[str, BoardTier]]:
     """Return front -> tier -> its budget and the best trial within it."""
 
     def best(members: list[str], budget: float | None) -> str | None:
         return next((trial for trial in members if budget is None or by_name[trial].cost <= budget), None)
 
     return {
-        name: {tier: Tier(budget, best(members, budget)) for tier, budget in budgets.items()}
+        name: {tier: BoardTier(budget, best(members, budget)) for tier, budget in budgets.items()}
         for name, members in fronts.items()
     }
 
 
-def _spent(trials: Sequence[BoardTrial], lines: Sequence[Line], front_trials: set[str]) -> Spent:
+def _spent(trials: Sequence[BoardTrial], lines: Sequence[LedgerLine], front_trials: set[str]) -> Spent:
     """Return what the search took, apart from the finals."""
     seconds: dict[str, float] = {}
     for line in lines:

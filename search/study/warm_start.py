@@ -22,7 +22,7 @@ from search.storage.recordings import load_amp
 from search.study.board import read_study
 from search.study.files import STUDY
 from search.study.ledger import ledger_path, read_lines
-from search.study.lines import FINISHED, PRUNED, Line, curves, latest
+from search.study.lines import FINISHED, PRUNED, LedgerLine, curves, latest
 from search.study.summary import summarize
 
 MAX_POINTS = 8  # first points: in a simulation more brought nothing, and each costs a trial
@@ -189,7 +189,7 @@ def _read_study(config: SearchConfig, place: Path) -> PriorSource:
     return PriorSource(str(place), amp, [point for point in points if point], prior_trials(lines))
 
 
-def prior_trials(lines: Sequence[Line]) -> tuple[PriorTrial, ...]:
+def prior_trials(lines: Sequence[LedgerLine]) -> tuple[PriorTrial, ...]:
     """Return the results of a study's latest trials; a pruned one counts with the error it would have ended with."""
     trials = [trial for trial in latest(lines) if not trial.is_final and trial.state in (FINISHED, PRUNED)]
     reported = {trial: {step: log_error(esr) for step, esr in curve.items()} for trial, curve in curves(lines).items()}

@@ -26,7 +26,7 @@ from search.launch.launcher import run_search
 from search.optimizer.pareto import front
 from search.run import read_search
 from search.storage.recordings import load_amp
-from search.study.board import Tier, best_runs, read_board, tier_runs
+from search.study.board import BoardTier, best_runs, read_board, tier_runs
 from search.study.cost import CountedCost, read_costs, tier_budgets
 from search.study.files import RECORDINGS
 from search.study.ledger import read_ledger, read_lines
@@ -102,7 +102,7 @@ def test_the_board_is_chosen_by_validation_alone(finished: Finished):
     assert board.fronts == {"all": ahead}
     assert board.best == ahead[0]
     assert board.best_of == {"amp0": ahead[0], "amp1": ahead[0]}
-    assert board.tiers["all"]["hifi"] == Tier(budget=None, trial=ahead[0])
+    assert board.tiers["all"]["hifi"] == BoardTier(budget=None, trial=ahead[0])
     for trial in done:
         runs = [study / "trials" / trial.trial / amp for amp in board.amps]
         assert trial.front == (trial.trial in ahead)

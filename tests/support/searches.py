@@ -24,7 +24,7 @@ from search.run import RunOptions
 from search.study.build import make_scheduler
 from search.study.cost import CountedCost, MeasuredCost
 from search.study.ledger import read_lines
-from search.study.lines import Line, TrialReport, TrialStart
+from search.study.lines import LedgerLine, TrialReport, TrialStart
 from search.study.scheduler import Listener, TrialScheduler
 from search.study.summary import choose
 from search.study.tasks import Task
@@ -200,7 +200,7 @@ def beats(a: tuple, b: tuple) -> bool:
     return a != b and all(x <= y for x, y in zip(a, b, strict=True))
 
 
-def comparable_lines(study: Path) -> list[Line]:
+def comparable_lines(study: Path) -> list[LedgerLine]:
     """A ledger without what differs between backends: seconds and checkpoints."""
     lines = read_lines(study)
     return [replace(line, seconds=None, checkpoint=None) if isinstance(line, TrialReport) else line for line in lines]

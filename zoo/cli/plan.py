@@ -214,7 +214,7 @@ def _show_comparison(
     from zoo.cli.views import plan as plan_view
 
     if request.as_json:
-        output.data_json(plan_view.to_json(plans, signal_s, chosen, why))
+        output.data_json(plan_view.plan_to_json(plans, signal_s, chosen, why))
         return
     plan_view.show_plans(plans, signal_s, chosen, why)
     output.info(f"next: zoo plan {request.knobs} --signal {request.signal or 'DI.wav'} --out FOLDER")

@@ -49,9 +49,9 @@ def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) ->
     with output.progress("checking") as bar:
         report = check_manifest(manifest, bar)
     if page:
-        from zoo.cli.views.check_page import write_report
+        from zoo.cli.views.check_page import write_check_page
 
-        write_report(report, page)
+        write_check_page(report, page)
     if as_json:
         output.data_json(report.to_json())
     else:

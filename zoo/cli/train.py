@@ -33,7 +33,7 @@ def quickstart(config: Path) -> None:
 def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     """Train one model into a run folder."""
     from models.training.config import read_recipe
-    from models.training.fit import Progress, fit
+    from models.training.fit import TrainingProgress, fit
     from search.storage.recordings import load_amp
     from zoo.cli import output
     from zoo.cli.errors import INTERRUPTED
@@ -44,7 +44,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     with output.progress("training", "steps") as bar:
         score = ""
 
-        def show(at: Progress) -> None:
+        def show(at: TrainingProgress) -> None:
             nonlocal score
             output.info(f"step {at.step:>6} of {at.steps}  loss {at.loss:.4f}  validation ESR {at.validation_esr:.4f}")
             score = f"ESR {at.validation_esr:.4f}"

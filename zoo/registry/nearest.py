@@ -6,7 +6,7 @@ from pathlib import Path
 from models.artifacts.names import CONFIG, EVAL, TRAINING
 from models.core.errors import NotFound, UserError
 from zoo.names import Ref
-from zoo.registry.protocol import Progress, Zoo, no_progress
+from zoo.registry.protocol import TransferProgress, Zoo, no_progress
 from zoo.registry.resolve import resolve_zoo
 from zoo.registry.shelf import Shelf
 
@@ -24,7 +24,7 @@ def collect_amps(
     knobs: int | None,
     to: Path,
     on_note: Callable[[str], None],
-    on_progress: Progress = no_progress,
+    on_progress: TransferProgress = no_progress,
 ) -> list[Path]:
     """Return the folders of the amps of a zoo: a shelf's own packages, of a hub the documents, fetched into `to`.
 
@@ -50,7 +50,7 @@ def collect_amps(
 
 
 def _fetch_nearest(
-    zoo: Zoo, owner: str, knobs: int | None, to: Path, on_note: Callable[[str], None], on_progress: Progress
+    zoo: Zoo, owner: str, knobs: int | None, to: Path, on_note: Callable[[str], None], on_progress: TransferProgress
 ) -> list[Path]:
     """Fetch the documents of the amps whose number of knobs is nearest to `knobs`; see `collect_amps`."""
     rows = [row for row in zoo.list(on_note) if _is_of(owner, row.name)]

@@ -12,7 +12,7 @@ from zoo.package.card_schema import AmpSummary
 if TYPE_CHECKING:
     from zoo.registry.push_plan import PushPlan
 
-Progress = Callable[[float, float], None]  # bytes done, bytes in all
+TransferProgress = Callable[[float, float], None]  # bytes done, bytes in all
 
 
 def no_progress(done: float, total: float) -> None:
@@ -69,7 +69,9 @@ class Zoo(Protocol):
         """Return the bytes of one file of an amp."""
         ...
 
-    def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = no_progress, pin: str = "") -> Pulled:
+    def pull(
+        self, ref: Ref, to: Path, tier: str = "", on_progress: TransferProgress = no_progress, pin: str = ""
+    ) -> Pulled:
         """Copy an amp, or one `tier` of it, into the folder `to`, verified.
 
         `pin` is the sha256 that its manifest must have, empty for any.

@@ -9,7 +9,7 @@ from zoo.package.layout import MANIFEST, files_of_tier, select_files
 from zoo.package.manifest import PackageManifest
 from zoo.registry.folders import shelf_folder
 from zoo.registry.lockfile import Pin, check_revision, read_pin, write_pin
-from zoo.registry.protocol import Progress, Pulled, Zoo
+from zoo.registry.protocol import Pulled, TransferProgress, Zoo
 from zoo.registry.resolve import resolve_zoo
 
 
@@ -52,7 +52,7 @@ class PullPlan:
         root = self.zoo.document(self.ref, MANIFEST, PackageManifest).tier if self.tier else ""
         return {name: sizes[name] for name in select_files(sizes, self.tier, root, self.ref.name)}
 
-    def run(self, on_progress: Progress) -> Pulled:
+    def run(self, on_progress: TransferProgress) -> Pulled:
         """Make the pull."""
         return self.zoo.pull(self.ref, self.folder, self.tier, on_progress, self.pin)
 

@@ -16,7 +16,7 @@ from zoo.package.layout import CARD, MANIFEST, select_files
 from zoo.package.manifest import digest, package_files, read_package_document, read_package_manifest
 from zoo.package.signing import describe_signer
 from zoo.registry.folders import shelf_folder
-from zoo.registry.protocol import Progress, Zoo, no_progress
+from zoo.registry.protocol import TransferProgress, Zoo, no_progress
 from zoo.registry.shelf import Shelf
 
 
@@ -45,7 +45,7 @@ def resolve_package(
     amp: str,
     where: str | None,
     tier: str = "",
-    on_progress: Progress = no_progress,
+    on_progress: TransferProgress = no_progress,
     on_warning: Callable[[str], None] = warnings.warn,
 ) -> Path:
     """Return the folder of an amp, verified where it is a package.
@@ -76,7 +76,7 @@ def resolve_model(
     amp: str,
     where: str | None,
     tier: str = "",
-    on_progress: Progress = no_progress,
+    on_progress: TransferProgress = no_progress,
     on_warning: Callable[[str], None] = warnings.warn,
 ) -> Path:
     """Return the folder of a model to play: the amp itself or one of its tiers; see `resolve_package`."""
@@ -150,7 +150,9 @@ def view_amp(amp: str, where: str | None) -> AmpView:
     return ZooView(ref=parse_ref(amp), zoo=resolve_zoo(where))
 
 
-def _pull_to_shelf(zoo: Zoo, ref: Ref, tier: str, on_progress: Progress, on_warning: Callable[[str], None]) -> Path:
+def _pull_to_shelf(
+    zoo: Zoo, ref: Ref, tier: str, on_progress: TransferProgress, on_warning: Callable[[str], None]
+) -> Path:
     """Pull an amp to the user's own shelf; without a connection use the copy there, if no revision was named."""
     folder = shelf_folder() / ref.name
     try:

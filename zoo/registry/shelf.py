@@ -25,7 +25,7 @@ from zoo.package.manifest import (
 )
 from zoo.package.signing import describe_signer
 from zoo.registry.folders import remove_stale
-from zoo.registry.protocol import Progress, Pulled, no_progress
+from zoo.registry.protocol import Pulled, TransferProgress, no_progress
 from zoo.registry.push_plan import PushPlan, card_for, read_publishable
 
 
@@ -120,7 +120,9 @@ class Shelf:
             raise UserError("a shelf is a folder: it has no --private, --pr and --tag", "They are for hubs: --zoo hub.")
         return copy_package(plan.package, self.folder / plan.name, card=plan.writes.get(CARD)).revision
 
-    def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = no_progress, pin: str = "") -> Pulled:
+    def pull(
+        self, ref: Ref, to: Path, tier: str = "", on_progress: TransferProgress = no_progress, pin: str = ""
+    ) -> Pulled:
         """Copy an amp, or one tier of it, into the folder `to`; see `Zoo.pull`."""
         check_pin(ref.name, self.revision(ref), pin)
         signer = describe_signer(self.find(ref), ref.name)
@@ -135,7 +137,7 @@ class Shelf:
 
 
 def copy_package(
-    source: Path, target: Path, tier: str = "", on_progress: Progress = no_progress, card: bytes | None = None
+    source: Path, target: Path, tier: str = "", on_progress: TransferProgress = no_progress, card: bytes | None = None
 ) -> Pulled:
     """Copy a package, verified before and after, in place of an earlier one.
 

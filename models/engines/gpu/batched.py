@@ -20,12 +20,12 @@ from models.network.architecture import LayerArray
 from models.network.folding import Folding
 from models.network.wavenet import FIXED_ACTIVATIONS, WaveNet
 
-Player = Callable[[Tensor, Tensor], Tensor]  # from weights_MN and x_MT to outputs (M, S)
+StackPlayer = Callable[[Tensor, Tensor], Tensor]  # from weights_MN and x_MT to outputs (M, S)
 
 TOLERANCE = 1e-4  # relative error; float32 sums in another order differ by some 1e-6
 
 
-def player_for(folding: Folding, device: torch.device) -> Player:
+def player_for(folding: Folding, device: torch.device) -> StackPlayer:
     """Return what plays stacked nets on a device: `Fused` on a GPU, else `Batched`.
 
     `Fused` is compared with `Batched` on the device first; where it fails or differs, a `RuntimeWarning` says so and
@@ -46,7 +46,7 @@ def player_for(folding: Folding, device: torch.device) -> Player:
     return fused
 
 
-def _compare(fused: Player, plain: Player, folding: Folding, device: torch.device) -> None:
+def _compare(fused: StackPlayer, plain: StackPlayer, folding: Folding, device: torch.device) -> None:
     """Raise `ArithmeticError` unless both give the same outputs and gradients for two untrained nets."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

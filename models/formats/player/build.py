@@ -78,7 +78,7 @@ def library(target: str | None = None, compiler: str | None = None) -> Path:
     return path
 
 
-def program(source: str, compiler: str | None = None, flags: tuple[str, ...] = ()) -> Path:
+def build_program(source: str, compiler: str | None = None, flags: tuple[str, ...] = ()) -> Path:
     """Return a program of `player/` for this machine (`bench.c`, `fuzz.c`), compiled with `flags` as `library` does."""
     compiler, name = compiler or _preferred(), hashlib.sha256(" ".join(flags).encode()).hexdigest()[:8]
     path = _folder(compiler, host()) / f"{source.removesuffix('.c')}-{name}"
@@ -97,11 +97,11 @@ def _preferred() -> str:
 
 
 def _folder(compiler: str, target: str) -> Path:
-    return cache_folder() / "player" / digest() / compiler / target
+    return cache_folder() / "player" / sources_digest() / compiler / target
 
 
 @cache
-def digest() -> str:
+def sources_digest() -> str:
     """Return a short hash of the C sources and of this file."""
     files = [*sorted(SOURCES.glob("*.[ch]")), Path(__file__)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]

@@ -38,7 +38,7 @@ class NativePlayer:
             UserError: there is no compiler, or this processor lacks the instructions of `engine`, or `factor` is wrong.
         """
         self.amp = read_amp(data)
-        self._lib = load(path or library())
+        self._lib = load_library(path or library())
         amp = ctypes.create_string_buffer(self._lib.player_amp_size())
         error = self._lib.player_amp_read(amp, data, len(data))
         assert not error, self._lib.player_error_text(error)  # both readers check the same
@@ -121,7 +121,7 @@ def _pointer(numbers: Any) -> Any:
 
 
 @cache
-def load(path: Path) -> Any:
+def load_library(path: Path) -> Any:
     """Load the library and declare its functions (`player/player.h`)."""
     lib = ctypes.CDLL(str(path))
     pointer, count, number, text = ctypes.c_void_p, ctypes.c_int32, ctypes.c_double, ctypes.c_char_p

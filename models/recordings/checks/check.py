@@ -16,7 +16,7 @@ from models.audio.io import open_audio
 from models.core.errors import UserError
 from models.knobs.schema import Knobs
 from models.recordings.alignment import Lag, TakeResponse, measure_response, reconcile_lags
-from models.recordings.checks.measurements import Sound, find_repeat, measure, measure_noise_floor, silent_spans
+from models.recordings.checks.measurements import Sound, find_repeat, measure_noise_floor, measure_sound, silent_spans
 from models.recordings.checks.mislabels import level_features
 from models.recordings.checks.report import Finding, Report, TakeReport, takes_by_dry
 from models.recordings.checks.rules import (
@@ -30,7 +30,7 @@ from models.recordings.checks.rules import (
     check_sounds,
     check_take,
 )
-from models.recordings.checks.similarity import Step, distances, knob_steps
+from models.recordings.checks.similarity import KnobStep, distances, knob_steps
 from models.recordings.manifest import Manifest, Take, read_manifest
 from models.recordings.take_reader import DrySignal, TakeReader
 
@@ -56,7 +56,7 @@ def check(path: Path, on_take: Callable[[int, int], None] | None = None) -> Repo
     findings += check_lengths(takes, path)
     findings += check_settings(takes, manifest)
     findings += check_sessions(takes, path)
-    steps: list[Step] = []
+    steps: list[KnobStep] = []
     excerpts: dict[Path, np.ndarray] = {}
     for members in takes_by_dry(takes):
         comparable = [take for take in members if take.lag and take.wet_sound]
@@ -147,7 +147,7 @@ class _TakeMeasurer:
 
     def _add(self, file: Path, channel: int | None, x_T: np.ndarray, rate_hz: int, is_dry: bool = False) -> None:
         if (file, channel) not in self._sounds:
-            self._sounds[file, channel] = sound = measure(x_T, rate_hz)
+            self._sounds[file, channel] = sound = measure_sound(x_T, rate_hz)
             self.findings += check_file(file, sound, is_dry=is_dry)
 
     def _unreadable(self, file: Path, channel: int | None, problem: UserError) -> None:
@@ -170,7 +170,7 @@ def _repeat_esr(wet_T: np.ndarray, lag: Lag, repeat: tuple[int, int, int]) -> fl
 
 def _compare(
     takes: list[TakeReport], excerpts_NS: np.ndarray, knobs: Knobs, faulty: set[Path]
-) -> tuple[list[Step], list[Finding]]:
+) -> tuple[list[KnobStep], list[Finding]]:
     """Compare the takes of one dry signal with each other; their labels only where the files have no findings."""
     apart = distances(excerpts_NS)
     levels_ND = np.array([knobs.encode(take.setting) for take in takes]).reshape(len(takes), -1)

@@ -54,7 +54,7 @@ class NoiseFloor:
     mains_hz: float
 
 
-def measure(x_T: np.ndarray, rate_hz: int) -> Sound:
+def measure_sound(x_T: np.ndarray, rate_hz: int) -> Sound:
     """Measure a whole file, `(T,)` float32.
 
     A flat top is `FLAT_RUN` equal samples or more at the signal's maximum or minimum. A dropout is `DROPOUT_RUN` or

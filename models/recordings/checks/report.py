@@ -10,7 +10,7 @@ import numpy as np
 from models.knobs.schema import Setting
 from models.recordings.alignment import Lag
 from models.recordings.checks.measurements import NoiseFloor, Sound
-from models.recordings.checks.similarity import Step
+from models.recordings.checks.similarity import KnobStep
 from models.recordings.manifest import Manifest
 from models.recordings.take_reader import group_by_dry
 
@@ -89,7 +89,7 @@ class Report:
     manifest: Manifest
     takes: list[TakeReport]
     findings: list[Finding]
-    steps: list[Step]
+    steps: list[KnobStep]
     excerpts: dict[Path, np.ndarray]
 
     @property

@@ -21,7 +21,7 @@ from models.recordings.checks.similarity import (
     SHORT_RANGE,
     WIDE_STEP,
     Distances,
-    Step,
+    KnobStep,
     confounded_knobs,
     group_similar,
 )
@@ -278,7 +278,9 @@ def _check_polarities(takes: list[TakeReport]) -> list[Finding]:
     ]
 
 
-def check_sounds(takes: list[TakeReport], apart: Distances, levels_ND: np.ndarray, steps: list[Step]) -> list[Finding]:
+def check_sounds(
+    takes: list[TakeReport], apart: Distances, levels_ND: np.ndarray, steps: list[KnobStep]
+) -> list[Finding]:
     """Check the takes of one dry signal for settings that sound the same, and for large steps of a knob."""
     found = []
     for group in group_similar(apart, levels_ND):

@@ -32,7 +32,7 @@ class Distances:
 
 
 @dataclass(frozen=True)
-class Step:
+class KnobStep:
     """Two neighboring recorded positions of one knob, and how far apart they sound with all other knobs fixed."""
 
     knob: str
@@ -65,12 +65,12 @@ def group_similar(apart: Distances, levels_ND: np.ndarray) -> list[list[int]]:
     return [group for group in groups if len(group) > 1]
 
 
-def knob_steps(apart: Distances, values: dict[str, list]) -> list[Step]:
+def knob_steps(apart: Distances, values: dict[str, list]) -> list[KnobStep]:
     """Measure each step between neighboring positions of a continuous knob.
 
     It is the median over pairs of takes that differ in that knob alone. `values` are the takes' values by knob.
     """
-    found: list[Step] = []
+    found: list[KnobStep] = []
     for name, column in values.items():
         if not all(isinstance(value, float) for value in column):
             continue
@@ -87,7 +87,7 @@ def knob_steps(apart: Distances, values: dict[str, list]) -> list[Step]:
                 esr, colour = (
                     float(np.median([matrix[i, j] for i, j in pairs])) for matrix in (apart.esr_NN, apart.colour_NN)
                 )
-                found.append(Step(name, low, high, esr, colour))
+                found.append(KnobStep(name, low, high, esr, colour))
     return found
 
 

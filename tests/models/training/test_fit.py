@@ -18,22 +18,22 @@ from models.network.activation import Activation
 from models.network.architecture import LayerArray, WaveNetConfig
 from models.recordings.config import DataConfig
 from models.training.config import LearningConfig, Recipe
-from models.training.fit import Progress, fit
+from models.training.fit import TrainingProgress, fit
 from models.training.schedule import rate_at
 from tests.support.makers import KNOBS, RATE, architecture, data_config, di, recipe, record
 
 ALL = {CONFIG, WEIGHTS, EVAL, RECIPE, HISTORY, SPLIT, STATE, MACHINE}
 
 
-def stop_at(step: int) -> Callable[[Progress], None]:
-    def stop(progress: Progress) -> None:
+def stop_at(step: int) -> Callable[[TrainingProgress], None]:
+    def stop(progress: TrainingProgress) -> None:
         if progress.step == step:
             raise KeyboardInterrupt
 
     return stop
 
 
-def never(progress: Progress) -> None:
+def never(progress: TrainingProgress) -> None:
     raise AssertionError(f"trained on to step {progress.step}")
 
 

@@ -13,7 +13,7 @@ from models.training.trainer import Trainer
 from search.launch.launcher import run_search
 from search.run import read_search
 from search.study.ledger import read_ledger, read_lines
-from search.study.lines import Line, TrialRestart, TrialStart
+from search.study.lines import LedgerLine, TrialRestart, TrialStart
 from search.study.scheduler import MAX_STARTS, TrialScheduler
 from search.study.tasks import Task
 from tests.support.searches import RAY_WARNINGS, counted, scheduler_of, search_file
@@ -29,7 +29,7 @@ class Killed(BaseException):
     """The process is gone: nothing is cleaned up or reported."""
 
 
-Search = Callable[..., list[Line]]
+Search = Callable[..., list[LedgerLine]]
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
 
     def go_on(
         fate: BaseException | None = None, reports: int = 0, full: bool = False, storage: str | None = None
-    ) -> list[Line]:
+    ) -> list[LedgerLine]:
         left = [reports]
 
         def is_second(trainer: Trainer) -> bool:
@@ -73,7 +73,7 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
     return go_on
 
 
-def states(lines: list[Line]) -> list[str]:
+def states(lines: list[LedgerLine]) -> list[str]:
     """The states of the second trial's lines, with the number of starts."""
     name = list(dict.fromkeys(line.trial for line in lines))[SECOND]
     found = [line for line in lines if line.trial == name]

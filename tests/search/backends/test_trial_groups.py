@@ -27,7 +27,7 @@ from search.launch.launcher import run_search
 from search.run import read_search
 from search.study import ledger
 from search.study.ledger import read_ledger, read_lines
-from search.study.lines import ENDS, FINISHED, Line, TrialRecord, TrialReport, latest
+from search.study.lines import ENDS, FINISHED, LedgerLine, TrialRecord, TrialReport, latest
 from search.study.results import TrialFault
 from search.study.scheduler import TrialScheduler
 from search.study.tasks import Task
@@ -310,7 +310,7 @@ def test_a_grouped_search_that_is_cut_anywhere_goes_on(
     config = tiny.model_copy(update={"datasets": tiny.datasets[:1]})
     study.mkdir()
 
-    def cut(where: Path, line: Line) -> None:
+    def cut(where: Path, line: LedgerLine) -> None:
         left[0] -= 1
         if left[0] == 0 and len(cuts) % 2:
             raise Cut

@@ -22,7 +22,7 @@ from search.study.board import Board, Effort, Held, read_board
 from search.study.cost import Costs
 from search.study.files import BOARD
 from search.study.ledger import ledger_path, read_lines
-from search.study.lines import Line, TrialEnd, TrialReport, TrialStart, to_json
+from search.study.lines import LedgerLine, TrialEnd, TrialReport, TrialStart, to_json
 from search.study.summary import summarize
 from tests.support.searches import CONFIGS, WIDE, config_of, sample, start_line
 from zoo.cli.views import board as board_view
@@ -40,9 +40,9 @@ def search_of(mode: str = "per_amp") -> SearchConfig:
     return config_of().model_copy(update={"datasets": datasets, "mode": mode})
 
 
-def ledger_of(points: dict[str, dict[str, Any]] | None = None, steps: int = 10) -> list[Line]:
+def ledger_of(points: dict[str, dict[str, Any]] | None = None, steps: int = 10) -> list[LedgerLine]:
     """Two reports of each trial of `TRIALS`, of an hour in all."""
-    lines: list[Line] = []
+    lines: list[LedgerLine] = []
     for number, (trial, (cost, *errors)) in enumerate(TRIALS.items()):
         point = (points or {}).get(trial, FREE_POINT)
         facts = {"number": number, "point": point, "label": "1x2", "form": "mixin", "steps": steps, "cost": cost}
@@ -56,11 +56,11 @@ def ledger_of(points: dict[str, dict[str, Any]] | None = None, steps: int = 10) 
     return lines
 
 
-def board_of(mode: str = "per_amp", lines: list[Line] | None = None) -> Board:
+def board_of(mode: str = "per_amp", lines: list[LedgerLine] | None = None) -> Board:
     return summarize(search_of(mode), lines or ledger_of(), COSTS)
 
 
-def page_of(board: Board, lines: list[Line], folder: Path) -> tuple[list[str], list[list[list[str]]]]:
+def page_of(board: Board, lines: list[LedgerLine], folder: Path) -> tuple[list[str], list[list[list[str]]]]:
     """The paragraphs and the tables of a report."""
     write_report(folder / "report.html", search_of(board.mode), board, lines, None)
     page = (folder / "report.html").read_text()
@@ -231,7 +231,7 @@ def test_only_trials_that_are_a_recipe_are_marked_as_one():
 def test_trials_that_differ_look_different(tmp_path: Path):
     config = config_of().model_copy(update={"space": WIDE})
     _, report, _, end = ledger_of()[:4]
-    lines: list[Line] = []
+    lines: list[LedgerLine] = []
     for seed in range(120):
         point = sample(WIDE, seed % 60)
         if seed >= 60:  # the same but for one axis of learning

@@ -20,7 +20,7 @@ from search.run import read_search
 from search.storage.uri_store import Store, below, inside
 from search.study import remote_copy
 from search.study.ledger import append, read_ledger, read_lines
-from search.study.lines import AGAIN, Line, TrialRecord, TrialReport, TrialRestart, to_json
+from search.study.lines import AGAIN, LedgerLine, TrialRecord, TrialReport, TrialRestart, to_json
 from search.study.remote_copy import RemoteCopy
 from search.study.results import TrialFault, parse_result
 from search.study.scheduler import Listener
@@ -131,7 +131,7 @@ def cut_after_the_final(record: TrialRecord) -> None:
         raise PowerCut
 
 
-def stable_lines(study: Path) -> list[Line]:
+def stable_lines(study: Path) -> list[LedgerLine]:
     """A ledger without seconds, which differ from run to run, and without restarts."""
     lines = [line for line in read_lines(study) if line.state != AGAIN]
     return [replace(line, seconds=None) if isinstance(line, TrialReport) else line for line in lines]
@@ -198,7 +198,7 @@ def test_storage_that_fails_stops_the_search_and_costs_nothing(bucket: Bucket, t
 def test_studies_at_one_uri_are_never_mixed(uri: str, tmp_path: Path):
     config = read_search(search_file(tmp_path, **SEARCH))
 
-    def search(out: str, lines: int = 0, **how: Any) -> list[Line]:
+    def search(out: str, lines: int = 0, **how: Any) -> list[LedgerLine]:
         with pytest.raises(PowerCut):
             options = counted(local=True, storage=uri, listener=cut_after(lines), **how)
             run_search(config, tmp_path / out, options)

@@ -8,7 +8,7 @@ import pytest
 
 from models.core.errors import UserError
 from search.study.ledger import append, ledger_path, parse_lines, read_ledger, read_lines
-from search.study.lines import Line, TrialEnd, TrialRelease, TrialRestart, latest, parse_line, to_json
+from search.study.lines import LedgerLine, TrialEnd, TrialRelease, TrialRestart, latest, parse_line, to_json
 from tests.support.searches import report, start_line
 
 
@@ -47,7 +47,7 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 LIMITS = {"a": {"runaway": -1.5}}
-LINES: list[Line] = [
+LINES: list[LedgerLine] = [
     start_line("a", control=True),
     start_line("a", control=False),
     start_line("a-0", of="a"),
@@ -61,7 +61,7 @@ LINES: list[Line] = [
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.state)
-def test_a_line_is_read_as_it_was_written(line: Line):
+def test_a_line_is_read_as_it_was_written(line: LedgerLine):
     text = json.dumps(to_json(line))
     assert parse_line(json.loads(text)) == line
     assert json.dumps(to_json(parse_line(json.loads(text)))) == text

@@ -15,7 +15,7 @@ from search.optimizer.sampler import SurrogateSampler
 from search.report.optuna_export import to_optuna
 from search.study.build import make_sampler
 from search.study.ledger import append, read_lines
-from search.study.lines import Line, TrialEnd, TrialReport, TrialStart, latest
+from search.study.lines import LedgerLine, TrialEnd, TrialReport, TrialStart, latest
 from search.study.summary import choose, summarize
 from tests.support.makers import di, record
 from tests.support.searches import SMALL, STEPS, config_of, scheduler_of, start_line
@@ -53,7 +53,7 @@ def config(mode: str, **changes: Any) -> SearchConfig:
 
 def ended(
     trial: str, a: float, b: float, cost: float = 1.0, on_a: Any = RESPECTED, on_b: Any = RESPECTED
-) -> list[Line]:
+) -> list[LedgerLine]:
     """The lines of a finished trial; `t-0` is `t` trained again."""
     of = trial.partition("-")[0] if "-" in trial else None
     facts = {"cost": cost, "columns": 3, "point": SMALL_SPACE.complete({}), "label": "x", "form": "film"}
@@ -65,7 +65,7 @@ def ended(
 SMALL_SPACE = config("universal").space
 
 
-def fronts(mode: str, *trials: list[Line]) -> dict[str, list[str]]:
+def fronts(mode: str, *trials: list[LedgerLine]) -> dict[str, list[str]]:
     return summarize(config(mode), [line for lines in trials for line in lines]).fronts
 
 

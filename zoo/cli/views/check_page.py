@@ -24,7 +24,7 @@ MAX_NAMED, MAX_NAME = 16, 24  # the delay chart names up to so many takes, if no
 TAKE_COLUMNS = ("take", "setting", "delay", "way up", "drift ppm", "peak", "RMS dBFS")
 
 
-def write_report(report: Report, path: Path) -> Path:
+def write_check_page(report: Report, path: Path) -> Path:
     """Write the page whole or not at all, and return its path."""
     manifest = report.manifest
     charts = [

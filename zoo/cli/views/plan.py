@@ -34,7 +34,7 @@ def show_plans(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePla
     output.info_wrapped(f"recommended: {chosen.design} ({why})")
 
 
-def to_json(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePlan, why: str) -> dict[str, Any]:
+def plan_to_json(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePlan, why: str) -> dict[str, Any]:
     """Return the comparison as a JSON document; settings are null where a plan is too large to list."""
     return {
         "schema": "zoo.plan/1",

@@ -5,14 +5,16 @@ from pathlib import Path
 from zoo.names import Ref
 from zoo.registry.hub import pull, push
 from zoo.registry.hub.client import HubClient
-from zoo.registry.protocol import Progress, Pulled, no_progress
+from zoo.registry.protocol import Pulled, TransferProgress, no_progress
 from zoo.registry.push_plan import PushPlan
 
 
 class Hub(HubClient):
     """A `Zoo` on a hub: what `HubClient` reads, and the methods that pull and push."""
 
-    def pull(self, ref: Ref, to: Path, tier: str = "", on_progress: Progress = no_progress, pin: str = "") -> Pulled:
+    def pull(
+        self, ref: Ref, to: Path, tier: str = "", on_progress: TransferProgress = no_progress, pin: str = ""
+    ) -> Pulled:
         """Fetch an amp into the folder `to`; see `zoo.registry.hub.pull.pull`."""
         return pull.pull(self, ref, to, tier, on_progress, pin)
 

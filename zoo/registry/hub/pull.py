@@ -13,7 +13,7 @@ from zoo.package.manifest import PackageManifest, check_pin, check_target, file_
 from zoo.package.signing import check_signature
 from zoo.registry.folders import remove_stale
 from zoo.registry.hub.client import HubClient, Listing, RemoteFile
-from zoo.registry.protocol import Progress, Pulled, no_progress
+from zoo.registry.protocol import Pulled, TransferProgress, no_progress
 
 WORKERS = 4
 
@@ -31,7 +31,7 @@ class _Download:
     ref: Ref
     listing: Listing
     target: Path
-    on_progress: Progress
+    on_progress: TransferProgress
     total: int
     bytes_moved: int = 0
     _lock: Lock = field(default_factory=Lock)
@@ -48,7 +48,7 @@ class _Download:
 
 
 def pull(
-    hub: HubClient, ref: Ref, to: Path, tier: str = "", on_progress: Progress = no_progress, pin: str = ""
+    hub: HubClient, ref: Ref, to: Path, tier: str = "", on_progress: TransferProgress = no_progress, pin: str = ""
 ) -> Pulled:
     """Fetch an amp, or one `tier` of it, at one commit into the folder `to`.
 

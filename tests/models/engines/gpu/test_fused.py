@@ -17,7 +17,7 @@ from hypothesis import given
 from torch import Tensor
 
 from models.engines.gpu import batched
-from models.engines.gpu.batched import Batched, Player, player_for
+from models.engines.gpu.batched import Batched, StackPlayer, player_for
 from models.network.architecture import WaveNetConfig
 from models.network.folding import Folding
 from models.network.wavenet import WaveNet
@@ -45,7 +45,7 @@ from models.engines.gpu.fused import Fused
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def outputs_and_gradient(play: Player, weights_MN: Tensor, x_MT: Tensor) -> tuple[Tensor, Tensor]:
+def outputs_and_gradient(play: StackPlayer, weights_MN: Tensor, x_MT: Tensor) -> tuple[Tensor, Tensor]:
     """Return the outputs, and the gradient of their mean square for the weights."""
     y_MS = play(weights_MN, x_MT)
     return y_MS.detach(), torch.autograd.grad(y_MS.square().mean(), weights_MN)[0]

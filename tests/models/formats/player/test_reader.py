@@ -16,9 +16,9 @@ from models.audio.calibration import AnalogLevels
 from models.core.errors import IntegrityError, UserError
 from models.formats.nam.reader import read_nam
 from models.formats.nam.writer import write_nam
-from models.formats.player.build import compilers, library, program
+from models.formats.player.build import build_program, compilers, library
 from models.formats.player.layout import COUNTS, HEADER, KNOB, OPERATION, OPERATION_FIELDS, POSITION
-from models.formats.player.native import NativePlayer, load
+from models.formats.player.native import NativePlayer, load_library
 from models.formats.player.reader import read_amp, read_records
 from models.formats.player.writer import amp_bytes, write_amp
 from models.knobs.schema import Knobs
@@ -173,7 +173,7 @@ def test_weights_that_are_not_numbers_are_refused():
 
 @needs_compiler
 def test_both_readers_agree_on_broken_files():
-    lib, played = load(library()), 0
+    lib, played = load_library(library()), 0
     room = ctypes.create_string_buffer(lib.player_amp_size())
     for data in mutations(10_000):
         taken = is_read(data)
@@ -193,7 +193,7 @@ def test_broken_files_are_refused_in_a_sentence():
 @pytest.mark.skipif("cc" not in compilers(), reason="no cc, which has the sanitizers")
 def test_broken_files_harm_nothing(tmp_path: Path):
     try:
-        fuzz = program("fuzz.c", "cc", SANITIZERS)
+        fuzz = build_program("fuzz.c", "cc", SANITIZERS)
     except UserError:
         pytest.skip("cc has no address sanitizer")
     paths = []

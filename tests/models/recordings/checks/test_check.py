@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.audio.interpolation import read_between
 from models.recordings.checks.check import check
-from models.recordings.checks.measurements import measure
+from models.recordings.checks.measurements import measure_sound
 from models.recordings.checks.report import Report, group_findings
 from models.recordings.checks.rules import check_file
 from models.recordings.manifest import read_manifest
@@ -63,7 +63,7 @@ def test_good_takes_have_no_findings(tmp_path: Path):
 
 def test_levels_are_those_of_the_sound():
     tone_T = (0.5 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE)).astype(np.float32)
-    sound = measure(tone_T, RATE)
+    sound = measure_sound(tone_T, RATE)
     assert (sound.peak_dbfs, sound.rms_dbfs) == (pytest.approx(-6.02, abs=0.01), pytest.approx(-9.03, abs=0.01))
 
 
@@ -190,7 +190,7 @@ CHANGES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str, str]] = {
 
 
 def test_hints_at_clipping_differ_for_dry_and_wet():
-    sound = measure(np.clip(3 * DI, -0.2, 0.2), RATE)
+    sound = measure_sound(np.clip(3 * DI, -0.2, 0.2), RATE)
     (dry,), (wet,) = (check_file(Path("a.wav"), sound, is_dry=is_dry) for is_dry in (True, False))
     assert "is clipped" in dry.message and dry.message == wet.message
     assert "input gain" in wet.hint
@@ -363,6 +363,6 @@ def test_report_is_plain_data(tmp_path: Path):
 def test_any_sound_is_measured(where: int, length: int, fill: float):
     x_T = LONG[:3000].copy()
     x_T[where : where + length] = np.clip(fill, -1, 1)
-    sound = measure(x_T[: where + 1], RATE)
+    sound = measure_sound(x_T[: where + 1], RATE)
     assert sound.frames == min(where + 1, 3000) and np.isfinite([sound.rms_dbfs, sound.peak_dbfs, sound.dc_dbfs]).all()
-    measure(x_T, RATE)
+    measure_sound(x_T, RATE)
