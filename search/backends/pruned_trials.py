@@ -1,4 +1,4 @@
-"""Which trials of groups were pruned: a Ray actor that the driver updates and workers query. It imports no torch."""
+"""The trials of groups that were pruned: a Ray actor that the driver updates and the workers query. No torch."""
 
 from collections.abc import Collection
 
