@@ -6,10 +6,11 @@ the other knobs. A take at a setting that was not recorded is then composed: a r
 Shapes: T time, N taps, F frequency bins, P positions.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, permutations
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
@@ -17,7 +18,7 @@ from scipy.interpolate import PchipInterpolator
 
 from models.knobs.schema import Knob, Knobs, Setting, Value
 from models.knobs.text import format_value
-from models.recordings.dataset import AmpData, Piece
+from models.recordings.dataset import SILENCE, AmpData, Piece
 
 TAPS = 1024  # of a filter: 21 ms at 48 kHz
 LEAD = 64  # of these taps, those before time zero: a take may be a little early against another
@@ -25,7 +26,14 @@ BINS = 8192  # length of the transform in which filters are interpolated
 REGULARIZATION = 1e-6  # share of the mean power, added to every bin: limits the filter where the input has no power
 FADE = 128  # taps at the end over which a filter is faded out
 CONTEXT_STEP = 4096  # samples
+
+EXCERPT = 1 << 20  # samples of each take that are used: 22 s at 48 kHz
+
+MAX_CHECKS = 16  # other lines, and takes of a pair, on which filters are checked; of more, evenly chosen ones
+
 LIMIT = 0.003  # largest ESR (-25 dB) at which a filter is accepted
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +110,11 @@ def apply_filter(taps_N: np.ndarray, x_T: np.ndarray) -> np.ndarray:
 
 
 def filter_error(taps_N: np.ndarray, x_T: np.ndarray, y_T: np.ndarray) -> float:
-    """Return the ESR of the filtered `x_T` against `y_T`, without `TAPS` samples at both ends."""
+    """Return the ESR of `x_T` filtered against `y_T`, edges left out; infinite where `y_T` is silent."""
     inner = slice(TAPS, len(y_T) - TAPS)
     error_T = (apply_filter(taps_N, x_T) - y_T)[inner]
-    return float(error_T @ error_T / max(y_T[inner] @ y_T[inner], 1e-30))
+    power = float(y_T[inner] @ y_T[inner])
+    return float(error_T @ error_T) / power if power > SILENCE * len(y_T) else math.inf
 
 
 def linear_knobs_of(data: AmpData, receptive_field: int) -> list[LinearKnob]:
@@ -117,11 +126,18 @@ def linear_knobs_of(data: AmpData, receptive_field: int) -> list[LinearKnob]:
     context = -(-receptive_field // CONTEXT_STEP) * CONTEXT_STEP
     if context not in data.linear_knobs:
         pieces = [
-            piece.cut(piece.start, piece.stop - (context if piece.stop < len(data.dry_T[piece.dry]) else 0))
+            piece.cut(
+                piece.start, min(piece.start + EXCERPT, piece.stop - (context if _is_followed(piece, data) else 0))
+            )
             for piece in data.train
         ]
         data.linear_knobs[context] = find_linear_knobs(data.knobs, pieces)
     return data.linear_knobs[context]
+
+
+def _is_followed(piece: Piece, data: AmpData) -> bool:
+    """Whether evaluated audio may follow a piece on its dry signal."""
+    return piece.stop < len(data.dry_T[piece.dry])
 
 
 def find_linear_knobs(knobs: Knobs, pieces: Sequence[Piece], limit: float = LIMIT) -> list[LinearKnob]:
@@ -145,17 +161,25 @@ def find_linear_knobs(knobs: Knobs, pieces: Sequence[Piece], limit: float = LIMI
 
 def _check_pair(one: LinearKnob, other: LinearKnob, takes: Sequence["_Take"]) -> list[float]:
     """Return the ESR of both filters, one after the other, at the takes that differ in these two knobs alone."""
-    names, errors = (one.knob.name, other.knob.name), []
+    names, matches = (one.knob.name, other.knob.name), []
     for base, take in permutations(takes, 2):
         moved = {name for name, value in take.setting.items() if base.setting[name] != value}
         if moved != set(names) or take.piece.dry != base.piece.dry:
             continue
         pairs = [(linear, take.setting[linear.knob.name]) for linear in (one, other)]
         if all(base.setting[linear.knob.name] == linear.reference and linear.reaches(value) for linear, value in pairs):
-            x_T, y_T = base.common(take)
-            first_N, second_N = (linear.taps_at([linear.knob.level(value)])[0] for linear, value in pairs)
-            errors.append(filter_error(second_N, apply_filter(first_N, x_T), y_T))
+            matches.append((base, take, pairs))
+    errors = []
+    for base, take, pairs in _evenly(matches):
+        x_T, y_T = base.common(take)
+        first_N, second_N = (linear.taps_at([linear.knob.level(value)])[0] for linear, value in pairs)
+        errors.append(filter_error(second_N, apply_filter(first_N, x_T), y_T))
     return errors
+
+
+def _evenly(items: Sequence[Item]) -> Sequence[Item]:
+    """Return the items, of more than `MAX_CHECKS` evenly chosen ones."""
+    return items[:: -(-len(items) // MAX_CHECKS) or 1]
 
 
 class _Take:
@@ -223,12 +247,11 @@ def _check_jointly(
     fit. `joint` is the largest ESR at each position over the lines where all fixed knobs have their fixed value.
     """
     errors: list[tuple[Setting, dict[Value, float]]] = []
-    for line in lines:
-        if reference in line and line[reference] is not base:
-            other_base = line[reference]
-            found = {p: filter_error(filters[p], *other_base.common(take)) for p, take in line.items() if p in filters}
-            if found:
-                errors.append((other_base.setting, found))
+    for line in _evenly([line for line in lines if reference in line and line[reference] is not base]):
+        other_base = line[reference]
+        found = {p: filter_error(filters[p], *other_base.common(take)) for p, take in line.items() if p in filters}
+        if found:
+            errors.append((other_base.setting, found))
     moved = {
         other: [found for setting, found in errors if setting[other] != base.setting[other]]
         for other in knobs.names

@@ -52,3 +52,7 @@ def test_joint_takes_that_are_missed_refuse_a_knob():
 
     linear = {knob.knob.name: knob for knob in find_linear_knobs(KNOBS, recordings(device).train)}
     assert linear["tone"].fixed == {"drive": 0.5}
+
+
+def test_silent_takes_show_nothing():
+    assert not find_linear_knobs(KNOBS, recordings(lambda x_T, setting: 0 * x_T).train)
