@@ -6,7 +6,6 @@ the other knobs. A take at a setting that was not recorded is then composed: a r
 Shapes: T time, N taps, F frequency bins, P positions.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, permutations
@@ -110,11 +109,10 @@ def apply_filter(taps_N: np.ndarray, x_T: np.ndarray) -> np.ndarray:
 
 
 def filter_error(taps_N: np.ndarray, x_T: np.ndarray, y_T: np.ndarray) -> float:
-    """Return the ESR of `x_T` filtered against `y_T`, edges left out; infinite where `y_T` is silent."""
+    """Return the ESR of the filtered `x_T` against `y_T`, without `TAPS` samples at both ends."""
     inner = slice(TAPS, len(y_T) - TAPS)
     error_T = (apply_filter(taps_N, x_T) - y_T)[inner]
-    power = float(y_T[inner] @ y_T[inner])
-    return float(error_T @ error_T) / power if power > SILENCE * len(y_T) else math.inf
+    return float(error_T @ error_T / max(y_T[inner] @ y_T[inner], 1e-30))
 
 
 def linear_knobs_of(data: AmpData, receptive_field: int) -> list[LinearKnob]:
@@ -147,7 +145,7 @@ def find_linear_knobs(knobs: Knobs, pieces: Sequence[Piece], limit: float = LIMI
     most positions and checked on all its other lines. Positions are accepted from the reference outwards while the ESR
     is at most `limit`.
     """
-    takes = [_Take(piece) for piece in pieces if piece.stop - piece.start > 4 * TAPS]
+    takes = [_Take(piece) for piece in pieces if piece.stop - piece.start > 4 * TAPS and piece.energy > SILENCE]
     candidates = (_find(knob, knobs, takes, limit) for knob in knobs.knobs if isinstance(knob, Knob))
     found = [linear for linear in candidates if linear is not None]
     fixed = {linear.knob.name: dict(linear.fixed) for linear in found}
