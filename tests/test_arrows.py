@@ -157,7 +157,6 @@ def command_line() -> re.Pattern[str]:
     return re.compile(rf"\bzoo ({'|'.join(cli.commands)})\b|(?<![\w-])({flags})(?![\w-])")
 
 
-@pytest.mark.xfail(strict=False, reason="hints in models/recordings and models/training still name commands")
 def test_models_name_no_command():
     pattern = command_line()
     found = [

@@ -17,7 +17,7 @@ from models.recordings.take_reader import group_by_dry
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem of one file; `severity` is "fault" (`zoo check` exits with code 1) or "warning"."""
+    """A problem of one file; `severity` is "fault" (the check exits with code 1) or "warning"."""
 
     severity: str
     file: Path

@@ -1,4 +1,4 @@
-"""Rules that turn measurements into findings: faults (`zoo check` exits with code 1) and warnings.
+"""Rules that turn measurements into findings: faults (the check exits with code 1) and warnings.
 
 Shapes: N takes, P level features, D coordinates of a setting, M candidate settings.
 """

@@ -105,6 +105,24 @@ def test_interrupted_run_ends_as_an_uninterrupted_one(
     assert untimed_history(out) == untimed_history(finished[0])
 
 
+def test_run_begun_before_optimizers_were_a_choice_goes_on_with_adam(
+    tmp_path: Path, data: DataConfig, finished: tuple[Path, Evaluation]
+):
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe(data), out, stop_at(10))
+    stored = json.loads((out / RECIPE).read_text())
+    stored["learning"] = {
+        key: stored["learning"][key] for key in stored["learning"] if key not in ("optimizer", "composed")
+    }
+    (out / RECIPE).write_text(json.dumps(stored))
+    plan = recipe(data)
+    stated = plan.learning.model_dump(include={"steps", "batch", "segment", "warmup", "report_every"})
+    fit(plan.model_copy(update={"learning": LearningConfig(**stated)}), out)
+    assert (out / WEIGHTS).read_bytes() == (finished[0] / WEIGHTS).read_bytes()
+    assert json.loads((out / RECIPE).read_text())["learning"]["optimizer"] == "adam"
+
+
 @pytest.mark.parametrize("stop", [*range(6), *range(9, 13)], ids=str)
 def test_run_stopped_at_any_write_can_be_resumed(
     tmp_path: Path, data: DataConfig, finished: tuple[Path, Evaluation], monkeypatch: pytest.MonkeyPatch, stop: int
