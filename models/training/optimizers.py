@@ -162,7 +162,7 @@ class Soap:
         moved_KP = vector_KP - rate_K.to(vector_KP)[:, None] * change_KP
         replace_rows(vector_KP, moved_KP, usable_K)
         if on_cpu and usable_K.all():
-            state.update(moved)
+            state.update({name: value.contiguous() for name, value in moved.items()})  # as a file would hold it
             return
         for name, value in moved.items():
             replace_rows(state[name], value, usable_K)

@@ -22,6 +22,6 @@ def test_cost_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         stored.write_text('{"found": "?"}')
     found = cost(config, 2)
     assert 0 < found < 1
-    monkeypatch.setattr(costs, "measure_sound", lambda *_: (1.0, 1e-12))  # a machine that is faster today
+    monkeypatch.setattr(costs, "measure_cost", lambda *_: (1.0, 1e-12))  # a machine that is faster today
     assert cost(config, 1) > 1e-9 and cost(config, 2) == found
     assert len(list((tmp_path / "costs").iterdir())) == 3  # two models and the reference

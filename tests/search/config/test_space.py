@@ -274,7 +274,7 @@ def test_the_peers_widen_with_the_knobs(knobs: int):
 def test_too_few_trials_for_the_first_recipes_are_refused(amps: list[AmpData], folder: Path):
     with pytest.raises(UserError, match="trials is 9, but the search begins with 10 recipes") as caught:
         check_space(config_of(folder, trials=9), amps, named_points(2), CountedCost())
-    assert '"trials": 10' in caught.value.hint and '"shapes": []' in caught.value.hint
+    assert 'Set "trials" to 10' in caught.value.hint and '"shapes": []' in caught.value.hint
     check_space(config_of(folder, trials=10), amps, named_points(2), CountedCost())
     small = {"bounds": {"parameters": [1, 5000]}, "trials": 4}
     check_space(config_of(folder, **small), amps, named_points(2), CountedCost())  # without those the bounds forbid

@@ -25,7 +25,7 @@ def move_to(cpu: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path / cpu))
     for module in (cost, measuring):
         monkeypatch.setattr(module, "cpu_name", lambda: cpu)
-    monkeypatch.setattr(measuring, "measure_sound", lambda *_: (2.0, SECONDS[cpu]))
+    monkeypatch.setattr(measuring, "measure_cost", lambda *_: (2.0, SECONDS[cpu]))
 
 
 def test_costs_are_in_seconds_of_the_machine_where_the_study_began(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
