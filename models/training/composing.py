@@ -32,8 +32,11 @@ class Base:
 
 
 @dataclass(frozen=True)
-class ComposedWindow:
-    """A window to compose: piece, first sample of the target, filter numbers, knob levels, weight of the error."""
+class Window:
+    """A drawn window: piece, first sample of the target, filter numbers, knob levels, weight of the error.
+
+    A recorded window has no filters, a composed one as many as the depth of its `Composer`.
+    """
 
     piece: int
     start: int
@@ -66,16 +69,12 @@ class Composer:
         ]
         self._power_F = {base.piece: self._power_spectrum(pieces[base.piece]) for base in self.bases}
 
-    def response(self, filters: Tensor) -> Tensor:
-        """Return the responses `(..., F)` of filters in series, given their numbers `(..., depth)`."""
-        return self.response_RF[filters].prod(-2)
-
     @property
     def lead(self) -> int:
         """Samples before a target that its filters depend on."""
         return self.depth * (TAPS - 1 - LEAD)
 
-    def draw(self, step: int) -> dict[int, ComposedWindow]:
+    def draw(self, step: int) -> dict[int, Window]:
         """Return the composed windows of a step, by their place in the batch."""
         if not self.bases:
             return {}
@@ -88,7 +87,7 @@ class Composer:
         """Return the linear knobs and their evidence as plain data."""
         return [knob.describe() for knob in self._linear]
 
-    def _draw_one(self, random: np.random.Generator) -> ComposedWindow:
+    def _draw_one(self, random: np.random.Generator) -> Window:
         """Draw a base, a grid position of each free knob and a first sample."""
         base = self.bases[random.integers(len(self.bases))]
         piece, segment = self._pieces[base.piece], self._recipe.learning.segment
@@ -101,7 +100,7 @@ class Composer:
         gain_F = self.response_RF[filters].abs().square().prod(0)
         weight = 1 / max(float(gain_F.double() @ self._power_F[base.piece]), 1e-12)
         filters += [0] * (self.depth - len(filters))
-        return ComposedWindow(base.piece, int(start), tuple(filters), self._encode(setting), weight)
+        return Window(base.piece, int(start), tuple(filters), self._encode(setting), weight)
 
     def _encode(self, setting: Setting) -> Tensor:
         """Return a setting as knob levels `(E,)`."""
@@ -153,6 +152,11 @@ def even_fast_len(samples: int) -> int:
     while (size := next_fast_len(size, real=True)) % 2:
         size += 1
     return size
+
+
+def response_of(response_RF: Tensor, filters: Tensor) -> Tensor:
+    """Return the responses `(..., F)` of filters in series, given their numbers `(..., depth)`."""
+    return response_RF[filters].prod(-2)
 
 
 def filter_windows(wet: Tensor, response: Tensor, segment: int) -> Tensor:

@@ -147,6 +147,8 @@ class Soap:
         on_cpu = vector_KP.device.type == "cpu"
         if on_cpu and not usable_K.any():
             return
+        if self._groups[0].device != vector_KP.device:  # once, and not in a captured step
+            self._groups = [index_LOI.to(vector_KP.device) for index_LOI in self._groups]
         step_K = state["step"] + 1
         refresh_K = (step_K == 1) | (step_K % REFRESH == 0)
         refreshes = None if on_cpu and not refresh_K.any() else refresh_K.view(-1, 1, 1, 1)
@@ -155,7 +157,6 @@ class Soap:
         corrections = [(1 - beta ** step_K.double()).to(vector_KP).view(-1, 1, 1, 1) for beta in self.betas]
         for number, index_LOI in enumerate(self._groups):
             own = {name.partition(".")[2]: value for name, value in state.items() if name.startswith(f"{number}.")}
-            index_LOI = index_LOI.to(vector_KP.device)
             found, change_KLOI = self._step(own, gradient_KP[:, index_LOI], corrections, refreshes)
             change_KP[:, index_LOI] = change_KLOI
             moved |= {f"{number}.{name}": value for name, value in found.items()}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.evaluation.distances import pre_emphasize
 from models.recordings.dataset import AmpData, Piece, energy
-from models.training.composing import ComposedWindow, Composer, filter_windows
+from models.training.composing import Composer, Window, filter_windows, response_of
 from models.training.config import Recipe
 
 DEVICE_BYTES = 1 << 35  # of recordings that a device holds
@@ -46,27 +46,31 @@ class WindowSampler:
         spans = [(self.pieces[pick].start, self.pieces[pick].stop - self.learning.segment) for pick in picks]
         return picks, [int(draw.integers(first, last, endpoint=True)) for first, last in spans]
 
+    def drawn(self, step: int) -> list[Window]:
+        """Return the windows of a step, recorded and composed ones, as they are drawn."""
+        composed, (picks, starts) = self.composer.draw(step), self.draw(step)
+        return [
+            composed.get(place) or Window(pick, start, (), self.levels_QE[pick], float(self.weights_Q[pick]))
+            for place, (pick, start) in enumerate(zip(picks, starts, strict=True))
+        ]
+
     def batch(self, step: int) -> WindowBatch:
         """Return the windows of a step: `(x_BT, target_BS, levels_BE, weight_B)`."""
-        x, target, levels, weights = [], [], [], []
-        composed = self.composer.draw(step)
-        for place, (pick, start) in enumerate(zip(*self.draw(step), strict=True)):
-            window = composed.get(place)
-            if window is not None:
-                pick, start = window.piece, window.start
-            piece, stop = self.pieces[pick], start + self.learning.segment
-            x.append(self.data.dry(piece, start - self.context, stop))
-            target.append(piece.wet_T[start:stop] if window is None else self._compose(window))
-            levels.append(self.levels_QE[pick] if window is None else window.levels_E)
-            weights.append(self.weights_Q[pick] if window is None else torch.tensor(window.weight))
-        return torch.stack(x), torch.stack(target), torch.stack(levels), torch.stack(weights)
+        x, target, segment, windows = [], [], self.learning.segment, self.drawn(step)
+        for window in windows:
+            piece, stop = self.pieces[window.piece], window.start + segment
+            x.append(self.data.dry(piece, window.start - self.context, stop))
+            target.append(self._compose(window) if window.filters else piece.wet_T[window.start : stop])
+        levels = torch.stack([window.levels_E for window in windows])
+        weights = torch.tensor([window.weight for window in windows], dtype=self.weights_Q.dtype)
+        return torch.stack(x), torch.stack(target), levels, weights
 
-    def _compose(self, window: ComposedWindow) -> Tensor:
+    def _compose(self, window: Window) -> Tensor:
         """The target `(S,)` of a composed window."""
         composer, wet_T = self.composer, self.pieces[window.piece].wet_T
         begin = window.start - composer.lead
         recorded_W = wet_T[begin : begin + composer.samples]
-        response_F = composer.response(torch.tensor(window.filters)).to(_complex_of(wet_T))
+        response_F = response_of(composer.response_RF, torch.tensor(window.filters)).to(_complex_of(wet_T))
         return filter_windows(recorded_W, response_F, self.learning.segment)
 
     def _emphasized_energy(self, piece: Piece) -> float:
@@ -147,19 +151,13 @@ class DeviceWindows:
     def _draw_one(self, member: int, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Pieces and starts `(2, B)`, filters `(B, depth)`, which are composed, levels and weights, of one run."""
         sampler, first_filter = self._samplers[member], self._first_filters[member]
-        composed, (picks, starts) = sampler.composer.draw(step), sampler.draw(step)
-        levels, weights = (
-            [sampler.levels_QE[pick] for pick in picks],
-            [float(sampler.weights_Q[pick]) for pick in picks],
-        )
-        filters = [[first_filter] * self._composer.depth for _ in picks]
-        for place, window in composed.items():
-            picks[place], starts[place] = window.piece, window.start
-            levels[place], weights[place] = window.levels_E, window.weight
-            filters[place] = [first_filter + number for number in window.filters]
-        at = torch.tensor([[self._firsts[member] + pick for pick in picks], starts])
-        is_composed = torch.tensor([place in composed for place in range(len(picks))])
-        return at, torch.tensor(filters), is_composed, torch.stack(levels), torch.tensor(weights)
+        windows, identity = sampler.drawn(step), (0,) * self._composer.depth
+        at = [[self._firsts[member] + window.piece for window in windows], [window.start for window in windows]]
+        filters = [[first_filter + number for number in window.filters or identity] for window in windows]
+        is_composed = [bool(window.filters) for window in windows]
+        levels_BE = torch.stack([window.levels_E for window in windows])
+        weight_B = torch.tensor([window.weight for window in windows], dtype=sampler.weights_Q.dtype)
+        return torch.tensor(at), torch.tensor(filters), torch.tensor(is_composed), levels_BE, weight_B
 
     def windows(self, cursor: Tensor) -> WindowBatch:
         """See `WindowSource`."""
@@ -171,7 +169,7 @@ class DeviceWindows:
         if self._response_RF is None:
             return x_KBT, wet_KBW, levels_KBE, weight_KB
         filters, composed_KB = (table.index_select(0, cursor)[0] for table in (self._filters, self._composed))
-        filtered_KBS = filter_windows(wet_KBW, self._response_RF[filters].prod(-2), self._segment)
+        filtered_KBS = filter_windows(wet_KBW, response_of(self._response_RF, filters), self._segment)
         lead = self._composer.lead
         recorded_KBS = wet_KBW[..., lead : lead + self._segment]
         return x_KBT, torch.where(composed_KB[..., None], filtered_KBS, recorded_KBS), levels_KBE, weight_KB
