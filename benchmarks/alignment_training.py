@@ -26,7 +26,7 @@ from models.core.schema import check_document, read_document
 from models.evaluation.scoring import score
 from models.network.architecture import WaveNetConfig
 from models.recordings.align_dataset import align_dataset
-from models.recordings.alignment import align, causal_margin, estimate_lag
+from models.recordings.alignment import align_wet, causal_margin, estimate_lag
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
@@ -53,7 +53,7 @@ def whole_samples(dry_T: np.ndarray, wet_T: np.ndarray) -> np.ndarray:
 def rounded(dry_T: np.ndarray, wet_T: np.ndarray) -> np.ndarray:
     """Align as `align_dataset` does, but by whole samples."""
     lag = estimate_lag(dry_T, wet_T, RATE)
-    return align(wet_T, replace(lag, delay_samples=round(lag.delay_samples)), len(dry_T), causal_margin(RATE))[0]
+    return align_wet(wet_T, replace(lag, delay_samples=round(lag.delay_samples)), len(dry_T), causal_margin(RATE))[0]
 
 
 def padded(dry_T: np.ndarray, wet_T: np.ndarray) -> np.ndarray:

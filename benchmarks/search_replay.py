@@ -38,7 +38,7 @@ from search.study.cost import CountedCost
 from search.study.ledger import read_lines
 from search.study.lines import FINISHED, TrialReport, latest
 from search.study.scheduler import TrialScheduler
-from search.study.warm_start import MAX_POINTS, prior_trials
+from search.study.warm_start import MAX_FIRST_POINTS, prior_trials
 from zoo.cli import output
 
 MARKS = (0.25, 0.5, 1.0)
@@ -93,7 +93,7 @@ class Ours:
 
     def __init__(self, amp: str, seed: int, folder: Path, studies: Sequence[Study] = ()) -> None:
         points = [point for study in studies for point in study.front]
-        start = {"warm": tuple(points[:MAX_POINTS]), "prior": tuple(study.trials for study in studies)}
+        start = {"warm": tuple(points[:MAX_FIRST_POINTS]), "prior": tuple(study.trials for study in studies)}
         config = grid_config(amp, Path("train.json")).model_copy(update={"seed": seed, "trials": 10_000, **start})
         pool, constraints = table_pool(config)
         sampler, pruner = make_sampler(config, pool), make_pruner(config)

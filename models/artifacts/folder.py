@@ -52,13 +52,13 @@ def load_model(folder: Path) -> tuple[ModelConfig, WaveNet]:
             f"{config.architecture.receptive_field}",
             "The package was edited by hand; get it again.",
         )
-    _check_size(folder, config)
+    _check_weights_size(folder, config)
     net = WaveNet(config.architecture, config.columns)
     net.load_state_dict(load_weights(folder / WEIGHTS, dict(net.state_dict())))
     return config, net.eval()
 
 
-def _check_size(folder: Path, config: ModelConfig) -> None:
+def _check_weights_size(folder: Path, config: ModelConfig) -> None:
     """Before a large model is allocated, raise `IntegrityError` if its file of weights is too small for its config.
 
     The bound in the first lines is cheap and never too low: a layer has at most so many weights per product. It spares

@@ -25,7 +25,7 @@ PHRASE_EIGHTHS = 4
 
 Step = tuple[float, float, float, float, bool]  # start and length in eighths, MIDI pitch, accent (0 to 1), muted
 
-SHAPES = {  # frets from the low E string up; None is a string that is not played
+CHORD_SHAPES = {  # frets from the low E string up; None is a string that is not played
     "E": (0, 2, 2, 1, 0, 0), "Em": (0, 2, 2, 0, 0, 0), "A": (None, 0, 2, 2, 2, 0), "Am": (None, 0, 2, 2, 1, 0),
     "B7": (None, 2, 1, 2, 0, 2), "C": (None, 3, 2, 0, 1, 0), "D": (None, None, 0, 2, 3, 2),
     "Dm": (None, None, 0, 2, 3, 1), "F": (1, 3, 3, 2, 1, 1), "G": (3, 2, 0, 0, 0, 3),
@@ -81,7 +81,7 @@ def _compose(seconds: float, rng: np.random.Generator) -> list[Note]:
     styles, levels_db = _draw_evenly(STYLES, phrases, rng), _draw_evenly(LEVELS_DB, phrases, rng)
     notes: list[Note] = []
     for phrase, (style, level_db) in enumerate(zip(styles, levels_db, strict=True)):
-        shape = SHAPES[progression[phrase % len(progression)]]
+        shape = CHORD_SHAPES[progression[phrase % len(progression)]]
         chord = [
             string + fret + capo for string, fret in zip(OPEN_STRINGS_MIDI, shape, strict=True) if fret is not None
         ]

@@ -16,7 +16,7 @@ BETA = 9.0  # of the Kaiser window
 
 PHASES = 1024  # rows of the table of taps, between which taps are interpolated linearly
 
-BLOCK = 1 << 14  # positions at a time, which bounds the memory
+POSITIONS_AT_ONCE = 1 << 14  # positions at a time, which bounds the memory
 
 
 def read_between(x_T: np.ndarray, position: float, step: float, count: int) -> np.ndarray:
@@ -32,8 +32,8 @@ def read_between(x_T: np.ndarray, position: float, step: float, count: int) -> n
             return near_N[HALF - 1 : HALF - 1 + count].astype(np.float64)
         return np.correlate(near_N.astype(np.float64), _taps(np.array([position - whole]))[0], mode="valid")
     out_N, table_FP = np.empty(count), _taps(np.arange(PHASES + 1) / PHASES)
-    for begin in range(0, count, BLOCK):
-        at_N = position + step * np.arange(begin, min(begin + BLOCK, count))
+    for begin in range(0, count, POSITIONS_AT_ONCE):
+        at_N = position + step * np.arange(begin, min(begin + POSITIONS_AT_ONCE, count))
         whole_N = np.floor(at_N).astype(np.int64)
         row_N, part_N = np.divmod((at_N - whole_N) * PHASES, 1.0)
         row_N, part_N = np.minimum(row_N.astype(np.int64), PHASES - 1), part_N[:, None]

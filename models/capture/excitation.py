@@ -29,7 +29,7 @@ from models.core.errors import UserError
 
 SHORTEST_S, LONGEST_S = 20.0, 3600.0
 
-SECONDS = 180.0
+SIGNAL_SECONDS = 180.0
 
 SILENCE_S = 1.0
 
@@ -43,9 +43,9 @@ SWEEP_SHARE, NOISE_SHARE, HELD_SHARE = 0.10, 0.06, 0.20  # of the whole
 
 SWEEPS = 4
 
-LOW_HZ, HIGH_HZ = 20.0, 20_000.0
+SWEEP_LOW_HZ, SWEEP_HIGH_HZ = 20.0, 20_000.0
 
-BLIP, LOUD_DB, SOFT_DB, NOISE_DB = 0.9, -3.0, -50.0, (-60.0, -9.0)  # amplitude; dBFS of sweeps and noise
+BLIP, LOUD_DB, SOFT_DB, NOISE_LEVELS_DB = 0.9, -3.0, -50.0, (-60.0, -9.0)  # amplitude; dBFS of sweeps and noise
 
 GAP_S = 0.25  # of silence between parts, so that the device settles
 
@@ -87,7 +87,7 @@ def find_parts(seconds: float, rate_hz: int) -> Parts:
     if not SHORTEST_S <= seconds <= LONGEST_S:
         raise UserError(
             f"an excitation signal of {seconds:g} s cannot be made; legal are {SHORTEST_S:g} to {LONGEST_S:g} s",
-            f"The default is {SECONDS:g} s.",
+            f"The default is {SIGNAL_SECONDS:g} s.",
         )
     seconds, at, spans = round(seconds * rate_hz) / rate_hz, 0.0, []
     sweep_s, held_s = SWEEP_SHARE * seconds / SWEEPS, HELD_SHARE * seconds
@@ -136,7 +136,7 @@ def describe_signal(path: Path) -> str | None:
     return None
 
 
-def excitation(seconds: float = SECONDS, rate_hz: int = 48000) -> np.ndarray:
+def excitation(seconds: float = SIGNAL_SECONDS, rate_hz: int = 48000) -> np.ndarray:
     """Return the signal, float32 `(round(seconds * rate_hz),)`, inside -1 to 1.
 
     The same arguments give the same samples. Raises as `find_parts` does.
@@ -159,15 +159,15 @@ def excitation(seconds: float = SECONDS, rate_hz: int = 48000) -> np.ndarray:
 
 def _sweep(samples: int, rate_hz: int, first_db: float, last_db: float) -> np.ndarray:
     """Return an exponential sine sweep (Farina, AES 108, 2000) whose level in dB changes linearly."""
-    high_hz = min(HIGH_HZ, 0.45 * rate_hz)
-    time_N, octaves = np.linspace(0, 1, samples), np.log(high_hz / LOW_HZ)
-    phase_N = 2 * np.pi * LOW_HZ * samples / rate_hz / octaves * np.expm1(octaves * time_N)
+    high_hz = min(SWEEP_HIGH_HZ, 0.45 * rate_hz)
+    time_N, octaves = np.linspace(0, 1, samples), np.log(high_hz / SWEEP_LOW_HZ)
+    phase_N = 2 * np.pi * SWEEP_LOW_HZ * samples / rate_hz / octaves * np.expm1(octaves * time_N)
     return 10 ** ((first_db + (last_db - first_db) * time_N) / 20) * np.sin(phase_N)
 
 
 def _noise(samples: int) -> np.ndarray:
     """Return white noise whose level in dB rises linearly to the middle and falls again, clipped inside full scale."""
-    low_db, high_db = NOISE_DB
+    low_db, high_db = NOISE_LEVELS_DB
     level_db_N = low_db + (high_db - low_db) * (1 - np.abs(np.linspace(-1, 1, samples)))
     return 10 ** (level_db_N / 20) * np.clip(np.random.default_rng(MUSIC_SEED).standard_normal(samples), -2.8, 2.8)
 

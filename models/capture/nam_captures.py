@@ -7,7 +7,7 @@ from pathlib import Path
 from models.artifacts.model_config import ModelConfig
 from models.audio.io import read_length
 from models.capture.session import entry, manifest_top, new_folder
-from models.capture.sheet import TRAIN, name_take
+from models.capture.sheet import TRAIN_MANIFEST, name_take
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json
 from models.core.schema import check_document
@@ -17,7 +17,7 @@ from models.knobs.text import format_setting
 from models.network.wavenet import WaveNet
 from models.playback.render import render
 
-NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
+NUMBER_PATTERN = r"[+-]?\d+(?:[.,]\d+)?"
 
 
 def read_capture_names(folder: Path, pattern: str, schema: Knobs | None = None) -> tuple[Knobs, dict[Path, Setting]]:
@@ -81,10 +81,10 @@ def render_captures(
             entries.append(entry(dry.name, wet.name, setting))
             on_take(number, len(settings))
         write_json(
-            staged / TRAIN,
+            staged / TRAIN_MANIFEST,
             {**manifest_top(knobs, device or folder.resolve().name, license_id, rate_hz), "entries": entries},
         )
-    return out / TRAIN
+    return out / TRAIN_MANIFEST
 
 
 def _read_capture(path: Path, rate_hz: int, signal: Path) -> tuple[ModelConfig, WaveNet]:
@@ -122,7 +122,7 @@ def _compile_pattern(pattern: str, schema: Knobs | None) -> tuple[re.Pattern[str
 
 def _value_pattern(name: str, schema: Knobs | None) -> str:
     knob = schema.find(name) if schema else None
-    return "|".join(map(re.escape, knob.positions)) if isinstance(knob, Switch) else NUMBER
+    return "|".join(map(re.escape, knob.positions)) if isinstance(knob, Switch) else NUMBER_PATTERN
 
 
 def _parse_value(text: str, schema: Knobs | None, name: str) -> float | str:

@@ -36,19 +36,19 @@ from models.knobs.schema import AnyKnob, KnobName, Knobs, Setting
 
 Design = Literal["isolated", "hybrid", "combinatorial", "space-filling"]
 
-DESIGNS: tuple[Design, ...] = get_args(Design)
+ALL_DESIGNS: tuple[Design, ...] = get_args(Design)
 
-POSITIONS = {"isolated": 5, "hybrid": 3}  # of each knob, where none are asked for
+DEFAULT_POSITIONS = {"isolated": 5, "hybrid": 3}  # of each knob, where none are asked for
 
 OPTIONS = {"isolated": ("positions",), "hybrid": ("positions",), "space-filling": ("count",)}  # of each design
 
 PER_KNOB = 10  # takes per knob of a space-filling design (Loeppky, Sacks and Welch, Technometrics 51, 2009)
 
-HELD = 6  # settings to test with, where none are asked for
+HELD_COUNT = 6  # settings to test with, where none are asked for
 
 LISTED = 5000  # a plan of more takes is counted, not listed
 
-MAX_POSITIONS = 200
+POSITION_LIMIT = 200
 
 TURNING_S = 15  # seconds to set the knobs and start the next take
 
@@ -129,7 +129,7 @@ def make_plan(
         axes = [all_values(knob) if step_count(knob) <= LISTED else spaced_values(knob, LISTED) for knob in knobs.knobs]
         total = prod(step_count(knob) for knob in knobs.knobs)
     else:
-        axes = [spaced_values(knob, positions or POSITIONS.get(design, 2)) for knob in knobs.knobs]
+        axes = [spaced_values(knob, positions or DEFAULT_POSITIONS.get(design, 2)) for knob in knobs.knobs]
         total = prod(len(axis) for axis in axes)
     if design in ("hybrid", "combinatorial") and total > LISTED:
         moved = [next((v for v in end_values(k) if v != k.default), k.default) for k in knobs.knobs]
@@ -152,7 +152,7 @@ def compare_designs(knobs: Knobs, **options: Any) -> list[CapturePlan]:
     """Return a plan of every design for the same knobs, each with those options of `make_plan` that it has."""
     return [
         make_plan(knobs, d, **{k: v for k, v in options.items() if k in ("held", "seed", *OPTIONS.get(d, ()))})
-        for d in DESIGNS
+        for d in ALL_DESIGNS
     ]
 
 
@@ -201,7 +201,7 @@ def _hold_out(knobs: Knobs, train: list[Setting], wanted: int | None, seed: int)
 
     Raises `UserError` when `wanted` settings are not to be had.
     """
-    count, recorded = HELD if wanted is None else wanted, {setting_key(setting) for setting in train}
+    count, recorded = HELD_COUNT if wanted is None else wanted, {setting_key(setting) for setting in train}
 
     def inner(setting: Setting) -> bool:
         return not is_corner(knobs, setting) and setting != knobs.defaults
@@ -231,7 +231,11 @@ def _check_options(design: Design, **options: int | None) -> None:
 def _check_ranges(knobs: Knobs, count: int | None, positions: int | None = None, held: int | None = None) -> None:
     if not knobs.knobs:
         raise UserError("there is no knob to plan for", 'List them under "knobs".')
-    limits = (("count", count, 1, LISTED), ("positions", positions, 2, MAX_POSITIONS), ("held", held, 0, LISTED))
+    limits = (
+        ("count", count, 1, LISTED),
+        ("positions", positions, 2, POSITION_LIMIT),
+        ("held", held, 0, LISTED),
+    )
     for name, value, least, most in limits:
         if value is not None and not least <= value <= most:
             raise UserError(f"{name} is {value}", f"Use {least} to {most:,}.")

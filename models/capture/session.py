@@ -8,10 +8,11 @@ from typing import Any
 
 from models.audio.calibration import UNSTATED, AnalogLevels
 from models.audio.io import read_length
-from models.capture.sheet import HELD, SHEET, TRAIN, make_sheet, name_take
+from models.capture.sheet import SHEET, TRAIN_MANIFEST, make_sheet, name_take
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json, write_text
 from models.knobs.schema import Knobs, Setting
+from models.recordings.align_dataset import HELD_MANIFEST
 from models.recordings.manifest import Take
 from models.recordings.manifest_formats import MANIFEST_SCHEMA
 
@@ -37,7 +38,7 @@ def write_session(
     rate_hz = read_length(signal)[1]
     new_folder(folder)
     top = manifest_top(knobs, device, license_id, rate_hz, levels)
-    parts = [(TRAIN, "", train, existing)] + ([(HELD, "held_", held, ())] if held else [])
+    parts = [(TRAIN_MANIFEST, "", train, existing)] + ([(HELD_MANIFEST, "held_", held, ())] if held else [])
     with staged_folder(folder) as staged:
         shutil.copyfile(signal, staged / signal.name)
         for manifest, prefix, settings, before in parts:

@@ -7,9 +7,9 @@ from models.knobs.schema import Knobs, Setting
 from models.knobs.text import format_value
 from models.reporting.html import Cell, heading, numbered_list, page, paragraph, table
 
-TRAIN, HELD, SHEET = "train.json", "held.json", "sheet.html"
+TRAIN_MANIFEST, SHEET = "train.json", "sheet.html"
 
-MAX_NAME = 120  # characters of a setting in a file name
+MAX_SETTING_NAME = 120  # characters of a setting in a file name
 
 BOX = "\u2610"  # to tick
 
@@ -18,7 +18,7 @@ def name_take(prefix: str, number: int, setting: Setting) -> str:
     """Return a file name such as `007_gain2_tone7.5.wav`: the number in the session, then the setting if it fits."""
     words = "_".join(f"{name}{format_value(value)}" for name, value in setting.items())
     words = re.sub(r"[^A-Za-z0-9_.+-]", "-", words)
-    return f"{prefix}{number:03d}{f'_{words}' if words and len(words) <= MAX_NAME else ''}.wav"
+    return f"{prefix}{number:03d}{f'_{words}' if words and len(words) <= MAX_SETTING_NAME else ''}.wav"
 
 
 def make_sheet(
@@ -38,20 +38,20 @@ def make_sheet(
         f"Play `{signal}` whole, at {rate_hz} Hz, and record it whole: mono, 24 bit, named as in the row.",
         "Set the levels once, at the loudest setting, without clipping. Then leave interface and microphone alone.",
         "From row to row turn only the knobs that are framed. Leave everything else on the device, and write it down.",
-        f"Record all takes in one session, with the device warm. Then check `{TRAIN}` before you train on it.",
+        f"Record all takes in one session, with the device warm. Then check `{TRAIN_MANIFEST}` before you train on it.",
     )
     parts = [
         paragraph(", ".join(f"{knob.name} {knob.legal}" for knob in knobs.knobs)),
         numbered_list(steps),
         heading("Takes to train on"),
-        _table(knobs, "", train, before),
+        _settings_table(knobs, "", train, before),
     ]
     if held:
-        parts += [heading("Takes to test with"), _table(knobs, "held_", held, 0)]
+        parts += [heading("Takes to test with"), _settings_table(knobs, "held_", held, 0)]
     return page(device or "Recording session", parts)
 
 
-def _table(knobs: Knobs, prefix: str, settings: Sequence[Setting], before: int) -> str:
+def _settings_table(knobs: Knobs, prefix: str, settings: Sequence[Setting], before: int) -> str:
     rows, last = [], None
     for number, setting in enumerate(settings, before + 1):
         cells = [

@@ -42,7 +42,7 @@ VOLUME_RANGE_DB = 24.0
 
 POWER_DRIVE_DB = 18.0  # into the power stage with the volume pot fully up
 
-BIAS = 0.25  # operating point of the preamp's tube: even harmonics
+TUBE_BIAS = 0.25  # operating point of the preamp's tube: even harmonics
 
 OUTPUT = 0.5
 
@@ -83,7 +83,7 @@ class VirtualAmp:
 
         y_U = np.zeros(OVERSAMPLING * len(x_T))
         y_U[::OVERSAMPLING] = OVERSAMPLING * x_T
-        y_U = _saturate(_band_limit(y_U), BIAS)
+        y_U = _saturate(_band_limit(y_U), TUBE_BIAS)
         y_U = _filter(_high_pass(80.0), _filter(_tone_stack(tone), y_U, inner_hz), inner_hz)
         y_U = _saturate(10 ** (POWER_DRIVE_DB / 20) * _wiper(volume, VOLUME_RANGE_DB) * y_U)
         y_T = _band_limit(y_U)[::OVERSAMPLING]

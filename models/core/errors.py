@@ -31,3 +31,8 @@ class NotFound(UserError):
 
 class DivergedError(ArithmeticError):
     """The training loss is no longer finite."""
+
+
+def first_line(problem: BaseException) -> str:
+    """Return the first line of an exception's message, or the name of its class where it has none."""
+    return (str(problem).splitlines() or [type(problem).__name__])[0] or type(problem).__name__

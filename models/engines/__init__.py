@@ -15,6 +15,6 @@ of samples, and kernels that were compiled once interpret it.
 * `select`: the choice of engine and device
 * `jit`: compilation by numba, cached on disk
 * `simd`: vectors and register tiles in numba
-* `activations`: their codes and formulas for kernels
+* `activation_codes`, `activations`: the codes of activations and gates in programs, and their formulas for kernels
 * `cpu_train`, `cpu_stream`, `gpu`: the compiled engines
 """

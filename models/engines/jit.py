@@ -36,6 +36,13 @@ def cached_njit(function: Callable, sources: Path = ENGINES) -> Any:
         settings.CACHE_DIR = before
 
 
+def inlined(function: Callable) -> Any:
+    """Return the function compiled so that its callers have its code in theirs."""
+    import numba
+
+    return numba.njit(forceinline=True, **NUMBA_OPTIONS)(function)
+
+
 def aligned_zeros(size: int) -> np.ndarray:
     """Return float32 zeros whose first number begins a line of the CPU's cache."""
     numbers = np.zeros(size + CACHE_LINE, np.float32)

@@ -31,11 +31,11 @@ def host_features() -> set[str]:
     return {name for name, here in llvm.get_host_cpu_features().items() if here}
 
 
-FEATURES = host_features()
+CPU_FEATURES = host_features()
 
-WIDTH = 16 if "avx512f" in FEATURES else 8 if "avx" in FEATURES else 4  # numbers in a vector
+WIDTH = 16 if "avx512f" in CPU_FEATURES else 8 if "avx" in CPU_FEATURES else 4  # numbers in a vector
 
-REGISTERS = 32 if FEATURES & {"avx512f", "neon"} else 16  # vector registers of the CPU
+REGISTERS = 32 if CPU_FEATURES & {"avx512f", "neon"} else 16  # vector registers of the CPU
 
 
 _FLOAT, _INDEX = ir.FloatType(), ir.IntType(32)

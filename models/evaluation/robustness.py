@@ -19,9 +19,9 @@ from models.network.wavenet import WaveNet
 
 RANDOM_SETTINGS = 1000  # beside the corners
 
-MAX_CORNERS = 1024
+MAX_PLAYED_CORNERS = 1024
 
-EXCERPT = 2048  # samples: the loudest part of the dry signal, played at every setting
+PLAYED_SAMPLES = 2048  # samples: the loudest part of the dry signal, played at every setting
 
 BATCH = 32  # settings played at once
 
@@ -57,11 +57,11 @@ def scan_corners(
 ) -> CornerScan:
     """Play the loudest part of `x_T`, and silence, at every corner of the knobs and at so many random settings between.
 
-    `recorded_peak` is that of the loudest take (full scale 1). Of more than `MAX_CORNERS` corners, that many are drawn.
+    `recorded_peak` is that of the loudest take (full scale 1). Of more than `MAX_PLAYED_CORNERS`, that many are drawn.
     """
     settings = _scanned_settings(knobs, random_settings)
     columns_NK = _encode(knobs, net.config.inject.encoding, settings)
-    loud_T = loudest(x_T, EXCERPT + net.receptive_field - 1)
+    loud_T = loudest(x_T, PLAYED_SAMPLES + net.receptive_field - 1)
     loud_NT = _play_all(net, loud_T, columns_NK).nan_to_num(math.inf).clamp(-FAR, FAR)
     still_N = _play_all(net, loud_T.new_zeros(net.receptive_field), columns_NK)[:, 0].abs()
     peak_N, still_N = loud_NT.abs().amax(1), still_N.nan_to_num(math.inf)
@@ -95,7 +95,7 @@ def worst_move(net: WaveNet, knobs: Knobs, x_T: Tensor, rate_hz: int, ramp_ms: i
 @torch.no_grad()
 def turn_knobs(net: WaveNet, knobs: Knobs, x_T: Tensor) -> tuple[KnobTurn, ...]:
     """Return how much each continuous knob changes the sound, the others at rest, in `TURN_STEPS` even steps."""
-    loud_T = loudest(x_T, EXCERPT + net.receptive_field - 1)
+    loud_T = loudest(x_T, PLAYED_SAMPLES + net.receptive_field - 1)
     return tuple(_turn(net, knobs, knob, loud_T) for knob in knobs.knobs if isinstance(knob, Knob))
 
 
@@ -117,10 +117,10 @@ def _scanned_settings(knobs: Knobs, random_settings: int) -> list[Setting]:
     """Return the corners, then the random settings; a single setting where there are no knobs."""
     draw = random.Random(0)
     ends = [_ends(knob) for knob in knobs.knobs]
-    if math.prod(map(len, ends)) <= MAX_CORNERS:
+    if math.prod(map(len, ends)) <= MAX_PLAYED_CORNERS:
         corners = list(product(*ends))
     else:
-        corners = [tuple(draw.choice(pair) for pair in ends) for _ in range(MAX_CORNERS)]
+        corners = [tuple(draw.choice(pair) for pair in ends) for _ in range(MAX_PLAYED_CORNERS)]
     count = random_settings if ends else 0
     between = [tuple(_draw_value(knob, draw) for knob in knobs.knobs) for _ in range(count)]
     return [dict(zip(knobs.names, values, strict=True)) for values in corners + between]

@@ -21,14 +21,14 @@ from models.recordings.dataset import AmpData, Piece
 
 THIRDS = ("low", "middle", "high")
 
-CHUNK = 1 << 16  # output samples computed at a time
+SCORED_SAMPLES = 1 << 16  # output samples computed at a time
 
 
 @torch.no_grad()
 def predict(engine: Engine, x_T: Tensor, levels_K: Tensor) -> Tensor:
     """Play `T` samples, of which the first are context, in bounded memory; return `T - R + 1` samples."""
     context, whole = engine.net.receptive_field - 1, len(x_T)
-    step = min(CHUNK, whole - context)
+    step = min(SCORED_SAMPLES, whole - context)
     y_T = x_T.new_empty(whole - context)
     for begin in range(0, len(y_T), step):
         begin = min(begin, len(y_T) - step)  # all chunks are of one length

@@ -21,15 +21,15 @@ from models.network.architecture import LayerArray, WaveNetConfig
 from models.network.wavenet import WaveNet
 from models.playback.stream import Stream
 
-KIND = "costs"  # in the cache folder
+COSTS_CACHE = "costs"  # in the cache folder
 
-BLOCK = 64  # samples
+TIMED_BLOCK = 64  # samples
 
 RATE_HZ = 48_000
 
 TURN_BLOCKS = 20  # timed together
 
-SECONDS = 0.4  # of one measurement, at least
+TIMED_SECONDS = 0.4  # of one measurement, at least
 
 REFERENCE = WaveNetConfig(arrays=(LayerArray(channels=8, dilations=(1, 2, 4, 8, 16, 32, 64, 128)),))
 
@@ -47,28 +47,28 @@ def cost(config: WaveNetConfig, knobs: int, rate_hz: int = RATE_HZ, reference_s:
         reference_s: seconds that a block of the reference takes on another machine; the cost is then that machine's.
     """
     key = _cache_key(model=config.model_dump(mode="json"), knobs=knobs)
-    ratio = read_measurement(KIND, key)
+    ratio = read_measurement(COSTS_CACHE, key)
     if ratio is None:
         ratio, least = measure_cost(config, knobs)
-        write_measurement(KIND, key, ratio)
-        if read_measurement(KIND, _cache_key()) is None:
-            write_measurement(KIND, _cache_key(), least)
-    return ratio * (reference_s or reference_seconds()) * rate_hz / BLOCK
+        write_measurement(COSTS_CACHE, key, ratio)
+        if read_measurement(COSTS_CACHE, _cache_key()) is None:
+            write_measurement(COSTS_CACHE, _cache_key(), least)
+    return ratio * (reference_s or reference_seconds()) * rate_hz / TIMED_BLOCK
 
 
 def reference_seconds() -> float:
     """Return the CPU seconds of a block of the reference on this machine, as first measured."""
-    least = read_measurement(KIND, _cache_key())
+    least = read_measurement(COSTS_CACHE, _cache_key())
     if least is None:
         _, least = measure_cost(REFERENCE, 1)
-        write_measurement(KIND, _cache_key(), least)
+        write_measurement(COSTS_CACHE, _cache_key(), least)
     return least
 
 
 def measure_cost(config: WaveNetConfig, knobs: int) -> tuple[float, float]:
     """Return the cost of a block in blocks of the reference (median), and the least CPU seconds of one of those."""
     candidate, reference = _block_timer(config, knobs), _block_timer(REFERENCE, 1)
-    ratios, least, until = [], np.inf, time.monotonic() + SECONDS
+    ratios, least, until = [], np.inf, time.monotonic() + TIMED_SECONDS
     while len(ratios) < 10 or time.monotonic() < until:
         before, seconds, after = reference(), candidate(), reference()
         ratios.append(2 * seconds / (before + after))
@@ -81,7 +81,7 @@ def _block_timer(config: WaveNetConfig, knobs: int) -> Callable[[], float]:
     with torch.random.fork_rng(devices=[]):
         stream = Stream(WaveNet(config, knobs), [0.0] * knobs)
     draw = np.random.default_rng(0)
-    x_NT = draw.uniform(-0.5, 0.5, (TURN_BLOCKS, BLOCK)).astype(np.float32)
+    x_NT = draw.uniform(-0.5, 0.5, (TURN_BLOCKS, TIMED_BLOCK)).astype(np.float32)
     levels_NK1 = draw.uniform(-1, 1, (TURN_BLOCKS, knobs, 1)).astype(np.float32)
 
     def time_block() -> float:

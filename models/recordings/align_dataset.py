@@ -10,12 +10,12 @@ import numpy as np
 from models.audio.io import create_audio
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json
-from models.recordings.alignment import Lag, align, causal_margin, measure_response, reconcile_lags
+from models.recordings.alignment import Lag, align_wet, causal_margin, measure_response, reconcile_lags
 from models.recordings.checks.rules import UNRELATED
 from models.recordings.manifest import Manifest, Take, read_manifest
 from models.recordings.take_reader import DrySignal, TakeReader, group_by_dry
 
-MANIFEST, HELD = "manifest.json", "held.json"
+ALIGNED_MANIFEST, HELD_MANIFEST = "manifest.json", "held.json"
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ def align_dataset(
     total, aligned = len(manifest.takes) + len(manifest.held_takes), []
     with staged_folder(folder) as staged:
         writer = _TakeWriter(staged, lambda done: on_take(done, total) if on_take else None)
-        for name, takes in ((MANIFEST, manifest.takes), (HELD, manifest.held_takes)):
+        for name, takes in ((ALIGNED_MANIFEST, manifest.takes), (HELD_MANIFEST, manifest.held_takes)):
             entries = []
             for found, entry in writer.write(takes):
                 aligned.append(found)
                 entries.append(entry)
             if takes:
                 write_json(staged / name, {**_manifest_head(manifest), "entries": entries})
-    return folder / MANIFEST, aligned
+    return folder / ALIGNED_MANIFEST, aligned
 
 
 def _manifest_head(manifest: Manifest) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class _TakeWriter:
 
     def _write_wet(self, take: Take, wet_T: np.ndarray, lag: Lag, name: str) -> AlignedTake:
         dry = self.reader.read_dry(take)
-        aligned_T, _, _ = align(wet_T, lag, len(dry.x_T), causal_margin(dry.rate_hz))
+        aligned_T, _, _ = align_wet(wet_T, lag, len(dry.x_T), causal_margin(dry.rate_hz))
         self._save(name, aligned_T, dry.rate_hz)
         head, tail = -lag.delay_samples, lag.delay_samples + lag.step * len(dry.x_T) - len(wet_T)
         return AlignedTake(take, lag, max(round(head), 0), max(round(tail), 0))

@@ -43,7 +43,7 @@ FAR_SECONDS = (0.01, 0.05)  # behind the peak, where the response should be smal
 
 MIN_WINDOW, SHORTEST = 2048, 64  # samples
 
-FADE = 0.2  # of a window; where its edge cuts a note, the rest of the note would act as noise
+FADE_SHARE = 0.2  # of a window; where its edge cuts a note, the rest of the note would act as noise
 
 MAX_DRIFT = 2e-4  # samples per sample
 
@@ -89,7 +89,7 @@ def causal_margin(rate_hz: int) -> int:
     return ceil(CAUSAL_MARGIN_SECONDS * rate_hz)
 
 
-def align(wet_T: np.ndarray, lag: Lag, length: int, margin: int) -> tuple[np.ndarray, int, int]:
+def align_wet(wet_T: np.ndarray, lag: Lag, length: int, margin: int) -> tuple[np.ndarray, int, int]:
     """Put a take on the time line of its dry signal, `margin` samples late and with its polarity corrected.
 
     Returns `(wet_T, start, stop)`, where `wet_T` has `length` samples. Outside `start <= t < stop` nothing was recorded
@@ -218,7 +218,7 @@ def _whitened_spectra(
 ) -> tuple[np.ndarray, int]:
     """Whitened response of each window at lags counted from `lag`, `(W, F)`, and the length of its transform."""
     size = next_fast_len(length + 2 * reach, real=True)
-    rows, fade_T = [], tukey(length, FADE)
+    rows, fade_T = [], tukey(length, FADE_SHARE)
     for start in starts:
         position = lag.delay_samples + lag.step * (start - reach)
         near_T = read_between(wet_T, position, lag.step, length + 2 * reach)

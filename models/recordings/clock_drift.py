@@ -19,15 +19,15 @@ from scipy.signal import butter, sosfilt
 
 from models.audio.interpolation import read_between
 
-WINDOW_SECONDS = 0.0427  # 2,048 samples at 48 kHz, half-overlapping
+DRIFT_WINDOW_SECONDS = 0.0427  # 2,048 samples at 48 kHz, half-overlapping
 
 MAX_SECONDS, BLOCKS = 12.0, 16  # of a longer take this much is used, in blocks all over it
 
 WINDOWS_PER_FEATURE = 3
 
-LOW_HZ, HIGH_HZ = 60.0, 5600.0
+DRIFT_LOW_HZ, DRIFT_HIGH_HZ = 60.0, 5600.0
 
-STEPS = 4
+SEARCH_STEPS = 4
 
 DRIVES, BIAS = (0.5, 2.0, 8.0, 32.0), 0.5
 
@@ -35,14 +35,14 @@ FIRST_DRIVES, SECOND_DRIVES = (1.0, 3.0, 10.0, 30.0), (1.0, 4.0)
 
 BETWEEN = (("highpass", 80.0), ("lowpass", 600.0), ("highpass", 600.0), ("highpass", 2000.0))
 
-FEATURES = 1 + 2 * len(DRIVES) + len(FIRST_DRIVES) * len(BETWEEN) * len(SECOND_DRIVES)
+FEATURE_COUNT = 1 + 2 * len(DRIVES) + len(FIRST_DRIVES) * len(BETWEEN) * len(SECOND_DRIVES)
 
 RIDGE, MIN_ERROR = 1e-9, 1e-3
 
 
 def has_enough_windows(samples: int, rate_hz: int) -> bool:
     """Whether there are enough windows to fit all features: from three seconds on."""
-    return 2 * samples / (WINDOW_SECONDS * rate_hz) > WINDOWS_PER_FEATURE * FEATURES
+    return 2 * samples / (DRIFT_WINDOW_SECONDS * rate_hz) > WINDOWS_PER_FEATURE * FEATURE_COUNT
 
 
 def fit_step(
@@ -56,11 +56,11 @@ def fit_step(
     length = min(span[1] - span[0], int(MAX_SECONDS * rate_hz))
     blocks = 1 if length == span[1] - span[0] else BLOCKS
     length //= blocks
-    hop = int(WINDOW_SECONDS * rate_hz / 2)
+    hop = int(DRIFT_WINDOW_SECONDS * rate_hz / 2)
     starts = np.linspace(span[0], span[1] - length, blocks).astype(int)
     begins = np.arange(hop, length - 2 * hop + 1, hop)  # after the filters' transient
     hz_F = np.arange(hop + 1) * rate_hz / (2 * hop)
-    bins_F = np.flatnonzero((hz_F > LOW_HZ) & (hz_F < HIGH_HZ))
+    bins_F = np.flatnonzero((hz_F > DRIFT_LOW_HZ) & (hz_F < DRIFT_HIGH_HZ))
 
     def spectra(block_BN: np.ndarray) -> np.ndarray:
         windows_BWS = np.lib.stride_tricks.sliding_window_view(block_BN, 2 * hop, axis=-1)[:, begins]
@@ -73,7 +73,7 @@ def fit_step(
     middle_W = (starts[:, None] + begins).ravel() - float(np.mean(starts) + np.mean(begins))
     phase_FW = -1j * np.outer(np.pi * bins_F / hop, middle_W)
     drift, weight_W = 0.0, np.ones(len(middle_W))
-    for _ in range(STEPS):
+    for _ in range(SEARCH_STEPS):
         root_W = np.sqrt(weight_W)
         weighted_FWK = x_FWK * root_W[:, None]
         inverse_FKK = _inverse_gram(weighted_FWK)

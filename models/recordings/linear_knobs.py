@@ -23,16 +23,16 @@ TAPS = 1024  # of a filter: 21 ms at 48 kHz
 LEAD = 64  # of these taps, those before time zero: a take may be a little early against another
 BINS = 8192  # length of the transform in which filters are interpolated
 REGULARIZATION = 1e-6  # share of the mean power, added to every bin: limits the filter where the input has no power
-FADE = 128  # taps at the end over which a filter is faded out
+FADE_TAPS = 128  # taps at the end over which a filter is faded out
 CONTEXT_STEP = 4096  # samples
 
-EXCERPT = 1 << 20  # samples of each take that are used: 22 s at 48 kHz
+FIT_SAMPLES = 1 << 20  # samples of each take that are used: 22 s at 48 kHz
 
 MAX_CHECKS = 16  # other lines, and takes of a pair, on which filters are checked; of more, evenly chosen ones
 
 LIMIT = 0.003  # largest ESR (-25 dB) at which a filter is accepted
 
-Item = TypeVar("Item")
+Listed = TypeVar("Listed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,8 @@ def linear_knobs_of(data: AmpData, receptive_field: int) -> list[LinearKnob]:
     if context not in data.linear_knobs:
         pieces = [
             piece.cut(
-                piece.start, min(piece.start + EXCERPT, piece.stop - (context if _is_followed(piece, data) else 0))
+                piece.start,
+                min(piece.start + FIT_SAMPLES, piece.stop - (context if _is_followed(piece, data) else 0)),
             )
             for piece in data.train
         ]
@@ -175,7 +176,7 @@ def _check_pair(one: LinearKnob, other: LinearKnob, takes: Sequence["_Take"]) ->
     return errors
 
 
-def _evenly(items: Sequence[Item]) -> Sequence[Item]:
+def _evenly(items: Sequence[Listed]) -> Sequence[Listed]:
     """Return the items, of more than `MAX_CHECKS` evenly chosen ones."""
     return items[:: -(-len(items) // MAX_CHECKS) or 1]
 
@@ -304,8 +305,8 @@ def _interpolate(levels: Sequence[float], taps_PN: np.ndarray, wanted: Sequence[
 
 
 def _window() -> np.ndarray:
-    """Return the window `(N,)` of a filter: fades in over half of `LEAD`, fades out over the last `FADE` taps."""
+    """Return the window `(N,)` of a filter: fades in over half of `LEAD`, fades out over the last `FADE_TAPS`."""
     window_N, rise = np.ones(TAPS), LEAD // 2
     window_N[:rise] = np.sin(np.linspace(0, np.pi / 2, rise)) ** 2
-    window_N[-FADE:] = np.cos(np.linspace(0, np.pi / 2, FADE)) ** 2
+    window_N[-FADE_TAPS:] = np.cos(np.linspace(0, np.pi / 2, FADE_TAPS)) ** 2
     return window_N

@@ -19,7 +19,7 @@ from models.recordings.alignment import (
     MAX_LAG_SECONDS,
     Lag,
     TakeResponse,
-    align,
+    align_wet,
     measure_response,
     reconcile_lags,
 )
@@ -220,7 +220,7 @@ def _piece(recordings: Recordings, listed: ListedTake, wet_T: np.ndarray, lag: L
     dry_T, knobs = recordings.dry_T[listed.dry], recordings.knobs
     start, stop = 0, len(dry_T)
     if lag is not None:
-        wet_T, start, stop = align(wet_T, lag, len(dry_T), recordings.margin)
+        wet_T, start, stop = align_wet(wet_T, lag, len(dry_T), recordings.margin)
     first, end = _recorded(wet_T, dry_T.numpy())
     setting = knobs.complete(listed.take.setting, str(listed.take.wet))
     levels_K = torch.tensor(knobs.encode(setting), dtype=torch.float32)

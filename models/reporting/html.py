@@ -73,8 +73,8 @@ def notice(severity: str, message: str, hint: str) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> str:
     """Return a table; columns whose cells are all numbers (or empty, or "-") are aligned to the right."""
     numeric = [_is_numeric([row[column] for row in rows]) for column in range(len(header))]
-    head = _row("th", header, numeric)
-    body = "\n".join(_row("td", row, numeric) for row in rows)
+    head = _table_row("th", header, numeric)
+    body = "\n".join(_table_row("td", row, numeric) for row in rows)
     return f'<div class="wide"><table><thead>{head}</thead><tbody>\n{body}</tbody></table></div>'
 
 
@@ -93,7 +93,7 @@ def _is_numeric(cells: Sequence[str | Cell]) -> bool:
     return bool(texts) and all(NUMBER.fullmatch(text) for text in texts)
 
 
-def _row(tag: Literal["th", "td"], cells: Sequence[str | Cell], numeric: Sequence[bool]) -> str:
+def _table_row(tag: Literal["th", "td"], cells: Sequence[str | Cell], numeric: Sequence[bool]) -> str:
     parts = []
     for cell, number in zip(cells, numeric, strict=True):
         text, look = (cell, "number" if number else "") if isinstance(cell, str) else cell

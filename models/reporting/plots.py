@@ -33,7 +33,7 @@ FLOOR_DBFS = -120.0
 
 TICKS = (tuple(range(1, 10)), (1, 2, 5), (1, 3), (1,))  # multiples of each power of ten, the densest first
 
-STYLE = {
+CHART_STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ampzoo",
     "font.size": 9,
@@ -44,7 +44,7 @@ STYLE = {
     "legend.title_fontsize": 7,
 }
 
-styled = rc_context(STYLE)  # decorator of a function that draws: whatever it adds to a figure is in our style
+styled = rc_context(CHART_STYLE)  # decorator of a function that draws: whatever it adds to a figure is in our style
 
 
 @styled

@@ -22,7 +22,7 @@ from models.training.config import Recipe, read_stored_recipe
 from models.training.optimizers import Optimizer
 from models.training.state import TrainState
 
-AGAIN = "Train into a new folder."
+HINT_TRAIN_ANEW = "Train into a new folder."
 
 
 def save_checkpoint(
@@ -54,7 +54,7 @@ def load_checkpoint(folder: Path, recipe: Recipe, net: WaveNet, state: TrainStat
         )
     step, tensors = _read(folder / STATE)
     if "failed" not in tensors or ("mean" in tensors) != (state.mean_KP is not None):
-        raise UserError(f"{folder / STATE} is from another version of ampzoo", AGAIN)
+        raise UserError(f"{folder / STATE} is from another version of ampzoo", HINT_TRAIN_ANEW)
     net.load_state_dict(_below(tensors, "net"))  # the net's parameters are those of the state
     state.step_K.fill_(step)
     state.failed_K.copy_(tensors["failed"])
@@ -73,7 +73,7 @@ def _read(path: Path) -> tuple[int, dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
             return int(file.metadata()["step"]), tensors
     except SafetensorError as problem:
-        raise UserError(f"{path} is damaged: {problem}", AGAIN) from None
+        raise UserError(f"{path} is damaged: {problem}", HINT_TRAIN_ANEW) from None
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

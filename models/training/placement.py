@@ -17,7 +17,7 @@ from models.engines.jit import ENGINES
 from models.training.stacked import StackedTrainers, shape_of
 from models.training.trainer import Trainer
 
-KIND = "stacks"  # in the cache folder
+STACKS_CACHE = "stacks"  # in the cache folder
 
 ROUNDS, STEPS = 3, 10  # of a measurement
 
@@ -107,7 +107,7 @@ def _time_stack(trainers: Sequence[Trainer], device: torch.device) -> float:
         stack = StackedTrainers(trainers, device)
         return min(stack.time_steps(STEPS) for _ in range(ROUNDS)) / STEPS / len(trainers)
 
-    return _measured(trainers, _describe(device), measure)
+    return _measured(trainers, _describe_device(device), measure)
 
 
 def _measured(trainers: Sequence[Trainer], device: str, measure: Callable[[], float]) -> float:
@@ -124,14 +124,14 @@ def _measured(trainers: Sequence[Trainer], device: str, measure: Callable[[], fl
         "device": device,
         "engine": source_digest(ENGINES),
     }
-    found = read_measurement(KIND, facts)
+    found = read_measurement(STACKS_CACHE, facts)
     if found is None:
         found = measure()
-        write_measurement(KIND, facts, found)
+        write_measurement(STACKS_CACHE, facts, found)
     return found
 
 
-def _describe(device: torch.device) -> str:
+def _describe_device(device: torch.device) -> str:
     """Return which device it is, and how much of its memory this process may have."""
     if device.type != "cuda":
         return device.type

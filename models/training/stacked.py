@@ -28,12 +28,21 @@ from models.training.windows import source_for
 
 AHEAD = 64  # steps whose windows are drawn at once, and after which losses are read back
 
-FREE = {"seed", "learning_rate", "final_rate", "schedule", "warmup", "gradient_clip", "mrstft", "ema"}  # differ freely
+VARIED = {
+    "seed",
+    "learning_rate",
+    "final_rate",
+    "schedule",
+    "warmup",
+    "gradient_clip",
+    "mrstft",
+    "ema",
+}  # may differ
 
 
 def form_of(model: WaveNetConfig, learning: LearningConfig) -> Hashable:
     """Return what recipes must have in common to be stacked, if their nets have as many knobs and stand at one step."""
-    shared = learning.model_dump(exclude=FREE) | {"pre_emphasis": learning.pre_emphasis > 0}
+    shared = learning.model_dump(exclude=VARIED) | {"pre_emphasis": learning.pre_emphasis > 0}
     return model, tuple(shared.items())
 
 

@@ -198,16 +198,16 @@ def _fetch_starts(tasks: Sequence[Task], folder: Path) -> dict[str, Path]:
     """
     places = {task.trial: folder / task.trial for task in tasks}
     if latest := tune.get_checkpoint():
-        _fetch(latest, folder)
+        _fetch_checkpoint(latest, folder)
         if kept := {trial: place for trial, place in places.items() if place.exists()}:
             return kept
     for task in tasks:
         if task.checkpoint:
-            _fetch(tune.Checkpoint(task.checkpoint), places[task.trial])
+            _fetch_checkpoint(tune.Checkpoint(task.checkpoint), places[task.trial])
     return places
 
 
-def _fetch(checkpoint: tune.Checkpoint, folder: Path) -> None:
+def _fetch_checkpoint(checkpoint: tune.Checkpoint, folder: Path) -> None:
     """Copy a checkpoint here if it still exists; a trial whose checkpoint cannot be read begins at step 0."""
     try:
         checkpoint.to_directory(str(folder))
@@ -230,10 +230,10 @@ def run_trials(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str,
     for name in ("ray.tune", "ray.train"):  # our scheduler records failed trials
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with redirect_stdout(sys.stderr), _ray(address, amps):  # Ray prints lost nodes on stdout, which is for data
-        _run(scheduler, amps, storage)
+        _run_trials(scheduler, amps, storage)
 
 
-def _run(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str) -> None:
+def _run_trials(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str) -> None:
     """Run Tune once, with its files in a new folder below `storage`."""
     config, name = scheduler.config, uuid4().hex[:8]
     there = ray.cluster_resources()

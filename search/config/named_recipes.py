@@ -8,7 +8,7 @@ from search.config.space import FREE, Point, Space
 
 PEER = "peer-"
 
-MAX_KNOBS = 5  # the largest number of knobs with a recipe of its own
+MAX_NAMED_KNOBS = 5  # the largest number of knobs with a recipe of its own
 
 
 def recipe_of(space: Space, point: Point) -> str | None:
@@ -19,7 +19,7 @@ def recipe_of(space: Space, point: Point) -> str | None:
 @cache
 def _named() -> dict[WaveNetConfig, str]:
     space, found = Space(), dict[WaveNetConfig, str]()
-    for knobs in range(1, MAX_KNOBS + 1):
+    for knobs in range(1, MAX_NAMED_KNOBS + 1):
         for point in named_points(knobs):
             model = space.model({"encoding": "levels", **point})
             found.setdefault(model, _name(point, knobs))

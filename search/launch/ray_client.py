@@ -46,7 +46,7 @@ def run_remotely(
     ray.init(address, runtime_env=shipped, log_to_driver=False, logging_level=logging.WARNING)
     try:
         queue: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(LineQueue).remote()
-        drive: Any = ray.remote(num_cpus=0, max_retries=0)(_drive)
+        drive: Any = ray.remote(num_cpus=0, max_retries=0)(_search_remotely)
         running = drive.remote(config.model_dump(mode="json"), str(study), options.resume, options.storage, queue)
         ended: list[Any] = []
         while not ended:
@@ -61,7 +61,7 @@ def run_remotely(
         ray.shutdown()
 
 
-def _drive(config: dict[str, Any], study: str, resume: bool, storage: str | None, queue: Any) -> Board:
+def _search_remotely(config: dict[str, Any], study: str, resume: bool, storage: str | None, queue: Any) -> Board:
     """Run the search on a node of the cluster, and pass its records on to a queue."""
 
     def listener(record: TrialRecord) -> None:

@@ -50,13 +50,13 @@ def top(points: Sequence[ObjectivePoint], count: int) -> set[int]:
     scaled = [tuple((v - a) / b for v, a, b in zip(point, low, span, strict=True)) for point in points]
     if not chosen:
         chosen.append(left.pop(0))
-    distance = {i: min(_distance(scaled[i], scaled[j]) for j in chosen) for i in left}
+    distance = {i: min(_point_distance(scaled[i], scaled[j]) for j in chosen) for i in left}
     while len(chosen) < count:
         best = max(left, key=distance.__getitem__)
         left.remove(best)
         chosen.append(best)
         for index in left:
-            distance[index] = min(distance[index], _distance(scaled[index], scaled[best]))
+            distance[index] = min(distance[index], _point_distance(scaled[index], scaled[best]))
     return set(chosen)
 
 
@@ -71,7 +71,7 @@ def hypervolume(points: Sequence[ObjectivePoint], reference: ObjectivePoint) -> 
     return area
 
 
-def _distance(a: ObjectivePoint, b: ObjectivePoint) -> float:
+def _point_distance(a: ObjectivePoint, b: ObjectivePoint) -> float:
     return hypot(a[0] - b[0], a[1] - b[1])
 
 

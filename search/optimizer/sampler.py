@@ -18,7 +18,7 @@ TPE_UNTIL = 300  # trials: TPE sorts all of them for every axis, three seconds a
 
 VARIANTS = 8  # points drawn with the same model: few, so that the best of them differ among themselves
 
-ATTEMPTS = 4  # times that points are drawn before the space counts as exhausted
+DRAW_ATTEMPTS = 4  # times that points are drawn before the space counts as exhausted
 
 
 class SurrogateSampler:
@@ -49,7 +49,7 @@ class SurrogateSampler:
 
     def suggest(self) -> Candidate | None:
         """Return the most promising candidate that is new, or None where none is found."""
-        for attempt in range(ATTEMPTS):
+        for attempt in range(DRAW_ATTEMPTS):
             random = Random(json.dumps([self._seed, len(self._pool.trained), attempt]))
             for candidate in self._ranked(self._pool.candidates(self._points(random))):
                 if self._pool.is_new(candidate):

@@ -24,7 +24,7 @@ FloatArray = NDArray[np.floating]
 # The grid of hyperparameters: the combination with the highest evidence is used.
 LENGTHS, SLOPES, NOISES = (1.0, 2.0, 4.0), (0.0, 1.0), (0.03, 0.1, 0.3)
 
-WEIGHTS = (0.5, 1.0)  # of a prior; a fit without any prior is tried too
+PRIOR_WEIGHTS = (0.5, 1.0)  # of a prior; a fit without any prior is tried too
 
 DEFAULT_SHAPE = 2.0, 1.0, 0.3  # length, slope and noise before any error is known
 
@@ -187,7 +187,7 @@ class Surrogate:
         self.z_ND = self.table.standard(known)
         self.level = float(y_N.mean())
         self.scale = math.sqrt((((y_N - self.level) ** 2).sum() + SPREAD**2) / len(y_N))
-        means = [*(_PriorMean(prior, weight) for weight in WEIGHTS for prior in priors), _PriorMean()]
+        means = [*(_PriorMean(prior, weight) for weight in PRIOR_WEIGHTS for prior in priors), _PriorMean()]
         t_HN = (y_N - self.level - np.stack([mean.of(known) for mean in means])) / self.scale
         fits = [_fit(self.z_ND, t_HN, *shape) for shape in _grid()]
         best = max(fits, key=lambda fit: fit.evidence)

@@ -72,7 +72,7 @@ def _draw_front(axes: Axes, board: Board, front: str, looks: Mapping[str, tuple[
         return [trial.cost for trial in some], [error_of(trial, front) for trial in some]
 
     for form, (color, marker) in looks.items():
-        group = [trial for trial in trials if _form(trial, looks) == form]
+        group = [trial for trial in trials if _marker_form(trial, looks) == form]
         axes.scatter(*points(group), c=color, marker=marker, s=28, label=form, zorder=3)
     pruned = [trial for trial in board.trials if trial.state == PRUNED]
     if pruned:
@@ -88,7 +88,7 @@ def _draw_front(axes: Axes, board: Board, front: str, looks: Mapping[str, tuple[
             name = (trial.recipe or "").removeprefix(PEER).removesuffix("-film")
             axes.annotate(name, (trial.cost, error_of(trial, front)), **where)
     axes.plot(*points(members), color=GRAY, linewidth=1, zorder=2, label="Pareto front")
-    _tiers(axes, board.tiers.get(front, {}), trials)
+    _draw_tiers(axes, board.tiers.get(front, {}), trials)
     best = members[0].cost, error_of(members[0], front)
     axes.annotate("best", best, xytext=(-6, -10), textcoords="offset points", ha="right", weight="bold")
     axes.set(xscale="log", yscale="log", xlabel=f"cost ({board.unit})", ylabel="validation ESR")
@@ -172,11 +172,11 @@ def _forms(trials: list[BoardTrial]) -> list[str]:
     return ordered if len(ordered) <= len(MARKERS) else [*ordered[: len(MARKERS) - 1], "other"]
 
 
-def _form(trial: BoardTrial, known: Container[str]) -> str:
+def _marker_form(trial: BoardTrial, known: Container[str]) -> str:
     return trial.form if trial.form in known else "other"
 
 
-def _tiers(axes: Axes, tiers: Mapping[str, BoardTier], trials: list[BoardTrial]) -> None:
+def _draw_tiers(axes: Axes, tiers: Mapping[str, BoardTier], trials: list[BoardTrial]) -> None:
     """Draw a line at each tier's budget that lies inside the chart."""
     costs = [trial.cost for trial in trials]
     for tier, found in tiers.items():

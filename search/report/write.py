@@ -10,7 +10,7 @@ from search.config.study import SearchConfig
 from search.optimizer.calibration import RungPlan
 from search.study.board import Board, BoardTrial
 from search.study.cost import read_costs
-from search.study.files import BOARD, PICTURE, REPORT
+from search.study.files import BOARD, PICTURE, REPORT_PAGE
 from search.study.ledger import read_lines
 from search.study.summary import held_scores, summarize
 
@@ -31,7 +31,7 @@ def make_board(config: SearchConfig, study: Path, amps: Sequence[AmpData], plan:
     board = replace(board, complete=True, trials=trials)
     write_json(study / BOARD, board.to_json())
     draw_front(board, study / PICTURE)
-    write_report(study / REPORT, config, board, lines, plan)
+    write_report(study / REPORT_PAGE, config, board, lines, plan)
     write_journal(config, lines, study)
     return board
 

@@ -71,11 +71,11 @@ def _fingerprint(config: DataConfig) -> str:
 @contextmanager
 def _local(config: DataConfig) -> Iterator[DataConfig]:
     """Yield the config with copies on this machine in the place of URIs; errors raised inside name the URIs."""
-    remote = {key: _split(place) for key in ("train", "held") if is_uri(place := getattr(config, key))}
+    remote = {key: _split_uri(place) for key in ("train", "held") if is_uri(place := getattr(config, key))}
     copies = {folder: _copy_folder(folder) for folder, _ in remote.values()}
     try:
         for folder, name in remote.values():
-            _fetch(folder, name, copies[folder])
+            _fetch_file(folder, name, copies[folder])
         local = {key: copies[folder] / name for key, (folder, name) in remote.items()}
         yield config.model_copy(update=local)
     except UserError as problem:
@@ -87,7 +87,7 @@ def _local(config: DataConfig) -> Iterator[DataConfig]:
         raise type(problem)(message, problem.hint) from problem
 
 
-def _split(uri: str) -> tuple[str, str]:
+def _split_uri(uri: str) -> tuple[str, str]:
     """Return the URI of a manifest's folder, and its name there."""
     path, mark, query = uri.partition("?")
     folder, _, name = path.rpartition("/")
@@ -102,7 +102,7 @@ def _copy_folder(folder: str) -> Path:
     return cache_folder() / "recordings" / sha256(folder.encode()).hexdigest()[:24]
 
 
-def _fetch(folder: str, name: str, copy: Path) -> None:
+def _fetch_file(folder: str, name: str, copy: Path) -> None:
     """Copy a manifest and the audio it names into a folder of this machine."""
     from search.storage.uri_store import Store, inside
 

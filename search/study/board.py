@@ -12,7 +12,7 @@ from search.config.study import ALL, SearchConfig
 from search.study.files import BOARD, STUDY
 from search.study.lines import TrialRecord, split_known
 
-SCHEMA = "zoo.board/1"
+BOARD_SCHEMA = "zoo.board/1"
 
 Held = dict[str, dict[str, float | None]]  # amp -> held scores: mean, median, worst, baseline_mean
 
@@ -133,7 +133,7 @@ class Board:
         tiers = {front: {name: asdict(tier) for name, tier in found.items()} for front, found in self.tiers.items()}
         trials = [trial.to_json() for trial in self.trials]
         rest = {"tiers": tiers, "spent": self.spent.to_json(), "trials": trials}
-        return {"schema": SCHEMA, **vars(self), **rest}
+        return {"schema": BOARD_SCHEMA, **vars(self), **rest}
 
     @property
     def by_name(self) -> dict[str, BoardTrial]:

@@ -46,7 +46,7 @@ class Constraints:
         """Return the size of a model."""
         columns, rate_hz = self._columns(model), max(data.rate_hz for data in self.amps)
         cost, macs = self.cost_model.cost(model, columns, rate_hz), model.macs_per_sample(columns)
-        return Sizes(cost, macs, _parameters(model, columns), model.receptive_field, columns, rate_hz)
+        return Sizes(cost, macs, _count_parameters(model, columns), model.receptive_field, columns, rate_hz)
 
     def violation(self, candidate: Candidate) -> str | None:
         """Return why a candidate may not be trained, or None; the cost, which may have to be measured, comes last."""
@@ -61,7 +61,7 @@ class Constraints:
         if reason := self._unfit_recordings(candidate):
             return reason
         low, high = bounds.parameters
-        parameters = _parameters(model, self._columns(model))
+        parameters = _count_parameters(model, self._columns(model))
         if not low <= parameters <= high:
             return f"it has {parameters} parameters, outside {low} to {high}"
         if bounds.cost is not None and (cost := self.sizes(model).cost) > bounds.cost:
@@ -90,7 +90,7 @@ def prior_features(trials: Sequence[PriorTrial]) -> tuple[list[Features], list[f
     return known, [log_error(trial.esr) for trial in trials]
 
 
-def _parameters(model: WaveNetConfig, columns: int) -> int:
+def _count_parameters(model: WaveNetConfig, columns: int) -> int:
     import torch
 
     from models.network.wavenet import WaveNet

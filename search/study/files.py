@@ -6,6 +6,6 @@ RECORDINGS = "recordings.json"  # amp -> the fingerprint of what it was trained 
 
 COSTS = "costs.json"  # what costs mean (see `search.study.cost`)
 
-BOARD, PICTURE, REPORT = "board.json", "board.png", "report.html"
+BOARD, PICTURE, REPORT_PAGE = "board.json", "board.png", "report.html"
 
 JOURNAL = "optuna.journal"

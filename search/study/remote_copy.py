@@ -7,13 +7,13 @@ from pathlib import Path
 from models.core.errors import NotFound, UserError
 from models.core.files import is_staged, staged_file, staged_folder
 from search.storage.uri_store import Store, below
-from search.study.files import BOARD, COSTS, JOURNAL, PICTURE, RECORDINGS, REPORT, STUDY
+from search.study.files import BOARD, COSTS, JOURNAL, PICTURE, RECORDINGS, REPORT_PAGE, STUDY
 from search.study.ledger import ledger_path, parse_lines
 from search.study.lines import DIVERGED, FAILED, PRUNED, START, TrialRecord, latest
 
 LEDGER, TRIALS = "ledger", "trials"
 
-DOCUMENTS = (STUDY, RECORDINGS, COSTS, BOARD, PICTURE, REPORT, JOURNAL)
+DOCUMENTS = (STUDY, RECORDINGS, COSTS, BOARD, PICTURE, REPORT_PAGE, JOURNAL)
 
 NO_RESULT = (PRUNED, DIVERGED, FAILED)  # ends of a trial whose folder is not needed any more
 

@@ -166,9 +166,9 @@ class TrialScheduler:
     def _start_variants(self, trial: str, most: int) -> list[Task]:
         """Start trials that train the same model in another way, so that it can be trained together."""
         base, variants = self._candidate(trial), list[Task]()
-        form = _form(base)
+        form = _network_form(base)
         while self.open and len(variants) < most:
-            candidate = self._sampler.vary_learning(base, lambda other: _form(other) == form)
+            candidate = self._sampler.vary_learning(base, lambda other: _network_form(other) == form)
             if candidate is None:
                 break
             variants.append(self._start(candidate))
@@ -335,6 +335,6 @@ class TrialScheduler:
         return record
 
 
-def _form(candidate: Candidate) -> Hashable:
+def _network_form(candidate: Candidate) -> Hashable:
     """Return what candidates that are trained together must have in common."""
     return form_of(candidate.model, candidate.learning)

@@ -56,7 +56,7 @@ def summarize(
             data.name: fronts[data.name if data.name in fronts else ALL][0] for data in config.datasets if front_trials
         },
         fronts=fronts,
-        tiers=_tiers(fronts, by_name, costs.tiers if costs else {}),
+        tiers=_choose_tiers(fronts, by_name, costs.tiers if costs else {}),
         spent=_spent(trials, lines, front_trials),
         trials=sorted(trials, key=lambda trial: (trial.state not in ENDS, trial.esr)),
     )
@@ -117,7 +117,7 @@ def _front(name: str, finished: list[TrialRecord]) -> list[str]:
     return [pool[index].trial for index in front([(errors[record.trial], record.cost) for record in pool])]
 
 
-def _tiers(
+def _choose_tiers(
     fronts: Mapping[str, list[str]], by_name: Mapping[str, TrialRecord], budgets: Mapping[str, float | None]
 ) -> dict[str, dict[str, BoardTier]]:
     """Return front -> tier -> its budget and the best trial within it."""

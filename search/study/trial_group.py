@@ -21,7 +21,7 @@ from search.study.lines import TrialReport
 from search.study.results import Result, TrialFault, fault_of
 from search.study.tasks import Task
 
-RANDOM_SETTINGS = 64  # of the runaway scan of each trial, beside the corners; the front is scanned in full later
+SCANNED_SETTINGS = 64  # of the runaway scan of each trial, beside the corners; the front is scanned in full later
 
 MOVE_MS = 50
 
@@ -110,7 +110,7 @@ class TrialGroup:
             spent, limits = round(seconds + time.monotonic() - began, 2), None
             if step >= self._steps[trial]:
                 pairs = zip(scores.items(), trainers, strict=True)
-                limits = {name: _limits(self._config, trainer, score) for (name, score), trainer in pairs}
+                limits = {name: _measure_limits(self._config, trainer, score) for (name, score), trainer in pairs}
         except Exception as problem:  # noqa: BLE001 (as above)
             return self._fault(trial, problem)
         return TrialReport(trial=trial, step=step, **errors, seconds=spent, limits=limits)
@@ -150,7 +150,7 @@ def _make_trainers(config: SearchConfig, task: Task, amps: Sequence[AmpData], st
     return trainers
 
 
-def _limits(config: SearchConfig, trainer: Trainer, score: Score) -> dict[str, float]:
+def _measure_limits(config: SearchConfig, trainer: Trainer, score: Score) -> dict[str, float]:
     """Return by how much each limit is broken (above 0) or respected on one amp."""
     limits, data, found = config.limits, trainer.data, {}
     if limits.worst_esr is not None:
@@ -168,5 +168,5 @@ def _runaway_db(trainer: Trainer) -> float:
     """Return by how many decibels the loudest corner of the knobs exceeds what is allowed."""
     data = trainer.data
     peak = max(piece.peak for piece in data.recorded)
-    scan = scan_corners(trainer.model, data.knobs, data.dry_T[data.validation[0].dry], peak, RANDOM_SETTINGS)
+    scan = scan_corners(trainer.model, data.knobs, data.dry_T[data.validation[0].dry], peak, SCANNED_SETTINGS)
     return scan.peak_dbfs - scan.recorded_peak_dbfs - RUNAWAY_DB

@@ -25,7 +25,7 @@ from search.study.ledger import ledger_path, read_lines
 from search.study.lines import FINISHED, PRUNED, LedgerLine, curves, latest
 from search.study.summary import summarize
 
-MAX_POINTS = 8  # first points: in a simulation more brought nothing, and each costs a trial
+MAX_FIRST_POINTS = 8  # first points: in a simulation more brought nothing, and each costs a trial
 
 SHARE = 4  # at most one trial in so many goes to first points
 
@@ -78,7 +78,7 @@ def with_warm_start(
     if not sources:
         return config
     if amp:
-        sources = sorted(sources, key=lambda source: _distance(source.amp, amp))
+        sources = sorted(sources, key=lambda source: _profile_distance(source.amp, amp))
     points = {config.identity(point): point for source in sources for point in source.points}
     priors = _priors(sources)
     if not points and not priors:
@@ -108,14 +108,14 @@ def profile(nearest: Iterable[float]) -> Profile | None:
     return tuple(np.quantile(logs, (0.25, 0.5, 0.75)).tolist()) if logs else None
 
 
-def _distance(a: AmpProfile, b: AmpProfile) -> tuple[float, float]:
+def _profile_distance(a: AmpProfile, b: AmpProfile) -> tuple[float, float]:
     """Return the distance of two amps, by knobs and then by profile; unknown values are farthest."""
     knobs = math.inf if a.knobs is None or b.knobs is None else abs(a.knobs - b.knobs)
     return knobs, math.dist(a.profile, b.profile) if a.profile and b.profile else math.inf
 
 
 def _max_points(config: SearchConfig) -> int:
-    return max(1, min(MAX_POINTS, config.trials // SHARE))
+    return max(1, min(MAX_FIRST_POINTS, config.trials // SHARE))
 
 
 def read_source(config: SearchConfig, place: Path) -> PriorSource:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from models.core.errors import DivergedError, Incompatible, IntegrityError, NotFound, UserError
 from zoo.registry.errors import Unreachable
 
-FAILED, NOT_FOUND, NO_ACCESS, NO_NETWORK, UNTRUSTED, INCOMPATIBLE, INTERRUPTED = 1, 3, 4, 5, 6, 7, 130
+FAILURE, NOT_FOUND, NO_ACCESS, NO_NETWORK, UNTRUSTED, INCOMPATIBLE, INTERRUPTED = 1, 3, 4, 5, 6, 7, 130
 
-CODES = ((IntegrityError, UNTRUSTED), (NotFound, NOT_FOUND), (Incompatible, INCOMPATIBLE), (UserError, FAILED))
+CODES = ((IntegrityError, UNTRUSTED), (NotFound, NOT_FOUND), (Incompatible, INCOMPATIBLE), (UserError, FAILURE))
 
 DISK = {
     errno.ENOSPC: ("the disk is full", "Free some space and run the same command again."),
@@ -38,7 +38,7 @@ def explain(error: BaseException) -> Explained | None:
         return Explained(error.message, error.hint, next(code for kind, code in CODES if isinstance(error, kind)))
     if isinstance(error, DivergedError):
         return Explained(
-            f"training diverged: {error}", "Lower learning_rate and train into a new --out folder.", FAILED
+            f"training diverged: {error}", "Lower learning_rate and train into a new --out folder.", FAILURE
         )
     origin = type(error).__module__.partition(".")[0]
     if isinstance(error, Unreachable) or origin in ("httpx", "httpx2", "httpcore2"):
@@ -51,9 +51,9 @@ def explain(error: BaseException) -> Explained | None:
         return Explained(f"no connection: {error}", "Is the cluster or hub at that address running?", NO_NETWORK)
     if isinstance(error, OSError):
         reason, hint = DISK.get(error.errno or 0, (error.strerror or str(error), "Check the path and the disk."))
-        return Explained(f"{error.filename2 or error.filename or 'a file'}: {reason}", hint, FAILED)
+        return Explained(f"{error.filename2 or error.filename or 'a file'}: {reason}", hint, FAILURE)
     if isinstance(error, MemoryError):
-        return Explained("the memory is full", "Use a smaller batch, segment or model.", FAILED)
+        return Explained("the memory is full", "Use a smaller batch, segment or model.", FAILURE)
     return None
 
 
@@ -78,7 +78,7 @@ def _explain_hub(error: BaseException) -> Explained:
             NOT_FOUND,
         )
     if status == 412:
-        return Explained("the amp changed on the hub meanwhile", "Pull it, see what changed, and push again.", FAILED)
+        return Explained("the amp changed on the hub meanwhile", "Pull it, see what changed, and push again.", FAILURE)
     if kind in ("OfflineModeIsEnabled", "LocalEntryNotFoundError"):
         return Explained(f"the hub cannot be reached: {first}", "Check the network and HF_HUB_OFFLINE.", NO_NETWORK)
     return Explained(f"the hub answered with an error: {first}", "Try again later.", NO_NETWORK)

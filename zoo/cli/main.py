@@ -104,14 +104,14 @@ def main() -> None:
 def _show_exception(error: Exception) -> int:
     """Print an exception for the user and return the exit code; a bug and `--debug` also print the traceback."""
     from zoo.cli import output
-    from zoo.cli.errors import FAILED, explain
+    from zoo.cli.errors import FAILURE, explain
 
     explained = explain(error)
     if explained is None or "--debug" in sys.argv[1:]:
         output.info(traceback.format_exc().rstrip())
     if explained is None:
         message = f"this is a bug in zoo: {type(error).__name__}: {error}"
-        output.show_error(message, "Report it with the lines above and the command you gave.", FAILED)
-        return FAILED
+        output.show_error(message, "Report it with the lines above and the command you gave.", FAILURE)
+        return FAILURE
     output.show_error(explained.message, explained.hint, explained.code)
     return explained.code

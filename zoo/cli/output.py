@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
-NARROW = 8  # columns of a table are not shortened below this many characters
+MIN_COLUMN_WIDTH = 8  # columns of a table are not shortened below this many characters
 
 UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
@@ -70,15 +70,15 @@ def data_table(header: Sequence[str], rows: Sequence[Sequence[str]], min_columns
     On a narrow terminal the last columns are left out. The first `min_columns` always stay; all but the first of them
     are shortened as needed.
     """
-    _table(header, rows, min_columns, sys.stdout, data)
+    _write_table(header, rows, min_columns, sys.stdout, data)
 
 
 def info_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Like `data_table`, but on stderr."""
-    _table(header, rows, 2, sys.stderr, info)
+    _write_table(header, rows, 2, sys.stderr, info)
 
 
-def _table(
+def _write_table(
     header: Sequence[str],
     rows: Sequence[Sequence[str]],
     min_columns: int,
@@ -107,7 +107,7 @@ def _fit_columns(rows: Sequence[Sequence[str]], min_columns: int, room: int) -> 
 
     while len(widths) > min_columns and too_wide():
         widths.pop()
-    while too_wide() and (widest := max(widths[1:], default=0)) > NARROW:
+    while too_wide() and (widest := max(widths[1:], default=0)) > MIN_COLUMN_WIDTH:
         widths[widths.index(widest, 1)] -= 1
     return widths
 

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from models.capture.plan import CapturePlan, Design
     from models.knobs.schema import Knobs
 
-DESIGNS = ("isolated", "hybrid", "combinatorial", "space-filling")  # as in models.capture.plan, which is slow to import
+DESIGNS = (
+    "isolated",
+    "hybrid",
+    "combinatorial",
+    "space-filling",
+)  # as in models.capture.plan, which is slow to import
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def plan(options: PlanOptions) -> None:
         case ExtendRequest() as request:
             extend_session(request)
         case CaptureRequest() as request:
-            render_captures(request)
+            plan_captures(request)
 
 
 def parse_request(options: PlanOptions) -> PlanRequest | ExtendRequest | CaptureRequest:
@@ -133,13 +138,13 @@ def parse_request(options: PlanOptions) -> PlanRequest | ExtendRequest | Capture
 
 def plan_session(request: PlanRequest) -> None:
     """Compare the designs, or list or write the settings of one."""
-    from models.capture.excitation import SECONDS
+    from models.capture.excitation import SIGNAL_SECONDS
     from models.capture.plan import compare_designs, make_plan, read_knobs, recommend
     from models.capture.session import write_session
     from zoo.cli.views import plan as plan_view
 
     described, schema = read_knobs(request.knobs)
-    signal_s = _seconds(request.signal) or SECONDS
+    signal_s = _seconds(request.signal) or SIGNAL_SECONDS
     if request.design:
         chosen = make_plan(schema, request.design, **request.sizes)
     else:
@@ -170,7 +175,7 @@ def extend_session(request: ExtendRequest) -> None:
     from zoo.cli.views import plan as plan_view
 
     first, *others = [read_manifest(path) for path in request.manifests]
-    _check_rate(request.signal, first.path, first.sample_rate)
+    _check_signal_rate(request.signal, first.path, first.sample_rate)
     existing = [take.setting for take in first.takes]
     taken = [take.setting for manifest in (first, *others) for take in (*manifest.takes, *manifest.held_takes)]
     new = propose_settings(first.knobs, existing, PER_KNOB if request.count is None else request.count, taken)
@@ -187,7 +192,7 @@ def extend_session(request: ExtendRequest) -> None:
         plan_view.show_settings(first.knobs, new, [], request.as_json)
 
 
-def render_captures(request: CaptureRequest) -> None:
+def plan_captures(request: CaptureRequest) -> None:
     """List the captures of a folder with their settings, or render a take of each into a new folder."""
     from models.capture.nam_captures import render_captures
     from models.capture.plan import read_knobs
@@ -249,7 +254,7 @@ def _show_session(made: list[Path], request: SessionRequest) -> None:
     output.data(str(made[0]))
 
 
-def _check_rate(signal: Path | None, manifest: Path, rate_hz: int | None) -> None:
+def _check_signal_rate(signal: Path | None, manifest: Path, rate_hz: int | None) -> None:
     """Raise `UserError` when the signal has another sample rate than the manifest states."""
     from models.audio.io import read_length
     from models.core.errors import UserError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from models.artifacts.evaluation import read_evaluation
 from models.artifacts.folder import load_model
-from models.capture.virtual_amp import render_takes
+from models.capture.virtual_amp import LICENSE, render_takes
 from models.core.schema import read_json
 from models.knobs.text import format_setting
 from models.playback.render import render
@@ -21,8 +21,6 @@ from zoo.registry.shelf import Shelf
 if TYPE_CHECKING:
     from search.config.study import SearchConfig
     from search.study.board import Board
-
-LICENSE = "cc0-1.0"
 
 
 def run_quickstart(config: "SearchConfig", search: "Callable[[SearchConfig, Path], Board]") -> None:

@@ -16,11 +16,11 @@ from models.recordings.manifest_formats import ManifestDocument
 from models.training.config import LearningConfig
 from search.config.study import SearchConfig
 
-FOLDER = Path("configs/schema")
+SCHEMA_FOLDER = Path("configs/schema")
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
-KINDS: dict[str, type[Frozen]] = {
+DOCUMENT_TYPES: dict[str, type[Frozen]] = {
     "knobs": KnobsFile,
     "manifest": ManifestDocument,
     "data": DataConfig,
@@ -31,8 +31,8 @@ KINDS: dict[str, type[Frozen]] = {
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """Return the JSON schema of one kind of file, a key of `KINDS`."""
-    made = KINDS[kind].model_json_schema()
+    """Return the JSON schema of one kind of file, a key of `DOCUMENT_TYPES`."""
+    made = DOCUMENT_TYPES[kind].model_json_schema()
     if "$ref" in made:  # a recursive document
         made = {**made["$defs"][made.pop("$ref").rpartition("/")[2]], **made}
     made["properties"] = {"$schema": {"type": "string"}, **made["properties"]}
@@ -44,10 +44,10 @@ def schema(kind: str) -> dict[str, Any]:
 
 def write_schemas(folder: Path) -> list[Path]:
     """Write `KIND.json` for each kind and return the paths."""
-    for kind in KINDS:
+    for kind in DOCUMENT_TYPES:
         write_json(folder / f"{kind}.json", schema(kind))
-    return [folder / f"{kind}.json" for kind in KINDS]
+    return [folder / f"{kind}.json" for kind in DOCUMENT_TYPES]
 
 
 if __name__ == "__main__":
-    write_schemas(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)
+    write_schemas(Path(sys.argv[1]) if len(sys.argv) > 1 else SCHEMA_FOLDER)

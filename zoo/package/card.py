@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from models.artifacts.evaluation import Evaluation
-from models.core.errors import UserError
+from models.core.errors import UserError, first_line
 from zoo.package.card_page import CardContent, make_page
 from zoo.package.card_schema import LIBRARY, CardBlock, Tier
 from zoo.package.layout import MAX_BYTES
@@ -55,7 +55,7 @@ def read_front_matter(card: Path) -> dict[str, Any]:
             raise ValueError(f"it is larger than {MAX_BYTES['.md']:,} bytes")
         return parse_card(card.read_text(encoding="utf-8"))[0]
     except (OSError, ValueError) as problem:
-        raise UserError(f"{card} cannot be read: {_first_line(problem)}", "Push or pull the amp again.") from None
+        raise UserError(f"{card} cannot be read: {first_line(problem)}", "Push or pull the amp again.") from None
 
 
 def parse_card(text: str) -> tuple[dict[str, Any], str]:
@@ -68,7 +68,7 @@ def parse_card(text: str) -> tuple[dict[str, Any], str]:
     try:
         front = yaml.safe_load(fenced["front"])
     except (yaml.YAMLError, TypeError, RecursionError, OverflowError) as problem:
-        raise ValueError(_first_line(problem)) from None
+        raise ValueError(first_line(problem)) from None
     if front is not None and not isinstance(front, dict):
         raise ValueError("its front matter is not a mapping of names to values")
     return front or {}, text[fenced.end() :]
@@ -102,10 +102,6 @@ def merge_cards(ours: str, theirs: str) -> str:
 def _join_card(front: dict[str, Any], body: str) -> str:
     text = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1 << 20)
     return f"---\n{text}---\n\n{body.lstrip()}"
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem).splitlines() or [type(problem).__name__])[0] or type(problem).__name__
 
 
 def _card_block(content: CardContent) -> CardBlock:

@@ -39,7 +39,7 @@ class CardContent:
 
 def make_page(content: CardContent) -> str:
     """Write the page in Markdown."""
-    sections = (_introduction, _listen, _knobs, _use, _quality, _limits, _provenance, _license)
+    sections = (_introduction, _listen, _knobs_section, _use, _quality, _limits_section, _provenance, _license)
     return "\n\n".join(section(content) for section in sections) + "\n"
 
 
@@ -56,7 +56,7 @@ def _listen(content: CardContent) -> str:
     return "\n\n".join(["## Listen", _player("audio/di.flac", "dry signal"), "\n\n".join(players)])
 
 
-def _knobs(content: CardContent) -> str:
+def _knobs_section(content: CardContent) -> str:
     knobs = content.config.knobs.knobs
     rows = "\n".join(f"| {k.name} | {k.legal} | {format_value(k.default)} |" for k in knobs)
     continuous = any(isinstance(knob, Knob) for knob in knobs)
@@ -117,7 +117,7 @@ Cost: {evaluation.parameters:,} parameters, {evaluation.macs_per_sample:,} multi
 {_tier_table(content)}{front if content.searched else ""}"""
 
 
-def _limits(content: CardContent) -> str:
+def _limits_section(content: CardContent) -> str:
     warning = f"**Warning: {content.fault}.**\n\n" if content.fault else ""
     return f"""## Limits
 

@@ -20,7 +20,7 @@ MAX_SETTINGS = 24  # more are not legible
 
 BANDS_PER_OCTAVE = 6
 
-LOWEST_HZ = 60.0
+CHART_LOW_HZ = 60.0
 
 
 def draw_scores(path: Path, evaluation: Evaluation) -> None:
@@ -38,7 +38,7 @@ def draw_knobs(path: Path, config: ModelConfig, net: WaveNet, dry_T: np.ndarray)
     knobs = [knob for knob in config.knobs.knobs if isinstance(knob, Knob)]
     across = min(len(knobs), 3)
     figure, panels = make_figure(len(knobs), 2.8 * across, 2.4 * -(-len(knobs) // across), across)
-    edges_hz = band_edges(LOWEST_HZ, config.audio.sample_rate / 2, BANDS_PER_OCTAVE)
+    edges_hz = band_edges(CHART_LOW_HZ, config.audio.sample_rate / 2, BANDS_PER_OCTAVE)
     for axes, knob in zip(panels, knobs, strict=True):
         levels = {}
         for value in (knob.min + turn * (knob.max - knob.min) for turn in KNOB_POSITIONS):

@@ -68,7 +68,7 @@ def resolve_package(
         folder = zoo.find(ref)
         describe_signer(folder, ref.name)
     if (folder / MANIFEST).exists():
-        _verify(folder)
+        _verify_folder(folder)
     return folder
 
 
@@ -163,11 +163,11 @@ def _pull_to_shelf(
         describe_signer(folder, ref.name)
         reason = str(problem).splitlines()[0]
         on_warning(f"the hub cannot be reached: {reason}; using the copy on your shelf, revision {digest(folder)[:12]}")
-        _verify(folder)
+        _verify_folder(folder)
     return folder
 
 
-def _verify(folder: Path) -> None:
+def _verify_folder(folder: Path) -> None:
     from zoo.package.verify import verify  # loads torch
 
     verify(folder)

@@ -11,7 +11,8 @@ Shapes: K knob columns, T time.
 import numba
 import numpy as np
 
-from models.engines.activations import BLENDED, UNGATED, apply_activation
+from models.engines.activation_codes import BLENDED, UNGATED
+from models.engines.activations import apply_activation
 from models.engines.cpu_stream.program import (
     ACTIVATE,
     MODULATE,
@@ -22,7 +23,7 @@ from models.engines.cpu_stream.program import (
     tile_heights,
     tile_samples,
 )
-from models.engines.jit import NUMBA_OPTIONS, cached_njit
+from models.engines.jit import NUMBA_OPTIONS, cached_njit, inlined
 from models.engines.simd import (
     REGISTERS,
     WIDTH,
@@ -40,12 +41,10 @@ from models.engines.simd import (
     store_tile,
 )
 
-TILE, HEIGHTS, FILM_HEIGHT = tile_samples(WIDTH), tile_heights(REGISTERS), film_height(REGISTERS)
+TILE, TILE_HEIGHTS, FILM_HEIGHT = tile_samples(WIDTH), tile_heights(REGISTERS), film_height(REGISTERS)
 
 # Low tiles may be wide: with `NARROW` columns they have too few sums to keep the CPU busy.
-MAX_WIDE_HEIGHT = max(height for height in HEIGHTS if height <= 4 and height * WIDE + WIDE < REGISTERS)
-
-_inlined = numba.njit(forceinline=True, **NUMBA_OPTIONS)
+MAX_WIDE_HEIGHT = max(height for height in TILE_HEIGHTS if height <= 4 and height * WIDE + WIDE < REGISTERS)
 
 
 def _convolution(height: int, columns: int):
@@ -91,7 +90,7 @@ def _convolution(height: int, columns: int):
     return convolve
 
 
-@_inlined
+@inlined
 def _no_tile(columns, weights, state, op, source, target, addend, extra, feature_rows, net, samples, features):
     """The end of `_choose_tile`: no program has another shape."""
 
@@ -106,7 +105,7 @@ def _choose_tile(shapes: list[tuple[int, int]]):
     convolve = _convolution(own_height, own_columns)
     choose_other = _choose_tile(others) if others else _no_tile
 
-    @_inlined
+    @inlined
     def choose(columns, weights, state, op, source, target, addend, extra, feature_rows, net, samples, features):
         if op.height == own_height and columns == own_columns:
             convolve(weights, state, op, source, target, addend, extra, feature_rows, net, samples, features)
@@ -121,7 +120,7 @@ def _choose_tile(shapes: list[tuple[int, int]]):
 _convolve = _choose_tile(
     [
         (height, columns)
-        for height in reversed(HEIGHTS)
+        for height in reversed(TILE_HEIGHTS)
         for columns in ((WIDE, NARROW) if height <= MAX_WIDE_HEIGHT else (NARROW,))
     ]
 )
@@ -150,7 +149,7 @@ def _modulate(weights, state, op, source, target, addend, feature_rows, net, sam
 
 
 @numba.njit(**NUMBA_OPTIONS)
-def _activate(weights, state, op, source, target, extra, addend, samples):
+def _activate_block(weights, state, op, source, target, extra, addend, samples):
     source_at, source_stride = source.base + source.position, source.stride
     target_at, target_stride = target.base + target.position, target.stride
     sums, extra_at, extra_stride = op.extra != NONE, extra.base + extra.position, extra.stride
@@ -221,7 +220,7 @@ def _compute_coefficients(weights, state, net, feature_rows, moves):
 
 
 @numba.njit(**NUMBA_OPTIONS)
-def _run(weights, state, operations, begin, end, buffers, net, samples, features):
+def _run_operations(weights, state, operations, begin, end, buffers, net, samples, features):
     """Run operations `begin` to `end` over a block."""
     feature_rows, is_long = buffers[net.feature_rows], samples > NARROW * WIDTH
     for index in range(begin, end):
@@ -229,7 +228,7 @@ def _run(weights, state, operations, begin, end, buffers, net, samples, features
         source, target = buffers[op.source], buffers[op.target]
         addend, extra = buffers[max(op.addend, 0)], buffers[max(op.extra, 0)]
         if op.kind == ACTIVATE:
-            _activate(weights, state, op, source, target, extra, addend, samples)
+            _activate_block(weights, state, op, source, target, extra, addend, samples)
         elif op.kind == MODULATE:
             _modulate(weights, state, op, source, target, addend, feature_rows, net, samples, features)
         else:
@@ -249,17 +248,17 @@ def _play(weights, state, operations, buffers, nets, x_T, levels_KT, y_T):
         if moves or net.levels_per_sample or begin == 0:
             written = samples if moves or net.levels_per_sample else 1  # still knobs need one sample
             _write_levels(state, buffers[net.level_rows], levels_KT, begin, written)
-            _run(w, s, operations, zero, net.encoder_operations, buffers, net, written, zero)
+            _run_operations(w, s, operations, zero, net.encoder_operations, buffers, net, written, zero)
         if begin == 0:
             _compute_coefficients(w, s, net, buffers[net.feature_rows], moves)
         _copy(x_T, begin, state, buffers[net.input].base, samples)
         _copy(x_T, begin, state, buffers[net.condition].base, samples)
         _make_room(s, buffers, samples)
-        _run(w, s, operations, net.encoder_operations, len(operations), buffers, net, samples, features)
+        _run_operations(w, s, operations, net.encoder_operations, len(operations), buffers, net, samples, features)
         _copy(state, buffers[net.output].base, y_T, begin, samples)
         for index in range(len(buffers)):
             if buffers[index].history:
                 buffers[index].position += samples
 
 
-play = cached_njit(_play)
+play_program = cached_njit(_play)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.engines import activations
-from models.engines.activations import ACTIVATION_CODES, GATING_CODES
+from models.engines import activation_codes
+from models.engines.activation_codes import ACTIVATION_CODES, GATING_CODES
 from models.engines.cpu_stream.program import (
     ACTIVATE,
     BUFFER,
@@ -31,7 +31,7 @@ from models.network.architecture import Slot
 from models.network.knob_encoder import Encoder
 from models.network.wavenet import Layer, WaveNet
 
-BLOCK = 256  # samples that a program plays at once; longer blocks are cut
+PLAYER_BLOCK = 256  # samples that a program plays at once; longer blocks are cut
 
 SLACK = 128  # samples that a buffer takes, at least, before its history is moved to the front
 
@@ -47,7 +47,7 @@ class _Target:
     block: int
 
 
-def lower(net: WaveNet, *, width: int = WIDTH, registers: int = REGISTERS, block: int = BLOCK) -> PlayerProgram:
+def lower(net: WaveNet, *, width: int = WIDTH, registers: int = REGISTERS, block: int = PLAYER_BLOCK) -> PlayerProgram:
     """Return the program of a float32 net that the compiled engines support (`WaveNetConfig.compiles`).
 
     Args:
@@ -93,12 +93,12 @@ class _Lowering:
             slope_steps_KJ, knots_J = encoder.warp.slope_steps_KJ, encoder.warp.knots_J
             repeat = torch.eye(knobs).repeat_interleave(len(knots_J), 0)
             self._convolve(repeat[..., None], -knots_J.repeat(knobs), source, self._z)
-            self._activate(self._z, self._z, len(repeat), activations.RELU)
+            self._activate(self._z, self._z, len(repeat), activation_codes.RELU)
             source = self._y if encoder.dense else self._feature_rows
             self._convolve(torch.block_diag(*slope_steps_KJ)[..., None], -torch.ones(knobs), self._z, source)
         if encoder.dense is not None:
             self._convolve(encoder.dense.weight, encoder.dense.bias, source, self._feature_rows)
-            self._activate(self._feature_rows, self._feature_rows, self._features, activations.RELU)
+            self._activate(self._feature_rows, self._feature_rows, self._features, activation_codes.RELU)
 
     def _lower_arrays(self, net: WaveNet) -> int:
         """Lower all arrays; returns the buffer of the result."""
@@ -143,7 +143,7 @@ class _Lowering:
             ACTIVATION_CODES[layer.activation.config.type],
             slopes=self._add_weights(_slopes(layer.activation.config, layer.activation.slopes, width)),
             gating=GATING_CODES[layer.gating],
-            gate=activations.IDENTITY if gate is None else ACTIVATION_CODES[gate.config.type],
+            gate=activation_codes.IDENTITY if gate is None else ACTIVATION_CODES[gate.config.type],
             gate_slopes=0 if gate is None else self._add_weights(_slopes(gate.config, gate.slopes, width)),
             extra=head if is_direct else NONE,
             addend=addend if is_direct else NONE,
@@ -181,7 +181,7 @@ class _Lowering:
     ) -> None:
         """Write `addend` plus a 1x1 (where there is one) of the activation, and its modulation, into `target`."""
         if conv is None:
-            self._activate(self._z, self._z, width, activations.IDENTITY, extra=target, addend=addend)
+            self._activate(self._z, self._z, width, activation_codes.IDENTITY, extra=target, addend=addend)
         elif layer.film(slot):
             self._conv(conv, self._z, self._y)
             self._film(layer, slot, self._y, target, addend=addend)

@@ -38,7 +38,7 @@ class CompiledPlayer:
         assert knobs == self._knobs and (columns == 1 or columns == len(x_T)), (levels_KT.shape, len(x_T))
         y_T = np.empty(len(x_T), np.float32) if out_T is None else out_T
         assert y_T.dtype == np.float32 and y_T.shape == x_T.shape and y_T.flags.carray, "out_T is no block of float32"
-        kernels.play(*self._arguments, x_T, levels_KT, y_T)
+        kernels.play_program(*self._arguments, x_T, levels_KT, y_T)
         return y_T
 
 

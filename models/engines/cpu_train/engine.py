@@ -72,7 +72,7 @@ class _Executor:
 
     def __call__(self, x_BT: Tensor, weights_BN: Tensor) -> Tensor:
         """Return the outputs `(B, S)`, differentiable with respect to the weights."""
-        return _Compute.apply(self, x_BT, weights_BN)
+        return _ProgramFunction.apply(self, x_BT, weights_BN)
 
     def forward(self, x_BT: Tensor, weights_BN: Tensor) -> Tensor:
         """Compute the outputs `(B, S)`; the signals on the way stay in the workspaces for `backward`."""
@@ -95,7 +95,7 @@ class _Executor:
         return self.program.instructions, self.program.offsets, self.program.terms, self._workspaces
 
 
-class _Compute(torch.autograd.Function):
+class _ProgramFunction(torch.autograd.Function):
     """An executor's forward and backward pass; where it computed something else in between, forward runs again."""
 
     @staticmethod

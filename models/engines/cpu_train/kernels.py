@@ -11,18 +11,9 @@ Shapes: B items, T samples in, S samples out.
 import numba
 import numpy as np
 
-from models.engines.activations import (
-    BLENDED,
-    HARDTANH,
-    SIGMOID,
-    SILU,
-    SOFTSIGN,
-    TANH,
-    UNGATED,
-    apply_activation,
-    sigmoid,
-)
-from models.engines.jit import NUMBA_OPTIONS, cached_njit
+from models.engines.activation_codes import BLENDED, HARDTANH, SIGMOID, SILU, SOFTSIGN, TANH, UNGATED
+from models.engines.activations import apply_activation, sigmoid
+from models.engines.jit import NUMBA_OPTIONS, cached_njit, inlined
 from models.engines.simd import (
     REGISTERS,
     WIDTH,
@@ -42,11 +33,11 @@ from models.engines.simd import (
 
 GRAIN = 128  # samples: ranges of time begin and end at multiples of this
 
-BLOCK = 4 * GRAIN  # samples that the instructions of a pass compute in turn
+PASS_BLOCK = 4 * GRAIN  # samples that the instructions of a pass compute in turn
 
 TILE_ROWS = 4  # inputs of a weight gradient's tile: input tables are padded to a multiple of it
 
-LINEAR, WEIGHT_GRADIENT, ADD, ACTIVATE, ACTIVATION_GRADIENT = range(5)
+AFFINE, WEIGHT_GRADIENT, ADD, ACTIVATION, ACTIVATION_GRADIENT = range(5)
 
 INSTRUCTION = np.dtype(
     [
@@ -54,7 +45,7 @@ INSTRUCTION = np.dtype(
         ("start", np.int64),  # the first sample it computes
         ("first", np.int64),  # its first input in the tables `offsets` (in the workspace) and `terms` (in the weights)
         ("count", np.int64),  # of its inputs
-        ("weight", np.int64),  # index of its first weight; ACTIVATE: of the slopes, -1 for none
+        ("weight", np.int64),  # index of its first weight; ACTIVATION: of the slopes, -1 for none
         ("weight_step", np.int64),  # from the weights of one output to those of the next
         ("outs", np.int64),  # rows computed
         ("base", np.int64),  # rows that are added to, or the gradient of the outputs
@@ -77,10 +68,8 @@ PASS = np.dtype([(name, np.int64) for name in ("first", "last", "start", "is_bac
 
 MANY = REGISTERS == 32
 
-_inlined = numba.njit(forceinline=True, **NUMBA_OPTIONS)
 
-
-@_inlined
+@inlined
 def _derivative(code, z, a, slope):
     """Return an activation's derivative from its output `a`, and from its input `z` where the output is not enough."""
     one = splat(1.0)
@@ -99,7 +88,7 @@ def _derivative(code, z, a, slope):
     return where_negative(splat(0.0) - z, one, slope)
 
 
-@_inlined
+@inlined
 def _nothing_left(left, *args):
     """The end of `_largest_first`."""
     return left
@@ -114,7 +103,7 @@ def _largest_first(tiles):
     (rows, tile), *others = tiles
     run_smaller = _largest_first(others) if others else _nothing_left
 
-    @_inlined
+    @inlined
     def run(left, *args):
         if left >= rows:
             tile(*args)
@@ -125,7 +114,7 @@ def _largest_first(tiles):
 
 
 def _linear_tile(rows: int, columns: int):
-    @_inlined
+    @inlined
     def tile(s, stride, offsets, terms, op, w, row, start, stop):
         step, weight_step, first, last = op.base_step, op.weight_step, op.first, op.first + op.count
         base, out, weight = op.base + row * step, op.out + row * stride, op.weight + row * weight_step
@@ -152,7 +141,7 @@ def _linear(s, stride, offsets, terms, op, w, start, stop):
 
 
 def _gradient_tile(columns: int):
-    @_inlined
+    @inlined
     def tile(s, stride, lanes, offsets, op, out, start, stop):
         first, step = op.first, op.outs * WIDTH
         base = op.base + out * stride
@@ -195,14 +184,14 @@ def _add(s, stride, op, start, stop):
             store(s, out + t, load(s, base + t) + load(s, value + t))
 
 
-@_inlined
+@inlined
 def _slope(op, w, row, constant):
     """Return the trained slope of a row, or the constant one."""
     return splat(constant) if op.weight < 0 else broadcast(w, op.weight + row)
 
 
 @numba.njit(**NUMBA_OPTIONS)
-def _activate(s, stride, op, w, start, stop):
+def _activate_pass(s, stride, op, w, start, stop):
     """`out = f(value)`; gated: `f(p) g(q)` with p, q the halves of the rows; blended: `f(p) g(q) + p (1 - g(q))`."""
     activation, gate, gating, one = op.activation, op.gate, op.gating, splat(1.0)
     for row in range(op.outs):
@@ -223,15 +212,15 @@ def _activate(s, stride, op, w, start, stop):
                 store(s, out + t, a)
 
 
-@_inlined
-def _below(z, x):
+@inlined
+def _slope_terms(z, x):
     """Return `x z` where z is negative, else 0: the terms of the gradient of a slope."""
     return where_negative(z, x * z, splat(0.0))
 
 
 @numba.njit(**NUMBA_OPTIONS)
 def _activation_gradient(s, stride, op, w, start, stop):
-    """The transpose of `_activate`: `out = base * f'(value)`; also writes `activated`, where it was not stored."""
+    """The transpose of `_activate_pass`: `out = base * f'(value)`; also writes `activated`, where it was not stored."""
     activation, gate, gating, one = op.activation, op.gate, op.gating, splat(1.0)
     trains = op.slopes >= 0
     for row in range(op.outs):
@@ -249,7 +238,7 @@ def _activation_gradient(s, stride, op, w, start, stop):
                 store(s, activated + t, a)
                 store(s, out + t, x * _derivative(activation, z, a, slope))
                 if trains:
-                    store(s, slopes + t, _below(z, x))
+                    store(s, slopes + t, _slope_terms(z, x))
         else:
             half = op.outs * stride
             gate_slope = _slope(op, w, op.outs + row, op.gate_slope)
@@ -263,34 +252,34 @@ def _activation_gradient(s, stride, op, w, start, stop):
                 store(s, out + t, fma(to_a, _derivative(activation, p, a, slope), to_p))
                 store(s, out + half + t, to_g * _derivative(gate, q, g, gate_slope))
                 if trains:
-                    store(s, slopes + t, _below(p, to_a))
-                    store(s, slopes + half + t, _below(q, to_g))
+                    store(s, slopes + t, _slope_terms(p, to_a))
+                    store(s, slopes + half + t, _slope_terms(q, to_g))
 
 
 @numba.njit(**NUMBA_OPTIONS)
-def _run(passes, instructions, offsets, terms, s, stride, stop, w, lanes, gradient):
+def _run_passes(passes, instructions, offsets, terms, s, stride, stop, w, lanes, gradient):
     """Run passes on one item, each block by block, from its start to `stop` or from `stop` back."""
     for index in range(len(passes)):
         each = passes[index]
         for lane in range(each.lanes):
             lanes[lane] = 0
-        blocks = (stop - each.start + BLOCK - 1) // BLOCK
+        blocks = (stop - each.start + PASS_BLOCK - 1) // PASS_BLOCK
         for turn in range(blocks):
-            block = each.start + (blocks - 1 - turn if each.is_backward else turn) * BLOCK
-            until = min(block + BLOCK, stop)
+            block = each.start + (blocks - 1 - turn if each.is_backward else turn) * PASS_BLOCK
+            until = min(block + PASS_BLOCK, stop)
             for number in range(each.first, each.last):
                 op = instructions[number]
                 start = max(block, op.start)
                 if start >= until:
                     continue
-                if op.kind == LINEAR:
+                if op.kind == AFFINE:
                     _linear(s, stride, offsets, terms, op, w, start, until)
                 elif op.kind == WEIGHT_GRADIENT:
                     _weight_gradient(s, stride, lanes, offsets, op, start, until)
                 elif op.kind == ADD:
                     _add(s, stride, op, start, until)
-                elif op.kind == ACTIVATE:
-                    _activate(s, stride, op, w, start, until)
+                elif op.kind == ACTIVATION:
+                    _activate_pass(s, stride, op, w, start, until)
                 else:
                     _activation_gradient(s, stride, op, w, start, until)
         for number in range(each.first, each.last):
@@ -305,7 +294,7 @@ def _forward(passes, instructions, offsets, terms, workspaces, stride, stop, wei
         s = workspaces[item]
         for t in range(x.shape[1]):
             s[audio + t] = x[item, t]
-        _run(passes, instructions, offsets, terms, s, stride, stop, weights[item], unused, unused)
+        _run_passes(passes, instructions, offsets, terms, s, stride, stop, weights[item], unused, unused)
         for t in range(y.shape[1]):
             y[item, t] = s[output + t]
 
@@ -316,7 +305,7 @@ def _backward(passes, instructions, offsets, terms, workspaces, stride, stop, we
         s = workspaces[item]
         for t in range(dy.shape[1]):
             s[output + t] = dy[item, t]
-        _run(passes, instructions, offsets, terms, s, stride, stop, weights[item], lanes, gradients[item])
+        _run_passes(passes, instructions, offsets, terms, s, stride, stop, weights[item], lanes, gradients[item])
 
 
 forward = cached_njit(_forward)

@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.engines.activations import ACTIVATION_CODES, GATING_CODES
+from models.engines.activation_codes import ACTIVATION_CODES, GATING_CODES
 from models.engines.cpu_train.kernels import (
-    ACTIVATE,
+    ACTIVATION,
     ACTIVATION_GRADIENT,
     ADD,
+    AFFINE,
     GRAIN,
     INSTRUCTION,
-    LINEAR,
     PASS,
     TILE_ROWS,
     WEIGHT_GRADIENT,
@@ -40,7 +40,7 @@ class Affine(NamedTuple):
     outs: int
 
 
-class _Layer(NamedTuple):
+class _ProgramLayer(NamedTuple):
     """One layer's place on the line of time and in the workspace."""
 
     array: LayerArray
@@ -77,7 +77,7 @@ class TrainingProgram:
         self.audio = self._audio + self._begin
         self.outputs = samples - config.receptive_field + 1
         self.output = self._y + self.stop - self.outputs
-        self._layers: list[list[_Layer]] = []
+        self._layers: list[list[_ProgramLayer]] = []
         self._heads: list[tuple[int, Affine]] = []  # per array: where its input is valid, the head
         self._rechannels: list[Affine] = []
         self._build_forward()
@@ -130,7 +130,7 @@ class TrainingProgram:
         self._instructions.append(tuple(values.values()))
 
     def _linear(self, start: int, affine: Affine, out: int, base: int) -> None:
-        self._emit(LINEAR, start, **affine._asdict(), out=out, base=base)
+        self._emit(AFFINE, start, **affine._asdict(), out=out, base=base)
 
     def _clear(self, start: int, rows: int, count: int) -> None:
         self._linear(start, Affine(0, 0, 0, 0, count), rows, self._zero)
@@ -184,7 +184,7 @@ class TrainingProgram:
             layer = self._layer(a, index, t, x, allocate, last)
             layers.append(layer)
             self._linear(layer.end, layer.conv, layer.z, self._zero)
-            self._emit(ACTIVATE, layer.end, **self._activation_fields(layer), out=layer.a)
+            self._emit(ACTIVATION, layer.end, **self._activation_fields(layer), out=layer.a)
             if layer.head:
                 self._linear(end, layer.head, heads, addend)
             else:
@@ -214,7 +214,7 @@ class TrainingProgram:
 
         return allocate
 
-    def _layer(self, a: int, index: int, begin: int, x: int, allocate: AllocateRows, last: bool) -> _Layer:
+    def _layer(self, a: int, index: int, begin: int, x: int, allocate: AllocateRows, last: bool) -> _ProgramLayer:
         """Allocate the rows and look up the matrices of a layer whose input, at rows x, is valid from `begin` on."""
         array = self._folding.stock.arrays[a]
         kernel, dilation = array.kernel_sizes[index], array.dilations[index]
@@ -224,7 +224,7 @@ class TrainingProgram:
         a_rows = z if in_place else allocate("a", array.width)
         taps = [*self._conv_inputs(x, array.channels, kernel, dilation), self._audio]
         after = [a_rows + c * self.stride for c in range(array.width)]
-        return _Layer(
+        return _ProgramLayer(
             array=array,
             index=index,
             begin=begin,
@@ -237,7 +237,7 @@ class TrainingProgram:
             slopes=self._folding.offsets.get(("slopes", a, index), -1),
         )
 
-    def _activation_fields(self, layer: _Layer) -> dict[str, float]:
+    def _activation_fields(self, layer: _ProgramLayer) -> dict[str, float]:
         """Return the fields of an instruction that describe a layer's activation."""
         array = layer.array
         activation, slope = _code_and_slope(array.activations[layer.index])
@@ -282,7 +282,7 @@ class TrainingProgram:
             d_after, d_head = d, d_heads
 
     def _layer_backward(
-        self, layer: _Layer, arriving: int | None, d: int, d_heads: int, da: int, dz: int, slopes: int
+        self, layer: _ProgramLayer, arriving: int | None, d: int, d_heads: int, da: int, dz: int, slopes: int
     ) -> None:
         """Emit a layer's backward pass, to the gradient of its input at `d`.
 

@@ -38,7 +38,7 @@ def player_for(folding: Folding, device: torch.device) -> StackPlayer:
         from models.engines.gpu.fused import Fused
 
         fused = Fused(folding)
-        _compare(fused, plain, folding, device)
+        _compare_players(fused, plain, folding, device)
     except Exception as problem:  # noqa: BLE001 (any error of a compiler or driver; it is shown as a warning)
         message = f"training by batched products, not by fused layers, so slower: {problem}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
@@ -46,7 +46,7 @@ def player_for(folding: Folding, device: torch.device) -> StackPlayer:
     return fused
 
 
-def _compare(fused: StackPlayer, plain: StackPlayer, folding: Folding, device: torch.device) -> None:
+def _compare_players(fused: StackPlayer, plain: StackPlayer, folding: Folding, device: torch.device) -> None:
     """Raise `ArithmeticError` unless both give the same outputs and gradients for two untrained nets."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -78,11 +78,11 @@ class Batched:
             h_MCT = torch.bmm(matrices["rechannel", a, -1], h_MCT) if a else h_MCT
             for layer, dilation in enumerate(array.dilations):
                 z_MOT = _Convolution.apply(matrices["conv", a, layer], h_MCT, x_M1T, dilation)
-                a_MCT = _activate(array, layer, z_MOT, matrices.get(("slopes", a, layer)))
-                to_head = _pointwise(matrices.get(("head1x1", a, layer)), a_MCT)
+                a_MCT = _activate_layer(array, layer, z_MOT, matrices.get(("slopes", a, layer)))
+                to_head = _pointwise_map(matrices.get(("head1x1", a, layer)), a_MCT)
                 head = to_head if head is None else head[..., -to_head.shape[2] :] + to_head
                 if a + 1 < len(self.arrays) or layer + 1 < array.depth:
-                    residual = _pointwise(matrices.get(("layer1x1", a, layer)), a_MCT)
+                    residual = _pointwise_map(matrices.get(("layer1x1", a, layer)), a_MCT)
                     h_MCT = h_MCT[..., -residual.shape[2] :] + residual
             head = _Convolution.apply(matrices["head", a, -1], head, None, 1)
             h_MCT = h_MCT[..., -head.shape[2] :]
@@ -90,12 +90,12 @@ class Batched:
         return head[:, 0]
 
 
-def _pointwise(matrix_MOI: Tensor | None, h_MCT: Tensor) -> Tensor:
+def _pointwise_map(matrix_MOI: Tensor | None, h_MCT: Tensor) -> Tensor:
     """Apply a 1x1 with its constant, if there is one."""
     return h_MCT if matrix_MOI is None else _Convolution.apply(matrix_MOI, h_MCT, None, 1)
 
 
-def _activate(array: LayerArray, layer: int, z_MOT: Tensor, slopes_MO1: Tensor | None) -> Tensor:
+def _activate_layer(array: LayerArray, layer: int, z_MOT: Tensor, slopes_MO1: Tensor | None) -> Tensor:
     """Apply a layer's activation, and its gate if there is one."""
     activation, gate, width = array.activations[layer], array.gates[layer], array.width
     if gate is None:

@@ -20,7 +20,7 @@ from models.network.folding import Folding
 
 INPUTS = 16  # inputs of a matrix that are multiplied at once
 
-TILE = 2048  # numbers of a tile: rows times samples
+TILE_NUMBERS = 2048  # numbers of a tile: rows times samples
 
 PROGRAMS = 1024  # programs that keep a GPU busy: the sums of a gradient over time are split into as many
 
@@ -33,7 +33,7 @@ class _Matrix(NamedTuple):
     shape: MatrixShape
 
 
-class _Layer(NamedTuple):
+class _FusedLayer(NamedTuple):
     """A layer: where its input and output are valid, its convolution, and further arguments of the kernels."""
 
     begin: int
@@ -63,12 +63,12 @@ class Fused:
             t += taps - 1
             self.begins.append(t)
         widest = max(max(array.channels, array.width, array.head_width) for array in config.arrays)
-        self.tile_samples = TILE // _padded(widest)
+        self.tile_samples = TILE_NUMBERS // _padded(widest)
         self.gradient_samples = max(self.tile_samples // 4, 16)  # of a tile in the kernels that sum over time
 
     def __call__(self, weights_MN: Tensor, x_MT: Tensor) -> Tensor:
         """Return the outputs `(M, S)` before the head scale, differentiable with respect to the weights."""
-        return _Compute.apply(weights_MN, x_MT, self)
+        return _FusedFunction.apply(weights_MN, x_MT, self)
 
     def _matrix(
         self,
@@ -86,7 +86,7 @@ class Fused:
         shape = MatrixShape(outs, inputs, channels, taps, audio, _padded(outs), _padded(channels))
         return _Matrix(self._offsets[kind, a, layer], dilation, shape)
 
-    def _layer(self, a: int, index: int, begin: int) -> _Layer:
+    def _layer(self, a: int, index: int, begin: int) -> _FusedLayer:
         array, offsets = self.arrays[a], self._offsets
         taps, dilation, activation = array.kernel_sizes[index], array.dilations[index], array.activations[index]
         gate = array.gates[index] or activation
@@ -108,7 +108,7 @@ class Fused:
         )
         arguments = {name: offsets.get((name, a, index), 0) for name in ("slopes", "layer1x1", "head1x1")}
         arguments |= {"slope": activation.negative_slope, "gate_slope": gate.negative_slope}
-        return _Layer(begin, begin + (taps - 1) * dilation, conv, shape, arguments)
+        return _FusedLayer(begin, begin + (taps - 1) * dilation, conv, shape, arguments)
 
 
 class Pass:
@@ -208,7 +208,7 @@ class Pass:
         return d
 
 
-class _Compute(torch.autograd.Function):
+class _FusedFunction(torch.autograd.Function):
     """The nets as one differentiable function of their weights; the audio has no gradient."""
 
     @staticmethod

@@ -76,7 +76,7 @@ def _activate(KIND: tl.constexpr, z, slope):
 
 
 @triton.jit
-def _derivative(KIND: tl.constexpr, z, a, slope):
+def _activation_derivative(KIND: tl.constexpr, z, a, slope):
     """Return the derivative of an activation at `z`, from its output `a` there."""
     if KIND == "Tanh":
         return 1 - a * a
@@ -298,14 +298,14 @@ def layer_backward(
             )
             da += da_C
         if not GATED:
-            df, dp = da, da * _derivative(LAYER.activation, p, f, slope)
+            df, dp = da, da * _activation_derivative(LAYER.activation, p, f, slope)
         else:
             df, dg = da * g, da * f
-            dp = df * _derivative(LAYER.activation, p, f, slope)
+            dp = df * _activation_derivative(LAYER.activation, p, f, slope)
             if LAYER.gating == "blended":
                 dp += da * (1 - g)
                 dg -= da * p
-            tl.store(dz + W * T + at, dg * _derivative(LAYER.gate, q, g, gate_slope), mask=mask)
+            tl.store(dz + W * T + at, dg * _activation_derivative(LAYER.gate, q, g, gate_slope), mask=mask)
             if LAYER.has_slopes:
                 gate_slope_W += tl.sum(tl.where(q < 0, q * dg, 0.0), 1)
         tl.store(dz + at, dp, mask=mask)

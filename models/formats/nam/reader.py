@@ -59,8 +59,8 @@ def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
     knobs = document.child("config").get("in_channels", int, 1) - 1
     if not 0 <= knobs <= MAX_COLUMNS:
         raise UserError(f"{path}: in_channels is {knobs + 1}, legal are 1 to {MAX_COLUMNS + 1}", HINT)
-    schema, encoding = _knob_schema(document, knobs)
-    net = _build(document, knobs, 1, encoding)
+    schema, encoding = _knobs_of_document(document, knobs)
+    net = _build_net(document, knobs, 1, encoding)
     rate = document.value.get("sample_rate") or DEFAULT_RATE_HZ
     if not isinstance(rate, int | float) or not 8000 <= rate <= 192000:
         raise UserError(f"{path}: sample_rate is {rate!r:.20}, legal are 8000 to 192000 Hz", HINT)
@@ -72,7 +72,7 @@ def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
 
 
 @torch.no_grad()
-def _build(document: Node, knobs: int, outputs: int, encoding: Encoding, nested: int = 0) -> WaveNet:
+def _build_net(document: Node, knobs: int, outputs: int, encoding: Encoding, nested: int = 0) -> WaveNet:
     """Return the net of a document, pruned; `nested` counts the condition networks around it."""
     shape, where = document.child("config"), f"{document.where}: config"
     layers = shape.children("layers")
@@ -103,7 +103,7 @@ def _build(document: Node, knobs: int, outputs: int, encoding: Encoding, nested:
         net.encoder.load_state_dict(encoder.state_dict())
     if net.condition is not None and condition is not None:
         net.condition.load_state_dict(condition.state_dict())
-    _load(net, layers, weights, document.where)
+    _fill_weights(net, layers, weights, document.where)
     return _prune(net)
 
 
@@ -119,10 +119,10 @@ def _condition(inner: Node, outer: Node, knobs: int, outputs: int, nested: int) 
         raise UserError(f"{inner.where}: in_channels is {found}, expected {1 + knobs}", HINT)
     if not 1 <= outputs <= MAX_CHANNELS:
         raise UserError(f"{outer.where}: condition_size is {outputs}, legal are 1 to {MAX_CHANNELS}", HINT)
-    return _build(inner, knobs, outputs, "levels", nested + 1)
+    return _build_net(inner, knobs, outputs, "levels", nested + 1)
 
 
-def _load(net: WaveNet, layers: Sequence[Node], weights: list[float], where: str) -> None:
+def _fill_weights(net: WaveNet, layers: Sequence[Node], weights: list[float], where: str) -> None:
     """Fill a net from the flat list in the file's order; raises `UserError` unless its length is exactly right."""
     flat, position = torch.tensor(weights, dtype=torch.float32), 0
 
@@ -200,7 +200,7 @@ def _take_matrix(take: Any, rows: int, columns: int, groups: int, where: str) ->
     return torch.block_diag(*blocks)
 
 
-def _knob_schema(document: Node, columns: int) -> tuple[Knobs, Encoding]:
+def _knobs_of_document(document: Node, columns: int) -> tuple[Knobs, Encoding]:
     """Return the knobs of a file with `columns` inputs beside the audio, and the encoding that gives these columns."""
     metadata = document.value.get("metadata")
     stated = metadata.get("knobs") if isinstance(metadata, Mapping) else None

@@ -24,7 +24,7 @@ from models.network.architecture import SLOTS, LayerArray, Slot
 from models.network.wavenet import Array, Layer, Nonlinear, WaveNet
 from models.playback.stream import play
 
-VERSION = "0.7.0"
+NAM_VERSION = "0.7.0"
 
 BENDS = ("min_val", "max_val", "min_slope", "max_slope")  # keys of LeakyHardtanh
 
@@ -36,10 +36,10 @@ def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
 
     A model without knobs (a baked one) becomes a stock file that every player loads.
     """
-    shape, weights = _describe(net, config.audio.sample_rate)
+    shape, weights = _describe_net(net, config.audio.sample_rate)
     knobs, encoding = [knob.model_dump() for knob in config.knobs.knobs], config.architecture.inject.encoding
     return {
-        "version": VERSION,
+        "version": NAM_VERSION,
         "architecture": "WaveNet",
         "config": shape,
         "weights": weights,
@@ -53,7 +53,7 @@ def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
     }
 
 
-def _describe(net: WaveNet, rate_hz: int) -> tuple[dict[str, Any], list[float]]:
+def _describe_net(net: WaveNet, rate_hz: int) -> tuple[dict[str, Any], list[float]]:
     """Return the `config` of a net and its weights."""
     conditions = 1 + net.features
     arrays = list(zip(net.arrays, net.config.arrays, strict=True))
@@ -68,15 +68,15 @@ def _describe(net: WaveNet, rate_hz: int) -> tuple[dict[str, Any], list[float]]:
     if net.knobs:
         shape["in_channels"] = net.knobs + 1  # without it players assume a mono file
     if net.encoder is not None:
-        shape["condition_dsp"] = write_encoder(net.encoder, net.knobs, VERSION, rate_hz)
+        shape["condition_dsp"] = write_encoder(net.encoder, net.knobs, NAM_VERSION, rate_hz)
     elif net.condition is not None:
-        inner, numbers = _describe(net.condition, rate_hz)
-        nested = {"version": VERSION, "architecture": "WaveNet", "config": inner, "weights": numbers}
+        inner, numbers = _describe_net(net.condition, rate_hz)
+        nested = {"version": NAM_VERSION, "architecture": "WaveNet", "config": inner, "weights": numbers}
         shape["condition_dsp"] = {**nested, "sample_rate": rate_hz}
     parts: list[Tensor | None] = []
     for index, array in enumerate(net.arrays):
         weight = array.rechannel.weight
-        parts.append(_columns(weight, 1 + net.knobs) if index == 0 else weight)
+        parts.append(_weight_columns(weight, 1 + net.knobs) if index == 0 else weight)
         for layer in array.layers:
             parts += _layer_weights(layer, conditions)
         parts += [array.head.weight, array.head.bias]
@@ -136,9 +136,9 @@ def _array_config(array: Array, data: LayerArray, inputs: int, conditions: int) 
         "bottleneck": data.width,
         "kernel_sizes": list(data.kernel_sizes),
         "dilations": list(data.dilations),
-        "activation": [_activation(layer.activation) for layer in layers],
+        "activation": [_activation_document(layer.activation) for layer in layers],
         "gating_mode": list(data.gatings),
-        "secondary_activation": [None if layer.gate is None else _activation(layer.gate) for layer in layers],
+        "secondary_activation": [None if layer.gate is None else _activation_document(layer.gate) for layer in layers],
         "head1x1": {
             "active": data.head1x1 is not None,
             "out_channels": data.head1x1 or 1,
@@ -158,7 +158,7 @@ def _head_config(net: WaveNet) -> dict[str, Any] | None:
         "channels": net.config.head.channels,
         "out_channels": net.outputs,
         "kernel_sizes": list(net.config.head.kernel_sizes),
-        "activation": _activation(next(iter(net.head.activations))),
+        "activation": _activation_document(next(iter(net.head.activations))),
     }
 
 
@@ -167,7 +167,7 @@ def _film_config(layer: Layer, slot: Slot) -> dict[str, Any]:
     return {"active": film is not None, "shift": film is None or film.shift, "groups": 1}
 
 
-def _activation(activation: Nonlinear) -> dict[str, Any]:
+def _activation_document(activation: Nonlinear) -> dict[str, Any]:
     kind = activation.config.type
     if activation.slopes is not None:
         return {"type": kind, "negative_slopes": activation.slopes.tolist()}
@@ -180,7 +180,7 @@ def _activation(activation: Nonlinear) -> dict[str, Any]:
 
 def _layer_weights(layer: Layer, conditions: int) -> list[Tensor | None]:
     """Return a layer's weights in the order of the file; `conditions` are the channels of the condition."""
-    parts = [layer.conv.weight, layer.conv.bias, _columns(layer.mixin.weight, conditions)]
+    parts = [layer.conv.weight, layer.conv.bias, _weight_columns(layer.mixin.weight, conditions)]
     for conv in (layer.layer1x1, layer.head1x1):
         parts += [] if conv is None else [conv.weight, conv.bias]
     for slot in SLOTS:
@@ -207,7 +207,7 @@ def _is_left_out(layer: Layer) -> bool:
     return not is_identity
 
 
-def _columns(weight: Tensor, inputs: int) -> Tensor:
+def _weight_columns(weight: Tensor, inputs: int) -> Tensor:
     """Pad a 1x1 weight with zero columns for inputs that it does not use."""
     return nn.functional.pad(weight, (0, 0, 0, inputs - weight.shape[1]))
 

@@ -38,8 +38,8 @@ FLAGS = (
 ZIG_FLAGS = ("-fno-sanitize=all",)  # zig traps undefined behavior in every build by default
 WASM_FLAGS = ("-mcpu=generic+simd128+bulk_memory", "-mexec-model=reactor")
 WASM_LINK = ("-Wl,--export-dynamic", "-Wl,-z,stack-size=262144")
-SUFFIXES = {"linux": ".so", "macos": ".dylib", "windows": ".dll", "wasm32": ".wasm"}
-HINT = "Install a compiler by pip: pip install 'ampzoo[plugin]'"
+LIBRARY_SUFFIXES = {"linux": ".so", "macos": ".dylib", "windows": ".dll", "wasm32": ".wasm"}
+HINT_COMPILER = "Install a compiler by pip: pip install 'ampzoo[plugin]'"
 
 
 def host() -> str:
@@ -69,12 +69,12 @@ def library(target: str | None = None, compiler: str | None = None) -> Path:
     target, compiler = target or host(), compiler or _preferred()
     if target not in ZIG_TARGETS if compiler == "zig" else target != host():
         raise UserError(f"{compiler} does not build the player for {target}", f"zig builds: {', '.join(ZIG_TARGETS)}.")
-    path = _folder(compiler, target) / f"ampzoo-player{SUFFIXES.get(target.partition('-')[0], '.so')}"
+    path = _folder(compiler, target) / f"ampzoo-player{LIBRARY_SUFFIXES.get(target.partition('-')[0], '.so')}"
     if not path.exists():
         if target == "wasm32":
-            _build(compiler, target, (*PLAIN, "wasm.c"), WASM_LINK, path)
+            _build_program(compiler, target, (*PLAIN, "wasm.c"), WASM_LINK, path)
         else:
-            _build(compiler, target, PLAIN, ("-shared",), path)
+            _build_program(compiler, target, PLAIN, ("-shared",), path)
     return path
 
 
@@ -83,7 +83,7 @@ def build_program(source: str, compiler: str | None = None, flags: tuple[str, ..
     compiler, name = compiler or _preferred(), hashlib.sha256(" ".join(flags).encode()).hexdigest()[:8]
     path = _folder(compiler, host()) / f"{source.removesuffix('.c')}-{name}"
     if not path.exists():
-        _build(compiler, host(), (*PLAIN, source), (), path, ("-D_GNU_SOURCE", *flags))
+        _build_program(compiler, host(), (*PLAIN, source), (), path, ("-D_GNU_SOURCE", *flags))
         path.chmod(0o755)
     return path
 
@@ -92,7 +92,7 @@ def _preferred() -> str:
     if not SOURCES.is_dir():
         raise UserError(f"the player's C sources are not in {SOURCES}", "Install ampzoo from a clone: pip install -e .")
     if not (names := compilers()):
-        raise UserError("no C compiler is installed, so the player cannot be built", HINT)
+        raise UserError("no C compiler is installed, so the player cannot be built", HINT_COMPILER)
     return names[0]
 
 
@@ -107,7 +107,7 @@ def sources_digest() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
-def _build(
+def _build_program(
     compiler: str, target: str, sources: tuple[str, ...], link: tuple[str, ...], out: Path, flags: tuple[str, ...] = ()
 ) -> None:
     """Compile every source and the engine for each instruction set, then link the objects."""
@@ -118,8 +118,8 @@ def _build(
     with tempfile.TemporaryDirectory() as folder, staged_file(out) as staged:
         made = [f"{number}.o" for number in range(len(jobs))]
         for (source, level, own), to in zip(jobs, made, strict=True):
-            _run([*command, *_instructions(compiler, level), *own, "-c", str(SOURCES / source), "-o", to], folder)
-        _run([*command, *link, "-s", *made, "-o", out.name], folder)  # linkers write the name into the file
+            _compile([*command, *_instructions(compiler, level), *own, "-c", str(SOURCES / source), "-o", to], folder)
+        _compile([*command, *link, "-s", *made, "-o", out.name], folder)  # linkers write the name into the file
         shutil.copyfile(Path(folder) / out.name, staged)
 
 
@@ -140,8 +140,8 @@ def _instructions(compiler: str, level: int) -> list[str]:
     return [f"-mcpu=x86_64{f'_v{level}' if level > 1 else ''}", *wide] if level else []
 
 
-def _run(words: list[str], folder: str) -> None:
+def _compile(words: list[str], folder: str) -> None:
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         last = done.stderr.strip()[-2000:] or f"exit code {done.returncode}"
-        raise UserError(f"the player does not compile: {' '.join(words[:4])} ...: {last}", HINT)
+        raise UserError(f"the player does not compile: {' '.join(words[:4])} ...: {last}", HINT_COMPILER)

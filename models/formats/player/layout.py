@@ -1,20 +1,20 @@
 """The records of `amp.bin`, version 1, little-endian and without gaps; docs/reference/amp-bin.md explains the fields.
 
-`player/amp.h` has the same fields in the same order, and the same limits.
+`player/amp.h` has the same fields in the same order, and the same limits. The codes of operations are those of
+`models.engines.cpu_stream.program`, those of activations are in `models.engines.activation_codes`. `MAX_COLUMNS` of
+`models.knobs.schema` also limits what the network takes of all knobs, or of its encoder.
 """
 
 import numpy as np
 
 MAGIC = b"AMPB"
-VERSION = 1
+AMP_VERSION = 1  # of the format
 NAME_BYTES = 68  # of the amp's name, with one NUL at least
 TEXT_BYTES = 36  # of the name of a knob or a position, with one NUL at least
 IDENTITY_BYTES = 16
-NONE = -1  # in place of the index of a buffer
 
 MAX_KNOBS = 32
 MAX_POSITIONS = 16  # of one switch
-MAX_COLUMNS = 64  # numbers that the network takes of all knobs, or of its encoder
 MAX_BUFFERS = 1024
 MAX_OPERATIONS = 8192
 MAX_ROWS = 2048  # of a buffer
@@ -61,4 +61,4 @@ KNOB = np.dtype(
 
 POSITION = np.dtype([("name", f"V{TEXT_BYTES}")])
 
-OPERATION = np.dtype([(name, "<i4") for name in OPERATION_FIELDS])
+FILE_OPERATION = np.dtype([(name, "<i4") for name in OPERATION_FIELDS])

@@ -68,7 +68,7 @@ class NativePlayer:
         if levels_K is None:
             self._lib.player_reset(self._player)
         else:
-            self._lib.player_reset_levels(self._player, _pointer(_floats(levels_K)))
+            self._lib.player_reset_levels(self._player, _float_pointer(_floats(levels_K)))
 
     def process(self, x_T: np.ndarray, levels: list[float] | np.ndarray, out_T: np.ndarray | None = None) -> np.ndarray:
         """Play one block of any length and return it, in `out_T` (float32) if one is given.
@@ -81,7 +81,7 @@ class NativePlayer:
         assert len(levels_KT) == self.amp.columns and (not moving or levels_KT.shape[1] == len(x_T)), levels_KT.shape
         y_T = _output(x_T, out_T)
         self._lib.player_process_levels(
-            self._player, _pointer(x_T), _pointer(y_T), len(x_T), _pointer(levels_KT), moving
+            self._player, _float_pointer(x_T), _float_pointer(y_T), len(x_T), _float_pointer(levels_KT), moving
         )
         return y_T
 
@@ -98,7 +98,7 @@ class NativePlayer:
         """Play one block while the knobs glide to where they are set: over their whole turn in 30 ms at the fastest."""
         x_T = _floats(x_T)
         y_T = _output(x_T, out_T)
-        self._lib.player_process(self._player, _pointer(x_T), _pointer(y_T), len(x_T))
+        self._lib.player_process(self._player, _float_pointer(x_T), _float_pointer(y_T), len(x_T))
         return y_T
 
 
@@ -115,7 +115,7 @@ def _output(x_T: np.ndarray, out_T: np.ndarray | None) -> np.ndarray:
     return y_T
 
 
-def _pointer(numbers: Any) -> Any:
+def _float_pointer(numbers: Any) -> Any:
     """Return where the numbers begin, five times as fast as `numbers.ctypes` does."""
     return ctypes.byref(NOTHING.from_buffer(numbers))
 

@@ -12,16 +12,13 @@ from pydantic import ValidationError
 
 from models.audio.calibration import AnalogLevels
 from models.core.errors import IntegrityError
+from models.engines.activation_codes import BLENDED, SIGMOID, SLOPED
+from models.engines.cpu_stream.program import ACTIVATE, CONVOLVE, MODULATE, NONE
 from models.formats.player import layout
-from models.formats.player.layout import HEADER, KNOB, MAGIC, NONE, OPERATION, POSITION, SWITCH, VERSION
-from models.knobs.schema import Encoding, Knob, Knobs, Switch
+from models.formats.player.layout import AMP_VERSION, FILE_OPERATION, HEADER, KNOB, MAGIC, POSITION, SWITCH
+from models.knobs.schema import MAX_COLUMNS, MAX_FACEPLATE, Encoding, Knob, Knobs, Switch
 
-CONVOLVE, MODULATE, ACTIVATE = range(3)
-SLOPED, SIGMOID = 3, 7  # codes of activations
-BLENDED = 2  # the last code of gating
-
-NAME = re.compile(rb"[A-Za-z0-9 _.+-]+\0+")
-MAX_FACEPLATE = 1e9
+NAME_FIELD = re.compile(rb"[A-Za-z0-9 _.+-]+\0+")
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Records:
     name: bytes
     knobs: np.ndarray  # of KNOB
     positions: np.ndarray  # of POSITION
-    operations: np.ndarray  # of OPERATION
+    operations: np.ndarray  # of FILE_OPERATION
     weights: np.ndarray
     constants_R: np.ndarray
     slopes_ER: np.ndarray
@@ -64,14 +61,14 @@ def read_amp(data: bytes) -> AmpFile:
     records = read_records(data)
     header = records.header
     try:
-        knobs = Knobs(knobs=tuple(_knobs(records)))
+        knobs = Knobs(knobs=tuple(_parse_knobs(records)))
         levels = AnalogLevels(
             input_level_dbu=_or_none(records.input_level_dbu), output_level_dbu=_or_none(records.output_level_dbu)
         )
     except ValidationError as problem:
         raise _damaged(str(problem.errors()[0]["msg"])) from None
     return AmpFile(
-        name=_text(records.name),
+        name=_decode_text(records.name),
         identity=records.identity,
         sample_rate=header["sample_rate"],
         receptive_field=header["receptive_field"],
@@ -91,15 +88,15 @@ def read_records(data: bytes) -> Records:
     header = {name: int(first[name]) for name in layout.COUNTS}
     if first["magic"] != MAGIC:
         raise _damaged("it is another kind of file")
-    if header["version"] != VERSION:
-        raise IntegrityError(f"amp.bin has version {header['version']}; only {VERSION} is known", "Update ampzoo.")
+    if header["version"] != AMP_VERSION:
+        raise IntegrityError(f"amp.bin has version {header['version']}; only {AMP_VERSION} is known", "Update ampzoo.")
     if not _sizes_fit(header):
         raise _damaged("a number in its header is out of range")
     features, coefficients = header["features"], header["coefficients"]
     kinds = [
         (KNOB, header["knobs"]),
         (POSITION, header["positions"]),
-        (OPERATION, header["operations"]),
+        (FILE_OPERATION, header["operations"]),
         (np.dtype("<f4"), header["weights"]),
         (np.dtype("<f4"), coefficients * (1 + features)),
     ]
@@ -129,7 +126,7 @@ def read_records(data: bytes) -> Records:
 
 
 def _check(records: Records) -> None:
-    if not (_header_fits(records.header) and NAME.fullmatch(records.name)):
+    if not (_header_fits(records.header) and NAME_FIELD.fullmatch(records.name)):
         raise _damaged("a number in its header is out of range")
     if not _knobs_fit(records):
         raise _damaged("a knob is out of range")
@@ -142,9 +139,9 @@ def _check(records: Records) -> None:
 def _sizes_fit(header: dict[str, int]) -> bool:
     limits = {
         "knobs": (0, layout.MAX_KNOBS),
-        "positions": (0, layout.MAX_COLUMNS),
-        "columns": (0, layout.MAX_COLUMNS),
-        "features": (0, layout.MAX_COLUMNS),
+        "positions": (0, MAX_COLUMNS),
+        "columns": (0, MAX_COLUMNS),
+        "features": (0, MAX_COLUMNS),
         "buffers": (1, layout.MAX_BUFFERS),
         "operations": (1, layout.MAX_OPERATIONS),
         "weights": (0, layout.MAX_WEIGHTS),
@@ -181,14 +178,14 @@ def _knobs_fit(records: Records) -> bool:
         all(_knob_fits(knob, type_level) for knob in records.knobs)
         and sum(int(knob["positions"]) for knob in records.knobs) == records.header["positions"]
         and columns == records.header["columns"]
-        and all(NAME.fullmatch(position["name"].tobytes()) for position in records.positions)
+        and all(NAME_FIELD.fullmatch(position["name"].tobytes()) for position in records.positions)
     )
 
 
 def _knob_fits(knob: np.void, type_level: bool) -> bool:
     kind, flags, positions = (int(knob[name]) for name in ("kind", "flags", "positions"))
     low, high, default, step = (float(knob[name]) for name in ("min", "max", "default", "step"))
-    if not (NAME.fullmatch(knob["name"].tobytes()) and 0 <= kind <= SWITCH and 0 <= flags <= 3):
+    if not (NAME_FIELD.fullmatch(knob["name"].tobytes()) and 0 <= kind <= SWITCH and 0 <= flags <= 3):
         return False
     if not (-MAX_FACEPLATE <= low < high <= MAX_FACEPLATE and low <= default <= high and 0 <= step <= high - low):
         return False
@@ -278,18 +275,18 @@ class _Buffers:
         )
 
 
-def _knobs(records: Records) -> list[Knob | Switch]:
-    positions, begin, knobs = [_text(position["name"].tobytes()) for position in records.positions], 0, []
+def _parse_knobs(records: Records) -> list[Knob | Switch]:
+    positions, begin, knobs = [_decode_text(position["name"].tobytes()) for position in records.positions], 0, []
     for knob in records.knobs:
         name, kind, flags, count, low, high, default, step = knob.tolist()
         if kind == SWITCH:
             named = tuple(positions[begin : begin + count])
-            knobs.append(Switch(name=_text(name), positions=named, default=named[int(default)]))
+            knobs.append(Switch(name=_decode_text(name), positions=named, default=named[int(default)]))
             begin += count
             continue
         knobs.append(
             Knob(
-                name=_text(name),
+                name=_decode_text(name),
                 min=low,
                 max=high,
                 default=default,
@@ -302,7 +299,7 @@ def _knobs(records: Records) -> list[Knob | Switch]:
     return knobs
 
 
-def _text(name: bytes) -> str:
+def _decode_text(name: bytes) -> str:
     return name.rstrip(b"\0").decode("ascii")
 
 

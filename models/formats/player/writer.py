@@ -14,8 +14,10 @@ from models.core.errors import UserError
 from models.core.files import staged_file
 from models.engines.cpu_stream.lowering import PlayerProgram, lower
 from models.formats.player.layout import (
+    AMP_VERSION,
     AVOIDS_ZERO,
     ENCODINGS,
+    FILE_OPERATION,
     HEADER,
     IDENTITY_BYTES,
     IS_GAIN,
@@ -23,15 +25,13 @@ from models.formats.player.layout import (
     LINEAR,
     LOG,
     MAGIC,
-    OPERATION,
     POSITION,
     SWITCH,
-    VERSION,
 )
 from models.knobs.schema import AnyKnob, Knob, Switch
 from models.network.wavenet import WaveNet
 
-WIDTH, REGISTERS = 16, 16  # tiles that fit every processor
+PORTABLE_WIDTH, PORTABLE_REGISTERS = 16, 16  # tiles that fit every processor
 
 
 def write_amp(path: Path, config: ModelConfig, net: WaveNet, identity: str = "") -> None:
@@ -57,11 +57,11 @@ def amp_bytes(config: ModelConfig, net: WaveNet, identity: str = "") -> bytes:
             f"{config.name} has parts that only PyTorch plays (they occur in imported .nam files)",
             "Render files with it, or train a model of the zoo's own family.",
         )
-    program = lower(net, width=WIDTH, registers=REGISTERS)
+    program = lower(net, width=PORTABLE_WIDTH, registers=PORTABLE_REGISTERS)
     knobs = config.knobs.knobs
     positions = [position for knob in knobs if isinstance(knob, Switch) for position in knob.positions]
-    operations = np.array([tuple(operation) for operation in program.operations], OPERATION)
-    weights, coefficients = _split(program)
+    operations = np.array([tuple(operation) for operation in program.operations], FILE_OPERATION)
+    weights, coefficients = _split_weights(program)
     body = b"".join(
         (
             np.array([_knob(knob) for knob in knobs], KNOB).tobytes(),
@@ -83,7 +83,7 @@ def _header(config: ModelConfig, program: PlayerProgram, identity: str) -> np.nd
     audio, condition, level_rows, feature_rows, output = buffers
     facts = {
         "magic": MAGIC,
-        "version": VERSION,
+        "version": AMP_VERSION,
         "sample_rate": config.audio.sample_rate,
         "receptive_field": config.audio.receptive_field,
         "encoding": ENCODINGS.index(config.architecture.inject.encoding),
@@ -110,7 +110,7 @@ def _header(config: ModelConfig, program: PlayerProgram, identity: str) -> np.nd
     return header
 
 
-def _split(program: PlayerProgram) -> tuple[np.ndarray, np.ndarray]:
+def _split_weights(program: PlayerProgram) -> tuple[np.ndarray, np.ndarray]:
     """Return the fixed weights, and the coefficients: R constants, then E rows of R slopes."""
     features, coefficients, slopes = (program.net[0].tolist()[index] for index in (1, -3, -2))
     begin = slopes - coefficients

@@ -63,7 +63,7 @@ def check(path: Path, on_take: Callable[[int, int], None] | None = None) -> Repo
         if len(comparable) > 1:
             excerpts_NS = _excerpts(comparable)
             excerpts.update(zip((take.wet for take in comparable), excerpts_NS, strict=True))
-            found_steps, found = _compare(comparable, excerpts_NS, manifest.knobs, faulty)
+            found_steps, found = _compare_takes(comparable, excerpts_NS, manifest.knobs, faulty)
             steps += found_steps
             findings += found
     return Report(manifest, takes, findings, steps, excerpts)
@@ -168,7 +168,7 @@ def _repeat_esr(wet_T: np.ndarray, lag: Lag, repeat: tuple[int, int, int]) -> fl
     return float(np.square(parts[1] - parts[0]).sum()) / energy if energy > 0 else None
 
 
-def _compare(
+def _compare_takes(
     takes: list[TakeReport], excerpts_NS: np.ndarray, knobs: Knobs, faulty: set[Path]
 ) -> tuple[list[KnobStep], list[Finding]]:
     """Compare the takes of one dry signal with each other; their labels only where the files have no findings."""

@@ -31,7 +31,7 @@ MIN_LENGTH, MAX_LENGTH = 0.5, 50.0  # of the kernel; the whole range of a knob i
 
 LENGTH_FACTORS = (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)  # tried for each knob in turn
 
-NOISES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 0.3)  # variances tried, relative to the kernel's
+NOISE_VARIANCES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 0.3)  # variances tried, relative to the kernel's
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _fit_kernel(levels_ND: np.ndarray, gram_NN: np.ndarray) -> _Kernel:
             scaled = [best.length_D * np.where(columns == column, factor, 1) for factor in LENGTH_FACTORS]
             tried = [best, *(_Kernel(np.clip(length_D, MIN_LENGTH, MAX_LENGTH), best.noise) for length_D in scaled)]
             best = min(tried, key=cost)
-        best = min((best, *(_Kernel(best.length_D, noise) for noise in NOISES)), key=cost)
+        best = min((best, *(_Kernel(best.length_D, noise) for noise in NOISE_VARIANCES)), key=cost)
     return best
 
 

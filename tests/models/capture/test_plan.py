@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from models.capture.designs import corner_settings, gray_code
 from models.capture.ordering import count_moves, order_settings
 from models.capture.plan import (
-    DESIGNS,
+    ALL_DESIGNS,
     LISTED,
     CapturePlan,
     Design,
@@ -157,7 +157,7 @@ def test_corners_have_each_position_at_both_ends_of_the_gain():
 SWITCHES = Switch(name="none", positions=("a", "b"), default="a")
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", ALL_DESIGNS)
 @pytest.mark.parametrize(
     "schema", [TWO, THREE, MIXED, knobs(*[PLAIN] * 3, SWITCH)], ids=["two", "three", "mixed", "four"]
 )
@@ -370,7 +370,7 @@ def test_any_json_of_knobs_gives_plans_or_a_user_error(folder: Path, value: Any)
     except UserError as problem:
         assert "knobs.json" in problem.message
         return
-    for design in DESIGNS:
+    for design in ALL_DESIGNS:
         try:
             plan = make_plan(schema, design, held=1)
         except UserError as problem:

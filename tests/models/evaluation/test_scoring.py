@@ -41,7 +41,7 @@ def test_esr_of_known_errors():
 
 @pytest.mark.parametrize("chunk", [1, 100, 333, 1 << 16])
 def test_prediction_does_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch, chunk: int):
-    monkeypatch.setattr(metrics, "CHUNK", chunk)
+    monkeypatch.setattr(metrics, "SCORED_SAMPLES", chunk)
     net, x_T = wavenet(architecture()), torch.from_numpy(DI[:1000])
     with torch.no_grad():
         whole_T = net(x_T[None], torch.tensor([[0.3, -0.8]]))[0]

@@ -14,7 +14,7 @@ from models.audio.guitar import guitar
 from models.audio.interpolation import HALF, read_between, recorded_span
 from models.audio.io import read_audio
 from models.capture.virtual_amp import VirtualAmp
-from models.recordings.alignment import Lag, align, causal_margin, estimate_lag, measure_response, reconcile_lags
+from models.recordings.alignment import Lag, align_wet, causal_margin, estimate_lag, measure_response, reconcile_lags
 from tests.support.makers import RATE, di, examples
 
 DI = di(1.5, seed=3)
@@ -110,7 +110,7 @@ def test_takes_of_any_length_give_an_answer(dry: int, wet: int, seed: int):
     dry_T, wet_T = draw.standard_normal(dry).astype(np.float32), draw.standard_normal(wet).astype(np.float32)
     lag = estimate_lag(dry_T * (seed > 1), wet_T * (seed > 2), RATE)
     assert np.isfinite([lag.delay_samples, lag.drift_ppm, lag.confidence]).all() and abs(lag.polarity) == 1
-    aligned_T, start, stop = align(wet_T, lag, dry, causal_margin(RATE))
+    aligned_T, start, stop = align_wet(wet_T, lag, dry, causal_margin(RATE))
     assert aligned_T.shape == (dry,) and 0 <= start <= stop <= dry and np.isfinite(aligned_T).all()
 
 

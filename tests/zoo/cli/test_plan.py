@@ -33,9 +33,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_designs_are_those_of_the_planner():
-    from models.capture.plan import DESIGNS as DESIGNS_OF_PLANNER
+    from models.capture.plan import ALL_DESIGNS
 
-    assert DESIGNS_OF_PLANNER == DESIGNS
+    assert ALL_DESIGNS == DESIGNS
 
 
 def test_designs_are_compared_before_anything_is_written(here: Path):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from zoo.cli.main import cli
-from zoo.cli.reference import FOLDER, KINDS, SCHEMAS, configs_page, write_pages
+from zoo.cli.reference import FOLDER, KIND_TITLES, configs_page, write_pages
+from zoo.cli.schema import SCHEMA_FOLDER
 
 ROOT = Path(__file__).parents[3]
 
@@ -22,8 +23,8 @@ def test_every_command_and_every_key_is_described():
     for name, command in cli.commands.items():
         assert f"\n## zoo {name}\n" in page
         assert command.help
-    assert {path.stem for path in (ROOT / SCHEMAS).iterdir()} == set(KINDS)
-    rows = [line for line in configs_page(ROOT / SCHEMAS).splitlines() if line.startswith("| `")]
+    assert {path.stem for path in (ROOT / SCHEMA_FOLDER).iterdir()} == set(KIND_TITLES)
+    rows = [line for line in configs_page(ROOT / SCHEMA_FOLDER).splitlines() if line.startswith("| `")]
     assert len(rows) > 100
     assert not [row for row in rows if row.endswith("|  |")]
 

@@ -17,9 +17,9 @@ from models.knobs.schema import Knobs
 from models.recordings.manifest import read_manifest
 from tests.support.makers import JOINT, KNOBS, di, examples, injections, layer_arrays, record
 from tests.test_configs import CONFIGS, ROOT
-from zoo.cli.schema import KINDS, schema, write_schemas
+from zoo.cli.schema import DOCUMENT_TYPES, schema, write_schemas
 
-VALIDATORS = {kind: Draft202012Validator(schema(kind)) for kind in KINDS}
+VALIDATORS = {kind: Draft202012Validator(schema(kind)) for kind in DOCUMENT_TYPES}
 
 
 def test_committed_schemas_are_not_stale(tmp_path: Path):
@@ -31,7 +31,7 @@ def test_committed_schemas_are_not_stale(tmp_path: Path):
         )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DOCUMENT_TYPES)
 def test_schema_is_a_valid_json_schema(kind: str):
     Draft202012Validator.check_schema(schema(kind))
     assert schema(kind)["$id"] == f"urn:ampzoo:{kind}:1"
@@ -85,7 +85,7 @@ def test_schema_field_changes_nothing(tmp_path: Path):
 )
 def test_short_forms_match_the_schema(kind: str, value: dict[str, Any]):
     VALIDATORS[kind].validate(value)
-    check_document(value, KINDS[kind], kind)
+    check_document(value, DOCUMENT_TYPES[kind], kind)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_short_forms_match_the_schema(kind: str, value: dict[str, Any]):
 def test_schema_refuses_what_reading_refuses(kind: str, value: dict[str, Any]):
     assert not VALIDATORS[kind].is_valid(value)
     with pytest.raises(UserError):
-        check_document(value, KINDS[kind], kind)
+        check_document(value, DOCUMENT_TYPES[kind], kind)
 
 
 @st.composite

@@ -43,13 +43,13 @@ def _board_row(trial: BoardTrial, amps: list[str], universal: bool) -> tuple[str
         f"{trial.cost:.4g}" if trial.cost < 1 else f"{trial.cost:.0f}",
         *(f"{trial.held[amp]['mean']:.4f}" if amp in trial.held else "" for amp in amps),
         trial.form,
-        _state(trial),
+        _outcome(trial),
         trial.label,
         f"{trial.point['learning_rate']:.4f}",
     )
 
 
-def _state(trial: BoardTrial) -> str:
+def _outcome(trial: BoardTrial) -> str:
     """Return how a trial ended and why, or how far it is."""
     if not trial.has_ended:
         return f"running, step {trial.step} of {trial.steps}"

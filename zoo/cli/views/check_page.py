@@ -19,7 +19,7 @@ MAX_SPECTRA = 9
 
 MAX_DOTS = 5000  # of a page's coverage drawn as shapes; more are drawn as an image
 
-MAX_NAMED, MAX_NAME = 16, 24  # the delay chart names up to so many takes, if no name is as long as that
+MAX_NAMED, MAX_LABEL = 16, 24  # the delay chart names up to so many takes, if no name is as long as that
 
 TAKE_COLUMNS = ("take", "setting", "delay", "way up", "drift ppm", "peak", "RMS dBFS")
 
@@ -40,13 +40,13 @@ def write_check_page(report: Report, path: Path) -> Path:
         ),
         *(f"{heading(title)}\n{chart}" for title, chart in charts if chart),
         heading("Takes"),
-        table(TAKE_COLUMNS, [_row(take) for take in report.takes]),
+        table(TAKE_COLUMNS, [_take_row(take) for take in report.takes]),
     ]
     write_text(path, page(f"{manifest.device or manifest.path.stem}: {len(report.takes)} takes", parts))
     return path
 
 
-def _row(take: TakeReport) -> list[str]:
+def _take_row(take: TakeReport) -> list[str]:
     lag, wet = take.lag, take.wet_sound
     return [
         take.wet.name,
@@ -74,7 +74,7 @@ def _delays(report: Report) -> str:
     axes.axhline(0, color="0.7", linewidth=0.8)
     axes.set(xlabel="take", ylabel="delay in samples")
     axes.legend()
-    if len(takes) <= MAX_NAMED and all(len(take.wet.stem) < MAX_NAME for take in takes):
+    if len(takes) <= MAX_NAMED and all(len(take.wet.stem) < MAX_LABEL for take in takes):
         axes.set_xticks(range(len(takes)), [take.wet.stem for take in takes], rotation=30, ha="right", fontsize=7)
     return figure(to_svg(chart), "delay of each take")
 
@@ -93,7 +93,7 @@ def _coverage(report: Report) -> str:
             axes.remove()
             continue
         x, y = (
-            [_place(report, name, take.setting[name]) for take in report.takes] for name in (names[column], names[row])
+            [_axis(report, name, take.setting[name]) for take in report.takes] for name in (names[column], names[row])
         )
         if column == row:
             axes.hist(x, bins=20, range=(0, 1), color=GRAY)
@@ -108,7 +108,7 @@ def _coverage(report: Report) -> str:
     return figure(to_svg(chart), "recorded settings, each knob from 0 to 1 of its turn")
 
 
-def _place(report: Report, name: str, value: Value) -> float:
+def _axis(report: Report, name: str, value: Value) -> float:
     """Return the position of a value in the range of its knob, 0 to 1; positions of a switch are spread evenly."""
     knob = report.manifest.knobs.find(name)
     if isinstance(knob, Knob):

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 from huggingface_hub.utils import get_session, hf_raise_for_status, httpx
 
-from models.core.errors import IntegrityError, UserError
+from models.core.errors import IntegrityError, UserError, first_line
 from models.core.schema import parse_json
 from zoo.registry.errors import Unreachable
 
-Result = TypeVar("Result")
+ReadResult = TypeVar("ReadResult")
 
 TIMEOUT_SECONDS = 10.0
 
@@ -80,7 +80,7 @@ def as_unreachable() -> Iterator[None]:
     try:
         yield
     except httpx.RequestError as problem:
-        raise Unreachable(_first_line(problem)) from problem
+        raise Unreachable(first_line(problem)) from problem
 
 
 def pause_before_retry(attempt: int, response: Any = None) -> None:
@@ -92,9 +92,9 @@ def pause_before_retry(attempt: int, response: Any = None) -> None:
 def _get(
     url: str,
     headers: Mapping[str, str],
-    read: Callable[[httpx.Response], Result],
+    read: Callable[[httpx.Response], ReadResult],
     params: Sequence[tuple[str, str]] = (),
-) -> Result:
+) -> ReadResult:
     """GET a URL and return what `read` makes of the response, in up to `ATTEMPTS` attempts."""
     timeout = httpx.Timeout(TIMEOUT_SECONDS)
     for attempt in range(ATTEMPTS):
@@ -110,7 +110,7 @@ def _get(
                 return read(response)
         except httpx.RequestError as problem:
             if last:
-                raise Unreachable(_first_line(problem)) from problem
+                raise Unreachable(first_line(problem)) from problem
             pause_before_retry(attempt)
     raise AssertionError("the last attempt returns or raises")
 
@@ -132,7 +132,3 @@ def _capped(response: httpx.Response, max_bytes: int, url: str) -> Iterator[byte
         if total > max_bytes:
             raise IntegrityError(f"{url} gives more than the {max_bytes:,} bytes announced", HINT_HOSTILE_HUB)
         yield chunk
-
-
-def _first_line(problem: Exception) -> str:
-    return (str(problem).splitlines() or [type(problem).__name__])[0] or type(problem).__name__

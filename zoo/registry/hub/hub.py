@@ -15,13 +15,13 @@ class Hub(HubClient):
     def pull(
         self, ref: Ref, to: Path, tier: str = "", on_progress: TransferProgress = no_progress, pin: str = ""
     ) -> Pulled:
-        """Fetch an amp into the folder `to`; see `zoo.registry.hub.pull.pull`."""
-        return pull.pull(self, ref, to, tier, on_progress, pin)
+        """Fetch an amp into the folder `to`; see `zoo.registry.hub.pull.pull_from_hub`."""
+        return pull.pull_from_hub(self, ref, to, tier, on_progress, pin)
 
     def plan(self, package: Path, name: str) -> PushPlan:
         """Return what a push of a package under a name would change."""
-        return push.plan(self, package, name)
+        return push.plan_hub_push(self, package, name)
 
     def push(self, plan: PushPlan, private: bool = False, pr: bool = False, tag: str = "") -> str:
-        """Make a planned push and return the commit; see `zoo.registry.hub.push.push`."""
-        return push.push(self, plan, private, pr, tag)
+        """Make a planned push and return the commit; see `zoo.registry.hub.push.push_to_hub`."""
+        return push.push_to_hub(self, plan, private, pr, tag)

@@ -47,7 +47,7 @@ class _Download:
             self.on_progress(self.bytes_moved, self.total)
 
 
-def pull(
+def pull_from_hub(
     hub: HubClient, ref: Ref, to: Path, tier: str = "", on_progress: TransferProgress = no_progress, pin: str = ""
 ) -> Pulled:
     """Fetch an amp, or one `tier` of it, at one commit into the folder `to`.
@@ -70,7 +70,7 @@ def pull(
         names = select_files(allowed, tier, manifest.tier, where)
         download.total = sum(listing.files[name].size for name in names)
         _write_files(staged, names, first, download)
-        _verify(staged, ref, whole=not tier)
+        _verify_staged(staged, ref, whole=not tier)
     remove_stale(to.resolve().parent)
     ignored = len(set(listing.files) - {*allowed, ATTRIBUTES})
     return Pulled(listing.commit, sha256, len(names), download.bytes_moved, ignored, signer)
@@ -91,7 +91,7 @@ def _write_files(staged: Path, names: list[str], first: dict[str, bytes], downlo
             raise
 
 
-def _verify(staged: Path, ref: Ref, whole: bool) -> None:
+def _verify_staged(staged: Path, ref: Ref, whole: bool) -> None:
     """Verify what was fetched; an error names the amp in place of the staged folder."""
     from zoo.package.verify import verify  # loads torch
 

@@ -16,7 +16,7 @@ from zoo.registry.push_plan import PushPlan, card_for, read_publishable
 from zoo.version import __version__
 
 
-def plan(hub: HubClient, package: Path, name: str) -> PushPlan:
+def plan_hub_push(hub: HubClient, package: Path, name: str) -> PushPlan:
     """Return what a push of a package under a name would change; raises as `read_publishable` does."""
     ours = read_publishable(package, name)
     ours[CARD] = card_for(name, ours[CARD], None)
@@ -43,7 +43,7 @@ def plan(hub: HubClient, package: Path, name: str) -> PushPlan:
     )
 
 
-def push(hub: HubClient, plan: PushPlan, private: bool, pr: bool, tag: str) -> str:
+def push_to_hub(hub: HubClient, plan: PushPlan, private: bool, pr: bool, tag: str) -> str:
     """Make a planned push and return the commit; nothing is sent when everything is there already.
 
     Args:

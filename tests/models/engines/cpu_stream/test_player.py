@@ -186,7 +186,7 @@ def test_kernels_are_compiled_once_for_all_nets():
     for net in (wavenet(architecture()), wavenet(architecture("encoder", "PReLU", 3, "gated"))):
         y_T = Stream(net, [0.0, 0.0]).process(x_T, np.zeros((2, len(x_T)))[:, ::-1])
         assert esr(y_T, truth(net, x_T, np.zeros((2, len(x_T))))) < CLOSE
-    assert len(kernels.play.signatures) == 1
+    assert len(kernels.play_program.signatures) == 1
 
 
 PROGRAM = """

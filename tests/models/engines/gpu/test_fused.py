@@ -154,9 +154,9 @@ class Failing(Fused):
 )
 def test_a_gpu_uses_them_once_they_match(monkeypatch: pytest.MonkeyPatch, kind: type[Fused], words: list[str]):
     """The choice is made for a GPU; the comparison runs here."""
-    compare = batched._compare
+    compare = batched._compare_players
     monkeypatch.setattr(
-        batched, "_compare", lambda found, plain, folding, device: compare(found, plain, folding, DEVICE)
+        batched, "_compare_players", lambda found, plain, folding, device: compare(found, plain, folding, DEVICE)
     )
     monkeypatch.setattr(fused, "Fused", kind)
     folding = Folding(small())

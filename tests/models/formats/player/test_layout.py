@@ -6,22 +6,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.engines.cpu_stream.program import NONE
 from models.formats.player import layout
-from models.formats.player.layout import HEADER, KNOB, OPERATION
+from models.formats.player.layout import FILE_OPERATION, HEADER, KNOB
+from models.knobs.schema import MAX_COLUMNS
 
 ROOT = Path(__file__).parents[4]
 PAGE = (ROOT / "docs" / "reference" / "amp-bin.md").read_text(encoding="utf-8")
 C_HEADER = (ROOT / "player" / "amp.h").read_text(encoding="utf-8")
 LIMITS = {
-    "AMP_VERSION": layout.VERSION,
+    "AMP_VERSION": layout.AMP_VERSION,
     "AMP_TEXT": layout.TEXT_BYTES,
     "AMP_NAME": layout.NAME_BYTES,
     "AMP_IDENTITY": layout.IDENTITY_BYTES,
-    "AMP_NONE": layout.NONE,
+    "AMP_NONE": NONE,
+    "AMP_MAX_COLUMNS": MAX_COLUMNS,
     **{
         f"AMP_{name}": getattr(layout, name)
         for name in (
-            *("MAX_KNOBS", "MAX_POSITIONS", "MAX_COLUMNS", "MAX_BUFFERS", "MAX_OPERATIONS"),
+            *("MAX_KNOBS", "MAX_POSITIONS", "MAX_BUFFERS", "MAX_OPERATIONS"),
             *("MAX_ROWS", "MAX_TAPS", "MAX_HISTORY", "MAX_WEIGHTS"),
         )
     },
@@ -59,7 +62,7 @@ def test_c_has_the_same_limits(name: str, value: int):
     assert int(left) << int(shift or 0) == value
 
 
-@pytest.mark.parametrize(("heading", "record"), [("Header", HEADER), ("Knobs", KNOB), ("Operations", OPERATION)])
+@pytest.mark.parametrize(("heading", "record"), [("Header", HEADER), ("Knobs", KNOB), ("Operations", FILE_OPERATION)])
 def test_the_page_has_the_same_offsets(heading: str, record: np.dtype):
     wanted = offsets(record)
     wanted.pop("magic", None)
@@ -69,5 +72,5 @@ def test_the_page_has_the_same_offsets(heading: str, record: np.dtype):
 
 
 def test_the_page_has_the_same_sizes():
-    for part, record in (("header", HEADER), ("knobs", KNOB), ("operations", OPERATION)):
+    for part, record in (("header", HEADER), ("knobs", KNOB), ("operations", FILE_OPERATION)):
         assert re.search(rf"^\| {part} \| {record.itemsize}( each)? \|$", PAGE, re.MULTILINE)

@@ -17,7 +17,7 @@ from models.core.errors import IntegrityError, UserError
 from models.formats.nam.reader import read_nam
 from models.formats.nam.writer import write_nam
 from models.formats.player.build import build_program, compilers, library
-from models.formats.player.layout import COUNTS, HEADER, KNOB, OPERATION, OPERATION_FIELDS, POSITION
+from models.formats.player.layout import COUNTS, FILE_OPERATION, HEADER, KNOB, OPERATION_FIELDS, POSITION
 from models.formats.player.native import NativePlayer, load_library
 from models.formats.player.reader import read_amp, read_records
 from models.formats.player.writer import amp_bytes, write_amp
@@ -47,7 +47,7 @@ def encoder_with_a_past(data: bytes) -> bytes:
     """Return a file whose encoder writes into a buffer that keeps a past: no writer does so, readers allow it."""
     header = read_records(data).header
     begin = HEADER.itemsize + KNOB.itemsize * header["knobs"] + POSITION.itemsize * header["positions"]
-    operations = np.frombuffer(data, OPERATION, header["operations"], begin).copy()
+    operations = np.frombuffer(data, FILE_OPERATION, header["operations"], begin).copy()
     operations[0]["target"] = max(o["source"] for o in operations if o["kind"] == 0 and o["taps"] > 1)
     return data[:begin] + operations.tobytes() + data[begin + operations.nbytes :]
 
@@ -152,7 +152,7 @@ def test_an_operation_out_of_range_is_refused(field: str):
     data = amp(wavenet(WaveNetConfig(arrays=(array,), inject=FORMS["film"]), 2))
     header = read_records(data).header
     begin = HEADER.itemsize + KNOB.itemsize * header["knobs"]
-    operations = np.frombuffer(data, OPERATION, header["operations"], begin)
+    operations = np.frombuffer(data, FILE_OPERATION, header["operations"], begin)
     refused = []
     for index in range(len(operations)):  # each field is used by one operation at least
         changed = operations.copy()
