@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent / "configs" / "cluster"
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", ["hosts", "aws"])
-def test_ray_up_takes_it(name: str, monkeypatch: pytest.MonkeyPatch):
+def test_ray_up_accepts_the_config(name: str, monkeypatch: pytest.MonkeyPatch):
     from ray.autoscaler._private import util
 
     document = yaml.safe_load((ROOT / f"{name}.yaml").read_text())

@@ -34,14 +34,14 @@ def written(path: Path, document: Any) -> Path:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_states_them_at_the_top(tmp_path: Path, form: str):
+def test_every_form_states_levels_at_the_top(tmp_path: Path, form: str):
     assert read_manifest(written(tmp_path / "m.json", {**FORMS[form], **STATED})).levels == LEVELS
     one = read_manifest(written(tmp_path / "m.json", {**FORMS[form], "output_level_dbu": 4})).levels
     assert one == AnalogLevels(output_level_dbu=4.0)
     assert read_manifest(written(tmp_path / "m.json", FORMS[form])).levels == AnalogLevels()
 
 
-def test_trainers_state_them_in_common(tmp_path: Path):
+def test_trainers_state_levels_in_common(tmp_path: Path):
     document = {**FORMS["parametric"], "common": {**STATED, "sample_rate": 48000}, "input_level_dbu": 1}
     manifest = read_manifest(written(tmp_path / "m.json", document))
     assert manifest.levels == LEVELS and manifest.sample_rate == 48000
@@ -54,7 +54,7 @@ def test_odd_level_is_refused_by_name(tmp_path: Path, value: Any):
         read_manifest(path)
 
 
-def test_they_go_from_recordings_to_every_file_and_back(tmp_path: Path):
+def test_levels_go_from_recordings_to_every_file_and_back(tmp_path: Path):
     path = record(tmp_path, "train", di())
     written(path, {**json.loads(path.read_text()), **STATED})
     assert read_manifest(align_dataset(path, tmp_path / "aligned")[0]).levels == LEVELS
@@ -74,14 +74,14 @@ def test_files_that_do_not_state_them_are_as_before(tmp_path: Path):
     write_nam(tmp_path / "plain.nam", config, net)
     document = json.loads((tmp_path / "plain.nam").read_text())
     assert not set(STATED) & set(document["metadata"]) and not set(STATED) & set(config.audio.model_dump())
-    document["metadata"]["input_level_dbu"] = None  # as the trainer writes what nobody told it
+    document["metadata"]["input_level_dbu"] = None  # as the trainer writes what was not stated
     assert read_nam(written(tmp_path / "plain.nam", document))[0].audio.levels == AnalogLevels()
     document["metadata"]["input_level_dbu"] = "loud"
     with pytest.raises(UserError, match="input_level_dbu"):
         read_nam(written(tmp_path / "plain.nam", document))
 
 
-def test_a_package_shows_them(tmp_path: Path):
+def test_a_package_shows_levels(tmp_path: Path):
     config, net = model()
     stated = config.model_copy(update={"audio": config.audio.model_copy(update=STATED)})
     run = write_run(tmp_path / "run", (stated, net))

@@ -4,6 +4,7 @@
 * `interpolation`: a signal between its samples: fractional delays and drifting clocks
 * `bands`: levels in frequency bands
 * `decibels`: levels in decibels
+* `error_ratio`: the error-to-signal ratio
 * `calibration`: the analog levels that digital full scale stands for
 * `guitar`: a synthetic guitar signal
 """

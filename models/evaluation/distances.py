@@ -3,12 +3,11 @@
 Shapes: B windows, T time.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
 from models.artifacts.evaluation import Errors
+from models.audio.error_ratio import error_ratio
 from models.recordings.dataset import energy
 
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # size, hop, window in samples
@@ -51,8 +50,7 @@ def esr(predicted_T: Tensor, target_T: Tensor) -> float:
 
     For a silent target it is 0 if the prediction is silent, too, else infinite.
     """
-    signal, error = energy(target_T), energy(predicted_T - target_T)
-    return error / signal if signal else (math.inf if error else 0.0)
+    return error_ratio(energy(predicted_T - target_T), energy(target_T))
 
 
 def measure_errors(predicted_T: Tensor, target_T: Tensor) -> Errors:

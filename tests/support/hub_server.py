@@ -331,7 +331,7 @@ class Hub(ThreadingHTTPServer):
         return json_reply(created)
 
     def _lfs_api(self, repo_id: str, action: str, body: dict[str, Any]) -> Reply:
-        """Batch tells where to upload objects (nowhere, if they are here already), verify checks one."""
+        """Batch says where to upload objects (nowhere, if they are here already), verify checks one."""
         if action == "batch":
             verify = {"href": f"{self.url}/{repo_id}.git/info/lfs/objects/verify"}
             for row in (row for row in body["objects"] if not (self.lfs / row["oid"]).exists()):

@@ -153,7 +153,7 @@ def architecture(
 
 
 def recipe(data: DataConfig, model: WaveNetConfig | None = None, **learning: Any) -> Recipe:
-    """Thirty short steps, unless told otherwise."""
+    """Thirty short steps, unless stated otherwise."""
     plain = {
         "steps": 30,
         "batch": 2,

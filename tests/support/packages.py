@@ -233,7 +233,7 @@ def terminal(*words: object, columns: int = 0, **env: str) -> tuple[int, str]:
     ) as run:
         os.close(theirs)
         screen = b""
-        with suppress(OSError):  # how a terminal's end is told
+        with suppress(OSError):  # how a terminal signals its end
             while seen := os.read(ours, 1 << 16):
                 screen += seen
         os.close(ours)

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 STALE_S = 60  # an older list is shown with its age
 
 
+class _Order(click.Choice):
+    """The orders of `zoo list`; `cost` was the name of `macs` until 0.2."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert("macs" if value == "cost" else value, param, ctx)
+
+
 @dataclass(frozen=True)
 class ListOptions:
     """The options of `zoo list`."""
@@ -29,7 +36,7 @@ class ListOptions:
     kind: str
     tone: str
     license: str
-    max_cost: int | None
+    max_macs: int | None
     sort: str
     cached: bool
     refresh: bool
@@ -37,17 +44,18 @@ class ListOptions:
     quiet: bool
 
 
-@click.command("list", epilog="Example: zoo list crunch --zoo hub --knob gain --max-cost 20000 --sort esr")
+@click.command("list", epilog="Example: zoo list crunch --zoo hub --knob gain --max-macs 20000 --sort esr")
 @click.argument("query", default="")
 @zoo_option
 @click.option("--knob", "knobs", multiple=True, metavar="NAME", help="Only amps with this knob; may be repeated.")
 @click.option("--kind", default="", help="Only this kind: amp, pedal, amp_cab, preamp ...")
 @click.option("--tone", default="", help="Only this tone: clean, overdrive, crunch, hi_gain, fuzz.")
 @click.option("--license", default="", metavar="ID", help="Only amps under this license.")
-@click.option("--max-cost", type=int, metavar="N", help="At most N multiply-accumulates per sample.")
+@click.option("--max-macs", type=int, metavar="N", help="At most N multiply-accumulates (MACs) per sample.")
+@click.option("--max-cost", "max_macs", type=int, hidden=True)  # its name until 0.2
 @click.option(
     "--sort",
-    type=click.Choice(["name", "esr", "cost", "downloads", "updated"]),
+    type=_Order(["name", "esr", "macs", "downloads", "updated"]),
     default="name",
     show_default=True,
     help="Order of the list.",
@@ -67,7 +75,7 @@ def list_amps(options: ListOptions) -> None:
     from zoo.registry.resolve import address_of, resolve_zoo
 
     wanted = AmpFilter(
-        options.query, options.knobs, options.kind, options.tone, options.license, options.max_cost, options.sort
+        options.query, options.knobs, options.kind, options.tone, options.license, options.max_macs, options.sort
     )
 
     def show_rows(rows: "Sequence[AmpSummary]", label: str, age_s: float | None) -> None:

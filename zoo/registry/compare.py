@@ -29,7 +29,7 @@ def _facts(view: AmpView) -> dict[str, str]:
     facts |= {f"knob {k.name}": f"{k.legal}, default {format_value(k.default)}" for k in config.knobs.knobs}
     facts |= _flatten("", config.model_dump(mode="json", exclude={"knobs"}))
     facts |= {"held ESR": f"{evaluation.held.mean:.4f}", "worst ESR": f"{evaluation.held.worst:.4f}"}
-    facts |= {"parameters": f"{evaluation.parameters}", "cost": f"{evaluation.macs_per_sample}"}
+    facts |= {"parameters": f"{evaluation.parameters}", "MACs": f"{evaluation.macs_per_sample}"}
     if revision:
         files = view.document(MANIFEST, PackageManifest).files
         facts |= {name: f"{entry.sha256[:12]} {entry.size:,} B" for name, entry in files.items()}

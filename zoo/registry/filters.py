@@ -16,8 +16,8 @@ class AmpFilter:
         kind: Its kind.
         tone: One of its tones.
         license: Its license; case does not matter.
-        max_cost: Its largest number of multiply-accumulates per sample.
-        sort: The order: `name`, `esr`, `cost`, `downloads` or `updated`.
+        max_macs: Its largest number of multiply-accumulates per sample.
+        sort: The order: `name`, `esr`, `macs`, `downloads` or `updated`.
     """
 
     query: str = ""
@@ -25,11 +25,11 @@ class AmpFilter:
     kind: str = ""
     tone: str = ""
     license: str = ""
-    max_cost: int | None = None
+    max_macs: int | None = None
     sort: str = "name"
 
     def matches(self, row: AmpSummary) -> bool:
-        """Return whether an amp fulfils every condition."""
+        """Return whether an amp fulfills every condition."""
         amp, names = row.amp, [knob.name for knob in row.amp.knobs]
         words = " ".join([row.name, amp.kind, *amp.tone, *names]).lower()
         return (
@@ -38,16 +38,16 @@ class AmpFilter:
             and self.kind in ("", amp.kind)
             and (not self.tone or self.tone in amp.tone)
             and self.license.lower() in ("", row.license.lower())
-            and (self.max_cost is None or amp.macs_per_sample <= self.max_cost)
+            and (self.max_macs is None or amp.macs_per_sample <= self.max_macs)
         )
 
     def select(self, rows: Iterable[AmpSummary]) -> list[AmpSummary]:
-        """Return the amps that match, the best first: lowest ESR or cost, most downloads, newest."""
+        """Return the amps that match, the best first: lowest ESR or MACs, most downloads, newest."""
         found = sorted((row for row in rows if self.matches(row)), key=lambda row: row.name)
         match self.sort:
             case "esr":
                 found.sort(key=lambda row: row.amp.esr)
-            case "cost":
+            case "macs":
                 found.sort(key=lambda row: row.amp.macs_per_sample)
             case "downloads":
                 found.sort(key=lambda row: row.downloads or 0, reverse=True)

@@ -42,7 +42,7 @@ class Records:
 class AmpFile:
     """What `amp.bin` says of an amp.
 
-    `identity` tells it from all others, `sample_rate` is in Hz, `receptive_field` in samples.
+    `identity` distinguishes it from all others, `sample_rate` is in Hz, `receptive_field` in samples.
     """
 
     name: str

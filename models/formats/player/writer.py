@@ -47,7 +47,7 @@ def amp_bytes(config: ModelConfig, net: WaveNet, identity: str = "") -> bytes:
     Args:
         config: the model's.
         net: its weights, stored as float32.
-        identity: what tells this amp from all others, such as `owner/name`; the name of the model where it is empty.
+        identity: distinguishes this amp from others, such as `owner/name`; the name of the model where it is empty.
 
     Raises:
         UserError: the architecture is one that only PyTorch plays (`WaveNetConfig.compiles`).

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.audio.error_ratio import error_ratio
 from models.audio.interpolation import HALF, read_between
 from models.audio.io import open_audio
 from models.core.errors import UserError
@@ -165,7 +166,7 @@ def _repeat_esr(wet_T: np.ndarray, lag: Lag, repeat: tuple[int, int, int]) -> fl
         for start in (first, again)
     ]
     energy = float(np.square(parts[0]).sum())
-    return float(np.square(parts[1] - parts[0]).sum()) / energy if energy > 0 else None
+    return error_ratio(float(np.square(parts[1] - parts[0]).sum()), energy) if energy > 0 else None
 
 
 def _compare_takes(

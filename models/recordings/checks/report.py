@@ -103,9 +103,9 @@ class Report:
         return [finding for finding in self.findings if finding.severity == "warning"]
 
     def to_json(self) -> dict:
-        """Return the report as plain data, schema `zoo.check/2`."""
+        """Return the report as plain data, schema `zoo.check/3`."""
         return {
-            "schema": "zoo.check/2",
+            "schema": "zoo.check/3",
             "manifest": str(self.manifest.path),
             "device": self.manifest.device,
             "knobs": [knob.model_dump(mode="json") for knob in self.manifest.knobs.knobs],

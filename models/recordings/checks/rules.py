@@ -293,9 +293,9 @@ def check_sounds(
         hint = "Is the knob at its end there? One of them can be left out, to record another setting instead."
         found.append(Finding("warning", members[-1].wet, message, hint))
     for step in steps:
-        if step.colour > COLOR_STEP:
+        if step.color > COLOR_STEP:
             span = f"between {step.low:g} and {step.high:g}"
-            message = f"{step.knob} changes the sound by half or more {span} (colour {step.colour:.2f})"
+            message = f"{step.knob} changes the sound by half or more {span} (color {step.color:.2f})"
             hint = f"Record {step.knob} between them: the nearest take is wrong by that much there."
             found.append(Finding("warning", takes[0].wet, message, hint))
     return found

@@ -1,6 +1,6 @@
 """Compares takes with each other: which sound alike, and where a knob needs more positions.
 
-Two distances between sounds: ESR, the energy of the difference over the geometric mean of the two energies; and colour,
+Two distances between sounds: ESR, the energy of the difference over the geometric mean of the two energies; and color,
 `1 - correlation^2`, the same after the louder one is scaled to match, so blind to level.
 
 Shapes: N takes, S samples of an excerpt, D coordinates of a setting.
@@ -25,10 +25,10 @@ SHORT_RANGE = 0.55  # share of a knob's range that takes should span
 
 @dataclass(frozen=True)
 class Distances:
-    """ESR and colour between all pairs of takes."""
+    """ESR and color between all pairs of takes."""
 
     esr_NN: np.ndarray
-    colour_NN: np.ndarray
+    color_NN: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class KnobStep:
     low: float
     high: float
     esr: float
-    colour: float
+    color: float
 
 
 def distances(excerpts_NS: np.ndarray) -> Distances:
@@ -84,10 +84,10 @@ def knob_steps(apart: Distances, values: dict[str, list]) -> list[KnobStep]:
                 if column[i] == low and column[j] == high and rest[i] == rest[j]
             ]
             if pairs:
-                esr, colour = (
-                    float(np.median([matrix[i, j] for i, j in pairs])) for matrix in (apart.esr_NN, apart.colour_NN)
+                esr, color = (
+                    float(np.median([matrix[i, j] for i, j in pairs])) for matrix in (apart.esr_NN, apart.color_NN)
                 )
-                found.append(KnobStep(name, low, high, esr, colour))
+                found.append(KnobStep(name, low, high, esr, color))
     return found
 
 

@@ -207,8 +207,8 @@ def changed(document: Any, path: tuple, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        (("colour",), 1, "unknown key 'colour'"),
-        (("audio", "colour"), 1, "unknown key 'audio.colour'"),
+        (("color",), 1, "unknown key 'color'"),
+        (("audio", "color"), 1, "unknown key 'audio.color'"),
         (("architecture", "arrays", 0, "gated"), True, "unknown key 'architecture.arrays.0.gated'"),
         (("knobs", "knobs", 0, "curve"), "log", "unknown key 'knobs.knobs.0.curve'"),
         (("schema_version",), "2.0", "'schema_version' is '2.0'"),

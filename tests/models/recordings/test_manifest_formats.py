@@ -137,7 +137,7 @@ ENTRY = PARAMETRIC["train"][0]
         ({"common": {"data": 3}}, ["common.data is not an object"]),
         ({"common": {"data": [ENTRY], "parameters": 3}}, ["common.parameters is not an object"]),
         ({"common": {"data": [ENTRY], "parameters": {"Gain": {"type": "lfo"}}}}, ["parameters.Gain", "'lfo'"]),
-        ({"colour": 1}, ["unknown key 'colour'"]),
+        ({"color": 1}, ["unknown key 'color'"]),
     ],
 )
 def test_fault_in_a_trainers_form_names_the_place(tmp_path: Path, change: dict, words: list[str]):
@@ -161,7 +161,7 @@ THEIR_ENTRIES = st.fixed_dictionaries(
         "delay": st.floats(-99, 99) | JSON,
         "ny": JSON,
         "channel": st.sampled_from([0, 1, "left", "right", 2]) | JSON,
-        "colour": JSON,
+        "color": JSON,
     },
 )
 PARTS = THEIR_ENTRIES | st.lists(THEIR_ENTRIES, max_size=4) | JSON

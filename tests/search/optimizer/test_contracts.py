@@ -170,5 +170,5 @@ def test_errors_that_are_not_finite_stop_a_trial(make: Callable[[], Pruner]):
     assert make().should_continue("lost", 10, [(math.nan, 1.0)]) is False
 
 
-def test_a_pruner_without_rungs_cannot_judge():
+def test_a_pruner_without_rungs_decides_nothing():
     assert HalvingPruner(8, 1).should_continue("t", 10, [(0.0, 1.0)]) is None

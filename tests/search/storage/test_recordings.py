@@ -105,7 +105,7 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(name: str, bucket: Buc
     assert [path.name for path in cache.rglob("*") if path.is_file()] == ["train.json"]
 
 
-def test_what_is_wrong_at_a_uri_is_told_by_its_name(bucket: Bucket, tmp_path: Path):
+def test_an_error_at_a_uri_names_the_file(bucket: Bucket, tmp_path: Path):
     record(tmp_path / "mine", "train", di(), GRID[:4])
     upload(bucket, tmp_path / "mine", "mine")
     bucket.put("broken/train.json", b"{")

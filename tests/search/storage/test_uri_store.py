@@ -66,7 +66,7 @@ def test_files_are_written_listed_read_and_fetched_once(loopback: bool, bucket: 
         assert store.sizes("a") == {} and store.size("a.gz") == len(b"as it is")
 
 
-def test_a_uri_that_cannot_be_used_is_told(bucket: Bucket):
+def test_a_uri_that_cannot_be_used_is_named(bucket: Bucket):
     for uri, words in (("ftp://a/b", "Unrecognized filesystem"), ("s3://", "bucket"), ("s3://me:pass@a/b", "password")):
         with pytest.raises(UserError, match=words) as caught:
             Store(uri)

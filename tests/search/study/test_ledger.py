@@ -85,7 +85,7 @@ def test_a_record_is_written_in_the_order_in_which_lines_stated_keys():
 
 
 def test_unknown_keys_of_a_line_are_kept():
-    document = {**to_json(report("a", 5, 0.5)), "colour": "red"}
+    document = {**to_json(report("a", 5, 0.5)), "color": "red"}
     line = parse_line(document)
     assert to_json(line) == document
     (record,) = latest([parse_line({**to_json(start_line("a")), "mood": 1})])

@@ -195,10 +195,10 @@ def test_amps_of_a_hub_are_sources_without_being_pulled(
     hub.put("alice/amp", content)
     hub.put("bob/amp", {**read_files(put_package(write_files(tmp_path / "other", files()), 3)), "README.md": card()})
     _, front, page = files()["README.md"].decode().split("---\n", 2)
-    told = yaml.safe_load(front)
-    told["ampzoo"]["knobs"].pop()
+    fewer = yaml.safe_load(front)
+    fewer["ampzoo"]["knobs"].pop()
     far = read_files(put_package(write_files(tmp_path / "far", files()), 4, ONE_KNOB))
-    hub.put("aaron/far", {**far, "README.md": f"---\n{yaml.safe_dump(told)}---\n{page}".encode()})
+    hub.put("aaron/far", {**far, "README.md": f"---\n{yaml.safe_dump(fewer)}---\n{page}".encode()})
     begun = read_warm_start(search, ("zoo:alice",), hub.url)
     assert [point["channels"] for point in begun.warm] == [6, 5, 2] and len(begun.prior[0]) == 3
     fetched = {path.rpartition("/")[2] for _, path in hub.requests if "/resolve/" in path}

@@ -61,7 +61,7 @@ def test_wrong_usage_exits_2(here: Path):
     for words, expected in (
         (["lisst"], "lisst"),
         (["render", AMP], "IN.wav"),
-        (["list", "--colour"], "--colour"),
+        (["list", "--color"], "--color"),
         (["train", "--data", "d.json"], "--model"),
         (["package", "run"], "--license"),
     ):

@@ -46,7 +46,7 @@ def test_check_shows_every_take(here: Path):
     assert (ran.code, ran.err, document["schema"], document["faults"], document["warnings"]) == (
         0,
         "",
-        "zoo.check/2",
+        "zoo.check/3",
         [],
         [],
     )
@@ -76,17 +76,17 @@ def test_check_writes_a_page_and_aligned_takes(here: Path):
     manifest = takes(here / "takes")
     late = here / "takes" / "takes_3.wav"
     write_wav(late, np.concatenate([np.zeros(40, np.float32), -read_wav(late)[:-40]]))
-    ran = zoo("check", manifest, "--html", "page.html", "--fix", "mended")
+    ran = zoo("check", manifest, "--html", "page.html", "--fix", "aligned")
     assert ran.code == 0
     assert "takes_3.wav is late by" in ran.err
-    assert "Wrote page.html\nWrote mended/manifest.json\n" in ran.err
+    assert "Wrote page.html\nWrote aligned/manifest.json\n" in ran.err
     page = (here / "page.html").read_text()
     assert page.count("<figure>") == 4
     assert "has inverted polarity" in page
     assert "http" not in page
-    assert zoo("check", "mended/manifest.json").code == 0
-    ran = zoo("align", manifest, "--out", "mended")
-    refused(ran, 1, "mended is in the way")
+    assert zoo("check", "aligned/manifest.json").code == 0
+    ran = zoo("align", manifest, "--out", "aligned")
+    refused(ran, 1, "aligned is in the way")
     ran = zoo("align", manifest, "--out", "again")
     rows = [line.split("\t") for line in ran.err.splitlines()]
     assert ran.out == "again/manifest.json\n"

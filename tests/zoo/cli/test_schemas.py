@@ -95,7 +95,7 @@ def test_short_forms_match_the_schema(kind: str, value: dict[str, Any]):
         ("knobs", {"knobs": [{"name": "Gain"}]}),
         ("knobs", {"knobs": [{"name": "gain", "taper": "curved"}]}),
         ("manifest", {"entries": []}),
-        ("manifest", {**JOINT, "colour": 1}),
+        ("manifest", {**JOINT, "color": 1}),
         ("manifest", {**JOINT, "channel": 2}),
         ("data", {"name": "x"}),
         ("learning", {"steps": 0}),

@@ -33,7 +33,7 @@ def test_run_outside_a_study_has_no_study_and_no_tiers(tmp_path: Path):
     assert run.fault is None
 
 
-def test_run_of_a_study_knows_its_front_chart(tmp_path: Path):
+def test_run_of_a_study_has_its_front_chart(tmp_path: Path):
     folder = write_run(tmp_path / "study" / "trials" / "0007" / "tiny")
     assert FinishedRun.load(folder).study is None  # no study.json yet
     write_json(tmp_path / "study" / "study.json", {"name": "mine"})

@@ -68,9 +68,11 @@ def names(hub: Hub, *words: str) -> list[str]:
         (("--knob", "gain", "--knob", "tone"), ["plexi", "twin", "rat"]),
         (("--kind", "pedal"), ["muff", "rat"]),
         (("--tone", "fuzz", "--license", "CC0-1.0"), ["muff"]),
-        (("--max-cost", "800"), ["twin", "muff", "rat"]),
+        (("--max-macs", "800"), ["twin", "muff", "rat"]),
+        (("--max-cost", "800"), ["twin", "muff", "rat"]),  # its name until 0.2
         (("--sort", "esr"), ["twin", "plexi", "muff", "rat"]),
-        (("--sort", "cost"), ["muff", "rat", "twin", "plexi"]),
+        (("--sort", "macs"), ["muff", "rat", "twin", "plexi"]),
+        (("--sort", "cost"), ["muff", "rat", "twin", "plexi"]),  # its name until 0.2
         (("--sort", "downloads"), ["twin", "rat", "plexi", "muff"]),
         (("--sort", "updated"), ["rat", "muff", "twin", "plexi"]),
         (("nothing",), []),
@@ -135,7 +137,7 @@ def test_stale_list_is_shown_while_a_new_one_is_fetched(many: Hub, monkeypatch: 
     assert "new" in names(many)  # the list fetched meanwhile
 
 
-def test_answer_comes_before_the_hub_does(many: Hub, tmp_path: Path):
+def test_stale_list_is_complete_before_the_hub_answers(many: Hub, tmp_path: Path):
     """A reader in a pipe has the whole stale list, and its end, while the hub still thinks."""
     names(many)
     many.send("slow", "/api/models$")

@@ -121,7 +121,7 @@ def test_nan_stays_in_its_item_and_steps_repeat_exactly():
         assert torch.equal(found[[0, 2]], wanted[[0, 2]])
 
 
-def test_a_stack_with_them_trains_as_solo_runs(tmp_path: Path):
+def test_a_stack_with_fused_kernels_trains_as_solo_runs(tmp_path: Path):
     data = load_data(data_config(record(tmp_path, "train", di(1.5))))
     model = WaveNetConfig.model_validate({"arrays": [{"channels": 2, "dilations": [1]}]})
     plans = [recipe(data.config, model, seed=seed, batch=1, segment=64) for seed in range(2)]
@@ -152,7 +152,7 @@ class Failing(Fused):
 @pytest.mark.parametrize(
     ("kind", "words"), [(Fused, []), (Wrong, ["are off by 5.0e-01"]), (Failing, ["no such instruction"])]
 )
-def test_a_gpu_uses_them_once_they_match(monkeypatch: pytest.MonkeyPatch, kind: type[Fused], words: list[str]):
+def test_a_gpu_uses_fused_kernels_once_they_match(monkeypatch: pytest.MonkeyPatch, kind: type[Fused], words: list[str]):
     """The choice is made for a GPU; the comparison runs here."""
     compare = batched._compare_players
     monkeypatch.setattr(
@@ -170,7 +170,7 @@ def test_a_gpu_uses_them_once_they_match(monkeypatch: pytest.MonkeyPatch, kind: 
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_they_compile_for_a_gpu_without_one(tmp_path: Path):
+def test_kernels_compile_for_a_gpu_without_one(tmp_path: Path):
     """To machine code of an H200 (sm_90), with no register spilled to memory and without tf32."""
     place = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path)}
     place.pop("TRITON_INTERPRET", None)

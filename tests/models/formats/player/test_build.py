@@ -30,13 +30,13 @@ const file = w.player_take(bytes.length), parsed = w.player_take(w.player_amp_si
 new Uint8Array(w.memory.buffer).set(bytes, file);
 if (w.player_amp_read(parsed, file, bytes.length)) throw "broken";
 const player = w.player_init(w.player_take(w.player_size(parsed, 1)), parsed, 1, 0), block = 128;
-const heard = w.player_take(4 * block), made = w.player_take(4 * block), out = new Uint8Array(4 * samples);
+const dry = w.player_take(4 * block), made = w.player_take(4 * block), out = new Uint8Array(4 * samples);
 const turns = JSON.parse(plan);
 for (let t = 0; t < samples; t += block) {
   const count = Math.min(block, samples - t);
   for (const [at, knob, value] of turns) if (at === t) w.player_set_knob(player, knob, value);
-  new Uint8Array(w.memory.buffer).set(x.subarray(4 * t, 4 * (t + count)), heard);
-  w.player_process(player, heard, made, count);
+  new Uint8Array(w.memory.buffer).set(x.subarray(4 * t, 4 * (t + count)), dry);
+  w.player_process(player, dry, made, count);
   out.set(new Uint8Array(w.memory.buffer, made, 4 * count), 4 * t);
 }
 process.stdout.write(out);

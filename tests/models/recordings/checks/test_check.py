@@ -347,7 +347,7 @@ def test_real_takes_are_found_late_by_different_amounts(tmp_path: Path):
 def test_report_is_plain_data(tmp_path: Path):
     path = dataset(tmp_path, ["missing.wav", "silent.wav"])
     plain = json.loads(json.dumps(check(path).to_json(), allow_nan=False))
-    assert plain["manifest"] == str(path) and plain["schema"] == "zoo.check/2"
+    assert plain["manifest"] == str(path) and plain["schema"] == "zoo.check/3"
     assert [take["output_file"] for take in plain["takes"]] == [str(take.wet) for take in read_manifest(path).takes]
     assert plain["takes"][0]["wet"] is None and plain["takes"][1]["wet"]["frames"] == len(DI)
     assert [fault["file"] for fault in plain["faults"]] == [str(tmp_path / n) for n in ("missing.wav", "silent.wav")]
@@ -356,6 +356,7 @@ def test_report_is_plain_data(tmp_path: Path):
         good["takes"][0]
     )
     assert {step["knob"] for step in good["steps"]} == {"gain", "tone"}
+    assert all(step.keys() == {"knob", "low", "high", "esr", "color"} for step in good["steps"])
 
 
 @given(where=st.integers(0, 3000), length=st.integers(1, 60), fill=st.sampled_from([0.0, 0.3, float("inf")]))

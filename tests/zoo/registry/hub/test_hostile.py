@@ -285,7 +285,7 @@ def test_t13_hub_that_names_no_commit(pushed: Hub, monkeypatch: pytest.MonkeyPat
 
 
 def test_t13_newer_schema(hub: Hub, tmp_path: Path):
-    host(hub, tmp_path, config(lambda document: document.update(schema_version="2.0", colour="red")))
+    host(hub, tmp_path, config(lambda document: document.update(schema_version="2.0", color="red")))
     refused(
         zoo(*PULL, *at(hub)),
         7,
@@ -294,13 +294,13 @@ def test_t13_newer_schema(hub: Hub, tmp_path: Path):
     )
 
     def newer_minor(document: dict[str, Any]) -> None:
-        document |= {"schema_version": "1.7", "colour": "red"}
+        document |= {"schema_version": "1.7", "color": "red"}
         document["audio"]["loudness_lufs"] = -18.3
 
     host(hub, tmp_path, config(newer_minor))
     assert zoo(*PULL, *at(hub)).code == 0 and zoo("knobs", "amp").code == 0
-    host(hub, tmp_path, config(lambda document: document.update(colour="red")))
-    refused(zoo("knobs", AMP, *at(hub)), 7, "unknown key 'colour'")
+    host(hub, tmp_path, config(lambda document: document.update(color="red")))
+    refused(zoo("knobs", AMP, *at(hub)), 7, "unknown key 'color'")
 
 
 def test_t14_pickle_is_never_loaded(hub: Hub, tmp_path: Path):
