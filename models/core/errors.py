@@ -13,6 +13,11 @@ class UserError(ValueError):
         self.hint = hint
 
 
+def first_line(problem: BaseException) -> str:
+    """Return the first line of an exception's message, or the name of its class where it has none."""
+    return (str(problem).splitlines() or [type(problem).__name__])[0] or type(problem).__name__
+
+
 class IntegrityError(UserError):
     """A file does not match its checksum, size or format."""
 
@@ -31,8 +36,3 @@ class NotFound(UserError):
 
 class DivergedError(ArithmeticError):
     """The training loss is no longer finite."""
-
-
-def first_line(problem: BaseException) -> str:
-    """Return the first line of an exception's message, or the name of its class where it has none."""
-    return (str(problem).splitlines() or [type(problem).__name__])[0] or type(problem).__name__

@@ -1,4 +1,4 @@
-"""The numbers of activations and gating modes in the programs of both CPU engines and in `amp.bin`."""
+"""The numbers of activations and gating modes in the programs of both CPU engines. Light to import: no numba."""
 
 IDENTITY, TANH, RELU, SLOPED, SILU, HARDTANH, SOFTSIGN, SIGMOID = range(8)
 

@@ -1,4 +1,4 @@
-"""Activations for the compiled kernels: their formulas on vectors."""
+"""Activations for the compiled kernels: the formulas on vectors of the numbers in `engines.activation_codes`."""
 
 import numba
 
