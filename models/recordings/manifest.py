@@ -83,12 +83,12 @@ def _knob_schema(raw: RawManifest, where: str) -> Knobs:
             occurring.setdefault(name, []).append(value)
     stated = list(occurring) if raw.knobs is None else raw.knobs
     defaults = _default_levels(raw.takes)
-    named = [_describe_knob(k, occurring.get(k, []), raw) if isinstance(k, str) else k for k in stated]
+    named = [_describe(k, occurring.get(k, []), raw) if isinstance(k, str) else k for k in stated]
     described = [{"default": defaults.get(str(knob.get("name"))), **knob} for knob in named if knob]
     return check_document({"knobs": described}, Knobs, where)
 
 
-def _describe_knob(name: str, values: list[Value], raw: RawManifest) -> dict[str, Any] | None:
+def _describe(name: str, values: list[Value], raw: RawManifest) -> dict[str, Any] | None:
     """Describe a knob by the values in the entries; None for a knob to leave out."""
     leave_out = raw.any_range and raw.knobs is None and len(set(values)) == 1
     words = [value for value in values if isinstance(value, str)]

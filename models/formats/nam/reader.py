@@ -60,7 +60,7 @@ def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
     if not 0 <= knobs <= MAX_COLUMNS:
         raise UserError(f"{path}: in_channels is {knobs + 1}, legal are 1 to {MAX_COLUMNS + 1}", HINT)
     schema, encoding = _knobs_of_document(document, knobs)
-    net = _build_net(document, knobs, 1, encoding)
+    net = _build(document, knobs, 1, encoding)
     rate = document.value.get("sample_rate") or DEFAULT_RATE_HZ
     if not isinstance(rate, int | float) or not 8000 <= rate <= 192000:
         raise UserError(f"{path}: sample_rate is {rate!r:.20}, legal are 8000 to 192000 Hz", HINT)
@@ -72,7 +72,7 @@ def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
 
 
 @torch.no_grad()
-def _build_net(document: Node, knobs: int, outputs: int, encoding: Encoding, nested: int = 0) -> WaveNet:
+def _build(document: Node, knobs: int, outputs: int, encoding: Encoding, nested: int = 0) -> WaveNet:
     """Return the net of a document, pruned; `nested` counts the condition networks around it."""
     shape, where = document.child("config"), f"{document.where}: config"
     layers = shape.children("layers")
@@ -119,7 +119,7 @@ def _condition(inner: Node, outer: Node, knobs: int, outputs: int, nested: int) 
         raise UserError(f"{inner.where}: in_channels is {found}, expected {1 + knobs}", HINT)
     if not 1 <= outputs <= MAX_CHANNELS:
         raise UserError(f"{outer.where}: condition_size is {outputs}, legal are 1 to {MAX_CHANNELS}", HINT)
-    return _build_net(inner, knobs, outputs, "levels", nested + 1)
+    return _build(inner, knobs, outputs, "levels", nested + 1)
 
 
 def _fill_weights(net: WaveNet, layers: Sequence[Node], weights: list[float], where: str) -> None:
