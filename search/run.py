@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.core.errors import NotFound, UserError
 from models.core.files import write_json
-from models.core.locations import is_uri
+from models.core.locations import is_uri, refuse_userinfo
 from models.core.schema import read_document, read_json
 from models.recordings.dataset import AmpData
 from models.training.config import as_begun
@@ -51,6 +51,13 @@ class RunOptions:
     storage: str | None = None
     listener: Listener | None = None
     cost_model: CostModel = field(default_factory=MeasuredCost)
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` for a user name or a password in an address."""
+        if self.address:
+            refuse_userinfo(self.address, "the address of a cluster", "Its token comes from ~/.ray/auth_token.")
+        if self.storage and is_uri(self.storage):
+            refuse_userinfo(self.storage, "--storage")
 
 
 DEFAULT_OPTIONS = RunOptions()

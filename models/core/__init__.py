@@ -1,6 +1,7 @@
 """The base of all other sub-packages: files, documents, errors, the machine.
 
 * `errors`: the errors that a person can act on, each with a hint
+* `userinfo`: user names and passwords in URIs
 * `files`: text and JSON, written atomically
 * `schema`: JSON read and checked against a schema
 * `locations`: paths and URIs

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +9,8 @@ from models.core.errors import UserError
 from models.core.files import write_json
 from models.core.schema import read_json
 from models.core.user_folders import user_folder
+
+MAX_FOUND = 1e18  # a larger number in a file was not measured
 
 
 def cache_folder() -> Path:
@@ -22,18 +23,21 @@ def cache_folder() -> Path:
 def read_measurement(kind: str, what: dict) -> float | None:
     """Return the number that `write_measurement` stored for the same `kind` and `what`, or None."""
     try:
-        found = float(read_json(_path(kind, what))["found"])
-    except (UserError, KeyError, TypeError, ValueError):  # not measured yet, or not such a file
+        document = read_json(measurement_path(kind, what))
+    except UserError:  # not measured yet, or not such a file
         return None
-    return found if 0 < found < math.inf else None
+    found = document.get("found") if isinstance(document, dict) else None
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return float(found) if is_number and 0 < found <= MAX_FOUND else None
 
 
 def write_measurement(kind: str, what: dict, found: float) -> None:
     """Store a positive number; `what` names everything it depends on, in JSON types."""
-    write_json(_path(kind, what), {**what, "found": found})
+    write_json(measurement_path(kind, what), {**what, "found": found})
 
 
-def _path(kind: str, what: dict) -> Path:
+def measurement_path(kind: str, what: dict) -> Path:
+    """Return the file of a measurement."""
     name = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:24]
     return cache_folder() / kind / f"{name}.json"
 

@@ -1,16 +1,20 @@
 """The errors that a person can act on: what is wrong, and what to do next."""
 
+from models.core.userinfo import without_userinfo
+
 
 class UserError(ValueError):
     """An input cannot be used.
 
-    `message` is one sentence that names the file, the value and what is legal; `hint` says what to do next.
+    `message` is one sentence that names the file, the value and what is legal; `hint` says what to do next. Neither
+    shows a user name or a password of a URI.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
+        message = without_userinfo(message)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = without_userinfo(hint)
 
 
 def first_line(problem: BaseException) -> str:

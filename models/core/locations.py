@@ -5,16 +5,35 @@ from typing import Annotated, Any, TypeGuard
 
 from pydantic import PlainValidator
 
+from models.core.errors import UserError
+from models.core.userinfo import has_userinfo
+
+CREDENTIALS = "Credentials come from the environment (AWS_ACCESS_KEY_ID and such) or from the machine's role."
+
 
 def is_uri(location: object) -> TypeGuard[str]:
     """Return whether a location is a URI (`s3://`, `gs://`, `file://` ...)."""
     return isinstance(location, str) and "://" in location
 
 
+def refuse_userinfo(place: str, what: str, hint: str = CREDENTIALS) -> None:
+    """Raise `UserError` for a place that may hold a user name or a password; `what` names it, since it is not shown."""
+    if has_userinfo(place):
+        raise UserError(
+            f"{what} must not hold a user name or a password, which others could read; an '@' of a path is '%40'", hint
+        )
+
+
 def _parse(value: Any) -> Path | str:
     if not isinstance(value, str | Path):
         raise ValueError("name a file, or a URI such as s3://BUCKET/PATH")  # noqa: TRY004 (for pydantic)
-    return value if is_uri(value) else Path(value)
+    if "\0" in str(value):
+        raise ValueError("no name of a file may hold a NUL character")
+    if is_uri(value):
+        if has_userinfo(value):
+            raise ValueError("a URI must not hold a user name or a password; an '@' of a path is '%40'")
+        return value
+    return Path(value)
 
 
 Location = Annotated[Path | str, PlainValidator(_parse, json_schema_input_type=str)]

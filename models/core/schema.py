@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.core.errors import Incompatible, SchemaError, UserError
+from models.core.userinfo import without_userinfo
 
 MAX_JSON_BYTES = 16 << 20
 
@@ -113,7 +114,7 @@ def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tup
     else:
         reason = first["msg"].removeprefix("Value error, ")
         own = first["type"] == "value_error" and isinstance(first["input"], dict)  # our own messages name the value
-        value = "" if own else f" is {_short_repr(first['input'])}"
+        value = "" if own else f" is {short_repr(first['input'])}"
         message = f"{where}: '{key}'{value}: {reason}"
     part, above = _innermost_schema(kind, first["loc"])
     known = ", ".join(field.alias or name for name, field in part.model_fields.items())
@@ -141,9 +142,10 @@ def _schemas(annotation: Any) -> list[type[BaseModel]]:
     return [found for part in get_args(annotation) for found in _schemas(part)]
 
 
-def _short_repr(value: Any) -> str:
+def short_repr(value: Any) -> str:
+    """Return a JSON value as a message shows it, shortened and without passwords in URIs."""
     try:
-        return reprlib.repr(value)
+        return reprlib.repr(without_userinfo(value) if isinstance(value, str) else value)
     except ValueError:  # an integer of thousands of digits
         return f"a {type(value).__name__} too long to show"
 

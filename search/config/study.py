@@ -6,12 +6,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from models.core.schema import Frozen
+from models.core.schema import Frozen, short_repr
 from models.network.architecture import MAX_RECEPTIVE_FIELD, WaveNetConfig
 from models.recordings.config import DataConfig
 from models.training.config import LearningConfig, Recipe
+from search.config.points import check_model_point, check_values
 from search.config.space import Point, Space
 
 ADAM_RATES = (0.003, 0.015)  # range of Adam's learning rates where none is stated
@@ -115,11 +116,16 @@ class PriorTrial(Frozen):
     """A result of another search, or of a packaged model: a point, its size and its error."""
 
     point: Annotated[dict[str, Any], Field(description="The point of the search space.")]
-    macs: Annotated[int, Field(ge=1, description="Multiply-accumulates per sample.")]
-    receptive_field: Annotated[int, Field(ge=1, description="Receptive field, in samples.")]
+    macs: Annotated[int, Field(ge=1, le=1 << 53, description="Multiply-accumulates per sample.")]
+    receptive_field: Annotated[int, Field(ge=1, le=1 << 53, description="Receptive field, in samples.")]
     esr: Annotated[
         float, Field(gt=0, allow_inf_nan=False, description="Error reached: an ESR, or a share of a baseline ESR.")
     ]
+
+    @model_validator(mode="after")
+    def _plain_values(self) -> Self:
+        check_values(self.point)
+        return self
 
 
 class SearchConfig(Frozen):
@@ -193,9 +199,19 @@ class SearchConfig(Frozen):
             raise ValueError(f"two datasets share a name: {', '.join(names)}")
         if ALL in names:
             raise ValueError(f"no dataset may be named '{ALL}': so is the front of all amps")
+        return self
+
+    @model_validator(mode="after")
+    def _held_points(self) -> Self:
         for point in self.warm:
-            if self.space.complete(point) is None:
-                raise ValueError(f"the space holds no point {point}")
+            check_values(point)
+            rate = point.get("learning_rate", self.space.learning_rate[0])
+            if isinstance(rate, bool) or not isinstance(rate, int | float):
+                raise ValueError(f"a warm point has the learning_rate {short_repr(rate)}")  # noqa: TRY004 (for pydantic)
+            whole = self.space.complete(point)
+            if whole is None:
+                raise ValueError(f"the space holds no point {short_repr(point)}")
+            self.check_point(whole)
         return self
 
     @property
@@ -249,6 +265,19 @@ class SearchConfig(Frozen):
         """Return one recipe per dataset: the same architecture and learning settings on each."""
         model, learning = self.space.model(point), self.learning_of(point, steps, seed)
         return [Recipe(data=data, model=model, learning=learning) for data in self.datasets]
+
+    def check_point(self, point: Point) -> None:
+        """Raise `ValueError` where a point stands for no model and training of this search."""
+        check_model_point(self.space, point)
+        if "learning_rate" not in point:
+            raise ValueError("it states no learning_rate")
+        if missing := [key for key in self.space.learning if key not in point]:
+            raise ValueError(f"it states no {missing[0]}")
+        try:
+            self.learning_of(point)
+        except ValidationError as problem:
+            key = ".".join(map(str, problem.errors()[0]["loc"]))
+            raise ValueError(f"{key} is {short_repr(point.get(key))}") from None
 
     def identity(self, point: Point) -> str:
         """Return the name of what a point trains (see `identity_of`)."""

@@ -11,9 +11,9 @@ import models
 import search
 from models.core.errors import UserError
 from models.core.files import write_json
+from models.core.locations import is_uri, refuse_userinfo
 from search.backends.environment import send_token
 from search.config.study import SearchConfig
-from search.storage.uri_store import refuse_password
 
 ENTRY = "from zoo.cli.main import main; main()"
 
@@ -25,11 +25,14 @@ def submit_job(url: str, config: SearchConfig, study: Path, *, resume: bool = Fa
 
     The job's working folder holds the code and the config, never audio: manifests and study are paths that the head
     node sees. Raises `UserError` where Ray was installed without its job client, where the cluster asks for a token
-    that is not here, or for a password in a URI, which everybody could read there; `ConnectionError` where no
-    dashboard answers.
+    that is not here, or for a user name or a password in a URI, which everybody could read there;
+    `ConnectionError` where no dashboard answers.
     """
-    for place in (storage, *(place for data in config.datasets for place in (data.train, data.held))):
-        refuse_password(str(place))
+    refuse_userinfo(
+        url, "the address of a cluster", "A proxy before the cluster takes its headers from RAY_JOB_HEADERS."
+    )
+    if storage and is_uri(storage):
+        refuse_userinfo(storage, "--storage")
     send_token()
     from ray.exceptions import AuthenticationError
 

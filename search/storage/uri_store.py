@@ -1,7 +1,6 @@
 """Files at a URI (`s3://`, `gs://`, `file://`), with the credentials and endpoints that pyarrow finds."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSy
 
 from models.core.errors import IntegrityError, NotFound, UserError
 from models.core.files import is_staged, staged_file
-from models.core.locations import is_uri
+from models.core.locations import is_uri, refuse_userinfo
 
 MAX_TRANSFERS = 8  # files copied at the same time
 
@@ -40,15 +39,6 @@ def inside(name: str, where: str) -> str:
     return path.as_posix()
 
 
-def refuse_password(uri: str) -> None:
-    """Raise `UserError` for a URI that holds a password."""
-    if re.match(r"[^/]*//[^/?]*:[^/?]*@", uri):
-        raise UserError(
-            "a URI must not hold a password: it is written into the study",
-            "Credentials come from the environment (AWS_ACCESS_KEY_ID and such) or from the machine's role.",
-        )
-
-
 class Store:
     """A folder at a URI.
 
@@ -58,7 +48,7 @@ class Store:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        refuse_password(uri)
+        refuse_userinfo(uri, "a URI")
         with _naming(uri):
             self.filesystem, self.root = FileSystem.from_uri(uri)
         if not self.root:

@@ -13,6 +13,7 @@
 * `build`: a scheduler from a config
 * `trial_group`: trials trained side by side
 * `board`: the result as types
+* `board_schema`: what a board in a file must be
 * `summary`: the board of a ledger
 * `lock`: one process per study
 * `remote_copy`: a copy at a URI

@@ -9,6 +9,7 @@ from models.core.errors import NotFound, UserError
 from models.core.schema import check_document, read_json
 from models.training.config import upgrade_stored
 from search.config.study import ALL, SearchConfig
+from search.study.board_schema import check_board
 from search.study.files import BOARD, STUDY
 from search.study.lines import TrialRecord, split_known
 
@@ -152,13 +153,14 @@ def read_board(study: Path) -> Board:
     """Return the board of a finished study; raises `NotFound` without one, `UserError` for a damaged one."""
     if not (study / BOARD).exists():
         raise NotFound(f"{study} has no board yet", "Finish the search first: zoo search CONFIG --resume.")
+    document = read_json(study / BOARD)
     try:
-        return Board.parse(read_json(study / BOARD))
-    except (KeyError, TypeError, AttributeError) as problem:
+        check_board(document)
+    except ValueError as problem:
         raise UserError(
-            f"{study / BOARD} is not a board: {problem} is missing or of another kind",
-            "Remove it and resume the search: the board is made again.",
+            f"{study / BOARD} is not a board: {problem}", "Remove it and resume the search: the board is made again."
         ) from None
+    return Board.parse(document)
 
 
 def best_runs(study: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from search.optimizer.pruner import HalvingPruner
 from search.optimizer.sampler import SurrogateSampler
 from search.study.constraints import Constraints, prior_features
 from search.study.cost import CostModel, MeasuredCost, read_costs
+from search.study.ledger import read_lines
 from search.study.objectives import front_names
 from search.study.scheduler import Listener, TrialScheduler
 
@@ -60,7 +61,10 @@ def make_scheduler(
             known.
         listener: called with a trial's record after each line of the ledger.
         copy: as `listener`, before it; a `UserError` that it raises stops the search.
+
+    Raises `UserError` naming the file and the line where the ledger is damaged.
     """
+    read_lines(study, config)
     costs, cost_model = read_costs(study), cost_model or MeasuredCost()
     constraints = Constraints(config, amps, cost_model.scaled_to(costs.reference_s) if costs else cost_model)
     pool = make_pool(config, constraints, stock)

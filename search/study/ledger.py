@@ -3,8 +3,12 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
-from search.study.lines import ENDS, LedgerLine, TrialRecord, latest, parse_line, to_json
+from models.core.errors import SchemaError, UserError
+from models.core.schema import parse_json
+from search.config.study import SearchConfig
+from search.study.lines import ENDS, LedgerLine, TrialRecord, TrialReport, TrialStart, latest, parse_line, to_json
 
 
 def ledger_path(study: Path) -> Path:
@@ -12,14 +16,62 @@ def ledger_path(study: Path) -> Path:
     return study / "ledger.jsonl"
 
 
-def read_lines(study: Path) -> list[LedgerLine]:
-    """Return every line of a study, oldest first; empty without a ledger. Raises `UserError` for a broken line."""
-    return parse_lines(ledger_path(study).read_bytes()) if ledger_path(study).exists() else []
+def read_lines(study: Path, config: SearchConfig | None = None) -> list[LedgerLine]:
+    """Return every line of a study, oldest first; empty without a ledger.
+
+    Raises `UserError` naming the file and the line where one is damaged or, with `config`, of another search.
+    """
+    path = ledger_path(study)
+    return parse_lines(path.read_bytes(), str(path), config) if path.exists() else []
 
 
-def parse_lines(data: bytes) -> list[LedgerLine]:
-    """Return the lines in the bytes of a ledger, without an unfinished one that a crash left at the end."""
-    return [parse_line(json.loads(text)) for text in data.split(b"\n")[:-1]]
+def parse_lines(data: bytes, where: str = "the ledger", config: SearchConfig | None = None) -> list[LedgerLine]:
+    """Return the lines in the bytes of a ledger, without an unfinished one that a crash left at the end.
+
+    Lines of a trial whose start is not there are left out: who has taken a damaged line out goes on with the other
+    trials. Errors begin with `where`; they are those of `read_lines`.
+    """
+    lines, started = list[LedgerLine](), set[str]()
+    for number, text in enumerate(data.split(b"\n")[:-1], 1):
+        try:
+            line = parse_line(_parse_line_text(text))
+            if config:
+                check_line(line, config)
+        except SchemaError as problem:
+            raise UserError(
+                f"{where}: line {number} is damaged: {problem.message}",
+                "Restore the file from a backup, or delete that line: what the other lines state is kept.",
+            ) from None
+        if isinstance(line, TrialStart):
+            started.add(line.trial)
+        if line.trial in started:
+            lines.append(line)
+    return lines
+
+
+def _parse_line_text(text: bytes) -> Any:
+    """Return the JSON value of a line; raises `SchemaError` in our words."""
+    if not text.strip():
+        raise SchemaError("it is empty")
+    try:
+        return parse_json(text, "it")
+    except UserError:
+        reason = "NUL characters stand in it, as after a power cut" if b"\0" in text else "it is not valid JSON"
+        raise SchemaError(reason) from None
+
+
+def check_line(line: LedgerLine, config: SearchConfig) -> None:
+    """Raise `SchemaError` for a line that no search with this config writes: its point or its amps are others."""
+    if isinstance(line, TrialStart):
+        try:
+            config.check_point(line.point)
+        except ValueError as problem:
+            raise SchemaError(f"its 'point' stands for no model of this search: {problem}") from None
+    elif isinstance(line, TrialReport):
+        names = {data.name for data in config.datasets}
+        for key in ("amps", "worst", "limits"):
+            if (amps := getattr(line, key)) is not None and amps.keys() != names:
+                raise SchemaError(f"its '{key}' are of other amps than {', '.join(sorted(names))}")
 
 
 def read_ledger(study: Path) -> list[TrialRecord]:

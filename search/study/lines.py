@@ -2,10 +2,15 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from functools import cache
+from typing import Annotated, Any, Self, get_type_hints
 
-from models.core.errors import UserError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, create_model
+from pydantic import Field as PydanticField
+
+from models.core.errors import SchemaError
+from models.core.schema import short_repr
 from search.config.space import Point
 
 START, AGAIN, LEFT, REPORT = "start", "again", "left", "report"
@@ -16,6 +21,18 @@ ENDS = (FINISHED, PRUNED, DIVERGED, FAILED)
 
 TrialLimits = dict[str, dict[str, float]]  # amp -> limit -> by how much it is broken (above 0) or respected
 
+WholeNumber = Annotated[int, PydanticField(ge=0, lt=1 << 53)]
+
+PositiveWhole = Annotated[int, PydanticField(ge=1, lt=1 << 53)]
+
+PositiveNumber = Annotated[float, PydanticField(gt=0)]
+
+NotNegative = Annotated[float, PydanticField(ge=0)]
+
+TrialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # names a folder
+
+CheckpointPlace = Annotated[str, StringConstraints(pattern=r"^[^\x00]+$")]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialStart:
@@ -25,21 +42,21 @@ class TrialStart:
     names the trial that it trains again. `extra` holds keys that this version does not know.
     """
 
-    trial: str
-    number: int
+    trial: TrialName
+    number: WholeNumber
     point: Point
     label: str
     form: str
-    steps: int
-    seed: int
+    steps: PositiveWhole
+    seed: WholeNumber
     control: bool | None = None
-    of: str | None = None
-    cost: float
-    macs: int
-    parameters: int
-    receptive_field: int
-    columns: int
-    rate_hz: int
+    of: TrialName | None = None
+    cost: PositiveNumber
+    macs: PositiveWhole
+    parameters: PositiveWhole
+    receptive_field: PositiveWhole
+    columns: WholeNumber
+    rate_hz: PositiveWhole
     state: str = START
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -53,15 +70,15 @@ class TrialReport:
     last report. `checkpoint` is the place to continue from, `survives` the pruner's answer.
     """
 
-    trial: str
-    step: int
-    esr: float
-    relative: float | None = None
-    amps: dict[str, float]
-    worst: dict[str, float] | None = None
-    seconds: float | None = None
+    trial: TrialName
+    step: WholeNumber
+    esr: NotNegative
+    relative: NotNegative | None = None
+    amps: dict[str, NotNegative]
+    worst: dict[str, NotNegative] | None = None
+    seconds: NotNegative | None = None
     limits: TrialLimits | None = None
-    checkpoint: str | None = None
+    checkpoint: CheckpointPlace | None = None
     survives: bool | None = None
     state: str = REPORT
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -71,9 +88,9 @@ class TrialReport:
 class TrialEnd:
     """A trial ends: `state` is one of `ENDS`; `reason` states why it diverged or failed."""
 
-    trial: str
+    trial: TrialName
     state: str
-    step: int | None = None
+    step: WholeNumber | None = None
     reason: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -82,8 +99,8 @@ class TrialEnd:
 class TrialRestart:
     """A trial of another process continues training in this one, for the `starts`-th time without a new report."""
 
-    trial: str
-    starts: int
+    trial: TrialName
+    starts: WholeNumber
     state: str = AGAIN
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -92,7 +109,7 @@ class TrialRestart:
 class TrialRelease:
     """A process stops training a trial without dying: the start does not count as failed."""
 
-    trial: str
+    trial: TrialName
     state: str = LEFT
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -108,15 +125,40 @@ KINDS: dict[str, type[LedgerLine]] = {
 }
 
 
-def parse_line(document: Mapping[str, Any]) -> LedgerLine:
-    """Read a line from its JSON object; raises `UserError` for an unknown state or a missing key."""
-    kind = KINDS.get(document.get("state", ""))
+def parse_line(document: Any) -> LedgerLine:
+    """Read a line from its JSON value; raises `SchemaError` that says what is wrong with "it"."""
+    if not isinstance(document, dict):
+        raise SchemaError("it is no JSON object")
+    state = document.get("state")
+    kind = KINDS.get(state) if isinstance(state, str) else None
     if kind is None:
-        raise UserError(f"the ledger has a line of state {document.get('state')!r}", "Update the zoo that reads it.")
+        raise SchemaError(f"its 'state' is {short_repr(state)}, which this zoo does not know")
+    known = split_known(kind, document)
     try:
-        return kind(**split_known(kind, document))
-    except TypeError as problem:
-        raise UserError(f"the ledger has a broken line: {problem}", "Restore the ledger from a backup.") from None
+        stated_schema(kind).model_validate({name: value for name, value in known.items() if name != "extra"})
+    except ValidationError as problem:
+        raise SchemaError(first_fault(problem)) from None
+    return kind(**known)
+
+
+@cache
+def stated_schema(kind: type) -> type[BaseModel]:
+    """Return what the keys of a line or a record must be: numbers are finite, and no text is taken for a number."""
+    hints = get_type_hints(kind, include_extras=True)
+    names = [one for one in fields(kind) if one.name not in ("extra", "keys")]
+    known: dict[str, Any] = {one.name: (hints[one.name], _field_default(one)) for one in names}
+    return create_model(kind.__name__, __config__=ConfigDict(strict=True, allow_inf_nan=False), **known)
+
+
+def _field_default(one: Field[Any]) -> Any:
+    return ... if one.default is MISSING and one.default_factory is MISSING else None
+
+
+def first_fault(problem: ValidationError) -> str:
+    """Return what is wrong with a JSON object, in our words."""
+    first = problem.errors(include_url=False)[0]
+    key = ".".join(map(str, first["loc"]))
+    return f"its '{key}' is missing" if first["type"] == "missing" else f"its '{key}' is {short_repr(first['input'])}"
 
 
 def split_known(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,9 +169,9 @@ def split_known(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
     names = {one.name for one in fields(kind)} - {"extra", "keys"}
     known = {key: value for key, value in document.items() if key in names}
     known["extra"] = {key: value for key, value in document.items() if key not in names}
-    limits = known.get("limits") or {}
-    if any(isinstance(value, float) for value in limits.values()):
-        known["limits"] = dict.fromkeys(known["amps"], limits)
+    limits, amps = known.get("limits"), known.get("amps")
+    if isinstance(limits, dict) and isinstance(amps, dict) and any(isinstance(one, float) for one in limits.values()):
+        known["limits"] = dict.fromkeys(amps, limits)
     return known
 
 
@@ -151,17 +193,17 @@ class TrialRecord(TrialStart):
     `keys` are the JSON keys in the order in which the lines stated them first.
     """
 
-    step: int = 0
-    esr: float = math.inf
-    relative: float | None = None
-    amps: dict[str, float] = field(default_factory=dict)
-    worst: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
+    step: WholeNumber = 0
+    esr: NotNegative = math.inf
+    relative: NotNegative | None = None
+    amps: dict[str, NotNegative] = field(default_factory=dict)
+    worst: dict[str, NotNegative] = field(default_factory=dict)
+    seconds: NotNegative = 0.0
     limits: TrialLimits = field(default_factory=dict)
     checkpoint: str | None = None
     survives: bool | None = None
     reason: str | None = None
-    starts: int | None = None
+    starts: WholeNumber | None = None
     keys: tuple[str, ...] = ()
 
     @classmethod

@@ -79,7 +79,7 @@ class RemoteCopy:
         self._check_same()
         remote = self._store.sizes(TRIALS)
         documents = [name for name in DOCUMENTS if (self._study / name).exists()]
-        trials = _useful(self._files(self._study / TRIALS), self._read_ledger())
+        trials = _useful(self._files(self._study / TRIALS), self._read_ledger(), str(ledger_path(self._study)))
         changed = [name for name in trials if remote.get(name) != (self._study / name).stat().st_size]
         self._store.put(self._study, [*documents, *changed])
         self._put_ledger()
@@ -91,7 +91,7 @@ class RemoteCopy:
     def _restore(self, ledger: bytes, folder: Path) -> None:
         """Copy the study from the URI into a folder, the ledger last, without folders of trials that have no result."""
         documents = [name for name in DOCUMENTS if self._store.size(name)]
-        trials = _useful(self._store.sizes(TRIALS), ledger)
+        trials = _useful(self._store.sizes(TRIALS), ledger, self._store.of(LEDGER))
         self._store.fetch([*documents, *trials], folder)
         with staged_file(ledger_path(folder)) as staged:
             staged.write_bytes(ledger)
@@ -133,9 +133,9 @@ class RemoteCopy:
         return sorted(path.as_posix() for path in found if not is_staged(path))
 
 
-def _useful(names: Iterable[str], ledger: bytes) -> list[str]:
+def _useful(names: Iterable[str], ledger: bytes, where: str) -> list[str]:
     """Return the files of trials without those of trials that ended without a result."""
-    ends = {record.trial: record.state for record in latest(parse_lines(ledger))}
+    ends = {record.trial: record.state for record in latest(parse_lines(ledger, where))}
     return [name for name in names if ends.get(name.split("/")[1]) not in NO_RESULT]
 
 

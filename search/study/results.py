@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from models.core.errors import UserError
+from models.core.userinfo import without_userinfo
 from search.study.lines import TrialReport, to_json
 
 # No other trial could continue either.
@@ -40,7 +41,7 @@ def fault_of(trial: str, problem: BaseException) -> TrialFault:
 
 def reason_of(problem: BaseException) -> str:
     """Return the last line of an exception's message."""
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[-1]
+    return without_userinfo((str(problem).strip().splitlines() or [type(problem).__name__])[-1])
 
 
 def result_to_json(result: Result) -> dict[str, Any]:

@@ -25,7 +25,8 @@ def current_board(study: Path) -> Board:
     """
     if (study / BOARD).exists():
         return read_board(study)
-    return summarize(read_study(study), read_lines(study), read_costs(study))
+    config = read_study(study)
+    return summarize(config, read_lines(study, config), read_costs(study))
 
 
 def summarize(
@@ -68,7 +69,7 @@ def choose(config: SearchConfig, study: Path, count: int) -> list[str]:
     The best of each front is always included. Those that have started to train again come before all others: the
     tiers of an older study depend on where it is continued.
     """
-    lines = read_lines(study)
+    lines = read_lines(study, config)
     board = summarize(config, lines, read_costs(study), finals=False)
     started = [line.of for line in lines if isinstance(line, TrialStart) and line.of is not None]
     tiers = [tier.trial for of_front in board.tiers.values() for tier in reversed(of_front.values())]

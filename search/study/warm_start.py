@@ -176,7 +176,8 @@ def _learning(folder: Path) -> dict[str, Any]:
 
 def _read_study(config: SearchConfig, place: Path) -> PriorSource:
     """Read a study: its searched front from the best to the cheapest, whether or not the best was trained again."""
-    other, lines = read_study(place), read_lines(place)
+    other = read_study(place)
+    lines = read_lines(place, other)
     board = summarize(other, lines, finals=False)
     front_trials = sorted((trial for trial in board.trials if trial.front), key=lambda trial: trial.esr)
     count = min(_max_points(config), len(front_trials))

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
+from models.core.userinfo import without_userinfo
+
 MIN_COLUMN_WIDTH = 8  # columns of a table are not shortened below this many characters
 
 UNSAFE = re.compile(
@@ -29,8 +31,8 @@ class Bar(Protocol):
 
 
 def info(text: str = "") -> None:
-    """Print a message on stderr."""
-    sys.stderr.write(_printable(text, sys.stderr) + "\n")
+    """Print a message on stderr, without passwords in URIs."""
+    sys.stderr.write(_printable(without_userinfo(text), sys.stderr) + "\n")
     sys.stderr.flush()
 
 

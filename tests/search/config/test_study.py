@@ -61,3 +61,22 @@ def test_a_bad_config_is_named():
         config_of(bounds={"parameters": [9, 1]})
     with pytest.raises(UserError, match="holds no point"):
         config_of(warm=[{"channels": 63}])
+
+
+BAD_WARM = [{"learning_rate": "fast"}, {"learning_rate": None}, {"learning_rate": 7.0, "batch": 0}, {"depth": [3]}]
+
+
+@pytest.mark.parametrize("point", [*BAD_WARM, {"channels": -1}, {"shape": "none"}, {"batch": "x" * 5000}])
+def test_first_points_are_checked_when_read(point: dict[str, Any]):
+    space = {"shapes": [], "learning": {"batch": [2, 4]}}
+    assert config_of(space=space, warm=[{"batch": 4}]).warm
+    with pytest.raises(UserError, match="warm|point|is "):
+        config_of(space=space, warm=[point])
+
+
+@pytest.mark.parametrize("value", [-1, 1e300, [], {}, "x" * 300, 10**30])
+def test_points_of_priors_are_checked_when_read(value: Any):
+    prior = {"point": {"depth": 3, "inject": "film"}, "macs": 10, "receptive_field": 10, "esr": 0.5}
+    assert config_of(prior=[[prior]]).prior
+    with pytest.raises(UserError, match="depth is "):
+        config_of(prior=[[{**prior, "point": {"depth": value}}]])

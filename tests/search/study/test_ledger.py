@@ -2,14 +2,15 @@
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from models.core.errors import UserError
-from search.study.ledger import append, ledger_path, parse_lines, read_ledger, read_lines
+from search.study.ledger import append, ledger_path, read_ledger, read_lines
 from search.study.lines import LedgerLine, TrialEnd, TrialRelease, TrialRestart, latest, parse_line, to_json
-from tests.support.searches import report, start_line
+from tests.support.searches import SMALL, config_of, report, start_line
 
 
 def test_the_ledger_keeps_the_latest_of_each_trial_and_survives_a_cut(tmp_path: Path):
@@ -98,13 +99,60 @@ def test_limits_of_an_older_report_are_given_to_each_amp():
     assert to_json(line)["limits"] == {"a": {"runaway": 2.0}, "b": {"runaway": 2.0}}
 
 
-@pytest.mark.parametrize(
-    ("document", "reason"),
-    [
-        ({"state": "asleep", "trial": "a"}, "state 'asleep'"),
-        ({"state": "report", "trial": "a", "step": 5}, "'esr'"),
-    ],
-)
-def test_a_broken_line_is_refused(document: dict[str, Any], reason: str):
-    with pytest.raises(UserError, match=reason):
-        parse_lines(json.dumps(document).encode() + b"\n")
+WHOLE = json.dumps(to_json(start_line("a"))).encode()
+
+DAMAGED = {
+    "an empty line": (b"", "it is empty"),
+    "an unknown state": (b'{"state": "asleep", "trial": "a"}', "its 'state' is 'asleep', which this zoo does not know"),
+    "a state that is a list": (b'{"state": [], "trial": "a"}', r"its 'state' is \[\]"),
+    "a missing error": (b'{"state": "report", "trial": "a", "step": 5, "amps": {}}', "its 'esr' is missing"),
+    "a missing trial": (b'{"state": "left"}', "its 'trial' is missing"),
+    "a trial outside of the study": (b'{"state": "left", "trial": "../../home"}', "its 'trial' is '../../home'"),
+    "a number that is text": (b'{"state": "again", "trial": "a", "starts": "2"}', "its 'starts' is '2'"),
+    "an infinite number": (b'{"state": "report", "trial": "a", "step": 5, "esr": 1e400, "amps": {}}', "'esr' is inf"),
+    "a cost of nothing": (WHOLE.replace(b'"cost": 1', b'"cost": 0'), "its 'cost' is 0"),
+    "a list": (b"[]", "it is no JSON object"),
+    "garbage": (b"}{", "it is not valid JSON"),
+    "NULs": (b"\0" * 40, "NUL characters stand in it, as after a power cut"),
+    "no text": (b"\xff\xfe", "it is not valid JSON"),
+    "5,000 digits": (b'{"state": "left", "trial": ' + b"1" * 5000 + b"}", "it is not valid JSON"),
+    "a deep nest": (b"[" * 10**5, "it is not valid JSON"),
+    "a key twice": (b'{"state": "left", "state": "left", "trial": "a"}', "it is not valid JSON"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_line_names_file_and_line_and_what_to_do(case: str, tmp_path: Path):
+    """Without that line, whatever it was, all that the other lines state is there."""
+    line, reason = DAMAGED[case]
+    ledger_path(tmp_path).write_bytes(WHOLE + b"\n" + line + b"\n" + WHOLE.replace(b'"a"', b'"b"') + b"\n")
+    with pytest.raises(UserError, match=f"ledger.jsonl: line 2 is damaged: .*{reason}") as refused:
+        read_lines(tmp_path)
+    assert str(ledger_path(tmp_path)) in refused.value.message
+    assert "delete that line" in refused.value.hint
+    ledger_path(tmp_path).write_bytes(WHOLE + b"\n" + WHOLE.replace(b'"a"', b'"b"') + b"\n")
+    assert [found.trial for found in read_lines(tmp_path)] == ["a", "b"]
+
+
+def test_lines_of_a_trial_whose_start_was_deleted_are_left_out(tmp_path: Path):
+    for line in (report("a", 5, 0.5), start_line("b"), TrialEnd(trial="a", state="finished")):
+        append(tmp_path, line)
+    assert [line.trial for line in read_lines(tmp_path)] == ["b"]
+
+
+def test_a_line_of_another_search_is_damaged(tmp_path: Path):
+    config = config_of(space=SMALL["space"])
+    point = config.space.draw(Random(0))
+    append(tmp_path, start_line("a", point=point))
+    append(tmp_path, report("a", 5, 0.5, limits=LIMITS))
+    assert len(read_lines(tmp_path, config)) == 2
+    bad_points = ({}, {**point, "depth": 10**6}, {**point, "depth": "3"}, {**point, "learning_rate": None})
+    for bad in (*bad_points, {key: value for key, value in point.items() if key != "channels"}):
+        ledger_path(tmp_path).unlink()
+        append(tmp_path, start_line("a", point=bad))
+        with pytest.raises(UserError, match="line 1 is damaged: its 'point' stands for no model"):
+            read_lines(tmp_path, config)
+    ledger_path(tmp_path).unlink()
+    append(tmp_path, report("a", 5, 0.5, amps={"z": 1.0}))
+    with pytest.raises(UserError, match="line 1 is damaged: its 'amps' are of other amps than a"):
+        read_lines(tmp_path, config)
