@@ -10,6 +10,7 @@ from typing import Any
 
 from models.core.errors import NotFound, UserError
 from models.core.files import staged_folder
+from models.core.renames import STAGED, staged_path
 from models.core.schema import Document
 from zoo.names import Ref
 from zoo.package.card import read_front_matter
@@ -24,7 +25,7 @@ from zoo.package.manifest import (
     read_package_manifest,
 )
 from zoo.package.signing import describe_signer
-from zoo.registry.folders import remove_stale
+from zoo.registry.folders import remove_stale, restore_amps
 from zoo.registry.protocol import Pulled, TransferProgress, no_progress
 from zoo.registry.push_plan import PushPlan, card_for, read_publishable
 
@@ -38,6 +39,8 @@ class Shelf:
 
     def names(self) -> list[str]:
         """Return the name of every amp on the shelf, sorted."""
+        for left in self.folder.glob(f"[!.]*/{STAGED}*-old"):
+            restore_amps(left.parent)
         return sorted(
             path.parent.relative_to(self.folder).as_posix() for path in self.folder.glob(f"[!.]*/[!.]*/{MANIFEST}")
         )
@@ -60,6 +63,7 @@ class Shelf:
         Raises `NotFound` for an unknown amp, the hint naming a similar one, and for another revision than the one here.
         """
         folder = self.folder / ref.name
+        restore_amps(folder.parent)
         if not (folder / MANIFEST).exists():
             similar = get_close_matches(ref.name, self.names(), 1, 0.5)
             elsewhere = f"See what there is with zoo list, or: zoo pull {ref.name} --zoo hub."
@@ -132,7 +136,12 @@ class Shelf:
         """Remove an amp from the shelf and return the folder that was removed."""
         folder = self.find(ref)
         check_target(folder)
-        shutil.rmtree(folder)
+        removed = staged_path(folder)  # a process that is killed now leaves no half of a package under its name
+        try:
+            folder.replace(removed)
+        except OSError:  # an overlay cannot rename a folder of a lower layer
+            removed = folder
+        shutil.rmtree(removed)
         return folder
 
 
