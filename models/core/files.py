@@ -1,13 +1,14 @@
-"""Files and folders written atomically: they appear complete or not at all."""
+"""Files and folders written atomically: they appear complete or not at all; and files read without surprises."""
 
 import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, BinaryIO
 
 from models.core.errors import UserError
 from models.core.renames import STAGED, replace_folder, restore_folder, staged_path
@@ -74,6 +75,32 @@ def _errors_name(path: Path, staged: Path | None = None) -> Iterator[None]:
         if staged is None:
             raise
         raise type(problem)(problem.message.replace(str(staged), str(path)), problem.hint) from problem
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """Return the bytes of a file that may be hostile.
+
+    Raises `UserError` for a pipe or a device, which is not waited for, and for a file of more than `max_bytes`;
+    `OSError` where it cannot be read.
+    """
+    with open_regular(path) as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise UserError(f"{path} is larger than {max_bytes:,} bytes", "Is it really the file that you mean?")
+    return content
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading; raises `UserError` for a pipe or a device, `OSError` where it cannot be opened."""
+    flags = (getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
+    handle = os.open(path, os.O_RDONLY | sum(flags))
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise UserError(f"{path} is a pipe or a device, not a file", "Name a regular file.")
 
 
 def write_text(path: Path, text: str) -> None:

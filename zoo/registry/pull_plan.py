@@ -5,6 +5,7 @@ from pathlib import Path
 
 from models.core.errors import UserError
 from zoo.names import Ref, parse_ref
+from zoo.package.front_matter import text_of
 from zoo.package.layout import MANIFEST, files_of_tier, select_files
 from zoo.package.manifest import PackageManifest
 from zoo.registry.folders import shelf_folder
@@ -91,9 +92,10 @@ def plan_pull(request: PullRequest) -> PullPlan:
 def stated_license(zoo: Zoo, ref: Ref) -> str:
     """Return the license that an amp's card states, `not stated` where it states none or cannot be read."""
     try:
-        return str(zoo.front_matter(ref).get("license") or "not stated")
+        stated = text_of(zoo.front_matter(ref), "license")
     except UserError:
-        return "not stated"
+        stated = "-"
+    return "not stated" if stated == "-" else stated
 
 
 def _check_size(zoo: Zoo, ref: Ref, tier: str, max_mb: float | None) -> None:

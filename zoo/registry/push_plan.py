@@ -9,7 +9,7 @@ from zoo.package.card import merge_cards, read_front_matter
 from zoo.package.card_page import OWNER_PLACEHOLDER
 from zoo.package.layout import CARD
 from zoo.package.licenses import check_license
-from zoo.package.manifest import package_files
+from zoo.package.manifest import package_files, read_package_file
 from zoo.package.privacy import check_private
 from zoo.package.signing import describe_signer
 
@@ -57,7 +57,7 @@ def read_publishable(package: Path, name: str) -> dict[str, bytes]:
     front = read_front_matter(package / CARD)
     check_license(front.get("license"), front.get("license_name"), front.get("license_link"))
     check_private(package)
-    return {file: (package / file).read_bytes() for file in package_files(package)}
+    return {file: read_package_file(package, file) for file in package_files(package)}
 
 
 def card_for(name: str, ours: bytes, theirs: bytes | None) -> bytes:

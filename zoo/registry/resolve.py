@@ -15,6 +15,7 @@ from zoo.package.card import read_front_matter
 from zoo.package.layout import CARD, MANIFEST, select_files
 from zoo.package.manifest import digest, package_files, read_package_document, read_package_manifest
 from zoo.package.signing import describe_signer
+from zoo.registry.errors import RateLimited
 from zoo.registry.folders import shelf_folder
 from zoo.registry.protocol import TransferProgress, Zoo, no_progress
 from zoo.registry.shelf import Shelf
@@ -162,7 +163,8 @@ def _pull_to_shelf(
             raise
         describe_signer(folder, ref.name)
         reason = str(problem).splitlines()[0]
-        on_warning(f"the hub cannot be reached: {reason}; using the copy on your shelf, revision {digest(folder)[:12]}")
+        told = reason if isinstance(problem, RateLimited) else f"the hub cannot be reached: {reason}"
+        on_warning(f"{told}; using the copy on your shelf, revision {digest(folder)[:12]}")
         _verify(folder)
     return folder
 

@@ -22,6 +22,7 @@ from zoo.package.manifest import (
     digest,
     package_files,
     read_package_document,
+    read_package_file,
     read_package_manifest,
 )
 from zoo.package.signing import describe_signer
@@ -92,7 +93,7 @@ class Shelf:
 
     def read(self, ref: Ref, file: str) -> bytes:
         """Return the bytes of one file of an amp."""
-        return (self.find(ref) / file).read_bytes()
+        return read_package_file(self.find(ref), file)
 
     def document(self, ref: Ref, file: str, kind: type[Document]) -> Document:
         """Return one JSON document of an amp, checked."""
@@ -104,8 +105,8 @@ class Shelf:
         check_target(target)
         if not (target / MANIFEST).exists():
             return PushPlan(package, name, ours)
-        ours[CARD] = card_for("", ours[CARD], (target / CARD).read_bytes() if (target / CARD).exists() else None)
-        theirs = {file: (target / file).read_bytes() for file in package_files(target) if (target / file).exists()}
+        ours[CARD] = card_for("", ours[CARD], read_package_file(target, CARD) if (target / CARD).exists() else None)
+        theirs = {file: read_package_file(target, file) for file in package_files(target) if (target / file).exists()}
         writes = {file: body for file, body in ours.items() if theirs.get(file) != body}
         there, here = (read_package_manifest(folder).package for folder in (target, package))
         return PushPlan(

@@ -118,7 +118,7 @@ def _commit(hub: HubClient, plan: PushPlan, pr: bool) -> str:
                 return now.commit
             if now.commit != head or attempt == ATTEMPTS - 1:
                 raise
-            pause_before_retry(attempt)
+            pause_before_retry(attempt, getattr(problem, "response", None))
     else:
         raise AssertionError("the last attempt ends the loop")
     after = hub.fetch_listing(Ref(plan.name, made.oid))
