@@ -14,6 +14,7 @@ from models.audio.io import open_audio
 from models.core.errors import IntegrityError, UserError
 from zoo.package.card import read_front_matter
 from zoo.package.layout import CARD, MANIFEST, NOT_COVERED, PRESETS, check_listing, list_files, tier_names, tier_of
+from zoo.package.loudness import check_loudness
 from zoo.package.manifest import (
     PackageManifest,
     as_package_error,
@@ -29,10 +30,11 @@ MAX_CLIP_SECONDS = 60
 HINT_GET_AGAIN = "Pull or package it again."
 
 
-def verify(folder: Path, whole: bool = False) -> PackageManifest:
-    """Check every file of a package against its manifest, load its model and its tiers, and check its clips' headers.
+def verify(folder: Path, whole: bool = False, max_peak_dbfs: float | None = None) -> PackageManifest:
+    """Check every file of a package against its manifest, its clips' headers, and that no model is too loud.
 
-    Tiers that were not pulled may be missing, unless the package must be `whole`. Raises `NotFound` when the folder is
+    Tiers that were not pulled may be missing, unless the package must be `whole`. `max_peak_dbfs` is as in
+    `check_loudness`. Raises `NotFound` when the folder is
     not a package, `IntegrityError` naming the first file that is missing, is extra or differs, `Incompatible` for a
     newer schema.
     """
@@ -50,6 +52,7 @@ def verify(folder: Path, whole: bool = False) -> PackageManifest:
     if PRESETS in manifest.files:
         _check_presets(folder, config, manifest)
     _check_card(folder)
+    check_loudness(folder, max_peak_dbfs)
     return manifest
 
 

@@ -26,6 +26,7 @@ class PullRequest:
         locked: Pull exactly what `zoo.lock` pins.
         max_mb: Refuse an amp of more megabytes, None for any size.
         licenses: Refuse an amp under any other license, empty for any license.
+        max_peak_dbfs: Refuse an amp that plays louder, None for what it claims and some dB.
     """
 
     amp: str
@@ -35,6 +36,7 @@ class PullRequest:
     locked: bool = False
     max_mb: float | None = None
     licenses: tuple[str, ...] = ()
+    max_peak_dbfs: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class PullPlan:
     tier: str
     folder: Path
     pin: str = ""
+    max_peak_dbfs: float | None = None
 
     def sizes(self) -> dict[str, int]:
         """Return the files that the pull would fetch, name -> size in bytes. Raises `NotFound` for an unknown tier."""
@@ -55,7 +58,7 @@ class PullPlan:
 
     def run(self, on_progress: TransferProgress) -> Pulled:
         """Make the pull."""
-        return self.zoo.pull(self.ref, self.folder, self.tier, on_progress, self.pin)
+        return self.zoo.pull(self.ref, self.folder, self.tier, on_progress, self.pin, self.max_peak_dbfs)
 
     def write_lock(self, pulled: Pulled) -> None:
         """Pin what was pulled in `./zoo.lock`."""
@@ -86,7 +89,8 @@ def plan_pull(request: PullRequest) -> PullPlan:
         ref = Ref(ref.name, pin.commit)
     _check_size(zoo, ref, tier, request.max_mb)
     _check_license(zoo, ref, request.licenses)
-    return PullPlan(zoo, ref, tier, request.to or shelf_folder() / ref.name, pin.manifest if pin else "")
+    folder, expected = request.to or shelf_folder() / ref.name, pin.manifest if pin else ""
+    return PullPlan(zoo, ref, tier, folder, expected, request.max_peak_dbfs)
 
 
 def stated_license(zoo: Zoo, ref: Ref) -> str:

@@ -16,9 +16,9 @@ from zoo.registry.push_plan import PushPlan, card_for, read_publishable
 from zoo.version import __version__
 
 
-def plan(hub: HubClient, package: Path, name: str) -> PushPlan:
+def plan(hub: HubClient, package: Path, name: str, max_peak_dbfs: float | None = None) -> PushPlan:
     """Return what a push of a package under a name would change; raises as `read_publishable` does."""
-    ours = read_publishable(package, name)
+    ours = read_publishable(package, name, max_peak_dbfs)
     ours[CARD] = card_for(name, ours[CARD], None)
     try:
         listing = hub.fetch_listing(Ref(name))
