@@ -49,8 +49,8 @@ class Amp:
     def __call__(self, x_T: np.ndarray, /, **knobs: float | str) -> np.ndarray:
         """Play mono audio `(T,)` at `sample_rate` and return float32 `(T,)`; other knobs stay at their defaults.
 
-        Raises `UserError` for a knob or a value that the amp does not have, and for audio that is not mono or not
-        finite.
+        Raises `UserError` for a knob or a value that the amp does not have, for audio that is not mono or not finite,
+        and for a result that is not finite.
         """
         config, net = self._model
         samples_T = np.asarray(x_T, dtype=np.float32)
@@ -61,7 +61,12 @@ class Amp:
             )
         if not samples_T.size:
             return samples_T
-        return play(net, samples_T, config.encode(knobs))
+        y_T = play(net, samples_T, config.encode(knobs))
+        if not np.isfinite(y_T).all():
+            raise UserError(
+                f"{config.name} plays numbers that are not finite at this setting", "Do not use it; tell its maker."
+            )
+        return y_T
 
     def __repr__(self) -> str:
         knobs = ", ".join(f"{k.name} {k.legal}" for k in self.knobs.knobs)

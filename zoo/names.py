@@ -59,11 +59,10 @@ def parse_address(where: str) -> Path | Address:
     A hub is `hub`, `hub:OWNER`, `hub:OWNER/COLLECTION`, or a URL with or without such a path. `hub` stands for
     `$HF_ENDPOINT`, or for Hugging Face where that is not set. Raises `UserError` for a hub's address that is malformed.
     """
-    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUGGING_FACE
     if where == "hub":
-        return Address(endpoint)
+        return Address(_own_endpoint())
     if where.startswith("hub:"):
-        scope = where.removeprefix("hub:").split("/")
+        endpoint, scope = _own_endpoint(), where.removeprefix("hub:").split("/")
     elif where.startswith(("http://", "https://")):
         endpoint, scope = _split_url(where)
     else:
@@ -71,6 +70,22 @@ def parse_address(where: str) -> Path | Address:
     if len(scope) > 2 or not all(OWNER.fullmatch(part) for part in scope):
         raise _not_a_hub(where)
     return Address(endpoint, scope[0] if len(scope) == 1 else "", "/".join(scope) if len(scope) == 2 else "")
+
+
+def _own_endpoint() -> str:
+    """Return `$HF_ENDPOINT`, or Hugging Face. Raises `UserError` for one that is no URL."""
+    stated = os.environ.get("HF_ENDPOINT", "").rstrip("/")
+    if stated:
+        try:
+            _split_url(stated)
+        except UserError:
+            raise UserError(
+                f"HF_ENDPOINT is '{stated}', which is not the address of a hub",
+                "Set it to a URL such as https://huggingface.co, or unset it.",
+            ) from None
+        if not stated.startswith(("http://", "https://")):
+            raise UserError(f"HF_ENDPOINT is '{stated}', without http:// or https://", "Set it to a URL, or unset it.")
+    return stated or HUGGING_FACE
 
 
 def _split_url(where: str) -> tuple[str, list[str]]:

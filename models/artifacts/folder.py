@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import CONFIG, WEIGHTS
 from models.core.errors import IntegrityError, NotFound, UserError
-from models.core.files import staged_file, write_json
+from models.core.files import open_regular, staged_file, write_json
 from models.core.schema import read_document
 from models.network.wavenet import WaveNet
 
@@ -82,7 +82,7 @@ def load_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, tor
     """Read tensors of exactly the expected names, shapes and types, all finite; else raises `IntegrityError`."""
     hint = "Get the model again from where it was published."
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             (header,) = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))
         if header > MAX_HEADER_BYTES:
             raise IntegrityError(
@@ -91,6 +91,8 @@ def load_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, tor
         tensors = load_file(path)
     except FileNotFoundError:
         raise IntegrityError(f"{path} is missing", hint) from None
+    except UserError as problem:
+        raise IntegrityError(problem.message, hint) from None
     except OSError as problem:
         raise IntegrityError(f"{path} cannot be read: {problem.strerror}", hint) from None
     except SafetensorError as problem:

@@ -3,6 +3,7 @@
 * `errors`: the errors that a person can act on, each with a hint
 * `userinfo`: user names and passwords in URIs
 * `files`: text and JSON, written atomically
+* `renames`: a folder takes the place of another
 * `schema`: JSON read and checked against a schema
 * `locations`: paths and URIs
 * `user_folders`: where this platform keeps a user's settings and caches

@@ -1,37 +1,34 @@
-"""Files and folders written atomically: they appear complete or not at all."""
+"""Files and folders written atomically: they appear complete or not at all; and files read without surprises."""
 
 import errno
 import json
 import os
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, BinaryIO
 
 from models.core.errors import UserError
-
-STAGED = ".staged-"  # begins the name of a file or folder that is being written
+from models.core.renames import STAGED, replace_folder, restore_folder, staged_path
 
 
 @contextmanager
 def staged_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`, else remove it.
 
-    Errors name `path`, not the temporary file.
+    Its mode is what the umask leaves of 0666. Errors name `path`, not the temporary file.
     """
-    with _errors_name(path):
+    staged = staged_path(path, path.suffix)
+    with _errors_name(path, staged):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=STAGED, suffix=path.suffix)
-    os.close(handle)
-    staged = Path(name)
+        os.close(os.open(staged, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         with _errors_name(path, staged):
             yield staged
             with staged.open("rb") as written:
                 os.fsync(written.fileno())
-            staged.chmod(0o644)
             staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)
@@ -39,37 +36,25 @@ def staged_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def staged_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on success it replaces `path`, else it is removed."""
+    """Yield a temporary folder beside `path`; on success it replaces `path`, else it is removed.
+
+    Its mode is what the umask leaves of 0777. A folder that a killed process moved away is put back first; see
+    `models.core.renames`.
+    """
     path = path.resolve()
-    with _errors_name(path):
+    staged = staged_path(path)
+    with _errors_name(path, staged):
         path.parent.mkdir(parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(dir=path.parent, prefix=STAGED))
-    retired = staged.with_name(staged.name + "-old")
+        restore_folder(path)
+        if path.exists() and not path.is_dir():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        staged.mkdir()
     try:
         with _errors_name(path, staged):
             yield staged
-            staged.chmod(0o755)
-            _replace_folder(staged, path, retired)
+            replace_folder(staged, path)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-        if retired.exists() and not path.exists():
-            retired.replace(path)
-        shutil.rmtree(retired, ignore_errors=True)
-
-
-def _replace_folder(staged: Path, path: Path, retired: Path) -> None:
-    """Move the folder at `path` to `retired`, then `staged` to `path`; of two processes the last one wins."""
-    for _ in range(100):
-        with suppress(FileNotFoundError):  # another process moved it away
-            path.replace(retired)
-        try:
-            staged.replace(path)
-            return
-        except OSError as problem:
-            if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            shutil.rmtree(retired, ignore_errors=True)
-    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
 
 
 @contextmanager
@@ -90,6 +75,32 @@ def _errors_name(path: Path, staged: Path | None = None) -> Iterator[None]:
         if staged is None:
             raise
         raise type(problem)(problem.message.replace(str(staged), str(path)), problem.hint) from problem
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """Return the bytes of a file that may be hostile.
+
+    Raises `UserError` for a pipe or a device, which is not waited for, and for a file of more than `max_bytes`;
+    `OSError` where it cannot be read.
+    """
+    with open_regular(path) as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise UserError(f"{path} is larger than {max_bytes:,} bytes", "Is it really the file that you mean?")
+    return content
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading; raises `UserError` for a pipe or a device, `OSError` where it cannot be opened."""
+    flags = (getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
+    handle = os.open(path, os.O_RDONLY | sum(flags))
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise UserError(f"{path} is a pipe or a device, not a file", "Name a regular file.")
 
 
 def write_text(path: Path, text: str) -> None:

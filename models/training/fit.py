@@ -8,7 +8,7 @@ from pathlib import Path
 from models.artifacts.evaluation import Evaluation, read_evaluation
 from models.artifacts.names import EVAL, HISTORY, RECIPE, STATE
 from models.core.errors import UserError
-from models.core.files import STAGED
+from models.core.renames import STAGED
 from models.engines.select import device_for
 from models.evaluation.evaluate import evaluate
 from models.recordings.config import DataConfig

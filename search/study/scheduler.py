@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from models.core.errors import UserError
+from models.core.renames import restore_folders
 from models.network.architecture import WaveNetConfig
 from models.training.stacked import form_of
 from search.config.study import SearchConfig
@@ -80,6 +81,7 @@ class TrialScheduler:
         self._exhausted = False
         self._first = {candidate.identity for candidate in pool.first}
         self._stock = frozenset(stock)
+        restore_folders(study / "trials")  # of a process that was killed while it saved a trial
         for line in ledger.read_lines(study):
             self._apply(line)
         self._earlier = frozenset(self._state.running)  # trials that another process had started

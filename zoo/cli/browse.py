@@ -164,6 +164,7 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
     from zoo.cli import output
     from zoo.cli.views import amps as amps_view
     from zoo.package.card_schema import read_tiers
+    from zoo.package.front_matter import text_of
     from zoo.registry.resolve import view_amp
 
     view = view_amp(amp, where)
@@ -172,7 +173,7 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
     tiers = read_tiers(amp, front)
     if as_json:
         documents = {
-            "license": front.get("license"),
+            "license": text_of(front, "license"),
             "revision": revision,
             "config": config.model_dump(mode="json"),
             "eval": evaluation.model_dump(mode="json", by_alias=True),
@@ -180,7 +181,7 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
         }
         output.data_json({"schema": "zoo.show/1", "name": amp, **documents})
     else:
-        amps_view.show_amp(amp, config, evaluation, str(front.get("license") or "-"), revision, tiers)
+        amps_view.show_amp(amp, config, evaluation, text_of(front, "license"), revision, tiers)
 
 
 @click.command(epilog="Example: zoo knobs alice/plexi-59")

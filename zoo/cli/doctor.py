@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from models.core.errors import UserError
-from models.core.files import STAGED
+from models.core.renames import STAGED
 from zoo.cli.errors import explain
 from zoo.names import HUGGING_FACE, Address
 from zoo.registry.folders import shelf_folder

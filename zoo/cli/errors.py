@@ -4,7 +4,7 @@ import errno
 from dataclasses import dataclass
 
 from models.core.errors import DivergedError, Incompatible, IntegrityError, NotFound, UserError
-from zoo.registry.errors import Unreachable
+from zoo.registry.errors import RateLimited, Unreachable
 
 FAILURE, NOT_FOUND, NO_ACCESS, NO_NETWORK, UNTRUSTED, INCOMPATIBLE, INTERRUPTED = 1, 3, 4, 5, 6, 7, 130
 
@@ -41,6 +41,10 @@ def explain(error: BaseException) -> Explained | None:
             f"training diverged: {error}", "Lower learning_rate and train into a new --out folder.", FAILURE
         )
     origin = type(error).__module__.partition(".")[0]
+    if isinstance(error, RateLimited):
+        return Explained(str(error), error.hint, NO_NETWORK)
+    if isinstance(error, Unreachable) and error.hint:
+        return Explained(f"the hub cannot be reached: {error}", error.hint, NO_NETWORK)
     if isinstance(error, Unreachable) or origin in ("httpx", "httpx2", "httpcore2"):
         return Explained(
             f"the hub cannot be reached: {error}", "Check the network and HF_ENDPOINT, or use a shelf.", NO_NETWORK
@@ -77,6 +81,10 @@ def _explain_hub(error: BaseException) -> Explained:
             "Check the name with zoo list, or log in with 'hf auth login'.",
             NOT_FOUND,
         )
+    if status == 429:
+        wait = getattr(error, "response").headers.get("Retry-After", "")  # noqa: B009 (only errors with one come here)
+        asks = f"to wait {wait} s" if wait.isdigit() else "to send fewer requests"
+        return Explained(f"the hub asks us {asks}", "Wait, then run the same command again.", NO_NETWORK)
     if status == 412:
         return Explained("the amp changed on the hub meanwhile", "Pull it, see what changed, and push again.", FAILURE)
     if kind in ("OfflineModeIsEnabled", "LocalEntryNotFoundError"):

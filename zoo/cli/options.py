@@ -13,6 +13,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 tier_option = click.option("--tier", default="", metavar="NAME", help="A smaller or larger model of the same amp.")
 
+max_peak_option = click.option(
+    "--max-peak",
+    "max_peak_dbfs",
+    type=click.FloatRange(-120, 200),
+    metavar="DBFS",
+    help="Refuse an amp that peaks higher. Default: 12 dB above what it claims, at most 24 dBFS.",
+)
+
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 

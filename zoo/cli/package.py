@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import click
 
-from zoo.cli.options import PATH, bundle
+from zoo.cli.options import PATH, bundle, max_peak_option
 from zoo.package.vocabulary import Kind, Tone
 
 
@@ -27,6 +27,7 @@ class PackageOptions:
     with_take: bool
     sign: bool
     force: bool
+    max_peak_dbfs: float | None
 
 
 @click.command(
@@ -53,6 +54,7 @@ class PackageOptions:
 @click.option("--with-take", is_flag=True, help="Add a held-out take, as recorded and as modeled, if licensed.")
 @click.option("--sign", is_flag=True, help="Sign it with your key (zoo key makes one).")
 @click.option("--force", is_flag=True, help="Allow a model worse than the nearest recording; the card says so.")
+@max_peak_option
 @bundle(PackageOptions)
 def package(options: PackageOptions) -> None:
     """Package a finished run, or the best trial of a study together with the best smaller models.
@@ -89,6 +91,7 @@ def package(options: PackageOptions) -> None:
             tiers=known if options.tiers else {},
             take=options.with_take,
             key=key,
+            max_peak_dbfs=options.max_peak_dbfs,
         )
         with output.progress(f"packaging {amp}") as bar:
             made = make_package(request, bar, output.warn)

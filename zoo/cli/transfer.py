@@ -13,6 +13,7 @@ from zoo.cli.options import (
     bundle,
     complete_amps,
     json_option,
+    max_peak_option,
     one_thread,
     tier_option,
     yes_option,
@@ -36,6 +37,7 @@ class PushOptions:
     tag: str
     dry_run: bool
     yes: bool
+    max_peak_dbfs: float | None
     as_json: bool
 
 
@@ -51,6 +53,7 @@ class PullOptions:
     locked: bool
     max_mb: float | None
     licenses: tuple[str, ...]
+    max_peak_dbfs: float | None
     dry_run: bool
     as_json: bool
 
@@ -64,6 +67,7 @@ class PullOptions:
 @click.option("--tag", default="", metavar="v1.0.0", help="Name this revision.")
 @click.option("--dry-run", is_flag=True, help="Show what would be published, and stop.")
 @yes_option
+@max_peak_option
 @json_option
 @bundle(PushOptions)
 def push(options: PushOptions) -> None:
@@ -73,7 +77,7 @@ def push(options: PushOptions) -> None:
 
     ref = _push_target(options)
     zoo = resolve_zoo(options.where, new=True)
-    plan = zoo.plan(options.package, ref.name)
+    plan = zoo.plan(options.package, ref.name, options.max_peak_dbfs)
     summary = f"{len(plan.writes)} files, {plan.bytes:,} bytes; {plan.unchanged} were there already"
     document = {"schema": "zoo.push/1", "name": ref.name, "zoo": zoo.label}
     changes = {"writes": {file: len(body) for file, body in plan.writes.items()}, "removes": list(plan.removes)}
@@ -136,6 +140,7 @@ def _show_plan(plan: Any) -> None:
 @click.option(
     "--require-license", "licenses", multiple=True, metavar="ID", help="Refuse other licenses; may be repeated."
 )
+@max_peak_option
 @click.option("--dry-run", is_flag=True, help="Show what would be downloaded, and stop.")
 @json_option
 @bundle(PullOptions)
@@ -156,7 +161,14 @@ def pull(options: PullOptions) -> None:
     pulled = []
     for name in names:
         request = PullRequest(
-            name, options.where, options.tier, options.to, options.locked, options.max_mb, options.licenses
+            name,
+            options.where,
+            options.tier,
+            options.to,
+            options.locked,
+            options.max_mb,
+            options.licenses,
+            options.max_peak_dbfs,
         )
         plan = plan_pull(request)
         pulled.append(_show_pull(plan) if options.dry_run else _pull(plan, options.lock))
@@ -213,11 +225,12 @@ def _describe_pull(plan: "PullPlan", revision: str, files: int, size: int) -> di
 @click.command(short_help="Check the files and the sound of an amp.", epilog="Example: zoo verify alice/plexi-59")
 @amp_argument
 @zoo_option
+@max_peak_option
 @json_option
-def verify(amp: str, where: str | None, as_json: bool) -> None:
+def verify(amp: str, where: str | None, max_peak_dbfs: float | None, as_json: bool) -> None:
     """Check every file of an amp against its manifest, then play its sounds again and compare.
 
-    Exits with 6 when a sound differs.
+    Exits with 6 when a sound differs, or is louder than the amp claims.
     """
     from models.core.errors import NotFound
     from zoo.cli import output
@@ -231,7 +244,7 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
 
     one_thread()
     with output.progress("fetching") as bar:
-        folder = resolve_package(amp, where, on_progress=bar, on_warning=output.warn)
+        folder = resolve_package(amp, where, on_progress=bar, on_warning=output.warn, max_peak_dbfs=max_peak_dbfs)
     if not (folder / MANIFEST).exists():
         raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
     with output.progress("playing") as bar:

@@ -13,6 +13,7 @@ The card `README.md`:
 * `card`: made, parsed, merged with the owner's own text
 * `card_page`: the page in Markdown
 * `card_schema`: the front matter as data, and the row of `zoo list`
+* `front_matter`: its front matter, plain YAML
 * `vocabulary`: the kinds of device and the tones
 
 Reading one:
@@ -20,6 +21,7 @@ Reading one:
 * `manifest`: sha256 and size of each file; reading of JSON documents
 * `presets`: `presets.json`
 * `verify`: byte for byte as the manifest lists
+* `loudness`: no model is louder than it claims
 * `replay`: the clips played again
 * `signing`: signatures, keys, pinned keys
 """

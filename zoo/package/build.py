@@ -48,6 +48,7 @@ class PackageRequest:
             of a package that is packaged again.
         take: Add one held take beside the model's clip; the license of the recordings must allow it.
         key: The key that signs the package, None for an unsigned one.
+        max_peak_dbfs: The highest peak that the model may play, None for what its scores claim and some dB.
     """
 
     run: Path
@@ -57,6 +58,7 @@ class PackageRequest:
     tiers: Mapping[str, Path] | None = None
     take: bool = False
     key: "Ed25519PrivateKey | None" = None
+    max_peak_dbfs: float | None = None
 
 
 def package(
@@ -94,7 +96,7 @@ def package(
             (folder / FRONT_CHART).write_bytes(run.front_chart.read_bytes())
         _write_texts(folder, run, terms, tiers, presets)
         on_progress(4, STAGES, "checking")
-        verify(folder, whole=True)
+        verify(folder, whole=True, max_peak_dbfs=request.max_peak_dbfs)
         check_private(folder)
         if request.key is not None:
             sign(folder, request.key)

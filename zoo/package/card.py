@@ -1,15 +1,14 @@
 """The model card `README.md`: made from a run, parsed, and merged with what its owner wrote on the hub."""
 
-import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from models.artifacts.evaluation import Evaluation
-from models.core.errors import UserError, first_line
+from models.core.errors import UserError
+from models.core.files import read_regular
 from zoo.package.card_page import CardContent, make_page
 from zoo.package.card_schema import LIBRARY, CardBlock, Tier
+from zoo.package.front_matter import join_card, parse_card
 from zoo.package.layout import MAX_BYTES
 
 TAGS = ("guitar", "amp-modeling", "wavenet", "neural-amp-modeler", "knob-conditioned")
@@ -22,9 +21,7 @@ BEGIN = (
 
 END = "<!-- ampzoo: end -->"
 
-FENCE = re.compile(r"\A---[ \t]*\r?\n(?P<front>.*?)\r?\n---[ \t]*(\r?\n|\Z)", re.DOTALL)
-
-MAX_FRONT = 64 << 10
+HINT_CARD = "Push or pull the amp again."
 
 
 def make_card(content: CardContent) -> str:
@@ -45,33 +42,21 @@ def make_card(content: CardContent) -> str:
         "model-index": [{"name": config.name, "results": [_results(content)]}],
         LIBRARY: _card_block(content).model_dump(mode="json", by_alias=True),
     }
-    return _join_card(front, f"{BEGIN}\n\n{make_page(content)}\n{END}\n")
+    return join_card(front, f"{BEGIN}\n\n{make_page(content)}\n{END}\n")
 
 
 def read_front_matter(card: Path) -> dict[str, Any]:
     """Read the front matter of a card as plain data. Raises `UserError` when the card is unreadable or not YAML."""
     try:
-        if card.stat().st_size > MAX_BYTES[".md"]:
-            raise ValueError(f"it is larger than {MAX_BYTES['.md']:,} bytes")
-        return parse_card(card.read_text(encoding="utf-8"))[0]
-    except (OSError, ValueError) as problem:
-        raise UserError(f"{card} cannot be read: {first_line(problem)}", "Push or pull the amp again.") from None
-
-
-def parse_card(text: str) -> tuple[dict[str, Any], str]:
-    """Split a card into `(front matter, page)`. Raises `ValueError` when the front matter is not a YAML mapping."""
-    fenced = FENCE.match(text)
-    if not fenced:
-        return {}, text
-    if len(fenced["front"]) > MAX_FRONT:
-        raise ValueError(f"its front matter is longer than {MAX_FRONT:,} characters")
-    try:
-        front = yaml.safe_load(fenced["front"])
-    except (yaml.YAMLError, TypeError, RecursionError, OverflowError) as problem:
-        raise ValueError(first_line(problem)) from None
-    if front is not None and not isinstance(front, dict):
-        raise ValueError("its front matter is not a mapping of names to values")
-    return front or {}, text[fenced.end() :]
+        return parse_card(read_regular(card, MAX_BYTES[".md"]).decode("utf-8"))[0]
+    except UserError as problem:
+        raise UserError(problem.message, HINT_CARD) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{card} cannot be read: it is not UTF-8 text", HINT_CARD) from None
+    except OSError as problem:
+        raise UserError(f"{card} cannot be read: {problem.strerror}", HINT_CARD) from None
+    except ValueError as problem:
+        raise UserError(f"{card} cannot be read: {problem}", HINT_CARD) from None
 
 
 def merge_cards(ours: str, theirs: str) -> str:
@@ -96,12 +81,7 @@ def merge_cards(ours: str, theirs: str) -> str:
     _, end, after = rest.partition(END)
     _, _, generated = page.partition(BEGIN)
     merged = before + BEGIN + generated.partition(END)[0] + END + after if begin and end else their_page
-    return _join_card({**front, "tags": [*front["tags"], *own_tags], **own}, merged)
-
-
-def _join_card(front: dict[str, Any], body: str) -> str:
-    text = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1 << 20)
-    return f"---\n{text}---\n\n{body.lstrip()}"
+    return join_card({**front, "tags": [*front["tags"], *own_tags], **own}, merged)
 
 
 def _card_block(content: CardContent) -> CardBlock:

@@ -8,6 +8,7 @@ from models.core.errors import UserError
 from models.core.schema import Frozen, check_document
 from models.knobs.schema import AnyKnob
 from zoo.names import NAME
+from zoo.package.front_matter import text_of
 from zoo.package.layout import SLUG
 from zoo.package.vocabulary import Kind, Tone
 
@@ -76,11 +77,10 @@ def read_summary(
     block = front_matter.get(LIBRARY) if isinstance(front_matter, dict) else None
     if not isinstance(block, dict):
         raise UserError(f"{name}: its card has no '{LIBRARY}' block", "Package it again with zoo package.")
-    license_id = front_matter.get("license")
     return AmpSummary(
         name=name,
         revision=revision,
-        license=license_id[:64] if isinstance(license_id, str) else "-",
+        license=text_of(front_matter, "license"),
         downloads=downloads if isinstance(downloads, int) and abs(downloads) < 1 << 53 else None,
         updated=updated[:32] if isinstance(updated, str) else "",
         amp=check_document(block, CardBlock, f"{name}: card"),

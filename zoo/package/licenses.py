@@ -1,5 +1,7 @@
 """The licenses that a hub knows by name."""
 
+import reprlib
+
 from models.core.errors import UserError
 
 _IDENTIFIERS = """
@@ -18,10 +20,10 @@ def check_license(license_id: object, name: object = "", link: object = "") -> N
     """Raise `UserError` for a license that no hub knows, or for `other` without its name and link."""
     if not isinstance(license_id, str) or license_id not in KNOWN_LICENSES:
         raise UserError(
-            f"{license_id!r} is not a license identifier that a hub knows",
+            f"{reprlib.repr(license_id)} is not a license identifier that a hub knows",
             "Name one: cc-by-4.0, cc0-1.0, mit ..., or 'other' with its name and link.",
         )
-    if license_id == "other" and not (name and link):
+    if license_id == "other" and not all(isinstance(part, str) and part for part in (name, link)):
         raise UserError("the license is 'other', without its name and link", "Give --license-name and --license-link.")
 
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from models.core.errors import Incompatible, IntegrityError, NotFound, SchemaError, UserError
-from models.core.files import write_json
+from models.core.files import read_regular, write_json
 from models.core.schema import Document, Frozen, check_document, parse_json, read_document
-from zoo.package.layout import ALLOWED, MANIFEST, NOT_COVERED, SLUG, list_files, tier_of
+from zoo.package.layout import ALLOWED, MANIFEST, NOT_COVERED, SLUG, list_files, max_bytes, tier_of
 
 
 class FileEntry(Frozen):
@@ -48,11 +48,22 @@ def digest(folder: Path) -> str:
     Raises `UserError` when the manifest cannot be read.
     """
     try:
-        return sha256((folder / MANIFEST).read_bytes()).hexdigest()
+        return sha256(read_package_file(folder, MANIFEST)).hexdigest()
     except OSError as problem:
         raise UserError(
             f"{folder / MANIFEST} cannot be read: {problem.strerror}", "Push or pull the amp again."
         ) from None
+
+
+def read_package_file(folder: Path, name: str) -> bytes:
+    """Read one file of a package on disk.
+
+    Raises `IntegrityError` for a pipe or a device, and for a file that is larger than a package may have.
+    """
+    try:
+        return read_regular(folder / name, max_bytes(name))
+    except UserError as problem:
+        raise as_package_error(problem) from None
 
 
 def read_package_document(folder: Path, name: str, kind: type[Document]) -> Document:

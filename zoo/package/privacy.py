@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from models.core.errors import UserError
-from zoo.package.manifest import package_files
+from zoo.package.manifest import package_files, read_package_file
 
 TEXT_SUFFIXES = (".json", ".md", ".nam", "")
 
@@ -16,7 +16,7 @@ PRIVATE = re.compile(
 def check_private(package: Path) -> None:
     """Raise `UserError` when a text file of the package holds a token or a path of a home folder."""
     for name in package_files(package):
-        if Path(name).suffix in TEXT_SUFFIXES and (found := PRIVATE.search((package / name).read_bytes())):
+        if Path(name).suffix in TEXT_SUFFIXES and (found := PRIVATE.search(read_package_file(package, name))):
             secret = found[0].startswith(b"hf_")
             what = "a token" if secret else f"the path {found[0].decode('ascii', 'replace')}"
             raise UserError(

@@ -55,10 +55,10 @@ def replay(folder: Path, on_progress: Callable[[float, float], None] = lambda do
         on_progress(done, len(document.presets))
         stored_T, gain = read_audio(folder / preset.audio)[0], 10 ** (preset.gain_db / 20)
         levels_K, input_T = config.encode(preset.knobs), read_audio(folder / preset.dry)[0] if preset.dry else dry_T
-        replays.append(Replay(preset.audio, _esr(stored_T, gain * play(net, input_T, levels_K))))
+        replays.append(Replay(preset.audio, _esr(stored_T, _amplify(play(net, input_T, levels_K), gain))))
         for name in (LIVE, f"baked/{preset.id}.nam"):
             if (folder / name).exists():
-                error = _esr(stored_T, gain * _play_nam(folder / name, input_T, levels_K))
+                error = _esr(stored_T, _amplify(_play_nam(folder / name, input_T, levels_K), gain))
                 live_esrs.append(error) if name == LIVE else replays.append(Replay(name, error))
     return [*replays, *([Replay(LIVE, max(live_esrs))] if live_esrs else [])]
 
@@ -84,6 +84,15 @@ def _play_nam(path: Path, dry_T: np.ndarray, levels_K: list[float]) -> np.ndarra
     return play(net, dry_T, levels_K if net.knobs else [])
 
 
+def _amplify(y_T: np.ndarray, gain: float) -> np.ndarray:
+    """Return a signal times a gain; what is too large for its number type becomes infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return gain * y_T
+
+
 def _esr(found_T: np.ndarray, truth_T: np.ndarray) -> float:
-    """Return the ESR of a clip, infinite where its length is another."""
-    return esr(*map(torch.from_numpy, (found_T, truth_T))) if found_T.shape == truth_T.shape else math.inf
+    """Return the ESR of a clip, infinite where its length is another or a number is not finite."""
+    if found_T.shape != truth_T.shape:
+        return math.inf
+    error = esr(*map(torch.from_numpy, (found_T, truth_T)))
+    return error if math.isfinite(error) else math.inf

@@ -18,8 +18,8 @@ from models.core.errors import IntegrityError, NotFound, UserError
 from models.core.files import write_json
 from models.core.schema import Frozen, read_document
 from models.core.user_folders import user_folder
-from zoo.package.layout import MANIFEST, SIGNATURE, max_bytes
-from zoo.package.manifest import parse_package_document
+from zoo.package.layout import MANIFEST, SIGNATURE
+from zoo.package.manifest import parse_package_document, read_package_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -96,7 +96,7 @@ def public_key_hex(key: "Ed25519PrivateKey") -> str:
 
 def sign(folder: Path, key: "Ed25519PrivateKey") -> None:
     """Sign a package: write `manifest.json.sig` beside its manifest. The same package and key give the same bytes."""
-    signed = key.sign(CONTEXT + (folder / MANIFEST).read_bytes()).hex()
+    signed = key.sign(CONTEXT + read_package_file(folder, MANIFEST)).hex()
     document = Signature(key=public_key_hex(key), signature=signed)
     write_json(folder / SIGNATURE, document.model_dump(mode="json", by_alias=True))
 
@@ -138,11 +138,8 @@ def check_signature(name: str, manifest: bytes, signature: bytes | None) -> str:
 
 def describe_signer(folder: Path, name: str = "") -> str:
     """Check the signature of a package on disk and say who signed it; raises as `check_signature` does."""
-    path = folder / SIGNATURE
-    if path.exists() and path.stat().st_size > max_bytes(SIGNATURE):
-        raise IntegrityError(f"{path} is larger than {max_bytes(SIGNATURE):,} bytes", "Pull the amp again.")
-    signature = path.read_bytes() if path.exists() else None
-    return check_signature(name or folder.name, (folder / MANIFEST).read_bytes(), signature)
+    signature = read_package_file(folder, SIGNATURE) if (folder / SIGNATURE).exists() else None
+    return check_signature(name or folder.name, read_package_file(folder, MANIFEST), signature)
 
 
 def _create_key(path: Path) -> "Ed25519PrivateKey":

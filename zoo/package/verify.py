@@ -12,12 +12,15 @@ from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import EVAL
 from models.audio.io import open_audio
 from models.core.errors import IntegrityError, UserError
-from zoo.package.layout import MANIFEST, NOT_COVERED, PRESETS, check_listing, list_files, tier_names, tier_of
+from zoo.package.card import read_front_matter
+from zoo.package.layout import CARD, MANIFEST, NOT_COVERED, PRESETS, check_listing, list_files, tier_names, tier_of
+from zoo.package.loudness import check_loudness
 from zoo.package.manifest import (
     PackageManifest,
     as_package_error,
     file_entry,
     read_package_document,
+    read_package_file,
     read_package_manifest,
 )
 from zoo.package.presets import Presets
@@ -27,10 +30,11 @@ MAX_CLIP_SECONDS = 60
 HINT_GET_AGAIN = "Pull or package it again."
 
 
-def verify(folder: Path, whole: bool = False) -> PackageManifest:
-    """Check every file of a package against its manifest, load its model and its tiers, and check its clips' headers.
+def verify(folder: Path, whole: bool = False, max_peak_dbfs: float | None = None) -> PackageManifest:
+    """Check every file of a package against its manifest, its clips' headers, and that no model is too loud.
 
-    Tiers that were not pulled may be missing, unless the package must be `whole`. Raises `NotFound` when the folder is
+    Tiers that were not pulled may be missing, unless the package must be `whole`. `max_peak_dbfs` is as in
+    `check_loudness`. Raises `NotFound` when the folder is
     not a package, `IntegrityError` naming the first file that is missing, is extra or differs, `Incompatible` for a
     newer schema.
     """
@@ -47,6 +51,8 @@ def verify(folder: Path, whole: bool = False) -> PackageManifest:
             _check_clip(folder / name, config.audio.sample_rate)
     if PRESETS in manifest.files:
         _check_presets(folder, config, manifest)
+    _check_card(folder)
+    check_loudness(folder, max_peak_dbfs)
     return manifest
 
 
@@ -76,7 +82,7 @@ def _check_files(folder: Path, manifest: PackageManifest, present: set[str], who
         if not tier_of(name) or tier_of(name) in pulled or whole:
             raise IntegrityError(f"{folder / name} is missing", HINT_GET_AGAIN)
     for name in sorted(set(manifest.files) & present):
-        check_entry(manifest, name, (folder / name).read_bytes(), str(folder / name))
+        check_entry(manifest, name, read_package_file(folder, name), str(folder / name))
 
 
 def _is_file_or_folder(path: Path) -> bool:
@@ -99,6 +105,14 @@ def _check_tier(folder: Path, config: ModelConfig) -> None:
     tier = _check_model(folder)
     if (tier.knobs, tier.audio.sample_rate) != (config.knobs, config.audio.sample_rate):
         raise IntegrityError(f"{folder} has other knobs, or another rate, than the amp it is a tier of", HINT_GET_AGAIN)
+
+
+def _check_card(folder: Path) -> None:
+    """Raise `IntegrityError` for a card whose front matter is not plain data; every list would stumble over it."""
+    try:
+        read_front_matter(folder / CARD)
+    except UserError as problem:
+        raise IntegrityError(problem.message, "Correct the card, or tell its owner.") from None
 
 
 def _check_clip(path: Path, rate_hz: int) -> None:

@@ -6,6 +6,7 @@ from models.artifacts.evaluation import Evaluation
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import CONFIG, EVAL
 from models.knobs.text import format_value
+from zoo.package.front_matter import text_of
 from zoo.package.layout import MANIFEST
 from zoo.package.manifest import PackageManifest
 from zoo.registry.resolve import AmpView
@@ -25,7 +26,7 @@ def _facts(view: AmpView) -> dict[str, str]:
     """Collect the facts about an amp, name -> text."""
     config, evaluation = view.document(CONFIG, ModelConfig), view.document(EVAL, Evaluation)
     revision = view.revision
-    facts = {"revision": revision[:12], "license": str(view.front_matter().get("license") or "-")}
+    facts = {"revision": revision[:12], "license": text_of(view.front_matter(), "license")}
     facts |= {f"knob {k.name}": f"{k.legal}, default {format_value(k.default)}" for k in config.knobs.knobs}
     facts |= _flatten("", config.model_dump(mode="json", exclude={"knobs"}))
     facts |= {"held ESR": f"{evaluation.held.mean:.4f}", "worst ESR": f"{evaluation.held.worst:.4f}"}

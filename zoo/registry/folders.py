@@ -1,11 +1,16 @@
-"""The folder of the user's own shelf, and the removal of what killed processes left in a shelf."""
+"""The folder of the user's own shelf; what killed processes left in a shelf is put back or removed."""
 
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from models.core.files import STAGED
+from models.core.errors import UserError
+from models.core.renames import STAGED, is_only_copy, restore_folders
+from models.core.schema import read_document
+from zoo.package.layout import MANIFEST
+from zoo.package.manifest import PackageManifest
 
 STALE_SECONDS = 3600  # a staged folder this old belongs to a process that was killed
 
@@ -15,8 +20,27 @@ def shelf_folder() -> Path:
     return Path(os.environ.get("ZOO_HOME") or Path.home() / ".ampzoo" / "shelf")
 
 
+def restore_amps(folder: Path) -> None:
+    """Put back the packages of one owner that a killed process moved away and did not replace; see `core.renames`."""
+    restore_folders(folder)
+    for path in folder.glob(f"{STAGED}*-old"):
+        if is_only_copy(path) and (name := _name_in_manifest(path)) and not (folder / name).exists():
+            with suppress(OSError):  # a shelf that is read-only
+                path.replace(folder / name)
+
+
 def remove_stale(folder: Path) -> None:
-    """Remove staged folders beside a package that killed processes left."""
+    """Remove what killed processes left beside a package; what may be the only copy of one is put back, or stays."""
+    restore_amps(folder)
     for path in folder.glob(f"{STAGED}*"):
-        if path.is_dir() and time.time() - path.stat().st_mtime > STALE_SECONDS:
+        stale = path.is_dir() and time.time() - path.stat().st_mtime > STALE_SECONDS
+        if stale and not is_only_copy(path):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _name_in_manifest(folder: Path) -> str:
+    """Return the name in the manifest of a package, empty where it has none."""
+    try:
+        return read_document(folder / MANIFEST, PackageManifest).package
+    except UserError:
+        return ""

@@ -70,15 +70,21 @@ class Zoo(Protocol):
         ...
 
     def pull(
-        self, ref: Ref, to: Path, tier: str = "", on_progress: TransferProgress = no_progress, pin: str = ""
+        self,
+        ref: Ref,
+        to: Path,
+        tier: str = "",
+        on_progress: TransferProgress = no_progress,
+        pin: str = "",
+        max_peak_dbfs: float | None = None,
     ) -> Pulled:
         """Copy an amp, or one `tier` of it, into the folder `to`, verified.
 
-        `pin` is the sha256 that its manifest must have, empty for any.
+        `pin` is the sha256 that its manifest must have, empty for any; `max_peak_dbfs` is as in `check_loudness`.
         """
         ...
 
-    def plan(self, package: Path, name: str) -> "PushPlan":
+    def plan(self, package: Path, name: str, max_peak_dbfs: float | None = None) -> "PushPlan":
         """Return what a push of a package under a name would change."""
         ...
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from models.core.errors import UserError
 from zoo.names import Ref, parse_ref
+from zoo.package.front_matter import text_of
 from zoo.package.layout import MANIFEST, files_of_tier, select_files
 from zoo.package.manifest import PackageManifest
 from zoo.registry.folders import shelf_folder
@@ -25,6 +26,7 @@ class PullRequest:
         locked: Pull exactly what `zoo.lock` pins.
         max_mb: Refuse an amp of more megabytes, None for any size.
         licenses: Refuse an amp under any other license, empty for any license.
+        max_peak_dbfs: Refuse an amp that plays louder, None for what it claims and some dB.
     """
 
     amp: str
@@ -34,6 +36,7 @@ class PullRequest:
     locked: bool = False
     max_mb: float | None = None
     licenses: tuple[str, ...] = ()
+    max_peak_dbfs: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class PullPlan:
     tier: str
     folder: Path
     pin: str = ""
+    max_peak_dbfs: float | None = None
 
     def sizes(self) -> dict[str, int]:
         """Return the files that the pull would fetch, name -> size in bytes. Raises `NotFound` for an unknown tier."""
@@ -54,7 +58,7 @@ class PullPlan:
 
     def run(self, on_progress: TransferProgress) -> Pulled:
         """Make the pull."""
-        return self.zoo.pull(self.ref, self.folder, self.tier, on_progress, self.pin)
+        return self.zoo.pull(self.ref, self.folder, self.tier, on_progress, self.pin, self.max_peak_dbfs)
 
     def write_lock(self, pulled: Pulled) -> None:
         """Pin what was pulled in `./zoo.lock`."""
@@ -85,15 +89,17 @@ def plan_pull(request: PullRequest) -> PullPlan:
         ref = Ref(ref.name, pin.commit)
     _check_size(zoo, ref, tier, request.max_mb)
     _check_license(zoo, ref, request.licenses)
-    return PullPlan(zoo, ref, tier, request.to or shelf_folder() / ref.name, pin.manifest if pin else "")
+    folder, expected = request.to or shelf_folder() / ref.name, pin.manifest if pin else ""
+    return PullPlan(zoo, ref, tier, folder, expected, request.max_peak_dbfs)
 
 
 def stated_license(zoo: Zoo, ref: Ref) -> str:
     """Return the license that an amp's card states, `not stated` where it states none or cannot be read."""
     try:
-        return str(zoo.front_matter(ref).get("license") or "not stated")
+        stated = text_of(zoo.front_matter(ref), "license")
     except UserError:
-        return "not stated"
+        stated = "-"
+    return "not stated" if stated == "-" else stated
 
 
 def _check_size(zoo: Zoo, ref: Ref, tier: str, max_mb: float | None) -> None:

@@ -9,7 +9,7 @@ from zoo.package.card import merge_cards, read_front_matter
 from zoo.package.card_page import OWNER_PLACEHOLDER
 from zoo.package.layout import CARD
 from zoo.package.licenses import check_license
-from zoo.package.manifest import package_files
+from zoo.package.manifest import package_files, read_package_file
 from zoo.package.privacy import check_private
 from zoo.package.signing import describe_signer
 
@@ -27,6 +27,7 @@ class PushPlan:
         head: The revision that the push goes on top of, empty for a new amp.
         replaces: The name of a different amp that the push would replace, empty where there is none.
         private: Whether the amp on the hub is private.
+        max_peak_dbfs: The highest peak that was allowed, None for what the package claims.
     """
 
     package: Path
@@ -37,6 +38,7 @@ class PushPlan:
     head: str = ""
     replaces: str = ""
     private: bool = False
+    max_peak_dbfs: float | None = None
 
     @property
     def bytes(self) -> int:
@@ -44,7 +46,7 @@ class PushPlan:
         return sum(map(len, self.writes.values()))
 
 
-def read_publishable(package: Path, name: str) -> dict[str, bytes]:
+def read_publishable(package: Path, name: str, max_peak_dbfs: float | None = None) -> dict[str, bytes]:
     """Read the files of a package that is to be published as `name`, file -> content.
 
     Raises as `verify` and `check_signature` do, and `UserError` for a license that no hub knows, and for a token or a
@@ -52,12 +54,12 @@ def read_publishable(package: Path, name: str) -> dict[str, bytes]:
     """
     from zoo.package.verify import verify
 
-    verify(package, whole=True)
+    verify(package, whole=True, max_peak_dbfs=max_peak_dbfs)
     describe_signer(package, name)
     front = read_front_matter(package / CARD)
     check_license(front.get("license"), front.get("license_name"), front.get("license_link"))
     check_private(package)
-    return {file: (package / file).read_bytes() for file in package_files(package)}
+    return {file: read_package_file(package, file) for file in package_files(package)}
 
 
 def card_for(name: str, ours: bytes, theirs: bytes | None) -> bytes:

@@ -15,6 +15,7 @@ from zoo.package.card import read_front_matter
 from zoo.package.layout import CARD, MANIFEST, select_files
 from zoo.package.manifest import digest, package_files, read_package_document, read_package_manifest
 from zoo.package.signing import describe_signer
+from zoo.registry.errors import RateLimited
 from zoo.registry.folders import shelf_folder
 from zoo.registry.protocol import TransferProgress, Zoo, no_progress
 from zoo.registry.shelf import Shelf
@@ -47,6 +48,7 @@ def resolve_package(
     tier: str = "",
     on_progress: TransferProgress = no_progress,
     on_warning: Callable[[str], None] = warnings.warn,
+    max_peak_dbfs: float | None = None,
 ) -> Path:
     """Return the folder of an amp, verified where it is a package.
 
@@ -57,6 +59,7 @@ def resolve_package(
         tier: The tier to pull, empty for all of them.
         on_progress: Called with the bytes done and the bytes in all.
         on_warning: Called when a copy is used because the hub cannot be reached.
+        max_peak_dbfs: The highest peak that is allowed, None for what the amp claims.
 
     Raises `NotFound`, `IntegrityError` or another `UserError`; `ConnectionError` where there is no hub and no copy.
     """
@@ -64,11 +67,11 @@ def resolve_package(
     if not folder.is_dir():
         ref, zoo = parse_ref(amp), resolve_zoo(where)
         if not isinstance(zoo, Shelf):
-            return _pull_to_shelf(zoo, ref, tier, on_progress, on_warning)
+            return _pull_to_shelf(zoo, ref, tier, on_progress, on_warning, max_peak_dbfs)
         folder = zoo.find(ref)
         describe_signer(folder, ref.name)
     if (folder / MANIFEST).exists():
-        _verify_folder(folder)
+        _verify_folder(folder, max_peak_dbfs)
     return folder
 
 
@@ -151,23 +154,29 @@ def view_amp(amp: str, where: str | None) -> AmpView:
 
 
 def _pull_to_shelf(
-    zoo: Zoo, ref: Ref, tier: str, on_progress: TransferProgress, on_warning: Callable[[str], None]
+    zoo: Zoo,
+    ref: Ref,
+    tier: str,
+    on_progress: TransferProgress,
+    on_warning: Callable[[str], None],
+    max_peak_dbfs: float | None,
 ) -> Path:
     """Pull an amp to the user's own shelf; without a connection use the copy there, if no revision was named."""
     folder = shelf_folder() / ref.name
     try:
-        zoo.pull(ref, folder, tier, on_progress)
+        zoo.pull(ref, folder, tier, on_progress, max_peak_dbfs=max_peak_dbfs)
     except ConnectionError as problem:  # `Unreachable`, and the hub client's own error of its offline mode
         if ref.revision or not (folder / MANIFEST).exists():
             raise
         describe_signer(folder, ref.name)
         reason = str(problem).splitlines()[0]
-        on_warning(f"the hub cannot be reached: {reason}; using the copy on your shelf, revision {digest(folder)[:12]}")
-        _verify_folder(folder)
+        told = reason if isinstance(problem, RateLimited) else f"the hub cannot be reached: {reason}"
+        on_warning(f"{told}; using the copy on your shelf, revision {digest(folder)[:12]}")
+        _verify_folder(folder, max_peak_dbfs)
     return folder
 
 
-def _verify_folder(folder: Path) -> None:
+def _verify_folder(folder: Path, max_peak_dbfs: float | None) -> None:
     from zoo.package.verify import verify  # loads torch
 
-    verify(folder)
+    verify(folder, max_peak_dbfs=max_peak_dbfs)

@@ -10,6 +10,7 @@ from typing import Any
 
 from models.core.errors import NotFound, UserError
 from models.core.files import staged_folder
+from models.core.renames import STAGED, staged_path
 from models.core.schema import Document
 from zoo.names import Ref
 from zoo.package.card import read_front_matter
@@ -21,10 +22,11 @@ from zoo.package.manifest import (
     digest,
     package_files,
     read_package_document,
+    read_package_file,
     read_package_manifest,
 )
 from zoo.package.signing import describe_signer
-from zoo.registry.folders import remove_stale
+from zoo.registry.folders import remove_stale, restore_amps
 from zoo.registry.protocol import Pulled, TransferProgress, no_progress
 from zoo.registry.push_plan import PushPlan, card_for, read_publishable
 
@@ -38,6 +40,8 @@ class Shelf:
 
     def names(self) -> list[str]:
         """Return the name of every amp on the shelf, sorted."""
+        for left in self.folder.glob(f"[!.]*/{STAGED}*-old"):
+            restore_amps(left.parent)
         return sorted(
             path.parent.relative_to(self.folder).as_posix() for path in self.folder.glob(f"[!.]*/[!.]*/{MANIFEST}")
         )
@@ -60,6 +64,7 @@ class Shelf:
         Raises `NotFound` for an unknown amp, the hint naming a similar one, and for another revision than the one here.
         """
         folder = self.folder / ref.name
+        restore_amps(folder.parent)
         if not (folder / MANIFEST).exists():
             similar = get_close_matches(ref.name, self.names(), 1, 0.5)
             elsewhere = f"See what there is with zoo list, or: zoo pull {ref.name} --zoo hub."
@@ -88,20 +93,20 @@ class Shelf:
 
     def read(self, ref: Ref, file: str) -> bytes:
         """Return the bytes of one file of an amp."""
-        return (self.find(ref) / file).read_bytes()
+        return read_package_file(self.find(ref), file)
 
     def document(self, ref: Ref, file: str, kind: type[Document]) -> Document:
         """Return one JSON document of an amp, checked."""
         return read_package_document(self.find(ref), file, kind)
 
-    def plan(self, package: Path, name: str) -> PushPlan:
+    def plan(self, package: Path, name: str, max_peak_dbfs: float | None = None) -> PushPlan:
         """Return what a push of a package under a name would change; raises as `read_publishable` does."""
-        ours, target = read_publishable(package, name), self.folder / name
+        ours, target = read_publishable(package, name, max_peak_dbfs), self.folder / name
         check_target(target)
         if not (target / MANIFEST).exists():
-            return PushPlan(package, name, ours)
-        ours[CARD] = card_for("", ours[CARD], (target / CARD).read_bytes() if (target / CARD).exists() else None)
-        theirs = {file: (target / file).read_bytes() for file in package_files(target) if (target / file).exists()}
+            return PushPlan(package, name, ours, max_peak_dbfs=max_peak_dbfs)
+        ours[CARD] = card_for("", ours[CARD], read_package_file(target, CARD) if (target / CARD).exists() else None)
+        theirs = {file: read_package_file(target, file) for file in package_files(target) if (target / file).exists()}
         writes = {file: body for file, body in ours.items() if theirs.get(file) != body}
         there, here = (read_package_manifest(folder).package for folder in (target, package))
         return PushPlan(
@@ -112,32 +117,51 @@ class Shelf:
             unchanged=len(ours) - len(writes),
             head=digest(target),
             replaces=there if there != here else "",
+            max_peak_dbfs=max_peak_dbfs,
         )
 
     def push(self, plan: PushPlan, private: bool = False, pr: bool = False, tag: str = "") -> str:
         """Make a planned push, replacing an earlier amp whole; returns its revision. Options are for hubs only."""
         if private or pr or tag:
             raise UserError("a shelf is a folder: it has no --private, --pr and --tag", "They are for hubs: --zoo hub.")
-        return copy_package(plan.package, self.folder / plan.name, card=plan.writes.get(CARD)).revision
+        return copy_package(
+            plan.package, self.folder / plan.name, card=plan.writes.get(CARD), max_peak_dbfs=plan.max_peak_dbfs
+        ).revision
 
     def pull(
-        self, ref: Ref, to: Path, tier: str = "", on_progress: TransferProgress = no_progress, pin: str = ""
+        self,
+        ref: Ref,
+        to: Path,
+        tier: str = "",
+        on_progress: TransferProgress = no_progress,
+        pin: str = "",
+        max_peak_dbfs: float | None = None,
     ) -> Pulled:
         """Copy an amp, or one tier of it, into the folder `to`; see `Zoo.pull`."""
         check_pin(ref.name, self.revision(ref), pin)
         signer = describe_signer(self.find(ref), ref.name)
-        return replace(copy_package(self.find(ref), to, tier, on_progress), signer=signer)
+        return replace(copy_package(self.find(ref), to, tier, on_progress, max_peak_dbfs=max_peak_dbfs), signer=signer)
 
     def remove(self, ref: Ref) -> Path:
         """Remove an amp from the shelf and return the folder that was removed."""
         folder = self.find(ref)
         check_target(folder)
-        shutil.rmtree(folder)
+        removed = staged_path(folder)  # a process that is killed now leaves no half of a package under its name
+        try:
+            folder.replace(removed)
+        except OSError:  # an overlay cannot rename a folder of a lower layer
+            removed = folder
+        shutil.rmtree(removed)
         return folder
 
 
 def copy_package(
-    source: Path, target: Path, tier: str = "", on_progress: TransferProgress = no_progress, card: bytes | None = None
+    source: Path,
+    target: Path,
+    tier: str = "",
+    on_progress: TransferProgress = no_progress,
+    card: bytes | None = None,
+    max_peak_dbfs: float | None = None,
 ) -> Pulled:
     """Copy a package, verified before and after, in place of an earlier one.
 
@@ -146,7 +170,7 @@ def copy_package(
     """
     from zoo.package.verify import verify  # loads torch
 
-    manifest = verify(source)
+    manifest = verify(source, max_peak_dbfs=max_peak_dbfs)
     check_target(target)
     target = target.resolve()  # the current folder may be the one that is replaced
     names = select_files(package_files(source), tier, manifest.tier, str(source))
@@ -160,6 +184,6 @@ def copy_package(
                 on_progress(sum(sizes[name] for name in names[: count + 1]), sum(sizes.values()))
             if card is not None:
                 (staged / CARD).write_bytes(card)
-            verify(staged)
+            verify(staged, max_peak_dbfs=max_peak_dbfs)
         remove_stale(target.parent)
     return Pulled(digest(target), digest(target), len(names), sum(sizes.values()) if is_copy else 0)

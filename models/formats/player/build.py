@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -84,7 +85,8 @@ def build_program(source: str, compiler: str | None = None, flags: tuple[str, ..
     path = _folder(compiler, host()) / f"{source.removesuffix('.c')}-{name}"
     if not path.exists():
         _build_program(compiler, host(), (*PLAIN, source), (), path, ("-D_GNU_SOURCE", *flags))
-        path.chmod(0o755)
+        with suppress(PermissionError):  # a disk without modes
+            path.chmod(0o755)
     return path
 
 

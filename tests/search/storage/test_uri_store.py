@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.core.errors import NotFound, UserError
-from models.core.files import STAGED
+from models.core.renames import STAGED
 from models.recordings.loading import load_data
 from search.launch.launcher import run_search
 from search.run import read_search

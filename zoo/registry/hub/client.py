@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from models.core.errors import IntegrityError, NotFound, UserError
 from models.core.schema import Document
-from zoo.names import Address, Ref
+from zoo.names import NAME, Address, Ref
 from zoo.package.card_schema import LIBRARY, AmpSummary, read_summary
 from zoo.package.layout import ATTRIBUTES, check_listing
 from zoo.package.manifest import file_entry, parse_package_document
@@ -46,6 +46,7 @@ class _Sibling(BaseModel):
 
 class _Info(BaseModel):
     sha: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    id: str = ""
     private: bool = False
     cardData: dict[str, Any] | None = None
     siblings: list[_Sibling] = []
@@ -163,8 +164,8 @@ class HubClient:
     def fetch_listing(self, ref: Ref) -> Listing:
         """Fetch the listing of an amp again.
 
-        Raises `NotFound` for an amp outside this part of the hub, `IntegrityError` for an answer of another form,
-        `RepositoryNotFoundError` for an unknown amp, and what `get_json` raises.
+        Raises `NotFound` for an amp outside this part of the hub or with a new name, `IntegrityError` for an answer of
+        another form, `RepositoryNotFoundError` for an unknown amp, and what `get_json` raises.
         """
         if self.address.owner and ref.name.split("/")[0] != self.address.owner:
             raise NotFound(f"no amp '{ref.name}' at {self.label}", f"Its amps are called {self.address.owner}/...")
@@ -177,6 +178,8 @@ class HubClient:
             info = _Info.model_validate(value)
         except ValueError:
             raise IntegrityError(f"{self.label} describes '{ref.name}' in an unknown form", HINT_HOSTILE_HUB) from None
+        if NAME.fullmatch(info.id) and info.id != ref.name:
+            raise NotFound(f"'{ref.name}' is called '{info.id}' now on {self.label}", f"Name it so: {info.id}.")
         files = {
             s.rfilename: RemoteFile(s.size or 0, s.lfs.sha256 if s.lfs else "", s.blobId or "") for s in info.siblings
         }

@@ -13,14 +13,20 @@ class Hub(HubClient):
     """A `Zoo` on a hub: what `HubClient` reads, and the methods that pull and push."""
 
     def pull(
-        self, ref: Ref, to: Path, tier: str = "", on_progress: TransferProgress = no_progress, pin: str = ""
+        self,
+        ref: Ref,
+        to: Path,
+        tier: str = "",
+        on_progress: TransferProgress = no_progress,
+        pin: str = "",
+        max_peak_dbfs: float | None = None,
     ) -> Pulled:
         """Fetch an amp into the folder `to`; see `zoo.registry.hub.pull.pull_from_hub`."""
-        return pull.pull_from_hub(self, ref, to, tier, on_progress, pin)
+        return pull.pull_from_hub(self, ref, to, tier, on_progress, pin, max_peak_dbfs)
 
-    def plan(self, package: Path, name: str) -> PushPlan:
+    def plan(self, package: Path, name: str, max_peak_dbfs: float | None = None) -> PushPlan:
         """Return what a push of a package under a name would change."""
-        return push.plan_hub_push(self, package, name)
+        return push.plan_hub_push(self, package, name, max_peak_dbfs)
 
     def push(self, plan: PushPlan, private: bool = False, pr: bool = False, tag: str = "") -> str:
         """Make a planned push and return the commit; see `zoo.registry.hub.push.push_to_hub`."""

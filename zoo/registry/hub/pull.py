@@ -48,7 +48,13 @@ class _Download:
 
 
 def pull_from_hub(
-    hub: HubClient, ref: Ref, to: Path, tier: str = "", on_progress: TransferProgress = no_progress, pin: str = ""
+    hub: HubClient,
+    ref: Ref,
+    to: Path,
+    tier: str = "",
+    on_progress: TransferProgress = no_progress,
+    pin: str = "",
+    max_peak_dbfs: float | None = None,
 ) -> Pulled:
     """Fetch an amp, or one `tier` of it, at one commit into the folder `to`.
 
@@ -70,7 +76,7 @@ def pull_from_hub(
         names = select_files(allowed, tier, manifest.tier, where)
         download.total = sum(listing.files[name].size for name in names)
         _write_files(staged, names, first, download)
-        _verify_staged(staged, ref, whole=not tier)
+        _verify_staged(staged, ref, not tier, max_peak_dbfs)
     remove_stale(to.resolve().parent)
     ignored = len(set(listing.files) - {*allowed, ATTRIBUTES})
     return Pulled(listing.commit, sha256, len(names), download.bytes_moved, ignored, signer)
@@ -91,14 +97,15 @@ def _write_files(staged: Path, names: list[str], first: dict[str, bytes], downlo
             raise
 
 
-def _verify_staged(staged: Path, ref: Ref, whole: bool) -> None:
+def _verify_staged(staged: Path, ref: Ref, whole: bool, max_peak_dbfs: float | None) -> None:
     """Verify what was fetched; an error names the amp in place of the staged folder."""
+    from zoo.package.loudness import HINT_EARS
     from zoo.package.verify import verify  # loads torch
 
     try:
-        verify(staged, whole)
+        verify(staged, whole, max_peak_dbfs)
     except UserError as problem:
-        hint = problem.hint if isinstance(problem, Incompatible) else HINT_TELL_OWNER
+        hint = problem.hint if isinstance(problem, Incompatible) or problem.hint == HINT_EARS else HINT_TELL_OWNER
         raise type(problem)(problem.message.replace(str(staged), ref.name), hint) from None
 
 

@@ -16,9 +16,9 @@ from zoo.registry.push_plan import PushPlan, card_for, read_publishable
 from zoo.version import __version__
 
 
-def plan_hub_push(hub: HubClient, package: Path, name: str) -> PushPlan:
+def plan_hub_push(hub: HubClient, package: Path, name: str, max_peak_dbfs: float | None = None) -> PushPlan:
     """Return what a push of a package under a name would change; raises as `read_publishable` does."""
-    ours = read_publishable(package, name)
+    ours = read_publishable(package, name, max_peak_dbfs)
     ours[CARD] = card_for(name, ours[CARD], None)
     try:
         listing = hub.fetch_listing(Ref(name))
@@ -118,7 +118,7 @@ def _commit(hub: HubClient, plan: PushPlan, pr: bool) -> str:
                 return now.commit
             if now.commit != head or attempt == ATTEMPTS - 1:
                 raise
-            pause_before_retry(attempt)
+            pause_before_retry(attempt, getattr(problem, "response", None))
     else:
         raise AssertionError("the last attempt ends the loop")
     after = hub.fetch_listing(Ref(plan.name, made.oid))

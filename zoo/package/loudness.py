@@ -1,0 +1,213 @@
+"""The check of ears: no model of a package is louder than it claims, plays numbers that are none, or plays nothing.
+
+It plays a short piece of guitar at the defaults and at corners of the knobs, through the model, its tiers and all
+`.nam` files, and compares: a model with the peak in its scores and with its clips, a `.nam` file with its model.
+
+Shapes: N settings, K knob columns, T time, R receptive field.
+"""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice, product
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.artifacts.evaluation import Evaluation
+from models.artifacts.folder import load_model
+from models.artifacts.model_config import ModelConfig
+from models.artifacts.names import EVAL, WEIGHTS
+from models.audio.decibels import decibels
+from models.audio.guitar import guitar
+from models.audio.io import read_audio
+from models.core.cache import read_measurement, write_measurement
+from models.core.errors import IntegrityError, UserError
+from models.evaluation.robustness import loudest
+from models.formats.nam.reader import read_nam
+from models.knobs.schema import Knob, Knobs, Setting
+from models.knobs.text import format_setting
+from models.network.wavenet import WaveNet
+from zoo.package.layout import LIVE, PRESETS, tier_names
+from zoo.package.manifest import digest, package_files, read_package_document
+from zoo.package.presets import Preset, Presets
+
+LOUDEST_DBFS = 24.0  # no amp plays higher, whatever it claims: a take ends at 0, a model 18 dB above its takes
+
+CLAIM_MARGIN_DB = 12.0  # above the claimed peak; the guitar here may be louder than the maker's
+
+TWIN_MARGIN_DB = 3.0  # of a `.nam` file above its model, and of a model above its own clip
+
+FAINTEST = 1e-6  # amplitude; a model that plays less plays nothing
+
+PROBE_PEAK, PROBE_SECONDS, PROBE_SEED = 0.25, 1.5, 2001
+
+PROBE_SAMPLES = 4800
+
+MAX_PROBED_CORNERS = 16
+
+CHECK_VERSION = 1  # of the rules here; a stored verdict of another version does not count
+
+HINT_EARS = "Do not play it; tell its maker. For a limit of your own add --max-peak with dBFS."
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """What a net plays at N settings: the peak of each, and how far it moves away from what silence gives."""
+
+    peak_N: np.ndarray
+    swing_N: np.ndarray
+
+
+def check_loudness(folder: Path, max_peak_dbfs: float | None = None) -> None:
+    """Raise `IntegrityError` for a package with a model that must not reach ears.
+
+    Args:
+        folder: A package whose files are those of its manifest.
+        max_peak_dbfs: The highest peak that is allowed, in place of what the package claims.
+
+    A package that passed without a limit of the caller's own is not played again.
+    """
+    names = package_files(folder)
+    tiers = tier_names(names)
+    passed = {"manifest": digest(folder), "tiers": tiers, "version": CHECK_VERSION}
+    if max_peak_dbfs is None and read_measurement("loudness", passed) is not None:
+        return
+    config, net, limit_dbfs = _check_model_at(folder, max_peak_dbfs)
+    presets = read_package_document(folder, PRESETS, Presets) if PRESETS in names else Presets()
+    for preset in presets.presets:
+        _check_against_clip(folder, config, net, preset, presets.dry)
+    by_id = {preset.id: preset.knobs for preset in presets.presets}
+    for name in names:
+        if name == LIVE:
+            _check_nam(folder / name, config, net, _probed_settings(config.knobs, {})[:4], limit_dbfs)
+        elif name.startswith("baked/"):
+            setting = by_id.get(Path(name).stem)
+            settings = [config.knobs.complete(setting)] if setting is not None else []
+            _check_nam(folder / name, config, net, settings, limit_dbfs)
+    for tier in tiers:
+        place = folder / "tiers" / tier
+        tier_config, tier_net, tier_limit = _check_model_at(place, max_peak_dbfs)
+        if (place / LIVE).exists():
+            settings = _probed_settings(tier_config.knobs, {})[:4]
+            _check_nam(place / LIVE, tier_config, tier_net, settings, tier_limit)
+    if max_peak_dbfs is None:
+        with suppress(OSError):  # a cache that cannot be written costs the time of the next check
+            write_measurement("loudness", passed, 1.0)
+
+
+def _check_model_at(folder: Path, max_peak_dbfs: float | None) -> tuple[ModelConfig, WaveNet, float]:
+    """Check the model of a folder against its own scores; return it and the limit in dBFS that holds for it."""
+    config, net = load_model(folder)
+    corners = read_package_document(folder, EVAL, Evaluation).corners
+    if corners.fault and max_peak_dbfs is None:
+        raise IntegrityError(f"{folder / EVAL} says that its model is unstable: {corners.fault}", HINT_EARS)
+    claimed = min(corners.peak_dbfs + CLAIM_MARGIN_DB, LOUDEST_DBFS)
+    limit_dbfs = claimed if max_peak_dbfs is None else max_peak_dbfs
+    settings = _probed_settings(config.knobs, corners.peak_setting)
+    probe = _play_probe(net, config, _columns(config, settings))
+    claim = f"its scores claim {corners.peak_dbfs:.0f}" if max_peak_dbfs is None else f"allowed are {limit_dbfs:g}"
+    _refuse_loud(folder / WEIGHTS, probe, settings, limit_dbfs, claim)
+    if probe.swing_N.max() < FAINTEST:
+        raise IntegrityError(f"{folder / WEIGHTS} plays no sound", HINT_EARS)
+    return config, net, limit_dbfs
+
+
+def _check_nam(path: Path, config: ModelConfig, net: WaveNet, settings: Sequence[Setting], limit_dbfs: float) -> None:
+    """Check a `.nam` file against its model at these settings; without any, against the limit alone."""
+    try:
+        _, twin = read_nam(path)
+    except UserError as problem:
+        raise IntegrityError(problem.message, HINT_EARS) from None
+    columns_NK = _columns(config, settings or [config.knobs.complete({})])
+    if twin.knobs not in (0, columns_NK.shape[1]):
+        raise IntegrityError(f"{path} has {twin.knobs} knobs, its package {columns_NK.shape[1]}", HINT_EARS)
+    found = _play_probe(twin, config, columns_NK if twin.knobs else columns_NK[:, :0])
+    _refuse_loud(path, found, settings, limit_dbfs, f"allowed are {limit_dbfs:.0f}")
+    if not settings:
+        return
+    model = _play_probe(net, config, columns_NK)
+    louder = found.peak_N > model.peak_N * 10 ** (TWIN_MARGIN_DB / 20) + FAINTEST
+    if louder.any():
+        at = int(louder.argmax())
+        dbfs, own = decibels(found.peak_N[at]), decibels(model.peak_N[at])
+        where = format_setting(settings[at])
+        raise IntegrityError(f"{path} plays at {dbfs:.0f} dBFS at {where}, its model at {own:.0f}", HINT_EARS)
+    if (found.swing_N < 0.01 * model.swing_N).all():
+        raise IntegrityError(f"{path} plays no sound, its model does", HINT_EARS)
+
+
+def _check_against_clip(folder: Path, config: ModelConfig, net: WaveNet, preset: Preset, shared_dry: str) -> None:
+    """Raise `IntegrityError` where the model plays the loudest part of a dry clip louder than its clip says."""
+    dry_T, clip_T = (read_audio(folder / name)[0] for name in (preset.dry or shared_dry, preset.audio))
+    if not len(dry_T) or len(dry_T) != len(clip_T):
+        raise IntegrityError(f"{folder / preset.audio} is not as long as its dry clip", HINT_EARS)
+    middle = int(np.abs(dry_T).argmax())
+    begin, end = max(0, middle - PROBE_SAMPLES // 2), middle + PROBE_SAMPLES // 2
+    context = net.receptive_field - 1
+    x_T = np.concatenate([np.zeros(max(0, context - begin), np.float32), dry_T[max(0, begin - context) : end]])
+    y_T = _play_batch(net, torch.from_numpy(x_T), _columns(config, [preset.knobs]))[0]
+    peak = float(y_T.abs().max()) * 10 ** (preset.gain_db / 20)
+    claimed = float(np.abs(clip_T[begin:end]).max())
+    if not peak <= claimed * 10 ** (TWIN_MARGIN_DB / 20) + 1e-4:
+        above = decibels(peak) - decibels(claimed)
+        raise IntegrityError(f"{folder / WEIGHTS} is {above:.0f} dB louder than its clip {preset.audio}", HINT_EARS)
+
+
+def _refuse_loud(path: Path, probe: _Probe, settings: Sequence[Setting], limit_dbfs: float, claim: str) -> None:
+    """Raise `IntegrityError` for a peak that is not finite or above the limit; the largest one is named."""
+    at = int(probe.peak_N.argmax())
+    where = f" at {format_setting(settings[at])}" if settings and settings[at] else ""
+    if not math.isfinite(probe.peak_N[at]):
+        raise IntegrityError(f"{path} plays numbers that are not finite{where}", HINT_EARS)
+    if (dbfs := decibels(float(probe.peak_N[at]))) > limit_dbfs:
+        raise IntegrityError(f"{path} plays at {dbfs:.0f} dBFS{where}, {claim}", HINT_EARS)
+
+
+def _probed_settings(knobs: Knobs, claimed: Mapping[str, float | str]) -> list[Setting]:
+    """Return the defaults, the lowest and the highest corner, further corners, and the setting of the claimed peak."""
+    ends = [(knob.min, knob.max) if isinstance(knob, Knob) else knob.positions for knob in knobs.knobs]
+    if math.prod(map(len, ends)) <= MAX_PROBED_CORNERS:
+        corners = list(product(*ends))
+    else:
+        draw = random.Random(0)
+        corners = [tuple(draw.choice(pair) for pair in ends) for _ in range(MAX_PROBED_CORNERS)]
+    first = [tuple(pair[0] for pair in ends), tuple(pair[-1] for pair in ends)]
+    settings = [{}, *(dict(zip(knobs.names, values, strict=True)) for values in dict.fromkeys([*first, *corners]))]
+    with suppress(UserError):  # the claim may name a setting that is none
+        settings.append(knobs.complete(claimed))
+    return [knobs.complete(setting) for setting in islice(settings, MAX_PROBED_CORNERS + 4)]
+
+
+def _columns(config: ModelConfig, settings: Sequence[Setting]) -> Tensor:
+    """Return the settings as the network takes them, `(N, K)`."""
+    rows = [config.encode(setting) for setting in settings]
+    return torch.tensor(rows, dtype=torch.float32).reshape(len(rows), -1)
+
+
+def _play_probe(net: WaveNet, config: ModelConfig, columns_NK: Tensor) -> _Probe:
+    """Play a short piece of guitar, and silence, at N settings."""
+    x_T = loudest(_guitar(config.audio.sample_rate), PROBE_SAMPLES + net.receptive_field - 1)
+    y_NT = _play_batch(net, x_T * (PROBE_PEAK / float(x_T.abs().max())), columns_NK)
+    still_NT = _play_batch(net, x_T.new_zeros(net.receptive_field), columns_NK)
+    peak_N = torch.maximum(y_NT.abs().amax(1), still_NT.abs().amax(1))
+    swing_N = (y_NT - still_NT[:, -1:]).abs().amax(1)
+    peak_N, swing_N = (found_N.double().nan_to_num(math.inf, math.inf) for found_N in (peak_N, swing_N))
+    return _Probe(peak_N.numpy(), swing_N.numpy())
+
+
+@cache
+def _guitar(rate_hz: int) -> Tensor:
+    return torch.from_numpy(guitar(PROBE_SECONDS, rate_hz, PROBE_SEED))
+
+
+@torch.no_grad()
+def _play_batch(net: WaveNet, x_T: Tensor, columns_NK: Tensor) -> Tensor:
+    """Play one signal at N settings, a few at a time: `(N, T - R + 1)`."""
+    net.eval()
+    return torch.cat([net(x_T.expand(len(some_BK), -1), some_BK).float() for some_BK in columns_NK.split(4)])
