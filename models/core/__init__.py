@@ -2,6 +2,7 @@
 
 * `errors`: the errors that a person can act on, each with a hint
 * `files`: text and JSON, written atomically
+* `reading`: files of people, other systems or strangers, as bytes and text
 * `schema`: JSON read and checked against a schema
 * `locations`: paths and URIs
 * `user_folders`: where this platform keeps a user's settings and caches

@@ -3,10 +3,11 @@
 import hashlib
 import json
 import math
+import warnings
 from functools import cache
 from pathlib import Path
 
-from models.core.errors import UserError
+from models.core.errors import Notice, UserError
 from models.core.files import write_json
 from models.core.schema import read_json
 from models.core.user_folders import user_folder
@@ -22,15 +23,29 @@ def cache_folder() -> Path:
 def read_measurement(kind: str, what: dict) -> float | None:
     """Return the number that `write_measurement` stored for the same `kind` and `what`, or None."""
     try:
-        found = float(read_json(_path(kind, what))["found"])
-    except (UserError, KeyError, TypeError, ValueError):  # not measured yet, or not such a file
+        found = read_json(_path(kind, what))["found"]
+    except (UserError, KeyError, TypeError):  # not measured yet, or not such a file
         return None
-    return found if 0 < found < math.inf else None
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return float(found) if is_number and 0 < found < math.inf else None
 
 
 def write_measurement(kind: str, what: dict, found: float) -> None:
-    """Store a positive number; `what` names everything it depends on, in JSON types."""
-    write_json(_path(kind, what), {**what, "found": found})
+    """Store a positive number; `what` names everything it depends on, in JSON types.
+
+    Warns where it cannot be stored: then it is measured again next time.
+    """
+    path = _path(kind, what)
+    try:
+        write_json(path, {**what, "found": found})
+    except OSError as problem:
+        warn_not_kept(path.parent, "measurements", problem)
+
+
+def warn_not_kept(folder: Path, what: str, problem: OSError) -> None:
+    """Warn that the cache cannot keep something."""
+    reason = (problem.strerror or "it cannot be written").lower()
+    warnings.warn(f"{folder} cannot keep {what} for the next time: {reason}", Notice, stacklevel=3)
 
 
 def _path(kind: str, what: dict) -> Path:

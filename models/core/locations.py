@@ -5,6 +5,8 @@ from typing import Annotated, Any, TypeGuard
 
 from pydantic import PlainValidator
 
+from models.core.user_folders import expand_home
+
 
 def is_uri(location: object) -> TypeGuard[str]:
     """Return whether a location is a URI (`s3://`, `gs://`, `file://` ...)."""
@@ -14,7 +16,18 @@ def is_uri(location: object) -> TypeGuard[str]:
 def _parse(value: Any) -> Path | str:
     if not isinstance(value, str | Path):
         raise ValueError("name a file, or a URI such as s3://BUCKET/PATH")  # noqa: TRY004 (for pydantic)
-    return value if is_uri(value) else Path(value)
+    if "\0" in str(value):
+        raise ValueError("no file can have this name")
+    return value if is_uri(value) else expand_home(str(value))
+
+
+def find_written(folder: Path, name: Path | str) -> Path:
+    """Return the file that a document in `folder` names, also where it writes backslashes between folders.
+
+    The name as it stands comes first: other systems allow a backslash in a file's name.
+    """
+    path, turned = folder / name, folder / str(name).replace("\\", "/")
+    return turned if path != turned and not path.exists() and turned.exists() else path
 
 
 Location = Annotated[Path | str, PlainValidator(_parse, json_schema_input_type=str)]
