@@ -2,10 +2,13 @@
 
 import sys
 import traceback
+import warnings
 from difflib import get_close_matches
+from typing import Any
 
 import click
 
+from models.core.errors import Notice
 from zoo.cli.browse import diff, doctor, knobs, list_amps, show
 from zoo.cli.package import package
 from zoo.cli.plan import plan
@@ -89,6 +92,13 @@ def main() -> None:
     from zoo.cli import output
     from zoo.cli.errors import INTERRUPTED
 
+    show_python_warning = warnings.showwarning
+
+    def show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        """Show our own warnings as sentences, all others as Python does."""
+        output.warn(str(message)) if issubclass(category, Notice) else show_python_warning(message, category, *place)
+
+    warnings.showwarning = show_warning
     try:
         sys.exit(cli.main(prog_name="zoo", standalone_mode=False))
     except (click.exceptions.Abort, KeyboardInterrupt):

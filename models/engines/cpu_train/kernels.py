@@ -22,6 +22,7 @@ from models.engines.activations import (
     apply_activation,
     sigmoid,
 )
+from models.engines.denormals import flush_denormals, restore_mode
 from models.engines.jit import NUMBA_OPTIONS, cached_njit
 from models.engines.simd import (
     REGISTERS,
@@ -301,6 +302,7 @@ def _run(passes, instructions, offsets, terms, s, stride, stop, w, lanes, gradie
 
 def _forward(passes, instructions, offsets, terms, workspaces, stride, stop, weights, unused, audio, output, x, y):
     """Play each item's audio with the item's own weights: `x` (B, T) to `y` (B, S)."""
+    mode = flush_denormals()
     for item in range(len(x)):
         s = workspaces[item]
         for t in range(x.shape[1]):
@@ -308,15 +310,18 @@ def _forward(passes, instructions, offsets, terms, workspaces, stride, stop, wei
         _run(passes, instructions, offsets, terms, s, stride, stop, weights[item], unused, unused)
         for t in range(y.shape[1]):
             y[item, t] = s[output + t]
+    restore_mode(mode)
 
 
 def _backward(passes, instructions, offsets, terms, workspaces, stride, stop, weights, lanes, output, dy, gradients):
     """Compute each item's gradient of its weights from that of its output, `dy` (B, S), after `forward`."""
+    mode = flush_denormals()
     for item in range(len(dy)):
         s = workspaces[item]
         for t in range(dy.shape[1]):
             s[output + t] = dy[item, t]
         _run(passes, instructions, offsets, terms, s, stride, stop, weights[item], lanes, gradients[item])
+    restore_mode(mode)
 
 
 forward = cached_njit(_forward)
