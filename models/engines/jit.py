@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import pickle
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
@@ -50,7 +49,7 @@ def _kernel_cache(function: Callable, folder: Path) -> Any:
     """Return what numba asks for compiled code, in place of its own cache, whose files must be whole."""
     from numba.core.caching import FunctionCache
     from numba.core.compiler import CompileResult
-    from numba.core.serialize import dumps
+    from numba.core.serialize import dumps, loads
 
     class KernelCache(FunctionCache):
         """One file per signature: a SHA-256 of the rest, then what numba compiled, pickled."""
@@ -69,7 +68,7 @@ def _kernel_cache(function: Callable, folder: Path) -> Any:
             if data is None:
                 return None
             try:
-                return CompileResult._rebuild(target_context, *pickle.loads(data))  # written by this user or root
+                return CompileResult._rebuild(target_context, *loads(data))  # written by this user or root
             except Exception:  # noqa: BLE001 (of another version of a library: it is compiled and written again)
                 return None
 
