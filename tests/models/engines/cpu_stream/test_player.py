@@ -5,8 +5,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -294,23 +293,6 @@ def test_cache_that_cannot_be_a_folder_costs_time_alone(
     (tmp_path / "cache").write_text("a file")
     monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path / "cache"))
     assert run(double_once) == [["42.0", "0"]]
-
-
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of its own that has no room left."""
-    folder = tmp_path / "full"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)]
-    if subprocess.run(mount, check=False, stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("only root can mount a small disk")
-    try:
-        with suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
-            while file.write(bytes(4096)):
-                pass
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_full_disk_below_the_cache_costs_time_alone(
