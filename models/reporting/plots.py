@@ -6,7 +6,6 @@ Shapes: F frequency bands.
 """
 
 import math
-import re
 import warnings
 from collections.abc import Mapping
 from io import BytesIO
@@ -23,6 +22,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from models.artifacts.evaluation import Score
+from models.core.display import one_line, visible_text
 from models.core.files import staged_file
 from models.knobs.text import format_setting
 
@@ -34,13 +34,6 @@ WIDTH_IN = 7.2  # of a chart that fills a page
 PNG_DPI, RASTER_DPI = 130, 150
 
 FLOOR_DBFS = -120.0
-
-UNSEEN = re.compile(  # control and invisible characters, and those that turn the direction of text
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
-    r"\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\U000e0000-\U000e0fff]"
-)
-
-HALF = re.compile("[\ud800-\udfff]")  # bytes of a file's name that are no UTF-8, as Python reads them
 
 TICKS = (tuple(range(1, 10)), (1, 2, 5), (1, 3), (1,))  # multiples of each power of ten, the densest first
 
@@ -86,7 +79,7 @@ def to_svg(figure: Figure) -> bytes:
     """
     out = BytesIO()
     _save_figure(figure, out, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
-    return UNSEEN.sub("?", out.getvalue().decode()).encode()
+    return visible_text(out.getvalue().decode()).encode()
 
 
 @styled
@@ -121,9 +114,8 @@ def draw_spectra(axes: Axes, centers_hz: np.ndarray, levels_dbfs: Mapping[str, n
 
 
 def label_text(text: str, most: int = 60) -> str:
-    """Return free text, such as the name of a file, as a label: what cannot be seen as question marks, shortened."""
-    shown = UNSEEN.sub("?", HALF.sub("?", " ".join(text.split())))
-    return shown if len(shown) <= most else f"{shown[: most - 3]}..."
+    """Return free text, such as the name of a file, as a label."""
+    return one_line(text, most)
 
 
 def plain_ticks(axes: Axes, *, x: bool = True, y: bool = True) -> None:

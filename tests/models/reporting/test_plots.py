@@ -9,9 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from models.artifacts.evaluation import Score, SettingScore
+from models.core.display import UNSEEN
 from models.reporting.plots import (
     FLOOR_DBFS,
-    UNSEEN,
     draw_spectra,
     label_text,
     make_chart,
