@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from models.core.errors import UserError
+from models.core.user_folders import expand_home
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
@@ -66,7 +67,7 @@ def parse_address(where: str) -> Path | Address:
     elif where.startswith(("http://", "https://")):
         endpoint, scope = _split_url(where)
     else:
-        return Path(where)
+        return expand_home(where)
     if len(scope) > 2 or not all(OWNER.fullmatch(part) for part in scope):
         raise _not_a_hub(where)
     return Address(endpoint, scope[0] if len(scope) == 1 else "", "/".join(scope) if len(scope) == 2 else "")

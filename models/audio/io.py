@@ -1,14 +1,18 @@
 """Mono audio files: read and written in blocks, resampled where asked; errors name the file."""
 
+import io
+import os
+import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import soundfile as sf
 import soxr
 
-from models.core.errors import UserError
+from models.core.errors import Notice, UserError
 from models.core.files import staged_file
 
 BLOCK = 1 << 18  # samples that are read at a time
@@ -23,6 +27,15 @@ DITHER = 1.5 / (1 << 15)  # of 16 bit, with room: audio that differs by no more 
 
 QUALITY = "VHQ"
 
+MAX_CHUNKS = 1000  # parts of a WAV that are looked at
+
+SOUND_WORDS = {  # by the codes of libsndfile
+    1: "it is no WAV, FLAC or AIFF",
+    2: "the system cannot read or write it",
+    3: "its header is damaged",
+    4: "its encoding is not known",
+}
+
 
 @contextmanager
 def open_audio(path: Path) -> Iterator[sf.SoundFile]:
@@ -30,17 +43,8 @@ def open_audio(path: Path) -> Iterator[sf.SoundFile]:
 
     Raises `UserError` when it is missing, empty or not such audio.
     """
-    try:
-        if not path.exists():
-            raise UserError(
-                f"{path} does not exist", "Check the path; paths in a manifest start at the manifest's folder."
-            )
-        opened = sf.SoundFile(path)
-    except (sf.LibsndfileError, TypeError, OSError) as problem:
-        raise UserError(
-            f"{path} is not audio that can be read: {str(problem).rstrip('.')}", "Export it again as WAV or FLAC."
-        ) from None
-    with opened as file:
+    opened, raw = _open_sound(path)
+    with raw or nullcontext(), opened as file:
         if file.format not in FORMATS or file.subtype not in SUBTYPES:
             raise UserError(
                 f"{path} is {file.format} {file.subtype}; takes are WAV, FLAC or AIFF of 16, 24 or 32 bit",
@@ -51,6 +55,86 @@ def open_audio(path: Path) -> Iterator[sf.SoundFile]:
         if file.frames == 0:
             raise UserError(f"{path} is empty", "Record or export it again.")
         yield file
+
+
+def _open_sound(path: Path) -> tuple[sf.SoundFile, IO[bytes] | None]:
+    """Return the opened file, and what it reads from where that is not the path itself; raises `UserError`."""
+    try:
+        if not path.exists():
+            raise UserError(
+                f"{path} does not exist", "Check the path; paths in a manifest start at the manifest's folder."
+            )
+        if not path.is_file():
+            kind = "a folder" if path.is_dir() else "a device or a pipe"
+            raise UserError(f"{path} is {kind}, not an audio file", "Name a WAV, FLAC or AIFF file.")
+        if (place := _unfinished_data(path)) is None:
+            return sf.SoundFile(path), None
+        warnings.warn(
+            f"{path}: its header was never finished, as when a recorder stops; all that follows it is read",
+            Notice,
+            stacklevel=4,
+        )
+        raw = _FinishedFile(path, place)
+        return sf.SoundFile(raw), raw
+    except (sf.LibsndfileError, TypeError, OSError) as problem:
+        raise UserError(
+            f"{path} is not audio that can be read: {_words_of(problem)}", "Export it again as WAV or FLAC."
+        ) from None
+
+
+def _words_of(problem: Exception) -> str:
+    """Return what an error of the audio library, or of the system, means."""
+    if isinstance(problem, sf.LibsndfileError):
+        return SOUND_WORDS.get(problem.code, "its content is damaged")
+    reason = getattr(problem, "strerror", None)  # of the system
+    return reason.lower() if reason else SOUND_WORDS[1]
+
+
+def _unfinished_data(path: Path) -> int | None:
+    """Return where a WAV states the length of its sound, if it states none but sound follows; else None.
+
+    A recorder that stops before it finishes the header leaves it so. A file without sound may still have other parts
+    behind its empty sound; each has a name of four letters and a length.
+    """
+    with path.open("rb") as file:
+        begin = file.read(12)
+        if begin[:4] != b"RIFF" or begin[8:] != b"WAVE":
+            return None
+        size = path.stat().st_size
+        unfinished, at = None, 12
+        for _ in range(MAX_CHUNKS):
+            file.seek(at)
+            head = file.read(8)
+            if len(head) < 8:
+                return unfinished if head else None
+            name, length = head[:4], int.from_bytes(head[4:], "little")
+            if name == b"data" and length == 0 and unfinished is None:
+                unfinished = at + 4
+            elif unfinished is not None and (not name.isalnum() or at + 8 + length > size):
+                return unfinished
+            at += 8 + length + length % 2
+        return unfinished
+
+
+class _FinishedFile(io.FileIO):
+    """A WAV whose length of the sound, at `place`, reads as "to the end of the file"."""
+
+    def __init__(self, path: Path, place: int) -> None:
+        super().__init__(path, "rb")
+        self._place = place
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes."""
+        at, data = self.tell(), bytearray(super().read(size) or b"")
+        for place in range(max(at, self._place), min(at + len(data), self._place + 4)):
+            data[place - at] = 0xFF
+        return bytes(data)
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read the next bytes into a buffer; return how many."""
+        data = self.read(len(buffer))
+        memoryview(buffer).cast("B")[: len(data)] = data
+        return len(data)
 
 
 def read_blocks(path: Path, channel: int | None = None) -> Iterator[np.ndarray]:
@@ -74,7 +158,7 @@ def _read_block(path: Path, file: sf.SoundFile) -> np.ndarray:
     try:
         return file.read(BLOCK, dtype="float32", always_2d=True)
     except sf.LibsndfileError as problem:
-        raise UserError(f"{path} is damaged: {problem}", "Export the file again from its source.") from None
+        raise UserError(f"{path} is damaged: {_words_of(problem)}", "Export the file again from its source.") from None
 
 
 def _mono(path: Path, block_TC: np.ndarray, channel: int | None, rate_hz: int, position: int) -> np.ndarray:
@@ -161,11 +245,23 @@ def create_audio(path: Path, rate_hz: int, subtype: str = "PCM_24") -> Iterator[
     Raises `UserError` for a name without a suffix of `SUFFIXES`, and when it cannot be written.
     """
     _check_suffix(path)
-    try:
-        with staged_file(path) as staged, sf.SoundFile(staged, "w", rate_hz, channels=1, subtype=subtype) as file:
-            yield file
-    except sf.LibsndfileError as problem:
-        raise UserError(f"{path} cannot be written: {problem}", "Is the disk full, or the folder read-only?") from None
+    with staged_file(path) as staged:
+        try:
+            with sf.SoundFile(staged, "w", rate_hz, channels=1, subtype=subtype) as file:
+                yield file
+        except sf.LibsndfileError as problem:
+            _raise_disk_error(staged)
+            raise UserError(
+                f"{path} cannot be written: {_words_of(problem)}", "Is the disk full, or the folder read-only?"
+            ) from None
+
+
+def _raise_disk_error(path: Path) -> None:
+    """Raise the system's error for what the audio library calls "System error.", if it occurs again."""
+    with path.open("ab") as file:
+        file.write(bytes(BLOCK))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_audio(path: Path, x_T: np.ndarray, rate_hz: int) -> None:

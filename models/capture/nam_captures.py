@@ -29,7 +29,7 @@ def read_capture_names(folder: Path, pattern: str, schema: Knobs | None = None) 
     that does not match, and two files at one setting.
     """
     wanted, names = _compile_pattern(pattern, schema)
-    files = sorted(folder.glob("*.nam"))
+    files = sorted(path for path in folder.glob("*") if is_capture(path))
     if not files:
         raise UserError(f"{folder} has no .nam file", "Name the folder that holds the captures.")
     found: dict[Path, Setting] = {}
@@ -51,6 +51,11 @@ def read_capture_names(folder: Path, pattern: str, schema: Knobs | None = None) 
                 "Move one of them out of the folder.",
             )
     return knobs, full
+
+
+def is_capture(path: Path) -> bool:
+    """Return whether a file is a capture by its name; names that begin with a dot are notes of other systems."""
+    return path.suffix.lower() == ".nam" and not path.name.startswith(".") and path.is_file()
 
 
 def render_captures(
@@ -122,7 +127,9 @@ def _compile_pattern(pattern: str, schema: Knobs | None) -> tuple[re.Pattern[str
 
 def _value_pattern(name: str, schema: Knobs | None) -> str:
     knob = schema.find(name) if schema else None
-    return "|".join(map(re.escape, knob.positions)) if isinstance(knob, Switch) else NUMBER_PATTERN
+    if not isinstance(knob, Switch):
+        return NUMBER_PATTERN
+    return "|".join(map(re.escape, sorted(knob.positions, key=len, reverse=True)))  # "1.5" before "1"
 
 
 def _parse_value(text: str, schema: Knobs | None, name: str) -> float | str:

@@ -4,6 +4,8 @@
 * `userinfo`: user names and passwords in URIs
 * `files`: text and JSON, written atomically
 * `renames`: a folder takes the place of another
+* `reading`: files of people, other systems or strangers, as bytes and text
+* `display`: free text without characters that cannot be seen
 * `schema`: JSON read and checked against a schema
 * `locations`: paths and URIs
 * `user_folders`: where this platform keeps a user's settings and caches

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import warnings
 from functools import cache
 from pathlib import Path
 
-from models.core.errors import UserError
+from models.core.errors import Notice, UserError
 from models.core.files import write_json
 from models.core.schema import read_json
 from models.core.user_folders import user_folder
@@ -23,17 +24,29 @@ def cache_folder() -> Path:
 def read_measurement(kind: str, what: dict) -> float | None:
     """Return the number that `write_measurement` stored for the same `kind` and `what`, or None."""
     try:
-        document = read_json(measurement_path(kind, what))
-    except UserError:  # not measured yet, or not such a file
+        found = read_json(measurement_path(kind, what))["found"]
+    except (UserError, KeyError, TypeError):  # not measured yet, or not such a file
         return None
-    found = document.get("found") if isinstance(document, dict) else None
     is_number = isinstance(found, int | float) and not isinstance(found, bool)
     return float(found) if is_number and 0 < found <= MAX_FOUND else None
 
 
 def write_measurement(kind: str, what: dict, found: float) -> None:
-    """Store a positive number; `what` names everything it depends on, in JSON types."""
-    write_json(measurement_path(kind, what), {**what, "found": found})
+    """Store a positive number; `what` names everything it depends on, in JSON types.
+
+    Warns where it cannot be stored: then it is measured again next time.
+    """
+    path = measurement_path(kind, what)
+    try:
+        write_json(path, {**what, "found": found})
+    except OSError as problem:
+        warn_not_kept(path.parent, "measurements", problem)
+
+
+def warn_not_kept(folder: Path, what: str, problem: OSError) -> None:
+    """Warn that the cache cannot keep something."""
+    reason = (problem.strerror or "it cannot be written").lower()
+    warnings.warn(f"{folder} cannot keep {what} for the next time: {reason}", Notice, stacklevel=3)
 
 
 def measurement_path(kind: str, what: dict) -> Path:

@@ -40,3 +40,7 @@ class NotFound(UserError):
 
 class DivergedError(ArithmeticError):
     """The training loss is no longer finite."""
+
+
+class Notice(UserWarning):
+    """What a person should know although the work goes on; one sentence, shown as a warning."""

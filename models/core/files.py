@@ -90,7 +90,7 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     return content
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path, kind: str = "file") -> BinaryIO:
     """Open a file for reading; raises `UserError` for a pipe or a device, `OSError` where it cannot be opened."""
     flags = (getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
     handle = os.open(path, os.O_RDONLY | sum(flags))
@@ -100,7 +100,7 @@ def open_regular(path: Path) -> BinaryIO:
     os.close(handle)
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    raise UserError(f"{path} is a pipe or a device, not a file", "Name a regular file.")
+    raise UserError(f"{path} is a device or a pipe, not a {kind}", "Write it to a file first, and name that file.")
 
 
 def write_text(path: Path, text: str) -> None:

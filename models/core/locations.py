@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeGuard
 from pydantic import PlainValidator
 
 from models.core.errors import UserError
+from models.core.user_folders import expand_home
 from models.core.userinfo import has_userinfo
 
 CREDENTIALS = "Credentials come from the environment (AWS_ACCESS_KEY_ID and such) or from the machine's role."
@@ -33,7 +34,16 @@ def _parse(value: Any) -> Path | str:
         if has_userinfo(value):
             raise ValueError("a URI must not hold a user name or a password; an '@' of a path is '%40'")
         return value
-    return Path(value)
+    return expand_home(str(value))
+
+
+def find_written(folder: Path, name: Path | str) -> Path:
+    """Return the file that a document in `folder` names, also where it writes backslashes between folders.
+
+    The name as it stands comes first: other systems allow a backslash in a file's name.
+    """
+    path, turned = folder / name, folder / str(name).replace("\\", "/")
+    return turned if path != turned and not path.exists() and turned.exists() else path
 
 
 Location = Annotated[Path | str, PlainValidator(_parse, json_schema_input_type=str)]

@@ -4,61 +4,144 @@ import json
 import re
 import reprlib
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from models.core.errors import Incompatible, SchemaError, UserError
-from models.core.files import read_regular
+from models.core.reading import decode_text, read_document_bytes
 from models.core.userinfo import without_userinfo
 
 MAX_JSON_BYTES = 16 << 20
 
+MAX_DIGITS = 308  # of a whole number; a longer one is beyond double precision
+
+MAX_SHOWN = 40  # characters of a value in a message
+
 VERSION = re.compile(r"(?P<major>\d{1,9})(\.(?P<minor>\d{1,9}))?", re.ASCII)
 
-UNION_TAGS = ("knob", "switch", "float", "str")  # pydantic's names of the types in a union, which are not keys
+BOOL_IS_NO_NUMBER = "bool_is_no_number"
+
+OWN_TYPES = ("value_error", BOOL_IS_NO_NUMBER)  # pydantic's types of errors whose text is our own
+
+_TYPES = {
+    "it must be text": ("string_type", "string_unicode"),
+    "it must be a whole number": ("int_type", "int_parsing", "int_parsing_size", "int_from_float"),
+    "it must be a number": ("float_type", "float_parsing"),
+    "it must be a finite number": ("finite_number",),
+    "it must be true or false": ("bool_type", "bool_parsing"),
+    "it must be more than {gt}": ("greater_than",),
+    "it must be at least {ge}": ("greater_than_equal",),
+    "it must be less than {lt}": ("less_than",),
+    "it must be at most {le}": ("less_than_equal",),
+    "it must be a multiple of {multiple_of}": ("multiple_of",),
+    "its length must be at least {min_length}": ("too_short", "string_too_short"),
+    "its length must be at most {max_length}": ("too_long", "string_too_long"),
+    "it must be a list": ("list_type", "tuple_type", "set_type", "frozen_set_type", "iterable_type"),
+    "it must be an object, as {{...}}": ("dict_type", "model_type", "model_attributes_type", "mapping_type"),
+    "it must be {expected}": ("literal_error", "enum"),
+    "it must be null": ("none_required",),
+    "it must be one of {expected_tags}": ("union_tag_invalid",),
+}
+
+TYPE_WORDS = {name: words for words, names in _TYPES.items() for name in names}  # pydantic's types in our words
+
+PATTERN_WORDS: dict[str, str] = {}  # what `spelled` says of a pattern
+
+JSON_WORDS = (  # how messages of Python's JSON reader begin, and what they mean
+    ("Expecting value", "a value is missing or misspelled"),
+    ("Expecting property name", "a key in double quotes is missing; a comma before } is one too many"),
+    ("Illegal trailing comma", "there is a comma too many"),
+    ("Expecting ',' delimiter", "a comma, or the end of a list or object, is missing"),
+    ("Expecting ':' delimiter", "a colon is missing"),
+    ("Extra data", "something follows the end of the document"),
+    ("Unterminated string", "a text has no closing quote"),
+    ("Invalid control character", "a line break or tab stands inside a text"),
+    ("Invalid \\", "a backslash does not begin an escape; write two"),
+)
 
 Document = TypeVar("Document", bound="Frozen")
 
 
+def _refuse_bools(node: Any, owner: type) -> Any:
+    """Return pydantic's core schema of `owner` with numbers that are no bools; schemas within it have theirs already.
+
+    Python counts true as equal to 1.
+    """
+    if isinstance(node, list | tuple):
+        return type(node)(_refuse_bools(item, owner) for item in node)
+    if not isinstance(node, dict) or (node.get("type") == "model" and node["cls"] is not owner):
+        return node
+    numbers = node.get("type") == "literal" and {type(item) for item in node["expected"]} & {int, float}
+    if node.get("type") in ("int", "float") or numbers:
+        return core_schema.no_info_before_validator_function(_no_bool, cast(CoreSchema, node))
+    return {
+        key: item if key in ("metadata", "serialization", "cls", "config") else _refuse_bools(item, owner)
+        for key, item in node.items()
+    }
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticCustomError(BOOL_IS_NO_NUMBER, "it must be a number, not true or false")
+    return value
+
+
 class Frozen(BaseModel):
-    """A document or a part of one: immutable, without unknown keys, NaN or infinity."""
+    """A document or a part of one: immutable, without unknown keys, NaN or infinity; true is no number in it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return pydantic's schema, with numbers that refuse true and false."""
+        return _refuse_bools(handler(source), cls)
+
+
+def spelled(pattern: str, words: str) -> Any:
+    """Return the constraint of a text; `words` complete "it must be", as `small letters, for example 'gain'`."""
+    PATTERN_WORDS[pattern] = words
+    return Field(pattern=pattern)
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file that may be malformed or hostile.
 
-    Raises `UserError` when it is missing or no regular file, larger than `MAX_JSON_BYTES`, nested too deeply or not
-    strict JSON (a key twice, NaN, infinity).
+    Raises `UserError` when it is missing, no regular file, larger than `MAX_JSON_BYTES`, nested too deeply or not
+    strict JSON (a key twice, NaN, infinity, a number beyond double precision).
     """
-    try:
-        data = read_regular(path, MAX_JSON_BYTES)
-    except FileNotFoundError:
-        raise UserError(
-            f"{path} does not exist", "Check the path; relative paths start at the current folder."
-        ) from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder, not a JSON file", "Name the JSON file inside it.") from None
-    except OSError as problem:
-        raise UserError(f"{path} cannot be read: {problem.strerror}", "Check the path.") from None
-    return parse_json(data, str(path))
+    return parse_json(read_document_bytes(path, MAX_JSON_BYTES, "JSON file"), str(path))
 
 
 def parse_json(data: bytes, where: str) -> Any:
     """Parse UTF-8 JSON; errors begin with `where`. Raises `UserError` when it is not strict JSON."""
+    text = decode_text(data, where)
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-        json.dumps(value, ensure_ascii=False).encode(
-            "utf-8"
-        )  # fails for half a surrogate pair, which no file name may have
+        value = json.loads(
+            text, object_pairs_hook=_unique_keys, parse_constant=_no_constant, parse_int=_bounded_integer
+        )
+        _check_strict(value)
         return value
-    except UnicodeDecodeError:
-        raise UserError(f"{where} is not UTF-8 text", "Save it as UTF-8.") from None
-    except (ValueError, RecursionError) as problem:
-        reason = "it is nested too deeply" if isinstance(problem, RecursionError) else str(problem)
-        raise UserError(f"{where} is not valid JSON: {reason}", "Correct the file at that place.") from None
+    except json.JSONDecodeError as problem:
+        words = next((words for begin, words in JSON_WORDS if problem.msg.startswith(begin)), "it cannot be read")
+        reason = f"{words} (line {problem.lineno}, column {problem.colno})"
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except _NotStrict as problem:
+        reason = str(problem)
+    raise UserError(f"{where} is not valid JSON: {reason}", "Correct the file at that place.")
+
+
+def _check_strict(value: Any) -> None:
+    """Raise `_NotStrict` for half a surrogate pair, which no file name may have, and for 1e400, which is infinite."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except UnicodeEncodeError as problem:
+        half = ord(problem.object[problem.start])
+        raise _NotStrict(f"\\u{half:04x} is half a character, without the other half") from None
+    except ValueError:
+        raise _NotStrict("a number is too large") from None
 
 
 def read_document(path: Path, kind: type[Document]) -> Document:
@@ -79,7 +162,7 @@ def check_document(value: Any, kind: type[Document], where: str) -> Document:
     try:
         return kind.model_validate(value, extra="ignore" if newer else None)
     except ValidationError as problem:
-        raise SchemaError(*_explain(problem, kind, where)) from None
+        raise SchemaError(*_explain(problem, value, kind, where)) from None
 
 
 def _with_known_version(value: Any, kind: type[BaseModel], where: str) -> tuple[Any, bool]:
@@ -102,35 +185,69 @@ def _with_known_version(value: Any, kind: type[BaseModel], where: str) -> tuple[
     return ({**value, key: known}, True) if newer else (value, False)
 
 
-def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tuple[str, str]:
-    """Return the message and the hint for the first problem that pydantic found."""
-    first = problem.errors()[0]
-    key = ".".join(str(part) for part in first["loc"] if part not in UNION_TAGS) or "document"
+def _explain(problem: ValidationError, value: Any, kind: type[BaseModel], where: str) -> tuple[str, str]:
+    """Return the message and the hint for the first problem that pydantic found.
+
+    Each type of a union has a problem of its own; the one at the innermost place is told.
+    """
+    faults = [(_keys_of(error, value), error) for error in problem.errors(include_url=False)]
+    begin = faults[0][0]
+    keys = max((keys for keys, _ in faults if keys[: len(begin)] == begin), key=len)
+    here = [error for at, error in faults if at == keys]
+    here = [error for error in here if error["input"] is here[0]["input"]]  # not what a validator made of it
+    first, key = here[0], ".".join(map(str, keys)) or "document"
     if first["type"] == "extra_forbidden":
         message = f"{where}: unknown key '{key}'"
     elif first["type"] == "missing":
         message = f"{where}: '{key}' is missing"
     else:
-        reason = first["msg"].removeprefix("Value error, ")
+        reason = " or ".join(dict.fromkeys(map(explain_type, here))).replace(" or it must be ", " or ")
         own = first["type"] == "value_error" and isinstance(first["input"], dict)  # our own messages name the value
-        value = "" if own else f" is {short_repr(first['input'])}"
-        message = f"{where}: '{key}'{value}: {reason}"
-    part, above = _innermost_schema(kind, first["loc"])
+        shown = "" if own else f" is {short_repr(first['input'])}"
+        message = f"{where}: '{key}'{shown}: {reason}"
+    part, above = _innermost_schema(kind, keys, first["loc"])
     known = ", ".join(field.alias or name for name, field in part.model_fields.items())
     return message, f"Known keys {f'in {above}' if above else 'at the top'}: {known}."
 
 
-def _innermost_schema(kind: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[type[BaseModel], str]:
-    """Return the schema of the innermost object that holds `loc`, as far as it is known, and the key of that object."""
+def explain_type(error: ErrorDetails) -> str:
+    """Return what pydantic's error means, in our words: `it must be a number`."""
+    facts = error.get("ctx", {})
+    if error["type"] in OWN_TYPES:
+        return error["msg"].removeprefix("Value error, ")
+    if error["type"] == "string_pattern_mismatch":
+        return f"it must be {PATTERN_WORDS.get(facts['pattern'], 'written with other characters')}"
+    plain = {name: f"{fact:.12g}" if isinstance(fact, int | float) else fact for name, fact in facts.items()}
+    return TYPE_WORDS.get(error["type"], "it has another form than expected here").format(**plain)
+
+
+def _keys_of(error: ErrorDetails, value: Any) -> tuple[int | str, ...]:
+    """Return the keys of the document in the place of pydantic's error, which also names the types in a union."""
+    keys: list[int | str] = []
+    for key in error["loc"]:
+        listed = isinstance(value, list | tuple) and isinstance(key, int) and key < len(value)
+        if listed or (isinstance(value, dict) and key in value):
+            value = value[key]
+            keys.append(key)
+    return (*keys, error["loc"][-1]) if error["type"] == "missing" else tuple(keys)
+
+
+def _innermost_schema(
+    kind: type[BaseModel], keys: tuple[int | str, ...], loc: tuple[int | str, ...]
+) -> tuple[type[BaseModel], str]:
+    """Return the schema of the innermost object that holds `keys`, as far as it is known, and the key of that object.
+
+    `loc` is pydantic's name of the place, which says the type in a union.
+    """
     above = ""
-    for place, key in enumerate(loc[:-1]):
-        if isinstance(key, str) and key not in UNION_TAGS:
+    for place, key in enumerate(keys[:-1]):
+        if isinstance(key, str):
             fields = {field.alias or name: field for name, field in kind.model_fields.items()}
             parts = _schemas(fields[key].annotation) if key in fields else []
             tried = [part for part in parts if part.__name__.lower() in loc]  # pydantic's tag of a union
             if len(parts := tried or parts) != 1:
                 break
-            (kind,), above = parts, ".".join(map(str, loc[: place + 1]))
+            (kind,), above = parts, ".".join(map(str, keys[: place + 1]))
     return kind, above
 
 
@@ -142,22 +259,35 @@ def _schemas(annotation: Any) -> list[type[BaseModel]]:
 
 
 def short_repr(value: Any) -> str:
-    """Return a JSON value as a message shows it, shortened and without passwords in URIs."""
+    """Return a value as JSON writes it, shortened and without passwords in URIs; text in single quotes."""
+    if isinstance(value, str):
+        return reprlib.repr(without_userinfo(value))
     try:
-        return reprlib.repr(without_userinfo(value) if isinstance(value, str) else value)
-    except ValueError:  # an integer of thousands of digits
+        text = without_userinfo(json.dumps(value, ensure_ascii=False, default=str))
+    except (ValueError, RecursionError):  # an integer of thousands of digits
         return f"a {type(value).__name__} too long to show"
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
+
+
+class _NotStrict(Exception):
+    """JSON that Python's reader takes, but not we; the text says why."""
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     if len(set(keys)) < len(keys):
-        raise ValueError(f"a key appears twice: {next(key for key in keys if keys.count(key) > 1)!r}")
+        raise _NotStrict(f"a key appears twice: {short_repr(next(key for key in keys if keys.count(key) > 1))}")
     return dict(pairs)
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number in JSON")
+    raise _NotStrict(f"{name} is not a number in JSON")
+
+
+def _bounded_integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise _NotStrict(f"a number has {len(digits):,} digits")
+    return int(digits)
 
 
 Unstated = Field(exclude_if=lambda value: value is None or value is False)  # a field left out of the file when unset

@@ -11,9 +11,26 @@ def user_folder(own: str, windows: tuple[str, str], mac: str, other: tuple[str, 
     `windows` and `other` (Linux) are each a variable and, where it is not set, a path below the home folder; `mac` is a
     path below the home folder.
     """
-    if stated := os.environ.get(own):
-        return Path(stated)
+    if stated := stated_folder(own):
+        return stated
     if sys.platform == "darwin":
         return Path.home() / mac / "ampzoo"
     variable, below_home = windows if sys.platform == "win32" else other
-    return Path(os.environ.get(variable, Path.home() / below_home)) / "ampzoo"
+    return (stated_folder(variable) or Path.home() / below_home) / "ampzoo"
+
+
+def stated_folder(variable: str) -> Path | None:
+    """Return the folder that an environment variable names, with `~` as home; None where it is not set or empty.
+
+    A shell expands `~`; Docker's ENV, `.env` files, systemd and quotes do not.
+    """
+    stated = os.environ.get(variable)
+    return expand_home(stated) if stated else None
+
+
+def expand_home(text: str) -> Path:
+    """Return a path a person wrote, with a leading `~` or `~USER` as that home folder where there is one."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # no such user
+        return Path(text)

@@ -1,12 +1,17 @@
 """Compilation by numba, cached on disk for later processes."""
 
+import hashlib
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from models.core.cache import cache_folder, source_digest
+from models.core.cache import cache_folder, source_digest, warn_not_kept
+from models.core.files import staged_file
 
 NUMBA_OPTIONS: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}  # of every kernel
 
@@ -14,26 +19,89 @@ ENGINES = Path(__file__).parent
 
 CACHE_LINE = 16  # float32 numbers in one line of a CPU's cache
 
+MAX_KERNEL_BYTES = 1 << 28
+
+
+def can_compile() -> bool:
+    """Return whether numba is installed, fits the other libraries, and is not switched off (`NUMBA_DISABLE_JIT=1`)."""
+    try:
+        import numba
+    except ImportError:
+        return False
+    return not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+
 
 def cached_njit(function: Callable, sources: Path = ENGINES) -> Any:
     """Return the function, compiled at its first call, once per machine: later processes load it.
 
-    numba renews its cache only when the file of the function itself changes, so the cache folder is named by a digest
-    of all code in the folder `sources`. Where no folder can be written, each process compiles again.
+    The cache folder is named by a digest of all code in the folder `sources`. A file in it that is cut, empty,
+    damaged, of another user or cannot be written costs the time to compile again, and no more.
     """
     import numba
 
-    folder = cache_folder() / "kernels" / source_digest(sources)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return numba.njit(**NUMBA_OPTIONS)(function)
-    settings: Any = numba.config
-    before, settings.CACHE_DIR = settings.CACHE_DIR, str(folder)  # read while the function is wrapped
-    try:
-        return numba.njit(cache=True, **NUMBA_OPTIONS)(function)
-    finally:
-        settings.CACHE_DIR = before
+    dispatcher: Any = numba.njit(**NUMBA_OPTIONS)(function)  # the function itself where numba is switched off
+    if can_compile():
+        dispatcher._cache = _kernel_cache(dispatcher.py_func, cache_folder() / "kernels" / source_digest(sources))
+    return dispatcher
+
+
+def _kernel_cache(function: Callable, folder: Path) -> Any:
+    """Return what numba asks for compiled code, in place of its own cache, whose files must be whole."""
+    from numba.core.caching import FunctionCache
+    from numba.core.compiler import CompileResult
+    from numba.core.serialize import dumps, loads
+
+    class KernelCache(FunctionCache):
+        """One file per signature: a SHA-256 of the rest, then what numba compiled, pickled."""
+
+        def __init__(self) -> None:
+            self._py_func = function
+
+        @property
+        def cache_path(self) -> str:
+            return str(folder)
+
+        def load_overload(self, sig: Any, target_context: Any) -> Any:
+            """Return the compiled code for a signature, or None where it has to be compiled."""
+            target_context.refresh()
+            data = _read_kernel(self._path(sig, target_context.codegen()))
+            if data is None:
+                return None
+            try:
+                return CompileResult._rebuild(target_context, *loads(data))  # written by this user or root
+            except Exception:  # noqa: BLE001 (of another version of a library: it is compiled and written again)
+                return None
+
+        def save_overload(self, sig: Any, data: Any) -> None:
+            """Write the compiled code for a signature; warns where that fails."""
+            if data.lifted or data.library.has_dynamic_globals:  # such code is of use in this process alone
+                return
+            content = dumps(data._reduce())
+            try:
+                with staged_file(self._path(sig, data.codegen)) as staged:
+                    staged.write_bytes(hashlib.sha256(content).digest() + content)
+            except OSError as problem:
+                warn_not_kept(folder, "compiled kernels", problem)
+
+        def _path(self, sig: Any, codegen: Any) -> Path:
+            key = repr((version("numba"), np.__version__, self._index_key(sig, codegen)))
+            return folder / f"{function.__name__.strip('_')}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.kernel"
+
+    return KernelCache()
+
+
+def _read_kernel(path: Path) -> bytes | None:
+    """Return the content of a file of the cache; None where it is missing, damaged, or another user could have made it.
+
+    What is loaded is run, so a file counts only if this user or root wrote it.
+    """
+    with suppress(OSError), path.open("rb") as file:
+        if hasattr(os, "getuid") and os.fstat(file.fileno()).st_uid not in (0, os.getuid()):
+            return None
+        data = file.read(MAX_KERNEL_BYTES)
+        if hashlib.sha256(data[32:]).digest() == data[:32]:
+            return data[32:]
+    return None
 
 
 def inlined(function: Callable) -> Any:

@@ -1,11 +1,10 @@
 """The choice of device and engine: compiled kernels where they support the net, else the eager engine."""
 
-from importlib.util import find_spec
-
 import torch
 
 from models.engines.base import Engine
 from models.engines.eager import EagerEngine
+from models.engines.jit import can_compile
 from models.network.wavenet import WaveNet
 
 
@@ -25,7 +24,7 @@ def engine_for(net: WaveNet) -> Engine:
     """Return the fastest engine for a net on the device where it is."""
     parameter = next(net.parameters())
     is_supported = parameter.device.type == "cpu" and parameter.dtype == torch.float32 and net.config.compiles
-    if is_supported and find_spec("numba"):
+    if is_supported and can_compile():
         from models.engines.cpu_train.engine import CompiledEngine
 
         return CompiledEngine(net)

@@ -12,8 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from models.core.errors import UserError
+from models.core.reading import decode_text, read_document_bytes
 from models.knobs.schema import AnyKnob, Encoding, Knob, Knobs, Setting, Switch, Value
 from models.knobs.text import parse_setting
+
+MAX_CSV_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -88,14 +91,8 @@ def read_automation(path: Path, knobs: Knobs, setting: Mapping[str, Value]) -> A
 
     Raises `UserError` naming the file, the line and the value at fault.
     """
-    try:
-        lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines(), strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else problem
-        raise UserError(
-            f"{path} cannot be read: {reason}", "Write a CSV with a header, such as: seconds,gain"
-        ) from None
-    header = [name.strip() for name in lines[0]] if lines else []
+    lines = _read_lines(path)
+    header = [name.strip() for name in lines[0][1]] if lines else []
     if header[:1] != ["seconds"] or len(header) < 2 or len(lines) < 2:
         raise UserError(
             f"{path} is not a list of knob moves", "Its first line must be like: seconds,gain and moves follow."
@@ -103,7 +100,7 @@ def read_automation(path: Path, knobs: Knobs, setting: Mapping[str, Value]) -> A
     if both := [name for name in header if name in setting]:
         raise UserError(f"{both[0]} moves in {path} and is also set to one value", "Do one of the two.")
     points: list[tuple[float, Setting]] = []
-    for number, line in enumerate(lines[1:], 2):
+    for number, line in lines[1:]:
         where = f"{path}: line {number}"
         try:
             time = float(line[0]) if line else math.nan
@@ -121,6 +118,19 @@ def read_automation(path: Path, knobs: Knobs, setting: Mapping[str, Value]) -> A
         moved = _parse_cells(header[1:], line[1:], where)
         points.append((time, knobs.complete({**setting, **moved}, where)))
     return _from_points(knobs, points)
+
+
+def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Return the lines of a CSV that are not blank, each with its number."""
+    text = decode_text(read_document_bytes(path, MAX_CSV_BYTES, "CSV file"), str(path))
+    reader = csv.reader(text.splitlines(), strict=True)
+    try:
+        return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error:
+        raise UserError(
+            f"{path}: line {reader.line_num} is no CSV: a quote is missing or too many, or a cell is too long",
+            "Write a CSV with a header, such as: seconds,gain",
+        ) from None
 
 
 def _parse_cells(names: list[str], cells: list[str], where: str) -> Setting:

@@ -4,14 +4,24 @@ A setting is one value per knob: a number on the faceplate, or the name of a swi
 columns: one level in [-1, 1] per knob, one column of 0 or 1 per position of a switch.
 """
 
+import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, model_serializer, model_validator
+import numpy as np
+from pydantic import (
+    Discriminator,
+    Field,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 from models.core.errors import UserError
-from models.core.schema import Frozen
+from models.core.schema import Frozen, spelled
 
 Value = float | str
 
@@ -27,9 +37,37 @@ AUDIO_TAPER = (0.85 / 0.15) ** 2  # base of the exponential whose division at th
 
 Faceplate = Annotated[float, Field(ge=-MAX_FACEPLATE, le=MAX_FACEPLATE)]
 
-KnobName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+MAX_KNOBS = 32
 
-Position = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,31}$")]
+MAX_POSITIONS = 16
+
+KNOB_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
+
+KNOB_WORDS = "up to 32 lower-case letters, digits, - and _, for example 'gain'"
+
+POSITION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,31}$"
+
+POSITION_WORDS = "up to 32 letters, digits, spaces and . + - _, for example 'bright'"
+
+KnobName = Annotated[str, spelled(KNOB_PATTERN, KNOB_WORDS)]
+
+Position = Annotated[str, spelled(POSITION_PATTERN, POSITION_WORDS)]
+
+
+def _as_written(value: Any) -> float | str:
+    """Check a value as a document states it; it stays what it is until a knob or a switch reads it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and abs(value) < math.inf:  # a bool is an int
+        return value
+    raise ValueError("it must be a number, or the name of a position")
+
+
+Written = Annotated[float | str, PlainValidator(_as_written, json_schema_input_type=float | str)]
+
+WrittenSetting = dict[str, Written]  # as a person writes it: "7" and 7, true for on; `Knobs.complete` reads it
+
+BOOL_POSITIONS = {True: ("true", "on", "yes"), False: ("false", "off", "no")}
 
 
 class Knob(Frozen):
@@ -101,12 +139,14 @@ class Knob(Frozen):
     def check(self, value: Value, where: str) -> float:
         """Return the value as a number; raises `UserError`, which begins with `where`, unless it is in range."""
         try:
-            number = float(value)
-        except ValueError:
+            number = math.nan if isinstance(value, bool | np.bool_) or "_" in str(value) else float(value)
+        except (ValueError, TypeError, OverflowError):
+            number = math.nan
+        if math.isnan(number):
             raise UserError(
-                f"{where}: knob '{self.name}' is '{value}', which is not a number",
+                f"{where}: knob '{self.name}' is '{_shown(value)}', which is not a number from {self.legal}",
                 f"Choose a number from {self.legal}.",
-            ) from None
+            )
         if not self.min <= number <= self.max:
             raise UserError(
                 f"{where}: knob '{self.name}' is {number:.12g}, outside its range {self.legal}",
@@ -132,7 +172,7 @@ class Switch(Frozen):
 
     name: Annotated[KnobName, Field(description="Name of the switch, as for a knob.")]
     positions: Annotated[
-        tuple[Position, ...], Field(min_length=2, max_length=16, description="Names of its positions.")
+        tuple[Position, ...], Field(min_length=2, max_length=MAX_POSITIONS, description="Names of its positions.")
     ]
     default: Annotated[Position, Field(description="Position at which it rests; the first when left out.")]
 
@@ -169,17 +209,45 @@ class Switch(Frozen):
         return self.name, *self.positions
 
     def check(self, value: Value, where: str) -> str:
-        """Return the position's name (a number as it is written); raises `UserError`, which begins with `where`."""
-        name = value if isinstance(value, str) else f"{value:g}"
-        if name not in self.positions:
+        """Return the name of a position; raises `UserError`, which begins with `where`.
+
+        Text is the name letter for letter. A number is the position that is written so, else the one of that value;
+        true and false are on and off.
+        """
+        if (found := self._find_position(value)) is None:
+            name = _shown(value)
             near = get_close_matches(name, self.positions, 1)
             guess = f" Did you mean '{near[0]}'?" if near else ""
             raise UserError(f"{where}: switch '{self.name}' is '{name}'", f"Its positions are: {self.legal}.{guess}")
-        return name
+        return found
+
+    def _find_position(self, value: Value) -> str | None:
+        if isinstance(value, str):
+            return next((name for name in (value, value.strip()) if name in self.positions), None)
+        if isinstance(value, bool | np.bool_):
+            words = BOOL_POSITIONS[bool(value)]
+            return next((name for word in words for name in self.positions if name.lower() == word), None)
+        written = (str(value), repr(float(value)), f"{float(value):g}")
+        equal = [name for name in self.positions if _parse_number(name) == float(value)]
+        return next((name for name in written if name in self.positions), equal[0] if len(equal) == 1 else None)
 
     def encode(self, value: Value) -> list[float]:
         """Return one number per position: 1 for this one, 0 for the others."""
         return [float(value == position) for position in self.positions]
+
+
+def _shown(value: Any) -> str:
+    """Return a value of a setting for a message, shortened."""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)[:40]
+
+
+def _parse_number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _kind(value: Any) -> str:
@@ -193,7 +261,7 @@ AnyKnob = Annotated[Annotated[Knob, Tag("knob")] | Annotated[Switch, Tag("switch
 class Knobs(Frozen):
     """All knobs of an amp, in the order of the network's input."""
 
-    knobs: tuple[AnyKnob, ...] = Field(max_length=32)
+    knobs: tuple[AnyKnob, ...] = Field(max_length=MAX_KNOBS)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

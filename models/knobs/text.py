@@ -1,6 +1,5 @@
 """Settings as text, and back."""
 
-import math
 from collections.abc import Iterable, Mapping
 
 from models.core.errors import UserError
@@ -20,19 +19,18 @@ def format_setting(setting: Mapping[str, Value]) -> str:
 
 
 def parse_setting(pairs: Iterable[str]) -> Setting:
-    """Return the setting of `["gain=7", "channel=lead"]`; raises `UserError` for what is not `name=value`."""
+    """Return the setting of `["gain=7", "channel=lead"]`, its values as written; `Knobs.complete` reads them.
+
+    Raises `UserError` for what is not `name=value`.
+    """
     setting: Setting = {}
     for pair in pairs:
         name, _, text = pair.partition("=")
-        try:
-            value: Value = float(text)
-        except ValueError:
-            value = text.strip()
-        if not name or "=" in text or value == "" or (isinstance(value, float) and not math.isfinite(value)):
+        if not name or "=" in text or not text.strip():
             raise UserError(f"'{pair}' does not set a knob", "Write name=number, for example gain=7.")
         if name in setting:
             raise UserError(f"knob '{name}' is set twice", "Set each knob once.")
-        setting[name] = value
+        setting[name] = text
     return setting
 
 

@@ -1,14 +1,14 @@
 """Play a model block by block: the same sound whatever the size of the blocks, with knobs that stand still or move.
 
 float32 nets are played by compiled kernels (`engines.cpu_stream`); other number types, nets that the kernels do not
-support, and all nets where numba is missing, by torch.
+support, and all nets where numba is missing or switched off, by torch.
 
 Shapes: T time (one block), K knob columns, C channels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from importlib.util import find_spec
 from typing import Protocol
 
 import numpy as np
@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.engines.jit import can_compile
 from models.network.wavenet import WaveNet
 
 PREWARM_BLOCK = 1 << 14  # samples of silence played at once before a stream starts
 
-KnobLevels = list[float] | np.ndarray  # K levels in [-1, 1] that stand still, or (K, T) that move
+SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
 
-NUMBA = find_spec("numba") is not None
+KnobLevels = list[float] | np.ndarray  # K levels in [-1, 1] that stand still, or (K, T) that move
 
 
 class Stream:
@@ -67,7 +68,7 @@ class Player(Protocol):
 
 def player_factory(net: WaveNet) -> Callable[[], Player]:
     """Return what creates the fastest players of a net; they share its weights, and each may run in its own thread."""
-    if not NUMBA or net.head_scale.dtype != torch.float32 or not net.config.compiles:
+    if net.head_scale.dtype != torch.float32 or not net.config.compiles or not can_compile():
         return partial(EagerPlayer, net)
     from models.engines.cpu_stream.lowering import lower
     from models.engines.cpu_stream.player import CompiledPlayer
@@ -99,7 +100,8 @@ class EagerPlayer:
         x = torch.from_numpy(np.ascontiguousarray(x_T)).to(dtype)[None, None]
         moving = torch.as_tensor(levels, dtype=dtype)
         knobs = (moving if moving.ndim == 2 else moving[:, None])[None]
-        y_T = self._all_outputs(x, knobs)[0, 0].numpy()
+        with _denormals_as_zero():
+            y_T = self._all_outputs(x, knobs)[0, 0].numpy()
         if out_T is None:
             return y_T
         out_T[:] = y_T
@@ -131,6 +133,17 @@ class EagerPlayer:
             conv_input, histories[number] = _extend(histories[number], activation(head), conv.kernel_size[0] - 1)
             head = conv(conv_input)
         return head
+
+
+@contextmanager
+def _denormals_as_zero() -> Iterator[None]:
+    """Let this thread take numbers near zero as zero: fading notes would cost several times as much as others."""
+    was_set = not (torch.tensor(SMALLEST_NORMAL) * 0.5).item()
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(was_set)
 
 
 def _extend(history_1CT: Tensor, new_1CT: Tensor, length: int) -> tuple[Tensor, Tensor]:

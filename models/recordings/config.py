@@ -5,9 +5,11 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from models.core.locations import Location
-from models.core.schema import Frozen
-from models.knobs.schema import Setting
+from models.core.locations import Location, find_written
+from models.core.schema import Frozen, spelled
+from models.knobs.schema import WrittenSetting
+
+AMP_NAME = spelled(r"^[a-z0-9][a-z0-9_-]{0,63}$", "up to 64 lower-case letters, digits, - and _, for example 'my-amp'")
 
 
 class DataConfig(Frozen):
@@ -23,9 +25,8 @@ class DataConfig(Frozen):
 
     name: Annotated[
         str,
-        Field(
-            pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Name of the amp: small letters, digits, `-` and `_`."
-        ),
+        AMP_NAME,
+        Field(description="Name of the amp: small letters, digits, `-` and `_`."),
     ]
     train: Annotated[
         Location, Field(description="Manifest of the takes to train on: a path relative to this file, or a URI.")
@@ -34,7 +35,7 @@ class DataConfig(Frozen):
         Location | None, Field(description="Manifest of the held takes; use this or `held_settings`, not both.")
     ] = None
     held_settings: Annotated[
-        Annotated[int, Field(ge=1)] | tuple[Setting, ...],
+        Annotated[int, Field(ge=1)] | tuple[WrittenSetting, ...],
         Field(description="Settings to take out of `train` and hold: how many, or which."),
     ] = ()
     held_seconds: Annotated[
@@ -42,7 +43,7 @@ class DataConfig(Frozen):
         Field(ge=0, description="Seconds at the end of a shared dry signal that are reserved for the held score."),
     ] = 0.0
     validation_settings: Annotated[
-        Annotated[int, Field(ge=0)] | tuple[Setting, ...],
+        Annotated[int, Field(ge=0)] | tuple[WrittenSetting, ...],
         Field(description="Settings of `train` used for validation: how many (0: the training settings), or which."),
     ] = 2
     validation_seconds: Annotated[
@@ -67,5 +68,7 @@ class DataConfig(Frozen):
     def relative_to(self, folder: Path) -> Self:
         """Return the config with its paths resolved from `folder`; URIs stay as they are."""
         named = {"train": self.train, "held": self.held}
-        resolved = {key: (folder / place).resolve() for key, place in named.items() if isinstance(place, Path)}
+        resolved = {
+            key: find_written(folder, place).resolve() for key, place in named.items() if isinstance(place, Path)
+        }
         return self.model_copy(update=resolved)

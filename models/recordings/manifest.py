@@ -1,5 +1,7 @@
 """Reads a manifest, in any of its formats, as knobs and a list of takes."""
 
+import math
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,9 +10,24 @@ from typing import Any
 
 from models.audio.calibration import UNSTATED, AnalogLevels
 from models.core.errors import UserError
+from models.core.locations import find_written
 from models.core.schema import check_document, read_json
-from models.knobs.schema import Knobs, Setting, Value
+from models.knobs.schema import (
+    KNOB_PATTERN,
+    KNOB_WORDS,
+    MAX_FACEPLATE,
+    MAX_KNOBS,
+    MAX_POSITIONS,
+    POSITION_PATTERN,
+    POSITION_WORDS,
+    AnyKnob,
+    Knobs,
+    Setting,
+    Value,
+)
 from models.recordings.manifest_formats import RawManifest, RawTake, parse_manifest
+
+LIST_KNOBS = 'Describe the knobs under "knobs" at the top.'
 
 
 @dataclass(frozen=True)
@@ -61,7 +78,8 @@ def read_manifest(path: Path) -> Manifest:
     takes: dict[bool, dict[tuple, Take]] = {False: {}, True: {}}
     for entry in raw.takes:
         setting = knobs.complete({name: entry.setting[name] for name in _listed_knobs(entry, knobs, raw)}, entry.where)
-        take = Take(path.parent / entry.dry, path.parent / entry.wet, setting, entry.delay_samples, entry.channel)
+        dry, wet = (find_written(path.parent, name) for name in (entry.dry, entry.wet))
+        take = Take(dry, wet, setting, entry.delay_samples, entry.channel)
         takes[entry.held][entry.dry, entry.wet, entry.channel, *setting.values()] = take
     if not takes[False]:
         raise UserError(f"{path} lists no takes", "Add at least one entry with input_file, output_file and its knobs.")
@@ -82,23 +100,88 @@ def _knob_schema(raw: RawManifest, where: str) -> Knobs:
         for name, value in entry.setting.items():
             occurring.setdefault(name, []).append(value)
     stated = list(occurring) if raw.knobs is None else raw.knobs
-    defaults = _default_levels(raw.takes)
-    named = [_describe(k, occurring.get(k, []), raw) if isinstance(k, str) else k for k in stated]
-    described = [{"default": defaults.get(str(knob.get("name"))), **knob} for knob in named if knob]
-    return check_document({"knobs": described}, Knobs, where)
+    if raw.knobs is None:
+        _check_names(raw.takes)
+        if len(stated) > MAX_KNOBS:
+            raise UserError(f"{where}: its entries name {len(stated)} knobs, at most {MAX_KNOBS} can be", LIST_KNOBS)
+    named = [_describe(k, occurring.get(k, []), raw, where) if isinstance(k, str) else k for k in stated]
+    knobs = check_document({"knobs": [knob for knob in named if knob]}, Knobs, where)
+    described = {str(knob.get("name")): knob for knob in named if knob}
+    defaults = {
+        name: value
+        for name, value in _default_levels(raw.takes).items()
+        if described.get(name, {}).get("default") is None
+    }
+    return Knobs(knobs=tuple(_rest_at(knob, defaults.get(knob.name)) for knob in knobs.knobs))
 
 
-def _describe(name: str, values: list[Value], raw: RawManifest) -> dict[str, Any] | None:
-    """Describe a knob by the values in the entries; None for a knob to leave out."""
-    leave_out = raw.any_range and raw.knobs is None and len(set(values)) == 1
-    words = [value for value in values if isinstance(value, str)]
-    numbers = [value for value in values if not isinstance(value, str)]
+def _rest_at(knob: AnyKnob, default: Value | None) -> AnyKnob:
+    """Return a knob with a default that its takes show; one that it cannot have is told where a take has it."""
+    try:
+        return knob if default is None else knob.model_copy(update={"default": knob.check(default, "")})
+    except UserError:
+        return knob
+
+
+def _check_names(takes: list[RawTake]) -> None:
+    """Raise `UserError`, which names the entry, for a name that no knob can have."""
+    for take in takes:
+        for name in take.setting:
+            if not re.fullmatch(KNOB_PATTERN, name):
+                raise UserError(
+                    f"{take.where}: {name[:40]!r} cannot be the name of a knob", f"Name it by {KNOB_WORDS}."
+                )
+
+
+def _describe(name: str, values: list[Value], raw: RawManifest, where: str) -> dict[str, Any] | None:
+    """Describe a knob by the values in the entries; None for a knob to leave out.
+
+    Raises `UserError` where words in the entries cannot be positions of one switch.
+    """
+    leave_out = raw.any_range and raw.knobs is None and len(set(map(str, values))) == 1
+    words = [_as_word(value) for value in values if isinstance(value, bool) or _is_word(value)]
+    numbers = [float(value) for value in values if not isinstance(value, bool) and not _is_word(value)]
     if words and not numbers:
         positions = list(dict.fromkeys(words))
-        return None if leave_out else {"name": name} | ({"positions": positions} if len(positions) > 1 else {})
+        if leave_out or len(positions) == 1:
+            return None if leave_out else {"name": name}
+        if len(positions) > MAX_POSITIONS:
+            raise UserError(
+                f"{where}: knob '{name}' has {len(positions)} different words, at most {MAX_POSITIONS} can be",
+                LIST_KNOBS,
+            )
+        if illegal := next((word for word in positions if not re.fullmatch(POSITION_PATTERN, word)), None):
+            raise UserError(
+                f"{_where_set(name, illegal, raw)}: knob '{name}' is {illegal[:40]!r}, which no position can be called",
+                f"Use {POSITION_WORDS}.",
+            )
+        return {"name": name, "positions": positions}
     if raw.any_range and numbers and (min(numbers) < 0 or max(numbers) > 1):
-        return None if leave_out else {"name": name, "min": min(numbers), "max": max(numbers)}
+        if leave_out:
+            return None
+        if (highest := max(map(abs, numbers))) > MAX_FACEPLATE:
+            raise UserError(f"{where}: knob '{name}' is {highest:g}, at most {MAX_FACEPLATE:g} can be", LIST_KNOBS)
+        return {"name": name, "min": min(numbers), "max": max(numbers)}
     return {"name": name}
+
+
+def _is_word(value: Value) -> bool:
+    """Return whether a value is text that is no number; "7" in quotes is one."""
+    if not isinstance(value, str):
+        return False
+    try:
+        return not math.isfinite(float(value))
+    except ValueError:
+        return True
+
+
+def _as_word(value: Value) -> str:
+    return value if isinstance(value, str) else "on" if value else "off"
+
+
+def _where_set(name: str, word: str, raw: RawManifest) -> str:
+    """Return the entry that sets a knob to a word, for a message."""
+    return next(take.where for take in raw.takes if name in take.setting and take.setting[name] == word)
 
 
 def _default_levels(entries: list[RawTake]) -> Setting:

@@ -15,7 +15,7 @@ from pydantic import AliasChoices, Field
 from models.audio.calibration import AnalogLevels
 from models.core.errors import UserError
 from models.core.schema import Frozen, check_document
-from models.knobs.schema import Knob, KnobName, Setting, Switch, Value
+from models.knobs.schema import Knob, KnobName, Setting, Switch, Written, WrittenSetting
 
 MANIFEST_SCHEMA = "urn:ampzoo:manifest:1"
 
@@ -61,14 +61,14 @@ class IsolatedEntry(_Entry):
     """A take of the isolated form: one knob moved, the others at their default."""
 
     knob_type: Annotated[str, Field(description="Name of the knob that was moved.")]
-    knob_level: Annotated[Value, Field(description="Its value: a number, or the name of a position.")]
+    knob_level: Annotated[Written, Field(description="Its value: a number, or the name of a position.")]
 
 
 class JointEntry(_Entry):
     """A take of the joint form: any number of knobs moved at once."""
 
     knobs: Annotated[
-        dict[str, Value], Field(description="Value of each knob that is stated; the others rest at their default.")
+        WrittenSetting, Field(description="Value of each knob that is stated; the others rest at their default.")
     ]
 
 
@@ -109,9 +109,7 @@ class _TrainerDocument(_Top):
 class _TrainerEntry(Frozen):
     x_path: str
     y_path: str
-    settings: Annotated[
-        dict[str, bool | float | str], Field(validation_alias=AliasChoices("knob_settings", "params", "parameters"))
-    ]
+    settings: Annotated[WrittenSetting, Field(validation_alias=AliasChoices("knob_settings", "params", "parameters"))]
     delay: Delay | None = None
     channel: Channel | None = None
 
@@ -174,7 +172,7 @@ def _parse_trainer(value: dict[str, Any], where: str) -> RawManifest:
     `"train"` and `"validation"` are each one entry or a list of them, and `"common"` has the keys of all entries; or
     all entries are in `common.data`. `delay`, in samples, is how late the output is in the parametric format. In the
     multi-knob format it is how much of the output's start was cut, so its sign is inverted (the extension's README).
-    Names of knobs become lower case, true and false become "on" and "off".
+    Names of knobs become lower case.
     """
     document = check_document(value, _TrainerDocument, where)
     common = {key: item for key, item in document.common.items() if key not in WINDOWING}
@@ -205,13 +203,11 @@ def _parse_trainer_entry(value: dict[str, Any], document: _TrainerDocument, held
     names = [_plain_name(name) for name in entry.settings]
     if len(set(names)) < len(names):
         raise UserError(f"{where}: two knobs share a name: {', '.join(names)}", "Rename one of them.")
-    words = {True: "on", False: "off"}
-    values = [words[item] if isinstance(item, bool) else item for item in entry.settings.values()]
     delay = -entry.delay if entry.delay is not None and document.type == "multi_knob" else entry.delay
     channel = document.channel if entry.channel is None else entry.channel
-    dry, wet = (path.replace("\\", "/") for path in (entry.x_path, entry.y_path))
-    setting: Setting = dict(zip(names, values, strict=True))
-    return RawTake(dry, wet, setting, False, held, delay, None if channel is None else CHANNELS[channel], where)
+    setting: Setting = dict(zip(names, entry.settings.values(), strict=True))
+    number = None if channel is None else CHANNELS[channel]
+    return RawTake(entry.x_path, entry.y_path, setting, False, held, delay, number, where)
 
 
 def _trainer_knobs(value: Any, where: str) -> list[str | dict[str, Any]]:

@@ -6,9 +6,11 @@ Shapes: F frequency bands.
 """
 
 import math
+import warnings
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -16,9 +18,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from models.artifacts.evaluation import Score
+from models.core.display import one_line, visible_text
 from models.core.files import staged_file
 from models.knobs.text import format_setting
 
@@ -36,6 +40,7 @@ TICKS = (tuple(range(1, 10)), (1, 2, 5), (1, 3), (1,))  # multiples of each powe
 CHART_STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ampzoo",
+    "text.parse_math": False,  # names of files, knobs and trials may have dollar signs
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -68,17 +73,29 @@ def make_chart(width_in: float, height_in: float) -> tuple[Figure, Axes]:
 
 @styled
 def to_svg(figure: Figure) -> bytes:
-    """Return a figure as an SVG document; the same figure gives the same bytes."""
+    """Return a figure as an SVG document; the same figure gives the same bytes.
+
+    Characters that XML forbids or that cannot be seen become question marks.
+    """
     out = BytesIO()
-    figure.savefig(out, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
-    return out.getvalue()
+    _save_figure(figure, out, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
+    return visible_text(out.getvalue().decode()).encode()
 
 
 @styled
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG file, whole or not at all; the same figure gives the same bytes."""
     with staged_file(path) as staged:
-        figure.savefig(staged, format="png", dpi=PNG_DPI, metadata={"Software": None})
+        _save_figure(figure, staged, format="png", dpi=PNG_DPI, metadata={"Software": None})
+
+
+def _save_figure(figure: Figure, out: Path | BytesIO, **options: Any) -> None:
+    """Save a figure whose texts are taken letter for letter, whatever their characters."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)  # a browser has other fonts
+        figure.savefig(out, **options)
 
 
 @styled
@@ -94,6 +111,11 @@ def draw_spectra(axes: Axes, centers_hz: np.ndarray, levels_dbfs: Mapping[str, n
     plain_ticks(axes, y=False)
     axes.set_xlabel("Hz")
     axes.legend(ncols=2)
+
+
+def label_text(text: str, most: int = 60) -> str:
+    """Return free text, such as the name of a file, as a label."""
+    return one_line(text, most)
 
 
 def plain_ticks(axes: Axes, *, x: bool = True, y: bool = True) -> None:
@@ -127,11 +149,11 @@ def plot_setting_errors(score: Score, label: str, title: str = "", most: int | N
         axes.hlines(at, ours, theirs, color="0.85", linewidth=1)
         axes.plot(theirs, at, "|", color=COLORS[1], markersize=9, markeredgewidth=2, label="nearest recorded setting")
     axes.plot([s.esr for s in settings], rows, "o", color=COLORS[0], markersize=5, label="this model")
-    axes.set_yticks(rows, [format_setting(s.setting) for s in settings], size=7)
+    axes.set_yticks(rows, [label_text(format_setting(s.setting)) for s in settings], size=7)
     axes.set_ylim(-0.6, len(settings) - 0.4)
     axes.set(xscale="log", xlabel=label)
     plain_ticks(axes, y=False)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2)
     if title:
-        figure.suptitle(title, size=9, x=0.01, ha="left")
+        figure.suptitle(label_text(title), size=9, x=0.01, ha="left")
     return figure

@@ -8,7 +8,17 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from models.reporting.plots import COLORS, GRAY, WIDTH_IN, make_chart, make_figure, plain_ticks, save_png, styled
+from models.reporting.plots import (
+    COLORS,
+    GRAY,
+    WIDTH_IN,
+    label_text,
+    make_chart,
+    make_figure,
+    plain_ticks,
+    save_png,
+    styled,
+)
 from search.config.named_recipes import PEER
 from search.config.study import ALL
 from search.optimizer.pareto import is_feasible
@@ -50,7 +60,7 @@ def front_figure(board: Board) -> Figure:
     for axes, front in zip(panels, fronts, strict=True):
         _draw_front(axes, board, front, looks)
         if several:
-            axes.set_title(front, size=9)
+            axes.set_title(label_text(front), size=9)
     figure.suptitle(f"{board.name}: {count_trials(board)}", size=10)
     shown: dict[str, Any] = {}
     for axes in panels:
@@ -86,7 +96,7 @@ def _draw_front(axes: Axes, board: Board, front: str, looks: Mapping[str, tuple[
         for trial in named:
             where = {"xytext": (6, -3), "textcoords": "offset points", "size": 7, "color": "0.3"}
             name = (trial.recipe or "").removeprefix(PEER).removesuffix("-film")
-            axes.annotate(name, (trial.cost, error_of(trial, front)), **where)
+            axes.annotate(label_text(name), (trial.cost, error_of(trial, front)), **where)
     axes.plot(*points(members), color=GRAY, linewidth=1, zorder=2, label="Pareto front")
     _draw_tiers(axes, board.tiers.get(front, {}), trials)
     best = members[0].cost, error_of(members[0], front)
@@ -128,7 +138,7 @@ def _draw_curves(axes: Axes, board: Board, front: str, curves: Mapping[str, Mapp
             continue
         look: dict[str, Any] = {"color": GRAY, "linewidth": 0.7, "alpha": 0.7}
         if trial.trial in front_trials:
-            look = {"color": next(colors), "linewidth": 1.6, "label": f"{trial.label}, {trial.form}"}
+            look = {"color": next(colors), "linewidth": 1.6, "label": label_text(f"{trial.label}, {trial.form}")}
         elif trial.state == PRUNED:
             last = max(curve)
             axes.plot([last], [curve[last]], "x", color="0.4", markersize=3)

@@ -2,10 +2,15 @@
 
 import sys
 import traceback
+import warnings
+from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
+from typing import Any
 
 import click
 
+from models.core.errors import Notice
 from zoo.cli.browse import diff, doctor, knobs, list_amps, show
 from zoo.cli.package import package
 from zoo.cli.plan import plan
@@ -89,6 +94,7 @@ def main() -> None:
     from zoo.cli import output
     from zoo.cli.errors import INTERRUPTED
 
+    warnings.showwarning = partial(_show_warning, warnings.showwarning)
     try:
         sys.exit(cli.main(prog_name="zoo", standalone_mode=False))
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -99,6 +105,18 @@ def main() -> None:
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 (the one place where all errors are shown)
         sys.exit(_show_exception(error))
+
+
+def _show_warning(
+    show_other: Callable[..., None], message: Warning | str, category: type[Warning], *place: Any, **more: Any
+) -> None:
+    """Show our own warnings as sentences, all others by `show_other`, as Python does."""
+    from zoo.cli import output
+
+    if issubclass(category, Notice):
+        output.warn(str(message))
+    else:
+        show_other(message, category, *place, **more)
 
 
 def _show_exception(error: Exception) -> int:

@@ -7,7 +7,18 @@ from typing import Any
 
 import click
 
-PATH = click.Path(path_type=Path)
+from models.core.user_folders import expand_home
+
+
+class ExpandedPath(click.Path):
+    """A path; `~` is the home folder also where the shell leaves it, as in `--out=~/takes`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path that was written."""
+        return super().convert(expand_home(str(value)), param, ctx)
+
+
+PATH = ExpandedPath(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 

@@ -194,7 +194,7 @@ def extend_session(request: ExtendRequest) -> None:
 
 def plan_captures(request: CaptureRequest) -> None:
     """List the captures of a folder with their settings, or render a take of each into a new folder."""
-    from models.capture.nam_captures import render_captures
+    from models.capture.nam_captures import is_capture, render_captures
     from models.capture.plan import read_knobs
     from zoo.cli import output
     from zoo.cli.views.words import count
@@ -208,7 +208,8 @@ def plan_captures(request: CaptureRequest) -> None:
         made = render_captures(
             request.captures, request.pattern, request.signal, request.out, schema=schema, on_take=bar, **identity
         )
-    output.info(f"rendered one take from each of {count(list(request.captures.glob('*.nam')), 'capture')}")
+    captures = [path for path in request.captures.iterdir() if is_capture(path)]
+    output.info(f"rendered one take from each of {count(captures, 'capture')}")
     _show_session([made], request)
 
 

@@ -1,6 +1,5 @@
 """The folder of the user's own shelf; what killed processes left in a shelf is put back or removed."""
 
-import os
 import shutil
 import time
 from contextlib import suppress
@@ -9,6 +8,7 @@ from pathlib import Path
 from models.core.errors import UserError
 from models.core.renames import STAGED, is_only_copy, restore_folders
 from models.core.schema import read_document
+from models.core.user_folders import stated_folder
 from zoo.package.layout import MANIFEST
 from zoo.package.manifest import PackageManifest
 
@@ -17,7 +17,7 @@ STALE_SECONDS = 3600  # a staged folder this old belongs to a process that was k
 
 def shelf_folder() -> Path:
     """Return the user's own shelf: the folder `$ZOO_HOME`, else `~/.ampzoo/shelf`."""
-    return Path(os.environ.get("ZOO_HOME") or Path.home() / ".ampzoo" / "shelf")
+    return stated_folder("ZOO_HOME") or Path.home() / ".ampzoo" / "shelf"
 
 
 def restore_amps(folder: Path) -> None:

@@ -23,6 +23,7 @@ from models.engines.cpu_stream.program import (
     tile_heights,
     tile_samples,
 )
+from models.engines.denormals import flush_denormals, restore_mode
 from models.engines.jit import NUMBA_OPTIONS, cached_njit, inlined
 from models.engines.simd import (
     REGISTERS,
@@ -238,6 +239,7 @@ def _run_operations(weights, state, operations, begin, end, buffers, net, sample
 
 def _play(weights, state, operations, buffers, nets, x_T, levels_KT, y_T):
     """Play a signal of any length; `levels_KT` has one column where the knobs stand still, else one per sample."""
+    mode = flush_denormals()
     net, moves = nets[0], levels_KT.shape[1] > 1
     zero = np.int64(0)  # a literal 0 has a type of its own, for which everything would be compiled a second time
     w, s, features = data_pointer(weights), data_pointer(state), net.features if moves else 0
@@ -259,6 +261,7 @@ def _play(weights, state, operations, buffers, nets, x_T, levels_KT, y_T):
         for index in range(len(buffers)):
             if buffers[index].history:
                 buffers[index].position += samples
+    restore_mode(mode)
 
 
 play_program = cached_njit(_play)

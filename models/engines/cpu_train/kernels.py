@@ -13,6 +13,7 @@ import numpy as np
 
 from models.engines.activation_codes import BLENDED, HARDTANH, SIGMOID, SILU, SOFTSIGN, TANH, UNGATED
 from models.engines.activations import apply_activation, sigmoid
+from models.engines.denormals import flush_denormals, restore_mode
 from models.engines.jit import NUMBA_OPTIONS, cached_njit, inlined
 from models.engines.simd import (
     REGISTERS,
@@ -290,6 +291,7 @@ def _run_passes(passes, instructions, offsets, terms, s, stride, stop, w, lanes,
 
 def _forward(passes, instructions, offsets, terms, workspaces, stride, stop, weights, unused, audio, output, x, y):
     """Play each item's audio with the item's own weights: `x` (B, T) to `y` (B, S)."""
+    mode = flush_denormals()
     for item in range(len(x)):
         s = workspaces[item]
         for t in range(x.shape[1]):
@@ -297,15 +299,18 @@ def _forward(passes, instructions, offsets, terms, workspaces, stride, stop, wei
         _run_passes(passes, instructions, offsets, terms, s, stride, stop, weights[item], unused, unused)
         for t in range(y.shape[1]):
             y[item, t] = s[output + t]
+    restore_mode(mode)
 
 
 def _backward(passes, instructions, offsets, terms, workspaces, stride, stop, weights, lanes, output, dy, gradients):
     """Compute each item's gradient of its weights from that of its output, `dy` (B, S), after `forward`."""
+    mode = flush_denormals()
     for item in range(len(dy)):
         s = workspaces[item]
         for t in range(dy.shape[1]):
             s[output + t] = dy[item, t]
         _run_passes(passes, instructions, offsets, terms, s, stride, stop, weights[item], lanes, gradients[item])
+    restore_mode(mode)
 
 
 forward = cached_njit(_forward)

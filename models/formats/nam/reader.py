@@ -3,6 +3,7 @@
 Reads what NeuralAmpModelerCore reads of versions 0.5.0 to 0.7.x. What would not play the same here raises `UserError`.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from models.artifacts.model_config import ModelConfig, make_config
 from models.audio.calibration import AnalogLevels
-from models.core.errors import UserError
+from models.core.errors import Notice, UserError
 from models.core.schema import check_document, read_json
 from models.formats.nam.knob_encoder import is_own, read_encoder
 from models.formats.nam.parsing import (
@@ -30,6 +31,7 @@ from models.formats.nam.parsing import (
     per_layer,
     post_head_of,
 )
+from models.formats.nam.writer import OLD_PLAYERS, film_left_out_by_old_players
 from models.knobs.schema import MAX_COLUMNS, Encoding, Knobs
 from models.network.architecture import SLOTS, Film, Injection, Slot, WaveNetConfig
 from models.network.wavenet import Layer, Nonlinear, WaveNet
@@ -45,13 +47,14 @@ def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
     """Read a WaveNet `.nam` file; returns its config and its net.
 
     The name is that of the file, the knobs are those of `metadata.knobs`, else `knob1`, ... from -1 to 1. Of a
-    `SlimmableContainer`, as version 0.13 of the trainer writes it, the largest model is read. FiLM at layer1x1_post
-    of a layer that is not blended becomes the identity, as NeuralAmpModelerCore leaves it out.
+    `SlimmableContainer`, as version 0.13 of the trainer writes it, the largest model is read; rate and levels that the
+    container states hold for it. FiLM at layer1x1_post is applied, with a `Notice` where a layer is not blended:
+    NeuralAmpModelerCore left it out there until August 2026, and a file does not say which player it is for.
 
     Raises `UserError` for a file that is not a `.nam` file, is damaged or too large, or has what no trainer writes: a
     condition network that is not a WaveNet, PReLU slopes per channel in the post-head.
     """
-    document = Node(read_json(path), str(path))
+    document = whole = Node(read_json(path), str(path))
     if architecture_of(document) == "SlimmableContainer":
         document = largest_submodel(document)
     if (name := architecture_of(document)) != "WaveNet":
@@ -61,14 +64,21 @@ def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
         raise UserError(f"{path}: in_channels is {knobs + 1}, legal are 1 to {MAX_COLUMNS + 1}", HINT)
     schema, encoding = _knobs_of_document(document, knobs)
     net = _build(document, knobs, 1, encoding)
-    rate = document.value.get("sample_rate") or DEFAULT_RATE_HZ
+    if film_left_out_by_old_players(net):
+        warnings.warn(f"{path}: {OLD_PLAYERS}", Notice, stacklevel=2)
+    rate = whole.value.get("sample_rate") or document.value.get("sample_rate") or DEFAULT_RATE_HZ
     if not isinstance(rate, int | float) or not 8000 <= rate <= 192000:
         raise UserError(f"{path}: sample_rate is {rate!r:.20}, legal are 8000 to 192000 Hz", HINT)
     name = "".join(c if c.isalnum() and c.isascii() else "-" for c in path.stem.lower()).strip("-") or "model"
-    metadata = document.value.get("metadata")
-    known = {key: metadata.get(key) for key in AnalogLevels.model_fields} if isinstance(metadata, dict) else {}
+    known = {key: value for part in (document, whole) for key, value in _stated_levels(part).items()}
     levels = check_document(known, AnalogLevels, f"{document.where}: metadata")
     return make_config(name[:64], int(rate), schema, net.config, levels), net.eval()
+
+
+def _stated_levels(document: Node) -> dict[str, Any]:
+    metadata = document.value.get("metadata")
+    stated = metadata if isinstance(metadata, dict) else {}
+    return {key: value for key in AnalogLevels.model_fields if (value := stated.get(key)) is not None}
 
 
 @torch.no_grad()
@@ -184,10 +194,6 @@ def _take_films(layer: Layer, node: Node, take: Any, conditions: int) -> None:
             _take_matrix(take, film.weight.shape[0], conditions, groups, node.where),
             take(film.bias.shape[0]),
         )
-        if slot == "layer1x1_post" and layer.gating != "blended":  # players leave it out
-            channels = len(bias) // (2 if film.shift else 1)
-            weight, bias = torch.zeros_like(weight), torch.zeros_like(bias)
-            bias[:channels] = 1
         film.weight.copy_(weight[..., None])
         film.bias.copy_(bias)
 

@@ -4,6 +4,7 @@ The format is that of NeuralAmpModelerCore: one JSON document with a flat list o
 """
 
 import json
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from models.artifacts.model_config import ModelConfig
 from models.audio.decibels import power_decibels
 from models.audio.guitar import guitar
-from models.core.errors import UserError
+from models.core.errors import Notice
 from models.core.files import write_text
 from models.formats.nam.knob_encoder import write_encoder
 from models.knobs.schema import Setting
@@ -27,6 +28,11 @@ from models.playback.stream import play
 NAM_VERSION = "0.7.0"
 
 BENDS = ("min_val", "max_val", "min_slope", "max_slope")  # keys of LeakyHardtanh
+
+OLD_PLAYERS = (
+    "its FiLM after the 1x1 is applied in every layer, as trainers do; "
+    "players with NeuralAmpModelerCore 0.5.5 or older leave it out and sound different"
+)
 
 LOUDNESS_INPUT_DBFS, LOUDNESS_SEED = -15.0, 7  # of the guitar that loudness is measured with
 
@@ -88,15 +94,10 @@ def _describe_net(net: WaveNet, rate_hz: int) -> tuple[dict[str, Any], list[floa
 def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: Setting | None = None) -> None:
     """Write a model as a `.nam` file, whole or not at all; `baked` is noted as the setting of a baked model.
 
-    Raises `UserError` for a model that NeuralAmpModelerCore would not play as it is: it leaves out FiLM at
-    layer1x1_post in layers that are not blended.
+    Warns (`Notice`) of FiLM at layer1x1_post in layers that are not blended, which older players leave out.
     """
-    if any(_is_left_out(layer) for array in net.arrays for layer in array.layers):
-        raise UserError(
-            f"{config.name} has FiLM at layer1x1_post, which players apply in blended layers only, "
-            "so it cannot be a live file",
-            'Bake it, which is exact, or train with "gating": "blended" or another slot.',
-        )
+    if film_left_out_by_old_players(net):
+        warnings.warn(f"{path}: {OLD_PLAYERS}; baked files are not affected", Notice, stacklevel=2)
     document = to_nam(config, net)
     if baked is not None:
         document["metadata"]["baked_setting"] = baked
@@ -197,8 +198,16 @@ def _layer_weights(layer: Layer, conditions: int) -> list[Tensor | None]:
     return parts
 
 
-def _is_left_out(layer: Layer) -> bool:
-    """Return whether a layer has FiLM that players leave out, and that is not the identity."""
+def film_left_out_by_old_players(net: WaveNet) -> bool:
+    """Return whether NeuralAmpModelerCore to version 0.5.5 plays a net otherwise: without its FiLM at layer1x1_post.
+
+    It applied that in blended layers alone. FiLM that is the identity does not count.
+    """
+    inner = net.condition is not None and film_left_out_by_old_players(net.condition)
+    return inner or any(_has_such_film(layer) for array in net.arrays for layer in array.layers)
+
+
+def _has_such_film(layer: Layer) -> bool:
     film = layer.film("layer1x1_post")
     if film is None or layer.gating == "blended":
         return False

@@ -224,7 +224,7 @@ def changed(document: Any, path: tuple, value: Any) -> Any:
         (
             ("architecture", "arrays", 0, "activation"),
             "__import__",
-            "'architecture.arrays.0.activation.0.type' is '__import__'",
+            "'architecture.arrays.0.activation' is '__import__'",
         ),
         (("knobs", "knobs", 1, "name"), "gain", "share a name"),
         (("knobs", "knobs"), [], "lacks|unexpected|expected"),

@@ -1,5 +1,6 @@
 """Audio of every legal format is read as the same samples, and resampled without delay."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.audio.io import BLOCK, read_audio, read_blocks, read_length
-from models.core.errors import UserError
+from models.audio.io import BLOCK, read_audio, read_blocks, read_length, write_audio
+from models.core.errors import Notice, UserError
 from tests.support.makers import RATE, di, esr, examples, write_wav
 
 X_T = di(0.5)
@@ -109,3 +110,65 @@ def test_any_damaged_file_is_audio_or_a_user_error(
     assert x_T.ndim == 1
     assert len(x_T)
     assert rate > 0
+
+
+def unfinished(path: Path, subtype: str, riff_size: int, behind: bytes = b"") -> Path:
+    """Write a WAV as a recorder leaves it that stopped before it finished the header."""
+    sf.write(path, X_T, RATE, subtype=subtype)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"data") + 4
+    data[4:8], data[at : at + 4] = riff_size.to_bytes(4, "little"), bytes(4)
+    path.write_bytes(bytes(data) + behind)
+    return path
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+@pytest.mark.parametrize("riff_size", [0, 36, 0xFFFFFFFF])
+def test_sound_behind_a_header_that_was_never_finished_is_read(tmp_path: Path, subtype: str, riff_size: int):
+    sf.write(tmp_path / "whole.wav", X_T, RATE, subtype=subtype)
+    path = unfinished(tmp_path / "cut.wav", subtype, riff_size)
+    with pytest.warns(Notice, match=r"cut.wav: its header was never finished, .* all that follows it is read"):
+        read, rate = read_audio(path)
+    assert np.array_equal(read, read_audio(tmp_path / "whole.wav")[0]) and rate == RATE
+
+
+def test_wav_without_sound_is_told_as_empty(tmp_path: Path):
+    sf.write(tmp_path / "empty.wav", X_T[:0], RATE, subtype="PCM_16")
+    with (tmp_path / "empty.wav").open("ab") as file:
+        file.write(b"LIST\x04\x00\x00\x00INFO")
+    with pytest.raises(UserError, match="empty.wav is empty"):
+        read_audio(tmp_path / "empty.wav")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.wav", b"", "it is no WAV, FLAC or AIFF"),
+        ("a.wav", b"hello" * 99, "it is no WAV, FLAC or AIFF"),
+        ("a.wav", b"RIFF\x24\0\0\0WAVE", "can be read"),
+        ("a.flac", b"fLaC" + bytes(60), "can be read"),
+        ("a.raw", b"hello", "it is no WAV, FLAC or AIFF"),
+    ],
+)
+def test_file_that_is_no_audio_is_told_without_the_librarys_words(
+    tmp_path: Path, name: str, content: bytes, words: str
+):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=words) as caught:
+        read_audio(tmp_path / name)
+    assert not any(word in caught.value.message for word in ("Error", "System", "recognised", "Not enough"))
+
+
+@pytest.mark.parametrize(("path", "words"), [(Path("/dev/zero"), "a device or a pipe"), (Path("/tmp"), "a folder")])
+def test_what_is_no_file_is_no_audio(path: Path, words: str):
+    with pytest.raises(UserError, match=f"{path} is {words}, not an audio file"):
+        read_audio(path)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+def test_full_disk_is_told_as_that(full_disk: Path, name: str):
+    noise_T = np.random.default_rng(0).uniform(-1, 1, 300_000)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_audio(full_disk / name, noise_T, RATE)
+    assert caught.value.errno == errno.ENOSPC and str(caught.value.filename) == str(full_disk / name)
+    assert [path.name for path in full_disk.iterdir()] == ["filler"]

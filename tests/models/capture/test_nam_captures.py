@@ -149,3 +149,22 @@ def test_any_pattern_gives_settings_or_a_user_error(names_folder: Path, pattern:
 def test_render_writes_24_bit_by_default(tmp_path: Path, signal: Path):
     render(model(), signal, tmp_path / "out.wav", {})
     assert np.abs(np.mod(read_audio(tmp_path / "out.wav")[0] * 2**23 + 0.5, 1) - 0.5).max() < 1e-9
+
+
+def test_what_other_systems_put_beside_captures_is_no_capture(tmp_path: Path):
+    for name in ("JCM G2.nam", "JCM G7.NAM", "._JCM G2.nam", ".DS_Store", "Thumbs.db", "desktop.ini"):
+        (tmp_path / name).touch()
+    (tmp_path / "G9.nam").mkdir()
+    _, found = read_capture_names(tmp_path, "G{gain}")
+    assert {path.name: setting for path, setting in found.items()} == {
+        "JCM G2.nam": {"gain": 2},
+        "JCM G7.NAM": {"gain": 7},
+    }
+
+
+def test_position_in_a_name_is_the_longest_that_fits(tmp_path: Path):
+    for name in ("mode 1.nam", "mode 1.5.nam"):
+        (tmp_path / name).touch()
+    schema = Knobs.model_validate({"knobs": [{"name": "mode", "positions": ["1", "1.5"]}]})
+    _, found = read_capture_names(tmp_path, "mode {mode}", schema)
+    assert [setting["mode"] for setting in found.values()] == ["1.5", "1"]

@@ -92,7 +92,7 @@ def test_sweep_out_of_range_or_twice_is_refused():
         ("seconds,gian\n0,1\n", "no knob is called 'gian'"),
         ("seconds,gain\n0,1\n1,x\n", "line 3: knob 'gain' is 'x'"),
         ("seconds,gain\n0,1,2\n", "line 2 is not 2 values"),
-        ("seconds,gain\n0,nan\n", "line 2: 'gain=nan' does not set a knob"),
+        ("seconds,gain\n0,nan\n", "line 2: knob 'gain' is 'nan', which is not a number"),
         ("seconds,gain\n1,1\n1,2\n", "line 3: seconds is 1"),
         ("seconds,gain\n-1,1\n", "line 2: seconds is -1"),
         ("seconds,gain\n0,99\n", "line 2: knob 'gain' is 99"),
@@ -113,5 +113,29 @@ def test_knob_cannot_both_move_and_be_set(tmp_path: Path):
 
 
 def test_missing_csv_is_a_user_error(tmp_path: Path):
-    with pytest.raises(UserError, match=r"gone\.csv cannot be read: No such file or directory$"):
+    with pytest.raises(UserError, match=r"gone\.csv does not exist$"):
         read_automation(tmp_path / "gone.csv", KNOBS, {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbfseconds,gain\r\n0,1\r\n2,3\r\n\r\n",
+        b'"seconds" , "gain"\n"0","1"\n\n2, 3\n,\n'.replace(b" , ", b","),
+        "seconds,gain\n0,1\n2,3\n".encode("utf-16"),
+        b"seconds,gain\r0,1\r2,3\r",
+    ],
+)
+def test_what_other_systems_add_to_a_csv_does_not_matter(tmp_path: Path, text: bytes):
+    (tmp_path / "moves.csv").write_bytes(text)
+    read = read_automation(tmp_path / "moves.csv", KNOBS, {})
+    assert list(read.times_N) == [0, 2] and [setting["gain"] for setting in read.settings] == [1, 3]
+
+
+def test_csv_that_is_none_is_told_without_the_words_of_its_reader(tmp_path: Path):
+    for text in (b'seconds,gain\n0,"1\n', b'seconds,gain\n0,"1"2\n', b"seconds,gain\n0," + b"1" * 200_000):
+        (tmp_path / "moves.csv").write_bytes(text)
+        with pytest.raises(UserError, match=r"moves.csv: line 2 is no CSV: a quote is missing"):
+            read_automation(tmp_path / "moves.csv", KNOBS, {})
+    with pytest.raises(UserError, match="is a device or a pipe"):
+        read_automation(Path("/dev/zero"), KNOBS, {})

@@ -118,9 +118,9 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
     "NaN": (instead("NaN"), ["NaN"]),
     "Infinity": (instead("Infinity"), ["Infinity"]),
     "-Infinity": (instead("-Infinity"), ["-Infinity"]),
-    "overflow": (instead("1e999"), ["entry 1", "knobs.gain", "inf"]),
-    "long number": (instead("1" + "0" * 400), ["entry 1", "knobs.gain", "1000"]),
-    "longer number": (instead("1" + "0" * 5000), ["not valid JSON"]),
+    "overflow": (instead("1e999"), ["not valid JSON: a number is too large"]),
+    "long number": (instead("1" + "0" * 400), ["not valid JSON: a number has 401 digits"]),
+    "longer number": (instead("1" + "0" * 5000), ["not valid JSON: a number has 5,001 digits"]),
     "key twice at the top": ('{"entries": [], "entries": []}', ["appears twice", "'entries'"]),
     "key twice in an entry": (json.dumps([TAKE]).replace('"gain"', '"gain": 1, "gain"'), ["appears twice", "'gain'"]),
     "deep lists": ("[" * 100_000 + "]" * 100_000, ["nested too deeply"]),
@@ -129,7 +129,7 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
     "no takes": ({"entries": []}, ["lists no takes"]),
     "empty list": ([], ["lists no takes"]),
     "a number": (3, ["3"]),
-    "null": (None, ["None"]),
+    "null": (None, ["null"]),
     "entries an object": ({"entries": {"0": TAKE}}, ["'entries'", "dry.wav"]),
     "entry a number": ([TAKE, 7], ["'entries.1' is 7"]),
     "unknown key at the top": ({"entries": [TAKE], "color": 1}, ["unknown key 'color'"]),
@@ -141,7 +141,7 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
     "no knob_level": ([without(ISOLATED, "knob_level")], ["entry 1", "'knob_level' is missing"]),
     "no knob_type": ([without(ISOLATED, "knob_type")], ["entry 1", "'knob_type' is missing"]),
     "level a word": ([entry("d.wav", "w.wav", {"gain": "loud"})], ["entry 1", "'gain'", "'loud'"]),
-    "level null": ([{**ISOLATED, "knob_level": None}], ["entry 1", "'knob_level' is None"]),
+    "level null": ([{**ISOLATED, "knob_level": None}], ["entry 1", "'knob_level' is null"]),
     "knobs a list": ([{**TAKE, "knobs": [0.5]}], ["entry 1", "'knobs' is [0.5]"]),
     "file a number": ([{**TAKE, "output_file": 5}], ["entry 1", "'output_file' is 5"]),
     "level too high": ([TAKE, entry("d.wav", "w.wav", {"gain": 1.5})], ["entry 2 (w.wav)", "'gain'", "1.5", "0 to 1"]),
@@ -153,10 +153,26 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
     "knob not listed": ({"knobs": ["tone"], "entries": [TAKE]}, ["entry 1 (wet.wav)", "'gain'"]),
     "isolated knob not listed": ({"knobs": ["tone"], "entries": [ISOLATED]}, ["entry 1 (wet.wav)", "'gain'"]),
     "knob listed twice": ({"knobs": ["gain", "gain"], "entries": [TAKE]}, ["share a name", "gain"]),
-    "knob name with a space": ([entry("d.wav", "w.wav", {"Gain Knob": 0.5})], ["'Gain Knob'"]),
+    "knob name with a space": (
+        [TAKE, entry("d.wav", "w.wav", {"Gain Knob": 0.5})],
+        ["entry 2 (w.wav)", "'Gain Knob' cannot be the name of a knob"],
+    ),
+    "true for a knob": ([entry("d.wav", "w.wav", {"gain": True})], ["entry 1 (w.wav)", "'gain' is 'true'"]),
+    "position with an umlaut": (
+        [entry("d.wav", f"{word}.wav", {"mode": word}) for word in ("bright", "d\u00fcster")],
+        ["entry 2 (d\u00fcster.wav)", "'mode' is 'd\u00fcster'"],
+    ),
+    "twenty words": (
+        [entry("d.wav", f"{n}.wav", {"mode": f"m{n}"}) for n in range(20)],
+        ["'mode' has 20 different words, at most 16"],
+    ),
+    "most takes off the faceplate": (
+        {"knobs": [KNOB], "entries": [entry("d.wav", f"{n}.wav", {"gain": 11}) for n in range(2)]},
+        ["entry 1 (0.wav)", "'gain' is 11", "0 to 10"],
+    ),
     "resting level off the faceplate": (
         [isolated("rest.wav", "gain", 3), isolated("rest.wav", "tone", 0.5)],
-        ["'gain'", "has default 3", "0 to 1"],
+        ["entry 1 (rest.wav)", "'gain' is 3", "0 to 1"],
     ),
     "rate too low": ({"sample_rate": 7999, "entries": [TAKE]}, ["'sample_rate' is 7999", "8000"]),
     "rate a word": ({"sample_rate": "fast", "entries": [TAKE]}, ["'sample_rate' is 'fast'"]),
@@ -274,3 +290,47 @@ def test_any_json_is_a_manifest_or_a_user_error(folder: Path, value: Any):
 @examples(200)
 def test_any_bytes_are_a_manifest_or_a_user_error(folder: Path, content: bytes):
     reads_or_refuses(folder, content)
+
+
+@pytest.mark.parametrize(
+    ("values", "positions"),
+    [((1, 1, 2), ("1", "2")), ((1.0, 1.0, 2.0), ("1.0", "2.0")), ((True, True, False), ("off", "on"))],
+)
+def test_number_or_truth_is_a_position_as_written(tmp_path: Path, values: tuple, positions: tuple):
+    entries = [entry("d.wav", f"{n}.wav", {"mode": value}) for n, value in enumerate(values)]
+    read = manifest(tmp_path, {"knobs": [{"name": "mode", "positions": positions}], "entries": entries})
+    first, last = (positions[1], positions[0]) if values[0] is True else positions
+    assert [setting["mode"] for _, setting in found(read)] == [first, first, last]
+    assert read.knobs.defaults == {"mode": first}  # where most takes have it
+
+
+def test_truths_alone_make_a_switch_and_quoted_numbers_a_knob(tmp_path: Path):
+    entries = [entry("d.wav", f"{n}.wav", {"bright": n == 0, "gain": f"0.{n}"}) for n in range(2)]
+    read = manifest(tmp_path, entries)
+    assert [knob.scale for knob in read.knobs.knobs] == [("bright", "on", "off"), ("gain", 0, 1, "linear")]
+    assert found(read)[1][1] == {"bright": "off", "gain": 0.1}
+
+
+@pytest.mark.parametrize("form", ["joint", "isolated", "multi_knob", "parametric"])
+def test_backslashes_of_another_system_lead_to_the_file(tmp_path: Path, form: str):
+    (tmp_path / "takes").mkdir()
+    for name in ("takes/g0.wav", "di.wav"):
+        (tmp_path / name).touch()
+    pair = {"x_path": "di.wav", "y_path": r"takes\g0.wav"}
+    files = {"input_file": "di.wav", "output_file": r"takes\g0.wav"}
+    forms: dict[str, Any] = {
+        "joint": [{**files, "knobs": {"gain": 0}}],
+        "isolated": [{**files, "knob_type": "gain", "knob_level": 0}],
+        "multi_knob": {"type": "multi_knob", "train": [{**pair, "knob_settings": {"gain": 0}}]},
+        "parametric": {"type": "parametric", "train": [{**pair, "params": {"gain": 0}}]},
+    }
+    assert manifest(tmp_path, forms[form]).takes[0].wet == tmp_path / "takes" / "g0.wav"
+    (tmp_path / r"takes\g0.wav").touch()  # legal here, so it is meant
+    assert manifest(tmp_path, forms[form]).takes[0].wet == tmp_path / r"takes\g0.wav"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_byte_order_mark_and_line_ends_of_another_system_do_not_matter(tmp_path: Path, encoding: str):
+    path = tmp_path / "amp.json"
+    path.write_bytes(("\r\n" + json.dumps([TAKE], indent=1).replace("\n", "\r\n") + "\r\n\r\n").encode(encoding))
+    assert found(read_manifest(path)) == [("wet.wav", {"gain": 0.5})]

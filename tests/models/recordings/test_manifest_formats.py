@@ -72,6 +72,9 @@ def test_isolated_and_joint_format_give_the_same_takes(tmp_path: Path):
 
 def test_entries_under_common_with_described_parameters(tmp_path: Path):
     knob = {"type": "continuous", "default_value": 3.0, "minimum_value": 0.0, "maximum_value": 10.0}
+    (tmp_path / "audio").mkdir()
+    for name in ("1.wav", "4.wav"):
+        (tmp_path / "audio" / name).touch()
     data = [{"y_path": f"audio\\{n}.wav", "parameters": {"Drive Knob": n}} for n in (1, 4)]
     common = {"x_path": "di.wav", "parameters": {"Drive Knob": knob}, "data": data}
     found = read(tmp_path, {"type": "parametric", "train": CUTS, "validation": CUTS, "common": common})

@@ -2,15 +2,18 @@
 
 from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from models.artifacts.evaluation import Score, SettingScore
+from models.core.display import UNSEEN
 from models.reporting.plots import (
     FLOOR_DBFS,
     draw_spectra,
+    label_text,
     make_chart,
     plain_ticks,
     plot_setting_errors,
@@ -76,3 +79,26 @@ def test_ticks_are_labeled_and_do_not_overlap(low: float, high: float, width: fl
         boxes = sorted(tuple(label.get_window_extent().get_points()[:, side]) for label in shown)
         assert len(boxes) >= 2
         assert all(before[1] < after[0] for before, after in pairwise(boxes)), boxes
+
+
+NAMES = ("a$_{$b0", r"$\frac", "x^$y$", "tone\x1b[31m", "half\udcff", "日本語 🎸", "rtl\u202egpj", "<b>&")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_free_text_in_a_picture_is_text_whatever_its_characters(tmp_path: Path, name: str):
+    figure, axes = make_chart(4, 3)
+    axes.plot([0, 1], [0, 1], label=label_text(name))
+    axes.set_title(label_text(name))
+    axes.annotate(label_text(name), (0, 0))
+    axes.set_xticks([0, 1], [label_text(name)] * 2)
+    axes.legend()
+    save_png(figure, tmp_path / "chart.png")
+    document = ElementTree.fromstring(to_svg(figure))
+    texts = ["".join(element.itertext()) for element in document.iter("{http://www.w3.org/2000/svg}text")]
+    expected = "".join("?" if c in "\x1b\udcff\u202e" else c for c in name)
+    assert texts.count(expected) == 5
+    assert not UNSEEN.search(to_svg(figure).decode())
+
+
+def test_long_text_is_shortened_for_a_picture():
+    assert label_text("x" * 500) == "x" * 57 + "..."

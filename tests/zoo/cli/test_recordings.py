@@ -1,6 +1,7 @@
 """The commands `zoo signal`, `zoo check` and `zoo align`."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -150,3 +151,35 @@ def test_findings_are_folded_between_words(here: Path):
     assert lines[0].startswith("fault: w.wav has little to do with")
     assert lines[1].startswith("  ")
     assert all(len(line) <= 60 for line in lines)
+
+
+def test_many_takes_that_cannot_be_read_are_told_in_a_few_lines(here: Path):
+    settings = [{"gain": number / 100, "tone": 0.5} for number in range(1000)]
+    entries = [entry(f"di{n}.wav", f"t{n}.wav", setting) for n, setting in enumerate(settings)]
+    ran = zoo("check", write_manifest(here / "takes.json", entries))
+    assert ran.code == 1
+    assert len(ran.out.splitlines()) == 4 and len(ran.err.splitlines()) <= 10
+    assert len(ran.out + ran.err) < 4000
+    assert "and 997 more takes that cannot be read" in ran.err and "and 1,959 more. Check the path" in ran.err
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no such device")
+def test_check_of_a_device_or_a_pipe_ends(here: Path):
+    refused(zoo("check", "/dev/zero"), 1, "/dev/zero is a device or a pipe, not a JSON file")
+    os.mkfifo(here / "takes.json")
+    refused(zoo("check", "takes.json"), 1, "takes.json is a device or a pipe, not a JSON file")
+    write_wav(here / "dry.wav", DI)
+    ran = zoo("check", write_manifest(here / "other.json", [entry("dry.wav", "/dev/zero", GRID[0])]))
+    assert ran.code == 1 and "/dev/zero is a device or a pipe, not an audio file" in ran.err
+
+
+def test_names_with_dollar_signs_are_drawn_as_they_are(here: Path):
+    write_wav(here / "dry.wav", DI)
+    for number, name in enumerate(("a$_{$b0.wav", "\x1b[1m.wav")):
+        write_wav(here / name, amp(DI, 5 + number, 0.5))
+    settings = ({"gain": 5, "tone": 0.5}, {"gain": 6, "tone": 0.5})
+    names = ("a$_{$b0.wav", "\x1b[1m.wav")
+    entries = [entry("dry.wav", name, setting) for name, setting in zip(names, settings, strict=True)]
+    ran = zoo("check", write_manifest(here / "takes.json", entries), "--html", "page.html")
+    page = (here / "page.html").read_text(encoding="utf-8")
+    assert ran.code == 0 and "a$_{$b0" in page and "?[1m" in page and "\x1b" not in page

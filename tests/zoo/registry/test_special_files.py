@@ -44,13 +44,13 @@ def test_no_command_waits_for_a_pipe(tmp_path: Path, document: str):
         if words[0] in ("pull", "verify", "push"):
             assert ran.code == 6 and f"{document} is a" in ran.err and "device" in ran.err, ran
         if words[0] == "show" and document in DOCUMENTS[:4]:
-            assert ran.code != 0 and f"{document} is a pipe or a device" in ran.err, ran
+            assert ran.code != 0 and f"{document} is a device or a pipe" in ran.err, ran
 
 
 @pytest.mark.parametrize("place", ["/dev/zero", "/dev/null", "/dev/full"])
 def test_a_link_to_a_device_is_not_read(tmp_path: Path, place: str):
     (tmp_path / "config.json").symlink_to(place)
-    with pytest.raises(UserError, match=r"config\.json is a pipe or a device, not a file"):
+    with pytest.raises(UserError, match=r"config\.json is a device or a pipe, not a file"):
         read_regular(tmp_path / "config.json", 1000)
 
 

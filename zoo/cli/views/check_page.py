@@ -10,7 +10,17 @@ from models.knobs.schema import Knob, Value
 from models.knobs.text import format_setting, format_value
 from models.recordings.checks.report import Report, TakeReport, group_findings
 from models.reporting.html import figure, heading, notice, page, paragraph, table
-from models.reporting.plots import COLORS, GRAY, WIDTH_IN, draw_spectra, make_chart, make_figure, styled, to_svg
+from models.reporting.plots import (
+    COLORS,
+    GRAY,
+    WIDTH_IN,
+    draw_spectra,
+    label_text,
+    make_chart,
+    make_figure,
+    styled,
+    to_svg,
+)
 from zoo.cli.views.words import also_in, count
 
 EDGES_HZ = band_edges(40.0, 20480.0, per_octave=3)
@@ -75,7 +85,9 @@ def _delays(report: Report) -> str:
     axes.set(xlabel="take", ylabel="delay in samples")
     axes.legend()
     if len(takes) <= MAX_NAMED and all(len(take.wet.stem) < MAX_LABEL for take in takes):
-        axes.set_xticks(range(len(takes)), [take.wet.stem for take in takes], rotation=30, ha="right", fontsize=7)
+        axes.set_xticks(
+            range(len(takes)), [label_text(take.wet.stem) for take in takes], rotation=30, ha="right", fontsize=7
+        )
     return figure(to_svg(chart), "delay of each take")
 
 

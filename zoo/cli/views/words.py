@@ -7,6 +7,8 @@ from pathlib import Path
 
 from models.artifacts.evaluation import Evaluation
 
+MAX_LISTED = 40  # names in a sentence
+
 
 def count(things: Sized, name: str) -> str:
     """Return `1 take`, `2 takes`."""
@@ -15,7 +17,14 @@ def count(things: Sized, name: str) -> str:
 
 def also_in(others: Sequence[Path]) -> str:
     """Return the sentence that names further files with the same finding, or an empty text."""
-    return f" The same for {', '.join(path.name for path in others)}." if others else ""
+    return f" The same for {listed([path.name for path in others])}." if others else ""
+
+
+def listed(names: Sequence[str], separator: str = ", ") -> str:
+    """Return the first `MAX_LISTED` names, and how many more there are."""
+    if len(names) <= MAX_LISTED:
+        return separator.join(names)
+    return f"{separator.join(names[:MAX_LISTED])} and {len(names) - MAX_LISTED:,} more"
 
 
 def held_sentence(evaluation: Evaluation) -> str:

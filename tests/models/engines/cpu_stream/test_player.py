@@ -1,9 +1,11 @@
 """The compiled player gives the eager forward pass: every form of the family, still or moving knobs, any blocks."""
 
 import copy
+import os
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -174,7 +176,7 @@ def test_levels_of_a_wrong_shape_raise(levels: list[float] | np.ndarray):
 def test_without_numba_torch_plays(monkeypatch: pytest.MonkeyPatch):
     net, levels_K = wavenet(architecture()), [0.3, -0.8]
     compiled_T = Stream(net, levels_K).process(DI, levels_K)
-    monkeypatch.setattr(stream, "NUMBA", False)
+    monkeypatch.setattr(stream, "can_compile", lambda: False)
     plain = Stream(net, levels_K)
     assert isinstance(plain._player, EagerPlayer)
     assert esr(plain.process(DI, levels_K, np.empty_like(DI)), compiled_T) < CLOSE
@@ -187,6 +189,21 @@ def test_kernels_are_compiled_once_for_all_nets():
         y_T = Stream(net, [0.0, 0.0]).process(x_T, np.zeros((2, len(x_T)))[:, ::-1])
         assert esr(y_T, truth(net, x_T, np.zeros((2, len(x_T))))) < CLOSE
     assert len(kernels.play_program.signatures) == 1
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_input_near_zero_is_silence_and_the_threads_mode_stays(compiled: bool):
+    """Denormals cost several times as much as other numbers; they are taken as zero while a block plays."""
+    net, tiny = WaveNet(architecture(), 0).eval(), np.float32(1e-40)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+    player = stream.player_factory(net)() if compiled else EagerPlayer(net)
+    assert not player.play(np.full(256, tiny), []).any()
+    assert player.play(np.full(256, np.float32(1e-30)), []).any()
+    assert np.array([tiny])[0] * np.float32(1) == tiny  # as it was
+    assert (torch.tensor([1e-40]) * 1).item() > 0
 
 
 PROGRAM = """
@@ -216,3 +233,84 @@ def test_compiled_code_is_cached_for_other_processes(tmp_path: Path, monkeypatch
     assert run(tmp_path) == [["42.0", "1"]]
     part.write_text("FACTOR = 3.0\n")
     assert run(tmp_path) == [["63.0", "0"]]
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:40])
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def flip(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def zero(file: Path) -> None:
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+@pytest.fixture(scope="module")
+def double_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small kernel, in module `made`."""
+    folder = tmp_path_factory.mktemp("kernel")
+    (folder / "made.py").write_text(
+        "from pathlib import Path\nfrom models.engines.jit import cached_njit\n"
+        "def double(x):\n    return 2.0 * x\n"
+        "double = cached_njit(double, Path(__file__).parent)\n"
+    )
+    return folder
+
+
+@pytest.mark.parametrize("damage", [cut, empty, flip, zero])
+def test_damaged_file_in_the_cache_is_made_anew(
+    double_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
+):
+    monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path / "cache"))
+    assert run(double_once) == [["42.0", "0"]]
+    (file,) = (tmp_path / "cache").rglob("double-*.kernel")
+    damage(file)
+    assert run(double_once) == [["42.0", "0"]]  # compiled, and written again
+    assert run(double_once) == [["42.0", "1"]]
+    assert list((tmp_path / "cache").rglob("*.kernel")) == [file]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give files away")
+def test_code_that_another_user_wrote_is_not_run(double_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path / "cache"))
+    assert run(double_once) == [["42.0", "0"]]
+    (file,) = (tmp_path / "cache").rglob("double-*.kernel")
+    os.chown(file, 1234, 1234)
+    assert run(double_once) == [["42.0", "0"]]
+
+
+def test_cache_that_cannot_be_a_folder_costs_time_alone(
+    double_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("AMPZOO_CACHE", str(tmp_path / "cache"))
+    assert run(double_once) == [["42.0", "0"]]
+
+
+def test_full_disk_below_the_cache_costs_time_alone(
+    double_once: Path, full_disk: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AMPZOO_CACHE", str(full_disk))
+    assert run(double_once) == [["42.0", "0"]]
+    assert not [path for path in full_disk.rglob("*") if path.is_file() and path.name != "filler"]
+
+
+def test_numba_switched_off_lets_torch_play(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    program = (
+        "import numpy as np\nfrom tests.support.makers import architecture, wavenet\n"
+        "from models.playback.stream import EagerPlayer, Stream\nfrom models.engines.select import engine_for\n"
+        "net = wavenet(architecture())\nplayed = Stream(net, [0.0, 0.0])\n"
+        "y_T = played.process(np.ones(9), [0.0, 0.0])\n"
+        "print(type(played._player).__name__, type(engine_for(net)).__name__, len(y_T))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["EagerPlayer", "EagerEngine", "9"], done.stderr

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.artifacts.model_config import ModelConfig, make_config
-from models.core.errors import UserError
+from models.core.errors import Notice, UserError
 from models.engines.eager import EagerEngine
 from models.engines.select import engine_for
 from models.formats.nam.reader import read_nam
@@ -262,24 +263,62 @@ def test_a_small_file_cannot_allocate_a_large_net(tmp_path: Path, monkeypatch: p
         reread(tmp_path / "large.nam", document)
 
 
-def test_film_that_players_leave_out_is_read_as_identity(tmp_path: Path):
-    """NeuralAmpModelerCore applies FiLM at layer1x1_post in blended layers only, so no live file may rely on it."""
+def test_film_after_the_1x1_is_applied_in_every_layer(tmp_path: Path):
+    """As trainers and NeuralAmpModelerCore from August 2026 do; a file does not tell older players, so we do."""
     film = {"mixin": True, "film": ["layer1x1_post"]}
     config, net = foreign(inject=film, condition=None)
-    with pytest.raises(UserError, match="blended layers only"):
+    with pytest.warns(Notice, match=r"live.nam: its FiLM after the 1x1 .* 0.5.5 or older leave it out"):
         write_nam(tmp_path / "live.nam", config, net)
-    stated, reread_net = reread(tmp_path / "trained.nam", to_nam(config, net))
-    first, second = next(iter(reread_net.arrays)).layers
-    ours, _ = next(iter(net.arrays)).layers
-    blended, gated, own = (layer.film("layer1x1_post") for layer in (first, second, ours))
-    assert blended is not None and gated is not None and own is not None
-    assert torch.equal(blended.weight, own.weight)
-    assert not torch.equal(gated.weight, own.weight)
-    assert not gated.weight.any()
-    assert gated.bias.tolist() == [1] * 3 + [0] * 3
-    write_nam(tmp_path / "again.nam", stated, reread_net)
-    assert json.loads((tmp_path / "again.nam").read_text())["weights"] == to_nam(stated, reread_net)["weights"]
-    write_nam(tmp_path / "baked.nam", config, bake(net, [0.0, 0.0]))
+    with pytest.warns(Notice, match=r"live.nam: its FiLM after the 1x1 .* 0.5.5 or older leave it out"):
+        _, reread_net = read_nam(tmp_path / "live.nam")
+    assert np.array_equal(play(reread_net, X_T, [0.3, -0.8]), play(net, X_T, [0.3, -0.8]))
+    write_nam(tmp_path / "baked.nam", config, bake(net, [0.0, 0.0]))  # without a warning: it is folded in
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(1.0, 1.0), (3.0, 3.0)])
+def test_film_after_the_1x1_scales_what_the_next_layer_hears(tmp_path: Path, scale: float, expected: float):
+    """Two layers of one channel: the second hears the audio plus `scale` times what the first one's 1x1 gives."""
+    film = {"active": True, "shift": False, "groups": 1}
+    array = {
+        "input_size": 1, "condition_size": 1, "channels": 1, "kernel_size": 1, "dilations": [1, 1],
+        "activation": "ReLU", "gating_mode": "none", "head": {"out_channels": 1, "kernel_size": 1, "bias": False},
+        "layer1x1": {"active": True}, "layer1x1_post_film": film,
+    }  # fmt: skip
+    first = [0.5, 0.0, 0.0, 1.0, 0.0, 0.0, scale]  # conv, its bias, mixin, 1x1, its bias, FiLM's weight and bias
+    second = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0]
+    weights = [1.0, *first, *second, 1.0, 1.0]  # rechannel, layers, head, head_scale
+    document = {"version": "0.7.0", "architecture": "WaveNet", "config": {"layers": [array]}, "weights": weights}
+    (tmp_path / "film.nam").write_text(json.dumps(document))
+    notice = pytest.warns(Notice) if scale != 1 else nullcontext()
+    with notice:
+        _, net = read_nam(tmp_path / "film.nam")
+    x_T = np.full(8, 0.3, np.float32)
+    a = 0.5 * 0.3
+    assert np.allclose(play(net, x_T, []), a + (0.3 + expected * a), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("container", "inner", "rate", "level"),
+    [(44100, None, 44100, 12.5), (None, 96000, 96000, 12.5), (44100, 48000, 44100, 12.5), (None, None, 48000, None)],
+)
+def test_rate_and_levels_of_a_container_hold_for_what_it_contains(
+    tmp_path: Path, container: int | None, inner: int | None, rate: int, level: float | None
+):
+    model = to_nam(*foreign(inject={}, condition=None))
+    model["sample_rate"] = inner
+    model["metadata"] = {"input_level_dbu": 3.0 if level else None, "output_level_dbu": 4.0}
+    document = {
+        "version": "0.7.0",
+        "architecture": "SlimmableContainer",
+        "config": {"submodels": [{"max_value": 1.0, "model": model}]},
+        "weights": [],
+        "metadata": {"input_level_dbu": level},
+        "sample_rate": container,
+    }
+    (tmp_path / "container.nam").write_text(json.dumps(document))
+    config, _ = read_nam(tmp_path / "container.nam")
+    levels = (config.audio.input_level_dbu, config.audio.output_level_dbu)
+    assert (config.audio.sample_rate, *levels) == (rate, level, 4.0)
 
 
 @given(value=st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.lists(st.integers(), max_size=3))
