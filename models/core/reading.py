@@ -26,6 +26,8 @@ def read_document_bytes(path: Path, max_bytes: int, kind: str) -> bytes:
         raise UserError(f"{path} is a folder, not a {kind}", f"Name the {kind} inside it.") from None
     except PermissionError:
         raise UserError(f"{path} cannot be read: permission is denied", "Check whose file it is.") from None
+    except UserError:
+        raise
     except OSError as problem:
         raise UserError(f"{path} cannot be read: {(problem.strerror or '').lower()}", "Check the path.") from None
     except ValueError:  # a NUL in the name

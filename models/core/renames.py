@@ -23,7 +23,7 @@ GOING = f"{STAGED}going"  # lies in a folder that is being removed and has a com
 
 RETIRED = re.compile(rf"{re.escape(STAGED)}[0-9a-f]{{16}}-(?P<name>.+)-old", re.DOTALL)
 
-ATTEMPTS = 100
+NAME_ATTEMPTS = 100
 
 AT_CURRENT_FOLDER, EXCHANGE, SWAP = -100, 2, 2  # of renameat2 (Linux) and renamex_np (macOS)
 
@@ -98,7 +98,7 @@ def is_only_copy(path: Path) -> bool:
 
 def _replace_in_two_steps(staged: Path, path: Path, retired: Path) -> None:
     """Move `path` to `retired`, then `staged` to `path`."""
-    for _ in range(ATTEMPTS):
+    for _ in range(NAME_ATTEMPTS):
         with suppress(FileNotFoundError):  # nothing is there, or another process moved it away
             _retire(path, retired)
         try:

@@ -76,7 +76,7 @@ def check_board(document: Any) -> None:
     except ValidationError as problem:
         raise ValueError(first_fault(problem)) from None
     known = {trial["trial"] for trial in board.trials}
-    if unknown := [name for name in _named(board) if name not in known]:
+    if unknown := [name for name in _named_choices(board) if name not in known]:
         raise ValueError(f"it names the trial {unknown[0]}, which is not among its trials")
     if strange := [amp for amp in board.best_of if amp not in board.amps]:
         raise ValueError(f"its 'best_of' names {strange[0]}, which is none of its amps")
@@ -97,7 +97,7 @@ def _check_trial(trial: dict[str, Any]) -> None:
         raise ValueError("the 'held' scores of a trial have no 'mean'")
 
 
-def _named(board: _BoardPart) -> Iterator[str]:
+def _named_choices(board: _BoardPart) -> Iterator[str]:
     yield from [board.best] if board.best else []
     yield from board.best_of.values()
     for members in board.fronts.values():

@@ -153,7 +153,7 @@ def plan_session(request: PlanRequest) -> None:
         if not request.out:
             _show_comparison(request, plans, signal_s, chosen, why)
             return
-    train, held = plan_view.listed(chosen, signal_s)
+    train, held = plan_view.listed_settings(chosen, signal_s)
     if request.out and request.signal:
         identity = {"device": described.device, "license_id": described.license, "levels": described.levels}
         made = write_session(request.out, chosen.knobs, train, held, request.signal, **identity)

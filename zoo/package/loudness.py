@@ -110,7 +110,7 @@ def _check_model_at(folder: Path, max_peak_dbfs: float | None) -> tuple[ModelCon
     claimed = min(corners.peak_dbfs + CLAIM_MARGIN_DB, LOUDEST_DBFS)
     limit_dbfs = claimed if max_peak_dbfs is None else max_peak_dbfs
     settings = _probed_settings(config.knobs, corners.peak_setting)
-    probe = _play_probe(net, config, _columns(config, settings))
+    probe = _play_probe(net, config, _level_columns(config, settings))
     claim = f"its scores claim {corners.peak_dbfs:.0f}" if max_peak_dbfs is None else f"allowed are {limit_dbfs:g}"
     _refuse_loud(folder / WEIGHTS, probe, settings, limit_dbfs, claim)
     if probe.swing_N.max() < FAINTEST:
@@ -124,7 +124,7 @@ def _check_nam(path: Path, config: ModelConfig, net: WaveNet, settings: Sequence
         _, twin = read_nam(path)
     except UserError as problem:
         raise IntegrityError(problem.message, HINT_EARS) from None
-    columns_NK = _columns(config, settings or [config.knobs.complete({})])
+    columns_NK = _level_columns(config, settings or [config.knobs.complete({})])
     if twin.knobs not in (0, columns_NK.shape[1]):
         raise IntegrityError(f"{path} has {twin.knobs} knobs, its package {columns_NK.shape[1]}", HINT_EARS)
     found = _play_probe(twin, config, columns_NK if twin.knobs else columns_NK[:, :0])
@@ -151,7 +151,7 @@ def _check_against_clip(folder: Path, config: ModelConfig, net: WaveNet, preset:
     begin, end = max(0, middle - PROBE_SAMPLES // 2), middle + PROBE_SAMPLES // 2
     context = net.receptive_field - 1
     x_T = np.concatenate([np.zeros(max(0, context - begin), np.float32), dry_T[max(0, begin - context) : end]])
-    y_T = _play_batch(net, torch.from_numpy(x_T), _columns(config, [preset.knobs]))[0]
+    y_T = _play_batch(net, torch.from_numpy(x_T), _level_columns(config, [preset.knobs]))[0]
     peak = float(y_T.abs().max()) * 10 ** (preset.gain_db / 20)
     claimed = float(np.abs(clip_T[begin:end]).max())
     if not peak <= claimed * 10 ** (TWIN_MARGIN_DB / 20) + 1e-4:
@@ -184,7 +184,7 @@ def _probed_settings(knobs: Knobs, claimed: Mapping[str, float | str]) -> list[S
     return [knobs.complete(setting) for setting in islice(settings, MAX_PROBED_CORNERS + 4)]
 
 
-def _columns(config: ModelConfig, settings: Sequence[Setting]) -> Tensor:
+def _level_columns(config: ModelConfig, settings: Sequence[Setting]) -> Tensor:
     """Return the settings as the network takes them, `(N, K)`."""
     rows = [config.encode(setting) for setting in settings]
     return torch.tensor(rows, dtype=torch.float32).reshape(len(rows), -1)

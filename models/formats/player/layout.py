@@ -1,8 +1,9 @@
 """The records of `amp.bin`, version 1, little-endian and without gaps; docs/reference/amp-bin.md explains the fields.
 
 `player/amp.h` has the same fields in the same order, and the same limits. The codes of operations are those of
-`models.engines.cpu_stream.program`, those of activations are in `models.engines.activation_codes`. `MAX_COLUMNS` of
-`models.knobs.schema` also limits what the network takes of all knobs, or of its encoder.
+`models.engines.cpu_stream.program`, those of activations are in `models.engines.activation_codes`. `MAX_KNOBS` and
+`MAX_POSITIONS` of `models.knobs.schema` are limits here too, and `MAX_COLUMNS`, also of what the network takes of all
+knobs or of its encoder.
 """
 
 import numpy as np
@@ -13,8 +14,6 @@ NAME_BYTES = 68  # of the amp's name, with one NUL at least
 TEXT_BYTES = 36  # of the name of a knob or a position, with one NUL at least
 IDENTITY_BYTES = 16
 
-MAX_KNOBS = 32
-MAX_POSITIONS = 16  # of one switch
 MAX_BUFFERS = 1024
 MAX_OPERATIONS = 8192
 MAX_ROWS = 2048  # of a buffer

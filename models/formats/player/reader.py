@@ -16,7 +16,7 @@ from models.engines.activation_codes import BLENDED, SIGMOID, SLOPED
 from models.engines.cpu_stream.program import ACTIVATE, CONVOLVE, MODULATE, NONE
 from models.formats.player import layout
 from models.formats.player.layout import AMP_VERSION, FILE_OPERATION, HEADER, KNOB, MAGIC, POSITION, SWITCH
-from models.knobs.schema import MAX_COLUMNS, MAX_FACEPLATE, Encoding, Knob, Knobs, Switch
+from models.knobs.schema import MAX_COLUMNS, MAX_FACEPLATE, MAX_KNOBS, MAX_POSITIONS, Encoding, Knob, Knobs, Switch
 
 NAME_FIELD = re.compile(rb"[A-Za-z0-9 _.+-]+\0+")
 
@@ -138,7 +138,7 @@ def _check(records: Records) -> None:
 
 def _sizes_fit(header: dict[str, int]) -> bool:
     limits = {
-        "knobs": (0, layout.MAX_KNOBS),
+        "knobs": (0, MAX_KNOBS),
         "positions": (0, MAX_COLUMNS),
         "columns": (0, MAX_COLUMNS),
         "features": (0, MAX_COLUMNS),
@@ -192,7 +192,7 @@ def _knob_fits(knob: np.void, type_level: bool) -> bool:
     if kind != SWITCH:
         return positions == 0
     is_whole = (low, high, step) == (0, positions - 1, 1) and default == int(default)
-    return 2 <= positions <= layout.MAX_POSITIONS and not type_level and is_whole
+    return 2 <= positions <= MAX_POSITIONS and not type_level and is_whole
 
 
 class _Buffers:

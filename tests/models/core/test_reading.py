@@ -136,7 +136,7 @@ def test_home_is_expanded_in_a_config(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "here" / "takes" / "held.json").touch()
     found = data.relative_to(tmp_path / "here")
     assert (found.train, found.held) == (tmp_path / "train.json", tmp_path / "here" / "takes" / "held.json")
-    with pytest.raises(UserError, match="'train' is .*: no file can have this name"):
+    with pytest.raises(UserError, match="'train' is .*: no name of a file may hold a NUL character"):
         check_document({"name": "a", "train": "\0"}, DataConfig, "d.json")
 
 

@@ -56,7 +56,7 @@ def plan_to_json(plans: Sequence[CapturePlan], signal_s: float, chosen: CaptureP
     }
 
 
-def listed(plan: CapturePlan, signal_s: float) -> tuple[list[Setting], list[Setting]]:
+def listed_settings(plan: CapturePlan, signal_s: float) -> tuple[list[Setting], list[Setting]]:
     """Return the settings to train on and to hold out; raises `UserError` when the plan is too large to record."""
     if plan.train is None or plan.held is None:
         raise UserError(

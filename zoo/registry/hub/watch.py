@@ -7,18 +7,18 @@ from typing import Generic, TypeVar
 
 from zoo.registry.errors import Unreachable
 
-Result = TypeVar("Result")
+WatchedResult = TypeVar("WatchedResult")
 
-WINDOW_SECONDS = 30.0  # the headers come within it, and so many seconds of a body at the least speed
+SPEED_WINDOW_SECONDS = 30.0  # the headers come within it, and so many seconds of a body at the least speed
 
 LEAST_BYTES_PER_SECOND = 1000
 
-DEADLINE_BYTES_PER_SECOND = 10_000  # a body of N bytes may take `2 * WINDOW_SECONDS` and N of these
+DEADLINE_BYTES_PER_SECOND = 10_000  # a body of N bytes may take `2 * SPEED_WINDOW_SECONDS` and N of these
 
 POLL_SECONDS = 0.2
 
 
-class Watch(Generic[Result]):
+class Watch(Generic[WatchedResult]):
     """Runs one transfer on another thread and gives it up when it is too slow.
 
     A read of a socket ends by itself only when nothing arrives; one byte now and then keeps it waiting for ever. So the
@@ -28,14 +28,14 @@ class Watch(Generic[Result]):
     def __init__(self, what: str, max_bytes: int) -> None:
         """`what` is named in the error; the body has at most `max_bytes`."""
         self._what = what
-        self._limit_s = 2 * WINDOW_SECONDS + max_bytes / DEADLINE_BYTES_PER_SECOND
+        self._limit_s = 2 * SPEED_WINDOW_SECONDS + max_bytes / DEADLINE_BYTES_PER_SECOND
         self._started = self._window = time.monotonic()
         self._in_window = 0
         self._given_up = False
-        self._result: list[Result] = []
+        self._result: list[WatchedResult] = []
         self._failure: BaseException | None = None
 
-    def run(self, transfer: Callable[[], Result]) -> Result:
+    def run(self, transfer: Callable[[], WatchedResult]) -> WatchedResult:
         """Return the result of a transfer, or raise its error; `Unreachable` when it is too slow."""
 
         def work() -> None:
@@ -67,8 +67,10 @@ class Watch(Generic[Result]):
         now = time.monotonic()
         if now - self._started > self._limit_s:
             raise Unreachable(f"{self._what} was not complete after {self._limit_s:.0f} s")
-        if now - self._window < WINDOW_SECONDS:
+        if now - self._window < SPEED_WINDOW_SECONDS:
             return
-        if self._in_window < LEAST_BYTES_PER_SECOND * WINDOW_SECONDS:
-            raise Unreachable(f"{self._what} comes too slowly: {self._in_window:,} bytes in {WINDOW_SECONDS:.0f} s")
+        if self._in_window < LEAST_BYTES_PER_SECOND * SPEED_WINDOW_SECONDS:
+            raise Unreachable(
+                f"{self._what} comes too slowly: {self._in_window:,} bytes in {SPEED_WINDOW_SECONDS:.0f} s"
+            )
         self._window, self._in_window = now, 0

@@ -32,7 +32,7 @@ def fresh_session() -> Iterator[None]:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Windows of half a second in place of half a minute; pauses are noted and not made."""
     waits: list[float] = []
-    monkeypatch.setattr(watch, "WINDOW_SECONDS", 0.5)
+    monkeypatch.setattr(watch, "SPEED_WINDOW_SECONDS", 0.5)
     monkeypatch.setattr(watch, "POLL_SECONDS", 0.05)
     monkeypatch.setattr("zoo.registry.hub.http.time.sleep", waits.append)
     return waits
@@ -95,7 +95,7 @@ def test_a_dripping_answer_is_given_up(hasty: list[float], what: str):
 
 
 def test_what_is_fast_enough_is_read_until_the_deadline(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(watch, "WINDOW_SECONDS", 2.0)
+    monkeypatch.setattr(watch, "SPEED_WINDOW_SECONDS", 2.0)
     monkeypatch.setattr(watch, "LEAST_BYTES_PER_SECOND", 1)
     pieces = [b"x" * 100, 0.2] * 30  # six seconds at least
     with raw_server([head(Content_Length=3000), *pieces]) as url:
