@@ -12,6 +12,10 @@ import { Spectrum } from "./spectrum.js";
 import { percent, rank, Trust } from "./trust.js";
 import { hearing, meters, statusLine, volumeSlider } from "./strip.js";
 
+const HOP = 0.02; // seconds of a crossfade of exact moves
+const BUDGET = 0.5; // of a core, that exact moves may take
+const REST = 500; // ms after a turn of a knob in which the engine may still be busy with it
+const QUIET = -90; // dB below which nothing is made louder
 const PEAK = 0.98; // the highest sample that equal loudness makes
 
 export class Player {
@@ -74,12 +78,30 @@ export class Player {
 
   applied() {
     const setting = this.setting;
+    this.turnedAt = performance.now();
     this.knobs.forEach((knob, n) => this.controls[n].show(setting[knob.name]));
     this.sound.turn(faceplate(this.knobs, setting));
     this.trust.show(setting);
     this.hearing.show(this.choice, this.source);
     clearTimeout(this.linking);
     this.linking = setTimeout(() => history.replaceState(null, "", location.search + makeLink(setting)), 150);
+  }
+
+  /** The audio thread took this share of a core: where exact moves would take too much, knobs ramp. */
+  loaded(load) {
+    if (performance.now() - this.turnedAt < REST) return;
+    this.load = this.load === undefined ? load : this.load + 0.1 * (load - this.load);
+    this.reports = (this.reports ?? 0) + 1;
+    const field = this.amp.head.receptiveField / this.amp.head.sampleRate, cost = this.load * (3 + field / HOP);
+    if (!this.sound.exact || this.reports < 20 || cost < BUDGET) return;
+    this.setExact(false);
+    this.status.say(`Exact knob moves would take ${Math.round(100 * cost)} % of a core here: knobs ramp.`);
+  }
+
+  setExact(exact) {
+    this.reports = 0;
+    this.sound.setExact(exact);
+    this.exactTick.checked = exact;
   }
 
   // Sources
@@ -137,16 +159,20 @@ export class Player {
     this.attempt(() => this.match());
   }
 
-  async match() {
-    const { choice } = this;
-    this.hear(); // at once as it is; as loud as the others when that is known
+  /** Hear the choice at once as it is, and as loud as A when that is known. */
+  match() {
     this.gain = 1;
-    if (this.matched && choice !== "A") {
-      const [wanted, found] = await Promise.all([this.#loudness("A"), this.#loudness(choice)]);
-      if (this.choice !== choice) return;
-      if (Math.min(wanted.level, found.level) > -90)
-        this.gain = Math.min(10 ** ((wanted.level - found.level) / 20), Math.max(1, PEAK / found.peak));
-    }
+    this.hear();
+    this.matching = this.matched && this.choice !== "A" ? this.#matchTo(this.choice) : Promise.resolve();
+    return this.matching;
+  }
+
+  async #matchTo(choice) {
+    const asked = (this.asked = Symbol());
+    const [wanted, found] = await Promise.all([this.#loudness("A"), this.#loudness(choice)]);
+    if (this.asked !== asked || this.choice !== choice || !this.matched) return; // asked for something else by now
+    if (Math.min(wanted.level, found.level) > QUIET)
+      this.gain = Math.min(10 ** ((wanted.level - found.level) / 20), Math.max(1, PEAK / found.peak));
     this.hear();
   }
 
@@ -181,6 +207,7 @@ export class Player {
   async saveSound() {
     if (this.source.kind === "guitar") throw new Error("Record your guitar with the button Record.");
     this.status.say("Rendering ...");
+    await this.matching;
     const { buffer, ...how } = await this.#how(this.choice);
     const made = await render(this.amp, buffer, { ...how, gain: this.gain * this.sound.volume });
     save(this.fileName(), wavFile([made.getChannelData(0)], made.sampleRate));
@@ -256,11 +283,17 @@ function soundCard(player) {
   const button = (text, action) => element("button", {
     type: "button", onclick: (event) => player.attempt(() => action(event.currentTarget)),
   }, text);
+  player.exactTick = element("input", {
+    type: "checkbox", checked: true, onchange: () => player.setExact(player.exactTick.checked),
+  });
+  const exact = element("label", {
+    className: "check", title: "Crossfades between still sounds: a moving knob adds no noise, and takes more of the CPU",
+  }, player.exactTick, " exact knob moves");
   return element("section", { className: "card wide", "aria-labelledby": "sound-title" },
     element("h2", { id: "sound-title" }, "Sound"), canvas,
     element("div", { className: "row" },
       button("Save WAV", () => player.saveSound()), button("Record", (made) => player.record(made)),
-      button("Copy link", () => player.copyLink())));
+      button("Copy link", () => player.copyLink()), exact));
 }
 
 function facts(page) {

@@ -1,13 +1,13 @@
 // What is heard, as samples: the same chain in an OfflineAudioContext, for a file to save and for equal loudness.
 
 /** Make the node that plays an amp. `values` is the setting as `faceplate` returns it, `moves` are `[frame, knob, value]`. */
-export async function ampNode(context, { module, bytes, head }, values, moves = []) {
+export async function ampNode(context, { module, bytes, head }, values, moves = [], exact = false) {
   await context.audioWorklet.addModule("amp_worklet.js");
   return new AudioWorkletNode(context, "amp", {
     outputChannelCount: [1],
     channelCount: 1,
     channelCountMode: "explicit",
-    processorOptions: { module, amp: bytes, rate: head.sampleRate, values, moves },
+    processorOptions: { module, amp: bytes, rate: head.sampleRate, values, moves, exact },
   });
 }
 
@@ -21,12 +21,12 @@ export function cabinetNode(context, response) {
  *
  * `values` are the knobs, null for no amp (the sound as it is); `cabinet` is an AudioBuffer or null; `gain` the volume.
  */
-export async function render(amp, buffer, { values, moves, cabinet = null, gain = 1, weigh = false, seconds = Infinity }) {
+export async function render(amp, buffer, { values, moves, exact, cabinet = null, gain = 1, weigh = false, seconds = Infinity }) {
   const length = Math.ceil(Math.min(buffer.duration, seconds) * amp.head.sampleRate);
   const context = new OfflineAudioContext(1, Math.max(1, length), amp.head.sampleRate);
   const source = new AudioBufferSourceNode(context, { buffer });
   const nodes = [source];
-  if (values) nodes.push(await ampNode(context, amp, values, moves));
+  if (values) nodes.push(await ampNode(context, amp, values, moves, exact));
   if (cabinet) nodes.push(cabinetNode(context, cabinet));
   if (gain !== 1) nodes.push(new GainNode(context, { gain }));
   if (weigh) nodes.push(...weighting(context));

@@ -17,7 +17,7 @@ export class Sound {
     Object.assign(this, { amp, onreport, values: [], source: null, playing: false, cabinet: null, dropouts: 0 });
     this.gains = { model: 1, dry: 0, real: 0 };
     this.volume = 1;
-    this.exact = false;
+    this.exact = true;
   }
 
   /** Make the nodes. Call it from a click or a key: browsers let no page sound before. */
@@ -27,7 +27,7 @@ export class Sound {
     this.context = context;
     context.resume();
     const gain = (value) => new GainNode(context, { gain: value });
-    this.node = await ampNode(context, this.amp, this.values);
+    this.node = await ampNode(context, this.amp, this.values, [], this.exact);
     this.inlet = gain(1);
     this.mix = gain(1);
     this.branches = { model: gain(this.gains.model), dry: gain(this.gains.dry), real: gain(this.gains.real) };
@@ -40,7 +40,6 @@ export class Sound {
     this.out.connect(this.analyser).connect(context.destination);
     this.node.port.onmessage = ({ data }) => this.onreport({ ...data, dropouts: this.#countDropouts() });
     setInterval(() => this.#watchClock(), LOOK);
-    this.setExact(this.exact);
   }
 
   /** Put the knobs where `values` says, `[[index, number], ...]`; the engine glides there. */
@@ -49,7 +48,7 @@ export class Sound {
     this.node?.port.postMessage({ values });
   }
 
-  /** Choose how the engine moves knobs: by exact crossfades, or by ramps. */
+  /** Choose how the engine moves knobs: exactly, by crossfades between still sounds, or by ramps. */
   setExact(exact) {
     this.exact = exact;
     this.node?.port.postMessage({ values: [], exact });

@@ -77,6 +77,7 @@ export function meters(player) {
     report(report) {
       peakIn = Math.max(peakIn, report.peakIn);
       mean = mean === null ? report.load : mean + 0.05 * (report.load - mean);
+      player.loaded(report.load);
       load.textContent = `CPU ${(100 * mean).toFixed(1)} %`;
       lost.textContent = report.dropouts ? `${report.dropouts} drop-outs` : "no drop-outs";
       lost.classList.toggle("poor", report.dropouts > 0);
