@@ -135,12 +135,14 @@ export class Player {
     this.status.say("Stopped.");
   }
 
-  frame() {
+  frame(count = 0) {
     if (!this.sound.playing) return this.meters.rest();
-    this.spectrum.take(this.sound.analyser);
-    this.spectrum.draw();
-    this.meters.draw(this.sound.analyser);
-    requestAnimationFrame(() => this.frame());
+    if (count % 2) { // thirty pictures a second
+      this.spectrum.take(this.sound.analyser);
+      this.spectrum.draw();
+      this.meters.draw(this.sound.analyser);
+    }
+    requestAnimationFrame(() => this.frame(count + 1));
   }
 
   // What is heard

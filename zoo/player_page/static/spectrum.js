@@ -21,7 +21,7 @@ export class Spectrum {
       for (let bin = begin; bin < end && bin < bins.length; bin++) sum += 10 ** (bins[bin] / 10);
       found[band] = Math.max(FLOOR, 10 * Math.log10(sum / (end - begin) + 1e-12));
     }
-    this.bands = this.bands ? this.bands.map((old, n) => old + 0.3 * (found[n] - old)) : found;
+    this.bands = this.bands ? this.bands.map((old, n) => old + 0.45 * (found[n] - old)) : found;
   }
 
   /** Keep the present spectrum as a shadow, to compare with while a knob turns. */

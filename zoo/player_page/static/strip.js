@@ -4,7 +4,7 @@ import { element } from "./dom.js";
 
 const CHOICES = [["A", "A"], ["B", "B"], ["dry", "Bypass"], ["real", "Real amp"]];
 const LOWEST = -60; // dB at the left end of a meter
-const FALL = 0.92; // of a meter from picture to picture
+const FALL = 0.85; // of a meter from picture to picture
 
 /** Choose what is heard: A, B, the sound without the amp, the real amp. */
 export function hearing(player) {
