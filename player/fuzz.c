@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "player.h"
+#include "exact.h"
 
 enum { MOST_MEMORY = 1 << 24, MOST_WORK = 1 << 15 };
 
@@ -39,6 +39,19 @@ static void play(Player *player, const Amp *amp, unsigned seed) {
     player_reset(player);
 }
 
+/* Knobs that jump about, in blocks that end anywhere in a hop. */
+static void play_exact(ExactPlayer *player, const Amp *amp) {
+    static float x[300], y[300], levels[AMP_MAX_COLUMNS];
+    for (int b = 0; b < 12; b++) {
+        exact_set_knob(player, b % 3, b % 2 ? 1e9 : -3.0);
+        exact_process(player, x, y, b % 4 ? 300 : 7 * b);
+        levels[b] = (float)b;
+        exact_process_levels(player, x, x, 100, levels);
+    }
+    for (int32_t i = 0; i < amp->head.knobs; i++) exact_set_knob(player, i, 0);
+    exact_reset(player);
+}
+
 /* Returns whether the input was played. */
 static int feed(const uint8_t *bytes, size_t size) {
     static const char *const engines[] = {"baseline", "avx2", "avx512"};
@@ -52,6 +65,12 @@ static int feed(const uint8_t *bytes, size_t size) {
     Player *player = memory ? player_init(memory, &amp, factor, engines[pick % 3]) : NULL;
     if (player) play(player, &amp, pick);
     free(memory);
+    const size_t exact = pick % 32 ? 0 : exact_size(&amp, factor);
+    if (player && exact && exact < 4 * MOST_MEMORY && (memory = aligned_alloc(PLAYER_ALIGNMENT, exact))) {
+        ExactPlayer *moved = exact_init(memory, &amp, factor, engines[pick % 3]);
+        if (moved) play_exact(moved, &amp);
+        free(memory);
+    }
     return player != NULL;
 }
 

@@ -405,6 +405,11 @@ void player_process_levels(Player *p, const float *x, float *y, int32_t samples,
     jump(p, last);
 }
 
+void player_set_levels(Player *p, float *levels) {
+    take_knobs(p);
+    memcpy(levels, p->goal, 4 * (size_t)p->head.columns);
+}
+
 int32_t player_encode(const Player *p, const double *values, float *levels) {
     return knob_encode(p->knobs, p->head.knobs, p->head.encoding, values, levels);
 }

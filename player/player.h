@@ -54,6 +54,9 @@ PLAYER_API void player_reset_levels(Player *player, const float *levels);
 PLAYER_API void player_process_levels(Player *player, const float *x, float *y, int32_t samples, const float *levels,
                                       int32_t moving);
 
+/* What the network takes of the knobs as they are set; `levels` has room for AMP_MAX_COLUMNS. */
+PLAYER_API void player_set_levels(Player *player, float *levels);
+
 /* What the network takes of faceplate values, one per knob. Returns how many numbers (the columns of the header). */
 PLAYER_API int32_t player_encode(const Player *player, const double *values, float *levels);
 

@@ -38,7 +38,8 @@ ALLOWED = {  # sub-package or lone module -> what it may import of its own packa
     "zoo/package": "names version",
     "zoo/registry": "package names version",
     "zoo/amp": "registry package names version",
-    "zoo/cli": "amp registry package names version",
+    "zoo/player_page": "registry package names version",
+    "zoo/cli": "player_page amp registry package names version",
 }
 PACKAGES = {"models": {"models"}, "search": {"search", "models"}, "zoo": {"zoo", "models"}}
 LIBRARIES = {  # what a package leaves to the others

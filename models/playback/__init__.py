@@ -1,6 +1,7 @@
 """Playback: a trained model plays, live or from file to file.
 
 * `stream`: block by block, live, with knobs still or moving; also a whole signal in memory (`play`)
+* `exact`: knobs that move by crossfades between still sounds
 * `render`: from an audio file to an audio file of any length, on all cores
 * `realtime_cost`: how much of a core a model takes in real time, measured once and stored
 """

@@ -9,7 +9,7 @@ Shapes: T time (one block), K knob columns, C channels.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -18,8 +18,11 @@ from torch.nn import functional as F
 
 from models.engines.jit import can_compile
 from models.network.wavenet import WaveNet
+from models.playback.exact import HOP, ExactPlayer
 
 PREWARM_BLOCK = 1 << 14  # samples of silence played at once before a stream starts
+
+Moves = Literal["ramp", "exact"]  # how a stream moves knobs
 
 SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
 
@@ -29,17 +32,30 @@ KnobLevels = list[float] | np.ndarray  # K levels in [-1, 1] that stand still, o
 class Stream:
     """A model being played live; knobs may stand still or move within a block, sample by sample."""
 
-    def __init__(self, net: WaveNet, levels_K: list[float]) -> None:
+    def __init__(self, net: WaveNet, levels_K: list[float], moves: Moves = "ramp", hop: int = HOP) -> None:
         """Start in silence, as if zeros had always been played with the knobs at `levels_K` (in [-1, 1]).
 
         The stream copies the weights that the net has now.
+
+        Args:
+            net: the model.
+            levels_K: where the knobs stand.
+            moves: `ramp`: knobs move as they are told, sample by sample; what the net has computed of the past under
+                earlier settings is heard for a receptive field. `exact`: a crossfade between two still sounds, which
+                ends two to three hops after a move, and costs `exact_move_cost` while a knob moves.
+            hop: samples of a crossfade of exact moves; 20 ms at 48 kHz unless told otherwise.
         """
         self.net = net.eval()
-        self._player = player_factory(net)()
+        create = player_factory(net)
+        self._exact = ExactPlayer(create, net.receptive_field, hop) if moves == "exact" else None
+        self._player: Player = self._exact or create()
         self.reset(levels_K)
 
     def reset(self, levels_K: list[float]) -> None:
         """Forget what was played: play a receptive field of silence with these knobs."""
+        if self._exact is not None:
+            self._exact.restart(levels_K)
+            return
         left = self.net.receptive_field
         while left > 0:
             self.process(np.zeros(min(left, PREWARM_BLOCK), np.float32), levels_K)
@@ -50,7 +66,7 @@ class Stream:
 
         Args:
             x_T: dry audio, T >= 1 samples.
-            levels: knobs in [-1, 1], K numbers that stand still or an array `(K, T)`.
+            levels: knobs in [-1, 1], K numbers that stand still or an array `(K, T)`; exact moves lead to its end.
             out_T: an array to write to. If all three are contiguous float32 arrays, a float32 net allocates nothing.
 
         Raises `AssertionError` where the levels do not fit the block or the net.

@@ -73,6 +73,7 @@ def _use(content: CardContent) -> str:
 
 ```
 zoo pull {amp} --zoo hub
+zoo play {amp} --zoo hub     # in your browser, its knobs alive
 zoo render {amp} in.wav out.wav {options}
 zoo export {amp} --bake {quote(",".join(pairs))} {name}.nam
 ```

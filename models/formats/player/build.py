@@ -20,7 +20,7 @@ from models.core.errors import UserError
 from models.core.files import staged_file
 
 SOURCES = Path(__file__).parents[3] / "player"
-PLAIN = ("amp.c", "dispatch.c", "player.c")  # compiled once; engine.c once per instruction set
+PLAIN = ("amp.c", "dispatch.c", "player.c", "exact.c")  # compiled once; engine.c once per instruction set
 
 ZIG_TARGETS = {
     "linux-x86_64": "x86_64-linux-gnu.2.17",

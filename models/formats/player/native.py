@@ -7,7 +7,7 @@ import ctypes
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,7 +24,15 @@ NOTHING = ctypes.c_char * 0
 class NativePlayer:
     """One stream of an amp. It belongs to one thread at a time; the knobs may be set from any."""
 
-    def __init__(self, data: bytes, *, factor: int = 1, engine: str | None = None, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        *,
+        factor: int = 1,
+        engine: str | None = None,
+        path: Path | None = None,
+        moves: Literal["ramp", "exact"] = "ramp",
+    ) -> None:
         """Start in silence, knobs at their defaults.
 
         Args:
@@ -32,6 +40,7 @@ class NativePlayer:
             factor: the host's sample rate divided by that of the amp, 1 to 8.
             engine: `baseline`, `avx2` or `avx512`; the best for this processor where it is None.
             path: a library in place of `build.library()`.
+            moves: `exact` to move knobs by crossfades between still sounds (`player/exact.h`).
 
         Raises:
             IntegrityError: the bytes are not a sound `amp.bin`.
@@ -42,19 +51,24 @@ class NativePlayer:
         amp = ctypes.create_string_buffer(self._lib.player_amp_size())
         error = self._lib.player_amp_read(amp, data, len(data))
         assert not error, self._lib.player_error_text(error)  # both readers check the same
-        size = self._lib.player_size(amp, factor)
+        self._kind = "exact" if moves == "exact" else "player"
+        size = self._call("size", amp, factor)
         if not size:
             raise UserError(f"this amp does not play at {factor} times its rate", "Choose a factor from 1 to 8.")
         self._memory = ctypes.create_string_buffer(size + ALIGNMENT)
         begin = ctypes.addressof(self._memory)
-        self._player = self._lib.player_init(begin + -begin % ALIGNMENT, amp, factor, engine and engine.encode())
+        self._player = self._call("init", begin + -begin % ALIGNMENT, amp, factor, engine and engine.encode())
         if not self._player:
             raise UserError(f"this processor cannot run the engine '{engine}'", "Leave the choice to the player.")
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """Call a function of this kind of player."""
+        return getattr(self._lib, f"{self._kind}_{name}")(*arguments)
 
     @property
     def engine(self) -> str:
         """The instruction set in use."""
-        return self._lib.player_engine(self._player).decode()
+        return self._call("engine", self._player).decode()
 
     def encode(self, setting: Mapping[str, Value]) -> list[float]:
         """Return K levels for a setting; knobs that it leaves out rest at their default. Raises `UserError`."""
@@ -66,23 +80,27 @@ class NativePlayer:
         The knobs then stand at these levels, or where they are set.
         """
         if levels_K is None:
-            self._lib.player_reset(self._player)
+            self._call("reset", self._player)
         else:
-            self._lib.player_reset_levels(self._player, _float_pointer(_floats(levels_K)))
+            self._call("reset_levels", self._player, _float_pointer(_floats(levels_K)))
 
     def process(self, x_T: np.ndarray, levels: list[float] | np.ndarray, out_T: np.ndarray | None = None) -> np.ndarray:
         """Play one block of any length and return it, in `out_T` (float32) if one is given.
 
         `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move, as `Stream.process`
-        takes them.
+        takes them. Exact moves lead to where the knobs are at the end of the block.
         """
         x_T, levels_KT = _floats(x_T), _floats(levels)
         moving = levels_KT.ndim == 2 and levels_KT.shape[1] > 1
         assert len(levels_KT) == self.amp.columns and (not moving or levels_KT.shape[1] == len(x_T)), levels_KT.shape
         y_T = _output(x_T, out_T)
-        self._lib.player_process_levels(
-            self._player, _float_pointer(x_T), _float_pointer(y_T), len(x_T), _float_pointer(levels_KT), moving
-        )
+        arguments = self._player, _float_pointer(x_T), _float_pointer(y_T), len(x_T)
+        if self._kind == "exact":
+            self._lib.exact_process_levels(
+                *arguments, _float_pointer(_floats(levels_KT[:, -1]) if moving else levels_KT)
+            )
+        else:
+            self._lib.player_process_levels(*arguments, _float_pointer(levels_KT), moving)
         return y_T
 
     def set_knobs(self, setting: Mapping[str, Value]) -> None:
@@ -92,13 +110,13 @@ class NativePlayer:
             if knob.name in setting:
                 value = full[knob.name]
                 number = value if isinstance(knob, Knob) else knob.positions.index(str(value))
-                self._lib.player_set_knob(self._player, index, number)
+                self._call("set_knob", self._player, index, number)
 
     def glide(self, x_T: np.ndarray, out_T: np.ndarray | None = None) -> np.ndarray:
         """Play one block while the knobs glide to where they are set: over their whole turn in 30 ms at the fastest."""
         x_T = _floats(x_T)
         y_T = _output(x_T, out_T)
-        self._lib.player_process(self._player, _float_pointer(x_T), _float_pointer(y_T), len(x_T))
+        self._call("process", self._player, _float_pointer(x_T), _float_pointer(y_T), len(x_T))
         return y_T
 
 
@@ -138,7 +156,10 @@ def load_library(path: Path) -> Any:
         "player_reset_levels": (None, [pointer, pointer]),
         "player_process_levels": (None, [pointer, pointer, pointer, count, pointer, count]),
         "player_encode": (count, [pointer, pointer, pointer]),
+        "exact_process_levels": (None, [pointer, pointer, pointer, count, pointer]),
     }
+    same = ("size", "init", "engine", "set_knob", "reset", "process", "reset_levels")
+    functions |= {f"exact_{name}": functions[f"player_{name}"] for name in same}
     for name, (result, arguments) in functions.items():
         getattr(lib, name).restype, getattr(lib, name).argtypes = result, arguments
     return lib

@@ -22,7 +22,7 @@ GROUPS = {
     "Record": ["plan", "signal", "check", "align"],
     "Make": ["train", "search", "board", "package"],
     "Share": ["push", "list", "show", "diff", "pull", "verify", "rm", "key", "trust"],
-    "Play": ["knobs", "render", "export"],
+    "Play": ["knobs", "play", "page", "render", "export"],
 }
 HEAVY = ["torch", "ray", "optuna", "huggingface_hub", "numpy", "scipy", "matplotlib", "pydantic", "soundfile", "rich"]
 

@@ -89,3 +89,4 @@ def show_quickstart(name: str, folder: Path, evaluation: Evaluation, setting: st
     )
     output.info(f"  {zoo} export {name} --bake gain=7,tone=3 amp.nam {shelf}")
     output.info(f"  {zoo} check MANIFEST.json    # for your own recordings: see docs/guides")
+    output.info(f"  {zoo} play {name} {shelf}    # in your browser, the knobs alive")

@@ -1,0 +1,155 @@
+"""What does a moving knob add to the sound, and what do exact moves cost?
+
+Artifacts, in dBFS (a knob from end to end, or to and fro without a stop; guitar as input):
+
+* 10, 50, 200 MS: the moving sound less the crossfade of the two still ones, as `eval.json` has it. RAMP: the knob moves
+  in a straight line, sample by sample. EXACT: one hop as long as the move.
+* DRAG: a knob to and fro, a turn in a second. Against IDEAL: every sample as the net plays it with all its past under
+  the setting of that moment (still sounds every 64 samples). Exact moves come two hops later, and IDEAL is as late;
+  what is left is that 20 ms lie between two still sounds. OWN: exact moves against the crossfades of still sounds that
+  they are meant to be.
+
+Costs: CPU seconds per second of audio of the C player, all knobs moving all the time, medians over the rounds; STILL,
+GLIDE (ramps), EXACT; and the CPU time that 999 of 1,000 blocks stay below, in percent of a block's own time, median
+over the rounds.
+
+    python -m benchmarks.knob_moves --rounds 5 [--run FOLDER]
+"""
+
+import argparse
+import subprocess
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from benchmarks.common import CONFIGS, RATE_HZ, trained_net
+from models.artifacts.folder import load_model
+from models.artifacts.model_config import make_config
+from models.audio.decibels import power_decibels
+from models.audio.guitar import guitar
+from models.core.schema import read_document
+from models.evaluation.robustness import RAMPS_MS, knob_move_artifact, loudest
+from models.formats.player.build import build_program
+from models.formats.player.native import NativePlayer
+from models.formats.player.writer import amp_bytes
+from models.knobs.schema import Knob, Knobs
+from models.network.architecture import WaveNetConfig
+from models.network.wavenet import WaveNet
+from models.playback.exact import HOP
+from models.playback.stream import Stream, player_factory
+from zoo.cli import output
+
+MODELS = ("a1-nano-film", "a1-lite-film", "a1-standard-film", "a2-full-film")
+BLOCKS = (32, 64, 128)
+CONTROL = 64  # samples between two still sounds of the ideal
+
+
+def fade_artifact(net: WaveNet, x_T: np.ndarray, ends: np.ndarray, ramp: int) -> float:
+    """Return what an exact move from one setting to another adds, in dBFS, measured as `knob_move_artifact` does."""
+    start, (from_K, to_K) = net.receptive_field - 1, ends
+    stream = Stream(net, list(from_K), "exact", ramp)
+    y_T = np.concatenate([stream.process(x_T[:start], from_K), stream.process(x_T[start:], to_K)]).astype(np.float64)
+    before_T, after_T = (Stream(net, list(still)).process(x_T, list(still)) for still in (from_K, to_K))
+    fade_T = np.clip((np.arange(len(x_T)) - start - ramp + 1) / ramp, 0, 1)
+    added_T = (y_T - ((1 - fade_T) * before_T + fade_T * after_T))[start + ramp :][: ramp + start]
+    return power_decibels(float(np.mean(added_T**2)))
+
+
+def still_parts(net: WaveNet, x_T: np.ndarray, levels: np.ndarray, length: int) -> np.ndarray:
+    """Fade from setting to setting, (N, K), each held for `length` samples: a sound without any other past."""
+    player, field, parts = player_factory(net)(), net.receptive_field - 1, []
+    padded_T = np.concatenate([np.zeros(field, np.float32), x_T])
+    fade_T = np.arange(1, length + 1) / length
+
+    def still(number: int, levels_K: np.ndarray) -> np.ndarray:
+        begin = number * length
+        return player.play(padded_T[begin : begin + field + length].copy(), levels_K.copy())[field:].astype(np.float64)
+
+    for number in range(len(x_T) // length):
+        old_T, new_T = still(number, levels[number]), still(number, levels[number + 1])
+        parts.append(old_T + (new_T - old_T) * fade_T)
+    return np.concatenate(parts)
+
+
+def drag_artifacts(net: WaveNet, x_T: np.ndarray) -> list[float]:
+    """Return the artifacts of a drag: ramp and exact against the ideal, exact against its own crossfades."""
+    count = len(x_T) // HOP * HOP
+    x_T = x_T[:count]
+
+    def settings(t_N: np.ndarray) -> np.ndarray:
+        levels = np.zeros((len(t_N), net.knobs), np.float32)
+        levels[:, 0] = np.sin(np.pi * np.clip(t_N, 0, None) / RATE_HZ)
+        return levels
+
+    t_T = np.arange(count)
+    ramp_T = Stream(net, [0.0] * net.knobs).process(x_T, np.ascontiguousarray(settings(t_T).T))
+    stream, parts = Stream(net, [0.0] * net.knobs, "exact"), []
+    for begin in range(0, count, CONTROL):
+        parts.append(stream.process(x_T[begin : begin + CONTROL], settings(np.array([begin]))[0]))
+    exact_T, points = np.concatenate(parts), np.arange(0, count + CONTROL, CONTROL)
+    ideal_T, late_T = (still_parts(net, x_T, settings(points - late), CONTROL) for late in (0, 2 * HOP))
+    hops = np.arange(-2, count // HOP - 1) * HOP
+    start = next(number for number, t in enumerate(points) if settings(np.array([t]))[0].any()) * CONTROL
+    own_T = still_parts(net, x_T[start:], settings(np.where(hops < 0, -start, hops) + start), HOP)
+    pairs = (ramp_T, ideal_T), (exact_T, late_T), (exact_T[start:][: len(own_T)], own_T)
+    return [power_decibels(float(np.mean((one - other) ** 2))) for one, other in pairs]
+
+
+def costs(program: Path, file: Path, block: int, rounds: int) -> list[str]:
+    """Return the cells of the costs at one block size."""
+    spent: dict[str, list[float]] = {}
+    late: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for kind in ("still", "glide", "exact"):
+            words = [program, file, str(block), "2", NativePlayer(file.read_bytes()).engine, kind, "cpu"]
+            lines = subprocess.check_output(words, text=True).splitlines()
+            walls = np.array([float(line) for line in lines[:-1]])
+            spent.setdefault(kind, []).append(float(lines[-1].removeprefix("cpu ")) / (len(walls) * block / RATE_HZ))
+            late.setdefault(kind, []).append(float(np.quantile(walls, 0.999)) * RATE_HZ / block)
+    cells = [f"{100 * median(spent[kind]):.2f} %" for kind in spent]
+    return [*cells, *(f"{100 * median(late[kind]):.1f} %" for kind in late)]
+
+
+def main() -> None:
+    """Measure every model and print the two tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--models", nargs="*", default=MODELS)
+    parser.add_argument("--run", type=Path, nargs="*", default=[], help="folders of trained models")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    knobs = Knobs(knobs=tuple(Knob(name=f"knob{n}", min=-1, max=1, default=0) for n in range(2)))
+    models = [load_model(folder) for folder in options.run]
+    for name in options.models:
+        config = read_document(CONFIGS / f"{name}.json", WaveNetConfig)
+        models.append((make_config(name, RATE_HZ, knobs, config), trained_net(config, 2)))
+    program, heard, spent = build_program("bench.c"), [], []
+    x_T = guitar(4.0, RATE_HZ, 0)
+    for config, net in models:
+        ends = np.zeros((2, net.knobs), np.float32)
+        ends[:, 0] = -1, 1
+        moves = []
+        for ramp in (ms * RATE_HZ // 1000 for ms in RAMPS_MS):
+            loud = loudest(torch.from_numpy(x_T), 3 * ramp + 4 * net.receptive_field)
+            from_K, to_K = torch.from_numpy(ends)
+            moves.append(knob_move_artifact(net, loud, from_K, to_K, ramp))
+            moves.append(fade_artifact(net, loud.numpy(), ends, ramp))
+        numbers = [*moves, *drag_artifacts(net, x_T[: 2 * RATE_HZ])]
+        heard.append((config.name, str(net.receptive_field), *(f"{number:.0f}" for number in numbers)))
+        output.info("  ".join(heard[-1]))
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "amp.bin"
+            file.write_bytes(amp_bytes(config, net))
+            for block in BLOCKS:
+                spent.append((config.name, str(block), *costs(program, file, block, options.rounds)))
+                output.info("  ".join(spent[-1]))
+    kinds = [f"{ms} MS {kind}" for ms in RAMPS_MS for kind in ("RAMP", "EXACT")]
+    output.data_table(("MODEL", "FIELD", *kinds, "DRAG RAMP", "DRAG EXACT", "OWN"), heard)
+    output.data_table(("MODEL", "BLOCK", "STILL", "GLIDE", "EXACT", "P99.9 STILL", "GLIDE", "EXACT"), spent)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Knobs that move exactly: what is heard is always a crossfade between two still sounds.
+
+A network computes its past under the setting at which it was played, so a knob that moves is heard in what it leaves
+behind. Here a second player replays the input of a receptive field under the new setting, spread evenly over a hop.
+After that hop it is as if the knobs had always stood there, and over the next hop the sound fades to it; meanwhile a
+third player replays for where the knobs are by then. `player/exact.c` does the same.
+
+Shapes: T time (one block), K knob columns.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+REPLAY_BLOCK = 256  # samples that are played at once
+HOP = 960  # samples of a fade, and of a replay: 20 ms at 48 kHz
+
+
+class StillPlayer(Protocol):
+    """What plays a net; after a receptive field of samples, nothing of how it began is left."""
+
+    def play(self, x_T: np.ndarray, levels: list[float] | np.ndarray, out_T: np.ndarray | None = None) -> np.ndarray:
+        """Play the next block and return it, in `out_T` if one is given."""
+        ...
+
+
+class ExactPlayer:
+    """Plays a net with three players; a `Player` itself."""
+
+    def __init__(self, create: Callable[[], StillPlayer], receptive_field: int, hop: int = HOP) -> None:
+        """`create` makes a player of the net; `hop` is in samples."""
+        self._heard, self._next, self._later = (create() for _ in range(3))
+        self._hop, self._field = hop, receptive_field - 1
+        self._past_T = np.zeros(self._field + hop + REPLAY_BLOCK, np.float32)
+        self._levels: dict[str, np.ndarray] = {}  # of the players that are in use
+        self._fading = self._replaying = False
+        self._done = self._replayed = 0  # samples of the hop that are played; of the past that are replayed
+
+    def play(self, x_T: np.ndarray, levels: list[float] | np.ndarray, out_T: np.ndarray | None = None) -> np.ndarray:
+        """Play the next block and return it, in `out_T` if one is given.
+
+        The sound is on its way to `levels`, K numbers; of an array `(K, T)` its end counts.
+        """
+        goal_K = np.array(levels, np.float32)
+        goal_K = goal_K[:, -1] if goal_K.ndim == 2 else goal_K
+        y_T = np.empty(len(x_T), np.float32) if out_T is None else out_T
+        x_T = np.array(x_T, np.float32)  # the output may be the input
+        begin = 0
+        while begin < len(x_T):
+            if not (self._fading or self._replaying) or self._done == self._hop:
+                self._begin_hop(goal_K)
+            moving = self._fading or self._replaying
+            end = min(len(x_T), begin + min(REPLAY_BLOCK, self._hop - self._done if moving else REPLAY_BLOCK))
+            y_T[begin:end] = self._play_part(x_T[begin:end])
+            begin = end
+        return y_T
+
+    def restart(self, levels_K: list[float] | np.ndarray) -> None:
+        """Forget what was played: play a receptive field of silence with these knobs."""
+        self._fading = self._replaying = False
+        self._done = 0
+        self._past_T[:] = 0
+        self._levels = {"heard": np.array(levels_K, np.float32)}
+        self._heard.play(np.zeros(self._field + 1, np.float32), self._levels["heard"])
+
+    def _begin_hop(self, goal_K: np.ndarray) -> None:
+        """Between two hops: what was faded to is heard, what has replayed is faded to, and another replay may begin."""
+        levels = self._levels
+        if self._fading:
+            self._heard, self._next = self._next, self._heard
+            levels["heard"] = levels["next"]
+        if self._replaying:
+            self._next, self._later = self._later, self._next
+            levels["next"] = levels["later"]
+        self._fading = self._replaying
+        newest_K = levels["next"] if self._fading else levels.setdefault("heard", goal_K)
+        self._replaying = not np.array_equal(goal_K, newest_K)
+        levels["later"] = goal_K
+        self._done = self._replayed = 0
+
+    def _play_part(self, x_T: np.ndarray) -> np.ndarray:
+        """Play one part of a block, which does not reach beyond the hop."""
+        self._past_T[: -len(x_T)] = self._past_T[len(x_T) :].copy()
+        self._past_T[-len(x_T) :] = x_T
+        y_T = self._heard.play(x_T, self._levels["heard"])
+        end = self._done + len(x_T)
+        if self._fading:
+            fade_T = np.arange(self._done + 1, end + 1, dtype=np.float32) / np.float32(self._hop)
+            y_T = y_T + (self._next.play(x_T, self._levels["next"]) - y_T) * fade_T
+        if self._replaying:
+            self._replay(end)
+        self._done = end
+        return y_T
+
+    def _replay(self, done: int) -> None:
+        """Replay the share of the past that belongs to the first `done` samples of the hop."""
+        start = len(self._past_T) - done - self._field  # where the replay of this hop began
+        goal = -(-(self._field + self._hop) * done // self._hop)
+        while self._replayed < goal:
+            count = min(REPLAY_BLOCK, goal - self._replayed)
+            begin = start + self._replayed
+            self._later.play(self._past_T[begin : begin + count].copy(), self._levels["later"])
+            self._replayed += count
+
+
+def exact_move_cost(still: float, receptive_field: int, hop: int = HOP) -> float:
+    """Return the share of a core that exact moves take while knobs move, from that with still knobs."""
+    return still * (3 + receptive_field / hop)

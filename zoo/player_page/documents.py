@@ -1,0 +1,130 @@
+"""What the page is told: `amp.json` of one amp, `site.json` of all amps. The page reads the knobs from `amp.bin`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from models.artifacts.evaluation import Evaluation, read_evaluation
+from models.artifacts.model_config import ModelConfig
+from models.artifacts.names import CONFIG, EVAL
+from models.core.errors import NotFound
+from models.core.schema import Frozen
+from models.knobs.schema import Setting
+from zoo.package.card import read_front_matter
+from zoo.package.card_schema import AmpSummary
+from zoo.package.layout import CARD, MANIFEST, PRESETS
+from zoo.package.manifest import digest, read_package_document
+from zoo.package.presets import Preset, Presets
+
+DRY_CLIP = "audio/di.flac"
+
+
+class HeldError(Frozen):
+    """The error (ESR) at a setting that training did not see."""
+
+    setting: Setting
+    esr: float
+
+
+class PagePreset(Frozen):
+    """A named setting; `dry` and `target` are a take: the dry clip and the recording of the amp itself."""
+
+    id: str
+    knobs: Setting
+    dry: str | None = None
+    target: str | None = None
+
+
+class AmpPage(Frozen):
+    """`amp.json`: what the page shows of an amp beside its knobs. `esr` is the mean over `held`."""
+
+    schema_name: Annotated[Literal["zoo.amp_page/1"], Field(alias="schema")] = "zoo.amp_page/1"
+    name: str
+    license: str
+    revision: str
+    parameters: int | None
+    esr: float | None
+    held: tuple[HeldError, ...]
+    dry: str = DRY_CLIP
+    presets: tuple[PagePreset, ...]
+
+
+class ShelfRow(Frozen):
+    """An amp in the list; its files are in `amps/NAME/`."""
+
+    name: str
+    license: str = ""
+    kind: str = ""
+    tone: tuple[str, ...] = ()
+    knobs: tuple[str, ...] = ()
+    esr: float | None = None
+    macs_per_sample: int | None = None
+
+
+class SitePage(Frozen):
+    """`site.json`: the amps of the page, and where they are from; a page of one amp shows it at once."""
+
+    schema_name: Annotated[Literal["zoo.page/1"], Field(alias="schema")] = "zoo.page/1"
+    label: str
+    single: bool
+    amps: tuple[ShelfRow, ...]
+
+
+def shelf_row(summary: AmpSummary) -> ShelfRow:
+    """Return the row of an amp that a zoo lists."""
+    amp = summary.amp
+    return ShelfRow(
+        name=summary.name,
+        license=summary.license,
+        kind=amp.kind,
+        tone=amp.tone,
+        knobs=tuple(knob.name for knob in amp.knobs),
+        esr=amp.esr,
+        macs_per_sample=amp.macs_per_sample,
+    )
+
+
+def describe_amp(folder: Path, name: str) -> AmpPage:
+    """Return what the page shows of a package or a run folder (of a run there may be no scores).
+
+    Raises `UserError` for a document that is malformed.
+    """
+    scores = read_evaluation(folder) if (folder / EVAL).exists() else None
+    front = read_front_matter(folder / CARD) if (folder / CARD).exists() else {}
+    license_id = front.get("license")
+    return AmpPage(
+        name=name,
+        license=license_id if isinstance(license_id, str) else "",
+        revision=digest(folder) if (folder / MANIFEST).exists() else "",
+        parameters=scores.parameters if scores else None,
+        esr=scores.held.mean if scores else None,
+        held=_held_errors(scores),
+        presets=tuple(map(_page_preset, _stored_presets(folder))),
+    )
+
+
+def model_name(folder: Path) -> str:
+    """Return the name that a model has in its config. Raises `NotFound` where the folder holds no model."""
+    if not (folder / CONFIG).exists():
+        hint = "Name a run folder, a package, or an amp of the zoo."
+        raise NotFound(f"{folder} holds no model ({CONFIG} is missing)", hint)
+    return read_package_document(folder, CONFIG, ModelConfig).name
+
+
+def _held_errors(scores: Evaluation | None) -> tuple[HeldError, ...]:
+    held = scores.held.settings if scores else ()
+    return tuple(HeldError(setting=score.setting, esr=score.esr) for score in held)
+
+
+def _stored_presets(folder: Path) -> tuple[Preset, ...]:
+    """Return the presets of a package; of a tier, those of its amp."""
+    for place in (folder, folder.parent.parent):
+        if (place / PRESETS).exists() and (place / MANIFEST).exists():
+            return read_package_document(place, PRESETS, Presets).presets
+    return ()
+
+
+def _page_preset(preset: Preset) -> PagePreset:
+    take = {"dry": preset.dry, "target": preset.target} if preset.dry and preset.target else {}
+    return PagePreset(id=preset.id, knobs=preset.knobs, **take)
