@@ -1,29 +1,10 @@
-"""Activations for the compiled kernels: their codes, and their formulas on vectors.
-
-The numbers of activations (`ACTIVATION_CODES`) and gating modes (`GATING_CODES`) stand in programs of both CPU engines.
-"""
+"""Activations for the compiled kernels: the formulas on vectors of the numbers in `engines.activation_codes`."""
 
 import numba
 
+from models.engines.activation_codes import HARDTANH, RELU, SIGMOID, SILU, SLOPED, SOFTSIGN, TANH
 from models.engines.jit import NUMBA_OPTIONS
 from models.engines.simd import absolute, fma, maximum, minimum, splat, where_negative
-
-IDENTITY, TANH, RELU, SLOPED, SILU, HARDTANH, SOFTSIGN, SIGMOID = range(8)
-
-UNGATED, GATED, BLENDED = range(3)
-
-ACTIVATION_CODES = {
-    "Tanh": TANH,
-    "ReLU": RELU,
-    "LeakyReLU": SLOPED,
-    "PReLU": SLOPED,
-    "SiLU": SILU,
-    "Hardtanh": HARDTANH,
-    "Softsign": SOFTSIGN,
-    "Sigmoid": SIGMOID,
-}
-
-GATING_CODES = {"none": UNGATED, "gated": GATED, "blended": BLENDED}
 
 
 @numba.njit(**NUMBA_OPTIONS)

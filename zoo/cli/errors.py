@@ -1,6 +1,7 @@
 """From an exception to a message, a hint and an exit code. An exception that is not in this table is a bug in zoo."""
 
 import errno
+import sys
 from dataclasses import dataclass
 
 from models.core.errors import DivergedError, Incompatible, IntegrityError, NotFound, UserError
@@ -23,6 +24,17 @@ DISK = {
 }
 
 
+SEARCHES = ("search", "board", "quickstart")  # the commands that need the extra `search`
+
+EXTRAS = {  # a package that the light install leaves out -> the extra that brings it
+    **dict.fromkeys(("torch", "scipy", "numba", "llvmlite", "matplotlib"), "train"),
+    **dict.fromkeys(("ray", "optuna"), "search"),
+    "sounddevice": "audio",
+    "ziglang": "plugin",
+    "cryptography": "sign",
+}
+
+
 @dataclass(frozen=True)
 class Explained:
     """What the user reads, and the exit code."""
@@ -36,6 +48,8 @@ def explain(error: BaseException) -> Explained | None:
     """Return message, hint and exit code of an exception, or None when it is a bug."""
     if isinstance(error, UserError):
         return Explained(error.message, error.hint, next(code for kind, code in CODES if isinstance(error, kind)))
+    if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) in EXTRAS:
+        return _explain_missing(package)
     if isinstance(error, DivergedError):
         return Explained(
             f"training diverged: {error}", "Lower learning_rate and train into a new --out folder.", FAILED
@@ -55,6 +69,17 @@ def explain(error: BaseException) -> Explained | None:
     if isinstance(error, MemoryError):
         return Explained("the memory is full", "Use a smaller batch, segment or model.", FAILED)
     return None
+
+
+def _explain_missing(package: str) -> Explained:
+    """Explain that a command needs an extra; what needs a search needs its packages too, whichever is missed first."""
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    extra = "search" if command in SEARCHES and EXTRAS[package] == "train" else EXTRAS[package]
+    return Explained(
+        f"zoo {command} needs {package}, which is not installed".replace("  ", " "),
+        f"Install it: pip install 'ampzoo[{extra}]'",
+        FAILED,
+    )
 
 
 def _explain_hub(error: BaseException) -> Explained:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import PATH, amp_argument, bundle, one_thread, tier_option, zoo_option
+from zoo.cli.options import PATH, amp_argument, bundle, tier_option, zoo_option
 
 if TYPE_CHECKING:
     from models.artifacts.model_config import ModelConfig
@@ -75,16 +75,16 @@ def render(options: RenderOptions) -> None:
         raise UserError("give either --sweep or --automate", "A CSV can hold the sweep too.")
     config = resolve_config(options.amp, options.where, options.tier)
     if config:
-        _read_moves(options, config)  # finds mistakes before torch is loaded
-    from models.artifacts.folder import load_model
+        _read_moves(options, config)  # finds mistakes before anything is fetched or verified
+    from models.artifacts.folder import read_model
+    from models.formats.player.offline import fastest_players
     from models.playback.render import render as play
 
-    one_thread()
     with output.progress("fetching") as bar:
-        model = load_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
-    moves = _read_moves(options, model[0])
+        model = read_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
+    moves, players = _read_moves(options, model[0]), fastest_players(*model)
     with output.progress("playing") as bar:
-        done = play(model, options.source, options.target, moves, bar, any_rate=options.resample)
+        done = play(model, options.source, options.target, moves, bar, any_rate=options.resample, create_player=players)
     output.info(f"{done.seconds:.1f} s {_knobs_text(moves, done.setting)}")
     if done.peak > 1:
         output.warn(f"the output clips (peak {done.peak:.2f}); turn the input down")
@@ -140,7 +140,7 @@ def export(options: ExportOptions) -> None:
 
     OUT.nam is a file; with --bake-grid it is a folder.
     """
-    from models.artifacts.folder import load_model
+    from models.artifacts.folder import read_model
     from models.core.errors import UserError
     from models.formats.nam.writer import write_nam
     from models.knobs.text import format_setting, format_value, parse_grid, parse_setting
@@ -156,7 +156,7 @@ def export(options: ExportOptions) -> None:
     one = [] if fixed is None else [parse_setting(fixed.split(",") if fixed else [])]
     settings = parse_grid(grid) if grid else one
     with output.progress("fetching") as bar:
-        config, net = load_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
+        config, net = read_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
     if options.live:
         write_nam(target, config, net)
         output.data(str(target))

@@ -13,7 +13,6 @@ from zoo.cli.options import (
     bundle,
     complete_amps,
     json_option,
-    one_thread,
     tier_option,
     yes_option,
     zoo_option,
@@ -229,7 +228,6 @@ def verify(amp: str, where: str | None, as_json: bool) -> None:
     from zoo.package.signing import describe_signer
     from zoo.registry.resolve import resolve_package
 
-    one_thread()
     with output.progress("fetching") as bar:
         folder = resolve_package(amp, where, on_progress=bar, on_warning=output.warn)
     if not (folder / MANIFEST).exists():

@@ -11,7 +11,8 @@ Shapes: K knob columns, T time.
 import numba
 import numpy as np
 
-from models.engines.activations import BLENDED, UNGATED, apply_activation
+from models.engines.activation_codes import BLENDED, UNGATED
+from models.engines.activations import apply_activation
 from models.engines.cpu_stream.program import (
     ACTIVATE,
     MODULATE,

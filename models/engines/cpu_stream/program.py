@@ -60,7 +60,7 @@ OPERATION = _record(
     *("height", "groups", "chunks", "rows_per_group", "taps", "dilation", "weights", "bias"),
     *("follows_features", "extra_rows"),
     *("scale", "shift"),  # MODULATE: indices of coefficients
-    *("activation", "slopes", "gating", "gate", "gate_slopes"),  # ACTIVATE: codes of `engines.activations`
+    *("activation", "slopes", "gating", "gate", "gate_slopes"),  # ACTIVATE: codes of `engines.activation_codes`
 )
 
 NET = _record(

@@ -11,17 +11,8 @@ Shapes: B items, T samples in, S samples out.
 import numba
 import numpy as np
 
-from models.engines.activations import (
-    BLENDED,
-    HARDTANH,
-    SIGMOID,
-    SILU,
-    SOFTSIGN,
-    TANH,
-    UNGATED,
-    apply_activation,
-    sigmoid,
-)
+from models.engines.activation_codes import BLENDED, HARDTANH, SIGMOID, SILU, SOFTSIGN, TANH, UNGATED
+from models.engines.activations import apply_activation, sigmoid
 from models.engines.jit import NUMBA_OPTIONS, cached_njit
 from models.engines.simd import (
     REGISTERS,

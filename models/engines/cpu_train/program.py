@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.engines.activations import ACTIVATION_CODES, GATING_CODES
+from models.engines.activation_codes import ACTIVATION_CODES, GATING_CODES
 from models.engines.cpu_train.kernels import (
     ACTIVATE,
     ACTIVATION_GRADIENT,
