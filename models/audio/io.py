@@ -8,7 +8,7 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from models.core.errors import UserError
+from models.core.errors import NotFound, UserError
 from models.core.files import staged_file
 
 BLOCK = 1 << 18  # samples that are read at a time
@@ -28,11 +28,11 @@ QUALITY = "VHQ"
 def open_audio(path: Path) -> Iterator[sf.SoundFile]:
     """Open a WAV, FLAC or AIFF file of 16 bit or more, with one or two channels, for reading.
 
-    Raises `UserError` when it is missing, empty or not such audio.
+    Raises `NotFound` when it is missing, `UserError` when it is empty or not such audio.
     """
     try:
         if not path.exists():
-            raise UserError(
+            raise NotFound(
                 f"{path} does not exist", "Check the path; paths in a manifest start at the manifest's folder."
             )
         opened = sf.SoundFile(path)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.core.errors import Incompatible, SchemaError, UserError
+from models.core.errors import Incompatible, NotFound, SchemaError, UserError
 
 MAX_JSON_BYTES = 16 << 20
 
@@ -28,15 +28,15 @@ class Frozen(BaseModel):
 def read_json(path: Path) -> Any:
     """Read a JSON file that may be malformed or hostile.
 
-    Raises `UserError` when it is missing, larger than `MAX_JSON_BYTES`, nested too deeply or not strict JSON (a key
-    twice, NaN, infinity).
+    Raises `NotFound` when it is missing, `UserError` when it is larger than `MAX_JSON_BYTES`, nested too deeply or not
+    strict JSON (a key twice, NaN, infinity).
     """
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise UserError(f"{path} is larger than {MAX_JSON_BYTES:,} bytes", "Is it really a JSON file?")
         data = path.read_bytes()
     except FileNotFoundError:
-        raise UserError(
+        raise NotFound(
             f"{path} does not exist", "Check the path; relative paths start at the current folder."
         ) from None
     except IsADirectoryError:

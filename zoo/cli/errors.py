@@ -1,6 +1,7 @@
 """From an exception to a message, a hint and an exit code. An exception that is not in this table is a bug in zoo."""
 
 import errno
+import re
 import sys
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from zoo.registry.errors import Unreachable
 FAILED, NOT_FOUND, NO_ACCESS, NO_NETWORK, UNTRUSTED, INCOMPATIBLE, INTERRUPTED = 1, 3, 4, 5, 6, 7, 130
 
 CODES = ((IntegrityError, UNTRUSTED), (NotFound, NOT_FOUND), (Incompatible, INCOMPATIBLE), (UserError, FAILED))
+
+RETRIED = (408, 425, 429)  # refusals of a hub that waiting mends
 
 DISK = {
     errno.ENOSPC: ("the disk is full", "Free some space and run the same command again."),
@@ -84,26 +87,37 @@ def _explain_missing(package: str) -> Explained:
 
 def _explain_hub(error: BaseException) -> Explained:
     status = getattr(getattr(error, "response", None), "status_code", None)
-    kind, lines = type(error).__name__, str(error).strip().splitlines() or [""]
-    first = next((line for line in lines if "for url" in line), lines[0])  # this line names the amp
+    kind, words = type(error).__name__, _words_of_hub(error)
     if (
         kind == "GatedRepoError"
         or (status in (401, 403) and kind != "RepositoryNotFoundError")
         or kind == "LocalTokenNotFoundError"
     ):
         return Explained(
-            f"the hub refused: {first}", "Log in with 'hf auth login', or ask the owner for access.", NO_ACCESS
+            f"the hub refused: {words}", "Log in with 'hf auth login', or ask the owner for access.", NO_ACCESS
         )
     if kind == "RevisionNotFoundError":
-        return Explained(f"no such revision: {first}", "Leave out @revision to get the newest.", NOT_FOUND)
+        return Explained(f"no such revision: {words}", "Leave out @revision to get the newest.", NOT_FOUND)
     if kind in ("RepositoryNotFoundError", "EntryNotFoundError", "RemoteEntryNotFoundError") or status == 404:
         return Explained(
-            f"not found, or private: {first}",
+            f"not found, or private: {words}",
             "Check the name with zoo list, or log in with 'hf auth login'.",
             NOT_FOUND,
         )
     if status == 412:
         return Explained("the amp changed on the hub meanwhile", "Pull it, see what changed, and push again.", FAILED)
     if kind in ("OfflineModeIsEnabled", "LocalEntryNotFoundError"):
-        return Explained(f"the hub cannot be reached: {first}", "Check the network and HF_HUB_OFFLINE.", NO_NETWORK)
-    return Explained(f"the hub answered with an error: {first}", "Try again later.", NO_NETWORK)
+        return Explained(f"the hub cannot be reached: {words}", "Check the network and HF_HUB_OFFLINE.", NO_NETWORK)
+    if status is not None and status < 500 and status not in RETRIED:
+        hint = "Change what the message names; the same request would be refused again."
+        return Explained(f"the hub refused: {words}", hint, FAILED)
+    return Explained(f"the hub answered with an error: {words}", "Try again later.", NO_NETWORK)
+
+
+def _words_of_hub(error: BaseException) -> str:
+    """Return all that the hub and its client said in one line: the id of the request last, then our own notes."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    spoken = [re.sub(r"\s*\(Request ID: [^)]*\)", "", line).strip() for line in lines]
+    ids = re.findall(r"\(Request ID: [^)]*\)", str(error))[:1]
+    words = [line for line in dict.fromkeys(spoken) if line and not line.startswith("For more information check")]
+    return " ".join([*words, *ids, *getattr(error, "__notes__", ())]) or type(error).__name__

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import PATH, amp_argument, bundle, tier_option, zoo_option
+from zoo.cli.offer import offer_to_pull
+from zoo.cli.options import PATH, amp_argument, bundle, complete_knobs, tier_option, zoo_option
 
 if TYPE_CHECKING:
     from models.artifacts.model_config import ModelConfig
@@ -53,10 +54,21 @@ class ExportOptions:
 @click.argument("source", metavar="IN.wav", type=PATH)
 @click.argument("target", metavar="OUT.wav", type=PATH)
 @click.option(
-    "-k", "--knob", "pairs", multiple=True, metavar="NAME=VALUE", help="Set a knob; the others stay at their default."
+    "-k",
+    "--knob",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    shell_complete=complete_knobs,
+    help="Set a knob; the others stay at their default.",
 )
 @click.option(
-    "--sweep", "sweeps", multiple=True, metavar="NAME=FROM:TO", help="Turn a knob evenly over the whole file."
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    metavar="NAME=FROM:TO",
+    shell_complete=complete_knobs,
+    help="Turn a knob evenly over the whole file.",
 )
 @click.option(
     "--automate", type=PATH, metavar="MOVES.csv", help="Knob moves: a CSV with a header such as seconds,gain."
@@ -73,6 +85,7 @@ def render(options: RenderOptions) -> None:
 
     if options.automate and options.sweeps:
         raise UserError("give either --sweep or --automate", "A CSV can hold the sweep too.")
+    offer_to_pull(options.amp, options.where, options.tier)
     config = resolve_config(options.amp, options.where, options.tier)
     if config:
         _read_moves(options, config)  # finds mistakes before anything is fetched or verified
@@ -128,7 +141,12 @@ def _knobs_text(moves: "Setting | Automation", setting: "Setting | None") -> str
 @amp_argument
 @click.argument("target", metavar="OUT.nam", type=PATH)
 @click.option("--live", is_flag=True, help="Keep the knobs as inputs, for players with multi-input support.")
-@click.option("--bake", metavar="NAME=VALUE,...", help="Fix one setting: a standard file for every player.")
+@click.option(
+    "--bake",
+    metavar="NAME=VALUE,...",
+    shell_complete=complete_knobs,
+    help="Fix one setting: a standard file for every player.",
+)
 @click.option(
     "--bake-grid", "grid", multiple=True, metavar="NAME=VALUE,...", help="A folder of standard files, one per setting."
 )
@@ -155,6 +173,7 @@ def export(options: ExportOptions) -> None:
         raise UserError(f"{target} does not end in .nam", f"Name it {target.stem or 'amp'}.nam.")
     one = [] if fixed is None else [parse_setting(fixed.split(",") if fixed else [])]
     settings = parse_grid(grid) if grid else one
+    offer_to_pull(options.amp, options.where, options.tier)
     with output.progress("fetching") as bar:
         config, net = read_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
     if options.live:

@@ -21,6 +21,7 @@ from zoo.cli.options import (
 if TYPE_CHECKING:
     from zoo.names import Ref
     from zoo.registry.pull_plan import PullPlan
+    from zoo.registry.push_plan import PushPlan
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def push(options: PushOptions) -> None:
     summary = f"{len(plan.writes)} files, {plan.bytes:,} bytes; {plan.unchanged} were there already"
     document = {"schema": "zoo.push/1", "name": ref.name, "zoo": zoo.label}
     changes = {"writes": {file: len(body) for file, body in plan.writes.items()}, "removes": list(plan.removes)}
+    _warn_of_worse(plan, zoo.label)
     if options.dry_run:
         _show_plan(plan)
         output.info(f"would publish on {zoo.label}: {summary}")
@@ -95,6 +97,15 @@ def push(options: PushOptions) -> None:
         output.data_json({**document, "revision": revision, "tag": options.tag or None, **changes})
     else:
         output.data(ref.name)
+
+
+def _warn_of_worse(plan: "PushPlan", label: str) -> None:
+    """Warn when the revision that is published already has a lower error than the one to push."""
+    from zoo.cli import output
+
+    ours, theirs = plan.esr, plan.published_esr
+    if theirs is not None and ours is not None and ours > theirs:
+        output.warn(f"this revision is worse than the one on {label}: mean held ESR {ours:.4f}, there {theirs:.4f}")
 
 
 def _push_target(options: PushOptions) -> "Ref":
@@ -158,7 +169,7 @@ def pull(options: PullOptions) -> None:
             name, options.where, options.tier, options.to, options.locked, options.max_mb, options.licenses
         )
         plan = plan_pull(request)
-        pulled.append(_show_pull(plan) if options.dry_run else _pull(plan, options.lock))
+        pulled.append(_show_pull(plan) if options.dry_run else pull_planned(plan, options.lock))
     if options.as_json:
         output.data_json({"schema": "zoo.pull/1", "dry_run": options.dry_run, "amps": pulled})
     else:
@@ -180,7 +191,7 @@ def _show_pull(plan: "PullPlan") -> dict[str, Any]:
     return _describe_pull(plan, revision, len(sizes), total)
 
 
-def _pull(plan: "PullPlan", lock: bool) -> dict[str, Any]:
+def pull_planned(plan: "PullPlan", lock: bool) -> dict[str, Any]:
     """Make a pull, show it, and describe it for `--json`."""
     from zoo.cli import output
     from zoo.registry.pull_plan import stated_license

@@ -72,6 +72,7 @@ def _use(content: CardContent) -> str:
     return f"""## Use
 
 ```
+pip install ampzoo
 zoo pull {amp} --zoo hub
 zoo render {amp} in.wav out.wav {options}
 zoo export {amp} --bake {quote(",".join(pairs))} {name}.nam
