@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from models.artifacts.folder import load_model
+from models.artifacts.folder import read_model
 from models.artifacts.model_config import ModelConfig
 from models.core.errors import UserError
+from models.formats.player.offline import OfflineModel
 from models.knobs.schema import Knobs
-from models.network.wavenet import WaveNet
-from models.playback.stream import play
+from models.network.numpy_wavenet import NumpyWaveNet
 from zoo.registry.resolve import resolve_model
 
 
@@ -28,8 +28,12 @@ class Amp:
     folder: Path
 
     @cached_property
-    def _model(self) -> tuple[ModelConfig, WaveNet]:
-        return load_model(self.folder)
+    def _model(self) -> tuple[ModelConfig, NumpyWaveNet]:
+        return read_model(self.folder)
+
+    @cached_property
+    def _play(self) -> OfflineModel:
+        return OfflineModel(*self._model)
 
     @property
     def name(self) -> str:
@@ -52,7 +56,7 @@ class Amp:
         Raises `UserError` for a knob or a value that the amp does not have, for audio that is not mono or not finite,
         and for a result that is not finite.
         """
-        config, net = self._model
+        config, _ = self._model
         samples_T = np.asarray(x_T, dtype=np.float32)
         if samples_T.ndim != 1 or not np.isfinite(samples_T).all():
             raise UserError(
@@ -61,7 +65,7 @@ class Amp:
             )
         if not samples_T.size:
             return samples_T
-        y_T = play(net, samples_T, config.encode(knobs))
+        y_T = self._play(samples_T, config.encode(knobs))
         if not np.isfinite(y_T).all():
             raise UserError(
                 f"{config.name} plays numbers that are not finite at this setting", "Do not use it; tell its maker."

@@ -8,7 +8,6 @@ Shapes: T time, N positions, P taps, F fractions.
 """
 
 import numpy as np
-from scipy.special import i0
 
 HALF = 32  # taps on each side
 
@@ -62,7 +61,7 @@ def _taps(fraction_F: np.ndarray) -> np.ndarray:
     Its samples are those from `HALF - 1` before the whole position to `HALF` after it.
     """
     t_FP = np.arange(1 - HALF, HALF + 1) - fraction_F[:, None]
-    window_FP = i0(BETA * np.sqrt(np.clip(1 - (t_FP / HALF) ** 2, 0, None))) / i0(BETA)
+    window_FP = np.i0(BETA * np.sqrt(np.clip(1 - (t_FP / HALF) ** 2, 0, None))) / np.i0(BETA)
     return np.sinc(t_FP) * window_FP
 
 

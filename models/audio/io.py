@@ -12,7 +12,7 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from models.core.errors import Notice, UserError
+from models.core.errors import NotFound, Notice, UserError
 from models.core.files import staged_file
 
 BLOCK = 1 << 18  # samples that are read at a time
@@ -41,7 +41,7 @@ SOUND_WORDS = {  # by the codes of libsndfile
 def open_audio(path: Path) -> Iterator[sf.SoundFile]:
     """Open a WAV, FLAC or AIFF file of 16 bit or more, with one or two channels, for reading.
 
-    Raises `UserError` when it is missing, empty or not such audio.
+    Raises `NotFound` when it is missing, `UserError` when it is empty or not such audio.
     """
     opened, raw = _open_sound(path)
     with raw or nullcontext(), opened as file:
@@ -61,7 +61,7 @@ def _open_sound(path: Path) -> tuple[sf.SoundFile, IO[bytes] | None]:
     """Return the opened file, and what it reads from where that is not the path itself; raises `UserError`."""
     try:
         if not path.exists():
-            raise UserError(
+            raise NotFound(
                 f"{path} does not exist", "Check the path; paths in a manifest start at the manifest's folder."
             )
         if not path.is_file():

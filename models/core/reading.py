@@ -3,7 +3,7 @@
 import codecs
 from pathlib import Path
 
-from models.core.errors import UserError
+from models.core.errors import NotFound, UserError
 from models.core.files import open_regular
 
 MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -12,14 +12,14 @@ MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codec
 def read_document_bytes(path: Path, max_bytes: int, kind: str) -> bytes:
     """Return the bytes of a file that a person named; `kind` says what it should be, as `JSON file`.
 
-    Raises `UserError` when it is missing, a folder, a device or a pipe (which might never end), or larger than
-    `max_bytes`.
+    Raises `NotFound` when it is missing, `UserError` when it is a folder, a device or a pipe (which might never end),
+    or larger than `max_bytes`.
     """
     try:
         with open_regular(path, kind) as file:
             data = file.read(max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(
+        raise NotFound(
             f"{path} does not exist", "Check the path; relative paths start at the current folder."
         ) from None
     except IsADirectoryError:

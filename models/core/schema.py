@@ -108,8 +108,8 @@ def spelled(pattern: str, words: str) -> Any:
 def read_json(path: Path) -> Any:
     """Read a JSON file that may be malformed or hostile.
 
-    Raises `UserError` when it is missing, no regular file, larger than `MAX_JSON_BYTES`, nested too deeply or not
-    strict JSON (a key twice, NaN, infinity, a number beyond double precision).
+    Raises `NotFound` when it is missing, `UserError` when it is no regular file, larger than `MAX_JSON_BYTES`, nested
+    too deeply or not strict JSON (a key twice, NaN, infinity, a number beyond double precision).
     """
     return parse_json(read_document_bytes(path, MAX_JSON_BYTES, "JSON file"), str(path))
 

@@ -5,7 +5,7 @@ Which one runs when:
 * training and evaluation on a CPU: `cpu_train`, compiled by numba; `eager` (the torch module itself) for nets that the
   kernels do not support, for other number types, and without numba.
 * training on a GPU: `gpu`, many models of one shape as one.
-* streaming (blocks, moving knobs): `cpu_stream`, compiled by numba; without it `models.playback.stream.EagerPlayer`.
+* streaming (blocks, moving knobs): `cpu_stream`, compiled by numba; without it `models.playback.eager_player`.
 
 The compiled engines never see an architecture: a net becomes a *program*, a list of a few kinds of operations on rows
 of samples, and kernels that were compiled once interpret it.

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from models.network.activation import Activation
-from models.network.architecture import LayerArray, WaveNetConfig
+from models.network.architecture import LayerArray
+from models.network.baking import with_pointwise
 from models.network.wavenet import WaveNet
 
 
@@ -63,7 +64,7 @@ class Folding:
     def __init__(self, net: WaveNet) -> None:
         assert net.config.folds, "FiLM or a condition net that takes the audio cannot be folded"
         self.config, self.knobs, self._outputs, self._encoder = net.config, net.knobs, net.outputs, net.encoder
-        self.stock = _with_pointwise(net) if net.knobs else net.config
+        self.stock = with_pointwise(net.config) if net.knobs else net.config
         self.groups = [_group_layers(array) for array in net.config.arrays]
         self.parameter_stacks = _parameter_stacks(net, self.groups)
 
@@ -143,18 +144,6 @@ class Folding:
         return functional_call(self._encoder, own, knobs_BK[..., None])[..., 0]
 
 
-def _with_pointwise(net: WaveNet) -> WaveNetConfig:
-    """Return the config with both 1x1s in the arrays where FiLM at activation_post must be folded into them."""
-    config = net.config
-    arrays = tuple(
-        array.model_copy(update={"layer1x1": True, "head1x1": array.head_width})
-        if "activation_post" in config.inject.films(a)
-        else array
-        for a, array in enumerate(config.arrays)
-    )
-    return config.model_copy(update={"arrays": arrays})
-
-
 def _group_layers(array: LayerArray) -> list[tuple[int, ...]]:
     """Group the layers of equal kernel size, activation and gate: each group is folded in one batch."""
     groups: dict[tuple, list[int]] = {}
@@ -196,7 +185,7 @@ def _rechannel(weight_OI: Tensor, knobs_BK: Tensor, first: bool) -> Tensor:
     return torch.stack([audio_BO, used_BK @ weight_OI[:, 1:].T], 2)
 
 
-def _ungrouped(weight_LOIT: Tensor, groups: int) -> Tensor:
+def _ungrouped_layers(weight_LOIT: Tensor, groups: int) -> Tensor:
     """Return the weight of a grouped convolution as that of an ungrouped one, with zeros between the groups."""
     if groups == 1:
         return weight_LOIT
@@ -250,7 +239,10 @@ class _Layers:
 
     def convolution(self) -> Tensor:
         """Return all up to the activation as one matrix: the taps, the audio's part of the mixin, the constant."""
-        weight, bias = _ungrouped(self.stack["conv.weight"], self.array.groups)[None], self.stack["conv.bias"][None]
+        weight, bias = (
+            _ungrouped_layers(self.stack["conv.weight"], self.array.groups)[None],
+            self.stack["conv.bias"][None],
+        )
         if found := self.film("conv_pre"):
             scale, shift = found
             if isinstance(shift, Tensor):
@@ -294,7 +286,7 @@ class _Layers:
             weight = eye[None, None].expand(1, len(self.stack["conv.bias"]), -1, -1)
             bias = weight.new_zeros(weight.shape[:3])
         else:
-            weight, bias = _ungrouped(weight, groups)[None, ..., 0], self.stack[f"{name}.bias"][None]
+            weight, bias = _ungrouped_layers(weight, groups)[None, ..., 0], self.stack[f"{name}.bias"][None]
         if found := self.film("activation_post"):
             scale, shift = found
             if isinstance(shift, Tensor):

@@ -13,6 +13,7 @@ shorter than its input by its history, and signals of different length are align
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 from models.network.activation import Activation
 from models.network.architecture import Film, Head, LayerArray, Slot, WaveNetConfig
 from models.network.knob_encoder import Encoder
+from models.network.numpy_wavenet import NumpyWaveNet
 
 FILM_INIT_STD = 0.1  # of the weights; from 0 the knobs would hardly begin to learn
 
@@ -299,3 +301,12 @@ class WaveNet(nn.Module):
         assert head is not None
         head = self.head_scale * head
         return head if self.head is None else self.head(head)
+
+
+def as_module(weights: NumpyWaveNet) -> WaveNet:
+    """Return a net of numpy arrays as a torch module of the same number type, in evaluation mode."""
+    net = WaveNet(weights.config, weights.knobs, weights.outputs)
+    if weights.dtype != np.float32:
+        net = net.double()
+    net.load_state_dict({name: torch.from_numpy(np.array(weight)) for name, weight in weights.weights.items()})
+    return net.eval()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,8 +18,11 @@ from models.audio.io import check_playable, create_audio, read_blocks, resample
 from models.core.errors import UserError
 from models.knobs.automation import Automation
 from models.knobs.schema import Setting, Value
-from models.network.wavenet import WaveNet
-from models.playback.stream import KnobLevels, player_factory
+from models.network.numpy_wavenet import NumpyWaveNet
+from models.playback.stream import KnobLevels, Player, player_factory
+
+if TYPE_CHECKING:
+    from models.network.wavenet import WaveNet
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Rendered:
 
 
 def render(
-    model: tuple[ModelConfig, WaveNet],
+    model: "tuple[ModelConfig, WaveNet | NumpyWaveNet]",
     source: Path,
     target: Path,
     setting: Mapping[str, Value] | Automation,
@@ -40,17 +44,19 @@ def render(
     *,
     any_rate: bool = False,
     subtype: str = "PCM_24",
+    create_player: Callable[[], Player] | None = None,
 ) -> Rendered:
     """Play `source` through a model into `target`; the memory it takes does not grow with the length.
 
     Args:
-        model: as `load_model` returns it.
+        model: as `load_model` or `read_model` returns it.
         source: a mono audio file.
         target: a WAV or FLAC file; it appears whole or not at all.
         setting: values by knob (knobs left out stand at their default), or an `Automation` for knobs that move.
         on_progress: called after each block with the samples done and the samples in all.
         any_rate: also play a file at another rate than the model's, resampled to it and back.
         subtype: the sample format of the target, as soundfile names it.
+        create_player: what creates players of the model; the fastest of `playback.stream` where it is None.
 
     Raises `UserError` for a knob or value that the model does not have, audio that cannot be read, a rate that is not
     the model's, or a result that is not finite.
@@ -66,7 +72,8 @@ def render(
     def levels(begin: int, length: int) -> KnobLevels:
         return moves.levels(begin, length, rate, encoding) if moves else still
 
-    played = play_blocks(net, resample(read_blocks(source), source_rate, rate), levels)
+    blocks = resample(read_blocks(source), source_rate, rate)
+    played = play_blocks(net, blocks, levels, create_player)
     with create_audio(target, source_rate, subtype) as file:
         for block_T in resample(played, rate, source_rate):
             y_T = block_T[: total - done]  # after resampling twice it may be a sample longer
@@ -81,7 +88,10 @@ def render(
 
 
 def play_blocks(
-    net: WaveNet, blocks: Iterable[np.ndarray], levels: Callable[[int, int], KnobLevels]
+    net: "WaveNet | NumpyWaveNet",
+    blocks: Iterable[np.ndarray],
+    levels: Callable[[int, int], KnobLevels],
+    create_player: Callable[[], Player] | None = None,
 ) -> Iterator[np.ndarray]:
     """Play the blocks of one long signal, after silence, on all cores; yields the played blocks in order.
 
@@ -89,10 +99,10 @@ def play_blocks(
     each block can be played by itself, after that many samples of what comes before. At most twice as many blocks as
     cores are in memory.
     """
-    create_player, before = player_factory(net.eval()), net.receptive_field - 1
+    create, before = create_player or player_factory(net), net.receptive_field - 1
 
     def play_block(x_T: np.ndarray, begin: int) -> np.ndarray:
-        return create_player().play(x_T, levels(begin, len(x_T)))[before:]
+        return create().play(x_T, levels(begin, len(x_T)))[before:]
 
     cores = _cores()
     context_T, begin, pending = np.zeros(before, np.float32), -before, deque[Future[np.ndarray]]()

@@ -222,8 +222,8 @@ def bent(draw: Callable[..., Any], document: Any) -> Any:
     return draw(JSON)
 
 
-def terminal(*words: object, columns: int = 0, **env: str) -> tuple[int, str]:
-    """Exit code and screen of the command on a terminal this wide."""
+def terminal(*words: object, columns: int = 0, answer: str = "", **env: str) -> tuple[int, str]:
+    """Exit code and screen of the command on a terminal this wide, where a person types the answer."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     plain = {name: value for name, value in around().items() if name not in ("COLUMNS", "LINES")}
@@ -232,6 +232,7 @@ def terminal(*words: object, columns: int = 0, **env: str) -> tuple[int, str]:
         command, stdin=theirs, stdout=theirs, stderr=theirs, env={**plain, "TERM": "xterm", **env}
     ) as run:
         os.close(theirs)
+        os.write(ours, answer.encode())
         screen = b""
         with suppress(OSError):  # how a terminal signals its end
             while seen := os.read(ours, 1 << 16):

@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from zoo.cli.options import amp_argument, bundle, json_option, zoo_option
+from zoo.cli.offer import offer_to_pull
+from zoo.cli.options import amp_argument, bundle, complete_knob_names, json_option, zoo_option
+from zoo.package.vocabulary import Kind, Tone
 
 if TYPE_CHECKING:
     from zoo.names import Address
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from zoo.registry.protocol import Zoo
 
     ShowRows = Callable[[Sequence[AmpSummary], str, float | None], None]  # rows, label of the zoo, age of the list in s
+
+KIND_HELP = f"Only this kind: {', '.join(get_args(Kind))}."
+
+TONE_HELP = f"Only this tone: {', '.join(get_args(Tone))}."
 
 STALE_S = 60  # an older list is shown with its age
 
@@ -47,9 +53,16 @@ class ListOptions:
 @click.command("list", epilog="Example: zoo list crunch --zoo hub --knob gain --max-macs 20000 --sort esr")
 @click.argument("query", default="")
 @zoo_option
-@click.option("--knob", "knobs", multiple=True, metavar="NAME", help="Only amps with this knob; may be repeated.")
-@click.option("--kind", default="", help="Only this kind: amp, pedal, amp_cab, preamp ...")
-@click.option("--tone", default="", help="Only this tone: clean, overdrive, crunch, hi_gain, fuzz.")
+@click.option(
+    "--knob",
+    "knobs",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_knob_names,
+    help="Only amps with this knob; may be repeated.",
+)
+@click.option("--kind", default="", type=click.Choice(["", *get_args(Kind)]), metavar="KIND", help=KIND_HELP)
+@click.option("--tone", default="", type=click.Choice(["", *get_args(Tone)]), metavar="TONE", help=TONE_HELP)
 @click.option("--license", default="", metavar="ID", help="Only amps under this license.")
 @click.option("--max-macs", type=int, metavar="N", help="At most N multiply-accumulates (MACs) per sample.")
 @click.option("--max-cost", "max_macs", type=int, hidden=True)  # its name until 0.2
@@ -79,7 +92,7 @@ def list_amps(options: ListOptions) -> None:
     )
 
     def show_rows(rows: "Sequence[AmpSummary]", label: str, age_s: float | None) -> None:
-        _show_list(wanted.select(rows), label, age_s, options)
+        _show_list(wanted.select(rows), label, age_s, options, wanted.explain_none(rows, label) if rows else "")
 
     address = address_of(options.where)
     if address is not None:
@@ -131,7 +144,7 @@ def _wait(fetch: Any, saved: Any) -> Any:
         return saved
 
 
-def _show_list(rows: "list[AmpSummary]", label: str, age_s: float | None, options: ListOptions) -> None:
+def _show_list(rows: "list[AmpSummary]", label: str, age_s: float | None, options: ListOptions, why_none: str) -> None:
     from zoo.cli import output
     from zoo.cli.views import amps as amps_view
     from zoo.registry.index import format_age
@@ -145,6 +158,8 @@ def _show_list(rows: "list[AmpSummary]", label: str, age_s: float | None, option
             output.data(row.name)
     elif rows:
         amps_view.show_list(rows)
+    elif why_none:
+        output.info(why_none)
     else:
         other = "" if age_s is not None else "zoo list --zoo hub shows others, "
         output.info(f"no such amps on {label}; {other}zoo push PACKAGE OWNER/AMP publishes one")
@@ -167,6 +182,7 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
     from zoo.package.front_matter import text_of
     from zoo.registry.resolve import view_amp
 
+    offer_to_pull(amp, where)
     view = view_amp(amp, where)
     config, evaluation = view.document(CONFIG, ModelConfig), view.document(EVAL, Evaluation)
     front, revision = view.front_matter(), view.revision

@@ -5,11 +5,12 @@ import platform
 import shutil
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from models.core.errors import UserError
 from models.core.renames import STAGED
+from models.formats.player.offline import describe_engine
 from zoo.cli.errors import explain
 from zoo.names import HUGGING_FACE, Address
 from zoo.registry.folders import shelf_folder
@@ -21,7 +22,7 @@ from zoo.version import __version__
 if TYPE_CHECKING:
     from zoo.registry.hub.hub import Hub
 
-LIBRARIES = ("torch", "huggingface_hub", "ray", "soundfile")
+LIBRARIES = {"torch": "train", "huggingface_hub": "", "ray": "search", "soundfile": ""}  # name -> its extra, if any
 
 MIN_FREE_BYTES = 1 << 30
 
@@ -40,10 +41,18 @@ def examine(where: str | None) -> list[HealthCheck]:
     default_hub = Address(os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUGGING_FACE)
     return [
         HealthCheck("zoo", f"{__version__}, Python {platform.python_version()}"),
-        *(HealthCheck(name, version(name)) for name in LIBRARIES),
+        *(_check_library(name, extra) for name, extra in LIBRARIES.items()),
+        HealthCheck("plays with", describe_engine()),
         *_check_shelf(Shelf(shelf_folder())),
         *_check_hub(address_of(where) or default_hub),
     ]
+
+
+def _check_library(name: str, extra: str) -> HealthCheck:
+    try:
+        return HealthCheck(name, version(name))
+    except PackageNotFoundError:
+        return HealthCheck(name, f"not installed; pip install 'ampzoo[{extra}]' brings it", bool(extra))
 
 
 def _check_shelf(shelf: Shelf) -> list[HealthCheck]:

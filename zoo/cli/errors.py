@@ -1,6 +1,8 @@
 """From an exception to a message, a hint and an exit code. An exception that is not in this table is a bug in zoo."""
 
 import errno
+import re
+import sys
 from dataclasses import dataclass
 
 from models.core.errors import DivergedError, Incompatible, IntegrityError, NotFound, UserError
@@ -9,6 +11,8 @@ from zoo.registry.errors import RateLimited, Unreachable
 FAILURE, NOT_FOUND, NO_ACCESS, NO_NETWORK, UNTRUSTED, INCOMPATIBLE, INTERRUPTED = 1, 3, 4, 5, 6, 7, 130
 
 CODES = ((IntegrityError, UNTRUSTED), (NotFound, NOT_FOUND), (Incompatible, INCOMPATIBLE), (UserError, FAILURE))
+
+MENDED_BY_WAITING = (408, 425, 429)  # refusals of a hub that waiting mends
 
 DISK = {
     errno.ENOSPC: ("the disk is full", "Free some space and run the same command again."),
@@ -20,6 +24,17 @@ DISK = {
     errno.EEXIST: ("a file or folder exists there already", "Choose another path."),
     errno.ENOENT: ("the path does not exist", "Check the path."),
     errno.EISDIR: ("it is a folder, not a file", "Name a file."),
+}
+
+
+SEARCHES = ("search", "board", "quickstart")  # the commands that need the extra `search`
+
+EXTRAS = {  # a package that the light install leaves out -> the extra that brings it
+    **dict.fromkeys(("torch", "scipy", "numba", "llvmlite", "matplotlib"), "train"),
+    **dict.fromkeys(("ray", "optuna"), "search"),
+    "sounddevice": "audio",
+    "ziglang": "plugin",
+    "cryptography": "sign",
 }
 
 
@@ -36,6 +51,8 @@ def explain(error: BaseException) -> Explained | None:
     """Return message, hint and exit code of an exception, or None when it is a bug."""
     if isinstance(error, UserError):
         return Explained(error.message, error.hint, next(code for kind, code in CODES if isinstance(error, kind)))
+    if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) in EXTRAS:
+        return _explain_missing(package)
     if isinstance(error, DivergedError):
         return Explained(
             f"training diverged: {error}", "Lower learning_rate and train into a new --out folder.", FAILURE
@@ -61,23 +78,33 @@ def explain(error: BaseException) -> Explained | None:
     return None
 
 
+def _explain_missing(package: str) -> Explained:
+    """Explain that a command needs an extra; what needs a search needs its packages too, whichever is missed first."""
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    extra = "search" if command in SEARCHES and EXTRAS[package] == "train" else EXTRAS[package]
+    return Explained(
+        f"zoo {command} needs {package}, which is not installed".replace("  ", " "),
+        f"Install it: pip install 'ampzoo[{extra}]'",
+        FAILURE,
+    )
+
+
 def _explain_hub(error: BaseException) -> Explained:
     status = getattr(getattr(error, "response", None), "status_code", None)
-    kind, lines = type(error).__name__, str(error).strip().splitlines() or [""]
-    first = next((line for line in lines if "for url" in line), lines[0])  # this line names the amp
+    kind, words = type(error).__name__, _words_of_hub(error)
     if (
         kind == "GatedRepoError"
         or (status in (401, 403) and kind != "RepositoryNotFoundError")
         or kind == "LocalTokenNotFoundError"
     ):
         return Explained(
-            f"the hub refused: {first}", "Log in with 'hf auth login', or ask the owner for access.", NO_ACCESS
+            f"the hub refused: {words}", "Log in with 'hf auth login', or ask the owner for access.", NO_ACCESS
         )
     if kind == "RevisionNotFoundError":
-        return Explained(f"no such revision: {first}", "Leave out @revision to get the newest.", NOT_FOUND)
+        return Explained(f"no such revision: {words}", "Leave out @revision to get the newest.", NOT_FOUND)
     if kind in ("RepositoryNotFoundError", "EntryNotFoundError", "RemoteEntryNotFoundError") or status == 404:
         return Explained(
-            f"not found, or private: {first}",
+            f"not found, or private: {words}",
             "Check the name with zoo list, or log in with 'hf auth login'.",
             NOT_FOUND,
         )
@@ -88,5 +115,17 @@ def _explain_hub(error: BaseException) -> Explained:
     if status == 412:
         return Explained("the amp changed on the hub meanwhile", "Pull it, see what changed, and push again.", FAILURE)
     if kind in ("OfflineModeIsEnabled", "LocalEntryNotFoundError"):
-        return Explained(f"the hub cannot be reached: {first}", "Check the network and HF_HUB_OFFLINE.", NO_NETWORK)
-    return Explained(f"the hub answered with an error: {first}", "Try again later.", NO_NETWORK)
+        return Explained(f"the hub cannot be reached: {words}", "Check the network and HF_HUB_OFFLINE.", NO_NETWORK)
+    if status is not None and status < 500 and status not in MENDED_BY_WAITING:
+        hint = "Change what the message names; the same request would be refused again."
+        return Explained(f"the hub refused: {words}", hint, FAILURE)
+    return Explained(f"the hub answered with an error: {words}", "Try again later.", NO_NETWORK)
+
+
+def _words_of_hub(error: BaseException) -> str:
+    """Return all that the hub and its client said in one line: the id of the request last, then our own notes."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    spoken = [re.sub(r"\s*\(Request ID: [^)]*\)", "", line).strip() for line in lines]
+    ids = re.findall(r"\(Request ID: [^)]*\)", str(error))[:1]
+    words = [line for line in dict.fromkeys(spoken) if line and not line.startswith("For more information check")]
+    return " ".join([*words, *ids, *getattr(error, "__notes__", ())]) or type(error).__name__

@@ -49,7 +49,10 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 no access,
 5 no network, 6 not trusted, 7 newer or unknown schema, 130 interrupted.
 
 \b
-Tab completion in bash: eval "$(_ZOO_COMPLETE=bash_source zoo)"
+Tab completion
+  bash: eval "$(_ZOO_COMPLETE=bash_source zoo)"
+  zsh:  eval "$(_ZOO_COMPLETE=zsh_source zoo)"
+  fish: _ZOO_COMPLETE=fish_source zoo | source
 """
 
 

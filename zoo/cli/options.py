@@ -61,12 +61,56 @@ def bundle(kind: type) -> Callable[[Callable], Callable]:
 
 
 def complete_amps(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return the known amps whose names begin with `incomplete`; reads the disk, never the network."""
-    from zoo.registry.index import known_names
+    """Return the known amps and the folders whose names begin with `incomplete`; reads the disk, never the network."""
+    from zoo.registry.known import known_names
     from zoo.registry.resolve import address_of
 
     address = address_of(context.params.get("where"))
-    return [name for name in known_names(address.label if address else None) if name.startswith(incomplete)]
+    names = [name for name in known_names(address.label if address else None) if name.startswith(incomplete)]
+    return [*names, *(folder for folder in _folders(incomplete) if folder not in names)]
+
+
+def _folders(incomplete: str) -> list[str]:
+    """Return the folders whose paths begin with `incomplete`, those with a dot in front only when it is typed."""
+    parent, _, begin = incomplete.rpartition("/")
+    place = Path(f"{parent}/" if incomplete.startswith("/") or parent else ".")
+    if not (parent or begin) or not place.is_dir():
+        return []
+    prefix = f"{parent}/" if "/" in incomplete else ""
+    names = sorted(path.name for path in place.iterdir() if path.is_dir() and path.name.startswith(begin))
+    return [prefix + name for name in names if begin or not name.startswith(".")]
+
+
+def complete_knobs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return `NAME=` for each knob of the amp that the command names, and `NAME=POSITION` for switches.
+
+    Only an amp on this machine is looked at. After a comma, as in `--bake gain=7,`, the next knob is completed.
+    """
+    from models.core.errors import UserError
+    from models.knobs.schema import Switch
+    from zoo.registry.resolve import resolve_config
+
+    amp = context.params.get("amp")
+    try:
+        config = resolve_config(amp, context.params.get("where")) if amp else None
+    except UserError:
+        config = None
+    if config is None:
+        return []
+    before, comma, last = incomplete.rpartition(",")
+    words = []
+    for knob in config.knobs.knobs:
+        words += [f"{knob.name}={p}" for p in knob.positions] if isinstance(knob, Switch) else [f"{knob.name}="]
+    return [before + comma + word for word in words if word.startswith(last)]
+
+
+def complete_knob_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of knobs of the amps that are known without a network."""
+    from zoo.registry.known import known_knobs
+    from zoo.registry.resolve import address_of
+
+    address = address_of(context.params.get("where"))
+    return [name for name in known_knobs(address.label if address else None) if name.startswith(incomplete)]
 
 
 def amp_argument(command: Callable) -> Callable:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import PATH, amp_argument, bundle, one_thread, tier_option, zoo_option
+from zoo.cli.offer import offer_to_pull
+from zoo.cli.options import PATH, amp_argument, bundle, complete_knobs, tier_option, zoo_option
 
 if TYPE_CHECKING:
     from models.artifacts.model_config import ModelConfig
@@ -53,10 +54,21 @@ class ExportOptions:
 @click.argument("source", metavar="IN.wav", type=PATH)
 @click.argument("target", metavar="OUT.wav", type=PATH)
 @click.option(
-    "-k", "--knob", "pairs", multiple=True, metavar="NAME=VALUE", help="Set a knob; the others stay at their default."
+    "-k",
+    "--knob",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    shell_complete=complete_knobs,
+    help="Set a knob; the others stay at their default.",
 )
 @click.option(
-    "--sweep", "sweeps", multiple=True, metavar="NAME=FROM:TO", help="Turn a knob evenly over the whole file."
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    metavar="NAME=FROM:TO",
+    shell_complete=complete_knobs,
+    help="Turn a knob evenly over the whole file.",
 )
 @click.option(
     "--automate", type=PATH, metavar="MOVES.csv", help="Knob moves: a CSV with a header such as seconds,gain."
@@ -73,18 +85,19 @@ def render(options: RenderOptions) -> None:
 
     if options.automate and options.sweeps:
         raise UserError("give either --sweep or --automate", "A CSV can hold the sweep too.")
+    offer_to_pull(options.amp, options.where, options.tier)
     config = resolve_config(options.amp, options.where, options.tier)
     if config:
-        _read_moves(options, config)  # finds mistakes before torch is loaded
-    from models.artifacts.folder import load_model
+        _read_moves(options, config)  # finds mistakes before anything is fetched or verified
+    from models.artifacts.folder import read_model
+    from models.formats.player.offline import fastest_players
     from models.playback.render import render as play
 
-    one_thread()
     with output.progress("fetching") as bar:
-        model = load_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
-    moves = _read_moves(options, model[0])
+        model = read_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
+    moves, players = _read_moves(options, model[0]), fastest_players(*model)
     with output.progress("playing") as bar:
-        done = play(model, options.source, options.target, moves, bar, any_rate=options.resample)
+        done = play(model, options.source, options.target, moves, bar, any_rate=options.resample, create_player=players)
     output.info(f"{done.seconds:.1f} s {_knobs_text(moves, done.setting)}")
     if done.peak > 1:
         output.warn(f"the output clips (peak {done.peak:.2f}); turn the input down")
@@ -128,7 +141,12 @@ def _knobs_text(moves: "Setting | Automation", setting: "Setting | None") -> str
 @amp_argument
 @click.argument("target", metavar="OUT.nam", type=PATH)
 @click.option("--live", is_flag=True, help="Keep the knobs as inputs, for players with multi-input support.")
-@click.option("--bake", metavar="NAME=VALUE,...", help="Fix one setting: a standard file for every player.")
+@click.option(
+    "--bake",
+    metavar="NAME=VALUE,...",
+    shell_complete=complete_knobs,
+    help="Fix one setting: a standard file for every player.",
+)
 @click.option(
     "--bake-grid", "grid", multiple=True, metavar="NAME=VALUE,...", help="A folder of standard files, one per setting."
 )
@@ -140,7 +158,7 @@ def export(options: ExportOptions) -> None:
 
     OUT.nam is a file; with --bake-grid it is a folder.
     """
-    from models.artifacts.folder import load_model
+    from models.artifacts.folder import read_model
     from models.core.errors import UserError
     from models.formats.nam.writer import write_nam
     from models.knobs.text import format_setting, format_value, parse_grid, parse_setting
@@ -155,8 +173,9 @@ def export(options: ExportOptions) -> None:
         raise UserError(f"{target} does not end in .nam", f"Name it {target.stem or 'amp'}.nam.")
     one = [] if fixed is None else [parse_setting(fixed.split(",") if fixed else [])]
     settings = parse_grid(grid) if grid else one
+    offer_to_pull(options.amp, options.where, options.tier)
     with output.progress("fetching") as bar:
-        config, net = load_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
+        config, net = read_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
     if options.live:
         write_nam(target, config, net)
         output.data(str(target))

@@ -23,8 +23,19 @@ if TYPE_CHECKING:
 FOLLOW_S = 2.0  # seconds between two reads of a ledger
 
 
+def check_is_no_word(context: click.Context, parameter: click.Parameter, config: Path) -> Path:
+    """Return the config. Raises `NotFound` for a plain word, which other tools' `search` looks for in a catalog."""
+    from models.core.errors import NotFound
+
+    if config.suffix or config.exists() or len(config.parts) > 1:
+        return config
+    raise NotFound(
+        f"there is no search config '{config}'; zoo search trains models", f"To look for amps: zoo list {config}"
+    )
+
+
 @click.command(short_help="Search for the best model.", epilog="Example: zoo search SEARCH.json --out studies/mine")
-@click.argument("config", type=PATH)
+@click.argument("config", type=PATH, callback=check_is_no_word)
 @click.option("--out", type=PATH, help="The study folder. Default: studies/NAME.")
 @click.option("--resume", is_flag=True, help="Resume an interrupted study.")
 @click.option(

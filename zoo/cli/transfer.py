@@ -14,7 +14,6 @@ from zoo.cli.options import (
     complete_amps,
     json_option,
     max_peak_option,
-    one_thread,
     tier_option,
     yes_option,
     zoo_option,
@@ -23,6 +22,7 @@ from zoo.cli.options import (
 if TYPE_CHECKING:
     from zoo.names import Ref
     from zoo.registry.pull_plan import PullPlan
+    from zoo.registry.push_plan import PushPlan
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ def push(options: PushOptions) -> None:
     summary = f"{len(plan.writes)} files, {plan.bytes:,} bytes; {plan.unchanged} were there already"
     document = {"schema": "zoo.push/1", "name": ref.name, "zoo": zoo.label}
     changes = {"writes": {file: len(body) for file, body in plan.writes.items()}, "removes": list(plan.removes)}
+    _warn_of_worse(plan, zoo.label)
     if options.dry_run:
         _show_plan(plan)
         output.info(f"would publish on {zoo.label}: {summary}")
@@ -100,6 +101,15 @@ def push(options: PushOptions) -> None:
         output.data_json({**document, "revision": revision, "tag": options.tag or None, **changes})
     else:
         output.data(ref.name)
+
+
+def _warn_of_worse(plan: "PushPlan", label: str) -> None:
+    """Warn when the revision that is published already has a lower error than the one to push."""
+    from zoo.cli import output
+
+    ours, theirs = plan.esr, plan.published_esr
+    if theirs is not None and ours is not None and ours > theirs:
+        output.warn(f"this revision is worse than the one on {label}: mean held ESR {ours:.4f}, there {theirs:.4f}")
 
 
 def _push_target(options: PushOptions) -> "Ref":
@@ -171,7 +181,7 @@ def pull(options: PullOptions) -> None:
             options.max_peak_dbfs,
         )
         plan = plan_pull(request)
-        pulled.append(_show_pull(plan) if options.dry_run else _pull(plan, options.lock))
+        pulled.append(_show_pull(plan) if options.dry_run else pull_planned(plan, options.lock))
     if options.as_json:
         output.data_json({"schema": "zoo.pull/1", "dry_run": options.dry_run, "amps": pulled})
     else:
@@ -193,7 +203,7 @@ def _show_pull(plan: "PullPlan") -> dict[str, Any]:
     return _describe_pull(plan, revision, len(sizes), total)
 
 
-def _pull(plan: "PullPlan", lock: bool) -> dict[str, Any]:
+def pull_planned(plan: "PullPlan", lock: bool) -> dict[str, Any]:
     """Make a pull, show it, and describe it for `--json`."""
     from zoo.cli import output
     from zoo.registry.pull_plan import stated_license
@@ -242,7 +252,6 @@ def verify(amp: str, where: str | None, max_peak_dbfs: float | None, as_json: bo
     from zoo.package.signing import describe_signer
     from zoo.registry.resolve import resolve_package
 
-    one_thread()
     with output.progress("fetching") as bar:
         folder = resolve_package(amp, where, on_progress=bar, on_warning=output.warn, max_peak_dbfs=max_peak_dbfs)
     if not (folder / MANIFEST).exists():

@@ -72,6 +72,7 @@ def _use(content: CardContent) -> str:
     return f"""## Use
 
 ```
+pip install ampzoo
 zoo pull {amp} --zoo hub
 zoo play {amp} --zoo hub     # in your browser, its knobs alive
 zoo render {amp} in.wav out.wav {options}

@@ -16,11 +16,9 @@ from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from models.artifacts.evaluation import Evaluation
-from models.artifacts.folder import load_model
+from models.artifacts.folder import read_model
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import EVAL, WEIGHTS
 from models.audio.decibels import decibels
@@ -28,11 +26,11 @@ from models.audio.guitar import guitar
 from models.audio.io import read_audio
 from models.core.cache import read_measurement, write_measurement
 from models.core.errors import IntegrityError, UserError
-from models.evaluation.robustness import loudest
-from models.formats.nam.reader import read_nam
+from models.formats.nam.reader import read_nam_weights
+from models.formats.player.offline import OfflineModel
 from models.knobs.schema import Knob, Knobs, Setting
 from models.knobs.text import format_setting
-from models.network.wavenet import WaveNet
+from models.network.numpy_wavenet import NumpyWaveNet
 from zoo.package.layout import LIVE, PRESETS, tier_names
 from zoo.package.manifest import digest, package_files, read_package_document
 from zoo.package.presets import Preset, Presets
@@ -101,9 +99,9 @@ def check_loudness(folder: Path, max_peak_dbfs: float | None = None) -> None:
             write_measurement("loudness", passed, 1.0)
 
 
-def _check_model_at(folder: Path, max_peak_dbfs: float | None) -> tuple[ModelConfig, WaveNet, float]:
+def _check_model_at(folder: Path, max_peak_dbfs: float | None) -> tuple[ModelConfig, NumpyWaveNet, float]:
     """Check the model of a folder against its own scores; return it and the limit in dBFS that holds for it."""
-    config, net = load_model(folder)
+    config, net = read_model(folder)
     corners = read_package_document(folder, EVAL, Evaluation).corners
     if corners.fault and max_peak_dbfs is None:
         raise IntegrityError(f"{folder / EVAL} says that its model is unstable: {corners.fault}", HINT_EARS)
@@ -118,10 +116,12 @@ def _check_model_at(folder: Path, max_peak_dbfs: float | None) -> tuple[ModelCon
     return config, net, limit_dbfs
 
 
-def _check_nam(path: Path, config: ModelConfig, net: WaveNet, settings: Sequence[Setting], limit_dbfs: float) -> None:
+def _check_nam(
+    path: Path, config: ModelConfig, net: NumpyWaveNet, settings: Sequence[Setting], limit_dbfs: float
+) -> None:
     """Check a `.nam` file against its model at these settings; without any, against the limit alone."""
     try:
-        _, twin = read_nam(path)
+        _, twin = read_nam_weights(path)
     except UserError as problem:
         raise IntegrityError(problem.message, HINT_EARS) from None
     columns_NK = _level_columns(config, settings or [config.knobs.complete({})])
@@ -142,7 +142,7 @@ def _check_nam(path: Path, config: ModelConfig, net: WaveNet, settings: Sequence
         raise IntegrityError(f"{path} plays no sound, its model does", HINT_EARS)
 
 
-def _check_against_clip(folder: Path, config: ModelConfig, net: WaveNet, preset: Preset, shared_dry: str) -> None:
+def _check_against_clip(folder: Path, config: ModelConfig, net: NumpyWaveNet, preset: Preset, shared_dry: str) -> None:
     """Raise `IntegrityError` where the model plays the loudest part of a dry clip louder than its clip says."""
     dry_T, clip_T = (read_audio(folder / name)[0] for name in (preset.dry or shared_dry, preset.audio))
     if not len(dry_T) or len(dry_T) != len(clip_T):
@@ -151,8 +151,8 @@ def _check_against_clip(folder: Path, config: ModelConfig, net: WaveNet, preset:
     begin, end = max(0, middle - PROBE_SAMPLES // 2), middle + PROBE_SAMPLES // 2
     context = net.receptive_field - 1
     x_T = np.concatenate([np.zeros(max(0, context - begin), np.float32), dry_T[max(0, begin - context) : end]])
-    y_T = _play_batch(net, torch.from_numpy(x_T), _level_columns(config, [preset.knobs]))[0]
-    peak = float(y_T.abs().max()) * 10 ** (preset.gain_db / 20)
+    y_T = _play_settings(net, config, x_T, _level_columns(config, [preset.knobs]))[0]
+    peak = float(np.abs(y_T).max()) * 10 ** (preset.gain_db / 20)
     claimed = float(np.abs(clip_T[begin:end]).max())
     if not peak <= claimed * 10 ** (TWIN_MARGIN_DB / 20) + 1e-4:
         above = decibels(peak) - decibels(claimed)
@@ -184,30 +184,35 @@ def _probed_settings(knobs: Knobs, claimed: Mapping[str, float | str]) -> list[S
     return [knobs.complete(setting) for setting in islice(settings, MAX_PROBED_CORNERS + 4)]
 
 
-def _level_columns(config: ModelConfig, settings: Sequence[Setting]) -> Tensor:
+def _level_columns(config: ModelConfig, settings: Sequence[Setting]) -> np.ndarray:
     """Return the settings as the network takes them, `(N, K)`."""
     rows = [config.encode(setting) for setting in settings]
-    return torch.tensor(rows, dtype=torch.float32).reshape(len(rows), -1)
+    return np.array(rows, np.float32).reshape(len(rows), -1)
 
 
-def _play_probe(net: WaveNet, config: ModelConfig, columns_NK: Tensor) -> _Probe:
+def _play_probe(net: NumpyWaveNet, config: ModelConfig, columns_NK: np.ndarray) -> _Probe:
     """Play a short piece of guitar, and silence, at N settings."""
-    x_T = loudest(_guitar(config.audio.sample_rate), PROBE_SAMPLES + net.receptive_field - 1)
-    y_NT = _play_batch(net, x_T * (PROBE_PEAK / float(x_T.abs().max())), columns_NK)
-    still_NT = _play_batch(net, x_T.new_zeros(net.receptive_field), columns_NK)
-    peak_N = torch.maximum(y_NT.abs().amax(1), still_NT.abs().amax(1))
-    swing_N = (y_NT - still_NT[:, -1:]).abs().amax(1)
-    peak_N, swing_N = (found_N.double().nan_to_num(math.inf, math.inf) for found_N in (peak_N, swing_N))
-    return _Probe(peak_N.numpy(), swing_N.numpy())
+    x_T = _loudest_guitar(config.audio.sample_rate, PROBE_SAMPLES + net.receptive_field - 1)
+    y_NT = _play_settings(net, config, x_T, columns_NK)
+    still_NT = _play_settings(net, config, np.zeros(net.receptive_field, np.float32), columns_NK)
+    peak_N = np.maximum(np.abs(y_NT).max(1), np.abs(still_NT).max(1))
+    swing_N = np.abs(y_NT - still_NT[:, -1:]).max(1)
+    return _Probe(*(np.nan_to_num(found_N, nan=math.inf, posinf=math.inf) for found_N in (peak_N, swing_N)))
 
 
 @cache
-def _guitar(rate_hz: int) -> Tensor:
-    return torch.from_numpy(guitar(PROBE_SECONDS, rate_hz, PROBE_SEED))
+def _loudest_guitar(rate_hz: int, samples: int) -> np.ndarray:
+    """Return so many samples of guitar with a peak of `PROBE_PEAK`, the last `PROBE_SAMPLES` of them the loudest."""
+    x_T = guitar(PROBE_SECONDS, rate_hz, PROBE_SEED)
+    energy_T = np.concatenate([[0.0], np.square(x_T, dtype=np.float64).cumsum()])
+    end = int((energy_T[PROBE_SAMPLES:] - energy_T[:-PROBE_SAMPLES]).argmax()) + PROBE_SAMPLES
+    before = -(-samples // len(x_T))  # times that the whole guitar is played before
+    part_T = np.concatenate([np.tile(x_T, before), x_T[:end]])[-samples:]
+    return part_T * np.float32(PROBE_PEAK / np.abs(part_T).max())
 
 
-@torch.no_grad()
-def _play_batch(net: WaveNet, x_T: Tensor, columns_NK: Tensor) -> Tensor:
-    """Play one signal at N settings, a few at a time: `(N, T - R + 1)`."""
-    net.eval()
-    return torch.cat([net(x_T.expand(len(some_BK), -1), some_BK).float() for some_BK in columns_NK.split(4)])
+def _play_settings(net: NumpyWaveNet, config: ModelConfig, x_T: np.ndarray, columns_NK: np.ndarray) -> np.ndarray:
+    """Play one signal at N settings: `(N, T - R + 1)` in double precision."""
+    play, context = OfflineModel(config, net), net.receptive_field - 1
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.stack([play(x_T, levels_K.tolist())[context:].astype(np.float64) for levels_K in columns_NK])

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from models.artifacts.folder import load_model
+from models.artifacts.folder import read_model
 from models.audio.io import read_audio
 from models.core.errors import IntegrityError, UserError
-from models.evaluation.distances import esr
-from models.formats.nam.reader import read_nam
-from models.playback.stream import play
+from models.formats.nam.reader import read_nam_weights
+from models.formats.player.offline import OfflineModel
 from zoo.package.layout import LIVE, PRESETS, tier_names
 from zoo.package.manifest import package_files, read_package_document
 from zoo.package.presets import Preset, Presets
@@ -47,7 +45,8 @@ def replay(folder: Path, on_progress: Callable[[float, float], None] = lambda do
     if not (folder / PRESETS).exists():
         return []
     document = read_package_document(folder, PRESETS, Presets)
-    config, net = load_model(folder)
+    config, net = read_model(folder)
+    play, live = OfflineModel(config, net), _read_player(folder / LIVE, config.columns)
     dry_T, replays, live_esrs = read_audio(folder / document.dry)[0], [], []
     for tier in tier_names(package_files(folder)):
         replays += _replay_tier(folder / "tiers" / tier, dry_T, document.presets)
@@ -55,11 +54,11 @@ def replay(folder: Path, on_progress: Callable[[float, float], None] = lambda do
         on_progress(done, len(document.presets))
         stored_T, gain = read_audio(folder / preset.audio)[0], 10 ** (preset.gain_db / 20)
         levels_K, input_T = config.encode(preset.knobs), read_audio(folder / preset.dry)[0] if preset.dry else dry_T
-        replays.append(Replay(preset.audio, _esr(stored_T, _amplify(play(net, input_T, levels_K), gain))))
-        for name in (LIVE, f"baked/{preset.id}.nam"):
-            if (folder / name).exists():
-                error = _esr(stored_T, _amplify(_play_nam(folder / name, input_T, levels_K), gain))
-                live_esrs.append(error) if name == LIVE else replays.append(Replay(name, error))
+        replays.append(Replay(preset.audio, _esr(stored_T, _amplify(play(input_T, levels_K), gain))))
+        if live:
+            live_esrs.append(_esr(stored_T, _amplify(live(input_T, levels_K), gain)))
+        if baked := _read_player(folder / (name := f"baked/{preset.id}.nam"), config.columns):
+            replays.append(Replay(name, _esr(stored_T, _amplify(baked(input_T, levels_K), gain))))
     return [*replays, *([Replay(LIVE, max(live_esrs))] if live_esrs else [])]
 
 
@@ -67,21 +66,25 @@ def _replay_tier(folder: Path, dry_T: np.ndarray, presets: tuple[Preset, ...]) -
     """Compare a tier's `.nam` file with the tier's own model at the first preset; a tier has no clips."""
     if not presets or not (folder / LIVE).exists():
         return []
-    config, net = load_model(folder)
-    levels_K = config.encode(presets[0].knobs)
-    error = _esr(_play_nam(folder / LIVE, dry_T, levels_K), play(net, dry_T, levels_K))
+    config, net = read_model(folder)
+    live, levels_K = _read_player(folder / LIVE, config.columns), config.encode(presets[0].knobs)
+    assert live is not None
+    error = _esr(live(dry_T, levels_K), OfflineModel(config, net)(dry_T, levels_K))
     return [Replay(f"tiers/{folder.name}/{LIVE}", error)]
 
 
-def _play_nam(path: Path, dry_T: np.ndarray, levels_K: list[float]) -> np.ndarray:
-    """Play a `.nam` file at these levels; a baked one has no knobs."""
+def _read_player(path: Path, columns: int) -> Callable[[np.ndarray, list[float]], np.ndarray] | None:
+    """Return a `.nam` file as a function of audio and levels, None where there is no such file."""
+    if not path.exists():
+        return None
     try:
-        _, net = read_nam(path)
+        config, net = read_nam_weights(path)
     except UserError as problem:
         raise IntegrityError(problem.message, HINT_GET_AGAIN) from None
-    if net.knobs not in (0, len(levels_K)):
-        raise IntegrityError(f"{path} has {net.knobs} knobs, its package {len(levels_K)}", HINT_GET_AGAIN)
-    return play(net, dry_T, levels_K if net.knobs else [])
+    if net.knobs not in (0, columns):
+        raise IntegrityError(f"{path} has {net.knobs} knobs, its package {columns}", HINT_GET_AGAIN)
+    play = OfflineModel(config, net)
+    return lambda x_T, levels_K: play(x_T, levels_K if net.knobs else [])  # a baked one has no knobs
 
 
 def _amplify(y_T: np.ndarray, gain: float) -> np.ndarray:
@@ -91,8 +94,13 @@ def _amplify(y_T: np.ndarray, gain: float) -> np.ndarray:
 
 
 def _esr(found_T: np.ndarray, truth_T: np.ndarray) -> float:
-    """Return the ESR of a clip, infinite where its length is another or a number is not finite."""
+    """Return the ESR of a clip with numpy, infinite where its length is another or a number is not finite.
+
+    The formula is that of `models.evaluation.distances.esr`.
+    """
     if found_T.shape != truth_T.shape:
         return math.inf
-    error = esr(*map(torch.from_numpy, (found_T, truth_T)))
-    return error if math.isfinite(error) else math.inf
+    if not np.isfinite(found_T).all():
+        return math.inf
+    error, signal = (float(np.square(part, dtype=np.float64).sum()) for part in (found_T - truth_T, truth_T))
+    return error / signal if signal else (math.inf if error else 0.0)

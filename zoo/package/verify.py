@@ -7,7 +7,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
 from models.artifacts.evaluation import Evaluation
-from models.artifacts.folder import load_model
+from models.artifacts.folder import read_model
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import EVAL
 from models.audio.io import open_audio
@@ -93,7 +93,7 @@ def _is_file_or_folder(path: Path) -> bool:
 def _check_model(folder: Path) -> ModelConfig:
     """Load the model and the scores of a folder and return the model's config."""
     try:
-        config, _ = load_model(folder)
+        config, _ = read_model(folder)
     except UserError as problem:
         raise as_package_error(problem) from None
     read_package_document(folder, EVAL, Evaluation)

@@ -8,6 +8,7 @@
 * `push_plan`: what a push would change; what may be published
 * `lockfile`: `zoo.lock`: amps pinned to a commit
 * `index`: the last list of a hub, stored on disk
+* `known`: names of amps and knobs that are known without a network
 * `filters`: filters and orders of a list
 * `compare`: the differences between two amps
 * `nearest`: the amps of a zoo as prior trials of a search

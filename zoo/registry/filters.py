@@ -1,6 +1,6 @@
 """Filters and orders of a list of amps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from zoo.package.card_schema import AmpSummary
@@ -41,6 +41,26 @@ class AmpFilter:
             and (self.max_macs is None or amp.macs_per_sample <= self.max_macs)
         )
 
+    def explain_none(self, rows: Sequence[AmpSummary], label: str) -> str:
+        """Return in a sentence why none of these amps fulfils the conditions, and what there is instead."""
+        count = f"{len(rows)} amp{'' if len(rows) == 1 else 's'} on {label}"
+        for knob in self.knobs:
+            there = {known.name for row in rows for known in row.amp.knobs}
+            if knob not in there:
+                return f"{count}, none with a knob '{knob}'; there are {_named_words(there)}"
+        stated = {
+            "kind": (self.kind, {row.amp.kind for row in rows}),
+            "tone": (self.tone, {tone for row in rows for tone in row.amp.tone}),
+            "license": (self.license, {row.license for row in rows}),
+        }
+        for name, (wanted, there) in stated.items():
+            if wanted and wanted.lower() not in {one.lower() for one in there}:
+                return f"{count}, none of {name} '{wanted}'; there are {_named_words(there)}"
+        if self.max_macs is not None and all(row.amp.macs_per_sample > self.max_macs for row in rows):
+            least = min(row.amp.macs_per_sample for row in rows)
+            return f"{count}, none within {self.max_macs} MACs; the smallest has {least}"
+        return f"{count}, none that fulfils all conditions; leave one out"
+
     def select(self, rows: Iterable[AmpSummary]) -> list[AmpSummary]:
         """Return the amps that match, the best first: lowest ESR or MACs, most downloads, newest."""
         found = sorted((row for row in rows if self.matches(row)), key=lambda row: row.name)
@@ -54,3 +74,10 @@ class AmpFilter:
             case "updated":
                 found.sort(key=lambda row: row.updated, reverse=True)
         return found
+
+
+def _named_words(words: Iterable[str], most: int = 12) -> str:
+    """Join words in order, at most so many of them."""
+    ordered = sorted(words)
+    rest = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return (", ".join(ordered[:most]) or "none") + rest

@@ -59,6 +59,17 @@ def read_index(label: str) -> Index | None:
     return index if index.zoo == label else None
 
 
+def forget_lists(endpoint: str) -> None:
+    """Remove the stored lists of a hub and of its parts: what it has was changed from here."""
+    for path in (shelf_folder() / ".index").glob("*.json"):
+        try:
+            label = read_document(path, Index).zoo
+        except UserError:
+            continue
+        if label == endpoint or label.startswith(f"{endpoint}/"):
+            path.unlink(missing_ok=True)
+
+
 def require_index(label: str) -> Index:
     """Read the index of a zoo. Raises `NotFound` when there is none."""
     if (index := read_index(label)) is None:
@@ -110,21 +121,13 @@ def format_age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def known_names(label: str | None) -> list[str]:
-    """Return the names of amps that are known without a network, sorted.
-
-    With a hub's `label` they are those of its stored list; with None, those of the user's own shelf and of all stored
-    lists.
-    """
-    from zoo.registry.shelf import Shelf
-
-    if label is not None:
-        index = read_index(label)
-        return sorted(row.name for row in index.amps) if index else []
-    names = set(Shelf(shelf_folder()).names())
-    for path in (shelf_folder() / ".index").glob("*.json"):
+def zoo_that_lists(name: str) -> str:
+    """Return the label of a hub whose stored list has an amp, else `hub`."""
+    for path in sorted((shelf_folder() / ".index").glob("*.json")):
         try:
-            names |= {row.name for row in read_document(path, Index).amps}
+            index = read_document(path, Index)
         except UserError:
             continue
-    return sorted(names)
+        if any(row.name == name for row in index.amps):
+            return index.zoo
+    return "hub"

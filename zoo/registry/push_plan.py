@@ -4,9 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from zoo.package.card import merge_cards, read_front_matter
+from zoo.package.card import merge_cards, parse_card, read_front_matter
 from zoo.package.card_page import OWNER_PLACEHOLDER
+from zoo.package.card_schema import LIBRARY
 from zoo.package.layout import CARD
 from zoo.package.licenses import check_license
 from zoo.package.manifest import package_files, read_package_file
@@ -28,6 +30,7 @@ class PushPlan:
         replaces: The name of a different amp that the push would replace, empty where there is none.
         private: Whether the amp on the hub is private.
         max_peak_dbfs: The highest peak that was allowed, None for what the package claims.
+        published_esr: The mean held ESR that the published card states, None where there is none.
     """
 
     package: Path
@@ -39,6 +42,13 @@ class PushPlan:
     replaces: str = ""
     private: bool = False
     max_peak_dbfs: float | None = None
+    published_esr: float | None = None
+
+    @property
+    def esr(self) -> float | None:
+        """The mean held ESR that the card to push states, None where the card stays as it is."""
+        card = self.writes.get(CARD)
+        return None if card is None else stated_esr(parse_card(card.decode("utf-8"))[0])
 
     @property
     def bytes(self) -> int:
@@ -60,6 +70,13 @@ def read_publishable(package: Path, name: str, max_peak_dbfs: float | None = Non
     check_license(front.get("license"), front.get("license_name"), front.get("license_link"))
     check_private(package)
     return {file: read_package_file(package, file) for file in package_files(package)}
+
+
+def stated_esr(front: dict[str, Any]) -> float | None:
+    """Return the mean held ESR that the front matter of a card states, None where it states none."""
+    block = front.get(LIBRARY)
+    esr = block.get("esr") if isinstance(block, dict) else None
+    return esr if isinstance(esr, float | int) else None
 
 
 def card_for(name: str, ours: bytes, theirs: bytes | None) -> bytes:

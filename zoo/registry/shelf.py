@@ -27,8 +27,9 @@ from zoo.package.manifest import (
 )
 from zoo.package.signing import describe_signer
 from zoo.registry.folders import remove_stale, restore_amps
+from zoo.registry.index import zoo_that_lists
 from zoo.registry.protocol import Pulled, TransferProgress, no_progress
-from zoo.registry.push_plan import PushPlan, card_for, read_publishable
+from zoo.registry.push_plan import PushPlan, card_for, read_publishable, stated_esr
 
 
 class Shelf:
@@ -67,8 +68,10 @@ class Shelf:
         restore_amps(folder.parent)
         if not (folder / MANIFEST).exists():
             similar = get_close_matches(ref.name, self.names(), 1, 0.5)
-            elsewhere = f"See what there is with zoo list, or: zoo pull {ref.name} --zoo hub."
-            hint = f"Did you mean {similar[0]}?" if similar else elsewhere
+            guess = (
+                f"Did you mean {similar[0]}? Or pull it" if similar else "See what there is with zoo list, or pull it"
+            )
+            hint = f"{guess}: zoo pull {ref.name} --zoo {zoo_that_lists(ref.name)}"
             raise NotFound(f"no amp '{ref.name}' on the shelf {self.folder}", hint)
         found = digest(folder)
         if ref.revision and not found.startswith(ref.revision):
@@ -118,6 +121,7 @@ class Shelf:
             head=digest(target),
             replaces=there if there != here else "",
             max_peak_dbfs=max_peak_dbfs,
+            published_esr=stated_esr(read_front_matter(target / CARD)) if (target / CARD).exists() else None,
         )
 
     def push(self, plan: PushPlan, private: bool = False, pr: bool = False, tag: str = "") -> str:

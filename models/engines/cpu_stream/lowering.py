@@ -4,11 +4,9 @@ Shapes: C channels, I and O inputs and outputs of a convolution, P its taps, E f
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from models.engines import activation_codes
 from models.engines.activation_codes import ACTIVATION_CODES, GATING_CODES
@@ -25,11 +23,18 @@ from models.engines.cpu_stream.program import (
     tile_heights,
     tile_samples,
 )
-from models.engines.simd import REGISTERS, WIDTH
-from models.network.activation import Activation
 from models.network.architecture import Slot
-from models.network.knob_encoder import Encoder
-from models.network.wavenet import Layer, WaveNet
+from models.network.numpy_wavenet import (
+    NumpyConv,
+    NumpyEncoder,
+    NumpyLayer,
+    NumpyNonlinear,
+    NumpyWaveNet,
+    as_numpy,
+)
+
+if TYPE_CHECKING:
+    from models.network.wavenet import WaveNet
 
 PLAYER_BLOCK = 256  # samples that a program plays at once; longer blocks are cut
 
@@ -47,30 +52,35 @@ class _Target:
     block: int
 
 
-def lower(net: WaveNet, *, width: int = WIDTH, registers: int = REGISTERS, block: int = PLAYER_BLOCK) -> PlayerProgram:
+def lower(
+    net: "WaveNet | NumpyWaveNet", *, width: int = 0, registers: int = 0, block: int = PLAYER_BLOCK
+) -> PlayerProgram:
     """Return the program of a float32 net that the compiled engines support (`WaveNetConfig.compiles`).
 
     Args:
         net: its weights are copied.
-        width: float32 numbers in a vector of the processor; 4, 8 or 16. The defaults are this machine's.
-        registers: vector registers of the processor, 16 or 32.
+        width: float32 numbers in a vector of the processor; 4, 8 or 16; 0 stands for this machine's.
+        registers: vector registers of the processor, 16 or 32; 0 stands for this machine's.
         block: samples played at once; a multiple of `width`.
     """
+    if not (width and registers):
+        from models.engines import simd  # loads numba
+
+        width, registers = width or simd.WIDTH, registers or simd.REGISTERS
     assert width in (4, 8, 16) and registers in (16, 32) and block > 0 and block % width == 0, (width, registers, block)
-    return _Lowering(net, _Target(width, registers, block)).program
+    return _Lowering(as_numpy(net), _Target(width, registers, block)).program
 
 
 class _Lowering:
     """Collects weights, coefficients, buffers and operations in the order in which they are run."""
 
-    @torch.no_grad()
-    def __init__(self, net: WaveNet, target: _Target) -> None:
+    def __init__(self, net: NumpyWaveNet, target: _Target) -> None:
         self._target = target
         self._film_height = film_height(target.registers)
         self._weights: list[np.ndarray] = []
         self._weight_count = 0
-        self._constants: list[Tensor] = []  # of coefficients, each (R)
-        self._slopes: list[Tensor] = []  # of coefficients, each (R, E)
+        self._constants: list[np.ndarray] = []  # of coefficients, each (R)
+        self._slopes: list[np.ndarray] = []  # of coefficients, each (R, E)
         self._buffers: list[dict[str, int]] = []
         self._operations: list[dict[str, int]] = []
         self._features = net.encoder.features if net.encoder else net.knobs
@@ -86,28 +96,31 @@ class _Lowering:
         output = self._lower_arrays(net)
         self.program = self._finish(net, output)
 
-    def _lower_encoder(self, encoder: Encoder, knobs: int) -> None:
+    def _lower_encoder(self, encoder: NumpyEncoder, knobs: int) -> None:
         """Compute the rows of features from those of knobs: the formula of `Warp`, then that of `Encoder`."""
         source = self._level_rows
         if encoder.warp is not None:
             slope_steps_KJ, knots_J = encoder.warp.slope_steps_KJ, encoder.warp.knots_J
-            repeat = torch.eye(knobs).repeat_interleave(len(knots_J), 0)
-            self._convolve(repeat[..., None], -knots_J.repeat(knobs), source, self._z)
+            repeat = np.repeat(np.eye(knobs, dtype=np.float32), len(knots_J), 0)
+            self._convolve(repeat[..., None], -np.tile(knots_J, knobs), source, self._z)
             self._activate(self._z, self._z, len(repeat), activation_codes.RELU)
             source = self._y if encoder.dense else self._feature_rows
-            self._convolve(torch.block_diag(*slope_steps_KJ)[..., None], -torch.ones(knobs), self._z, source)
+            curves = (
+                slope_steps_KJ.repeat(knobs, 0).reshape(knobs, knobs, -1) * np.eye(knobs, dtype=np.float32)[..., None]
+            )
+            self._convolve(curves.reshape(knobs, -1, 1), -np.ones(knobs, np.float32), self._z, source)
         if encoder.dense is not None:
             self._convolve(encoder.dense.weight, encoder.dense.bias, source, self._feature_rows)
             self._activate(self._feature_rows, self._feature_rows, self._features, activation_codes.RELU)
 
-    def _lower_arrays(self, net: WaveNet) -> int:
+    def _lower_arrays(self, net: NumpyWaveNet) -> int:
         """Lower all arrays; returns the buffer of the result."""
         arrays = list(net.arrays)
-        heads = [self._add_buffer(array.head.in_channels, array.head.kernel_size[0] - 1) for array in arrays]
+        heads = [self._add_buffer(array.head.weight.shape[1], array.head.weight.shape[2] - 1) for array in arrays]
         output, source, started = self._add_buffer(1), self._input, False
         for index, array in enumerate(arrays):
             plain = self._add_buffer()
-            inputs = [self._add_buffer(array.rechannel.out_channels, layer.history) for layer in array.layers]
+            inputs = [self._add_buffer(len(array.rechannel.weight), layer.history) for layer in array.layers]
             modulated = next(iter(array.layers)).film("conv_pre") is not None
             residuals = [plain] * len(inputs) if modulated else inputs
             last = index == len(arrays) - 1
@@ -125,14 +138,16 @@ class _Lowering:
             source = plain
         return output
 
-    def _lower_layer(self, layer: Layer, conv_input: int, residual: int, target: int, head: int, started: bool) -> None:
+    def _lower_layer(
+        self, layer: NumpyLayer, conv_input: int, residual: int, target: int, head: int, started: bool
+    ) -> None:
         """Lower one layer.
 
         It reads `conv_input`, adds to `head` (or begins it, where nothing has `started` it), and writes `residual` plus
         its own output into `target`, if there is one.
         """
         self._before_activation(layer, conv_input)
-        width = layer.conv.out_channels // (1 if layer.gate is None else 2)
+        width = len(layer.conv.weight) // (1 if layer.gate is None else 2)
         addend = head if started else NONE
         is_direct = layer.head1x1 is None and layer.film("activation_post") is None
         gate = layer.gate
@@ -141,10 +156,10 @@ class _Lowering:
             self._z,
             width,
             ACTIVATION_CODES[layer.activation.config.type],
-            slopes=self._add_weights(_slopes(layer.activation.config, layer.activation.slopes, width)),
+            slopes=self._add_weights(_slopes(layer.activation, width)),
             gating=GATING_CODES[layer.gating],
             gate=activation_codes.IDENTITY if gate is None else ACTIVATION_CODES[gate.config.type],
-            gate_slopes=0 if gate is None else self._add_weights(_slopes(gate.config, gate.slopes, width)),
+            gate_slopes=0 if gate is None else self._add_weights(_slopes(gate, width)),
             extra=head if is_direct else NONE,
             addend=addend if is_direct else NONE,
         )
@@ -154,10 +169,10 @@ class _Lowering:
         if target != NONE:
             self._pointwise(layer, layer.layer1x1, "layer1x1_post", target, residual, width)
 
-    def _before_activation(self, layer: Layer, conv_input: int) -> None:
+    def _before_activation(self, layer: NumpyLayer, conv_input: int) -> None:
         """Lower the convolution, the mixin and the modulations up to the activation; the result is in `z`."""
         weight, condition, rows = layer.mixin.weight[..., 0], self._condition, 1
-        slopes = torch.zeros(weight.shape[0], self._features)
+        slopes = np.zeros((weight.shape[0], self._features), np.float32)
         if layer.film("input_mixin_pre"):
             self._levels_per_sample, condition, rows = True, self._mixed, weight.shape[1]
             self._film(layer, "input_mixin_pre", self._condition, condition, rows)
@@ -177,7 +192,7 @@ class _Lowering:
         self._film(layer, "activation_pre", self._z, self._z)
 
     def _pointwise(
-        self, layer: Layer, conv: nn.Conv1d | None, slot: Slot, target: int, addend: int, width: int
+        self, layer: NumpyLayer, conv: NumpyConv | None, slot: Slot, target: int, addend: int, width: int
     ) -> None:
         """Write `addend` plus a 1x1 (where there is one) of the activation, and its modulation, into `target`."""
         if conv is None:
@@ -189,14 +204,14 @@ class _Lowering:
             self._conv(conv, self._z, target, addend=addend)
 
     def _film(
-        self, layer: Layer, slot: Slot, source: int, target: int, rows: int | None = None, addend: int = NONE
+        self, layer: NumpyLayer, slot: Slot, source: int, target: int, rows: int | None = None, addend: int = NONE
     ) -> None:
         """Add a slot's modulation, if the layer has it; of its first `rows` channels, or of all."""
         film = layer.film(slot)
         if film is None:
             return
         channels = film.bias.shape[0] // (2 if film.shift else 1)
-        shift, slopes = torch.zeros(channels), torch.zeros(channels, self._features)
+        shift, slopes = np.zeros(channels, np.float32), np.zeros((channels, self._features), np.float32)
         if film.shift:
             shift, slopes = film.bias[channels:], film.weight[channels:, :, 0]
         padding = -channels % self._film_height
@@ -213,35 +228,35 @@ class _Lowering:
     def _activate(self, source: int, target: int, rows: int, code: int, **fields: int) -> None:
         self._add_operation(ACTIVATE, source=source, target=target, rows=rows, activation=code, **fields)
 
-    def _conv(self, conv: nn.Conv1d, source: int, target: int, **further: Any) -> None:
-        self._convolve(conv.weight, conv.bias, source, target, conv.dilation[0], conv.groups, **further)
+    def _conv(self, conv: NumpyConv, source: int, target: int, **further: Any) -> None:
+        self._convolve(conv.weight, conv.bias, source, target, conv.dilation, conv.groups, **further)
 
     def _convolve(
         self,
-        weight: Tensor,
-        bias: Tensor | None,
+        weight: np.ndarray,
+        bias: np.ndarray | None,
         source: int,
         target: int,
         dilation: int = 1,
         groups: int = 1,
         addend: int = NONE,
         extra: int = NONE,
-        extra_weight: Tensor | None = None,
-        slopes: Tensor | None = None,
+        extra_weight: np.ndarray | None = None,
+        slopes: np.ndarray | None = None,
     ) -> None:
         """Add a convolution `(O, I / groups, P)`, plus `extra_weight (O, rows)` times the rows of `extra`.
 
         `slopes (O, E)` times the features are added to the bias.
         """
         outputs, inputs, taps = weight.shape
-        bias = torch.zeros(outputs) if bias is None else bias
-        extra_weight = torch.zeros(outputs, 0) if extra_weight is None else extra_weight
-        slopes = torch.zeros(outputs, self._features) if slopes is None else slopes
+        bias = np.zeros(outputs, np.float32) if bias is None else bias
+        extra_weight = np.zeros((outputs, 0), np.float32) if extra_weight is None else extra_weight
+        slopes = np.zeros((outputs, self._features), np.float32) if slopes is None else slopes
         height = choose_height(outputs, groups, self._target.registers)
         chunks = -(-outputs // height)
-        numbers = torch.cat([weight.permute(0, 2, 1).reshape(outputs, -1), extra_weight], dim=1)  # (O, P * I + rows)
+        numbers = np.concatenate([weight.transpose(0, 2, 1).reshape(outputs, -1), extra_weight], 1)  # (O, P * I + rows)
         padding = chunks * height - outputs
-        packed = nn.functional.pad(numbers, (0, 0, 0, padding)).reshape(chunks, height, -1).transpose(1, 2)
+        packed = np.pad(numbers, ((0, padding), (0, 0))).reshape(chunks, height, -1).transpose(0, 2, 1)
         self._add_operation(
             CONVOLVE,
             source=source,
@@ -261,17 +276,17 @@ class _Lowering:
             extra_rows=extra_weight.shape[1],
         )
 
-    def _add_weights(self, tensor: Tensor) -> int:
+    def _add_weights(self, numbers: np.ndarray) -> int:
         """Append fixed numbers; returns the index of the first."""
-        self._weights.append(tensor.detach().numpy().astype(np.float32).ravel())
-        self._weight_count += tensor.numel()
-        return self._weight_count - tensor.numel()
+        self._weights.append(numbers.astype(np.float32).ravel())
+        self._weight_count += numbers.size
+        return self._weight_count - numbers.size
 
-    def _add_coefficients(self, constant_R: Tensor, slopes_RE: Tensor, padding: int = 0) -> int:
+    def _add_coefficients(self, constant_R: np.ndarray, slopes_RE: np.ndarray, padding: int = 0) -> int:
         """Append R coefficients, and so many zeros; returns the index of the first."""
         index = sum(len(constant) for constant in self._constants)
-        self._constants.append(nn.functional.pad(constant_R, (0, padding)))
-        self._slopes.append(nn.functional.pad(slopes_RE, (0, 0, 0, padding)))
+        self._constants.append(np.pad(constant_R, (0, padding)))
+        self._slopes.append(np.pad(slopes_RE, ((0, padding), (0, 0))))
         return index
 
     def _add_buffer(self, rows: int = 0, history: int = 0, below: int = NONE) -> int:
@@ -288,13 +303,13 @@ class _Lowering:
                 self._buffers[index]["space"] = max(self._buffers[index]["space"], rows)
                 index, rows = self._buffers[index]["below"], rows + 1
 
-    def _finish(self, net: WaveNet, output: int) -> PlayerProgram:
+    def _finish(self, net: NumpyWaveNet, output: int) -> PlayerProgram:
         """Lay out the arrays: coefficients after all other weights; in the state their values before the buffers."""
-        constants_R, slopes_RE = torch.cat(self._constants), torch.cat(self._slopes)
+        constants_R, slopes_RE = np.concatenate(self._constants), np.concatenate(self._slopes)
         coefficients = _round_up(len(constants_R), self._target.width)
         padding = coefficients - len(constants_R)
-        constants = self._add_weights(nn.functional.pad(constants_R, (0, padding)))
-        self._add_weights(nn.functional.pad(slopes_RE, (0, 0, 0, padding)).T.contiguous())
+        constants = self._add_weights(np.pad(constants_R, (0, padding)))
+        self._add_weights(np.pad(slopes_RE, ((0, padding), (0, 0))).T)
         buffers, size = self._place_buffers(coefficients)
         numbers = {
             "knobs": net.knobs,
@@ -335,16 +350,18 @@ class _Lowering:
         return buffers, size
 
 
-def choose_height(outputs: int, groups: int, registers: int = REGISTERS) -> int:
+def choose_height(outputs: int, groups: int, registers: int) -> int:
     """Return the height of a convolution's tile that costs least; no tile spans two groups."""
     fitting = [rows for rows in tile_heights(registers) if groups == 1 or outputs // groups % rows == 0]
     chunks = {height: -(-outputs // height) for height in fitting}
     return min(fitting, key=lambda height: (chunks[height] * max(height, LATENCY), chunks[height] * height, -height))
 
 
-def _slopes(config: Activation, trained_C: Tensor | None, channels: int) -> Tensor:
+def _slopes(nonlinear: NumpyNonlinear, channels: int) -> np.ndarray:
     """Return an activation's slope below zero for each channel."""
-    return torch.full((channels,), config.negative_slope) if trained_C is None else trained_C
+    if nonlinear.slopes is None:
+        return np.full(channels, nonlinear.config.negative_slope, np.float32)
+    return nonlinear.slopes
 
 
 def _round_up(number: int, unit: int) -> int:

@@ -8,18 +8,16 @@ Shapes: K knob columns, J knots, E features, U units of the nested net.
 
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from models.core.errors import UserError
-from models.network.architecture import SLOTS, Injection
-from models.network.knob_encoder import Encoder
+from models.network.architecture import SLOTS
+from models.network.numpy_wavenet import NumpyConv, NumpyEncoder, NumpyWarp
 
 OWN = "ampzoo_encoder"  # the metadata key with the parameters of the encoder; the weights follow from them
 
 
-@torch.no_grad()
-def write_encoder(encoder: Encoder, columns: int, version: str, sample_rate: int) -> dict[str, Any]:
+def write_encoder(encoder: NumpyEncoder, columns: int, version: str, sample_rate: int) -> dict[str, Any]:
     """Return the nested document, a net with 1 + E outputs: the audio and the features."""
     layers, (head, head_bias) = _layers(encoder, columns)
     units = len(layers[0][1])
@@ -41,60 +39,61 @@ def write_encoder(encoder: Encoder, columns: int, version: str, sample_rate: int
         "groups_input_mixin": 1,
         **{f"{slot}_film": off for slot in SLOTS},
     }
-    rechannel = torch.zeros(units, 1 + columns)
-    parts = [rechannel, *(part for layer in layers for part in layer), head, head_bias, torch.ones(1)]
-    numbers = {name: value.float().tolist() for name, value in encoder.state_dict().items()}
+    rechannel = np.zeros((units, 1 + columns))
+    parts = [rechannel, *(part for layer in layers for part in layer), head, head_bias, np.ones(1)]
+    named = {name.removeprefix("encoder."): weight for name, weight in encoder.named_weights.items()}
+    numbers = {name: np.asarray(weight, np.float32).tolist() for name, weight in named.items()}
     return {
         "version": version,
         "architecture": "WaveNet",
         "config": {"layers": [array], "head": None, "head_scale": 1.0, "in_channels": 1 + columns},
-        "weights": torch.cat([part.float().reshape(-1) for part in parts]).tolist(),
+        "weights": np.concatenate([np.asarray(part, np.float32).reshape(-1) for part in parts]).tolist(),
         "sample_rate": sample_rate,
         "metadata": {OWN: numbers},
     }
 
 
-def _layers(encoder: Encoder, columns: int) -> tuple[list[tuple[Tensor, ...]], tuple[Tensor, Tensor]]:
+def _layers(encoder: NumpyEncoder, columns: int) -> tuple[list[tuple[np.ndarray, ...]], tuple[np.ndarray, np.ndarray]]:
     """Return per layer `(conv (U, U), bias, mixin (U, 1 + K), 1x1 (U, U), bias)`, and the head `(1 + E, U)` with bias.
 
     The residual starts at zero; the first layer takes the knobs through its mixin.
     """
     warp, dense = encoder.warp, encoder.dense
-    hinges = 0 if warp is None else warp.slope_steps_KJ.numel()
-    units = 1 + hinges + (dense.out_channels if dense is not None else 0)
-    audio = torch.zeros(1 + encoder.features, units)
+    hinges = 0 if warp is None else warp.slope_steps_KJ.size
+    units = 1 + hinges + (len(dense.weight) if dense is not None else 0)
+    audio = np.zeros((1 + encoder.features, units))
     audio[0, 0] = 1
-    head, head_bias = audio.clone(), torch.zeros(1 + encoder.features)
-    layers: list[tuple[Tensor, ...]] = []
-    curves, curves_bias = torch.zeros(columns, units), torch.zeros(columns)
+    head, head_bias = audio.copy(), np.zeros(1 + encoder.features)
+    layers: list[tuple[np.ndarray, ...]] = []
+    curves, curves_bias = np.zeros((columns, units)), np.zeros(columns)
     if warp is not None:
         knots = warp.slope_steps_KJ.shape[1]
-        conv_bias, mixin = torch.zeros(units), torch.zeros(units, 1 + columns)
-        conv_bias[1 : 1 + hinges] = -warp.knots_J.repeat(columns)
+        conv_bias, mixin = np.zeros(units), np.zeros((units, 1 + columns))
+        conv_bias[1 : 1 + hinges] = -np.tile(warp.knots_J, columns)
         mixin[0, 0] = 1
         for column in range(columns):
             begin = 1 + column * knots
             mixin[begin : begin + knots, 1 + column] = 1
             curves[column, begin : begin + knots] = warp.slope_steps_KJ[column]
         curves_bias -= 1
-        one, one_bias = torch.zeros(units, units), torch.zeros(units)
+        one, one_bias = np.zeros((units, units)), np.zeros(units)
         if dense is None:
             head[1:], head_bias[1:] = curves, curves_bias
         else:
             one[1 : 1 + columns], one_bias[1 : 1 + columns] = curves, curves_bias
-        layers.append((torch.zeros(units, units), conv_bias, mixin, one, one_bias))
+        layers.append((np.zeros((units, units)), conv_bias, mixin, one, one_bias))
     if dense is not None:
         assert dense.bias is not None
         rows = slice(1 + hinges, units)
-        conv, conv_bias, mixin = torch.zeros(units, units), torch.zeros(units), torch.zeros(units, 1 + columns)
+        conv, conv_bias, mixin = np.zeros((units, units)), np.zeros(units), np.zeros((units, 1 + columns))
         conv_bias[rows] = dense.bias
         if warp is None:
             mixin[0, 0] = 1
             mixin[rows, 1:] = dense.weight[..., 0]
         else:
             conv[rows, 1 : 1 + columns] = dense.weight[..., 0]
-        head[1:, rows] = torch.eye(encoder.features)
-        layers.append((conv, conv_bias, mixin, torch.zeros(units, units), torch.zeros(units)))
+        head[1:, rows] = np.eye(encoder.features)
+        layers.append((conv, conv_bias, mixin, np.zeros((units, units)), np.zeros(units)))
     return layers, (head, head_bias)
 
 
@@ -104,8 +103,7 @@ def is_own(document: Any) -> bool:
     return isinstance(metadata, dict) and OWN in metadata
 
 
-@torch.no_grad()
-def read_encoder(document: Any, columns: int, where: str) -> Encoder:
+def read_encoder(document: Any, columns: int, where: str) -> NumpyEncoder:
     """Return the encoder that `write_encoder` writes as this document; raises `UserError` for any other network."""
     refusal = UserError(f"{where} is not a knob encoder of the family", "Export the model again from its trainer.")
     metadata = document.get("metadata") if isinstance(document, dict) else None
@@ -113,27 +111,48 @@ def read_encoder(document: Any, columns: int, where: str) -> Encoder:
     if not isinstance(numbers, dict) or not isinstance(document.get("config"), dict):
         raise refusal
     try:
-        state = {name: torch.tensor(value, dtype=torch.float32) for name, value in numbers.items()}
-    except (TypeError, ValueError, RuntimeError, OverflowError):
+        state = {name: _as_floats(value) for name, value in numbers.items()}
+    except ValueError:
         raise refusal from None
     warp, dense = state.get("warp.log_slopes"), state.get("dense.bias")
-    sizes = {"warp": None if warp is None else warp.shape[-1], "encoder": None if dense is None else len(dense)}
-    if not state or not all(size is None or 1 <= size <= 64 for size in sizes.values()):
+    for size in (None if warp is None else warp.shape[-1:], None if dense is None else dense.shape):
+        if size is not None and not (size and 1 <= size[0] <= 64):
+            raise refusal
+    encoder = _encoder(state, columns)
+    if encoder is None:
         raise refusal
-    encoder = Encoder(columns, Injection.model_construct(**sizes))
-    if {name: part.shape for name, part in state.items()} != {n: p.shape for n, p in encoder.state_dict().items()}:
-        raise refusal
-    encoder.load_state_dict(state)
     ours = write_encoder(encoder, columns, document.get("version", ""), document.get("sample_rate") or 0)
     try:
-        theirs = torch.tensor(document.get("weights"), dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
+        theirs = _as_floats(document.get("weights"))
+    except ValueError:
         raise refusal from None
-    weights = torch.tensor(ours["weights"])
+    weights = np.array(ours["weights"], np.float32)
     if (
         document["config"].get("layers") != ours["config"]["layers"]
         or weights.shape != theirs.shape
-        or not torch.allclose(weights, theirs, rtol=1e-5, atol=1e-6)
+        or not np.allclose(weights, theirs, rtol=1e-5, atol=1e-6)
     ):
         raise refusal
     return encoder
+
+
+def _as_floats(value: Any) -> np.ndarray:
+    """Return nested lists of finite numbers as float32; raises `ValueError` for anything else."""
+    numbers = np.array(value)
+    if numbers.dtype.kind not in "fi" or not (np.abs(numbers) < np.finfo(np.float32).max).all():
+        raise ValueError("not finite numbers")
+    return numbers.astype(np.float32)
+
+
+def _encoder(state: dict[str, np.ndarray], columns: int) -> NumpyEncoder | None:
+    """Return the encoder of named arrays, None where names or shapes are not those of an encoder."""
+    slopes, weight, bias = (state.get(name) for name in ("warp.log_slopes", "dense.weight", "dense.bias"))
+    features = columns if bias is None else len(bias)
+    shapes = {
+        **({} if slopes is None else {"warp.log_slopes": (columns, slopes.shape[-1])}),
+        **({} if bias is None else {"dense.weight": (features, columns, 1), "dense.bias": (features,)}),
+    }
+    if not state or {name: part.shape for name, part in state.items()} != shapes:
+        return None
+    dense = None if weight is None else NumpyConv(weight, bias)
+    return NumpyEncoder(None if slopes is None else NumpyWarp(slopes), dense, features)

@@ -7,7 +7,7 @@ from models.core.errors import UserError
 from models.formats.nam.writer import BENDS
 from models.knobs.schema import Encoding
 from models.network.architecture import SLOTS, Slot
-from models.network.knob_encoder import Encoder
+from models.network.numpy_wavenet import NumpyEncoder
 
 VERSIONS = ("0.5.", "0.6.", "0.7.")
 
@@ -84,7 +84,7 @@ def check_sizes(layers: Sequence[Node], knobs: int, condition: int, outputs: int
 
 
 def injection_of(
-    layers: Sequence[Node], knobs: int, condition: int, encoder: Encoder | None, encoding: Encoding
+    layers: Sequence[Node], knobs: int, condition: int, encoder: NumpyEncoder | None, encoding: Encoding
 ) -> dict[str, Any]:
     """Return the widest injection that the file may need; the reader removes what has zero weights alone.
 

@@ -3,14 +3,14 @@
 Reads what NeuralAmpModelerCore reads of versions 0.5.0 to 0.7.x. What would not play the same here raises `UserError`.
 """
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
 from models.artifacts.model_config import ModelConfig, make_config
 from models.audio.calibration import AnalogLevels
@@ -34,7 +34,10 @@ from models.formats.nam.parsing import (
 from models.formats.nam.writer import OLD_PLAYERS, film_left_out_by_old_players
 from models.knobs.schema import MAX_COLUMNS, Encoding, Knobs
 from models.network.architecture import SLOTS, Film, Injection, Slot, WaveNetConfig
-from models.network.wavenet import Layer, Nonlinear, WaveNet
+from models.network.numpy_wavenet import NumpyConv, NumpyLayer, NumpyNonlinear, NumpyWaveNet, parameter_shapes
+
+if TYPE_CHECKING:
+    from models.network.wavenet import WaveNet
 
 MAX_NESTED = 4  # condition networks inside each other
 
@@ -43,8 +46,16 @@ ALLOCATED_FREELY = 1 << 20  # weights that are allocated before the file is know
 DEFAULT_RATE_HZ = 48000  # of a file that states none, as players assume
 
 
-def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
-    """Read a WaveNet `.nam` file; returns its config and its net.
+def read_nam(path: Path) -> tuple[ModelConfig, "WaveNet"]:
+    """Read a WaveNet `.nam` file as a torch module; see `read_nam_weights`."""
+    from models.network.wavenet import as_module
+
+    config, net = read_nam_weights(path)
+    return config, as_module(net)
+
+
+def read_nam_weights(path: Path) -> tuple[ModelConfig, NumpyWaveNet]:
+    """Read a WaveNet `.nam` file; returns its config and its net as numpy arrays.
 
     The name is that of the file, the knobs are those of `metadata.knobs`, else `knob1`, ... from -1 to 1. Of a
     `SlimmableContainer`, as version 0.13 of the trainer writes it, the largest model is read; rate and levels that the
@@ -72,7 +83,7 @@ def read_nam(path: Path) -> tuple[ModelConfig, WaveNet]:
     name = "".join(c if c.isalnum() and c.isascii() else "-" for c in path.stem.lower()).strip("-") or "model"
     known = {key: value for part in (document, whole) for key, value in _stated_levels(part).items()}
     levels = check_document(known, AnalogLevels, f"{document.where}: metadata")
-    return make_config(name[:64], int(rate), schema, net.config, levels), net.eval()
+    return make_config(name[:64], int(rate), schema, net.config, levels), net
 
 
 def _stated_levels(document: Node) -> dict[str, Any]:
@@ -81,8 +92,7 @@ def _stated_levels(document: Node) -> dict[str, Any]:
     return {key: value for key in AnalogLevels.model_fields if (value := stated.get(key)) is not None}
 
 
-@torch.no_grad()
-def _build(document: Node, knobs: int, outputs: int, encoding: Encoding, nested: int = 0) -> WaveNet:
+def _build(document: Node, knobs: int, outputs: int, encoding: Encoding, nested: int = 0) -> NumpyWaveNet:
     """Return the net of a document, pruned; `nested` counts the condition networks around it."""
     shape, where = document.child("config"), f"{document.where}: config"
     layers = shape.children("layers")
@@ -108,16 +118,17 @@ def _build(document: Node, knobs: int, outputs: int, encoding: Encoding, nested:
     expected -= 0 if condition is None else condition.config.macs_per_sample(knobs, condition_size)
     if expected > ALLOCATED_FREELY + 2 * len(weights):  # a small file must not make us allocate a large net
         raise UserError(f"{document.where}: it has {len(weights)} weights, too few for its config", HINT)
-    net = WaveNet(config, knobs, outputs)
-    if net.encoder is not None and encoder is not None:
-        net.encoder.load_state_dict(encoder.state_dict())
-    if net.condition is not None and condition is not None:
-        net.condition.load_state_dict(condition.state_dict())
+    empty = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(config, knobs, outputs).items()}
+    if encoder is not None:
+        empty |= encoder.named_weights
+    if condition is not None:
+        empty |= {f"condition.{name}": weight for name, weight in condition.weights.items()}
+    net = NumpyWaveNet(config, knobs, empty, outputs)
     _fill_weights(net, layers, weights, document.where)
     return _prune(net)
 
 
-def _condition(inner: Node, outer: Node, knobs: int, outputs: int, nested: int) -> WaveNet:
+def _condition(inner: Node, outer: Node, knobs: int, outputs: int, nested: int) -> NumpyWaveNet:
     """Return a condition network that is not our knob encoder; raises `UserError` for one that does not fit."""
     if nested >= MAX_NESTED:
         raise UserError(f"{inner.where}: more than {MAX_NESTED} condition networks are nested", HINT)
@@ -132,13 +143,13 @@ def _condition(inner: Node, outer: Node, knobs: int, outputs: int, nested: int) 
     return _build(inner, knobs, outputs, "levels", nested + 1)
 
 
-def _fill_weights(net: WaveNet, layers: Sequence[Node], weights: list[float], where: str) -> None:
+def _fill_weights(net: NumpyWaveNet, layers: Sequence[Node], weights: list[float], where: str) -> None:
     """Fill a net from the flat list in the file's order; raises `UserError` unless its length is exactly right."""
-    flat, position = torch.tensor(weights, dtype=torch.float32), 0
+    flat, position = np.array(weights, np.float32), 0
 
-    def take(*shape: int) -> Tensor:
+    def take(*shape: int) -> np.ndarray:
         nonlocal position
-        size = int(torch.tensor(shape).prod())
+        size = math.prod(shape)
         if position + size > len(flat):
             raise UserError(f"{where}: it has {len(flat)} weights, too few for its config", HINT)
         part = flat[position : position + size].reshape(shape)
@@ -146,14 +157,14 @@ def _fill_weights(net: WaveNet, layers: Sequence[Node], weights: list[float], wh
         return part
 
     for array, node in zip(net.arrays, layers, strict=True):
-        array.rechannel.weight.copy_(take(*array.rechannel.weight.shape))
+        array.rechannel.weight[:] = take(*array.rechannel.weight.shape)
         depth, groups = len(array.layers), node.get("groups_input_mixin", int, 1)
         activations = per_layer(node.value.get("activation", "Tanh"), depth)
         gates = per_layer(node.value.get("secondary_activation"), depth)
         for layer, activation, gate in zip(array.layers, activations, gates, strict=False):
             _take_conv(layer.conv, take)
             rows, columns = layer.mixin.weight.shape[:2]
-            layer.mixin.weight.copy_(_take_matrix(take, rows, columns, groups, node.where)[..., None])
+            layer.mixin.weight[..., 0] = _take_matrix(take, rows, columns, groups, node.where)
             for conv in (layer.layer1x1, layer.head1x1):
                 if conv is not None:
                     _take_conv(conv, take)
@@ -164,27 +175,27 @@ def _fill_weights(net: WaveNet, layers: Sequence[Node], weights: list[float], wh
         _take_conv(array.head, take)
     for conv in net.head.convs if net.head is not None else ():
         _take_conv(conv, take)
-    net.head_scale.copy_(take(1)[0])
+    net.head_scale[()] = take(1)[0]
     if position != len(flat):
         raise UserError(f"{where}: it has {len(flat)} weights, its config needs {position}", HINT)
 
 
-def _take_slopes(nonlinear: Nonlinear, described: Any, where: str) -> None:
+def _take_slopes(nonlinear: NumpyNonlinear, described: Any, where: str) -> None:
     """Set PReLU's slopes, which are part of its description and not among the weights."""
     if nonlinear.slopes is not None and isinstance(described, dict) and "negative_slopes" in described:
-        slopes = torch.tensor(finite_floats(Node(described, where), "negative_slopes"))
+        slopes = np.array(finite_floats(Node(described, where), "negative_slopes"), np.float32)
         if len(slopes) not in (1, len(nonlinear.slopes)):
             raise UserError(f"{where}: PReLU has {len(slopes)} slopes for {len(nonlinear.slopes)} channels", HINT)
-        nonlinear.slopes.copy_(slopes)
+        nonlinear.slopes[:] = slopes
 
 
-def _take_conv(conv: nn.Conv1d, take: Any) -> None:
-    conv.weight.copy_(take(*conv.weight.shape))
+def _take_conv(conv: NumpyConv, take: Any) -> None:
+    conv.weight[:] = take(*conv.weight.shape)
     if conv.bias is not None:
-        conv.bias.copy_(take(*conv.bias.shape))
+        conv.bias[:] = take(*conv.bias.shape)
 
 
-def _take_films(layer: Layer, node: Node, take: Any, conditions: int) -> None:
+def _take_films(layer: NumpyLayer, node: Node, take: Any, conditions: int) -> None:
     for slot in SLOTS:
         film = layer.film(slot)
         if film is None:
@@ -194,16 +205,17 @@ def _take_films(layer: Layer, node: Node, take: Any, conditions: int) -> None:
             _take_matrix(take, film.weight.shape[0], conditions, groups, node.where),
             take(film.bias.shape[0]),
         )
-        film.weight.copy_(weight[..., None])
-        film.bias.copy_(bias)
+        film.weight[..., 0] = weight
+        film.bias[:] = bias
 
 
-def _take_matrix(take: Any, rows: int, columns: int, groups: int, where: str) -> Tensor:
+def _take_matrix(take: Any, rows: int, columns: int, groups: int, where: str) -> np.ndarray:
     """Take the weight of a 1x1; a grouped one as a block diagonal matrix."""
     if groups < 1 or rows % groups or columns % groups:
         raise UserError(f"{where}: {groups} groups do not divide {rows} by {columns}", HINT)
-    blocks = take(groups, rows // groups, columns // groups)
-    return torch.block_diag(*blocks)
+    matrix = np.zeros((groups, rows // groups, groups, columns // groups), np.float32)
+    matrix[np.arange(groups), :, np.arange(groups)] = take(groups, rows // groups, columns // groups)
+    return matrix.reshape(rows, columns)
 
 
 def _knobs_of_document(document: Node, columns: int) -> tuple[Knobs, Encoding]:
@@ -221,7 +233,7 @@ def _knobs_of_document(document: Node, columns: int) -> tuple[Knobs, Encoding]:
     return check_document({"knobs": unnamed}, Knobs, document.where), "levels"
 
 
-def _prune(net: WaveNet) -> WaveNet:
+def _prune(net: NumpyWaveNet) -> NumpyWaveNet:
     """Return the same net without the places for knobs (and audio in FiLM) whose weights are all zero."""
     inject, arrays = net.config.inject, list(net.arrays)
     films: dict[tuple[Slot, bool, bool], list[int]] = {}
@@ -240,15 +252,14 @@ def _prune(net: WaveNet) -> WaveNet:
         encoder=inject.encoder,
         warp=inject.warp,
     )
-    lean = WaveNet(net.config.model_copy(update={"inject": lean_inject}), net.knobs, net.outputs)
-    state = dict(net.state_dict())
-    for name, tensor in lean.state_dict().items():
-        source = state[name]
+    config, pruned = net.config.model_copy(update={"inject": lean_inject}), {}
+    for name, shape in parameter_shapes(config, net.knobs, net.outputs).items():
+        source = net.weights[name]
         if name.endswith(("rechannel.weight", "mixin.weight")):
-            source = source[:, : tensor.shape[1]]
+            source = source[:, : shape[1]]
         elif ".films." in name:
-            if "input_mixin_pre" in name and len(source) != len(tensor):  # only the rows of the audio are left
-                source = torch.stack([rows[0] for rows in source.chunk(len(tensor))])
-            source = source[:, source.shape[1] - tensor.shape[1] :] if name.endswith("weight") else source
-        tensor.copy_(source)
-    return lean
+            if "input_mixin_pre" in name and len(source) != shape[0]:  # only the rows of the audio are left
+                source = np.stack([rows[0] for rows in np.split(source, shape[0])])
+            source = source[:, source.shape[1] - shape[1] :] if name.endswith("weight") else source
+        pruned[name] = source
+    return NumpyWaveNet(config, net.knobs, pruned, net.outputs)

@@ -8,11 +8,9 @@ import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from models.artifacts.model_config import ModelConfig
 from models.audio.decibels import power_decibels
@@ -22,8 +20,13 @@ from models.core.files import write_text
 from models.formats.nam.knob_encoder import write_encoder
 from models.knobs.schema import Setting
 from models.network.architecture import SLOTS, LayerArray, Slot
-from models.network.wavenet import Array, Layer, Nonlinear, WaveNet
+from models.network.numpy_wavenet import NumpyArray, NumpyLayer, NumpyNonlinear, NumpyWaveNet, as_numpy
 from models.playback.stream import play
+
+if TYPE_CHECKING:
+    from models.network.wavenet import WaveNet
+
+    Net = WaveNet | NumpyWaveNet
 
 NAM_VERSION = "0.7.0"
 
@@ -37,12 +40,12 @@ OLD_PLAYERS = (
 LOUDNESS_INPUT_DBFS, LOUDNESS_SEED = -15.0, 7  # of the guitar that loudness is measured with
 
 
-def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
+def to_nam(config: ModelConfig, net: "Net") -> dict[str, Any]:
     """Return the `.nam` document of a model: input channel 0 is audio, then one channel per knob column in [-1, 1].
 
     A model without knobs (a baked one) becomes a stock file that every player loads.
     """
-    shape, weights = _describe_net(net, config.audio.sample_rate)
+    shape, weights = _describe_net(as_numpy(net), config.audio.sample_rate)
     knobs, encoding = [knob.model_dump() for knob in config.knobs.knobs], config.architecture.inject.encoding
     return {
         "version": NAM_VERSION,
@@ -59,13 +62,13 @@ def to_nam(config: ModelConfig, net: WaveNet) -> dict[str, Any]:
     }
 
 
-def _describe_net(net: WaveNet, rate_hz: int) -> tuple[dict[str, Any], list[float]]:
+def _describe_net(net: NumpyWaveNet, rate_hz: int) -> tuple[dict[str, Any], list[float]]:
     """Return the `config` of a net and its weights."""
     conditions = 1 + net.features
     arrays = list(zip(net.arrays, net.config.arrays, strict=True))
     shape: dict[str, Any] = {
         "layers": [
-            _array_config(array, data, 1 + net.knobs if index == 0 else array.rechannel.in_channels, conditions)
+            _array_config(array, data, 1 + net.knobs if index == 0 else array.rechannel.weight.shape[1], conditions)
             for index, (array, data) in enumerate(arrays)
         ],
         "head": _head_config(net),
@@ -79,7 +82,7 @@ def _describe_net(net: WaveNet, rate_hz: int) -> tuple[dict[str, Any], list[floa
         inner, numbers = _describe_net(net.condition, rate_hz)
         nested = {"version": NAM_VERSION, "architecture": "WaveNet", "config": inner, "weights": numbers}
         shape["condition_dsp"] = {**nested, "sample_rate": rate_hz}
-    parts: list[Tensor | None] = []
+    parts: list[np.ndarray | None] = []
     for index, array in enumerate(net.arrays):
         weight = array.rechannel.weight
         parts.append(_weight_columns(weight, 1 + net.knobs) if index == 0 else weight)
@@ -91,11 +94,12 @@ def _describe_net(net: WaveNet, rate_hz: int) -> tuple[dict[str, Any], list[floa
     return shape, _flat([*parts, net.head_scale])
 
 
-def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: Setting | None = None) -> None:
+def write_nam(path: Path, config: ModelConfig, net: "Net", baked: Setting | None = None) -> None:
     """Write a model as a `.nam` file, whole or not at all; `baked` is noted as the setting of a baked model.
 
     Warns (`Notice`) of FiLM at layer1x1_post in layers that are not blended, which older players leave out.
     """
+    net = as_numpy(net)
     if film_left_out_by_old_players(net):
         warnings.warn(f"{path}: {OLD_PLAYERS}; baked files are not affected", Notice, stacklevel=2)
     document = to_nam(config, net)
@@ -104,7 +108,7 @@ def write_nam(path: Path, config: ModelConfig, net: WaveNet, baked: Setting | No
     write_text(path, json.dumps(document, allow_nan=False) + "\n")
 
 
-def loudness(net: WaveNet, levels_K: list[float], rate_hz: int) -> float:
+def loudness(net: "Net", levels_K: list[float], rate_hz: int) -> float:
     """Return `metadata.loudness`: the RMS in dBFS of a model's output for one second of guitar, knobs at `levels_K`.
 
     Players use it to play models equally loud. NAM measures with a recording of -15 dBFS RMS; ours is a synthetic
@@ -122,14 +126,14 @@ def _standard_guitar(rate_hz: int) -> np.ndarray:
     )
 
 
-def _array_config(array: Array, data: LayerArray, inputs: int, conditions: int) -> dict[str, Any]:
+def _array_config(array: NumpyArray, data: LayerArray, inputs: int, conditions: int) -> dict[str, Any]:
     layers = list(array.layers)
     return {
         "input_size": inputs,
         "condition_size": conditions,
         "head": {
-            "out_channels": array.head.out_channels,
-            "kernel_size": array.head.kernel_size[0],
+            "out_channels": len(array.head.weight),
+            "kernel_size": array.head.weight.shape[2],
             "bias": array.head.bias is not None,
             **({"head_dilation": data.head_dilation} if data.head_dilation > 1 else {}),
         },
@@ -152,23 +156,23 @@ def _array_config(array: Array, data: LayerArray, inputs: int, conditions: int) 
     }
 
 
-def _head_config(net: WaveNet) -> dict[str, Any] | None:
+def _head_config(net: NumpyWaveNet) -> dict[str, Any] | None:
     if net.head is None or net.config.head is None:
         return None
     return {
         "channels": net.config.head.channels,
         "out_channels": net.outputs,
         "kernel_sizes": list(net.config.head.kernel_sizes),
-        "activation": _activation_document(next(iter(net.head.activations))),
+        "activation": _activation_document(net.head.activations[0]),
     }
 
 
-def _film_config(layer: Layer, slot: Slot) -> dict[str, Any]:
+def _film_config(layer: NumpyLayer, slot: Slot) -> dict[str, Any]:
     film = layer.film(slot)
     return {"active": film is not None, "shift": film is None or film.shift, "groups": 1}
 
 
-def _activation_document(activation: Nonlinear) -> dict[str, Any]:
+def _activation_document(activation: NumpyNonlinear) -> dict[str, Any]:
     kind = activation.config.type
     if activation.slopes is not None:
         return {"type": kind, "negative_slopes": activation.slopes.tolist()}
@@ -179,7 +183,7 @@ def _activation_document(activation: Nonlinear) -> dict[str, Any]:
     return {"type": kind}
 
 
-def _layer_weights(layer: Layer, conditions: int) -> list[Tensor | None]:
+def _layer_weights(layer: NumpyLayer, conditions: int) -> list[np.ndarray | None]:
     """Return a layer's weights in the order of the file; `conditions` are the channels of the condition."""
     parts = [layer.conv.weight, layer.conv.bias, _weight_columns(layer.mixin.weight, conditions)]
     for conv in (layer.layer1x1, layer.head1x1):
@@ -188,17 +192,17 @@ def _layer_weights(layer: Layer, conditions: int) -> list[Tensor | None]:
         if film := layer.film(slot):
             halves = film.weight.shape[0] // (2 if film.shift else 1)
             missing = conditions - halves if slot == "input_mixin_pre" else 0
-            audio = [] if film.audio else [torch.zeros_like(film.bias[:, None, None])]
-            weight = torch.cat([*audio, film.weight], dim=1)
-            rows = [nn.functional.pad(part, (0, 0, 0, 0, 0, missing)) for part in weight.split(halves)]
+            audio = [] if film.audio else [np.zeros_like(film.bias[:, None, None])]
+            weight, count = np.concatenate([*audio, film.weight], 1), len(film.bias) // halves
+            rows = [np.pad(part, ((0, missing), (0, 0), (0, 0))) for part in np.split(weight, count)]
             parts += [
-                torch.cat(rows),
-                torch.cat([nn.functional.pad(part, (0, missing)) for part in film.bias.split(halves)]),
+                np.concatenate(rows),
+                np.concatenate([np.pad(part, (0, missing)) for part in np.split(film.bias, count)]),
             ]
     return parts
 
 
-def film_left_out_by_old_players(net: WaveNet) -> bool:
+def film_left_out_by_old_players(net: NumpyWaveNet) -> bool:
     """Return whether NeuralAmpModelerCore to version 0.5.5 plays a net otherwise: without its FiLM at layer1x1_post.
 
     It applied that in blended layers alone. FiLM that is the identity does not count.
@@ -207,7 +211,7 @@ def film_left_out_by_old_players(net: WaveNet) -> bool:
     return inner or any(_has_such_film(layer) for array in net.arrays for layer in array.layers)
 
 
-def _has_such_film(layer: Layer) -> bool:
+def _has_such_film(layer: NumpyLayer) -> bool:
     film = layer.film("layer1x1_post")
     if film is None or layer.gating == "blended":
         return False
@@ -216,10 +220,10 @@ def _has_such_film(layer: Layer) -> bool:
     return not is_identity
 
 
-def _weight_columns(weight: Tensor, inputs: int) -> Tensor:
+def _weight_columns(weight: np.ndarray, inputs: int) -> np.ndarray:
     """Pad a 1x1 weight with zero columns for inputs that it does not use."""
-    return nn.functional.pad(weight, (0, 0, 0, inputs - weight.shape[1]))
+    return np.pad(weight, ((0, 0), (0, inputs - weight.shape[1]), (0, 0)))
 
 
-def _flat(parts: Sequence[Tensor | None]) -> list[float]:
-    return torch.cat([part.detach().float().reshape(-1) for part in parts if part is not None]).tolist()
+def _flat(parts: Sequence[np.ndarray | None]) -> list[float]:
+    return np.concatenate([np.asarray(part, np.float32).reshape(-1) for part in parts if part is not None]).tolist()

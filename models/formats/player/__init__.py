@@ -4,5 +4,6 @@
 * `writer`: from a model to the file
 * `reader`: from the file to its content, with the checks of the C reader
 * `build`: compiles the library
+* `offline`: plays a model by the C player, numba or numpy, whichever is here
 * `native`: plays the file from Python by the library; needs no torch
 """

@@ -19,7 +19,8 @@ from models.core.cache import cache_folder
 from models.core.errors import UserError
 from models.core.files import staged_file
 
-SOURCES = Path(__file__).parents[3] / "player"
+BUNDLED = Path(__file__).parent / "csources"  # in a wheel
+SOURCES = BUNDLED if BUNDLED.is_dir() else Path(__file__).parents[3] / "player"
 PLAIN = ("amp.c", "dispatch.c", "player.c", "exact.c")  # compiled once; engine.c once per instruction set
 
 ZIG_TARGETS = {
@@ -92,7 +93,7 @@ def build_program(source: str, compiler: str | None = None, flags: tuple[str, ..
 
 def _preferred() -> str:
     if not SOURCES.is_dir():
-        raise UserError(f"the player's C sources are not in {SOURCES}", "Install ampzoo from a clone: pip install -e .")
+        raise UserError(f"the player's C sources are not in {SOURCES}", "Install ampzoo again.")
     if not (names := compilers()):
         raise UserError("no C compiler is installed, so the player cannot be built", HINT_COMPILER)
     return names[0]

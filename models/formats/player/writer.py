@@ -6,6 +6,7 @@ Shapes: R coefficients, E features.
 import hashlib
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,19 +30,22 @@ from models.formats.player.layout import (
     SWITCH,
 )
 from models.knobs.schema import AnyKnob, Knob, Switch
-from models.network.wavenet import WaveNet
+from models.network.numpy_wavenet import NumpyWaveNet
+
+if TYPE_CHECKING:
+    from models.network.wavenet import WaveNet
 
 PORTABLE_WIDTH, PORTABLE_REGISTERS = 16, 16  # tiles that fit every processor
 
 
-def write_amp(path: Path, config: ModelConfig, net: WaveNet, identity: str = "") -> None:
+def write_amp(path: Path, config: ModelConfig, net: "WaveNet | NumpyWaveNet", identity: str = "") -> None:
     """Write `amp_bytes(...)` whole or not at all."""
     data = amp_bytes(config, net, identity)
     with staged_file(path) as staged:
         staged.write_bytes(data)
 
 
-def amp_bytes(config: ModelConfig, net: WaveNet, identity: str = "") -> bytes:
+def amp_bytes(config: ModelConfig, net: "WaveNet | NumpyWaveNet", identity: str = "") -> bytes:
     """Return a model as the bytes of `amp.bin`.
 
     Args:

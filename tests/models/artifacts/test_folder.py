@@ -6,6 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
@@ -25,6 +26,10 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "saved"
     save_model(folder, *model())
     return folder
+
+
+def shapes_of(saved: Path) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in load_file(saved / WEIGHTS).items()}
 
 
 @pytest.fixture
@@ -100,10 +105,10 @@ def edited(tensors: dict[str, torch.Tensor], fault: str) -> dict[str, torch.Tens
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("another shape", "'arrays.1.layers.0.conv.weight' is torch.float32 (8,), expected torch.float32 (2, 2, 2)"),
-        ("another size", "(2, 2, 3), expected torch.float32 (2, 2, 2)"),
-        ("another type", "'arrays.1.layers.0.conv.weight' is torch.float64"),
-        ("half precision", "is torch.float16"),
+        ("another shape", "'arrays.1.layers.0.conv.weight' is float32 (8,), expected float32 (2, 2, 2)"),
+        ("another size", "(2, 2, 3), expected float32 (2, 2, 2)"),
+        ("another type", "'arrays.1.layers.0.conv.weight' is float64"),
+        ("half precision", "is float16"),
         ("NaN", "'arrays.1.layers.0.conv.weight' holds a number that is not finite"),
         ("infinite scale", "'head_scale' holds a number that is not finite"),
         ("one missing", "lacks tensor 'arrays.1.layers.0.conv.weight'"),
@@ -161,7 +166,7 @@ def test_truncated_weights_are_refused(saved: Path, tmp_path_factory: pytest.Tem
     whole, path = (saved / WEIGHTS).read_bytes(), tmp_path_factory.getbasetemp() / "cut.safetensors"
     path.write_bytes(whole[: int(cut * len(whole))])
     with pytest.raises(IntegrityError, match="cut.safetensors"):
-        load_weights(path, load_file(saved / WEIGHTS))
+        load_weights(path, shapes_of(saved))
 
 
 @given(at=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
@@ -175,7 +180,7 @@ def test_changed_byte_is_refused_or_gives_finite_weights(
     assume(changed[index] != byte)
     changed[index] = byte
     path.write_bytes(changed)
-    expected = load_file(saved / WEIGHTS)
+    expected = shapes_of(saved)
     try:
         tensors = load_weights(path, expected)
     except IntegrityError as problem:
@@ -183,8 +188,8 @@ def test_changed_byte_is_refused_or_gives_finite_weights(
         return
     assert set(tensors) == set(expected)
     for name, tensor in tensors.items():
-        assert tensor.shape == expected[name].shape
-        assert tensor.isfinite().all()
+        assert tensor.shape == expected[name]
+        assert np.isfinite(tensor).all()
 
 
 def paths(value: Any, here: tuple = ()) -> list[tuple]:

@@ -72,7 +72,7 @@ def test_wrong_usage_exits_2(here: Path):
 
 
 def test_error_is_one_line(here: Path):
-    refused(zoo("check", "two\nlines.json"), 1, "does not exist")
+    refused(zoo("check", "two\nlines.json"), 3, "does not exist")
 
 
 def test_exit_code_of_every_kind_of_error():

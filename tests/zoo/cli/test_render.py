@@ -72,7 +72,7 @@ BAD_RENDERS: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
     "not a number": (1, (AMP, "in.wav", "out.wav", "-k", "gain=nan"), ("'gain=nan' does not set a knob",)),
     "twice": (1, (AMP, "in.wav", "out.wav", "-k", "gain=1", "-k", "gain=2"), ("'gain' is set twice",)),
     "another rate": (1, (AMP, "fast.wav", "out.wav"), ("fast.wav is at 16000 Hz; tiny plays at 8000 Hz",)),
-    "no input": (1, (AMP, "none.wav", "out.wav"), ("none.wav does not exist",)),
+    "no input": (3, (AMP, "none.wav", "out.wav"), ("none.wav does not exist",)),
     "empty input": (1, (AMP, "empty.wav", "out.wav"), ("empty.wav is empty",)),
     "stereo input": (1, (AMP, "stereo.wav", "out.wav"), ("stereo.wav has 2 channels",)),
     "input is no number": (1, (AMP, "nan.wav", "out.wav"), ("nan.wav: sample 0 is not a finite number",)),

@@ -20,7 +20,7 @@ from models.artifacts.folder import load_weights
 from models.core.errors import Incompatible, IntegrityError, NotFound, UserError
 from models.playback.stream import play
 from tests.support.hub_server import Hub
-from tests.support.makers import JSON, KNOBS, RATE, di, examples, model, write_wav
+from tests.support.makers import JSON, KNOBS, RATE, di, esr, examples, model, write_wav
 from tests.support.packages import (
     AMP,
     at,
@@ -182,7 +182,7 @@ def test_amp_is_called_from_python(pushed: Hub):
     amp = zoo_package.pull(AMP, pushed.url)
     dry_T = di(0.2)
     levels_K = KNOBS.encode({"gain": 7.0})
-    assert np.array_equal(amp(dry_T, gain=7), play(model()[1], dry_T, levels_K))
+    assert esr(amp(dry_T, gain=7), play(model()[1], dry_T, levels_K)) < 1e-11
     assert amp(dry_T[:0]).shape == (0,) and amp(dry_T.astype(np.float64)).dtype == np.float32
     assert (amp.name, amp.sample_rate, amp.knobs) == ("tiny", RATE, KNOBS)
     assert repr(amp) == "Amp('tiny', 8000 Hz, knobs: gain 0 to 10, tone 0 to 1)"
@@ -231,7 +231,7 @@ def test_any_malformed_weights_are_refused(
     text = json.dumps(head).encode()
     path = tmp_path_factory.getbasetemp() / "any.safetensors"
     path.write_bytes(struct.pack("<Q", len(text) if fit else size % (1 << 64)) + text + tail)
-    expected = dict(model()[1].state_dict())
+    expected = {name: tuple(tensor.shape) for name, tensor in model()[1].state_dict().items()}
     with pytest.raises(IntegrityError, match=r"any\.safetensors"):
         load_weights(path, expected)
 

@@ -21,7 +21,7 @@ from zoo.package.card_schema import LIBRARY, AmpSummary, read_summary
 from zoo.package.layout import ATTRIBUTES, check_listing
 from zoo.package.manifest import file_entry, parse_package_document
 from zoo.registry.hub.http import HINT_HOSTILE_HUB, fetch, get_json
-from zoo.registry.index import known_names
+from zoo.registry.known import known_names
 from zoo.version import __version__
 
 PAGE, MAX_PAGES = 1000, 100

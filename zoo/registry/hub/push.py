@@ -10,9 +10,11 @@ from models.core.errors import IntegrityError, UserError
 from models.core.schema import parse_json
 from zoo.names import Ref
 from zoo.package.layout import ALLOWED, ATTRIBUTES, CARD, MANIFEST, max_bytes
+from zoo.registry.errors import Unreachable
 from zoo.registry.hub.client import HubClient, Listing
 from zoo.registry.hub.http import ATTEMPTS, RETRIED, as_unreachable, pause_before_retry
-from zoo.registry.push_plan import PushPlan, card_for, read_publishable
+from zoo.registry.index import forget_lists
+from zoo.registry.push_plan import PushPlan, card_for, read_publishable, stated_esr
 from zoo.version import __version__
 
 
@@ -40,6 +42,7 @@ def plan_hub_push(hub: HubClient, package: Path, name: str, max_peak_dbfs: float
         head=listing.commit,
         replaces=_replaced_amp(hub, name, listing, writes),
         private=listing.private,
+        published_esr=stated_esr(listing.front),
     )
 
 
@@ -69,10 +72,26 @@ def push_to_hub(hub: HubClient, plan: PushPlan, private: bool, pr: bool, tag: st
         tagged = _tagged_commit(hub, plan, tag) if tag and plan.head else ""
         if tagged and (plan.writes or plan.removes or tagged != plan.head):
             raise UserError(f"{plan.name} has a tag '{tag}' already, at {tagged[:12]}", "Give this push another tag.")
-        commit = _commit(hub, plan, pr) if plan.writes or plan.removes else plan.head
+        try:
+            commit = _commit(hub, plan, pr) if plan.writes or plan.removes else plan.head
+        except BaseException as problem:
+            if not plan.head:
+                _remove_empty(hub, plan.name, problem)
+            raise
+        forget_lists(hub.address.endpoint)
         if tag and not tagged:
             hub.api.create_tag(plan.name, tag=tag, revision=commit)
     return commit
+
+
+def _remove_empty(hub: HubClient, name: str, problem: BaseException) -> None:
+    """Remove the repository that a failed first push made, if nothing is in it; else add to the error that it stays."""
+    try:
+        if set(hub.fetch_listing(Ref(name)).files) <= {ATTRIBUTES}:
+            hub.api.delete_repo(name)
+    except (HfHubHTTPError, httpx.RequestError, UserError, Unreachable) as other:
+        first = (str(other).splitlines() or [type(other).__name__])[0]
+        problem.add_note(f"The new repository '{name}' stays on the hub, empty: {first}")
 
 
 def _replaced_amp(hub: HubClient, name: str, listing: Listing, writes: dict[str, bytes]) -> str:

@@ -114,7 +114,7 @@ def test_impossible_processors_raise(changed: dict[str, int]):
 
 def test_tile_heights_waste_few_rows():
     for outputs in range(1, 65):
-        assert -outputs % choose_height(outputs, 1) < 4
+        assert -outputs % choose_height(outputs, 1, REGISTERS) < 4
         for groups in range(1, outputs + 1):
             if groups > 1 and outputs % groups == 0:
-                assert outputs // groups % choose_height(outputs, groups) == 0
+                assert outputs // groups % choose_height(outputs, groups, REGISTERS) == 0

@@ -21,8 +21,9 @@ from models.network.activation import Activation
 from models.network.architecture import Injection, LayerArray, WaveNetConfig
 from models.network.wavenet import WaveNet
 from models.playback import stream
+from models.playback.eager_player import EagerPlayer
 from models.playback.render import play_blocks
-from models.playback.stream import EagerPlayer, Stream
+from models.playback.stream import Stream
 from tests.support.makers import ACTIVATIONS, FORMS, GATES, architecture, di, esr, examples, wavenet, wavenets
 
 DI = di(2.5)

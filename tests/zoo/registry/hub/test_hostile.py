@@ -193,7 +193,7 @@ WEIGHTS: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "another shape": (lambda path: tensors(lambda t: t.update(head_scale=torch.zeros(2)), path), "'head_scale' is"),
     "another type": (
         lambda path: tensors(lambda t: t.update(head_scale=torch.tensor(1.0).double()), path),
-        "torch.float64",
+        "is float64",
     ),
     "not a number": (lambda path: tensors(lambda t: t["head_scale"].fill_(float("nan")), path), "not finite"),
 }
