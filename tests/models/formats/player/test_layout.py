@@ -9,7 +9,7 @@ import pytest
 from models.engines.cpu_stream.program import NONE
 from models.formats.player import layout
 from models.formats.player.layout import FILE_OPERATION, HEADER, KNOB
-from models.knobs.schema import MAX_COLUMNS
+from models.knobs.schema import MAX_COLUMNS, MAX_KNOBS, MAX_POSITIONS
 
 ROOT = Path(__file__).parents[4]
 PAGE = (ROOT / "docs" / "reference" / "amp-bin.md").read_text(encoding="utf-8")
@@ -21,11 +21,13 @@ LIMITS = {
     "AMP_IDENTITY": layout.IDENTITY_BYTES,
     "AMP_NONE": NONE,
     "AMP_MAX_COLUMNS": MAX_COLUMNS,
+    "AMP_MAX_KNOBS": MAX_KNOBS,
+    "AMP_MAX_POSITIONS": MAX_POSITIONS,
     **{
         f"AMP_{name}": getattr(layout, name)
         for name in (
-            *("MAX_KNOBS", "MAX_POSITIONS", "MAX_BUFFERS", "MAX_OPERATIONS"),
-            *("MAX_ROWS", "MAX_TAPS", "MAX_HISTORY", "MAX_WEIGHTS"),
+            *("MAX_BUFFERS", "MAX_OPERATIONS", "MAX_ROWS"),
+            *("MAX_TAPS", "MAX_HISTORY", "MAX_WEIGHTS"),
         )
     },
 }
