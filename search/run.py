@@ -144,15 +144,17 @@ def _begin_copy(study: Path, options: RunOptions) -> "RemoteCopy | None":
 
 def _train(scheduler: TrialScheduler, amps: list[AmpData], checkpoints: str, options: RunOptions) -> None:
     """Train all that is suggested; raises `UserError` where the search cannot continue, `Interrupted` on Ctrl-C."""
-    if scheduler.open:
-        _run_backend(scheduler, amps, checkpoints, options)
-    if scheduler.stopped:
+    try:
+        if scheduler.open:
+            _run_backend(scheduler, amps, checkpoints, options)
+    except KeyboardInterrupt:
+        raise Interrupted(scheduler.ended, scheduler.config.trials) from None
+    unended = "its trials did not end" if scheduler.open or scheduler.running else None
+    if reason := scheduler.stopped or unended:
         raise UserError(
-            f"the search in {scheduler.study} stopped: {scheduler.stopped}",
+            f"the search in {scheduler.study} stopped: {reason}",
             "Its finished trials are kept. Remove the cause, then continue with --resume.",
         )
-    if scheduler.open or scheduler.running:
-        raise Interrupted(scheduler.ended, scheduler.config.trials)
 
 
 def _run_backend(scheduler: TrialScheduler, amps: list[AmpData], checkpoints: str, options: RunOptions) -> None:
