@@ -1,12 +1,13 @@
 """One search on this machine, from config to board: start or resume, train, finish."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.core.errors import NotFound, UserError
-from models.core.files import write_json
+from models.core.files import STAGED, write_json
 from models.core.locations import is_uri, refuse_userinfo
 from models.core.schema import read_document, read_json
 from models.recordings.config import DataConfig
@@ -86,6 +87,7 @@ def run_study(config: SearchConfig, study: Path, options: RunOptions = DEFAULT_O
 
 def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
     """Run a search whose lock is held."""
+    _sweep_unfinished(study)
     copy = _begin_copy(study, options)
     config = _settle_config(config, study, options.resume)
     if options.address:
@@ -119,6 +121,16 @@ def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
     if copy:
         copy.sync()
     return board
+
+
+def _sweep_unfinished(study: Path) -> None:
+    """Remove what a killed search was writing, but nothing that could be the only copy: a folder moved aside."""
+    for folder in (study, study / "trials"):
+        for path in folder.glob(f"{STAGED}*"):
+            if path.is_dir() and not path.name.endswith("-old"):
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.is_file():
+                path.unlink(missing_ok=True)
 
 
 def _begin_study(

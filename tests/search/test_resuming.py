@@ -76,3 +76,15 @@ def test_fingerprints_that_are_none_are_told(tmp_path: Path, document: object):
     (study / RECORDINGS).write_text(json.dumps(document))
     with pytest.raises(UserError, match="recordings.json holds no fingerprints"):
         run_search(config, study, counted(local=True, resume=True))
+
+
+def test_what_a_killed_search_was_writing_is_swept(tmp_path: Path):
+    config, study = read_search(search_file(tmp_path, amps=1, trials=1)), tmp_path / "study"
+    run_search(config, study, counted(local=True))
+    half, only = study / "trials" / ".staged-half", study / "trials" / ".staged-only-old"
+    for folder in (half, only):
+        (folder / "amp0").mkdir(parents=True)
+    (study / ".staged-board.json").touch()
+    run_search(config, study, counted(local=True, resume=True))
+    assert not half.exists() and not (study / ".staged-board.json").exists()
+    assert only.exists(), "it could be the only copy"
