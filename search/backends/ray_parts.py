@@ -1,9 +1,13 @@
 """Whether the parts of Ray that a search needs live; Ray itself ends the process some time after one has died."""
 
 import io
+import signal
 import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TextIO
 
 import ray
@@ -92,3 +96,25 @@ class FirstLines(io.TextIOBase):
     def flush(self) -> None:
         """Pass it on."""
         self._stream.flush()
+
+
+@contextmanager
+def interrupt_event() -> Iterator[threading.Event]:
+    """Yield an event that is set when a person interrupts; a second interrupt is raised where it comes.
+
+    Tune's own handler, which would end its loop without a word on why, is switched off (see `RAY_ENVIRONMENT`).
+    """
+    interrupted = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        interrupted.set()
+
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, interrupt) if main else None
+    try:
+        yield interrupted
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import threading
@@ -14,7 +13,6 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
-from types import FrameType
 from typing import Any, cast
 from uuid import uuid4
 
@@ -37,7 +35,7 @@ from models.recordings.dataset import AmpData
 from search.backends.environment import RayEnded
 from search.backends.local_ray import keep_credentials_here, own_ray
 from search.backends.pruned_trials import PrunedTrials
-from search.backends.ray_parts import FirstLines, RayPartDied, RayPulse
+from search.backends.ray_parts import FirstLines, RayPartDied, RayPulse, interrupt_event
 from search.config.study import SearchConfig
 from search.storage.uri_store import below
 from search.study.lines import TrialReport
@@ -295,7 +293,7 @@ def _run(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str, scrat
     trainable = tune.with_resources(
         tune.with_parameters(run_group, **known, scratch=scratch), {"cpu": config.cpus_per_trial, "gpu": gpus}
     )
-    with _interrupt_event() as interrupted:
+    with interrupt_event() as interrupted:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -342,28 +340,6 @@ def _own_reason(problem: BaseException | None) -> str | None:
             return problem.message
         problem = problem.__cause__ or problem.__context__
     return None
-
-
-@contextmanager
-def _interrupt_event() -> Iterator[threading.Event]:
-    """Yield an event that is set when a person interrupts; a second interrupt is raised where it comes.
-
-    Tune's own handler, which would end its loop without a word on why, is switched off (see `RAY_ENVIRONMENT`).
-    """
-    interrupted = threading.Event()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if interrupted.is_set():
-            raise KeyboardInterrupt
-        interrupted.set()
-
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGINT, interrupt) if main else None
-    try:
-        yield interrupted
-    finally:
-        if main:
-            signal.signal(signal.SIGINT, before)
 
 
 def _folder_of(trial: Any) -> str:
