@@ -1,14 +1,16 @@
 """One search on this machine, from config to board: start or resume, train, finish."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.core.errors import NotFound, UserError
-from models.core.files import write_json
+from models.core.files import STAGED, write_json
 from models.core.locations import is_uri, refuse_userinfo
 from models.core.schema import read_document, read_json
+from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.training.config import as_begun
 from search.backends.environment import check_reachable, set_environment
@@ -21,7 +23,7 @@ from search.study.board import Board, read_study
 from search.study.build import check_space, make_pruner, make_scheduler
 from search.study.cost import CostModel, MeasuredCost, settle_costs
 from search.study.files import RECORDINGS, STUDY
-from search.study.ledger import ledger_path, read_ledger
+from search.study.ledger import check_in_place, ledger_path, read_ledger
 from search.study.lines import FINISHED
 from search.study.lock import study_lock
 from search.study.scheduler import Listener, TrialScheduler
@@ -85,6 +87,7 @@ def run_study(config: SearchConfig, study: Path, options: RunOptions = DEFAULT_O
 
 def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
     """Run a search whose lock is held."""
+    _sweep_unfinished(study)
     copy = _begin_copy(study, options)
     config = _settle_config(config, study, options.resume)
     if options.address:
@@ -120,6 +123,16 @@ def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
     return board
 
 
+def _sweep_unfinished(study: Path) -> None:
+    """Remove what a killed search was writing, but nothing that could be the only copy: a folder moved aside."""
+    for folder in (study, study / "trials"):
+        for path in folder.glob(f"{STAGED}*"):
+            if path.is_dir() and not path.name.endswith("-old"):
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.is_file():
+                path.unlink(missing_ok=True)
+
+
 def _begin_study(
     config: SearchConfig, study: Path, amps: Sequence[AmpData], stock: Sequence[Point], cost_model: CostModel
 ) -> None:
@@ -144,15 +157,19 @@ def _begin_copy(study: Path, options: RunOptions) -> "RemoteCopy | None":
 
 def _train(scheduler: TrialScheduler, amps: list[AmpData], checkpoints: str, options: RunOptions) -> None:
     """Train all that is suggested; raises `UserError` where the search cannot continue, `Interrupted` on Ctrl-C."""
-    if scheduler.open:
-        _run_backend(scheduler, amps, checkpoints, options)
-    if scheduler.stopped:
+    try:
+        if scheduler.open:
+            _run_backend(scheduler, amps, checkpoints, options)
+    except KeyboardInterrupt:
+        raise Interrupted(scheduler.ended, scheduler.config.trials) from None
+    if scheduler.started:
+        check_in_place(scheduler.study)
+    unended = "its trials did not end" if scheduler.open or scheduler.running else None
+    if reason := scheduler.stopped or unended:
         raise UserError(
-            f"the search in {scheduler.study} stopped: {scheduler.stopped}",
+            f"the search in {scheduler.study} stopped: {reason}",
             "Its finished trials are kept. Remove the cause, then continue with --resume.",
         )
-    if scheduler.open or scheduler.running:
-        raise Interrupted(scheduler.ended, scheduler.config.trials)
 
 
 def _run_backend(scheduler: TrialScheduler, amps: list[AmpData], checkpoints: str, options: RunOptions) -> None:
@@ -193,9 +210,19 @@ def _settle_config(config: SearchConfig, study: Path, resume: bool) -> SearchCon
     return config
 
 
+# What may change while a study goes on: how many trials there are and what they run on, not what they mean.
+MAY_CHANGE = ("trials", "concurrent", "cpus_per_trial", "gpus_per_trial", "stacked_trials")
+
+
 def _check_same(config: SearchConfig, study: Path) -> SearchConfig:
-    """Return the config of a resumed study; raises `UserError` where `config` differs in more than warm start."""
+    """Return the config of a resumed study; raises `UserError` where `config` changes what finished trials mean.
+
+    Recordings may be at other places, where the study knows their fingerprints: these are compared later.
+    """
     begun = read_study(study)
+    begun = begun.model_copy(update={name: getattr(config, name) for name in MAY_CHANGE})
+    if (study / RECORDINGS).exists() and _without_places(begun) == _without_places(config):
+        begun = begun.model_copy(update={"datasets": config.datasets})
     kept: dict[str, Any] = {"warm": begun.warm, "prior": begun.prior}
     if begun.final is None and "final" not in config.model_fields_set:  # from before finals were the default
         kept["final"] = None
@@ -207,16 +234,23 @@ def _check_same(config: SearchConfig, study: Path) -> SearchConfig:
         changed = [name for name in SearchConfig.model_fields if getattr(begun, name) != getattr(config, name)]
         raise UserError(
             f"{study} was begun with another config: {', '.join(changed)} changed",
-            "Restore the config to resume, or choose another --out for the new search.",
+            f"Restore the config to resume, or begin a new search with its results: --out NEW --from {study}.",
         )
     return config
+
+
+def _without_places(config: SearchConfig) -> list[DataConfig]:
+    """Return the datasets of a search without the places of their manifests."""
+    return [data.model_copy(update={"train": "", "held": data.held and ""}) for data in config.datasets]
 
 
 def _check_recordings(study: Path, fingerprints: dict[str, str]) -> None:
     """Raise `UserError` where the recordings differ from those with which the study began."""
     begun = read_json(study / RECORDINGS) if (study / RECORDINGS).exists() else fingerprints
+    if not isinstance(begun, dict):
+        raise UserError(f"{study / RECORDINGS} holds no fingerprints", "Restore the file from a backup.")
     if changed := [name for name in fingerprints if begun.get(name) != fingerprints[name]]:
         raise UserError(
             f"{study} was begun with other recordings: takes, settings or audio of {', '.join(changed)} changed",
-            "Restore them to resume, or choose another --out for a new search.",
+            f"Restore them to resume, or begin a new search with its results: --out NEW --from {study}.",
         )

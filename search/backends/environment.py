@@ -4,8 +4,10 @@ import os
 import socket
 from pathlib import Path
 
+from models.core.errors import UserError
+
 # Less output and fewer files: no usage report, no progress table, no snapshots (we resume from the ledger), no logger
-# files. Trials stay in the driver's folder, and see GPUs that Ray does not assign.
+# files. Interrupts come to us. Trials stay in the driver's folder, and see GPUs that Ray does not assign.
 RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -14,7 +16,12 @@ RAY_ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
+
+
+class RayEnded(UserError):
+    """A part of Ray has died. This process must end soon: Ray would end it, with words of its own."""
 
 
 def set_environment(address: str | None) -> None:

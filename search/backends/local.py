@@ -7,9 +7,11 @@ from contextlib import suppress
 
 import torch
 
+from models.core.errors import UserError
 from models.core.files import staged_folder
 from models.engines.select import device_for
 from models.recordings.dataset import AmpData
+from search.study.ledger import check_in_place
 from search.study.lines import TrialReport
 from search.study.results import fault_of
 from search.study.scheduler import TrialScheduler
@@ -37,7 +39,7 @@ def run_local(scheduler: TrialScheduler, amps: Sequence[AmpData]) -> None:
             if not scheduler.on_complete(trial) and not scheduler.stopped:
                 shutil.rmtree(scheduler.folder(trial), ignore_errors=True)
         if scheduler.stopped:
-            with suppress(OSError):  # of a full disk, which may be what stopped the search
+            with suppress(OSError, UserError):  # of a full disk or a moved study, which may be what stopped the search
                 scheduler.release(trials)
 
 
@@ -46,7 +48,9 @@ def _run_group(scheduler: TrialScheduler, tasks: Sequence[Task], amps: Sequence[
     starts = {task.trial: scheduler.folder(task.trial) for task in tasks}
     group = TrialGroup(scheduler.config, tasks, amps, starts, device)
     while group.active and not scheduler.stopped:
-        for trial, result in group.advance().items():
+        results = group.advance()
+        check_in_place(scheduler.study)  # a run folder would make its place again
+        for trial, result in results.items():
             if isinstance(result, TrialReport) and math.isfinite(result.esr):
                 with staged_folder(scheduler.folder(trial)) as staged:
                     group.save(trial, staged)

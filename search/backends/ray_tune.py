@@ -2,7 +2,8 @@
 
 import json
 import logging
-import signal
+import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -10,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -27,9 +29,13 @@ import models
 import search
 from models.core.errors import UserError
 from models.core.files import staged_folder
+from models.core.locations import is_uri
 from models.engines.select import device_for
 from models.recordings.dataset import AmpData
+from search.backends.environment import RayEnded
+from search.backends.local_ray import keep_credentials_here, own_ray
 from search.backends.pruned_trials import PrunedTrials
+from search.backends.ray_parts import FirstLines, RayPartDied, RayPulse, interrupt_event
 from search.config.study import SearchConfig
 from search.storage.uri_store import below
 from search.study.lines import TrialReport
@@ -39,6 +45,8 @@ from search.study.tasks import Task
 from search.study.trial_group import TrialGroup
 
 MAX_FAILURES = 3  # deaths of a trial's process or node before the trial counts as failed
+
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 STORE_BYTES = 100 << 20  # of Ray's shared memory, besides the recordings
 
@@ -129,21 +137,34 @@ class EndRecorder(_NotRestored, tune.Callback):
 
 
 class SearchStopper(_NotRestored, tune.Stopper):
-    """Ends Tune's run when no trial can continue."""
+    """Ends Tune's run when no trial can continue, a person interrupts, or a part of Ray has died.
 
-    def __init__(self, scheduler: TrialScheduler) -> None:
-        self._scheduler = scheduler
+    Tune asks it at every turn of its loop.
+    """
+
+    def __init__(self, scheduler: TrialScheduler, interrupted: threading.Event) -> None:
+        self._scheduler, self._interrupted, self._pulse = scheduler, interrupted, RayPulse()
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return False: no single trial is ended here."""
         return False
 
     def stop_all(self) -> bool:
-        """Return whether a fault happened that no trial survives."""
+        """Return whether a fault happened that no trial survives; raises what Tune must not catch."""
+        self._pulse.check()
+        if self._interrupted.is_set():
+            raise KeyboardInterrupt
         return bool(self._scheduler.stopped)
 
 
-def run_group(group: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpData], gpus: float, pruned: Any) -> None:
+def run_group(
+    group: dict[str, Any],
+    search: dict[str, Any],
+    amps: Sequence[AmpData],
+    gpus: float,
+    pruned: Any,
+    scratch: str | None = None,
+) -> None:
     """Train a group on a worker; report to Tune each time, with one checkpoint of all trials.
 
     Args:
@@ -152,17 +173,20 @@ def run_group(group: dict[str, Any], search: dict[str, Any], amps: Sequence[AmpD
         amps: the recordings.
         gpus: the share of a GPU that the group has.
         pruned: handle of a `PrunedTrials` actor, or None.
+        scratch: a folder for checkpoints that are being read or written; None means one of this node's Ray.
     """
     tasks = [Task(**task) for task in group["tasks"]]
     active = [task.trial for task in tasks]
+    scratch = scratch or tune.get_context().get_trial_dir()
     try:
-        with tempfile.TemporaryDirectory() as start:
+        Path(scratch).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=scratch) as start:
             starts = _fetch_starts(tasks, Path(start))
             left = [task for task in tasks if task.trial in starts]
             training = TrialGroup(SearchConfig.model_validate(search), left, amps, starts, device_for(gpus))
             while training.active:
                 results = _to_text(training.advance())
-                with tempfile.TemporaryDirectory() as folder:
+                with tempfile.TemporaryDirectory(dir=scratch) as folder:
                     for trial in training.trainers:
                         training.save(trial, Path(folder) / trial)
                     _report(results, folder if training.trainers else None)
@@ -219,7 +243,8 @@ def run_trials(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str,
     """Train what the scheduler suggests until it has nothing left, no trial can continue, or the person interrupts.
 
     Checkpoints go to `storage`, a folder that all nodes see or a URI. Raises `UserError` where Tune itself cannot
-    continue, and where the GPUs that each trial asks for do not exist.
+    continue, and where the GPUs that each trial asks for do not exist; `RayEnded` where a part of Ray has died;
+    `KeyboardInterrupt` for a person's interrupt.
     """
     wanted, seen = scheduler.config.gpus_per_trial or 0, torch.cuda.device_count()
     if wanted > seen and not address and not ray.is_initialized():
@@ -229,11 +254,32 @@ def run_trials(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str,
         )
     for name in ("ray.tune", "ray.train"):  # our scheduler records failed trials
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    with redirect_stdout(sys.stderr), _ray(address, amps):  # Ray prints lost nodes on stdout, which is for data
-        _run_trials(scheduler, amps, storage)
+    keep_credentials_here()
+    # Ray prints lost nodes on stdout, which is for data.
+    with redirect_stdout(FirstLines(sys.stderr)), _scratch(scheduler.study, storage) as scratch, _ray(address, amps):
+        _run_trials(scheduler, amps, storage, scratch)
 
 
-def _run_trials(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str) -> None:
+@contextmanager
+def _scratch(study: Path, storage: str) -> Iterator[str | None]:
+    """Yield a folder beside the checkpoints for those that are being written; None where they are at a URI.
+
+    It is removed afterwards; what a killed search left in it is removed first. One process drives a study at a time.
+    """
+    if is_uri(storage):
+        yield None
+        return
+    inside = Path(storage).resolve().is_relative_to(study.resolve())
+    name = "scratch" if inside else f"scratch-{sha256(os.fsencode(study)).hexdigest()[:12]}"
+    folder = Path(storage).absolute() / name
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield str(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run_trials(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str, scratch: str | None) -> None:
     """Run Tune once, with its files in a new folder below `storage`."""
     config, name = scheduler.config, uuid4().hex[:8]
     there = ray.cluster_resources()
@@ -245,48 +291,55 @@ def _run_trials(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str
     pruned = actor(PrunedTrials).remote() if most > 1 else None
     known = {"search": config.model_dump(mode="json"), "amps": list(amps), "gpus": gpus, "pruned": pruned}
     trainable = tune.with_resources(
-        tune.with_parameters(run_group, **known), {"cpu": config.cpus_per_trial, "gpu": gpus}
+        tune.with_parameters(run_group, **known, scratch=scratch), {"cpu": config.cpus_per_trial, "gpu": gpus}
     )
-    tuner = tune.Tuner(
-        trainable,
-        tune_config=tune.TuneConfig(
-            search_alg=SchedulerSearcher(scheduler, most),
-            scheduler=ReportScheduler(scheduler, below(storage, name), pruned),
-            num_samples=-1,
-            max_concurrent_trials=config.concurrent,
-            reuse_actors=True,
-            trial_dirname_creator=_folder_of,
-        ),
-        run_config=tune.RunConfig(
-            name=name,
-            storage_path=storage,
-            verbose=0,
-            stop=SearchStopper(scheduler),
-            callbacks=[EndRecorder(scheduler)],
-            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-        ),
-    )
-    try:
-        with _quiet_interrupt():
-            tuner.fit()
-    except (TuneError, OSError) as problem:  # also where Tune cannot write to a URI
-        raise UserError(
-            f"the search in {scheduler.study} stopped: {scheduler.stopped or reason_of(problem)}",
-            "Its finished trials are kept. Remove the cause, then continue with --resume.",
-        ) from problem
+    with interrupt_event() as interrupted:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=SchedulerSearcher(scheduler, most),
+                scheduler=ReportScheduler(scheduler, below(storage, name), pruned),
+                num_samples=-1,
+                max_concurrent_trials=config.concurrent,
+                reuse_actors=True,
+                trial_dirname_creator=_folder_of,
+            ),
+            run_config=tune.RunConfig(
+                name=name,
+                storage_path=storage,
+                verbose=0,
+                stop=SearchStopper(scheduler, interrupted),
+                callbacks=[EndRecorder(scheduler)],
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            ),
+        )
+        _fit(tuner, scheduler)
 
 
-@contextmanager
-def _quiet_interrupt() -> Iterator[None]:
-    """Restore the handler of Ctrl-C afterwards: Tune installs its own and may leave it behind."""
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGINT)
+def _fit(tuner: tune.Tuner, scheduler: TrialScheduler) -> None:
+    """Run a tuner; raises as `run_trials` does."""
+    hint = "Its finished trials are kept. Remove the cause, then continue with --resume."
     try:
-        yield
-    finally:
-        if main:
-            signal.signal(signal.SIGINT, before)
+        tuner.fit()
+    except RayPartDied as problem:
+        raise RayEnded(
+            f"the search in {scheduler.study} stopped: Ray's {problem} died; perhaps the system killed it when memory "
+            "was short",
+            "Its finished trials are kept; continue with --resume.",
+        ) from None
+    except (TuneError, OSError, UserError) as problem:  # also where Tune cannot write to a URI
+        reason = scheduler.stopped or _own_reason(problem) or reason_of(problem)
+        raise UserError(f"the search in {scheduler.study} stopped: {reason}", hint) from problem
+
+
+def _own_reason(problem: BaseException | None) -> str | None:
+    """Return the message of our own error among the causes of an exception, if there is one."""
+    while problem:
+        if isinstance(problem, UserError):
+            return problem.message
+        problem = problem.__cause__ or problem.__context__
+    return None
 
 
 def _folder_of(trial: Any) -> str:
@@ -306,23 +359,28 @@ def _ray(address: str | None, amps: Sequence[AmpData]) -> Iterator[None]:
     )
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES + 2 * recordings_bytes}
     local |= {} if torch.cuda.is_available() else {"num_gpus": 0}  # Ray may find a GPU that this torch cannot use
-    shipped: dict[str, Any] = {
-        "runtime_env": {"py_modules": [str(Path(module.__path__[0])) for module in (models, search)]}
-    }
-    here = ray.is_initialized()  # true where this driver is itself a task of the cluster
-    if not here:
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **(shipped if address else local),
-        )
-    ray.util.register_serializer(torch.Tensor, serializer=_to_array, deserializer=_from_array)
+    with _joined(address) if address or ray.is_initialized() else own_ray(**local, **QUIET):
+        ray.util.register_serializer(torch.Tensor, serializer=_to_array, deserializer=_from_array)
+        try:
+            yield
+        finally:
+            ray.util.deregister_serializer(torch.Tensor)
+
+
+@contextmanager
+def _joined(address: str | None) -> Iterator[None]:
+    """Join a cluster, unless this driver is itself a task of it, and leave it afterwards."""
+    inside, ended = ray.is_initialized(), False
+    if not inside:
+        packages = [str(Path(module.__path__[0])) for module in (models, search)]
+        ray.init(address=address, runtime_env={"py_modules": packages}, **QUIET)
     try:
         yield
+    except RayEnded:
+        ended = True  # a shutdown would wait for what has died
+        raise
     finally:
-        ray.util.deregister_serializer(torch.Tensor)
-        if not here:
+        if not inside and not ended:
             ray.shutdown()
 
 

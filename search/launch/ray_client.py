@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 import models
 import search
+from models.core.errors import UserError
 from search.config.study import SearchConfig
 from search.run import RunOptions, run_study
 from search.study.board import Board
 from search.study.lines import TrialRecord
+from search.study.results import reason_of
 
 POLL_S = 1.0  # seconds between two reads of the queue
 
@@ -57,6 +59,11 @@ def run_remotely(
         return ray.get(running)
     except RayTaskError as problem:
         raise problem.cause from None
+    except RayError as problem:  # the node that drives the search died, or the worker on it
+        raise UserError(
+            f"the search in {study} stopped: the cluster lost what drives it ({reason_of(problem)})",
+            "Its finished trials are kept. Remove the cause, then continue with --resume.",
+        ) from problem
     finally:
         ray.shutdown()
 

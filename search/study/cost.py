@@ -1,7 +1,9 @@
 """What a model costs to play, the second objective of a search, and what costs mean in a study."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from pydantic import Field
 
 from models.core.files import write_json
 from models.core.hardware import cpu_name
@@ -88,8 +90,8 @@ class Costs(Frozen):
     """
 
     cpus: tuple[str, ...]
-    reference_s: float
-    tiers: dict[str, float | None]
+    reference_s: Annotated[float, Field(gt=0)]
+    tiers: dict[str, Annotated[float, Field(gt=0)] | None]
 
 
 def tier_budgets(columns: int, rate_hz: int, cost_model: CostModel) -> dict[str, float | None]:

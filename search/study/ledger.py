@@ -79,11 +79,23 @@ def read_ledger(study: Path) -> list[TrialRecord]:
     return [record for record in latest(read_lines(study)) if record.state in ENDS]
 
 
+def check_in_place(study: Path) -> None:
+    """Raise `UserError` where a study in which something was written is not there any more."""
+    if not ledger_path(study).exists():
+        raise UserError(
+            f"{study} was moved or removed while it was searched",
+            "Where it was moved: continue it there with --out and --resume. What stands at its old place can go.",
+        )
+
+
 def append(study: Path, line: LedgerLine) -> None:
     """Add a line and flush it to disk; first remove an unfinished line that a crash left.
 
-    Raises `OSError` where the disk refuses it; the ledger is then as before.
+    Raises `OSError` where the disk refuses it; the ledger is then as before. Raises `UserError` where the study was
+    moved or removed: only the first trial begins a ledger.
     """
+    if not (isinstance(line, TrialStart) and line.number == 0):
+        check_in_place(study)
     text = json.dumps(to_json(line), allow_nan=False).encode() + b"\n"
     with ledger_path(study).open("a+b") as file:
         end = file.seek(0, os.SEEK_END)

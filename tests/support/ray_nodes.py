@@ -67,7 +67,7 @@ class Cluster:
 
         Its workers lead process groups of their own, so no process notifies the others.
         """
-        while processes := _session(self.nodes[ip].pid):
+        while processes := session_processes(self.nodes[ip].pid):
             for process in processes:
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
@@ -75,11 +75,11 @@ class Cluster:
 
     def training(self) -> dict[str, list[int]]:
         """The processes that train a trial, by the node they are on."""
-        found = {ip: [p for p in _session(node.pid) if _is_trial(p)] for ip, node in self.nodes.items()}
+        found = {ip: [p for p in session_processes(node.pid) if _is_trial(p)] for ip, node in self.nodes.items()}
         return {ip: processes for ip, processes in found.items() if processes}
 
 
-def _session(leader: int) -> list[int]:
+def session_processes(leader: int) -> list[int]:
     """The living processes of a session."""
     found = []
     for entry in Path("/proc").iterdir():

@@ -1,10 +1,13 @@
 """The commands `zoo search` and `zoo board`: run a search, show its trials."""
 
+import os
 import re
 import shlex
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -143,7 +146,7 @@ def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions"
 
     one_thread()
     seen: dict[str, TrialRecord] = {}
-    with output.progress("searching") as bar:
+    with _ended_with_ray(again), output.progress("searching") as bar:
 
         def on_record(record: "TrialRecord") -> None:
             if not seen:
@@ -159,6 +162,22 @@ def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions"
         except Interrupted as stop:
             output.show_error(str(stop), f"The finished trials are saved. Resume with: {again}")
             sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def _ended_with_ray(again: str) -> Iterator[None]:
+    """Tell that a part of Ray has died and end this process at once: Ray would end it later, with pages of logs."""
+    from search.backends.environment import RayEnded
+    from zoo.cli import output
+    from zoo.cli.errors import FAILED
+
+    try:
+        yield
+    except RayEnded as problem:
+        output.show_error(problem.message, f"The finished trials are saved. Resume with: {again}", FAILED)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(FAILED)
 
 
 def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str | None) -> "SearchConfig":

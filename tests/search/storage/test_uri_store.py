@@ -305,7 +305,7 @@ def test_a_checkpoint_that_cannot_be_stored_fails_no_trial(tmp_path: Path, monke
     amps = [load_data(data) for data in config.datasets]
     task = scheduler_of(config, tmp_path, amps).suggest()
     assert task
-    tuning.run_group({"tasks": [asdict(task)]}, config.model_dump(mode="json"), amps, 0, None)
+    tuning.run_group({"tasks": [asdict(task)]}, config.model_dump(mode="json"), amps, 0, None, str(tmp_path))
     reason = "checkpoints cannot be stored: AWS Error ACCESS_DENIED during PutObject operation"
     (results,) = reported
     assert parse_result(results[task.trial]) == TrialFault(task.trial, "stopped", reason)
@@ -334,7 +334,7 @@ def test_a_finished_trial_does_not_fail_with_another(tmp_path: Path, monkeypatch
     assert task
     every = config.learning.report_every
     short, long = (asdict(replace(task, trial=name, steps=n * every)) for name, n in (("short", 1), ("long", 2)))
-    tuning.run_group({"tasks": [short, long]}, config.model_dump(mode="json"), amps, 0, None)
+    tuning.run_group({"tasks": [short, long]}, config.model_dump(mode="json"), amps, 0, None, str(tmp_path))
     first, second = reported
     assert first.keys() == {"short", "long"}
     assert list(second) == ["long"]

@@ -135,8 +135,8 @@ def test_a_damaged_line_names_file_and_line_and_what_to_do(case: str, tmp_path: 
 
 
 def test_lines_of_a_trial_whose_start_was_deleted_are_left_out(tmp_path: Path):
-    for line in (report("a", 5, 0.5), start_line("b"), TrialEnd(trial="a", state="finished")):
-        append(tmp_path, line)
+    lines = (report("a", 5, 0.5), start_line("b"), TrialEnd(trial="a", state="finished"))
+    ledger_path(tmp_path).write_text("".join(json.dumps(to_json(line)) + "\n" for line in lines))
     assert [line.trial for line in read_lines(tmp_path)] == ["b"]
 
 
@@ -152,7 +152,14 @@ def test_a_line_of_another_search_is_damaged(tmp_path: Path):
         append(tmp_path, start_line("a", point=bad))
         with pytest.raises(UserError, match="line 1 is damaged: its 'point' stands for no model"):
             read_lines(tmp_path, config)
-    ledger_path(tmp_path).unlink()
-    append(tmp_path, report("a", 5, 0.5, amps={"z": 1.0}))
+    ledger_path(tmp_path).write_text(json.dumps(to_json(report("a", 5, 0.5, amps={"z": 1.0}))) + "\n")
     with pytest.raises(UserError, match="line 1 is damaged: its 'amps' are of other amps than a"):
         read_lines(tmp_path, config)
+
+
+def test_only_the_first_trial_begins_a_ledger(tmp_path: Path):
+    """A study that was moved away while it is searched does not begin again at its old place."""
+    for line in (report("a", 5, 0.5), start_line("a", number=1), TrialEnd(trial="a", state="finished")):
+        with pytest.raises(UserError, match="was moved or removed while it was searched"):
+            append(tmp_path, line)
+    assert not ledger_path(tmp_path).exists()

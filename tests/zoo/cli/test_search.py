@@ -74,3 +74,24 @@ def test_search_starts_from_another_study(studies: Path):
     refused(zoo("search", config, "--local", "--out", "s3://bucket/mine"), 1, "a study is a folder on this machine")
     refused(zoo("search", config, "--local", "--address", "auto"), 1, "give only one of")
     refused(zoo("search", config, "--out", str(studies / "x"), "--from", str(studies)), 3, "no study, package or run")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--storage", "s3://AK:SEC/RET@bucket/y"),
+        ("--storage", "s3://AK:SECRET@bucket/y", "--submit", "http://127.0.0.1:9"),
+        ("--submit", "http://u:SECRET@127.0.0.1:9"),
+        ("--submit", "http://u:SEC/RET@127.0.0.1:9"),
+        ("--address", "u:SECRET@127.0.0.1:9"),
+        ("--address", "ray://u:SECRET@127.0.0.1:9"),
+        ("--from", "zoo:", "--zoo", "http://u:SEC/RET@127.0.0.1:9"),
+    ],
+    ids=lambda words: words[-2],
+)
+def test_a_password_in_an_address_is_refused_and_not_shown(tmp_path: Path, words: tuple[str, ...]):
+    ran = zoo("search", str(search_file(tmp_path, amps=1)), "--out", str(tmp_path / "study"), *words)
+    assert ran.code in (1, 2, 3, 5), ran.err
+    assert "error: " in ran.err and "this is a bug" not in ran.err
+    assert "SEC" not in ran.err + ran.out and "RET" not in ran.err
+    assert not (tmp_path / "study").exists()
