@@ -3,6 +3,7 @@
 * `errors`: the errors that a person can act on, each with a hint
 * `files`: text and JSON, written atomically
 * `renames`: a folder takes the place of another
+* `plain_text`: text of strangers made plain
 * `schema`: JSON read and checked against a schema
 * `locations`: paths and URIs
 * `user_folders`: where this platform keeps a user's settings and caches

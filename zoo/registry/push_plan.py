@@ -13,6 +13,10 @@ from zoo.package.manifest import package_files, read_package_file
 from zoo.package.privacy import check_private
 from zoo.package.signing import describe_signer
 
+KEEP_LINE_ENDS = b"* -text\n"
+
+NO_TEXT = re.compile(rb"^\*[ \t]+([^\n]*[ \t])?-text\b", re.MULTILINE)
+
 
 @dataclass(frozen=True)
 class PushPlan:
@@ -28,6 +32,7 @@ class PushPlan:
         replaces: The name of a different amp that the push would replace, empty where there is none.
         private: Whether the amp on the hub is private.
         max_peak_dbfs: The highest peak that was allowed, None for what the package claims.
+        attributes: The new `.gitattributes`, None where it stays; it goes along when something else is written.
     """
 
     package: Path
@@ -39,6 +44,7 @@ class PushPlan:
     replaces: str = ""
     private: bool = False
     max_peak_dbfs: float | None = None
+    attributes: bytes | None = None
 
     @property
     def bytes(self) -> int:
@@ -60,6 +66,14 @@ def read_publishable(package: Path, name: str, max_peak_dbfs: float | None = Non
     check_license(front.get("license"), front.get("license_name"), front.get("license_link"))
     check_private(package)
     return {file: read_package_file(package, file) for file in package_files(package)}
+
+
+def keep_line_ends(attributes: bytes) -> bytes | None:
+    """Return a `.gitattributes` in which Git changes no line ends, so that hashes stay; None where it is one already.
+
+    Its other lines stay and follow, since in Git the last one counts.
+    """
+    return None if NO_TEXT.search(attributes) else KEEP_LINE_ENDS + attributes
 
 
 def card_for(name: str, ours: bytes, theirs: bytes | None) -> bytes:

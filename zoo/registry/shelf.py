@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from models.core.errors import NotFound, UserError
-from models.core.files import staged_folder
+from models.core.files import staged_folder, write_text
 from models.core.renames import STAGED, staged_path
 from models.core.schema import Document
 from zoo.names import Ref
 from zoo.package.card import read_front_matter
 from zoo.package.card_schema import AmpSummary, read_summary
-from zoo.package.layout import CARD, MANIFEST, select_files
+from zoo.package.layout import ATTRIBUTES, CARD, MANIFEST, select_files
 from zoo.package.manifest import (
     check_pin,
     check_target,
@@ -28,7 +28,7 @@ from zoo.package.manifest import (
 from zoo.package.signing import describe_signer
 from zoo.registry.folders import remove_stale, restore_amps
 from zoo.registry.protocol import Pulled, TransferProgress, no_progress
-from zoo.registry.push_plan import PushPlan, card_for, read_publishable
+from zoo.registry.push_plan import KEEP_LINE_ENDS, PushPlan, card_for, read_publishable
 
 
 class Shelf:
@@ -124,9 +124,12 @@ class Shelf:
         """Make a planned push, replacing an earlier amp whole; returns its revision. Options are for hubs only."""
         if private or pr or tag:
             raise UserError("a shelf is a folder: it has no --private, --pr and --tag", "They are for hubs: --zoo hub.")
-        return copy_package(
+        made = copy_package(
             plan.package, self.folder / plan.name, card=plan.writes.get(CARD), max_peak_dbfs=plan.max_peak_dbfs
-        ).revision
+        )
+        if not (self.folder / ATTRIBUTES).exists():  # the shelf may be a Git repository
+            write_text(self.folder / ATTRIBUTES, KEEP_LINE_ENDS.decode())
+        return made.revision
 
     def pull(
         self,
