@@ -17,6 +17,7 @@ from zoo.package.card import read_front_matter
 from zoo.package.card_schema import AmpSummary, read_summary
 from zoo.package.layout import ATTRIBUTES, CARD, MANIFEST, select_files
 from zoo.package.manifest import (
+    case_twin,
     check_pin,
     check_target,
     digest,
@@ -70,6 +71,11 @@ class Shelf:
             elsewhere = f"See what there is with zoo list, or: zoo pull {ref.name} --zoo hub."
             hint = f"Did you mean {similar[0]}?" if similar else elsewhere
             raise NotFound(f"no amp '{ref.name}' on the shelf {self.folder}", hint)
+        if twin := case_twin(folder) or case_twin(folder.parent):
+            raise NotFound(
+                f"no amp '{ref.name}' on the shelf {self.folder}; its disk has one at '{twin}'",
+                "Write upper and lower case as zoo list shows them.",
+            )
         found = digest(folder)
         if ref.revision and not found.startswith(ref.revision):
             raise NotFound(
@@ -103,6 +109,8 @@ class Shelf:
         """Return what a push of a package under a name would change; raises as `read_publishable` does."""
         ours, target = read_publishable(package, name, max_peak_dbfs), self.folder / name
         check_target(target)
+        if twin := case_twin(target.parent):
+            raise UserError(f"{target.parent} is called '{twin}' on this disk", "Write the owner so.")
         if not (target / MANIFEST).exists():
             return PushPlan(package, name, ours, max_peak_dbfs=max_peak_dbfs)
         ours[CARD] = card_for("", ours[CARD], read_package_file(target, CARD) if (target / CARD).exists() else None)
@@ -127,9 +135,13 @@ class Shelf:
         made = copy_package(
             plan.package, self.folder / plan.name, card=plan.writes.get(CARD), max_peak_dbfs=plan.max_peak_dbfs
         )
-        if not (self.folder / ATTRIBUTES).exists():  # the shelf may be a Git repository
+        if self._is_in_git() and not (self.folder / ATTRIBUTES).exists():
             write_text(self.folder / ATTRIBUTES, KEEP_LINE_ENDS.decode())
         return made.revision
+
+    def _is_in_git(self) -> bool:
+        folder = self.folder.resolve()
+        return any((place / ".git").exists() for place in (folder, *folder.parents))
 
     def pull(
         self,

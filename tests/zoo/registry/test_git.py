@@ -48,7 +48,6 @@ def test_it_is_no_push_of_its_own(pushed: Hub, package: Path):
 def test_a_shelf_survives_a_checkout_of_windows(package: Path, tmp_path: Path):
     """Where Git writes CRLF, which is its default there."""
     shelf, clone = tmp_path / "shelf", tmp_path / "clone"
-    assert zoo("push", package, AMP, "--zoo", shelf).code == 0
 
     def git(*words: str) -> None:
         settings = (
@@ -64,6 +63,7 @@ def test_a_shelf_survives_a_checkout_of_windows(package: Path, tmp_path: Path):
         subprocess.run(["git", *settings, *words], check=True, capture_output=True)
 
     git("init", str(shelf))
+    assert zoo("push", package, AMP, "--zoo", shelf).code == 0
     git("-C", str(shelf), "add", "-A")
     git("-C", str(shelf), "commit", "-m", "shelf")
     git("clone", str(shelf), str(clone))
