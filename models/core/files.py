@@ -15,7 +15,7 @@ from models.core.renames import STAGED, replace_folder, restore_folder, staged_p
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # begins what Git has in place of a large file
 
-HINT_LFS = "Fetch the file itself with 'git lfs pull' where the folder was cloned, or pull the amp with zoo pull."
+HINT_LFS = "Fetch the file itself: 'git lfs pull' where the folder was cloned, else get it again from its publisher."
 
 
 @contextmanager
