@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from models.core.errors import UserError
 from models.core.renames import STAGED
 from zoo.cli.errors import explain
-from zoo.names import HUGGING_FACE, Address
+from zoo.names import Address
 from zoo.registry.folders import shelf_folder
 from zoo.registry.index import format_age, read_index
 from zoo.registry.resolve import address_of
@@ -37,7 +37,8 @@ class HealthCheck:
 
 def examine(where: str | None) -> list[HealthCheck]:
     """Check this machine, the user's own shelf and a hub (the Hugging Face hub unless `where` names another)."""
-    default_hub = Address(os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUGGING_FACE)
+    default_hub = address_of("hub")
+    assert default_hub is not None
     return [
         HealthCheck("zoo", f"{__version__}, Python {platform.python_version()}"),
         *(HealthCheck(name, version(name)) for name in LIBRARIES),
