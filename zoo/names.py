@@ -76,16 +76,17 @@ def parse_address(where: str) -> Path | Address:
 def _own_endpoint() -> str:
     """Return `$HF_ENDPOINT`, or Hugging Face. Raises `UserError` for one that is no URL."""
     stated = os.environ.get("HF_ENDPOINT", "").rstrip("/")
+    shown = re.sub(r"[^/]*@", "", stated)  # without a password
     if stated:
         try:
             _split_url(stated)
         except UserError:
             raise UserError(
-                f"HF_ENDPOINT is '{stated}', which is not the address of a hub",
+                f"HF_ENDPOINT is '{shown}', which is not the address of a hub",
                 "Set it to a URL such as https://huggingface.co, or unset it.",
             ) from None
         if not stated.startswith(("http://", "https://")):
-            raise UserError(f"HF_ENDPOINT is '{stated}', without http:// or https://", "Set it to a URL, or unset it.")
+            raise UserError(f"HF_ENDPOINT is '{shown}', without http:// or https://", "Set it to a URL, or unset it.")
     return stated or HUGGING_FACE
 
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import CONFIG, WEIGHTS
 from models.core.errors import IntegrityError, NotFound, UserError
-from models.core.files import open_regular, staged_file, write_json
+from models.core.files import HINT_LFS, LFS_POINTER, open_regular, staged_file, write_json
 from models.core.schema import read_document
 from models.network.numpy_wavenet import NumpyWaveNet, parameter_shapes
 
@@ -94,7 +94,10 @@ def load_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np
     hint = HINT_GET_MODEL_AGAIN
     try:
         with open_regular(path) as file:
-            (header,) = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))
+            begin = file.read(len(LFS_POINTER))
+        if begin == LFS_POINTER:
+            raise IntegrityError(f"{path} is a Git LFS pointer, not the file itself", HINT_LFS)
+        (header,) = struct.unpack("<Q", begin[:8].ljust(8, b"\0"))
         if header > MAX_HEADER_BYTES:
             raise IntegrityError(
                 f"{path}: its header claims {header:,} bytes, at most {MAX_HEADER_BYTES:,} are legal", hint
@@ -105,7 +108,7 @@ def load_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np
     except FileNotFoundError:
         raise IntegrityError(f"{path} is missing", hint) from None
     except UserError as problem:
-        raise IntegrityError(problem.message, hint) from None
+        raise IntegrityError(problem.message, problem.hint if problem.hint == HINT_LFS else hint) from None
     except OSError as problem:
         raise IntegrityError(f"{path} cannot be read: {problem.strerror}", hint) from None
     except SafetensorError as problem:

@@ -5,7 +5,7 @@
 * `files`: text and JSON, written atomically
 * `renames`: a folder takes the place of another
 * `reading`: files of people, other systems or strangers, as bytes and text
-* `display`: free text without characters that cannot be seen
+* `plain_text`: text of strangers made plain
 * `schema`: JSON read and checked against a schema
 * `locations`: paths and URIs
 * `user_folders`: where this platform keeps a user's settings and caches

@@ -13,6 +13,10 @@ from typing import Any, BinaryIO
 from models.core.errors import UserError
 from models.core.renames import STAGED, replace_folder, restore_folder, staged_path
 
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # begins what Git has in place of a large file
+
+HINT_LFS = "Fetch the file itself: 'git lfs pull' where the folder was cloned, else get it again from its publisher."
+
 
 @contextmanager
 def staged_file(path: Path) -> Iterator[Path]:

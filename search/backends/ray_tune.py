@@ -46,7 +46,7 @@ from search.study.trial_group import TrialGroup
 
 MAX_FAILURES = 3  # deaths of a trial's process or node before the trial counts as failed
 
-QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+RAY_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 STORE_BYTES = 100 << 20  # of Ray's shared memory, besides the recordings
 
@@ -314,10 +314,10 @@ def _run_trials(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             ),
         )
-        _fit(tuner, scheduler)
+        _fit_tune(tuner, scheduler)
 
 
-def _fit(tuner: tune.Tuner, scheduler: TrialScheduler) -> None:
+def _fit_tune(tuner: tune.Tuner, scheduler: TrialScheduler) -> None:
     """Run a tuner; raises as `run_trials` does."""
     hint = "Its finished trials are kept. Remove the cause, then continue with --resume."
     try:
@@ -359,7 +359,7 @@ def _ray(address: str | None, amps: Sequence[AmpData]) -> Iterator[None]:
     )
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES + 2 * recordings_bytes}
     local |= {} if torch.cuda.is_available() else {"num_gpus": 0}  # Ray may find a GPU that this torch cannot use
-    with _joined(address) if address or ray.is_initialized() else own_ray(**local, **QUIET):
+    with _join_parts(address) if address or ray.is_initialized() else own_ray(**local, **RAY_QUIET):
         ray.util.register_serializer(torch.Tensor, serializer=_to_array, deserializer=_from_array)
         try:
             yield
@@ -368,12 +368,12 @@ def _ray(address: str | None, amps: Sequence[AmpData]) -> Iterator[None]:
 
 
 @contextmanager
-def _joined(address: str | None) -> Iterator[None]:
+def _join_parts(address: str | None) -> Iterator[None]:
     """Join a cluster, unless this driver is itself a task of it, and leave it afterwards."""
     inside, ended = ray.is_initialized(), False
     if not inside:
         packages = [str(Path(module.__path__[0])) for module in (models, search)]
-        ray.init(address=address, runtime_env={"py_modules": packages}, **QUIET)
+        ray.init(address=address, runtime_env={"py_modules": packages}, **RAY_QUIET)
     try:
         yield
     except RayEnded:

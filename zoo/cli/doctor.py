@@ -12,7 +12,7 @@ from models.core.errors import UserError
 from models.core.renames import STAGED
 from models.formats.player.offline import describe_engine
 from zoo.cli.errors import explain
-from zoo.names import HUGGING_FACE, Address
+from zoo.names import Address
 from zoo.registry.folders import shelf_folder
 from zoo.registry.index import format_age, read_index
 from zoo.registry.resolve import address_of
@@ -38,7 +38,8 @@ class HealthCheck:
 
 def examine(where: str | None) -> list[HealthCheck]:
     """Check this machine, the user's own shelf and a hub (the Hugging Face hub unless `where` names another)."""
-    default_hub = Address(os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUGGING_FACE)
+    default_hub = address_of("hub")
+    assert default_hub is not None
     return [
         HealthCheck("zoo", f"{__version__}, Python {platform.python_version()}"),
         *(_check_library(name, extra) for name, extra in LIBRARIES.items()),

@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
+from models.core.plain_text import plain_text
 from models.core.userinfo import without_userinfo
 
 MIN_COLUMN_WIDTH = 8  # columns of a table are not shortened below this many characters
 
-UNSAFE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
-)
 
 NARROWEST = 40  # messages are not wrapped on terminals narrower than this
 
@@ -179,15 +177,15 @@ def progress(label: str, unit: str = "") -> Iterator[Bar]:
             return super().render(task) if task.speed else ""
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
         *([Speed("{task.speed:.1f} " + unit + "/s")] if unit else []),
-        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.fields[text]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(label, total=None, text="")
+        task = bars.add_task(_printable(label, sys.stderr), total=None, text="")
 
         def move(done: float, total: float, text: str = "") -> None:
             bars.update(task, completed=done, total=total, text=_printable(text, sys.stderr))
@@ -212,13 +210,14 @@ def live_table() -> Iterator[Callable[[Sequence[str], Sequence[Sequence[str]], S
     from rich.console import Console
     from rich.live import Live
     from rich.table import Table
+    from rich.text import Text
 
     with Live(console=Console(), auto_refresh=False, vertical_overflow="ellipsis") as screen:
 
         def show(header: Sequence[str], rows: Sequence[Sequence[str]], news: Sequence[str]) -> None:
             table = Table(*header, box=None, pad_edge=False, header_style="")
             for row in rows:
-                table.add_row(*(_printable(" ".join(cell.split()), sys.stdout) for cell in row))
+                table.add_row(*(Text(_printable(" ".join(cell.split()), sys.stdout)) for cell in row))
             screen.update(table, refresh=True)
 
         yield show
@@ -229,7 +228,8 @@ def _printable(text: str, stream: Any) -> str:
     encoding = stream.encoding or "ascii"
     for token in filter(None, _tokens()):
         text = text.replace(token, "hf_***")
-    return UNSAFE.sub("?", TOKEN.sub("hf_***", text)).encode(encoding, "replace").decode(encoding)
+    plain = plain_text(TOKEN.sub("hf_***", text), keep="\n\t")
+    return plain.encode(encoding, "replace").decode(encoding)
 
 
 def _tokens() -> list[str | None]:

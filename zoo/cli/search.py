@@ -169,15 +169,15 @@ def _ended_with_ray(again: str) -> Iterator[None]:
     """Tell that a part of Ray has died and end this process at once: Ray would end it later, with pages of logs."""
     from search.backends.environment import RayEnded
     from zoo.cli import output
-    from zoo.cli.errors import FAILED
+    from zoo.cli.errors import FAILURE
 
     try:
         yield
     except RayEnded as problem:
-        output.show_error(problem.message, f"The finished trials are saved. Resume with: {again}", FAILED)
+        output.show_error(problem.message, f"The finished trials are saved. Resume with: {again}", FAILURE)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        os._exit(FAILED)
+        os._exit(FAILURE)
 
 
 def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str | None) -> "SearchConfig":

@@ -13,6 +13,7 @@ The card `README.md`:
 * `card`: made, parsed, merged with the owner's own text
 * `card_page`: the page in Markdown
 * `card_schema`: the front matter as data, and the row of `zoo list`
+* `escaping`: free text in it
 * `front_matter`: its front matter, plain YAML
 * `vocabulary`: the kinds of device and the tones
 

@@ -6,9 +6,10 @@ from shlex import quote
 
 from models.artifacts.evaluation import Evaluation
 from models.artifacts.model_config import ModelConfig
-from models.knobs.schema import Knob
+from models.knobs.schema import Knob, Setting
 from models.knobs.text import format_setting, format_value
 from zoo.package.card_schema import Terms
+from zoo.package.escaping import card_link, escape_card
 from zoo.package.layout import FRONT_CHART
 from zoo.package.presets import Preset
 
@@ -58,7 +59,8 @@ def _listen(content: CardContent) -> str:
 
 def _knobs_section(content: CardContent) -> str:
     knobs = content.config.knobs.knobs
-    rows = "\n".join(f"| {k.name} | {k.legal} | {format_value(k.default)} |" for k in knobs)
+    cells = [(k.name, k.legal, format_value(k.default)) for k in knobs]
+    rows = "\n".join(f"| {' | '.join(map(escape_card, row))} |" for row in cells)
     continuous = any(isinstance(knob, Knob) for knob in knobs)
     chart = "![spectra with each knob turned from end to end](images/knobs.png)" if continuous else ""
     return f"## Knobs\n\n| knob | range | default |\n|---|---|---|\n{rows}\n\n{chart}"
@@ -93,10 +95,8 @@ def _quality(content: CardContent) -> str:
     evaluation, audio = content.evaluation, content.config.audio
     held, baseline = evaluation.held, evaluation.held.baseline_mean
     beside = "" if baseline is None else f" Playing the nearest recorded setting instead would give {baseline:.4f}."
-    rows = "\n".join(
-        f"| {format_setting(s.setting)} | {s.esr:.4f} | {'-' if s.baseline_esr is None else f'{s.baseline_esr:.4f}'} |"
-        for s in held.settings
-    )
+    scores = [(s.esr, "-" if s.baseline_esr is None else f"{s.baseline_esr:.4f}", s.setting) for s in held.settings]
+    rows = "\n".join(f"| {_setting_text(setting)} | {esr:.4f} | {nearest} |" for esr, nearest, setting in scores)
     front = f"![error against cost of every model the search tried, and the front of the best]({FRONT_CHART})"
     return f"""## How good it is
 
@@ -120,7 +120,7 @@ Cost: {evaluation.parameters:,} parameters, {evaluation.macs_per_sample:,} multi
 
 
 def _limits_section(content: CardContent) -> str:
-    warning = f"**Warning: {content.fault}.**\n\n" if content.fault else ""
+    warning = f"**Warning: {escape_card(content.fault)}.**\n\n" if content.fault else ""
     return f"""## Limits
 
 {warning}Play mono audio at {content.config.audio.sample_rate:,} Hz, at levels like those of the dry signal above.
@@ -137,8 +137,9 @@ sha256 of every file but this page. `zoo verify` checks all of them and plays th
 
 def _license(content: CardContent) -> str:
     terms, recorded = content.terms, content.evaluation.recordings_license
-    own = f"[{terms.license_name}]({terms.license_link})" if terms.license == "other" else terms.license
-    recordings = f" The recordings' license: {recorded}." if recorded else ""
+    is_other = terms.license == "other"
+    own = card_link(terms.license_name, terms.license_link) if is_other else escape_card(terms.license)
+    recordings = f" The recordings' license: {escape_card(recorded)}." if recorded else ""
     return f"""## License
 
 {own}.{recordings} Names of makers and models are trademarks of their owners, who are not affiliated with this package
@@ -150,7 +151,8 @@ def _weakest(evaluation: Evaluation) -> str:
     if not evaluation.held_regions:
         return ""
     worst = max(evaluation.held_regions, key=lambda region: region.esr)
-    return f" It is weakest where {worst.knob} is {worst.region} (mean {worst.esr:.4f} of {worst.settings} settings)."
+    where = f"{escape_card(worst.knob)} is {escape_card(worst.region)}"
+    return f" It is weakest where {where} (mean {worst.esr:.4f} of {worst.settings} settings)."
 
 
 def _tier_table(content: CardContent) -> str:
@@ -179,18 +181,22 @@ def _tier_row(name: str, scores: Evaluation, own: bool) -> str:
 def _corner_scan(evaluation: Evaluation) -> str:
     """State the peak, the silence and the artifacts of moving knobs that the scan of the knobs' corners found."""
     corners, moves = evaluation.corners, evaluation.knob_moves_dbfs or {}
-    added = ", ".join(f"{level:.0f} dBFS when turned within {ms} ms" for ms, level in moves.items())
+    added = ", ".join(f"{level:.0f} dBFS when turned within {escape_card(ms)} ms" for ms, level in moves.items())
     return (
         f"Played at {corners.settings:,} settings, every corner of the knobs among them: the loudest peak is "
-        f"{corners.peak_dbfs:.1f} dBFS at {format_setting(corners.peak_setting)} "
+        f"{corners.peak_dbfs:.1f} dBFS at {_setting_text(corners.peak_setting)} "
         f"(the loudest take: {corners.recorded_peak_dbfs:.1f} dBFS), silence comes out at "
         f"{corners.silence_dbfs:.0f} dBFS.{f' What a moving knob adds: {added}.' if added else ''}"
     )
 
 
+def _setting_text(setting: Setting) -> str:
+    return escape_card(format_setting(setting))
+
+
 def _preset_players(preset: Preset) -> list[str]:
     """Return the audio players of a preset; one from a held take plays the amp's recording, too."""
-    setting = format_setting(preset.knobs)
+    setting = _setting_text(preset.knobs)
     if not preset.dry or not preset.target:
         return [_player(preset.audio, f"{preset.id}: {setting}")]
     return [

@@ -3,6 +3,7 @@
 import reprlib
 
 from models.core.errors import UserError
+from models.core.plain_text import plain_text
 
 _IDENTIFIERS = """
     afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear bsl-1.0 c-uda cc
@@ -29,5 +30,6 @@ def check_license(license_id: object, name: object = "", link: object = "") -> N
 
 def license_text(title: str, license_id: str, name: str = "", link: str = "") -> str:
     """Write the package's `LICENSE`: the license's name and where its text is."""
-    where = link if license_id == "other" else f"https://huggingface.co/docs/hub/repositories-licenses ({license_id})"
-    return f"{title} is published under {name or license_id}.\n\nThe text of the license: {where}\n"
+    known = f"https://huggingface.co/docs/hub/repositories-licenses ({license_id})"
+    where = plain_text(link) if license_id == "other" else known
+    return f"{title} is published under {plain_text(name or license_id)}.\n\nThe text of the license: {where}\n"

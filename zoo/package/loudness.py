@@ -145,15 +145,16 @@ def _check_nam(
 def _check_against_clip(folder: Path, config: ModelConfig, net: NumpyWaveNet, preset: Preset, shared_dry: str) -> None:
     """Raise `IntegrityError` where the model plays the loudest part of a dry clip louder than its clip says."""
     dry_T, clip_T = (read_audio(folder / name)[0] for name in (preset.dry or shared_dry, preset.audio))
-    if not len(dry_T) or len(dry_T) != len(clip_T):
-        raise IntegrityError(f"{folder / preset.audio} is not as long as its dry clip", HINT_EARS)
+    if not len(dry_T):
+        raise IntegrityError(f"{folder / preset.audio} has an empty dry clip", HINT_EARS)
     middle = int(np.abs(dry_T).argmax())
     begin, end = max(0, middle - PROBE_SAMPLES // 2), middle + PROBE_SAMPLES // 2
     context = net.receptive_field - 1
     x_T = np.concatenate([np.zeros(max(0, context - begin), np.float32), dry_T[max(0, begin - context) : end]])
     y_T = _play_settings(net, config, x_T, _level_columns(config, [preset.knobs]))[0]
     peak = float(np.abs(y_T).max()) * 10 ** (preset.gain_db / 20)
-    claimed = float(np.abs(clip_T[begin:end]).max())
+    same_T = clip_T[begin:end] if len(clip_T) == len(dry_T) else clip_T  # the replay tells of another length
+    claimed = float(np.abs(same_T).max(initial=0.0))
     if not peak <= claimed * 10 ** (TWIN_MARGIN_DB / 20) + 1e-4:
         above = decibels(peak) - decibels(claimed)
         raise IntegrityError(f"{folder / WEIGHTS} is {above:.0f} dB louder than its clip {preset.audio}", HINT_EARS)

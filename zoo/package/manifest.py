@@ -1,5 +1,6 @@
 """The manifest of a package: the sha256 and size of its files; and how a package's JSON documents are read."""
 
+import os
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
@@ -120,10 +121,26 @@ def check_pin(where: str, manifest: str, expected: str) -> None:
 
 
 def check_target(target: Path) -> None:
-    """Raise `UserError` when `target` holds anything but a package, which may be replaced."""
+    """Raise `UserError` when `target` holds anything but a package, which may be replaced, or is a twin by case."""
+    if twin := case_twin(target):
+        raise UserError(f"{target} is called '{twin}' on this disk", "Write it so, or choose another name.")
     empty = not target.exists() or (target.is_dir() and not any(target.iterdir()))
     if not empty and not _is_package(target):
         raise UserError(f"{target} exists and is not a package", "Choose another folder.")
+
+
+def case_twin(path: Path) -> str:
+    """Return the name of a file or folder as its disk has it where that differs in case only, else an empty text.
+
+    Such a disk takes `Tiny` and `tiny` for one.
+    """
+    try:
+        names = os.listdir(path.parent)
+    except OSError:  # there is no such folder, or it may not be read
+        return ""
+    if not path.name or path.name in names or not path.exists():
+        return ""
+    return next((name for name in names if name.casefold() == path.name.casefold()), "")
 
 
 def _is_package(folder: Path) -> bool:

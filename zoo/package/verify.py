@@ -12,6 +12,7 @@ from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import EVAL
 from models.audio.io import open_audio
 from models.core.errors import IntegrityError, UserError
+from models.core.files import HINT_LFS, LFS_POINTER
 from zoo.package.card import read_front_matter
 from zoo.package.layout import CARD, MANIFEST, NOT_COVERED, PRESETS, check_listing, list_files, tier_names, tier_of
 from zoo.package.loudness import check_loudness
@@ -59,6 +60,8 @@ def verify(folder: Path, whole: bool = False, max_peak_dbfs: float | None = None
 def check_entry(manifest: PackageManifest, name: str, content: bytes, where: str) -> None:
     """Raise `IntegrityError` when these bytes are not those that the manifest lists under a name."""
     entry, found = manifest.files[name], file_entry(content)
+    if content.startswith(LFS_POINTER) and found != entry:
+        raise IntegrityError(f"{where} is a Git LFS pointer, not the file itself", HINT_LFS)
     if found.size != entry.size:
         raise IntegrityError(f"{where} has {found.size:,} bytes, the manifest says {entry.size:,}", HINT_GET_AGAIN)
     if found.sha256 != entry.sha256:

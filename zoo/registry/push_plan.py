@@ -15,6 +15,10 @@ from zoo.package.manifest import package_files, read_package_file
 from zoo.package.privacy import check_private
 from zoo.package.signing import describe_signer
 
+KEEP_LINE_ENDS = b"* -text\n"
+
+NO_TEXT = re.compile(rb"^\*[ \t]+([^\n]*[ \t])?-text\b", re.MULTILINE)
+
 
 @dataclass(frozen=True)
 class PushPlan:
@@ -31,6 +35,7 @@ class PushPlan:
         private: Whether the amp on the hub is private.
         max_peak_dbfs: The highest peak that was allowed, None for what the package claims.
         published_esr: The mean held ESR that the published card states, None where there is none.
+        attributes: The new `.gitattributes`, None where it stays; it goes along when something else is written.
     """
 
     package: Path
@@ -49,6 +54,8 @@ class PushPlan:
         """The mean held ESR that the card to push states, None where the card stays as it is."""
         card = self.writes.get(CARD)
         return None if card is None else stated_esr(parse_card(card.decode("utf-8"))[0])
+
+    attributes: bytes | None = None
 
     @property
     def bytes(self) -> int:
@@ -77,6 +84,14 @@ def stated_esr(front: dict[str, Any]) -> float | None:
     block = front.get(LIBRARY)
     esr = block.get("esr") if isinstance(block, dict) else None
     return esr if isinstance(esr, float | int) else None
+
+
+def keep_line_ends(attributes: bytes) -> bytes | None:
+    """Return a `.gitattributes` in which Git changes no line ends, so that hashes stay; None where it is one already.
+
+    Its other lines stay and follow, since in Git the last one counts.
+    """
+    return None if NO_TEXT.search(attributes) else KEEP_LINE_ENDS + attributes
 
 
 def card_for(name: str, ours: bytes, theirs: bytes | None) -> bytes:

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from models.core.errors import NotFound, UserError
-from models.core.files import staged_folder
+from models.core.files import staged_folder, write_text
 from models.core.renames import STAGED, staged_path
 from models.core.schema import Document
 from zoo.names import Ref
 from zoo.package.card import read_front_matter
 from zoo.package.card_schema import AmpSummary, read_summary
-from zoo.package.layout import CARD, MANIFEST, select_files
+from zoo.package.layout import ATTRIBUTES, CARD, MANIFEST, select_files
 from zoo.package.manifest import (
+    case_twin,
     check_pin,
     check_target,
     digest,
@@ -29,7 +30,7 @@ from zoo.package.signing import describe_signer
 from zoo.registry.folders import remove_stale, restore_amps
 from zoo.registry.index import zoo_that_lists
 from zoo.registry.protocol import Pulled, TransferProgress, no_progress
-from zoo.registry.push_plan import PushPlan, card_for, read_publishable, stated_esr
+from zoo.registry.push_plan import KEEP_LINE_ENDS, PushPlan, card_for, read_publishable, stated_esr
 
 
 class Shelf:
@@ -73,6 +74,11 @@ class Shelf:
             )
             hint = f"{guess}: zoo pull {ref.name} --zoo {zoo_that_lists(ref.name)}"
             raise NotFound(f"no amp '{ref.name}' on the shelf {self.folder}", hint)
+        if twin := case_twin(folder) or case_twin(folder.parent):
+            raise NotFound(
+                f"no amp '{ref.name}' on the shelf {self.folder}; its disk has one at '{twin}'",
+                "Write upper and lower case as zoo list shows them.",
+            )
         found = digest(folder)
         if ref.revision and not found.startswith(ref.revision):
             raise NotFound(
@@ -106,6 +112,8 @@ class Shelf:
         """Return what a push of a package under a name would change; raises as `read_publishable` does."""
         ours, target = read_publishable(package, name, max_peak_dbfs), self.folder / name
         check_target(target)
+        if twin := case_twin(target.parent):
+            raise UserError(f"{target.parent} is called '{twin}' on this disk", "Write the owner so.")
         if not (target / MANIFEST).exists():
             return PushPlan(package, name, ours, max_peak_dbfs=max_peak_dbfs)
         ours[CARD] = card_for("", ours[CARD], read_package_file(target, CARD) if (target / CARD).exists() else None)
@@ -128,9 +136,16 @@ class Shelf:
         """Make a planned push, replacing an earlier amp whole; returns its revision. Options are for hubs only."""
         if private or pr or tag:
             raise UserError("a shelf is a folder: it has no --private, --pr and --tag", "They are for hubs: --zoo hub.")
-        return copy_package(
+        made = copy_package(
             plan.package, self.folder / plan.name, card=plan.writes.get(CARD), max_peak_dbfs=plan.max_peak_dbfs
-        ).revision
+        )
+        if self._is_in_git() and not (self.folder / ATTRIBUTES).exists():
+            write_text(self.folder / ATTRIBUTES, KEEP_LINE_ENDS.decode())
+        return made.revision
+
+    def _is_in_git(self) -> bool:
+        folder = self.folder.resolve()
+        return any((place / ".git").exists() for place in (folder, *folder.parents))
 
     def pull(
         self,

@@ -1,7 +1,9 @@
 """A finished run is loaded once."""
 
+import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,14 +14,14 @@ from zoo.package.finished_run import FinishedRun
 
 
 def test_each_file_of_a_run_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    run, reads, read_bytes = write_run(tmp_path / "run"), Counter[str](), Path.read_bytes
+    run, reads, open_file = write_run(tmp_path / "run"), Counter[str](), os.open
 
-    def count(path: Path) -> bytes:
-        if path.parent == run:
-            reads[path.name] += 1
-        return read_bytes(path)
+    def count(path: Any, *args: Any, **more: Any) -> int:
+        if Path(path).parent == run:
+            reads[Path(path).name] += 1
+        return open_file(path, *args, **more)
 
-    monkeypatch.setattr(Path, "read_bytes", count)
+    monkeypatch.setattr(os, "open", count)
     pack(run, tmp_path / "package")
     assert reads[CONFIG] == 1
     assert reads[EVAL] == 1

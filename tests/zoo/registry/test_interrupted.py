@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.packages import AMP, around, files, read_files, write_package, zoo
+from tests.support.packages import AMP, around, files, read_files, refused, write_package, zoo
 from zoo.names import Ref
 from zoo.registry.folders import remove_stale
 from zoo.registry.shelf import Shelf
@@ -90,3 +90,14 @@ Shelf(Path({str(shelf.folder)!r})).remove(Ref({AMP!r}))
 """
     assert subprocess.run([sys.executable, "-c", script], env=around(), check=False).returncode == 9
     assert shelf.names() == []
+
+
+def test_a_twin_by_case_is_another_amp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A disk that is blind to case (exFAT, those of macOS and Windows): it finds `tiny` under the name `Tiny`."""
+    shelf, package = Shelf(tmp_path / "shelf"), write_package(tmp_path / "package")
+    shelf.push(shelf.plan(package, "alice/Tiny"))
+    real = os.listdir
+    monkeypatch.setattr("zoo.package.manifest.os.listdir", lambda folder: [name.lower() for name in real(folder)])
+    refused(zoo("show", "alice/Tiny", "--zoo", shelf.folder), 3, "no amp 'alice/Tiny'", "has one at 'tiny'")
+    refused(zoo("push", package, "alice/Tiny", "--zoo", shelf.folder), 1, "is called 'tiny' on this disk")
+    refused(zoo("pull", "alice/Tiny", "--zoo", shelf.folder, "--to", tmp_path / "to"), 3, "has one at 'tiny'")

@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Lock
 
 from models.core.errors import Incompatible, IntegrityError, UserError
-from models.core.files import staged_folder
+from models.core.files import LFS_POINTER, staged_folder
 from zoo.names import Ref
 from zoo.package.layout import ATTRIBUTES, MANIFEST, NOT_COVERED, SIGNATURE, check_listing, select_files
 from zoo.package.manifest import PackageManifest, check_pin, check_target, file_entry, parse_package_document
@@ -16,6 +16,8 @@ from zoo.registry.hub.client import HubClient, Listing, RemoteFile
 from zoo.registry.protocol import Pulled, TransferProgress, no_progress
 
 WORKERS = 4
+
+MAX_POINTER_BYTES = 1024  # of a Git LFS pointer
 
 HINT_TELL_OWNER = "Nothing was saved. Report it to the amp's owner."
 
@@ -72,7 +74,7 @@ def pull_from_hub(
         check_pin(ref.name, sha256, pin)
         signer = check_signature(ref.name, first[MANIFEST], first.get(SIGNATURE))
         manifest = parse_package_document(first[MANIFEST], PackageManifest, f"{ref.name}: {MANIFEST}")
-        _check_announced(manifest, listing, allowed, ref)
+        _check_announced(manifest, download, allowed)
         names = select_files(allowed, tier, manifest.tier, where)
         download.total = sum(listing.files[name].size for name in names)
         _write_files(staged, names, first, download)
@@ -109,14 +111,20 @@ def _verify_staged(staged: Path, ref: Ref, whole: bool, max_peak_dbfs: float | N
         raise type(problem)(problem.message.replace(str(staged), ref.name), hint) from None
 
 
-def _check_announced(manifest: PackageManifest, listing: Listing, allowed: list[str], ref: Ref) -> None:
+def _check_announced(manifest: PackageManifest, download: _Download, allowed: list[str]) -> None:
     """Check before any large file moves that the manifest has the files, sizes and hashes that the hub announces."""
+    ref, listing = download.ref, download.listing
     for name in sorted(set(manifest.files) | set(allowed) - set(NOT_COVERED)):
         entry, remote = manifest.files.get(name), listing.files.get(name)
         if entry is None or remote is None or name not in allowed:
             word = "is not listed in its manifest" if entry is None else "is missing"
             raise IntegrityError(f"{ref.name}: {name} {word}", HINT_TELL_OWNER)
         if remote.size != entry.size:
+            if remote.size <= MAX_POINTER_BYTES and download.read(name).startswith(LFS_POINTER):
+                raise IntegrityError(
+                    f"{ref.name}: {name} on the hub is a Git LFS pointer, not the file itself",
+                    "Nothing was saved. Its owner must push it with zoo push, or with Git LFS installed.",
+                )
             raise IntegrityError(
                 f"{ref.name}: {name} has {remote.size:,} bytes on the hub, the manifest says {entry.size:,}",
                 HINT_TELL_OWNER,

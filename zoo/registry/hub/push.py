@@ -1,5 +1,6 @@
 """Publishes a package to a hub: one commit on top of a known head, retried safely, read back, then tagged."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
@@ -14,7 +15,7 @@ from zoo.registry.errors import Unreachable
 from zoo.registry.hub.client import HubClient, Listing
 from zoo.registry.hub.http import ATTEMPTS, RETRIED, as_unreachable, pause_before_retry
 from zoo.registry.index import forget_lists
-from zoo.registry.push_plan import PushPlan, card_for, read_publishable, stated_esr
+from zoo.registry.push_plan import PushPlan, card_for, keep_line_ends, read_publishable, stated_esr
 from zoo.version import __version__
 
 
@@ -43,6 +44,7 @@ def plan_hub_push(hub: HubClient, package: Path, name: str, max_peak_dbfs: float
         replaces=_replaced_amp(hub, name, listing, writes),
         private=listing.private,
         published_esr=stated_esr(listing.front),
+        attributes=_attributes(hub, name, listing) if writes or removes else None,
     )
 
 
@@ -94,6 +96,14 @@ def _remove_empty(hub: HubClient, name: str, problem: BaseException) -> None:
         problem.add_note(f"The new repository '{name}' stays on the hub, empty: {first}")
 
 
+def _attributes(hub: HubClient, name: str, listing: Listing) -> bytes | None:
+    """Return the `.gitattributes` to write, None where the one there will do or is too large to be one."""
+    there = listing.files.get(ATTRIBUTES)
+    if there is not None and there.size > max_bytes(ATTRIBUTES):
+        return None
+    return keep_line_ends(hub.fetch(Ref(name), listing, ATTRIBUTES) if there else b"")
+
+
 def _replaced_amp(hub: HubClient, name: str, listing: Listing, writes: dict[str, bytes]) -> str:
     """Return the name of another amp that the push would replace, empty when there is none."""
     there = listing.files.get(MANIFEST)
@@ -118,7 +128,12 @@ def _commit(hub: HubClient, plan: PushPlan, pr: bool) -> str:
 
     After a failed request the head is read: the hub may have made the commit all the same.
     """
-    head = plan.head or hub.fetch_listing(Ref(plan.name)).commit
+    head = plan.head
+    if not head:
+        listing = hub.fetch_listing(Ref(plan.name))
+        head, plan = listing.commit, replace(plan, attributes=_attributes(hub, plan.name, listing))
+    if plan.attributes is not None:
+        plan = replace(plan, writes={**plan.writes, ATTRIBUTES: plan.attributes})
     additions = [CommitOperationAdd(name, body) for name, body in plan.writes.items()]
     removals = [CommitOperationDelete(name) for name in plan.removes]
     message = f"Publish {plan.package.resolve().name} with ampzoo {__version__}"

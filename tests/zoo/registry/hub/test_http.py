@@ -175,3 +175,11 @@ def test_a_clock_that_is_wrong_is_told():
     text = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate is not yet valid (_ssl.c:1006)"
     told = http._unreachable(httpx.ConnectError(text, request=httpx.Request("GET", "https://hub.example/x")))
     assert "the certificate of hub.example is not valid on" in str(told) and "clock" in told.hint
+
+
+@pytest.mark.parametrize("words", [("doctor",), ("list", "--zoo", "hub"), ("pull", AMP, "--zoo", "hub")])
+def test_a_malformed_endpoint_is_told_by_every_command(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]):
+    monkeypatch.setenv("HF_ENDPOINT", "http://me:password@[")
+    ran = zoo(*words)
+    refused(ran, 1, "HF_ENDPOINT is 'http://['")
+    assert "password" not in ran.err

@@ -27,6 +27,7 @@ from tests.support.packages import (
     zoo,
 )
 from zoo.package.layout import MAX_BYTES
+from zoo.registry.push_plan import KEEP_LINE_ENDS
 
 SECOND = {"presets.json": b'{"schema_version": "1.0", "presets": []}', "audio/more.flac": files()["audio/di.flac"]}
 COVERED = ["model.safetensors", "config.json", "eval.json", "audio/default.flac"]
@@ -51,7 +52,9 @@ def test_pulled_amp_can_be_published_again(pushed: Hub):
     assert zoo("pull", AMP, *at(pushed)).code == 0
     ran = zoo("push", Path("../home") / AMP, "alice/again", *at(pushed))
     assert (ran.code, ran.out) == (0, "alice/again\n") and "published" in ran.err
-    assert pushed.files("alice/again") == there(pushed.files(AMP), "alice/again")
+    expected = there(pushed.files(AMP), "alice/again")
+    attributes = KEEP_LINE_ENDS + expected[".gitattributes"]
+    assert pushed.files("alice/again") == {**expected, ".gitattributes": attributes}
 
 
 def test_the_command_as_a_user_runs_it(hub: Hub, package: Path, tmp_path: Path):
