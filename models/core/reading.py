@@ -10,7 +10,7 @@ from models.core.errors import UserError
 MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
-def read_regular(path: Path, most_bytes: int, kind: str) -> bytes:
+def read_bounded(path: Path, most_bytes: int, kind: str) -> bytes:
     """Return the bytes of a regular file; `kind` says what it should be, as `JSON file`.
 
     Raises `UserError` when it is missing, a folder, a device or a pipe (which might never end), or larger than

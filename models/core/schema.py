@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, Validat
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from models.core.errors import Incompatible, SchemaError, UserError
-from models.core.reading import decode_text, read_regular
+from models.core.reading import decode_text, read_bounded
 
 MAX_JSON_BYTES = 16 << 20
 
@@ -110,7 +110,7 @@ def read_json(path: Path) -> Any:
     Raises `UserError` when it is missing, no regular file, larger than `MAX_JSON_BYTES`, nested too deeply or not
     strict JSON (a key twice, NaN, infinity, a number beyond double precision).
     """
-    return parse_json(read_regular(path, MAX_JSON_BYTES, "JSON file"), str(path))
+    return parse_json(read_bounded(path, MAX_JSON_BYTES, "JSON file"), str(path))
 
 
 def parse_json(data: bytes, where: str) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from models.core.errors import UserError
-from models.core.reading import decode_text, read_regular
+from models.core.reading import decode_text, read_bounded
 from models.knobs.schema import AnyKnob, Encoding, Knob, Knobs, Setting, Switch, Value
 from models.knobs.text import parse_setting
 
@@ -122,7 +122,7 @@ def read_automation(path: Path, knobs: Knobs, setting: Mapping[str, Value]) -> A
 
 def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
     """Return the lines of a CSV that are not blank, each with its number."""
-    text = decode_text(read_regular(path, MAX_CSV_BYTES, "CSV file"), str(path))
+    text = decode_text(read_bounded(path, MAX_CSV_BYTES, "CSV file"), str(path))
     reader = csv.reader(text.splitlines(), strict=True)
     try:
         return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
