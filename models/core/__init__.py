@@ -3,7 +3,7 @@
 * `errors`: the errors that a person can act on, each with a hint
 * `files`: text and JSON, written atomically
 * `reading`: files of people, other systems or strangers, as bytes and text
-* `display`: free text without characters that cannot be seen
+* `plain_text`: text of strangers without what cannot be seen
 * `schema`: JSON read and checked against a schema
 * `locations`: paths and URIs
 * `user_folders`: where this platform keeps a user's settings and caches

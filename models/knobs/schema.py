@@ -37,9 +37,9 @@ AUDIO_TAPER = (0.85 / 0.15) ** 2  # base of the exponential whose division at th
 
 Faceplate = Annotated[float, Field(ge=-MAX_FACEPLATE, le=MAX_FACEPLATE)]
 
-MAX_KNOBS = 32
+MAX_SCHEMA_KNOBS = 32
 
-MAX_POSITIONS = 16
+MAX_SWITCH_POSITIONS = 16
 
 KNOB_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
 
@@ -172,7 +172,8 @@ class Switch(Frozen):
 
     name: Annotated[KnobName, Field(description="Name of the switch, as for a knob.")]
     positions: Annotated[
-        tuple[Position, ...], Field(min_length=2, max_length=MAX_POSITIONS, description="Names of its positions.")
+        tuple[Position, ...],
+        Field(min_length=2, max_length=MAX_SWITCH_POSITIONS, description="Names of its positions."),
     ]
     default: Annotated[Position, Field(description="Position at which it rests; the first when left out.")]
 
@@ -261,7 +262,7 @@ AnyKnob = Annotated[Annotated[Knob, Tag("knob")] | Annotated[Switch, Tag("switch
 class Knobs(Frozen):
     """All knobs of an amp, in the order of the network's input."""
 
-    knobs: tuple[AnyKnob, ...] = Field(max_length=MAX_KNOBS)
+    knobs: tuple[AnyKnob, ...] = Field(max_length=MAX_SCHEMA_KNOBS)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -16,8 +16,8 @@ from models.knobs.schema import (
     KNOB_PATTERN,
     KNOB_WORDS,
     MAX_FACEPLATE,
-    MAX_KNOBS,
-    MAX_POSITIONS,
+    MAX_SCHEMA_KNOBS,
+    MAX_SWITCH_POSITIONS,
     POSITION_PATTERN,
     POSITION_WORDS,
     AnyKnob,
@@ -101,9 +101,11 @@ def _knob_schema(raw: RawManifest, where: str) -> Knobs:
             occurring.setdefault(name, []).append(value)
     stated = list(occurring) if raw.knobs is None else raw.knobs
     if raw.knobs is None:
-        _check_names(raw.takes)
-        if len(stated) > MAX_KNOBS:
-            raise UserError(f"{where}: its entries name {len(stated)} knobs, at most {MAX_KNOBS} can be", LIST_KNOBS)
+        _check_knob_names(raw.takes)
+        if len(stated) > MAX_SCHEMA_KNOBS:
+            raise UserError(
+                f"{where}: its entries name {len(stated)} knobs, at most {MAX_SCHEMA_KNOBS} can be", LIST_KNOBS
+            )
     named = [_describe(k, occurring.get(k, []), raw, where) if isinstance(k, str) else k for k in stated]
     knobs = check_document({"knobs": [knob for knob in named if knob]}, Knobs, where)
     described = {str(knob.get("name")): knob for knob in named if knob}
@@ -123,7 +125,7 @@ def _rest_at(knob: AnyKnob, default: Value | None) -> AnyKnob:
         return knob
 
 
-def _check_names(takes: list[RawTake]) -> None:
+def _check_knob_names(takes: list[RawTake]) -> None:
     """Raise `UserError`, which names the entry, for a name that no knob can have."""
     for take in takes:
         for name in take.setting:
@@ -145,9 +147,9 @@ def _describe(name: str, values: list[Value], raw: RawManifest, where: str) -> d
         positions = list(dict.fromkeys(words))
         if leave_out or len(positions) == 1:
             return None if leave_out else {"name": name}
-        if len(positions) > MAX_POSITIONS:
+        if len(positions) > MAX_SWITCH_POSITIONS:
             raise UserError(
-                f"{where}: knob '{name}' has {len(positions)} different words, at most {MAX_POSITIONS} can be",
+                f"{where}: knob '{name}' has {len(positions)} different words, at most {MAX_SWITCH_POSITIONS} can be",
                 LIST_KNOBS,
             )
         if illegal := next((word for word in positions if not re.fullmatch(POSITION_PATTERN, word)), None):

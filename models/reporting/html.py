@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Literal, NamedTuple
 
-from models.core.display import visible_text
+from models.core.plain_text import plain_text
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222;
@@ -29,6 +29,8 @@ th:first-child, td:first-child { padding-left: 0 }
 }
 """
 
+MAX_TEXT = 10_000  # characters of one cell or paragraph
+
 NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?")
 
 
@@ -39,14 +41,14 @@ class Cell(NamedTuple):
     look: Literal["changed", "same", "file"]
 
 
-def escape_html(text: str) -> str:
-    """Return free text for a page: no markup, and no character that cannot be seen."""
-    return escape(visible_text(text))
+def escape_page(text: str) -> str:
+    """Return free text for a page: the one way in which text gets into one; unseen characters become "?"."""
+    return escape(plain_text(text, keep="\n\t", max_length=MAX_TEXT))
 
 
 def page(title: str, parts: Iterable[str]) -> str:
     """Return a whole page whose title is also its first heading; `parts` are made by the other functions here."""
-    name = escape_html(title)
+    name = escape_page(title)
     return (
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -58,7 +60,7 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 def heading(text: str) -> str:
     """Return a heading of the second level."""
-    return f"<h2>{escape_html(text)}</h2>"
+    return f"<h2>{escape_page(text)}</h2>"
 
 
 def paragraph(text: str) -> str:
@@ -73,7 +75,7 @@ def numbered_list(items: Iterable[str]) -> str:
 
 def notice(severity: str, message: str, hint: str) -> str:
     """Return a box that states a problem and what to do; `severity` is "fault" or "warning"."""
-    text = f'<b>{severity}</b> {escape_html(message)}<div class="hint">{escape_html(hint)}</div>'
+    text = f'<b>{severity}</b> {escape_page(message)}<div class="hint">{escape_page(hint)}</div>'
     return f'<div class="notice {severity}">{text}</div>'
 
 
@@ -88,11 +90,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> str:
 def figure(svg: bytes, alt: str) -> str:
     """Return a picture, held by the page itself; `alt` is read where pictures are not shown."""
     data = b64encode(svg).decode()
-    return f'<figure><img alt="{escape_html(alt)}" src="data:image/svg+xml;base64,{data}"></figure>'
+    return f'<figure><img alt="{escape_page(alt)}" src="data:image/svg+xml;base64,{data}"></figure>'
 
 
 def _inline(text: str) -> str:
-    return re.sub("`(.*?)`", r"<code>\1</code>", escape_html(text))
+    return re.sub("`(.*?)`", r"<code>\1</code>", escape_page(text))
 
 
 def _is_numeric(cells: Sequence[str | Cell]) -> bool:
@@ -105,5 +107,5 @@ def _row(tag: Literal["th", "td"], cells: Sequence[str | Cell], numeric: Sequenc
     for cell, number in zip(cells, numeric, strict=True):
         text, look = (cell, "number" if number else "") if isinstance(cell, str) else cell
         attribute = f' class="{look}"' if look else ""
-        parts.append(f"<{tag}{attribute}>{escape_html(text)}</{tag}>")
+        parts.append(f"<{tag}{attribute}>{escape_page(text)}</{tag}>")
     return f"<tr>{''.join(parts)}</tr>"

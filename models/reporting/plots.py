@@ -22,8 +22,8 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from models.artifacts.evaluation import Score
-from models.core.display import one_line, visible_text
 from models.core.files import staged_file
+from models.core.plain_text import plain_text
 from models.knobs.text import format_setting
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")  # Okabe and Ito
@@ -79,7 +79,7 @@ def to_svg(figure: Figure) -> bytes:
     """
     out = BytesIO()
     _save_figure(figure, out, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
-    return visible_text(out.getvalue().decode()).encode()
+    return plain_text(out.getvalue().decode(), keep="\n\r\t").encode()
 
 
 @styled
@@ -115,7 +115,7 @@ def draw_spectra(axes: Axes, centers_hz: np.ndarray, levels_dbfs: Mapping[str, n
 
 def label_text(text: str, most: int = 60) -> str:
     """Return free text, such as the name of a file, as a label."""
-    return one_line(text, most)
+    return plain_text(" ".join(text.split()), max_length=most)
 
 
 def plain_ticks(axes: Axes, *, x: bool = True, y: bool = True) -> None:

@@ -7,7 +7,6 @@ from typing import get_args
 import pytest
 from pydantic_core import core_schema
 
-from models.core.display import one_line, visible_text
 from models.core.errors import UserError
 from models.core.locations import find_written
 from models.core.reading import decode_text
@@ -139,14 +138,3 @@ def test_home_is_expanded_in_a_config(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (found.train, found.held) == (tmp_path / "train.json", tmp_path / "here" / "takes" / "held.json")
     with pytest.raises(UserError, match="'train' is .*: no file can have this name"):
         check_document({"name": "a", "train": "\0"}, DataConfig, "d.json")
-
-
-@pytest.mark.parametrize("code", [0, 0x1B, 0x9B, 0xAD, 0x34F, 0x200B, 0x202E, 0x2800, 0x3164, 0xD800, 0xFEFF, 0xE0041])
-def test_character_that_cannot_be_seen_becomes_a_question_mark(code: int):
-    assert visible_text(f"a{chr(code)}b") == "a?b"
-
-
-def test_what_can_be_seen_stays_and_piles_of_accents_are_cut():
-    assert visible_text("e\u0301 日本語\n\t<b>$") == "e\u0301 日本語\n\t<b>$"
-    assert visible_text("a" + "\u0301" * 200 + "b") == "a" + "\u0301" * 4 + "b"
-    assert one_line("a\n b" * 30, 10) == "a ba ba..."
