@@ -52,7 +52,10 @@ class Rows(LoadScopeScheduling):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare our marker."""
+    """Declare our marker; look for a library's words in every error of ours."""
+    from tests.support.library_words import guard_user_errors
+
+    guard_user_errors()
     config.addinivalue_line("markers", "ray: starts Ray; such tests run one after the other")
 
 

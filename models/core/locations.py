@@ -43,7 +43,14 @@ def find_written(folder: Path, name: Path | str) -> Path:
     The name as it stands comes first: other systems allow a backslash in a file's name.
     """
     path, turned = folder / name, folder / str(name).replace("\\", "/")
-    return turned if path != turned and not path.exists() and turned.exists() else path
+    return turned if path != turned and not _is_there(path) and _is_there(turned) else path
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
 
 
 Location = Annotated[Path | str, PlainValidator(_parse, json_schema_input_type=str)]

@@ -15,7 +15,7 @@ from models.core.userinfo import without_userinfo
 
 MAX_JSON_BYTES = 16 << 20
 
-MAX_DIGITS = 308  # of a whole number; a longer one is beyond double precision
+MAX_INTEGER_DIGITS = 308  # of a whole number; a longer one is beyond double precision
 
 MAX_SHOWN = 40  # characters of a value in a message
 
@@ -285,7 +285,7 @@ def _no_constant(name: str) -> None:
 
 
 def _bounded_integer(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
+    if len(digits) > MAX_INTEGER_DIGITS:
         raise _NotStrict(f"a number has {len(digits):,} digits")
     return int(digits)
 

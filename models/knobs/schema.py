@@ -172,7 +172,8 @@ class Switch(Frozen):
 
     name: Annotated[KnobName, Field(description="Name of the switch, as for a knob.")]
     positions: Annotated[
-        tuple[Position, ...], Field(min_length=2, max_length=MAX_POSITIONS, description="Names of its positions.")
+        tuple[Position, ...],
+        Field(min_length=2, max_length=MAX_POSITIONS, description="Names of its positions."),
     ]
     default: Annotated[Position, Field(description="Position at which it rests; the first when left out.")]
 

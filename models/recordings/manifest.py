@@ -101,7 +101,7 @@ def _knob_schema(raw: RawManifest, where: str) -> Knobs:
             occurring.setdefault(name, []).append(value)
     stated = list(occurring) if raw.knobs is None else raw.knobs
     if raw.knobs is None:
-        _check_names(raw.takes)
+        _check_knob_names(raw.takes)
         if len(stated) > MAX_KNOBS:
             raise UserError(f"{where}: its entries name {len(stated)} knobs, at most {MAX_KNOBS} can be", LIST_KNOBS)
     named = [_describe(k, occurring.get(k, []), raw, where) if isinstance(k, str) else k for k in stated]
@@ -123,7 +123,7 @@ def _rest_at(knob: AnyKnob, default: Value | None) -> AnyKnob:
         return knob
 
 
-def _check_names(takes: list[RawTake]) -> None:
+def _check_knob_names(takes: list[RawTake]) -> None:
     """Raise `UserError`, which names the entry, for a name that no knob can have."""
     for take in takes:
         for name in take.setting:

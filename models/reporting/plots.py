@@ -79,7 +79,7 @@ def to_svg(figure: Figure) -> bytes:
     """
     out = BytesIO()
     _save_figure(figure, out, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
-    return plain_text(out.getvalue().decode(), keep="\n\t").encode()
+    return plain_text(out.getvalue().decode(), keep="\n\r\t").encode()
 
 
 @styled

@@ -20,6 +20,12 @@ DISK = {
     errno.EACCES: ("permission is denied", "Choose a folder that you can write to."),
     errno.EPERM: ("the operation is not permitted", "Choose a folder that you can write to."),
     errno.EROFS: ("the folder is read-only", "Choose a folder that you can write to."),
+    errno.EIO: ("the disk cannot be read or written", "Check the disk, or copy the file to another one."),
+    errno.EMFILE: ("too many files are open", "Close other programs, or raise the limit: ulimit -n 4096."),
+    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name."),
+    errno.ELOOP: ("links lead in a circle", "Check where the links lead."),
+    errno.EFBIG: ("the file is too large for this disk", "Choose another disk."),
+    errno.EBUSY: ("another program uses it", "Close that program and run the same command again."),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "Choose another path."),
     errno.EEXIST: ("a file or folder exists there already", "Choose another path."),
     errno.ENOENT: ("the path does not exist", "Check the path."),
@@ -69,7 +75,8 @@ def explain(error: BaseException) -> Explained | None:
     if origin == "huggingface_hub":
         return _explain_hub(error)
     if isinstance(error, ConnectionError):
-        return Explained(f"no connection: {error}", "Is the cluster or hub at that address running?", NO_NETWORK)
+        reason = error.strerror.lower() if error.strerror else str(error)
+        return Explained(f"no connection: {reason}", "Is the cluster or hub at that address running?", NO_NETWORK)
     if isinstance(error, OSError):
         reason, hint = DISK.get(error.errno or 0, (error.strerror or str(error), "Check the path and the disk."))
         return Explained(f"{error.filename2 or error.filename or 'a file'}: {reason}", hint, FAILURE)

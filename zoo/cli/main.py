@@ -101,7 +101,9 @@ def main() -> None:
     warnings.showwarning = partial(_show_warning, warnings.showwarning)
     try:
         sys.exit(cli.main(prog_name="zoo", standalone_mode=False))
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (click.exceptions.Abort, KeyboardInterrupt) as stopped:
+        if isinstance(stopped.__cause__, EOFError):  # click takes every end of a file for a person's
+            sys.exit(_show_exception(stopped.__cause__))
         output.info("interrupted")
         sys.exit(INTERRUPTED)
     except click.ClickException as error:

@@ -17,7 +17,7 @@ MAX_NODES = 5000
 
 MAX_DEPTH = 32
 
-MAX_INTEGER_DIGITS = 64  # of a number
+MAX_FRONT_DIGITS = 64  # of a number
 
 LEGAL_KINDS = ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")
 
@@ -49,8 +49,8 @@ class _PlainLoader(yaml.SafeLoader):
             raise ValueError("its front matter has a merge key (<<); write the values out")
         if tag not in LEGAL_TAGS:
             raise ValueError(f"its front matter has a value of the kind '{tag[-40:]}'; use texts and numbers")
-        if tag.endswith((":int", ":float")) and len(node.value) > MAX_INTEGER_DIGITS:
-            raise ValueError(f"its front matter has a number of more than {MAX_INTEGER_DIGITS} digits")
+        if tag.endswith((":int", ":float")) and len(node.value) > MAX_FRONT_DIGITS:
+            raise ValueError(f"its front matter has a number of more than {MAX_FRONT_DIGITS} digits")
         return node
 
 

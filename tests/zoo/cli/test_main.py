@@ -122,6 +122,12 @@ def test_interrupt_exits_130_without_a_traceback(here: Path, stop: type[BaseExce
     assert "Traceback" not in ran.err
 
 
+def test_end_of_a_file_is_no_interrupt(here: Path):
+    with mock.patch("zoo.cli.views.amps.show_knobs", side_effect=EOFError("Ran out of input")):
+        ran = zoo("knobs", AMP)
+    assert ran.code == 1 and "interrupted" not in ran.err and "EOFError" in ran.err
+
+
 def test_interrupt_prints_one_word(here: Path):
     with mock.patch("zoo.cli.views.amps.show_knobs", side_effect=KeyboardInterrupt):
         assert zoo("knobs", AMP).err.split() == ["interrupted"]

@@ -5,7 +5,7 @@ from typing import Any
 
 from models.knobs.text import format_setting, format_value
 from zoo.cli import output
-from zoo.cli.views.words import also_in, count, listed
+from zoo.cli.views.words import also_in, count, first_names
 
 LEGEND = "DELAY: samples behind the dry signal, as recorded. POLARITY: -1 is inverted."
 
@@ -39,7 +39,7 @@ def show_check(report: Any) -> None:
     output.info_wrapped(LEGEND)
     for knob in knobs.knobs:
         values = {take.setting[knob.name] for take in report.takes}
-        shown = listed([format_value(value) for value in sorted(values, key=knob.encode)], " ")
+        shown = first_names([format_value(value) for value in sorted(values, key=knob.encode)], " ")
         output.info_wrapped(f"{knob.name}: {knob.legal}, default {format_value(knob.default)}, recorded at {shown}")
     groups = group_findings([*report.faults, *report.warnings])
     for finding, others in groups[:MAX_FINDINGS]:

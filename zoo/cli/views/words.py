@@ -17,10 +17,10 @@ def count(things: Sized, name: str) -> str:
 
 def also_in(others: Sequence[Path]) -> str:
     """Return the sentence that names further files with the same finding, or an empty text."""
-    return f" The same for {listed([path.name for path in others])}." if others else ""
+    return f" The same for {first_names([path.name for path in others])}." if others else ""
 
 
-def listed(names: Sequence[str], separator: str = ", ") -> str:
+def first_names(names: Sequence[str], separator: str = ", ") -> str:
     """Return the first `MAX_LISTED` names, and how many more there are."""
     if len(names) <= MAX_LISTED:
         return separator.join(names)
