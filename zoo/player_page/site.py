@@ -10,12 +10,11 @@ from models.artifacts.names import CONFIG
 from models.core.errors import UserError
 from models.core.files import staged_folder
 from models.formats.player.build import library
-from zoo.package.layout import MANIFEST, list_files
-from zoo.player_page.documents import DRY_CLIP, AmpPage, ShelfRow, SitePage, describe_amp
+from zoo.package.layout import list_files
+from zoo.player_page.documents import DRY_CLIP, AmpPage, ShelfRow, SitePage, describe_amp, package_of
 
 STATIC = Path(__file__).parent / "static"
 AMP_FILE, AMP_DOCUMENT, SITE_DOCUMENT, ENGINE_FILE = "amp.bin", "amp.json", "site.json", "engine.wasm"
-DEMO_SECONDS, DEMO_SEED = 6.0, 2000  # of the dry clip that an amp without clips is played with
 
 
 class AmpFiles:
@@ -48,10 +47,8 @@ class AmpFiles:
     @cached_property
     def dry_clip(self) -> bytes:
         """The dry clip of the package, or the one that packages are made with."""
-        for place in (self.folder, self.folder.parent.parent):
-            if (place / MANIFEST).exists() and (place / DRY_CLIP).exists():
-                return (place / DRY_CLIP).read_bytes()
-        return self._made_clip()
+        package = package_of(self.folder)
+        return (package / DRY_CLIP).read_bytes() if package and (package / DRY_CLIP).exists() else self._made_clip()
 
     def names(self) -> list[str]:
         """Return the names of all files."""
@@ -69,14 +66,16 @@ class AmpFiles:
                 return self.dry_clip
             if name not in self.names():
                 return None
-            place = self.folder if (self.folder / name).exists() else self.folder.parent.parent
-            return (place / name).read_bytes()
+            package = package_of(self.folder)
+            assert package is not None, "only packages have takes"
+            return (package / name).read_bytes()
 
     def _made_clip(self) -> bytes:
         from models.artifacts.model_config import ModelConfig
         from models.audio.guitar import guitar
         from models.audio.io import write_audio
         from models.core.schema import read_document
+        from zoo.package.demo_clips import DEMO_SECONDS, DEMO_SEED
 
         rate_hz = read_document(self.folder / CONFIG, ModelConfig).audio.sample_rate
         with tempfile.TemporaryDirectory() as made:

@@ -13,7 +13,10 @@ import pytest
 from models.core.errors import NotFound, UserError
 from models.formats.player.reader import read_amp
 from tests.support.browser import needs_zig, serving
-from tests.support.packages import AMP, ZOO, around, read_files, refused, write_files, write_package, zoo
+from tests.support.hub_server import Hub
+from tests.support.packages import AMP, ZOO, around, files, read_files, refused, write_files, write_package, zoo
+from zoo.cli.player_page import _site
+from zoo.package.manifest import digest
 from zoo.player_page.server import HEADERS, PageServer
 from zoo.player_page.site import STATIC, Site, many_amps, one_amp, write_site
 
@@ -48,6 +51,24 @@ def test_takes_are_files_of_the_page(taken: Path):
     names = one_amp("tiny", taken).names()
     assert {"amps/tiny/audio/held-di.flac", "amps/tiny/audio/held.target.flac"} < set(names)
     assert "amps/tiny/audio/held.flac" not in names
+
+
+def test_a_tier_has_the_clips_of_its_amp(tmp_path: Path):
+    content = files()
+    tier = {f"tiers/nano/{name}": content[name] for name in ("config.json", "eval.json", "model.safetensors")}
+    amp = one_amp("alice/tiny", write_package(tmp_path / "package", tier) / "tiers/nano")
+    document = json.loads(amp.read("amps/alice/tiny/amp.json") or b"")
+    assert (document["license"], len(document["presets"])) == ("cc-by-4.0", 3)
+    assert amp.read("amps/alice/tiny/audio/di.flac") == content["audio/di.flac"]
+    assert document["revision"] == digest(tmp_path / "package")
+
+
+def test_the_amps_of_a_hub_are_pulled_when_they_are_asked_for(pushed: Hub):
+    amps = _site(None, pushed.url, "")
+    assert json.loads(amps.read("site.json") or b"")["amps"][0]["name"] == AMP
+    assert not (Path(os.environ["ZOO_HOME"]) / AMP).exists()
+    assert json.loads(amps.read(f"amps/{AMP}/amp.json") or b"")["esr"] == 0.1875
+    assert (Path(os.environ["ZOO_HOME"]) / AMP / "manifest.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -326,6 +326,11 @@ export async function showPlayer(root, page, folder, fromShelf) {
     amp, player.status.root,
     element("div", { className: "cards" }, sound, player.trust.root, presets, player.input.root, cabinetCard(player)));
   player.applied();
+  addEventListener("keydown", (event) => {
+    if (event.key !== " " || !event.target.matches("body, .dial")) return;
+    event.preventDefault();
+    player.attempt(() => player.toggle());
+  });
   addEventListener("hashchange", () => player.apply(readLink(location.hash)));
   const buffer = await player.clip(page.dry);
   await player.use({ kind: "clip", name: "the dry clip", buffer });
