@@ -106,6 +106,24 @@ def test_it_plays_stops_measures_and_records(browser: Any, site: Site, tmp_path:
     assert 0.001 < np.abs(heard_T).max() < 10
 
 
+BUSY = """() => {
+  const own = Object.getOwnPropertyDescriptor(MessagePort.prototype, "onmessage");
+  const busier = ({ data }) => ({ data: data && "load" in data ? { ...data, load: 0.2 } : data });
+  const set = function (listen) { own.set.call(this, (event) => listen(busier(event))); };
+  Object.defineProperty(MessagePort.prototype, "onmessage", { ...own, set });
+}"""
+
+
+def test_where_exact_moves_take_too_much_knobs_ramp_and_the_page_says_so(browser: Any, site: Site):
+    with opened(browser, site) as page:
+        exact = page.page.get_by_role("checkbox", name="exact knob moves")
+        assert exact.is_checked()
+        page.page.evaluate(BUSY)  # the audio thread now seems to take a fifth of a core
+        page.page.get_by_role("button", name="Play", exact=True).click()
+        page.page.get_by_text(re.compile(r"Exact knob moves would take \d\d % of a core here: knobs ramp")).wait_for()
+        assert not exact.is_checked()
+
+
 def test_the_guitar_is_warned_of_and_comes_without_enhancements(browser: Any, site: Site):
     with opened(browser, site, permissions=["microphone"]) as page:
         page.page.evaluate(
