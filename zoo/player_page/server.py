@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -36,7 +37,7 @@ class PageServer(ThreadingHTTPServer):
     """Serves a site on loopback. Use it in a `with` block and call `serve_forever`."""
 
     daemon_threads = True
-    allow_reuse_address = False
+    allow_reuse_address = os.name == "posix"  # elsewhere it would let two servers have one port
 
     def __init__(self, site: Site, port: int = 0) -> None:
         """Take a port, 0 for any free one. Raises `UserError` where it is in use."""

@@ -29,7 +29,8 @@ export class Player {
     this.choice = "A"; // what is heard: A, B, dry or real
     this.matched = true;
     this.gain = 1; // that makes the choice as loud as A
-    this.sound = new Sound(amp, (report) => this.meters.report(report));
+    this.sound = new Sound(amp, (report) => this.meters.report(report),
+      (error) => this.status.say(error.message, "poor"));
     this.sound.turn(faceplate(this.knobs, linked));
   }
 

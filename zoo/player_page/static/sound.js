@@ -24,9 +24,12 @@ async function openInput(audio) {
 }
 
 export class Sound {
-  /** `amp` is `{module, bytes, head}`; `onreport({load, peakIn, peakOut, dropouts})` is called while it plays. */
-  constructor(amp, onreport) {
-    Object.assign(this, { amp, onreport, values: [], source: null, playing: false, cabinet: null, dropouts: 0 });
+  /**
+   * `amp` is `{module, bytes, head}`; `onreport({load, peakIn, peakOut, dropouts})` is called while it plays,
+   * `onfail(error)` where it ends.
+   */
+  constructor(amp, onreport, onfail) {
+    Object.assign(this, { amp, onreport, onfail, values: [], source: null, playing: false, cabinet: null, dropouts: 0 });
     this.gains = { model: 1, dry: 0, real: 0 };
     this.volume = 1;
     this.exact = true;
@@ -50,6 +53,7 @@ export class Sound {
     this.branches.real.connect(this.mix);
     this.#connectCabinet();
     this.out.connect(this.analyser).connect(context.destination);
+    this.node.onprocessorerror = () => this.onfail(new Error("The audio thread stopped: reload the page."));
     this.node.port.onmessage = ({ data }) => this.onreport({ ...data, dropouts: this.#countDropouts() });
     setInterval(() => this.#watchClock(), LOOK);
   }
