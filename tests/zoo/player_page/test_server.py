@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from models.core.errors import NotFound, UserError
 from models.formats.player.reader import read_amp
@@ -113,7 +114,7 @@ def test_what_cannot_be_played_is_said(tmp_path: Path):
     def resolve(name: str) -> Path:
         raise NotFound(f"no amp '{name}'", "See what there is.")
 
-    rows = one_amp("a/b", tmp_path)._document.amps
+    rows = one_amp("a/b", tmp_path).document.amps
     with serving(many_amps("nowhere", rows, resolve)) as url:
         status, headers, body = ask(url, "/amps/a/b/amp.json")
     assert (status, headers["Content-Type"]) == (422, "application/json")
@@ -124,6 +125,8 @@ def test_what_cannot_be_played_is_said(tmp_path: Path):
 def test_a_page_is_written_as_it_is_served(site: Site, tmp_path: Path):
     size = write_site(site, tmp_path / "out")
     written = read_files(tmp_path / "out")
+    front = yaml.safe_load(written.pop("README.md").decode().split("---\n")[1])
+    assert (front["sdk"], front["title"], front["models"]) == ("static", "alice/tiny", ["alice/tiny"])
     assert written == {name: site.read(name) for name in site.names()}
     assert size == sum(map(len, written.values()))
     assert {path.name for path in STATIC.iterdir()} < set(written)
