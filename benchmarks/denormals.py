@@ -22,7 +22,8 @@ from models.formats.player.writer import amp_bytes
 from models.knobs.schema import Knobs
 from models.network.architecture import WaveNetConfig
 from models.network.wavenet import WaveNet
-from models.playback.stream import EagerPlayer, Stream
+from models.playback.eager_player import EagerPlayer
+from models.playback.stream import Stream
 
 RATE_HZ, SAMPLES, BLOCK = 48000, 4800, 64
 

@@ -9,9 +9,9 @@ Artifacts, in dBFS (a knob from end to end, or to and fro without a stop; guitar
   what is left is that 20 ms lie between two still sounds. OWN: exact moves against the crossfades of still sounds that
   they are meant to be.
 
-Costs: CPU seconds per second of audio of the C player, all knobs moving all the time, medians over the rounds; STILL,
-GLIDE (ramps), EXACT; and the CPU time that 999 of 1,000 blocks stay below, in percent of a block's own time, median
-over the rounds.
+Costs: CPU seconds per second of audio of the C player (and of Python's stream, PY), all knobs moving all the time,
+medians over the rounds; STILL, GLIDE (ramps), EXACT; and the CPU time that 999 of 1,000 blocks stay below, in percent
+of a block's own time, median over the rounds.
 
     python -m benchmarks.knob_moves --rounds 5 [--run FOLDER]
 """
@@ -19,6 +19,8 @@ over the rounds.
 import argparse
 import subprocess
 import tempfile
+import time
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -44,6 +46,7 @@ from zoo.cli import output
 
 MODELS = ("a1-nano-film", "a1-lite-film", "a1-standard-film", "a2-full-film")
 BLOCKS = (32, 64, 128)
+PYTHON = ("PY STILL", "PY RAMP", "PY EXACT")
 CONTROL = 64  # samples between two still sounds of the ideal
 
 
@@ -113,6 +116,22 @@ def costs(program: Path, file: Path, block: int, rounds: int) -> list[str]:
     return [*cells, *(f"{100 * median(late[kind]):.1f} %" for kind in late)]
 
 
+def python_costs(net: WaveNet, block: int, rounds: int) -> list[str]:
+    """Return the cells of Python's stream: still, ramps, exact."""
+    noise_T, y_T = np.random.default_rng(0).normal(0, 0.1, RATE_HZ).astype(np.float32), np.empty(block, np.float32)
+    spent: dict[str, list[float]] = {"still": [], "ramp": [], "exact": []}
+    ramp_KT = np.repeat(np.linspace(-1, 1, block, dtype=np.float32)[None], net.knobs, axis=0)
+    for _, kind in product(range(rounds), spent):
+        stream, count = Stream(net, [0.0] * net.knobs, "exact" if kind == "exact" else "ramp"), RATE_HZ // block
+        begin = time.thread_time()
+        for number in range(count):
+            turned = np.full(net.knobs, np.sin(number * block / 2000) if kind == "exact" else 0, np.float32)
+            levels = ramp_KT if kind == "ramp" else turned
+            stream.process(noise_T[number * block : (number + 1) * block], levels, y_T)
+        spent[kind].append((time.thread_time() - begin) * RATE_HZ / (count * block))
+    return [f"{100 * median(found):.2f} %" for found in spent.values()]
+
+
 def main() -> None:
     """Measure every model and print the two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -144,11 +163,12 @@ def main() -> None:
             file = Path(folder) / "amp.bin"
             file.write_bytes(amp_bytes(config, net))
             for block in BLOCKS:
-                spent.append((config.name, str(block), *costs(program, file, block, options.rounds)))
+                cells = costs(program, file, block, options.rounds) + python_costs(net, block, options.rounds)
+                spent.append((config.name, str(block), *cells))
                 output.info("  ".join(spent[-1]))
     kinds = [f"{ms} MS {kind}" for ms in RAMPS_MS for kind in ("RAMP", "EXACT")]
     output.data_table(("MODEL", "FIELD", *kinds, "DRAG RAMP", "DRAG EXACT", "OWN"), heard)
-    output.data_table(("MODEL", "BLOCK", "STILL", "GLIDE", "EXACT", "P99.9 STILL", "GLIDE", "EXACT"), spent)
+    output.data_table(("MODEL", "BLOCK", "STILL", "GLIDE", "EXACT", "P99.9 STILL", "GLIDE", "EXACT", *PYTHON), spent)
 
 
 if __name__ == "__main__":

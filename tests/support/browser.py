@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from models.formats.player.build import compilers
 from tests.support.makers import read_wav
+from zoo.player_page import server as page_server
 from zoo.player_page.server import PageServer
 from zoo.player_page.site import Site
 
@@ -70,9 +72,10 @@ class Opened:
 
 
 @contextmanager
-def serving(site: Site) -> Iterator[str]:
-    """Serve a site on loopback and yield its address."""
-    with PageServer(site) as server:
+def serving(site: Site, policy: bool = True) -> Iterator[str]:
+    """Serve a site on loopback and yield its address; without the `policy` as any web server would."""
+    headers = page_server.HEADERS if policy else {}
+    with PageServer(site) as server, mock.patch.object(page_server, "HEADERS", headers):
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -94,9 +97,11 @@ def browsing() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(browser: Any, site: Site, after: str = "", ready: bool = True, **options: Any) -> Iterator[Opened]:
+def opened(
+    browser: Any, site: Site, after: str = "", ready: bool = True, policy: bool = True, **options: Any
+) -> Iterator[Opened]:
     """Open a site, `after` being what follows its address; at the end nothing may have gone wrong."""
-    with serving(site) as url:
+    with serving(site, policy) as url:
         context = browser.new_context(accept_downloads=True, **options)
         context.set_default_timeout(15_000)
         page = context.new_page()

@@ -15,7 +15,7 @@ from zoo.cli.browse import diff, doctor, knobs, list_amps, show
 from zoo.cli.package import package
 from zoo.cli.plan import plan
 from zoo.cli.play import export, render
-from zoo.cli.player_page import page, play
+from zoo.cli.player_page import play_in_browser, write_page
 from zoo.cli.recordings import align, check, signal
 from zoo.cli.search import board, search
 from zoo.cli.signing import key, trust
@@ -28,7 +28,7 @@ GROUPS = {  # heading -> commands, in the order in which one needs them
     "Record": (plan, signal, check, align),
     "Make": (train, search, board, package),
     "Share": (push, list_amps, show, diff, pull, verify, rm, key, trust),
-    "Play": (knobs, play, page, render, export),
+    "Play": (knobs, play_in_browser, write_page, render, export),
 }
 
 HELP = """Search, publish and play guitar amp models whose knobs turn live.

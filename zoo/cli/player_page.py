@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 optional_amp = click.argument("amp", required=False, shell_complete=complete_amps)
 
 
-@click.command(short_help="Play an amp in the browser, its knobs alive.", epilog="Example: zoo play alice/plexi-59")
+@click.command(
+    "play", short_help="Play an amp in the browser, its knobs alive.", epilog="Example: zoo play alice/plexi-59"
+)
 @optional_amp
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port of the page; 0: a free one.")
 @click.option("--no-browser", is_flag=True, help="Print the address and open no browser.")
 @zoo_option
 @tier_option
-def play(amp: str | None, port: int, no_browser: bool, where: str | None, tier: str) -> None:
+def play_in_browser(amp: str | None, port: int, no_browser: bool, where: str | None, tier: str) -> None:
     """Play an amp in the browser, with live knobs; without AMP choose one from the zoo.
 
     The page is on this machine alone. It plays the amp's dry clip, a file of yours or your guitar.
@@ -42,12 +44,14 @@ def play(amp: str | None, port: int, no_browser: bool, where: str | None, tier: 
             output.info()
 
 
-@click.command(short_help="Write the page as static files.", epilog="Example: zoo page alice/plexi-59 --out site")
+@click.command(
+    "page", short_help="Write the page as static files.", epilog="Example: zoo page alice/plexi-59 --out site"
+)
 @optional_amp
 @click.option("--out", type=PATH, required=True, metavar="DIR", help="Folder to write; an earlier page is replaced.")
 @zoo_option
 @tier_option
-def page(amp: str | None, out: Path, where: str | None, tier: str) -> None:
+def write_page(amp: str | None, out: Path, where: str | None, tier: str) -> None:
     """Write the page of an amp as static files for any web server; without AMP that of a whole shelf."""
     from zoo.cli import output
     from zoo.player_page.site import write_site

@@ -91,17 +91,23 @@ def describe_amp(folder: Path, name: str) -> AmpPage:
     Raises `UserError` for a document that is malformed.
     """
     scores = read_evaluation(folder) if (folder / EVAL).exists() else None
-    front = read_front_matter(folder / CARD) if (folder / CARD).exists() else {}
-    license_id = front.get("license")
+    package = package_of(folder)
+    license_id = read_front_matter(package / CARD).get("license") if package else None
     return AmpPage(
         name=name,
         license=license_id if isinstance(license_id, str) else "",
-        revision=digest(folder) if (folder / MANIFEST).exists() else "",
+        revision=digest(package) if package else "",
         parameters=scores.parameters if scores else None,
         esr=scores.held.mean if scores else None,
         held=_held_errors(scores),
-        presets=tuple(map(_page_preset, _stored_presets(folder))),
+        presets=tuple(map(_page_preset, _stored_presets(package))),
     )
+
+
+def package_of(folder: Path) -> Path | None:
+    """Return the package that a model's folder is, or is a tier of; None for a run folder."""
+    candidates = [folder, *([folder.parent.parent] if folder.parent.name == "tiers" else [])]
+    return next((place for place in candidates if (place / MANIFEST).exists()), None)
 
 
 def model_name(folder: Path) -> str:
@@ -117,12 +123,10 @@ def _held_errors(scores: Evaluation | None) -> tuple[HeldError, ...]:
     return tuple(HeldError(setting=score.setting, esr=score.esr) for score in held)
 
 
-def _stored_presets(folder: Path) -> tuple[Preset, ...]:
-    """Return the presets of a package; of a tier, those of its amp."""
-    for place in (folder, folder.parent.parent):
-        if (place / PRESETS).exists() and (place / MANIFEST).exists():
-            return read_package_document(place, PRESETS, Presets).presets
-    return ()
+def _stored_presets(package: Path | None) -> tuple[Preset, ...]:
+    if package is None or not (package / PRESETS).exists():
+        return ()
+    return read_package_document(package, PRESETS, Presets).presets
 
 
 def _page_preset(preset: Preset) -> PagePreset:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from models.core.errors import UserError
 from zoo.player_page.site import Site
 
-LOOPBACK_ADDRESS = "127.0.0.1"
+PAGE_HOST = "127.0.0.1"
 CONTENT_TYPES = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -36,13 +37,13 @@ class PageServer(ThreadingHTTPServer):
     """Serves a site on loopback. Use it in a `with` block and call `serve_forever`."""
 
     daemon_threads = True
-    allow_reuse_address = False
+    allow_reuse_address = os.name == "posix"  # elsewhere it would let two servers have one port
 
     def __init__(self, site: Site, port: int = 0) -> None:
         """Take a port, 0 for any free one. Raises `UserError` where it is in use."""
         self.site = site
         try:
-            super().__init__((LOOPBACK_ADDRESS, port), PageHandler)
+            super().__init__((PAGE_HOST, port), PageHandler)
         except OSError as problem:
             if problem.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise
@@ -53,7 +54,7 @@ class PageServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """The address of the page."""
-        return f"http://{LOOPBACK_ADDRESS}:{self.server_port}/"
+        return f"http://{PAGE_HOST}:{self.server_port}/"
 
 
 class PageHandler(BaseHTTPRequestHandler):
@@ -89,7 +90,7 @@ class PageHandler(BaseHTTPRequestHandler):
         """
         assert isinstance(self.server, PageServer)
         port = self.server.server_port
-        hosts = {f"{host}:{port}" for host in (LOOPBACK_ADDRESS, "localhost")}
+        hosts = {f"{host}:{port}" for host in (PAGE_HOST, "localhost")}
         return self.headers.get("Host") in hosts and self.headers.get("Sec-Fetch-Site", "none") in (
             "none",
             "same-origin",

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
+import yaml
+
 from models.artifacts.names import CONFIG
 from models.core.errors import UserError
 from models.core.files import staged_folder
 from models.formats.player.build import library
-from zoo.package.layout import MANIFEST, list_files
-from zoo.player_page.documents import DRY_CLIP, AmpPage, ShelfRow, SitePage, describe_amp
+from zoo.package.layout import CARD, list_files
+from zoo.player_page.documents import DRY_CLIP, AmpPage, ShelfRow, SitePage, describe_amp, package_of
 
 STATIC = Path(__file__).parent / "static"
 AMP_FILE, AMP_DOCUMENT, SITE_DOCUMENT, ENGINE_FILE = "amp.bin", "amp.json", "site.json", "engine.wasm"
@@ -47,10 +49,8 @@ class AmpFiles:
     @cached_property
     def dry_clip(self) -> bytes:
         """The dry clip of the package, or the one that packages are made with."""
-        for place in (self.folder, self.folder.parent.parent):
-            if (place / MANIFEST).exists() and (place / DRY_CLIP).exists():
-                return (place / DRY_CLIP).read_bytes()
-        return self._made_clip()
+        package = package_of(self.folder)
+        return (package / DRY_CLIP).read_bytes() if package and (package / DRY_CLIP).exists() else self._made_clip()
 
     def names(self) -> list[str]:
         """Return the names of all files."""
@@ -68,8 +68,9 @@ class AmpFiles:
                 return self.dry_clip
             if name not in self.names():
                 return None
-            place = self.folder if (self.folder / name).exists() else self.folder.parent.parent
-            return (place / name).read_bytes()
+            package = package_of(self.folder)
+            assert package is not None, "only packages have takes"
+            return (package / name).read_bytes()
 
     def _made_clip(self) -> bytes:
         from models.artifacts.model_config import ModelConfig
@@ -91,7 +92,7 @@ class Site:
     def __init__(self, label: str, amps: Mapping[str, AmpFiles], rows: Iterable[ShelfRow], single: bool) -> None:
         """`rows` are the list of amps, `label` says where they are from; a `single` amp is shown at once."""
         self._amps = amps
-        self._document = SitePage(label=label, single=single, amps=tuple(rows))
+        self.document = SitePage(label=label, single=single, amps=tuple(rows))
         self._static = {path.name: path for path in STATIC.iterdir() if path.is_file()}
 
     def names(self) -> list[str]:
@@ -107,7 +108,7 @@ class Site:
         if name in self._static:
             return self._static[name].read_bytes()
         if name == SITE_DOCUMENT:
-            return self._document.model_dump_json(by_alias=True).encode()
+            return self.document.model_dump_json(by_alias=True).encode()
         if name == ENGINE_FILE:
             return library("wasm32").read_bytes()
         for amp, files in self._amps.items():
@@ -128,8 +129,18 @@ def many_amps(label: str, rows: Iterable[ShelfRow], resolve: Callable[[str], Pat
     return Site(label, amps, rows, single=False)
 
 
+def space_card(site: Site) -> str:
+    """Return the `README.md` that makes the files of a page a static Space of the Hugging Face hub."""
+    page = site.document
+    models = [row.name for row in page.amps if "/" in row.name]
+    front = {"title": page.amps[0].name if page.single else "Amps", "emoji": "🎸", "sdk": "static", "models": models}
+    return f"---\n{yaml.safe_dump(front, allow_unicode=True, sort_keys=False)}---\n\nAmps whose knobs turn live.\n"
+
+
 def write_site(site: Site, folder: Path) -> int:
     """Write all files of a page, whole or not at all, in place of an earlier page; returns their size in bytes.
+
+    Beside them is the `README.md` of a static Space.
 
     Raises `UserError` when the folder holds anything else, and as `Site.read` does.
     """
@@ -143,12 +154,13 @@ def write_site(site: Site, folder: Path) -> int:
             (staged / name).parent.mkdir(parents=True, exist_ok=True)
             (staged / name).write_bytes(data)
             size += len(data)
+        (staged / CARD).write_text(space_card(site), encoding="utf-8")
     return size
 
 
 def _is_page(folder: Path) -> bool:
     """Return whether a folder holds a page and nothing else at its top."""
-    own = {SITE_DOCUMENT, ENGINE_FILE, *(path.name for path in STATIC.iterdir())}
+    own = {SITE_DOCUMENT, ENGINE_FILE, CARD, *(path.name for path in STATIC.iterdir())}
     return SITE_DOCUMENT in (found := list_files(folder)) and all(
         name in own or name.startswith("amps/") for name in found
     )

@@ -70,7 +70,8 @@ def library(target: str | None = None, compiler: str | None = None) -> Path:
     """
     target, compiler = target or host(), compiler or _preferred()
     if target not in ZIG_TARGETS if compiler == "zig" else target != host():
-        raise UserError(f"{compiler} does not build the player for {target}", f"zig builds: {', '.join(ZIG_TARGETS)}.")
+        hint = HINT_COMPILER if target in ZIG_TARGETS else f"zig builds: {', '.join(ZIG_TARGETS)}."
+        raise UserError(f"{compiler} does not build the player for {target}", hint)
     path = _folder(compiler, target) / f"ampzoo-player{LIBRARY_SUFFIXES.get(target.partition('-')[0], '.so')}"
     if not path.exists():
         if target == "wasm32":

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from tests.support.browser import AXE, Opened, needs_axe, needs_chromium, needs_zig, opened
-from tests.support.packages import write_package
+from tests.support.packages import read_files, write_package
 from zoo.player_page.documents import ShelfRow
-from zoo.player_page.site import STATIC, Site, many_amps, one_amp
+from zoo.player_page.site import STATIC, Site, many_amps, one_amp, write_site
 
 pytestmark = [needs_zig, needs_chromium]
 
@@ -99,8 +99,29 @@ def test_it_plays_stops_measures_and_records(browser: Any, site: Site, tmp_path:
         heard_T = page.saved(page.page.get_by_role("button", name="Stop and save").click, tmp_path)
         page.page.get_by_role("button", name="Stop", exact=True).click()
         page.page.get_by_text("Stopped.").wait_for()
+        page.dial("gain").focus()
+        page.page.keyboard.press(" ")
+        page.page.get_by_role("button", name="Stop", exact=True).wait_for()
     assert len(heard_T) > 1000
     assert 0.001 < np.abs(heard_T).max() < 10
+
+
+BUSY = """() => {
+  const own = Object.getOwnPropertyDescriptor(MessagePort.prototype, "onmessage");
+  const busier = ({ data }) => ({ data: data && "load" in data ? { ...data, load: 0.2 } : data });
+  const set = function (listen) { own.set.call(this, (event) => listen(busier(event))); };
+  Object.defineProperty(MessagePort.prototype, "onmessage", { ...own, set });
+}"""
+
+
+def test_where_exact_moves_take_too_much_knobs_ramp_and_the_page_says_so(browser: Any, site: Site):
+    with opened(browser, site) as page:
+        exact = page.page.get_by_role("checkbox", name="exact knob moves")
+        assert exact.is_checked()
+        page.page.evaluate(BUSY)  # the audio thread now seems to take a fifth of a core
+        page.page.get_by_role("button", name="Play", exact=True).click()
+        page.page.get_by_text(re.compile(r"Exact knob moves would take \d\d % of a core here: knobs ramp")).wait_for()
+        assert not exact.is_checked()
 
 
 def test_the_guitar_is_warned_of_and_comes_without_enhancements(browser: Any, site: Site):
@@ -141,6 +162,37 @@ def test_the_shelf_is_searched_and_an_amp_opened(browser: Any, tmp_path: Path):
         assert page.value("gain") == 5
         page.page.get_by_role("link", name="All amps").click()
         page.page.get_by_text("2 amps").wait_for()
+
+
+def test_static_files_play_from_any_web_server(browser: Any, site: Site, tmp_path: Path):
+    write_site(site, tmp_path / "out")
+
+    class Files(Site):
+        def __init__(self) -> None:
+            pass
+
+        def read(self, name: str) -> bytes | None:
+            return read_files(tmp_path / "out").get(name)
+
+    with opened(browser, Files(), policy=False) as page:
+        page.page.get_by_role("button", name="Play", exact=True).click()
+        page.page.wait_for_function("() => /CPU \\d/.test(document.querySelector('.load').textContent)")
+        blocked = page.page.evaluate("fetch('http://localhost:9/').then(() => 'sent', () => 'blocked')")
+        assert blocked == "blocked"
+        assert len(page.errors) >= 1 and all("Content Security Policy" in error for error in page.errors)
+        page.errors.clear()
+
+
+def test_an_input_that_is_refused_is_explained(browser: Any, site: Site):
+    with opened(browser, site) as page:
+        page.page.evaluate(
+            """() => {
+              navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("no", "NotAllowedError"); };
+            }"""
+        )
+        page.page.get_by_role("button", name="Guitar", exact=True).click()
+        page.page.get_by_role("button", name="Play my guitar").click()
+        page.page.get_by_text("allow it in the address bar").wait_for()
 
 
 def rename(data: bytes) -> bytes:

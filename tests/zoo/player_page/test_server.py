@@ -9,11 +9,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from models.core.errors import NotFound, UserError
 from models.formats.player.reader import read_amp
 from tests.support.browser import needs_zig, serving
-from tests.support.packages import AMP, ZOO, around, read_files, refused, write_files, write_package, zoo
+from tests.support.hub_server import Hub
+from tests.support.packages import AMP, ZOO, around, files, read_files, refused, write_files, write_package, zoo
+from zoo.cli.player_page import _site
+from zoo.package.manifest import digest
 from zoo.player_page.server import HEADERS, PageServer
 from zoo.player_page.site import STATIC, Site, many_amps, one_amp, write_site
 
@@ -48,6 +52,24 @@ def test_takes_are_files_of_the_page(taken: Path):
     names = one_amp("tiny", taken).names()
     assert {"amps/tiny/audio/held-di.flac", "amps/tiny/audio/held.target.flac"} < set(names)
     assert "amps/tiny/audio/held.flac" not in names
+
+
+def test_a_tier_has_the_clips_of_its_amp(tmp_path: Path):
+    content = files()
+    tier = {f"tiers/nano/{name}": content[name] for name in ("config.json", "eval.json", "model.safetensors")}
+    amp = one_amp("alice/tiny", write_package(tmp_path / "package", tier) / "tiers/nano")
+    document = json.loads(amp.read("amps/alice/tiny/amp.json") or b"")
+    assert (document["license"], len(document["presets"])) == ("cc-by-4.0", 3)
+    assert amp.read("amps/alice/tiny/audio/di.flac") == content["audio/di.flac"]
+    assert document["revision"] == digest(tmp_path / "package")
+
+
+def test_the_amps_of_a_hub_are_pulled_when_they_are_asked_for(pushed: Hub):
+    amps = _site(None, pushed.url, "")
+    assert json.loads(amps.read("site.json") or b"")["amps"][0]["name"] == AMP
+    assert not (Path(os.environ["ZOO_HOME"]) / AMP).exists()
+    assert json.loads(amps.read(f"amps/{AMP}/amp.json") or b"")["esr"] == 0.1875
+    assert (Path(os.environ["ZOO_HOME"]) / AMP / "manifest.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -92,7 +114,7 @@ def test_what_cannot_be_played_is_said(tmp_path: Path):
     def resolve(name: str) -> Path:
         raise NotFound(f"no amp '{name}'", "See what there is.")
 
-    rows = one_amp("a/b", tmp_path)._document.amps
+    rows = one_amp("a/b", tmp_path).document.amps
     with serving(many_amps("nowhere", rows, resolve)) as url:
         status, headers, body = ask(url, "/amps/a/b/amp.json")
     assert (status, headers["Content-Type"]) == (422, "application/json")
@@ -103,6 +125,8 @@ def test_what_cannot_be_played_is_said(tmp_path: Path):
 def test_a_page_is_written_as_it_is_served(site: Site, tmp_path: Path):
     size = write_site(site, tmp_path / "out")
     written = read_files(tmp_path / "out")
+    front = yaml.safe_load(written.pop("README.md").decode().split("---\n")[1])
+    assert (front["sdk"], front["title"], front["models"]) == ("static", "alice/tiny", ["alice/tiny"])
     assert written == {name: site.read(name) for name in site.names()}
     assert size == sum(map(len, written.values()))
     assert {path.name for path in STATIC.iterdir()} < set(written)

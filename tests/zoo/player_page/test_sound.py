@@ -95,6 +95,32 @@ def test_tapers_steps_and_switches_move_as_in_python(
     assert esr(heard_T, np.concatenate(parts)) < CLOSE
 
 
+def test_the_live_sound_is_the_rendered_one_and_changing_the_engine_is_not_heard(
+    browser: Any, site: Site, tmp_path: Path
+):
+    with opened(browser, site, "#gain=8&tone=0.25") as page:
+        page.page.get_by_role("button", name="Play", exact=True).click()
+        page.page.wait_for_function("() => /CPU \\d/.test(document.querySelector('.load').textContent)")
+        page.page.get_by_role("button", name="Record").click()
+        for _ in range(3):
+            page.page.wait_for_timeout(150)
+            page.page.get_by_role("checkbox", name="exact knob moves").click()
+        page.page.wait_for_timeout(300)
+        heard_T = page.saved(page.page.get_by_role("button", name="Stop and save").click, tmp_path)
+    x_T = read_wav(tmp_path / "package/audio/di.flac")
+    write_wav(tmp_path / "twice.wav", np.concatenate([x_T, x_T]))
+    setting = {"gain": 8, "tone": 0.25}
+    loop_T = rendered(tmp_path / "package", tmp_path / "twice.wav", setting)[len(x_T) :].astype(np.float64)
+    assert len(heard_T) < len(loop_T)
+    spectrum, window = np.fft.rfft(loop_T), np.ones(len(heard_T))
+    likeness, energy = (
+        np.fft.irfft(one * np.conj(np.fft.rfft(other, len(loop_T))), len(loop_T))
+        for one, other in ((spectrum, heard_T), (np.fft.rfft(loop_T**2), window))
+    )
+    begin = int((energy - 2 * likeness).argmin())  # where in the loop the recording began
+    assert esr(heard_T, np.roll(loop_T, -begin)[: len(heard_T)]) < CLOSE
+
+
 def drag(page: Opened, name: str, up: float) -> None:
     """Take a knob in its middle and pull it up by so many pixels."""
     box = page.dial(name).bounding_box()

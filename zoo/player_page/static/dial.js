@@ -59,12 +59,10 @@ export class Dial {
   }
 
   #ends() {
-    const text = (value, x) => {
-      const made = drawing("text", { x, y: 108, class: "end", "text-anchor": "middle" });
-      made.textContent = String(Number(value.toPrecision(4)));
-      return made;
-    };
-    return [text(this.knob.min, 21), text(this.knob.max, 99)];
+    const text = (value, x) => drawing("text", { x, y: 108, class: "end", "text-anchor": "middle" }, value);
+    const number = (value) => String(Number(value.toPrecision(4)));
+    const taper = this.knob.kind === LOG ? [text("audio", CENTER)] : []; // as potentiometers are marked
+    return [text(number(this.knob.min), 21), ...taper, text(number(this.knob.max), 99)];
   }
 
   /** Turn the knob without telling anyone. */

@@ -29,7 +29,8 @@ export class Player {
     this.choice = "A"; // what is heard: A, B, dry or real
     this.matched = true;
     this.gain = 1; // that makes the choice as loud as A
-    this.sound = new Sound(amp, (report) => this.meters.report(report));
+    this.sound = new Sound(amp, (report) => this.meters.report(report),
+      (error) => this.status.say(error.message, "poor"));
     this.sound.turn(faceplate(this.knobs, linked));
   }
 
@@ -326,6 +327,11 @@ export async function showPlayer(root, page, folder, fromShelf) {
     amp, player.status.root,
     element("div", { className: "cards" }, sound, player.trust.root, presets, player.input.root, cabinetCard(player)));
   player.applied();
+  addEventListener("keydown", (event) => {
+    if (event.key !== " " || !event.target.matches("body, .dial")) return;
+    event.preventDefault();
+    player.attempt(() => player.toggle());
+  });
   addEventListener("hashchange", () => player.apply(readLink(location.hash)));
   const buffer = await player.clip(page.dry);
   await player.use({ kind: "clip", name: "the dry clip", buffer });

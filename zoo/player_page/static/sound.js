@@ -11,10 +11,25 @@ const INSTRUMENT = {
   echoCancellation: false, noiseSuppression: false, autoGainControl: false, voiceIsolation: false, latency: 0,
 };
 
+/** Open a sound card; throws with a sentence for a person. */
+async function openInput(audio) {
+  if (!navigator.mediaDevices) throw new Error("Browsers let only https and localhost use a sound card.");
+  try {
+    return await navigator.mediaDevices.getUserMedia({ audio });
+  } catch (error) {
+    const said = { NotAllowedError: "The browser may not use your sound card: allow it in the address bar.",
+      NotFoundError: "There is no input: plug in a sound card." };
+    throw new Error(said[error.name] ?? `The input cannot be used: ${error.message}`);
+  }
+}
+
 export class Sound {
-  /** `amp` is `{module, bytes, head}`; `onreport({load, peakIn, peakOut, dropouts})` is called while it plays. */
-  constructor(amp, onreport) {
-    Object.assign(this, { amp, onreport, values: [], source: null, playing: false, cabinet: null, dropouts: 0 });
+  /**
+   * `amp` is `{module, bytes, head}`; `onreport({load, peakIn, peakOut, dropouts})` is called while it plays,
+   * `onfail(error)` where it ends.
+   */
+  constructor(amp, onreport, onfail) {
+    Object.assign(this, { amp, onreport, onfail, values: [], source: null, playing: false, cabinet: null, dropouts: 0 });
     this.gains = { model: 1, dry: 0, real: 0 };
     this.volume = 1;
     this.exact = true;
@@ -38,6 +53,7 @@ export class Sound {
     this.branches.real.connect(this.mix);
     this.#connectCabinet();
     this.out.connect(this.analyser).connect(context.destination);
+    this.node.onprocessorerror = () => this.onfail(new Error("The audio thread stopped: reload the page."));
     this.node.port.onmessage = ({ data }) => this.onreport({ ...data, dropouts: this.#countDropouts() });
     setInterval(() => this.#watchClock(), LOOK);
   }
@@ -92,7 +108,7 @@ export class Sound {
     await this.open();
     this.stop();
     const audio = { ...INSTRUMENT, ...(device ? { deviceId: { exact: device } } : {}) };
-    const stream = await navigator.mediaDevices.getUserMedia({ audio });
+    const stream = await openInput(audio);
     const node = new MediaStreamAudioSourceNode(this.context, { mediaStream: stream });
     const split = new ChannelSplitterNode(this.context, { numberOfOutputs: 2 });
     const track = stream.getAudioTracks()[0].getSettings();

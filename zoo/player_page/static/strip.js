@@ -59,7 +59,8 @@ function meter(name) {
     const level = Math.max(LOWEST, decibels(held));
     bar.style.clipPath = `inset(0 ${(100 * Math.min(1, Math.max(0, level / LOWEST))).toFixed(1)}% 0 0)`;
     root.classList.toggle("clips", held >= 1);
-    root.setAttribute("aria-valuenow", Math.min(0, level).toFixed(0));
+    const text = Math.min(0, level).toFixed(0);
+    if (root.getAttribute("aria-valuenow") !== text) root.setAttribute("aria-valuenow", text);
   };
   return { root: element("div", { className: "metered" }, element("span", {}, name), root), show };
 }
@@ -69,7 +70,7 @@ export function meters(player) {
   const into = meter("In"), out = meter("Out");
   const load = element("span", { className: "load" }, "CPU –"), lost = element("span", { className: "lost" });
   load.title = "Share of a core that the audio thread takes for the amp";
-  let peakIn = 0, mean = null;
+  let peakIn = 0, mean = null, reports = 0;
   const samples = new Float32Array(2048);
   return {
     root: element("div", { className: "meters" }, into.root, out.root,
@@ -78,6 +79,7 @@ export function meters(player) {
       peakIn = Math.max(peakIn, report.peakIn);
       mean = mean === null ? report.load : mean + 0.05 * (report.load - mean);
       player.loaded(report.load);
+      if (reports++ % 8) return; // three times a second
       load.textContent = `CPU ${(100 * mean).toFixed(1)} %`;
       lost.textContent = report.dropouts ? `${report.dropouts} drop-outs` : "no drop-outs";
       lost.classList.toggle("poor", report.dropouts > 0);
