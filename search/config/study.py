@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from models.core.schema import Frozen
+from models.core.schema import Frozen, read_document
 from models.network.architecture import MAX_RECEPTIVE_FIELD, WaveNetConfig
 from models.recordings.config import DataConfig
 from models.training.config import LearningConfig, Recipe
@@ -253,6 +253,11 @@ class SearchConfig(Frozen):
     def identity(self, point: Point) -> str:
         """Return the name of what a point trains (see `identity_of`)."""
         return identity_of(self.space.model(point), self.learning_of(point))
+
+
+def read_search(path: Path) -> SearchConfig:
+    """Read a search config; raises `UserError` naming the file and the key that is wrong."""
+    return read_document(path, SearchConfig).relative_to(path.resolve().parent)
 
 
 def identity_of(model: WaveNetConfig, learning: LearningConfig) -> str:

@@ -1,16 +1,20 @@
 """The only module that prints: data on stdout, messages on stderr."""
 
 import json
+import math
 import os
 import re
 import shutil
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 NARROW = 8  # columns of a table are not shortened below this many characters
+
+LOG_SECONDS = 10.0  # least time between two lines about one phase
 
 UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
@@ -24,8 +28,8 @@ TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
 class Bar(Protocol):
     """A progress bar that can be moved."""
 
-    def __call__(self, done: float, total: float, text: str = "") -> None:
-        """Move to `done` of `total`, in any unit, and show `text` beside the bar."""
+    def __call__(self, done: float, total: float | None, text: str = "") -> None:
+        """Move to `done` of `total` (None: unknown), in any unit, and show `text` beside the bar."""
 
 
 def info(text: str = "") -> None:
@@ -142,6 +146,15 @@ def show_error(message: str, hint: str, code: int = 1) -> None:
         info_wrapped(f"hint: {hint}")
 
 
+def show_stop(message: str, hint: str, code: int) -> None:
+    """Print on stderr that a person stopped the command, and how it continues; with `--json` as `show_error` does."""
+    if "--json" in sys.argv[1:]:
+        show_error(message, hint, code)
+        return
+    info_wrapped(message)
+    info_wrapped(hint)
+
+
 def close_data() -> None:
     """Close stdout when it is a pipe: its reader need not wait for the end of the command."""
     if sys.stdout is not None and not sys.stdout.isatty():
@@ -187,10 +200,40 @@ def progress(label: str, unit: str = "") -> Iterator[Bar]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task(label, total=None, text="")
 
-        def move(done: float, total: float, text: str = "") -> None:
+        def move(done: float, total: float | None, text: str = "") -> None:
             bars.update(task, completed=done, total=total, text=_printable(text, sys.stderr))
 
         yield move
+
+
+class PhaseLines:
+    """Shows the phases of long work: beside a bar on a terminal, as lines elsewhere.
+
+    A line is printed when a phase begins and, while it goes on, at most every `LOG_SECONDS`. Lines begin with `work`,
+    if it is stated.
+    """
+
+    def __init__(self, bar: Bar, work: str = "") -> None:
+        self._bar, self._work = bar, work
+        self._phase, self._shown_s = "", -math.inf
+
+    def __call__(self, phase: str, done: float = 0, total: float = 0) -> None:
+        """Show a phase, and how much of it is done."""
+        text = f"{phase} {done:g} of {total:g}" if done and total else phase
+        if sys.stderr.isatty():
+            self._bar(done, total or None, text)
+            return
+        now_s = time.monotonic()
+        if phase != self._phase or now_s - self._shown_s >= LOG_SECONDS:
+            self._phase, self._shown_s = phase, now_s
+            info(f"{self._work}: {text}" if self._work else text)
+
+    def stage(self, done: float, total: float, text: str) -> None:
+        """Show a stage of work that has `total` of them."""
+        if sys.stderr.isatty():
+            self._bar(done, total, text)
+        else:
+            self(text)
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def package(options: PackageOptions) -> None:
             key=key,
         )
         with output.progress(f"packaging {amp}") as bar:
-            made = make_package(request, bar, output.warn)
+            made = make_package(request, output.PhaseLines(bar, f"packaging {amp}").stage, output.warn)
         output.data(str(made))
 
 

@@ -14,8 +14,7 @@ from models.network.wavenet import WaveNet
 from models.training.config import LearningConfig
 from search.config.locate import locate
 from search.config.space import Space
-from search.config.study import Final, SearchConfig
-from search.run import read_search
+from search.config.study import Final, SearchConfig, read_search
 from search.study.ledger import read_lines
 from search.study.summary import summarize
 from search.study.warm_start import amp_of, prior_trials, read_source, with_warm_start
