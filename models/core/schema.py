@@ -3,6 +3,7 @@
 import json
 import re
 import reprlib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -116,8 +117,10 @@ def _explain(problem: ValidationError, kind: type[BaseModel], where: str) -> tup
         value = "" if own else f" is {_short_repr(first['input'])}"
         message = f"{where}: '{key}'{value}: {reason}"
     part, above = _innermost_schema(kind, first["loc"])
-    known = ", ".join(field.alias or name for name, field in part.model_fields.items())
-    return message, f"Known keys {f'in {above}' if above else 'at the top'}: {known}."
+    known = [field.alias or name for name, field in part.model_fields.items()]
+    near = get_close_matches(str(first["loc"][-1]), known, 1) if first["type"] == "extra_forbidden" else []
+    meant = f"Did you mean '{near[0]}'? " if near else ""
+    return message, f"{meant}Known keys {f'in {above}' if above else 'at the top'}: {', '.join(known)}."
 
 
 def _innermost_schema(kind: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[type[BaseModel], str]:

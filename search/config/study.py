@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from models.core.schema import Frozen, read_document
 from models.network.architecture import MAX_RECEPTIVE_FIELD, WaveNetConfig
@@ -184,6 +184,15 @@ class SearchConfig(Frozen):
         learning, space = (value.get(key, {}) if isinstance(value, dict) else None for key in ("learning", "space"))
         if isinstance(learning, dict) and learning.get("optimizer") == "adam" and isinstance(space, dict):
             return {**value, "space": {"learning_rate": ADAM_RATES, **space}}
+        return value
+
+    @field_validator("learning", mode="before")
+    @classmethod
+    def _no_choices(cls, value: Any) -> Any:
+        for key, choices in value.items() if isinstance(value, dict) else ():
+            if isinstance(choices, list) and key in LearningConfig.model_fields:
+                wanted = json.dumps({"space": {"learning": {key: choices}}})
+                raise ValueError(f"{key} is {choices}, a list of choices; it belongs into the space: {wanted}")
         return value
 
     @model_validator(mode="after")

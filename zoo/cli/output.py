@@ -89,17 +89,29 @@ def _table(
     stream: Any,
     write_line: Callable[[str], None],
 ) -> None:
-    rows = [[" ".join(cell.split()) for cell in row] for row in rows]
     if stream is None or not stream.isatty():
         for row in (header, *rows):
-            write_line("\t".join(row))
+            write_line("\t".join(" ".join(cell.split()) for cell in row))
         return
-    widths = _fit_columns([header, *rows], min_columns, shutil.get_terminal_size().columns)
+    lines, left_out = fit_table(header, rows, min_columns, shutil.get_terminal_size().columns)
+    for line in lines:
+        write_line(line)
+    if left_out:
+        info(left_out)
+
+
+def fit_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], min_columns: int, room: int
+) -> tuple[list[str], str]:
+    """Return the lines of a table in `room` characters, and a sentence about columns that are left out, if any."""
+    rows = [[" ".join(cell.split()) for cell in row] for row in rows]
+    widths = _fit_columns([header, *rows], min_columns, room)
+    lines = []
     for row in (header, *rows):
         cells = [_shorten(cell, width).ljust(width) for cell, width in zip(row, widths, strict=False)]
-        write_line("  ".join(cells).rstrip())
-    if len(widths) < len(header):
-        info(f"(narrow terminal: {', '.join(header[len(widths) :])} left out)")
+        lines.append("  ".join(cells).rstrip())
+    missing = header[len(widths) :]
+    return lines, f"(narrow terminal: {', '.join(missing)} left out)" if missing else ""
 
 
 def _fit_columns(rows: Sequence[Sequence[str]], min_columns: int, room: int) -> list[int]:
@@ -252,15 +264,14 @@ def live_table() -> Iterator[Callable[[Sequence[str], Sequence[Sequence[str]], S
         return
     from rich.console import Console
     from rich.live import Live
-    from rich.table import Table
+    from rich.text import Text
 
     with Live(console=Console(), auto_refresh=False, vertical_overflow="ellipsis") as screen:
 
         def show(header: Sequence[str], rows: Sequence[Sequence[str]], news: Sequence[str]) -> None:
-            table = Table(*header, box=None, pad_edge=False, header_style="")
-            for row in rows:
-                table.add_row(*(_printable(" ".join(cell.split()), sys.stdout) for cell in row))
-            screen.update(table, refresh=True)
+            lines, left_out = fit_table(header, rows, 2, shutil.get_terminal_size().columns)
+            text = "\n".join(_printable(line, sys.stdout) for line in (*lines, left_out))
+            screen.update(Text(text, no_wrap=True), refresh=True)
 
         yield show
 

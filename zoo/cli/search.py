@@ -100,10 +100,17 @@ def search(
 @json_option
 def board(study: Path, follow: bool, as_json: bool) -> None:
     """Show the trials of a study and its Pareto front, also while it runs."""
+    from search.study.lock import is_starting
     from search.study.summary import current_board
     from zoo.cli import output
     from zoo.cli.views import board as board_view
 
+    if not as_json and is_starting(study):
+        output.info("the search is loading recordings; no trial has started")
+        if not follow:
+            return
+        while is_starting(study):
+            time.sleep(FOLLOW_S)
     if as_json or not follow:
         found = current_board(study)
         output.data_json(found.to_json()) if as_json else board_view.show_board(found)

@@ -69,4 +69,8 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
             output.show_stop(f"stopped training into {out}", f"Go on with: {repeat_command()}", INTERRUPTED)
             sys.exit(INTERRUPTED)
     output.info(words.held_sentence(evaluation))
+    for sentence in words.advice_sentences(evaluation):
+        output.info(sentence)
+    for warning in words.warning_sentences(evaluation):
+        output.warn(warning)
     output.data(str(out))

@@ -13,6 +13,7 @@ import pytest
 from search.run import Interrupted
 from search.study.board import best_runs, read_study
 from search.study.ledger import read_ledger
+from search.study.lock import study_lock
 from tests.support.packages import refused, zoo
 from tests.support.searches import counted_costs, search_file
 
@@ -113,3 +114,19 @@ def test_a_missing_file_is_told_before_heavy_imports(tmp_path: Path):
             [sys.executable, "-c", script, *words], capture_output=True, cwd=tmp_path, text=True, check=True
         )
         assert ran.stdout == "none.json does not exist set()\n", ran.stderr
+
+
+def test_a_search_that_reads_is_no_missing_study(tmp_path: Path):
+    with study_lock(tmp_path / "new"):
+        ran = zoo("board", str(tmp_path / "new"))
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err == "the search is loading recordings; no trial has started\n"
+    refused(zoo("board", str(tmp_path / "new")), 3, "holds no study")
+
+
+def test_choices_at_the_wrong_place_are_sent_to_the_space(tmp_path: Path):
+    path = search_file(tmp_path, amps=1, learning={"batch": [4, 8]})
+    wanted = "'learning': batch is [4, 8], a list of choices; it belongs into the space: {\"space\""
+    refused(zoo("search", str(path), "--local"), 1, wanted)
+    path = search_file(tmp_path / "other", amps=1, space={"depht": [3]})
+    refused(zoo("search", str(path), "--local"), 1, "unknown key 'space.depht'", "Did you mean 'depth'?")
