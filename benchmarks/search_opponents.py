@@ -1,4 +1,4 @@
-"""Optuna's samplers and plain successive halving, as opponents of the project's own in `search_replay.py`."""
+"""Opponents of the project's sampler and pruner in `search_replay.py`: Optuna's, plain halving, an earlier one."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 from search.config.space import Chooser
 from search.optimizer.candidates import Candidate, CandidatePool
 from search.optimizer.protocols import Values
+from search.optimizer.sampler import SurrogateSampler
 
 ATTEMPTS = 10_000  # suggestions that may be refused before the space counts as exhausted
 
@@ -85,6 +86,17 @@ class _OnGrid:
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
         return self._trial.suggest_categorical(name, list(self._rates))
+
+
+class CheapFirst(SurrogateSampler):
+    """The project's sampler of 2026-11-23: no design, information per cost, then gain per root of cost to the end."""
+
+    @property
+    def _designs(self) -> bool:
+        return False
+
+    def _acquisitions(self, candidates: Sequence[Candidate]) -> list[float]:
+        return self.forecast.acquisition([candidate.encoded for candidate in candidates])
 
 
 class ErrorHalving:

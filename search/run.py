@@ -1,7 +1,7 @@
 """One search on this machine, from config to board: start or resume, train, finish."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,22 +9,25 @@ from typing import TYPE_CHECKING, Any
 from models.core.errors import NotFound, UserError
 from models.core.files import STAGED, write_json
 from models.core.locations import is_uri, refuse_userinfo
-from models.core.schema import read_document, read_json
+from models.core.progress import PhaseListener, ignore_phase
+from models.core.schema import read_json
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
+from models.recordings.loading import read_outline
 from models.training.config import as_begun
 from search.backends.environment import check_reachable, set_environment
 from search.config.shapes import named_points
 from search.config.space import Point
 from search.config.study import SearchConfig
+from search.report.optuna_export import StudyJournal
 from search.report.write import make_board
 from search.storage.recordings import load_with_fingerprints
 from search.study.board import Board, read_study
-from search.study.build import check_space, make_pruner, make_scheduler
+from search.study.build import check_space, fitting_recipes, make_pruner, make_scheduler
 from search.study.cost import CostModel, MeasuredCost, settle_costs
 from search.study.files import RECORDINGS, STUDY
-from search.study.ledger import check_in_place, ledger_path, read_ledger
-from search.study.lines import FINISHED
+from search.study.ledger import check_in_place, ledger_path, read_ledger, read_lines
+from search.study.lines import FINISHED, TrialRecord
 from search.study.lock import study_lock
 from search.study.scheduler import Listener, TrialScheduler
 from search.study.summary import choose
@@ -44,6 +47,8 @@ class RunOptions:
         storage: where checkpoints go: a folder that all nodes see (None: inside the study), or a URI, where the
             study is copied to as well.
         listener: called with a trial's record after each start, report and end.
+        on_phase: told of reading, aligning, training, the final and scoring.
+        on_notice: called with each sentence that a person should read.
         cost_model: what a model costs.
     """
 
@@ -52,6 +57,8 @@ class RunOptions:
     address: str | None = None
     storage: str | None = None
     listener: Listener | None = None
+    on_phase: PhaseListener = ignore_phase
+    on_notice: Callable[[str], None] = lambda sentence: None
     cost_model: CostModel = field(default_factory=MeasuredCost)
 
     def __post_init__(self) -> None:
@@ -73,11 +80,6 @@ class Interrupted(KeyboardInterrupt):
         self.ended, self.trials = ended, trials
 
 
-def read_search(path: Path) -> SearchConfig:
-    """Read a search config; raises `UserError` naming the file and the key that is wrong."""
-    return read_document(path, SearchConfig).relative_to(path.resolve().parent)
-
-
 def run_study(config: SearchConfig, study: Path, options: RunOptions = DEFAULT_OPTIONS) -> Board:
     """Run a search from this process and return its board; errors as in `search.launch.launcher.run_search`."""
     study = study.resolve()
@@ -92,15 +94,23 @@ def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
     config = _settle_config(config, study, options.resume)
     if options.address:
         check_reachable(options.address)
-    amps, fingerprints = load_with_fingerprints(config.datasets)
+    if not (study / STUDY).exists():
+        _check_before_reading(config, options)
+    amps, fingerprints = load_with_fingerprints(config.datasets, options.on_phase)
     _check_recordings(study, fingerprints)
-    stock = named_points(max(len(data.knobs.knobs) for data in amps)) if config.space.shapes else []
+    stock = _first_recipes(config, amps)
     _begin_study(config, study, amps, stock, options.cost_model)
     if not (study / RECORDINGS).exists():  # also of a study from before they were written
         write_json(study / RECORDINGS, fingerprints)
     if copy:
         copy.sync()
-    pruner = make_pruner(config)
+    pruner, journal = make_pruner(config), StudyJournal(config, study, read_lines(study), stock)
+
+    def listener(record: TrialRecord) -> None:
+        journal.update(record)
+        if options.listener:
+            options.listener(record)
+
     scheduler = make_scheduler(
         config,
         study,
@@ -108,16 +118,18 @@ def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
         stock,
         pruner=pruner,
         cost_model=options.cost_model,
-        listener=options.listener,
+        listener=listener,
         copy=copy.update if copy else None,
     )
     checkpoints = copy.checkpoints if copy else options.storage or str(study / "ray")
+    options.on_phase("training", scheduler.ended, config.trials)
     _train(scheduler, amps, checkpoints, options)
     _check_finished(study)
     if config.final:
+        options.on_phase("training the best again")
         scheduler.begin_finals(choose(config, study, config.finals))
         _train(scheduler, amps, checkpoints, options)
-    board = make_board(config, study, amps, pruner.plan if pruner else None)
+    board = make_board(config, study, amps, pruner.plan if pruner else None, options.on_phase)
     if copy:
         copy.sync()
     return board
@@ -131,6 +143,22 @@ def _sweep_unfinished(study: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             elif path.is_file():
                 path.unlink(missing_ok=True)
+
+
+def _check_before_reading(config: SearchConfig, options: RunOptions) -> None:
+    """Raise `UserError` for what is wrong without a look at any audio; say how many recipes come first."""
+    outlines = [read_outline(data) for data in config.datasets if not is_uri(data.train) and not is_uri(data.held)]
+    if len(outlines) < len(config.datasets):
+        return
+    stock = _first_recipes(config, outlines)
+    check_space(config, outlines, stock, options.cost_model)
+    if (kept := len(fitting_recipes(config, stock))) < len(stock):
+        options.on_notice(f"trials is {config.trials}: the search begins with {kept} of {len(stock)} known recipes")
+
+
+def _first_recipes(config: SearchConfig, amps: Sequence[AmpData]) -> list[Point]:
+    """Return the points of known recipes with which a search begins."""
+    return named_points(max(len(data.knobs.knobs) for data in amps)) if config.space.shapes else []
 
 
 def _begin_study(

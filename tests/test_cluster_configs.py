@@ -14,9 +14,8 @@ import pytest
 import yaml
 
 from models.core.schema import check_document, read_document
-from search.config.study import SearchConfig
+from search.config.study import SearchConfig, read_search
 from search.launch.ray_jobs import SEARCH, entrypoint, stage
-from search.run import read_search
 from tests.support.packages import refused, shell
 from tests.support.ray_nodes import ENVIRONMENT
 

@@ -13,6 +13,12 @@ from models.knobs.text import format_setting
 
 RUNAWAY_DB = 18.0  # largest allowed level of any setting above the loudest take
 
+SILENCE_DBFS = -70.0  # output at silence above which a person is warned
+
+FAR_ABOVE = 3.0  # times the validation error: a larger held error needs a reason
+
+HARD_TO_HEAR, GOOD, AUDIBLE = 0.01, 0.03, 0.1  # ESR: see docs/guides/train.md
+
 QUIET_DB = 20.0  # smallest allowed distance of the output at silence below the loudest take
 
 
@@ -74,6 +80,17 @@ class CornerScan(Frozen):
             )
         return None
 
+    @property
+    def offset_warning(self) -> str | None:
+        """What a person should know about the output at silence, or None."""
+        if self.silence_dbfs <= SILENCE_DBFS:
+            return None
+        return (
+            f"when nothing is played, a constant of {self.silence_dbfs:.0f} dBFS comes out at "
+            f"{format_setting(self.silence_setting)} (below {SILENCE_DBFS:.0f} is good); it is not heard, but jumps "
+            "when a knob turns or playing begins: train longer"
+        )
+
 
 class KnobTurn(Frozen):
     """What turning one knob from end to end does.
@@ -122,6 +139,27 @@ class Evaluation(Frozen):
     knob_turns: tuple[KnobTurn, ...]
     held_regions: tuple[RegionScore, ...] = ()
     held_sha256: str = ""
+
+
+def gap_warning(validation: float, held: float) -> str | None:
+    """Return what a held error far above the validation error means; None where it is not far above."""
+    if held <= FAR_ABOVE * validation or held <= HARD_TO_HEAR:
+        return None
+    return (
+        f"the held ESR {held:.4f} is {held / validation:.1f} times the validation ESR {validation:.4f}: the held "
+        "settings are farther from the recorded ones, or their audio is another; the held error is the one to trust"
+    )
+
+
+def quality_words(esr: float) -> str:
+    """Return what an ESR means to the ear, by the thresholds of docs/guides/train.md."""
+    if esr <= HARD_TO_HEAR:
+        return "hard to tell from the amp"
+    if esr <= GOOD:
+        return "good: heard in a direct comparison alone"
+    if esr <= AUDIBLE:
+        return "usable: the difference is audible"
+    return "poor: clearly another sound"
 
 
 def read_evaluation(folder: Path) -> Evaluation:

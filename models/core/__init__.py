@@ -10,5 +10,6 @@
 * `locations`: paths and URIs
 * `user_folders`: where this platform keeps a user's settings and caches
 * `cache`: the cache folder, stored measurements, digests of source code
+* `progress`: what long work tells while it runs
 * `hardware`: processor, GPU and library versions
 """

@@ -3,6 +3,7 @@
 import json
 import re
 import reprlib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
@@ -206,8 +207,10 @@ def _explain(problem: ValidationError, value: Any, kind: type[BaseModel], where:
         shown = "" if own else f" is {short_repr(first['input'])}"
         message = f"{where}: '{key}'{shown}: {reason}"
     part, above = _innermost_schema(kind, keys, first["loc"])
-    known = ", ".join(field.alias or name for name, field in part.model_fields.items())
-    return message, f"Known keys {f'in {above}' if above else 'at the top'}: {known}."
+    known = [field.alias or name for name, field in part.model_fields.items()]
+    near = get_close_matches(str(first["loc"][-1]), known, 1) if first["type"] == "extra_forbidden" else []
+    meant = f"Did you mean '{near[0]}'? " if near else ""
+    return message, f"{meant}Known keys {f'in {above}' if above else 'at the top'}: {', '.join(known)}."
 
 
 def explain_type(error: ErrorDetails) -> str:

@@ -94,6 +94,13 @@ class Piece:
         return replace(self, start=start, stop=max(stop, start))
 
 
+def _data_difference(piece: Piece, other: Piece) -> tuple[float, float]:
+    """Return `(signal, error)`, sums of squares, of playing another piece instead of one, where both were recorded."""
+    common = slice(max(piece.start, other.start), min(piece.stop, other.stop))
+    wet_T = piece.wet_T[common]
+    return energy(wet_T), energy(other.wet_T[common] - wet_T)
+
+
 @dataclass(frozen=True, eq=False)
 class AlignedRecordings:
     """Every take on the time line of its dry signal: `pieces` in the order of `recordings.takes`.
@@ -174,15 +181,16 @@ class AmpData:
     def baseline(self, piece: Piece) -> tuple[float, float]:
         """Return `(signal, error)`, sums of squares, of playing the neighbor instead of a piece.
 
-        Where both were recorded; (0, 0) without a neighbor. Computed once per piece.
+        Where both were recorded. Where no neighbor was recorded with the dry signal of the piece, the take of another
+        setting with the smallest error is played; (0, 0) where there is none either. Computed once per piece.
         """
         if piece not in self._baselines:
-            neighbor, signal_error = self.neighbor(piece), (0.0, 0.0)
-            if neighbor:
-                common = slice(neighbor.start, neighbor.stop)
-                wet_T = piece.wet_T[common]
-                signal_error = energy(wet_T), energy(neighbor.wet_T[common] - wet_T)
-            self._baselines[piece] = signal_error
+            neighbor = self.neighbor(piece)
+            alike = [p for p in self.recorded if p.dry == piece.dry and p.key != piece.key]
+            others = [neighbor] if neighbor else [p.cut(piece.start, piece.stop) for p in alike]
+            found = [_data_difference(piece, other) for other in others]
+            known = [(signal, error) for signal, error in found if signal > 0]
+            self._baselines[piece] = min(known, key=lambda pair: pair[1] / pair[0], default=(0.0, 0.0))
         return self._baselines[piece]
 
     def fingerprint(self, pieces: Iterable[Piece]) -> str:

@@ -3,7 +3,8 @@
 Shapes: T time in samples of the dry signal, K knobs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -14,13 +15,13 @@ from torch import Tensor
 from models.audio.interpolation import HALF
 from models.audio.io import read_length
 from models.core.errors import UserError
+from models.core.progress import PhaseListener, ignore_phase
 from models.knobs.schema import Knobs
 from models.recordings.alignment import (
     MAX_LAG_SECONDS,
     Lag,
     TakeResponse,
     align_wet,
-    measure_response,
     reconcile_lags,
 )
 from models.recordings.config import DataConfig
@@ -34,6 +35,7 @@ from models.recordings.dataset import (
     Recordings,
 )
 from models.recordings.manifest import Manifest, Take, read_manifest
+from models.recordings.response_cache import recall_response
 from models.recordings.splitting import split_recordings
 from models.recordings.take_reader import TakeReader, group_by_dry
 from models.recordings.take_store import TakeStore
@@ -41,13 +43,31 @@ from models.recordings.take_store import TakeStore
 _DRY_SIGNALS: WeakValueDictionary[str, Tensor] = WeakValueDictionary()  # in use, by the sha256 of their samples
 
 
-def load_data(config: DataConfig) -> AmpData:
+def load_data(config: DataConfig, on_phase: PhaseListener = ignore_phase) -> AmpData:
     """Read one amp's manifests and audio, align the takes and split them as `DataConfig` states.
+
+    `on_phase` is told of reading and aligning, take by take.
 
     Raises `UserError` naming the file for anything missing, unreadable, silent or at another rate, and for a split that
     would leak or that leaves nothing to train on, to validate on or to report.
     """
-    return split_recordings(align_recordings(read_recordings(config)))
+    read_outline(config)
+    return split_recordings(align_recordings(read_recordings(config), on_phase))
+
+
+def read_outline(config: DataConfig) -> AmpData:
+    """Return what is known of one amp before any audio is decoded: its knobs and its rate; it has no pieces.
+
+    Raises `UserError` for a file that is missing, that is no audio or at another rate, and for manifests as
+    `read_recordings` does.
+    """
+    manifest, held_takes = _read_manifests(config)
+    files = dict.fromkeys(path for take in (*manifest.takes, *held_takes) for path in (take.dry, take.wet))
+    found_hz = {path: read_length(path)[1] for path in files}
+    rate_hz = config.sample_rate or manifest.sample_rate or found_hz[manifest.takes[0].wet]
+    for path in files if config.sample_rate is None else ():
+        _check_rate(config, path, found_hz[path], rate_hz)
+    return AmpData(config, manifest.knobs, rate_hz, manifest.license, manifest.device)
 
 
 def read_recordings(config: DataConfig) -> Recordings:
@@ -83,7 +103,7 @@ def read_recordings(config: DataConfig) -> Recordings:
     )
 
 
-def align_recordings(recordings: Recordings) -> AlignedRecordings:
+def align_recordings(recordings: Recordings, on_phase: PhaseListener = ignore_phase) -> AlignedRecordings:
     """Read every take and put it on the time line of its dry signal.
 
     With `align` in the config, delay and polarity are estimated; without it, the delay that the manifest states is
@@ -92,22 +112,25 @@ def align_recordings(recordings: Recordings) -> AlignedRecordings:
     audio in common with its dry signal.
     """
     config, store = recordings.config, TakeStore()
-    reader = TakeReader(config.sample_rate)
-    if not config.align:
-        stated = _stated_lags(recordings)
-        return AlignedRecordings(
-            recordings,
-            tuple(_place(recordings, listed, reader, stated, store) for listed in recordings.takes),
-            stated,
-            store,
-        )
+    reader, total = TakeReader(config.sample_rate), len(recordings.takes)
     lags: dict[str, Lag] = {}
     pieces: list[Piece] = []
+    if not config.align:
+        lags = _stated_lags(recordings)
+        for listed in recordings.takes:
+            on_phase(f"reading {config.name}", len(pieces), total)
+            pieces.append(_place(recordings, listed, reader, lags, store))
+        return AlignedRecordings(recordings, tuple(pieces), lags, store)
     for training in (True, False):
         group = [listed for listed in recordings.takes if listed.training == training]
-        placed, lags = _estimate_and_place(recordings, group, reader, lags, store)
+        on_take = partial(_tell_aligned, on_phase, config.name, len(pieces), total)
+        placed, lags = _estimate_and_place(recordings, group, reader, lags, store, on_take)
         pieces += placed
     return AlignedRecordings(recordings, tuple(pieces), lags, store)
+
+
+def _tell_aligned(on_phase: PhaseListener, name: str, first: int, total: int, done: int) -> None:
+    on_phase(f"aligning {name}", first + done, total)
 
 
 def _read_manifests(config: DataConfig) -> tuple[Manifest, list[Take]]:
@@ -145,16 +168,24 @@ def _stated_lags(recordings: Recordings) -> dict[str, Lag]:
 
 
 def _estimate_and_place(
-    recordings: Recordings, group: Sequence[ListedTake], reader: TakeReader, known: dict[str, Lag], store: TakeStore
+    recordings: Recordings,
+    group: Sequence[ListedTake],
+    reader: TakeReader,
+    known: dict[str, Lag],
+    store: TakeStore,
+    on_take: Callable[[int], None],
 ) -> tuple[list[Piece], dict[str, Lag]]:
     """Estimate and remove the lags of takes; returns their pieces, and all lags by wet file.
+
+    `on_take` gets the number of takes done, before each.
 
     Each take is placed by its own estimate while it is decoded. Only those that the other takes of the dry signal
     correct are decoded again. A wet file with a `known` lag keeps that one: training's estimate serves the held takes
     of the same file, too.
     """
     responses, pieces, lags = [], [], known
-    for listed in group:
+    for done, listed in enumerate(group):
+        on_take(done)
         wet_T = _read_wet(recordings, listed, reader)
         responses.append(_measure_response(recordings, listed, wet_T))
         pieces.append(_piece(recordings, listed, wet_T, responses[-1].lag, store))
@@ -212,7 +243,7 @@ def _measure_response(recordings: Recordings, listed: ListedTake, wet_T: np.ndar
         raise UserError(
             f"{listed.take.wet} is too short to be aligned", "Record longer takes, or hold less audio back."
         )
-    return measure_response(dry_T, wet_T, rate_hz)
+    return recall_response(dry_T, wet_T, rate_hz)
 
 
 def _piece(recordings: Recordings, listed: ListedTake, wet_T: np.ndarray, lag: Lag | None, store: TakeStore) -> Piece:

@@ -8,6 +8,7 @@ from pathlib import Path
 from models.artifacts.evaluation import Evaluation, read_evaluation
 from models.artifacts.names import EVAL, HISTORY, RECIPE, STATE
 from models.core.errors import UserError
+from models.core.progress import PhaseListener, ignore_phase
 from models.core.renames import STAGED
 from models.engines.select import device_for
 from models.evaluation.evaluate import evaluate
@@ -36,20 +37,24 @@ def fit(
     out: Path,
     on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
     on_step: Callable[[int], None] = lambda step: None,
-    load: Callable[[DataConfig], AmpData] = load_data,
+    load: Callable[[DataConfig, PhaseListener], AmpData] = load_data,
+    on_phase: PhaseListener = ignore_phase,
 ) -> Evaluation:
     """Train a recipe into the run folder `out` and return its evaluation; a finished run is not trained again.
 
     `on_progress` gets every report; `on_step` the number of steps done, after each step on a CPU, after every 64 steps
-    on a GPU. `load` reads the recordings. Raises `UserError` for takes that cannot be used or a folder that holds
-    another recipe, `DivergedError` when training leaves the finite numbers.
+    on a GPU. `load` reads the recordings; `on_phase` is told of reading, aligning, training and scoring. Raises
+    `UserError` for takes that cannot be used or a folder that holds another recipe, `DivergedError` when training
+    leaves the finite numbers.
     """
     if (out / RECIPE).exists():
         recipe = recipe.model_copy(update={"learning": as_begun(recipe.learning, out / RECIPE)})
-    data = load(recipe.data)
+    _check_folder(out)
+    data = load(recipe.data, on_phase)
     trainer = _begin(recipe, data, out)
     if (out / EVAL).exists() and trainer.step == recipe.learning.steps:
         return read_evaluation(out)
+    on_phase("training", trainer.step, recipe.learning.steps)
     (part,) = place_trainers([trainer], device_for(gpus=1))
     while trainer.step < recipe.learning.steps:
         began, first = time.monotonic(), trainer.step
@@ -61,7 +66,14 @@ def fit(
         seconds = time.monotonic() - began
         on_progress(TrainingProgress(trainer.step, recipe.learning.steps, loss, validation.mean, seconds, speed))
     trainer.finish(out)
+    on_phase("scoring")
     return evaluate(out, data)
+
+
+def _check_folder(out: Path) -> None:
+    """Raise `UserError` where a folder holds something else than a run."""
+    if not (out / STATE).exists() and out.exists() and (not out.is_dir() or _has_other_files(out)):
+        raise UserError(f"{out} is not empty and holds no run", "Choose another folder.")
 
 
 def _begin(recipe: Recipe, data: AmpData, out: Path) -> Trainer:
@@ -69,8 +81,6 @@ def _begin(recipe: Recipe, data: AmpData, out: Path) -> Trainer:
     trainer = Trainer(recipe, data)
     if (out / STATE).exists():
         trainer.load(out)
-    elif out.exists() and (not out.is_dir() or _has_other_files(out)):
-        raise UserError(f"{out} is not empty and holds no run", "Choose another folder.")
     out.mkdir(parents=True, exist_ok=True)
     return trainer
 

@@ -54,6 +54,14 @@ def dilations(family: Sequence[int], depth: int) -> tuple[int, ...]:
     return tuple(family[layer % len(family)] for layer in range(depth))
 
 
+def spread_indices(length: int, count: int) -> list[int]:
+    """Return `count` indices spread evenly over a list: both ends of it, or its middle where there is one alone."""
+    if count < 2:
+        return [length // 2][: min(length, count)]
+    count = min(length, count)
+    return [round(index * (length - 1) / (count - 1)) for index in range(count)]
+
+
 def named_points(knobs: int) -> list[dict[str, Any]]:
     """Return the first points of every search, the cheapest first: stock shapes with FiLM, other projects' recipes.
 

@@ -6,9 +6,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from models.core.schema import Frozen, short_repr
+from models.core.schema import Frozen, read_document, short_repr
 from models.network.architecture import MAX_RECEPTIVE_FIELD, WaveNetConfig
 from models.recordings.config import DataConfig
 from models.training.config import LearningConfig, Recipe
@@ -192,6 +192,15 @@ class SearchConfig(Frozen):
             return {**value, "space": {"learning_rate": ADAM_RATES, **space}}
         return value
 
+    @field_validator("learning", mode="before")
+    @classmethod
+    def _no_choices(cls, value: Any) -> Any:
+        for key, choices in value.items() if isinstance(value, dict) else ():
+            if isinstance(choices, list) and key in LearningConfig.model_fields:
+                wanted = json.dumps({"space": {"learning": {key: choices}}})
+                raise ValueError(f"{key} is {choices}, a list of choices; it belongs into the space: {wanted}")
+        return value
+
     @model_validator(mode="after")
     def _unique_names(self) -> Self:
         names = [data.name for data in self.datasets]
@@ -282,6 +291,11 @@ class SearchConfig(Frozen):
     def identity(self, point: Point) -> str:
         """Return the name of what a point trains (see `identity_of`)."""
         return identity_of(self.space.model(point), self.learning_of(point))
+
+
+def read_search(path: Path) -> SearchConfig:
+    """Read a search config; raises `UserError` naming the file and the key that is wrong."""
+    return read_document(path, SearchConfig).relative_to(path.resolve().parent)
 
 
 def identity_of(model: WaveNetConfig, learning: LearningConfig) -> str:

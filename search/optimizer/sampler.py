@@ -18,21 +18,34 @@ TPE_UNTIL = 300  # trials: TPE sorts all of them for every axis, three seconds a
 
 VARIANTS = 8  # points drawn with the same model: few, so that the best of them differ among themselves
 
+DESIGN = 3, 4  # trials of the first design: a third of all, at least and at most
+
+NEAR_END = 20  # trials: with so few left, the number of trials is the limit, not their time
+
+END_MARGIN = 0.3  # decades of cost beyond the dearest candidate to the reference point, near the end
+
+FAR_WEIGHT = 1e6  # what a decade of distance from its place costs a candidate of a design
+
+LONGER_POWER = 0.25  # power of the receptive field that a design prefers: at equal cost a longer one errs less
+
 DRAW_ATTEMPTS = 4  # times that points are drawn before the space counts as exhausted
 
 
 class SurrogateSampler:
-    """Suggests the candidate with the largest acquisition: the expected hypervolume gain per cost (see `Forecast`).
+    """Suggests a first design spread over cost, then the candidate with the largest acquisition (see `Forecast`).
 
-    The cost of a candidate is known before training, its errors are predicted by a surrogate. The sampler depends on
-    its priors and on the calls of `on_start` and `on_end` alone. Every suggestion draws again, from the seed and the
-    number of trials: a sampler that gets the same ledger suggests the same.
+    The cost of a candidate is known before training, its errors are predicted by a surrogate. While many trials are
+    left, the acquisition is the expected hypervolume gain per root of cost. Of the last `NEAR_END` trials, one in two
+    is the one that is expected to lower the lowest error most, the others enlarge the hypervolume most, whatever they
+    cost. The sampler depends on its priors and on the calls of `on_start` and `on_end` alone. Every suggestion draws
+    again, from the seed and the number of trials: a sampler that gets the same ledger suggests the same.
 
     Args:
         pool: makes candidates and decides which are new.
         seed: the seed of the search.
         fronts: names of the fronts.
         priors: other searches, each as features and log10 errors of its trials.
+        trials: how many trials the search has; None where that is not known.
     """
 
     def __init__(
@@ -41,8 +54,11 @@ class SurrogateSampler:
         seed: int,
         fronts: Sequence[str],
         priors: Sequence[tuple[Sequence[Features], Sequence[float]]] = (),
+        trials: int | None = None,
     ) -> None:
-        self._pool, self._seed = pool, seed
+        self._pool, self._seed, self._trials = pool, seed, trials
+        low, high = DESIGN
+        self._design = high if trials is None else min(trials, max(low, min(round(trials / 3), high)))
         whole = pool.space.holding([candidate.point for candidate in pool.first])  # may be outside of the space
         self.tpe_fronts = {front: TPEFront(whole) for front in fronts}
         self.forecast = Forecast(priors)
@@ -77,11 +93,17 @@ class SurrogateSampler:
         for front, study in self.tpe_fronts.items():
             study.end(trial, values[front] if errors else None, limits[front])
 
+    @property
+    def _designs(self) -> bool:
+        """Whether the next trial belongs to the first design: nothing is known of errors, or too little."""
+        began, forecast = len(self._pool.trained), self.forecast
+        return not forecast.priors and (began < self._design or not forecast.fronts)
+
     def _points(self, random: Random) -> list[Point]:
         """Draw the points of one suggestion; before the first trial has ended, random ones alone."""
         space, trained = self._pool.space, self._pool.trained
         drawn = [space.draw(random) for _ in range(AT_RANDOM)]
-        if not self.forecast.fronts:
+        if self._designs or not self.forecast.fronts:
             return drawn
         best = self.forecast.best()
         near = [space.draw(random, trained[random.choice(best)].point) for _ in range(NEAR_BEST)]
@@ -92,9 +114,50 @@ class SurrogateSampler:
         return [*drawn, *near, *(point for point in by_tpe if space.complete(point))]
 
     def _ranked(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Sort candidates by acquisition, the largest first."""
+        """Sort candidates, the most promising first."""
         if not candidates:
             return []
-        values = self.forecast.acquisition([candidate.encoded for candidate in candidates])
+        values = self._design_values(candidates) if self._designs else self._acquisitions(candidates)
         order = sorted(range(len(candidates)), key=values.__getitem__, reverse=True)
         return [candidates[index] for index in order]
+
+    def _acquisitions(self, candidates: Sequence[Candidate]) -> list[float]:
+        """Return the acquisition of each candidate; how much cost counts depends on the trials that are left."""
+        encoded, began = [candidate.encoded for candidate in candidates], len(self._pool.trained)
+        if self._trials is None or self._trials - began > NEAR_END or not self.forecast.fronts:
+            return self.forecast.acquisition(encoded)
+        if (began - self._design) % 2 == 0:
+            return self.forecast.improvement(encoded)
+        return self.forecast.acquisition(encoded, power=0.0, margin=END_MARGIN)
+
+    def _design_values(self, candidates: Sequence[Candidate]) -> list[float]:
+        """Return how well each candidate continues the first design.
+
+        The range of log costs has a place for each trial of the design, taken in an order that spreads every beginning
+        of it, a dear one first. The best candidate at the next place is the one that tells most about all others, and
+        the longer its receptive field, the better; where there is none, the nearest in cost.
+        """
+        costs, began = [candidate.log_macs for candidate in candidates], len(self._pool.trained)
+        size = max(self._design, began + 1)
+        low, span = min(costs), max(costs) - min(costs)
+        wanted, half = low + span * (1 - design_place(began, size)), span / size / 2 + 1e-9
+        information = self.forecast.information([candidate.encoded for candidate in candidates])
+        most = max(information) * 2 ** (LONGER_POWER * max(c.features.get("receptive_field", 0.0) for c in candidates))
+        return [
+            value * 2 ** (LONGER_POWER * candidate.features.get("receptive_field", 0.0)) / most
+            - FAR_WEIGHT * max(0.0, abs(cost - wanted) - half)
+            for value, cost, candidate in zip(information, costs, candidates, strict=True)
+        ]
+
+
+def design_place(number: int, size: int) -> float:
+    """Return the place in [0, 1] of a member of a design that divides the range into `size` equal parts.
+
+    Members take the parts in the order of van der Corput's sequence: 0, 1/2, 1/4, 3/4, ...
+    """
+    order = sorted(range(size), key=_van_der_corput)
+    return (order.index(number) + 0.5) / size
+
+
+def _van_der_corput(number: int) -> float:
+    return int(f"{number:b}"[::-1], 2) / 2 ** number.bit_length()

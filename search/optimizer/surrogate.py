@@ -76,9 +76,27 @@ class FrontResults:
         return [trials[index] for index in front(list(ranked.values()))]
 
     def gains(
+        self, queries: Sequence[Encoded], running: Collection[Encoded], priors: Sequence["Surrogate"], margin: float
+    ) -> list[float]:
+        """Return the expected hypervolume gain of each point (see `expected_gains`)."""
+        found, mean_M, deviation_M = self._predict(queries, running, priors)
+        return expected_gains(found, [cost for _, cost in queries], mean_M, deviation_M, margin)
+
+    def improvements(
         self, queries: Sequence[Encoded], running: Collection[Encoded], priors: Sequence["Surrogate"]
     ) -> list[float]:
-        """Return the expected hypervolume gain of each point; a running trial counts with its predicted error."""
+        """Return by how much each point is expected to lower the lowest error, in decades."""
+        found, mean_M, deviation_M = self._predict(queries, running, priors)
+        lowest = min(error for error, _ in found)
+        return (deviation_M * expected_improvement((lowest - mean_M) / deviation_M)).tolist()
+
+    def _predict(
+        self, queries: Sequence[Encoded], running: Collection[Encoded], priors: Sequence["Surrogate"]
+    ) -> tuple[list[tuple[float, float]], FloatArray, FloatArray]:
+        """Return what is known, `(log error, log cost)`, and mean and deviation of the points' log errors.
+
+        A running trial counts as known, with its predicted error.
+        """
         ranked = self.ranked()
         known = [self.ended[trial][0][0] for trial in ranked]
         points = [point for point, _ in queries]
@@ -87,8 +105,7 @@ class FrontResults:
         if running:
             mean_M, _ = surrogate.predict([point for point, _ in running])
             found += zip(mean_M.tolist(), (cost for _, cost in running), strict=True)
-        mean_M, deviation_M = surrogate.predict(points)
-        return expected_gains(found, [cost for _, cost in queries], mean_M, deviation_M)
+        return found, *surrogate.predict(points)
 
 
 class Forecast:
@@ -120,17 +137,30 @@ class Forecast:
         """Return the ended trials that are on the Pareto front of any front of the search."""
         return list(dict.fromkeys(trial for results in self.fronts.values() for trial in results.best()))
 
-    def acquisition(self, queries: Sequence[Encoded]) -> list[float]:
-        """Return each point's acquisition: expected hypervolume gain, summed over fronts, over the root of its cost.
+    def acquisition(self, queries: Sequence[Encoded], power: float = 0.5, margin: float = MARGIN) -> list[float]:
+        """Return each point's acquisition: expected hypervolume gain, summed over fronts, over a power of its cost.
 
         Before the first trial has ended, the gain is computed from the priors; without priors the acquisition is the
-        information that a point gives about all points, over its cost.
+        information that a point gives about all points, over its cost. `margin` is that of `expected_gains`.
         """
+        if not self.fronts and not self.priors:
+            pairs = zip(self.information(queries), queries, strict=True)
+            return [reduction / 10**cost for reduction, (_, cost) in pairs]
         if not self.fronts:
-            return self._gain_by_priors(queries) if self.priors else self._information(queries)
+            return self._gain_by_priors(queries)
         running = self.running.values()
-        gains = [results.gains(queries, running, self.priors) for results in self.fronts.values()]
-        return [sum(each) / 10 ** (cost / 2) for each, (_, cost) in zip(zip(*gains, strict=True), queries, strict=True)]
+        gains = [results.gains(queries, running, self.priors, margin) for results in self.fronts.values()]
+        pairs = zip(zip(*gains, strict=True), queries, strict=True)
+        return [sum(each) / 10 ** (cost * power) for each, (_, cost) in pairs]
+
+    def improvement(self, queries: Sequence[Encoded]) -> list[float]:
+        """Return by how much each point is expected to lower the lowest error, summed over fronts, whatever it costs.
+
+        A trial must have ended before.
+        """
+        running = self.running.values()
+        found = [results.improvements(queries, running, self.priors) for results in self.fronts.values()]
+        return [sum(each) for each in zip(*found, strict=True)]
 
     def _gain_by_priors(self, queries: Sequence[Encoded]) -> list[float]:
         """Return the acquisition before any error is known: errors are half of what the priors predict."""
@@ -143,22 +173,22 @@ class Forecast:
         gains = expected_gains(known, costs, mean_M, np.full(len(queries), SPREAD))
         return [gain / 10 ** (cost / 2) for gain, cost in zip(gains, costs, strict=True)]
 
-    def _information(self, queries: Sequence[Encoded]) -> list[float]:
-        """Return by how much each point, trained, would reduce the mean variance of all of them, over its cost.
+    def information(self, queries: Sequence[Encoded]) -> list[float]:
+        """Return by how much each point, trained, would reduce the mean variance of all of them.
 
-        Trials that run count as known. This is the next point of a design (Cohn et al. 1996, "Active learning with
-        statistical models").
+        Trials that have ended or run count as known. This is the next point of a design (Cohn et al. 1996, "Active
+        learning with statistical models").
         """
-        running = [point for point, _ in self.running.values()][-MAX_POINTS:]
+        ended = {trial: point for results in self.fronts.values() for trial, (point, _) in results.ended.items()}
+        known = [point for point, _ in (*ended.values(), *self.running.values())][-MAX_POINTS:]
         points = [point for point, _ in queries]
-        table = _Table(running, points)
+        table = _Table(known, points)
         *shape, noise = DEFAULT_SHAPE
-        z_MD, z_ND = table.standard(points), table.standard(running)
+        z_MD, z_ND = table.standard(points), table.standard(known)
         known_NM = _kernel(z_ND, z_MD, *shape)
-        noisy_NN = _kernel(z_ND, z_ND, *shape) + noise * np.eye(len(running))
+        noisy_NN = _kernel(z_ND, z_ND, *shape) + noise * np.eye(len(known))
         left_MM = _kernel(z_MD, z_MD, *shape) - known_NM.T @ np.linalg.solve(noisy_NN, known_NM)
-        reduction_M = (left_MM**2).mean(0) / (left_MM.diagonal() + noise)
-        return [reduction / 10**cost for reduction, (_, cost) in zip(reduction_M.tolist(), queries, strict=True)]
+        return ((left_MM**2).mean(0) / (left_MM.diagonal() + noise)).tolist()
 
 
 class Surrogate:
@@ -272,26 +302,34 @@ def _kernel(a_ND: FloatArray, b_MD: FloatArray, length: float, slope: float) -> 
     return np.exp(-0.5 * np.maximum(apart_NM, 0) / (size * length**2)) + slope * inner_NM / size
 
 
+def expected_improvement(z: FloatArray) -> FloatArray:
+    """Return the expected excess of a standard normal variable over -z, or 0 where it is less (Jones et al. 1998)."""
+    return np.maximum(np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi) + z * ndtr(z), 0)
+
+
 def expected_gains(
-    known: Sequence[tuple[float, float]], costs: Sequence[float], mean_M: FloatArray, deviation_M: FloatArray
+    known: Sequence[tuple[float, float]],
+    costs: Sequence[float],
+    mean_M: FloatArray,
+    deviation_M: FloatArray,
+    margin: float = MARGIN,
 ) -> list[float]:
     """Return by how much each point is expected to enlarge the hypervolume of `known`, `(log error, log cost)`.
 
     The costs of the points are certain, their errors normal with `mean_M` and `deviation_M`. The reference point
-    lies `MARGIN` beyond the worst of all. The gain is a sum over the steps of the front: the width of the part of a
-    step that costs more than the point, times the expected improvement (Jones et al. 1998) of the step's error.
+    lies `MARGIN` beyond the worst error and `margin` beyond the highest cost. The gain is a sum over the steps of the
+    front: the width of the part of a step that costs more than the point, times the expected improvement of the step's
+    error.
     """
     worst = max(max(error for error, _ in known), float(mean_M.max())) + MARGIN
-    max_cost = max(max(cost for _, cost in known), max(costs)) + MARGIN
+    max_cost = max(max(cost for _, cost in known), max(costs)) + margin
     front_points = [known[index] for index in reversed(front(known))]  # the cheapest first
     error_S = np.array([worst, *(error for error, _ in front_points)])
     edge_S = np.array([cost for _, cost in front_points])
     from_S, to_S = np.concatenate([[-np.inf], edge_S]), np.concatenate([edge_S, [max_cost]])
     width_MS = np.maximum(to_S - np.maximum(from_S, np.array(costs)[:, None]), 0)
     better_MS = (error_S - mean_M[:, None]) / deviation_M[:, None]
-    density_MS = np.exp(-0.5 * better_MS**2) / math.sqrt(2 * math.pi)
-    gain_MS = deviation_M[:, None] * (density_MS + better_MS * ndtr(better_MS))
-    return (width_MS * np.maximum(gain_MS, 0)).sum(1).tolist()
+    return (width_MS * deviation_M[:, None] * expected_improvement(better_MS)).sum(1).tolist()
 
 
 def _grid() -> list[tuple[float, float, float]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import optuna
 from matplotlib.figure import Figure
 
-from models.artifacts.evaluation import read_evaluation
+from models.artifacts.evaluation import gap_warning, read_evaluation
 from models.artifacts.names import EVAL
 from models.core.files import write_text
 from models.reporting.html import figure, heading, page, paragraph
@@ -18,7 +18,7 @@ from search.optimizer.pareto import is_feasible
 from search.report import charts as pictures
 from search.report.optuna_export import to_optuna
 from search.report.tables import tier_table, trial_table
-from search.study.board import Board, BoardTrial
+from search.study.board import Board, BoardTrial, Effort
 from search.study.lines import FINISHED, LedgerLine, curves
 from search.study.objectives import error_of, limits_on
 
@@ -52,11 +52,11 @@ def cost_sentences(board: Board, plan: RungPlan | None) -> list[str]:
     searched, again = spent.searched, spent.finals
     states = ", ".join(f"{count} {state}" for state, count in spent.states.items() if count)
     sentences = [
-        f"{searched.trials} trials took {searched.steps:,} steps in {searched.trial_hours:.2f} trial-hours ({states})."
+        f"{searched.trials} trials took {searched.steps:,} steps in {_training_time(searched)} of training ({states})."
     ]
     if again.trials:
         sentences.append(
-            f"Training the best again took {again.steps:,} steps more in {again.trial_hours:.2f} trial-hours "
+            f"Training the best again took {again.steps:,} steps more in {_training_time(again)} "
             f"({again.trials} trials)."
         )
     if len(board.cpus) > 1:
@@ -66,6 +66,14 @@ def cost_sentences(board: Board, plan: RungPlan | None) -> list[str]:
             "measured in turns with a reference model, and converted by that ratio to seconds of the former."
         )
     return [*sentences, *_pruning_sentences(board, plan)]
+
+
+def _training_time(effort: Effort) -> str:
+    """Return the time of all trainings together, in the unit that reads best."""
+    minutes = 60 * effort.trial_hours
+    if minutes < 1:
+        return f"{60 * minutes:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 100 else f"{effort.trial_hours:.1f} h"
 
 
 def _pruning_sentences(board: Board, plan: RungPlan | None) -> list[str]:
@@ -110,6 +118,10 @@ def _best(best: BoardTrial, front: str) -> str:
     if front == ALL and len(best.amps) > 1:
         worst = max(best.amps, key=best.amps.__getitem__)
         text += f"; worst amp {worst} at {best.amps[worst]:.4f}"
+    for amp, held in best.held.items():
+        known, mean = best.amps.get(amp), held["mean"]
+        if front in (ALL, amp) and known and mean and (warning := gap_warning(known, mean)):
+            text += f". {amp}: {warning}"
     return text + ("." if is_feasible(limits_on(best, front)) else ". It breaks a limit, as all finished trials do.")
 
 
@@ -121,7 +133,7 @@ def _held_maps(board: Board, study: Path) -> list[str]:
         if (run / EVAL).exists():
             maps.append(
                 _picture(
-                    plot_setting_errors(read_evaluation(run).held, "ESR", f"{amp}: {trial}"),
+                    plot_setting_errors(read_evaluation(run).held, "ESR at each setting", f"{amp}: {trial}"),
                     f"{amp}: held settings, on audio that no trial used",
                 )
             )

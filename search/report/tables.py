@@ -1,7 +1,7 @@
 """The tables of a report: the best in each tier, and every trial."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from models.network.architecture import SLOTS
@@ -9,7 +9,7 @@ from models.reporting.html import paragraph, table
 from search.config.space import Point
 from search.config.study import ALL
 from search.optimizer.pareto import is_feasible
-from search.study.board import Board, BoardTrial
+from search.study.board import Board, BoardTier, BoardTrial
 from search.study.objectives import error_of, limits_on
 
 # Axes that a trial's label states
@@ -21,16 +21,17 @@ AT = "at_"  # prefix of the axes of `inject: any`
 
 
 def tier_table(board: Board) -> str:
-    """Return the best trial of each front within each budget, with its error and held scores."""
+    """Return the best trial of each front within each budget, with its error and held scores; one row per trial."""
     by_name = board.by_name
     universal = ALL in board.fronts
     amps = board.amps if universal else [None]
     rows: list[tuple[str, ...]] = []
     for front, tiers in board.tiers.items():
-        for tier, found in tiers.items():
-            budget = "any" if found.budget is None else f"{found.budget:.4g}"
-            name = (tier, budget) if universal else (front, tier, budget)
-            trial = by_name.get(found.trial or "")
+        for trial_name, names in group_tiers(tiers).items():
+            budget = tiers[names[-1]].budget
+            name = (", ".join(names), "any" if budget is None else f"{budget:.4g}")
+            name = name if universal else (front, *name)
+            trial = by_name.get(trial_name or "")
             if trial is None:
                 rows.append((*name, "none", *[""] * (3 + len(amps))))
                 continue
@@ -39,9 +40,16 @@ def tier_table(board: Board) -> str:
             what = trial.trial, trial.label, trial.form, f"{error_of(trial, front):.4f}"
             rows.append((*name, *what, *scores))
     whose = [f"held ESR {amp}" if len(amps) > 1 else "held ESR" for amp in amps]
-    return table(
-        (*([] if universal else ["amp"]), "tier", "budget", "trial", "layers", "knobs at", "ESR", *whose), rows
-    )
+    names = ("tier", f"cost up to ({board.unit})", "trial", "layers", "knobs at", "ESR")
+    return table((*([] if universal else ["amp"]), *names, *whose), rows)
+
+
+def group_tiers(tiers: Mapping[str, BoardTier]) -> dict[str | None, list[str]]:
+    """Return trial -> the tiers it is the best of: tiers with one model are one."""
+    found: dict[str | None, list[str]] = {}
+    for name, tier in tiers.items():
+        found.setdefault(tier.trial, []).append(name)
+    return found
 
 
 def trial_table(board: Board) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.core.files import write_json
+from models.core.progress import PhaseListener, ignore_phase
 from models.recordings.dataset import AmpData
 from search.config.study import SearchConfig
 from search.optimizer.calibration import RungPlan
@@ -15,24 +16,33 @@ from search.study.ledger import read_lines
 from search.study.summary import held_scores, summarize
 
 
-def make_board(config: SearchConfig, study: Path, amps: Sequence[AmpData], plan: RungPlan | None) -> Board:
-    """Write `board.json`, `board.png`, `report.html` and `optuna.journal`, and return the board.
+def make_board(
+    config: SearchConfig,
+    study: Path,
+    amps: Sequence[AmpData],
+    plan: RungPlan | None,
+    on_phase: PhaseListener = ignore_phase,
+) -> Board:
+    """Write `board.json`, `board.png` and `report.html`, and return the board.
 
     Fronts and best are chosen by validation alone; only then are trials on a front scored on held settings and
-    audio, once.
+    audio, once. `on_phase` is told of each.
     """
     from search.report.charts import draw_front
-    from search.report.optuna_export import write_journal
     from search.report.page import write_report
 
     lines = read_lines(study)
     board = summarize(config, lines, read_costs(study))
-    trials = [_scored(trial, study, amps) if trial.front else trial for trial in board.trials]
+    ahead, trials = sum(trial.front for trial in board.trials), list[BoardTrial]()
+    for trial in board.trials:
+        if trial.front:
+            on_phase("scoring", sum(scored.front for scored in trials), ahead)
+        trials.append(_scored(trial, study, amps) if trial.front else trial)
+    on_phase("writing the report")
     board = replace(board, complete=True, trials=trials)
     write_json(study / BOARD, board.to_json())
     draw_front(board, study / PICTURE)
     write_report(study / REPORT_PAGE, config, board, lines, plan)
-    write_journal(config, lines, study)
     return board
 
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from models.core.cache import cache_folder
 from models.core.errors import UserError
 from models.core.locations import is_uri
+from models.core.progress import PhaseListener, ignore_phase
 from models.core.schema import MAX_JSON_BYTES, read_json
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
@@ -20,7 +21,7 @@ from models.recordings.manifest import Take, read_manifest
 from models.recordings.manifest_formats import parse_manifest
 
 
-def load_amp(config: DataConfig) -> AmpData:
+def load_amp(config: DataConfig, on_phase: PhaseListener = ignore_phase) -> AmpData:
     """Load recordings as `load_data` does, also from manifests at URIs; names are relative to the manifest.
 
     A file in the cache folder that has the size and time of the file at the URI is not copied again. Raises
@@ -28,11 +29,13 @@ def load_amp(config: DataConfig) -> AmpData:
     own folder.
     """
     with _local(config) as local:
-        data = load_data(local)
+        data = load_data(local, on_phase)
     return replace(data, config=config)
 
 
-def load_with_fingerprints(configs: Iterable[DataConfig]) -> tuple[list[AmpData], dict[str, str]]:
+def load_with_fingerprints(
+    configs: Iterable[DataConfig], on_phase: PhaseListener = ignore_phase
+) -> tuple[list[AmpData], dict[str, str]]:
     """Load the recordings of each config; return them and, by name, their fingerprints. Raises as `load_amp` does.
 
     A fingerprint is the sha256 of all that training depends on: knobs, takes, settings, and the bytes of the audio.
@@ -41,7 +44,7 @@ def load_with_fingerprints(configs: Iterable[DataConfig]) -> tuple[list[AmpData]
     amps, fingerprints = [], {}
     for config in configs:
         with _local(config) as local:
-            data = load_data(local)
+            data = load_data(local, on_phase)
             fingerprints[config.name] = _fingerprint(local)
         amps.append(replace(data, config=config))
     return amps, fingerprints

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from models.core.errors import UserError
 from models.recordings.dataset import AmpData
+from search.config.shapes import STOCK, spread_indices
 from search.config.space import Point
 from search.config.study import SearchConfig
 from search.optimizer.candidates import CandidatePool
@@ -20,15 +21,27 @@ from search.study.scheduler import Listener, TrialScheduler
 def make_pool(config: SearchConfig, constraints: Constraints, stock: Sequence[Point]) -> CandidatePool:
     """Return the candidates of a search, first its warm points and then `stock`, as far as the space can hold them."""
     whole = config.space.holding(stock)
-    points = filter(None, map(whole.complete, (*config.warm, *stock)))
+    points = filter(None, map(whole.complete, (*config.warm, *fitting_recipes(config, stock))))
     first = [constraints.to_candidate(point) for point in points]
     return CandidatePool(config.space, constraints.to_candidate, constraints.violation, first)
+
+
+def fitting_recipes(config: SearchConfig, stock: Sequence[Point]) -> list[Point]:
+    """Return the recipes that fit into `trials` beside the warm points.
+
+    The stock shapes come before other projects' recipes; where not even they fit, they are spread over their costs.
+    """
+    room = max(config.trials - len(config.warm), 0)
+    if room >= len(STOCK):
+        return list(stock[:room])
+    shapes = stock[: len(STOCK)]
+    return [shapes[index] for index in spread_indices(len(shapes), room)]
 
 
 def make_sampler(config: SearchConfig, pool: CandidatePool) -> SurrogateSampler:
     """Return the sampler of a search, with the priors of its config."""
     priors = [prior_features(trials) for trials in config.prior]
-    return SurrogateSampler(pool, config.seed, front_names(config), priors)
+    return SurrogateSampler(pool, config.seed, front_names(config), priors, config.trials)
 
 
 def make_pruner(config: SearchConfig) -> HalvingPruner | None:
@@ -84,17 +97,9 @@ def make_scheduler(
 def check_space(
     config: SearchConfig, amps: Sequence[AmpData], stock: Sequence[Point] = (), cost_model: CostModel | None = None
 ) -> None:
-    """Raise `UserError` where no point may be trained, or where there are more first points than trials."""
+    """Raise `UserError` where no point may be trained."""
     constraints = Constraints(config, amps, cost_model or MeasuredCost())
     pool = make_pool(config, constraints, stock)
-    first = {candidate.identity for candidate in pool.first if pool.is_allowed(candidate)}
-    if len(first) > config.trials:
-        raise UserError(
-            f"trials is {config.trials}, but the search begins with {len(first)} recipes (--from, stock and other "
-            "projects')",
-            f'Set "trials" to {len(first)} or more, '
-            'or leave stock and other projects\' recipes out with "shapes": [] in the space.',
-        )
     if (pool.next_first() or make_sampler(config, pool).suggest()) is None:
         reason, _ = pool.refused.most_common(1)[0]
         raise UserError(

@@ -257,3 +257,12 @@ def curves(lines: Iterable[LedgerLine], amp: str | None = None) -> dict[str, dic
         if isinstance(line, TrialReport):
             found.setdefault(line.trial, {})[line.step] = line.amps[amp] if amp else line.esr
     return found
+
+
+def trained_seconds(lines: Iterable[LedgerLine]) -> dict[str, float]:
+    """Return trial -> the seconds of its training and validation, from its reports."""
+    found: dict[str, float] = {}
+    for line in lines:
+        if isinstance(line, TrialReport):
+            found[line.trial] = found.get(line.trial, 0.0) + (line.seconds or 0.0)
+    return found

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from models.core.errors import UserError
+from search.study.files import STUDY
 
 try:
     import fcntl
@@ -43,6 +44,22 @@ def study_lock(study: Path) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+
+
+def is_starting(study: Path) -> bool:
+    """Return whether a process drives a study that is not on disk yet: it still reads the recordings."""
+    path = study.resolve().with_name(f".{study.resolve().name}.lock")
+    if fcntl is None or (study / STUDY).exists() or not path.exists():
+        return False
+    with path.open(encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError as problem:
+            if problem.errno not in WITHOUT_LOCKS:
+                raise
+    return False
 
 
 def _open_locked(path: Path, study: Path) -> TextIO:

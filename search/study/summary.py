@@ -14,7 +14,17 @@ from search.study.board import Board, BoardTier, BoardTrial, Effort, Spent, read
 from search.study.cost import UNIT, Costs, read_costs
 from search.study.files import BOARD
 from search.study.ledger import read_lines
-from search.study.lines import ENDS, FINISHED, PRUNED, LedgerLine, TrialRecord, TrialReport, TrialStart, latest
+from search.study.lines import (
+    ENDS,
+    FINISHED,
+    PRUNED,
+    LedgerLine,
+    TrialRecord,
+    TrialReport,
+    TrialStart,
+    latest,
+    trained_seconds,
+)
 from search.study.objectives import constraints_of, error_of, front_names, limits_on
 
 
@@ -134,10 +144,7 @@ def _choose_tiers(
 
 def _spent(trials: Sequence[BoardTrial], lines: Sequence[LedgerLine], front_trials: set[str]) -> Spent:
     """Return what the search took, apart from the finals."""
-    seconds: dict[str, float] = {}
-    for line in lines:
-        if isinstance(line, TrialReport):
-            seconds[line.trial] = seconds.get(line.trial, 0.0) + (line.seconds or 0.0)
+    seconds = trained_seconds(lines)
 
     def effort(some: Sequence[BoardTrial]) -> Effort:
         hours = sum(seconds.get(trial.trial, 0.0) for trial in some) / 3600

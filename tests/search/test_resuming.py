@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from models.core.errors import UserError
+from search.config.study import read_search
 from search.launch.launcher import run_search
-from search.run import read_search
 from search.study.files import RECORDINGS
 from search.study.ledger import read_ledger
 from search.study.lines import TrialRecord

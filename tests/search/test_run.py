@@ -21,10 +21,9 @@ from models.artifacts.names import EVAL
 from models.core.errors import NotFound, UserError
 from models.evaluation.robustness import worst_move
 from models.training.trainer import Trainer
-from search.config.study import SearchConfig
+from search.config.study import SearchConfig, read_search
 from search.launch.launcher import run_search
 from search.optimizer.pareto import front
-from search.run import read_search
 from search.storage.recordings import load_amp
 from search.study.board import BoardTier, best_runs, read_board, tier_runs
 from search.study.cost import CountedCost, read_costs, tier_budgets

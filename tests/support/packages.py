@@ -182,9 +182,12 @@ def shell(*words: object, **env: str) -> Ran:
 
 
 def refused(ran: Ran, code: int, *words: object) -> None:
-    """The command ended with one sentence that has these words in it, and a hint, and gave no data."""
+    """The command ended with one sentence that has these words in it, and a hint, and gave no data.
+
+    Before it, a command may have said what it reads or packages.
+    """
     assert (ran.code, ran.out) == (code, ""), ran
-    assert re.fullmatch(r"error: [^\n]+\n\nhint: [^\n]+\n", ran.err), ran.err
+    assert re.fullmatch(r"((reading|aligning|packaging) [^\n]+\n)*error: [^\n]+\n\nhint: [^\n]+\n", ran.err), ran.err
     assert all(str(word) in ran.err for word in words), ran.err
 
 

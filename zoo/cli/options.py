@@ -1,11 +1,13 @@
 """What commands share: types and decorators of their options, and the number of threads."""
 
 import functools
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from models.core.user_folders import expand_home
 
@@ -116,6 +118,29 @@ def complete_knob_names(context: click.Context, parameter: click.Parameter, inco
 def amp_argument(command: Callable) -> Callable:
     """Add the argument AMP, which completes to the names of known amps."""
     return click.argument("amp", shell_complete=complete_amps)(command)
+
+
+def repeat_command(left_out: Collection[str] = (), **changes: Any) -> str:
+    """Return the current command as it was given, with `changes`, as a line that a shell reads.
+
+    Options that were not given are not written unless they are changed. `left_out` names parameters to leave out, with
+    the options of the groups above always left out.
+    """
+    context = click.get_current_context()
+    words = [*context.command_path.split()[-1:]]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+        if name in left_out or not (given or name in changes):
+            continue
+        value = changes.get(name, context.params[name])
+        values = list(value) if isinstance(value, tuple) else [value]
+        flag = max(parameter.opts, key=len) if isinstance(parameter, click.Option) else None
+        if flag and isinstance(parameter, click.Option) and parameter.is_flag:
+            words += [flag] if value else [*parameter.secondary_opts]
+        else:
+            words += [word for one in values if one is not None for word in ([flag] if flag else []) + [str(one)]]
+    return shlex.join(["zoo", *words])
 
 
 def one_thread() -> None:

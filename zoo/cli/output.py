@@ -1,11 +1,13 @@
 """The only module that prints: data on stdout, messages on stderr."""
 
 import json
+import math
 import os
 import re
 import shutil
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
@@ -15,6 +17,7 @@ from models.core.userinfo import without_userinfo
 
 MIN_COLUMN_WIDTH = 8  # columns of a table are not shortened below this many characters
 
+LOG_SECONDS = 10.0  # least time between two lines about one phase
 
 NARROWEST = 40  # messages are not wrapped on terminals narrower than this
 
@@ -24,8 +27,8 @@ TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
 class Bar(Protocol):
     """A progress bar that can be moved."""
 
-    def __call__(self, done: float, total: float, text: str = "") -> None:
-        """Move to `done` of `total`, in any unit, and show `text` beside the bar."""
+    def __call__(self, done: float, total: float | None, text: str = "") -> None:
+        """Move to `done` of `total` (None: unknown), in any unit, and show `text` beside the bar."""
 
 
 def info(text: str = "") -> None:
@@ -85,17 +88,29 @@ def _write_table(
     stream: Any,
     write_line: Callable[[str], None],
 ) -> None:
-    rows = [[" ".join(cell.split()) for cell in row] for row in rows]
     if stream is None or not stream.isatty():
         for row in (header, *rows):
-            write_line("\t".join(row))
+            write_line("\t".join(" ".join(cell.split()) for cell in row))
         return
-    widths = _fit_columns([header, *rows], min_columns, shutil.get_terminal_size().columns)
+    lines, left_out = fit_table(header, rows, min_columns, shutil.get_terminal_size().columns)
+    for line in lines:
+        write_line(line)
+    if left_out:
+        info(left_out)
+
+
+def fit_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], min_columns: int, room: int
+) -> tuple[list[str], str]:
+    """Return the lines of a table in `room` characters, and a sentence about columns that are left out, if any."""
+    rows = [[" ".join(cell.split()) for cell in row] for row in rows]
+    widths = _fit_columns([header, *rows], min_columns, room)
+    lines = []
     for row in (header, *rows):
         cells = [_shorten(cell, width).ljust(width) for cell, width in zip(row, widths, strict=False)]
-        write_line("  ".join(cells).rstrip())
-    if len(widths) < len(header):
-        info(f"(narrow terminal: {', '.join(header[len(widths) :])} left out)")
+        lines.append("  ".join(cells).rstrip())
+    missing = header[len(widths) :]
+    return lines, f"(narrow terminal: {', '.join(missing)} left out)" if missing else ""
 
 
 def _fit_columns(rows: Sequence[Sequence[str]], min_columns: int, room: int) -> list[int]:
@@ -140,6 +155,15 @@ def show_error(message: str, hint: str, code: int = 1) -> None:
     if hint:
         info()
         info_wrapped(f"hint: {hint}")
+
+
+def show_stop(message: str, hint: str, code: int) -> None:
+    """Print on stderr that a person stopped the command, and how it continues; with `--json` as `show_error` does."""
+    if "--json" in sys.argv[1:]:
+        show_error(message, hint, code)
+        return
+    info_wrapped(message)
+    info_wrapped(hint)
 
 
 def close_data() -> None:
@@ -187,10 +211,40 @@ def progress(label: str, unit: str = "") -> Iterator[Bar]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task(_printable(label, sys.stderr), total=None, text="")
 
-        def move(done: float, total: float, text: str = "") -> None:
+        def move(done: float, total: float | None, text: str = "") -> None:
             bars.update(task, completed=done, total=total, text=_printable(text, sys.stderr))
 
         yield move
+
+
+class PhaseLines:
+    """Shows the phases of long work: beside a bar on a terminal, as lines elsewhere.
+
+    A line is printed when a phase begins and, while it goes on, at most every `LOG_SECONDS`. Lines begin with `work`,
+    if it is stated.
+    """
+
+    def __init__(self, bar: Bar, work: str = "") -> None:
+        self._bar, self._work = bar, work
+        self._phase, self._shown_s = "", -math.inf
+
+    def __call__(self, phase: str, done: float = 0, total: float = 0) -> None:
+        """Show a phase, and how much of it is done."""
+        text = f"{phase} {done:g} of {total:g}" if done and total else phase
+        if sys.stderr.isatty():
+            self._bar(done, total or None, text)
+            return
+        now_s = time.monotonic()
+        if phase != self._phase or now_s - self._shown_s >= LOG_SECONDS:
+            self._phase, self._shown_s = phase, now_s
+            info(f"{self._work}: {text}" if self._work else text)
+
+    def stage(self, done: float, total: float, text: str) -> None:
+        """Show a stage of work that has `total` of them."""
+        if sys.stderr.isatty():
+            self._bar(done, total, text)
+        else:
+            self(text)
 
 
 @contextmanager
@@ -209,16 +263,14 @@ def live_table() -> Iterator[Callable[[Sequence[str], Sequence[Sequence[str]], S
         return
     from rich.console import Console
     from rich.live import Live
-    from rich.table import Table
     from rich.text import Text
 
     with Live(console=Console(), auto_refresh=False, vertical_overflow="ellipsis") as screen:
 
         def show(header: Sequence[str], rows: Sequence[Sequence[str]], news: Sequence[str]) -> None:
-            table = Table(*header, box=None, pad_edge=False, header_style="")
-            for row in rows:
-                table.add_row(*(Text(_printable(" ".join(cell.split()), sys.stdout)) for cell in row))
-            screen.update(table, refresh=True)
+            lines, left_out = fit_table(header, rows, 2, shutil.get_terminal_size().columns)
+            text = "\n".join(_printable(line, sys.stdout) for line in (*lines, left_out))
+            screen.update(Text(text, no_wrap=True), refresh=True)
 
         yield show
 

@@ -94,7 +94,7 @@ def package(options: PackageOptions) -> None:
             max_peak_dbfs=options.max_peak_dbfs,
         )
         with output.progress(f"packaging {amp}") as bar:
-            made = make_package(request, bar, output.warn)
+            made = make_package(request, output.PhaseLines(bar, f"packaging {amp}").stage, output.warn)
         output.data(str(made))
 
 

@@ -28,6 +28,8 @@ def run_quickstart(config: "SearchConfig", search: "Callable[[SearchConfig, Path
 
     `search(config, study)` runs the search and returns its board. Raises what the steps raise.
     """
+    from search.study.board import tier_runs
+
     data = config.datasets[0]
     takes, name = Path(data.train).parent, f"ampzoo/{data.name}"
     folder = takes.parent
@@ -38,8 +40,11 @@ def run_quickstart(config: "SearchConfig", search: "Callable[[SearchConfig, Path
     board = search(config, folder / "study")
     board_view.show_board(board)
     output.info("3 of 5  packaging the best model")
-    run = folder / "study" / "trials" / (board.best or "") / data.name
-    packaged = package(PackageRequest(run, folder / "packages" / data.name, Terms(license=LICENSE), force=True))
+    tiers = tier_runs(folder / "study")[data.name]
+    run = list(tiers.values())[-1]
+    request = PackageRequest(run, folder / "packages" / data.name, Terms(license=LICENSE), force=True, tiers=tiers)
+    with output.progress("packaging") as bar:
+        packaged = package(request, output.PhaseLines(bar, "packaging").stage, output.warn)
     shelf = Shelf(folder / "shelf")
     output.info(f"4 of 5  publishing {name} on the shelf {words.relative(shelf.folder)}")
     shelf.push(shelf.plan(packaged, name))

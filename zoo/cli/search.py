@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import sys
 import tempfile
 import time
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import PATH, json_option, one_thread, zoo_option
+from zoo.cli.options import PATH, json_option, one_thread, repeat_command, zoo_option
 
 if TYPE_CHECKING:
     from search.config.study import SearchConfig
@@ -72,9 +71,8 @@ def search(
 ) -> None:
     """Search for the best model of one or several amps."""
     from models.core.errors import UserError
-    from search.run import RunOptions, read_search
+    from models.core.schema import read_json
     from zoo.cli import output
-    from zoo.cli.views import board as board_view
 
     if sum(map(bool, (local, address, submit))) > 1:
         raise UserError("give only one of --local, --address and --submit", "A search runs in one place.")
@@ -82,6 +80,13 @@ def search(
         raise UserError(
             f"--out is {out}, but a study is a folder on this machine", "To copy it to a URI as well: --storage URI."
         )
+    read_json(config)  # a missing file is refused before heavy libraries are imported
+
+    from search.config.study import read_search
+    from search.run import RunOptions
+    from search.study.board import best_runs
+    from zoo.cli.views import board as board_view
+
     read = read_search(config)
     study = out or Path("studies") / read.name
     if not resume:
@@ -91,7 +96,7 @@ def search(
 
         output.data(submit_job(submit, read, study, resume=resume, storage=storage))
         return
-    again = f"zoo search {config} --out {study} --resume" + (f" --storage {shlex.quote(storage)}" if storage else "")
+    again = repeat_command(("sources", "where"), out=study, resume=True)
     board = watch(read, study, again, RunOptions(resume=resume, local=local, address=address, storage=storage))
     if as_json:
         output.data_json(board.to_json())
@@ -99,7 +104,8 @@ def search(
         board_view.show_board(board)
         output.info(f"report: {study / 'report.html'}")
         output.info(f"next: zoo package {study} --license LICENSE")
-        output.data(str(study))
+        for run in best_runs(study):
+            output.data(str(run))
 
 
 @click.command(short_help="Show the trials of a study.", epilog="Example: zoo board studies/mine --follow")
@@ -108,10 +114,17 @@ def search(
 @json_option
 def board(study: Path, follow: bool, as_json: bool) -> None:
     """Show the trials of a study and its Pareto front, also while it runs."""
+    from search.study.lock import is_starting
     from search.study.summary import current_board
     from zoo.cli import output
     from zoo.cli.views import board as board_view
 
+    if not as_json and is_starting(study):
+        output.info("the search is loading recordings; no trial has started")
+        if not follow:
+            return
+        while is_starting(study):
+            time.sleep(FOLLOW_S)
     if as_json or not follow:
         found = current_board(study)
         output.data_json(found.to_json()) if as_json else board_view.show_board(found)
@@ -132,7 +145,7 @@ def board(study: Path, follow: bool, as_json: bool) -> None:
 
 
 def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions") -> "Board":
-    """Run a search with a progress bar and one line per ended trial, and return its board.
+    """Run a search with a progress bar, one line per phase and per ended trial, and return its board.
 
     `again` is the command that resumes it. Ctrl-C exits with `INTERRUPTED`.
     """
@@ -157,10 +170,12 @@ def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions"
                 output.info(board_view.trial_sentence(record))
             bar(*board_view.search_progress(config, list(seen.values())))
 
+        on_phase = output.PhaseLines(bar)
+        shown = replace(options, listener=on_record, on_phase=on_phase, on_notice=output.info)
         try:
-            return run_search(config, study, replace(options, listener=on_record))
+            return run_search(config, study, shown)
         except Interrupted as stop:
-            output.show_error(str(stop), f"The finished trials are saved. Resume with: {again}")
+            output.show_stop(str(stop), f"The finished trials are saved. Go on with: {again}", INTERRUPTED)
             sys.exit(INTERRUPTED)
 
 

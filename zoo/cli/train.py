@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.options import PATH, one_thread
+from zoo.cli.options import PATH, one_thread, repeat_command
 from zoo.cli.search import watch
 
 
@@ -16,10 +16,15 @@ def quickstart(config: Path) -> None:
 
     CONFIG is a search config; its folder of takes is recorded first.
     """
-    from search.run import RunOptions, read_search
+    from models.core.schema import read_json
+
+    read_json(config)  # a missing file is refused before heavy libraries are imported
+
+    from search.config.study import read_search
+    from search.run import RunOptions
     from zoo.cli.quickstart import run_quickstart
 
-    again = f"zoo quickstart {config}"
+    again = repeat_command()
     run_quickstart(
         read_search(config), lambda search, study: watch(search, study, again, RunOptions(resume=study.exists()))
     )
@@ -33,6 +38,9 @@ def quickstart(config: Path) -> None:
 def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     """Train one model into a run folder."""
     from models.training.config import read_recipe
+
+    recipe = read_recipe(data, model, learning)  # refused before heavy libraries are imported
+
     from models.training.fit import TrainingProgress, fit
     from search.storage.recordings import load_amp
     from zoo.cli import output
@@ -40,7 +48,6 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     from zoo.cli.views import words
 
     one_thread()
-    recipe = read_recipe(data, model, learning)
     with output.progress("training", "steps") as bar:
         score = ""
 
@@ -50,9 +57,20 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
             score = f"ESR {at.validation_esr:.4f}"
 
         try:
-            evaluation = fit(recipe, out, show, lambda step: bar(step, recipe.learning.steps, score), load_amp)
+            evaluation = fit(
+                recipe,
+                out,
+                show,
+                lambda step: bar(step, recipe.learning.steps, score),
+                load_amp,
+                output.PhaseLines(bar),
+            )
         except KeyboardInterrupt:
-            output.show_error(f"training into {out} was interrupted", "Run the same command again to resume.")
+            output.show_stop(f"stopped training into {out}", f"Go on with: {repeat_command()}", INTERRUPTED)
             sys.exit(INTERRUPTED)
     output.info(words.held_sentence(evaluation))
+    for sentence in words.advice_sentences(evaluation):
+        output.info(sentence)
+    for warning in words.warning_sentences(evaluation):
+        output.warn(warning)
     output.data(str(out))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.artifacts.evaluation import gap_warning
 from models.artifacts.folder import save_model
 from models.artifacts.names import EVAL, TRAINING
 from models.audio.guitar import guitar
@@ -68,7 +69,8 @@ def package(
 ) -> Path:
     """Package a finished run and return the package's folder; the same run gives the same bytes.
 
-    `on_warning` is called once for each tier that is left out. Raises `UserError` when the run is not finished, `out`
+    `on_warning` is called once for each tier that is left out, for an output at silence that is not silent, and for a
+    held error far above the validation error. Raises `UserError` when the run is not finished, `out`
     holds something else, a text file contains a token or a private path, the model is unstable at the corners of the
     knobs, or it is worse than playing the nearest recording and `force` is not given.
     """
@@ -78,6 +80,13 @@ def package(
     run = FinishedRun.load(request.run)
     check_target(request.out)
     _check_quality(run, request.force)
+    evaluation = run.evaluation
+    for warning in (
+        evaluation.corners.offset_warning,
+        gap_warning(evaluation.validation.mean, evaluation.held.mean),
+    ):
+        if warning:
+            on_warning(f"{run.config.name}: {warning}")
     tiers = _select_tiers(request, run, on_warning)
     with staged_folder(request.out) as folder:
         on_progress(1, STAGES, "playing")

@@ -16,7 +16,7 @@ from models.audio.interpolation import HALF, read_between
 from models.audio.io import open_audio
 from models.core.errors import UserError
 from models.knobs.schema import Knobs
-from models.recordings.alignment import Lag, TakeResponse, measure_response, reconcile_lags
+from models.recordings.alignment import Lag, TakeResponse, reconcile_lags
 from models.recordings.checks.measurements import Sound, find_repeat, measure_noise_floor, measure_sound, silent_spans
 from models.recordings.checks.mislabels import level_features
 from models.recordings.checks.report import Finding, Report, TakeReport, takes_by_dry
@@ -33,6 +33,7 @@ from models.recordings.checks.rules import (
 )
 from models.recordings.checks.similarity import KnobStep, distances, knob_steps
 from models.recordings.manifest import Manifest, Take, read_manifest
+from models.recordings.response_cache import recall_response
 from models.recordings.take_reader import DrySignal, TakeReader
 
 EXCERPT_SECONDS, EXCERPT_PARTS = 2.0, 16
@@ -117,7 +118,7 @@ class _TakeMeasurer:
             return report, None
         if min(wet_sound.rms_dbfs, dry_sound.rms_dbfs) < SILENT_DBFS:
             return report, None
-        response = measure_response(dry.x_T, wet_T, wet_sound.rate_hz)
+        response = recall_response(dry.x_T, wet_T, wet_sound.rate_hz)
         lag = response.lag
         noise = measure_noise_floor(wet_T, self._silent_spans, round(lag.delay_samples), wet_sound.rate_hz)
         repeat_esr = _repeat_esr(wet_T, lag, self._repeat) if self._repeat else None

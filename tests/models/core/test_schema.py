@@ -33,8 +33,8 @@ class Panel(Frozen):
 @pytest.mark.parametrize(
     ("value", "hint"),
     [
-        ({"pannel": []}, "at the top: panel, mixed, other."),
-        ({"panel": [{"level": 1}, {"levle": 1}]}, "in panel: level."),
+        ({"anything": []}, "at the top: panel, mixed, other."),
+        ({"panel": [{"level": 1}, {"gain": 1}]}, "in panel: level."),
         (
             {"mixed": {"knobs": [{"name": "mode", "positions": ["a", "b"], "min": 0}]}},
             "in mixed.knobs: name, positions, default.",
@@ -47,3 +47,9 @@ def test_hint_lists_the_keys_of_the_object_at_fault(value: dict, hint: str):
     with pytest.raises(UserError) as caught:
         check_document(value, Panel, "panel.json")
     assert caught.value.hint == f"Known keys {hint}"
+
+
+def test_a_misspelled_key_is_named():
+    with pytest.raises(UserError, match="unknown key 'pannel'") as caught:
+        check_document({"pannel": []}, Panel, "panel.json")
+    assert caught.value.hint == "Did you mean 'panel'? Known keys at the top: panel, mixed, other."

@@ -12,6 +12,8 @@ import torch
 from models.audio.interpolation import HALF, read_between
 from models.core.errors import UserError
 from models.core.files import write_json
+from models.knobs.schema import Setting
+from models.recordings.config import DataConfig
 from models.recordings.loading import load_data
 from models.training.config import Recipe, read_recipe
 from tests.support.makers import (
@@ -221,3 +223,18 @@ def test_stated_channel_of_a_stereo_take_is_used(tmp_path: Path):
     train.write_text(json.dumps({**manifest, "channel": "right"}))
     for piece, other in zip(plain.recorded, load_data(data_config(train)).recorded, strict=True):
         assert torch.equal(piece.wet_T, other.wet_T)
+
+
+def test_a_held_take_with_its_own_dry_signal_has_a_baseline(tmp_path: Path):
+    """It is compared with the most similar take of another setting that was recorded with the same dry signal."""
+    settings: list[Setting] = [{"gain": gain, "tone": tone} for gain, tone in ((3.5, 0.25), (6.5, 0.65), (9.5, 0.65))]
+    train, held = record(tmp_path, "train", DI), record(tmp_path, "held", OTHER_DI, settings)
+    split = data_config(train).model_dump(exclude={"held_settings"})
+    data = load_data(DataConfig.model_validate({**split, "held": held}))
+    wets = [amp(OTHER_DI, **setting) for setting in settings]
+    for piece in data.held:
+        own = settings.index(piece.setting)
+        assert data.neighbor(piece) is None
+        signal, error = data.baseline(piece)
+        errors = [esr(wets[other], wets[own]) for other in range(3) if other != own]
+        assert error / signal == pytest.approx(min(errors), rel=1e-3)

@@ -22,9 +22,8 @@ from models.training.stacked import StackedTrainers
 from models.training.trainer import Trainer
 from search.backends.environment import RAY_ENVIRONMENT
 from search.backends.local import run_local
-from search.config.study import SearchConfig
+from search.config.study import SearchConfig, read_search
 from search.launch.launcher import run_search
-from search.run import read_search
 from search.study import ledger
 from search.study.ledger import read_ledger, read_lines
 from search.study.lines import ENDS, FINISHED, LedgerLine, TrialRecord, TrialReport, latest

@@ -12,7 +12,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.core.errors import UserError
 from models.core.schema import read_document
 from models.network.architecture import SLOTS, WaveNetConfig
 from models.network.baking import bake
@@ -271,13 +270,25 @@ def test_the_peers_widen_with_the_knobs(knobs: int):
     assert read_document(CONFIGS / f"{name}.json", WaveNetConfig) in found and len(found) == (9 if knobs == 1 else 10)
 
 
-def test_too_few_trials_for_the_first_recipes_are_refused(amps: list[AmpData], folder: Path):
-    with pytest.raises(UserError, match="trials is 9, but the search begins with 10 recipes") as caught:
-        check_space(config_of(folder, trials=9), amps, named_points(2), CountedCost())
-    assert 'Set "trials" to 10' in caught.value.hint and '"shapes": []' in caught.value.hint
-    check_space(config_of(folder, trials=10), amps, named_points(2), CountedCost())
-    small = {"bounds": {"parameters": [1, 5000]}, "trials": 4}
-    check_space(config_of(folder, **small), amps, named_points(2), CountedCost())  # without those the bounds forbid
+@pytest.mark.parametrize(
+    ("trials", "wanted"),
+    [
+        (9, PRESETS[:9]),
+        (6, PRESETS[:6]),
+        (3, ["a1-nano-film", "a1-feather-film", "a1-standard-film"]),
+        (1, ["a1-lite-film"]),
+    ],
+)
+def test_recipes_that_do_not_fit_are_left_out(
+    trials: int, wanted: list[str], amps: list[AmpData], folder: Path, tmp_path: Path
+):
+    """Of the stock shapes that fit, the cheapest and the dearest stay."""
+    config = config_of(folder, trials=trials)
+    check_space(config, amps, named_points(2), CountedCost())
+    scheduler, models = scheduler_of(config, tmp_path, amps, named_points(2)), []
+    while task := scheduler.suggest():
+        models.append(config.space.holding([task.point]).model(task.point))
+    assert models == [read_document(CONFIGS / f"{name}.json", WaveNetConfig) for name in wanted]
 
 
 def test_a_switch_has_no_type_and_level(folder: Path):

@@ -3,9 +3,14 @@
 import json
 import math
 import random
+from itertools import pairwise, product
+from statistics import fmean
+
+import pytest
 
 from search.config.space import Space
-from search.optimizer.sampler import SurrogateSampler
+from search.optimizer.candidates import Candidate
+from search.optimizer.sampler import SurrogateSampler, design_place
 from tests.support.searches import WIDE, config_of, pool_of
 
 
@@ -75,3 +80,70 @@ def test_variants_train_the_same_model_in_another_way():
     assert variant.identity != base.identity
     assert variant.learning.batch == 8
     assert sampler.vary_learning(base, lambda other: False) is None
+
+
+def suggest_all(space: Space, seed: int, trials: int, workers: int, limit: int | None = None) -> list[Candidate]:
+    """Suggest trials whose error falls with width, `workers` of them at once."""
+    pool = pool_of(space)
+    sampler, found = SurrogateSampler(pool, seed, ("all",), (), limit), list[Candidate]()
+    for number in range(trials):
+        candidate = sampler.suggest()
+        assert candidate
+        found.append(candidate)
+        sampler.on_start(candidate.identity, pool.start(candidate.identity, candidate.point))
+        if number >= workers - 1:
+            ended = found[number - workers + 1]
+            error = -math.log10(ended.point["channels"])
+            sampler.on_end(ended.identity, {"all": (error, ended.log_macs)}, {"all": {}})
+    return found
+
+
+WIDTHS = Space(shapes=(), depth=(6, 7, 8), dilations=("pow2",), channels=(4, 6, 8, 12, 16))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_trials_spread_over_cost(seed: int):
+    """One of the dearest, one of the cheapest, one between; and so on where more trials start before any has ended."""
+    low, high = (f(WIDTHS, 2) for f in (lowest_macs, highest_macs))
+    for trials in (6, 20, None):
+        first = suggest_all(WIDTHS, seed, 3, 1, trials)
+        places = [(candidate.log_macs - low) / (high - low) for candidate in first]
+        assert places[0] > 0.6 and places[1] < 0.4 and 0.2 < places[2] < 0.8
+        at_once = sorted(candidate.log_macs for candidate in suggest_all(WIDTHS, seed, 8, 9, trials))
+        gaps = [b - a for a, b in pairwise([low, *at_once, high])]
+        assert max(gaps) < (high - low) / 3, "no third of the range is left out"
+
+
+def lowest_macs(space: Space, knobs: int) -> float:
+    return min(_log_macs(space, knobs))
+
+
+def highest_macs(space: Space, knobs: int) -> float:
+    return max(_log_macs(space, knobs))
+
+
+def _log_macs(space: Space, knobs: int) -> list[float]:
+    axes = product(space.depth, space.channels, space.inject)
+    points = [{"depth": depth, "channels": channels, "inject": inject} for depth, channels, inject in axes]
+    models = [space.model(point) for point in map(space.complete, points) if point]
+    return [math.log10(model.macs_per_sample(knobs)) for model in models]
+
+
+def test_cost_counts_less_where_few_trials_are_left():
+    """A search of ten trials seeks the lowest error, one of a thousand what is cheap for its error."""
+    few, many = (
+        fmean(c.log_macs for seed in range(4) for c in suggest_all(WIDTHS, seed, 10, 2, limit)[4:])
+        for limit in (10, 1000)
+    )
+    assert few > many + 0.05
+
+
+def test_every_second_of_the_last_trials_seeks_the_lowest_error():
+    """Errors fall with width: these trials are as wide as the space allows."""
+    widths = [candidate.point["channels"] for candidate in suggest_all(WIDTHS, 1, 12, 1, 12)]
+    assert set(widths[4::2]) <= {12, 16} and 16 in widths[4::2]
+
+
+def test_a_design_divides_its_range():
+    assert [design_place(number, 4) for number in range(4)] == [0.125, 0.625, 0.375, 0.875]
+    assert sorted(design_place(number, 7) for number in range(7)) == pytest.approx([(n + 0.5) / 7 for n in range(7)])

@@ -154,15 +154,14 @@ def test_every_number_of_an_amp_is_its_own(tmp_path: Path):
     (headline, *_), (tiers, trials) = page_of(board, lines, tmp_path)
     assert "Best by validation for clean: 1x2, knobs at mixin, ESR 0.0400." in headline
     assert "Best by validation for fuzz: 1x2, knobs at mixin, ESR 0.0300." in headline
-    assert tiers[0] == ["amp", "tier", "budget", "trial", "layers", "knobs at", "ESR", "held ESR"]
+    assert tiers[0] == ["amp", "tier", f"cost up to ({board.unit})", "trial", "layers", "knobs at", "ESR", "held ESR"]
     assert [(row[0], row[1], row[3], *row[6:]) for row in tiers[1:]] == [
         ("clean", "nano", "clean1", "0.0500", "0.5100"),
-        ("clean", "lite", "both", "0.0400", "0.5100"),
-        ("clean", "hifi", "both", "0.0400", "0.5100"),
+        ("clean", "lite, hifi", "both", "0.0400", "0.5100"),
         ("fuzz", "nano", "clean1", "0.4000", "0.5200"),
-        ("fuzz", "lite", "fuzz1", "0.0300", "0.5200"),
-        ("fuzz", "hifi", "fuzz1", "0.0300", "0.5200"),
-    ]
+        ("fuzz", "lite, hifi", "fuzz1", "0.0300", "0.5200"),
+    ], "tiers with one model are one"
+    assert "clean: the held ESR 0.5100 is 12.8 times the validation ESR 0.0400" in headline
     assert trials[0][2:4] == ["ESR clean", "ESR fuzz"]
     assert {row[0].rstrip("*"): tuple(row[2:4]) for row in trials[1:]} == {
         trial: (f"{clean:.4f}", f"{fuzz:.4f}") for trial, (_, clean, fuzz) in TRIALS.items()
@@ -187,8 +186,8 @@ def test_finals_are_counted_apart(tmp_path: Path):
     hours = sum(line.seconds or 0 for line in lines if isinstance(line, TrialReport)) / 3600
     assert spent.searched.trial_hours + spent.finals.trial_hours == hours, "the whole time is counted"
     text = " ".join(cost_sentences(board, None))
-    assert "4 trials took 40 steps in 4.00 trial-hours (4 finished)" in text
-    assert "Training the best again took 40 steps more in 1.00 trial-hours (1 trials)" in text
+    assert "4 trials took 40 steps in 4.0 h of training (4 finished)" in text
+    assert "Training the best again took 40 steps more in 60 min (1 trials)" in text
     assert "Costs are those on a. It was resumed on b" in text
     (headline, *_), _ = page_of(board, lines, tmp_path)
     assert headline.startswith("4 trials on clean, fuzz; 1 more trained the best again.")

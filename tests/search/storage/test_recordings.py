@@ -13,7 +13,7 @@ from models.core.schema import check_document, read_document
 from models.recordings.config import DataConfig
 from models.recordings.loading import load_data
 from models.training.config import Recipe
-from search.run import read_search
+from search.config.study import read_search
 from search.storage import recordings
 from search.storage.recordings import load_amp
 from search.study.board import read_study

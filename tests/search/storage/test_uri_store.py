@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from models.core.errors import NotFound, UserError
 from models.core.renames import STAGED
 from models.recordings.loading import load_data
+from search.config.study import read_search
 from search.launch.launcher import run_search
-from search.run import read_search
 from search.storage.uri_store import Store, below, inside
 from search.study import remote_copy
 from search.study.ledger import append, read_ledger, read_lines

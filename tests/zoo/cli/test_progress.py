@@ -79,3 +79,33 @@ def test_search_progress_counts_steps_and_trials():
     assert board_view.search_progress(config, trials) == (340, 2200, "3 of 4 trials, best ESR 0.0200")
     finals = [record_of("finished", steps=900, step=900, esr=0.01, of="a")]
     assert board_view.search_progress(config, trials + finals) == (1240, 2200, "3 of 4 trials, best ESR 0.0200")
+
+
+def test_a_log_has_a_line_for_each_phase(monkeypatch: pytest.MonkeyPatch):
+    shown, now = io.StringIO(), [0.0]
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setattr(output.time, "monotonic", lambda: now[0])
+    with output.progress("searching") as bar:
+        tell = output.PhaseLines(bar)
+        tell("reading a")
+        for take in range(57):
+            now[0] += 0.9
+            tell("aligning a", take, 57)
+        tell("training", 0, 8)
+        output.PhaseLines(bar, "packaging a").stage(1, 5, "playing")
+    lines = ["reading a", "aligning a", "aligning a 12 of 57", "aligning a 24 of 57", "aligning a 36 of 57"]
+    assert shown.getvalue().splitlines() == [*lines, "aligning a 48 of 57", "training", "packaging a: playing"]
+
+
+def test_a_narrow_live_table_leaves_columns_out(monkeypatch: pytest.MonkeyPatch):
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    header = ("TRIAL", "ESR", "COST", "HELD amp", "KNOBS AT", "STATE", "LAYERS", "RATE")
+    row = ("24c19ea2", "0.0547", "0.003117", "0.3801", "mixin+film", "finished", "1x8 pow2 k3, 12 channels", "0.0123")
+    with output.live_table() as show:
+        show(header, [row], [])
+    text = shown.getvalue()
+    assert all(word in text for word in ("24c19ea2", "0.0547", "0.003117", "finished"))
+    assert "\u2026" not in text and "(narrow terminal: LAYERS, RATE left out)" in text

@@ -1,13 +1,19 @@
 """The commands `zoo search` and `zoo board`, in one process."""
 
 import json
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from search.study.board import read_study
+from search.run import Interrupted
+from search.study.board import best_runs, read_study
 from search.study.ledger import read_ledger
+from search.study.lock import study_lock
 from tests.support.packages import refused, zoo
 from tests.support.searches import counted_costs, search_file
 
@@ -25,10 +31,13 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("studies")
     path = search_file(folder, amps=1)
     ran = zoo("search", str(path), "--out", str(folder / "one"), "--local")
-    assert (ran.code, ran.out.splitlines()[-1]) == (0, str(folder / "one")), ran.err
-    first, *trials = ran.err.splitlines()[:4]
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[-1] == str(best_runs(folder / "one")[-1])
+    reading, training, first, *trials = ran.err.splitlines()[:6]
+    assert (reading, training) == ("reading amp0", "training")
     assert first == "at most 3 trainings on one amp: 3 trials of 20 steps"
     assert all(t.startswith("trial ") for t in trials)
+    assert {"scoring", "writing the report"} <= set(ran.err.splitlines())
     ran = zoo("search", str(path), "--out", str(folder / "two"), "--local", "--from", str(folder / "one"), "--json")
     assert ran.code == 0, ran.err
     return folder
@@ -95,3 +104,50 @@ def test_a_password_in_an_address_is_refused_and_not_shown(tmp_path: Path, words
     assert "error: " in ran.err and "this is a bug" not in ran.err
     assert "SEC" not in ran.err + ran.out and "RET" not in ran.err
     assert not (tmp_path / "study").exists()
+
+
+def test_a_stopped_search_says_how_it_goes_on(studies: Path):
+    """Ctrl-C is no error; the command that goes on has every flag that was given."""
+    config, given = str(studies / "search.json"), ("--address", "10.0.0.1:6379", "--storage", "/shared/my study")
+    with mock.patch("search.launch.launcher.run_search", side_effect=Interrupted(1, 3)):
+        ran = zoo("search", config, "--out", str(studies / "new"), *given, "--from", str(studies / "one"))
+        assert ran.code == 130
+        assert "error" not in ran.err
+        resumed = shlex.split(ran.err.splitlines()[-1].partition("Go on with: ")[2])
+        assert ran.err.splitlines()[-2] == "stopped after 1 of 3 trials"
+        assert resumed == ["zoo", "search", config, "--out", str(studies / "new"), "--resume", *given]
+        again = zoo(*resumed[1:])
+        assert again.err.splitlines()[-1].endswith(shlex.join(resumed)), "it repeats itself"
+        error = json.loads(
+            zoo("search", config, "--out", str(studies / "new"), "--local", "--json").err.splitlines()[-1]
+        )
+    assert error["error"]["exit"] == 130
+
+
+def test_a_missing_file_is_told_before_heavy_imports(tmp_path: Path):
+    script = (
+        "import sys; from zoo.cli.main import cli\n"
+        "try: cli.main(sys.argv[1:], standalone_mode=False)\n"
+        "except Exception as problem: print(problem, {'torch', 'ray', 'optuna', 'scipy'} & set(sys.modules))"
+    )
+    for words in (["search", "none.json"], ["quickstart", "none.json"]):
+        ran = subprocess.run(
+            [sys.executable, "-c", script, *words], capture_output=True, cwd=tmp_path, text=True, check=True
+        )
+        assert ran.stdout == "none.json does not exist set()\n", ran.stderr
+
+
+def test_a_search_that_reads_is_no_missing_study(tmp_path: Path):
+    with study_lock(tmp_path / "new"):
+        ran = zoo("board", str(tmp_path / "new"))
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err == "the search is loading recordings; no trial has started\n"
+    refused(zoo("board", str(tmp_path / "new")), 3, "holds no study")
+
+
+def test_choices_at_the_wrong_place_are_sent_to_the_space(tmp_path: Path):
+    path = search_file(tmp_path, amps=1, learning={"batch": [4, 8]})
+    wanted = "'learning': batch is [4, 8], a list of choices; it belongs into the space: {\"space\""
+    refused(zoo("search", str(path), "--local"), 1, wanted)
+    path = search_file(tmp_path / "other", amps=1, space={"depht": [3]})
+    refused(zoo("search", str(path), "--local"), 1, "unknown key 'space.depht'", "Did you mean 'depth'?")

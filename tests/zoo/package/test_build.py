@@ -261,7 +261,8 @@ def test_provenance_names_the_training_without_private_paths(tmp_path: Path):
     trained = folder / "study" / "trials" / "0007" / "tiny"
     fit(recipe(data), trained)
     write_json(folder / "study" / "study.json", {"name": "mine"})
-    scores = worse(held=read_evaluation(trained).held, corners=CORNERS)
+    held = read_evaluation(trained).held
+    scores = worse(held=held, validation=held, corners=CORNERS)
     write_json(trained / EVAL, scores.model_dump(mode="json", by_alias=True))
     first = read_files(pack(trained, tmp_path / "first", LICENSE, force=True))
     assert read_files(pack(trained, tmp_path / "second", LICENSE, force=True)) == first

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from models.artifacts.evaluation import gap_warning
 from zoo.cli import output
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ def show_board(board: Board) -> None:
     output.info(
         "HELD: ESR on settings and audio that no trial used; only for the Pareto front (*), after the choice was made."
     )
+    for amp, name in board.best_of.items():
+        best = board.by_name[name]
+        mean = best.held[amp]["mean"] if amp in best.held else None
+        if mean and amp in best.amps and (warning := gap_warning(best.amps[amp], mean)):
+            output.warn(f"{amp}: {warning}")
     if any(trial.is_final for trial in board.trials):
         output.info("NAME-0, NAME-1: NAME trained again with more steps and other seeds; only these make the front.")
 
@@ -85,7 +91,8 @@ def search_sentence(config: SearchConfig) -> str:
     text = f"at most {count:,} trainings on {where}: {config.trials:,} trials of {config.learning.steps:,} steps"
     if not config.final:
         return text
-    return f"{text}, then the best {config.finals} again, {config.final.seeds} seeds of {config.final_steps:,} steps"
+    seeds = f"{config.final.seeds} seed{'s' if config.final.seeds > 1 else ''} of {config.final_steps:,} steps"
+    return f"{text}, then the best {config.finals} again, {seeds}"
 
 
 def search_progress(config: SearchConfig, trials: Sequence[TrialRecord]) -> tuple[float, float, str]:

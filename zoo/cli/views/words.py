@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence, Sized
 from pathlib import Path
 
-from models.artifacts.evaluation import Evaluation
+from models.artifacts.evaluation import FAR_ABOVE, GOOD, HARD_TO_HEAR, Evaluation, gap_warning, quality_words
+from models.knobs.text import format_setting
 
 MAX_LISTED = 40  # names in a sentence
 
@@ -36,6 +37,39 @@ def held_sentence(evaluation: Evaluation) -> str:
     )
     baseline = held.baseline_mean
     return text if baseline is None else f"{text} (nearest recorded setting: {baseline:.4f})"
+
+
+def advice_sentences(evaluation: Evaluation) -> list[str]:
+    """Return what a person wants to know of a trained model: where it is worst, whether it is good, what helps.
+
+    The thresholds are those of docs/guides/train.md.
+    """
+    held = evaluation.held
+    worst = max(held.settings, key=lambda setting: setting.esr)
+    sentences = [f"worst at {format_setting(worst.setting)}: ESR {worst.esr:.4f}, {quality_words(worst.esr)}"]
+    if evaluation.held_regions:
+        region = max(evaluation.held_regions, key=lambda region: region.esr)
+        sentences[0] += f"; weakest where {region.knob} is {region.region} (mean {region.esr:.4f})"
+    against = ""
+    if held.baseline_mean:
+        share = held.mean / held.baseline_mean
+        against = f"; {share:.2f} of what the nearest recorded setting gives" + (
+            ": this amp changes little between takes" if held.baseline_mean < GOOD else ""
+        )
+    sentences.append(f"the mean {held.mean:.4f} is {quality_words(held.mean)}{against}")
+    known = evaluation.seen or evaluation.validation
+    if held.mean <= HARD_TO_HEAR:
+        return [*sentences, "nothing needs to be done"]
+    if held.mean > FAR_ABOVE * known.mean:
+        where = format_setting(worst.setting)
+        return [*sentences, f"recorded settings are at {known.mean:.4f}: record more takes, near {where} first"]
+    return [*sentences, f"recorded settings are at {known.mean:.4f}, not much better: train longer, or a larger model"]
+
+
+def warning_sentences(evaluation: Evaluation) -> list[str]:
+    """Return what a person must know of a model before it is published."""
+    found = evaluation.corners.offset_warning, gap_warning(evaluation.validation.mean, evaluation.held.mean)
+    return [warning for warning in found if warning]
 
 
 def program() -> str:

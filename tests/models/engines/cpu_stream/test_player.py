@@ -308,7 +308,7 @@ def test_numba_switched_off_lets_torch_play(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     program = (
         "import numpy as np\nfrom tests.support.makers import architecture, wavenet\n"
-        "from models.playback.eager_player import EagerPlayer\nfrom models.playback.stream import Stream\nfrom models.engines.select import engine_for\n"
+        "from models.playback.stream import Stream\nfrom models.engines.select import engine_for\n"
         "net = wavenet(architecture())\nplayed = Stream(net, [0.0, 0.0])\n"
         "y_T = played.process(np.ones(9), [0.0, 0.0])\n"
         "print(type(played._player).__name__, type(engine_for(net)).__name__, len(y_T))"

@@ -1,0 +1,49 @@
+"""What a person reads about a trained model: where it is worst, whether it is good, what helps."""
+
+from typing import Any
+
+import pytest
+
+from models.artifacts.evaluation import Evaluation, Score, gap_warning, quality_words
+from tests.support.makers import model
+from tests.support.packages import evaluation, score
+from zoo.cli.views import words
+
+
+def evaluated(held: Score, seen: Score | None = None, **changes: Any) -> Evaluation:
+    plain = evaluation(model()[1])
+    corners = plain.corners.model_copy(update={"silence_dbfs": -90.0, **changes})
+    return plain.model_copy(update={"held": held, "seen": seen, "validation": held, "corners": corners})
+
+
+@pytest.mark.parametrize(
+    ("esr", "word"), [(0.01, "hard to tell"), (0.011, "good"), (0.03, "good"), (0.1, "usable"), (0.11, "poor")]
+)
+def test_thresholds(esr: float, word: str):
+    assert quality_words(esr).startswith(word)
+
+
+def test_the_worst_setting_and_what_helps():
+    held = score(0.02, 0.3)
+    where = words.format_setting(held.settings[1].setting)
+    worst, mean, record = words.advice_sentences(evaluated(held, seen=score(0.02)))
+    assert worst.startswith(f"worst at {where}: ESR 0.3000, poor")
+    assert mean == "the mean 0.1600 is poor: clearly another sound; 0.32 of what the nearest recorded setting gives"
+    assert record == f"recorded settings are at 0.0200: record more takes, near {where} first"
+    *_, train = words.advice_sentences(evaluated(held, seen=score(0.15)))
+    assert train == "recorded settings are at 0.1500, not much better: train longer, or a larger model"
+    assert words.advice_sentences(evaluated(score(0.005), seen=score(0.001)))[-1] == "nothing needs to be done"
+
+
+def test_an_amp_that_changes_little_is_named():
+    held = score(0.02).model_copy(update={"baseline_mean": 0.025})
+    assert "this amp changes little between takes" in words.advice_sentences(evaluated(held))[1]
+
+
+def test_an_offset_and_a_gap_are_warned_of():
+    assert words.warning_sentences(evaluated(score(0.02), silence_dbfs=-70.0)) == []
+    (offset,) = words.warning_sentences(evaluated(score(0.02), silence_dbfs=-34.4))
+    assert offset.startswith("when nothing is played, a constant of -34 dBFS comes out at ")
+    assert gap_warning(0.04, 0.12) is None
+    assert gap_warning(0.001, 0.009) is None, "it is hard to hear"
+    assert (gap_warning(0.04, 0.18) or "").startswith("the held ESR 0.1800 is 4.5 times the validation ESR 0.0400")
