@@ -11,7 +11,7 @@ from models.recordings.config import DataConfig
 
 ADAM_RATE = 0.008  # learning rate of Adam where none is stated
 
-BEFORE_OPTIMIZERS = {"optimizer": "adam", "composed": 0.0}  # what documents without these keys were trained with
+BEFORE_CHOICE = {"optimizer": "adam", "composed": 0.0, "silence": 0.0}  # what documents without these keys trained with
 
 
 class LearningConfig(Frozen):
@@ -26,7 +26,8 @@ class LearningConfig(Frozen):
     batch: Annotated[int, Field(ge=1, le=1024, description="Segments per step.")] = 8
     segment: Annotated[int, Field(ge=64, le=1 << 20, description="Samples of target audio per segment.")] = 2048
     optimizer: Annotated[
-        Literal["soap", "adam"], Field(description="Update rule: `soap` (Adam in the basis of Shampoo) or `adam`.")
+        Literal["soap", "adam", "muon"],
+        Field(description="Update rule: `soap` (Adam in the basis of Shampoo), `adam` or `muon`."),
     ] = "soap"
     learning_rate: Annotated[
         float, Field(gt=0, le=1, description="Peak learning rate; left out, 0.02 with `soap` and 0.008 with `adam`.")
@@ -53,6 +54,15 @@ class LearningConfig(Frozen):
     gradient_clip: Annotated[
         float, Field(gt=0, description="Largest norm of the gradient; a larger one is scaled down.")
     ] = 1.0
+    silence: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1e6,
+            description="Weight of the power that the model gives in silence, at random knob settings, relative to the "
+            "power of the takes; 0 turns it off.",
+        ),
+    ] = 100.0
     mrstft: Annotated[
         float, Field(ge=0, le=10, description="Weight of the multi-resolution spectral loss; 0 turns it off.")
     ] = 0.0
@@ -95,24 +105,26 @@ def read_stored_recipe(path: Path) -> Recipe:
 
 
 def upgrade_stored(document: Any) -> Any:
-    """Return a stored recipe or study with its optimizer stated; an old one trains by Adam on recorded takes."""
+    """Return a stored recipe or study that states how it trains: without a choice there was Adam on recorded takes."""
     learning = document.get("learning") if isinstance(document, dict) else None
-    if isinstance(learning, dict) and "optimizer" not in learning:
-        return {**document, "learning": {**BEFORE_OPTIMIZERS, **learning}}
+    if isinstance(learning, dict) and not BEFORE_CHOICE.keys() <= learning.keys():
+        return {**document, "learning": {**BEFORE_CHOICE, **learning}}
     return document
 
 
 def as_begun(learning: LearningConfig, path: Path) -> LearningConfig:
     """Return a learning config for what began with the document at `path`.
 
-    A run or study from before there was a choice of optimizer continues with Adam where none is stated now.
+    A run or study from before there was a choice continues as it began, where nothing else is stated now.
     """
     stored = read_json(path)
     begun = stored.get("learning") if isinstance(stored, dict) else None
-    if not isinstance(begun, dict) or "optimizer" in begun or "optimizer" in learning.model_fields_set:
+    if not isinstance(begun, dict):
         return learning
-    rate = {} if "learning_rate" in learning.model_fields_set else {"learning_rate": begun.get("learning_rate")}
-    return learning.model_copy(update={**BEFORE_OPTIMIZERS, **rate})
+    unstated = BEFORE_CHOICE.keys() - begun.keys() - learning.model_fields_set
+    before = {name: value for name, value in BEFORE_CHOICE.items() if name in unstated}
+    rate = "optimizer" in before and "learning_rate" not in learning.model_fields_set
+    return learning.model_copy(update={**before, **({"learning_rate": begun.get("learning_rate")} if rate else {})})
 
 
 def read_recipe(data: Path, model: Path, learning: Path) -> Recipe:

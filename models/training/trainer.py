@@ -12,7 +12,6 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-from torch import nn
 
 from models.artifacts.evaluation import Score
 from models.artifacts.folder import save_model
@@ -21,14 +20,15 @@ from models.artifacts.names import MACHINE, SPLIT
 from models.core.errors import DivergedError
 from models.core.files import write_json
 from models.core.hardware import describe_machine
-from models.engines.base import as_vector
+from models.engines.base import as_vector, named_parameters
 from models.evaluation.scoring import score
-from models.network.folding import Folding
 from models.network.wavenet import WaveNet
 from models.recordings.dataset import AmpData
 from models.training.checkpoint import load_checkpoint, save_checkpoint
 from models.training.config import Recipe
+from models.training.offset import without_offset
 from models.training.optimizers import optimizer_for
+from models.training.silence import SilenceLoss
 from models.training.solo import SoloExecutor
 from models.training.state import PATIENCE, TrainState
 from models.training.windows import WindowSampler
@@ -52,10 +52,10 @@ class Trainer:
         )  # the layers' target has RMS 1: at -18 dB the error was twice as high
         averages = recipe.learning.ema > 0
         self.model = copy.deepcopy(self.net) if averages else self.net
-        parameters = _parameters(self.net)
+        parameters = named_parameters(self.net)
         self.optimizer = optimizer_for(recipe.learning, [(name, p.shape) for name, p in parameters.items()])
         self.vector_P = as_vector(list(parameters.values()))
-        self.mean_P = as_vector(list(_parameters(self.model).values())) if averages else None
+        self.mean_P = as_vector(list(named_parameters(self.model).values())) if averages else None
         mean_KP = None if self.mean_P is None else self.mean_P.data[None]
         self.state = TrainState.begin(self.vector_P.data[None], mean_KP, self.optimizer)
         self.history: list[dict] = []
@@ -84,7 +84,10 @@ class Trainer:
     @cached_property
     def solo(self) -> SoloExecutor:
         """What takes the steps when the run is trained by itself."""
-        return SoloExecutor(self.net, self.vector_P, self.state, self.windows, self.recipe.learning, self.optimizer)
+        silence = SilenceLoss(self.net, self.data.knobs, self.recipe.learning) if self.recipe.learning.silence else None
+        return SoloExecutor(
+            self.net, self.vector_P, self.state, self.windows, self.recipe.learning, self.optimizer, silence
+        )
 
     def check(self) -> None:
         """Raise `DivergedError` if training has diverged."""
@@ -132,16 +135,13 @@ class Trainer:
         self.history = load_checkpoint(folder, self.recipe, self.net, self.state, self.optimizer)
 
     def finish(self, folder: Path) -> None:
-        """Write the trained model, what it was trained on and by which machine, beside the state that `save` wrote."""
+        """Write the trained model, what it was trained on and by which machine, beside the state that `save` wrote.
+
+        What the model plays in silence is removed, where silence counts.
+        """
+        learning, model = self.recipe.learning, self.model.eval()
+        model = without_offset(model, self.windows, self.data.knobs, learning) if learning.silence else model
         composed = {"linear_knobs": linear} if (linear := self.windows.composer.describe()) else {}
         write_json(folder / SPLIT, self.data.describe() | composed)
         write_json(folder / MACHINE, describe_machine())
-        save_model(folder, self.config, self.model.eval())
-
-
-def _parameters(net: WaveNet) -> dict[str, nn.Parameter]:
-    """Return the net's parameters by name, in the order of the vector that an engine moves."""
-    if not net.config.compiles:
-        return dict(net.named_parameters())
-    names = {parameter: name for name, parameter in net.named_parameters()}
-    return {names[parameter]: parameter for parameter in Folding(net).parameters}
+        save_model(folder, self.config, model)

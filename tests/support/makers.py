@@ -162,6 +162,7 @@ def recipe(data: DataConfig, model: WaveNetConfig | None = None, **learning: Any
         "report_every": 10,
         "optimizer": "adam",
         "composed": 0.0,
+        "silence": 0.0,
     }
     return Recipe(
         data=data, model=model or architecture(), learning=LearningConfig.model_validate({**plain, **learning})

@@ -113,7 +113,7 @@ def test_run_begun_before_optimizers_were_a_choice_goes_on_with_adam(
         fit(recipe(data), out, stop_at(10))
     stored = json.loads((out / RECIPE).read_text())
     stored["learning"] = {
-        key: stored["learning"][key] for key in stored["learning"] if key not in ("optimizer", "composed")
+        key: stored["learning"][key] for key in stored["learning"] if key not in ("optimizer", "composed", "silence")
     }
     (out / RECIPE).write_text(json.dumps(stored))
     plan = recipe(data)
@@ -121,6 +121,23 @@ def test_run_begun_before_optimizers_were_a_choice_goes_on_with_adam(
     fit(plan.model_copy(update={"learning": LearningConfig(**stated)}), out)
     assert (out / WEIGHTS).read_bytes() == (finished[0] / WEIGHTS).read_bytes()
     assert json.loads((out / RECIPE).read_text())["learning"]["optimizer"] == "adam"
+
+
+def test_run_begun_before_silence_counted_goes_on_without_it(tmp_path: Path, data: DataConfig):
+    """Whatever else its document states; with silence stated now, it is another recipe."""
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe(data, optimizer="soap"), out, stop_at(10))
+    stored = json.loads((out / RECIPE).read_text())
+    del stored["learning"]["silence"]
+    (out / RECIPE).write_text(json.dumps(stored))
+    plan = recipe(data, optimizer="soap")
+    stated = plan.learning.model_dump(exclude={"silence"})
+    with pytest.raises(UserError, match="another recipe"):
+        fit(plan.model_copy(update={"learning": LearningConfig(**stated, silence=50.0)}), out)
+    fit(plan.model_copy(update={"learning": LearningConfig(**stated)}), out)
+    learning = json.loads((out / RECIPE).read_text())["learning"]
+    assert (learning["silence"], learning["optimizer"]) == (0.0, "soap")
 
 
 @pytest.mark.parametrize("stop", [*range(6), *range(9, 13)], ids=str)
