@@ -26,6 +26,8 @@ from models.training.windows import WindowBatch, WindowSampler
 
 ROUNDS, SETTINGS = 16, 256  # fresh settings in each round
 
+QUIET = 1e-4  # full scale 1, -80 dBFS: the loudest offset of a round after which it is done
+
 WINDOWS = 64  # that measure what the loss feels; as many others check the loss
 
 DAMPING = 0.01  # of the mean of the metric, added to it
@@ -55,7 +57,10 @@ def without_offset(net: WaveNet, windows: WindowSampler, knobs: Knobs, learning:
     for number in range(ROUNDS):
         kept_P, encoding = vector_P.detach().clone(), net.config.inject.encoding
         levels_NE = draw_silent_levels(knobs, encoding, learning.seed, learning.steps + number, SETTINGS)
-        vector_P.data.sub_(_change(silent, kept_P, metric_P, levels_NE.to(kept_P), ridge))
+        change_P, loudest = _change(silent, kept_P, metric_P, levels_NE.to(kept_P), ridge)
+        if loudest < QUIET:
+            break
+        vector_P.data.sub_(change_P)
         if _mean_loss(engine, checked, learning) <= most:
             ridge /= CHANGE
         else:
@@ -92,8 +97,10 @@ def _mean_loss(engine: Engine, batches: Sequence[WindowBatch], learning: Learnin
     return fmean(losses)
 
 
-def _change(silent: SilentNet, vector_P: Tensor, metric_P: Tensor, levels_NE: Tensor, ridge: float) -> Tensor:
-    """Return what to subtract from the parameters `(P,)`.
+def _change(
+    silent: SilentNet, vector_P: Tensor, metric_P: Tensor, levels_NE: Tensor, ridge: float
+) -> tuple[Tensor, float]:
+    """Return what to subtract from the parameters `(P,)`, and the largest offset (full scale 1).
 
     With the offsets `y` and their Jacobian `J`: `M J' (J M J' + ridge)^-1 y`, M the metric.
     """
@@ -111,4 +118,4 @@ def _change(silent: SilentNet, vector_P: Tensor, metric_P: Tensor, levels_NE: Te
     matrix_NN = ((jacobian_NS * metric_S) @ jacobian_NS.mT).double()
     matrix_NN.diagonal().add_((ridge * matrix_NN.diagonal().mean()).clamp(min=SMALLEST))
     solved_N = torch.linalg.solve(matrix_NN, y_N.double()).to(vector_P)
-    return metric_P * (jacobian_NS.mT @ solved_N)[silent.place_P]
+    return metric_P * (jacobian_NS.mT @ solved_N)[silent.place_P], float((y_N * scale).abs().max())
