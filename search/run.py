@@ -10,7 +10,7 @@ from models.core.files import write_json
 from models.core.locations import is_uri
 from models.core.schema import read_document, read_json
 from models.recordings.dataset import AmpData
-from models.training.config import as_begun
+from models.training.config import as_begun, data_as_begun
 from search.backends.environment import check_reachable, set_environment
 from search.config.shapes import named_points
 from search.config.space import Point
@@ -193,6 +193,7 @@ def _check_same(config: SearchConfig, study: Path) -> SearchConfig:
     if begun.final is None and "final" not in config.model_fields_set:  # from before finals were the default
         kept["final"] = None
     kept["learning"] = as_begun(config.learning, study / STUDY)
+    kept["datasets"] = data_as_begun(config.datasets, study / STUDY)
     if kept["learning"] != config.learning and "learning_rate" not in config.space.model_fields_set:
         kept["space"] = config.space.model_copy(update={"learning_rate": begun.space.learning_rate})
     config = config.model_copy(update=kept)

@@ -81,6 +81,11 @@ class LinearKnob:
         }
 
     @property
+    def ends(self) -> tuple[float, float]:
+        """The outermost positions, as the faceplate shows them."""
+        return float(min(self.positions)), float(max(self.positions))
+
+    @property
     def span(self) -> tuple[float, float]:
         """Levels of the outermost positions."""
         levels = [self.knob.level(position) for position in self.positions]

@@ -1,5 +1,6 @@
 """The recipe of a run: which takes (data), which WaveNet (model), how it is trained (learning)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from models.recordings.config import DataConfig
 ADAM_RATE = 0.008  # learning rate of Adam where none is stated
 
 BEFORE_CHOICE = {"optimizer": "adam", "composed": 0.0, "silence": 0.0}  # what documents without these keys trained with
+BEFORE_JUDGED = {"validation_composed": 0}  # what datasets without this key were judged with
 
 
 class LearningConfig(Frozen):
@@ -105,11 +107,16 @@ def read_stored_recipe(path: Path) -> Recipe:
 
 
 def upgrade_stored(document: Any) -> Any:
-    """Return a stored recipe or study that states how it trains: without a choice there was Adam on recorded takes."""
-    learning = document.get("learning") if isinstance(document, dict) else None
-    if isinstance(learning, dict) and not BEFORE_CHOICE.keys() <= learning.keys():
-        return {**document, "learning": {**BEFORE_CHOICE, **learning}}
-    return document
+    """Return a stored recipe or study that states all that it was begun with, also what was no choice then."""
+    if not isinstance(document, dict):
+        return document
+    upgraded = dict(document)
+    for name, before in (("learning", BEFORE_CHOICE), ("data", BEFORE_JUDGED)):
+        if isinstance(stored := document.get(name), dict):
+            upgraded[name] = {**before, **stored}
+    if isinstance(amps := document.get("datasets"), list):
+        upgraded["datasets"] = [{**BEFORE_JUDGED, **amp} if isinstance(amp, dict) else amp for amp in amps]
+    return upgraded
 
 
 def as_begun(learning: LearningConfig, path: Path) -> LearningConfig:
@@ -121,10 +128,25 @@ def as_begun(learning: LearningConfig, path: Path) -> LearningConfig:
     begun = stored.get("learning") if isinstance(stored, dict) else None
     if not isinstance(begun, dict):
         return learning
-    unstated = BEFORE_CHOICE.keys() - begun.keys() - learning.model_fields_set
-    before = {name: value for name, value in BEFORE_CHOICE.items() if name in unstated}
+    before = _unstated(learning, BEFORE_CHOICE, begun)
     rate = "optimizer" in before and "learning_rate" not in learning.model_fields_set
     return learning.model_copy(update={**before, **({"learning_rate": begun.get("learning_rate")} if rate else {})})
+
+
+def data_as_begun(data: Sequence[DataConfig], path: Path) -> tuple[DataConfig, ...]:
+    """Return the data configs for what began with the document at `path`, as `as_begun` does."""
+    stored = read_json(path)
+    begun = stored.get("datasets", [stored.get("data")]) if isinstance(stored, dict) else []
+    pairs = zip(data, begun if len(begun) == len(data) else [{}] * len(data), strict=True)
+    return tuple(
+        one.model_copy(update=_unstated(one, BEFORE_JUDGED, own)) if isinstance(own, dict) and own else one
+        for one, own in pairs
+    )
+
+
+def _unstated(config: Frozen, before: dict[str, Any], begun: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the values from before that neither the config nor the stored document states otherwise."""
+    return {name: value for name, value in before.items() if name not in begun and name not in config.model_fields_set}
 
 
 def read_recipe(data: Path, model: Path, learning: Path) -> Recipe:

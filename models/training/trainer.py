@@ -23,6 +23,7 @@ from models.core.hardware import describe_machine
 from models.engines.base import as_vector, named_parameters
 from models.evaluation.scoring import score
 from models.network.wavenet import WaveNet
+from models.recordings.composed_pieces import judged_pieces
 from models.recordings.dataset import AmpData
 from models.training.checkpoint import load_checkpoint, save_checkpoint
 from models.training.config import Recipe
@@ -121,7 +122,7 @@ class Trainer:
 
     def validate(self) -> Score:
         """Score the model on validation settings and audio; no other score may choose between models."""
-        result = score(self.model.eval(), self.data, self.data.validation)
+        result = score(self.model.eval(), self.data, judged_pieces(self.data))
         if self.history:
             self.history[-1]["validation_esr"] = result.mean
         return result
@@ -134,14 +135,16 @@ class Trainer:
         """Continue from what `save` wrote; raises `UserError` for another recipe or a damaged file."""
         self.history = load_checkpoint(folder, self.recipe, self.net, self.state, self.optimizer)
 
-    def finish(self, folder: Path) -> None:
-        """Write the trained model, what it was trained on and by which machine, beside the state that `save` wrote.
-
-        What the model plays in silence is removed, where silence counts.
-        """
+    def finished_model(self) -> WaveNet:
+        """Return the trained model as it is published: where silence counts, without what it plays in silence."""
         learning, model = self.recipe.learning, self.model.eval()
-        model = without_offset(model, self.windows, self.data.knobs, learning) if learning.silence else model
+        return without_offset(model, self.windows, self.data.knobs, learning) if learning.silence else model
+
+    def finish(self, folder: Path) -> None:
+        """Write the trained model, what it was trained on and by which machine, beside the state that `save` wrote."""
         composed = {"linear_knobs": linear} if (linear := self.windows.composer.describe()) else {}
+        if far := judged_pieces(self.data)[len(self.data.validation) :]:
+            composed["composed_validation"] = [{"start": p.start, "stop": p.stop, "setting": p.setting} for p in far]
         write_json(folder / SPLIT, self.data.describe() | composed)
         write_json(folder / MACHINE, describe_machine())
-        save_model(folder, self.config, model)
+        save_model(folder, self.config, self.finished_model())
