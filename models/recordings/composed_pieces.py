@@ -12,7 +12,8 @@ import torch
 
 from models.knobs.schema import Setting
 from models.recordings.dataset import AmpData, Piece
-from models.recordings.linear_knobs import LEAD, TAPS, LinearKnob, apply_filter, linear_knobs_of
+from models.recordings.filter_interpolation import LEAD, TAPS
+from models.recordings.linear_knobs import LinearKnob, apply_filter, linear_knobs_of
 
 SEED = 0  # of the settings that are composed for validation
 

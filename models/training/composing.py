@@ -16,7 +16,8 @@ from torch import Tensor
 from models.knobs.schema import Setting
 from models.recordings.composed_pieces import find_bases
 from models.recordings.dataset import AmpData, Piece
-from models.recordings.linear_knobs import LEAD, TAPS, linear_knobs_of
+from models.recordings.filter_interpolation import LEAD, TAPS
+from models.recordings.linear_knobs import linear_knobs_of
 from models.training.config import Recipe
 
 POSITIONS = 33  # of each knob's grid, from its first to its last position
