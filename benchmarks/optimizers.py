@@ -58,8 +58,8 @@ SPLITS = {
 }
 
 
-def load(amp: str, recordings: Path, scratch: Path) -> AmpData | None:
-    """Load an amp's recordings; None where they are not there."""
+def load(amp: str, recordings: Path, scratch: Path, **changes: object) -> AmpData | None:
+    """Load an amp's recordings, with changes of its data config; None where they are not there."""
     if amp == "virtual":
         train, held = render_takes(scratch)
         config = {"train": train, "held": held, "validation_settings": 4, "validation_seconds": 2.0}
@@ -69,7 +69,7 @@ def load(amp: str, recordings: Path, scratch: Path) -> AmpData | None:
             return None
         held = {} if "held_settings" in SPLITS[amp] else {"held": folder / "heldout.json"}
         config = {"train": folder / "train.json", **held, **SPLITS[amp]}
-    return load_data(DataConfig.model_validate({"name": amp, **config}))
+    return load_data(DataConfig.model_validate({"name": amp, **config, **changes}))
 
 
 def train(data: AmpData, learning: dict, steps: int, seed: int) -> tuple[Score, float, float]:
