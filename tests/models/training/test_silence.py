@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,16 +11,20 @@ from models.artifacts.folder import load_model
 from models.engines.base import named_parameters
 from models.evaluation.robustness import scan_corners
 from models.evaluation.scoring import score
+from models.formats.nam.writer import to_nam
+from models.formats.player.native import NativePlayer
+from models.formats.player.writer import amp_bytes
 from models.network.architecture import WaveNetConfig
 from models.network.baking import bake
 from models.network.wavenet import WaveNet
+from models.playback.stream import Stream
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
 from models.training.config import LearningConfig
 from models.training.objective import add_limited
 from models.training.silence import SilentNet, draw_silent_levels, is_silent
 from models.training.trainer import Trainer
-from tests.support.makers import FORMS, KNOBS, architecture, data_config, di, recipe, record, wavenet
+from tests.support.makers import FORMS, KNOBS, architecture, data_config, di, nam_twin, recipe, record, wavenet
 
 QUIET_DBFS = -70.0
 
@@ -77,22 +82,51 @@ def silence_dbfs(net: WaveNet, data: AmpData) -> float:
     return scan_corners(net, data.knobs, data.dry_T[0], 1.0).silence_dbfs
 
 
-def test_silence_in_gives_silence_out_at_every_setting(data: AmpData, tmp_path: Path):
-    """The loudest of all corners and 1,000 random settings is below -70 dBFS; where silence does not count it is not.
-
-    So are models baked at settings, and the takes are learned as well.
-    """
+@pytest.fixture(scope="module")
+def finished(data: AmpData, tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
+    """Run folders by the weight of silence."""
     layers = {"channels": 12, "dilations": [1, 3, 9, 27, 1, 3, 9, 27]}
     model = WaveNetConfig.model_validate({"arrays": [layers], "inject": {"film": ["activation_pre"]}})
-    found, errors = {}, {}
+    folders = {}
     for weight in (0.0, 100.0):
-        plan = recipe(data.config, model, steps=300, optimizer="soap", silence=weight)
-        trainer = Trainer(plan, data)
+        trainer = Trainer(recipe(data.config, model, steps=300, optimizer="soap", silence=weight), data)
         trainer.advance(300)
-        trainer.finish(tmp_path / str(weight))
-        _, net = load_model(tmp_path / str(weight))
-        found[weight], errors[weight] = silence_dbfs(net, data), score(net, data, data.validation).mean
+        folders[weight] = tmp_path_factory.mktemp("run")
+        trainer.finish(folders[weight])
+    return folders
+
+
+def test_silence_in_gives_silence_out_at_every_setting(data: AmpData, finished: dict[float, Path]):
+    """The loudest of all corners and 1,000 random settings is below -70 dBFS; where silence does not count it is not.
+
+    And the takes are learned as well.
+    """
+    nets = {weight: load_model(folder)[1] for weight, folder in finished.items()}
+    found = {weight: silence_dbfs(net, data) for weight, net in nets.items()}
+    errors = {weight: score(net, data, data.validation).mean for weight, net in nets.items()}
     assert found[100.0] < QUIET_DBFS < found[0.0] - 15, found
     assert errors[100.0] < 1.2 * errors[0.0], errors
-    baked = bake(net, [0.7, -0.4])
-    assert 20 * math.log10(silence_of(baked, torch.zeros(1, 0)).abs().item()) < QUIET_DBFS
+
+
+def test_every_way_of_playing_is_silent(finished: dict[float, Path]):
+    """Streamed, also after a turn of the knobs; baked; as a live .nam file; in the C player."""
+    config, net = load_model(finished[100.0])
+    silence_T, before, after = np.zeros(4 * net.receptive_field, np.float32), [0.7, -0.4], [-1.0, 1.0]
+    stream = Stream(net, before)
+    still_T, turning_T, turned_T = (stream.process(silence_T, levels) for levels in (before, after, after))
+    twin = nam_twin(to_nam(config, net))
+    with torch.no_grad():
+        columns = torch.tensor(after)[None, :, None].expand(-1, -1, net.receptive_field)
+        live = twin(torch.cat([columns.new_zeros(1, 1, net.receptive_field), columns], 1))
+    native = NativePlayer(amp_bytes(config, net))
+    native.reset(after)
+    played = {
+        "still": still_T,
+        "turned": turned_T,
+        "turning": turning_T[net.receptive_field :],
+        "baked": silence_of(bake(net, before), torch.zeros(1, 0)).detach().numpy(),
+        "live": live.numpy(),
+        "native": native.process(silence_T, after),
+    }
+    loudest = {name: 20 * math.log10(np.abs(y_T).max() + 1e-12) for name, y_T in played.items()}
+    assert max(loudest.values()) < QUIET_DBFS, loudest
