@@ -1,10 +1,12 @@
 """Held error of optimizers and of composed takes: one small WaveNet, equal steps, three seeds, several amps.
 
-For every amp: Adam on recorded takes, SOAP on recorded takes, SOAP on recorded and composed takes. Prints a line per
-training and a table: held ESR as mean / median / worst over settings, each the mean over seeds, and the ratio of the
-means to Adam's. `virtual` is the built-in amp; the others need their recordings folder and are skipped without it.
+For every amp: each optimizer on recorded takes, and on recorded and composed takes. Prints a line per training and a
+table: held ESR as mean / median / worst over settings, each the mean over seeds, the ratio of the means to that of the
+first recipe, and the loudest constant that any seed's model plays in silence, at any setting. `virtual` is the built-in
+amp; the others need their recordings folder and are skipped without it.
 
     python -m benchmarks.optimizers RECORDINGS [--amps virtual ts808 gxamp-6v6 hrd3] [--steps 1200] [--seeds 0 1 2]
+    python -m benchmarks.optimizers RECORDINGS --steps 400 --recipes "Adam, composed" "SOAP, composed" "Muon, composed"
 """
 
 import argparse
@@ -15,6 +17,7 @@ from statistics import fmean
 
 from models.artifacts.evaluation import Score
 from models.capture.virtual_amp import render_takes
+from models.evaluation.robustness import scan_corners
 from models.evaluation.scoring import score
 from models.network.architecture import WaveNetConfig
 from models.recordings.config import DataConfig
@@ -34,8 +37,14 @@ MODEL = WaveNetConfig.model_validate(
 RECIPES = {
     "Adam": {"optimizer": "adam", "composed": 0.0},
     "SOAP": {"composed": 0.0},
+    "Muon": {"optimizer": "muon", "composed": 0.0},
+    "Adam, composed": {"optimizer": "adam"},
     "SOAP, composed": {},
+    "SOAP, composed, silence does not count": {"silence": 0.0},
+    "Muon, composed": {"optimizer": "muon"},
+    "Muon 0.008, composed": {"optimizer": "muon", "learning_rate": 0.008},
 }
+DEFAULT = ("Adam", "SOAP", "SOAP, composed")
 SPLITS = {
     "ts808": {"validation_settings": 2, "validation_seconds": 3.0},
     "gxamp-6v6": {"validation_settings": 4, "validation_seconds": 3.0},
@@ -49,8 +58,8 @@ SPLITS = {
 }
 
 
-def load(amp: str, recordings: Path, scratch: Path) -> AmpData | None:
-    """Load an amp's recordings; None where they are not there."""
+def load(amp: str, recordings: Path, scratch: Path, **changes: object) -> AmpData | None:
+    """Load an amp's recordings, with changes of its data config; None where they are not there."""
     if amp == "virtual":
         train, held = render_takes(scratch)
         config = {"train": train, "held": held, "validation_settings": 4, "validation_seconds": 2.0}
@@ -60,17 +69,19 @@ def load(amp: str, recordings: Path, scratch: Path) -> AmpData | None:
             return None
         held = {} if "held_settings" in SPLITS[amp] else {"held": folder / "heldout.json"}
         config = {"train": folder / "train.json", **held, **SPLITS[amp]}
-    return load_data(DataConfig.model_validate({"name": amp, **config}))
+    return load_data(DataConfig.model_validate({"name": amp, **config, **changes}))
 
 
-def train(data: AmpData, learning: dict, steps: int, seed: int) -> tuple[Score, float]:
-    """Train once; return the held score and the seconds of CPU."""
+def train(data: AmpData, learning: dict, steps: int, seed: int) -> tuple[Score, float, float]:
+    """Train once; return the held score, the loudest silence in dBFS and the seconds of CPU."""
     stated = {"steps": steps, "report_every": steps, "seed": seed, **learning}
     trainer = Trainer(Recipe(data=data.config, model=MODEL, learning=LearningConfig.model_validate(stated)), data)
     began = time.process_time()
     trainer.advance(steps)
+    model = trainer.finished_model()
     seconds = time.process_time() - began
-    return score(trainer.model.eval(), data, data.held), seconds
+    corners = scan_corners(model, data.knobs, data.dry_T[data.held[0].dry], 1.0)
+    return score(model, data, data.held), corners.silence_dbfs, seconds
 
 
 def main() -> None:
@@ -80,6 +91,7 @@ def main() -> None:
     parser.add_argument("--amps", nargs="+", choices=["virtual", *SPLITS], default=["virtual", *SPLITS])
     parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=DEFAULT)
     options = parser.parse_args()
     one_thread()
     with tempfile.TemporaryDirectory() as scratch:
@@ -88,19 +100,21 @@ def main() -> None:
             if data is None:
                 output.info(f"{amp}: no recordings in {options.recordings}; skipped")
                 continue
-            found: dict[str, list[Score]] = {name: [] for name in RECIPES}
+            found: dict[str, list[tuple[Score, float]]] = {name: [] for name in options.recipes}
             for seed in options.seeds:
-                for name, learning in RECIPES.items():
-                    held, seconds = train(data, learning, options.steps, seed)
-                    found[name].append(held)
-                    numbers = f"{held.mean:.4f} / {held.median:.4f} / {held.worst:.4f}"
+                for name in options.recipes:
+                    held, silence, seconds = train(data, RECIPES[name], options.steps, seed)
+                    found[name].append((held, silence))
+                    numbers = f"{held.mean:.4f} / {held.median:.4f} / {held.worst:.4f}, silence {silence:.0f} dBFS"
                     output.info(f"{amp} seed {seed} {name}: {numbers}, {seconds:.0f} s of CPU")
-            base = fmean(held.mean for held in found["Adam"])
+            base = fmean(held.mean for held, _ in found[options.recipes[0]])
             for name, scores in found.items():
                 mean, median, worst = (
-                    fmean(getattr(held, key) for held in scores) for key in ("mean", "median", "worst")
+                    fmean(getattr(held, key) for held, _ in scores) for key in ("mean", "median", "worst")
                 )
-                output.data(f"{amp:10} {name:15} {mean:.4f} / {median:.4f} / {worst:.4f}   {mean / base:.2f}")
+                silence = max(silence for _, silence in scores)
+                row = f"{mean:.4f} / {median:.4f} / {worst:.4f}   {mean / base:.2f}   {silence:.0f} dBFS"
+                output.data(f"{amp:10} {name:40} {row}")
 
 
 if __name__ == "__main__":

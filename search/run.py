@@ -14,7 +14,7 @@ from models.core.schema import read_json
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import read_outline
-from models.training.config import as_begun
+from models.training.config import as_begun, data_as_begun
 from search.backends.environment import check_reachable, set_environment
 from search.config.shapes import named_points
 from search.config.space import Point
@@ -255,6 +255,7 @@ def _check_same(config: SearchConfig, study: Path) -> SearchConfig:
     if begun.final is None and "final" not in config.model_fields_set:  # from before finals were the default
         kept["final"] = None
     kept["learning"] = as_begun(config.learning, study / STUDY)
+    kept["datasets"] = data_as_begun(config.datasets, study / STUDY)
     if kept["learning"] != config.learning and "learning_rate" not in config.space.model_fields_set:
         kept["space"] = config.space.model_copy(update={"learning_rate": begun.space.learning_rate})
     config = config.model_copy(update=kept)

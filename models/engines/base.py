@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from models.network.folding import Folding
 from models.network.wavenet import WaveNet
 
 WORKING_MEMORY = 1 << 25  # bytes of intermediate results computed at once; more would not fit a processor's caches
@@ -47,3 +48,11 @@ def as_vector(parameters: Sequence[nn.Parameter]) -> nn.Parameter:
     for parameter, part, gradient in parts:
         parameter.data, parameter.grad = part.view_as(parameter), gradient.view_as(parameter)
     return vector
+
+
+def named_parameters(net: WaveNet) -> dict[str, nn.Parameter]:
+    """Return the net's parameters by name, in the order of the vector that an engine moves."""
+    if not net.config.compiles:
+        return dict(net.named_parameters())
+    names = {parameter: name for name, parameter in net.named_parameters()}
+    return {names[parameter]: parameter for parameter in Folding(net).parameters}

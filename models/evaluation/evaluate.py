@@ -10,6 +10,7 @@ from models.core.files import write_json
 from models.evaluation.robustness import knob_moves, scan_corners, turn_knobs
 from models.evaluation.scoring import by_region, score
 from models.playback.realtime_cost import cost
+from models.recordings.composed_pieces import judged_pieces
 from models.recordings.dataset import AmpData
 
 
@@ -30,7 +31,7 @@ def evaluate(folder: Path, data: AmpData) -> Evaluation:
         seconds=round(sum(line["seconds"] for line in history), 1),
         device=data.device,
         recordings_license=data.license,
-        validation=score(net, data, data.validation),
+        validation=score(net, data, judged_pieces(data)),
         held=held,
         seen=score(net, data, data.seen, thorough=True) if data.seen else None,
         corners=scan_corners(net, data.knobs, dry_T, peak),

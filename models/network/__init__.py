@@ -5,5 +5,6 @@
 * `wavenet`: the torch module, the reference that every engine must match
 * `knob_encoder`: learned tapers and features between the knobs and the layers
 * `folding`: still knobs, FiLM included, folded into the weights of a WaveNet without knobs; differentiable
+* `silence`: the same net in silence, with single taps
 * `baking`: one knob setting folded for good: the model that a stock `.nam` file holds.
 """

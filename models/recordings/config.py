@@ -49,6 +49,15 @@ class DataConfig(Frozen):
     validation_seconds: Annotated[
         float, Field(gt=0, description="Seconds of each dry signal, before the held part, that validation uses.")
     ] = 1.0
+    validation_composed: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=64,
+            description="Settings per validation take at which models are judged too: composed by turning knobs that "
+            "only filter after the distortion, anywhere in their range. None where the takes show no such knob.",
+        ),
+    ] = 2
     align: Annotated[
         bool, Field(description="Estimate the delay and polarity of every take and correct them on loading.")
     ] = False

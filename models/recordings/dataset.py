@@ -139,6 +139,7 @@ class AmpData:
     margin: int = 0
     store: TakeStore = field(default_factory=TakeStore, repr=False)
     linear_knobs: dict[int, Any] = field(default_factory=dict, init=False, repr=False)  # cache of `linear_knobs_of`
+    judged: list[Piece] = field(default_factory=list, init=False, repr=False)  # cache of `judged_pieces`
     _baselines: dict[Piece, tuple[float, float]] = field(default_factory=dict, init=False, repr=False)
 
     def with_context(self, piece: Piece, receptive_field: int) -> tuple[Tensor, Tensor]:

@@ -13,15 +13,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
-from scipy.interpolate import PchipInterpolator
 
 from models.knobs.schema import Knob, Knobs, Setting, Value
 from models.knobs.text import format_value
 from models.recordings.dataset import SILENCE, AmpData, Piece
+from models.recordings.filter_interpolation import LEAD, TAPS, interpolate_filters
 
-TAPS = 1024  # of a filter: 21 ms at 48 kHz
-LEAD = 64  # of these taps, those before time zero: a take may be a little early against another
-BINS = 8192  # length of the transform in which filters are interpolated
 REGULARIZATION = 1e-6  # share of the mean power, added to every bin: limits the filter where the input has no power
 FADE_TAPS = 128  # taps at the end over which a filter is faded out
 CONTEXT_STEP = 4096  # samples
@@ -29,6 +26,9 @@ CONTEXT_STEP = 4096  # samples
 FIT_SAMPLES = 1 << 20  # samples of each take that are used: 22 s at 48 kHz
 
 MAX_CHECKS = 16  # other lines, and takes of a pair, on which filters are checked; of more, evenly chosen ones
+
+PREFERENCE = 1.5  # times the error between positions that rational interpolation may have: pots are rational
+NEGLIGIBLE = 1e-4  # sum of ESR at which no choice matters
 
 LIMIT = 0.003  # largest ESR (-25 dB) at which a filter is accepted
 
@@ -42,7 +42,8 @@ class LinearKnob:
     `taps_PN` are the filters from `reference` to each position. The filters are valid only where the other knobs in
     `fixed` have the values given there. Three errors (ESR) by position: `residuals`, at the settings where the filters
     were fitted; `joint`, the largest at other settings of the other knobs; `between`, of the filter interpolated from
-    the other positions.
+    the other positions. `rational` says how filters are interpolated (`interpolate_filters`): so, unless the error
+    `between` is clearly larger than with PCHIP.
     """
 
     knob: Knob
@@ -53,14 +54,15 @@ class LinearKnob:
     residuals: Mapping[Value, float] = field(default_factory=dict)
     joint: Mapping[Value, float] = field(default_factory=dict)
     between: Mapping[Value, float] = field(default_factory=dict)
+    rational: bool = False
 
     def taps_at(self, levels: Sequence[float]) -> np.ndarray:
         """Return the filters `(P, N)` from the reference to `levels` (-1 to 1, see `Knob.level`).
 
-        Levels outside the recorded positions are clipped to them. Log magnitude and unwrapped phase are interpolated
-        along the knob by PCHIP (Fritsch and Carlson, SIAM J. Numer. Anal. 17, 1980).
+        Levels outside the recorded positions are clipped to them.
         """
-        return _interpolate([self.knob.level(position) for position in self.positions], self.taps_PN, levels)
+        recorded = [self.knob.level(position) for position in self.positions]
+        return interpolate_filters(recorded, self.taps_PN, levels, self.rational)
 
     def reaches(self, value: Value) -> bool:
         """Return whether a value lies between the outermost positions."""
@@ -75,10 +77,16 @@ class LinearKnob:
             "reference": self.reference,
             "positions": list(self.positions),
             "fixed": dict(self.fixed),
+            "interpolation": "rational" if self.rational else "pchip",
             **{
                 name: {format_value(position): esr for position, esr in found.items()} for name, found in errors.items()
             },
         }
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The outermost positions, as the faceplate shows them."""
+        return float(min(self.positions)), float(max(self.positions))
 
     @property
     def span(self) -> tuple[float, float]:
@@ -213,7 +221,9 @@ def _find(knob: Knob, knobs: Knobs, takes: Sequence[_Take], limit: float) -> Lin
     identity_N[LEAD] = 1
     taps_PN = np.stack([filters.get(p, identity_N) for p in accepted])
     linear = LinearKnob(knob, reference, tuple(accepted), taps_PN, fixed, residuals, joint)
-    return replace(linear, between=_check_between(linear, line))
+    pchip, rational = (_check_between(linear, line, rational) for rational in (False, True))
+    is_rational = len(rational) > 1 and sum(rational.values()) <= max(PREFERENCE * sum(pchip.values()), NEGLIGIBLE)
+    return replace(linear, between=rational if is_rational else pchip, rational=is_rational)
 
 
 def _lines(name: str, names: Sequence[str], takes: Sequence[_Take]) -> list[KnobLine]:
@@ -280,28 +290,17 @@ def _accepted(positions: Sequence[Value], reference: Value, is_valid: Callable[[
     return list(positions[low : high + 1])
 
 
-def _check_between(linear: LinearKnob, line: KnobLine) -> dict[Value, float]:
+def _check_between(linear: LinearKnob, line: KnobLine, rational: bool) -> dict[Value, float]:
     """Return the ESR at each inner position of the filter interpolated from the other positions."""
     levels = [linear.knob.level(position) for position in linear.positions]
     errors = {}
     for index in range(1, len(levels) - 1):
         rest = [i for i in range(len(levels)) if i != index]
-        taps_N = _interpolate([levels[i] for i in rest], linear.taps_PN[rest], [levels[index]])[0]
+        taps_N = interpolate_filters([levels[i] for i in rest], linear.taps_PN[rest], [levels[index]], rational)[0]
         errors[linear.positions[index]] = filter_error(
             taps_N, *line[linear.reference].common(line[linear.positions[index]])
         )
     return errors
-
-
-def _interpolate(levels: Sequence[float], taps_PN: np.ndarray, wanted: Sequence[float]) -> np.ndarray:
-    """Interpolate filters given at `levels` to the levels `wanted` (see `LinearKnob.taps_at`)."""
-    centered = np.roll(np.pad(taps_PN, ((0, 0), (0, BINS - TAPS))), -LEAD, axis=1)
-    response_PF = rfft(centered, axis=1)
-    logarithm_PF = np.log(np.abs(response_PF) + 1e-9) + 1j * np.unwrap(np.angle(response_PF), axis=1)
-    curve = PchipInterpolator(levels, np.stack([logarithm_PF.real, logarithm_PF.imag], 1))
-    real_PF, imaginary_PF = curve(np.clip(wanted, min(levels), max(levels))).swapaxes(0, 1)
-    taps_PT = irfft(np.exp(real_PF + 1j * imaginary_PF), BINS, axis=1)
-    return np.concatenate([taps_PT[:, -LEAD:], taps_PT[:, : TAPS - LEAD]], 1)
 
 
 def _window() -> np.ndarray:

@@ -6,6 +6,8 @@
 * `windows`: the recorded windows of each step
 * `composing`: windows of takes that were not recorded
 * `objective`: loss and gradient clipping
+* `silence`: what the model plays in silence, as part of the loss
+* `offset`: what is left of that, removed at the end
 * `optimizers`: update rules
 * `schedule`: learning rate and averaging
 * `state`: what steps change

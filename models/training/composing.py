@@ -14,21 +14,15 @@ from scipy.fft import next_fast_len, rfft
 from torch import Tensor
 
 from models.knobs.schema import Setting
+from models.recordings.composed_pieces import find_bases
 from models.recordings.dataset import AmpData, Piece
-from models.recordings.linear_knobs import LEAD, TAPS, LinearKnob, linear_knobs_of
+from models.recordings.filter_interpolation import LEAD, TAPS
+from models.recordings.linear_knobs import linear_knobs_of
 from models.training.config import Recipe
 
 POSITIONS = 33  # of each knob's grid, from its first to its last position
 
 STREAM = 1  # of random numbers, separate from those of the recorded windows
-
-
-@dataclass(frozen=True)
-class Base:
-    """A recorded piece, by its index, and the linear knobs that are free: composed takes give them other values."""
-
-    piece: int
-    knobs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -127,25 +121,6 @@ class Composer:
         return power_F * (1 + emphasis**2 - 2 * emphasis * torch.cos(radians_F))
 
 
-def find_bases(linear: Sequence[LinearKnob], pieces: Sequence[Piece]) -> list[Base]:
-    """Return the bases: pieces where linear knobs have their reference value, with each group of independent knobs.
-
-    A base is redundant, and left out, if another base with one more free knob generates the same takes.
-    """
-    found: list[tuple[Base, Setting]] = []
-    for index, piece in enumerate(pieces):
-        free = [number for number, knob in enumerate(linear) if _can_be_filtered(knob, piece.setting)]
-        groups = {tuple(sorted(_independent_knobs(first, free, linear))) for first in free}
-        for group in sorted(groups):
-            moved = {linear[number].knob.name for number in group}
-            found.append((Base(index, group), {n: v for n, v in piece.setting.items() if n not in moved}))
-    return [
-        base
-        for base, rest in found
-        if not any(len(other) < len(rest) and other.items() <= rest.items() for _, other in found)
-    ]
-
-
 def even_fast_len(samples: int) -> int:
     """Return the next even length with a fast Fourier transform."""
     size = samples
@@ -164,21 +139,3 @@ def filter_windows(wet: Tensor, response: Tensor, segment: int) -> Tensor:
     size = 2 * (response.shape[-1] - 1)
     filtered = torch.fft.irfft(torch.fft.rfft(wet, size) * response, size)
     return filtered[..., wet.shape[-1] - segment : wet.shape[-1]]
-
-
-def _can_be_filtered(knob: LinearKnob, setting: Setting) -> bool:
-    """Return whether a setting has the reference value of the knob, and the fixed values of the other knobs."""
-    at_reference = setting[knob.knob.name] == knob.reference
-    return at_reference and all(setting[name] == value for name, value in knob.fixed.items())
-
-
-def _independent_knobs(first: int, free: Sequence[int], linear: Sequence[LinearKnob]) -> list[int]:
-    """Return `first` and those of `free` that can be moved with it: no filter needs another knob of the group fixed."""
-    group = [first]
-    for number in free:
-        if number not in group and all(
-            linear[number].knob.name not in linear[one].fixed and linear[one].knob.name not in linear[number].fixed
-            for one in group
-        ):
-            group.append(number)
-    return group

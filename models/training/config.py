@@ -1,5 +1,6 @@
 """The recipe of a run: which takes (data), which WaveNet (model), how it is trained (learning)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,8 @@ from models.recordings.config import DataConfig
 
 ADAM_RATE = 0.008  # learning rate of Adam where none is stated
 
-BEFORE_OPTIMIZERS = {"optimizer": "adam", "composed": 0.0}  # what documents without these keys were trained with
+BEFORE_CHOICE = {"optimizer": "adam", "composed": 0.0, "silence": 0.0}  # what documents without these keys trained with
+BEFORE_JUDGED = {"validation_composed": 0}  # what datasets without this key were judged with
 
 
 class LearningConfig(Frozen):
@@ -26,7 +28,8 @@ class LearningConfig(Frozen):
     batch: Annotated[int, Field(ge=1, le=1024, description="Segments per step.")] = 8
     segment: Annotated[int, Field(ge=64, le=1 << 20, description="Samples of target audio per segment.")] = 2048
     optimizer: Annotated[
-        Literal["soap", "adam"], Field(description="Update rule: `soap` (Adam in the basis of Shampoo) or `adam`.")
+        Literal["soap", "adam", "muon"],
+        Field(description="Update rule: `soap` (Adam in the basis of Shampoo), `adam` or `muon`."),
     ] = "soap"
     learning_rate: Annotated[
         float, Field(gt=0, le=1, description="Peak learning rate; left out, 0.02 with `soap` and 0.008 with `adam`.")
@@ -53,6 +56,15 @@ class LearningConfig(Frozen):
     gradient_clip: Annotated[
         float, Field(gt=0, description="Largest norm of the gradient; a larger one is scaled down.")
     ] = 1.0
+    silence: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1e6,
+            description="Weight of the power that the model gives in silence, at random knob settings, relative to the "
+            "power of the takes; 0 turns it off.",
+        ),
+    ] = 100.0
     mrstft: Annotated[
         float, Field(ge=0, le=10, description="Weight of the multi-resolution spectral loss; 0 turns it off.")
     ] = 0.0
@@ -95,24 +107,46 @@ def read_stored_recipe(path: Path) -> Recipe:
 
 
 def upgrade_stored(document: Any) -> Any:
-    """Return a stored recipe or study with its optimizer stated; an old one trains by Adam on recorded takes."""
-    learning = document.get("learning") if isinstance(document, dict) else None
-    if isinstance(learning, dict) and "optimizer" not in learning:
-        return {**document, "learning": {**BEFORE_OPTIMIZERS, **learning}}
-    return document
+    """Return a stored recipe or study that states all that it was begun with, also what was no choice then."""
+    if not isinstance(document, dict):
+        return document
+    upgraded = dict(document)
+    for name, before in (("learning", BEFORE_CHOICE), ("data", BEFORE_JUDGED)):
+        if isinstance(stored := document.get(name), dict):
+            upgraded[name] = {**before, **stored}
+    if isinstance(amps := document.get("datasets"), list):
+        upgraded["datasets"] = [{**BEFORE_JUDGED, **amp} if isinstance(amp, dict) else amp for amp in amps]
+    return upgraded
 
 
 def as_begun(learning: LearningConfig, path: Path) -> LearningConfig:
     """Return a learning config for what began with the document at `path`.
 
-    A run or study from before there was a choice of optimizer continues with Adam where none is stated now.
+    A run or study from before there was a choice continues as it began, where nothing else is stated now.
     """
     stored = read_json(path)
     begun = stored.get("learning") if isinstance(stored, dict) else None
-    if not isinstance(begun, dict) or "optimizer" in begun or "optimizer" in learning.model_fields_set:
+    if not isinstance(begun, dict):
         return learning
-    rate = {} if "learning_rate" in learning.model_fields_set else {"learning_rate": begun.get("learning_rate")}
-    return learning.model_copy(update={**BEFORE_OPTIMIZERS, **rate})
+    before = _unstated(learning, BEFORE_CHOICE, begun)
+    rate = "optimizer" in before and "learning_rate" not in learning.model_fields_set
+    return learning.model_copy(update={**before, **({"learning_rate": begun.get("learning_rate")} if rate else {})})
+
+
+def data_as_begun(data: Sequence[DataConfig], path: Path) -> tuple[DataConfig, ...]:
+    """Return the data configs for what began with the document at `path`, as `as_begun` does."""
+    stored = read_json(path)
+    begun = stored.get("datasets", [stored.get("data")]) if isinstance(stored, dict) else []
+    pairs = zip(data, begun if len(begun) == len(data) else [{}] * len(data), strict=True)
+    return tuple(
+        one.model_copy(update=_unstated(one, BEFORE_JUDGED, own)) if isinstance(own, dict) and own else one
+        for one, own in pairs
+    )
+
+
+def _unstated(config: Frozen, before: dict[str, Any], begun: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the values from before that neither the config nor the stored document states otherwise."""
+    return {name: value for name, value in before.items() if name not in begun and name not in config.model_fields_set}
 
 
 def read_recipe(data: Path, model: Path, learning: Path) -> Recipe:

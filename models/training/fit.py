@@ -15,7 +15,7 @@ from models.evaluation.evaluate import evaluate
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
-from models.training.config import Recipe, as_begun
+from models.training.config import Recipe, as_begun, data_as_begun
 from models.training.placement import place_trainers
 from models.training.trainer import Trainer
 
@@ -48,7 +48,9 @@ def fit(
     leaves the finite numbers.
     """
     if (out / RECIPE).exists():
-        recipe = recipe.model_copy(update={"learning": as_begun(recipe.learning, out / RECIPE)})
+        (data_config,) = data_as_begun([recipe.data], out / RECIPE)
+        begun = {"learning": as_begun(recipe.learning, out / RECIPE), "data": data_config}
+        recipe = recipe.model_copy(update=begun)
     _check_folder(out)
     data = load(recipe.data, on_phase)
     trainer = _begin(recipe, data, out)

@@ -46,3 +46,12 @@ class Objective:
         norm_K = torch.linalg.vector_norm(gradient_KP, dim=1)
         scale_K = (self._clip_K * (norm_K + TINY).reciprocal()).clamp(max=1)
         return gradient_KP * scale_K[:, None], loss_K.isfinite() & norm_K.isfinite()
+
+
+def add_limited(gradient_KP: Tensor, other_KP: Tensor) -> Tensor:
+    """Return the sum of gradients, the second scaled to the norm of the first at most, so that it never outweighs it.
+
+    A second one that is not finite makes the sum so.
+    """
+    norm_K, other_K = (torch.linalg.vector_norm(part, dim=1) for part in (gradient_KP, other_KP))
+    return gradient_KP + other_KP * (norm_K / (other_K + TINY)).clamp(max=1)[:, None]

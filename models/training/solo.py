@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from models.engines.select import engine_for
 from models.network.wavenet import WaveNet
 from models.training.config import LearningConfig
-from models.training.objective import Objective
+from models.training.objective import Objective, add_limited
 from models.training.optimizers import Optimizer
 from models.training.schedule import decay_at, rate_at
+from models.training.silence import SilenceLoss, is_silent
 from models.training.state import TrainState
 from models.training.windows import WindowSampler
 
@@ -29,9 +30,11 @@ class SoloExecutor:
         windows: WindowSampler,
         learning: LearningConfig,
         optimizer: Optimizer,
+        silence: SilenceLoss | None,
     ) -> None:
         self.engine, self.vector_P, self.state, self.windows = engine_for(net), vector_P, state, windows
         self.learning, self.optimizer, self.objective = learning, optimizer, Objective([learning])
+        self._silence = silence
 
     def step(self, step: int) -> float:
         """Take one step; return its loss, NaN where it was skipped."""
@@ -46,6 +49,8 @@ class SoloExecutor:
         gradient_P.zero_()
         found = self.engine.accumulate_gradient(self.vector_P, x_BT, levels_BE, loss)
         gradient_KP, finite_K = self.objective.clip(torch.tensor([found], dtype=torch.float64), gradient_P[None])
+        if self._silence is not None and is_silent(step, self.learning):
+            gradient_KP = add_limited(gradient_KP, self._silence.gradient(self.vector_P, step)[None])
         rate_K = torch.tensor([rate_at(step, self.learning)], dtype=torch.float64)
         blend_K = torch.tensor([1 - decay_at(step, self.learning)])
         usable_K = self.state.apply(self.optimizer, gradient_KP, finite_K, rate_K, blend_K)

@@ -10,6 +10,7 @@ Shapes: K members, P parameters, B batch, T samples in, S samples of target, E k
 import math
 import time
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,8 +21,9 @@ from models.engines.gpu.cuda_graph import WARM_UP, GraphReplay, Work, capture_cu
 from models.network.architecture import WaveNetConfig
 from models.network.folding import Folding
 from models.training.config import LearningConfig
-from models.training.objective import Objective
+from models.training.objective import Objective, add_limited
 from models.training.schedule import decay_at, rate_at
+from models.training.silence import StackedSilence, is_silent
 from models.training.state import TrainState
 from models.training.trainer import Trainer
 from models.training.windows import source_for
@@ -68,7 +70,8 @@ class StackedTrainers:
         self.trainers, self.device = list(trainers), torch.device(device)
         self.state = TrainState.stack([trainer.state for trainer in trainers], self.device)
         self.optimizer = trainers[0].optimizer
-        self._replay = GraphReplay(self.step, capture if self.device.type == "cuda" else None)
+        capture = capture if self.device.type == "cuda" else None
+        self._replays = {silent: GraphReplay(partial(self.step, silent), capture) for silent in (False, True)}
         self._folding = Folding(trainers[0].net)
         self._play = player_for(self._folding, self.device)
         self._prepare()
@@ -86,8 +89,8 @@ class StackedTrainers:
         for done in range(0, tried, AHEAD):
             count = min(AHEAD, tried - done)
             self.draw(first + done, count)
-            for _ in range(count):
-                self._replay()
+            for step in range(first + done, first + done + count):
+                self._replays[any(is_silent(step, trainer.recipe.learning) for trainer in self.trainers)]()
             found.append(self._losses[:count].to("cpu", copy=True))
             on_step(first + done + count)
         seconds = (time.monotonic() - began) / len(self.trainers)
@@ -102,12 +105,12 @@ class StackedTrainers:
         """Return the seconds of some steps, at most `AHEAD`, after as many as a capture needs; no trainer changes."""
         self.draw(self.trainers[0].step, AHEAD)
         for _ in range(WARM_UP + 1):
-            self._replay()
+            self._replays[False]()
         self._losses.to("cpu", copy=True)
         self._cursor.zero_()
         began = time.perf_counter()
         for _ in range(steps):
-            self._replay()
+            self._replays[False]()
         self._losses.to("cpu", copy=True)  # waits for the device
         return time.perf_counter() - began
 
@@ -117,7 +120,8 @@ class StackedTrainers:
         self.state = self.state.select(torch.tensor(members, device=self.device))
         self.trainers = [self.trainers[member] for member in members]
         self._prepare()
-        self._replay.renew()
+        for replay in self._replays.values():
+            replay.renew()
 
     def draw(self, first: int, count: int) -> None:
         """Prepare the windows, learning rates and averaging of the next steps, those of the solo runs."""
@@ -126,17 +130,21 @@ class StackedTrainers:
         rates = [[rate_at(step, one) for one in learning] for step in steps]
         blends = [[1 - decay_at(step, one) for one in learning] for step in steps]
         self._source.draw(first, count)
+        if self._silence is not None:
+            self._silence.draw(first, count)
         self._rates[:count].copy_(torch.tensor(rates, dtype=torch.float64))
         self._blends[:count].copy_(torch.tensor(blends))
         self._cursor.zero_()
 
-    def step(self) -> None:
-        """Take one step of all members, in place, and without reading any number back."""
+    def step(self, silent: bool = False) -> None:
+        """Take one step of all members, in place, and without reading any number back; `silent`: with silence."""
         rate_K, blend_K = (table.index_select(0, self._cursor)[0] for table in (self._rates, self._blends))
         vector_KP = self.state.vector_KP.detach().requires_grad_()
         loss_K = self._loss(vector_KP)
         (gradient_KP,) = torch.autograd.grad(loss_K.sum(), vector_KP)
         clipped_KP, finite_K = self._objective.clip(loss_K.detach(), gradient_KP)
+        if silent and self._silence is not None:
+            clipped_KP = add_limited(clipped_KP, self._silence.gradient(vector_KP, self._cursor))
         usable_K = self.state.apply(self.optimizer, clipped_KP, finite_K, rate_K, blend_K)
         self._losses.index_copy_(0, self._cursor, torch.where(usable_K, loss_K.detach(), math.nan)[None])
         self._cursor += 1
@@ -154,6 +162,9 @@ class StackedTrainers:
         self._source = source_for([trainer.windows for trainer in self.trainers], self.device, AHEAD)
         self._objective = Objective([trainer.recipe.learning for trainer in self.trainers], self.device)
         self._scale_K = torch.stack([net.head_scale for net in nets]).to(self.device)
+        trained = [(trainer.net, trainer.data.knobs, trainer.recipe.learning) for trainer in self.trainers]
+        has_silence = any(learning.silence for _, _, learning in trained)
+        self._silence = StackedSilence(trained, self.device, AHEAD) if has_silence else None
         self._cursor = torch.zeros(1, dtype=torch.long, device=self.device)
         self._rates = torch.zeros(AHEAD, members, dtype=torch.float64, device=self.device)
         self._blends, self._losses = (torch.zeros(AHEAD, members, device=self.device) for _ in range(2))

@@ -12,7 +12,6 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-from torch import nn
 
 from models.artifacts.evaluation import Score
 from models.artifacts.folder import save_model
@@ -21,14 +20,16 @@ from models.artifacts.names import MACHINE, SPLIT
 from models.core.errors import DivergedError
 from models.core.files import write_json
 from models.core.hardware import describe_machine
-from models.engines.base import as_vector
+from models.engines.base import as_vector, named_parameters
 from models.evaluation.scoring import score
-from models.network.folding import Folding
 from models.network.wavenet import WaveNet
+from models.recordings.composed_pieces import judged_pieces
 from models.recordings.dataset import AmpData
 from models.training.checkpoint import load_checkpoint, save_checkpoint
 from models.training.config import Recipe
+from models.training.offset import without_offset
 from models.training.optimizers import optimizer_for
+from models.training.silence import SilenceLoss
 from models.training.solo import SoloExecutor
 from models.training.state import PATIENCE, TrainState
 from models.training.windows import WindowSampler
@@ -52,10 +53,10 @@ class Trainer:
         )  # the layers' target has RMS 1: at -18 dB the error was twice as high
         averages = recipe.learning.ema > 0
         self.model = copy.deepcopy(self.net) if averages else self.net
-        parameters = _parameters(self.net)
+        parameters = named_parameters(self.net)
         self.optimizer = optimizer_for(recipe.learning, [(name, p.shape) for name, p in parameters.items()])
         self.vector_P = as_vector(list(parameters.values()))
-        self.mean_P = as_vector(list(_parameters(self.model).values())) if averages else None
+        self.mean_P = as_vector(list(named_parameters(self.model).values())) if averages else None
         mean_KP = None if self.mean_P is None else self.mean_P.data[None]
         self.state = TrainState.begin(self.vector_P.data[None], mean_KP, self.optimizer)
         self.history: list[dict] = []
@@ -84,7 +85,10 @@ class Trainer:
     @cached_property
     def solo(self) -> SoloExecutor:
         """What takes the steps when the run is trained by itself."""
-        return SoloExecutor(self.net, self.vector_P, self.state, self.windows, self.recipe.learning, self.optimizer)
+        silence = SilenceLoss(self.net, self.data.knobs, self.recipe.learning) if self.recipe.learning.silence else None
+        return SoloExecutor(
+            self.net, self.vector_P, self.state, self.windows, self.recipe.learning, self.optimizer, silence
+        )
 
     def check(self) -> None:
         """Raise `DivergedError` if training has diverged."""
@@ -118,7 +122,7 @@ class Trainer:
 
     def validate(self) -> Score:
         """Score the model on validation settings and audio; no other score may choose between models."""
-        result = score(self.model.eval(), self.data, self.data.validation)
+        result = score(self.model.eval(), self.data, judged_pieces(self.data))
         if self.history:
             self.history[-1]["validation_esr"] = result.mean
         return result
@@ -131,17 +135,16 @@ class Trainer:
         """Continue from what `save` wrote; raises `UserError` for another recipe or a damaged file."""
         self.history = load_checkpoint(folder, self.recipe, self.net, self.state, self.optimizer)
 
+    def finished_model(self) -> WaveNet:
+        """Return the trained model as it is published: where silence counts, without what it plays in silence."""
+        learning, model = self.recipe.learning, self.model.eval()
+        return without_offset(model, self.windows, self.data.knobs, learning) if learning.silence else model
+
     def finish(self, folder: Path) -> None:
         """Write the trained model, what it was trained on and by which machine, beside the state that `save` wrote."""
         composed = {"linear_knobs": linear} if (linear := self.windows.composer.describe()) else {}
+        if far := judged_pieces(self.data)[len(self.data.validation) :]:
+            composed["composed_validation"] = [{"start": p.start, "stop": p.stop, "setting": p.setting} for p in far]
         write_json(folder / SPLIT, self.data.describe() | composed)
         write_json(folder / MACHINE, describe_machine())
-        save_model(folder, self.config, self.model.eval())
-
-
-def _parameters(net: WaveNet) -> dict[str, nn.Parameter]:
-    """Return the net's parameters by name, in the order of the vector that an engine moves."""
-    if not net.config.compiles:
-        return dict(net.named_parameters())
-    names = {parameter: name for name, parameter in net.named_parameters()}
-    return {names[parameter]: parameter for parameter in Folding(net).parameters}
+        save_model(folder, self.config, self.finished_model())

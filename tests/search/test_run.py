@@ -27,7 +27,7 @@ from search.optimizer.pareto import front
 from search.storage.recordings import load_amp
 from search.study.board import BoardTier, best_runs, read_board, tier_runs
 from search.study.cost import CountedCost, read_costs, tier_budgets
-from search.study.files import RECORDINGS
+from search.study.files import RECORDINGS, STUDY
 from search.study.ledger import read_ledger, read_lines
 from search.study.lines import TrialRecord, latest
 from tests.support.makers import KNOBS, RATE
@@ -233,6 +233,19 @@ def test_a_study_without_the_default_finals_goes_on(tmp_path: Path):
     del document["final"]
     path.write_text(json.dumps(document))
     assert run_search(read_search(path), tmp_path / "study", counted(resume=True, local=True)) == board
+
+
+def test_a_study_from_before_silence_and_far_validation_goes_on_as_it_began(tmp_path: Path):
+    path, study = search_file(tmp_path, amps=1), tmp_path / "study"
+    document = json.loads(path.read_text())
+    document["datasets"][0]["validation_composed"] = 0
+    path.write_text(json.dumps(document))
+    board = run_search(read_search(path), study, counted(local=True))
+    for stored in (path, study / STUDY):
+        old = json.loads(stored.read_text())
+        del old["datasets"][0]["validation_composed"], old["learning"]["silence"]
+        stored.write_text(json.dumps(old))
+    assert run_search(read_search(path), study, counted(resume=True, local=True)) == board
 
 
 def test_ray_and_this_process_make_the_same_search(tmp_path: Path):

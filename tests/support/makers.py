@@ -117,7 +117,13 @@ def record(
 
 def data_config(train: Path, **changes: Any) -> DataConfig:
     """Two settings held, one to validate, a quarter of a second of audio for each."""
-    plain = {"held_settings": 2, "held_seconds": 0.25, "validation_settings": 1, "validation_seconds": 0.25}
+    plain = {
+        "held_settings": 2,
+        "held_seconds": 0.25,
+        "validation_settings": 1,
+        "validation_seconds": 0.25,
+        "validation_composed": 0,
+    }
     return DataConfig.model_validate({"name": "tiny", "train": train, **plain, **changes})
 
 
@@ -162,6 +168,7 @@ def recipe(data: DataConfig, model: WaveNetConfig | None = None, **learning: Any
         "report_every": 10,
         "optimizer": "adam",
         "composed": 0.0,
+        "silence": 0.0,
     }
     return Recipe(
         data=data, model=model or architecture(), learning=LearningConfig.model_validate({**plain, **learning})

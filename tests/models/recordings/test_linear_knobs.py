@@ -3,8 +3,8 @@
 import numpy as np
 
 from models.knobs.schema import Setting
+from models.recordings.composed_pieces import find_bases
 from models.recordings.linear_knobs import LEAD, TAPS, apply_filter, filter_error, find_linear_knobs, fit_filter
-from models.training.composing import find_bases
 from tests.support.pedal import CENTER, ISOLATED, KNOBS, RATE, low_pass, passive, pedal, recordings, tone_first
 
 

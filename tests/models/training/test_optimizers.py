@@ -6,7 +6,7 @@ from torch import Tensor
 
 from models.network.folding import Folding
 from models.training.config import LearningConfig
-from models.training.optimizers import Adam, OptimizerState, Soap, matrix_groups, optimizer_for
+from models.training.optimizers import Adam, MatrixRule, Muon, OptimizerState, Soap, matrix_groups, optimizer_for
 from tests.support.makers import FORMS, architecture, wavenet
 
 ADAM = Adam()
@@ -72,6 +72,7 @@ def test_members_that_are_not_usable_stay_as_they_are(rule: str):
 def test_a_learning_config_names_its_rule():
     assert isinstance(optimizer_for(LearningConfig(), []), Soap)
     assert isinstance(optimizer_for(LearningConfig(optimizer="adam"), []), Adam)
+    assert isinstance(optimizer_for(LearningConfig(optimizer="muon"), []), Muon)
     assert (LearningConfig().learning_rate, LearningConfig(optimizer="adam").learning_rate) == (0.02, 0.008)
 
 
@@ -89,12 +90,12 @@ def test_matrices_hold_every_parameter_once(form: str):
     assert sorted(places.tolist()) == list(range(sum(shape.numel() for _, shape in parameters)))
 
 
-def soap_steps(members: slice, skips: bool = True) -> tuple[Tensor, OptimizerState]:
+def steps_of(kind: type[MatrixRule], members: slice, skips: bool = True) -> tuple[Tensor, OptimizerState]:
     """Vector and state of some of three members after 35 steps, of which the second cannot use every fifth."""
     parameters = net_parameters()
     size = sum(shape.numel() for _, shape in parameters)
     vector_KP = torch.linspace(-1, 1, 3 * size, dtype=torch.float64).view(3, size)[members].clone()
-    rule = Soap(parameters)
+    rule = kind(parameters)
     state = rule.init(vector_KP)
     for number, gradient_KP in enumerate(gradients(3, size, 35).double()):
         usable_K = torch.tensor([not skips or number % 5 > 0 or member != 1 for member in range(3)])[members]
@@ -103,14 +104,28 @@ def soap_steps(members: slice, skips: bool = True) -> tuple[Tensor, OptimizerSta
     return vector_KP, state
 
 
-def test_soap_of_several_members_is_soap_of_each():
-    together, state = soap_steps(slice(0, 3))
+@pytest.mark.parametrize("kind", [Soap, Muon])
+def test_a_rule_of_several_members_is_the_rule_of_each(kind: type[MatrixRule]):
+    together, state = steps_of(kind, slice(0, 3))
     assert state["step"].tolist() == [35, 28, 35]
     for member in range(3):
-        alone, own = soap_steps(slice(member, member + 1))
+        alone, own = steps_of(kind, slice(member, member + 1))
         assert (together[member] - alone[0]).abs().max() <= 1e-9
         for name, value in own.items():
             assert torch.allclose(state[name][member], value[0], rtol=1e-7, atol=1e-7), name
+
+
+@pytest.mark.parametrize("shape", [(8, 12), (12, 8)])
+def test_the_change_of_muon_is_orthogonal_and_as_large_as_that_of_adam(shape: tuple[int, int]):
+    """Singular values are near 1, whatever those of the gradient, and the RMS of the change is 0.2."""
+    gradient_OI = torch.randn(shape, generator=torch.Generator().manual_seed(1)) * torch.logspace(0, -1, shape[1])
+    rule, vector_KP = Muon([("layer.weight", gradient_OI.shape)]), torch.zeros(1, gradient_OI.numel())
+    rule.update(vector_KP, gradient_OI.reshape(1, -1), rule.init(vector_KP), torch.tensor([1.0]), torch.tensor([True]))
+    change_OI = -vector_KP.view(shape)
+    values = torch.linalg.svdvals(change_OI) / (0.2 * max(shape) ** 0.5)
+    assert 0.5 < values.min() and values.max() < 1.3, values
+    assert change_OI.square().mean().sqrt() == pytest.approx(0.2, rel=0.3)
+    assert (change_OI * gradient_OI).sum() > 0
 
 
 def test_soap_learns_what_is_ill_conditioned_faster_than_adam():

@@ -93,17 +93,20 @@ def doubled(data: AmpData) -> Iterator[AmpData]:
     torch.set_default_dtype(torch.float32)
 
 
+def begin_doubled(plan: Recipe, data: AmpData) -> Trainer:
+    trainer = Trainer(plan, data)
+    trainer.windows.levels_QE = [levels_E.double() for levels_E in trainer.windows.levels_QE]
+    return trainer
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_member_is_its_solo_run_in_float64(doubled: AmpData, form: str):
     """So what float32 leaves between the two is rounding, and nothing else."""
-
-    def begin(plan: Recipe) -> Trainer:
-        trainer = Trainer(plan, doubled)
-        trainer.windows.levels_QE = [levels_E.double() for levels_E in trainer.windows.levels_QE]
-        return trainer
-
     recipes = plans(doubled, form, segment=64)[:2]
-    stack, solos = StackedTrainers([begin(plan) for plan in recipes]), [begin(plan) for plan in recipes]
+    stack, solos = (
+        StackedTrainers([begin_doubled(plan, doubled) for plan in recipes]),
+        [begin_doubled(plan, doubled) for plan in recipes],
+    )
     assert stack.advance(24) == pytest.approx([solo.advance(24) for solo in solos], rel=1e-12)
     for member, solo in zip(stack.trainers, solos, strict=True):
         assert member.vector_P.dtype == torch.float64 and distance(member, solo) <= 1e-12
@@ -117,6 +120,15 @@ def test_member_does_not_depend_on_the_size_of_its_stack(data: AmpData, form: st
     assert many.advance(30) == pytest.approx([loss for one in alone for loss in one.advance(30)], rel=1e-6)
     for member, one in zip(many.trainers, alone, strict=True):
         assert distance(member, one.trainers[0]) <= 1e-6
+
+
+@pytest.mark.parametrize("optimizer", ["soap", "muon"])
+def test_every_optimizer_moves_a_member_as_its_solo_run(doubled: AmpData, optimizer: str):
+    """With silence in the loss, at settings that are each member's own."""
+    recipes = [recipe(doubled.config, steps=24, segment=64, optimizer=optimizer, silence=9.0, seed=s) for s in (0, 9)]
+    trainers, solos = ([begin_doubled(plan, doubled) for plan in recipes] for _ in range(2))
+    assert StackedTrainers(trainers).advance(24) == pytest.approx([one.advance(24) for one in solos], rel=1e-10)
+    assert max(distance(one, other) for one, other in zip(trainers, solos, strict=True)) <= 1e-10
 
 
 def test_spectral_weight_is_each_members_own(data: AmpData):

@@ -1,0 +1,124 @@
+"""Removal of the offset: the constant that a trained net plays in silence is brought to zero, at all settings at once.
+
+The smallest change of the parameters is made that does it, measured by what it would do to the loss: a Gauss-Newton
+step with the diagonal of the empirical Fisher information as its metric. So the net changes where the loss does not
+feel it. Repeated with fresh settings, as the offset is not linear in the parameters.
+
+Shapes: N settings, E knobs, P parameters, S parameters of the net with single taps, B windows, T and S samples of one.
+"""
+
+import copy
+from collections.abc import Sequence
+from statistics import fmean
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from models.engines.base import Engine, as_vector, named_parameters
+from models.engines.select import engine_for
+from models.knobs.schema import Knobs
+from models.network.wavenet import WaveNet
+from models.training.config import LearningConfig
+from models.training.objective import Objective
+from models.training.silence import SilentNet, draw_silent_levels
+from models.training.windows import WindowBatch, WindowSampler
+
+REMOVAL_ROUNDS, REMOVAL_SETTINGS = 16, 256  # fresh settings in each round
+
+QUIET_OUTPUT = 1e-4  # full scale 1, -80 dBFS: the loudest offset of a round after which it is done
+
+WINDOWS = 64  # that measure what the loss feels; as many others check the loss
+
+DAMPING = 0.01  # of the mean of the metric, added to it
+
+REMOVAL_RIDGE, CHANGE = (
+    1e-2,
+    3.0,
+)  # of the mean of the matrix that is solved, added to its diagonal; its factor between rounds
+
+SMALLEST_RATIO = 1e-30  # divisor, for nets that nothing is felt of
+
+ERROR_TOLERANCE = 1.02  # times the loss before, to which the loss may rise
+
+
+def without_offset(net: WaveNet, windows: WindowSampler, knobs: Knobs, learning: LearningConfig) -> WaveNet:
+    """Return a copy of a trained net that plays silence in silence, as far as its loss rises by 2 % at most.
+
+    A round with which it would rise more is undone, and the next one has a larger ridge, which makes it smaller
+    (as in the method of Levenberg and Marquardt).
+    """
+    net = copy.deepcopy(net)
+    vector_P, silent, engine = as_vector(list(named_parameters(net).values())), SilentNet(net), engine_for(net)
+    count = -(-WINDOWS // learning.batch)
+    felt, checked = (
+        [windows.batch(learning.steps + number) for number in range(first, first + count)] for first in (0, count)
+    )
+    fisher_P = _information(engine, vector_P, felt, learning)
+    metric_P = 1 / (fisher_P + DAMPING * fisher_P.mean()).clamp(min=SMALLEST_RATIO)
+    ridge, most = REMOVAL_RIDGE, ERROR_TOLERANCE * _mean_loss(engine, checked, learning)
+    for number in range(REMOVAL_ROUNDS):
+        kept_P, encoding = vector_P.detach().clone(), net.config.inject.encoding
+        levels_NE = draw_silent_levels(knobs, encoding, learning.seed, learning.steps + number, REMOVAL_SETTINGS)
+        change_P, loudest = _change(silent, kept_P, metric_P, levels_NE.to(kept_P), ridge)
+        if loudest < QUIET_OUTPUT:
+            break
+        vector_P.data.sub_(change_P)
+        if _mean_loss(engine, checked, learning) <= most:
+            ridge /= CHANGE
+        else:
+            vector_P.data.copy_(kept_P)
+            ridge *= CHANGE**2
+    return net
+
+
+def _information(
+    engine: Engine, vector_P: nn.Parameter, batches: Sequence[WindowBatch], learning: LearningConfig
+) -> Tensor:
+    """Return the mean square of the gradients of single windows `(P,)`."""
+    fisher_P, gradient_P = torch.zeros_like(vector_P.data), vector_P.grad
+    assert gradient_P is not None
+    windows = [window for batch in batches for window in zip(*(part.split(1) for part in batch), strict=True)]
+    for x_1T, target_1S, levels_1E, weight_1 in windows:
+
+        def loss(predicted_1S: Tensor, items: slice, target=target_1S, weight=weight_1) -> Tensor:
+            return Objective([learning]).losses(predicted_1S, target, weight).sum()
+
+        gradient_P.zero_()
+        engine.accumulate_gradient(vector_P, x_1T, levels_1E, loss)
+        fisher_P += gradient_P.square() / len(windows)
+    return fisher_P
+
+
+@torch.no_grad()
+def _mean_loss(engine: Engine, batches: Sequence[WindowBatch], learning: LearningConfig) -> float:
+    """Return the mean loss of windows; NaN where the net plays what is not finite."""
+    losses = [
+        Objective([learning]).losses(engine(x_BT, levels_BE), target_BS, weight_B).mean().item()
+        for x_BT, target_BS, levels_BE, weight_B in batches
+    ]
+    return fmean(losses)
+
+
+def _change(
+    silent: SilentNet, vector_P: Tensor, metric_P: Tensor, levels_NE: Tensor, ridge: float
+) -> tuple[Tensor, float]:
+    """Return what to subtract from the parameters `(P,)`, and the largest offset (full scale 1).
+
+    With the offsets `y` and their Jacobian `J`: `M J' (J M J' + ridge)^-1 y`, M the metric.
+    """
+    names, parts = zip(*named_parameters(silent.net).items(), strict=True)
+    sizes, scale = [part.numel() for part in parts], silent.net.head_scale
+
+    def play(vector_S: Tensor, levels_E: Tensor) -> Tensor:
+        split = zip(names, parts, vector_S.split(sizes), strict=True)
+        state = {name: values.view(part.shape) for name, part, values in split} | {"head_scale": scale}
+        return functional_call(silent.net, state, (levels_E.new_zeros(1, 1), levels_E[None]))[0, 0] / scale
+
+    vector_S = torch.zeros_like(silent.vector_S.data).index_add_(0, silent.place_P, vector_P)
+    jacobian_NS, y_N = vmap(grad_and_value(play), in_dims=(None, 0))(vector_S, levels_NE)
+    metric_S = torch.zeros_like(vector_S).index_add_(0, silent.place_P, metric_P)  # taps of one place add up
+    matrix_NN = ((jacobian_NS * metric_S) @ jacobian_NS.mT).double()
+    matrix_NN.diagonal().add_((ridge * matrix_NN.diagonal().mean()).clamp(min=SMALLEST_RATIO))
+    solved_N = torch.linalg.solve(matrix_NN, y_N.double()).to(vector_P)
+    return metric_P * (jacobian_NS.mT @ solved_N)[silent.place_P], float((y_N * scale).abs().max())

@@ -1,0 +1,132 @@
+"""Silence in gives silence out, at every setting, whatever was recorded."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.artifacts.folder import load_model
+from models.engines.base import named_parameters
+from models.evaluation.robustness import scan_corners
+from models.evaluation.scoring import score
+from models.formats.nam.writer import to_nam
+from models.formats.player.native import NativePlayer
+from models.formats.player.writer import amp_bytes
+from models.network.architecture import WaveNetConfig
+from models.network.baking import bake
+from models.network.wavenet import WaveNet
+from models.playback.stream import Stream
+from models.recordings.dataset import AmpData
+from models.recordings.loading import load_data
+from models.training.config import LearningConfig
+from models.training.objective import add_limited
+from models.training.silence import SilentNet, draw_silent_levels, is_silent
+from models.training.trainer import Trainer
+from tests.support.makers import FORMS, KNOBS, architecture, data_config, di, nam_twin, recipe, record, wavenet
+
+QUIET_DBFS = -70.0
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> AmpData:
+    return load_data(data_config(record(tmp_path_factory.mktemp("takes"), "train", di(1.5))))
+
+
+def silence_of(net: WaveNet, levels_BK: torch.Tensor) -> torch.Tensor:
+    """What a net plays after its receptive field of silence, `(B,)`."""
+    return net(levels_BK.new_zeros(len(levels_BK), net.receptive_field), levels_BK)[:, 0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("gating", ["none", "gated", "blended"])
+def test_a_net_with_single_taps_is_the_net_in_silence(form: str, gating: str):
+    torch.set_default_dtype(torch.float64)
+    try:
+        net = wavenet(architecture(form, gating=gating))
+        silent = SilentNet(net)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    vector_P = torch.cat([p.detach().flatten() for p in named_parameters(net).values()])
+    with torch.no_grad():
+        silent.vector_S.zero_().index_add_(0, silent.place_P, vector_P)
+        levels_BK = torch.tensor([[0.3, -1.0], [1.0, 0.9]], dtype=torch.float64)
+        wanted, found = silence_of(net, levels_BK), silent.net(levels_BK.new_zeros(2, 1), levels_BK)[:, 0]
+    assert wanted.abs().min() > 1e-3
+    assert torch.allclose(found, wanted, rtol=1e-12)
+
+
+def test_settings_depend_on_seed_and_step_alone_and_reach_the_corners():
+    levels_NE = draw_silent_levels(KNOBS, "levels", 3, 16)
+    assert torch.equal(levels_NE, draw_silent_levels(KNOBS, "levels", 3, 16))
+    assert not torch.equal(levels_NE, draw_silent_levels(KNOBS, "levels", 3, 24))
+    assert levels_NE.abs().amax() <= 1
+    corners = (levels_NE.abs() == 1).all(1)
+    assert corners.sum() == len(levels_NE) // 4
+
+
+def test_silence_counts_from_half_of_the_steps_on():
+    learning = LearningConfig(steps=100)
+    assert [is_silent(step, learning) for step in (0, 49, 50, 99)] == [False, False, True, True]
+    assert not is_silent(99, LearningConfig(steps=100, silence=0))
+
+
+def test_silence_never_outweighs_the_takes():
+    gradient_KP = torch.tensor([[3.0, 4.0], [3.0, 4.0]])
+    found_KP = add_limited(gradient_KP, torch.tensor([[0.0, 100.0], [1.0, 0.0]]))
+    assert torch.allclose(found_KP, torch.tensor([[3.0, 9.0], [4.0, 4.0]]))
+
+
+def silence_dbfs(net: WaveNet, data: AmpData) -> float:
+    return scan_corners(net, data.knobs, data.dry_T[0], 1.0).silence_dbfs
+
+
+@pytest.fixture(scope="module")
+def finished(data: AmpData, tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
+    """Run folders by the weight of silence."""
+    layers = {"channels": 12, "dilations": [1, 3, 9, 27, 1, 3, 9, 27]}
+    model = WaveNetConfig.model_validate({"arrays": [layers], "inject": {"film": ["activation_pre"]}})
+    folders = {}
+    for weight in (0.0, 100.0):
+        trainer = Trainer(recipe(data.config, model, steps=300, optimizer="soap", silence=weight), data)
+        trainer.advance(300)
+        folders[weight] = tmp_path_factory.mktemp("run")
+        trainer.finish(folders[weight])
+    return folders
+
+
+def test_silence_in_gives_silence_out_at_every_setting(data: AmpData, finished: dict[float, Path]):
+    """The loudest of all corners and 1,000 random settings is below -70 dBFS; where silence does not count it is not.
+
+    And the takes are learned as well.
+    """
+    nets = {weight: load_model(folder)[1] for weight, folder in finished.items()}
+    found = {weight: silence_dbfs(net, data) for weight, net in nets.items()}
+    errors = {weight: score(net, data, data.validation).mean for weight, net in nets.items()}
+    assert found[100.0] < QUIET_DBFS < found[0.0] - 15, found
+    assert errors[100.0] < 1.2 * errors[0.0], errors
+
+
+def test_every_way_of_playing_is_silent(finished: dict[float, Path]):
+    """Streamed, also after a turn of the knobs; baked; as a live .nam file; in the C player."""
+    config, net = load_model(finished[100.0])
+    silence_T, before, after = np.zeros(4 * net.receptive_field, np.float32), [0.7, -0.4], [-1.0, 1.0]
+    stream = Stream(net, before)
+    still_T, turning_T, turned_T = (stream.process(silence_T, levels) for levels in (before, after, after))
+    twin = nam_twin(to_nam(config, net))
+    with torch.no_grad():
+        columns = torch.tensor(after)[None, :, None].expand(-1, -1, net.receptive_field)
+        live = twin(torch.cat([columns.new_zeros(1, 1, net.receptive_field), columns], 1))
+    native = NativePlayer(amp_bytes(config, net))
+    native.reset(after)
+    played = {
+        "still": still_T,
+        "turned": turned_T,
+        "turning": turning_T[net.receptive_field :],
+        "baked": silence_of(bake(net, before), torch.zeros(1, 0)).detach().numpy(),
+        "live": live.numpy(),
+        "native": native.process(silence_T, after),
+    }
+    loudest = {name: 20 * math.log10(np.abs(y_T).max() + 1e-12) for name, y_T in played.items()}
+    assert max(loudest.values()) < QUIET_DBFS, loudest
