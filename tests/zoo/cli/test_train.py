@@ -57,7 +57,7 @@ def test_resumed_training_gives_the_same_weights(here: Path):
     assert phases == ["reading tiny\n", "training\n"]
     assert rest.splitlines()[-2:] == [
         "stopped training into runs/tiny",
-        f"Go on with: {shlex.join(map(str, ('zoo', *command[1:])))}",
+        f"Go on with: {shlex.join(('zoo', *map(str, command[1:])))}",
     ]
     assert (run.returncode, out) == (130, "")
     assert "Traceback" not in rest
