@@ -182,13 +182,16 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
         documents = {
             "license": front.get("license"),
             "revision": revision,
+            "origin": None if view.origin is None else view.origin.model_dump(mode="json"),
             "config": config.model_dump(mode="json"),
             "eval": evaluation.model_dump(mode="json", by_alias=True),
             "tiers": [tier.model_dump(mode="json") for tier in tiers],
         }
         output.data_json({"schema": "zoo.show/1", "name": amp, **documents})
     else:
-        amps_view.show_amp(amp, config, evaluation, str(front.get("license") or "-"), revision, tiers)
+        origin = view.origin
+        shown = f"{revision} (from {origin.zoo}, manifest {origin.manifest[:12]})" if origin else revision
+        amps_view.show_amp(amp, config, evaluation, str(front.get("license") or "-"), shown, tiers)
 
 
 @click.command(epilog="Example: zoo knobs alice/plexi-59")
