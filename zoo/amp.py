@@ -3,9 +3,11 @@
 Shapes: T time.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +17,9 @@ from models.core.errors import UserError
 from models.formats.player.offline import OfflineModel
 from models.knobs.schema import Knobs
 from models.network.numpy_wavenet import NumpyWaveNet
-from zoo.registry.resolve import resolve_model
+from zoo.package.card_schema import AmpSummary
+from zoo.registry.filters import AmpFilter
+from zoo.registry.resolve import resolve_model, resolve_zoo
 
 
 @dataclass(frozen=True)
@@ -77,17 +81,37 @@ class Amp:
         return f"Amp({self.name!r}, {self.sample_rate} Hz, knobs: {knobs or 'none'})"
 
 
-def pull(amp: str, zoo: str | None = "hub", *, tier: str = "") -> Amp:
-    """Fetch an amp and return a model to call: `zoo.pull("owner/amp")(x_T, gain=7)`.
+def load(amp: str | Path, zoo: str | None = None, *, tier: str = "") -> Amp:
+    """Return a model to call: `zoo.load("owner/amp")(x_T, gain=7)`, `zoo.load("runs/one")`.
 
-    Every byte is checked; what was pulled before is not fetched again.
+    Every byte of a package is checked.
 
     Args:
-        amp: `owner/amp`, `owner/amp@revision`, or the folder of a package or a run.
-        zoo: Where to look for it: "hub" for the Hugging Face hub, a hub's URL, a shelf's folder, or None for the user's
-            own shelf.
+        amp: The folder of a run or a package, or an amp `owner/amp`, `owner/amp@revision` of a zoo.
+        zoo: Where to look for a name, as `--zoo` of the commands: None for the user's own shelf, a shelf's folder,
+            "hub" for the Hugging Face hub, or a hub's URL. An amp of a hub is pulled to the user's own shelf.
         tier: A smaller or larger model of the same amp, empty for the amp itself.
 
     Raises `NotFound`, `IntegrityError` or another `UserError` of `models.core.errors`, and errors of the hub's client.
     """
-    return Amp(resolve_model(amp, zoo, tier))
+    return Amp(resolve_model(str(amp), zoo, tier))
+
+
+def pull(amp: str, zoo: str | None = None, *, tier: str = "") -> Amp:
+    """Fetch an amp and return it: `zoo.pull("owner/amp", "hub")(x_T, gain=7)`.
+
+    The same as `load`. What was pulled before is not fetched again.
+    """
+    return load(amp, zoo, tier=tier)
+
+
+def summarize_amps(zoo: str | None = None, **conditions: Any) -> list[AmpSummary]:
+    """Return the amps of a zoo: `[row.name for row in zoo.list("hub", knobs=("gain",), sort="esr")]`.
+
+    Args:
+        zoo: As in `load`; None for the user's own shelf.
+        conditions: The fields of `zoo.registry.filters.AmpFilter`: query, knobs, kind, tone, license, max_cost, sort.
+
+    An amp whose card cannot be read is left out with a warning.
+    """
+    return AmpFilter(**conditions).select(resolve_zoo(zoo).list(warnings.warn))

@@ -180,7 +180,7 @@ def _with_known_version(value: Any, kind: type[BaseModel], where: str) -> tuple[
     if int(found["major"]) > int(ours["major"]):
         raise Incompatible(
             f"{where}: '{key}' is '{stated}', newer than this zoo knows ({known})",
-            "Update it: pip install --upgrade ampzoo.",
+            "Update it: pip install -U ampzoo.",
         )
     newer = found["major"] == ours["major"] and int(found["minor"] or 0) > int(ours["minor"] or 0)
     return ({**value, key: known}, True) if newer else (value, False)

@@ -13,6 +13,7 @@ Commands, in order of use
 * `search`: search, board
 * `package`: package
 * `transfer`: push, pull, verify, rm
+* `updates`: outdated, lock
 * `browse`: list, show, knobs, diff, doctor
 * `play`: render, export
 * `signing`: key, trust

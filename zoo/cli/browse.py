@@ -14,7 +14,7 @@ from zoo.package.vocabulary import Kind, Tone
 if TYPE_CHECKING:
     from zoo.names import Address
     from zoo.package.card_schema import AmpSummary
-    from zoo.registry.protocol import Zoo
+    from zoo.registry.hub.hub import Hub
 
     ShowRows = Callable[[Sequence[AmpSummary], str, float | None], None]  # rows, label of the zoo, age of the list in s
 
@@ -105,27 +105,34 @@ def list_amps(options: ListOptions) -> None:
 def _list_hub(address: "Address", show_rows: "ShowRows", options: ListOptions) -> None:
     """Show the saved list while it is fresh; a stale one is shown at once, and a new one is fetched meanwhile."""
     from zoo.cli import output
+    from zoo.cli.errors import explain
     from zoo.registry.index import ListFetch, read_index, require_index
 
     label = address.label
     saved = require_index(label) if options.cached else read_index(label)
-    if saved is not None and (options.cached or (saved.is_fresh and not options.refresh)):
+    begun = saved if saved and saved.following and saved.is_fresh and not options.refresh else None
+    if saved is not None and (options.cached or (saved.is_fresh and not options.refresh and begun is None)):
         show_rows(saved.amps, label, saved.age_seconds)
         return
 
-    def open_zoo() -> "Zoo":
+    def open_hub() -> "Hub":
         from zoo.registry.hub.hub import Hub
 
         return Hub(address)
 
-    shown = saved is not None and not options.refresh
-    fetch = ListFetch(label, open_zoo, (lambda text: None) if shown else output.info)
-    if saved is not None and shown:
+    if saved is not None and begun is None and not options.refresh:
+        fetch = ListFetch(label, open_hub, lambda text: None)
         show_rows(saved.amps, label, saved.age_seconds)
         output.close_data()
-    found = _wait(fetch, saved)
-    if not shown:
-        show_rows(found.amps, label, found.age_seconds)
+        _wait(fetch, saved)
+        return
+    with output.progress("listing") as bar:
+        fetch = ListFetch(label, open_hub, output.info, begun, lambda amps: bar(0, 0, f"{amps} amps"))
+        found = _wait(fetch, saved)
+    show_rows(found.amps, label, found.age_seconds)
+    if found.following and found is not saved:
+        explained = explain(fetch.failure) if fetch.failure else None
+        output.warn(f"the list is not whole: {explained.message if explained else 'it stopped'}; list again to go on")
 
 
 def _wait(fetch: Any, saved: Any) -> Any:
@@ -191,13 +198,16 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
         documents = {
             "license": text_of(front, "license"),
             "revision": revision,
+            "origin": None if view.origin is None else view.origin.model_dump(mode="json"),
             "config": config.model_dump(mode="json"),
             "eval": evaluation.model_dump(mode="json", by_alias=True),
             "tiers": [tier.model_dump(mode="json") for tier in tiers],
         }
         output.data_json({"schema": "zoo.show/1", "name": amp, **documents})
     else:
-        amps_view.show_amp(amp, config, evaluation, text_of(front, "license"), revision, tiers)
+        origin = view.origin
+        shown = f"{revision} (from {origin.zoo}, manifest {origin.manifest[:12]})" if origin else revision
+        amps_view.show_amp(amp, config, evaluation, text_of(front, "license"), shown, tiers)
 
 
 @click.command(epilog="Example: zoo knobs alice/plexi-59")

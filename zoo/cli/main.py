@@ -21,13 +21,14 @@ from zoo.cli.search import board, search
 from zoo.cli.signing import key, trust
 from zoo.cli.train import quickstart, train
 from zoo.cli.transfer import pull, push, rm, verify
+from zoo.cli.updates import lock, outdated
 from zoo.version import __version__
 
 GROUPS = {  # heading -> commands, in the order in which one needs them
     "Start": (quickstart, doctor),
     "Record": (plan, signal, check, align),
     "Make": (train, search, board, package),
-    "Share": (push, list_amps, show, diff, pull, verify, rm, key, trust),
+    "Share": (push, list_amps, show, diff, pull, outdated, lock, verify, rm, key, trust),
     "Play": (knobs, play_in_browser, write_page, render, export),
 }
 

@@ -92,7 +92,7 @@ def complete_knobs(context: click.Context, parameter: click.Parameter, incomplet
     from models.knobs.schema import Switch
     from zoo.registry.resolve import resolve_config
 
-    amp = context.params.get("amp")
+    amp = context.params.get("amp") or next(iter(context.args), None)  # an option without its value ends the parsing
     try:
         config = resolve_config(amp, context.params.get("where")) if amp else None
     except UserError:

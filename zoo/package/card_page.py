@@ -83,7 +83,7 @@ zoo export {amp} --bake {quote(",".join(pairs))} {name}.nam
 
 ```python
 import zoo
-amp = zoo.pull("{amp}")
+amp = zoo.pull("{amp}", "hub")
 y = amp(x{arguments})      # x: mono numpy audio at {content.config.audio.sample_rate} Hz
 ```
 

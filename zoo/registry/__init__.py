@@ -7,6 +7,8 @@
 * `pull_plan`: what a pull would fetch; pins and limits
 * `push_plan`: what a push would change; what may be published
 * `lockfile`: `zoo.lock`: amps pinned to a commit
+* `shelf_index`: the rows of a shelf, kept and checked by stamps
+* `origins`: which commit of which hub a package is
 * `index`: the last list of a hub, stored on disk
 * `known`: names of amps and knobs that are known without a network
 * `filters`: filters and orders of a list

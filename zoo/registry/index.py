@@ -4,11 +4,11 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
@@ -18,7 +18,6 @@ from models.core.schema import Frozen, read_document
 from zoo.package.card_schema import AmpSummary
 from zoo.registry.errors import Unreachable
 from zoo.registry.folders import shelf_folder
-from zoo.registry.protocol import Zoo
 
 DEADLINE_SECONDS = 5.0
 
@@ -26,12 +25,17 @@ FRESH_SECONDS = 600.0  # or $ZOO_INDEX_TTL
 
 
 class Index(Frozen):
-    """The amps of a hub, or of a part of it; `fetched` is the time of the answer in Unix seconds."""
+    """The amps of a hub, or of a part of it.
+
+    `fetched` is the time of the answer in Unix seconds; `following` is the URL of the page at which the list stopped,
+    empty for a whole one.
+    """
 
     schema_name: Annotated[Literal["zoo.index/1"], Field(alias="schema")] = "zoo.index/1"
     zoo: str
     fetched: float
     amps: tuple[AmpSummary, ...]
+    following: Annotated[str, Field(max_length=4096)] = ""
 
     @property
     def age_seconds(self) -> float:
@@ -40,7 +44,7 @@ class Index(Frozen):
 
     @property
     def is_fresh(self) -> bool:
-        """True while the list need not be fetched again."""
+        """True while the list need not be fetched again; one that is not whole goes on within the same time."""
         stated = os.environ.get("ZOO_INDEX_TTL", "")
         return self.age_seconds < (float(stated) if re.fullmatch(r"\d+(\.\d+)?", stated) else FRESH_SECONDS)
 
@@ -77,16 +81,27 @@ def require_index(label: str) -> Index:
     return index
 
 
+class PagedZoo(Protocol):
+    """A zoo that lists its amps page by page."""
+
+    def pages(self, on_skip: Callable[[str], None], start: str = "") -> Iterable[tuple[list[AmpSummary], str]]:
+        """Yield `(rows, URL of the next page)` from the page `start` on, the first one where it is empty."""
+        ...
+
+
 @dataclass
 class ListFetch:
-    """A list that is fetched on another thread, given up after `DEADLINE_SECONDS`.
+    """A list that is fetched on another thread, page by page, given up `DEADLINE_SECONDS` after the last page.
 
-    `label` names the zoo that `open_zoo` opens; `on_skip` is called as by `Zoo.list`.
+    `label` names the hub that `open_hub` opens; `on_skip` is called as by `Zoo.list`, `on_page` with the amps so far.
+    A `begun` list goes on where it stopped. Every page that came is stored.
     """
 
     label: str
-    open_zoo: Callable[[], Zoo]
+    open_hub: Callable[[], PagedZoo]
     on_skip: Callable[[str], None]
+    begun: Index | None = None
+    on_page: Callable[[int], None] = lambda amps: None
     index: Index | None = None
     failure: BaseException | None = None
 
@@ -96,19 +111,28 @@ class ListFetch:
         self._thread.start()
 
     def wait(self) -> Index:
-        """Return the new index. Raises what the hub raised, or `Unreachable` when it is too slow."""
-        self._thread.join(max(0.0, self._deadline - time.monotonic()))
-        if self.failure is not None:
-            raise self.failure
+        """Return the new index, with `following` where only a part came; `failure` then says why.
+
+        Raises what the hub raised, or `Unreachable` when it is too slow, where no page came.
+        """
+        while self._thread.is_alive() and (left := self._deadline - time.monotonic()) > 0:
+            self._thread.join(left)
+        if self.failure is None and (self.index is None or self.index.following):
+            self.failure = Unreachable(f"{self.label} did not answer within {DEADLINE_SECONDS:g} s")
         if self.index is None:
-            raise Unreachable(f"{self.label} did not answer within {DEADLINE_SECONDS:g} s")
+            assert self.failure is not None
+            raise self.failure
         return self.index
 
     def _run(self) -> None:
         try:
-            index = Index(zoo=self.label, fetched=time.time(), amps=tuple(self.open_zoo().list(self.on_skip)))
-            write_text(index_path(self.label), index.model_dump_json(by_alias=True))
-            self.index = index
+            rows, start = (list(self.begun.amps), self.begun.following) if self.begun else ([], "")
+            for page, following in self.open_hub().pages(self.on_skip, start):
+                rows += page
+                index = Index(zoo=self.label, fetched=time.time(), amps=tuple(rows), following=following)
+                write_text(index_path(self.label), index.model_dump_json(by_alias=True))
+                self.index, self._deadline = index, time.monotonic() + DEADLINE_SECONDS
+                self.on_page(len(rows))
         except BaseException as problem:  # noqa: BLE001 (`wait` raises it)
             self.failure = problem
 

@@ -17,6 +17,7 @@ from zoo.package.manifest import digest, package_files, read_package_document, r
 from zoo.package.signing import describe_signer
 from zoo.registry.errors import RateLimited
 from zoo.registry.folders import shelf_folder
+from zoo.registry.origins import Origin, read_origins, revision_of
 from zoo.registry.protocol import TransferProgress, Zoo, no_progress
 from zoo.registry.shelf import Shelf
 
@@ -118,8 +119,13 @@ class FolderView:
 
     @property
     def revision(self) -> str:
-        """The sha256 of the manifest, empty for a run folder."""
-        return digest(self.folder) if (self.folder / MANIFEST).exists() else ""
+        """The commit where the package is known to be on a hub, else its manifest's sha256; empty for a run folder."""
+        return revision_of(digest(self.folder)) if (self.folder / MANIFEST).exists() else ""
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the package is published, None where that is not known."""
+        return read_origins().get(digest(self.folder)) if (self.folder / MANIFEST).exists() else None
 
 
 @dataclass(frozen=True)
@@ -139,8 +145,14 @@ class ZooView:
 
     @property
     def revision(self) -> str:
-        """The commit on a hub, the sha256 of the manifest on a shelf."""
-        return self.zoo.revision(self.ref)
+        """The commit on a hub; on a shelf the commit where it is known, else the sha256 of the manifest."""
+        found = self.zoo.revision(self.ref)
+        return revision_of(found) if isinstance(self.zoo, Shelf) else found
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where an amp of a shelf is published, None where that is not known, and for an amp of a hub."""
+        return read_origins().get(self.zoo.revision(self.ref)) if isinstance(self.zoo, Shelf) else None
 
 
 AmpView = FolderView | ZooView

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from models.core.renames import STAGED, staged_path
 from models.core.schema import Document
 from zoo.names import Ref
 from zoo.package.card import read_front_matter
-from zoo.package.card_schema import AmpSummary, read_summary
+from zoo.package.card_schema import AmpSummary
 from zoo.package.layout import ATTRIBUTES, CARD, MANIFEST, select_files
 from zoo.package.manifest import (
     case_twin,
@@ -29,8 +28,10 @@ from zoo.package.manifest import (
 from zoo.package.signing import describe_signer
 from zoo.registry.folders import remove_stale, restore_amps
 from zoo.registry.index import zoo_that_lists
+from zoo.registry.origins import read_origins, revision_of
 from zoo.registry.protocol import Pulled, TransferProgress, no_progress
 from zoo.registry.push_plan import KEEP_LINE_ENDS, PushPlan, card_for, read_publishable, stated_esr
+from zoo.registry.shelf_index import amps_of, list_shelf
 
 
 class Shelf:
@@ -42,23 +43,22 @@ class Shelf:
 
     def names(self) -> list[str]:
         """Return the name of every amp on the shelf, sorted."""
-        for left in self.folder.glob(f"[!.]*/{STAGED}*-old"):
-            restore_amps(left.parent)
-        return sorted(
-            path.parent.relative_to(self.folder).as_posix() for path in self.folder.glob(f"[!.]*/[!.]*/{MANIFEST}")
-        )
+        self._restore()
+        return [name for name, _ in amps_of(self.folder)]
 
     def list(self, on_skip: Callable[[str], None]) -> list[AmpSummary]:
         """Return every amp on the shelf; see `Zoo.list`."""
-        rows = []
-        for name in self.names():
-            folder = self.folder / name
-            try:
-                updated = datetime.fromtimestamp(folder.stat().st_mtime, UTC).isoformat(timespec="seconds")
-                rows.append(read_summary(name, digest(folder), read_front_matter(folder / CARD), updated=updated))
-            except UserError as problem:
-                on_skip(f"warning: {problem.message}")
-        return rows
+        self._restore()
+        origins = read_origins()
+        return [
+            row.model_copy(update={"revision": origins[row.revision].commit}) if row.revision in origins else row
+            for row in list_shelf(self.folder, on_skip)
+        ]
+
+    def _restore(self) -> None:
+        """Put back what a killed process moved aside, wherever it left a trace."""
+        for left in self.folder.glob(f"[!.]*/{STAGED}*-old"):
+            restore_amps(left.parent)
 
     def find(self, ref: Ref) -> Path:
         """Return the package folder of an amp.
@@ -80,9 +80,9 @@ class Shelf:
                 "Write upper and lower case as zoo list shows them.",
             )
         found = digest(folder)
-        if ref.revision and not found.startswith(ref.revision):
+        if ref.revision and not found.startswith(ref.revision) and not revision_of(found).startswith(ref.revision):
             raise NotFound(
-                f"the shelf {self.folder} has '{ref.name}' at revision {found[:12]}, not {ref.revision}",
+                f"the shelf {self.folder} has '{ref.name}' at revision {revision_of(found)[:12]}, not {ref.revision}",
                 "A shelf keeps one revision of an amp; leave out @revision for the one it has.",
             )
         return folder

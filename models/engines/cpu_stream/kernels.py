@@ -35,8 +35,8 @@ from models.engines.simd import (
     fma,
     fma_broadcast,
     fma_tiles,
-    load,
     load_tile,
+    load_vector,
     splat,
     store,
     store_tile,
@@ -159,15 +159,15 @@ def _activate_block(weights, state, op, source, target, extra, addend, samples):
     for row in range(rows):
         slope, gate_slope = broadcast(weights, op.slopes + row), broadcast(weights, op.gate_slopes + row)
         for t in range(0, samples, WIDTH):
-            z = load(state, source_at + row * source_stride + t)
+            z = load_vector(state, source_at + row * source_stride + t)
             a = apply_activation(activation, z, slope)
             if gating != UNGATED:
-                g = apply_activation(gate, load(state, source_at + (rows + row) * source_stride + t), gate_slope)
+                g = apply_activation(gate, load_vector(state, source_at + (rows + row) * source_stride + t), gate_slope)
                 a = fma(g, a - z, z) if gating == BLENDED else g * a
             store(state, target_at + row * target_stride + t, a)
             if sums:
                 if adds:
-                    a += load(state, addend_at + row * addend_stride + t)
+                    a += load_vector(state, addend_at + row * addend_stride + t)
                 store(state, extra_at + row * extra_stride + t, a)
 
 
@@ -181,7 +181,7 @@ def _make_room(state, buffers, samples):
                 front = buffers[index].base + row * buffers[index].stride
                 oldest = front + buffers[index].position - history
                 for t in range(0, history, WIDTH):
-                    store(state, front + t, load(state, oldest + t))
+                    store(state, front + t, load_vector(state, oldest + t))
             buffers[index].position = history
 
 
@@ -190,7 +190,7 @@ def _copy(source, begin, target, to, samples):
     """Copy exactly so many samples: the arrays of a caller end where the block ends."""
     whole = samples // WIDTH * WIDTH
     for t in range(0, whole, WIDTH):
-        store(target, to + t, load(source, begin + t))
+        store(target, to + t, load_vector(source, begin + t))
     for t in range(whole, samples):
         target[to + t] = source[begin + t]
 
@@ -213,10 +213,10 @@ def _compute_coefficients(weights, state, net, feature_rows, moves):
     count, slopes, values = net.coefficients, net.slopes, net.values
     features = 0 if moves else net.features
     for t in range(0, count, WIDTH):
-        value = load(weights, slopes - count + t)  # the constants stand before the slopes
+        value = load_vector(weights, slopes - count + t)  # the constants stand before the slopes
         for feature in range(features):
             level = broadcast(state, feature_rows.base + feature * feature_rows.stride)
-            value = fma(level, load(weights, slopes + feature * count + t), value)
+            value = fma(level, load_vector(weights, slopes + feature * count + t), value)
         store(state, values + t, value)
 
 

@@ -23,8 +23,8 @@ from models.engines.simd import (
     fma,
     fma_outer,
     fma_strided,
-    load,
     load_tile,
+    load_vector,
     reduce_sum,
     splat,
     store,
@@ -173,7 +173,7 @@ def _reduce_lanes(lanes, terms, op, gradient):
     for row in range(op.count):
         for out in range(op.outs):
             weight = op.weight + terms[op.first + row] + out * op.weight_step
-            gradient[weight] = reduce_sum(load(lanes, op.lanes + (row * op.outs + out) * WIDTH))
+            gradient[weight] = reduce_sum(load_vector(lanes, op.lanes + (row * op.outs + out) * WIDTH))
 
 
 @numba.njit(**NUMBA_OPTIONS)
@@ -182,7 +182,7 @@ def _add(s, stride, op, start, stop):
     for row in range(op.outs):
         base, value, out = op.base + row * op.base_step, op.value + row * stride, op.out + row * stride
         for t in range(start, stop, WIDTH):
-            store(s, out + t, load(s, base + t) + load(s, value + t))
+            store(s, out + t, load_vector(s, base + t) + load_vector(s, value + t))
 
 
 @inlined
@@ -200,13 +200,13 @@ def _activate_pass(s, stride, op, w, start, stop):
         slope = _slope(op, w, row, op.slope)
         if gating == UNGATED:
             for t in range(start, stop, WIDTH):
-                store(s, out + t, apply_activation(activation, load(s, value + t), slope))
+                store(s, out + t, apply_activation(activation, load_vector(s, value + t), slope))
         else:
             other = value + op.outs * stride
             gate_slope = _slope(op, w, op.outs + row, op.gate_slope)
             for t in range(start, stop, WIDTH):
-                p = load(s, value + t)
-                g = apply_activation(gate, load(s, other + t), gate_slope)
+                p = load_vector(s, value + t)
+                g = apply_activation(gate, load_vector(s, other + t), gate_slope)
                 a = apply_activation(activation, p, slope) * g
                 if gating == BLENDED:
                     a = fma(p, one - g, a)
@@ -230,11 +230,11 @@ def _activation_gradient(s, stride, op, w, start, stop):
         slope = _slope(op, w, row, op.slope)
         if op.activated < 0:
             for t in range(start, stop, WIDTH):
-                a = load(s, value + t)
-                store(s, out + t, load(s, base + t) * _derivative(activation, a, a, slope))
+                a = load_vector(s, value + t)
+                store(s, out + t, load_vector(s, base + t) * _derivative(activation, a, a, slope))
         elif gating == UNGATED:
             for t in range(start, stop, WIDTH):
-                z, x = load(s, value + t), load(s, base + t)
+                z, x = load_vector(s, value + t), load_vector(s, base + t)
                 a = apply_activation(activation, z, slope)
                 store(s, activated + t, a)
                 store(s, out + t, x * _derivative(activation, z, a, slope))
@@ -244,7 +244,7 @@ def _activation_gradient(s, stride, op, w, start, stop):
             half = op.outs * stride
             gate_slope = _slope(op, w, op.outs + row, op.gate_slope)
             for t in range(start, stop, WIDTH):
-                p, q, x = load(s, value + t), load(s, value + half + t), load(s, base + t)
+                p, q, x = load_vector(s, value + t), load_vector(s, value + half + t), load_vector(s, base + t)
                 a, g = apply_activation(activation, p, slope), apply_activation(gate, q, gate_slope)
                 out_a, to_a, to_g, to_p = a * g, x * g, x * a, splat(0.0)
                 if gating == BLENDED:

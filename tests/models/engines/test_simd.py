@@ -12,8 +12,8 @@ from models.engines.simd import (
     fma,
     fma_broadcast,
     fma_tiles,
-    load,
     load_tile,
+    load_vector,
     maximum,
     minimum,
     reduce_sum,
@@ -28,7 +28,7 @@ N = WIDTH
 
 @njit
 def _vectors(a):
-    x, y = load(a, 1), broadcast(a, 3)
+    x, y = load_vector(a, 1), broadcast(a, 3)
     store(a, 100, (x * y + 1.0) / (2 + absolute(x)) - y)
     store(a, 200, maximum(splat(-0.5), minimum(splat(0.5), x)))
     store(a, 300, where_negative(x, y, fma(x, x, y)))

@@ -6,11 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from models.artifacts.model_config import make_config
 from models.artifacts.names import EVAL
-from tests.support.makers import (
-    KNOBS,
+from tests.support.makers import KNOBS, architecture, wavenet
+from tests.support.packages import (
+    AMP,
+    LICENSE,
+    files,
+    read_files,
+    refused,
+    shell,
+    terminal,
+    write_package,
+    write_run,
+    zoo,
 )
-from tests.support.packages import AMP, LICENSE, files, read_files, refused, terminal, write_package, write_run, zoo
 from tests.zoo.cli.conftest import created
 
 
@@ -72,3 +82,29 @@ def test_diff_keeps_both_sides_on_a_narrow_terminal(here: Path, tmp_path: Path, 
     assert max(map(len, (head, *rows))) <= columns
     assert head.split() == ["WHAT", AMP, "alice/other"]
     assert [row.split()[0] for row in rows] == ["revision", "presets.json"]
+
+
+def complete(words: str, **env: str) -> list[str]:
+    ran = shell(_ZOO_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(len(words.split(" ")) - 1), **env)
+    return [line.split(",", 1)[1] for line in ran.out.splitlines() if line]
+
+
+def test_knobs_and_folders_complete(here: Path):
+    (here / "runs" / "one").mkdir(parents=True)
+    (here / "runs" / ".hidden").mkdir()
+    assert complete(f"zoo render {AMP} in.wav out.wav --knob ") == ["gain=", "tone="]
+    assert complete(f"zoo render {AMP} in.wav out.wav -k to") == ["tone="]
+    assert complete(f"zoo export {AMP} out.nam --bake gain=7,t") == ["gain=7,tone="]
+    assert complete("zoo render bob/none in.wav out.wav --knob ") == []
+    assert complete("zoo list --knob g") == ["gain"]
+    assert complete("zoo render ru") == ["runs"]
+    assert complete("zoo render runs/") == ["runs/one"]
+
+
+def test_diff_begins_with_what_matters(here: Path, tmp_path: Path):
+    made = make_config("tiny", 8000, KNOBS, architecture("input"))
+    write_run(tmp_path / "worse", (made, wavenet(made.architecture)))
+    shown = [line.split("\t")[0] for line in zoo("diff", AMP, tmp_path / "worse").out.splitlines()[1:]]
+    assert shown[0] in ("held ESR", "parameters")
+    first = next(n for n, name in enumerate(shown) if name.startswith("architecture."))
+    assert all(name.startswith("architecture.") for name in shown[first:])

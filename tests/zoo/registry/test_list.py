@@ -274,3 +274,24 @@ def test_any_address_is_a_folder_a_hub_or_refused(text: str):
     assert isinstance(found, Path | Address)
     if isinstance(found, Address):
         assert "/.." not in found.label and " " not in found.owner + found.collection
+
+
+def test_a_list_goes_on_where_it_stopped(many: Hub, monkeypatch: pytest.MonkeyPatch):
+    """The second page never comes in time: the first is shown and kept, and the next list asks for the second alone."""
+    monkeypatch.setattr("zoo.registry.index.DEADLINE_SECONDS", 1.0)
+    many.max_page = 3
+    many.before(
+        "GET", "/api/models$", lambda: many.before("GET", "/api/models$", lambda: many.send("slow", "/api/models$", 1))
+    )
+    ran = zoo("list", "-q", *at(many))
+    assert (ran.code, len(ran.out.split())) == (0, 3)
+    assert "the list is not whole" in ran.err
+    assert "did not answer within 1 s" in ran.err
+    index = require_index(many.url)
+    assert index.following
+    assert len(index.amps) == 3
+    many.requests.clear()
+    ran = zoo("list", "-q", *at(many))
+    assert (ran.code, len(ran.out.split()), ran.err) == (0, 4, "")
+    assert many.requests == [("GET", "/api/models")]
+    assert not require_index(many.url).following

@@ -30,6 +30,8 @@ MAX_PAGE_BYTES, MAX_INFO_BYTES = 64 << 20, 8 << 20
 
 FIELDS = ("cardData", "sha", "downloads", "lastModified")
 
+Page, RawPage = tuple[list[AmpSummary], str], tuple[list[dict[str, Any]], str]  # and the URL of the next page
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -110,34 +112,37 @@ class HubClient:
 
     def list(self, on_skip: Callable[[str], None]) -> list[AmpSummary]:
         """Return every amp of this part of the hub, with one request per thousand; see `Zoo.list`."""
-        members = self._members() if self.address.collection else None
-        rows = []
-        for model in self._pages():
-            name = str(model.get("id"))
-            if members is not None and name not in members:
-                continue
-            sha, card = str(model.get("sha") or ""), model.get("cardData")
-            try:
-                rows.append(read_summary(name, sha, card, model.get("downloads"), model.get("lastModified")))
-            except UserError as problem:
-                on_skip(f"warning: {problem.message}")
-        return rows
+        return [row for rows, _ in self.pages(on_skip) for row in rows]
 
-    def _pages(self) -> Iterable[dict[str, Any]]:
-        """Yield the description of every model with our library's tag, over all pages of the list."""
+    def pages(self, on_skip: Callable[[str], None], start: str = "") -> Iterable[Page]:
+        """Yield the amps of each page of the list and the URL of the next page, from the page at the URL `start` on."""
+        members = self._members() if self.address.collection else None
+        for models, following in self._pages(start):
+            rows = []
+            for model in models:
+                name = str(model.get("id"))
+                if members is not None and name not in members:
+                    continue
+                sha, card = str(model.get("sha") or ""), model.get("cardData")
+                try:
+                    rows.append(read_summary(name, sha, card, model.get("downloads"), model.get("lastModified")))
+                except UserError as problem:
+                    on_skip(f"warning: {problem.message}")
+            yield rows, following
+
+    def _pages(self, start: str) -> Iterable[RawPage]:
+        """Yield the descriptions of models with our library's tag, page by page, and the URL of the next page."""
         params = [("filter", LIBRARY), ("limit", str(PAGE)), *(("expand", field) for field in FIELDS)]
         if self.address.owner:
             params.append(("author", self.address.owner))
-        url = f"{self.api.endpoint}/api/models"
+        url, params = (start, []) if start else (f"{self.api.endpoint}/api/models", params)
         for _ in range(MAX_PAGES):
+            if not url.startswith(f"{self.api.endpoint}/"):
+                raise IntegrityError(f"{self.label} leads to another host for its next page: {url}", HINT_HOSTILE_HUB)
             page, following = get_json(url, self.headers, MAX_PAGE_BYTES, params)
-            yield from (model for model in (page if isinstance(page, list) else []) if isinstance(model, dict))
+            yield [model for model in (page if isinstance(page, list) else []) if isinstance(model, dict)], following
             if not following:
                 return
-            if not following.startswith(f"{self.api.endpoint}/"):
-                raise IntegrityError(
-                    f"{self.label} leads to another host for its next page: {following}", HINT_HOSTILE_HUB
-                )
             url, params = following, []
 
     def _members(self) -> set[str]:

@@ -13,6 +13,7 @@ from zoo.package.manifest import PackageManifest, check_pin, check_target, file_
 from zoo.package.signing import check_signature
 from zoo.registry.folders import remove_stale
 from zoo.registry.hub.client import HubClient, Listing, RemoteFile
+from zoo.registry.origins import Origin, note_origin
 from zoo.registry.protocol import Pulled, TransferProgress, no_progress
 
 WORKERS = 4
@@ -80,6 +81,7 @@ def pull_from_hub(
         _write_files(staged, names, first, download)
         _verify_staged(staged, ref, not tier, max_peak_dbfs)
     remove_stale(to.resolve().parent)
+    note_origin(Origin(manifest=sha256, zoo=hub.label, name=ref.name, commit=listing.commit))
     ignored = len(set(listing.files) - {*allowed, ATTRIBUTES})
     return Pulled(listing.commit, sha256, len(names), download.bytes_moved, ignored, signer)
 

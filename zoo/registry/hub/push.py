@@ -11,10 +11,12 @@ from models.core.errors import IntegrityError, UserError
 from models.core.schema import parse_json
 from zoo.names import Ref
 from zoo.package.layout import ALLOWED, ATTRIBUTES, CARD, MANIFEST, max_bytes
+from zoo.package.manifest import digest
 from zoo.registry.errors import Unreachable
 from zoo.registry.hub.client import HubClient, Listing
 from zoo.registry.hub.http import ATTEMPTS, RETRIED, as_unreachable, pause_before_retry
 from zoo.registry.index import forget_lists
+from zoo.registry.origins import Origin, note_origin
 from zoo.registry.push_plan import PushPlan, card_for, keep_line_ends, read_publishable, stated_esr
 from zoo.version import __version__
 
@@ -81,6 +83,7 @@ def push_to_hub(hub: HubClient, plan: PushPlan, private: bool, pr: bool, tag: st
                 _remove_empty(hub, plan.name, problem)
             raise
         forget_lists(hub.address.endpoint)
+        note_origin(Origin(manifest=digest(plan.package), zoo=hub.label, name=plan.name, commit=commit))
         if tag and not tagged:
             hub.api.create_tag(plan.name, tag=tag, revision=commit)
     return commit

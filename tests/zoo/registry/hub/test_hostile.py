@@ -290,7 +290,7 @@ def test_t13_newer_schema(hub: Hub, tmp_path: Path):
         zoo(*PULL, *at(hub)),
         7,
         "config.json: 'schema_version' is '2.0', newer than this zoo knows (1.0)",
-        "pip install --upgrade",
+        "pip install -U",
     )
 
     def newer_minor(document: dict[str, Any]) -> None:

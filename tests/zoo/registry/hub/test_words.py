@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.hub_server import Hub
 from tests.support.packages import AMP, at, card, files, refused, terminal, write_package, zoo
+from zoo.registry.lockfile import read_lock
 
 NEW = "alice/new"
 
@@ -90,3 +91,28 @@ def test_search_of_a_word_is_understood(tmp_path: Path):
     refused(zoo("search", "crunch"), 3, "zoo search trains models", "zoo list crunch")
     refused(zoo("search", "crunch.json"), 3, "crunch.json does not exist")
     refused(zoo("check", "takes.json"), 3, "takes.json does not exist")
+
+
+def test_a_revision_has_one_name_on_shelf_and_hub(pushed: Hub):
+    commit = pushed.repos[AMP].refs["main"]
+    assert zoo("pull", AMP, *at(pushed)).code == 0
+    for words in (("list", *at(pushed)), ("list",), ("show", AMP)):
+        assert commit[:12] in zoo(*words).out, words
+    shown = zoo("show", AMP).out
+    assert f"from {pushed.url}" in shown
+    assert zoo("show", f"{AMP}@{commit[:8]}").code == 0
+    assert zoo("diff", AMP, AMP).err == "no difference\n"
+
+
+def test_newer_revisions_are_found_and_taken_over(pushed: Hub):
+    assert zoo("pull", AMP, "--lock", *at(pushed)).code == 0
+    assert zoo("outdated").err == "every amp is the newest of its hub\n"
+    old = pushed.repos[AMP].refs["main"]
+    new = pushed.put(AMP, {"README.md": card(esr="0.05")})
+    rows = [line.split("\t") for line in zoo("outdated").out.splitlines()]
+    assert [row[1:4] for row in rows[1:]] == [[old[:12], new[:12], "zoo.lock"], [old[:12], new[:12], "shelf"]]
+    assert zoo("lock").out.splitlines()[1].split("\t")[:3] == [AMP, "newest", old[:12]]
+    assert zoo("lock", "--upgrade").out.splitlines()[1].split("\t")[2] == new[:12]
+    assert zoo("outdated").out == ""
+    assert read_lock().amps[AMP].commit == new
+    refused(zoo("lock", "bob/other"), 3, "does not pin 'bob/other'")

@@ -1,0 +1,53 @@
+"""The Python face: what `dir(zoo)` shows, and that it looks where the commands look."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zoo as zoo_package
+from models.core.errors import NotFound
+from tests.support.makers import di
+from tests.support.packages import AMP, write_package, write_run
+from tests.support.packages import zoo as zoo_command
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's own shelf, with one amp."""
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    return write_package(tmp_path / "home" / AMP)
+
+
+def test_dir_shows_the_face_and_nothing_else():
+    shown = set(dir(zoo_package))
+    assert shown == {"Amp", "__version__", "list", "load", "pull", "search"}
+    for name in shown - {"__version__"}:
+        assert getattr(zoo_package, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'play'"):
+        _ = zoo_package.play
+
+
+def test_import_is_light():
+    script = "import zoo, sys; zoo.load; print(*{m.partition('.')[0] for m in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"torch", "scipy", "ray", "optuna", "numba"} & set(done.stdout.split())
+
+
+def test_folder_and_name_are_loaded_from_where_the_commands_look(own: Path, tmp_path: Path):
+    run = write_run(tmp_path / "runs" / "one")
+    x_T = di(0.1)
+    played = [zoo_package.load(amp)(x_T, gain=7) for amp in (AMP, own, run, str(run))]
+    assert zoo_package.pull(AMP).name == "tiny"
+    for y_T in played[1:]:
+        assert np.array_equal(y_T, played[0])
+    with pytest.raises(NotFound):
+        zoo_package.load("bob/none")
+
+
+def test_list_has_the_rows_and_filters_of_the_command(own: Path):
+    names = [row.name for row in zoo_package.list(knobs=("gain",), sort="esr")]
+    assert names == zoo_command("list", "-q").out.split() == [AMP]
+    assert zoo_package.list(knobs=("drive",)) == []

@@ -1,0 +1,63 @@
+"""Which commit of which hub a package is: noted when it is pulled or pushed, found again by its manifest.
+
+A hub names a revision by a commit, a shelf by the sha256 of the manifest. With these notes both show the commit.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from models.core.schema import Frozen
+from zoo.registry.folders import shelf_folder
+
+MAX_NOTES_BYTES = 64 << 20  # more are not read
+
+
+class Origin(Frozen):
+    """One published revision: the sha256 of its manifest, the hub's label, the amp's name there, and the commit."""
+
+    manifest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    zoo: Annotated[str, Field(max_length=256)]
+    name: Annotated[str, Field(max_length=200)]
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+
+def note_origin(origin: Origin) -> None:
+    """Append a note; where it cannot be written, the shelf shows the manifest's sha256."""
+    line = origin.model_dump_json() + "\n"
+    try:
+        _notes().parent.mkdir(parents=True, exist_ok=True)
+        with open(_notes(), "ab", buffering=0) as file:
+            file.write(line.encode())
+    except OSError:
+        return
+
+
+def read_origins() -> dict[str, Origin]:
+    """Return the newest note of each manifest, by its sha256; lines that are no notes are left out."""
+    try:
+        if os.stat(_notes()).st_size > MAX_NOTES_BYTES:
+            return {}
+        lines = _notes().read_bytes().splitlines()
+    except OSError:
+        return {}
+    origins = {}
+    for line in lines:
+        try:
+            origin = Origin.model_validate_json(line)
+        except ValidationError:
+            continue
+        origins[origin.manifest] = origin
+    return origins
+
+
+def revision_of(manifest: str) -> str:
+    """Return the commit that a manifest's sha256 is known to be on a hub, else the sha256 itself."""
+    origin = read_origins().get(manifest)
+    return origin.commit if origin else manifest
+
+
+def _notes() -> Path:
+    return shelf_folder() / ".origins.jsonl"

@@ -1,0 +1,30 @@
+"""A search from Python, as the command `zoo search` makes it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from search.study.board import Board
+
+
+def search_models(
+    config: str | Path, out: str | Path | None = None, *, resume: bool = False, local: bool = False, address: str = ""
+) -> "Board":
+    """Search for the best model and return the board of the study: `zoo.search("search.json").best`.
+
+    Args:
+        config: The JSON file of the search.
+        out: The study's folder, `studies/NAME` where it is None.
+        resume: Continue a study that was interrupted.
+        local: One trial after the other in this process, without Ray.
+        address: A running Ray cluster: `auto`, `host:port` or `ray://host:10001`; empty for one on this machine.
+
+    Raises `UserError` for a config or recordings that cannot be used, and where the folder holds another study.
+    """
+    from search.config.study import read_search
+    from search.launch.launcher import run_search
+    from search.run import RunOptions
+
+    read = read_search(Path(config))
+    study = Path(out) if out else Path("studies") / read.name
+    return run_search(read, study, RunOptions(resume=resume, local=local, address=address or None))
