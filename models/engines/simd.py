@@ -88,7 +88,7 @@ def _pointer(context, builder, array_type, array, index):
 
 
 def _load(builder, pointer):
-    loaded = builder.load_vector(builder.bitcast(pointer, _LLVM.as_pointer()))
+    loaded = builder.load(builder.bitcast(pointer, _LLVM.as_pointer()))
     loaded.align = 4
     return loaded
 
@@ -149,7 +149,7 @@ def broadcast(typing, array, index):
     """`array[index]` in every lane."""
 
     def generate(context, builder, signature, args):
-        return _splat(builder, builder.load_vector(_pointer(context, builder, signature.args[0], *args)))
+        return _splat(builder, builder.load(_pointer(context, builder, signature.args[0], *args)))
 
     return VECTOR(array, index), generate
 
@@ -270,7 +270,7 @@ def broadcast_tile(typing, array, index, rows, columns):
     def generate(context, builder, signature, args):
         kind = signature.return_type
         first = _pointer(context, builder, signature.args[0], *args[:2])
-        numbers = [_splat(builder, builder.load_vector(_advance(builder, first, row))) for row in range(kind.rows)]
+        numbers = [_splat(builder, builder.load(_advance(builder, first, row))) for row in range(kind.rows)]
         return _tile(builder, kind, lambda row, column: numbers[row])
 
     return None if kind is None else (kind(array, index, rows, columns), generate)
@@ -328,7 +328,7 @@ def fma_broadcast(typing, tile, weights, w, array, x):
         first = _pointer(context, builder, signature.args[1], args[1], w)
         start = _pointer(context, builder, signature.args[3], args[3], x)
         vectors = [_load(builder, _advance(builder, start, column * WIDTH)) for column in range(tile.columns)]
-        numbers = [_splat(builder, builder.load_vector(_advance(builder, first, row))) for row in range(tile.rows)]
+        numbers = [_splat(builder, builder.load(_advance(builder, first, row))) for row in range(tile.rows)]
         return _fma_each(builder, tile, value, numbers, vectors)
 
     return tile(tile, weights, w, array, x), generate
@@ -374,7 +374,7 @@ def fma_strided(typing, tile, weights, w, stride, array, x):
         start = _pointer(context, builder, signature.args[4], args[4], x)
         vectors = [_load(builder, _advance(builder, start, column * WIDTH)) for column in range(tile.columns)]
         places = [builder.gep(first, [builder.mul(stride, ir.Constant(stride.type, row))]) for row in range(tile.rows)]
-        numbers = [_splat(builder, builder.load_vector(place)) for place in places]
+        numbers = [_splat(builder, builder.load(place)) for place in places]
         return _fma_each(builder, tile, value, numbers, vectors)
 
     return tile(tile, weights, types.int64, types.int64, array, types.int64), generate
@@ -391,7 +391,7 @@ def fma_outer(typing, tile, array, offsets, r, t, x, stride):
             return _load(builder, _pointer(context, builder, signature.args[1], args[1], index))
 
         first = _pointer(context, builder, signature.args[2], args[2], r)
-        rows = [vector(builder.add(builder.load_vector(_advance(builder, first, row)), t)) for row in range(tile.rows)]
+        rows = [vector(builder.add(builder.load(_advance(builder, first, row)), t)) for row in range(tile.rows)]
         shifts = [builder.mul(stride, ir.Constant(stride.type, column)) for column in range(tile.columns)]
         columns = [vector(builder.add(x, shift)) for shift in shifts]
         return _fma_each(builder, tile, value, rows, columns)
