@@ -156,7 +156,7 @@ class Hub(ThreadingHTTPServer):
             return HubError(501, "The test hub failed").reply  # a status that the client does not retry
 
     def _repo(self, request: Request, repo_id: str, write: bool) -> Repo:
-        repo, owned = self.repos.get(repo_id), request.user == repo_id.split("/")[0]
+        repo, owned = self.repos.get(repo_id), request.user == repo_id.removeprefix("spaces/").split("/")[0]
         if repo is None or (repo.private and not owned) or (write and not request.user):
             raise HubError(404 if request.user else 401, "Repository not found", "RepoNotFound")
         if write and not owned:
@@ -216,6 +216,11 @@ class Hub(ThreadingHTTPServer):
             case [_, "api", "models", owner, name, *rest]:
                 repo = self._repo(request, f"{owner}/{name}", write=request.method != "GET")
                 return self._model_api(request, repo, rest)
+            case [_, "api", "spaces", owner, name, *rest]:
+                return self._model_api(request, self._repo(request, f"spaces/{owner}/{name}", write=True), rest)
+            case ["POST", "spaces", owner, name, "info", "lfs", "objects", action]:
+                repo = self._repo(request, f"spaces/{owner}/{name.removesuffix('.git')}", write=True)
+                return self._lfs_api(repo.id, action, json.loads(request.body))
             case ["GET" | "HEAD", owner, name, "resolve", rev, *path]:
                 repo = self._repo(request, f"{owner}/{name}", write=False)
                 if repo.gated and request.user != owner:
@@ -239,9 +244,10 @@ class Hub(ThreadingHTTPServer):
         owner = body.get("organization") or request.user
         if request.user is None or owner != request.user:
             raise HubError(403 if request.user else 401, "No right to create a repository here")
-        if body.get("type", "model") != "model":
-            raise NotImplementedError(f"a repository of type {body['type']}")
-        repo_id = f"{owner}/{body['name']}"
+        kind = body.get("type", "model")
+        if kind not in ("model", "space") or (kind == "space" and body.get("sdk") != "static"):
+            raise NotImplementedError(f"a repository of type {kind}")
+        repo_id = f"{'spaces/' if kind == 'space' else ''}{owner}/{body['name']}"
         exists = repo_id in self.repos
         if not exists:
             self._new_repo(repo_id, private=body.get("visibility") == "private")
@@ -368,6 +374,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(reply.status)
         unlike = {"endless": {}, "bomb": {"Content-Encoding": "gzip"}}
         more = unlike.get(reply.manner, {"Content-Length": str(len(reply.body))})
+        more["Access-Control-Allow-Origin"] = "*"
         for name, value in {**reply.headers, **more}.items():
             self.send_header(name, value)
         self.end_headers()

@@ -35,6 +35,7 @@ class PushOptions:
     private: bool
     pr: bool
     tag: str
+    space: bool
     dry_run: bool
     yes: bool
     max_peak_dbfs: float | None
@@ -65,6 +66,7 @@ class PullOptions:
 @click.option("--private", is_flag=True, help="Create a new amp as private: only its owner sees it.")
 @click.option("--pr", is_flag=True, help="Propose the change to the owner as a pull request.")
 @click.option("--tag", default="", metavar="v1.0.0", help="Name this revision.")
+@click.option("--space", is_flag=True, help="Publish a page that plays the amp, too, as a static Space.")
 @click.option("--dry-run", is_flag=True, help="Show what would be published, and stop.")
 @yes_option
 @max_peak_option
@@ -78,6 +80,10 @@ def push(options: PushOptions) -> None:
     ref = _push_target(options)
     zoo = resolve_zoo(options.where, new=True)
     plan = zoo.plan(options.package, ref.name, options.max_peak_dbfs)
+    if options.space:
+        from zoo.player_page.space import check_public
+
+        check_public(ref.name, plan.private)
     summary = f"{len(plan.writes)} files, {plan.bytes:,} bytes; {plan.unchanged} were there already"
     document = {"schema": "zoo.push/1", "name": ref.name, "zoo": zoo.label}
     changes = {"writes": {file: len(body) for file, body in plan.writes.items()}, "removes": list(plan.removes)}
@@ -97,6 +103,8 @@ def push(options: PushOptions) -> None:
         output.info(f"published on {zoo.label} at revision {revision[:12]}: {summary}")
     else:
         output.info(f"{zoo.label} has all of it already, at revision {revision[:12]}")
+    if options.space:
+        output.info(f"the page is at {_push_space(zoo, options)}")
     if options.as_json:
         output.data_json({**document, "revision": revision, "tag": options.tag or None, **changes})
     else:
@@ -116,6 +124,7 @@ def _push_target(options: PushOptions) -> "Ref":
     """Return the amp to publish as; raises `UserError` for a name with a revision and for a tag that cannot be."""
     from models.core.errors import UserError
     from zoo.names import REVISION, parse_ref
+    from zoo.registry.resolve import address_of
 
     ref = parse_ref(options.name)
     if ref.revision:
@@ -123,9 +132,19 @@ def _push_target(options: PushOptions) -> "Ref":
             f"'{options.name}' names a revision, but a push makes a new one",
             f"Write {ref.name}, and add --tag to name the revision.",
         )
+    if options.space and (options.pr or options.private or address_of(options.where) is None):
+        raise UserError("--space is for public amps of a hub", "Leave it out, or push to --zoo hub without --pr.")
     if options.tag and (options.pr or not REVISION.fullmatch(options.tag)):
         raise UserError(f"'{options.tag}' cannot be a tag here", "Write one like v1.0.0, without --pr.")
     return ref
+
+
+def _push_space(zoo: Any, options: PushOptions) -> str:
+    """Publish the page of the amp that was pushed and return its address."""
+    from zoo.player_page.site import one_amp
+    from zoo.player_page.space import push_space
+
+    return push_space(zoo, options.name, one_amp(options.name, options.package))
 
 
 def _show_plan(plan: Any) -> None:

@@ -62,6 +62,13 @@ class ShelfRow(Frozen):
     macs_per_sample: int | None = None
 
 
+class AmpSource(Frozen):
+    """Where a page fetches files of its amp: `base` names a commit, `files` the sha256 of each (name -> digits)."""
+
+    base: str
+    files: dict[str, str]
+
+
 class SitePage(Frozen):
     """`site.json`: the amps of the page, and where they are from; a page of one amp shows it at once."""
 
@@ -69,6 +76,7 @@ class SitePage(Frozen):
     label: str
     single: bool
     amps: tuple[ShelfRow, ...]
+    source: AmpSource | None = None
 
 
 def shelf_row(summary: AmpSummary) -> ShelfRow:

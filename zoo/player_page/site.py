@@ -3,6 +3,7 @@
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from models.core.errors import UserError
 from models.core.files import staged_folder
 from models.formats.player.build import library
 from zoo.package.layout import CARD, list_files
-from zoo.player_page.documents import DRY_CLIP, AmpPage, ShelfRow, SitePage, describe_amp, package_of
+from zoo.player_page.documents import DRY_CLIP, AmpPage, AmpSource, ShelfRow, SitePage, describe_amp, package_of
 
 STATIC = Path(__file__).parent / "static"
 AMP_FILE, AMP_DOCUMENT, SITE_DOCUMENT, ENGINE_FILE = "amp.bin", "amp.json", "site.json", "engine.wasm"
@@ -94,6 +95,16 @@ class Site:
         self._amps = amps
         self.document = SitePage(label=label, single=single, amps=tuple(rows))
         self._static = {path.name: path for path in STATIC.iterdir() if path.is_file()}
+
+    def with_source(self, source: AmpSource) -> "Site":
+        """Return the same page, which fetches files of its amp from elsewhere."""
+        site = copy(self)
+        site.document = self.document.model_copy(update={"source": source})
+        return site
+
+    def amp_files(self, name: str) -> list[str]:
+        """Return the names of the files of an amp, below its folder."""
+        return self._amps[name].names()
 
     def names(self) -> list[str]:
         """Return the names of all files; every amp is read for that."""

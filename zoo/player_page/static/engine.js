@@ -10,6 +10,14 @@ export async function fetchBytes(name) {
   throw new Error(said ? `${said.message}. ${said.hint}` : `${name} cannot be fetched (${answer.status}).`);
 }
 
+/** Return the bytes of a file that must have this sha256, in hexadecimal digits. */
+export async function fetchChecked(url, sha256) {
+  const bytes = await fetchBytes(url), digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (found !== sha256) throw new Error(`${url} has other bytes than this page was made for.`);
+  return bytes;
+}
+
 /** Return the engine as a WebAssembly.Module. */
 export function loadEngine() {
   compiled ??= fetchBytes("engine.wasm").then((bytes) => WebAssembly.compile(bytes));

@@ -1,7 +1,7 @@
 // Opens the page: one amp, or the shelf. Errors become one sentence.
 
 import { element } from "./dom.js";
-import { fetchBytes } from "./engine.js";
+import { fetchBytes, fetchChecked } from "./engine.js";
 
 const root = document.getElementById("page");
 
@@ -24,7 +24,11 @@ async function open() {
     return showShelf(root, site, wanted);
   }
   const [{ showPlayer }, page] = await Promise.all([import("./player.js"), fetchDocument(`${folderOf(row.name)}amp.json`)]);
-  await showPlayer(root, page, folderOf(row.name), !site.single);
+  const { source } = site, own = folderOf(row.name);
+  const fetchFile = (name) => source && Object.hasOwn(source.files, name)
+    ? fetchChecked(source.base + name, source.files[name])
+    : fetchBytes(own + name);
+  await showPlayer(root, page, fetchFile, !site.single);
 }
 
 open()

@@ -4,7 +4,7 @@ import { complete, defaults, faceplate, readAmp, SWITCH } from "./amp_file.js";
 import { cabinetCard, inputCard, presetCard } from "./cards.js";
 import { Dial, Selector } from "./dial.js";
 import { element, save } from "./dom.js";
-import { checkAmp, fetchBytes, loadEngine } from "./engine.js";
+import { checkAmp, loadEngine } from "./engine.js";
 import { makeLink, readLink } from "./link.js";
 import { loudness, render, wavFile } from "./render.js";
 import { Sound } from "./sound.js";
@@ -19,8 +19,8 @@ const QUIET = -90; // dB below which nothing is made louder
 const PEAK = 0.98; // the highest sample that equal loudness makes
 
 export class Player {
-  constructor(amp, page, folder) {
-    Object.assign(this, { amp, page, folder, knobs: amp.head.knobs, buffers: new Map(), levels: new Map() });
+  constructor(amp, page, fetchFile) {
+    Object.assign(this, { amp, page, fetchFile, knobs: amp.head.knobs, buffers: new Map(), levels: new Map() });
     const rest = defaults(this.knobs);
     const linked = complete(this.knobs, readLink(location.hash), rest);
     this.rest = rest;
@@ -49,7 +49,7 @@ export class Player {
 
   /** Return a clip of the package, decoded once. */
   async clip(name) {
-    if (!this.buffers.has(name)) this.buffers.set(name, fetchBytes(this.folder + name).then((b) => this.decode(b, name)));
+    if (!this.buffers.has(name)) this.buffers.set(name, this.fetchFile(name).then((b) => this.decode(b, name)));
     return this.buffers.get(name);
   }
 
@@ -306,11 +306,11 @@ function facts(page) {
   return parts.filter(Boolean).join(" · ");
 }
 
-/** Fetch an amp and show its page. */
-export async function showPlayer(root, page, folder, fromShelf) {
-  const [module, bytes] = await Promise.all([loadEngine(), fetchBytes(`${folder}amp.bin`)]);
+/** Fetch an amp and show its page; `fetchFile(name)` returns the bytes of a file of the amp. */
+export async function showPlayer(root, page, fetchFile, fromShelf) {
+  const [module, bytes] = await Promise.all([loadEngine(), fetchFile("amp.bin")]);
   checkAmp(module, bytes);
-  const player = new Player({ module, bytes, head: readAmp(bytes) }, page, folder);
+  const player = new Player({ module, bytes, head: readAmp(bytes) }, page, fetchFile);
   player.status = statusLine();
   player.trust = new Trust(player.knobs, page, (setting) => player.apply(setting));
   const amp = faceplatePanel(player);
