@@ -32,6 +32,8 @@ def quickstart(config: Path) -> None:
 @click.option("--out", type=PATH, required=True, help="The run folder. The same command resumes an interrupted run.")
 def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     """Train one model into a run folder."""
+    from models.artifacts.names import SPLIT
+    from models.recordings.knob_filters import read_knob_filters
     from models.training.config import read_recipe
     from models.training.fit import TrainingProgress, fit
     from search.storage.recordings import load_amp
@@ -54,5 +56,7 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
         except KeyboardInterrupt:
             output.show_error(f"training into {out} was interrupted", "Run the same command again to resume.")
             sys.exit(INTERRUPTED)
+    for sentence in words.composed_sentences(read_knob_filters(out / SPLIT)):
+        output.info_wrapped(sentence)
     output.info(words.held_sentence(evaluation))
     output.data(str(out))

@@ -6,6 +6,7 @@ from collections.abc import Sequence, Sized
 from pathlib import Path
 
 from models.artifacts.evaluation import Evaluation
+from models.recordings.knob_filters import KnobFilter
 
 
 def count(things: Sized, name: str) -> str:
@@ -27,6 +28,12 @@ def held_sentence(evaluation: Evaluation) -> str:
     )
     baseline = held.baseline_mean
     return text if baseline is None else f"{text} (nearest recorded setting: {baseline:.4f})"
+
+
+def composed_sentences(filters: Sequence[KnobFilter]) -> list[str]:
+    """Return a sentence for each knob by which training composed takes."""
+    stated = {True: "; as stated", False: ""}
+    return [f"composed takes: {found.sentence}{stated[found.stated]}" for found in filters]
 
 
 def program() -> str:
