@@ -23,7 +23,7 @@ ALLOWED = {  # sub-package or lone module -> what it may import of its own packa
     "models/recordings": "core knobs audio",
     "models/reporting": "core knobs artifacts",
     "models/capture": "core knobs audio network artifacts playback formats recordings reporting",
-    "models/evaluation": "core knobs audio network engines artifacts playback recordings",
+    "models/evaluation": "core knobs audio network engines artifacts playback formats recordings",
     "models/training": "core knobs network engines artifacts recordings evaluation",
     "search/config": "",
     "search/storage": "",

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from models.audio.calibration import UNSTATED, AnalogLevels
 from models.core.schema import Frozen
-from models.knobs.schema import Knobs, Value
+from models.knobs.schema import Knob, Knobs, Value
 from models.network.architecture import WaveNetConfig
 
 
@@ -45,6 +45,11 @@ class ModelConfig(Frozen):
 def make_config(
     name: str, sample_rate: int, knobs: Knobs, architecture: WaveNetConfig, levels: AnalogLevels = UNSTATED
 ) -> ModelConfig:
-    """Return the `config.json` of a model; `sample_rate` is in Hz."""
+    """Return the `config.json` of a model; `sample_rate` is in Hz.
+
+    That a knob filters after the distortion is of use to training alone and left out.
+    """
+    played = [knob.model_copy(update={"after": False}) if isinstance(knob, Knob) else knob for knob in knobs.knobs]
+    knobs = Knobs(knobs=tuple(played))
     audio = Audio(sample_rate=sample_rate, receptive_field=architecture.receptive_field, **levels.model_dump())
     return ModelConfig(name=name, audio=audio, knobs=knobs, architecture=architecture)

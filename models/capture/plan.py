@@ -4,7 +4,7 @@ Positions are spaced evenly over the turn of a knob, whatever its taper: equal t
 equal steps. No setting is one that cannot be set (`step`) or that is silent (`avoid_zero`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -32,7 +32,7 @@ from models.knobs.geometry import (
     step_count,
     to_settings,
 )
-from models.knobs.schema import AnyKnob, KnobName, Knobs, Setting
+from models.knobs.schema import AnyKnob, Knob, KnobName, Knobs, Setting, Value
 
 Design = Literal["isolated", "hybrid", "combinatorial", "space-filling"]
 
@@ -43,6 +43,8 @@ DEFAULT_POSITIONS = {"isolated": 5, "hybrid": 3}  # of each knob, where none are
 OPTIONS = {"isolated": ("positions",), "hybrid": ("positions",), "space-filling": ("count",)}  # of each design
 
 PER_KNOB = 10  # takes per knob of a space-filling design (Loeppky, Sacks and Welch, Technometrics 51, 2009)
+
+FILTER_POSITIONS = 5  # of each knob that filters after the distortion: the others are composed
 
 HELD_COUNT = 6  # settings to test with, where none are asked for
 
@@ -88,7 +90,7 @@ class CapturePlan:
     recording, or None where the plan is too large to list.
     """
 
-    design: str
+    design: Design
     knobs: Knobs
     count: int
     train: list[Setting] | None
@@ -118,34 +120,107 @@ def make_plan(
     """Plan a session.
 
     `count` (space-filling) is the number of settings to train on, `positions` (isolated, hybrid) that of each knob,
-    `held` the number of settings to test with: none of them is trained on or a corner. A default that cannot be set is
+    `held` the number of settings to test with: none of them is trained on or a corner. Knobs that are stated to filter
+    after the distortion (`after`) get `FILTER_POSITIONS` isolated positions and one joint setting each; the design is
+    that of the other knobs, and so are hole and pairs of the plan. A default that cannot be set is
     moved to the nearest value that can. Raises `UserError` when there are not so many settings, and for an option that
     the design does not have.
     """
     _check_ranges(knobs, count, positions, held)
     _check_options(design, count=count, positions=positions)
     knobs = snap_defaults(knobs)
-    if design == "combinatorial":
-        axes = [all_values(knob) if step_count(knob) <= LISTED else spaced_values(knob, LISTED) for knob in knobs.knobs]
-        total = prod(step_count(knob) for knob in knobs.knobs)
-    else:
-        axes = [spaced_values(knob, positions or DEFAULT_POSITIONS.get(design, 2)) for knob in knobs.knobs]
-        total = prod(len(axis) for axis in axes)
+    moved, filters = split_knobs(knobs)
+    if design == "isolated" or not filters:
+        moved, filters = knobs, ()
+    extra = _filter_settings(knobs, filters) if filters else []
+    if count is not None and 0 < len(extra) >= count:
+        raise UserError(
+            f"{count} takes are too few: knobs that filter after the distortion take {len(extra)}",
+            f"Use more than {len(extra)}.",
+        )
+    axes = _axes(moved, design, positions)
+    total = _count_grid(moved, design, axes)
     if design in ("hybrid", "combinatorial") and total > LISTED:
-        moved = [next((v for v in end_values(k) if v != k.default), k.default) for k in knobs.knobs]
-        apart = pairs_never_together(knobs, to_settings(knobs, [moved]))
-        return CapturePlan(design, knobs, total, None, None, largest_grid_hole(knobs, axes), apart)
+        ends = [next((v for v in end_values(k) if v != k.default), k.default) for k in moved.knobs]
+        apart = pairs_never_together(moved, to_settings(moved, [ends]))
+        return CapturePlan(design, knobs, total + len(extra), None, None, largest_grid_hole(moved, axes), apart)
     if design == "isolated":
-        moved = [{**knobs.defaults, k.name: value} for k, axis in zip(knobs.knobs, axes, strict=True) for value in axis]
-        train = distinct([knobs.defaults, *moved])
+        alone = [{**knobs.defaults, k.name: value} for k, axis in zip(knobs.knobs, axes, strict=True) for value in axis]
+        train = distinct([knobs.defaults, *alone])
+    elif not moved.knobs:
+        train = [knobs.defaults]
     elif design == "space-filling":
-        train = fill_space(knobs, _default_count(knobs) if count is None else count, seed)
+        train = fill_space(moved, _default_count(moved) if count is None else count - len(extra), seed)
     else:
-        train = list(to_settings(knobs, gray_code(axes)))
+        train = list(to_settings(moved, gray_code(axes)))
+    train = distinct([*({**knobs.defaults, **setting} for setting in train), *extra])
     train, test = _hold_out(knobs, train, held, seed + 1)
     train, test = order_settings(knobs, train), order_settings(knobs, test)
-    hole_turns, apart = largest_hole(knobs, train).turns, pairs_never_together(knobs, train)
-    return CapturePlan(design, knobs, len(train), train, test, hole_turns, apart)
+    reduced = [{name: setting[name] for name in moved.names} for setting in train]
+    hole_turns = largest_hole(moved, reduced).turns if moved.knobs else 0.0
+    return CapturePlan(design, knobs, len(train), train, test, hole_turns, pairs_never_together(moved, reduced))
+
+
+def split_knobs(knobs: Knobs) -> tuple[Knobs, tuple[Knob, ...]]:
+    """Return the knobs whose settings have to be recorded jointly, and those stated to filter after the distortion."""
+    filters = tuple(knob for knob in knobs.knobs if isinstance(knob, Knob) and knob.after)
+    return Knobs(knobs=tuple(knob for knob in knobs.knobs if knob not in filters)), filters
+
+
+def state_filters(knobs: Knobs, names: Collection[str]) -> Knobs:
+    """Return the knobs, the named ones stated to filter after the distortion and all others not.
+
+    Raises `UserError` for a name of no knob, of a switch, or of the knob that drives the device.
+    """
+    for name in names:
+        knob = knobs.find(name)
+        if not isinstance(knob, Knob) or knob.gain:
+            what = "no knob" if knob is None else "the gain" if isinstance(knob, Knob) else "a switch"
+            raise UserError(
+                f"'{name}' cannot filter after the distortion: it is {what}",
+                f"The knobs are: {', '.join(knobs.names)}.",
+            )
+    found = [k.model_copy(update={"after": k.name in names}) if isinstance(k, Knob) else k for k in knobs.knobs]
+    return Knobs(knobs=tuple(found))
+
+
+def plan_without_filters(knobs: Knobs, design: Design | None, **sizes: int) -> CapturePlan | None:
+    """Return the plan without what is stated about filters, None where nothing is; the recommended without a design.
+
+    Raises as `make_plan` does.
+    """
+    if not split_knobs(knobs)[1]:
+        return None
+    plain = state_filters(knobs, ())
+    return make_plan(plain, design, **sizes) if design else recommend(compare_designs(plain, **sizes))[0]
+
+
+def _filter_settings(knobs: Knobs, filters: Sequence[Knob]) -> list[Setting]:
+    """Return the settings for knobs that filter after the distortion.
+
+    Each of them alone at a few positions, and once where the other knobs are at an end: training composes all else, and
+    checks its filters there.
+    """
+    alone = [{**knobs.defaults, k.name: value} for k in filters for value in spaced_values(k, FILTER_POSITIONS)]
+    others, _ = split_knobs(knobs)
+    corners = corner_settings(others) if others.knobs else []
+    checks = [
+        {**knobs.defaults, **corners[-1 - number % len(corners)], knob.name: end_values(knob)[(number + 1) % 2]}
+        for number, knob in enumerate(filters if corners else ())
+    ]
+    return [setting for setting in distinct([*alone, *checks]) if setting != knobs.defaults]
+
+
+def _axes(knobs: Knobs, design: Design, positions: int | None) -> list[list[Value]]:
+    """Return the values of each knob in a grid; with more than `LISTED` only so many."""
+    if design == "combinatorial":
+        return [all_values(knob) if step_count(knob) <= LISTED else spaced_values(knob, LISTED) for knob in knobs.knobs]
+    return [spaced_values(knob, positions or DEFAULT_POSITIONS.get(design, 2)) for knob in knobs.knobs]
+
+
+def _count_grid(knobs: Knobs, design: Design, axes: Sequence[Sequence[Value]]) -> int:
+    """Return how many settings a grid has."""
+    return prod(step_count(k) for k in knobs.knobs) if design == "combinatorial" else prod(len(axis) for axis in axes)
 
 
 def compare_designs(knobs: Knobs, **options: Any) -> list[CapturePlan]:
@@ -163,13 +238,16 @@ def recommend(plans: Sequence[CapturePlan]) -> tuple[CapturePlan, str]:
     """
     by_design = {plan.design: plan for plan in plans}
     everything, filling = by_design["combinatorial"], by_design["space-filling"]
+    moved, filters = split_knobs(filling.knobs)
     if everything.count <= PER_KNOB * len(everything.knobs.knobs):
-        return everything, f"it has every position there is in {everything.count} takes"
+        of = f" of {' and '.join(moved.names)}" if filters and moved.knobs else ""
+        return everything, f"it has every position{of} there is in {everything.count} takes"
     if len(everything.knobs.knobs) == 1:
         return by_design["isolated"], "there is one knob, and it goes through its range"
     return filling, (
         f"{filling.count:,} takes, not {everything.count:,}, have the corners, move every pair of knobs together "
         "and put each knob at many positions"
+        + (f"; {', '.join(k.name for k in filters)} alone at {FILTER_POSITIONS} each" if filters else "")
     )
 
 
@@ -179,11 +257,14 @@ def propose_settings(
     """Return `count` more settings to record, in order of recording.
 
     Each is in the largest hole that `existing` and those before it leave; none is in `taken` (settings held for tests).
+    Knobs that are stated to filter after the distortion stay at their defaults.
     Raises `UserError` when there are not so many.
     """
     _check_ranges(knobs, count)
     excluded = {setting_key(setting) for setting in (*existing, *taken)}
-    free = [setting for setting in candidate_settings(knobs) if setting_key(setting) not in excluded]
+    moved, _ = split_knobs(knobs)
+    candidates = [{**knobs.defaults, **setting} for setting in candidate_settings(moved)] if moved.knobs else []
+    free = [setting for setting in distinct(candidates) if setting_key(setting) not in excluded]
     chosen = select_farthest(knobs, existing, count, free)
     if len(chosen) < count:
         raise UserError(f"only {len(chosen)} settings are left to record, not {count}", "Ask for fewer.")

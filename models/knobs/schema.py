@@ -91,6 +91,9 @@ class Knob(Frozen):
     gain: Annotated[
         bool, Field(description="Whether this knob sets how hard the amp is driven; at most one knob does.")
     ] = False
+    after: Annotated[
+        bool, Field(description="Whether this knob only filters after the distortion, as far as you know.")
+    ] = False
 
     @model_validator(mode="before")
     @classmethod
@@ -113,12 +116,14 @@ class Knob(Frozen):
             raise ValueError(f"knob '{self.name}' has default {self.default:g}, outside {self.min:g} to {self.max:g}")
         if self.step is not None and self.step > self.max - self.min:
             raise ValueError(f"knob '{self.name}' has step {self.step:g}, wider than its range")
+        if self.after and self.gain:
+            raise ValueError(f"knob '{self.name}' cannot drive the amp (gain) and filter after its distortion (after)")
         return self
 
     @model_serializer(mode="wrap")
     def _short(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what has its usual value."""
-        plain = {"taper": "linear", "step": None, "avoid_zero": False, "gain": False}
+        plain = {"taper": "linear", "step": None, "avoid_zero": False, "gain": False, "after": False}
         return {key: value for key, value in dump(self).items() if key not in plain or value != plain[key]}
 
     @property

@@ -9,15 +9,16 @@ Shapes: T time, N taps, F frequency bins, P positions.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, permutations
-from typing import Any, TypeVar
+from typing import TypeGuard, TypeVar
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
-from models.knobs.schema import Knob, Knobs, Setting, Value
+from models.knobs.schema import AnyKnob, Knob, Knobs, Setting, Value
 from models.knobs.text import format_value
 from models.recordings.dataset import SILENCE, AmpData, Piece
 from models.recordings.filter_interpolation import LEAD, TAPS, interpolate_filters
+from models.recordings.knob_filters import KnobFilter
 
 REGULARIZATION = 1e-6  # share of the mean power, added to every bin: limits the filter where the input has no power
 FADE_TAPS = 128  # taps at the end over which a filter is faded out
@@ -32,12 +33,14 @@ NEGLIGIBLE = 1e-4  # sum of ESR at which no choice matters
 
 LIMIT = 0.003  # largest ESR (-25 dB) at which a filter is accepted
 
+STATED_LIMIT = 0.01  # the same (-20 dB) where a person states that the knob filters after the distortion
+
 Listed = TypeVar("Listed")
 
 
 @dataclass(frozen=True, eq=False)
 class LinearKnob:
-    """A knob that filters after the distortion, between its recorded positions `positions`.
+    """A knob that filters after the distortion, between its recorded positions `positions`; it is none if they are one.
 
     `taps_PN` are the filters from `reference` to each position. The filters are valid only where the other knobs in
     `fixed` have the values given there. Three errors (ESR) by position: `residuals`, at the settings where the filters
@@ -56,6 +59,11 @@ class LinearKnob:
     between: Mapping[Value, float] = field(default_factory=dict)
     rational: bool = False
 
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the takes agree that the knob filters after the distortion, at least in a part of its range."""
+        return len(self.positions) > 1
+
     def taps_at(self, levels: Sequence[float]) -> np.ndarray:
         """Return the filters `(P, N)` from the reference to `levels` (-1 to 1, see `Knob.level`).
 
@@ -69,19 +77,23 @@ class LinearKnob:
         low, high = self.span
         return low <= self.knob.level(value) <= high
 
-    def describe(self) -> dict[str, Any]:
-        """Return the evidence as plain data: errors are ESR, by position."""
-        errors = {"residuals": self.residuals, "joint": self.joint, "between": self.between}
-        return {
-            "knob": self.knob.name,
-            "reference": self.reference,
-            "positions": list(self.positions),
-            "fixed": dict(self.fixed),
-            "interpolation": "rational" if self.rational else "pchip",
-            **{
-                name: {format_value(position): esr for position, esr in found.items()} for name, found in errors.items()
-            },
-        }
+    def describe(self) -> KnobFilter:
+        """Return the evidence as data."""
+        residuals, joint, between = (
+            {format_value(position): esr for position, esr in found.items()}
+            for found in (self.residuals, self.joint, self.between)
+        )
+        return KnobFilter(
+            knob=self.knob.name,
+            interpolation="rational" if self.rational else "pchip",
+            stated=self.knob.after,
+            reference=self.reference,
+            positions=self.positions,
+            fixed=dict(self.fixed),
+            residuals=residuals,
+            joint=joint,
+            between=between,
+        )
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -148,22 +160,34 @@ def _is_followed(piece: Piece, data: AmpData) -> bool:
 
 
 def find_linear_knobs(knobs: Knobs, pieces: Sequence[Piece], limit: float = LIMIT) -> list[LinearKnob]:
-    """Return the knobs that filter after the distortion; only samples inside `pieces` are used.
+    """Return the knobs that filter after the distortion; see `examine_linear_knobs`."""
+    return [linear for linear in examine_linear_knobs(knobs, pieces, limit) if linear.is_accepted]
+
+
+def examine_linear_knobs(knobs: Knobs, pieces: Sequence[Piece], limit: float = LIMIT) -> list[LinearKnob]:
+    """Return what the takes tell about each knob, accepted or not; only samples inside `pieces` are used.
 
     A line is a group of takes that differ in one knob alone. For each knob, filters are fitted on the line with the
     most positions and checked on all its other lines. Positions are accepted from the reference outwards while the ESR
-    is at most `limit`.
+    is at most `limit`; for a knob of which a person states it (`after`), at most `STATED_LIMIT`. A knob without a line
+    is left out.
     """
     takes = [_Take(piece) for piece in pieces if piece.stop - piece.start > 4 * TAPS and piece.energy > SILENCE]
-    candidates = (_find(knob, knobs, takes, limit) for knob in knobs.knobs if isinstance(knob, Knob))
-    found = [linear for linear in candidates if linear is not None]
-    fixed = {linear.knob.name: dict(linear.fixed) for linear in found}
-    for one, other in combinations(found, 2):
+    limits = {knob.name: max(limit, STATED_LIMIT) if knob.after else limit for knob in knobs.knobs if is_turned(knob)}
+    candidates = (_examine(knob, knobs, takes, limits[knob.name]) for knob in knobs.knobs if is_turned(knob))
+    examined = [linear for linear in candidates if linear is not None]
+    fixed = {linear.knob.name: dict(linear.fixed) for linear in examined}
+    for one, other in combinations([linear for linear in examined if linear.is_accepted], 2):
         errors = _check_pair(one, other, takes)
-        if errors and max(errors) > limit:
+        if errors and max(errors) > max(limits[one.knob.name], limits[other.knob.name]):
             fixed[one.knob.name][other.knob.name] = other.reference
             fixed[other.knob.name][one.knob.name] = one.reference
-    return [replace(linear, fixed=fixed[linear.knob.name]) for linear in found]
+    return [replace(linear, fixed=fixed[linear.knob.name]) for linear in examined]
+
+
+def is_turned(knob: AnyKnob) -> TypeGuard[Knob]:
+    """Return whether a knob has values between its positions, as a switch has not."""
+    return isinstance(knob, Knob)
 
 
 def _check_pair(one: LinearKnob, other: LinearKnob, takes: Sequence["_Take"]) -> list[float]:
@@ -204,8 +228,8 @@ class _Take:
 KnobLine = dict[Value, _Take]  # takes that differ in one knob alone, by its position
 
 
-def _find(knob: Knob, knobs: Knobs, takes: Sequence[_Take], limit: float) -> LinearKnob | None:
-    """Fit and check the filters of one knob; None where fewer than two positions are accepted."""
+def _examine(knob: Knob, knobs: Knobs, takes: Sequence[_Take], limit: float) -> LinearKnob | None:
+    """Fit and check the filters of one knob; None where no takes differ in it alone."""
     lines = _lines(knob.name, knobs.names, takes)
     if not lines:
         return None
@@ -215,8 +239,6 @@ def _find(knob: Knob, knobs: Knobs, takes: Sequence[_Take], limit: float) -> Lin
     residuals = {p: filter_error(taps_N, *line[reference].common(line[p])) for p, taps_N in filters.items()}
     joint, fixed = _check_jointly(knob.name, knobs, line[reference], lines, filters, reference, limit)
     accepted = _accepted(sorted(line), reference, lambda p: max(residuals[p], joint.get(p, 0.0)) <= limit)
-    if len(accepted) < 2:
-        return None
     identity_N = np.zeros(TAPS)
     identity_N[LEAD] = 1
     taps_PN = np.stack([filters.get(p, identity_N) for p in accepted])

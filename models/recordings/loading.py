@@ -77,12 +77,22 @@ def read_recordings(config: DataConfig) -> Recordings:
     different knobs, and where no take is held.
     """
     manifest, held_takes = _read_manifests(config)
+    return collect_recordings(config, manifest, [(manifest.takes, True), (held_takes, False)])
+
+
+def collect_recordings(
+    config: DataConfig, manifest: Manifest, groups: Sequence[tuple[Sequence[Take], bool]]
+) -> Recordings:
+    """Read the dry signals of groups of takes, each with whether training may use them.
+
+    Raises `UserError` as `read_recordings` does.
+    """
     rate_hz = config.sample_rate or manifest.sample_rate or read_length(manifest.takes[0].wet)[1]
     reader = TakeReader(config.sample_rate)
     dry_T: dict[str, Tensor] = {}  # by the sha256 of its samples: copies of one file are one signal
     indices: dict[tuple[Path, int | None], int] = {}
     listed = []
-    for takes, training in ((manifest.takes, True), (held_takes, False)):
+    for takes, training in groups:
         for take in takes:
             source = (take.dry, take.channel)
             if source not in indices:

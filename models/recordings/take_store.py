@@ -18,7 +18,9 @@ RESIDENT_BYTES = 1 << 32
 class TakeStore:
     """Turns signals into tensors that stay valid as long as the store lives; then its files are deleted."""
 
-    def __init__(self) -> None:
+    def __init__(self, resident_bytes: int | None = None) -> None:
+        """Hold up to `resident_bytes` in memory, `RESIDENT_BYTES` where none are stated."""
+        self._resident_bytes = RESIDENT_BYTES if resident_bytes is None else resident_bytes
         self._bytes = self._files = 0
         self._folder: Path | None = None
 
@@ -26,7 +28,7 @@ class TakeStore:
         """Return the same float32 samples as a tensor, in memory or mapped from a file."""
         assert x_T.dtype == np.float32
         self._bytes += x_T.nbytes
-        if self._bytes <= RESIDENT_BYTES:
+        if self._bytes <= self._resident_bytes:
             return torch.from_numpy(x_T)
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="ampzoo-takes-"))

@@ -2,9 +2,13 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from io import BytesIO
 from typing import Literal, NamedTuple
+
+import numpy as np
+import soundfile as sf
 
 from models.core.plain_text import plain_text
 
@@ -22,7 +26,7 @@ th:first-child, td:first-child { padding-left: 0 }
 .file, code { font-family: ui-monospace, monospace; font-size: .95em }
 .same { color: #777 } .changed { font-weight: bold; border: 2px solid #222 }
 .notice { border-left: 4px solid #b8860b; padding: .2rem .8rem; margin: .6rem 0 } .fault { border-color: #b22222 }
-.hint { color: #555 }
+.hint { color: #555 } label { display: inline-flex; align-items: center; gap: .5rem; margin-right: 1rem }
 @media print {
   body { font-size: 11pt; max-width: none; margin: 1cm } thead { display: table-header-group }
   tr, figure { break-inside: avoid } .wide { overflow: visible }
@@ -91,6 +95,19 @@ def figure(svg: bytes, alt: str) -> str:
     """Return a picture, held by the page itself; `alt` is read where pictures are not shown."""
     data = b64encode(svg).decode()
     return f'<figure><img alt="{escape_page(alt)}" src="data:image/svg+xml;base64,{data}"></figure>'
+
+
+def sounds(title: str, clips: Mapping[str, np.ndarray], rate_hz: int) -> str:
+    """Return players of clips side by side, held by the page itself: name -> mono `(T,)` with full scale 1."""
+    players = "".join(_sound(name, x_T, rate_hz) for name, x_T in clips.items())
+    return f"<section><p>{escape_page(title)}</p>{players}</section>"
+
+
+def _sound(name: str, x_T: np.ndarray, rate_hz: int) -> str:
+    file = BytesIO()
+    sf.write(file, x_T, rate_hz, format="FLAC", subtype="PCM_16")
+    source = f"data:audio/flac;base64,{b64encode(file.getvalue()).decode()}"
+    return f'<label>{escape_page(name)} <audio controls preload="none" src="{source}"></audio></label>'
 
 
 def _inline(text: str) -> str:

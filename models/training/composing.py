@@ -79,7 +79,7 @@ class Composer:
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the linear knobs and their evidence as plain data."""
-        return [knob.describe() for knob in self._linear]
+        return [knob.describe().model_dump(mode="json") for knob in self._linear]
 
     def _draw_one(self, random: np.random.Generator) -> Window:
         """Draw a base, a grid position of each free knob and a first sample."""

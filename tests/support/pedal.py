@@ -1,6 +1,7 @@
 """A pedal whose tone and level filter after its distortion, and two that only seem to; recordings of them."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from scipy.signal import lfilter
 from models.knobs.schema import Knob, Knobs, Setting, Value
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData, Piece
+from tests.support.makers import entry, write_manifest, write_wav
 
 Device = Callable[[np.ndarray, Setting], np.ndarray]
 
@@ -17,6 +19,8 @@ KNOBS = Knobs(knobs=(Knob(name="drive", default=0.5), Knob(name="tone", default=
 CENTER: dict[str, Value] = {"drive": 0.5, "tone": 0.5, "level": 0.5}
 ISOLATED: list[Setting] = [{**CENTER, name: value} for name in CENTER for value in (0.0, 0.25, 0.75, 1.0)]
 JOINT: list[Setting] = [{"drive": drive, "tone": tone, "level": 0.5} for drive in (0.0, 1.0) for tone in (0.0, 1.0)]
+
+DRY = np.random.default_rng(0).normal(0, 0.2, RATE).astype(np.float32)
 
 
 def low_pass(x_T: np.ndarray, tone: float) -> np.ndarray:
@@ -57,3 +61,15 @@ def recordings(device: Device = pedal, settings: Sequence[Setting] = ()) -> AmpD
     config = DataConfig(name="pedal", train="train.json", held="held.json")
     dry_T = torch.from_numpy(x_T.astype(np.float32))
     return AmpData(config, KNOBS, RATE, "", "", dry_T=(dry_T,), train=tuple(pieces))
+
+
+def record_pedal(folder: Path, device: Device = pedal, stated: str = "", late: int = 0) -> Path:
+    """Files of a device, `late` samples late, whose manifest states one knob to filter after the distortion."""
+    write_wav(folder / "di.wav", DRY, RATE)
+    entries = []
+    for number, setting in enumerate([CENTER, *ISOLATED, *JOINT]):
+        wet_T = np.concatenate([np.zeros(late), device(DRY, setting)]).astype(np.float32)
+        write_wav(folder / f"{number}.wav", wet_T, RATE)
+        entries.append(entry("di.wav", f"{number}.wav", setting))
+    knobs = [knob.model_copy(update={"after": knob.name == stated}).model_dump() for knob in KNOBS.knobs]
+    return write_manifest(folder / "train.json", entries, knobs=knobs, sample_rate=RATE)

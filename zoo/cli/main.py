@@ -17,6 +17,7 @@ from zoo.cli.plan import plan
 from zoo.cli.play import export, render
 from zoo.cli.player_page import play_in_browser, write_page
 from zoo.cli.recordings import align, check, signal
+from zoo.cli.score import score
 from zoo.cli.search import board, search
 from zoo.cli.signing import key, trust
 from zoo.cli.train import quickstart, train
@@ -27,7 +28,7 @@ from zoo.version import __version__
 GROUPS = {  # heading -> commands, in the order in which one needs them
     "Start": (quickstart, doctor),
     "Record": (plan, signal, check, align),
-    "Make": (train, search, board, package),
+    "Make": (train, search, board, score, package),
     "Share": (push, list_amps, show, diff, pull, outdated, lock, verify, rm, key, trust),
     "Play": (knobs, play_in_browser, write_page, render, export),
 }

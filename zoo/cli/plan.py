@@ -29,6 +29,7 @@ class PlanOptions:
     count: int | None
     positions: int | None
     held: int | None
+    after: tuple[str, ...]
     signal: Path | None
     out: Path | None
     manifests: tuple[Path, ...]
@@ -48,11 +49,15 @@ class SessionRequest:
 
 @dataclass(frozen=True)
 class PlanRequest(SessionRequest):
-    """Plan a new session for the knobs of a file; `sizes` are the given ones of `count`, `positions` and `held`."""
+    """Plan a new session for the knobs of a file; `sizes` are the given ones of `count`, `positions` and `held`.
+
+    `after` are the knobs that filter after the distortion, where they are not those of the file.
+    """
 
     knobs: Path
     design: "Design | None"
     sizes: dict[str, int]
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,12 @@ class CaptureRequest(SessionRequest):
 @click.option("--count", type=int, metavar="N", help="Takes to train on (space-filling), or to add (--extend).")
 @click.option("--positions", type=int, metavar="N", help="Positions of each knob (isolated, hybrid).")
 @click.option("--held", type=int, metavar="N", help="Additional settings, for the held-out score. Default: 6.")
+@click.option(
+    "--after",
+    multiple=True,
+    metavar="KNOB",
+    help="This knob only filters after the distortion: a few takes suffice. May be repeated.",
+)
 @click.option("--signal", type=PATH, metavar="DI.wav", help="The signal to play; zoo signal writes one.")
 @click.option("--out", type=PATH, metavar="FOLDER", help="A new folder for the manifests and the recording sheet.")
 @click.option(
@@ -123,6 +134,8 @@ def parse_request(options: PlanOptions) -> PlanRequest | ExtendRequest | Capture
     if bool(manifests) + (captures is not None) + (knobs is not None and captures is None) != 1:
         raise UserError("give one of KNOBS.json, --extend and --from-nam", "For example: zoo plan knobs.json")
     shared = {"signal": options.signal, "out": options.out, "as_json": options.as_json}
+    if options.after and (knobs is None or captures is not None):
+        raise UserError("--after is for KNOBS.json", 'A manifest states it in its knobs: "after": true.')
     if options.out and not options.signal:
         raise UserError("--out needs --signal, the signal to play", "zoo signal di.wav writes one.")
     if captures is not None:
@@ -132,18 +145,26 @@ def parse_request(options: PlanOptions) -> PlanRequest | ExtendRequest | Capture
     if knobs is not None:
         sizes = {"count": options.count, "positions": options.positions, "held": options.held}
         given = {name: size for name, size in sizes.items() if size is not None}
-        return PlanRequest(knobs=knobs, design=options.design, sizes=given, **shared)
+        return PlanRequest(knobs=knobs, design=options.design, sizes=given, after=options.after, **shared)
     return ExtendRequest(manifests=manifests, count=options.count, **shared)
 
 
 def plan_session(request: PlanRequest) -> None:
     """Compare the designs, or list or write the settings of one."""
     from models.capture.excitation import SIGNAL_SECONDS
-    from models.capture.plan import compare_designs, make_plan, read_knobs, recommend
+    from models.capture.plan import (
+        compare_designs,
+        make_plan,
+        plan_without_filters,
+        read_knobs,
+        recommend,
+        state_filters,
+    )
     from models.capture.session import write_session
     from zoo.cli.views import plan as plan_view
 
     described, schema = read_knobs(request.knobs)
+    schema = state_filters(schema, request.after) if request.after else schema
     signal_s = _seconds(request.signal) or SIGNAL_SECONDS
     if request.design:
         chosen = make_plan(schema, request.design, **request.sizes)
@@ -152,21 +173,25 @@ def plan_session(request: PlanRequest) -> None:
         chosen, why = recommend(plans)
         if not request.out:
             _show_comparison(request, plans, signal_s, chosen, why)
+            if not request.as_json:
+                plan_view.info_saved(chosen, plan_without_filters(schema, request.design, **request.sizes), signal_s)
             return
     train, held = plan_view.listed_settings(chosen, signal_s)
     if request.out and request.signal:
         identity = {"device": described.device, "license_id": described.license, "levels": described.levels}
         made = write_session(request.out, chosen.knobs, train, held, request.signal, **identity)
         plan_view.info_plan(chosen, signal_s)
+        plan_view.info_saved(chosen, plan_without_filters(schema, request.design, **request.sizes), signal_s)
         _show_session(made, request)
     else:
         plan_view.show_settings(chosen.knobs, train, held, request.as_json)
         plan_view.info_plan(chosen, signal_s)
+        plan_view.info_saved(chosen, plan_without_filters(schema, request.design, **request.sizes), signal_s)
 
 
 def extend_session(request: ExtendRequest) -> None:
     """Propose further settings for a recorded manifest, farthest from its takes, and list or write them."""
-    from models.capture.plan import PER_KNOB, propose_settings
+    from models.capture.plan import PER_KNOB, propose_settings, split_knobs
     from models.capture.session import write_session
     from models.knobs.geometry import largest_hole
     from models.knobs.text import format_setting
@@ -179,7 +204,9 @@ def extend_session(request: ExtendRequest) -> None:
     existing = [take.setting for take in first.takes]
     taken = [take.setting for manifest in (first, *others) for take in (*manifest.takes, *manifest.held_takes)]
     new = propose_settings(first.knobs, existing, PER_KNOB if request.count is None else request.count, taken)
-    before, after = (largest_hole(first.knobs, settings) for settings in (existing, [*existing, *new]))
+    moved, _ = split_knobs(first.knobs)
+    reduced = [{name: setting[name] for name in moved.names} for setting in [*existing, *new]]
+    before, after = (largest_hole(moved, settings) for settings in (reduced[: len(existing)], reduced))
     output.info(
         f"largest gap {before.turns:.2f} turns, at {format_setting(before.setting)}; "
         f"with the new takes {after.turns:.2f} turns"

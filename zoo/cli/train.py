@@ -37,6 +37,8 @@ def quickstart(config: Path) -> None:
 @click.option("--out", type=PATH, required=True, help="The run folder. The same command resumes an interrupted run.")
 def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     """Train one model into a run folder."""
+    from models.artifacts.names import SPLIT
+    from models.recordings.knob_filters import read_knob_filters
     from models.training.config import read_recipe
 
     recipe = read_recipe(data, model, learning)  # refused before heavy libraries are imported
@@ -68,6 +70,8 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
         except KeyboardInterrupt:
             output.show_stop(f"stopped training into {out}", f"Go on with: {repeat_command()}", INTERRUPTED)
             sys.exit(INTERRUPTED)
+    for sentence in words.composed_sentences(read_knob_filters(out / SPLIT)):
+        output.info_wrapped(sentence)
     output.info(words.held_sentence(evaluation))
     for sentence in words.advice_sentences(evaluation):
         output.info(sentence)

@@ -15,6 +15,7 @@ from models.core.files import staged_folder, write_json, write_text
 from models.formats.nam.writer import write_nam
 from models.knobs.schema import Knob
 from models.network.baking import bake
+from models.recordings.knob_filters import FILTERS_KEY, parse_knob_filters
 from zoo.package.card import make_card
 from zoo.package.card_page import CardContent
 from zoo.package.card_schema import Terms
@@ -169,6 +170,7 @@ def _write_texts(
         fault=run.fault,
         tiers={tier: other.evaluation for tier, other in tiers.items()},
         searched=run.front_chart is not None,
+        filters=parse_knob_filters((run.provenance or {}).get(FILTERS_KEY), TRAINING),
     )
     write_text(folder / CARD, make_card(content))
     text = license_text(run.config.name, terms.license, terms.license_name, terms.license_link)

@@ -8,6 +8,7 @@ from models.artifacts.evaluation import Evaluation
 from models.artifacts.model_config import ModelConfig
 from models.knobs.schema import Knob, Setting
 from models.knobs.text import format_setting, format_value
+from models.recordings.knob_filters import KnobFilter
 from zoo.package.card_schema import Terms
 from zoo.package.escaping import card_link, escape_card
 from zoo.package.layout import FRONT_CHART
@@ -21,7 +22,8 @@ class CardContent:
     """Everything that a model card states.
 
     `fault` is why the model should not have been published, for one that was forced. `tiers` has the scores of every
-    tier, the amp's own among them. `searched` is true where the package has a chart of the search's front.
+    tier, the amp's own among them. `searched` is true where the package has a chart of the search's front. `filters`
+    are the knobs by which training composed takes.
     """
 
     config: ModelConfig
@@ -31,6 +33,7 @@ class CardContent:
     fault: str | None = None
     tiers: Mapping[str, Evaluation] = field(default_factory=dict)
     searched: bool = False
+    filters: tuple[KnobFilter, ...] = ()
 
     @property
     def amp(self) -> str:
@@ -129,10 +132,18 @@ chain only."""
 
 
 def _provenance(content: CardContent) -> str:
-    return """## Provenance
+    return f"""## Provenance
 
-`training.json`, where it is present, states how the model was trained. `eval.json` has every score, `manifest.json` the
-sha256 of every file but this page. `zoo verify` checks all of them and plays the clips again."""
+{_composed_section(content)}`training.json`, where it is present, states how the model was trained. `eval.json` has every score,
+`manifest.json` the sha256 of every file but this page. `zoo verify` checks all of them and plays the clips again."""
+
+
+def _composed_section(content: CardContent) -> str:
+    """State by which knobs training composed takes, empty where by none."""
+    if not content.filters:
+        return ""
+    rows = "\n".join(f"* {found.sentence}" for found in content.filters)
+    return f"Training composed takes between the recorded ones, by knobs that only filter:\n\n{rows}\n\n"
 
 
 def _license(content: CardContent) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from models.artifacts.names import MACHINE, SPLIT, TRAINING
 from models.core.schema import read_json
+from models.recordings.knob_filters import FILTERS_KEY
 from zoo.package.manifest import file_entry
 
 STUDY_FILE, TRIALS_FOLDER = "study.json", "trials"
@@ -38,6 +39,7 @@ def read_provenance(run: Path, recipe: dict[str, Any] | None, seconds: float) ->
         "takes": {group: len(pieces) for group, pieces in split["pieces"].items()},
         "model": recipe["model"],
         "learning": recipe["learning"],
+        **({FILTERS_KEY: split[FILTERS_KEY]} if FILTERS_KEY in split else {}),
         "seconds": seconds,
         **(read_json(run / MACHINE) if (run / MACHINE).exists() else {}),
     }

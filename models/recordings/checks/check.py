@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from models.audio.error_ratio import error_ratio
-from models.audio.interpolation import HALF, read_between
+from models.audio.interpolation import read_between
 from models.audio.io import open_audio
 from models.core.errors import UserError
 from models.knobs.schema import Knobs
 from models.recordings.alignment import Lag, TakeResponse, reconcile_lags
+from models.recordings.checks.grid import ComparableTake, check_statements, measure_grid, read_part
 from models.recordings.checks.measurements import Sound, find_repeat, measure_noise_floor, measure_sound, silent_spans
 from models.recordings.checks.mislabels import level_features
 from models.recordings.checks.report import Finding, Report, TakeReport, takes_by_dry
@@ -60,15 +61,20 @@ def check(path: Path, on_take: Callable[[int, int], None] | None = None) -> Repo
     findings += check_sessions(takes, path)
     steps: list[KnobStep] = []
     excerpts: dict[Path, np.ndarray] = {}
+    groups: list[list[ComparableTake]] = []
     for members in takes_by_dry(takes):
         comparable = [take for take in members if take.lag and take.wet_sound]
         if len(comparable) > 1:
-            excerpts_NS = _excerpts(comparable)
+            lags = _comparison_lags(comparable)
+            excerpts_NS = np.stack([_excerpt(take, lag) for take, lag in zip(comparable, lags, strict=True)])
+            groups.append(list(map(ComparableTake, comparable, lags, excerpts_NS)))
             excerpts.update(zip((take.wet for take in comparable), excerpts_NS, strict=True))
             found_steps, found = _compare_takes(comparable, excerpts_NS, manifest.knobs, faulty)
             steps += found_steps
             findings += found
-    return Report(manifest, takes, findings, steps, excerpts)
+    grid = measure_grid(manifest.knobs, groups)
+    findings += check_statements(manifest.knobs, grid, path)
+    return Report(manifest, takes, findings, steps, excerpts, grid)
 
 
 def _measure_takes(
@@ -186,11 +192,6 @@ def _compare_takes(
     return steps, findings
 
 
-def _excerpts(takes: list[TakeReport]) -> np.ndarray:
-    """The same excerpt of all takes of one dry signal, aligned with it, `(N, S)`."""
-    return np.stack([_excerpt(take, lag) for take, lag in zip(takes, _comparison_lags(takes), strict=True)])
-
-
 def _comparison_lags(takes: list[TakeReport]) -> list[Lag]:
     """The lag to compare each take at: the median where all are nearly equal, so that a knob's own delay stays in."""
     lags = [take.lag for take in takes if take.lag]
@@ -209,12 +210,5 @@ def _excerpt(take: TakeReport, lag: Lag) -> np.ndarray:
     out_S = np.empty(length * EXCERPT_PARTS, np.float32)
     with open_audio(take.wet) as file:
         for part, start in enumerate(np.linspace(0, dry.frames - length, EXCERPT_PARTS).astype(int)):
-            position = lag.delay_samples + lag.step * int(start)
-            first = min(max(int(position) - HALF, 0), wet.frames)
-            file.seek(first)
-            near_TC = file.read(length + 3 * HALF, dtype="float32", always_2d=True)
-            near_T = near_TC[:, min(take.channel or 0, near_TC.shape[1] - 1)]
-            out_S[part * length : (part + 1) * length] = lag.polarity * read_between(
-                near_T, position - first, lag.step, length
-            )
+            out_S[part * length : (part + 1) * length] = read_part(file, take, lag, int(start), length)
     return out_S

@@ -1,16 +1,19 @@
 """What a check returns: reports on takes, findings, and the whole as plain data."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 
-from models.knobs.schema import Setting
+from models.knobs.schema import Setting, Value
 from models.recordings.alignment import Lag
 from models.recordings.checks.measurements import NoiseFloor, Sound
 from models.recordings.checks.similarity import KnobStep
+from models.recordings.knob_filters import KnobFilter
 from models.recordings.manifest import Manifest
 from models.recordings.take_reader import group_by_dry
 
@@ -82,6 +85,45 @@ def takes_by_dry(takes: Iterable[TakeReport]) -> list[list[TakeReport]]:
     return group_by_dry(takes, lambda take: take.dry_key)
 
 
+@dataclass(frozen=True)
+class Miss:
+    """What the best blend of a take's two neighbors along one knob misses of it (ESR), at its position."""
+
+    position: Value
+    esr: float
+
+
+@dataclass(frozen=True)
+class KnobGrid:
+    """What the takes tell about one knob.
+
+    `filter` is None where no takes differ in the knob alone, or are too short for it; `misses` is empty where no three
+    takes do.
+    """
+
+    knob: str
+    filter: KnobFilter | None
+    misses: tuple[Miss, ...]
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of what neighbors miss."""
+        return fmean(miss.esr for miss in self.misses) if self.misses else None
+
+    @property
+    def worst(self) -> Miss | None:
+        """Where neighbors miss most."""
+        return max(self.misses, key=lambda miss: miss.esr, default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "knob": self.knob,
+            "filter": self.filter and self.filter.model_dump(mode="json") | {"accepted": self.filter.is_accepted},
+            "neighbors": {"mean_esr": self.mean, "worst": self.worst and asdict(self.worst), "takes": len(self.misses)},
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """A checked manifest; `excerpts` are a few seconds of each comparable take, `(S,)`, aligned with its dry signal."""
@@ -91,6 +133,7 @@ class Report:
     findings: list[Finding]
     steps: list[KnobStep]
     excerpts: dict[Path, np.ndarray]
+    grid: Sequence[KnobGrid] = ()
 
     @property
     def faults(self) -> list[Finding]:
@@ -111,6 +154,7 @@ class Report:
             "knobs": [knob.model_dump(mode="json") for knob in self.manifest.knobs.knobs],
             "takes": [take.to_json() for take in self.takes],
             "steps": [asdict(step) for step in self.steps],
+            "grid": [knob.to_json() for knob in self.grid],
             "faults": [finding.to_json() for finding in self.faults],
             "warnings": [finding.to_json() for finding in self.warnings],
         }

@@ -17,8 +17,9 @@ from models.artifacts.folder import MAX_HEADER_BYTES, load_model, load_weights, 
 from models.artifacts.model_config import make_config
 from models.artifacts.names import CONFIG, WEIGHTS
 from models.core.errors import IntegrityError, NotFound, UserError
+from models.knobs.schema import Knobs
 from models.network.wavenet import WaveNet
-from tests.support.makers import FORMS, JSON, KNOBS, RATE, examples, model, wavenets
+from tests.support.makers import FORMS, JSON, KNOBS, RATE, architecture, examples, model, wavenets
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,12 @@ def folder(tmp_path: Path, saved: Path) -> Path:
     for name in (CONFIG, WEIGHTS):
         (tmp_path / name).write_bytes((saved / name).read_bytes())
     return tmp_path
+
+
+def test_a_config_does_not_say_that_a_knob_was_stated_to_be_a_filter():
+    """Models play on every version that knows their schema, and the statement is of use to training alone."""
+    stated = Knobs(knobs=tuple(knob.model_copy(update={"after": True}) for knob in KNOBS.knobs))
+    assert make_config("tiny", RATE, stated, architecture()).knobs == KNOBS
 
 
 @pytest.mark.parametrize("form", FORMS)

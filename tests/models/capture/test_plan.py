@@ -21,9 +21,11 @@ from models.capture.plan import (
     Design,
     compare_designs,
     make_plan,
+    plan_without_filters,
     propose_settings,
     read_knobs,
     recommend,
+    state_filters,
 )
 from models.core.errors import UserError
 from models.knobs.geometry import (
@@ -380,3 +382,63 @@ def test_any_json_of_knobs_gives_plans_or_a_user_error(folder: Path, value: Any)
         assert 0 <= plan.hole_turns <= math.sqrt(len(schema.names)) + 1e-9
         for setting in (plan.train or []) + (plan.held or []):
             assert plan.knobs.complete(setting) == setting
+
+
+def filtering(*names: str) -> Knobs:
+    """Four knobs from 0 to 10, the named ones stated to filter after the distortion."""
+    described = [{"name": name, "max": 10, "after": name in names} for name in ("gain", "treble", "presence", "master")]
+    return Knobs.model_validate({"knobs": described})
+
+
+def test_knobs_that_filter_need_a_few_isolated_takes():
+    knobs = filtering("treble", "presence")
+    plan = make_plan(knobs, "space-filling")
+    assert plan.train
+    assert plan.held
+    turned = [{name for name in ("treble", "presence") if setting[name] != 5} for setting in plan.train]
+    assert max(map(len, turned)) == 1
+    for name in ("treble", "presence"):
+        takes = [setting for setting, moved in zip(plan.train, turned, strict=True) if moved == {name}]
+        alone = [setting[name] for setting in takes if setting["gain"] == setting["master"] == 5]
+        assert sorted(alone) == [0, 2.5, 7.5, 10]
+        (joint,) = (setting for setting in takes if setting[name] not in alone or setting["gain"] != 5)
+        assert {joint["gain"], joint["master"], joint[name]} <= {0, 10}
+        assert {**joint, name: 5} in plan.train  # from which its filter is checked
+    assert plan.count == 20 + 2 * 5
+    assert make_plan(filtering(), "space-filling").count == 40
+    assert plan.never_together == []
+    assert plan.hole_turns < 0.5
+    assert any(setting["treble"] != 5 and setting["presence"] != 5 for setting in plan.held)
+
+
+@pytest.mark.parametrize("design", ["hybrid", "combinatorial", "space-filling"])
+def test_a_plan_with_filters_is_shorter(design: Design):
+    plan, plain = make_plan(filtering("treble", "master"), design), make_plan(filtering(), design)
+    assert plan.count < plain.count
+    assert plan_without_filters(filtering("treble", "master"), design) == plain
+    assert plan_without_filters(filtering(), design) is None
+
+
+def test_a_device_of_filters_alone_is_recorded_alone():
+    plan = make_plan(filtering("gain", "treble", "presence", "master"), "space-filling", held=2)
+    assert plan.train
+    assert (plan.count, plan.hole_turns, plan.never_together) == (1 + 4 * 4, 0.0, [])
+
+
+def test_proposed_settings_leave_filters_where_they_are():
+    existing = make_plan(filtering("treble", "presence"), "space-filling").train
+    assert existing
+    new = propose_settings(filtering("treble", "presence"), existing, 4)
+    assert len(new) == 4
+    assert all(setting["treble"] == setting["presence"] == 5 for setting in new)
+
+
+def test_what_cannot_filter_is_refused():
+    switched = Knobs.model_validate(
+        {"knobs": [{"name": "gain", "gain": True}, {"name": "mode", "positions": ["a", "b"]}]}
+    )
+    for name, what in (("gain", "the gain"), ("mode", "a switch"), ("tone", "no knob")):
+        with pytest.raises(UserError, match=f"'{name}' cannot filter after the distortion: it is {what}"):
+            state_filters(switched, [name])
+    with pytest.raises(UserError, match="10 takes are too few: knobs that filter after the distortion take 10"):
+        make_plan(filtering("treble", "master"), "space-filling", count=10)

@@ -183,6 +183,18 @@ def test_two_gains_are_refused():
         Knobs.model_validate({"knobs": [{"name": "a", "gain": True}, {"name": "b", "gain": True}]})
 
 
+def test_a_gain_cannot_filter_after_the_distortion_that_it_drives():
+    with pytest.raises(ValidationError, match=r"'a' cannot drive the amp \(gain\) and filter after its distortion"):
+        Knobs.model_validate({"knobs": [{"name": "a", "gain": True, "after": True}]})
+
+
+def test_a_stated_filter_is_in_the_dump_and_has_the_scale_of_any_knob():
+    plain, stated = Knob(name="tone", default=0), Knob(name="tone", default=0, after=True)
+    assert stated.model_dump()["after"] is True
+    assert "after" not in plain.model_dump()
+    assert plain.scale == stated.scale
+
+
 def test_audio_taper_divides_by_15_percent_at_the_middle():
     volume = SWITCHED.knobs[0]
     assert isinstance(volume, Knob)

@@ -61,5 +61,5 @@ def test_a_knob_that_turns_by_decibels_is_not_interpolated_as_a_potentiometer():
     settings: list[Setting] = [{**CENTER, "level": level} for level in (0.0, 0.25, 0.5, 0.75, 1.0)]
     (level,) = find_linear_knobs(KNOBS, recordings(steps, settings).train)
     assert level.knob.name == "level" and not level.rational
-    assert level.describe()["interpolation"] == "pchip"
+    assert level.describe().interpolation == "pchip"
     assert max(level.between.values()) < 1e-3

@@ -2,9 +2,19 @@
 
 import numpy as np
 
-from models.knobs.schema import Setting
+from models.knobs.schema import Knobs, Setting
 from models.recordings.composed_pieces import find_bases
-from models.recordings.linear_knobs import LEAD, TAPS, apply_filter, filter_error, find_linear_knobs, fit_filter
+from models.recordings.linear_knobs import (
+    LEAD,
+    LIMIT,
+    STATED_LIMIT,
+    TAPS,
+    apply_filter,
+    examine_linear_knobs,
+    filter_error,
+    find_linear_knobs,
+    fit_filter,
+)
 from tests.support.pedal import CENTER, ISOLATED, KNOBS, RATE, low_pass, passive, pedal, recordings, tone_first
 
 
@@ -56,3 +66,40 @@ def test_joint_takes_that_are_missed_refuse_a_knob():
 
 def test_silent_takes_show_nothing():
     assert not find_linear_knobs(KNOBS, recordings(lambda x_T, setting: 0 * x_T).train)
+
+
+def noisy(x_T: np.ndarray, setting: Setting) -> np.ndarray:
+    """The pedal with hiss of -26 dB after its tone."""
+    hiss_T = np.random.default_rng(int(1e6 * sum(map(float, setting.values())))).normal(size=len(x_T))
+    y_T = pedal(x_T, setting)
+    return y_T + 0.05 * np.sqrt(np.mean(y_T**2)) * hiss_T
+
+
+def stating(*names: str) -> Knobs:
+    return Knobs(knobs=tuple(knob.model_copy(update={"after": knob.name in names}) for knob in KNOBS.knobs))
+
+
+def test_a_stated_knob_is_accepted_where_hiss_hides_it():
+    data = recordings(noisy)
+    assert find_linear_knobs(KNOBS, data.train) == []
+    (tone,) = find_linear_knobs(stating("tone"), data.train)
+    assert (tone.knob.name, tone.positions) == ("tone", (0.0, 0.25, 0.5, 0.75, 1.0))
+    assert LIMIT < tone.describe().worst < STATED_LIMIT
+    assert tone.describe().stated
+    assert tone.describe().residuals["0"] > LIMIT
+
+
+def test_a_statement_does_not_make_a_filter_of_what_is_none():
+    """Positions that the filter misses stay out, whatever a person states."""
+    (tone,) = (one for one in examine_linear_knobs(stating("tone"), recordings(tone_first).train) if one.knob.after)
+    assert not {0.0, 0.75, 1.0} & set(tone.positions)
+    assert all(tone.residuals[position] > STATED_LIMIT for position in (0.0, 0.75, 1.0))
+
+
+def test_refused_knobs_have_their_evidence_too():
+    drive, tone, level = examine_linear_knobs(KNOBS, recordings().train)
+    assert [linear.is_accepted for linear in (drive, tone, level)] == [False, True, True]
+    assert (drive.knob.name, drive.positions) == ("drive", (0.5,))
+    assert drive.describe().worst == min(drive.residuals.values())
+    assert drive.describe().worst > LIMIT
+    assert tone.describe().worst == max([*tone.residuals.values(), *tone.joint.values()])

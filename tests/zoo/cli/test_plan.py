@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from models.knobs.schema import Knob
 from models.recordings.manifest import read_manifest
 from tests.support.captures import capture
 from tests.support.makers import di, entry, write_wav
@@ -72,6 +73,21 @@ def test_settings_of_a_design_are_listed(here: Path):
     listed = json.loads(zoo("plan", "amp.json", "--design", "isolated", "--held", 0, "--json").out)
     assert (len(listed["train"]), listed["held"]) == (13, [])
     assert "never moved together: gain and tone" in zoo("plan", "amp.json", "--design", "isolated").err
+
+
+def test_knobs_that_filter_make_the_session_shorter(here: Path):
+    ran = zoo("plan", "amp.json", "--after", "tone", "--after", "volume", "--design", "space-filling", "--json")
+    assert (ran.code, len(json.loads(ran.out)["train"])) == (0, 18)
+    said = "tone, volume: filtering after the distortion, so training composes takes: 18 in place of 30, 1 h 18 min in "
+    assert f"{said}place of 1 h 57 min (33 % less)" in ran.err
+    assert "filtering after" not in zoo("plan", "amp.json").err
+    ran = zoo("plan", "amp.json", "--after", "tone", "--signal", "di.wav", "--out", "rec")
+    assert (ran.code, "so training composes takes" in ran.err) == (0, True)
+    manifest = read_manifest(Path("rec/train.json"))
+    assert [knob.name for knob in manifest.knobs.knobs if isinstance(knob, Knob) and knob.after] == ["tone"]
+    refused(
+        zoo("plan", "--extend", "rec/train.json", "--after", "tone"), 1, "--after is for KNOBS.json", '"after": true'
+    )
 
 
 def test_session_is_written_and_extended(here: Path):

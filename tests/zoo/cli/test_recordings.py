@@ -12,6 +12,7 @@ import soundfile as sf
 from models.knobs.text import format_setting
 from tests.support.makers import GRID, RATE, amp, di, entry, read_wav, record, write_manifest, write_wav
 from tests.support.packages import refused, terminal, zoo
+from tests.support.pedal import record_pedal
 from tests.zoo.cli.conftest import DI
 
 
@@ -52,6 +53,18 @@ def test_check_shows_every_take(here: Path):
         [],
     )
     assert [take["setting"] for take in document["takes"]] == list(GRID)
+
+
+def test_check_tells_what_lies_between_the_takes(here: Path):
+    ran = zoo("check", record_pedal(here, stated="tone"), "--html", "report.html")
+    rows = {line.split("\t")[0]: line.split("\t") for line in ran.err.splitlines() if "\t" in line}
+    assert rows["KNOB"] == ["KNOB", "FILTER", "RESIDUAL", "BETWEEN", "NEIGHBORS", "WORST", "AT"]
+    assert (rows["drive"][1], rows["drive"][3], rows["drive"][6]) == ("no", "-", "0.5")
+    assert (rows["tone"][1], rows["level"][1]) == ("0 to 1, stated", "0 to 1")
+    assert float(rows["tone"][2]) < 1e-4 < float(rows["drive"][2])
+    page = (here / "report.html").read_text()
+    assert "<h2>Along each knob</h2>" in page
+    assert "0 to 1, stated" in page
 
 
 def test_check_names_every_fault_and_exits_1(here: Path):

@@ -17,6 +17,7 @@ from models.artifacts.names import RECIPE, WEIGHTS
 from models.core.errors import DivergedError
 from tests.support.makers import GRID, amp, architecture, di, entry, record, write_manifest, write_wav
 from tests.support.packages import LICENSE, ZOO, around, full_disk, read_files, refused, zoo
+from tests.support.pedal import record_pedal
 
 STEPS, EVERY = 240, 5
 WORDS = ("--data", "data.json", "--model", "model.json", "--learning", "learning.json", "--out")
@@ -185,3 +186,24 @@ def test_training_resumes_after_a_full_disk(here: Path):
 def test_divergence_gives_a_hint(here: Path):
     with mock.patch("models.training.fit.fit", side_effect=DivergedError("the loss is nan at step 3")):
         refused(zoo("train", *WORDS, "run"), 1, "diverged: the loss is nan at step 3", "learning_rate")
+
+
+def test_the_report_and_the_card_say_which_knobs_filter_after_the_distortion(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "takes").mkdir()
+    record_pedal(tmp_path / "takes", stated="tone")
+    split = {"held_settings": 1, "held_seconds": 0.05, "validation_settings": 1, "validation_seconds": 0.05}
+    write(tmp_path / "data.json", {"name": "pedal", "train": "takes/train.json", **split})
+    write(tmp_path / "model.json", architecture().model_dump(mode="json"))
+    learning = {"steps": 120, "batch": 4, "segment": 512, "warmup": 5, "report_every": 120}  # quiet enough to package
+    write(tmp_path / "learning.json", learning)
+    ran = zoo("train", *WORDS, "run")
+    said = [line for line in ran.err.splitlines() if line.startswith("composed takes: ")]
+    assert [line.split()[2:6] for line in said] == [[name, "filters", "after", "the"] for name in ("tone", "level")]
+    assert "distortion from 0 to 1 (ESR up to " in said[0]
+    assert said[0].endswith("; as stated")
+    assert zoo("package", "run", "--license", LICENSE, "--force", "--out", "packages").code == 0
+    card = (tmp_path / "packages" / "run" / "README.md").read_text()
+    assert f"\n* {said[0].removeprefix('composed takes: ').removesuffix('; as stated')}\n" in card
+    training = json.loads((tmp_path / "packages" / "run" / "training.json").read_text())
+    assert [found["knob"] for found in training["linear_knobs"]] == ["tone", "level"]

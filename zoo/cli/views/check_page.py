@@ -21,6 +21,7 @@ from models.reporting.plots import (
     styled,
     to_svg,
 )
+from zoo.cli.views.recordings import GRID_HEADER, GRID_LEGEND, grid_rows
 from zoo.cli.views.words import also_in, count
 
 EDGES_HZ = band_edges(40.0, 20480.0, per_octave=3)
@@ -30,6 +31,8 @@ MAX_SPECTRA = 9
 MAX_DOTS = 5000  # of a page's coverage drawn as shapes; more are drawn as an image
 
 MAX_NAMED, MAX_LABEL = 16, 24  # the delay chart names up to so many takes, if no name is as long as that
+
+GRID_TITLES = tuple(name.lower() for name in GRID_HEADER)
 
 TAKE_COLUMNS = ("take", "setting", "delay", "way up", "drift ppm", "peak", "RMS dBFS")
 
@@ -49,6 +52,8 @@ def write_check_page(report: Report, path: Path) -> Path:
             for finding, others in group_findings([*report.faults, *report.warnings])
         ),
         *(f"{heading(title)}\n{chart}" for title, chart in charts if chart),
+        *([heading("Along each knob"), table(GRID_TITLES, grid_rows(report.grid))] if report.grid else []),
+        paragraph(GRID_LEGEND) if report.grid else "",
         heading("Takes"),
         table(TAKE_COLUMNS, [_take_row(take) for take in report.takes]),
     ]

@@ -7,6 +7,14 @@ from models.knobs.text import format_setting, format_value
 from zoo.cli import output
 from zoo.cli.views.words import also_in, count, first_names
 
+GRID_HEADER = ("KNOB", "FILTER", "RESIDUAL", "BETWEEN", "NEIGHBORS", "WORST", "AT")
+
+GRID_LEGEND = (
+    "FILTER: where the knob only filters after the distortion; training composes takes along it. RESIDUAL: ESR of the "
+    "filter. BETWEEN: ESR at a position left out. NEIGHBORS: what the best blend of the two takes beside a take misses "
+    "of it (ESR); where there is no filter, a model has to bridge about that."
+)
+
 LEGEND = "DELAY: samples behind the dry signal, as recorded. POLARITY: -1 is inverted."
 
 MAX_UNREADABLE = 3  # rows of takes without a measurement
@@ -41,6 +49,7 @@ def show_check(report: Any) -> None:
         values = {take.setting[knob.name] for take in report.takes}
         shown = first_names([format_value(value) for value in sorted(values, key=knob.encode)], " ")
         output.info_wrapped(f"{knob.name}: {knob.legal}, default {format_value(knob.default)}, recorded at {shown}")
+    show_grid(report.grid)
     groups = group_findings([*report.faults, *report.warnings])
     for finding, others in groups[:MAX_FINDINGS]:
         output.info_wrapped(f"{finding.severity}: {finding.message}.{also_in(others)} {finding.hint}")
@@ -50,6 +59,31 @@ def show_check(report: Any) -> None:
         f"{count(report.takes, 'take')}, {count(knobs.names, 'knob')}, {count(report.faults, 'fault')}, "
         f"{count(report.warnings, 'warning')}"
     )
+
+
+def show_grid(grid: Sequence[Any]) -> None:
+    """Print what the takes tell about each knob: whether it filters after the distortion, and what neighbors miss."""
+    rows = grid_rows(grid)
+    if any(cell != "-" for row in rows for cell in row[1:]):
+        output.info()
+        output.info_table(GRID_HEADER, rows)
+        output.info_wrapped(GRID_LEGEND)
+
+
+def grid_rows(grid: Sequence[Any]) -> list[tuple[str, ...]]:
+    """Return a row of text for each knob."""
+    rows: list[tuple[str, ...]] = []
+    for knob in grid:
+        found, worst, cells = knob.filter, knob.worst, ("-",) * 3
+        if found:
+            where = f" ({format_setting(found.fixed)})" if found.fixed else ""
+            span = f"{found.span}{where}" if found.is_accepted else "no"
+            stated = ", stated" if found.stated else ""
+            between = f"{max(found.between.values()):.1e}" if found.is_accepted and found.between else "-"
+            cells = (f"{span}{stated}", f"{found.worst:.1e}", between)
+        missed = (f"{knob.mean:.4f}", f"{worst.esr:.4f}", format_value(worst.position)) if worst else ("-",) * 3
+        rows.append((str(knob.knob), *cells, *missed))
+    return rows
 
 
 def show_dry_signals(report: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from models.artifacts.evaluation import FAR_ABOVE, GOOD, HARD_TO_HEAR, Evaluation, gap_warning, quality_words
 from models.knobs.text import format_setting
+from models.recordings.knob_filters import KnobFilter
 
 MAX_LISTED = 40  # names in a sentence
 
@@ -70,6 +71,12 @@ def warning_sentences(evaluation: Evaluation) -> list[str]:
     """Return what a person must know of a model before it is published."""
     found = evaluation.corners.offset_warning, gap_warning(evaluation.validation.mean, evaluation.held.mean)
     return [warning for warning in found if warning]
+
+
+def composed_sentences(filters: Sequence[KnobFilter]) -> list[str]:
+    """Return a sentence for each knob by which training composed takes."""
+    stated = {True: "; as stated", False: ""}
+    return [f"composed takes: {found.sentence}{stated[found.stated]}" for found in filters]
 
 
 def program() -> str:
