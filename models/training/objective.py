@@ -48,10 +48,10 @@ class Objective:
         return gradient_KP * scale_K[:, None], loss_K.isfinite() & norm_K.isfinite()
 
 
-def add_limited(gradient_KP: Tensor, other_KP: Tensor) -> Tensor:
-    """Return the sum of gradients, the second scaled to the norm of the first at most, so that it never outweighs it.
+def add_limited(gradient_KP: Tensor, other_KP: Tensor, share: float) -> Tensor:
+    """Return the sum of gradients, the second scaled to this share of the norm of the first at most.
 
     A second one that is not finite makes the sum so.
     """
     norm_K, other_K = (torch.linalg.vector_norm(part, dim=1) for part in (gradient_KP, other_KP))
-    return gradient_KP + other_KP * (norm_K / (other_K + TINY)).clamp(max=1)[:, None]
+    return gradient_KP + other_KP * (share * norm_K / (other_K + TINY)).clamp(max=1)[:, None]

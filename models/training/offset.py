@@ -32,18 +32,16 @@ WINDOWS = 64  # that measure what the loss feels; as many others check the loss
 
 DAMPING = 0.01  # of the mean of the metric, added to it
 
-REMOVAL_RIDGE, CHANGE = (
-    1e-2,
-    3.0,
-)  # of the mean of the matrix that is solved, added to its diagonal; its factor between rounds
+REMOVAL_RIDGE = 1e-2  # share of the mean of the matrix that is solved, added to its diagonal
+RIDGE_CHANGE = 3.0  # factor of it between rounds
 
 SMALLEST_RATIO = 1e-30  # divisor, for nets that nothing is felt of
 
-ERROR_TOLERANCE = 1.02  # times the loss before, to which the loss may rise
+ERROR_TOLERANCE = 1.05  # times the loss before, to which the loss may rise
 
 
 def without_offset(net: WaveNet, windows: WindowSampler, knobs: Knobs, learning: LearningConfig) -> WaveNet:
-    """Return a copy of a trained net that plays silence in silence, as far as its loss rises by 2 % at most.
+    """Return a copy of a trained net that plays silence in silence, as far as its loss rises by 5 % at most.
 
     A round with which it would rise more is undone, and the next one has a larger ridge, which makes it smaller
     (as in the method of Levenberg and Marquardt).
@@ -65,10 +63,10 @@ def without_offset(net: WaveNet, windows: WindowSampler, knobs: Knobs, learning:
             break
         vector_P.data.sub_(change_P)
         if _mean_loss(engine, checked, learning) <= most:
-            ridge /= CHANGE
+            ridge /= RIDGE_CHANGE
         else:
             vector_P.data.copy_(kept_P)
-            ridge *= CHANGE**2
+            ridge *= RIDGE_CHANGE**2
     return net
 
 

@@ -23,7 +23,7 @@ from models.training.config import LearningConfig
 
 SILENT_SETTINGS = 8  # of a step; a quarter are corners of the knobs
 
-FROM = 0.5  # share of the steps, from which on silence is part of the loss
+FROM, SHARE = 0.5, 0.3  # from which part of the steps on silence counts, and how much; with 1 the takes learn slowly
 
 SILENCE_STREAM = 2  # of random numbers, separate from those of the windows
 
@@ -52,9 +52,12 @@ def _draw_setting(knobs: Knobs, random: np.random.Generator, is_corner: bool) ->
     return drawn
 
 
-def is_silent(step: int, learning: LearningConfig) -> bool:
-    """Return whether silence is part of the loss at a step (from 0)."""
-    return learning.silence > 0 and step >= FROM * learning.steps
+def silence_share(step: int, learning: LearningConfig) -> float:
+    """Return the largest norm of the gradient of silence at a step (from 0), as a share of that of the takes.
+
+    0 where silence does not count.
+    """
+    return SHARE if learning.silence and step >= FROM * learning.steps else 0.0
 
 
 class SilentNet:

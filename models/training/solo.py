@@ -14,7 +14,7 @@ from models.training.config import LearningConfig
 from models.training.objective import Objective, add_limited
 from models.training.optimizers import Optimizer
 from models.training.schedule import decay_at, rate_at
-from models.training.silence import SilenceLoss, is_silent
+from models.training.silence import SilenceLoss, silence_share
 from models.training.state import TrainState
 from models.training.windows import WindowSampler
 
@@ -49,8 +49,9 @@ class SoloExecutor:
         gradient_P.zero_()
         found = self.engine.accumulate_gradient(self.vector_P, x_BT, levels_BE, loss)
         gradient_KP, finite_K = self.objective.clip(torch.tensor([found], dtype=torch.float64), gradient_P[None])
-        if self._silence is not None and is_silent(step, self.learning):
-            gradient_KP = add_limited(gradient_KP, self._silence.gradient(self.vector_P, step)[None])
+        share = silence_share(step, self.learning)
+        if self._silence is not None and share:
+            gradient_KP = add_limited(gradient_KP, self._silence.gradient(self.vector_P, step)[None], share)
         rate_K = torch.tensor([rate_at(step, self.learning)], dtype=torch.float64)
         blend_K = torch.tensor([1 - decay_at(step, self.learning)])
         usable_K = self.state.apply(self.optimizer, gradient_KP, finite_K, rate_K, blend_K)

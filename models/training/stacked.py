@@ -23,7 +23,7 @@ from models.network.folding import Folding
 from models.training.config import LearningConfig
 from models.training.objective import Objective, add_limited
 from models.training.schedule import decay_at, rate_at
-from models.training.silence import StackedSilence, is_silent
+from models.training.silence import SHARE, StackedSilence, silence_share
 from models.training.state import TrainState
 from models.training.trainer import Trainer
 from models.training.windows import source_for
@@ -71,7 +71,7 @@ class StackedTrainers:
         self.state = TrainState.stack([trainer.state for trainer in trainers], self.device)
         self.optimizer = trainers[0].optimizer
         capture = capture if self.device.type == "cuda" else None
-        self._replays = {silent: GraphReplay(partial(self.step, silent), capture) for silent in (False, True)}
+        self._replays = {share: GraphReplay(partial(self.step, share), capture) for share in (0.0, SHARE)}
         self._folding = Folding(trainers[0].net)
         self._play = player_for(self._folding, self.device)
         self._prepare()
@@ -90,7 +90,7 @@ class StackedTrainers:
             count = min(AHEAD, tried - done)
             self.draw(first + done, count)
             for step in range(first + done, first + done + count):
-                self._replays[any(is_silent(step, trainer.recipe.learning) for trainer in self.trainers)]()
+                self._replays[silence_share(step, self.trainers[0].recipe.learning)]()
             found.append(self._losses[:count].to("cpu", copy=True))
             on_step(first + done + count)
         seconds = (time.monotonic() - began) / len(self.trainers)
@@ -105,12 +105,12 @@ class StackedTrainers:
         """Return the seconds of some steps, at most `AHEAD`, after as many as a capture needs; no trainer changes."""
         self.draw(self.trainers[0].step, AHEAD)
         for _ in range(WARM_UP + 1):
-            self._replays[False]()
+            self._replays[0.0]()
         self._losses.to("cpu", copy=True)
         self._cursor.zero_()
         began = time.perf_counter()
         for _ in range(steps):
-            self._replays[False]()
+            self._replays[0.0]()
         self._losses.to("cpu", copy=True)  # waits for the device
         return time.perf_counter() - began
 
@@ -136,15 +136,18 @@ class StackedTrainers:
         self._blends[:count].copy_(torch.tensor(blends))
         self._cursor.zero_()
 
-    def step(self, silent: bool = False) -> None:
-        """Take one step of all members, in place, and without reading any number back; `silent`: with silence."""
+    def step(self, silence: float = 0.0) -> None:
+        """Take one step of all members, in place, and without reading any number back.
+
+        `silence` is what silence may count, see `silence_share`.
+        """
         rate_K, blend_K = (table.index_select(0, self._cursor)[0] for table in (self._rates, self._blends))
         vector_KP = self.state.vector_KP.detach().requires_grad_()
         loss_K = self._loss(vector_KP)
         (gradient_KP,) = torch.autograd.grad(loss_K.sum(), vector_KP)
         clipped_KP, finite_K = self._objective.clip(loss_K.detach(), gradient_KP)
-        if silent and self._silence is not None:
-            clipped_KP = add_limited(clipped_KP, self._silence.gradient(vector_KP, self._cursor))
+        if silence and self._silence is not None:
+            clipped_KP = add_limited(clipped_KP, self._silence.gradient(vector_KP, self._cursor), silence)
         usable_K = self.state.apply(self.optimizer, clipped_KP, finite_K, rate_K, blend_K)
         self._losses.index_copy_(0, self._cursor, torch.where(usable_K, loss_K.detach(), math.nan)[None])
         self._cursor += 1

@@ -22,7 +22,7 @@ from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
 from models.training.config import LearningConfig
 from models.training.objective import add_limited
-from models.training.silence import SilentNet, draw_silent_levels, is_silent
+from models.training.silence import SilentNet, draw_silent_levels, silence_share
 from models.training.trainer import Trainer
 from tests.support.makers import FORMS, KNOBS, architecture, data_config, di, nam_twin, recipe, record, wavenet
 
@@ -68,14 +68,14 @@ def test_settings_depend_on_seed_and_step_alone_and_reach_the_corners():
 
 def test_silence_counts_from_half_of_the_steps_on():
     learning = LearningConfig(steps=100)
-    assert [is_silent(step, learning) for step in (0, 49, 50, 99)] == [False, False, True, True]
-    assert not is_silent(99, LearningConfig(steps=100, silence=0))
+    assert [silence_share(step, learning) for step in (0, 49, 50, 89, 90, 99)] == [0, 0, 0.3, 0.3, 0.3, 0.3]
+    assert silence_share(99, LearningConfig(steps=100, silence=0)) == 0
 
 
 def test_silence_never_outweighs_the_takes():
     gradient_KP = torch.tensor([[3.0, 4.0], [3.0, 4.0]])
-    found_KP = add_limited(gradient_KP, torch.tensor([[0.0, 100.0], [1.0, 0.0]]))
-    assert torch.allclose(found_KP, torch.tensor([[3.0, 9.0], [4.0, 4.0]]))
+    found_KP = add_limited(gradient_KP, torch.tensor([[0.0, 100.0], [1.0, 0.0]]), 0.3)
+    assert torch.allclose(found_KP, torch.tensor([[3.0, 5.5], [4.0, 4.0]]))
 
 
 def silence_dbfs(net: WaveNet, data: AmpData) -> float:

@@ -363,12 +363,12 @@ def test_step_is_captured_once_after_the_warm_up(fails: bool):
 def test_step_never_leaves_its_device(data: AmpData, form: str):
     """On the meta device, where reading a number back or mixing devices is an error; no tensor is replaced."""
     stack = StackedTrainers(
-        [Trainer(plan, data) for plan in plans(data, form, "gated", mrstft=0.01, segment=2100)], "meta"
+        [Trainer(plan, data) for plan in plans(data, form, "gated", mrstft=0.01, segment=2100, silence=1.0)], "meta"
     )
     stack.draw(0, 2)
     before = tensors(stack.state)
     stack.step()
-    stack.step()
+    stack.step(silence=0.3)
     assert {tensor.device.type for tensor in before} == {"meta"}
     assert all(one is other for one, other in zip(tensors(stack.state), before, strict=True))
 
@@ -385,7 +385,7 @@ def test_gpu_is_used_only_if_asked_for(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize("captured", [True, False])
 def test_members_on_a_gpu_are_solo_runs(data: AmpData, captured: bool):
-    recipes = plans(data, "warp+encoder", "gated", steps=100)
+    recipes = plans(data, "warp+encoder", "gated", steps=100, silence=1.0)
     trainers, solos = ([Trainer(plan, data) for plan in recipes] for _ in range(2))
     stack = StackedTrainers(trainers, "cuda") if captured else StackedTrainers(trainers, "cuda", capture=None)
     assert stack.advance(100) == pytest.approx([solo.advance(100) for solo in solos], rel=1e-4)
