@@ -18,7 +18,8 @@ from models.core.errors import UserError
 from models.knobs.automation import Automation
 from models.knobs.schema import Setting, Value
 from models.network.wavenet import WaveNet
-from models.playback.stream import KnobLevels, player_factory
+from models.playback.player import KnobLevels
+from models.playback.stream import player_factory
 
 
 @dataclass(frozen=True)

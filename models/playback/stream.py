@@ -9,7 +9,7 @@ Shapes: T time (one block), K knob columns, C channels.
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,12 +18,11 @@ from torch.nn import functional as F
 
 from models.network.wavenet import WaveNet
 from models.playback.exact import HOP, ExactPlayer
+from models.playback.player import KnobLevels, Player
 
 PREWARM_BLOCK = 1 << 14  # samples of silence played at once before a stream starts
 
 Moves = Literal["ramp", "exact"]  # how a stream moves knobs
-
-KnobLevels = list[float] | np.ndarray  # K levels in [-1, 1] that stand still, or (K, T) that move
 
 NUMBA = find_spec("numba") is not None
 
@@ -46,7 +45,7 @@ class Stream:
         """
         self.net = net.eval()
         create = player_factory(net)
-        self._exact = ExactPlayer(create, net.receptive_field, hop) if moves == "exact" else None
+        self._exact = _exact_player(net, create, hop) if moves == "exact" else None
         self._player: Player = self._exact or create()
         self.reset(levels_K)
 
@@ -73,14 +72,6 @@ class Stream:
         return self._player.play(x_T, levels, out_T)
 
 
-class Player(Protocol):
-    """The state of one stream; after a receptive field of samples, nothing of how it began is left."""
-
-    def play(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
-        """Play the next block and return it, in `out_T` if one is given."""
-        ...
-
-
 def player_factory(net: WaveNet) -> Callable[[], Player]:
     """Return what creates the fastest players of a net; they share its weights, and each may run in its own thread."""
     if not NUMBA or net.head_scale.dtype != torch.float32 or not net.config.compiles:
@@ -89,6 +80,11 @@ def player_factory(net: WaveNet) -> Callable[[], Player]:
     from models.engines.cpu_stream.player import CompiledPlayer
 
     return partial(CompiledPlayer, lower(net))
+
+
+def _exact_player(net: WaveNet, create: Callable[[], Player], hop: int) -> ExactPlayer:
+    dtype = np.float64 if net.head_scale.dtype == torch.float64 else np.float32
+    return ExactPlayer(create, net.receptive_field, hop, dtype)
 
 
 class EagerPlayer:
