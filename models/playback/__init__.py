@@ -2,6 +2,7 @@
 
 * `stream`: block by block, live, with knobs still or moving; also a whole signal in memory (`play`)
 * `exact`: knobs that move by crossfades between still sounds
+* `player`: what plays a net: numba, torch, or three players in turns
 * `render`: from an audio file to an audio file of any length, on all cores
 * `realtime_cost`: how much of a core a model takes in real time, measured once and stored
 """

@@ -9,43 +9,38 @@ Shapes: T time (one block), K knob columns.
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
+
+from models.playback.player import KnobLevels, Player
 
 REPLAY_BLOCK = 256  # samples that are played at once
 HOP = 960  # samples of a fade, and of a replay: 20 ms at 48 kHz
 
 
-class StillPlayer(Protocol):
-    """What plays a net; after a receptive field of samples, nothing of how it began is left."""
-
-    def play(self, x_T: np.ndarray, levels: list[float] | np.ndarray, out_T: np.ndarray | None = None) -> np.ndarray:
-        """Play the next block and return it, in `out_T` if one is given."""
-        ...
-
-
 class ExactPlayer:
     """Plays a net with three players; a `Player` itself."""
 
-    def __init__(self, create: Callable[[], StillPlayer], receptive_field: int, hop: int = HOP) -> None:
-        """`create` makes a player of the net; `hop` is in samples."""
+    def __init__(
+        self, create: Callable[[], Player], receptive_field: int, hop: int = HOP, dtype: type = np.float32
+    ) -> None:
+        """`create` makes a player of the net, whose number type is `dtype`; `hop` is in samples."""
         self._heard, self._next, self._later = (create() for _ in range(3))
-        self._hop, self._field = hop, receptive_field - 1
-        self._past_T = np.zeros(self._field + hop + REPLAY_BLOCK, np.float32)
+        self._hop, self._field, self._dtype = hop, receptive_field - 1, dtype
+        self._past_T = np.zeros(self._field + hop + REPLAY_BLOCK, dtype)
         self._levels: dict[str, np.ndarray] = {}  # of the players that are in use
         self._fading = self._replaying = False
         self._done = self._replayed = 0  # samples of the hop that are played; of the past that are replayed
 
-    def play(self, x_T: np.ndarray, levels: list[float] | np.ndarray, out_T: np.ndarray | None = None) -> np.ndarray:
+    def play(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
         """Play the next block and return it, in `out_T` if one is given.
 
         The sound is on its way to `levels`, K numbers; of an array `(K, T)` its end counts.
         """
-        goal_K = np.array(levels, np.float32)
+        goal_K = np.array(levels, self._dtype)
         goal_K = goal_K[:, -1] if goal_K.ndim == 2 else goal_K
-        y_T = np.empty(len(x_T), np.float32) if out_T is None else out_T
-        x_T = np.array(x_T, np.float32)  # the output may be the input
+        y_T = np.empty(len(x_T), self._dtype) if out_T is None else out_T
+        x_T = np.array(x_T, self._dtype)  # the output may be the input
         begin = 0
         while begin < len(x_T):
             if not (self._fading or self._replaying) or self._done == self._hop:
@@ -61,8 +56,8 @@ class ExactPlayer:
         self._fading = self._replaying = False
         self._done = 0
         self._past_T[:] = 0
-        self._levels = {"heard": np.array(levels_K, np.float32)}
-        self._heard.play(np.zeros(self._field + 1, np.float32), self._levels["heard"])
+        self._levels = {"heard": np.array(levels_K, self._dtype)}
+        self._heard.play(np.zeros(self._field + 1, self._dtype), self._levels["heard"])
 
     def _begin_hop(self, goal_K: np.ndarray) -> None:
         """Between two hops: what was faded to is heard, what has replayed is faded to, and another replay may begin."""
@@ -86,7 +81,7 @@ class ExactPlayer:
         y_T = self._heard.play(x_T, self._levels["heard"])
         end = self._done + len(x_T)
         if self._fading:
-            fade_T = np.arange(self._done + 1, end + 1, dtype=np.float32) / np.float32(self._hop)
+            fade_T = np.arange(self._done + 1, end + 1, dtype=self._dtype) / self._dtype(self._hop)
             y_T = y_T + (self._next.play(x_T, self._levels["next"]) - y_T) * fade_T
         if self._replaying:
             self._replay(end)

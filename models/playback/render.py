@@ -19,7 +19,8 @@ from models.core.errors import UserError
 from models.knobs.automation import Automation
 from models.knobs.schema import Setting, Value
 from models.network.numpy_wavenet import NumpyWaveNet
-from models.playback.stream import KnobLevels, Player, player_factory
+from models.playback.player import KnobLevels, Player
+from models.playback.stream import player_factory
 
 if TYPE_CHECKING:
     from models.network.wavenet import WaveNet

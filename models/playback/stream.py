@@ -8,7 +8,7 @@ Shapes: T time (one block), K knob columns, C channels.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from models.engines.jit import can_compile
 from models.network.numpy_wavenet import NumpyWaveNet
 from models.playback.exact import HOP, ExactPlayer
 from models.playback.numpy_player import NumpyPlayer
+from models.playback.player import KnobLevels, Player
 
 if TYPE_CHECKING:
     from models.network.wavenet import WaveNet
@@ -25,8 +26,6 @@ PREWARM_BLOCK = 1 << 14  # samples of silence played at once before a stream sta
 LONG_BLOCK = 1 << 16  # samples that numpy plays at once, so that memory does not grow with the length
 
 Moves = Literal["ramp", "exact"]  # how a stream moves knobs
-
-KnobLevels = list[float] | np.ndarray  # K levels in [-1, 1] that stand still, or (K, T) that move
 
 
 class Stream:
@@ -49,7 +48,7 @@ class Stream:
         """
         self.net = net if isinstance(net, NumpyWaveNet) else net.eval()
         create = player_factory(net)
-        self._exact = ExactPlayer(create, net.receptive_field, hop) if moves == "exact" else None
+        self._exact = _exact_player(net, create, hop) if moves == "exact" else None
         self._player: Player = self._exact or create()
         self.reset(levels_K)
 
@@ -76,14 +75,6 @@ class Stream:
         return self._player.play(x_T, levels, out_T)
 
 
-class Player(Protocol):
-    """The state of one stream; after a receptive field of samples, nothing of how it began is left."""
-
-    def play(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
-        """Play the next block and return it, in `out_T` if one is given."""
-        ...
-
-
 def player_factory(net: "WaveNet | NumpyWaveNet") -> Callable[[], Player]:
     """Return what creates the fastest players of a net; they share its weights, and each may run in its own thread."""
     if net.head_scale.dtype.itemsize != 4 or not net.config.compiles or not can_compile():
@@ -96,6 +87,11 @@ def player_factory(net: "WaveNet | NumpyWaveNet") -> Callable[[], Player]:
     from models.engines.cpu_stream.player import CompiledPlayer
 
     return partial(CompiledPlayer, lower(net))
+
+
+def _exact_player(net: "WaveNet | NumpyWaveNet", create: Callable[[], Player], hop: int) -> ExactPlayer:
+    dtype = np.float64 if net.head_scale.dtype.itemsize == 8 else np.float32
+    return ExactPlayer(create, net.receptive_field, hop, dtype)
 
 
 def play(net: "WaveNet | NumpyWaveNet", x_T: np.ndarray, levels_K: list[float]) -> np.ndarray:

@@ -23,7 +23,7 @@ from models.training.config import LearningConfig
 
 SILENT_SETTINGS = 8  # of a step; a quarter are corners of the knobs
 
-FROM, SHARE = 0.5, 0.3  # from which part of the steps on silence counts, and how much; with 1 the takes learn slowly
+FROM, SILENCE_SHARE = 0.5, 0.3  # from which part of the steps on silence counts, and how much; with 1 the takes learn slowly
 
 SILENCE_STREAM = 2  # of random numbers, separate from those of the windows
 
@@ -57,7 +57,7 @@ def silence_share(step: int, learning: LearningConfig) -> float:
 
     0 where silence does not count.
     """
-    return SHARE if learning.silence and step >= FROM * learning.steps else 0.0
+    return SILENCE_SHARE if learning.silence and step >= FROM * learning.steps else 0.0
 
 
 class SilentNet:

@@ -94,6 +94,15 @@ def test_still_knobs_sound_as_in_a_stream(kind: str):
     assert esr(play(exact(kind, net), DI, lambda t: FIRST, 64), Stream(net, FIRST).process(DI, FIRST)) < CLOSE
 
 
+def test_a_net_in_float64_plays_in_float64():
+    net = wavenet(architecture("film")).double()
+    stream, plain = Stream(net, FIRST, "exact"), Stream(net, [1.0, 0.1])
+    y_T = np.concatenate([stream.process(DI[:100], FIRST), stream.process(DI[100:5000], [1.0, 0.1])])
+    wanted_T = plain.process(DI[:5000].astype(np.float64), [1.0, 0.1])
+    assert y_T.dtype == np.float64
+    assert esr(y_T[100 + 2 * HOP :], wanted_T[100 + 2 * HOP :]) < 1e-25
+
+
 @pytest.mark.parametrize("kind", PLAYERS)
 def test_after_a_rest_knobs_move_again(kind: str):
     net, x_T = wavenet(architecture("film")), DI[: 12 * HOP]

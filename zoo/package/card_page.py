@@ -135,7 +135,8 @@ def _provenance(content: CardContent) -> str:
     return f"""## Provenance
 
 {_composed_section(content)}`training.json`, where it is present, states how the model was trained. `eval.json` has
-every score, `manifest.json` the sha256 of every file but this page. `zoo verify` checks all of them and plays the clips again."""
+every score, `manifest.json` the sha256 of every file but this page. `zoo verify` checks all of them and plays the
+clips again."""
 
 
 def _composed_section(content: CardContent) -> str:

@@ -28,11 +28,11 @@ def push_space(hub: HubClient, name: str, site: Site) -> str:
     refuses.
     """
     with as_unreachable():
-        commit = _commit_amp_file(hub, name, _read_space_file(site, f"amps/{name}/{AMP_FILE}"))
+        commit = _commit_amp_file(hub, name, _site_file(site, f"amps/{name}/{AMP_FILE}"))
         fetched = [file for file in site.amp_files(name) if file != AMP_DOCUMENT]
         source = AmpSource(
             base=f"{hub.api.endpoint}/{name}/resolve/{commit}/",
-            files={file: sha256(_read_space_file(site, f"amps/{name}/{file}")).hexdigest() for file in fetched},
+            files={file: sha256(_site_file(site, f"amps/{name}/{file}")).hexdigest() for file in fetched},
         )
         files = space_files(site, name, source)
         hub.api.create_repo(name, repo_type="space", space_sdk="static", exist_ok=True)
@@ -44,8 +44,8 @@ def push_space(hub: HubClient, name: str, site: Site) -> str:
 def space_files(site: Site, name: str, source: AmpSource) -> dict[str, bytes]:
     """Return the files of the Space: those of the page, but for what it fetches from the amp's repository."""
     site = site.with_source(source)
-    files = {file: _read_space_file(site, file) for file in site.names() if not file.startswith(f"amps/{name}/")}
-    files[f"amps/{name}/{AMP_DOCUMENT}"] = _read_space_file(site, f"amps/{name}/{AMP_DOCUMENT}")
+    files = {file: _site_file(site, file) for file in site.names() if not file.startswith(f"amps/{name}/")}
+    files[f"amps/{name}/{AMP_DOCUMENT}"] = _site_file(site, f"amps/{name}/{AMP_DOCUMENT}")
     files[CARD] = space_card(site).encode()
     url = urlsplit(source.base)
     hosts = " ".join(["connect-src 'self'", origin := f"{url.scheme}://{url.netloc}", *STORES.get(origin, ())])
@@ -70,7 +70,7 @@ def _commit_amp_file(hub: HubClient, name: str, data: bytes) -> str:
     return hub.api.create_commit(name, [addition], commit_message=MESSAGE, parent_commit=listing.commit).oid
 
 
-def _read_space_file(site: Site, name: str) -> bytes:
+def _site_file(site: Site, name: str) -> bytes:
     data = site.read(name)
     assert data is not None, name
     return data

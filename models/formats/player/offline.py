@@ -18,11 +18,12 @@ from models.formats.player.build import library
 from models.formats.player.native import NativePlayer
 from models.formats.player.writer import amp_bytes
 from models.network.numpy_wavenet import NumpyWaveNet
-from models.playback.stream import LONG_BLOCK, KnobLevels, Player, player_factory
+from models.playback.player import KnobLevels, Player
+from models.playback.stream import LONG_BLOCK, player_factory
 
 
 class NativeStream:
-    """The C player as a `Player` of `models.playback.stream`."""
+    """The C player as a `Player` of `models.playback.player`."""
 
     def __init__(self, data: bytes, path: Path) -> None:
         self._player = NativePlayer(data, path=path)

@@ -78,6 +78,7 @@ def test_presets_are_applied_kept_and_removed(browser: Any, site: Site):
 
 def test_the_nearest_checked_settings_are_shown(browser: Any, site: Site):
     scores = [{"setting": {"gain": 0, "tone": 0}, "esr": 0.25}, {"setting": {"gain": 10, "tone": 1}, "esr": 0.0125}]
+    scores += [{"setting": {"gain": 9.5}, "esr": 0.5}, {"setting": {"gain": 99, "tone": 1}, "esr": 0.5}]  # no settings
     with opened(browser, Changed(site, amp_json=replace(held=scores)), "#gain=9.5&tone=1") as page:
         page.page.get_by_text("Checked close to here: error 1.3").wait_for()
         rows = page.page.locator(".held li").all_inner_texts()

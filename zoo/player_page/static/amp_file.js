@@ -69,6 +69,15 @@ export function defaults(knobs) {
   return Object.fromEntries(all);
 }
 
+/** Return whether a setting states a legal value of every knob. */
+export function isSetting(knobs, setting) {
+  return knobs.every((knob) => {
+    const value = Object.hasOwn(setting, knob.name) ? setting[knob.name] : null;
+    if (knob.kind === SWITCH) return knob.positions.includes(value);
+    return value !== null && value >= knob.min && value <= knob.max;
+  });
+}
+
 /** Return a setting that has all knobs: what `wanted` says and is legal, else what `base` says. */
 export function complete(knobs, wanted, base) {
   const setting = { ...base };

@@ -159,7 +159,8 @@ export function cabinetCard(player) {
   const useFile = (file) => player.attempt(async () => {
     const buffer = await player.decode(await file.arrayBuffer(), file.name);
     if (buffer.duration > LONGEST)
-      throw new Error(`${file.name} is ${buffer.duration.toFixed(1)} s long; an impulse response has at most ${LONGEST} s.`);
+      throw new Error(`${file.name} is ${buffer.duration.toFixed(1)} s long; `
+        + `an impulse response has at most ${LONGEST} s.`);
     use(buffer, `Cabinet: ${file.name}.`);
   });
   const root = card("cabinet-title", "Cabinet", now,

@@ -2,7 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Make an element. Properties are set as such, `data-*`, `aria-*`, `role` and `for` as attributes, `on*` as listeners. */
+/** Make an element. `aria-*`, `data-*`, `role` and `for` become attributes, `on*` listeners, the others properties. */
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {

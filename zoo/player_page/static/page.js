@@ -23,8 +23,8 @@ async function open() {
     const { showShelf } = await import("./shelf.js");
     return showShelf(root, site, wanted);
   }
-  const [{ showPlayer }, page] = await Promise.all([import("./player.js"), fetchDocument(`${folderOf(row.name)}amp.json`)]);
   const { source } = site, own = folderOf(row.name);
+  const [{ showPlayer }, page] = await Promise.all([import("./player.js"), fetchDocument(`${own}amp.json`)]);
   const fetchFile = (name) => source && Object.hasOwn(source.files, name)
     ? fetchChecked(source.base + name, source.files[name])
     : fetchBytes(own + name);

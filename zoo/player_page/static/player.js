@@ -243,7 +243,6 @@ export class Player {
 function checkedValues(knob, held) {
   const errors = new Map();
   for (const { setting, esr } of held) {
-    if (!(setting[knob.name] >= knob.min && setting[knob.name] <= knob.max)) continue;
     if (!errors.has(setting[knob.name])) errors.set(setting[knob.name], []);
     errors.get(setting[knob.name]).push(esr);
   }
@@ -265,7 +264,7 @@ function faceplatePanel(player) {
   const { knobs, page } = player;
   player.controls = knobs.map((knob) => knob.kind === SWITCH
     ? new Selector(knob, (value) => player.turned(knob.name, value))
-    : new Dial(knob, checkedValues(knob, page.held), (value) => player.turned(knob.name, value),
+    : new Dial(knob, checkedValues(knob, player.trust.held), (value) => player.turned(knob.name, value),
       (held) => player.spectrum.hold(held)));
   player.playButton = playButton(player);
   player.hearing = hearing(player);
@@ -290,7 +289,8 @@ function soundCard(player) {
     type: "checkbox", checked: true, onchange: () => player.setExact(player.exactTick.checked),
   });
   const exact = element("label", {
-    className: "check", title: "Crossfades between still sounds: a moving knob adds no noise, and takes more of the CPU",
+    className: "check",
+    title: "Crossfades between still sounds: a moving knob adds no noise, and takes more of the CPU",
   }, player.exactTick, " exact knob moves");
   return element("section", { className: "card wide", "aria-labelledby": "sound-title" },
     element("h2", { id: "sound-title" }, "Sound"), canvas,

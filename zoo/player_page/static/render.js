@@ -1,6 +1,6 @@
 // What is heard, as samples: the same chain in an OfflineAudioContext, for a file to save and for equal loudness.
 
-/** Make the node that plays an amp. `values` is the setting as `faceplate` returns it, `moves` are `[frame, knob, value]`. */
+/** Make the node that plays an amp. `values` are as `faceplate` returns them, `moves` are `[frame, knob, value]`. */
 export async function ampNode(context, { module, bytes, head }, values, moves = [], exact = false) {
   await context.audioWorklet.addModule("amp_worklet.js");
   return new AudioWorkletNode(context, "amp", {
@@ -21,7 +21,8 @@ export function cabinetNode(context, response) {
  *
  * `values` are the knobs, null for no amp (the sound as it is); `cabinet` is an AudioBuffer or null; `gain` the volume.
  */
-export async function render(amp, buffer, { values, moves, exact, cabinet = null, gain = 1, weigh = false, seconds = Infinity }) {
+export async function render(amp, buffer, how) {
+  const { values, moves, exact, cabinet = null, gain = 1, weigh = false, seconds = Infinity } = how;
   const length = Math.ceil(Math.min(buffer.duration, seconds) * amp.head.sampleRate);
   const context = new OfflineAudioContext(1, Math.max(1, length), amp.head.sampleRate);
   const source = new AudioBufferSourceNode(context, { buffer });

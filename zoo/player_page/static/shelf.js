@@ -24,7 +24,8 @@ export function showShelf(root, site, missing) {
     const text = (amp) => [amp.name, amp.kind, amp.license, ...amp.tone, ...amp.knobs].join(" ").toLowerCase();
     const found = site.amps.filter((amp) => words.every((word) => text(amp).includes(word)));
     list.replaceChildren(...found.map(row));
-    count.textContent = words.length ? `${found.length} of ${site.amps.length}` : `${found.length} ${found.length === 1 ? "amp" : "amps"}`;
+    const all = `${site.amps.length} ${site.amps.length === 1 ? "amp" : "amps"}`;
+    count.textContent = words.length ? `${found.length} of ${all}` : all;
   };
   document.title = "Amps";
   root.className = "shelf-page";

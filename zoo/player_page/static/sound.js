@@ -29,7 +29,8 @@ export class Sound {
    * `onfail(error)` where it ends.
    */
   constructor(amp, onreport, onfail) {
-    Object.assign(this, { amp, onreport, onfail, values: [], source: null, playing: false, cabinet: null, dropouts: 0 });
+    Object.assign(this, { amp, onreport, onfail, values: [], source: null, playing: false, cabinet: null });
+    this.dropouts = 0;
     this.gains = { model: 1, dry: 0, real: 0 };
     this.volume = 1;
     this.exact = true;

@@ -1,6 +1,6 @@
 // Where the model can be trusted: its error at the settings nearest to the knobs that training did not see.
 
-import { complete, defaults, distance } from "./amp_file.js";
+import { distance, isSetting } from "./amp_file.js";
 import { element } from "./dom.js";
 
 const NEAREST = 3;
@@ -25,12 +25,11 @@ export function spell(setting) {
 /** The list of the nearest checked settings; `ongo(setting)` is called when a person chooses one. */
 export class Trust {
   constructor(knobs, page, ongo) {
-    const rest = defaults(knobs);
-    this.held = page.held.map(({ setting, esr }) => ({ setting: complete(knobs, setting, rest), esr }));
+    this.held = page.held.filter(({ setting }) => isSetting(knobs, setting));
     Object.assign(this, { knobs, ongo });
     this.list = element("ol", { className: "held" });
     this.summary = element("p", { className: "summary" });
-    const mean = page.esr === null ? "" : `Mean error over all ${page.held.length}: ${percent(page.esr)}.`;
+    const mean = page.esr === null ? "" : `Mean error over all ${this.held.length}: ${percent(page.esr)}.`;
     this.root = element("section", { className: "card trust", "aria-labelledby": "trust-title" },
       element("h2", { id: "trust-title" }, "How far to trust it"),
       this.summary, this.list,
