@@ -23,7 +23,8 @@ from models.training.config import LearningConfig
 
 SILENT_SETTINGS = 8  # of a step; a quarter are corners of the knobs
 
-FROM, SILENCE_SHARE = 0.5, 0.3  # from which part of the steps on silence counts, and how much; with 1 the takes learn slowly
+SILENCE_FROM = 0.5  # part of the steps from which silence counts
+SILENCE_SHARE = 0.3  # how much it counts; with 1 the takes learn slowly
 
 SILENCE_STREAM = 2  # of random numbers, separate from those of the windows
 
@@ -57,7 +58,7 @@ def silence_share(step: int, learning: LearningConfig) -> float:
 
     0 where silence does not count.
     """
-    return SILENCE_SHARE if learning.silence and step >= FROM * learning.steps else 0.0
+    return SILENCE_SHARE if learning.silence and step >= SILENCE_FROM * learning.steps else 0.0
 
 
 class SilentNet:
