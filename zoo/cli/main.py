@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 import click
 
+from zoo.cli.bench import bench
 from zoo.cli.browse import diff, doctor, knobs, list_amps, show
 from zoo.cli.package import package
 from zoo.cli.plan import plan
@@ -21,7 +22,7 @@ from zoo.version import __version__
 GROUPS = {  # heading -> commands, in the order in which one needs them
     "Start": (quickstart, doctor),
     "Record": (plan, signal, check, align),
-    "Make": (train, search, board, score, package),
+    "Make": (train, search, board, score, bench, package),
     "Share": (push, list_amps, show, diff, pull, verify, rm, key, trust),
     "Play": (knobs, render, export),
 }
