@@ -32,7 +32,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_rows_are_the_means_of_their_runs(bench: Path):
     calls: list[tuple[int, int, str]] = []
-    rows = run_bench(SMALL, bench, lambda *call: calls.append(call))
+    rows = run_bench(SMALL, bench, lambda *call: calls.append(call))  # type: ignore[arg-type]
     assert (calls[0], calls[-1]) == ((0, 8, "amp/a1-nano-film-4-0"), (8, 8, ""))
     assert sorted(row.recipe for row in rows) == ["a1-nano-film", "peer-type-level"]
     assert rows[0].esr <= rows[1].esr

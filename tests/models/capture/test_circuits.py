@@ -22,7 +22,7 @@ GUITAR = guitar(2.0, RATE, 3)
 MIDDLE = {name: dict.fromkeys(device.knobs.names, 5.0) for name, device in DEVICES.items()}
 
 
-@pytest.fixture(params=DEVICES.values(), ids=DEVICES)
+@pytest.fixture(params=DEVICES.values(), ids=list(DEVICES))
 def device(request: pytest.FixtureRequest) -> VirtualDevice:
     return request.param
 
