@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from models.core.errors import Notice
+from zoo.cli.bench import bench
 from zoo.cli.browse import diff, doctor, knobs, list_amps, show
 from zoo.cli.package import package
 from zoo.cli.plan import plan
@@ -28,7 +29,7 @@ from zoo.version import __version__
 GROUPS = {  # heading -> commands, in the order in which one needs them
     "Start": (quickstart, doctor),
     "Record": (plan, signal, check, align),
-    "Make": (train, search, board, score, package),
+    "Make": (train, search, board, score, bench, package),
     "Share": (push, list_amps, show, diff, pull, outdated, lock, verify, rm, key, trust),
     "Play": (knobs, play_in_browser, write_page, render, export),
 }

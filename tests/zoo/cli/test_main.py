@@ -20,7 +20,7 @@ from zoo.cli.main import cli
 GROUPS = {
     "Start": ["quickstart", "doctor"],
     "Record": ["plan", "signal", "check", "align"],
-    "Make": ["train", "search", "board", "score", "package"],
+    "Make": ["train", "search", "board", "score", "bench", "package"],
     "Share": ["push", "list", "show", "diff", "pull", "verify", "rm", "key", "trust"],
     "Play": ["knobs", "play", "page", "render", "export"],
 }
