@@ -12,6 +12,7 @@ from typing import Any
 from models.artifacts.evaluation import Evaluation
 from models.capture.circuits import DEVICES, VirtualDevice, render_device
 from models.core.errors import UserError
+from models.core.progress import PhaseListener
 from models.network.architecture import WaveNetConfig
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
@@ -100,7 +101,7 @@ def run_bench(
 
 def bench_recipe(plan: BenchPlan, data: DataConfig, recipe: str, knobs: int, seed: int) -> Recipe:
     """Return what one run trains: the named model for so many knobs, with the training of its makers."""
-    published: dict[str, Any] = {} if recipe in OURS else {"optimizer": "adam", "composed": 0.0}
+    published: dict[str, Any] = {} if recipe in OURS else {"optimizer": "adam", "composed": 0.0, "silence": False}
     learning = {"steps": plan.steps, "report_every": max(plan.steps // 4, 1), **published, **plan.learning}
     return Recipe(
         data=data,
@@ -145,8 +146,8 @@ def _record_device(device: VirtualDevice, plan: BenchPlan, folder: Path) -> AmpD
     return load_data(DataConfig.model_validate({"name": device.name, "train": train, "held": held, **VALIDATION}))
 
 
-def _returning(data: AmpData) -> Callable[[DataConfig], AmpData]:
-    return lambda config: data
+def _returning(data: AmpData) -> Callable[[DataConfig, PhaseListener], AmpData]:
+    return lambda config, on_phase: data
 
 
 def _result(recipe: str, runs: dict[str, list[Evaluation]]) -> RecipeResult:

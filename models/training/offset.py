@@ -28,7 +28,7 @@ REMOVAL_ROUNDS, REMOVAL_SETTINGS = 16, 256  # fresh settings in each round
 
 QUIET_OUTPUT = 1e-4  # full scale 1, -80 dBFS: the loudest offset of a round after which it is done
 
-WINDOWS = 64  # that measure what the loss feels; as many others check the loss
+WINDOWS = 256  # that measure what the loss feels; as many others check the loss
 
 DAMPING = 0.01  # of the mean of the metric, added to it
 
@@ -37,11 +37,11 @@ RIDGE_CHANGE = 3.0  # factor of it between rounds
 
 SMALLEST_RATIO = 1e-30  # divisor, for nets that nothing is felt of
 
-ERROR_TOLERANCE = 1.05  # times the loss before, to which the loss may rise
+ERROR_TOLERANCE = 1.1  # times the loss before, to which the loss may rise
 
 
 def without_offset(net: WaveNet, windows: WindowSampler, knobs: Knobs, learning: LearningConfig) -> WaveNet:
-    """Return a copy of a trained net that plays silence in silence, as far as its loss rises by 5 % at most.
+    """Return a copy of a trained net that plays silence in silence, as far as its loss rises by 10 % at most.
 
     A round with which it would rise more is undone, and the next one has a larger ridge, which makes it smaller
     (as in the method of Levenberg and Marquardt).
