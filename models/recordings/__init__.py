@@ -5,6 +5,7 @@
 * `manifest_formats`: our own and other trainers' JSON formats
 * `take_reader`: decodes takes one at a time
 * `alignment`: estimates a take's delay, polarity and drift
+* `whitened_correlation`: the cross-correlation that alignment is made with
 * `clock_drift`: separates clock drift from an amp's own delay
 * `loading`: reads, aligns and splits the recordings of one amp
 * `splitting`: training, validation and held pieces

@@ -9,6 +9,7 @@ import numpy as np
 
 from models.knobs.schema import Setting
 from models.recordings.alignment import Lag
+from models.recordings.checks.contents import Contents
 from models.recordings.checks.measurements import NoiseFloor, Sound
 from models.recordings.checks.similarity import KnobStep
 from models.recordings.manifest import Manifest
@@ -55,6 +56,7 @@ class TakeReport:
     lag: Lag | None = None
     noise_floor: NoiseFloor | None = None
     repeat_esr: float | None = None
+    contents: Contents | None = None
 
     @property
     def dry_key(self) -> tuple:
