@@ -28,7 +28,7 @@ REMOVAL_ROUNDS, REMOVAL_SETTINGS = 16, 256  # fresh settings in each round
 
 QUIET_OUTPUT = 1e-4  # full scale 1, -80 dBFS: the loudest offset of a round after which it is done
 
-WINDOWS = 256  # that measure what the loss feels; as many others check the loss
+CHECK_WINDOWS = 256  # that measure what the loss feels; as many others check the loss
 
 DAMPING = 0.01  # of the mean of the metric, added to it
 
@@ -48,7 +48,7 @@ def without_offset(net: WaveNet, windows: WindowSampler, knobs: Knobs, learning:
     """
     net = copy.deepcopy(net)
     vector_P, silent, engine = as_vector(list(named_parameters(net).values())), SilentNet(net), engine_for(net)
-    count = -(-WINDOWS // learning.batch)
+    count = -(-CHECK_WINDOWS // learning.batch)
     felt, checked = (
         [windows.batch(learning.steps + number) for number in range(first, first + count)] for first in (0, count)
     )
