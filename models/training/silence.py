@@ -21,16 +21,19 @@ from models.network.silence import places_of_single_taps, with_single_taps
 from models.network.wavenet import WaveNet
 from models.training.config import LearningConfig
 
-SETTINGS = 8  # of a step; a quarter are corners of the knobs
+SILENT_SETTINGS = 8  # of a step; a quarter are corners of the knobs
 
-FROM, SHARE = 0.5, 0.3  # from which part of the steps on silence counts, and how much; with 1 the takes learn slowly
+SILENCE_FROM = 0.5  # the part of the steps from which on silence counts
+SILENCE_SHARE = 0.3  # largest norm of its gradient, as a share of that of the takes; with 1 the takes learn slowly
 
-STREAM = 2  # of random numbers, separate from those of the windows
+SILENCE_STREAM = 2  # of random numbers, separate from those of the windows
 
 
-def draw_silent_levels(knobs: Knobs, encoding: Encoding, seed: int, step: int, settings: int = SETTINGS) -> Tensor:
+def draw_silent_levels(
+    knobs: Knobs, encoding: Encoding, seed: int, step: int, settings: int = SILENT_SETTINGS
+) -> Tensor:
     """Return knob levels `(N, E)` of random settings; they depend on their number, seed and step alone."""
-    random = np.random.default_rng([seed, step, STREAM])
+    random = np.random.default_rng([seed, step, SILENCE_STREAM])
     rows = [
         knobs.encode(_draw_setting(knobs, random, is_corner=4 * number < settings), encoding)
         for number in range(settings)
@@ -55,7 +58,7 @@ def silence_share(step: int, learning: LearningConfig) -> float:
 
     0 where silence does not count.
     """
-    return SHARE if learning.silence and step >= FROM * learning.steps else 0.0
+    return SILENCE_SHARE if learning.silence and step >= SILENCE_FROM * learning.steps else 0.0
 
 
 class SilentNet:
@@ -87,9 +90,9 @@ class SilenceLoss:
         levels_NE = draw_silent_levels(self._knobs, self._encoding, self._learning.seed, step).to(vector_S.dtype)
 
         def loss(played_N1: Tensor, items: slice) -> Tensor:
-            return self._learning.silence * (played_N1 / scale).square().sum() / SETTINGS
+            return self._learning.silence * (played_N1 / scale).square().sum() / SILENT_SETTINGS
 
-        self._engine.accumulate_gradient(vector_S, vector_S.new_zeros(SETTINGS, 1), levels_NE, loss)
+        self._engine.accumulate_gradient(vector_S, vector_S.new_zeros(SILENT_SETTINGS, 1), levels_NE, loss)
         return vector_S.grad[self._silent.place_P]
 
 
@@ -109,7 +112,7 @@ class StackedSilence:
         self._play = Batched(self._folding)
         weights = [learning.silence for _, _, learning in trained]
         self._weight_K1 = torch.tensor(weights, device=device)[:, None]
-        shape = steps, len(trained), SETTINGS, self._net.knobs
+        shape = steps, len(trained), SILENT_SETTINGS, self._net.knobs
         self._levels = torch.zeros(shape, dtype=self._silent.vector_S.dtype, device=device)
 
     def draw(self, first: int, count: int) -> None:
@@ -129,7 +132,9 @@ class StackedSilence:
         vector_KS = vector_KP.new_zeros(len(vector_KP), len(self._silent.vector_S))
         weights_KNW = vmap(self._folding.fold)(vector_KS.index_add(1, self._place_P, vector_KP), levels_KNE)
         weights_MW = weights_KNW.flatten(0, 1)
-        played_KN = self._play(weights_MW, weights_MW.new_zeros(len(weights_MW), 1)).view(len(vector_KP), SETTINGS)
+        played_KN = self._play(weights_MW, weights_MW.new_zeros(len(weights_MW), 1)).view(
+            len(vector_KP), SILENT_SETTINGS
+        )
         loss_K = (self._weight_K1 * played_KN.square()).mean(1)
         return torch.autograd.grad(loss_K.sum(), vector_KP)[0]
 

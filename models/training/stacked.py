@@ -23,7 +23,7 @@ from models.network.folding import Folding
 from models.training.config import LearningConfig
 from models.training.objective import Objective, add_limited
 from models.training.schedule import decay_at, rate_at
-from models.training.silence import SHARE, StackedSilence, silence_share
+from models.training.silence import SILENCE_SHARE, StackedSilence, silence_share
 from models.training.state import TrainState
 from models.training.trainer import Trainer
 from models.training.windows import source_for
@@ -62,7 +62,7 @@ class StackedTrainers:
         self.state = TrainState.stack([trainer.state for trainer in trainers], self.device)
         self.optimizer = trainers[0].optimizer
         capture = capture if self.device.type == "cuda" else None
-        self._replays = {share: GraphReplay(partial(self.step, share), capture) for share in (0.0, SHARE)}
+        self._replays = {share: GraphReplay(partial(self.step, share), capture) for share in (0.0, SILENCE_SHARE)}
         self._folding = Folding(trainers[0].net)
         self._play = player_for(self._folding, self.device)
         self._prepare()
