@@ -114,7 +114,7 @@ def _best(best: BoardTrial, front: str) -> str:
     whose, error = "" if front == ALL else f" for {front}", error_of(best, front)
     text = f"Best by validation{whose}: {best.label}, knobs at {best.form}, ESR {error:.4f}"
     if best.relative is not None and (front == ALL or len(best.amps) == 1):
-        text += f" ({best.relative:.2f} of what the nearest recorded setting gives)"
+        text += f" ({best.relative:.2f} times what the nearest recorded setting gives)"
     if front == ALL and len(best.amps) > 1:
         worst = max(best.amps, key=best.amps.__getitem__)
         text += f"; worst amp {worst} at {best.amps[worst]:.4f}"

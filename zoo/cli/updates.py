@@ -22,7 +22,7 @@ class NewerAmp:
     pinned: bool
 
 
-@click.command(epilog="Example: zoo outdated")
+@click.command(short_help="List amps that are newer on their hub.", epilog="Example: zoo outdated")
 @json_option
 def outdated(as_json: bool) -> None:
     """Show which amps are newer on their hubs: those of ./zoo.lock and those pulled to your shelf.
@@ -36,7 +36,7 @@ def outdated(as_json: bool) -> None:
         output.data_json({"schema": "zoo.outdated/1", "amps": [asdict(one) for one in found]})
         return
     if not found:
-        output.info("every amp is the newest of its hub")
+        output.info("no amp that was pulled from a hub is newer there")
         return
     rows = [(n.name, n.here[:12], n.newest[:12], "zoo.lock" if n.pinned else "shelf", n.zoo) for n in found]
     output.data_table(("AMP", "HERE", "NEWEST", "IN", "ZOO"), rows)
@@ -68,7 +68,7 @@ def find_newer() -> "Iterable[NewerAmp]":
             yield NewerAmp(name, label, commit, newest, pinned)
 
 
-@click.command(epilog="Example: zoo lock --upgrade")
+@click.command(short_help="Show or renew the pins of ./zoo.lock.", epilog="Example: zoo lock --upgrade")
 @click.argument("amps", metavar="[OWNER/AMP]...", nargs=-1, shell_complete=complete_amps)
 @click.option("--upgrade", is_flag=True, help="Pull the newest revision of each pinned amp, and pin that.")
 @json_option

@@ -28,10 +28,12 @@ def test_the_worst_setting_and_what_helps():
     where = words.format_setting(held.settings[1].setting)
     worst, mean, record = words.advice_sentences(evaluated(held, seen=score(0.02)))
     assert worst.startswith(f"worst at {where}: ESR 0.3000, poor")
-    assert mean == "the mean 0.1600 is poor: clearly another sound; 0.32 of what the nearest recorded setting gives"
+    assert mean == "the mean 0.1600 is poor: clearly another sound; 0.32 times what the nearest recorded setting gives"
     assert record == f"recorded settings are at 0.0200: record more takes, near {where} first"
     *_, train = words.advice_sentences(evaluated(held, seen=score(0.15)))
     assert train == "recorded settings are at 0.1500, not much better: train longer, or a larger model"
+    *_, train = words.advice_sentences(evaluated(held, seen=score(0.5)))
+    assert train == "recorded settings are at 0.5000, no better: train longer, or a larger model"
     assert words.advice_sentences(evaluated(score(0.005), seen=score(0.001)))[-1] == "nothing needs to be done"
 
 

@@ -54,7 +54,7 @@ def advice_sentences(evaluation: Evaluation) -> list[str]:
     against = ""
     if held.baseline_mean:
         share = held.mean / held.baseline_mean
-        against = f"; {share:.2f} of what the nearest recorded setting gives" + (
+        against = f"; {share:.2f} times what the nearest recorded setting gives" + (
             ": this amp changes little between takes" if held.baseline_mean < GOOD else ""
         )
     sentences.append(f"the mean {held.mean:.4f} is {quality_words(held.mean)}{against}")
@@ -64,7 +64,8 @@ def advice_sentences(evaluation: Evaluation) -> list[str]:
     if held.mean > FAR_ABOVE * known.mean:
         where = format_setting(worst.setting)
         return [*sentences, f"recorded settings are at {known.mean:.4f}: record more takes, near {where} first"]
-    return [*sentences, f"recorded settings are at {known.mean:.4f}, not much better: train longer, or a larger model"]
+    comparison = "not much better" if known.mean < held.mean else "no better"
+    return [*sentences, f"recorded settings are at {known.mean:.4f}, {comparison}: train longer, or a larger model"]
 
 
 def warning_sentences(evaluation: Evaluation) -> list[str]:

@@ -66,7 +66,7 @@ def test_a_list_without_a_match_says_what_there_is(pushed: Hub):
         zoo("list", "--knob", "drive", *at(pushed)).err
     )
     assert "none of kind 'pedal'; there are amp" in zoo("list", "--kind", "pedal", *at(pushed)).err
-    assert "none within a cost of 5; the smallest costs 177" in zoo("list", "--max-cost", 5, *at(pushed)).err
+    assert "none within 5 MACs; the smallest has 177" in zoo("list", "--max-macs", 5, *at(pushed)).err
     assert "none that fulfils all conditions" in zoo("list", "nothing", *at(pushed)).err
     ran = zoo("list", "--kind", "foo", *at(pushed))
     assert ran.code == 2
@@ -106,7 +106,7 @@ def test_a_revision_has_one_name_on_shelf_and_hub(pushed: Hub):
 
 def test_newer_revisions_are_found_and_taken_over(pushed: Hub):
     assert zoo("pull", AMP, "--lock", *at(pushed)).code == 0
-    assert zoo("outdated").err == "every amp is the newest of its hub\n"
+    assert zoo("outdated").err == "no amp that was pulled from a hub is newer there\n"
     old = pushed.repos[AMP].refs["main"]
     new = pushed.put(AMP, {"README.md": card(esr="0.05")})
     rows = [line.split("\t") for line in zoo("outdated").out.splitlines()]
