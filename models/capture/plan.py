@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field
 
 from models.audio.calibration import AnalogLevels
-from models.capture.designs import corner_settings, distinct, fill_space, gray_code, sample_between
+from models.capture.designs import CORNER_SHARE, distinct, fill_space, gray_code, sample_between
 from models.capture.ordering import count_moves, order_settings
 from models.core.errors import UserError
 from models.core.schema import check_document, read_document
@@ -31,8 +31,10 @@ from models.knobs.geometry import (
     spaced_values,
     step_count,
     to_settings,
+    with_dial_steps,
+    with_step,
 )
-from models.knobs.schema import AnyKnob, KnobName, Knobs, Setting
+from models.knobs.schema import AnyKnob, Knob, KnobName, Knobs, Setting, Value
 
 Design = Literal["isolated", "hybrid", "combinatorial", "space-filling"]
 
@@ -113,6 +115,7 @@ def make_plan(
     count: int | None = None,
     positions: int | None = None,
     held: int | None = None,
+    step: float | None = None,
     seed: int = 0,
 ) -> CapturePlan:
     """Plan a session.
@@ -120,16 +123,23 @@ def make_plan(
     `count` (space-filling) is the number of settings to train on, `positions` (isolated, hybrid) that of each knob,
     `held` the number of settings to test with: none of them is trained on or a corner. A default that cannot be set is
     moved to the nearest value that can. Raises `UserError` when there are not so many settings, and for an option that
-    the design does not have.
+    the design does not have. `step` is that of the knobs that state none; without it, they are set to round numbers
+    (`with_dial_steps`), and the plan's knobs state no step.
     """
     _check_ranges(knobs, count, positions, held)
     _check_options(design, count=count, positions=positions)
-    knobs = snap_defaults(knobs)
+    knobs = snap_defaults(knobs if step is None else with_step(knobs, step))
+    dial = with_dial_steps(knobs)
     if design == "combinatorial":
-        axes = [all_values(knob) if step_count(knob) <= LISTED else spaced_values(knob, LISTED) for knob in knobs.knobs]
+        axes = [
+            spaced_values(on_dial, min(step_count(knob), LISTED))
+            if isinstance(knob, Knob) and knob.step is None
+            else _all_listed(knob)
+            for knob, on_dial in zip(knobs.knobs, dial.knobs, strict=True)
+        ]
         total = prod(step_count(knob) for knob in knobs.knobs)
     else:
-        axes = [spaced_values(knob, positions or DEFAULT_POSITIONS.get(design, 2)) for knob in knobs.knobs]
+        axes = [spaced_values(knob, positions or DEFAULT_POSITIONS.get(design, 2)) for knob in dial.knobs]
         total = prod(len(axis) for axis in axes)
     if design in ("hybrid", "combinatorial") and total > LISTED:
         moved = [next((v for v in end_values(k) if v != k.default), k.default) for k in knobs.knobs]
@@ -139,10 +149,10 @@ def make_plan(
         moved = [{**knobs.defaults, k.name: value} for k, axis in zip(knobs.knobs, axes, strict=True) for value in axis]
         train = distinct([knobs.defaults, *moved])
     elif design == "space-filling":
-        train = fill_space(knobs, _default_count(knobs) if count is None else count, seed)
+        train = fill_space(dial, _default_count(knobs) if count is None else count, seed)
     else:
         train = list(to_settings(knobs, gray_code(axes)))
-    train, test = _hold_out(knobs, train, held, seed + 1)
+    train, test = _hold_out(dial, train, held, seed + 1)
     train, test = order_settings(knobs, train), order_settings(knobs, test)
     hole_turns, apart = largest_hole(knobs, train).turns, pairs_never_together(knobs, train)
     return CapturePlan(design, knobs, len(train), train, test, hole_turns, apart)
@@ -151,7 +161,7 @@ def make_plan(
 def compare_designs(knobs: Knobs, **options: Any) -> list[CapturePlan]:
     """Return a plan of every design for the same knobs, each with those options of `make_plan` that it has."""
     return [
-        make_plan(knobs, d, **{k: v for k, v in options.items() if k in ("held", "seed", *OPTIONS.get(d, ()))})
+        make_plan(knobs, d, **{k: v for k, v in options.items() if k in ("held", "step", "seed", *OPTIONS.get(d, ()))})
         for d in ALL_DESIGNS
     ]
 
@@ -168,7 +178,7 @@ def recommend(plans: Sequence[CapturePlan]) -> tuple[CapturePlan, str]:
     if len(everything.knobs.knobs) == 1:
         return by_design["isolated"], "there is one knob, and it goes through its range"
     return filling, (
-        f"{filling.count:,} takes, not {everything.count:,}, have the corners, move every pair of knobs together "
+        f"{filling.count:,} takes, not {everything.count:,}, have corners, move every pair of knobs together "
         "and put each knob at many positions"
     )
 
@@ -178,22 +188,32 @@ def propose_settings(
 ) -> list[Setting]:
     """Return `count` more settings to record, in order of recording.
 
-    Each is in the largest hole that `existing` and those before it leave; none is in `taken` (settings held for tests).
+    Each is in the largest hole that `existing` and those before it leave; corners only as long as they are at most one
+    in `CORNER_SHARE` of all; none is in `taken` (settings held for tests).
     Raises `UserError` when there are not so many.
     """
     _check_ranges(knobs, count)
     excluded = {setting_key(setting) for setting in (*existing, *taken)}
-    free = [setting for setting in candidate_settings(knobs) if setting_key(setting) not in excluded]
+    free = [s for s in candidate_settings(with_dial_steps(knobs)) if setting_key(s) not in excluded]
     chosen = select_farthest(knobs, existing, count, free)
+    corners = [setting for setting in chosen if is_corner(knobs, setting)]
+    room = max((len(existing) + count) // CORNER_SHARE - sum(is_corner(knobs, s) for s in existing), 0)
+    if len(corners) > room:
+        inner = [setting for setting in free if not is_corner(knobs, setting)]
+        chosen = corners[:room] + select_farthest(knobs, [*existing, *corners[:room]], count - room, inner)
+        chosen += select_farthest(knobs, [*existing, *chosen], count - len(chosen), free)  # only corners are left
     if len(chosen) < count:
         raise UserError(f"only {len(chosen)} settings are left to record, not {count}", "Ask for fewer.")
     return order_settings(knobs, chosen)
 
 
+def _all_listed(knob: AnyKnob) -> list[Value]:
+    return all_values(knob) if step_count(knob) <= LISTED else spaced_values(knob, LISTED)
+
+
 def _default_count(knobs: Knobs) -> int:
-    """Return ten takes per knob, at most 3/4 of all settings, and no fewer than `fill_space` needs."""
-    fixed = len(distinct([*corner_settings(knobs), knobs.defaults]))
-    return max(fixed, min(PER_KNOB * len(knobs.knobs), prod(step_count(knob) for knob in knobs.knobs) * 3 // 4))
+    """Return ten takes per knob, at most 3/4 of all settings."""
+    return max(1, min(PER_KNOB * len(knobs.knobs), prod(step_count(knob) for knob in knobs.knobs) * 3 // 4))
 
 
 def _hold_out(knobs: Knobs, train: list[Setting], wanted: int | None, seed: int) -> tuple[list[Setting], list[Setting]]:
