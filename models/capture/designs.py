@@ -12,6 +12,7 @@ from models.core.errors import UserError
 from models.knobs.geometry import (
     candidate_settings,
     end_values,
+    is_corner,
     nearest_distances,
     select_farthest,
     setting_key,
@@ -20,6 +21,8 @@ from models.knobs.geometry import (
     value_at,
 )
 from models.knobs.schema import Knobs, Setting, Switch, Value
+
+CORNER_SHARE = 3  # at most one take in so many is a corner
 
 DRAWS, LARGE = 64, 200  # Latin hypercubes to choose from; of more points than so many, fewer are drawn
 
@@ -64,22 +67,28 @@ def corner_settings(knobs: Knobs) -> list[Setting]:
 
 
 def fill_space(knobs: Knobs, count: int, seed: int) -> list[Setting]:
-    """Return `count` settings: the corners, the default, and the others spread between them.
+    """Return `count` settings: the default, corners, and the others spread between them.
 
-    The others are the best-spaced of several Latin hypercubes. Where knobs have few values, points of a hypercube fall
-    together; then the largest holes are filled. Raises `UserError` for fewer takes than corners, and for more takes
-    than settings.
+    At most one in `CORNER_SHARE` is a corner, as long as there are other settings. Of more corners, those farthest from
+    each other are taken. The others are the best-spaced of several Latin hypercubes. Where knobs have few values,
+    points of a hypercube fall together; then the largest holes are filled. Raises `UserError` for more takes than
+    settings.
     """
-    fixed = distinct([*corner_settings(knobs), knobs.defaults])
-    if count < len(fixed):
-        raise UserError(
-            f"{count} takes are fewer than the {len(fixed)} of the corners and the default",
-            f"Use {len(fixed)} or more.",
-        )
-    taken = {setting_key(setting) for setting in fixed}
-    drawn = sample_between(knobs, count - len(fixed), seed, lambda setting: setting_key(setting) not in taken, fixed)
-    found = [*fixed, *drawn]
-    found += select_farthest(knobs, found, count - len(found), candidate_settings(knobs, seed))
+    corners, room = corner_settings(knobs), max(count // CORNER_SHARE - is_corner(knobs, knobs.defaults), 0)
+    turning = [setting for setting in corners if is_corner(knobs, setting)]  # not those of switches alone
+    if len(turning) > room:
+        first = turning[-1:]  # every knob is at an end, the gain at its highest
+        corners = [*first, *select_farthest(knobs, first, room - 1, turning)][:room]
+    found = distinct([*corners, knobs.defaults])[:count]
+    taken = {setting_key(setting) for setting in found}
+
+    def inside(setting: Setting) -> bool:
+        return setting_key(setting) not in taken and not is_corner(knobs, setting)
+
+    found += sample_between(knobs, count - len(found), seed, inside, found)
+    candidates = candidate_settings(knobs, seed)
+    found += select_farthest(knobs, found, count - len(found), [s for s in candidates if not is_corner(knobs, s)])
+    found += select_farthest(knobs, found, count - len(found), candidates)  # only corners are left
     if len(found) < count:
         raise UserError(f"the knobs have only {len(found)} settings, not {count}", "Ask for fewer.")
     return found

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field
 
 from models.audio.calibration import AnalogLevels
-from models.capture.designs import corner_settings, distinct, fill_space, gray_code, sample_between
+from models.capture.designs import CORNER_SHARE, corner_settings, distinct, fill_space, gray_code, sample_between
 from models.capture.ordering import count_moves, order_settings
 from models.core.errors import UserError
 from models.core.schema import check_document, read_document
@@ -31,6 +31,8 @@ from models.knobs.geometry import (
     spaced_values,
     step_count,
     to_settings,
+    with_dial_steps,
+    with_step,
 )
 from models.knobs.schema import AnyKnob, Knob, KnobName, Knobs, Setting, Value
 
@@ -115,6 +117,7 @@ def make_plan(
     count: int | None = None,
     positions: int | None = None,
     held: int | None = None,
+    step: float | None = None,
     seed: int = 0,
 ) -> CapturePlan:
     """Plan a session.
@@ -124,21 +127,23 @@ def make_plan(
     after the distortion (`after`) get `FILTER_POSITIONS` isolated positions and one joint setting each; the design is
     that of the other knobs, and so are hole and pairs of the plan. A default that cannot be set is
     moved to the nearest value that can. Raises `UserError` when there are not so many settings, and for an option that
-    the design does not have.
+    the design does not have. `step` is that of the knobs that state none; without it, they are set to round numbers
+    (`with_dial_steps`), and the plan's knobs state no step.
     """
     _check_ranges(knobs, count, positions, held)
     _check_options(design, count=count, positions=positions)
-    knobs = snap_defaults(knobs)
+    knobs = snap_defaults(knobs if step is None else with_step(knobs, step))
     moved, filters = split_knobs(knobs)
     if design == "isolated" or not filters:
         moved, filters = knobs, ()
-    extra = _filter_settings(knobs, filters) if filters else []
+    dial, whole = with_dial_steps(moved), with_dial_steps(knobs)
+    extra = _filter_settings(whole, split_knobs(whole)[1]) if filters else []
     if count is not None and 0 < len(extra) >= count:
         raise UserError(
             f"{count} takes are too few: knobs that filter after the distortion take {len(extra)}",
             f"Use more than {len(extra)}.",
         )
-    axes = _axes(moved, design, positions)
+    axes = _axes(moved, dial, design, positions)
     total = _count_grid(moved, design, axes)
     if design in ("hybrid", "combinatorial") and total > LISTED:
         ends = [next((v for v in end_values(k) if v != k.default), k.default) for k in moved.knobs]
@@ -150,11 +155,11 @@ def make_plan(
     elif not moved.knobs:
         train = [knobs.defaults]
     elif design == "space-filling":
-        train = fill_space(moved, _default_count(moved) if count is None else count - len(extra), seed)
+        train = fill_space(dial, _default_count(moved) if count is None else count - len(extra), seed)
     else:
         train = list(to_settings(moved, gray_code(axes)))
     train = distinct([*({**knobs.defaults, **setting} for setting in train), *extra])
-    train, test = _hold_out(knobs, train, held, seed + 1)
+    train, test = _hold_out(whole, train, held, seed + 1)
     train, test = order_settings(knobs, train), order_settings(knobs, test)
     reduced = [{name: setting[name] for name in moved.names} for setting in train]
     hole_turns = largest_hole(moved, reduced).turns if moved.knobs else 0.0
@@ -184,7 +189,7 @@ def state_filters(knobs: Knobs, names: Collection[str]) -> Knobs:
     return Knobs(knobs=tuple(found))
 
 
-def plan_without_filters(knobs: Knobs, design: Design | None, **sizes: int) -> CapturePlan | None:
+def plan_without_filters(knobs: Knobs, design: Design | None, **sizes: Any) -> CapturePlan | None:
     """Return the plan without what is stated about filters, None where nothing is; the recommended without a design.
 
     Raises as `make_plan` does.
@@ -211,11 +216,16 @@ def _filter_settings(knobs: Knobs, filters: Sequence[Knob]) -> list[Setting]:
     return [setting for setting in distinct([*alone, *checks]) if setting != knobs.defaults]
 
 
-def _axes(knobs: Knobs, design: Design, positions: int | None) -> list[list[Value]]:
-    """Return the values of each knob in a grid; with more than `LISTED` only so many."""
+def _axes(knobs: Knobs, dial: Knobs, design: Design, positions: int | None) -> list[list[Value]]:
+    """Return the values of each knob in a grid, at most `LISTED`; `dial` has the knobs with steps."""
     if design == "combinatorial":
-        return [all_values(knob) if step_count(knob) <= LISTED else spaced_values(knob, LISTED) for knob in knobs.knobs]
-    return [spaced_values(knob, positions or DEFAULT_POSITIONS.get(design, 2)) for knob in knobs.knobs]
+        return [
+            spaced_values(on_dial, min(step_count(knob), LISTED))
+            if isinstance(knob, Knob) and knob.step is None
+            else _all_listed(knob)
+            for knob, on_dial in zip(knobs.knobs, dial.knobs, strict=True)
+        ]
+    return [spaced_values(knob, positions or DEFAULT_POSITIONS.get(design, 2)) for knob in dial.knobs]
 
 
 def _count_grid(knobs: Knobs, design: Design, axes: Sequence[Sequence[Value]]) -> int:
@@ -226,7 +236,7 @@ def _count_grid(knobs: Knobs, design: Design, axes: Sequence[Sequence[Value]]) -
 def compare_designs(knobs: Knobs, **options: Any) -> list[CapturePlan]:
     """Return a plan of every design for the same knobs, each with those options of `make_plan` that it has."""
     return [
-        make_plan(knobs, d, **{k: v for k, v in options.items() if k in ("held", "seed", *OPTIONS.get(d, ()))})
+        make_plan(knobs, d, **{k: v for k, v in options.items() if k in ("held", "step", "seed", *OPTIONS.get(d, ()))})
         for d in ALL_DESIGNS
     ]
 
@@ -245,7 +255,7 @@ def recommend(plans: Sequence[CapturePlan]) -> tuple[CapturePlan, str]:
     if len(everything.knobs.knobs) == 1:
         return by_design["isolated"], "there is one knob, and it goes through its range"
     return filling, (
-        f"{filling.count:,} takes, not {everything.count:,}, have the corners, move every pair of knobs together "
+        f"{filling.count:,} takes, not {everything.count:,}, have corners, move every pair of knobs together "
         "and put each knob at many positions"
         + (f"; {', '.join(k.name for k in filters)} alone at {FILTER_POSITIONS} each" if filters else "")
     )
@@ -256,25 +266,36 @@ def propose_settings(
 ) -> list[Setting]:
     """Return `count` more settings to record, in order of recording.
 
-    Each is in the largest hole that `existing` and those before it leave; none is in `taken` (settings held for tests).
-    Knobs that are stated to filter after the distortion stay at their defaults.
+    Each is in the largest hole that `existing` and those before it leave; corners only as long as they are at most one
+    in `CORNER_SHARE` of all; none is in `taken` (settings held for tests). Knobs that are stated to filter after the
+    distortion stay at their defaults.
     Raises `UserError` when there are not so many.
     """
     _check_ranges(knobs, count)
     excluded = {setting_key(setting) for setting in (*existing, *taken)}
     moved, _ = split_knobs(knobs)
-    candidates = [{**knobs.defaults, **setting} for setting in candidate_settings(moved)] if moved.knobs else []
+    dialed = candidate_settings(with_dial_steps(moved)) if moved.knobs else []
+    candidates = [{**knobs.defaults, **setting} for setting in dialed]
     free = [setting for setting in distinct(candidates) if setting_key(setting) not in excluded]
     chosen = select_farthest(knobs, existing, count, free)
+    corners = [setting for setting in chosen if is_corner(moved, setting)]
+    room = max((len(existing) + count) // CORNER_SHARE - sum(is_corner(moved, s) for s in existing), 0)
+    if len(corners) > room:
+        inner = [setting for setting in free if not is_corner(moved, setting)]
+        chosen = corners[:room] + select_farthest(knobs, [*existing, *corners[:room]], count - room, inner)
+        chosen += select_farthest(knobs, [*existing, *chosen], count - len(chosen), free)  # only corners are left
     if len(chosen) < count:
         raise UserError(f"only {len(chosen)} settings are left to record, not {count}", "Ask for fewer.")
     return order_settings(knobs, chosen)
 
 
+def _all_listed(knob: AnyKnob) -> list[Value]:
+    return all_values(knob) if step_count(knob) <= LISTED else spaced_values(knob, LISTED)
+
+
 def _default_count(knobs: Knobs) -> int:
-    """Return ten takes per knob, at most 3/4 of all settings, and no fewer than `fill_space` needs."""
-    fixed = len(distinct([*corner_settings(knobs), knobs.defaults]))
-    return max(fixed, min(PER_KNOB * len(knobs.knobs), prod(step_count(knob) for knob in knobs.knobs) * 3 // 4))
+    """Return ten takes per knob, at most 3/4 of all settings."""
+    return max(1, min(PER_KNOB * len(knobs.knobs), prod(step_count(knob) for knob in knobs.knobs) * 3 // 4))
 
 
 def _hold_out(knobs: Knobs, train: list[Setting], wanted: int | None, seed: int) -> tuple[list[Setting], list[Setting]]:

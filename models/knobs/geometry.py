@@ -16,9 +16,12 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.stats import qmc
 
-from models.knobs.schema import AnyKnob, Knobs, Setting, Switch, Value
+from models.core.errors import UserError
+from models.knobs.schema import AnyKnob, Knob, Knobs, Setting, Switch, Value
 
 MIN_POSITIONS = 100  # that a person can set on a knob without a stated step, at least
+
+DIAL_POSITIONS = 20  # about so many steps of a knob are round numbers that a person dials: 0.5 on a scale to 10
 
 MUTE_TURN = 0.1  # a knob with `avoid_zero` stays above a tenth of its turn
 
@@ -55,6 +58,35 @@ def snap(knob: AnyKnob, value: Value) -> Value:
 def snap_defaults(knobs: Knobs) -> Knobs:
     """Return the knobs, each default moved to a value that can be set: the middle may lie between two steps."""
     return Knobs(knobs=tuple(k.model_copy(update={"default": snap(k, k.default)}) for k in knobs.knobs))
+
+
+def with_dial_steps(knobs: Knobs) -> Knobs:
+    """Return the knobs, each without a stated step with a round one: 1, 2 or 5 times a power of ten.
+
+    It is the one nearest, in ratio, to the range over `DIAL_POSITIONS`.
+    """
+    return Knobs(
+        knobs=tuple(
+            knob if isinstance(knob, Switch) or knob.step else knob.model_copy(update={"step": _dial_step(knob)})
+            for knob in knobs.knobs
+        )
+    )
+
+
+def with_step(knobs: Knobs, step: float) -> Knobs:
+    """Return the knobs with this step where they state none; raises `UserError` for one wider than a range."""
+    for knob in knobs.knobs:
+        if not isinstance(knob, Switch) and knob.step is None and not 0 < step <= knob.max - knob.min:
+            raise UserError(
+                f"step is {step:g}, but knob '{knob.name}' goes from {knob.min:g} to {knob.max:g}",
+                "Use a number above 0 and within each knob's range, or state the knob's own step.",
+            )
+    return Knobs(
+        knobs=tuple(
+            knob if isinstance(knob, Switch) or knob.step else knob.model_copy(update={"step": step})
+            for knob in knobs.knobs
+        )
+    )
 
 
 def value_at(knob: AnyKnob, share: float) -> Value:
@@ -211,6 +243,13 @@ def _step(knob: AnyKnob) -> float:
     finest = (knob.max - knob.min) / MIN_POSITIONS * (1 + 1e-9)
     decade = 10.0 ** floor(log10(finest))
     return knob.step or max(factor * decade for factor in (1, 2, 5) if factor * decade <= finest)
+
+
+def _dial_step(knob: Knob) -> float:
+    """Return the round number nearest, in ratio, to the range over `DIAL_POSITIONS`."""
+    wanted = (knob.max - knob.min) / DIAL_POSITIONS
+    decade = 10.0 ** floor(log10(wanted))
+    return min((factor * decade for factor in (1, 2, 5, 10)), key=lambda step: abs(log10(step / wanted)))
 
 
 def _without_tail(value: float) -> float:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import PATH, bundle, json_option
+from zoo.cli.options import PATH, bundle, json_option, repeat_command
 
 if TYPE_CHECKING:
     from models.capture.plan import CapturePlan, Design
@@ -30,6 +30,7 @@ class PlanOptions:
     positions: int | None
     held: int | None
     after: tuple[str, ...]
+    step: float | None
     signal: Path | None
     out: Path | None
     manifests: tuple[Path, ...]
@@ -49,14 +50,14 @@ class SessionRequest:
 
 @dataclass(frozen=True)
 class PlanRequest(SessionRequest):
-    """Plan a new session for the knobs of a file; `sizes` are the given ones of `count`, `positions` and `held`.
+    """Plan a new session for the knobs of a file; `sizes` are the given of `count`, `positions`, `held` and `step`.
 
     `after` are the knobs that filter after the distortion, where they are not those of the file.
     """
 
     knobs: Path
     design: "Design | None"
-    sizes: dict[str, int]
+    sizes: dict[str, Any]
     after: tuple[str, ...] = ()
 
 
@@ -89,6 +90,7 @@ class CaptureRequest(SessionRequest):
     metavar="KNOB",
     help="This knob only filters after the distortion: a few takes suffice. May be repeated.",
 )
+@click.option("--step", type=float, metavar="X", help="Smallest turn to dial, where KNOBS.json states none.")
 @click.option("--signal", type=PATH, metavar="DI.wav", help="The signal to play; zoo signal writes one.")
 @click.option("--out", type=PATH, metavar="FOLDER", help="A new folder for the manifests and the recording sheet.")
 @click.option(
@@ -138,12 +140,14 @@ def parse_request(options: PlanOptions) -> PlanRequest | ExtendRequest | Capture
         raise UserError("--after is for KNOBS.json", 'A manifest states it in its knobs: "after": true.')
     if options.out and not options.signal:
         raise UserError("--out needs --signal, the signal to play", "zoo signal di.wav writes one.")
+    if options.step is not None and (knobs is None or captures is not None):
+        raise UserError("--step is for a plan from KNOBS.json", 'Elsewhere state "step" of each knob in the manifest.')
     if captures is not None:
         if not options.pattern:
             raise UserError("--from-nam needs --pattern: how the captures are named", "Example: --pattern 'G{gain}'.")
         return CaptureRequest(captures=captures, pattern=options.pattern, knobs=knobs, **shared)
     if knobs is not None:
-        sizes = {"count": options.count, "positions": options.positions, "held": options.held}
+        sizes = {"count": options.count, "positions": options.positions, "held": options.held, "step": options.step}
         given = {name: size for name, size in sizes.items() if size is not None}
         return PlanRequest(knobs=knobs, design=options.design, sizes=given, after=options.after, **shared)
     return ExtendRequest(manifests=manifests, count=options.count, **shared)
@@ -250,7 +254,7 @@ def _show_comparison(
         output.data_json(plan_view.plan_to_json(plans, signal_s, chosen, why))
         return
     plan_view.show_plans(plans, signal_s, chosen, why)
-    output.info(f"next: zoo plan {request.knobs} --signal {request.signal or 'DI.wav'} --out FOLDER")
+    output.info(f"next: {repeat_command(signal=request.signal or 'DI.wav', out='FOLDER')}")
 
 
 def _list_captures(request: CaptureRequest, schema: "Knobs | None") -> None:

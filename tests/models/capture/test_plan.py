@@ -194,14 +194,69 @@ def test_space_filling_has_many_positions_and_no_silent_ones():
     plan = make_plan(schema, "space-filling", count=40)
     assert plan.count == 40
     assert schema.defaults in settings(plan)
-    assert len({s["k0"] for s in settings(plan)}) > 20
+    assert len({s["k0"] for s in settings(plan)}) > 15  # of 21 that are dialed
     assert min(float(s["k1"]) for s in settings(plan)) == 1
     assert min(Counter(s["k2"] for s in settings(plan)).values()) >= 10
-    with pytest.raises(UserError, match="13 of the corners"):
-        make_plan(schema, "space-filling", count=12)
     with pytest.raises(UserError, match="only 150 settings, not 151"):
         make_plan(MIXED, "space-filling", count=151)
     assert make_plan(MIXED, "space-filling", count=144).count == 144
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 12, 20, 30, 60])
+@pytest.mark.parametrize("others", [[SWITCH], [], [PLAIN, PLAIN]], ids=["switch", "four", "six"])
+def test_at_most_a_third_of_the_takes_are_corners(count: int, others: list[dict[str, Any]]):
+    schema = knobs(*[PLAIN] * 4, *others)
+    found = settings(make_plan(schema, "space-filling", count=count))
+    corners = [setting for setting in found if is_corner(schema, setting)]
+    assert len(found) == count
+    assert schema.defaults in found
+    assert min(count // 3, 8) <= len(corners) <= count // 3
+    for a, b in combinations(corners, 2):  # they are far from each other
+        assert len(corners) > 4 or sum(a[name] != b[name] for name in schema.names) >= 2
+
+
+def test_corners_fill_a_plan_that_has_nothing_else():
+    two = {"min": 0, "max": 10, "step": 10, "default": 0}
+    schema = knobs(two, two, SWITCH)
+    assert make_plan(schema, "space-filling", count=12, held=0).count == 12
+    shares = make_plan(knobs(STEPPED, STEPPED), "space-filling", count=9, held=0)
+    assert sum(is_corner(knobs(STEPPED, STEPPED), s) for s in settings(shares)) == 3
+
+
+@pytest.mark.parametrize("design", ["isolated", "hybrid", "space-filling"])
+@pytest.mark.parametrize(
+    ("low", "high", "step"),
+    [(0, 10, 0.5), (1, 10, 0.5), (0, 12, 0.5), (0, 1, 0.05), (0, 100, 5), (-12, 12, 1), (7, 17, 0.5), (0, 3, 0.2)],
+)
+def test_takes_are_at_numbers_that_can_be_dialed(design: Design, low: float, high: float, step: float):
+    schema = knobs(*[{"min": low, "max": high}] * 4)
+    plan = make_plan(schema, design)
+    inner = [s[name] for s in settings(plan) + (plan.held or []) for name in s if s[name] not in (low, high)]
+    middle = (low + high) / 2  # the default stays where it is
+    assert all(v == middle or (float(v) - low) / step == pytest.approx(round((float(v) - low) / step)) for v in inner)
+    assert plan.knobs == schema  # no step is stated that nobody stated
+    for new in propose_settings(schema, settings(plan), 5):
+        shares = [(float(v) - low) / step for v in new.values() if v != high]
+        assert shares == pytest.approx([round(share) for share in shares])
+
+
+def test_stated_step_is_kept_and_given_step_is_for_the_others():
+    schema = knobs({**PLAIN, "step": 2}, PLAIN)
+    plan = make_plan(schema, "space-filling", count=20, step=0.25)
+    assert [knob.step for knob in plan.knobs.knobs if isinstance(knob, Knob)] == [2, 0.25]
+    assert {float(s["k0"]) % 2 for s in settings(plan)} <= {0, 1}  # 5 is the default, moved to 4 or 6
+    quarters = {float(s["k1"]) % 0.5 for s in settings(plan)}
+    assert quarters == {0, 0.25}
+    for step in (11, 0, -1, math.nan):
+        with pytest.raises(UserError, match="but knob 'k1' goes from 0 to 10"):
+            make_plan(schema, "space-filling", step=step)
+
+
+def test_proposed_settings_have_few_corners():
+    four = knobs(*[PLAIN] * 4)
+    new = propose_settings(four, settings(make_plan(four, "space-filling", count=21)), 9)
+    assert sum(is_corner(four, s) for s in new) <= 3  # seven of 21 are corners, ten of 30 may be
+    assert sum(is_corner(four, s) for s in propose_settings(four, [four.defaults], 8)) == 3
 
 
 def test_audio_taper_is_spaced_over_its_turn():

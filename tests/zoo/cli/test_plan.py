@@ -54,7 +54,7 @@ def test_designs_are_compared_before_anything_is_written(here: Path):
     assert rows[1][4] == "10"
     assert {row[4] for row in rows[2:]} == {"0"}
     assert "recommended: space-filling" in ran.err
-    assert "next: zoo plan five.json --signal DI.wav" in ran.err
+    assert "next: zoo plan five.json --signal DI.wav --out FOLDER" in ran.err
     assert set(here.iterdir()) == before
     document = json.loads(zoo("plan", "five.json", "--json", "--signal", "di.wav").out)
     assert document["recommended"] == "space-filling"
@@ -106,6 +106,11 @@ def test_session_is_written_and_extended(here: Path):
     assert len(read_manifest(Path("more/train.json")).takes) == 34
 
 
+def test_next_command_repeats_what_was_given(here: Path):
+    ran = zoo("plan", "amp.json", "--count", "20", "--step", "0.25")
+    assert ran.err.splitlines()[-1] == ("next: zoo plan amp.json --count 20 --step 0.25 --signal DI.wav --out FOLDER")
+
+
 def test_captures_become_takes(here: Path):
     for gain in (2, 4):
         capture(here / "caps", f"amp G{gain}.nam", gain)
@@ -132,7 +137,7 @@ def test_captures_become_takes(here: Path):
         (("plan", "amp.json", "--out", "rec", "--signal", "none.wav"), ["none.wav does not exist"]),
         (("plan", "amp.json", "--out", ".", "--signal", "di.wav"), [". is in the way"]),
         (("plan", "five.json", "--design", "combinatorial"), ["100,000 takes, 226 days"]),
-        (("plan", "five.json", "--count", "3"), ["3 takes are fewer than the 17"]),
+        (("plan", "amp.json", "--step", "40"), ["step is 40, but knob"]),
         (("plan", "amp.json", "--positions", "1"), ["positions is 1"]),
         (("plan", "amp.json", "--held", "-1"), ["held is -1"]),
         (("plan", "amp.json", "--count", "1000000000"), ["count is 1000000000", "1 to 5,000"]),
