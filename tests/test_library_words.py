@@ -16,6 +16,8 @@ from zoo.cli.errors import DISK, explain
 
 INPUTS = 400
 
+SAY_LITTLE = ("measurement", "uri")  # a measurement is never refused, and a URI for one reason alone
+
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_errors_about_damaged_inputs_are_in_our_words(target: Target, tmp_path: Path):
@@ -31,7 +33,7 @@ def test_errors_about_damaged_inputs_are_in_our_words(target: Target, tmp_path: 
             told.add(f"{problem.message} {problem.hint}")
         except target.errors:
             continue
-    assert len(told) > 10 or target.errors
+    assert len(told) > 10 or target.errors or target.name in SAY_LITTLE
     assert not [message for message in told if LIBRARY_WORDS.search(message)]
 
 

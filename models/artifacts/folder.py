@@ -111,8 +111,8 @@ def load_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np
         raise IntegrityError(problem.message, problem.hint if problem.hint == HINT_LFS else hint) from None
     except OSError as problem:
         raise IntegrityError(f"{path} cannot be read: {problem.strerror}", hint) from None
-    except SafetensorError as problem:
-        raise IntegrityError(f"{path} is not a safetensors file: {problem}", hint) from None
+    except SafetensorError:
+        raise IntegrityError(f"{path} is not a safetensors file, or is cut short or damaged", hint) from None
     for name, weight in weights.items():
         if not np.isfinite(weight).all():
             raise IntegrityError(f"{path}: tensor '{name}' holds a number that is not finite", hint)

@@ -4,6 +4,7 @@ import json
 import re
 import reprlib
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
@@ -19,6 +20,8 @@ MAX_JSON_BYTES = 16 << 20
 MAX_INTEGER_DIGITS = 308  # of a whole number; a longer one is beyond double precision
 
 MAX_SHOWN = 40  # characters of a value in a message
+
+SHOWN_ITEMS = 8  # of a list or an object, at most
 
 VERSION = re.compile(r"(?P<major>\d{1,9})(\.(?P<minor>\d{1,9}))?", re.ASCII)
 
@@ -266,10 +269,21 @@ def short_repr(value: Any) -> str:
     if isinstance(value, str):
         return reprlib.repr(without_userinfo(value))
     try:
-        text = without_userinfo(json.dumps(value, ensure_ascii=False, default=str))
-    except (ValueError, RecursionError):  # an integer of thousands of digits
+        text = json.dumps(_beginning(value), ensure_ascii=False, default=str)
+    except ValueError:  # an integer of thousands of digits
         return f"a {type(value).__name__} too long to show"
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
+
+
+def _beginning(value: Any, depth: int = 4) -> Any:
+    """Return the first items of nested lists and objects: more than a message shows of them, whatever their size."""
+    if isinstance(value, list | tuple | dict) and not depth:
+        return "..."
+    if isinstance(value, dict):
+        return {str(key): _beginning(item, depth - 1) for key, item in islice(value.items(), SHOWN_ITEMS)}
+    if isinstance(value, list | tuple):
+        return [_beginning(item, depth - 1) for item in value[:SHOWN_ITEMS]]
+    return without_userinfo(value)[: 2 * MAX_SHOWN] if isinstance(value, str) else value
 
 
 class _NotStrict(Exception):

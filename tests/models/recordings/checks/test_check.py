@@ -27,7 +27,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing.wav": (lambda path: None, "does not exist"),
     "text.wav": (lambda path: path.write_text("gain at five"), "is not audio"),
     "bytes0.wav": (lambda path: path.write_bytes(b""), "is not audio"),
-    "folder.wav": (lambda path: path.mkdir(), "is not audio"),
+    "folder.wav": (lambda path: path.mkdir(), "is a folder, not an audio file"),
     "nan.wav": (lambda path: write_wav(path, NOT_A_NUMBER), "sample 1234 is not a finite number"),
     "inf.wav": (lambda path: write_wav(path, NOT_A_NUMBER * np.float32("inf")), "is not a finite number"),
     "stereo.wav": (lambda path: write_wav(path, STEREO), "has 2 channels"),

@@ -235,7 +235,8 @@ def test_what_does_not_belong_is_not_fetched(hub: Hub, tmp_path: Path):
     assert ran.code == 0 and "ignored 7 files" in ran.err
     assert pulled("amp") == files()
     assert not [path for _, path in hub.requests if any(path.endswith(name) for name in extra)]
-    assert {path.relative_to(tmp_path).parts[:2] for path in set(tmp_path.rglob("*")) - before} == {("here", "amp")}
+    written = {path.relative_to(tmp_path).parts[:2] for path in set(tmp_path.rglob("*")) - before}
+    assert written == {("here", "amp"), ("home",), ("home", ".origins.jsonl")}
 
 
 def test_target_with_other_files_is_refused_before_any_request(pushed: Hub):
