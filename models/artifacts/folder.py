@@ -93,8 +93,8 @@ def load_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, tor
         raise IntegrityError(f"{path} is missing", hint) from None
     except OSError as problem:
         raise IntegrityError(f"{path} cannot be read: {problem.strerror}", hint) from None
-    except SafetensorError as problem:
-        raise IntegrityError(f"{path} is not a safetensors file: {problem}", hint) from None
+    except SafetensorError:
+        raise IntegrityError(f"{path} is not a safetensors file, or is cut short or damaged", hint) from None
     if unmatched := sorted(set(tensors) ^ set(expected)):
         word = "lacks" if unmatched[0] in expected else "has an unexpected"
         raise IntegrityError(f"{path} {word} tensor '{unmatched[0]}'", hint)
