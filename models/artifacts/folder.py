@@ -45,8 +45,8 @@ def save_tensors(path: Path, tensors: dict[str, "torch.Tensor"], metadata: dict[
     try:
         with staged_file(path) as staged:
             save_file(plain, staged, metadata or {"format": "pt"})
-    except SafetensorError as problem:
-        raise UserError(f"{path} cannot be written: {problem}", "Is the disk full, or the folder read-only?") from None
+    except SafetensorError:
+        raise UserError(f"{path} cannot be written", "Is the disk full, or the folder read-only?") from None
 
 
 def load_model(folder: Path) -> tuple[ModelConfig, "WaveNet"]:

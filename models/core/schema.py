@@ -25,6 +25,10 @@ SHOWN_ITEMS = 8  # of a list or an object, at most
 
 VERSION = re.compile(r"(?P<major>\d{1,9})(\.(?P<minor>\d{1,9}))?", re.ASCII)
 
+UNION_TAGS = ("knob", "switch", "int", "float", "str", "bool", "none", "list", "dict", "tuple")  # no keys, in a place
+
+KEY_WORD = re.compile(r"[a-z_][a-z0-9_]*")
+
 BOOL_IS_NO_NUMBER = "bool_is_no_number"
 
 OWN_TYPES = ("value_error", BOOL_IS_NO_NUMBER)  # pydantic's types of errors whose text is our own
@@ -235,7 +239,11 @@ def _keys_of(error: ErrorDetails, value: Any) -> tuple[int | str, ...]:
         if listed or (isinstance(value, dict) and key in value):
             value = value[key]
             keys.append(key)
-    return (*keys, error["loc"][-1]) if error["type"] == "missing" else tuple(keys)
+        elif isinstance(value, dict) and KEY_WORD.fullmatch(str(key)) and key not in UNION_TAGS:
+            value = None  # a key that a validator names, such as one of an object further in
+            keys.append(key)
+    missing = error["type"] == "missing" and keys[-1:] != [error["loc"][-1]]
+    return (*keys, error["loc"][-1]) if missing else tuple(keys)
 
 
 def _innermost_schema(

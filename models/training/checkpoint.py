@@ -72,8 +72,8 @@ def _read(path: Path) -> tuple[int, dict[str, Tensor]]:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
             return int(file.metadata()["step"]), tensors
-    except SafetensorError as problem:
-        raise UserError(f"{path} is damaged: {problem}", HINT_TRAIN_ANEW) from None
+    except SafetensorError:
+        raise UserError(f"{path} is damaged", HINT_TRAIN_ANEW) from None
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
