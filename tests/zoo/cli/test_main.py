@@ -62,7 +62,7 @@ def test_wrong_usage_exits_2(here: Path):
         (["lisst"], "lisst"),
         (["render", AMP], "IN.wav"),
         (["list", "--color"], "--color"),
-        (["train", "--data", "d.json"], "--model"),
+        (["train", "--steps", "5"], "--steps"),
         (["package", "run"], "--license"),
     ):
         ran = zoo(*words)
