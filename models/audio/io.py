@@ -220,7 +220,7 @@ def check_playable(
     that is the source or whose name has no suffix of `SUFFIXES`; `rate_hint` says what to do about another rate.
     """
     if not source.exists():
-        raise UserError(f"{source} does not exist", "Check the path; relative paths start at the current folder.")
+        raise NotFound(f"{source} does not exist", "Check the path; relative paths start at the current folder.")
     with open_audio(source) as file:
         frames, found_hz = file.frames, file.samplerate
     if found_hz != rate_hz and not any_rate:

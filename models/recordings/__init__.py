@@ -7,6 +7,7 @@
 * `alignment`: estimates a take's delay, polarity and drift
 * `response_cache`: responses of takes that were measured before
 * `whitened_correlation`: the cross-correlation that alignment is made with
+* `session_delays`, `excess_delay`: whether takes have one delay, told from the phase of tone stacks
 * `clock_drift`: separates clock drift from an amp's own delay
 * `loading`: reads, aligns and splits the recordings of one amp
 * `splitting`: training, validation and held pieces

@@ -26,6 +26,8 @@ from scipy.stats import theilslopes
 
 from models.audio.interpolation import read_between, recorded_span
 from models.recordings.clock_drift import fit_step, has_enough_windows
+from models.recordings.excess_delay import WideResponse, measure_wide
+from models.recordings.session_delays import SessionDelays, settle_delays
 from models.recordings.whitened_correlation import CUTOFF_HZ, evenly_spaced, find_peak, whitened_spectrum
 
 MAX_LAG_SECONDS = 0.5  # searched first
@@ -163,20 +165,43 @@ def _judge(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int) -> Lag:
 
 @dataclass(frozen=True)
 class TakeResponse:
-    """Lag of a take by itself, and the spectrum of its response around that lag, `(LOCAL_SIZE / 2 + 1,)`."""
+    """Lag of a take by itself, and its response: around that lag, `(LOCAL_SIZE / 2 + 1,)`, and at all frequencies."""
 
     lag: Lag
     local_F: np.ndarray
+    rate_hz: int
+    wide: WideResponse | None
 
 
 def measure_response(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, stated: float | None = None) -> TakeResponse:
     """Estimate the lag of a take by itself, with what `reconcile_lags` needs to compare it with others."""
     lag = estimate_lag(dry_T, wet_T, rate_hz, stated)
-    return TakeResponse(lag, _local_spectrum(dry_T, wet_T, lag, rate_hz))
+    wide = measure_wide(dry_T, wet_T, lag.delay_samples, lag.step, rate_hz)
+    return TakeResponse(lag, _local_spectrum(dry_T, wet_T, lag, rate_hz), rate_hz, wide)
 
 
-def reconcile_lags(takes: Sequence[TakeResponse]) -> list[Lag]:
-    """Return the lags of takes of one dry signal, corrected where an estimate chose the wrong extremum of the response.
+def reconcile_lags(takes: Sequence[TakeResponse], delays: SessionDelays | None = None) -> list[Lag]:
+    """Return the lags of takes of one dry signal, corrected by each other.
+
+    `delays` is what the manifest states about them; by default it is found (`settle_delays`).
+    """
+    if not takes:
+        return []
+    lags = _correct_extrema(takes)
+    reference = max(range(len(lags)), key=lambda number: lags[number].confidence)
+    if lags[reference].confidence < UNRELATED:
+        return lags
+    belonging = [number for number, lag in enumerate(lags) if lag.confidence >= UNRELATED]
+    peak_N = np.array([lags[number].delay_samples for number in belonging])
+    wides = [takes[number].wide for number in belonging]
+    settled_N = settle_delays(peak_N, wides, belonging.index(reference), delays, takes[0].rate_hz)
+    for number, delay in zip(belonging, settled_N, strict=True):
+        lags[number] = replace(lags[number], delay_samples=float(delay))
+    return lags
+
+
+def _correct_extrema(takes: Sequence[TakeResponse]) -> list[Lag]:
+    """Return the lags, corrected where an estimate chose the wrong extremum of the response.
 
     The response of a distorted take of a few seconds has several extrema of nearly equal height. So, in the order of
     confidence, each response is cross-correlated with the weighted sum of those before it, and moved to where they

@@ -18,6 +18,7 @@ from models.knobs.text import format_setting
 from models.recordings.alignment import Lag, causal_margin
 from models.recordings.config import DataConfig
 from models.recordings.manifest import Take
+from models.recordings.session_delays import SessionDelays
 from models.recordings.take_store import TakeStore
 
 SILENCE = 1e-9  # mean square, -90 dBFS
@@ -51,6 +52,7 @@ class Recordings:
     levels: AnalogLevels
     dry_T: tuple[Tensor, ...]
     takes: tuple[ListedTake, ...]
+    delays: SessionDelays | None = None
 
     @property
     def margin(self) -> int:

@@ -111,6 +111,7 @@ def collect_recordings(
         manifest.levels,
         tuple(dry_T.values()),
         tuple(listed),
+        manifest.delays,
     )
 
 
@@ -206,7 +207,7 @@ def _estimate_and_place(
         responses.append(_measure_response(recordings, listed, wet_T))
         pieces.append(_piece(recordings, listed, wet_T, responses[-1].lag, store))
     for numbers in group_by_dry(range(len(group)), lambda number: group[number].dry):
-        reconciled = reconcile_lags([responses[number] for number in numbers])
+        reconciled = reconcile_lags([responses[number] for number in numbers], recordings.delays)
         lags = {str(group[n].take.wet): lag for n, lag in zip(numbers, reconciled, strict=True)} | lags
     for number, listed in enumerate(group):
         lag = lags[str(listed.take.wet)]

@@ -26,6 +26,7 @@ from models.knobs.schema import (
     Value,
 )
 from models.recordings.manifest_formats import RawManifest, RawTake, parse_manifest
+from models.recordings.session_delays import SessionDelays
 
 LIST_KNOBS = 'Describe the knobs under "knobs" at the top.'
 
@@ -47,7 +48,10 @@ class Take:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A knob dataset: its knobs, its takes, and its description; `held_takes` must not be trained on."""
+    """A knob dataset: its knobs, its takes, and its description.
+
+    `held_takes` must not be trained on. `delays` states whether the takes have one delay; None leaves it to be found.
+    """
 
     path: Path
     knobs: Knobs
@@ -57,6 +61,7 @@ class Manifest:
     sample_rate: int | None
     held_takes: list[Take] = field(default_factory=list)
     levels: AnalogLevels = UNSTATED
+    delays: SessionDelays | None = None
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -89,7 +94,9 @@ def interpret_manifest(document: Any, path: Path) -> Manifest:
     if not takes[False]:
         raise UserError(f"{path} lists no takes", "Add at least one entry with input_file, output_file and its knobs.")
     train, held = (list(takes[group].values()) for group in (False, True))
-    return Manifest(path, knobs, train, raw.top.device, raw.top.license, raw.sample_rate, held, raw.levels)
+    return Manifest(
+        path, knobs, train, raw.top.device, raw.top.license, raw.sample_rate, held, raw.levels, raw.top.delays
+    )
 
 
 def _listed_knobs(entry: RawTake, knobs: Knobs, raw: RawManifest) -> list[str]:

@@ -16,6 +16,7 @@ from models.audio.calibration import AnalogLevels
 from models.core.errors import UserError
 from models.core.schema import Frozen, check_document
 from models.knobs.schema import Knob, KnobName, Setting, Switch, Written, WrittenSetting
+from models.recordings.session_delays import SessionDelays
 
 MANIFEST_SCHEMA = "urn:ampzoo:manifest:1"
 
@@ -81,6 +82,10 @@ class _Top(AnalogLevels):
         Rate | None, Field(description="Rate of the audio files in Hz; null reads it from them.")
     ] = None
     channel: Annotated[Channel | None, Field(description="Channel of stereo files, where an entry states none.")] = None
+    delays: Annotated[
+        SessionDelays | None,
+        Field(description="Whether all takes are late by the same (`common`) or `each` by its own; null finds it."),
+    ] = None
 
 
 class _OwnDocument(_Top):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.core.errors import UserError
+from models.core.schema import short_repr
 from models.formats.nam.writer import BENDS
 from models.knobs.schema import Encoding
 from models.network.architecture import SLOTS, Slot
@@ -182,7 +183,9 @@ def _activation(value: Any, layer: Node) -> dict[str, Any]:
     """Return an activation as the architecture states it; raises `UserError` for parameters that it does not have."""
     described = {"type": value} if isinstance(value, str) else value
     if not isinstance(described, dict):
-        raise UserError(f"{layer.where}: activation is {short_repr(value)}, which is neither a name nor an object", HINT)
+        raise UserError(
+            f"{layer.where}: activation is {short_repr(value)}, which is neither a name nor an object", HINT
+        )
     known = {key: item for key, item in described.items() if key in ("type", "negative_slope")}
     if known.get("type") in ("LeakyHardtanh", "LeakyHardTanh"):
         defaults = dict(zip(BENDS, (-1.0, 1.0, 0.01, 0.01), strict=True))

@@ -39,6 +39,7 @@ from models.recordings.checks.rules import (
 from models.recordings.checks.similarity import KnobStep, distances, knob_steps
 from models.recordings.manifest import Manifest, Take, read_manifest
 from models.recordings.response_cache import recall_response
+from models.recordings.session_delays import SessionDelays
 from models.recordings.take_reader import DrySignal, TakeReader
 
 EXCERPT_SECONDS, EXCERPT_PARTS = 2.0, 16
@@ -119,16 +120,18 @@ def _measure_takes(
             measured.append(measurer.measure(take))
             if on_take:
                 on_take(len(reports) + len(measured), total)
-        reports += _reconcile(measured)
+        reports += _reconcile(measured, manifest.delays)
     return reports, measurer
 
 
-def _reconcile(measured: list[tuple[TakeReport, TakeResponse | None]]) -> list[TakeReport]:
+def _reconcile(
+    measured: list[tuple[TakeReport, TakeResponse | None]], delays: SessionDelays | None
+) -> list[TakeReport]:
     """Give every take the lag that training would align it by."""
     lags: dict[TakeReport, Lag] = {}
     responses = {take: response for take, response in measured if response}
     for members in takes_by_dry(responses):
-        lags.update(zip(members, reconcile_lags([responses[take] for take in members]), strict=True))
+        lags.update(zip(members, reconcile_lags([responses[take] for take in members], delays), strict=True))
     return [replace(take, lag=lags.get(take)) for take, _ in measured]
 
 

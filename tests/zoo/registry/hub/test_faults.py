@@ -171,7 +171,10 @@ def test_requests_of_every_command(hub: Hub, package: Path, tmp_path: Path):
         "first push": 4 + 3 + 2 * large + 1 + 1,
         "second push": 1,
         "push with a tag": 1 + 1 + 1,  # look, refs, tag
-        "push of another card": 1 + 2 + 3 + 1,  # look, their card and .gitattributes; validate, preupload, commit; read back
+        "push of another card": 1
+        + 2
+        + 3
+        + 1,  # look, their card and .gitattributes; validate, preupload, commit; read back
         "dry push": 1 + 2,
         "list": 1,
         "list again": 0,
