@@ -42,7 +42,7 @@ class AmpFilter:
         )
 
     def explain_none(self, rows: Sequence[AmpSummary], label: str) -> str:
-        """Return in a sentence why none of these amps fulfils the conditions, and what there is instead."""
+        """Return in a sentence why none of these amps fulfills the conditions, and what there is instead."""
         count = f"{len(rows)} amp{'' if len(rows) == 1 else 's'} on {label}"
         for knob in self.knobs:
             there = {known.name for row in rows for known in row.amp.knobs}
@@ -59,7 +59,7 @@ class AmpFilter:
         if self.max_macs is not None and all(row.amp.macs_per_sample > self.max_macs for row in rows):
             least = min(row.amp.macs_per_sample for row in rows)
             return f"{count}, none within {self.max_macs} MACs; the smallest has {least}"
-        return f"{count}, none that fulfils all conditions; leave one out"
+        return f"{count}, none that fulfills all conditions; leave one out"
 
     def select(self, rows: Iterable[AmpSummary]) -> list[AmpSummary]:
         """Return the amps that match, the best first: lowest ESR or MACs, most downloads, newest."""

@@ -67,7 +67,7 @@ def test_a_list_without_a_match_says_what_there_is(pushed: Hub):
     )
     assert "none of kind 'pedal'; there are amp" in zoo("list", "--kind", "pedal", *at(pushed)).err
     assert "none within 5 MACs; the smallest has 177" in zoo("list", "--max-macs", 5, *at(pushed)).err
-    assert "none that fulfils all conditions" in zoo("list", "nothing", *at(pushed)).err
+    assert "none that fulfills all conditions" in zoo("list", "nothing", *at(pushed)).err
     ran = zoo("list", "--kind", "foo", *at(pushed))
     assert ran.code == 2
     assert "pedal_amp" in ran.err
