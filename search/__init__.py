@@ -6,6 +6,7 @@
 * `study`: one study, from the record of its trials to the board
 * `backends`: training of trials: in this process, on Ray Tune
 * `report`: the board as a page
+* `bench`: named recipes compared on virtual devices
 * `run`: one search on this machine, from config to board
 * `launch`: a search in this process, through a Ray client, as a Ray job
 """

@@ -31,6 +31,7 @@ ALLOWED = {  # sub-package or lone module -> what it may import of its own packa
     "search/study": "config optimizer storage",
     "search/backends": "config storage study",
     "search/report": "config optimizer study",
+    "search/bench": "config",
     "search/run": "config storage optimizer study backends report",
     "search/launch": "config storage optimizer study backends report run",
     "zoo/names": "",

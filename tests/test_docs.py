@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from models.audio.io import read_audio
 from models.capture.virtual_amp import render_takes
 from tests.support.hub_server import Hub
-from tests.support.makers import model
+from tests.support.makers import model, write_wav
 from tests.support.packages import write_run, zoo
 from zoo.cli.main import cli
 
@@ -144,6 +145,11 @@ def prepare() -> None:
     short = {"steps": 20, "segment": 512, "report_every": 10}
     data, learning = json.loads(block("train", "json", 0)), json.loads(block("train", "json", 2)) | short
     learning |= {"steps": 200, "report_every": 100}  # enough to be quiet where the dry signal is
+    Path("DS1").mkdir()
+    write_wav(Path("DS1/di.wav"), read_audio(takes.parent / "di_train.flac")[0], RATE)
+    for take in manifest["entries"][8:17]:  # the center, gain alone and tone alone
+        words = "DS1 drive{gain:g} tone{tone:g}.wav".format(**take["knobs"])
+        write_wav(Path("DS1", words), read_audio(takes.parent / take["output_file"])[0], RATE)
     space = {"shapes": [], "depth": [2, 3], "channels": [2], "inject": ["film"]}
     search = json.loads(block("search", "json")) | {
         "datasets": [data],

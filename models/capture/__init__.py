@@ -7,5 +7,7 @@
 * `sheet`: the page to record them by
 * `excitation`: the signal to play through the device
 * `nam_captures`: takes rendered from a folder of NAM captures
+* `analog`: parts of virtual circuits
 * `virtual_amp`: an amp known in closed form, and its takes
+* `circuits`: virtual devices for benchmarks: the amp, a pedal, a preamp
 """

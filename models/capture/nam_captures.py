@@ -1,6 +1,5 @@
 """Takes from a folder of `.nam` captures at one setting each, whose file names state the knobs."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,16 +7,14 @@ from models.artifacts.model_config import ModelConfig
 from models.audio.io import read_length
 from models.capture.session import entry, manifest_top, new_folder
 from models.capture.sheet import TRAIN_MANIFEST, name_take
+from models.capture.take_names import NamePattern, compile_pattern, positions_of, refuse_twins
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json
 from models.core.schema import check_document
 from models.formats.nam.reader import read_nam
-from models.knobs.schema import Knobs, Setting, Switch
-from models.knobs.text import format_setting
+from models.knobs.schema import Knobs, Setting
 from models.network.wavenet import WaveNet
 from models.playback.render import render
-
-NUMBER_PATTERN = r"[+-]?\d+(?:[.,]\d+)?"
 
 
 def read_capture_names(folder: Path, pattern: str, schema: Knobs | None = None) -> tuple[Knobs, dict[Path, Setting]]:
@@ -28,28 +25,25 @@ def read_capture_names(folder: Path, pattern: str, schema: Knobs | None = None) 
     numbers lie outside, from the lowest to the highest number. Raises `UserError` for a pattern without knobs, a file
     that does not match, and two files at one setting.
     """
-    wanted, names = _compile_pattern(pattern, schema)
+    wanted = compile_pattern(pattern, positions_of(schema) if schema else {})
+    for name in wanted.names:
+        if schema and name not in schema.names:
+            raise UserError(f"'{pattern}': no knob is called '{name}'", f"The knobs are: {', '.join(schema.names)}.")
     files = sorted(path for path in folder.glob("*") if is_capture(path))
     if not files:
         raise UserError(f"{folder} has no .nam file", "Name the folder that holds the captures.")
     found: dict[Path, Setting] = {}
     for path in files:
-        matches = [match.groupdict() for match in wanted.finditer(path.stem)]
+        matches = wanted.find(path)
         if len(matches) != 1:
             how = "does not hold" if not matches else "holds more than once"
             raise UserError(
                 f"{path.name} {how} the pattern '{pattern}'", "Change the pattern, or move that file out of the folder."
             )
-        found[path] = {name: _parse_value(matches[0][name], schema, name) for name in names}
-    knobs = schema or _infer_knobs(names, list(found.values()), str(folder))
+        found[path] = matches[0]
+    knobs = schema or _infer_knobs(wanted, list(found.values()), str(folder))
     full = {path: knobs.complete(setting, path.name) for path, setting in found.items()}
-    for path, setting in full.items():
-        twin = next(other for other in full if full[other] == setting)
-        if twin != path:
-            raise UserError(
-                f"{twin.name} and {path.name} are both at {format_setting(setting)}",
-                "Move one of them out of the folder.",
-            )
+    refuse_twins(full)
     return knobs, full
 
 
@@ -108,46 +102,13 @@ def _read_capture(path: Path, rate_hz: int, signal: Path) -> tuple[ModelConfig, 
     return config, net
 
 
-def _compile_pattern(pattern: str, schema: Knobs | None) -> tuple[re.Pattern[str], list[str]]:
-    """Return the pattern as a regular expression with one group per knob, and the names of the knobs."""
-    parts = re.split(r"\{([a-z][a-z0-9_-]*)\}", pattern)
-    names = parts[1::2]
-    if not names or len(set(names)) < len(names) or re.search(r"[{}]", "".join(parts[::2])):
-        raise UserError(
-            f"'{pattern}' is not a pattern of knobs",
-            "Write each knob once, in lower case: 'G{gain}' finds 'JCM900 G4.nam'.",
-        )
-    for name in names:
-        if schema and name not in schema.names:
-            raise UserError(f"'{pattern}': no knob is called '{name}'", f"The knobs are: {', '.join(schema.names)}.")
-    groups = [f"(?P<{name.replace('-', '__')}>{_value_pattern(name, schema)})" for name in names]
-    body = re.escape(parts[0]) + "".join(g + re.escape(text) for g, text in zip(groups, parts[2::2], strict=True))
-    return re.compile(rf"(?<![A-Za-z0-9]){body}(?![A-Za-z0-9])"), names
-
-
-def _value_pattern(name: str, schema: Knobs | None) -> str:
-    knob = schema.find(name) if schema else None
-    if not isinstance(knob, Switch):
-        return NUMBER_PATTERN
-    return "|".join(map(re.escape, sorted(knob.positions, key=len, reverse=True)))  # "1.5" before "1"
-
-
-def _parse_value(text: str, schema: Knobs | None, name: str) -> float | str:
-    knob = schema.find(name) if schema else None
-    return text if isinstance(knob, Switch) else float(text.replace(",", "."))
-
-
-def _infer_knobs(names: list[str], settings: list[Setting], where: str) -> Knobs:
+def _infer_knobs(wanted: NamePattern, settings: list[Setting], where: str) -> Knobs:
     """Return the knobs that the settings show."""
     described = []
-    for name in names:
-        numbers = [float(setting[name]) for setting in settings]
+    for name in wanted.names:
+        numbers = wanted.numbers(name, settings, where)
         low, high = min(0.0, *numbers), max(1.0, *numbers)
         if (low, high) != (0, 1):
             low, high = min(numbers), max(numbers)
-        if low == high:
-            raise UserError(
-                f"{where}: '{name}' is {low:g} in every name", "Leave it out of the pattern: it does not turn."
-            )
         described.append({"name": name, "min": low, "max": high})
     return check_document({"knobs": described}, Knobs, where)

@@ -14,15 +14,25 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from scipy import signal
 from scipy.spatial.distance import pdist
 
 from models.audio.guitar import guitar
 from models.audio.io import write_audio
+from models.capture.analog import (
+    OVERSAMPLING,
+    Analog,
+    band_limit,
+    first_order_low_pass,
+    high_pass,
+    run_circuit,
+    saturate,
+    upsample,
+    wiper,
+)
 from models.capture.session import entry, manifest_top
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json
-from models.knobs.schema import AUDIO_TAPER, Knob, Knobs
+from models.knobs.schema import Knob, Knobs
 
 KNOBS = ("gain", "tone", "volume")
 
@@ -31,8 +41,6 @@ KNOB_MIN, KNOB_MAX, KNOB_DEFAULT = 0.0, 10.0, 5.0
 SCHEMA = Knobs(knobs=tuple(Knob(name=name, min=KNOB_MIN, max=KNOB_MAX, default=KNOB_DEFAULT) for name in KNOBS))
 
 DEVICE, LICENSE = "ampzoo virtual amp", "cc0-1.0"
-
-OVERSAMPLING = 4
 
 DRIVE_DB = 36.0  # into the preamp's distortion with the gain pot fully up
 
@@ -53,8 +61,6 @@ SETTINGS = 27
 HELD_SETTINGS = 6
 
 CUBES = 64  # Latin hypercubes of which the widest-spaced is taken
-
-Analog = tuple[list[float], list[float]]  # numerator and denominator in s, highest power first
 
 
 @dataclass(frozen=True)
@@ -78,58 +84,16 @@ class VirtualAmp:
                     f"Set {name} to a number on the faceplate.",
                 )
         inner_hz = OVERSAMPLING * self.rate_hz
-        x_T = _filter(_high_pass(70.0), np.asarray(x_T, np.float64), self.rate_hz)
-        x_T = 10 ** (DRIVE_DB / 20) * _filter(_gain_pot(gain), x_T, self.rate_hz)
+        x_T = run_circuit(high_pass(70.0), np.asarray(x_T, np.float64), self.rate_hz)
+        x_T = 10 ** (DRIVE_DB / 20) * run_circuit(_gain_pot(gain), x_T, self.rate_hz)
 
-        y_U = np.zeros(OVERSAMPLING * len(x_T))
-        y_U[::OVERSAMPLING] = OVERSAMPLING * x_T
-        y_U = _saturate(_band_limit(y_U), TUBE_BIAS)
-        y_U = _filter(_high_pass(80.0), _filter(_tone_stack(tone), y_U, inner_hz), inner_hz)
-        y_U = _saturate(10 ** (POWER_DRIVE_DB / 20) * _wiper(volume, VOLUME_RANGE_DB) * y_U)
-        y_T = _band_limit(y_U)[::OVERSAMPLING]
+        y_U = saturate(upsample(x_T), TUBE_BIAS)
+        y_U = run_circuit(high_pass(80.0), run_circuit(_tone_stack(tone), y_U, inner_hz), inner_hz)
+        y_U = saturate(10 ** (POWER_DRIVE_DB / 20) * wiper(volume / KNOB_MAX, VOLUME_RANGE_DB) * y_U)
+        y_T = band_limit(y_U)[::OVERSAMPLING]
 
-        y_T = _filter(_high_pass(60.0), _filter(_low_pass(7000.0), y_T, self.rate_hz), self.rate_hz)
+        y_T = run_circuit(high_pass(60.0), run_circuit(first_order_low_pass(7000.0), y_T, self.rate_hz), self.rate_hz)
         return (OUTPUT * y_T).astype(np.float32)
-
-
-def _filter(circuit: Analog, x_T: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Run `x_T` through an analog transfer function, discretized by the bilinear transform at `rate_hz`."""
-    b, a = signal.bilinear(*circuit, rate_hz)
-    return np.asarray(signal.lfilter(b, a, x_T))
-
-
-def _band_limit(x_U: np.ndarray) -> np.ndarray:
-    """Low-pass an oversampled signal for decimation: at 48 kHz flat to 20 kHz, -80 dB from 28 kHz, two samples late."""
-    sos = signal.ellip(8, 0.05, 80.0, 0.42 / OVERSAMPLING, fs=1.0, output="sos")
-    return np.asarray(signal.sosfilt(sos, x_U))
-
-
-def _high_pass(corner_hz: float) -> Analog:
-    """Return a coupling capacitor."""
-    return [1.0, 0.0], [1.0, 2 * np.pi * corner_hz]
-
-
-def _low_pass(corner_hz: float) -> Analog:
-    """Return an output transformer's leakage inductance."""
-    return [2 * np.pi * corner_hz], [1.0, 2 * np.pi * corner_hz]
-
-
-def _saturate(v_U: np.ndarray, bias: float = 0.0) -> np.ndarray:
-    """Apply the sigmoid `v / sqrt(1 + v^2)` about an operating point: zero stays zero, the slope there is near 1.
-
-    Its mean over the straight line between two samples, in place of its value at each, reduces aliasing: first-order
-    antiderivative anti-aliasing (Parker, Zavalishin and Le Bivic, DAFx 2016). Here that mean is
-    `(sqrt(1 + v1^2) - sqrt(1 + v0^2)) / (v1 - v0) = (v1 + v0) / (sqrt(1 + v1^2) + sqrt(1 + v0^2))`.
-    """
-    v_U = np.concatenate(([bias], v_U + bias))
-    root_U = np.sqrt(1.0 + v_U**2)
-    return (v_U[1:] + v_U[:-1]) / (root_U[1:] + root_U[:-1]) - bias / np.sqrt(1.0 + bias**2)
-
-
-def _wiper(knob: float, range_db: float) -> float:
-    """Return the division (0 to 1) of an audio-taper pot whose low end is `range_db` below its high end."""
-    floor = 10 ** (-range_db / 20)
-    return floor + (1 - floor) * (AUDIO_TAPER ** (knob / KNOB_MAX) - 1) / (AUDIO_TAPER - 1)
 
 
 def _gain_pot(knob: float) -> Analog:
@@ -138,7 +102,7 @@ def _gain_pot(knob: float) -> Analog:
     Voltage division by `R1 || C` over `R2`: H(s) = a (1 + s (1 - a) R C) / (1 + s a (1 - a) R C).
     """
     r_ohm, c_farad = 1e6, 68e-12
-    a = _wiper(knob, GAIN_RANGE_DB)
+    a = wiper(knob / KNOB_MAX, GAIN_RANGE_DB)
     tau_s = (1 - a) * r_ohm * c_farad
     return [a * tau_s, a], [a * tau_s, 1.0]
 

@@ -6,6 +6,7 @@
 * `take_reader`: decodes takes one at a time
 * `alignment`: estimates a take's delay, polarity and drift
 * `response_cache`: responses of takes that were measured before
+* `whitened_correlation`: the cross-correlation that alignment is made with
 * `clock_drift`: separates clock drift from an amp's own delay
 * `loading`: reads, aligns and splits the recordings of one amp
 * `splitting`: training, validation and held pieces

@@ -10,8 +10,7 @@ import numpy as np
 from models.audio.io import create_audio
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json
-from models.recordings.alignment import Lag, align_wet, causal_margin, reconcile_lags
-from models.recordings.checks.rules import UNRELATED
+from models.recordings.alignment import UNRELATED, Lag, align_wet, causal_margin, reconcile_lags
 from models.recordings.manifest import Manifest, Take, read_manifest
 from models.recordings.response_cache import recall_response
 from models.recordings.take_reader import DrySignal, TakeReader, group_by_dry
@@ -84,7 +83,7 @@ class _TakeWriter:
         responses, hashes, aligned, entries = [], [], [], []
         for take in takes:
             dry, wet_T = self.reader.read_dry(take), self._read_wet(take)
-            response = recall_response(dry.x_T, wet_T, dry.rate_hz)
+            response = recall_response(dry.x_T, wet_T, dry.rate_hz, take.delay_samples)
             if response.lag.confidence < UNRELATED:
                 raise UserError(
                     f"{take.wet} has little to do with its dry {take.dry.name}",

@@ -26,16 +26,13 @@ from scipy.stats import theilslopes
 
 from models.audio.interpolation import read_between, recorded_span
 from models.recordings.clock_drift import fit_step, has_enough_windows
+from models.recordings.whitened_correlation import CUTOFF_HZ, evenly_spaced, find_peak, whitened_spectrum
 
-MAX_LAG_SECONDS = 0.5
+MAX_LAG_SECONDS = 0.5  # searched first
+
+MAX_FAR_SECONDS = 600.0  # of a take that is searched as a whole
 
 CAUSAL_MARGIN_SECONDS = 0.0005
-
-DRY_FLOOR = 0.003  # of the mean power; weaker bins of the dry signal have little information
-
-WHITENING = 0.5  # exponent of the phase transform: 0 keeps the amp's spectrum, 1 divides all of it out
-
-SPEAKER_HZ, CUTOFF_HZ = 4000.0, 5600.0  # the weight falls from 1 to 0 between them
 
 WINDOW_SECONDS, BLOCK_SECONDS, MAX_BLOCKS = 3.0, 6.0, 16
 
@@ -51,11 +48,19 @@ REACHES = (4096, 128, 32, 32)  # samples a window may be off in each round, at m
 
 QUIET = 1e-4  # windows with a smaller share of the loudest one's energy are left out
 
+SILENT_WINDOW = 1e-6  # the same of a take, which answers soft notes, too, unless it is silent
+
 LOCAL_REACH, LOCAL_SIZE = 256, 1024  # samples of a response that takes are compared by, and its transform
 
 SWING = 6  # samples between neighboring extrema of a response, at least
 
 MIN_DRIFT = 0.5  # samples over the whole take
+
+UNRELATED = 0.5  # confidence of a lag; lower where the take does not belong to the dry signal
+
+SURE, BETTER = 0.75, 0.1  # confidence that ends a search, and by how much a far delay must be better than a near one
+
+HOPELESS = 0.2  # confidence below which a drift is not worth its examination
 
 CERTAIN, SUSPECT = 0.999, 0.7  # confidence in the sign of a slope, to accept it or to examine it
 
@@ -102,9 +107,25 @@ def align_wet(wet_T: np.ndarray, lag: Lag, length: int, margin: int) -> tuple[np
     return aligned_T, start, stop
 
 
-def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Lag:
-    """Estimate the lag of one take by itself, within `MAX_LAG_SECONDS` either way."""
-    lag = Lag(_coarse_delay(dry_T, wet_T, rate_hz), 1, confidence=0.0)
+def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, stated: float | None = None) -> Lag:
+    """Estimate the lag of one take by itself.
+
+    It is searched within `MAX_LAG_SECONDS` of the delay that is `stated` in samples, or of none. Where the take does
+    not answer its dry signal there, it is searched within the whole length of both.
+    """
+    lag = _estimate_from(dry_T, wet_T, _coarse_delay(dry_T, wet_T, rate_hz, round(stated or 0)), rate_hz)
+    if lag.confidence >= SURE:
+        return lag
+    others = [_estimate_from(dry_T, wet_T, _far_delay(dry_T, wet_T, rate_hz), rate_hz)]
+    if stated:
+        others.append(_estimate_from(dry_T, wet_T, _coarse_delay(dry_T, wet_T, rate_hz, 0), rate_hz))
+    best = max(others, key=lambda found: found.confidence)
+    return best if best.confidence > lag.confidence + BETTER else lag
+
+
+def _estimate_from(dry_T: np.ndarray, wet_T: np.ndarray, delay: float, rate_hz: int) -> Lag:
+    """Estimate the lag of a take whose delay is nearly known."""
+    lag = Lag(delay, 1, confidence=0.0)
     span = recorded_span(len(wet_T), lag.delay_samples, lag.step, len(dry_T))
     long = has_enough_windows(span[1] - span[0] - 2 * REACHES[1], rate_hz)
     for number, most in enumerate(REACHES):
@@ -120,15 +141,20 @@ def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Lag:
         )
         if number and lag.drift_ppm == drift_ppm:
             break
-    if lag.drift_ppm and long:
+    if lag.drift_ppm and long and _judge(dry_T, wet_T, lag, rate_hz).confidence > HOPELESS:
         lag = _confirm_drift(dry_T, wet_T, lag, rate_hz)
+    return _judge(dry_T, wet_T, lag, rate_hz)
+
+
+def _judge(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int) -> Lag:
+    """Return a lag with the last fraction of its delay, its polarity and its confidence."""
     starts, length = _windows(dry_T, wet_T, lag, REACHES[-1], rate_hz, parts=1)
     if not starts:
         return lag
     reach = int(FAR_SECONDS[1] * rate_hz)
     response_WF, size = _whitened_spectra(dry_T, wet_T, lag, starts, length, reach, rate_hz)
     sum_F = response_WF.sum(0)
-    shift, height = _peak(sum_F, size, REACHES[-1])
+    shift, height = find_peak(sum_F, size, REACHES[-1])
     far_T = irfft(sum_F, size)[int(FAR_SECONDS[0] * rate_hz) : reach]
     confidence = 1 - float(np.abs(far_T).max(initial=0)) / max(abs(height), 1e-30)
     polarity = 1 if height > 0 else -1
@@ -143,9 +169,9 @@ class TakeResponse:
     local_F: np.ndarray
 
 
-def measure_response(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> TakeResponse:
+def measure_response(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, stated: float | None = None) -> TakeResponse:
     """Estimate the lag of a take by itself, with what `reconcile_lags` needs to compare it with others."""
-    lag = estimate_lag(dry_T, wet_T, rate_hz)
+    lag = estimate_lag(dry_T, wet_T, rate_hz, stated)
     return TakeResponse(lag, _local_spectrum(dry_T, wet_T, lag, rate_hz))
 
 
@@ -160,10 +186,10 @@ def reconcile_lags(takes: Sequence[TakeResponse]) -> list[Lag]:
     sum_F = np.zeros(LOCAL_SIZE // 2 + 1, complex)
     for index in sorted(range(len(lags)), key=lambda i: -lags[i].confidence):
         lag, row_F = lags[index], takes[index].local_F
-        slip = _peak(row_F * np.conj(sum_F), LOCAL_SIZE, REACHES[-1])[0] if sum_F.any() else 0.0
+        slip = find_peak(row_F * np.conj(sum_F), LOCAL_SIZE, REACHES[-1])[0] if sum_F.any() else 0.0
         if abs(slip) >= SWING:
             row_F = row_F * np.exp(2j * np.pi * slip * np.arange(len(row_F)) / LOCAL_SIZE)
-            own, height = _peak(row_F, LOCAL_SIZE, SWING // 2)
+            own, height = find_peak(row_F, LOCAL_SIZE, SWING // 2)
             lags[index] = replace(lag, delay_samples=lag.delay_samples + slip + own, polarity=1 if height > 0 else -1)
             row_F = row_F * np.exp(2j * np.pi * own * np.arange(len(row_F)) / LOCAL_SIZE)
         sum_F += lags[index].confidence ** 2 * lags[index].polarity * row_F
@@ -183,22 +209,35 @@ def _local_spectrum(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int
     return rfft(np.roll(np.pad(near_T, (0, LOCAL_SIZE - len(near_T))), -LOCAL_REACH))
 
 
-def _coarse_delay(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> float:
-    """Estimate a whole-sample delay: the highest peak in the sum of the responses of blocks all over the take."""
+def _coarse_delay(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, around: int) -> float:
+    """Estimate a whole-sample delay near `around`: the highest peak in the sum of responses of blocks of the take."""
     reach = int(MAX_LAG_SECONDS * rate_hz)
     block = min(int(BLOCK_SECONDS * rate_hz), len(dry_T))
     size = next_fast_len(block + 2 * reach, real=True)
     total_T = np.zeros(size)
-    for start in _evenly_spaced(0, max(len(dry_T) - block, 0), min(max(len(dry_T) // block, 1), MAX_BLOCKS)):
-        near_T = read_between(wet_T, start - reach, 1.0, block + 2 * reach)
-        total_T += irfft(_whitened_spectrum(dry_T[start : start + block], near_T, size, rate_hz), size)
-    return float(np.argmax(np.abs(total_T[: 2 * reach + 1])) - reach)
+    for start in evenly_spaced(0, max(len(dry_T) - block, 0), min(max(len(dry_T) // block, 1), MAX_BLOCKS)):
+        near_T = read_between(wet_T, start + around - reach, 1.0, block + 2 * reach)
+        total_T += irfft(whitened_spectrum(dry_T[start : start + block], near_T, size, rate_hz), size)
+    return float(np.argmax(np.abs(total_T[: 2 * reach + 1])) - reach + around)
+
+
+def _far_delay(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> float:
+    """Estimate a delay of any length to within some samples: the highest peak in the response of the whole take.
+
+    No more than `MAX_FAR_SECONDS` of both are used, which bounds the memory.
+    """
+    dry_T, wet_T = (x_T[: int(MAX_FAR_SECONDS * rate_hz)] for x_T in (dry_T, wet_T))
+    every = max(int(rate_hz / (2.2 * CUTOFF_HZ)), 1)  # the response has nothing above `CUTOFF_HZ`
+    count = next_fast_len(-(-(len(dry_T) + len(wet_T)) // every), real=True)
+    spectrum_F = whitened_spectrum(dry_T, wet_T, every * count, rate_hz)
+    at = int(np.argmax(np.abs(irfft(spectrum_F, count))))
+    return float(every * (at if at * every < len(wet_T) else at - count))
 
 
 def _windows(
     dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, reach: int, rate_hz: int, parts: int = 8
 ) -> tuple[list[int], int]:
-    """Place half-overlapping windows on the dry signal's time line, inside what was recorded and not quiet.
+    """Place half-overlapping windows on the dry signal's time line, inside what was recorded and not silent.
 
     Returns their starts and their length, which is one of `parts` of the take, or a few seconds if that is less.
     """
@@ -208,9 +247,12 @@ def _windows(
     length = min(max((last - first) // parts, MIN_WINDOW), longest, last - first)
     if length < SHORTEST:
         return [], length
-    starts = _evenly_spaced(first, last - length, min(2 * (last - first) // length - 1, MAX_BLOCKS))
-    energy_W = np.array([float(np.square(dry_T[s : s + length], dtype=np.float64).sum()) for s in starts])
-    return [s for s, e in zip(starts, energy_W, strict=True) if e > QUIET * energy_W.max()], length
+    starts = evenly_spaced(first, last - length, min(2 * (last - first) // length - 1, MAX_BLOCKS))
+    dry_W = np.array([float(np.square(dry_T[s : s + length], dtype=np.float64).sum()) for s in starts])
+    answers = [round(lag.delay_samples + lag.step * s) for s in starts]
+    wet_W = np.array([float(np.square(wet_T[max(a, 0) :][:length], dtype=np.float64).sum()) for a in answers])
+    kept_W = (dry_W > QUIET * dry_W.max()) & (wet_W > SILENT_WINDOW * wet_W.max())
+    return [s for s, kept in zip(starts, kept_W, strict=True) if kept], length
 
 
 def _whitened_spectra(
@@ -222,7 +264,7 @@ def _whitened_spectra(
     for start in starts:
         position = lag.delay_samples + lag.step * (start - reach)
         near_T = read_between(wet_T, position, lag.step, length + 2 * reach)
-        row_F = _whitened_spectrum(fade_T * dry_T[start : start + length], near_T, size, rate_hz)
+        row_F = whitened_spectrum(fade_T * dry_T[start : start + length], near_T, size, rate_hz)
         rows.append((row_F * np.exp(2j * np.pi * reach * np.arange(len(row_F)) / size)).astype(np.complex64))
     return np.stack(rows), size
 
@@ -246,12 +288,12 @@ def _remove_drift_and_delay(
     sum_F, drift, slip = response_WF.sum(0), 0.0, 0.0
     if len(middle_W) > 3:
         other_WF = np.ones_like(response_WF) if alone else sum_F - response_WF
-        lag_W = np.array([_peak(row_F, size, reach)[0] for row_F in response_WF * np.conj(other_WF)])
+        lag_W = np.array([find_peak(row_F, size, reach)[0] for row_F in response_WF * np.conj(other_WF)])
         slope, _, low, high = theilslopes(lag_W, middle_W, certainty)
         if lag.drift_ppm or (low * high > 0 and abs(slope) * samples > MIN_DRIFT):
             drift, slip = slope, slope * float(np.average(middle_W))
     rotation_WF = np.exp(2j * np.pi * np.outer(drift * middle_W - slip, np.arange(response_WF.shape[1])) / size)
-    shift, height = _peak((response_WF * rotation_WF).sum(0), size, reach)
+    shift, height = find_peak((response_WF * rotation_WF).sum(0), size, reach)
     step = lag.step + drift
     return Lag(lag.delay_samples + shift - slip, 1 if height > 0 else -1, (step - 1) * 1e6, 0.0)
 
@@ -264,37 +306,3 @@ def _confirm_drift(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int)
     return replace(
         lag, delay_samples=lag.delay_samples + (lag.step - step) * (first + last) / 2, drift_ppm=(step - 1) * 1e6
     )
-
-
-def _whitened_spectrum(dry_T: np.ndarray, wet_T: np.ndarray, size: int, rate_hz: int) -> np.ndarray:
-    """Partly whitened spectrum of the impulse response up to `CUTOFF_HZ`, `(F,)`; GCC of Knapp and Carter."""
-    top = int(CUTOFF_HZ / rate_hz * size) + 1
-    dry_F, wet_F = (rfft(x_T.astype(np.float32), size)[:top].astype(np.complex128) for x_T in (dry_T, wet_T))
-    power_F = np.abs(dry_F) ** 2
-    cross_F = wet_F * np.conj(dry_F) / (power_F + DRY_FLOOR * power_F.mean() + 1e-30)
-    octaves_F = np.log2(CUTOFF_HZ / np.maximum(np.arange(len(cross_F)) * rate_hz / size, 1.0)) / np.log2(
-        CUTOFF_HZ / SPEAKER_HZ
-    )
-    band_F = np.sin(np.pi / 2 * np.clip(octaves_F, 0, 1)) ** 2
-    magnitude_F = np.abs(cross_F)
-    return band_F * cross_F / np.maximum(magnitude_F, 1e-9 * magnitude_F.max() + 1e-30) ** WHITENING
-
-
-def _peak(spectrum_F: np.ndarray, size: int, reach: int) -> tuple[float, float]:
-    """Lag and signed height of the largest extremum within `reach`, interpolated by parabolas on the exact response."""
-    near_T = np.roll(irfft(spectrum_F, size), reach)[: 2 * reach + 1]
-    best = float(np.argmax(np.abs(near_T)) - reach)
-    sign = np.sign(near_T[int(best) + reach]) or 1.0
-    omega_F = 2j * np.pi * np.arange(len(spectrum_F)) / size
-    width = 0.5
-    for _ in range(3):
-        at_N = best + width * np.array([-1.0, 0.0, 1.0])
-        low, middle, high = sign * (np.exp(np.outer(at_N, omega_F)) @ spectrum_F).real
-        bend = low - 2 * middle + high
-        best += width * float(np.clip((low - high) / (2 * bend), -1, 1)) if bend < 0 else 0.0
-        width /= 8
-    return best, float(sign * middle * 2 / size)
-
-
-def _evenly_spaced(first: int, last: int, count: int) -> list[int]:
-    return [int(at) for at in np.linspace(first, max(last, first), max(count, 1))]

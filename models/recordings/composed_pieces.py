@@ -15,7 +15,7 @@ from models.recordings.dataset import AmpData, Piece
 from models.recordings.filter_interpolation import LEAD, TAPS
 from models.recordings.linear_knobs import LinearKnob, apply_filter, linear_knobs_of
 
-SEED = 0  # of the settings that are composed for validation
+COMPOSED_SEED = 0  # of the settings that are composed for validation
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def judged_pieces(data: AmpData) -> tuple[Piece, ...]:
     if not count or not data.validation:
         return data.validation
     if not data.judged:
-        linear, random = linear_knobs_of(data, 1), np.random.default_rng(SEED)
+        linear, random = linear_knobs_of(data, 1), np.random.default_rng(COMPOSED_SEED)
         composed = [
             _composed(data, linear, base, random) for base in find_bases(linear, data.validation) for _ in range(count)
         ]

@@ -5,6 +5,7 @@ Shapes: T time in samples of the dry signal, K knobs.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import floor
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -171,10 +172,15 @@ def _local_file(place: Path | str) -> Path:
 def _stated_lags(recordings: Recordings) -> dict[str, Lag]:
     """Return the delays that the manifests state, by wet file, in samples at the rate of the loaded takes."""
     return {
-        str(take.wet): Lag(take.delay_samples * recordings.rate_hz / read_length(take.wet)[1], 1)
+        str(take.wet): Lag(delay, 1)
         for take in (listed.take for listed in recordings.takes)
-        if take.delay_samples is not None
+        if (delay := _stated_delay(take, recordings.rate_hz)) is not None
     }
+
+
+def _stated_delay(take: Take, rate_hz: int) -> float | None:
+    """Return the delay that the manifest states, in samples at `rate_hz`."""
+    return None if take.delay_samples is None else take.delay_samples * rate_hz / read_length(take.wet)[1]
 
 
 def _estimate_and_place(
@@ -253,7 +259,12 @@ def _measure_response(recordings: Recordings, listed: ListedTake, wet_T: np.ndar
         raise UserError(
             f"{listed.take.wet} is too short to be aligned", "Record longer takes, or hold less audio back."
         )
-    return recall_response(dry_T, wet_T, rate_hz)
+    stated = _stated_delay(listed.take, rate_hz)
+    response = recall_response(dry_T, wet_T, rate_hz, stated)
+    usable = len(dry_T) + floor(response.lag.delay_samples)
+    if listed.training and MIN_REGION <= usable < len(wet_T):  # the start was cut by more than `MAX_LAG_SECONDS`
+        return recall_response(dry_T, wet_T[:usable], rate_hz, response.lag.delay_samples)
+    return response
 
 
 def _piece(recordings: Recordings, listed: ListedTake, wet_T: np.ndarray, lag: Lag | None, store: TakeStore) -> Piece:

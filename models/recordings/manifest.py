@@ -73,7 +73,12 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises `UserError` naming the file and the entry; the audio files are not opened.
     """
-    raw = parse_manifest(read_json(path), str(path))
+    return interpret_manifest(read_json(path), path)
+
+
+def interpret_manifest(document: Any, path: Path) -> Manifest:
+    """Return what `read_manifest` reads, from the document that `path` holds or is to hold."""
+    raw = parse_manifest(document, str(path))
     knobs = _knob_schema(raw, str(path))
     takes: dict[bool, dict[tuple, Take]] = {False: {}, True: {}}
     for entry in raw.takes:

@@ -10,32 +10,36 @@ from pathlib import Path
 
 import numpy as np
 
-from models.core.cache import cache_folder, source_digest
+from models.core.cache import cache_folder, source_digest, warn_not_kept
 from models.core.files import staged_file
 from models.recordings.alignment import Lag, TakeResponse, measure_response
 
 AUDIO = Path(__file__).parents[1] / "audio"
 
 
-def recall_response(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> TakeResponse:
+def recall_response(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, stated: float | None = None) -> TakeResponse:
     """Return what `measure_response` returns; it is measured once for the same audio and the same code.
 
-    The key is a digest of the samples, the rate, and the code of `models.recordings` and `models.audio`.
+    The key is a digest of the samples, the rate, the stated delay, and the code of `models.recordings` and
+    `models.audio`. A cache that cannot be written costs time at the next call, and a warning.
     """
-    path = _cached_path(dry_T, wet_T, rate_hz)
+    path = _cached_path(dry_T, wet_T, rate_hz, stated)
     if (known := _read_response(path)) is None:
-        known = measure_response(dry_T, wet_T, rate_hz)
+        known = measure_response(dry_T, wet_T, rate_hz, stated)
         lag = known.lag
-        stated_N = np.array([lag.delay_samples, lag.polarity, lag.drift_ppm, lag.confidence])
-        with staged_file(path) as staged, staged.open("wb") as file:
-            np.savez(file, lag=stated_N, local_F=known.local_F)
+        found_N = np.array([lag.delay_samples, lag.polarity, lag.drift_ppm, lag.confidence])
+        try:
+            with staged_file(path) as staged, staged.open("wb") as file:
+                np.savez(file, lag=found_N, local_F=known.local_F)
+        except OSError as problem:
+            warn_not_kept(path.parent, "alignment", problem)
     return known
 
 
-def _cached_path(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> Path:
+def _cached_path(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, stated: float | None) -> Path:
     code = source_digest(Path(__file__).parent, AUDIO)
     samples = [sha256(np.ascontiguousarray(x_T, np.float32).data).hexdigest() for x_T in (dry_T, wet_T)]
-    key = json.dumps([code, rate_hz, *samples])
+    key = json.dumps([code, rate_hz, stated, *samples])
     return cache_folder() / "alignment" / f"{sha256(key.encode()).hexdigest()[:24]}.npz"
 
 

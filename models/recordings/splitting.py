@@ -59,6 +59,21 @@ def split_recordings(aligned: AlignedRecordings) -> AmpData:
     )
 
 
+def can_leave_training(knobs: Knobs, settings: Sequence[Setting], held: int, validation: int) -> bool:
+    """Return whether so many of the settings can be held, and so many others validate, as `split_recordings` chooses.
+
+    At least one is left to train on.
+    """
+    none_T = torch.zeros(0)
+    pieces = [Piece(0, none_T, 0, 0, setting, torch.tensor(knobs.encode(setting))) for setting in settings]
+    try:
+        removed = _choose(knobs, pieces, held, set(), "held_settings")
+        chosen = _choose(knobs, pieces, validation, removed, "validation_settings")
+    except UserError:  # too few are free
+        return False
+    return len(removed | chosen) < len(pieces)
+
+
 def _evaluation_pieces(
     aligned: AlignedRecordings, training: Sequence[Piece], removed: set[Key], held_samples: int
 ) -> tuple[list[Piece], list[Piece]]:

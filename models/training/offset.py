@@ -26,47 +26,47 @@ from models.training.windows import WindowBatch, WindowSampler
 
 REMOVAL_ROUNDS, REMOVAL_SETTINGS = 16, 256  # fresh settings in each round
 
-QUIET_OUTPUT = 1e-4  # full scale 1, -80 dBFS: the loudest offset of a round after which it is done
+QUIET_PEAK = 1e-4  # full scale 1, -80 dBFS: the loudest offset of a round after which it is done
 
-WINDOWS = 64  # that measure what the loss feels; as many others check the loss
+REMOVAL_WINDOWS = 256  # that measure what the loss feels; as many others check the loss
 
-DAMPING = 0.01  # of the mean of the metric, added to it
+METRIC_DAMPING = 0.01  # of the mean of the metric, added to it
 
-REMOVAL_RIDGE = 1e-2  # share of the mean of the matrix that is solved, added to its diagonal
-RIDGE_CHANGE = 3.0  # factor of it between rounds
+FIRST_RIDGE = 1e-2  # of the mean of the matrix that is solved, added to its diagonal
+RIDGE_FACTOR = 3.0  # between rounds
 
-SMALLEST_RATIO = 1e-30  # divisor, for nets that nothing is felt of
+SMALLEST_DIVISOR = 1e-30  # for nets of which the loss feels nothing
 
-ERROR_TOLERANCE = 1.05  # times the loss before, to which the loss may rise
+LOSS_TOLERANCE = 1.1  # times the loss before, to which the loss may rise
 
 
 def without_offset(net: WaveNet, windows: WindowSampler, knobs: Knobs, learning: LearningConfig) -> WaveNet:
-    """Return a copy of a trained net that plays silence in silence, as far as its loss rises by 5 % at most.
+    """Return a copy of a trained net that plays silence in silence, as far as its loss rises by 10 % at most.
 
     A round with which it would rise more is undone, and the next one has a larger ridge, which makes it smaller
     (as in the method of Levenberg and Marquardt).
     """
     net = copy.deepcopy(net)
     vector_P, silent, engine = as_vector(list(named_parameters(net).values())), SilentNet(net), engine_for(net)
-    count = -(-WINDOWS // learning.batch)
+    count = -(-REMOVAL_WINDOWS // learning.batch)
     felt, checked = (
         [windows.batch(learning.steps + number) for number in range(first, first + count)] for first in (0, count)
     )
     fisher_P = _information(engine, vector_P, felt, learning)
-    metric_P = 1 / (fisher_P + DAMPING * fisher_P.mean()).clamp(min=SMALLEST_RATIO)
-    ridge, most = REMOVAL_RIDGE, ERROR_TOLERANCE * _mean_loss(engine, checked, learning)
+    metric_P = 1 / (fisher_P + METRIC_DAMPING * fisher_P.mean()).clamp(min=SMALLEST_DIVISOR)
+    ridge, most = FIRST_RIDGE, LOSS_TOLERANCE * _mean_loss(engine, checked, learning)
     for number in range(REMOVAL_ROUNDS):
         kept_P, encoding = vector_P.detach().clone(), net.config.inject.encoding
         levels_NE = draw_silent_levels(knobs, encoding, learning.seed, learning.steps + number, REMOVAL_SETTINGS)
         change_P, loudest = _change(silent, kept_P, metric_P, levels_NE.to(kept_P), ridge)
-        if loudest < QUIET_OUTPUT:
+        if loudest < QUIET_PEAK:
             break
         vector_P.data.sub_(change_P)
         if _mean_loss(engine, checked, learning) <= most:
-            ridge /= RIDGE_CHANGE
+            ridge /= RIDGE_FACTOR
         else:
             vector_P.data.copy_(kept_P)
-            ridge *= RIDGE_CHANGE**2
+            ridge *= RIDGE_FACTOR**2
     return net
 
 
@@ -117,6 +117,6 @@ def _change(
     jacobian_NS, y_N = vmap(grad_and_value(play), in_dims=(None, 0))(vector_S, levels_NE)
     metric_S = torch.zeros_like(vector_S).index_add_(0, silent.place_P, metric_P)  # taps of one place add up
     matrix_NN = ((jacobian_NS * metric_S) @ jacobian_NS.mT).double()
-    matrix_NN.diagonal().add_((ridge * matrix_NN.diagonal().mean()).clamp(min=SMALLEST_RATIO))
+    matrix_NN.diagonal().add_((ridge * matrix_NN.diagonal().mean()).clamp(min=SMALLEST_DIVISOR))
     solved_N = torch.linalg.solve(matrix_NN, y_N.double()).to(vector_P)
     return metric_P * (jacobian_NS.mT @ solved_N)[silent.place_P], float((y_N * scale).abs().max())

@@ -23,7 +23,7 @@ Parameters = Sequence[tuple[str, torch.Size]]  # name and shape, in the order of
 OptimizerState = dict[str, Tensor]  # tensors by name, each `(K, ...)`
 
 REFRESH = 10  # steps between two renewals of the bases; 25 are no worse and no faster
-SHIFT = 1e-3  # of the mean eigenvalue, added to the means that give the first bases
+FIRST_SHIFT = 1e-3  # of the mean eigenvalue, added to the means that give the first bases
 LARGEST = 256  # sides longer than this keep their own basis: decompositions would cost more than a step
 
 
@@ -197,7 +197,7 @@ class Soap(MatrixRule):
                 found[side] = torch.lerp(own[side], products, 1 - self.memory)
                 basis = own[f"{side}_basis"]
                 if refreshes:
-                    shift_K = SHIFT * (step_K == 1).to(basis)
+                    shift_K = FIRST_SHIFT * (step_K == 1).to(basis)
                     renewed = torch.linalg.qr(_shifted(found[side], shift_K) @ basis)[0]
                     basis = torch.where(refresh_K.view(-1, 1, 1, 1), renewed, basis)
                 found[f"{side}_basis"] = basis

@@ -23,8 +23,8 @@ from models.training.config import LearningConfig
 
 SILENT_SETTINGS = 8  # of a step; a quarter are corners of the knobs
 
-SILENCE_FROM = 0.5  # part of the steps from which silence counts
-SILENCE_SHARE = 0.3  # how much it counts; with 1 the takes learn slowly
+SILENCE_FROM = 0.5  # the part of the steps from which on silence counts
+SILENCE_SHARE = 0.3  # largest norm of its gradient, as a share of that of the takes; with 1 the takes learn slowly
 
 SILENCE_STREAM = 2  # of random numbers, separate from those of the windows
 

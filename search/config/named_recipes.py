@@ -34,3 +34,9 @@ def _name(point: Point, knobs: int) -> str:
     if point["inject"] == "mixin":
         return f"{PEER}a1-knob-bias"
     return f"{PEER}a2-concat" + (f"-{knobs}-knobs" if point["shape"].startswith("a2-wide") else "")
+
+
+def recipe_models(knobs: int) -> dict[str, WaveNetConfig]:
+    """Return the named recipes for an amp of so many knobs, the cheapest first: name -> model."""
+    space = Space()
+    return {_name(point, knobs): space.model(point) for point in named_points(knobs)}

@@ -33,7 +33,7 @@ DISK = {
 }
 
 
-SEARCHES = ("search", "board", "quickstart")  # the commands that need the extra `search`
+SEARCHES = ("search", "board", "quickstart", "init")  # the commands that need the extra `search`
 
 EXTRAS = {  # a package that the light install leaves out -> the extra that brings it
     **dict.fromkeys(("torch", "scipy", "numba", "llvmlite", "matplotlib"), "train"),

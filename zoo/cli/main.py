@@ -11,7 +11,9 @@ from typing import Any
 import click
 
 from models.core.errors import Notice
+from zoo.cli.bench import bench
 from zoo.cli.browse import diff, doctor, knobs, list_amps, show
+from zoo.cli.init import init
 from zoo.cli.package import package
 from zoo.cli.plan import plan
 from zoo.cli.play import export, render
@@ -27,15 +29,15 @@ from zoo.version import __version__
 
 GROUPS = {  # heading -> commands, in the order in which one needs them
     "Start": (quickstart, doctor),
-    "Record": (plan, signal, check, align),
-    "Make": (train, search, board, score, package),
+    "Record": (plan, signal, init, check, align),
+    "Make": (train, search, board, score, bench, package),
     "Share": (push, list_amps, show, diff, pull, outdated, lock, verify, rm, key, trust),
     "Play": (knobs, play_in_browser, write_page, render, export),
 }
 
 HELP = """Search, publish and play guitar amp models whose knobs turn live.
 
-From an amp to a model: plan, signal, record the takes, check, train or search, package, push.
+From an amp to a model: plan, signal, record the takes, init, check, train or search, package, push.
 
 From a zoo to a sound: list, pull, play, render or export.
 """

@@ -2,11 +2,16 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli.options import PATH, one_thread, repeat_command
 from zoo.cli.search import watch
+
+if TYPE_CHECKING:
+    from models.recordings.config import DataConfig
+    from models.training.config import Recipe
 
 
 @click.command(short_help="Try all steps on a virtual amp.", epilog="Example: zoo quickstart")
@@ -30,25 +35,32 @@ def quickstart(config: Path) -> None:
     )
 
 
-@click.command(epilog="Example: zoo train --data D.json --model M.json --learning L.json --out runs/one")
-@click.option("--data", type=PATH, required=True, help="D: manifests and split; see configs/data.")
-@click.option("--model", type=PATH, required=True, help="M: the WaveNet; see configs/models.")
-@click.option("--learning", type=PATH, required=True, help="L: the training; see configs/learning.")
-@click.option("--out", type=PATH, required=True, help="The run folder. The same command resumes an interrupted run.")
-def train(data: Path, model: Path, learning: Path, out: Path) -> None:
-    """Train one model into a run folder."""
+@click.command(epilog="Example: zoo train DS1/takes.json")
+@click.argument("takes", type=PATH, required=False)
+@click.option("--data", type=PATH, help="D: manifests and split; see configs/data. In place of TAKES.")
+@click.option("--model", type=PATH, help="M: the WaveNet; see configs/models. Default: the one that measured best.")
+@click.option("--learning", type=PATH, help="L: the training; see configs/learning. Default: what measured best.")
+@click.option(
+    "--out", type=PATH, help="The run folder. The same command resumes an interrupted run. Default: runs/NAME of D."
+)
+def train(takes: Path | None, data: Path | None, model: Path | None, learning: Path | None, out: Path | None) -> None:
+    """Train one model into a run folder.
+
+    TAKES is a manifest, or a data config D. A manifest is split into training, validation and held takes by itself.
+    """
+    recipe, chosen = _chosen_recipe(takes, data, model, learning)  # refused before heavy libraries are imported
+    out = out or Path("runs") / recipe.data.name
+
     from models.artifacts.names import SPLIT
     from models.recordings.knob_filters import read_knob_filters
-    from models.training.config import read_recipe
-
-    recipe = read_recipe(data, model, learning)  # refused before heavy libraries are imported
-
     from models.training.fit import TrainingProgress, fit
     from search.storage.recordings import load_amp
     from zoo.cli import output
     from zoo.cli.errors import INTERRUPTED
     from zoo.cli.views import words
 
+    if chosen:
+        output.info(chosen)
     one_thread()
     with output.progress("training", "steps") as bar:
         score = ""
@@ -78,3 +90,57 @@ def train(data: Path, model: Path, learning: Path, out: Path) -> None:
     for warning in words.warning_sentences(evaluation):
         output.warn(warning)
     output.data(str(out))
+
+
+def _chosen_recipe(
+    takes: Path | None, data: Path | None, model: Path | None, learning: Path | None
+) -> "tuple[Recipe, str]":
+    """Return the recipe, and a line on what was chosen for lack of M or L; empty where both are given."""
+    from models.core.errors import UserError
+    from models.core.schema import read_document
+    from models.network.architecture import WaveNetConfig
+    from models.training.config import LearningConfig, Recipe, read_recipe
+
+    if (takes is None) == (data is None):
+        raise UserError("give the takes to train on, once", "A manifest or a data config: zoo train takes.json.")
+    if data and model and learning:
+        return read_recipe(data, model, learning), ""
+    given = {
+        "model": read_document(model, WaveNetConfig) if model else None,
+        "learning": read_document(learning, LearningConfig) if learning else None,
+    }
+    config = _data_config(takes, data)
+    if model and learning:
+        return Recipe(data=config, **given), ""
+    from models.training.recommended import (
+        MEASURED_TAKES,
+        RECOMMENDED_CHANNELS,
+        RECOMMENDED_DILATIONS,
+        count_takes,
+        recommended_learning,
+        recommended_model,
+    )
+
+    count = count_takes(config)
+    own = given["learning"] or recommended_learning(count)
+    fewest, most = MEASURED_TAKES
+    parts = [] if model else [f"{len(RECOMMENDED_DILATIONS)} layers of {RECOMMENDED_CHANNELS} channels, FiLM"]
+    parts += [] if learning else [f"{own.optimizer.upper()}, {own.steps:,} steps"]
+    much = f"{count} takes" if count else "takes at a URI"
+    where = f"what measured best{'' if fewest <= count <= most else f', with {fewest} to {most} takes'}"
+    recipe = Recipe(data=config, model=given["model"] or recommended_model(), learning=own)
+    return recipe, f"recipe for {much}: {', '.join(parts)} ({where}; docs/results.md)"
+
+
+def _data_config(takes: Path | None, data: Path | None) -> "DataConfig":
+    """Return D: from its file, or that of a manifest."""
+    from models.core.schema import read_document, read_json
+    from models.recordings.config import DataConfig
+
+    if data:
+        return read_document(data, DataConfig).relative_to(data.resolve().parent)
+    assert takes
+    read_json(takes)  # a missing file is refused before heavy libraries are imported
+    from models.recordings.default_split import data_for
+
+    return data_for(takes)

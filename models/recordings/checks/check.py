@@ -17,16 +17,20 @@ from models.audio.io import open_audio
 from models.core.errors import UserError
 from models.knobs.schema import Knobs
 from models.recordings.alignment import Lag, TakeResponse, reconcile_lags
+from models.recordings.checks.content_rules import check_effects, check_jumps, check_presence, check_roles
+from models.recordings.checks.contents import DryLevels, measure_contents, measure_dry_levels
 from models.recordings.checks.grid import ComparableTake, check_statements, measure_grid, read_part
 from models.recordings.checks.measurements import Sound, find_repeat, measure_noise_floor, measure_sound, silent_spans
 from models.recordings.checks.mislabels import level_features
 from models.recordings.checks.report import Finding, Report, TakeReport, takes_by_dry
 from models.recordings.checks.rules import (
     SILENT_DBFS,
+    check_belonging,
     check_clock,
     check_file,
     check_labels,
     check_lengths,
+    check_rates,
     check_sessions,
     check_settings,
     check_sounds,
@@ -50,19 +54,19 @@ def check(path: Path, on_take: Callable[[int, int], None] | None = None) -> Repo
     What is wrong with takes becomes findings, all of them. Raises `UserError` for a manifest that cannot be read.
     """
     manifest = read_manifest(path)
-    takes, findings = _measure_takes(manifest, on_take)
-    for take in takes:
-        findings += check_take(take, manifest.sample_rate)
+    takes, measured = _measure_takes(manifest, on_take)
+    findings, spoiled = _check_each(takes, measured, manifest.sample_rate)
+    sound = [take for take in takes if take not in spoiled]
     faulty = {finding.file for finding in findings}
-    for take in takes:
+    for take in sound:
         findings += check_clock(take)
-    findings += check_lengths(takes, path)
-    findings += check_settings(takes, manifest)
-    findings += check_sessions(takes, path)
+    findings += check_lengths(sound, path)
+    findings += check_settings(takes, sound, manifest)
+    findings += check_sessions(sound, path)
     steps: list[KnobStep] = []
     excerpts: dict[Path, np.ndarray] = {}
     groups: list[list[ComparableTake]] = []
-    for members in takes_by_dry(takes):
+    for members in takes_by_dry(sound):
         comparable = [take for take in members if take.lag and take.wet_sound]
         if len(comparable) > 1:
             lags = _comparison_lags(comparable)
@@ -77,9 +81,35 @@ def check(path: Path, on_take: Callable[[int, int], None] | None = None) -> Repo
     return Report(manifest, takes, findings, steps, excerpts, grid)
 
 
+def _check_each(
+    takes: list[TakeReport], measured: "_TakeMeasurer", stated_hz: int | None
+) -> tuple[list[Finding], set[TakeReport]]:
+    """Check every take by itself; returns the findings, and the takes that are not what they should be.
+
+    Of such a take nothing else is told: its delay, its drift and its sound are consequences.
+    """
+    spoiling = check_roles(takes)
+    exchanged = {finding.file for finding in spoiling}
+    spoiled = {take for take in takes if take.dry in exchanged}
+    for take in takes:
+        if take not in spoiled and (found := check_presence(take) or check_belonging(take)):
+            spoiling += found
+            spoiled.add(take)
+    whole = [take for take in takes if take not in spoiled]
+    jumps = check_jumps(whole, measured.dry_levels)
+    jumped = {finding.file for finding in jumps}
+    spoiled |= {take for take in whole if take.wet in jumped}
+    findings = measured.check_files({take.wet for take in spoiled}) + spoiling + jumps
+    for take in takes:
+        findings += check_rates(take, stated_hz)
+        if take not in spoiled:
+            findings += check_take(take) + check_effects(take)
+    return findings, spoiled
+
+
 def _measure_takes(
     manifest: Manifest, on_take: Callable[[int, int], None] | None
-) -> tuple[list[TakeReport], list[Finding]]:
+) -> tuple[list[TakeReport], "_TakeMeasurer"]:
     """Measure every take by itself, then reconcile the lags of training takes and those of held takes."""
     measurer, reports = _TakeMeasurer(), []
     total = len(manifest.takes) + len(manifest.held_takes)
@@ -90,7 +120,7 @@ def _measure_takes(
             if on_take:
                 on_take(len(reports) + len(measured), total)
         reports += _reconcile(measured)
-    return reports, measurer.findings
+    return reports, measurer
 
 
 def _reconcile(measured: list[tuple[TakeReport, TakeResponse | None]]) -> list[TakeReport]:
@@ -103,15 +133,27 @@ def _reconcile(measured: list[tuple[TakeReport, TakeResponse | None]]) -> list[T
 
 
 class _TakeMeasurer:
-    """Measures takes one by one, and each file once; `findings` are about single files."""
+    """Measures takes one by one, and each file once; `dry_levels` are by `TakeReport.dry_key`."""
 
     def __init__(self) -> None:
-        self.findings: list[Finding] = []
+        self.dry_levels: dict[tuple, DryLevels] = {}
+        self._files: list[Finding | tuple[Path, Sound, bool]] = []  # unreadable, or read and whether it is dry
         self._reader = TakeReader()
         self._sounds: dict[tuple[Path, int | None], Sound | None] = {}  # None: cannot be read
         self._dry: DrySignal | None = None  # that the next two belong to
         self._silent_spans: list[tuple[int, int]] = []
         self._repeat: tuple[int, int, int] | None = None
+
+    def check_files(self, spoiled: set[Path]) -> list[Finding]:
+        """Check each file by itself; dropouts of takes that are `spoiled` are no findings of their own."""
+        found: list[Finding] = []
+        for file in self._files:
+            if isinstance(file, Finding):
+                found.append(file)
+                continue
+            path, sound, is_dry = file
+            found += check_file(path, replace(sound, dropouts=()) if path in spoiled else sound, is_dry=is_dry)
+        return found
 
     def measure(self, take: Take) -> tuple[TakeReport, TakeResponse | None]:
         """Measure one take; without a response where the file or its dry signal cannot be used."""
@@ -124,11 +166,14 @@ class _TakeMeasurer:
             return report, None
         if min(wet_sound.rms_dbfs, dry_sound.rms_dbfs) < SILENT_DBFS:
             return report, None
-        response = recall_response(dry.x_T, wet_T, wet_sound.rate_hz)
+        response = recall_response(dry.x_T, wet_T, wet_sound.rate_hz, take.delay_samples)
         lag = response.lag
+        if report.dry_key not in self.dry_levels:
+            self.dry_levels[report.dry_key] = measure_dry_levels(dry.x_T, dry.rate_hz)
+        contents = measure_contents(dry.x_T, wet_T, self.dry_levels[report.dry_key], lag, dry.rate_hz)
         noise = measure_noise_floor(wet_T, self._silent_spans, round(lag.delay_samples), wet_sound.rate_hz)
         repeat_esr = _repeat_esr(wet_T, lag, self._repeat) if self._repeat else None
-        return replace(report, noise_floor=noise, repeat_esr=repeat_esr), response
+        return replace(report, noise_floor=noise, repeat_esr=repeat_esr, contents=contents), response
 
     def _read_dry(self, take: Take) -> DrySignal | None:
         key = (take.dry, take.channel)
@@ -156,11 +201,11 @@ class _TakeMeasurer:
     def _add(self, file: Path, channel: int | None, x_T: np.ndarray, rate_hz: int, is_dry: bool = False) -> None:
         if (file, channel) not in self._sounds:
             self._sounds[file, channel] = sound = measure_sound(x_T, rate_hz)
-            self.findings += check_file(file, sound, is_dry=is_dry)
+            self._files.append((file, sound, is_dry))
 
     def _unreadable(self, file: Path, channel: int | None, problem: UserError) -> None:
         if (file, channel) not in self._sounds:
-            self.findings.append(Finding("fault", file, problem.message, problem.hint))
+            self._files.append(Finding("fault", file, problem.message, problem.hint))
         self._sounds[file, channel] = None
 
 

@@ -76,7 +76,7 @@ def _find_filters(knobs: Knobs, groups: Sequence[Sequence[ComparableTake]]) -> l
     """Examine the knobs on the loudest part of the takes that differ in one knob alone; files hold these parts."""
     store, pieces = TakeStore(resident_bytes=0), []
     for number, group in enumerate(groups):
-        chosen = [one for one in group if any(_line_of(one, group, name) for name in knobs.names)]
+        chosen = _in_lines(group, knobs)
         if not chosen:
             continue
         dry_T, _ = read_audio(chosen[0].take.dry, chosen[0].take.channel)
@@ -90,14 +90,14 @@ def _find_filters(knobs: Knobs, groups: Sequence[Sequence[ComparableTake]]) -> l
     return [linear.describe() for linear in examine_linear_knobs(knobs, pieces)]
 
 
-def _line_of(one: ComparableTake, group: Sequence[ComparableTake], name: str) -> list[ComparableTake]:
-    """Return the other takes that differ from one in this knob alone."""
-    own = one.take.setting
-    return [
-        other
-        for other in group
-        if other.take.setting[name] != own[name] and _without(other.take.setting, name) == _without(own, name)
-    ]
+def _in_lines(group: Sequence[ComparableTake], knobs: Knobs) -> list[ComparableTake]:
+    """Return the takes that differ from another in one knob alone."""
+    keys = [[(name, *_without(one.take.setting, name).values()) for name in knobs.names] for one in group]
+    positions: dict[tuple, set[Value]] = {}
+    for one, own in zip(group, keys, strict=True):
+        for key in own:
+            positions.setdefault(key, set()).add(one.take.setting[key[0]])
+    return [one for one, own in zip(group, keys, strict=True) if any(len(positions[key]) > 1 for key in own)]
 
 
 def _misses(knob: Knob, groups: Sequence[Sequence[ComparableTake]]) -> list[Miss]:

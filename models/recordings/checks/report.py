@@ -11,6 +11,7 @@ import numpy as np
 
 from models.knobs.schema import Setting, Value
 from models.recordings.alignment import Lag
+from models.recordings.checks.contents import Contents
 from models.recordings.checks.measurements import NoiseFloor, Sound
 from models.recordings.checks.similarity import KnobStep
 from models.recordings.knob_filters import KnobFilter
@@ -58,6 +59,7 @@ class TakeReport:
     lag: Lag | None = None
     noise_floor: NoiseFloor | None = None
     repeat_esr: float | None = None
+    contents: Contents | None = None
 
     @property
     def dry_key(self) -> tuple:

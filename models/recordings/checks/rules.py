@@ -12,6 +12,7 @@ import numpy as np
 
 from models.knobs.schema import AnyKnob, Knob, Knobs, Value
 from models.knobs.text import format_setting
+from models.recordings.alignment import UNRELATED
 from models.recordings.checks.measurements import FLAT_TOPS, Sound
 from models.recordings.checks.mislabels import find_mislabels, label_candidates
 from models.recordings.checks.report import Finding, TakeReport, takes_by_dry
@@ -34,8 +35,6 @@ DC_DBFS, DC_BELOW_DB = -46.0, 26.0  # an offset above this level that is less th
 NOISE_DB, HUM_DB = 30.0, 40.0  # below the RMS: noise alone at 30 dB is an ESR of 0.001
 
 REPEAT_ESR = 0.01
-
-UNRELATED = 0.5  # confidence of a lag; lower where the take does not belong to the dry signal
 
 SAME_DELAY_SECONDS, SAME_DELAY_SPREADS = (
     0.0001,
@@ -83,21 +82,32 @@ def check_file(file: Path, sound: Sound, is_dry: bool = False) -> list[Finding]:
     return found
 
 
-def check_take(take: TakeReport, stated_hz: int | None) -> list[Finding]:
-    """Check one take with its dry signal; `stated_hz` is the rate that the manifest states."""
+def check_rates(take: TakeReport, stated_hz: int | None) -> list[Finding]:
+    """Check the rate of one take against its dry signal and against `stated_hz`, which the manifest states."""
     wet, dry, found = take.wet_sound, take.dry_sound, []
     if wet and stated_hz and wet.rate_hz != stated_hz:
         message = f"{take.wet} is at {wet.rate_hz} Hz but the manifest says {stated_hz} Hz"
         found.append(Finding("fault", take.wet, message, "Correct sample_rate or resample the file."))
-    if wet is None or dry is None:
-        return found
-    if dry.rate_hz != wet.rate_hz:
+    if wet and dry and dry.rate_hz != wet.rate_hz:
         message = f"{take.wet} is at {wet.rate_hz} Hz but its dry {take.dry.name} is at {dry.rate_hz} Hz"
         found.append(Finding("fault", take.wet, message, "Resample one of them so that both agree."))
-    if take.lag and take.lag.confidence < UNRELATED:
-        message = f"{take.wet} has little to do with its dry {take.dry.name} (confidence {take.lag.confidence:.2f})"
-        found.append(Finding("fault", take.wet, message, "Is it the right file, and the right input_file?"))
-    found += _check_noise(take, wet)
+    return found
+
+
+def check_belonging(take: TakeReport) -> list[Finding]:
+    """Check that one take answers its dry signal at any delay."""
+    if take.lag is None or take.lag.confidence >= UNRELATED:
+        return []
+    message = f"{take.wet} has little to do with its dry {take.dry.name} (confidence {take.lag.confidence:.2f})"
+    hint = "It was searched from start to end. Is it the right file, and the right input_file?"
+    return [Finding("fault", take.wet, message, hint)]
+
+
+def check_take(take: TakeReport) -> list[Finding]:
+    """Check one take for noise, and for a passage that does not repeat itself."""
+    if take.wet_sound is None or take.dry_sound is None:
+        return []
+    found = _check_noise(take, take.wet_sound)
     if take.repeat_esr is not None and take.repeat_esr > REPEAT_ESR:
         message = f"{take.wet} does not repeat itself: the same passage differs by ESR {take.repeat_esr:.3f}"
         hint = "The amp warmed up, or a knob moved: no model can reach a lower error."
@@ -148,11 +158,14 @@ def _lead_samples(sound: Sound) -> float:
 
 
 def check_lengths(takes: list[TakeReport], manifest: Path) -> list[Finding]:
-    """Check that takes are as long as their dry signals; more than `FEW_FILES` become one finding."""
+    """Check that takes without a stated delay are as long as their dry signals; many are one finding."""
     missing = {
         take.wet: (take.wet_sound.frames - take.dry_sound.frames, take.dry.name)
         for take in takes
-        if take.wet_sound and take.dry_sound and take.wet_sound.rate_hz == take.dry_sound.rate_hz
+        if take.stated_delay is None
+        and take.wet_sound
+        and take.dry_sound
+        and take.wet_sound.rate_hz == take.dry_sound.rate_hz
     }
     missing = {wet: found for wet, found in missing.items() if found[0]}
     hint = f"Its start or end was cut. {ALIGN_HINT}"
@@ -167,14 +180,17 @@ def check_lengths(takes: list[TakeReport], manifest: Path) -> list[Finding]:
     ]
 
 
-def check_settings(takes: list[TakeReport], manifest: Manifest) -> list[Finding]:
-    """Check the settings of all takes: one rate, duplicates, knobs that always move together, missing positions."""
+def check_settings(takes: list[TakeReport], sound: list[TakeReport], manifest: Manifest) -> list[Finding]:
+    """Check the settings of all takes: one rate, duplicates, knobs that always move together, missing positions.
+
+    Duplicates are looked for among those that are `sound`.
+    """
     found = []
     rates = sorted({take.wet_sound.rate_hz for take in takes if take.wet_sound})
     if len(rates) > 1 and not manifest.sample_rate:
         message = f"{manifest.path}: takes are at {' and '.join(map(str, rates))} Hz"
         found.append(Finding("fault", manifest.path, message, "Resample all takes to one rate."))
-    found += _check_duplicates(takes)
+    found += _check_duplicates(sound)
     values = {name: [take.setting[name] for take in takes] for name in manifest.knobs.names}
     for first, second in confounded_knobs(values):
         message = (

@@ -94,6 +94,7 @@ LEARNING: dict[str, tuple[Any, Any]] = {
     "final_rate": (0.01, 0.1),
     "optimizer": ("adam", "soap"),
     "composed": (0.0, 0.5),
+    "silence": (0.0, 10.0),
     "schedule": ("cosine", "exponential"),
     "warmup": (10, 90),
     "gradient_clip": (0.5, 2.0),

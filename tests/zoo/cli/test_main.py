@@ -19,8 +19,8 @@ from zoo.cli.main import cli
 
 GROUPS = {
     "Start": ["quickstart", "doctor"],
-    "Record": ["plan", "signal", "check", "align"],
-    "Make": ["train", "search", "board", "score", "package"],
+    "Record": ["plan", "signal", "init", "check", "align"],
+    "Make": ["train", "search", "board", "score", "bench", "package"],
     "Share": ["push", "list", "show", "diff", "pull", "outdated", "lock", "verify", "rm", "key", "trust"],
     "Play": ["knobs", "play", "page", "render", "export"],
 }

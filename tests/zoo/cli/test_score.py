@@ -34,6 +34,13 @@ def test_renderings_are_shown(manifest: Path):
     assert "half at 4 takes: ESR mean 0.25000, median 0.25000, worst 0.25000, gain-matched 0.00000" in ran.err
 
 
+def test_regions_are_shown_from_low_to_high(manifest: Path):
+    ran = zoo("score", "half", manifest)
+    where = [line.split("\t")[0] for line in ran.err.splitlines() if "\t" in line]
+    knobs = ["gain low", "gain middle", "gain high", "tone low", "tone middle", "tone high"]
+    assert where == ["WHERE", "inside", "edge", "corner", *knobs]
+
+
 def test_scores_as_json(manifest: Path):
     ran = zoo("score", "half", manifest, "--json")
     found = json.loads(ran.out)

@@ -1,4 +1,4 @@
-"""The command `zoo train`: a run folder from three files; interrupts and mistakes do no harm."""
+"""The command `zoo train`: a run folder from takes alone, or from three files; interrupts and mistakes do no harm."""
 
 import json
 import os
@@ -11,10 +11,13 @@ from unittest import mock
 
 import pytest
 
+from benchmarks.optimizers import MODEL
 from models.artifacts.evaluation import read_evaluation
 from models.artifacts.history import read_history
 from models.artifacts.names import RECIPE, WEIGHTS
 from models.core.errors import DivergedError
+from models.training.config import LearningConfig, Recipe
+from models.training.recommended import recommended_learning
 from tests.support.makers import GRID, amp, architecture, di, entry, record, write_manifest, write_wav
 from tests.support.packages import LICENSE, ZOO, around, full_disk, read_files, refused, zoo
 from tests.support.pedal import record_pedal
@@ -207,3 +210,60 @@ def test_the_report_and_the_card_say_which_knobs_filter_after_the_distortion(tmp
     assert f"\n* {said[0].removeprefix('composed takes: ').removesuffix('; as stated')}\n" in card
     training = json.loads((tmp_path / "packages" / "run" / "training.json").read_text())
     assert [found["knob"] for found in training["linear_knobs"]] == ["tone", "level"]
+
+
+def recipe_of(*words: str) -> tuple[Recipe, Path, str]:
+    """What the command would train, where, and what it says."""
+    with mock.patch("models.training.fit.fit", side_effect=DivergedError("stop")) as fit:
+        ran = zoo("train", *words)
+    assert fit.called, ran.err
+    return fit.call_args.args[0], fit.call_args.args[1], ran.err.splitlines()[0]
+
+
+def test_takes_alone_are_enough(here: Path):
+    recipe, out, said = recipe_of("takes/train.json")
+    assert said == (
+        "recipe for 20 takes: 9 layers of 12 channels, FiLM, SOAP, 1,200 steps (what measured best; docs/results.md)"
+    )
+    assert recipe.model == MODEL  # the net that was measured
+    assert recipe.learning == LearningConfig(steps=1200)
+    assert (recipe.data.name, recipe.data.train, out) == ("takes", here / "takes/train.json", Path("runs/takes"))
+    assert (recipe.data.held_settings, recipe.data.align) == (2, True)
+    recipe, out, _ = recipe_of("data.json", "--out", "run")
+    assert (recipe.data, out) == (recipe_of("--data", "data.json")[0].data, Path("run"))
+    assert (recipe.data.name, recipe.data.held_seconds) == ("tiny", 0.25)
+
+
+def test_a_file_that_is_given_is_used(here: Path):
+    recipe, _, said = recipe_of("data.json", "--model", "model.json")
+    assert (recipe.model, recipe.learning.steps) == (architecture(), 1200)
+    assert said == "recipe for 20 takes: SOAP, 1,200 steps (what measured best; docs/results.md)"
+    recipe, _, said = recipe_of("data.json", "--learning", "learning.json")
+    assert (recipe.model, recipe.learning.steps) == (MODEL, STEPS)
+    assert said.startswith("recipe for 20 takes: 9 layers of 12 channels, FiLM (")
+    assert recipe_of(*WORDS, "run")[2].startswith("error: training diverged")
+    assert recipe_of("data.json", *WORDS[2:], "run")[:2] == recipe_of(*WORDS, "run")[:2]
+
+
+@pytest.mark.parametrize(("takes", "steps"), [(1, 1200), (9, 1200), (42, 1200), (84, 2400), (100, 2900), (900, 12_000)])
+def test_more_takes_than_were_measured_get_more_steps(takes: int, steps: int):
+    assert recommended_learning(takes).steps == steps
+
+
+def test_few_takes_are_told(here: Path):
+    record(here / "few", "takes", di(1.5), [GRID[n] for n in (0, 3, 8, 16, 19)])
+    assert recipe_of("few/takes.json")[2].endswith("(what measured best, with 9 to 42 takes; docs/results.md)")
+
+
+def test_takes_are_given_once(here: Path):
+    refused(zoo("train"), 1, "give the takes to train on", "zoo train takes.json")
+    refused(zoo("train", "data.json", *WORDS, "run"), 1, "give the takes to train on, once")
+    refused(zoo("train", "none.json"), 3, "none.json does not exist")
+    refused(zoo("train", "model.json"), 1, "model.json")
+
+
+def test_run_of_takes_alone(here: Path):
+    edit(here / "learning.json", steps=5)
+    ran = zoo("train", "takes/train.json", "--learning", "learning.json")
+    assert (ran.code, ran.out) == (0, "runs/takes\n"), ran.err
+    assert read_evaluation(here / "runs/takes").step == 5

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from models.evaluation.scoring import THIRDS
 from models.evaluation.take_scores import TakeScores
 from models.knobs.text import format_setting
 from zoo.cli import output
@@ -44,7 +45,9 @@ def region_rows(found: TakeScores) -> list[Sequence[str]]:
     box = [
         (one.region, f"{one.takes}", f"{one.mean:.5f}", f"{one.median:.5f}", f"{one.worst:.5f}") for one in found.by_box
     ]
-    knobs = [(f"{one.knob} {one.region}", f"{one.settings}", f"{one.esr:.5f}", "-", "-") for one in found.by_knob]
+    ranked = sorted(found.by_knob, key=lambda one: THIRDS.index(one.region) if one.region in THIRDS else 0)
+    ordered = [one for name in found.knobs.names for one in ranked if one.knob == name]
+    knobs = [(f"{one.knob} {one.region}", f"{one.settings}", f"{one.esr:.5f}", "-", "-") for one in ordered]
     return [*box, *knobs]
 
 

@@ -1,0 +1,97 @@
+"""The command `zoo init`: from file names to a manifest and configs, which training and search take."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.core.schema import read_document
+from models.recordings.config import DataConfig
+from models.recordings.manifest import read_manifest
+from search.config.study import read_search
+from tests.support.makers import GRID, amp, di, write_wav
+from tests.support.packages import read_files, refused, terminal, zoo
+from tests.zoo.cli.conftest import DI
+
+PATTERN = ("--pattern", "DS1 gain{gain} tone{tone}.wav")
+
+
+@pytest.fixture
+def takes(here: Path) -> Path:
+    """A folder of takes named by their settings, beside their dry signal and a file that is none of them."""
+    for setting in GRID:
+        write_wav(here / f"DS1/DS1 gain{setting['gain']:g} tone{setting['tone']:g}.wav", amp(DI, **setting))
+    write_wav(here / "DS1/di.wav", DI)
+    write_wav(here / "DS1/room.wav", di(0.3, seed=3))
+    return here / "DS1"
+
+
+def test_names_become_files_that_everything_reads(takes: Path):
+    ran = zoo("init", "DS1", *PATTERN, "--knob", "tone=0:1", "--knob", "gain=0:11")
+    assert ran.code == 0, ran.err
+    messages = ran.err.splitlines()
+    assert messages[:8] == [
+        "20 takes of DS1/di.wav",
+        "gain: 0 to 11",
+        "tone: 0 to 1",
+        "1 file left out, which the pattern does not fit:",
+        "  room.wav",
+        "wrote DS1/takes.json (manifest)",
+        "wrote DS1/data.json (data config D)",
+        "wrote DS1/search.json (search config)",
+    ]
+    assert messages[-1] == "20 takes, 2 knobs, 0 faults, 0 warnings"
+    assert ran.out == zoo("check", "DS1/takes.json").out
+    manifest = read_manifest(takes / "takes.json")
+    assert (manifest.device, [take.setting for take in manifest.takes]) == ("DS1", list(GRID))
+    data = read_document(takes / "data.json", DataConfig)
+    assert (data.name, data.train, data.held_settings, data.align) == ("ds1", Path("takes.json"), 2, True)
+    assert read_search(takes / "search.json").datasets == (data.relative_to(takes),)
+
+
+def test_range_that_is_assumed_is_said(takes: Path):
+    ran = zoo("init", "DS1", *PATTERN, "--device", "My DS1")
+    assert "gain: 0 to 10 (assumed; takes have 0 to 10; --knob gain=LOW:HIGH states another range)" in ran.err
+    assert json.loads((takes / "data.json").read_text())["name"] == "my-ds1"
+
+
+def test_nothing_is_overwritten_without_force(takes: Path):
+    (takes / "data.json").write_text("mine")
+    before = read_files(takes)
+    refused(zoo("init", "DS1", *PATTERN), 1, "DS1/data.json exists already", "--force")
+    assert read_files(takes) == before
+    assert zoo("init", "DS1", *PATTERN, "--force").code == 0
+    refused(zoo("init", "DS1", *PATTERN), 1, "DS1/takes.json and DS1/data.json and DS1/search.json exist already")
+
+
+def test_takes_with_a_fault_end_with_1(takes: Path):
+    write_wav(takes / "DS1 gain2 tone0.wav", 0 * DI)
+    ran = zoo("init", "DS1", *PATTERN)
+    assert ran.code == 1
+    assert "DS1 gain2 tone0.wav" in ran.err
+    assert (takes / "search.json").exists()
+
+
+def test_dry_signal_is_named_from_here_or_in_the_folder(takes: Path):
+    assert "20 takes of in.wav" in zoo("init", "DS1", *PATTERN, "--dry", "in.wav").err
+    assert "20 takes of DS1/room.wav" in zoo("init", "DS1", *PATTERN, "--dry", "room.wav", "--force").err
+
+
+def test_mistakes_write_nothing(takes: Path):
+    before = read_files(takes)
+    refused(zoo("init", "none", *PATTERN), 3, "none is no folder")
+    refused(zoo("init", "DS1", "--pattern", "TS{gain}.wav"), 1, "no file name in DS1 fits")
+    refused(zoo("init", "DS1", *PATTERN, "--knob", "gain=high"), 1, "is no range of a knob")
+    refused(zoo("init", "DS1", *PATTERN, "--dry", "none.wav"), 3, "none.wav does not exist")
+    assert read_files(takes) == before
+
+
+def test_terminal_asks_for_ranges(takes: Path):
+    code, screen = terminal("init", "DS1", *PATTERN, "--knob", "tone=0:1", columns=100, answer="5\n0:12\n")
+    assert code == 0, screen
+    assert "gain: lowest and highest number on the faceplate (takes have 0 to 10) [0:10]" in screen
+    assert "is no range of a knob" in screen
+    assert [knob.scale[:3] for knob in read_manifest(takes / "takes.json").knobs.knobs] == [
+        ("gain", 0, 12),
+        ("tone", 0, 1),
+    ]
