@@ -110,7 +110,7 @@ def summarize_amps(zoo: str | None = None, **conditions: Any) -> list[AmpSummary
 
     Args:
         zoo: As in `load`; None for the user's own shelf.
-        conditions: The fields of `zoo.registry.filters.AmpFilter`: query, knobs, kind, tone, license, max_cost, sort.
+        conditions: The fields of `zoo.registry.filters.AmpFilter`: query, knobs, kind, tone, license, max_macs, sort.
 
     An amp whose card cannot be read is left out with a warning.
     """

@@ -89,14 +89,19 @@ def pool(settings: Iterable[SettingScore]) -> Score:
 
 
 def by_region(found: Score, knobs: Knobs) -> tuple[RegionScore, ...]:
-    """Return the mean ESR per third of each knob's range, or switch position; regions without settings are absent."""
+    """Return the mean ESR per third of each knob's range, or switch position, in their order.
+
+    Regions without settings are absent.
+    """
     groups: dict[tuple[str, str], list[float]] = {}
     for knob in knobs.knobs:
+        groups |= {(knob.name, region): [] for region in (knob.positions if isinstance(knob, Switch) else THIRDS)}
         for one in found.settings:
-            groups.setdefault((knob.name, region_of(knob, one.setting[knob.name])), []).append(one.esr)
+            groups[knob.name, region_of(knob, one.setting[knob.name])].append(one.esr)
     return tuple(
         RegionScore(knob=knob, region=region, settings=len(esrs), esr=fmean(esrs))
         for (knob, region), esrs in groups.items()
+        if esrs
     )
 
 

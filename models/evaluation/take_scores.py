@@ -173,13 +173,16 @@ def score_takes(
         on_take(number, len(takes))
     lag, said = common_lag(lags)
     trained, found = _trained_on(split, aligned), list[TakeScore]()
+    settings = [piece["setting"] for piece in _stated_in_split(split, "pieces", "train") or []]
     for index, (take, piece) in enumerate(zip(takes, aligned.pieces, strict=True)):
         part, played_T = _place_played(played[index], piece, lag, take)
         found.append(_score_take(take, part, played_T, lags[index], listed.knobs, trained[index]))
     chosen = _spread_by_error(found) if clips else []
     sounds = {i: _clip(*_place_played(played[i], aligned.pieces[i], lag, takes[i]), player.rate_hz) for i in chosen}
     if seen := sum(trained):
-        notes.append(f"{seen} of {len(takes)} takes are at settings that it was trained on")
+        notes.append(f"{seen} of {len(takes)} takes are of the training: their settings on their dry signal")
+    if known := sum(take.setting in settings and not take.trained for take in found):
+        notes.append(f"{known} of {len(takes)} takes are at settings of the training, on other audio")
     return _pool_takes(player, listed, found, sounds, lag, (*notes, *said))
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
-import numpy as np
 from pydantic import (
     Discriminator,
     Field,
@@ -68,6 +67,11 @@ Written = Annotated[float | str, PlainValidator(_as_written, json_schema_input_t
 WrittenSetting = dict[str, Written]  # as a person writes it: "7" and 7, true for on; `Knobs.complete` reads it
 
 BOOL_POSITIONS = {True: ("true", "on", "yes"), False: ("false", "off", "no")}
+
+
+def _is_bool(value: Any) -> bool:
+    """Return whether a value is true or false, also one of numpy's, which is not imported for that."""
+    return type(value).__name__ in ("bool", "bool_")
 
 
 class Knob(Frozen):
@@ -144,7 +148,7 @@ class Knob(Frozen):
     def check(self, value: Value, where: str) -> float:
         """Return the value as a number; raises `UserError`, which begins with `where`, unless it is in range."""
         try:
-            number = math.nan if isinstance(value, bool | np.bool_) or "_" in str(value) else float(value)
+            number = math.nan if _is_bool(value) or "_" in str(value) else float(value)
         except (ValueError, TypeError, OverflowError):
             number = math.nan
         if math.isnan(number):
@@ -230,7 +234,7 @@ class Switch(Frozen):
     def _find_position(self, value: Value) -> str | None:
         if isinstance(value, str):
             return next((name for name in (value, value.strip()) if name in self.positions), None)
-        if isinstance(value, bool | np.bool_):
+        if _is_bool(value):
             words = BOOL_POSITIONS[bool(value)]
             return next((name for word in words for name in self.positions if name.lower() == word), None)
         written = (str(value), repr(float(value)), f"{float(value):g}")
@@ -244,7 +248,7 @@ class Switch(Frozen):
 
 def _shown(value: Any) -> str:
     """Return a value of a setting for a message, shortened."""
-    if isinstance(value, bool | np.bool_):
+    if _is_bool(value):
         return str(bool(value)).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)[:40]
 

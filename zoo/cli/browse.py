@@ -249,7 +249,7 @@ def diff(one: str, other: str, where: str | None, as_json: bool) -> None:
         output.info("no difference")
 
 
-@click.command(short_help="Check this installation and a zoo.", epilog="Example: zoo doctor --zoo hub")
+@click.command(short_help="Check this installation, shelf and hub.", epilog="Example: zoo doctor --zoo hub")
 @zoo_option
 @json_option
 def doctor(where: str | None, as_json: bool) -> None:

@@ -25,5 +25,6 @@ def offer_to_pull(amp: str, where: str | None, tier: str = "") -> None:
     if ref.name in names or get_close_matches(ref.name, names, 1, 0.5):
         return
     label = zoo_that_lists(ref.name)
-    output.confirm(f"{amp} is not on your shelf; it would be pulled from {label}", f"zoo pull {amp} --zoo {label}")
+    place = "the hub" if label == "hub" else label
+    output.confirm(f"{amp} is not on your shelf; it would be pulled from {place}", f"zoo pull {amp} --zoo {label}")
     pull_planned(plan_pull(PullRequest(amp, label, tier)), lock=False)

@@ -96,13 +96,13 @@ def _chosen_recipe(
     takes: Path | None, data: Path | None, model: Path | None, learning: Path | None
 ) -> "tuple[Recipe, str]":
     """Return the recipe, and a line on what was chosen for lack of M or L; empty where both are given."""
-    from models.core.errors import UserError
     from models.core.schema import read_document
     from models.network.architecture import WaveNetConfig
     from models.training.config import LearningConfig, Recipe, read_recipe
 
     if (takes is None) == (data is None):
-        raise UserError("give the takes to train on, once", "A manifest or a data config: zoo train takes.json.")
+        problem = "Missing argument 'TAKES'" if takes is None else "TAKES and --data are two ways to name the takes"
+        raise click.UsageError(f"{problem}. Name one manifest or data config: zoo train takes.json.")
     if data and model and learning:
         return read_recipe(data, model, learning), ""
     given = {

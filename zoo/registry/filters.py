@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from zoo.package.card_schema import AmpSummary
+if TYPE_CHECKING:
+    from zoo.package.card_schema import AmpSummary
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class AmpFilter:
     max_macs: int | None = None
     sort: str = "name"
 
-    def matches(self, row: AmpSummary) -> bool:
+    def matches(self, row: "AmpSummary") -> bool:
         """Return whether an amp fulfills every condition."""
         amp, names = row.amp, [knob.name for knob in row.amp.knobs]
         words = " ".join([row.name, amp.kind, *amp.tone, *names]).lower()
@@ -41,8 +43,8 @@ class AmpFilter:
             and (self.max_macs is None or amp.macs_per_sample <= self.max_macs)
         )
 
-    def explain_none(self, rows: Sequence[AmpSummary], label: str) -> str:
-        """Return in a sentence why none of these amps fulfils the conditions, and what there is instead."""
+    def explain_none(self, rows: "Sequence[AmpSummary]", label: str) -> str:
+        """Return in a sentence why none of these amps fulfills the conditions, and what there is instead."""
         count = f"{len(rows)} amp{'' if len(rows) == 1 else 's'} on {label}"
         for knob in self.knobs:
             there = {known.name for row in rows for known in row.amp.knobs}
@@ -59,9 +61,9 @@ class AmpFilter:
         if self.max_macs is not None and all(row.amp.macs_per_sample > self.max_macs for row in rows):
             least = min(row.amp.macs_per_sample for row in rows)
             return f"{count}, none within {self.max_macs} MACs; the smallest has {least}"
-        return f"{count}, none that fulfils all conditions; leave one out"
+        return f"{count}, none that fulfills all conditions; leave one out"
 
-    def select(self, rows: Iterable[AmpSummary]) -> list[AmpSummary]:
+    def select(self, rows: "Iterable[AmpSummary]") -> "list[AmpSummary]":
         """Return the amps that match, the best first: lowest ESR or MACs, most downloads, newest."""
         found = sorted((row for row in rows if self.matches(row)), key=lambda row: row.name)
         match self.sort:

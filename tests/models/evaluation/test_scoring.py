@@ -132,7 +132,7 @@ def test_other_errors_are_pooled_evenly(data: AmpData):
 def test_regions_show_where_a_model_is_weak():
     switch = Switch(name="channel", positions=("clean", "lead"), default="clean")
     knobs = Knobs(knobs=(Knob(name="gain", min=0, max=9, default=5), switch))
-    stood = ((0, "clean", 0.1), (2.9, "lead", 0.3), (3, "clean", 0.5), (9, "lead", 0.8))
+    stood = ((9, "lead", 0.8), (0, "clean", 0.1), (2.9, "lead", 0.3), (3, "clean", 0.5))
     found = pool(SettingScore(setting={"gain": gain, "channel": at}, esr=error) for gain, at, error in stood)
     regions = {(one.knob, one.region): (one.settings, one.esr) for one in by_region(found, knobs)}
     assert regions == {
@@ -142,6 +142,8 @@ def test_regions_show_where_a_model_is_weak():
         ("channel", "clean"): (2, pytest.approx(0.3)),
         ("channel", "lead"): (2, pytest.approx(0.55)),
     }
+    order = [("gain", "low"), ("gain", "middle"), ("gain", "high"), ("channel", "clean"), ("channel", "lead")]
+    assert list(regions) == order
 
 
 def test_fingerprint_depends_on_the_audio(data: AmpData):

@@ -154,7 +154,12 @@ def test_takes_of_the_training_are_counted(tmp_path: Path):
     (tmp_path / "run" / "split.json").write_text(json.dumps(split))
     found = score_takes(tmp_path / "run", manifest)
     assert [take.trained for take in found.takes] == [False, False, True, False, False]
-    assert found.notes == ("1 of 5 takes are at settings that it was trained on",)
+    assert found.notes == ("1 of 5 takes are of the training: their settings on their dry signal",)
+    split["dry_sha256"] = ["0" * 64]
+    (tmp_path / "run" / "split.json").write_text(json.dumps(split))
+    other = score_takes(tmp_path / "run", manifest)
+    assert not any(take.trained for take in other.takes)
+    assert other.notes == ("1 of 5 takes are at settings of the training, on other audio",)
 
 
 def test_takes_that_were_cut_are_aligned(tmp_path: Path):

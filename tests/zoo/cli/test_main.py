@@ -62,7 +62,8 @@ def test_wrong_usage_exits_2(here: Path):
         (["lisst"], "lisst"),
         (["render", AMP], "IN.wav"),
         (["list", "--color"], "--color"),
-        (["train", "--steps", "5"], "--steps"),
+        (["train", "--model", "m.json"], "TAKES"),
+        (["train", "takes.json", "--data", "d.json"], "TAKES and --data are two ways"),
         (["package", "run"], "--license"),
     ):
         ran = zoo(*words)

@@ -72,4 +72,4 @@ def test_an_amp_of_the_shelf_is_scored(manifest: Path):
 
 def test_what_is_no_model_is_refused(manifest: Path):
     refused(zoo("score", "none.nam", manifest), 1, "none.nam does not exist", "Name a package")
-    refused(zoo("score", "half", "none.json"), 1, "none.json does not exist", "Check the path")
+    refused(zoo("score", "half", "none.json"), 3, "none.json does not exist", "Check the path")

@@ -255,9 +255,7 @@ def test_few_takes_are_told(here: Path):
     assert recipe_of("few/takes.json")[2].endswith("(what measured best, with 9 to 42 takes; docs/results.md)")
 
 
-def test_takes_are_given_once(here: Path):
-    refused(zoo("train"), 1, "give the takes to train on", "zoo train takes.json")
-    refused(zoo("train", "data.json", *WORDS, "run"), 1, "give the takes to train on, once")
+def test_what_are_no_takes_is_refused(here: Path):
     refused(zoo("train", "none.json"), 3, "none.json does not exist")
     refused(zoo("train", "model.json"), 1, "model.json")
 

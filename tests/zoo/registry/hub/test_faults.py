@@ -167,14 +167,11 @@ def test_requests_of_every_command(hub: Hub, package: Path, tmp_path: Path):
         "verify": requests_of(hub, "verify", AMP),
     }
     assert counted == {
-        # look, create, look at the new head, .gitattributes; validate, preupload, batch, PUT and verify each, commit; read back
+        # look, create, look at the new head, .gitattributes; validate, preupload, batch, PUT, verify, commit; read back
         "first push": 4 + 3 + 2 * large + 1 + 1,
         "second push": 1,
         "push with a tag": 1 + 1 + 1,  # look, refs, tag
-        "push of another card": 1
-        + 2
-        + 3
-        + 1,  # look, their card and .gitattributes; validate, preupload, commit; read back
+        "push of another card": 1 + 2 + 3 + 1,  # look, their card and .gitattributes; then as above
         "dry push": 1 + 2,
         "list": 1,
         "list again": 0,

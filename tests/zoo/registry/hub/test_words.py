@@ -67,7 +67,7 @@ def test_a_list_without_a_match_says_what_there_is(pushed: Hub):
     )
     assert "none of kind 'pedal'; there are amp" in zoo("list", "--kind", "pedal", *at(pushed)).err
     assert "none within 5 MACs; the smallest has 177" in zoo("list", "--max-macs", 5, *at(pushed)).err
-    assert "none that fulfils all conditions" in zoo("list", "nothing", *at(pushed)).err
+    assert "none that fulfills all conditions" in zoo("list", "nothing", *at(pushed)).err
     ran = zoo("list", "--kind", "foo", *at(pushed))
     assert ran.code == 2
     assert "pedal_amp" in ran.err
@@ -80,7 +80,7 @@ def test_an_amp_that_is_not_here_is_offered(pushed: Hub, tmp_path: Path):
     refused(ran, 3, f"zoo pull {AMP} --zoo {pushed.url}")
     code, screen = terminal("show", AMP, HF_ENDPOINT=pushed.url, ZOO_HOME=home, answer="n\n", columns=200)
     assert code == 130
-    assert f"{AMP} is not on your shelf; it would be pulled from hub. Continue?" in screen
+    assert f"{AMP} is not on your shelf; it would be pulled from the hub. Continue?" in screen
     code, screen = terminal("show", AMP, HF_ENDPOINT=pushed.url, ZOO_HOME=home, answer="y\n", columns=200)
     assert code == 0
     assert "mean 0.1875" in screen
