@@ -13,6 +13,7 @@ import numpy as np
 from models.core.cache import cache_folder, source_digest, warn_not_kept
 from models.core.files import staged_file
 from models.recordings.alignment import Lag, TakeResponse, measure_response
+from models.recordings.excess_delay import WideResponse
 
 AUDIO = Path(__file__).parents[1] / "audio"
 
@@ -24,13 +25,13 @@ def recall_response(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, stated: 
     `models.audio`. A cache that cannot be written costs time at the next call, and a warning.
     """
     path = _cached_path(dry_T, wet_T, rate_hz, stated)
-    if (known := _read_response(path)) is None:
+    if (known := _read_response(path, rate_hz)) is None:
         known = measure_response(dry_T, wet_T, rate_hz, stated)
         lag = known.lag
         found_N = np.array([lag.delay_samples, lag.polarity, lag.drift_ppm, lag.confidence])
         try:
             with staged_file(path) as staged, staged.open("wb") as file:
-                np.savez(file, lag=found_N, local_F=known.local_F)
+                np.savez(file, lag=found_N, local_F=known.local_F, allow_pickle=False, **_wide_arrays(known.wide))
         except OSError as problem:
             warn_not_kept(path.parent, "alignment", problem)
     return known
@@ -43,11 +44,23 @@ def _cached_path(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, stated: flo
     return cache_folder() / "alignment" / f"{sha256(key.encode()).hexdigest()[:24]}.npz"
 
 
-def _read_response(path: Path) -> TakeResponse | None:
+def _read_response(path: Path, rate_hz: int) -> TakeResponse | None:
     """Return a stored response; None where there is none, or where the file is damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             delay, polarity, drift_ppm, confidence = stored["lag"].tolist()
-            return TakeResponse(Lag(delay, int(polarity), drift_ppm, confidence), stored["local_F"])
+            wide = None
+            if "response_F" in stored:
+                whole, low, high = stored["wide"].tolist()
+                wide = WideResponse(whole, stored["response_F"], stored["coherence_F"], int(low), int(high))
+            return TakeResponse(Lag(delay, int(polarity), drift_ppm, confidence), stored["local_F"], rate_hz, wide)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+
+
+def _wide_arrays(wide: WideResponse | None) -> dict[str, np.ndarray]:
+    """Return what `_read_response` makes a wide response from."""
+    if wide is None:
+        return {}
+    stated_N = np.array([wide.delay, wide.low_bin, wide.high_bin])
+    return {"wide": stated_N, "response_F": wide.response_F, "coherence_F": wide.coherence_F}
