@@ -7,7 +7,6 @@ import json
 import zipfile
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,7 @@ def recall_response(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, stated: 
         found_N = np.array([lag.delay_samples, lag.polarity, lag.drift_ppm, lag.confidence])
         try:
             with staged_file(path) as staged, staged.open("wb") as file:
-                np.savez(file, lag=found_N, local_F=known.local_F, **_as_arrays(known.wide))
+                np.savez(file, lag=found_N, local_F=known.local_F, allow_pickle=False, **_wide_arrays(known.wide))
         except OSError as problem:
             warn_not_kept(path.parent, "alignment", problem)
     return known
@@ -50,23 +49,18 @@ def _read_response(path: Path, rate_hz: int) -> TakeResponse | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             delay, polarity, drift_ppm, confidence = stored["lag"].tolist()
-            lag = Lag(delay, int(polarity), drift_ppm, confidence)
-            return TakeResponse(lag, stored["local_F"], rate_hz, _as_wide(stored))
+            wide = None
+            if "response_F" in stored:
+                whole, low, high = stored["wide"].tolist()
+                wide = WideResponse(whole, stored["response_F"], stored["coherence_F"], int(low), int(high))
+            return TakeResponse(Lag(delay, int(polarity), drift_ppm, confidence), stored["local_F"], rate_hz, wide)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 
-def _as_arrays(wide: WideResponse | None) -> dict[str, np.ndarray]:
-    """Return a response at all frequencies as arrays to be stored; none where there is none."""
+def _wide_arrays(wide: WideResponse | None) -> dict[str, np.ndarray]:
+    """Return what `_read_response` makes a wide response from."""
     if wide is None:
         return {}
-    place_N = np.array([wide.delay, wide.low_bin, wide.high_bin])
-    return {"wide": place_N, "response_F": wide.response_F, "coherence_F": wide.coherence_F}
-
-
-def _as_wide(stored: Any) -> WideResponse | None:
-    """Return what `_as_arrays` stored. Raises `KeyError` or `ValueError` for a damaged file."""
-    if "wide" not in stored:
-        return None
-    delay, low_bin, high_bin = stored["wide"].tolist()
-    return WideResponse(delay, stored["response_F"], stored["coherence_F"], int(low_bin), int(high_bin))
+    stated_N = np.array([wide.delay, wide.low_bin, wide.high_bin])
+    return {"wide": stated_N, "response_F": wide.response_F, "coherence_F": wide.coherence_F}

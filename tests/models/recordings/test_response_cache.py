@@ -20,7 +20,18 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def same(one: TakeResponse, other: TakeResponse) -> bool:
-    return one.lag == other.lag and np.array_equal(one.local_F, other.local_F)
+    assert one.wide and other.wide
+    wides = [
+        (wide.delay, wide.low_bin, wide.high_bin, wide.response_F.tolist(), wide.coherence_F.tolist())
+        for wide in (one.wide, other.wide)
+    ]
+    equal = (one.lag, one.rate_hz) == (other.lag, other.rate_hz) and wides[0] == wides[1]
+    return equal and np.array_equal(one.local_F, other.local_F)
+
+
+def test_a_take_too_short_for_all_frequencies_is_kept():
+    wanted = recall_response(DRY[:900], WET[:900], RATE)
+    assert wanted.wide is None and recall_response(DRY[:900], WET[:900], RATE).lag == wanted.lag
 
 
 def test_the_same_audio_is_measured_once(monkeypatch: pytest.MonkeyPatch):
