@@ -164,7 +164,8 @@ def _weakest(evaluation: Evaluation) -> str:
         return ""
     worst = max(evaluation.held_regions, key=lambda region: region.esr)
     where = f"{escape_card(worst.knob)} is {escape_card(worst.region)}"
-    return f" It is weakest where {where} (mean {worst.esr:.4f} of {worst.settings} settings)."
+    settings = "1 setting" if worst.settings == 1 else f"{worst.settings} settings"
+    return f" It is weakest where {where} (mean {worst.esr:.4f} of {settings})."
 
 
 def _tier_table(content: CardContent) -> str:

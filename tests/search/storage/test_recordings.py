@@ -159,4 +159,4 @@ def test_a_search_and_a_training_on_recordings_at_a_uri(bucket: Bucket, tmp_path
     write_json(tmp_path / "learning.json", {"steps": 10, "batch": 2, "segment": 128, "report_every": 10})
     three = [word for kind in ("data", "model", "learning") for word in (f"--{kind}", tmp_path / f"{kind}.json")]
     ran = zoo("train", *three, "--out", tmp_path / "run")
-    assert ran.code == 0 and "held-out ESR" in ran.err, ran.err
+    assert ran.code == 0 and "held ESR" in ran.err, ran.err

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from models.artifacts.evaluation import Evaluation, Score, gap_warning, quality_words
+from models.artifacts.evaluation import Evaluation, RegionScore, Score, gap_warning, quality_words
 from tests.support.makers import model
 from tests.support.packages import evaluation, score
 from zoo.cli.views import words
@@ -35,6 +35,17 @@ def test_the_worst_setting_and_what_helps():
     *_, train = words.advice_sentences(evaluated(held, seen=score(0.5)))
     assert train == "recorded settings are at 0.5000, no better: train longer, or a larger model"
     assert words.advice_sentences(evaluated(score(0.005), seen=score(0.001)))[-1] == "nothing needs to be done"
+
+
+def test_one_setting_is_no_weak_region():
+    held = score(0.2).model_copy(update={"baseline_mean": None})
+    region = RegionScore(knob="gain", region="high", settings=1, esr=0.2)
+    one = evaluated(held).model_copy(update={"held_regions": (region,)})
+    assert len(held.settings) == 1
+    assert words.held_sentence(one).startswith("held ESR over 1 setting never trained on: mean 0.2000")
+    assert not any("weakest" in sentence for sentence in words.advice_sentences(one))
+    two = evaluated(score(0.1, 0.2)).model_copy(update={"held_regions": (region,)})
+    assert "weakest where gain is high (mean 0.2000)" in words.advice_sentences(two)[0]
 
 
 def test_an_amp_that_changes_little_is_named():

@@ -7,7 +7,7 @@ from models.artifacts.model_config import ModelConfig
 from models.knobs.schema import Knobs
 from models.knobs.text import format_value
 from zoo.cli import output
-from zoo.cli.views.words import held_sentence, program
+from zoo.cli.views.words import count, held_sentence, program
 from zoo.package.card_schema import AmpSummary, Tier, format_knobs
 
 
@@ -58,7 +58,7 @@ def show_amp(
         ("knobs", ", ".join(f"{k.name} {k.legal} (default {format_value(k.default)})" for k in config.knobs.knobs)),
         ("model", f"WaveNet, {layers}, knobs at {shape.inject.label}"),
         ("cost", f"{100 * evaluation.realtime_factor:.1f} % of a core, {size}"),
-        ("held ESR", f"{scores} over {len(held.settings)} settings"),
+        ("held ESR", f"{scores} over {count(held.settings, 'setting')}"),
         *((f"tier {tier.name}", _tier_text(tier, evaluation)) for tier in tiers),
         ("license", license_id),
         ("revision", revision or "-"),

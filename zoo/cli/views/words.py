@@ -33,7 +33,7 @@ def held_sentence(evaluation: Evaluation) -> str:
     """Return the held-out score of a model, and the score of playing the nearest recorded setting instead."""
     held = evaluation.held
     text = (
-        f"held-out ESR over {len(held.settings)} settings never trained on: "
+        f"held ESR over {count(held.settings, 'setting')} never trained on: "
         f"mean {held.mean:.4f}, median {held.median:.4f}, worst {held.worst:.4f}"
     )
     baseline = held.baseline_mean
@@ -48,7 +48,7 @@ def advice_sentences(evaluation: Evaluation) -> list[str]:
     held = evaluation.held
     worst = max(held.settings, key=lambda setting: setting.esr)
     sentences = [f"worst at {format_setting(worst.setting)}: ESR {worst.esr:.4f}, {quality_words(worst.esr)}"]
-    if evaluation.held_regions:
+    if evaluation.held_regions and len(held.settings) > 1:
         region = max(evaluation.held_regions, key=lambda region: region.esr)
         sentences[0] += f"; weakest where {region.knob} is {region.region} (mean {region.esr:.4f})"
     against = ""
