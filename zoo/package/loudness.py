@@ -214,6 +214,7 @@ def _loudest_guitar(rate_hz: int, samples: int) -> np.ndarray:
 
 def _play_settings(net: NumpyWaveNet, config: ModelConfig, x_T: np.ndarray, columns_NK: np.ndarray) -> np.ndarray:
     """Play one signal at N settings: `(N, T - R + 1)` in double precision."""
-    play, context = OfflineModel(config, net), net.receptive_field - 1
-    with np.errstate(over="ignore", invalid="ignore"):
+    context = net.receptive_field - 1
+    with np.errstate(over="ignore", invalid="ignore"):  # weights that lead to infinity are told by the peak
+        play = OfflineModel(config, net)
         return np.stack([play(x_T, levels_K.tolist())[context:].astype(np.float64) for levels_K in columns_NK])

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
-from models.core.errors import NotFound, UserError
+from models.core.errors import IntegrityError, NotFound, UserError
 from models.core.files import write_text
 from models.core.schema import Frozen, read_document
 from zoo.package.card_schema import AmpSummary
@@ -113,15 +113,15 @@ class ListFetch:
     def wait(self) -> Index:
         """Return the new index, with `following` where only a part came; `failure` then says why.
 
-        Raises what the hub raised, or `Unreachable` when it is too slow, where no page came.
+        Raises what the hub raised, or `Unreachable` when it is too slow, where no page came; `IntegrityError` in any case.
         """
         while self._thread.is_alive() and (left := self._deadline - time.monotonic()) > 0:
             self._thread.join(left)
         if self.failure is None and (self.index is None or self.index.following):
             self.failure = Unreachable(f"{self.label} did not answer within {DEADLINE_SECONDS:g} s")
-        if self.index is None:
-            assert self.failure is not None
+        if self.failure is not None and (self.index is None or isinstance(self.failure, IntegrityError)):
             raise self.failure
+        assert self.index is not None
         return self.index
 
     def _run(self) -> None:

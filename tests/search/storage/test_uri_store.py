@@ -209,8 +209,8 @@ def test_studies_at_one_uri_are_never_mixed(uri: str, tmp_path: Path):
     begun = search("one", 6)
     with pytest.raises(UserError, match="already holds a study"):
         search("two")
-    with pytest.raises(UserError, match="trials changed"):
-        changed = config.model_copy(update={"trials": 9})
+    with pytest.raises(UserError, match="seed changed"):
+        changed = config.model_copy(update={"seed": 9})
         run_search(changed, tmp_path / "two", counted(local=True, storage=uri, resume=True))
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "dear.txt").touch()
@@ -257,6 +257,7 @@ def copy_study(folder: Path, uri: str, lines: int) -> None:
     """Make a study of so many lines, and its copy."""
     folder.mkdir()
     (folder / "study.json").write_text("{}")
+    (folder / "ledger.jsonl").touch()
     for number in range(lines):
         append(folder, report(f"t{number}", 1, 0.1))
     RemoteCopy(folder, uri).sync()
