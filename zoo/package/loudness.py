@@ -67,7 +67,7 @@ def check_loudness(folder: Path, max_peak_dbfs: float | None = None) -> None:
 
     Args:
         folder: A package whose files are those of its manifest.
-        max_peak_dbfs: The highest peak that is allowed, in place of what the package claims.
+        max_peak_dbfs: The highest peak that is allowed, in place of what the package claims and of how loud its clips are.
 
     A package that passed without a limit of the caller's own is not played again.
     """
@@ -78,7 +78,7 @@ def check_loudness(folder: Path, max_peak_dbfs: float | None = None) -> None:
         return
     config, net, limit_dbfs = _check_model_at(folder, max_peak_dbfs)
     presets = read_package_document(folder, PRESETS, Presets) if PRESETS in names else Presets()
-    for preset in presets.presets:
+    for preset in presets.presets if max_peak_dbfs is None else ():
         _check_against_clip(folder, config, net, preset, presets.dry)
     by_id = {preset.id: preset.knobs for preset in presets.presets}
     for name in names:
@@ -215,6 +215,6 @@ def _loudest_guitar(rate_hz: int, samples: int) -> np.ndarray:
 def _play_settings(net: NumpyWaveNet, config: ModelConfig, x_T: np.ndarray, columns_NK: np.ndarray) -> np.ndarray:
     """Play one signal at N settings: `(N, T - R + 1)` in double precision."""
     context = net.receptive_field - 1
-    with np.errstate(over="ignore", invalid="ignore"):  # weights that lead to infinity are told by the peak
+    with np.errstate(over="ignore", invalid="ignore"):
         play = OfflineModel(config, net)
         return np.stack([play(x_T, levels_K.tolist())[context:].astype(np.float64) for levels_K in columns_NK])

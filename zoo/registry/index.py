@@ -113,7 +113,8 @@ class ListFetch:
     def wait(self) -> Index:
         """Return the new index, with `following` where only a part came; `failure` then says why.
 
-        Raises what the hub raised, or `Unreachable` when it is too slow, where no page came; `IntegrityError` in any case.
+        Raises what the hub raised, or `Unreachable` when it is too slow, where no page came; an `IntegrityError`
+        always.
         """
         while self._thread.is_alive() and (left := self._deadline - time.monotonic()) > 0:
             self._thread.join(left)

@@ -68,7 +68,8 @@ def lower(
 
         width, registers = width or simd.WIDTH, registers or simd.REGISTERS
     assert width in (4, 8, 16) and registers in (16, 32) and block > 0 and block % width == 0, (width, registers, block)
-    return _Lowering(as_numpy(net), _Target(width, registers, block)).program
+    with np.errstate(over="ignore", invalid="ignore"):  # weights beyond all numbers are told by what they play
+        return _Lowering(as_numpy(net), _Target(width, registers, block)).program
 
 
 class _Lowering:

@@ -27,7 +27,7 @@ from search.study.scheduler import Listener
 from search.study.summary import summarize
 from tests.support.bucket_server import Bucket
 from tests.support.makers import examples
-from tests.support.searches import LOCAL, RAY_WARNINGS, counted, report, scheduler_of, search_file
+from tests.support.searches import LOCAL, RAY_WARNINGS, counted, report, scheduler_of, search_file, start_line
 
 pytestmark = RAY_WARNINGS
 
@@ -257,9 +257,8 @@ def copy_study(folder: Path, uri: str, lines: int) -> None:
     """Make a study of so many lines, and its copy."""
     folder.mkdir()
     (folder / "study.json").write_text("{}")
-    (folder / "ledger.jsonl").touch()
     for number in range(lines):
-        append(folder, report(f"t{number}", 1, 0.1))
+        append(folder, start_line(f"t{number}", number=number))
     RemoteCopy(folder, uri).sync()
 
 

@@ -109,7 +109,10 @@ DAMAGED = {
     "a missing trial": (b'{"state": "left"}', "its 'trial' is missing"),
     "a trial outside of the study": (b'{"state": "left", "trial": "../../home"}', "its 'trial' is '../../home'"),
     "a number that is text": (b'{"state": "again", "trial": "a", "starts": "2"}', "its 'starts' is '2'"),
-    "an infinite number": (b'{"state": "report", "trial": "a", "step": 5, "esr": 1e400, "amps": {}}', "it is not valid JSON"),
+    "an infinite number": (
+        b'{"state": "report", "trial": "a", "step": 5, "esr": 1e400, "amps": {}}',
+        "it is not valid JSON",
+    ),
     "a cost of nothing": (WHOLE.replace(b'"cost": 1', b'"cost": 0'), "its 'cost' is 0"),
     "a list": (b"[]", "it is no JSON object"),
     "garbage": (b"}{", "it is not valid JSON"),
