@@ -40,6 +40,7 @@ struct Player {
     float *state;
     size_t state_bytes;
     Buffer *buffers;
+    int64_t silenced;                         /* samples that were not finite */
 };
 
 /* Layout: everything in one piece of memory, each part aligned. */
@@ -252,7 +253,11 @@ static void run_net(Player *p, const Block *block, float *y) {
     make_room(p, block->samples);
     p->engine->run(block, p->operations + p->head.encoder_operations, p->operations + p->head.operations);
     const float *output = row(p, p->head.output, 0) + p->buffers[p->head.output].position;
-    for (int32_t t = 0; t < block->samples; t++) y[t] = output[t] - output[t] == 0 ? output[t] : 0; /* not infinity */
+    for (int32_t t = 0; t < block->samples; t++) {
+        const int finite = output[t] - output[t] == 0;
+        y[t] = finite ? output[t] : 0;
+        p->silenced += !finite;
+    }
     for (int32_t i = 0; i < p->head.buffers; i++)
         if (p->buffers[i].history) p->buffers[i].position += block->samples;
 }
@@ -361,6 +366,8 @@ static void end_glide(Player *p) {
 /* The public functions. */
 
 const char *player_engine(const Player *p) { return p->engine->name; }
+
+int64_t player_silenced(const Player *p) { return p->silenced; }
 
 void player_set_knob(Player *p, int32_t knob, double value) {
     if (knob < 0 || knob >= p->head.knobs || value != value) return;

@@ -38,6 +38,9 @@ PLAYER_API Player *player_init(void *memory, const Amp *amp, int32_t factor, con
 /* The name of the instruction set that is used. */
 PLAYER_API const char *player_engine(const Player *player);
 
+/* How many samples so far were not finite, and were played as silence: of a net that is damaged or hostile. */
+PLAYER_API int64_t player_silenced(const Player *player);
+
 /* Turn a knob to a faceplate value, or a switch to the position of that index. Unknown knobs and NaN change nothing. */
 PLAYER_API void player_set_knob(Player *player, int32_t knob, double value);
 

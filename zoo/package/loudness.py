@@ -67,7 +67,8 @@ def check_loudness(folder: Path, max_peak_dbfs: float | None = None) -> None:
 
     Args:
         folder: A package whose files are those of its manifest.
-        max_peak_dbfs: The highest peak that is allowed, in place of what the package claims and of how loud its clips are.
+        max_peak_dbfs: The highest peak that is allowed, in place of what the package claims: its scores, its clips, and
+            that a `.nam` file is as loud as its model.
 
     A package that passed without a limit of the caller's own is not played again.
     """
@@ -78,22 +79,23 @@ def check_loudness(folder: Path, max_peak_dbfs: float | None = None) -> None:
         return
     config, net, limit_dbfs = _check_model_at(folder, max_peak_dbfs)
     presets = read_package_document(folder, PRESETS, Presets) if PRESETS in names else Presets()
-    for preset in presets.presets if max_peak_dbfs is None else ():
+    compared = max_peak_dbfs is None
+    for preset in presets.presets if compared else ():
         _check_against_clip(folder, config, net, preset, presets.dry)
     by_id = {preset.id: preset.knobs for preset in presets.presets}
     for name in names:
         if name == LIVE:
-            _check_nam(folder / name, config, net, _probed_settings(config.knobs, {})[:4], limit_dbfs)
+            _check_nam(folder / name, config, net, _probed_settings(config.knobs, {})[:4], limit_dbfs, compared)
         elif name.startswith("baked/"):
             setting = by_id.get(Path(name).stem)
             settings = [config.knobs.complete(setting)] if setting is not None else []
-            _check_nam(folder / name, config, net, settings, limit_dbfs)
+            _check_nam(folder / name, config, net, settings, limit_dbfs, compared)
     for tier in tiers:
         place = folder / "tiers" / tier
         tier_config, tier_net, tier_limit = _check_model_at(place, max_peak_dbfs)
         if (place / LIVE).exists():
             settings = _probed_settings(tier_config.knobs, {})[:4]
-            _check_nam(place / LIVE, tier_config, tier_net, settings, tier_limit)
+            _check_nam(place / LIVE, tier_config, tier_net, settings, tier_limit, compared)
     if max_peak_dbfs is None:
         with suppress(OSError):  # a cache that cannot be written costs the time of the next check
             write_measurement("loudness", passed, 1.0)
@@ -117,9 +119,9 @@ def _check_model_at(folder: Path, max_peak_dbfs: float | None) -> tuple[ModelCon
 
 
 def _check_nam(
-    path: Path, config: ModelConfig, net: NumpyWaveNet, settings: Sequence[Setting], limit_dbfs: float
+    path: Path, config: ModelConfig, net: NumpyWaveNet, settings: Sequence[Setting], limit_dbfs: float, compared: bool
 ) -> None:
-    """Check a `.nam` file against its model at these settings; without any, against the limit alone."""
+    """Check a `.nam` file at these settings (the defaults without any) against the limit, and, `compared`, its model."""
     try:
         _, twin = read_nam_weights(path)
     except UserError as problem:
@@ -129,7 +131,7 @@ def _check_nam(
         raise IntegrityError(f"{path} has {twin.knobs} knobs, its package {columns_NK.shape[1]}", HINT_EARS)
     found = _play_probe(twin, config, columns_NK if twin.knobs else columns_NK[:, :0])
     _refuse_loud(path, found, settings, limit_dbfs, f"allowed are {limit_dbfs:.0f}")
-    if not settings:
+    if not settings or not compared:
         return
     model = _play_probe(net, config, columns_NK)
     louder = found.peak_N > model.peak_N * 10 ** (TWIN_MARGIN_DB / 20) + FAINTEST

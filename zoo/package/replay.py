@@ -100,7 +100,7 @@ def _esr(found_T: np.ndarray, truth_T: np.ndarray) -> float:
     """
     if found_T.shape != truth_T.shape:
         return math.inf
-    if not np.isfinite(found_T).all():
+    if not (np.isfinite(found_T).all() and np.isfinite(truth_T).all()):
         return math.inf
     error, signal = (float(np.square(part, dtype=np.float64).sum()) for part in (found_T - truth_T, truth_T))
     return error / signal if signal else (math.inf if error else 0.0)

@@ -70,6 +70,11 @@ class NativePlayer:
         """The instruction set in use."""
         return self._call("engine", self._player).decode()
 
+    @property
+    def silenced(self) -> int:
+        """Samples so far that were not finite, and were played as silence; of players that ramp."""
+        return self._lib.player_silenced(self._player)
+
     def encode(self, setting: Mapping[str, Value]) -> list[float]:
         """Return K levels for a setting; knobs that it leaves out rest at their default. Raises `UserError`."""
         return self.amp.knobs.encode(setting, self.amp.encoding, self.amp.name)
@@ -150,6 +155,7 @@ def load_library(path: Path) -> Any:
         "player_size": (ctypes.c_size_t, [pointer, count]),
         "player_init": (pointer, [pointer, pointer, count, text]),
         "player_engine": (text, [pointer]),
+        "player_silenced": (ctypes.c_int64, [pointer]),
         "player_set_knob": (None, [pointer, count, number]),
         "player_reset": (None, [pointer]),
         "player_process": (None, [pointer, pointer, pointer, count]),

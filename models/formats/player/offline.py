@@ -23,14 +23,21 @@ from models.playback.stream import LONG_BLOCK, player_factory
 
 
 class NativeStream:
-    """The C player as a `Player` of `models.playback.player`."""
+    """The C player as a `Player` of `models.playback.player`, which does not hide numbers that are not finite.
+
+    The C player plays them as silence, as ears need it. A block in which there are any is NaN here.
+    """
 
     def __init__(self, data: bytes, path: Path) -> None:
         self._player = NativePlayer(data, path=path)
 
     def play(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
         """Play the next block and return it, in `out_T` if one is given."""
-        return self._player.process(x_T, levels, out_T)
+        before = self._player.silenced
+        y_T = self._player.process(x_T, levels, out_T)
+        if self._player.silenced > before:
+            y_T[:] = np.nan
+        return y_T
 
 
 class OfflineModel:
