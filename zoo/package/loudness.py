@@ -121,7 +121,7 @@ def _check_model_at(folder: Path, max_peak_dbfs: float | None) -> tuple[ModelCon
 def _check_nam(
     path: Path, config: ModelConfig, net: NumpyWaveNet, settings: Sequence[Setting], limit_dbfs: float, compared: bool
 ) -> None:
-    """Check a `.nam` file at these settings (the defaults without any) against the limit, and, `compared`, its model."""
+    """Check a `.nam` file at these settings (none: the defaults) against the limit, and, `compared`, its model."""
     try:
         _, twin = read_nam_weights(path)
     except UserError as problem:
