@@ -1,7 +1,7 @@
 """From the `config` of a `.nam` file to an architecture as plain data; errors name the file and the place in it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from models.core.errors import UserError
 from models.core.schema import short_repr
@@ -18,6 +18,8 @@ MAX_CHANNELS = 64
 
 PLAIN_HARDTANH = {"min_val": -1.0, "max_val": 1.0}
 
+KIND_WORDS = ((bool, "true or false"), (str, "text"), (list, "a list"), (dict, "an object"), (int, "a number"))
+
 
 class Node:
     """A JSON object that knows its place in the file, for error messages; every method raises `UserError`."""
@@ -33,7 +35,10 @@ class Node:
         if found is not default and (
             not isinstance(found, kind) or (kind is not object and isinstance(found, bool) != (kind is bool))
         ):
-            raise UserError(f"{self.where}: '{key}' is a {type(found).__name__}", HINT)
+            legal = next(
+                (words for one, words in KIND_WORDS if one in (get_args(kind) or (kind,))), "another kind of value"
+            )
+            raise UserError(f"{self.where}: '{key}' is {short_repr(found)}, legal is {legal}", HINT)
         return found
 
     def child(self, key: str) -> "Node":

@@ -221,7 +221,7 @@ BAD: dict[str, tuple[Any, str]] = {
         "its head gives 1 channels, expected 3",
     ),
     "too few knob names": (lambda d: d["metadata"]["knobs"].pop(), "its knobs need 1 inputs, in_channels has 2"),
-    "a flag for a number": (lambda d: d["config"].update(in_channels=True), "'in_channels' is a bool"),
+    "a flag for a number": (lambda d: d["config"].update(in_channels=True), "'in_channels' is true, legal is a number"),
 }
 
 
