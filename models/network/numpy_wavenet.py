@@ -62,7 +62,7 @@ class NumpyWarp:
     @property
     def slope_steps_KJ(self) -> np.ndarray:
         """Change of slope at each knot."""
-        return np.diff(np.exp(self.log_slopes), axis=1, prepend=0)
+        return np.diff(np.exp(self.log_slopes), axis=1, prepend=self.log_slopes.dtype.type(0))
 
 
 @dataclass(frozen=True)
