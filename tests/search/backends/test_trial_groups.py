@@ -82,7 +82,7 @@ def end(scheduler: TrialScheduler, tasks: Sequence[Task]) -> None:
     """Train all to the end, by one worker."""
     for task in tasks:
         error = 0.1 / task.point["channels"] + task.point["learning_rate"]
-        errors = {"amp0": error}
+        errors = {data.name: error for data in scheduler.config.datasets}
         report = TrialReport(trial=task.trial, step=task.steps, esr=error, amps=errors, worst=errors)
         assert scheduler.on_report(report)
         assert scheduler.on_complete(task.trial)
