@@ -152,8 +152,8 @@ def test_a_finished_study_is_not_searched_again_nor_mixed(finished: Finished):
     before = (study / "ledger.jsonl").read_bytes()
     with pytest.raises(UserError, match="already holds a study"):
         run_search(config, study, counted())
-    with pytest.raises(UserError, match="trials changed"):
-        run_search(config.model_copy(update={"trials": 9}), study, counted(resume=True))
+    with pytest.raises(UserError, match="seed changed"):
+        run_search(config.model_copy(update={"seed": 9}), study, counted(resume=True))
     records: list[TrialRecord] = []
     board = run_search(config, study, counted(resume=True, listener=records.append))
     assert board == read_board(study)
