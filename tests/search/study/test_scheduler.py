@@ -43,7 +43,7 @@ def test_started_finals_stay_chosen_when_tiers_change(
     small: SearchConfig, amps: list[AmpData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     final = Final(steps=2 * STEPS, seeds=2, top=2)
-    config = small.model_copy(update={"final": final, "seed": 5})
+    config = small.model_copy(update={"final": final, "seed": 0})
     scheduler = scheduler_of(config, tmp_path, amps)
     play(scheduler)
     chosen = choose(config, tmp_path, final.top)
@@ -53,7 +53,7 @@ def test_started_finals_stay_chosen_when_tiers_change(
     write_json(tmp_path / COSTS, small_tiers.model_dump(mode="json"))
     assert choose(config, tmp_path, final.top) == chosen
     searched = [line for line in read_lines(tmp_path) if not (isinstance(line, TrialStart) and line.of)]
-    monkeypatch.setattr("search.study.summary.read_lines", lambda _: searched)
+    monkeypatch.setattr("search.study.summary.read_lines", lambda *_: searched)
     assert choose(config, tmp_path, final.top) != chosen, "tiers this small choose others"
 
 
