@@ -166,7 +166,7 @@ def test_a_job_carries_code_and_config_and_no_audio(tmp_path: Path):
     stage(config, tmp_path)
     assert read_document(tmp_path / SEARCH, SearchConfig) == config
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} <= {".py", ".json", ".typed"}
+    assert {path.suffix for path in files} <= {".py", ".json", ".typed", ".html", ".css", ".js", ".svg"}
     assert sum(path.stat().st_size for path in files) < 3 << 20
     command = shlex.split(entrypoint(Path("/shared/study"), resume=True, storage=FAR))
     assert command[-2:] == ["--storage", FAR]

@@ -13,9 +13,11 @@ from models.core.errors import Incompatible, IntegrityError
 from models.core.files import write_json
 from models.core.schema import read_json
 from models.knobs.schema import Knob, Knobs
+from search.study.lines import to_json
 from tests.support.hub_server import Hub
 from tests.support.makers import KNOBS, di, model, write_wav
 from tests.support.packages import AMP, at, files, flip, read_files, refused, write_files, write_run, zoo
+from tests.support.searches import start_line
 from zoo.package.card import read_front_matter
 from zoo.package.card_schema import read_tiers
 from zoo.package.manifest import write_manifest
@@ -82,6 +84,12 @@ def test_tier_is_verified_like_the_amp(tiered: Path, name: str):
             verify(tiered)
 
 
+def board_trial(trial: str) -> dict[str, Any]:
+    """A finished trial as a board states it."""
+    start = to_json(start_line(trial, point={"learning_rate": 0.01}))
+    return {**start, "state": "finished", "step": 10, "esr": 0.1, "feasible": True, "front": trial == "c"}
+
+
 def write_study(folder: Path, **held: float) -> Path:
     """A finished study of one amp: nano and lite are trials of their own, the best is so at standard and hifi cost."""
     costs = {"nano": ("input", "a"), "lite": ("film", "b"), "standard": ("mixin+film", "c")}
@@ -105,7 +113,7 @@ def write_study(folder: Path, **held: float) -> Path:
         "fronts": {"all": ["c"]},
         "tiers": tiers,
         "spent": {**spent, "controls_doomed": 0, "controls_on_front": 0},
-        "trials": [],
+        "trials": [board_trial(trial) for _, trial in costs.values()],
     }
     write_json(folder / "board.json", board)
     write_json(folder / "study.json", {"name": "mine"})
