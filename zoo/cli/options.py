@@ -1,6 +1,7 @@
 """What commands share: types and decorators of their options, and the number of threads."""
 
 import functools
+import importlib.util
 import shlex
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -141,6 +142,13 @@ def repeat_command(left_out: Collection[str] = (), **changes: Any) -> str:
         else:
             words += [word for one in values if one is not None for word in ([flag] if flag else []) + [str(one)]]
     return shlex.join(["zoo", *words])
+
+
+def require_packages(*packages: str) -> None:
+    """Raise `ModuleNotFoundError`, which is explained with the extra to install, for a missing package; imports none."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError(f"{package} is not installed", name=package)
 
 
 def one_thread() -> None:

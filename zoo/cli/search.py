@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import PATH, json_option, one_thread, repeat_command, zoo_option
+from zoo.cli.options import PATH, json_option, one_thread, repeat_command, require_packages, zoo_option
 
 if TYPE_CHECKING:
     from search.config.study import SearchConfig
@@ -74,6 +74,7 @@ def search(
     from models.core.schema import read_json
     from zoo.cli import output
 
+    require_packages("torch", "ray", "optuna")
     if sum(map(bool, (local, address, submit))) > 1:
         raise UserError("give only one of --local, --address and --submit", "A search runs in one place.")
     if out and re.match(r"\w\w+:/", out.as_posix()):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import PATH, one_thread, repeat_command
+from zoo.cli.options import PATH, one_thread, repeat_command, require_packages
 from zoo.cli.search import watch
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def train(takes: Path | None, data: Path | None, model: Path | None, learning: P
 
     TAKES is a manifest, or a data config D. A manifest is split into training, validation and held takes by itself.
     """
+    require_packages("torch")
     recipe, chosen = _chosen_recipe(takes, data, model, learning)  # refused before heavy libraries are imported
     out = out or Path("runs") / recipe.data.name
 
