@@ -145,7 +145,7 @@ def repeat_command(left_out: Collection[str] = (), **changes: Any) -> str:
 
 
 def require_packages(*packages: str) -> None:
-    """Raise `ModuleNotFoundError`, which is explained with the extra to install, for a missing package; imports none."""
+    """Raise `ModuleNotFoundError`, which is explained with the extra to install, for one that is missing."""
     for package in packages:
         if importlib.util.find_spec(package) is None:
             raise ModuleNotFoundError(f"{package} is not installed", name=package)
