@@ -4,7 +4,7 @@ In Python: `zoo.load("owner/amp")(x_T, gain=7)`. `dir(zoo)` lists all that is fo
 describes it.
 
 * `amp`: an amp as a function of audio (`Amp`, `load`, `pull`), and the amps of a zoo (`list`)
-* `studies`: a search from Python (`search`)
+* `studies`: a search from Python (`search`); `registry.score_model` is `score`
 * `package`: a package: made, verified, signed, played again
 * `registry`: shelves and hubs: list, pull, push
 * `cli`: the command `zoo`
@@ -20,15 +20,17 @@ from zoo.version import __version__
 if TYPE_CHECKING:
     from zoo.amp import Amp, load, pull
     from zoo.amp import summarize_amps as list
+    from zoo.registry.score_model import score_model as score
     from zoo.studies import search_models as search
 
-__all__ = ["Amp", "__version__", "list", "load", "pull", "search"]
+__all__ = ["Amp", "__version__", "list", "load", "pull", "score", "search"]
 
 FACE = {  # what users call -> where it is; imported at its first use
     "Amp": ("zoo.amp", "Amp"),
     "list": ("zoo.amp", "summarize_amps"),
     "load": ("zoo.amp", "load"),
     "pull": ("zoo.amp", "pull"),
+    "score": ("zoo.registry.score_model", "score_model"),
     "search": ("zoo.studies", "search_models"),
 }
 

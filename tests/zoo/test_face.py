@@ -1,5 +1,6 @@
 """The Python face: what `dir(zoo)` shows, and that it looks where the commands look."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 import zoo as zoo_package
 from models.core.errors import NotFound
-from tests.support.makers import di
+from tests.support.makers import di, record
 from tests.support.packages import AMP, write_package, write_run
 from tests.support.packages import zoo as zoo_command
 
@@ -23,7 +24,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_dir_shows_the_face_and_nothing_else():
     shown = set(dir(zoo_package))
-    assert shown == {"Amp", "__version__", "list", "load", "pull", "search"}
+    assert shown == {"Amp", "__version__", "list", "load", "pull", "score", "search"}
     for name in shown - {"__version__"}:
         assert getattr(zoo_package, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'play'"):
@@ -51,3 +52,11 @@ def test_list_has_the_rows_and_filters_of_the_command(own: Path):
     names = [row.name for row in zoo_package.list(knobs=("gain",), sort="esr")]
     assert names == zoo_command("list", "-q").out.split() == [AMP]
     assert zoo_package.list(knobs=("drive",)) == []
+
+
+def test_score_is_that_of_the_command(own: Path, tmp_path: Path):
+    run = write_run(tmp_path / "runs" / "one")
+    takes = record(tmp_path / "takes", "amp", di(0.5))
+    scores = zoo_package.score(run, takes)
+    shown = json.loads(zoo_command("score", run, takes, "--json").out)
+    assert shown["esr"]["mean"] == pytest.approx(scores.score.mean)

@@ -10,8 +10,8 @@ from zoo.registry.resolve import resolve_model
 
 
 def score_model(
-    model: str,
-    manifest: Path,
+    model: str | Path,
+    manifest: str | Path,
     where: str | None = None,
     tier: str = "",
     *,
@@ -38,5 +38,5 @@ def score_model(
     """
     named = Path(model)
     is_file = named.is_file() or named.suffix.lower() == ".nam"
-    source = named if is_file else resolve_model(model, where, tier, on_fetch, on_warning)
-    return score_takes(source, manifest, align=align, clips=clips, on_take=on_take)
+    source = named if is_file else resolve_model(str(model), where, tier, on_fetch, on_warning)
+    return score_takes(source, Path(manifest), align=align, clips=clips, on_take=on_take)
