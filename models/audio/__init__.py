@@ -5,6 +5,7 @@
 * `bands`: levels in frequency bands
 * `decibels`: levels in decibels
 * `error_ratio`: the error-to-signal ratio
+* `loudest`: the loudest stretch of a signal
 * `calibration`: the analog levels that digital full scale stands for
 * `guitar`: a synthetic guitar signal
 """

@@ -18,6 +18,7 @@ from models.artifacts.evaluation import Errors, RegionScore, Score, SettingScore
 from models.artifacts.names import SPLIT
 from models.audio.interpolation import read_between, recorded_span
 from models.audio.io import read_length
+from models.audio.loudest import loudest_start
 from models.core.errors import DivergedError, UserError
 from models.core.schema import read_json
 from models.evaluation.distances import esr, gain_matched_esr, measure_errors
@@ -331,6 +332,5 @@ def _clip(piece: Piece, played_T: Tensor, rate_hz: int) -> Clip:
     """Cut the loudest seconds of a take."""
     take_T, other_T = piece.wet_T[piece.start : piece.stop].numpy(), played_T.numpy()
     length = min(int(CLIP_SECONDS * rate_hz), len(take_T))
-    energy_T = np.concatenate([[0.0], np.square(take_T, dtype=np.float64).cumsum()])
-    start = int(np.argmax(energy_T[length:] - energy_T[:-length]))
+    start = loudest_start(take_T, length)
     return Clip(take_T[start : start + length].copy(), other_T[start : start + length].copy())

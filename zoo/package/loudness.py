@@ -24,6 +24,7 @@ from models.artifacts.names import EVAL, WEIGHTS
 from models.audio.decibels import decibels
 from models.audio.guitar import guitar
 from models.audio.io import read_audio
+from models.audio.loudest import loudest_start
 from models.core.cache import read_measurement, write_measurement
 from models.core.errors import IntegrityError, UserError
 from models.formats.nam.reader import read_nam_weights
@@ -207,8 +208,7 @@ def _play_probe(net: NumpyWaveNet, config: ModelConfig, columns_NK: np.ndarray) 
 def _loudest_guitar(rate_hz: int, samples: int) -> np.ndarray:
     """Return so many samples of guitar with a peak of `PROBE_PEAK`, the last `PROBE_SAMPLES` of them the loudest."""
     x_T = guitar(PROBE_SECONDS, rate_hz, PROBE_SEED)
-    energy_T = np.concatenate([[0.0], np.square(x_T, dtype=np.float64).cumsum()])
-    end = int((energy_T[PROBE_SAMPLES:] - energy_T[:-PROBE_SAMPLES]).argmax()) + PROBE_SAMPLES
+    end = loudest_start(x_T, PROBE_SAMPLES) + PROBE_SAMPLES
     before = -(-samples // len(x_T))  # times that the whole guitar is played before
     part_T = np.concatenate([np.tile(x_T, before), x_T[:end]])[-samples:]
     return part_T * np.float32(PROBE_PEAK / np.abs(part_T).max())

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from models.artifacts.folder import read_model
+from models.audio.error_ratio import error_ratio
 from models.audio.io import read_audio
 from models.core.errors import IntegrityError, UserError
 from models.formats.nam.reader import read_nam_weights
@@ -94,13 +95,8 @@ def _amplify(y_T: np.ndarray, gain: float) -> np.ndarray:
 
 
 def _esr(found_T: np.ndarray, truth_T: np.ndarray) -> float:
-    """Return the ESR of a clip with numpy, infinite where its length is another or a number is not finite.
-
-    The formula is that of `models.evaluation.distances.esr`.
-    """
-    if found_T.shape != truth_T.shape:
-        return math.inf
-    if not (np.isfinite(found_T).all() and np.isfinite(truth_T).all()):
+    """Return the ESR of a clip with numpy, infinite where its length is another or a number is not finite."""
+    if found_T.shape != truth_T.shape or not (np.isfinite(found_T).all() and np.isfinite(truth_T).all()):
         return math.inf
     error, signal = (float(np.square(part, dtype=np.float64).sum()) for part in (found_T - truth_T, truth_T))
-    return error / signal if signal else (math.inf if error else 0.0)
+    return error_ratio(error, signal)

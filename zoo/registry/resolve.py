@@ -8,7 +8,7 @@ from typing import Any
 
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import CONFIG
-from models.core.errors import NotFound
+from models.core.errors import NotFound, first_line
 from models.core.schema import Document
 from zoo.names import Address, Ref, parse_address, parse_ref
 from zoo.package.card import read_front_matter
@@ -181,7 +181,7 @@ def _pull_to_shelf(
         if ref.revision or not (folder / MANIFEST).exists():
             raise
         describe_signer(folder, ref.name)
-        reason = str(problem).splitlines()[0]
+        reason = first_line(problem)
         told = reason if isinstance(problem, RateLimited) else f"the hub cannot be reached: {reason}"
         on_warning(f"{told}; using the copy on your shelf, revision {digest(folder)[:12]}")
         _verify_folder(folder, max_peak_dbfs)

@@ -16,6 +16,7 @@ import torch
 
 from models.audio.interpolation import HALF, read_between
 from models.audio.io import open_audio, read_audio
+from models.audio.loudest import loudest_start
 from models.knobs.schema import Knob, Knobs, Setting, Value
 from models.recordings.alignment import Lag
 from models.recordings.checks.report import Finding, KnobGrid, Miss, TakeReport
@@ -81,7 +82,7 @@ def _find_filters(knobs: Knobs, groups: Sequence[Sequence[ComparableTake]]) -> l
             continue
         dry_T, _ = read_audio(chosen[0].take.dry, chosen[0].take.channel)
         length = min(FILTER_SAMPLES, len(dry_T))
-        start = _loudest(dry_T, length)
+        start = loudest_start(dry_T, length)
         for one in chosen:
             with open_audio(one.take.wet) as file:
                 part_T = store(read_part(file, one.take, one.lag, start, length).astype(np.float32))
@@ -125,9 +126,3 @@ def _blend_error(one_S: np.ndarray, other_S: np.ndarray, target_S: np.ndarray) -
 
 def _without(setting: Mapping[str, Value], name: str) -> Setting:
     return {other: value for other, value in setting.items() if other != name}
-
-
-def _loudest(x_T: np.ndarray, length: int) -> int:
-    """Return where the stretch of `length` samples with the most energy begins."""
-    energy_T = np.concatenate([[0.0], np.square(x_T, dtype=np.float64).cumsum()])
-    return int(np.argmax(energy_T[length:] - energy_T[: len(energy_T) - length]))

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from huggingface_hub.utils import get_session, hf_raise_for_status, httpx
 
-from models.core.errors import IntegrityError, UserError
+from models.core.errors import IntegrityError, UserError, first_line
 from models.core.schema import parse_json
 from zoo.registry.errors import RateLimited, Unreachable
 from zoo.registry.hub.watch import Watch
@@ -228,7 +228,7 @@ def _read_body(response: httpx.Response, max_bytes: int, watch: Watch) -> Iterat
 
 def _unreachable(problem: httpx.RequestError) -> Unreachable:
     """Return our error for a failed connection; a certificate may be out of date, or this computer's clock be wrong."""
-    text = (str(problem).splitlines() or [type(problem).__name__])[0] or type(problem).__name__
+    text = first_line(problem)
     if "certificate" in text and ("expired" in text or "not yet valid" in text):
         today = datetime.now(UTC).date()
         return Unreachable(

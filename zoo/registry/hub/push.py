@@ -7,7 +7,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import httpx
 
-from models.core.errors import IntegrityError, UserError
+from models.core.errors import IntegrityError, UserError, first_line
 from models.core.schema import parse_json
 from zoo.names import Ref
 from zoo.package.layout import ALLOWED, ATTRIBUTES, CARD, MANIFEST, max_bytes
@@ -95,7 +95,7 @@ def _remove_empty(hub: HubClient, name: str, problem: BaseException) -> None:
         if set(hub.fetch_listing(Ref(name)).files) <= {ATTRIBUTES}:
             hub.api.delete_repo(name)
     except (HfHubHTTPError, httpx.RequestError, UserError, Unreachable) as other:
-        first = (str(other).splitlines() or [type(other).__name__])[0]
+        first = first_line(other)
         problem.add_note(f"The new repository '{name}' stays on the hub, empty: {first}")
 
 
