@@ -112,25 +112,35 @@ def test_the_ray_job_goes_on_with_a_study_that_has_begun(begun: bool, tmp_path: 
     assert shlex.split(found) == wanted + ["--resume"] * begun
 
 
-def test_the_slurm_script_parses_and_calls_what_there_is(tmp_path: Path):
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_the_slurm_script_starts_a_head_and_the_other_nodes_and_goes_on_with_a_study(nodes: int, tmp_path: Path):
     script = ROOT / "slurm.sh"
     subprocess.run(["bash", "-n", script], check=True)
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "study.json").touch()
-    for name, body in (("scontrol", "echo one; echo two"), ("srun", 'printf "%s\\n" "$@"')):
+    calls = tmp_path / "calls"
+    for name, body in (
+        ("python", "echo 10.0.0.1"),
+        ("ray", f'echo "ray $@" >> {calls}'),
+        ("srun", f'echo "srun $1 $2 $3" >> {calls}; shift 3; "$@"'),
+        ("zoo", f'while (({nodes} > 1)) && ! grep -q block {calls}; do sleep .1; done; echo "zoo $@" >> {calls}'),
+    ):
         (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
         (tmp_path / name).chmod(0o755)
-    slurm = {"SLURM_JOB_NODELIST": "one,two", "SLURM_JOB_NUM_NODES": "2", "SLURM_CPUS_PER_TASK": "4"}
-    done = subprocess.run(
+    slurm = {"SLURM_JOB_ID": "70042", "SLURM_JOB_NUM_NODES": str(nodes), "SLURM_CPUS_PER_TASK": "4"}
+    subprocess.run(
         ["bash", script, "search.json", tmp_path / "study", "--json"],
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin", **slurm},
-        capture_output=True,
-        text=True,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURMD_NODENAME": "one", **slurm},
         check=True,
     )
-    words = done.stdout.split("\n")[:-1]
-    assert words[words.index("ray") :][:4] == ["ray", "symmetric-run", "--address", "one:6379"]
-    assert words[words.index("--") + 1 :][:2] == ["zoo", "search"] and words[-2:] == ["--resume", "--json"]
+    lines = calls.read_text().splitlines()
+    assert lines[0].startswith("ray start --head --node-ip-address=10.0.0.1 --port=20042 --temp-dir=/tmp/zoo-70042")
+    assert lines[-1] == f"zoo search search.json --out {tmp_path}/study --address 10.0.0.1:20042 --resume --json"
+    others = [
+        f"srun --nodes={nodes - 1} --ntasks={nodes - 1} --exclude=one",
+        "ray start --address=10.0.0.1:20042 --num-cpus=4 --disable-usage-stats --block",
+    ]
+    assert lines[1:-1] == (others if nodes > 1 else [])
 
 
 def test_a_job_is_submitted_with_the_token_of_the_cluster(tmp_path: Path):

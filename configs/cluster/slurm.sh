@@ -1,5 +1,5 @@
 #!/bin/bash
-# Slurm: sbatch configs/cluster/slurm.sh search.json studies/mine   (add --resume after the study to go on)
+# Slurm: sbatch configs/cluster/slurm.sh search.json studies/mine   (the same command again, and a requeued job, go on)
 #SBATCH --job-name=zoo
 #SBATCH --nodes=4
 #SBATCH --ntasks-per-node=1
@@ -12,10 +12,24 @@ config=$1 study=$2
 shift 2
 export RAY_AUTH_MODE=token # ~/.ray/auth_token, the same on every node
 export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=2000 RAY_health_check_failure_threshold=3
-read -r head < <(scontrol show hostnames "$SLURM_JOB_NODELIST") # no pipe: head would break it, and pipefail the job
-resume=()
-if [[ -e $study/study.json ]]; then resume=(--resume); fi # a requeued job goes on
 
-srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" \
-    ray symmetric-run --address "$head:6379" --min-nodes "$SLURM_JOB_NUM_NODES" --num-cpus "$SLURM_CPUS_PER_TASK" \
-    -- zoo search "$config" --out "$study" --address auto "${resume[@]}" "$@"
+# This script runs on the first node, which is Ray's head. Address, port and folder are this job's own: another job, or
+# another user, may have a cluster on the same node.
+head=$(python -c "import ray; print(ray.util.get_node_ip_address())"):$((20000 + SLURM_JOB_ID % 10000))
+export ray_folder=/tmp/zoo-$SLURM_JOB_ID head
+trap 'rm -rf "$ray_folder"' EXIT
+ray start --head --node-ip-address="${head%:*}" --port="${head#*:}" --temp-dir="$ray_folder" \
+    --num-cpus="$SLURM_CPUS_PER_TASK" --disable-usage-stats
+
+# The search begins at once; the other nodes join when they are up, and leave with the job.
+others=$((SLURM_JOB_NUM_NODES - 1))
+if ((others)); then
+    # shellcheck disable=SC2016
+    srun --nodes=$others --ntasks=$others --exclude="$SLURMD_NODENAME" bash -c '
+        trap "rm -rf $ray_folder" EXIT
+        until ray start --address="$head" --num-cpus="$SLURM_CPUS_PER_TASK" --disable-usage-stats --block; do sleep 5; done' &
+fi
+
+resume=()
+if [[ -e $study/study.json ]]; then resume=(--resume); fi
+zoo search "$config" --out "$study" --address "$head" "${resume[@]}" "$@"
