@@ -5,8 +5,8 @@ from typing import Any, get_args
 
 from models.core.errors import UserError
 from models.core.schema import short_repr
-from models.formats.nam.writer import BENDS
 from models.knobs.schema import Encoding
+from models.network.activation import BENDS
 from models.network.architecture import SLOTS, Slot
 from models.network.numpy_wavenet import NumpyEncoder
 
@@ -106,7 +106,9 @@ def injection_of(
     warp = None if encoder is None or encoder.warp is None else encoder.warp.log_slopes.shape[1]
     dense = None if encoder is None or encoder.dense is None else encoder.features
     places = {"input": knobs > 0, "mixin": condition > 1, "film": films}
-    return {"encoding": encoding, **places, "warp": warp, "encoder": dense}
+    imported = () if encoder is None else encoder.layers
+    dense_layers = [{"width": len(conv.weight), "activation": a and a.model_dump()} for conv, a in imported]
+    return {"encoding": encoding, **places, "warp": warp, "encoder": dense, "encoder_layers": dense_layers}
 
 
 def optional_object(layer: Node, key: str) -> Node:

@@ -251,6 +251,7 @@ def _prune(net: NumpyWaveNet) -> NumpyWaveNet:
         ),
         encoder=inject.encoder,
         warp=inject.warp,
+        encoder_layers=inject.encoder_layers,
     )
     config, pruned = net.config.model_copy(update={"inject": lean_inject}), {}
     for name, shape in parameter_shapes(config, net.knobs, net.outputs).items():
