@@ -196,12 +196,15 @@ def _with_film(hyper: Hypernet, plain: NumpyWaveNet, places: _Places) -> NumpyWa
 
 def _lean(hyper: Hypernet, plain: NumpyWaveNet, weights: dict[str, np.ndarray]) -> NumpyWaveNet:
     """Return the net of these weights without the FiLM after 1x1s that does nothing in any layer of an array."""
-    used = []
+    used, count = [], len(plain.arrays)
     for slot in SLOTS:
-        for a in range(len(plain.arrays)):
+        at = []
+        for a in range(count):
             own = [w for n, w in weights.items() if n.startswith(f"arrays.{a}.") and f".films.{slot}.weight" in n]
             if own and (slot == "input_mixin_post" or any(weight.any() for weight in own)):
-                used.append(Film(slot=slot, arrays=(a,)))
+                at.append(a)
+        if at:
+            used.append(Film(slot=slot, arrays=None if len(at) == count else tuple(at)))
     layers, columns = hyper.encoder.layers if hyper.encoder else (), hyper.knobs.columns()
     dense = tuple(DenseLayer(width=len(conv.weight), activation=activation) for conv, activation in layers)
     config = plain.config.model_copy(update={"inject": Injection(film=tuple(used), encoder_layers=dense)})
