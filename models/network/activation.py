@@ -6,6 +6,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from models.core.schema import Frozen, Unstated
 
+BENDS = ("min_val", "max_val", "min_slope", "max_slope")  # keys of LeakyHardtanh in NAM's files
+
 ActivationName = Literal[
     "Tanh",
     "ReLU",

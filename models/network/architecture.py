@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from models.core.schema import Frozen, Unstated
 from models.knobs.schema import Encoding
 from models.network.activation import Activation, Nonlinearity
+from models.network.dense_layer import DenseLayer
 
 MAX_RECEPTIVE_FIELD = 1 << 17
 
@@ -206,15 +207,26 @@ class Injection(Frozen):
         Width | None,
         Field(description="Learned features that mixin and FiLM receive in place of the knobs; null for none."),
     ] = None
+    encoder_layers: Annotated[
+        tuple[DenseLayer, ...],
+        Field(max_length=8, exclude_if=lambda value: not value, description="Encoder of an imported file: its layers."),
+    ] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         places = [(f.slot, array) for f in self.film for array in (range(4) if f.arrays is None else f.arrays)]
         if len(set(places)) < len(places):
             raise ValueError("a FiLM slot is listed twice for one array")
-        if (self.encoder or self.warp) and not (self.mixin or self.film):
+        if self.encodes and not (self.mixin or self.film):
             raise ValueError("an encoder or a warp feeds the mixin or FiLM; the input takes the knobs themselves")
+        if self.encoder_layers and (self.encoder or self.warp):
+            raise ValueError("the layers of an imported encoder take the place of encoder and warp")
         return self
+
+    @property
+    def encodes(self) -> bool:
+        """Whether mixin and FiLM receive something else than the knobs themselves."""
+        return bool(self.encoder or self.warp or self.encoder_layers)
 
     @property
     def label(self) -> str:
@@ -224,7 +236,7 @@ class Injection(Frozen):
             ("mixin", self.mixin),
             ("film", bool(self.film)),
             ("warp", bool(self.warp)),
-            ("encoder", bool(self.encoder)),
+            ("encoder", bool(self.encoder or self.encoder_layers)),
             ("type_level", self.encoding == "type_level"),
         )
         return "+".join(name for name, is_used in used if is_used) or "none"
@@ -284,7 +296,7 @@ class WaveNetConfig(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.condition and (self.inject.encoder or self.inject.warp):
+        if self.condition and self.inject.encodes:
             raise ValueError("mixin and FiLM take either a condition net or an encoder and a warp")
         if self.receptive_field > MAX_RECEPTIVE_FIELD:
             raise ValueError(
@@ -316,6 +328,7 @@ class WaveNetConfig(Frozen):
     def compiles(self) -> bool:
         """Whether the compiled engines support the net; the eager engine supports all that imported files may have."""
         activations = {activation.type for array in self.arrays for activation in (*array.activation, *array.gate)}
+        activations |= {layer.activation.type for layer in self.inject.encoder_layers if layer.activation}
         unsupported = activations & {"Hardswish", "LeakyHardtanh", "Fasttanh"}
         dilated = any(array.head_dilation > 1 for array in self.arrays)
         return self.folds and not (unsupported or dilated or self.head)

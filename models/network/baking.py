@@ -172,7 +172,8 @@ class _FoldedLayer:
 def _with_constant_knobs(source: NumpyWaveNet, levels_K: np.ndarray) -> NumpyWaveNet:
     """Return the net with a condition net that gives the knobs as constants; biases take the knobs at the input."""
     condition = _constant_condition(source, levels_K) if source.condition is None else _bake(source.condition, levels_K)
-    inject = source.config.inject.model_copy(update={"input": False, "encoder": None, "warp": None})
+    bare = {"input": False, "encoder": None, "warp": None, "encoder_layers": ()}
+    inject = source.config.inject.model_copy(update=bare)
     config = source.config.model_copy(
         update={"inject": inject, "condition": Condition(outputs=1 + source.features, net=condition.config)}
     )

@@ -1,13 +1,18 @@
 """The knob encoder: a learned taper per knob column, then learned features of the columns; both optional.
 
+Encoders of other projects are several dense layers in place of both.
+
 Shapes: B batch, T time, K columns of the setting, J knots, E features.
 """
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.network.architecture import Injection
+from models.network.nonlinear import Nonlinear
 
 
 class Warp(nn.Module):
@@ -39,15 +44,26 @@ class Warp(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Knob columns `(B, K, T)` to features `(B, E, T)`: an optional `Warp`, then optionally `relu(W k + b)`."""
+    """Knob columns `(B, K, T)` to features `(B, E, T)`.
+
+    An optional `Warp`, then optionally `relu(W k + b)`; or the `encoder_layers` of an imported file.
+    """
 
     def __init__(self, columns: int, inject: Injection) -> None:
         super().__init__()
         self.warp = Warp(columns, inject.warp) if inject.warp else None
         self.dense = nn.Conv1d(columns, inject.encoder, 1) if inject.encoder else None
-        self.features = inject.encoder or columns
+        widths = [columns, *(layer.width for layer in inject.encoder_layers)]
+        self.layers = nn.ModuleList(nn.Conv1d(i, o, 1) for i, o in pairwise(widths))
+        self._activations = [layer.activation and Nonlinear(layer.activation, 0) for layer in inject.encoder_layers]
+        self.features = widths[-1] if inject.encoder_layers else inject.encoder or columns
 
     def forward(self, knobs_BKT: Tensor) -> Tensor:
         """Return what mixin and FiLM take in place of the knob columns, `(B, E, T)`."""
+        if self.layers:
+            e = knobs_BKT
+            for layer, activation in zip(self.layers, self._activations, strict=True):
+                e = layer(e) if activation is None else activation(layer(e))
+            return e
         warped = knobs_BKT if self.warp is None else self.warp(knobs_BKT)
         return warped if self.dense is None else F.relu(self.dense(warped))

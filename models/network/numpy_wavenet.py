@@ -9,12 +9,14 @@ C channels.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from models.network.activation import Activation
 from models.network.architecture import Film, Gating, LayerArray, Slot, WaveNetConfig
+from models.network.numpy_activations import apply_activation
 
 Weights = Mapping[str, np.ndarray]
 
@@ -67,11 +69,12 @@ class NumpyWarp:
 
 @dataclass(frozen=True)
 class NumpyEncoder:
-    """Knob columns to features: an optional warp, then optionally `relu(W k + b)`."""
+    """Knob columns to features: an optional warp, then optionally `relu(W k + b)`; or the layers of an imported one."""
 
     warp: NumpyWarp | None
     dense: NumpyConv | None
     features: int
+    layers: tuple[tuple[NumpyConv, Activation | None], ...] = ()
 
     @property
     def named_weights(self) -> dict[str, np.ndarray]:
@@ -80,10 +83,17 @@ class NumpyEncoder:
         if self.dense is not None:
             assert self.dense.bias is not None
             named |= {"encoder.dense.weight": self.dense.weight, "encoder.dense.bias": self.dense.bias}
+        for index, (conv, _) in enumerate(self.layers):
+            assert conv.bias is not None
+            named |= {f"encoder.layers.{index}.weight": conv.weight, f"encoder.layers.{index}.bias": conv.bias}
         return named
 
     def encode(self, knobs_KT: np.ndarray) -> np.ndarray:
         """Return the features `(E, T)` of knob columns `(K, T)`."""
+        for conv, activation in self.layers:
+            assert conv.bias is not None
+            knobs_KT = conv.weight[..., 0] @ knobs_KT + conv.bias[:, None]
+            knobs_KT = knobs_KT if activation is None else apply_activation(activation, None, knobs_KT)
         if self.warp is not None:
             past_KJT = np.maximum(knobs_KT[:, None] - self.warp.knots_J[:, None], 0)
             knobs_KT = (self.warp.slope_steps_KJ[..., None] * past_KJT).sum(1) - 1
@@ -196,7 +206,7 @@ class _Tree:
     def __init__(self, config: WaveNetConfig, knobs: int, outputs: int, weight: Any) -> None:
         self.config, self.weight = config, weight
         inject = config.inject
-        self.encoder = self._encoder(knobs) if knobs and (inject.encoder or inject.warp) else None
+        self.encoder = self._encoder(knobs) if knobs and inject.encodes else None
         self.features = self.encoder.features if self.encoder else knobs
         if config.condition is not None:
             self.features = config.condition.outputs - 1
@@ -212,6 +222,11 @@ class _Tree:
 
     def _encoder(self, knobs: int) -> NumpyEncoder:
         inject = self.config.inject
+        if inject.encoder_layers:
+            widths = [knobs, *(layer.width for layer in inject.encoder_layers)]
+            convs = [self._conv(f"encoder.layers.{n}", o, i) for n, (i, o) in enumerate(pairwise(widths))]
+            activations = [layer.activation for layer in inject.encoder_layers]
+            return NumpyEncoder(None, None, widths[-1], tuple(zip(convs, activations, strict=True)))
         warp = NumpyWarp(self.weight("encoder.warp.log_slopes", knobs, inject.warp)) if inject.warp else None
         dense = self._conv("encoder.dense", inject.encoder, knobs) if inject.encoder else None
         return NumpyEncoder(warp, dense, inject.encoder or knobs)

@@ -10,7 +10,7 @@ Knobs are levels in [-1, 1], either still (`knobs_BK`) or moving (`knobs_BKT`). 
 shorter than its input by its history, and signals of different length are aligned at their ends.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeVar, cast
 
 import numpy as np
@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.network.activation import Activation
 from models.network.architecture import Film, Head, LayerArray, Slot, WaveNetConfig
 from models.network.knob_encoder import Encoder
+from models.network.nonlinear import Nonlinear
 from models.network.numpy_wavenet import NumpyWaveNet
 
 FILM_INIT_STD = 0.1  # of the weights; from 0 the knobs would hardly begin to learn
@@ -33,45 +33,6 @@ class TypedModuleList(nn.ModuleList, Iterable[Module]):
 
     def __iter__(self) -> Iterator[Module]:
         return cast(Iterator[Module], super().__iter__())
-
-
-def fast_tanh(z: Tensor) -> Tensor:
-    """NeuralAmpModelerCore's rational approximation of tanh (`fast_tanh` in NAM/activations.h)."""
-    size, square = z.abs(), z * z
-    above = 2.45550750702956 + 2.45550750702956 * size + (0.893229853513558 + 0.821226666969744 * size) * square
-    return z * above / (2.44506634652299 + (2.44506634652299 + square) * (z + 0.814642734961073 * z * size).abs())
-
-
-FIXED_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {  # those without a parameter
-    "Tanh": torch.tanh,
-    "ReLU": F.relu,
-    "SiLU": F.silu,
-    "Hardtanh": F.hardtanh,
-    "Softsign": F.softsign,
-    "Sigmoid": torch.sigmoid,
-    "Hardswish": F.hardswish,
-    "Fasttanh": fast_tanh,
-}
-
-
-class Nonlinear(nn.Module):
-    """An activation as a module; PReLU trains one slope per channel, the others have nothing to train."""
-
-    def __init__(self, config: Activation, channels: int) -> None:
-        super().__init__()
-        self.config = config
-        self.slopes = nn.Parameter(torch.full((channels,), config.negative_slope)) if config.type == "PReLU" else None
-
-    def forward(self, z_BCT: Tensor) -> Tensor:
-        """Apply the activation to each number."""
-        if self.slopes is not None:
-            return F.prelu(z_BCT, self.slopes)
-        if self.config.type == "LeakyReLU":
-            return F.leaky_relu(z_BCT, self.config.negative_slope)
-        if self.config.bends is not None:
-            low, high, below, above = self.config.bends
-            return z_BCT.clamp(low, high) + below * (z_BCT - low).clamp(max=0) + above * (z_BCT - high).clamp(min=0)
-        return FIXED_ACTIVATIONS[self.config.type](z_BCT)
 
 
 class Modulation(nn.Module):
@@ -235,7 +196,7 @@ class WaveNet(nn.Module):
         self.config = config
         self.knobs, self.outputs = knobs, outputs
         inject, condition = config.inject, config.condition
-        self.encoder = Encoder(knobs, inject) if knobs and (inject.encoder or inject.warp) else None
+        self.encoder = Encoder(knobs, inject) if knobs and inject.encodes else None
         self.condition = WaveNet(condition.net, knobs, condition.outputs) if condition else None
         if self.condition is not None:
             features = self.condition.outputs - 1

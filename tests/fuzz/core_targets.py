@@ -26,6 +26,7 @@ from models.recordings.manifest import read_manifest
 from models.training.config import LearningConfig
 from tests.fuzz.harness import Target
 from tests.support.makers import JOINT, KNOBS, wavenet
+from tests.support.parametric_nam import FORMS, hyper
 
 RATE = 8000
 
@@ -111,6 +112,10 @@ def _sound(kind: str, subtype: str, channels: int = 1) -> bytes:
     return out.getvalue()
 
 
+def _parametric() -> tuple[bytes, ...]:
+    return tuple(_json(form()[0]) for name, form in FORMS.items() if name != "a2-film") + (_json(hyper(True)[0]),)
+
+
 MOVES = (b"seconds,gain,mode\n0,1,lead\n0.5,10,1\n1,2.5,1.0\n", '\ufeff"seconds","gain"\r\n"0","1"\r\n\r\n'.encode())
 NAM = _small_nam()
 SOUNDS = (_sound("WAV", "PCM_16"), _sound("WAV", "FLOAT", 2), _sound("FLAC", "PCM_16"), _sound("AIFF", "PCM_24"))
@@ -125,6 +130,7 @@ CORE_TARGETS = (
     Target("config", (_small_config(),), _document(ModelConfig)),
     Target("automation", MOVES, _in_file("m.csv", lambda path: read_automation(path, SWITCHED, {}))),
     Target("nam", (NAM, _container(NAM)), _in_file("a.nam", read_nam)),
+    Target("parametric-nam", _parametric(), _in_file("a.nam", read_nam)),
     Target("amp-bin", (_small_amp(),), lambda data, folder: read_amp(data)),
     Target("audio", SOUNDS, _in_file("a.wav", lambda path: (read_length(path), read_audio(path)))),
 )

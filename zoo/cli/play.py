@@ -40,6 +40,7 @@ class ExportOptions:
     amp: str
     target: Path
     live: bool
+    parametric: bool
     bake: str | None
     grid: tuple[str, ...]
     where: str | None
@@ -142,6 +143,9 @@ def _knobs_text(moves: "Setting | Automation", setting: "Setting | None") -> str
 @click.argument("target", metavar="OUT.nam", type=PATH)
 @click.option("--live", is_flag=True, help="Keep the knobs as inputs, for players with multi-input support.")
 @click.option(
+    "--for-parametric-plugin", "parametric", is_flag=True, help="A file with live knobs for NamParametricPlugin."
+)
+@click.option(
     "--bake",
     metavar="NAME=VALUE,...",
     shell_complete=complete_knobs,
@@ -160,6 +164,7 @@ def export(options: ExportOptions) -> None:
     """
     from models.artifacts.folder import read_model
     from models.core.errors import UserError
+    from models.formats.nam.concat_writer import write_concat
     from models.formats.nam.writer import write_nam
     from models.knobs.text import format_setting, format_value, parse_grid, parse_setting
     from models.network.baking import bake
@@ -167,8 +172,10 @@ def export(options: ExportOptions) -> None:
     from zoo.registry.resolve import resolve_model
 
     target, fixed, grid = options.target, options.bake, options.grid
-    if options.live + (fixed is not None) + bool(grid) != 1:
-        raise UserError("give one of --live, --bake and --bake-grid", "For example: --bake gain=7,tone=3.")
+    if options.live + options.parametric + (fixed is not None) + bool(grid) != 1:
+        raise UserError(
+            "give one of --live, --for-parametric-plugin, --bake and --bake-grid", "For example: --bake gain=7,tone=3."
+        )
     if not grid and target.suffix != ".nam":
         raise UserError(f"{target} does not end in .nam", f"Name it {target.stem or 'amp'}.nam.")
     one = [] if fixed is None else [parse_setting(fixed.split(",") if fixed else [])]
@@ -176,8 +183,8 @@ def export(options: ExportOptions) -> None:
     offer_to_pull(options.amp, options.where, options.tier)
     with output.progress("fetching") as bar:
         config, net = read_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
-    if options.live:
-        write_nam(target, config, net)
+    if options.live or options.parametric:
+        (write_nam if options.live else write_concat)(target, config, net)
         output.data(str(target))
     for full in [config.knobs.complete(setting, config.name) for setting in settings]:
         named = [f"{name}{format_value(full[name])}" for name in settings[0]]

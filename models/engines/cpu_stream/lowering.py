@@ -100,6 +100,14 @@ class _Lowering:
     def _lower_encoder(self, encoder: NumpyEncoder, knobs: int) -> None:
         """Compute the rows of features from those of knobs: the formula of `Warp`, then that of `Encoder`."""
         source = self._level_rows
+        for number, (conv, activation) in enumerate(encoder.layers):
+            target = self._feature_rows if number == len(encoder.layers) - 1 else (self._z, self._y)[number % 2]
+            self._conv(conv, source, target)
+            if activation is not None:
+                slopes = self._add_weights(np.full(len(conv.weight), activation.negative_slope, np.float32))
+                code = ACTIVATION_CODES[activation.type]
+                self._activate(target, target, len(conv.weight), code, slopes=slopes)
+            source = target
         if encoder.warp is not None:
             slope_steps_KJ, knots_J = encoder.warp.slope_steps_KJ, encoder.warp.knots_J
             repeat = np.repeat(np.eye(knobs, dtype=np.float32), len(knots_J), 0)

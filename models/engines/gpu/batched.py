@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from models.network.activation import Activation
 from models.network.architecture import LayerArray
 from models.network.folding import Folding
-from models.network.wavenet import FIXED_ACTIVATIONS, WaveNet
+from models.network.nonlinear import FIXED_ACTIVATIONS
+from models.network.wavenet import WaveNet
 
 StackPlayer = Callable[[Tensor, Tensor], Tensor]  # from weights_MN and x_MT to outputs (M, S)
 

@@ -1,16 +1,19 @@
 """From the `config` of a `.nam` file to an architecture as plain data; errors name the file and the place in it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from models.core.errors import UserError
 from models.core.schema import short_repr
-from models.formats.nam.writer import BENDS
 from models.knobs.schema import Encoding
+from models.network.activation import BENDS
 from models.network.architecture import SLOTS, Slot
 from models.network.numpy_wavenet import NumpyEncoder
 
 VERSIONS = ("0.5.", "0.6.", "0.7.")
+
+PARAMETRIC_VERSIONS = {name: ("1.0.", *VERSIONS) for name in ("ConcatWaveNet", "FiLMWaveNet", "HyperWaveNet")}
 
 HINT = "Export the model again from its trainer."
 
@@ -19,6 +22,16 @@ MAX_CHANNELS = 64
 PLAIN_HARDTANH = {"min_val": -1.0, "max_val": 1.0}
 
 KIND_WORDS = ((bool, "true or false"), (str, "text"), (list, "a list"), (dict, "an object"), (int, "a number"))
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the columns of mixins and FiLMs stand for; in stock files the audio, then the knobs or their features."""
+
+    mixin_audio: bool = True
+    mixin_features: bool = True
+    film_audio: bool = True
+    at_input: bool = True  # whether knobs are inputs of the first array
 
 
 class Node:
@@ -55,10 +68,11 @@ class Node:
 
 def architecture_of(document: Node) -> str:
     """Return the architecture that a document names; raises `UserError` for a version that cannot be read."""
-    version = document.get("version", str, "")
-    if not version.startswith(VERSIONS):
-        raise UserError(f"{document.where}: version is '{version}'; 0.5.0 to 0.7.x can be read", HINT)
-    return document.get("architecture", str, "")
+    version, name = document.get("version", str, ""), document.get("architecture", str, "")
+    if not version.startswith(PARAMETRIC_VERSIONS.get(name, VERSIONS)):
+        legal = "0.5.0 to 0.7.x" if name not in PARAMETRIC_VERSIONS else "1.0.x"
+        raise UserError(f"{document.where}: version is '{version:.20}'; {legal} can be read", HINT)
+    return name
 
 
 def largest_submodel(container: Node) -> Node:
@@ -90,11 +104,11 @@ def check_sizes(layers: Sequence[Node], knobs: int, condition: int, outputs: int
 
 
 def injection_of(
-    layers: Sequence[Node], knobs: int, condition: int, encoder: NumpyEncoder | None, encoding: Encoding
+    layers: Sequence[Node], knobs: int, encoder: NumpyEncoder | None, encoding: Encoding, features: int, form: Form
 ) -> dict[str, Any]:
     """Return the widest injection that the file may need; the reader removes what has zero weights alone.
 
-    That is knobs at the input and the mixin, and FiLM that takes the audio too.
+    That is knobs at the input and the mixin, and FiLM that takes the audio too, as far as the form has them.
     """
     films = []
     for slot in SLOTS:
@@ -102,11 +116,15 @@ def injection_of(
         for index, layer in enumerate(layers):
             if (film := _film(layer, slot)) is not None:
                 shifts.setdefault(film.get("shift", bool, True), []).append(index)
-        films += [{"slot": slot, "shift": shift, "audio": True, "arrays": at} for shift, at in shifts.items()]
+        films += [
+            {"slot": slot, "shift": shift, "audio": form.film_audio, "arrays": at} for shift, at in shifts.items()
+        ]
     warp = None if encoder is None or encoder.warp is None else encoder.warp.log_slopes.shape[1]
     dense = None if encoder is None or encoder.dense is None else encoder.features
-    places = {"input": knobs > 0, "mixin": condition > 1, "film": films}
-    return {"encoding": encoding, **places, "warp": warp, "encoder": dense}
+    places = {"input": form.at_input and knobs > 0, "mixin": form.mixin_features and features > 0, "film": films}
+    imported = () if encoder is None else encoder.layers
+    dense_layers = [{"width": len(conv.weight), "activation": a and a.model_dump()} for conv, a in imported]
+    return {"encoding": encoding, **places, "warp": warp, "encoder": dense, "encoder_layers": dense_layers}
 
 
 def optional_object(layer: Node, key: str) -> Node:

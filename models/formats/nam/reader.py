@@ -16,10 +16,13 @@ from models.artifacts.model_config import ModelConfig, make_config
 from models.audio.calibration import AnalogLevels
 from models.core.errors import Notice, UserError
 from models.core.schema import check_document, read_json
+from models.formats.nam.hypernet import live_net, read_hypernet
 from models.formats.nam.knob_encoder import is_own, read_encoder
+from models.formats.nam.parametric import PARAMETRIC, read_parametric
 from models.formats.nam.parsing import (
     HINT,
     MAX_CHANNELS,
+    Form,
     Node,
     architecture_of,
     array_of,
@@ -34,10 +37,19 @@ from models.formats.nam.parsing import (
 from models.formats.nam.writer import OLD_PLAYERS, film_left_out_by_old_players
 from models.knobs.schema import MAX_COLUMNS, Encoding, Knobs
 from models.network.architecture import SLOTS, Film, Injection, Slot, WaveNetConfig
-from models.network.numpy_wavenet import NumpyConv, NumpyLayer, NumpyNonlinear, NumpyWaveNet, parameter_shapes
+from models.network.numpy_wavenet import (
+    NumpyConv,
+    NumpyEncoder,
+    NumpyLayer,
+    NumpyNonlinear,
+    NumpyWaveNet,
+    parameter_shapes,
+)
 
 if TYPE_CHECKING:
     from models.network.wavenet import WaveNet
+
+CONTAINERS = ("SlimmableContainer", "SlimmableParametricContainer")
 
 MAX_NESTED = 4  # condition networks inside each other
 
@@ -57,24 +69,29 @@ def read_nam(path: Path) -> tuple[ModelConfig, "WaveNet"]:
 def read_nam_weights(path: Path) -> tuple[ModelConfig, NumpyWaveNet]:
     """Read a WaveNet `.nam` file; returns its config and its net as numpy arrays.
 
-    The name is that of the file, the knobs are those of `metadata.knobs`, else `knob1`, ... from -1 to 1. Of a
-    `SlimmableContainer`, as version 0.13 of the trainer writes it, the largest model is read; rate and levels that the
-    container states hold for it. FiLM at layer1x1_post is applied, with a `Notice` where a layer is not blended:
-    NeuralAmpModelerCore left it out there until August 2026, and a file does not say which player it is for.
+    The name is that of the file, the knobs are those of `metadata.knobs`, else `knob1`, ... from -1 to 1. Parametric
+    files of other projects state their knobs (`parametric`); a HyperWaveNet whose knobs do not fold is read with the
+    knobs at their defaults, with a `Notice`. Of a `SlimmableContainer`, as version 0.13 of the trainer writes it, the
+    largest model is read; rate and levels that the container states hold for it. FiLM at layer1x1_post is applied, with
+    a `Notice` where a layer is not blended: NeuralAmpModelerCore left it out there until August 2026, and a file does
+    not say which player it is for.
 
     Raises `UserError` for a file that is not a `.nam` file, is damaged or too large, or has what no trainer writes: a
     condition network that is not a WaveNet, PReLU slopes per channel in the post-head.
     """
     document = whole = Node(read_json(path), str(path))
-    if architecture_of(document) == "SlimmableContainer":
+    if architecture_of(document) in CONTAINERS:
         document = largest_submodel(document)
-    if (name := architecture_of(document)) != "WaveNet":
-        raise UserError(f"{document.where}: architecture is '{name}'; only WaveNet can be read", HINT)
-    knobs = document.child("config").get("in_channels", int, 1) - 1
-    if not 0 <= knobs <= MAX_COLUMNS:
-        raise UserError(f"{path}: in_channels is {knobs + 1}, legal are 1 to {MAX_COLUMNS + 1}", HINT)
-    schema, encoding = _knobs_of_document(document, knobs)
-    net = _build(document, knobs, 1, encoding)
+    name = architecture_of(document)
+    if name == "HyperWaveNet":
+        schema, net = _read_hyper(document)
+    elif name in PARAMETRIC:
+        schema, net = _build_parametric(document)
+    elif name == "WaveNet":
+        schema, net = _read_wavenet(document)
+    else:
+        known = ", ".join(("WaveNet", *PARAMETRIC))
+        raise UserError(f"{document.where}: architecture is '{name:.40}'; {known} can be read", HINT)
     if film_left_out_by_old_players(net):
         warnings.warn(f"{path}: {OLD_PLAYERS}", Notice, stacklevel=2)
     rate = whole.value.get("sample_rate") or document.value.get("sample_rate") or DEFAULT_RATE_HZ
@@ -86,6 +103,54 @@ def read_nam_weights(path: Path) -> tuple[ModelConfig, NumpyWaveNet]:
     return make_config(name[:64], int(rate), schema, net.config, levels), net
 
 
+def _read_wavenet(document: Node) -> tuple[Knobs, NumpyWaveNet]:
+    knobs = document.child("config").get("in_channels", int, 1) - 1
+    if not 0 <= knobs <= MAX_COLUMNS:
+        raise UserError(f"{document.where}: in_channels is {knobs + 1}, legal are 1 to {MAX_COLUMNS + 1}", HINT)
+    schema, encoding = _knobs_of_document(document, knobs)
+    return schema, _build(document, knobs, 1, encoding)
+
+
+def _build_parametric(document: Node) -> tuple[Knobs, NumpyWaveNet]:
+    """Return knobs and net of a parametric file of another project."""
+    parts = read_parametric(document)
+    layers, columns, form = parts.shape.children("layers"), parts.knobs.columns(), parts.form
+    features = columns if parts.encoder is None else parts.encoder.features
+    condition = form.mixin_audio + features * form.mixin_features
+    check_sizes(layers, columns if form.at_input else 0, condition, 1, parts.shape)
+    net = _assemble(parts.shape, columns, 1, "levels", parts.weights, parts.encoder, None, form, document.where)
+    if len(parts.film_mid_K):
+        for layer in (layer for array in net.arrays for layer in array.layers):
+            for film in layer.films.values():
+                film.bias[:] += film.weight[..., 0].astype(np.float64) @ parts.film_mid_K
+                film.weight[..., 0] *= parts.film_half_K
+    if not any(layer.films for array in net.arrays for layer in array.layers) and not form.mixin_features:
+        raise UserError(f"{document.where}: no FiLM is active, so its knobs reach nothing", HINT)
+    return parts.knobs, _prune(net)
+
+
+def _read_hyper(document: Node) -> tuple[Knobs, NumpyWaveNet]:
+    """Return knobs and net of a HyperWaveNet; without knobs, with a `Notice`, where they do not fold."""
+    hyper = read_hypernet(document)
+    shape = document.child("config")
+    check_sizes(shape.children("layers"), 0, 1, 1, shape)
+
+    def stock(weights_N: np.ndarray) -> NumpyWaveNet:
+        return _assemble(shape, 0, 1, "levels", weights_N.tolist(), None, None, Form(), document.where)
+
+    if (live := live_net(hyper, stock)) is not None:
+        return hyper.knobs, live
+    rest = hyper.knobs.defaults
+    text = ", ".join(f"{name} {value}" for name, value in rest.items())
+    warnings.warn(
+        f"{document.where}: its knobs change weights that a setting cannot change here, so it is read as it sounds "
+        f"with its knobs at their defaults: {text}",
+        Notice,
+        stacklevel=4,
+    )
+    return Knobs(knobs=()), stock(hyper.weights_at(hyper.knobs.encode(rest)))
+
+
 def _stated_levels(document: Node) -> dict[str, Any]:
     metadata = document.value.get("metadata")
     stated = metadata if isinstance(metadata, dict) else {}
@@ -94,7 +159,7 @@ def _stated_levels(document: Node) -> dict[str, Any]:
 
 def _build(document: Node, knobs: int, outputs: int, encoding: Encoding, nested: int = 0) -> NumpyWaveNet:
     """Return the net of a document, pruned; `nested` counts the condition networks around it."""
-    shape, where = document.child("config"), f"{document.where}: config"
+    shape = document.child("config")
     layers = shape.children("layers")
     condition_size, encoder, condition = 1 + knobs, None, None
     if shape.value.get("condition_dsp") is not None:
@@ -106,26 +171,45 @@ def _build(document: Node, knobs: int, outputs: int, encoding: Encoding, nested:
             condition_size = layers[0].get("condition_size", int, 1)
             condition = _condition(inner, document, knobs, condition_size, nested)
     check_sizes(layers, knobs, condition_size, outputs, shape)
+    weights = finite_floats(document, "weights")
+    net = _assemble(shape, knobs, outputs, encoding, weights, encoder, condition, Form(), document.where)
+    return _prune(net)
+
+
+def _assemble(
+    shape: Node,
+    knobs: int,
+    outputs: int,
+    encoding: Encoding,
+    weights: list[float],
+    encoder: NumpyEncoder | None,
+    condition: NumpyWaveNet | None,
+    form: Form,
+    where: str,
+) -> NumpyWaveNet:
+    """Return the net of a config whose sizes fit, with places for all that its form may have."""
+    layers = shape.children("layers")
+    features = knobs if encoder is None else encoder.features
+    features = features if condition is None else condition.outputs - 1
     described = {
         "arrays": [array_of(layer, layer is layers[-1]) for layer in layers],
-        "inject": injection_of(layers, knobs, condition_size, encoder, encoding),
+        "inject": injection_of(layers, knobs, encoder, encoding, features, form),
         "head": post_head_of(shape, layers[-1], outputs),
-        "condition": None if condition is None else {"outputs": condition_size, "net": condition.config.model_dump()},
+        "condition": None if condition is None else {"outputs": 1 + features, "net": condition.config.model_dump()},
     }
-    config = check_document(described, WaveNetConfig, where)
-    weights = finite_floats(document, "weights")
+    config = check_document(described, WaveNetConfig, shape.where)
     expected = config.macs_per_sample(knobs, outputs)  # about one per weight
-    expected -= 0 if condition is None else condition.config.macs_per_sample(knobs, condition_size)
+    expected -= 0 if condition is None else condition.config.macs_per_sample(knobs, 1 + features)
     if expected > ALLOCATED_FREELY + 2 * len(weights):  # a small file must not make us allocate a large net
-        raise UserError(f"{document.where}: it has {len(weights)} weights, too few for its config", HINT)
+        raise UserError(f"{where}: it has {len(weights)} weights, too few for its config", HINT)
     empty = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(config, knobs, outputs).items()}
     if encoder is not None:
         empty |= encoder.named_weights
     if condition is not None:
         empty |= {f"condition.{name}": weight for name, weight in condition.weights.items()}
     net = NumpyWaveNet(config, knobs, empty, outputs)
-    _fill_weights(net, layers, weights, document.where)
-    return _prune(net)
+    _fill_weights(net, layers, weights, where, form)
+    return net
 
 
 def _condition(inner: Node, outer: Node, knobs: int, outputs: int, nested: int) -> NumpyWaveNet:
@@ -143,7 +227,7 @@ def _condition(inner: Node, outer: Node, knobs: int, outputs: int, nested: int) 
     return _build(inner, knobs, outputs, "levels", nested + 1)
 
 
-def _fill_weights(net: NumpyWaveNet, layers: Sequence[Node], weights: list[float], where: str) -> None:
+def _fill_weights(net: NumpyWaveNet, layers: Sequence[Node], weights: list[float], where: str, form: Form) -> None:
     """Fill a net from the flat list in the file's order; raises `UserError` unless its length is exactly right."""
     flat, position = np.array(weights, np.float32), 0
 
@@ -163,12 +247,12 @@ def _fill_weights(net: NumpyWaveNet, layers: Sequence[Node], weights: list[float
         gates = per_layer(node.value.get("secondary_activation"), depth)
         for layer, activation, gate in zip(array.layers, activations, gates, strict=False):
             _take_conv(layer.conv, take)
-            rows, columns = layer.mixin.weight.shape[:2]
-            layer.mixin.weight[..., 0] = _take_matrix(take, rows, columns, groups, node.where)
+            mixin = layer.mixin.weight[:, 0 if form.mixin_audio else 1 :, 0]
+            mixin[:] = _take_matrix(take, *mixin.shape, groups, node.where)
             for conv in (layer.layer1x1, layer.head1x1):
                 if conv is not None:
                     _take_conv(conv, take)
-            _take_films(layer, node, take, 1 + net.features)
+            _take_films(layer, node, take, form.film_audio + net.features)
             _take_slopes(layer.activation, activation, node.where)
             if layer.gate is not None:
                 _take_slopes(layer.gate, gate, node.where)
@@ -239,7 +323,8 @@ def _prune(net: NumpyWaveNet) -> NumpyWaveNet:
     films: dict[tuple[Slot, bool, bool], list[int]] = {}
     for slot, index in product(SLOTS, range(len(arrays))):
         if found := [film for layer in arrays[index].layers if (film := layer.film(slot)) is not None]:
-            audio = net.features == 0 or any(bool(film.weight[:, 0].any()) for film in found)
+            takes = net.features == 0 or any(bool(film.weight[:, 0].any()) for film in found)
+            audio = found[0].audio and takes
             films.setdefault((slot, found[0].shift, audio), []).append(index)
     lean_inject = Injection(
         encoding=inject.encoding,
@@ -251,6 +336,7 @@ def _prune(net: NumpyWaveNet) -> NumpyWaveNet:
         ),
         encoder=inject.encoder,
         warp=inject.warp,
+        encoder_layers=inject.encoder_layers,
     )
     config, pruned = net.config.model_copy(update={"inject": lean_inject}), {}
     for name, shape in parameter_shapes(config, net.knobs, net.outputs).items():

@@ -19,6 +19,7 @@ from models.core.errors import Notice
 from models.core.files import write_text
 from models.formats.nam.knob_encoder import write_encoder
 from models.knobs.schema import Setting
+from models.network.activation import BENDS
 from models.network.architecture import SLOTS, LayerArray, Slot
 from models.network.numpy_wavenet import NumpyArray, NumpyLayer, NumpyNonlinear, NumpyWaveNet, as_numpy
 from models.playback.stream import play
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     Net = WaveNet | NumpyWaveNet
 
 NAM_VERSION = "0.7.0"
-
-BENDS = ("min_val", "max_val", "min_slope", "max_slope")  # keys of LeakyHardtanh
 
 OLD_PLAYERS = (
     "its FiLM after the 1x1 is applied in every layer, as trainers do; "

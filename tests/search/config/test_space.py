@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from models.core.schema import read_document
 from models.network.architecture import SLOTS, WaveNetConfig
 from models.network.baking import bake
-from models.network.wavenet import Nonlinear, WaveNet
+from models.network.nonlinear import Nonlinear
+from models.network.wavenet import WaveNet
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
 from models.training.config import LearningConfig
