@@ -37,7 +37,8 @@ def plugin_amp(folder: Path, name: str, tier: str = "") -> PluginAmp:
     """
     config, net = read_model(folder)
     owner, _, amp = name.rpartition("/")
-    shown = " - ".join(filter(None, [" ".join(filter(None, [amp[:AMP_LETTERS], tier]))[:AMP_LETTERS], owner[:OWNER_LETTERS]]))
+    parts = f"{amp} {tier}".strip()[:AMP_LETTERS], owner[:OWNER_LETTERS]
+    shown = " - ".join(filter(None, parts))
     data = amp_bytes(config.model_copy(update={"name": shown}), net, ":".join(filter(None, [name, tier])))
     plugin = PluginAmp(data, "-".join(filter(None, [owner, amp, tier])))
     plugin.file  # noqa: B018 (what the player would refuse is refused here)

@@ -68,10 +68,11 @@ def port_symbols(knobs: Sequence[AnyKnob], taken: Iterable[str]) -> list[str]:
 
 
 def _ports(knobs: Sequence[AnyKnob], channels: Sequence[str]) -> list[str]:
-    own = [f"{way}_{channel}".rstrip("_") for way in ("in", "out") for channel in channels]
-    names = [f"{way} {channel}".rstrip() for way in ("Input", "Output") for channel in channels]
-    kinds = [("Input", "Audio")] * len(channels) + [("Output", "Audio")] * len(channels)
-    ports = [_port(*kind, i, *pair) for i, (kind, pair) in enumerate(zip(kinds, zip(own, names, strict=True), strict=True))]
+    own, ports = [], []
+    for way, title in (("in", "Input"), ("out", "Output")):
+        for channel in channels:
+            own.append(f"{way}_{channel}".rstrip("_"))
+            ports.append(_port(title, "Audio", len(ports), own[-1], f"{title} {channel}".rstrip()))
     latency = "\n        lv2:designation lv2:latency ;\n        lv2:portProperty lv2:reportsLatency , lv2:integer ;"
     limits = "\n        lv2:minimum 0 ;\n        lv2:maximum 8192 ;"
     ports.append(_port("Output", "Control", len(ports), "latency", "Latency", latency + limits))
