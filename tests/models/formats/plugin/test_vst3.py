@@ -151,5 +151,5 @@ def test_dawdreamer_turns_a_knob(path: Path):
     levels_KT[0] = 2 * turns_T - 1
     moved_T = Stream(NET, levels_KT[:, 0].tolist()).process(DI, levels_KT)
     late = slice(4800, len(y_T) - 100)
-    assert esr(y_T[late], moved_T[: len(y_T)][late]) < 1e-3  # it hands over one point per block
-    assert esr(reference(NET, DI, {})[late], moved_T[late]) > 0.01
+    found, still = (esr(one_T[late], moved_T[late]) for one_T in (y_T, reference(NET, DI, {})))
+    assert found < 0.02 * still  # dawdreamer hands over one point per block
