@@ -7,20 +7,8 @@
 
 #include "catalog.h"
 #include "instance.h"
+#include "lv2.h"
 #include "plugin.h"
-
-/* LV2 1.18: the one structure that is needed, as lv2plug.in/ns/lv2core defines it. */
-typedef struct Lv2Descriptor {
-    const char *uri;
-    void *(*instantiate)(const struct Lv2Descriptor *descriptor, double rate, const char *bundle,
-                         const void *const *features);
-    void (*connect_port)(void *amp, uint32_t port, void *data);
-    void (*activate)(void *amp);
-    void (*run)(void *amp, uint32_t samples);
-    void (*deactivate)(void *amp);
-    void (*cleanup)(void *amp);
-    const void *(*extension_data)(const char *uri);
-} Lv2Descriptor;
 
 typedef struct {
     Instance *instance;

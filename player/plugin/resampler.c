@@ -40,7 +40,7 @@ int32_t resampler_latency(Ratio ratio) {
 
 static double bessel_i0(double x) {
     double sum = 1, term = 1;
-    for (int n = 1; n < 64; n++) {
+    for (int n = 1; term > 1e-12 * sum; n++) {
         term *= x / (2 * n) * (x / (2 * n));
         sum += term;
     }
@@ -61,9 +61,12 @@ static void design(Polyphase *p) {
     for (int32_t phase = 0; phase < p->up; phase++) {
         float *row = p->phases + (size_t)phase * (size_t)p->taps;
         double sum = 0;
-        for (int32_t t = 0; t < p->taps; t++) sum += filter_at((double)phase / p->up + half - 1 - t, half, lower);
-        for (int32_t t = 0; t < p->taps; t++)
-            row[t] = (float)(filter_at((double)phase / p->up + half - 1 - t, half, lower) / sum);
+        for (int32_t t = 0; t < p->taps; t++) {
+            const double weight = filter_at((double)phase / p->up + half - 1 - t, half, lower);
+            row[t] = (float)weight;
+            sum += weight;
+        }
+        for (int32_t t = 0; t < p->taps; t++) row[t] = (float)(row[t] / sum);
     }
 }
 
@@ -126,7 +129,7 @@ static void push(Polyphase *p, const float *x, int32_t samples) {
     p->end += samples;
 }
 
-/* The sum of products; eight sums under way are what vectors are made of. `taps` is a multiple of 4. */
+/* The sum of products; four sums under way are one vector. `taps` is a multiple of 4. */
 static float dot(const float *x, const float *w, int32_t taps) {
     float sums[4] = {0};
     for (int32_t t = 0; t < taps; t += 4)

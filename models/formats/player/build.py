@@ -114,9 +114,9 @@ def build_program(source: str, compiler: str | None = None, flags: tuple[str, ..
 
     It is `bench.c`, `fuzz.c`, or `plugin/hosts.c`, which is linked with the plugins.
     """
-    sources, needed = (
-        ((*PLUGIN, source), LIBRARIES.get(host().partition("-")[0], ())) if "/" in source else ((*PLAIN, source), ())
-    )
+    hosts = source.startswith("plugin/")
+    sources = (*PLUGIN, source, "plugin/hosts_vst3.c", "plugin/hosts_lv2.c") if hosts else (*PLAIN, source)
+    needed = LIBRARIES.get(host().partition("-")[0], ()) if hosts else ()
     compiler, name = compiler or _preferred(), hashlib.sha256(" ".join(flags).encode()).hexdigest()[:8]
     path = _folder(compiler, host()) / f"{Path(source).stem}-{name}"
     if not path.exists():
