@@ -83,27 +83,29 @@ static void plan(Polyphase *p, int32_t up, int32_t down, int64_t delay, int32_t 
 
 static size_t numbers(const Polyphase *p) { return (size_t)p->up * (size_t)p->taps + (size_t)p->capacity; }
 
+static int make(Polyphase *p) {
+    p->phases = malloc(numbers(p) * sizeof(float));
+    if (!p->phases) return 0;
+    p->line = p->phases + (size_t)p->up * (size_t)p->taps;
+    design(p);
+    return 1;
+}
+
 int resampler_init(Resampler *r, Ratio ratio) {
     r->ratio = ratio;
     r->latency = resampler_latency(ratio);
     r->inner = (int32_t)((int64_t)RESAMPLER_BLOCK * ratio.up / ratio.down) + 2;
     plan(&r->in, ratio.up, ratio.down, 0, RESAMPLER_BLOCK);
     plan(&r->out, ratio.down, ratio.up, r->latency, r->inner);
-    r->memory = malloc((numbers(&r->in) + numbers(&r->out)) * sizeof(float));
-    if (!r->memory) return 0;
-    r->in.phases = r->memory;
-    r->in.line = r->in.phases + (size_t)r->in.up * (size_t)r->in.taps;
-    r->out.phases = r->in.line + r->in.capacity;
-    r->out.line = r->out.phases + (size_t)r->out.up * (size_t)r->out.taps;
-    design(&r->in);
-    design(&r->out);
+    if (!make(&r->in) || !make(&r->out)) return resampler_free(r), 0;
     resampler_reset(r, 0);
     return 1;
 }
 
 void resampler_free(Resampler *r) {
-    free(r->memory);
-    r->memory = NULL;
+    free(r->in.phases);
+    free(r->out.phases);
+    r->in.phases = r->out.phases = NULL;
 }
 
 static void restart(Polyphase *p, float silence) {

@@ -25,7 +25,7 @@ typedef struct {
     int32_t up, down;                    /* rate of the output / rate of the input */
     int32_t taps, phase, next, end;      /* of one phase; of the next output; where its first input is; inputs here */
     int32_t capacity, zeros, first_phase;
-    float *phases, *line;                /* (up, taps); inputs that are still needed */
+    float *phases, *line;                /* (up, taps), what malloc gave; inputs that are still needed, after them */
 } Polyphase;
 
 typedef struct {
@@ -33,13 +33,12 @@ typedef struct {
     int32_t latency;                     /* of both ways, in samples of the host */
     int32_t inner;                       /* most samples of the player for a block of the host */
     Polyphase in, out;
-    float *memory;
 } Resampler;
 
 /* Samples of the host by which both ways delay. */
 int32_t resampler_latency(Ratio ratio);
 
-/* Make one; returns whether there was memory. */
+/* Make one in memory that is all zeros; returns whether there was memory. */
 int resampler_init(Resampler *r, Ratio ratio);
 void resampler_free(Resampler *r);
 
