@@ -16,8 +16,10 @@ class BuildWithSources(build_py):
         if not self.editable_mode:
             target = Path(self.build_lib, "models", "formats", "player", "csources")
             target.mkdir(parents=True, exist_ok=True)
-            for source in Path("player").glob("*.[ch]"):
-                shutil.copyfile(source, target / source.name)
+            for source in Path("player").rglob("*.[ch]"):
+                copy = target / source.relative_to("player")
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, copy)
 
 
 setup(cmdclass={"build_py": BuildWithSources})

@@ -14,7 +14,9 @@
 
 #include "amp.h"
 
-#if defined(_WIN32)
+#if defined(PLAYER_PRIVATE)                /* part of a larger library, whose hosts see other names */
+#define PLAYER_API
+#elif defined(_WIN32)
 #define PLAYER_API __declspec(dllexport)
 #else
 #define PLAYER_API __attribute__((visibility("default")))

@@ -41,7 +41,8 @@ ALLOWED = {  # sub-package or lone module -> what it may import of its own packa
     "zoo/amp": "registry package names version",
     "zoo/studies": "",
     "zoo/player_page": "registry package names version",
-    "zoo/cli": "player_page amp registry package names version",
+    "zoo/plugins": "registry package names version",
+    "zoo/cli": "player_page plugins amp registry package names version",
 }
 PACKAGES = {"models": {"models"}, "search": {"search", "models"}, "zoo": {"zoo", "models"}}
 LIBRARIES = {  # what a package leaves to the others

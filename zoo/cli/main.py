@@ -18,6 +18,7 @@ from zoo.cli.package import package
 from zoo.cli.plan import plan
 from zoo.cli.play import export, render
 from zoo.cli.player_page import play_in_browser, write_page
+from zoo.cli.plugins import install, uninstall
 from zoo.cli.recordings import align, check, signal
 from zoo.cli.score import score
 from zoo.cli.search import board, search
@@ -32,7 +33,7 @@ GROUPS = {  # heading -> commands, in the order in which one needs them
     "Record": (plan, signal, init, check, align),
     "Make": (train, search, board, score, bench, package),
     "Share": (push, list_amps, show, diff, pull, outdated, lock, verify, rm, key, trust),
-    "Play": (knobs, play_in_browser, write_page, render, export),
+    "Play": (knobs, play_in_browser, write_page, render, export, install, uninstall),
 }
 
 HELP = """Search, publish and play guitar amp models whose knobs turn live.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.offer import offer_to_pull
-from zoo.cli.options import PATH, amp_argument, bundle, complete_knobs, tier_option, zoo_option
+from zoo.cli.options import PATH, amp_argument, bundle, complete_knobs, max_peak_option, tier_option, zoo_option
+from zoo.cli.plugins import format_option
 
 if TYPE_CHECKING:
     from models.artifacts.model_config import ModelConfig
@@ -38,13 +39,17 @@ class ExportOptions:
     """The options of `zoo export`."""
 
     amp: str
-    target: Path
+    target: Path | None
     live: bool
     parametric: bool
     bake: str | None
     grid: tuple[str, ...]
+    plugin: Path | None
+    kinds: str
+    systems: str
     where: str | None
     tier: str
+    max_peak_dbfs: float | None
 
 
 @click.command(
@@ -137,10 +142,11 @@ def _knobs_text(moves: "Setting | Automation", setting: "Setting | None") -> str
 
 
 @click.command(
-    short_help="Write Neural Amp Modeler files.", epilog="Example: zoo export alice/plexi-59 --bake gain=7 crunch.nam"
+    short_help="Write plugins or Neural Amp Modeler files.",
+    epilog="Example: zoo export alice/plexi-59 --plugin plugins",
 )
 @amp_argument
-@click.argument("target", metavar="OUT.nam", type=PATH)
+@click.argument("target", metavar="[OUT.nam]", type=PATH, required=False)
 @click.option("--live", is_flag=True, help="Keep the knobs as inputs, for players with multi-input support.")
 @click.option(
     "--for-parametric-plugin", "parametric", is_flag=True, help="A file with live knobs for NamParametricPlugin."
@@ -154,14 +160,45 @@ def _knobs_text(moves: "Setting | Automation", setting: "Setting | None") -> str
 @click.option(
     "--bake-grid", "grid", multiple=True, metavar="NAME=VALUE,...", help="A folder of standard files, one per setting."
 )
+@click.option("--plugin", type=PATH, metavar="DIR", help="Write plugins for a DAW into this folder.")
+@format_option
+@click.option(
+    "--for", "systems", metavar="linux,windows,macos", default="", help="Systems of the plugins. Default: this machine."
+)
 @zoo_option
 @tier_option
+@max_peak_option
 @bundle(ExportOptions)
 def export(options: ExportOptions) -> None:
-    """Write Neural Amp Modeler files, with live knobs or with a fixed setting.
+    """Write plugins for a DAW, or Neural Amp Modeler files with live knobs or with a fixed setting.
 
     OUT.nam is a file; with --bake-grid it is a folder.
     """
+    from models.core.errors import UserError
+    from zoo.cli.plugins import export_as_plugin
+
+    written_as = options.live + options.parametric + (options.bake is not None) + bool(options.grid)
+    if options.plugin is None:
+        if options.kinds or options.systems or options.max_peak_dbfs is not None:
+            raise UserError("--format, --for and --max-peak are for plugins", "Add --plugin DIR, or leave them out.")
+        _export_nam(options, written_as)
+        return
+    if options.target or written_as:
+        raise UserError("--plugin writes plugins, not .nam files", "Give OUT.nam and its options in a second command.")
+    offer_to_pull(options.amp, options.where, options.tier)
+    export_as_plugin(
+        options.amp,
+        options.plugin,
+        options.kinds,
+        options.systems,
+        options.where,
+        options.tier,
+        options.max_peak_dbfs,
+    )
+
+
+def _export_nam(options: ExportOptions, written_as: int) -> None:
+    """Write `.nam` files; `written_as` says how many ways to write them were given."""
     from models.artifacts.folder import read_model
     from models.core.errors import UserError
     from models.formats.nam.concat_writer import write_concat
@@ -172,7 +209,9 @@ def export(options: ExportOptions) -> None:
     from zoo.registry.resolve import resolve_model
 
     target, fixed, grid = options.target, options.bake, options.grid
-    if options.live + options.parametric + (fixed is not None) + bool(grid) != 1:
+    if target is None:
+        raise click.UsageError("Missing argument 'OUT.nam' (or --plugin DIR).")
+    if written_as != 1:
         raise UserError(
             "give one of --live, --for-parametric-plugin, --bake and --bake-grid", "For example: --bake gain=7,tone=3."
         )

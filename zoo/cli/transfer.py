@@ -18,6 +18,7 @@ from zoo.cli.options import (
     yes_option,
     zoo_option,
 )
+from zoo.cli.plugins import refresh_installed
 
 if TYPE_CHECKING:
     from zoo.names import Ref
@@ -105,6 +106,7 @@ def push(options: PushOptions) -> None:
         output.info(f"{zoo.label} has all of it already, at revision {revision[:12]}")
     if options.space:
         output.info(f"the page is at {_push_space(zoo, options)}")
+    refresh_installed(options.where)
     if options.as_json:
         output.data_json({**document, "revision": revision, "tag": options.tag or None, **changes})
     else:
@@ -201,6 +203,8 @@ def pull(options: PullOptions) -> None:
         )
         plan = plan_pull(request)
         pulled.append(_show_pull(plan) if options.dry_run else pull_planned(plan, options.lock))
+    if not options.dry_run:
+        refresh_installed()
     if options.as_json:
         output.data_json({"schema": "zoo.pull/1", "dry_run": options.dry_run, "amps": pulled})
     else:
@@ -308,4 +312,5 @@ def rm(amp: str, yes: bool) -> None:
     if not yes:
         output.confirm(f"{folder} would be removed", "Add --yes.")
     shelf.remove(ref)
+    refresh_installed()
     output.data(str(folder))

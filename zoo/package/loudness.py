@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.artifacts.evaluation import Evaluation
+from models.artifacts.evaluation import CornerScan, Evaluation
 from models.artifacts.folder import read_model
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import EVAL, WEIGHTS
@@ -43,6 +43,16 @@ CLAIM_MARGIN_DB = 12.0  # above the claimed peak; the guitar here may be louder 
 TWIN_MARGIN_DB = 3.0  # of a `.nam` file above its model, and of a model above its own clip
 
 FAINTEST = 1e-6  # amplitude; a model that plays less plays nothing
+
+UNSCORED = CornerScan(  # claims what any amp may play
+    settings=0,
+    peak_dbfs=LOUDEST_DBFS,
+    peak_setting={},
+    recorded_peak_dbfs=LOUDEST_DBFS,
+    silence_dbfs=-200.0,
+    silence_setting={},
+    dc_dbfs=-200.0,
+)
 
 PROBE_PEAK, PROBE_SECONDS, PROBE_SEED = 0.25, 1.5, 2001
 
@@ -102,10 +112,22 @@ def check_loudness(folder: Path, max_peak_dbfs: float | None = None) -> None:
             write_measurement("loudness", passed, 1.0)
 
 
-def _check_model_at(folder: Path, max_peak_dbfs: float | None) -> tuple[ModelConfig, NumpyWaveNet, float]:
-    """Check the model of a folder against its own scores; return it and the limit in dBFS that holds for it."""
+def check_model_loudness(folder: Path, max_peak_dbfs: float | None = None) -> None:
+    """Raise `IntegrityError` for the model of a run folder that must not reach ears.
+
+    Args:
+        folder: A run folder; one without scores claims nothing and may play up to `LOUDEST_DBFS`.
+        max_peak_dbfs: As in `check_loudness`.
+    """
+    _check_model_at(folder, max_peak_dbfs, None if (folder / EVAL).exists() else UNSCORED)
+
+
+def _check_model_at(
+    folder: Path, max_peak_dbfs: float | None, scan: CornerScan | None = None
+) -> tuple[ModelConfig, NumpyWaveNet, float]:
+    """Check the model of a folder against its own scores, or `scan`; return it and the limit in dBFS that holds."""
     config, net = read_model(folder)
-    corners = read_package_document(folder, EVAL, Evaluation).corners
+    corners = scan or read_package_document(folder, EVAL, Evaluation).corners
     if corners.fault and max_peak_dbfs is None:
         raise IntegrityError(f"{folder / EVAL} says that its model is unstable: {corners.fault}", HINT_EARS)
     claimed = min(corners.peak_dbfs + CLAIM_MARGIN_DB, LOUDEST_DBFS)

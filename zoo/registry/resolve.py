@@ -84,7 +84,14 @@ def resolve_model(
     on_warning: Callable[[str], None] = warnings.warn,
 ) -> Path:
     """Return the folder of a model to play: the amp itself or one of its tiers; see `resolve_package`."""
-    folder = resolve_package(amp, where, tier, on_progress, on_warning)
+    return select_tier(resolve_package(amp, where, tier, on_progress, on_warning), tier, amp)
+
+
+def select_tier(folder: Path, tier: str, amp: str) -> Path:
+    """Return the folder of a tier of a package, the package itself where `tier` is empty; `amp` is for errors.
+
+    Raises `NotFound` for a tier that the package does not have.
+    """
     root = read_package_manifest(folder).tier if tier else ""
     if tier:
         select_files(package_files(folder), tier, root, amp)

@@ -1,4 +1,4 @@
-"""Compiles the C sources in `player/`: a library for this machine, and libraries for other systems.
+"""Compiles the C sources in `player/`: the player and the plugins, for this machine and for other systems.
 
 PyPI's `ziglang` compiles for every target from any machine; where it is not installed, the system's `cc` compiles for
 this machine. `player/README.md` says how each binary is made.
@@ -22,6 +22,11 @@ from models.core.files import staged_file
 BUNDLED = Path(__file__).parent / "csources"  # in a wheel
 SOURCES = BUNDLED if BUNDLED.is_dir() else Path(__file__).parents[3] / "player"
 PLAIN = ("amp.c", "dispatch.c", "player.c", "exact.c")  # compiled once; engine.c once per instruction set
+PLUGIN = (
+    *("amp.c", "dispatch.c", "player.c"),
+    *(f"plugin/{name}.c" for name in ("catalog", "files", "instance", "parameters", "resampler")),
+    *(f"plugin/{name}.c" for name in ("clap", "lv2", "vst3", "vst3_factory")),
+)
 
 ZIG_TARGETS = {
     "linux-x86_64": "x86_64-linux-gnu.2.17",
@@ -41,6 +46,8 @@ ZIG_FLAGS = ("-fno-sanitize=all",)  # zig traps undefined behavior in every buil
 WASM_FLAGS = ("-mcpu=generic+simd128+bulk_memory", "-mexec-model=reactor")
 WASM_LINK = ("-Wl,--export-dynamic", "-Wl,-z,stack-size=262144")
 LIBRARY_SUFFIXES = {"linux": ".so", "macos": ".dylib", "windows": ".dll", "wasm32": ".wasm"}
+PRIVATE = ("-DPLAYER_PRIVATE",)  # hosts see the names of the plugin formats alone
+LIBRARIES = {"linux": ("-ldl", "-lm")}  # system -> what plugins need beside the C library
 HINT_COMPILER = "Install a compiler by pip: pip install 'ampzoo[plugin]'"
 
 
@@ -68,11 +75,8 @@ def library(target: str | None = None, compiler: str | None = None) -> Path:
     Raises:
         UserError: no compiler is installed, it does not compile for the target, or it fails.
     """
-    target, compiler = target or host(), compiler or _preferred()
-    if target not in ZIG_TARGETS if compiler == "zig" else target != host():
-        hint = HINT_COMPILER if target in ZIG_TARGETS else f"zig builds: {', '.join(ZIG_TARGETS)}."
-        raise UserError(f"{compiler} does not build the player for {target}", hint)
-    path = _folder(compiler, target) / f"ampzoo-player{LIBRARY_SUFFIXES.get(target.partition('-')[0], '.so')}"
+    target, compiler = _choose(target, compiler)
+    path = _folder(compiler, target) / f"ampzoo-player{_suffix(target)}"
     if not path.exists():
         if target == "wasm32":
             _build_program(compiler, target, (*PLAIN, "wasm.c"), WASM_LINK, path)
@@ -81,12 +85,42 @@ def library(target: str | None = None, compiler: str | None = None) -> Path:
     return path
 
 
-def build_program(source: str, compiler: str | None = None, flags: tuple[str, ...] = ()) -> Path:
-    """Return a program of `player/` for this machine (`bench.c`, `fuzz.c`), compiled with `flags` as `library` does."""
-    compiler, name = compiler or _preferred(), hashlib.sha256(" ".join(flags).encode()).hexdigest()[:8]
-    path = _folder(compiler, host()) / f"{source.removesuffix('.c')}-{name}"
+def plugin_library(target: str | None = None, compiler: str | None = None) -> Path:
+    """Return the library of the plugins, with the entries of VST 3, CLAP and LV2; arguments and errors as `library`."""
+    target, compiler = _choose(target, compiler)
+    path = _folder(compiler, target) / f"ampzoo-plugin{_suffix(target)}"
     if not path.exists():
-        _build_program(compiler, host(), (*PLAIN, source), (), path, ("-D_GNU_SOURCE", *flags))
+        needed = LIBRARIES.get(target.partition("-")[0], ())
+        _build_program(compiler, target, PLUGIN, ("-shared",), path, PRIVATE, needed)
+    return path
+
+
+def _suffix(target: str) -> str:
+    """Return how the names of libraries end."""
+    return LIBRARY_SUFFIXES.get(target.partition("-")[0], ".so")
+
+
+def _choose(target: str | None, compiler: str | None) -> tuple[str, str]:
+    """Return target and compiler, this machine and the preferred one where they are None; raises as `library`."""
+    target, compiler = target or host(), compiler or _preferred()
+    if target not in ZIG_TARGETS if compiler == "zig" else target != host():
+        hint = HINT_COMPILER if target in ZIG_TARGETS else f"zig builds: {', '.join(ZIG_TARGETS)}."
+        raise UserError(f"{compiler} does not build the player for {target}", hint)
+    return target, compiler
+
+
+def build_program(source: str, compiler: str | None = None, flags: tuple[str, ...] = ()) -> Path:
+    """Return a program of `player/` for this machine, compiled with `flags` as `library` does.
+
+    It is `bench.c`, `fuzz.c`, or `plugin/hosts.c`, which is linked with the plugins.
+    """
+    hosts = source.startswith("plugin/")
+    sources = (*PLUGIN, source, "plugin/hosts_vst3.c", "plugin/hosts_lv2.c") if hosts else (*PLAIN, source)
+    needed = LIBRARIES.get(host().partition("-")[0], ()) if hosts else ()
+    compiler, name = compiler or _preferred(), hashlib.sha256(" ".join(flags).encode()).hexdigest()[:8]
+    path = _folder(compiler, host()) / f"{Path(source).stem}-{name}"
+    if not path.exists():
+        _build_program(compiler, host(), sources, (), path, ("-D_GNU_SOURCE", *flags), needed)
         with suppress(PermissionError):  # a disk without modes
             path.chmod(0o755)
     return path
@@ -107,12 +141,18 @@ def _folder(compiler: str, target: str) -> Path:
 @cache
 def sources_digest() -> str:
     """Return a short hash of the C sources and of this file."""
-    files = [*sorted(SOURCES.glob("*.[ch]")), Path(__file__)]
+    files = [*sorted(SOURCES.rglob("*.[ch]")), Path(__file__)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 def _build_program(
-    compiler: str, target: str, sources: tuple[str, ...], link: tuple[str, ...], out: Path, flags: tuple[str, ...] = ()
+    compiler: str,
+    target: str,
+    sources: tuple[str, ...],
+    link: tuple[str, ...],
+    out: Path,
+    flags: tuple[str, ...] = (),
+    libraries: tuple[str, ...] = (),
 ) -> None:
     """Compile every source and the engine for each instruction set, then link the objects."""
     command = [*_command(compiler, target), *flags]
@@ -123,7 +163,9 @@ def _build_program(
         made = [f"{number}.o" for number in range(len(jobs))]
         for (source, level, own), to in zip(jobs, made, strict=True):
             _compile([*command, *_instructions(compiler, level), *own, "-c", str(SOURCES / source), "-o", to], folder)
-        _compile([*command, *link, "-s", *made, "-o", out.name], folder)  # linkers write the name into the file
+        _compile(
+            [*command, *link, "-s", *made, *libraries, "-o", out.name], folder
+        )  # linkers write the name into the file
         shutil.copyfile(Path(folder) / out.name, staged)
 
 

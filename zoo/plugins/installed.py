@@ -1,0 +1,161 @@
+"""One plugin in the user's plugin folders that plays every amp of a shelf.
+
+The plugin reads `SHELF/.plugins`, where each amp of the shelf is an `amp.bin`. A pull, push or removal writes that
+folder again; a rescan in the DAW then finds the new amps.
+"""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from models.core.errors import NotFound, UserError
+from models.core.files import staged_file, write_text
+from models.core.schema import Frozen, read_document
+from models.core.user_folders import stated_folder
+from models.formats.player.reader import AmpFile, read_amp
+from models.formats.plugin.bundles import FORMATS, formats_for, shelf_data, write_plugin, write_turtle
+from models.formats.plugin.targets import this_machine
+from zoo.package.manifest import digest
+from zoo.plugins.export import check_formats, plugin_amp
+from zoo.registry.shelf import Shelf
+
+PLUGINS_FOLDER = ".plugins"  # of a shelf; shelves list no folder whose name begins with a dot
+RECORD, PLUGIN_NAME = "installed.json", "ampzoo"
+AMP_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*--[A-Za-z0-9][A-Za-z0-9._-]*\.bin")  # OWNER--AMP.bin
+
+
+class InstalledPlugins(Frozen):
+    """`installed.json`: the plugins that were written, and the sha256 of the manifest of each amp that they play."""
+
+    schema_name: Annotated[Literal["zoo.installed_plugins/1"], Field(alias="schema")] = "zoo.installed_plugins/1"
+    plugins: tuple[str, ...] = ()
+    amps: dict[str, str] = Field(default_factory=dict)
+    max_peak_dbfs: float | None = None
+
+
+def plugin_folders(home: Path) -> dict[str, Path]:
+    """Return where a user's own plugins are on this system: format -> folder.
+
+    From the documents of the formats: VST 3's "Plug-in Locations", CLAP's `entry.h`, and LV2's filesystem hierarchy.
+    """
+    if sys.platform == "darwin":
+        library = home / "Library" / "Audio" / "Plug-Ins"
+        return {"vst3": library / "VST3", "clap": library / "CLAP"}
+    if sys.platform == "win32":
+        common = (stated_folder("LOCALAPPDATA") or home / "AppData" / "Local") / "Programs" / "Common"
+        return {"vst3": common / "VST3", "clap": common / "CLAP"}
+    return {"vst3": home / ".vst3", "clap": home / ".clap", "lv2": home / ".lv2"}
+
+
+def install_plugins(
+    shelf: Shelf, kinds: tuple[str, ...], max_peak_dbfs: float | None, on_skip: Callable[[str], None]
+) -> list[Path]:
+    """Write the plugin in each format, and the amps that it plays; returns the paths of the plugins.
+
+    Args:
+        shelf: the shelf that the plugin plays.
+        kinds: of `FORMATS`; none are all of this machine.
+        max_peak_dbfs: leave out amps that are louder, None for what each claims.
+        on_skip: called with a sentence for an amp that is left out.
+
+    Raises `UserError` for a format that there is not here, and where there is no compiler.
+    """
+    target = this_machine()
+    check_formats(kinds, [target])
+    folders, own = plugin_folders(Path.home()), shelf.folder / PLUGINS_FOLDER
+    own.mkdir(parents=True, exist_ok=True)
+    record = _read_record(own)
+    kept = {} if max_peak_dbfs != record.max_peak_dbfs else record.amps
+    record = record.model_copy(update={"max_peak_dbfs": max_peak_dbfs, "amps": kept})
+    amps = _write_amps(shelf, own, record, on_skip)
+    data, files = shelf_data(own), _amp_files(own)
+    made = [
+        write_plugin(kind, target, folders[kind], PLUGIN_NAME, data, files)
+        for kind in formats_for(target)
+        if kind in (kinds or FORMATS)
+    ]
+    plugins = tuple(sorted({*record.plugins, *map(str, made)}))
+    _write_record(own, record.model_copy(update={"plugins": plugins, "amps": amps}))
+    return made
+
+
+def refresh_plugins(shelf: Shelf, on_skip: Callable[[str], None]) -> bool:
+    """Make the installed plugin play the amps that the shelf has now; returns whether any changed.
+
+    Nothing happens where none is installed. Hosts look at a plugin again whose time has changed, so that is set.
+    """
+    own = shelf.folder / PLUGINS_FOLDER
+    if not (own / RECORD).exists():
+        return False
+    record = _read_record(own)
+    amps = _write_amps(shelf, own, record, on_skip)
+    if amps == record.amps:
+        return False
+    for path in map(Path, record.plugins):
+        if path.suffix == ".lv2" and path.is_dir():
+            write_turtle(path, _amp_files(own))
+        for part in (path, *path.rglob("*")) if path.is_dir() else [path]:
+            with suppress(OSError):  # one that was removed by hand
+                os.utime(part)
+    _write_record(own, record.model_copy(update={"amps": amps}))
+    return True
+
+
+def uninstall_plugins(shelf: Shelf) -> list[Path]:
+    """Remove the plugin and the amps that it played; returns the paths of the plugins. Raises `NotFound`."""
+    own = shelf.folder / PLUGINS_FOLDER
+    if not (own / RECORD).exists():
+        raise NotFound(f"no plugin plays the shelf {shelf.folder}", "Install one: zoo install.")
+    removed = [path for path in map(Path, _read_record(own).plugins) if path.stem == PLUGIN_NAME]
+    for path in removed:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    shutil.rmtree(own)
+    return removed
+
+
+def _read_record(own: Path) -> InstalledPlugins:
+    return read_document(own / RECORD, InstalledPlugins) if (own / RECORD).exists() else InstalledPlugins()
+
+
+def _write_record(own: Path, record: InstalledPlugins) -> None:
+    write_text(own / RECORD, record.model_dump_json(by_alias=True, indent=1))
+
+
+def _amp_files(own: Path) -> list[AmpFile]:
+    return [read_amp(path.read_bytes()) for path in sorted(own.glob("*.bin"))]
+
+
+def _write_amps(shelf: Shelf, own: Path, record: InstalledPlugins, on_skip: Callable[[str], None]) -> dict[str, str]:
+    """Write the amps that changed, remove those that are gone; returns the sha256 of the manifest of each."""
+    amps = {}
+    for name in shelf.names():
+        path, revision = own / f"{name.replace('/', '--')}.bin", digest(shelf.folder / name)
+        if record.amps.get(name) != revision or not path.exists():
+            try:
+                _write_amp(shelf.folder / name, name, path, record.max_peak_dbfs)
+            except UserError as problem:
+                on_skip(f"{name} is not in the plugin: {problem.message}")
+                continue
+        amps[name] = revision
+    names = {f"{name.replace('/', '--')}.bin" for name in amps}
+    for path in own.glob("*.bin"):
+        if path.name not in names and AMP_FILE_NAME.fullmatch(path.name):
+            path.unlink()
+    return amps
+
+
+def _write_amp(folder: Path, name: str, path: Path, max_peak_dbfs: float | None) -> None:
+    """Write a package as `amp.bin`, its files and its loudness checked."""
+    from zoo.package.verify import verify
+
+    verify(folder, max_peak_dbfs=max_peak_dbfs)
+    data = plugin_amp(folder, name).data
+    with staged_file(path) as staged:
+        staged.write_bytes(data)
