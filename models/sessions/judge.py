@@ -11,6 +11,7 @@ import numpy as np
 
 from models.recordings.checks.check import Inspection
 from models.recordings.checks.report import Finding, Report, TakeReport
+from models.recordings.checks.rules import ALIGN_HINT
 from models.recordings.checks.similarity import ALIKE_ESR, distances
 from models.sessions.session_takes import PlannedTake, SessionTakes
 
@@ -27,6 +28,11 @@ class Verdict:
     findings: tuple[Finding, ...]
     changed_esr: float | None = None
     is_unturned: bool = False
+
+    @property
+    def needs_recording(self) -> bool:
+        """Whether there is a fault that aligning the takes does not correct."""
+        return any(finding.severity == "fault" and finding.hint != ALIGN_HINT for finding in self.findings)
 
     @property
     def is_faulty(self) -> bool:
@@ -120,4 +126,6 @@ def _tell_lost(path: Path, lost_s: Sequence[float]) -> Finding:
 def _tell_unturned(path: Path, planned: PlannedTake, before: PlannedTake, esr: float) -> Finding:
     moved = [name for name, value in planned.take.setting.items() if before.take.setting[name] != value]
     message = f"{path} sounds the same as the take before, {before.name} (ESR {esr:.1g})"
-    return Finding("warning", path, message, f"Was {' and '.join(moved)} turned? If the knob does nothing here, keep it.")
+    return Finding(
+        "warning", path, message, f"Was {' and '.join(moved)} turned? If the knob does nothing here, keep it."
+    )

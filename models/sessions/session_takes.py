@@ -122,7 +122,9 @@ class SessionTakes:
         for manifest in self.manifests.values():
             document = read_json(manifest.path)
             if not isinstance(document, dict) or not isinstance(document.get("entries"), list):
-                raise UserError(f"{manifest.path} is not of the form of a planned session", "Take its entries out by hand.")
+                raise UserError(
+                    f"{manifest.path} is not of the form of a planned session", "Take its entries out by hand."
+                )
             entries = [item for item in document["entries"] if Path(item["output_file"]).name not in names]
             if entries and len(entries) < len(document["entries"]):
                 changed = {**document, "entries": entries}
@@ -153,9 +155,7 @@ class SessionTakes:
 def turned_knobs(knobs: Knobs, before: Setting | None, setting: Setting, unsure: Sequence[str] = ()) -> Setting:
     """Return the knobs to turn, in the order of the device: those that differ, and those of which nobody is sure."""
     return {
-        name: setting[name]
-        for name in knobs.names
-        if before is None or before[name] != setting[name] or name in unsure
+        name: setting[name] for name in knobs.names if before is None or before[name] != setting[name] or name in unsure
     }
 
 

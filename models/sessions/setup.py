@@ -73,8 +73,8 @@ def measure_round_trip(card: SoundCard, send_db: float = 0.0) -> RoundTrip:
     if spread > MOST_SPREAD_SAMPLES:
         raise UserError(
             f"the blips come back {spread:.1f} samples apart from each other",
-            "The card loses audio, or the device has a delay that moves (chorus, vibrato). Close other programs, choose "
-            "a larger buffer, and switch such effects off.",
+            "The card loses audio, or the device has a delay that moves (chorus, vibrato). Close other programs, "
+            "choose a larger buffer, and switch such effects off.",
         )
     mean_D = near_BD.mean(axis=0)
     polarity = 1 if mean_D[int(np.argmax(np.abs(mean_D)))] > 0 else -1
@@ -146,4 +146,3 @@ def describe_noise(noise: NoiseFloor | None, level: ReturnLevel) -> tuple[str, b
     elif hum_below < HUM_DB:
         text += f"; hum at {noise.mains_hz:.0f} Hz, {hum_below:.0f} dB below the signal"
     return text, below >= NOISE_DB and hum_below >= HUM_DB
-

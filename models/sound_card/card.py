@@ -74,7 +74,9 @@ def choose_pair(cards: Sequence[CardEntry], wanted: str | None) -> tuple[CardEnt
     `NotFound` where no card fits, and `UserError` where several do.
     """
     if not cards:
-        raise NotFound("no sound card is found", "Connect one and switch it on; its driver, or an audio server, must run.")
+        raise NotFound(
+            "no sound card is found", "Connect one and switch it on; its driver, or an audio server, must run."
+        )
     fitting = _fitting(cards, wanted)
     inputs, outputs = [card for card in fitting if card.inputs], [card for card in fitting if card.outputs]
     pairs = [(one, other) for one in inputs for other in outputs if one.api == other.api]

@@ -68,7 +68,7 @@ def load_library() -> Any:
     except OSError:  # the package is there, the library that it calls is not
         raise UserError(
             "the library PortAudio is not installed",
-            "Debian, Ubuntu: apt-get install libportaudio2. Fedora: dnf install portaudio. macOS: brew install portaudio.",
+            "Debian and Ubuntu: apt-get install libportaudio2; Fedora: dnf install portaudio.",
         ) from None
     return sounddevice
 
@@ -204,6 +204,4 @@ class PortAudioCard:
             hint = HINTS.get(code, "Is it connected, and is no other program using it alone?")
             native = sorted({self._input.rate_hz, self._output.rate_hz})
             at = f"; it is set to {' and '.join(map(str, native))} Hz" if code == -9997 else ""
-            raise UserError(
-                f"{self.name} cannot be opened: {reason}{at}", hint.format(rate=self._rate_hz)
-            ) from None
+            raise UserError(f"{self.name} cannot be opened: {reason}{at}", hint.format(rate=self._rate_hz)) from None
