@@ -30,6 +30,8 @@ MOST_SPREAD_SAMPLES = 2.0  # between blips of one recording
 
 NOISE_SECONDS = 2.0
 
+MOSTLY_DB, NAMED_DB = 3.0, 10.0  # of hum below all noise: it is most of it; it is told
+
 LEVEL_SECONDS = 4.0
 
 LOW_PEAK_DBFS, HIGH_PEAK_DBFS = -24.0, -1.0  # what comes back at the loudest setting should peak between
@@ -37,11 +39,10 @@ LOW_PEAK_DBFS, HIGH_PEAK_DBFS = -24.0, -1.0  # what comes back at the loudest se
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """How late the answer to a blip is, in samples; the spread of the blips; its polarity; its peak over the noise."""
+    """How late the answer to a blip is, in samples; the spread of the blips; its peak over the noise."""
 
     samples: float
     spread: float
-    polarity: int
     above_noise_db: float
 
 
@@ -77,8 +78,7 @@ def measure_round_trip(card: SoundCard, send_db: float = 0.0) -> RoundTrip:
             "choose a larger buffer, and switch such effects off.",
         )
     mean_D = near_BD.mean(axis=0)
-    polarity = 1 if mean_D[int(np.argmax(np.abs(mean_D)))] > 0 else -1
-    return RoundTrip(first + _peak(mean_D), spread, polarity, decibels(float(sharpness_D[delay] / floor)))
+    return RoundTrip(first + _peak(mean_D), spread, decibels(float(sharpness_D[delay] / floor)))
 
 
 def _peak(x_D: np.ndarray) -> float:
@@ -141,8 +141,8 @@ def describe_noise(noise: NoiseFloor | None, level: ReturnLevel) -> tuple[str, b
     below = level.rms_dbfs - noise.noise_dbfs
     hum_below = level.rms_dbfs - noise.hum_dbfs
     text = f"{noise.noise_dbfs:.0f} dBFS, {below:.0f} dB below the signal"
-    if noise.noise_dbfs - noise.hum_dbfs < 3:
+    if noise.noise_dbfs - noise.hum_dbfs < MOSTLY_DB:
         text += f"; most of it is hum at {noise.mains_hz:.0f} Hz and its harmonics"
-    elif hum_below < HUM_DB:
+    elif noise.noise_dbfs - noise.hum_dbfs < NAMED_DB:
         text += f"; hum at {noise.mains_hz:.0f} Hz, {hum_below:.0f} dB below the signal"
     return text, below >= NOISE_DB and hum_below >= HUM_DB

@@ -99,10 +99,9 @@ def show_return(level: ReturnLevel, send_db: float) -> None:
 
 def show_round_trip(found: RoundTrip, rate_hz: int) -> None:
     """Print how late the answer comes."""
-    inverted = "; the polarity is inverted" if found.polarity < 0 else ""
     output.info_wrapped(
         f"round trip: {found.samples:.2f} samples, {1000 * found.samples / rate_hz:.2f} ms; the blips agree within "
-        f"{found.spread:.2f} samples{inverted}"
+        f"{found.spread:.2f} samples"
     )
 
 
