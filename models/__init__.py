@@ -11,6 +11,8 @@
 * `recordings`: takes, from manifest to tensors, and what is wrong with them
 * `reporting`: the common style of pages and charts
 * `capture`: what to record
+* `sound_card`: playing and recording at once
+* `sessions`: a planned session, recorded take by take
 * `evaluation`: errors of a model
 * `training`: from recipe and takes to a run folder
 """

@@ -23,6 +23,8 @@ ALLOWED = {  # sub-package or lone module -> what it may import of its own packa
     "models/recordings": "core knobs audio",
     "models/reporting": "core knobs artifacts",
     "models/capture": "core knobs audio network artifacts playback formats recordings reporting",
+    "models/sound_card": "core audio",
+    "models/sessions": "core knobs audio recordings capture sound_card",
     "models/evaluation": "core knobs audio network engines artifacts playback formats recordings",
     "models/training": "core knobs network engines artifacts recordings evaluation",
     "search/config": "",

@@ -8,6 +8,7 @@ The command itself
 
 Commands, in order of use
 * `plan`: plan
+* `record`, `session`: record a session, or import its takes
 * `recordings`: signal, check, align
 * `train`: train, quickstart
 * `search`: search, board
@@ -22,5 +23,6 @@ What they use
 * `quickstart`: the steps of `zoo quickstart`
 * `doctor`: the checks of `zoo doctor`
 * `schema`, `reference`: the JSON schemas of the files that users write, and two pages of the reference; scripts
+* `keys`: single keys of a person
 * `views`: tables, sentences and pages from plain data
 """

@@ -35,10 +35,13 @@ DISK = {
 
 SEARCHES = ("search", "board", "quickstart", "init")  # the commands that need the extra `search`
 
+RECORDS = ("record", "session")  # those that need `train` and `audio`
+
 EXTRAS = {  # a package that the light install leaves out -> the extra that brings it
     **dict.fromkeys(("torch", "scipy", "numba", "llvmlite", "matplotlib"), "train"),
     **dict.fromkeys(("ray", "optuna"), "search"),
-    "sounddevice": "audio",
+    **dict.fromkeys(("sounddevice", "pyfiglet"), "audio"),
+    **dict.fromkeys(("mido", "rtmidi"), "midi"),
     "ziglang": "plugin",
     "cryptography": "sign",
 }
@@ -89,6 +92,7 @@ def _explain_missing(package: str) -> Explained:
     """Explain that a command needs an extra; what needs a search needs its packages too, whichever is missed first."""
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     extra = "search" if command in SEARCHES and EXTRAS[package] == "train" else EXTRAS[package]
+    extra = "train,audio" if command in RECORDS else extra
     return Explained(
         f"zoo {command} needs {package}, which is not installed".replace("  ", " "),
         f"Install it: pip install 'ampzoo[{extra}]'",

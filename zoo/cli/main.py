@@ -19,9 +19,11 @@ from zoo.cli.plan import plan
 from zoo.cli.play import export, render
 from zoo.cli.player_page import play_in_browser, write_page
 from zoo.cli.plugins import install, uninstall
+from zoo.cli.record import record
 from zoo.cli.recordings import align, check, signal
 from zoo.cli.score import score
 from zoo.cli.search import board, search
+from zoo.cli.session import session
 from zoo.cli.signing import key, trust
 from zoo.cli.train import quickstart, train
 from zoo.cli.transfer import pull, push, rm, verify
@@ -30,7 +32,7 @@ from zoo.version import __version__
 
 GROUPS = {  # heading -> commands, in the order in which one needs them
     "Start": (quickstart, doctor),
-    "Record": (plan, signal, init, check, align),
+    "Record": (plan, signal, record, session, init, check, align),
     "Make": (train, search, board, score, bench, package),
     "Share": (push, list_amps, show, diff, pull, outdated, lock, verify, rm, key, trust),
     "Play": (knobs, play_in_browser, write_page, render, export, install, uninstall),
@@ -38,7 +40,7 @@ GROUPS = {  # heading -> commands, in the order in which one needs them
 
 HELP = """Search, publish and play guitar amp models whose knobs turn live.
 
-From an amp to a model: plan, signal, record the takes, init, check, train or search, package, push.
+From an amp to a model: signal, plan, record, check, train or search, package, push.
 
 From a zoo to a sound: list, pull, play, render or export.
 """

@@ -27,6 +27,7 @@ from models.recordings.checks.rules import (
     SILENT_DBFS,
     check_belonging,
     check_clock,
+    check_duplicates,
     check_file,
     check_labels,
     check_lengths,
@@ -55,31 +56,74 @@ def check(path: Path, on_take: Callable[[int, int], None] | None = None) -> Repo
     What is wrong with takes becomes findings, all of them. Raises `UserError` for a manifest that cannot be read.
     """
     manifest = read_manifest(path)
-    takes, measured = _measure_takes(manifest, on_take)
-    findings, spoiled = _check_each(takes, measured, manifest.sample_rate)
-    sound = [take for take in takes if take not in spoiled]
-    faulty = {finding.file for finding in findings}
-    for take in sound:
-        findings += check_clock(take)
-    findings += check_lengths(sound, path)
-    findings += check_settings(takes, sound, manifest)
-    findings += check_sessions(sound, path)
-    steps: list[KnobStep] = []
-    excerpts: dict[Path, np.ndarray] = {}
-    groups: list[list[ComparableTake]] = []
-    for members in takes_by_dry(sound):
-        comparable = [take for take in members if take.lag and take.wet_sound]
-        if len(comparable) > 1:
-            lags = _comparison_lags(comparable)
-            excerpts_NS = np.stack([_excerpt(take, lag) for take, lag in zip(comparable, lags, strict=True)])
-            groups.append(list(map(ComparableTake, comparable, lags, excerpts_NS)))
-            excerpts.update(zip((take.wet for take in comparable), excerpts_NS, strict=True))
-            found_steps, found = _compare_takes(comparable, excerpts_NS, manifest.knobs, faulty)
-            steps += found_steps
-            findings += found
-    grid = measure_grid(manifest.knobs, groups)
-    findings += check_statements(manifest.knobs, grid, path)
-    return Report(manifest, takes, findings, steps, excerpts, grid)
+    inspection, total = Inspection(manifest), len(manifest.takes) + len(manifest.held_takes)
+    for done, (take, held) in enumerate(
+        [*((take, False) for take in manifest.takes), *((take, True) for take in manifest.held_takes)], 1
+    ):
+        inspection.add(take, held)
+        if on_take:
+            on_take(done, total)
+    return inspection.report()
+
+
+class Inspection:
+    """Takes of one manifest that are measured as they are added, and judged together by the rules of `check`.
+
+    Takes to train on and held takes are aligned apart from each other, as training does.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest, self._measurer = manifest, _TakeMeasurer()
+        self._measured: dict[bool, list[tuple[TakeReport, TakeResponse | None]]] = {False: [], True: []}
+
+    def add(self, take: Take, held: bool = False) -> None:
+        """Measure one more take."""
+        self._measured[held].append(self._measurer.measure(take))
+
+    def discard(self, wet: Path) -> None:
+        """Forget the takes that were recorded in a file, and the file."""
+        for held, measured in self._measured.items():
+            self._measured[held] = [(take, response) for take, response in measured if take.wet != wet]
+        self._measurer.forget(wet)
+
+    def rename(self, wet: Path, new: Path) -> None:
+        """Follow a recorded file to its new name."""
+        for held, measured in self._measured.items():
+            self._measured[held] = [
+                (replace(take, wet=new) if take.wet == wet else take, response) for take, response in measured
+            ]
+        self._measurer.rename(wet, new)
+
+    def report(self, complete: bool = True) -> Report:
+        """Judge the takes; without `complete`, what only the whole of a session can show is not looked for."""
+        manifest = self._manifest
+        takes = [take for measured in self._measured.values() for take in _reconcile(measured, manifest.delays)]
+        findings, spoiled = _check_each(takes, self._measurer, manifest.sample_rate)
+        sound = [take for take in takes if take not in spoiled]
+        faulty = {finding.file for finding in findings}
+        for take in sound:
+            findings += check_clock(take)
+        findings += check_lengths(sound, manifest.path)
+        findings += check_duplicates(sound)
+        if complete:
+            findings += check_settings(takes, manifest)
+        findings += check_sessions(sound, manifest.path)
+        steps: list[KnobStep] = []
+        excerpts: dict[Path, np.ndarray] = {}
+        groups: list[list[ComparableTake]] = []
+        for members in takes_by_dry(sound):
+            comparable = [take for take in members if take.lag and take.wet_sound]
+            if len(comparable) > 1:
+                lags = _comparison_lags(comparable)
+                excerpts_NS = np.stack([_excerpt(take, lag) for take, lag in zip(comparable, lags, strict=True)])
+                groups.append(list(map(ComparableTake, comparable, lags, excerpts_NS)))
+                excerpts.update(zip((take.wet for take in comparable), excerpts_NS, strict=True))
+                found_steps, found = _compare_takes(comparable, excerpts_NS, manifest.knobs, faulty)
+                steps += found_steps
+                findings += found
+        grid = measure_grid(manifest.knobs, groups) if complete else []
+        findings += check_statements(manifest.knobs, grid, manifest.path)
+        return Report(manifest, takes, findings, steps, excerpts, grid)
 
 
 def _check_each(
@@ -106,22 +150,6 @@ def _check_each(
         if take not in spoiled:
             findings += check_take(take) + check_effects(take)
     return findings, spoiled
-
-
-def _measure_takes(
-    manifest: Manifest, on_take: Callable[[int, int], None] | None
-) -> tuple[list[TakeReport], "_TakeMeasurer"]:
-    """Measure every take by itself, then reconcile the lags of training takes and those of held takes."""
-    measurer, reports = _TakeMeasurer(), []
-    total = len(manifest.takes) + len(manifest.held_takes)
-    for takes in (manifest.takes, manifest.held_takes):
-        measured = []
-        for take in takes:
-            measured.append(measurer.measure(take))
-            if on_take:
-                on_take(len(reports) + len(measured), total)
-        reports += _reconcile(measured, manifest.delays)
-    return reports, measurer
 
 
 def _reconcile(
@@ -177,6 +205,22 @@ class _TakeMeasurer:
         noise = measure_noise_floor(wet_T, self._silent_spans, round(lag.delay_samples), wet_sound.rate_hz)
         repeat_esr = _repeat_esr(wet_T, lag, self._repeat) if self._repeat else None
         return replace(report, noise_floor=noise, repeat_esr=repeat_esr, contents=contents), response
+
+    def forget(self, file: Path) -> None:
+        """Forget a file, which will be another one when it is measured again."""
+        self._files = [item for item in self._files if self._file_of(item) != file]
+        self._sounds = {key: sound for key, sound in self._sounds.items() if key[0] != file}
+
+    def rename(self, file: Path, new: Path) -> None:
+        """Follow a file that was read to its new name."""
+        self._files = [
+            (new, *item[1:]) if isinstance(item, tuple) and item[0] == file else item for item in self._files
+        ]
+        self._sounds = {(new if key[0] == file else key[0], key[1]): sound for key, sound in self._sounds.items()}
+
+    @staticmethod
+    def _file_of(item: "Finding | tuple[Path, Sound, bool]") -> Path:
+        return item.file if isinstance(item, Finding) else item[0]
 
     def _read_dry(self, take: Take) -> DrySignal | None:
         key = (take.dry, take.channel)

@@ -23,6 +23,8 @@ EDGES = 100  # places of a step that are tried
 
 ABOVE_SCATTER = 2.5  # times the scatter on both sides of a step
 
+LASTING = 0.75  # of the least jump, which the whole take must show from there on
+
 
 @dataclass(frozen=True)
 class LevelJump:
@@ -54,10 +56,11 @@ def find_level_jump(
     step_N = middle_N[width:] - middle_N[:-width]
     at = int(np.argmax(np.abs(step_N)))
     scatter = float(max(scatter_N[at], scatter_N[at + width]))
-    if abs(step_N[at]) < max(JUMP_DB if compared else JUMP_ALONE_DB, ABOVE_SCATTER * scatter):
+    least_db = JUMP_DB if compared else JUMP_ALONE_DB
+    if abs(step_N[at]) < max(least_db, ABOVE_SCATTER * scatter):
         return None
     edge, db = _fit_step(x_NK, y_N, width)
-    return LevelJump(int(index_N[edge]), db)
+    return LevelJump(int(index_N[edge]), db) if abs(db) >= LASTING * least_db else None
 
 
 def _fit_step(x_NK: np.ndarray, y_N: np.ndarray, width: int) -> tuple[int, float]:

@@ -180,17 +180,13 @@ def check_lengths(takes: list[TakeReport], manifest: Path) -> list[Finding]:
     ]
 
 
-def check_settings(takes: list[TakeReport], sound: list[TakeReport], manifest: Manifest) -> list[Finding]:
-    """Check the settings of all takes: one rate, duplicates, knobs that always move together, missing positions.
-
-    Duplicates are looked for among those that are `sound`.
-    """
+def check_settings(takes: list[TakeReport], manifest: Manifest) -> list[Finding]:
+    """Check the settings of all takes: one rate, knobs that always move together, missing positions."""
     found = []
     rates = sorted({take.wet_sound.rate_hz for take in takes if take.wet_sound})
     if len(rates) > 1 and not manifest.sample_rate:
         message = f"{manifest.path}: takes are at {' and '.join(map(str, rates))} Hz"
         found.append(Finding("fault", manifest.path, message, "Resample all takes to one rate."))
-    found += _check_duplicates(sound)
     values = {name: [take.setting[name] for take in takes] for name in manifest.knobs.names}
     for first, second in confounded_knobs(values):
         message = (
@@ -203,7 +199,7 @@ def check_settings(takes: list[TakeReport], sound: list[TakeReport], manifest: M
     return found
 
 
-def _check_duplicates(takes: list[TakeReport]) -> list[Finding]:
+def check_duplicates(takes: list[TakeReport]) -> list[Finding]:
     """Check for two takes of one setting, and for two settings with the same audio."""
     found, labels, sounds = [], {}, {}
     for take in takes:
