@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, geometric_mean
 
@@ -52,7 +53,7 @@ class Bench:
         self.device, self.seed, self.steps, self.knobs = device, seed, steps, device.knobs
         self.start = distinct([*corner_settings(self.knobs), self.knobs.defaults])
         taken = {setting_key(setting) for setting in self.start}
-        free = lambda setting: setting_key(setting) not in taken  # noqa: E731
+        free = lambda setting: setting_key(setting) not in taken
         self.held = sample_between(self.knobs, HELD, seed + HELD_SEED_OFFSET, free, self.start)
         music = guitar(SECONDS, RATE_HZ, seed), guitar(HELD_SECONDS, RATE_HZ, seed + HELD_SEED_OFFSET)
         self.dry_T = tuple(torch.from_numpy(np.asarray(x_T, np.float32)) for x_T in music)
@@ -120,7 +121,7 @@ def draw_hypercube(knobs: Knobs, count: int, bench: Bench) -> list[Setting]:
 def takes_to_reach(curve: dict[int, float], error: float) -> float | None:
     """Return after how many takes a curve is at an error, between its points by the logarithm; None where it is not."""
     points = sorted(curve.items())
-    for (a, before), (b, after) in zip(points, points[1:], strict=False):
+    for (a, before), (b, after) in pairwise(points):
         if after <= error < before:
             return a + (b - a) * float(np.log(before / error) / np.log(before / after))
     return float(points[0][0]) if points[0][1] <= error else None

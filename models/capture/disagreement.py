@@ -5,7 +5,7 @@ them is wrong; what all of them have wrong alike is not seen. Their deviations f
 a Gaussian process over the knobs, so that no length scale is stated: two settings belong together as far as the models
 deviate alike there. A take removes the deviation at its setting, and its share of all others (the active learning of
 Cohn, 1996; the variance of the process as in Seo et al., IJCNN 2000). The deviation at recorded settings is what takes
-do not remove; it is the noise of the process.
+do not remove: its share is left out of what they bring.
 
 Shapes: T time, M models, C candidates, P settings in all (candidates and recorded ones), K knob columns.
 """
@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,12 +25,13 @@ from models.audio.loudest import loudest_start
 from models.capture.designs import corner_settings, distinct
 from models.capture.plan import split_knobs
 from models.core.errors import UserError
-from models.formats.nam.reader import read_nam
 from models.knobs.geometry import candidate_settings, setting_key, with_dial_steps
 from models.knobs.schema import Knobs, Setting
 from models.network.numpy_wavenet import NumpyWaveNet
-from models.network.wavenet import WaveNet
 from models.playback.stream import player_factory
+
+if TYPE_CHECKING:
+    from models.network.wavenet import WaveNet
 
 CANDIDATES, MOST_RECORDED = 256, 48  # settings spread over the knobs, and recorded ones, that models play
 
@@ -75,7 +77,7 @@ class Proposal:
         return sum(take.brings for take in self.takes)
 
 
-Model = tuple[ModelConfig, NumpyWaveNet | WaveNet]
+Model = tuple[ModelConfig, "NumpyWaveNet | WaveNet"]
 
 
 def read_models(sources: Sequence[Path], knobs: Knobs, manifest: Path) -> list[Model]:
@@ -87,7 +89,7 @@ def read_models(sources: Sequence[Path], knobs: Knobs, manifest: Path) -> list[M
         raise UserError(
             f"{len(sources)} model is named; disagreement takes two", "Name another: --model A --model B, or --study."
         )
-    models: list[Model] = [read_nam(path) if path.suffix.lower() == ".nam" else read_model(path) for path in sources]
+    models = [_read_model(path) for path in sources]
     wanted = {knob.scale for knob in knobs.knobs}
     for path, (config, _) in zip(sources, models, strict=True):
         if {knob.scale for knob in config.knobs.knobs} != wanted:
@@ -100,6 +102,14 @@ def read_models(sources: Sequence[Path], knobs: Knobs, manifest: Path) -> list[M
     if len(rates) > 1:
         raise UserError(f"the models play at {' and '.join(map(str, rates))} Hz", "Name models at one rate.")
     return models
+
+
+def _read_model(path: Path) -> Model:
+    if path.suffix.lower() != ".nam":
+        return read_model(path)
+    from models.formats.nam.reader import read_nam
+
+    return read_nam(path)
 
 
 def take_excerpt(x_T: np.ndarray, rate_hz: int) -> np.ndarray:
@@ -148,8 +158,8 @@ def propose_by_disagreement(
     recorded = distinct(existing)[:: -(-len(existing) // MOST_RECORDED) or 1]
     deviations_PT = play_deviations(models, x_T, [*free, *recorded], on_setting)
     covariance_PP = deviations_PT @ deviations_PT.T
-    noise = float(np.diag(covariance_PP)[len(free) :].mean()) if recorded else 0.0
-    return _choose(free, covariance_PP[: len(free), : len(free)].astype(np.float64), noise, count)
+    floor = float(np.diag(covariance_PP)[len(free) :].mean()) if recorded else 0.0
+    return _choose(free, covariance_PP[: len(free), : len(free)].astype(np.float64), floor, count)
 
 
 def play_deviations(
@@ -188,21 +198,24 @@ def play_deviations(
     return np.stack(rows) / np.sqrt(energy_P)[:, None].astype(np.float32)
 
 
-def _choose(free: Sequence[Setting], covariance_CC: np.ndarray, noise: float, count: int) -> Proposal:
+def _choose(free: Sequence[Setting], covariance_CC: np.ndarray, floor: float, count: int) -> Proposal:
     """Choose settings greedily, each the one that lowers the mean of the variance most, given those before it."""
     left_CC, chosen = covariance_CC.copy(), list[ProposedTake]()
     mean, open_C = float(np.diag(left_CC).mean()), np.ones(len(free), bool)
+    removable = max(1 - floor / mean, 0.0) if mean > 0 else 0.0
+    least = 1e-9 * mean + 1e-30  # of a variance that is left, not rounding
     for _ in range(min(max(count + SERIES, LOOK_AHEAD), len(free))):
-        variance_C = np.maximum(np.diag(left_CC), 1e-30)
-        gain_C = np.square(left_CC).mean(1) / (variance_C + noise)
+        variance_C = np.diag(left_CC)
+        gain_C = np.where(variance_C > least, np.square(left_CC).mean(1) / np.maximum(variance_C, least), 0.0)
         best = int(np.argmax(np.where(open_C, gain_C, -1.0)))
         open_C[best] = False
-        chosen.append(ProposedTake(free[best], float(covariance_CC[best, best]), float(gain_C[best])))
-        left_CC -= np.outer(left_CC[best], left_CC[best]) / (variance_C[best] + noise)
-    return Proposal(tuple(chosen[:count]), mean, noise, _find_enough([take.brings for take in chosen], mean))
+        chosen.append(ProposedTake(free[best], float(covariance_CC[best, best]), removable * float(gain_C[best])))
+        if gain_C[best] > 0:
+            left_CC -= np.outer(left_CC[best], left_CC[best]) / variance_C[best]
+    return Proposal(tuple(chosen[:count]), mean, floor, _find_enough([take.brings for take in chosen], mean))
 
 
 def _find_enough(brings: Sequence[float], mean: float) -> int | None:
     """Return after how many takes the next `SERIES` bring less than `NOT_WORTH` of the mean."""
     series = range(len(brings) - SERIES + 1)
-    return next((n for n in series if sum(brings[n : n + SERIES]) < NOT_WORTH * mean), None)
+    return next((n for n in series if sum(brings[n : n + SERIES]) <= NOT_WORTH * mean), None)
