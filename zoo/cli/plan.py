@@ -188,7 +188,8 @@ def plan_session(request: PlanRequest) -> None:
     from models.capture.session import write_session
     from zoo.cli.views import plan as plan_view
 
-    described, schema = read_knobs(request.knobs)
+    described, whole = read_knobs(request.knobs)
+    schema, outputs = whole.without_outputs(), whole.outputs
     schema = state_filters(schema, request.after) if request.after else schema
     signal_s = _seconds(request.signal) or SIGNAL_SECONDS
     if request.design:
@@ -204,7 +205,7 @@ def plan_session(request: PlanRequest) -> None:
     train, held = plan_view.listed_settings(chosen, signal_s)
     if request.out and request.signal:
         identity = {"device": described.device, "license_id": described.license, "levels": described.levels}
-        made = write_session(request.out, chosen.knobs, train, held, request.signal, **identity)
+        made = write_session(request.out, chosen.knobs, train, held, request.signal, **identity, outputs=outputs)
         plan_view.info_plan(chosen, signal_s)
         plan_view.info_saved(chosen, plan_without_filters(schema, request.design, **request.sizes), signal_s)
         _show_session(made, request)
@@ -217,35 +218,39 @@ def plan_session(request: PlanRequest) -> None:
 def extend_session(request: ExtendRequest) -> None:
     """Propose further settings for a recorded manifest, where models disagree or takes are far; list or write them."""
     from models.capture.ordering import order_settings
-    from models.capture.plan import PER_KNOB, propose_settings
+    from models.capture.plan import PER_KNOB, propose_settings, recorded_settings
     from models.capture.session import write_session
     from models.recordings.manifest import read_manifest
     from zoo.cli.views import plan as plan_view
 
     first, *others = [read_manifest(path) for path in request.manifests]
     _check_signal_rate(request.signal, first.path, first.sample_rate)
-    existing = [take.setting for take in first.takes]
-    taken = [take.setting for manifest in (first, *others) for take in (*manifest.takes, *manifest.held_takes)]
+    knobs = first.knobs.without_outputs()
+    existing = recorded_settings(knobs, first.takes)
+    listed = [take for manifest in (first, *others) for take in (*manifest.takes, *manifest.held_takes)]
+    taken = recorded_settings(knobs, listed)
     count = PER_KNOB if request.count is None else request.count
     if request.study or request.models:
-        proposal = _propose_by_models(request, first, taken, count)
+        proposal = _propose_by_models(request, first, existing, taken, count)
         new = [take.setting for take in proposal.takes]
         plan_view.info_proposal(proposal)
     else:
-        proposal, new = None, propose_settings(first.knobs, existing, count, taken)
-    plan_view.info_holes(first.knobs, existing, new)
+        proposal, new = None, propose_settings(knobs, existing, count, taken)
+    plan_view.info_holes(knobs, existing, new)
     if request.out and request.signal:
         identity = {"device": first.device, "license_id": first.license, "levels": first.levels}
-        ordered = order_settings(first.knobs, new)
-        made = write_session(request.out, first.knobs, ordered, [], request.signal, existing=first.takes, **identity)
+        more = {**identity, "existing": first.takes, "outputs": first.knobs.outputs}
+        made = write_session(request.out, knobs, order_settings(knobs, new), [], request.signal, **more)
         _show_session(made, request)
     elif proposal:
-        plan_view.show_proposal(first.knobs, proposal, request.as_json)
+        plan_view.show_proposal(knobs, proposal, request.as_json)
     else:
-        plan_view.show_settings(first.knobs, new, [], request.as_json)
+        plan_view.show_settings(knobs, new, [], request.as_json)
 
 
-def _propose_by_models(request: ExtendRequest, manifest: "Manifest", taken: "list[Setting]", count: int) -> "Proposal":
+def _propose_by_models(
+    request: ExtendRequest, manifest: "Manifest", existing: "list[Setting]", taken: "list[Setting]", count: int
+) -> "Proposal":
     """Return what models of the device know least; they play the signal, or the first dry signal of the manifest."""
     from models.audio.io import read_audio
     from models.capture.disagreement import propose_by_disagreement, read_models, take_excerpt
@@ -259,10 +264,10 @@ def _propose_by_models(request: ExtendRequest, manifest: "Manifest", taken: "lis
     rate_hz, take = models[0][0].audio.sample_rate, manifest.takes[0]
     source = (request.signal, None) if request.signal else (take.dry, take.channel)
     excerpt_T = take_excerpt(read_audio(*source, rate_hz)[0], rate_hz)
-    existing = [take.setting for take in manifest.takes]
     output.info(f"models: {', '.join(map(str, sources))}")
     with output.progress("playing") as bar:
-        return propose_by_disagreement(manifest.knobs, models, excerpt_T, existing, count, taken, bar)
+        knobs = manifest.knobs.without_outputs()
+        return propose_by_disagreement(knobs, models, excerpt_T, existing, count, taken, bar)
 
 
 def plan_captures(request: CaptureRequest) -> None:

@@ -38,6 +38,7 @@ from models.recordings.checks.rules import (
 )
 from models.recordings.checks.similarity import KnobStep, distances, knob_steps
 from models.recordings.manifest import Manifest, Take, read_manifest
+from models.recordings.output_files import output_of
 from models.recordings.response_cache import recall_response
 from models.recordings.session_delays import SessionDelays
 from models.recordings.take_reader import DrySignal, TakeReader
@@ -117,7 +118,8 @@ def _measure_takes(
     for takes in (manifest.takes, manifest.held_takes):
         measured = []
         for take in takes:
-            measured.append(measurer.measure(take))
+            report, response = measurer.measure(take)
+            measured.append((replace(report, output=output_of(manifest.knobs, take.setting)), response))
             if on_take:
                 on_take(len(reports) + len(measured), total)
         reports += _reconcile(measured, manifest.delays)

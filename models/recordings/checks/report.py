@@ -47,6 +47,7 @@ class TakeReport:
     """Measurements of one take; None stands for what could not be measured.
 
     `lag` is None unless both files can be used. `repeat_esr` is the ESR between two recordings of one passage.
+    `output` is which of several files of a take it is.
     """
 
     wet: Path
@@ -60,6 +61,7 @@ class TakeReport:
     noise_floor: NoiseFloor | None = None
     repeat_esr: float | None = None
     contents: Contents | None = None
+    output: Value | None = None
 
     @property
     def dry_key(self) -> tuple:
@@ -83,8 +85,8 @@ class TakeReport:
 
 
 def takes_by_dry(takes: Iterable[TakeReport]) -> list[list[TakeReport]]:
-    """Group takes by their dry signal."""
-    return group_by_dry(takes, lambda take: take.dry_key)
+    """Group takes by their dry signal; a DI and a microphone of the same takes are two groups."""
+    return group_by_dry(takes, lambda take: (take.dry_key, take.output))
 
 
 @dataclass(frozen=True)
