@@ -7,8 +7,10 @@ from pydantic import Field
 
 from models.audio.calibration import UNSTATED, AnalogLevels
 from models.core.schema import Frozen
-from models.knobs.schema import Knob, Knobs, Value
+from models.knobs.schema import Knob, Knobs, Switch, Value
 from models.network.architecture import WaveNetConfig
+
+_OF_TAKES = {Knob: "after", Switch: "files"}  # what a knob states about takes
 
 
 class Audio(AnalogLevels):
@@ -47,9 +49,9 @@ def make_config(
 ) -> ModelConfig:
     """Return the `config.json` of a model; `sample_rate` is in Hz.
 
-    That a knob filters after the distortion is of use to training alone and left out.
+    That a knob filters after the distortion, or that a switch chooses a file, is of use to training alone and left out.
     """
-    played = [knob.model_copy(update={"after": False}) if isinstance(knob, Knob) else knob for knob in knobs.knobs]
+    played = [knob.model_copy(update={_OF_TAKES[type(knob)]: False}) for knob in knobs.knobs]
     knobs = Knobs(knobs=tuple(played))
     audio = Audio(sample_rate=sample_rate, receptive_field=architecture.receptive_field, **levels.model_dump())
     return ModelConfig(name=name, audio=audio, knobs=knobs, architecture=architecture)

@@ -9,6 +9,7 @@ It holds what training, and the check of the recordings, need. In this order, at
 | repeat | a bar of guitar | compared with its copy below: it shows what changed in between, as a device warms up |
 | sweeps | 20 Hz to 20 kHz, louder and louder, then softer and softer | every frequency at several levels |
 | noise | rises from -60 dBFS and falls again | every frequency at once, at every level |
+| bursts | clicks, noise bursts, plucks at every level | high crest: what would blow up at settings between takes |
 | music | guitar: picked notes, chords, palm mutes, in pieces of falling level | what will be played, also softly |
 | repeat, blips | the same bar, then the same blips | repeatability; clock drift, from blips far apart |
 | held | other guitar pieces | audio that is absent from training |
@@ -23,6 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.audio.bursts import bursts
 from models.audio.guitar import guitar
 from models.audio.io import DITHER, read_audio
 from models.core.errors import UserError
@@ -39,7 +41,9 @@ BLIP_ROOM_S = 1.25  # for both blips
 
 REPEAT_S = 2.0
 
-SWEEP_SHARE, NOISE_SHARE, HELD_SHARE = 0.10, 0.06, 0.20  # of the whole
+SWEEP_SHARE, NOISE_SHARE, BURST_SHARE, HELD_SHARE = 0.10, 0.06, 0.05, 0.20  # of the whole
+
+BURST_SLOT_S = 0.125
 
 SWEEPS = 4
 
@@ -60,7 +64,7 @@ NAM_INPUTS = {  # MD5 of the file, as in `nam/train/core.py` of neural-amp-model
     "36cd1af62985c2fac3e654333e36431e": "3.0.0",
 }
 
-REPEAT_SEED, MUSIC_SEED, HELD_SEED = 1, 100, 10_000
+REPEAT_SEED, BURST_SEED, MUSIC_SEED, HELD_SEED = 1, 50, 100, 10_000
 
 
 class Span(NamedTuple):
@@ -78,6 +82,7 @@ class Parts(NamedTuple):
     repeats: tuple[Span, Span]
     sweeps: tuple[Span, ...]
     noise: Span
+    bursts: Span
     music: Span
     held: Span
 
@@ -91,24 +96,26 @@ def find_parts(seconds: float, rate_hz: int) -> Parts:
         )
     seconds, at, spans = round(seconds * rate_hz) / rate_hz, 0.0, []
     sweep_s, held_s = SWEEP_SHARE * seconds / SWEEPS, HELD_SHARE * seconds
-    head_s = [SILENCE_S, BLIP_ROOM_S, REPEAT_S, *[sweep_s] * SWEEPS, NOISE_SHARE * seconds]
+    head_s = [SILENCE_S, BLIP_ROOM_S, REPEAT_S, *[sweep_s] * SWEEPS, NOISE_SHARE * seconds, BURST_SHARE * seconds]
     tail_s = [REPEAT_S, BLIP_ROOM_S, held_s]
     music_s = seconds - sum(head_s) - sum(tail_s)
     for length in (*head_s, music_s, *tail_s):
         spans.append(Span(round(at * rate_hz), round((at + length) * rate_hz)))
         at += length
     gap = round(GAP_S * rate_hz)
-    silence, first, repeat, *sweeps, noise, music, again, last, held = spans
+    silence, first, repeat, *sweeps, noise, crests, music, again, last, held = spans
     blips = tuple(room.start + round(offset * rate_hz) for room in (first, last) for offset in BLIPS_S)
-    repeat, *sweeps, noise, music = (Span(s.start, s.stop - gap) for s in (repeat, *sweeps, noise, music))
+    parts = (repeat, *sweeps, noise, crests, music)
+    repeat, *sweeps, noise, crests, music = (Span(s.start, s.stop - gap) for s in parts)
     again = Span(again.start, again.start + repeat.stop - repeat.start)
-    return Parts(silence, blips, (repeat, again), tuple(sweeps), noise, music, held)
+    return Parts(silence, blips, (repeat, again), tuple(sweeps), noise, crests, music, held)
 
 
 def recognize(x_T: np.ndarray, rate_hz: int) -> Parts | None:
     """Return the parts of `x_T` if it is a signal of this module, else None.
 
-    It is recognized at its own rate and length, at 16 bit or more.
+    It is recognized at its own rate and length, at 16 bit or more; so are signals from before there were bursts, whose
+    music begins where these are.
     """
     seconds = len(x_T) / rate_hz
     if not SHORTEST_S <= seconds <= LONGEST_S:
@@ -152,6 +159,8 @@ def excitation(seconds: float = SIGNAL_SECONDS, rate_hz: int = 48000) -> np.ndar
         levels = (SOFT_DB, LOUD_DB) if number % 2 == 0 else (LOUD_DB, SOFT_DB)
         x_T[span.start : span.stop] = _fade_ends(_sweep(span.stop - span.start, rate_hz, *levels))
     x_T[parts.noise.start : parts.noise.stop] = _noise(parts.noise.stop - parts.noise.start)
+    crests = parts.bursts
+    x_T[crests.start : crests.stop] = bursts(crests.stop - crests.start, round(BURST_SLOT_S * rate_hz), BURST_SEED)
     for span, seed in ((parts.music, MUSIC_SEED), (parts.held, HELD_SEED)):
         x_T[span.start : span.stop] = _music(span.stop - span.start, rate_hz, seed)
     return x_T

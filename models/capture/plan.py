@@ -4,7 +4,7 @@ Positions are spaced evenly over the turn of a knob, whatever its taper: equal t
 equal steps. No setting is one that cannot be set (`step`) or that is silent (`avoid_zero`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -35,6 +35,7 @@ from models.knobs.geometry import (
     with_step,
 )
 from models.knobs.schema import AnyKnob, Knob, KnobName, Knobs, Setting, Value
+from models.recordings.manifest import Take
 
 Design = Literal["isolated", "hybrid", "combinatorial", "space-filling"]
 
@@ -167,9 +168,12 @@ def make_plan(
 
 
 def split_knobs(knobs: Knobs) -> tuple[Knobs, tuple[Knob, ...]]:
-    """Return the knobs whose settings have to be recorded jointly, and those stated to filter after the distortion."""
+    """Return the knobs whose settings have to be recorded jointly, and those stated to filter after the distortion.
+
+    A switch of the files of a take is neither.
+    """
     filters = tuple(knob for knob in knobs.knobs if isinstance(knob, Knob) and knob.after)
-    return Knobs(knobs=tuple(knob for knob in knobs.knobs if knob not in filters)), filters
+    return Knobs(knobs=tuple(knob for knob in knobs.without_outputs().knobs if knob not in filters)), filters
 
 
 def state_filters(knobs: Knobs, names: Collection[str]) -> Knobs:
@@ -287,6 +291,11 @@ def propose_settings(
     if len(chosen) < count:
         raise UserError(f"only {len(chosen)} settings are left to record, not {count}", "Ask for fewer.")
     return order_settings(knobs, chosen)
+
+
+def recorded_settings(knobs: Knobs, takes: Iterable[Take]) -> list[Setting]:
+    """Return each setting of takes once, of these knobs alone: files of one take have one."""
+    return distinct({name: take.setting[name] for name in knobs.names} for take in takes)
 
 
 def _all_listed(knob: AnyKnob) -> list[Value]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from models.knobs.schema import Knobs, Setting
+from models.knobs.schema import Knobs, Setting, Switch
 from models.knobs.text import format_value
 from models.reporting.html import Cell, heading, numbered_list, page, paragraph, table
 
@@ -21,6 +21,15 @@ def name_take(prefix: str, number: int, setting: Setting) -> str:
     return f"{prefix}{number:03d}{f'_{words}' if words and len(words) <= MAX_SETTING_NAME else ''}.wav"
 
 
+def name_files(prefix: str, number: int, setting: Setting, outputs: Switch | None = None) -> dict[str | None, str]:
+    """Return the names of the files of a take, by position of `outputs`; by None where it is one file."""
+    name = name_take(prefix, number, setting)
+    if outputs is None:
+        return {None: name}
+    stem = name.removesuffix(".wav")
+    return {position: f"{stem}_{re.sub(r'[^A-Za-z0-9_.+-]', '-', position)}.wav" for position in outputs.positions}
+
+
 def make_sheet(
     knobs: Knobs,
     train: Sequence[Setting],
@@ -29,10 +38,12 @@ def make_sheet(
     rate_hz: int,
     device: str,
     before: int = 0,
+    outputs: Switch | None = None,
 ) -> str:
     """Return the sheet as an HTML page: in each row, the knobs that change since the row above are framed.
 
-    `signal` is the name of the file to play, `before` the number of takes that are recorded already.
+    `signal` is the name of the file to play, `before` the number of takes that are recorded already, `outputs` the
+    switch of the files that each take is recorded into.
     """
     steps = (
         f"Play `{signal}` whole, at {rate_hz} Hz, and record it whole: mono, 24 bit, named as in the row.",
@@ -44,20 +55,22 @@ def make_sheet(
         paragraph(", ".join(f"{knob.name} {knob.legal}" for knob in knobs.knobs)),
         numbered_list(steps),
         heading("Takes to train on"),
-        _settings_table(knobs, "", train, before),
+        _settings_table(knobs, "", train, before, outputs),
     ]
     if held:
-        parts += [heading("Takes to test with"), _settings_table(knobs, "held_", held, 0)]
+        parts += [heading("Takes to test with"), _settings_table(knobs, "held_", held, 0, outputs)]
     return page(device or "Recording session", parts)
 
 
-def _settings_table(knobs: Knobs, prefix: str, settings: Sequence[Setting], before: int) -> str:
+def _settings_table(knobs: Knobs, prefix: str, settings: Sequence[Setting], before: int, outputs: Switch | None) -> str:
     rows, last = [], None
     for number, setting in enumerate(settings, before + 1):
         cells = [
             Cell(format_value(value), "changed" if last is None or last[name] != value else "same")
             for name, value in setting.items()
         ]
-        rows.append([BOX, str(number), *cells, Cell(name_take(prefix, number, setting), "file")])
+        rows.append(
+            [BOX, str(number), *cells, Cell(", ".join(name_files(prefix, number, setting, outputs).values()), "file")]
+        )
         last = setting
     return table(("", "#", *knobs.names, "file"), rows)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.artifacts.evaluation import CornerScan, KnobTurn
+from models.audio.bursts import bursts
 from models.audio.decibels import decibels, power_decibels
 from models.engines.select import engine_for
 from models.knobs.schema import AnyKnob, Encoding, Knob, Knobs, Setting
@@ -22,6 +23,8 @@ RANDOM_SETTINGS = 1000  # beside the corners
 MAX_PLAYED_CORNERS = 1024
 
 PLAYED_SAMPLES = 2048  # samples: the loudest part of the dry signal, played at every setting
+
+BURST_SLOT = 128  # samples
 
 BATCH = 32  # settings played at once
 
@@ -57,6 +60,7 @@ def scan_corners(
 ) -> CornerScan:
     """Play the loudest part of `x_T`, and silence, at every corner of the knobs and at so many random settings between.
 
+    Corners play bursts of high crest at every level, too, up to the peak of `x_T`: they are what blows up there.
     `recorded_peak` is that of the loudest take (full scale 1). Of more than `MAX_PLAYED_CORNERS`, that many are drawn.
     """
     settings = _scanned_settings(knobs, random_settings)
@@ -65,6 +69,9 @@ def scan_corners(
     loud_NT = _play_all(net, loud_T, columns_NK).nan_to_num(math.inf).clamp(-FAR, FAR)
     still_N = _play_all(net, loud_T.new_zeros(net.receptive_field), columns_NK)[:, 0].abs()
     peak_N, still_N = loud_NT.abs().amax(1), still_N.nan_to_num(math.inf)
+    corners = len(settings) - (random_settings if knobs.knobs else 0)
+    burst_NT = _play_all(net, _bursts_like(x_T, len(loud_T)), columns_NK[:corners])
+    peak_N[:corners] = peak_N[:corners].maximum(burst_NT.nan_to_num(math.inf).clamp(-FAR, FAR).abs().amax(1))
     loudest_at, stillest_at = int(peak_N.argmax()), int(still_N.argmax())
     return CornerScan(
         settings=len(settings),
@@ -111,6 +118,12 @@ def loudest(x_T: Tensor, samples: int) -> Tensor:
     ends = torch.arange(samples, len(x_T) + 1)
     best = int(ends[(energy_T[ends] - energy_T[ends - half]).argmax()])
     return x_T[best - samples : best]
+
+
+def _bursts_like(x_T: Tensor, samples: int) -> Tensor:
+    """Return bursts that peak where `x_T` does; the context before them is silent."""
+    burst_T = torch.from_numpy(bursts(PLAYED_SAMPLES, BURST_SLOT, 0)).to(x_T)
+    return torch.cat([x_T.new_zeros(samples - len(burst_T)), burst_T * x_T.abs().max() / burst_T.abs().max()])
 
 
 def _scanned_settings(knobs: Knobs, random_settings: int) -> list[Setting]:

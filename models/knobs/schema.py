@@ -185,6 +185,12 @@ class Switch(Frozen):
         Field(min_length=2, max_length=MAX_POSITIONS, description="Names of its positions."),
     ]
     default: Annotated[Position, Field(description="Position at which it rests; the first when left out.")]
+    files: Annotated[
+        bool,
+        Field(
+            description="Its positions are files of one take (`output_files`), such as two microphones: nothing to set."
+        ),
+    ] = False
 
     @model_validator(mode="before")
     @classmethod
@@ -281,6 +287,8 @@ class Knobs(Frozen):
             raise ValueError(f"knobs and positions of switches together are {self.columns()}, at most {MAX_COLUMNS}")
         if len(gains := [knob.name for knob in self.knobs if isinstance(knob, Knob) and knob.gain]) > 1:
             raise ValueError(f"more than one knob is the gain: {', '.join(gains)}")
+        if len(files := [knob.name for knob in self.knobs if isinstance(knob, Switch) and knob.files]) > 1:
+            raise ValueError(f"the files of a take are positions of one switch, not of {' and '.join(files)}")
         return self
 
     @property
@@ -292,6 +300,15 @@ class Knobs(Frozen):
     def defaults(self) -> Setting:
         """The setting with every knob at its default."""
         return {knob.name: knob.default for knob in self.knobs}
+
+    @property
+    def outputs(self) -> Switch | None:
+        """The switch whose positions are files of one take, or None."""
+        return next((knob for knob in self.knobs if isinstance(knob, Switch) and knob.files), None)
+
+    def without_outputs(self) -> "Knobs":
+        """Return the knobs that are set for a take."""
+        return Knobs(knobs=tuple(knob for knob in self.knobs if knob != self.outputs))
 
     def find(self, name: str) -> AnyKnob | None:
         """Return the knob of that name, or None."""

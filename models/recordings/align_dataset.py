@@ -12,8 +12,8 @@ from models.core.errors import UserError
 from models.core.files import staged_folder, write_json
 from models.recordings.alignment import UNRELATED, Lag, align_wet, causal_margin, reconcile_lags
 from models.recordings.manifest import Manifest, Take, read_manifest
+from models.recordings.output_files import output_of
 from models.recordings.response_cache import recall_response
-from models.recordings.session_delays import SessionDelays
 from models.recordings.take_reader import DrySignal, TakeReader, group_by_dry
 
 ALIGNED_MANIFEST, HELD_MANIFEST = "manifest.json", "held.json"
@@ -50,7 +50,7 @@ def align_dataset(
         writer = _TakeWriter(staged, lambda done: on_take(done, total) if on_take else None)
         for name, takes in ((ALIGNED_MANIFEST, manifest.takes), (HELD_MANIFEST, manifest.held_takes)):
             entries = []
-            for found, entry in writer.write(takes, manifest.delays):
+            for found, entry in writer.write(takes, manifest):
                 aligned.append(found)
                 entries.append(entry)
             if takes:
@@ -75,7 +75,7 @@ class _TakeWriter:
     dry_names: dict[tuple[Path, int | None], str] = field(default_factory=dict)
     used_names: set[str] = field(default_factory=set)
 
-    def write(self, takes: list[Take], delays: SessionDelays | None) -> list[tuple[AlignedTake, dict[str, Any]]]:
+    def write(self, takes: list[Take], manifest: Manifest) -> list[tuple[AlignedTake, dict[str, Any]]]:
         """Write takes; returns each with its entry in the manifest.
 
         Each take is aligned by its own estimate while it is decoded. Only those that the other takes of the dry signal
@@ -96,8 +96,9 @@ class _TakeWriter:
             hashes.append(dry.sha256)
             self.done += 1
             self.on_take(self.done)
-        for numbers in group_by_dry(range(len(takes)), lambda number: hashes[number]):
-            reconciled = reconcile_lags([responses[number] for number in numbers], delays)
+        outputs = [output_of(manifest.knobs, take.setting) for take in takes]
+        for numbers in group_by_dry(range(len(takes)), lambda number: (hashes[number], outputs[number])):
+            reconciled = reconcile_lags([responses[number] for number in numbers], manifest.delays)
             for number, lag in zip(numbers, reconciled, strict=True):
                 if lag != responses[number].lag:
                     take, name = takes[number], entries[number]["output_file"]

@@ -36,6 +36,7 @@ from models.recordings.dataset import (
     Recordings,
 )
 from models.recordings.manifest import Manifest, Take, read_manifest
+from models.recordings.output_files import output_of
 from models.recordings.response_cache import recall_response
 from models.recordings.splitting import split_recordings
 from models.recordings.take_reader import TakeReader, group_by_dry
@@ -206,7 +207,8 @@ def _estimate_and_place(
         wet_T = _read_wet(recordings, listed, reader)
         responses.append(_measure_response(recordings, listed, wet_T))
         pieces.append(_piece(recordings, listed, wet_T, responses[-1].lag, store))
-    for numbers in group_by_dry(range(len(group)), lambda number: group[number].dry):
+    outputs = [output_of(recordings.knobs, listed.take.setting) for listed in group]
+    for numbers in group_by_dry(range(len(group)), lambda number: (group[number].dry, outputs[number])):
         reconciled = reconcile_lags([responses[number] for number in numbers], recordings.delays)
         lags = {str(group[n].take.wet): lag for n, lag in zip(numbers, reconciled, strict=True)} | lags
     for number, listed in enumerate(group):

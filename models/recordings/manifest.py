@@ -26,6 +26,7 @@ from models.knobs.schema import (
     Value,
 )
 from models.recordings.manifest_formats import RawManifest, RawTake, parse_manifest
+from models.recordings.output_files import with_outputs
 from models.recordings.session_delays import SessionDelays
 
 LIST_KNOBS = 'Describe the knobs under "knobs" at the top.'
@@ -76,6 +77,9 @@ def read_manifest(path: Path) -> Manifest:
     knobs, because that file is the recording with every knob at its default. Otherwise, where every take states the
     knob, the default is the level that most takes share, else the middle of the range.
 
+    Files that one entry lists by name (`output_files`) are takes at the positions of a switch: the one that is listed
+    with `"files": true`, or `output`, which gets the names in order of first appearance.
+
     Raises `UserError` naming the file and the entry; the audio files are not opened.
     """
     return interpret_manifest(read_json(path), path)
@@ -83,11 +87,14 @@ def read_manifest(path: Path) -> Manifest:
 
 def interpret_manifest(document: Any, path: Path) -> Manifest:
     """Return what `read_manifest` reads, from the document that `path` holds or is to hold."""
-    raw = parse_manifest(document, str(path))
+    raw = with_outputs(parse_manifest(document, str(path)), str(path))
     knobs = _knob_schema(raw, str(path))
     takes: dict[bool, dict[tuple, Take]] = {False: {}, True: {}}
     for entry in raw.takes:
-        setting = knobs.complete({name: entry.setting[name] for name in _listed_knobs(entry, knobs, raw)}, entry.where)
+        stated = {name: entry.setting[name] for name in _listed_knobs(entry, knobs, raw)}
+        if entry.output is not None and knobs.outputs:
+            stated[knobs.outputs.name] = entry.output
+        setting = knobs.complete(stated, entry.where)
         dry, wet = (find_written(path.parent, name) for name in (entry.dry, entry.wet))
         take = Take(dry, wet, setting, entry.delay_samples, entry.channel)
         takes[entry.held][entry.dry, entry.wet, entry.channel, *setting.values()] = take

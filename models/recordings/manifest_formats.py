@@ -8,9 +8,9 @@ is our own. `x_path/y_path` with a `"type"` at the top are the data files of NAM
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 
 from models.audio.calibration import AnalogLevels
 from models.core.errors import UserError
@@ -44,18 +44,32 @@ class _Entry(Frozen):
         ),
     ]
     output_file: Annotated[
-        str,
+        str | None,
         Field(
             validation_alias=AliasChoices("output_file", "output_path"),
             description="Recorded audio file, relative to the manifest.",
         ),
-    ]
+    ] = None
+    output_files: Annotated[
+        dict[str, str] | None,
+        Field(
+            min_length=1,
+            description="In place of `output_file`: files of one take by name, such as a DI and microphones. They are "
+            "positions of the switch `output`.",
+        ),
+    ] = None
     delay_samples: Annotated[
         Delay | None, Field(description="Samples by which the recording is late; negative when its start was cut.")
     ] = None
     channel: Annotated[Channel | None, Field(description="Channel of a stereo file; null requires both to agree.")] = (
         None
     )
+
+    @model_validator(mode="after")
+    def _has_one_output(self) -> Self:
+        if (self.output_file is None) == (self.output_files is None):
+            raise ValueError("give one of output_file, a name, and output_files, names by microphone")
+        return self
 
 
 class IsolatedEntry(_Entry):
@@ -128,7 +142,10 @@ class _TrainerKnob(Frozen):
 
 @dataclass(frozen=True)
 class RawTake:
-    """An entry of any format. `isolated`: it states one knob only; `where` names it in error messages."""
+    """A recorded file of any format. `isolated`: it states one knob only; `where` names it in error messages.
+
+    `output` is its name where it is one of several files of a take.
+    """
 
     dry: str
     wet: str
@@ -138,6 +155,7 @@ class RawTake:
     delay_samples: float | None
     channel: int | None
     where: str
+    output: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,17 +176,20 @@ def parse_manifest(value: Any, where: str) -> RawManifest:
         return _parse_trainer(value, where)
     document = check_document({"entries": value} if isinstance(value, list) else value, _OwnDocument, where)
     channel = None if document.channel is None else CHANNELS[document.channel]
-    takes = [_parse_entry(entry, channel, f"{where}: entry {n}") for n, entry in enumerate(document.entries, 1)]
+    entries = enumerate(document.entries, 1)
+    takes = [take for n, entry in entries for take in _parse_entry(entry, channel, f"{where}: entry {n}")]
     return RawManifest(document, document.knobs, takes, False, document.sample_rate, document.levels)
 
 
-def _parse_entry(value: dict[str, Any], channel: int | None, where: str) -> RawTake:
+def _parse_entry(value: dict[str, Any], channel: int | None, where: str) -> list[RawTake]:
+    """Return an entry as a take, or as one take for each of its files."""
     isolated = "knob_type" in value or "knob_level" in value
     entry = check_document(value, IsolatedEntry if isolated else JointEntry, where)
     setting = {entry.knob_type: entry.knob_level} if isinstance(entry, IsolatedEntry) else entry.knobs
     channel = channel if entry.channel is None else CHANNELS[entry.channel]
-    where = f"{where} ({entry.output_file})"
-    return RawTake(entry.input_file, entry.output_file, setting, isolated, False, entry.delay_samples, channel, where)
+    files = entry.output_files or {None: entry.output_file or ""}
+    rest = (setting, isolated, False, entry.delay_samples, channel)
+    return [RawTake(entry.input_file, wet, *rest, f"{where} ({wet})", output) for output, wet in files.items()]
 
 
 def _parse_trainer(value: dict[str, Any], where: str) -> RawManifest:

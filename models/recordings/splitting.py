@@ -10,6 +10,7 @@ from models.core.errors import UserError
 from models.knobs.schema import Knobs, Setting, Value
 from models.knobs.text import format_setting
 from models.recordings.dataset import MIN_REGION, SILENCE, AlignedRecordings, AmpData, Piece
+from models.recordings.output_files import same_take
 
 Key = tuple[Value, ...]  # of a setting, as `Piece.key`
 
@@ -17,10 +18,10 @@ Key = tuple[Value, ...]  # of a setting, as `Piece.key`
 def split_recordings(aligned: AlignedRecordings) -> AmpData:
     """Split the takes as their `DataConfig` states; its docstring gives the rules.
 
-    Every dry signal that training uses is divided in time: training, then validation, then held audio. An interpolated
-    sample depends on `HALF` samples after it, so aligned training and validation pieces stop that much earlier. Raises
-    `UserError` for settings that cannot leave training, for a group without takes, and for a piece that is silent or
-    too short.
+    Files of one take (`same_take`) are on the same side. Every dry signal that training uses is divided in time:
+    training, then validation, then held audio. An interpolated sample depends on `HALF` samples after it, so aligned
+    training and validation pieces stop that much earlier. Raises `UserError` for settings that cannot leave training,
+    for a group without takes, and for a piece that is silent or too short.
     """
     recordings = aligned.recordings
     config, lengths = recordings.config, [len(x_T) for x_T in recordings.dry_T]
@@ -81,12 +82,13 @@ def _evaluation_pieces(
 
     Takes of a dry signal that training never uses are taken whole; of the others, the held audio at the end.
     """
-    recorded, shared = {piece.key for piece in training}, {piece.dry for piece in training}
+    knobs = aligned.recordings.knobs
+    recorded, shared = {same_take(knobs, piece.key) for piece in training}, {piece.dry for piece in training}
     held, seen = [], []
     for piece in aligned.pieces:
         length = len(aligned.recordings.dry_T[piece.dry])
         part = piece.cut(length - held_samples, length) if piece.dry in shared else piece
-        if piece.key in removed or piece.key not in recorded:
+        if piece.key in removed or same_take(knobs, piece.key) not in recorded:
             if piece.dry in shared and held_samples == 0:
                 raise UserError(
                     f"{aligned.recordings.config.name}: held takes use the dry signal that training uses",
@@ -121,13 +123,21 @@ def _choose(
     too few are free.
     """
     levels = {piece.key: piece.levels_K for piece in pieces if piece.key not in excluded}
+    takes: dict[Key, list[Key]] = {}  # the settings of the files of each take
+    for piece in pieces:
+        takes.setdefault(same_take(knobs, piece.key), []).append(piece.key)
     if isinstance(wanted, int):
-        return _spread_out(knobs, pieces, levels, wanted, name) if wanted else set()
-    named = {tuple(knobs.complete(setting, name).values()) for setting in wanted}
-    for key in named - set(levels):
-        setting = format_setting(dict(zip(knobs.names, key, strict=True)))
-        raise UserError(f"{name}: {setting} is not a setting of the train manifest", "Name one that is.")
-    return named
+        firsts = {keys[0] for keys in takes.values()}
+        free = {key: x_K for key, x_K in levels.items() if key in firsts}
+        chosen = _spread_out(knobs, [p for p in pieces if p.key in firsts], free, wanted, name) if wanted else set()
+    else:
+        chosen = {tuple(knobs.complete(setting, name).values()) for setting in wanted}
+    left = {same_take(knobs, key) for key in levels}
+    for key in chosen:
+        if same_take(knobs, key) not in left:
+            setting = format_setting(dict(zip(knobs.names, key, strict=True)))
+            raise UserError(f"{name}: {setting} is not a setting of the train manifest", "Name one that is.")
+    return {key for one in chosen for key in takes[same_take(knobs, one)]}
 
 
 def _spread_out(knobs: Knobs, pieces: list[Piece], levels: dict[Key, Tensor], wanted: int, name: str) -> set[Key]:

@@ -29,7 +29,13 @@ Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 class Bounds(Frozen):
     """What an architecture must satisfy before it is trained; both ends of a range are allowed."""
 
-    receptive_field: Annotated[Range, Field(description="Lowest and highest receptive field, in samples.")] = (
+    receptive_field: Annotated[
+        Range,
+        Field(
+            description="Lowest and highest receptive field, in samples. A lowest of 1 follows the takes: it is as long "
+            "as their response, but for 3 % of its energy."
+        ),
+    ] = (
         1,
         MAX_RECEPTIVE_FIELD,
     )

@@ -11,9 +11,11 @@ from models.training.config import upgrade_stored
 from search.config.study import ALL, SearchConfig
 from search.study.board_schema import check_board
 from search.study.files import BOARD, STUDY
-from search.study.lines import TrialRecord, split_known
+from search.study.lines import FINISHED, TrialRecord, split_known
 
 BOARD_SCHEMA = "zoo.board/1"
+
+COMPARED = 4  # models of a study, at most, whose disagreement is measured
 
 Held = dict[str, dict[str, float | None]]  # amp -> held scores: mean, median, worst, baseline_mean
 
@@ -166,6 +168,28 @@ def read_board(study: Path) -> Board:
 def best_runs(study: Path) -> list[Path]:
     """Return the run folder of the best trial for each amp."""
     return [study / "trials" / trial / amp for amp, trial in read_board(study).best_of.items()]
+
+
+def compared_runs(study: Path, manifest: Path) -> list[Path]:
+    """Return the run folders of the models of one amp whose disagreement tells what they do not know.
+
+    They are the seeds of its best trial where that was trained again with several, else the best of its front; where
+    fewer than two are on it, the best trials of all. The amp is the one that was trained on `manifest`, or the only
+    one. Raises `UserError` where no amp of the study is, and as `read_board` does.
+    """
+    datasets, board = read_study(study).datasets, read_board(study)
+    trained = [data.name for data in datasets if Path(str(data.train)).resolve() == manifest.resolve()]
+    amps = trained or [data.name for data in datasets]
+    if len(amps) > 1 or not board.best_of:
+        raise UserError(
+            f"{study}: none of its amps ({', '.join(board.amps)}) was trained on {manifest}",
+            "Name two run folders of the amp: --model A --model B.",
+        )
+    best, finished = board.by_name[board.best_of[amps[0]]], [t for t in board.trials if t.state == FINISHED]
+    seeds = [trial.trial for trial in finished if trial.of == best.of and best.of is not None]
+    front = board.fronts.get(amps[0], board.fronts.get(ALL, []))
+    chosen = seeds if len(seeds) > 1 else front if len(front) > 1 else [trial.trial for trial in finished]
+    return [study / "trials" / trial / amps[0] for trial in chosen[:COMPARED]]
 
 
 def tier_runs(study: Path) -> dict[str, dict[str, Path]]:

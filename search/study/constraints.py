@@ -3,10 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from models.core.errors import UserError
 from models.network.architecture import WaveNetConfig
 from models.recordings.dataset import AmpData
+from models.recordings.response_length import USELESS_ESR, lengths_of, needed_field
 from search.config.space import Point
 from search.config.study import PriorTrial, SearchConfig
 from search.optimizer.calibration import log_error
@@ -35,6 +37,11 @@ class Constraints:
     amps: Sequence[AmpData]
     cost_model: CostModel
 
+    @cached_property
+    def least_field(self) -> int:
+        """The receptive field below which a model misses too much of a take, whatever its size."""
+        return max((needed_field(lengths_of(data), USELESS_ESR, data.rate_hz) for data in self.amps), default=1)
+
     def to_candidate(self, point: Point) -> Candidate:
         """Return the candidate of a point; raises pydantic's `ValidationError` where it stands for no model."""
         model = self.config.space.model(point)
@@ -58,6 +65,11 @@ class Constraints:
         low, high = bounds.receptive_field
         if not low <= model.receptive_field <= high:
             return f"its receptive field is {model.receptive_field} samples, outside {low} to {high}"
+        if low == 1 and model.receptive_field < self.least_field:
+            return (
+                f"its receptive field is {model.receptive_field} samples, below {self.least_field}: the takes play on for "
+                f"so long that it would miss more than {USELESS_ESR:g} of them"
+            )
         if reason := self._unfit_recordings(candidate):
             return reason
         low, high = bounds.parameters

@@ -25,7 +25,7 @@ from search.config.study import SearchConfig, read_search
 from search.launch.launcher import run_search
 from search.optimizer.pareto import front
 from search.storage.recordings import load_amp
-from search.study.board import BoardTier, best_runs, read_board, tier_runs
+from search.study.board import BoardTier, best_runs, compared_runs, read_board, tier_runs
 from search.study.cost import CountedCost, read_costs, tier_budgets
 from search.study.files import RECORDINGS, STUDY
 from search.study.ledger import read_ledger, read_lines
@@ -110,6 +110,18 @@ def test_the_board_is_chosen_by_validation_alone(finished: Finished):
             assert [trial.held[run.name]["mean"] for run in runs] == [read_evaluation(r).held.mean for r in runs]
     assert [run.name for run in best_runs(study)] == ["amp0", "amp1"]
     assert (study / "board.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_models_to_compare_are_those_of_one_amp(finished: Finished):
+    config, study, _ = finished
+    manifest = config.datasets[0].train
+    assert isinstance(manifest, Path)
+    runs = compared_runs(study, manifest)
+    assert len(runs) > 1
+    assert {run.name for run in runs} == {config.datasets[0].name}
+    assert all(load_model(run)[0].knobs == KNOBS for run in runs)
+    with pytest.raises(UserError, match="none of its amps"):
+        compared_runs(study, manifest.parent / "elsewhere.json")
 
 
 def test_the_report_needs_no_other_file_and_optuna_opens(finished: Finished):

@@ -9,8 +9,10 @@ import click
 from zoo.cli.options import PATH, bundle, json_option, repeat_command
 
 if TYPE_CHECKING:
+    from models.capture.disagreement import Proposal
     from models.capture.plan import CapturePlan, Design
-    from models.knobs.schema import Knobs
+    from models.knobs.schema import Knobs, Setting
+    from models.recordings.manifest import Manifest
 
 DESIGNS = (
     "isolated",
@@ -34,6 +36,8 @@ class PlanOptions:
     signal: Path | None
     out: Path | None
     manifests: tuple[Path, ...]
+    study: Path | None
+    models: tuple[str, ...]
     captures: Path | None
     pattern: str | None
     as_json: bool
@@ -63,10 +67,15 @@ class PlanRequest(SessionRequest):
 
 @dataclass(frozen=True)
 class ExtendRequest(SessionRequest):
-    """Add `count` settings to the first of the manifests; those of the others are not proposed again."""
+    """Add `count` settings to the first of the manifests; those of the others are not proposed again.
+
+    The settings are those at which the models of a `study`, or the named `models`, disagree; the largest holes without.
+    """
 
     manifests: tuple[Path, ...]
     count: int | None
+    study: Path | None = None
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,12 @@ class CaptureRequest(SessionRequest):
     metavar="MANIFEST",
     help="Propose what to record next for this manifest. Repeat it for held-out manifests: "
     "--extend train.json --extend held.json.",
+)
+@click.option(
+    "--study", type=PATH, metavar="STUDY", help="With --extend: propose where the models of this study disagree."
+)
+@click.option(
+    "--model", "models", multiple=True, metavar="MODEL", help="The same with models by name: --model A --model B."
 )
 @click.option(
     "--from-nam", "captures", type=PATH, metavar="FOLDER", help="Render takes from .nam captures, one per setting."
@@ -138,6 +153,11 @@ def parse_request(options: PlanOptions) -> PlanRequest | ExtendRequest | Capture
     shared = {"signal": options.signal, "out": options.out, "as_json": options.as_json}
     if options.after and (knobs is None or captures is not None):
         raise UserError("--after is for KNOBS.json", 'A manifest states it in its knobs: "after": true.')
+    if (options.study or options.models) and (not manifests or (options.study and options.models)):
+        raise UserError(
+            "--study or --model tells --extend where models disagree; give one of the two",
+            "For example: zoo plan --extend train.json --study STUDY",
+        )
     if options.out and not options.signal:
         raise UserError("--out needs --signal, the signal to play", "zoo signal di.wav writes one.")
     if options.step is not None and (knobs is None or captures is not None):
@@ -150,7 +170,8 @@ def parse_request(options: PlanOptions) -> PlanRequest | ExtendRequest | Capture
         sizes = {"count": options.count, "positions": options.positions, "held": options.held, "step": options.step}
         given = {name: size for name, size in sizes.items() if size is not None}
         return PlanRequest(knobs=knobs, design=options.design, sizes=given, after=options.after, **shared)
-    return ExtendRequest(manifests=manifests, count=options.count, **shared)
+    chosen = {"study": options.study, "models": options.models}
+    return ExtendRequest(manifests=manifests, count=options.count, **chosen, **shared)
 
 
 def plan_session(request: PlanRequest) -> None:
@@ -167,7 +188,8 @@ def plan_session(request: PlanRequest) -> None:
     from models.capture.session import write_session
     from zoo.cli.views import plan as plan_view
 
-    described, schema = read_knobs(request.knobs)
+    described, whole = read_knobs(request.knobs)
+    schema, outputs = whole.without_outputs(), whole.outputs
     schema = state_filters(schema, request.after) if request.after else schema
     signal_s = _seconds(request.signal) or SIGNAL_SECONDS
     if request.design:
@@ -183,7 +205,7 @@ def plan_session(request: PlanRequest) -> None:
     train, held = plan_view.listed_settings(chosen, signal_s)
     if request.out and request.signal:
         identity = {"device": described.device, "license_id": described.license, "levels": described.levels}
-        made = write_session(request.out, chosen.knobs, train, held, request.signal, **identity)
+        made = write_session(request.out, chosen.knobs, train, held, request.signal, **identity, outputs=outputs)
         plan_view.info_plan(chosen, signal_s)
         plan_view.info_saved(chosen, plan_without_filters(schema, request.design, **request.sizes), signal_s)
         _show_session(made, request)
@@ -194,33 +216,58 @@ def plan_session(request: PlanRequest) -> None:
 
 
 def extend_session(request: ExtendRequest) -> None:
-    """Propose further settings for a recorded manifest, farthest from its takes, and list or write them."""
-    from models.capture.plan import PER_KNOB, propose_settings, split_knobs
+    """Propose further settings for a recorded manifest, where models disagree or takes are far; list or write them."""
+    from models.capture.ordering import order_settings
+    from models.capture.plan import PER_KNOB, propose_settings, recorded_settings
     from models.capture.session import write_session
-    from models.knobs.geometry import largest_hole
-    from models.knobs.text import format_setting
     from models.recordings.manifest import read_manifest
-    from zoo.cli import output
     from zoo.cli.views import plan as plan_view
 
     first, *others = [read_manifest(path) for path in request.manifests]
     _check_signal_rate(request.signal, first.path, first.sample_rate)
-    existing = [take.setting for take in first.takes]
-    taken = [take.setting for manifest in (first, *others) for take in (*manifest.takes, *manifest.held_takes)]
-    new = propose_settings(first.knobs, existing, PER_KNOB if request.count is None else request.count, taken)
-    moved, _ = split_knobs(first.knobs)
-    reduced = [{name: setting[name] for name in moved.names} for setting in [*existing, *new]]
-    before, after = (largest_hole(moved, settings) for settings in (reduced[: len(existing)], reduced))
-    output.info(
-        f"largest gap {before.turns:.2f} turns, at {format_setting(before.setting)}; "
-        f"with the new takes {after.turns:.2f} turns"
-    )
+    knobs = first.knobs.without_outputs()
+    existing = recorded_settings(knobs, first.takes)
+    listed = [take for manifest in (first, *others) for take in (*manifest.takes, *manifest.held_takes)]
+    taken = recorded_settings(knobs, listed)
+    count = PER_KNOB if request.count is None else request.count
+    if request.study or request.models:
+        proposal = _propose_by_models(request, first, existing, taken, count)
+        new = [take.setting for take in proposal.takes]
+        plan_view.info_proposal(proposal)
+    else:
+        proposal, new = None, propose_settings(knobs, existing, count, taken)
+    plan_view.info_holes(knobs, existing, new)
     if request.out and request.signal:
         identity = {"device": first.device, "license_id": first.license, "levels": first.levels}
-        made = write_session(request.out, first.knobs, new, [], request.signal, existing=first.takes, **identity)
+        more = {**identity, "existing": first.takes, "outputs": first.knobs.outputs}
+        made = write_session(request.out, knobs, order_settings(knobs, new), [], request.signal, **more)
         _show_session(made, request)
+    elif proposal:
+        plan_view.show_proposal(knobs, proposal, request.as_json)
     else:
-        plan_view.show_settings(first.knobs, new, [], request.as_json)
+        plan_view.show_settings(knobs, new, [], request.as_json)
+
+
+def _propose_by_models(
+    request: ExtendRequest, manifest: "Manifest", existing: "list[Setting]", taken: "list[Setting]", count: int
+) -> "Proposal":
+    """Return what models of the device know least; they play the signal, or the first dry signal of the manifest."""
+    from models.audio.io import read_audio
+    from models.capture.disagreement import propose_by_disagreement, read_models, take_excerpt
+    from search.study.board import compared_runs
+    from zoo.cli import output
+    from zoo.registry.resolve import resolve_model
+
+    named = [path if (path := Path(name)).suffix == ".nam" else resolve_model(name, None) for name in request.models]
+    sources = compared_runs(request.study, manifest.path) if request.study else named
+    models = read_models(sources, manifest.knobs, manifest.path)
+    rate_hz, take = models[0][0].audio.sample_rate, manifest.takes[0]
+    source = (request.signal, None) if request.signal else (take.dry, take.channel)
+    excerpt_T = take_excerpt(read_audio(*source, rate_hz)[0], rate_hz)
+    output.info(f"models: {', '.join(map(str, sources))}")
+    with output.progress("playing") as bar:
+        knobs = manifest.knobs.without_outputs()
+        return propose_by_disagreement(knobs, models, excerpt_T, existing, count, taken, bar)
 
 
 def plan_captures(request: CaptureRequest) -> None:

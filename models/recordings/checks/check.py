@@ -39,6 +39,7 @@ from models.recordings.checks.rules import (
 )
 from models.recordings.checks.similarity import KnobStep, distances, knob_steps
 from models.recordings.manifest import Manifest, Take, read_manifest
+from models.recordings.output_files import output_of
 from models.recordings.response_cache import recall_response
 from models.recordings.session_delays import SessionDelays
 from models.recordings.take_reader import DrySignal, TakeReader
@@ -78,7 +79,9 @@ class Inspection:
 
     def add(self, take: Take, held: bool = False) -> None:
         """Measure one more take."""
-        self._measured[held].append(self._measurer.measure(take))
+        report, response = self._measurer.measure(take)
+        report = replace(report, output=output_of(self._manifest.knobs, take.setting))
+        self._measured[held].append((report, response))
 
     def discard(self, wet: Path) -> None:
         """Forget the takes that were recorded in a file, and the file."""

@@ -13,6 +13,7 @@ from models.recordings.checks.echoes import find_echo
 from models.recordings.checks.level_jumps import LevelJump, find_level_jump
 from models.recordings.checks.muted import FRAME_SECONDS, find_muted, find_playing, frame_levels, frame_samples
 from models.recordings.checks.splices import Splice, find_splice
+from models.recordings.response_length import ResponseLength, measure_length
 
 COPY_SECONDS = 10.0  # that are compared
 
@@ -26,7 +27,7 @@ class Contents:
     `lost_head_s` and `lost_tail_s` are seconds of the dry signal before and after the take, if it plays there; `muted`
     are spans in seconds of the dry signal that plays while the take is silent; `echo_s` is for how long the
     take still answers; `copy_esr` is the error of the dry signal itself, at the best gain and delay; `level_N` are the
-    levels of the frames of the dry signal in dB, NaN beyond the take.
+    levels of the frames of the dry signal in dB, NaN beyond the take; `length` is how long its response is.
     """
 
     lost_head_s: float
@@ -37,6 +38,7 @@ class Contents:
     copy_esr: float
     copy_db: float
     level_N: np.ndarray
+    length: ResponseLength | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,7 @@ def measure_contents(dry_T: np.ndarray, wet_T: np.ndarray, dry: DryLevels, lag: 
         copy_esr,
         copy_db,
         level_N.astype(FRAME_TYPE),
+        None if splice else measure_length(dry_T, wet_T, lag, rate_hz),
     )
 
 

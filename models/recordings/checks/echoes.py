@@ -1,22 +1,19 @@
 """Finds an echo or a reverb: what a take still plays of its dry signal after longer than a model hears.
 
-The linear part of the response, long before and long after the dry signal, is estimated from blocks all over the take,
-in folds. Before the dry signal there is only the error of the estimate, which is as large after it; and an echo is the
-same in all folds, while the error is not.
+It is the linear part of the response (`fold_responses`), where that is larger than before the dry signal and the same
+in all folds.
 
 Shapes: T time in samples, N bins of the response, F folds, S samples of a bin.
 """
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
 
-from models.audio.interpolation import read_between
 from models.recordings.alignment import Lag
-from models.recordings.whitened_correlation import DRY_FLOOR, evenly_spaced
+from models.recordings.fold_responses import FOLDS, fold_responses
 
 HEARD_SECONDS = 0.15  # A2-Full, the longest of NAM's standard models, hears 6,347 samples: 0.132 s at 48 kHz
 
-ECHO_REACH_SECONDS, ECHO_BLOCK_SECONDS, ECHO_BLOCKS, FOLDS = 1.5, 3.0, 16, 4
+ECHO_REACH_SECONDS = 1.5
 
 BIN_SECONDS, LONG_BINS = 0.005, 10
 
@@ -32,7 +29,7 @@ def find_echo(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int) -> f
     reach, width = min(int(ECHO_REACH_SECONDS * rate_hz), len(dry_T) // 4), max(int(BIN_SECONDS * rate_hz), 1)
     if reach < 2 * HEARD_SECONDS * rate_hz:
         return None
-    response_FT = _fold_responses(dry_T, wet_T, lag, reach, rate_hz)
+    response_FT = fold_responses(dry_T, wet_T, lag, reach, rate_hz)
     bins = reach // width
     response_FNS = response_FT[:, reach - bins * width : reach + bins * width].reshape(FOLDS, 2 * bins, width)
     first = -(-int(HEARD_SECONDS * rate_hz) // width)
@@ -40,21 +37,6 @@ def find_echo(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int) -> f
         _last_echo(response_FNS, first, *rule) for rule in ((1, ABOVE, SAME), (LONG_BINS, ABOVE_LONG, SAME_LONG))
     )
     return last * width / rate_hz if last else None
-
-
-def _fold_responses(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, reach: int, rate_hz: int) -> np.ndarray:
-    """Return the linear response from `reach` samples before to `reach` after the dry signal, by each fold."""
-    block = min(int(ECHO_BLOCK_SECONDS * rate_hz), len(dry_T) // 4)
-    size = next_fast_len(block + 2 * reach, real=True)
-    cross_FN, power_N = np.zeros((FOLDS, size // 2 + 1), complex), np.zeros(size // 2 + 1)
-    for number, at in enumerate(
-        evenly_spaced(0, len(dry_T) - block, min(max(len(dry_T) // block, FOLDS), ECHO_BLOCKS))
-    ):
-        near_T = read_between(wet_T, lag.delay_samples + lag.step * at - reach, lag.step, block + 2 * reach)
-        dry_N = rfft(dry_T[at : at + block].astype(np.float64), size)
-        cross_FN[number % FOLDS] += rfft(near_T, size) * dry_N.conj()
-        power_N += np.abs(dry_N) ** 2
-    return irfft(FOLDS * cross_FN / (power_N + DRY_FLOOR * power_N.mean() + 1e-30), size)[:, : 2 * reach]
 
 
 def _last_echo(response_FNS: np.ndarray, first: int, bins: int, above: float, same: float) -> int:

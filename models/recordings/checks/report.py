@@ -16,6 +16,7 @@ from models.recordings.checks.measurements import NoiseFloor, Sound
 from models.recordings.checks.similarity import KnobStep
 from models.recordings.knob_filters import KnobFilter
 from models.recordings.manifest import Manifest
+from models.recordings.response_length import GOOD_ESR, USELESS_ESR, needed_field
 from models.recordings.take_reader import group_by_dry
 
 
@@ -47,6 +48,7 @@ class TakeReport:
     """Measurements of one take; None stands for what could not be measured.
 
     `lag` is None unless both files can be used. `repeat_esr` is the ESR between two recordings of one passage.
+    `output` is which of several files of a take it is.
     """
 
     wet: Path
@@ -60,6 +62,7 @@ class TakeReport:
     noise_floor: NoiseFloor | None = None
     repeat_esr: float | None = None
     contents: Contents | None = None
+    output: Value | None = None
 
     @property
     def dry_key(self) -> tuple:
@@ -83,8 +86,8 @@ class TakeReport:
 
 
 def takes_by_dry(takes: Iterable[TakeReport]) -> list[list[TakeReport]]:
-    """Group takes by their dry signal."""
-    return group_by_dry(takes, lambda take: take.dry_key)
+    """Group takes by their dry signal; a DI and a microphone of the same takes are two groups."""
+    return group_by_dry(takes, lambda take: (take.dry_key, take.output))
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,12 @@ class Report:
         """The findings with severity "warning"."""
         return [finding for finding in self.findings if finding.severity == "warning"]
 
+    def needed_field(self, esr: float) -> int | None:
+        """Return the receptive field in samples with which a model misses no more than this of any take; None unknown."""
+        lengths = [take.contents.length for take in self.takes if take.contents and take.contents.length]
+        rates = [take.wet_sound.rate_hz for take in self.takes if take.wet_sound]
+        return needed_field(lengths, esr, rates[0]) if lengths else None
+
     def to_json(self) -> dict:
         """Return the report as plain data, schema `zoo.check/3`."""
         return {
@@ -157,6 +166,7 @@ class Report:
             "takes": [take.to_json() for take in self.takes],
             "steps": [asdict(step) for step in self.steps],
             "grid": [knob.to_json() for knob in self.grid],
+            "receptive_field": {f"{esr:g}": self.needed_field(esr) for esr in (USELESS_ESR, GOOD_ESR)},
             "faults": [finding.to_json() for finding in self.faults],
             "warnings": [finding.to_json() for finding in self.warnings],
         }

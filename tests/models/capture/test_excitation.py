@@ -42,7 +42,7 @@ def rms_db(x_T: np.ndarray, span: Span) -> float:
 def test_parts_follow_one_another_to_the_end(seconds: float, rate: int):
     parts = find_parts(seconds, rate)
     first, again = parts.repeats
-    spans = [parts.silence, first, *parts.sweeps, parts.noise, parts.music, again, parts.held]
+    spans = [parts.silence, first, *parts.sweeps, parts.noise, parts.bursts, parts.music, again, parts.held]
     assert spans[0].start == 0
     assert spans[-1].stop == round(seconds * rate)
     assert all(a.start < a.stop <= b.start for a, b in pairwise(spans))
@@ -76,10 +76,20 @@ def test_parts_have_the_audio_they_are_named_for(x_T: np.ndarray):
         np.mean(spectrum_F[int(a * len(spectrum_F)) : int(b * len(spectrum_F))]) for a, b in ((0, 0.2), (0.8, 1))
     )
     assert 0.8 < low / high < 1.25
+    crests = x_T[parts.bursts.start : parts.bursts.stop]
+    assert np.abs(crests).max() > 0.85
+    assert 20 * np.log10(np.abs(crests).max()) - rms_db(x_T, parts.bursts) > 18
     for span in (parts.music, parts.held):
         levels = [rms_db(x_T, Span(n, n + RATE // 2)) for n in range(span.start, span.stop - RATE // 2, RATE // 2)]
         assert max(levels) > -20
         assert min(levels) < -42  # loud, and quiet passages
+
+
+def test_signal_from_before_there_were_bursts_is_recognized(x_T: np.ndarray):
+    parts = find_parts(SECONDS, RATE)
+    older_T = x_T.copy()
+    older_T[parts.bursts.start : parts.bursts.stop] = 0.1
+    assert recognize(older_T, RATE) == parts
 
 
 def test_held_part_occurs_nowhere_before_it(x_T: np.ndarray):

@@ -1,5 +1,6 @@
 """Takes rendered from NAM captures are the captures played, and their manifest has the settings of their names."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.audio.calibration import AnalogLevels
 from models.audio.io import read_audio
 from models.capture.nam_captures import read_capture_names, render_captures
-from models.core.errors import UserError
+from models.core.errors import Notice, UserError
 from models.formats.nam.writer import write_nam
 from models.knobs.schema import Knobs
 from models.playback.render import render
@@ -54,6 +56,44 @@ def test_loud_captures_are_not_clipped(tmp_path: Path, signal: Path):
         capture(tmp_path / "hot", f"hot-{gain}.nam", gain, loud=100)
     manifest = read_manifest(render_captures(tmp_path / "hot", "hot-{gain}", signal, tmp_path / "out"))
     assert all(np.abs(read_audio(take.wet)[0]).max() > 5 for take in manifest.takes)
+
+
+def at_levels(folder: Path, name: str, gain: float, **levels: float) -> Path:
+    """A capture that states its levels, or a container of one that states them."""
+    path = capture(folder, name, gain)
+    document = json.loads(path.read_text())
+    document["metadata"].update(levels)
+    if levels.pop("container", 0):
+        inner = {**document, "metadata": {}, "sample_rate": None}
+        submodels = [{"max_value": 1.0, "model": inner}]
+        document |= {"architecture": "SlimmableContainer", "config": {"submodels": submodels}, "weights": []}
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_captures_at_other_levels_are_played_at_the_same_voltage(tmp_path: Path, signal: Path):
+    """The second was made 6 dB hotter: full scale is half the voltage at its input, and its output is twice as much."""
+    at_levels(tmp_path / "caps", "G2.nam", 2, input_level_dbu=18.0, output_level_dbu=12.0)
+    at_levels(tmp_path / "caps", "G7.nam", 7, input_level_dbu=12.0, output_level_dbu=18.0, container=1)
+    manifest = read_manifest(render_captures(tmp_path / "caps", "G{gain}", signal, tmp_path / "out"))
+    assert manifest.levels == AnalogLevels(input_level_dbu=18, output_level_dbu=12)
+    double = 10 ** (6 / 20)
+    for take, factor in zip(manifest.takes, (1.0, double), strict=True):
+        truth_T = factor * play(NET, factor * DI, KNOBS.encode({"gain": take.setting["gain"]}))
+        assert np.abs(read_audio(take.wet)[0] - truth_T).max() < 1e-5
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "001_gain2.wav", "002_gain7.wav", "di.wav", "train.json",
+    ]  # fmt: skip
+
+
+def test_levels_that_only_some_captures_state_are_told(tmp_path: Path, signal: Path):
+    at_levels(tmp_path / "caps", "G2.nam", 2, input_level_dbu=18.0)
+    at_levels(tmp_path / "caps", "G7.nam", 7)
+    with pytest.warns(Notice, match="G7.nam states no input_level_dbu"):
+        manifest = read_manifest(render_captures(tmp_path / "caps", "G{gain}", signal, tmp_path / "out"))
+    assert manifest.levels == AnalogLevels()
+    truth_T = play(NET, DI, KNOBS.encode({"gain": 2}))
+    assert np.abs(read_audio(manifest.takes[0].wet)[0] - truth_T).max() < 1e-5
 
 
 def test_several_knobs_and_a_switch(tmp_path: Path):

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from models.artifacts.model_config import make_config
 from models.knobs.schema import Knob
 from models.recordings.manifest import read_manifest
 from tests.support.captures import capture
-from tests.support.makers import di, entry, write_wav
-from tests.support.packages import refused, terminal, zoo
+from tests.support.makers import GRID, KNOBS, RATE, architecture, di, entry, record, wavenet, write_wav
+from tests.support.packages import refused, terminal, write_run, zoo
 from zoo.cli.plan import DESIGNS
 from zoo.cli.views.plan import format_time
+
+MISSING = ("does not exist", "holds no study", "holds no model")
 
 TEN = {"min": 1, "max": 10, "step": 1}
 
@@ -126,6 +129,26 @@ def test_captures_become_takes(here: Path):
     assert (read.device, read.knobs.names, read.takes[0].setting["tone"]) == ("My amp", ("gain", "tone", "volume"), 5)
 
 
+def test_next_takes_are_where_models_disagree(here: Path):
+    record(here / "rec", "train", di(1.5), GRID[:4])
+    for name, seed in (("a", 0), ("b", 1)):
+        write_run(here / name, (make_config(name, RATE, KNOBS, architecture()), wavenet(architecture(), seed=seed)))
+    words = ("plan", "--extend", "rec/train.json", "--model", "a", "--model", "b", "--count", 3)
+    ran = zoo(*words)
+    rows = [line.split("\t") for line in ran.out.splitlines()]
+    assert (ran.code, rows[0], len(rows)) == (0, ["#", "GAIN", "TONE", "ESR", "BRINGS"], 4)
+    assert "models: a, b" in ran.err
+    assert "at recorded settings; these takes are expected to bring" in ran.err
+    assert "bring less than 5%" in ran.err
+    document = json.loads(zoo(*words, "--json").out)
+    assert [f"{take['esr']:.4f}" for take in document["expected"]] == [row[3] for row in rows[1:]]
+    assert 0 < document["disagreement"]["floor_esr"] < document["disagreement"]["mean_esr"] * 3
+    made = zoo(*words, "--signal", "rec/train_dry.wav", "--out", "more")
+    assert made.code == 0
+    added = read_manifest(Path("more/train.json")).takes[4:]
+    assert sorted(take.setting["gain"] for take in added) == sorted(one["gain"] for one in document["train"])
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -149,6 +172,11 @@ def test_captures_become_takes(here: Path):
             ("plan", "--extend", "fast.json", "--count", "2", "--signal", "di.wav", "--out", "rec"),
             ["di.wav is at 8000 Hz, fast.json at 48000 Hz"],
         ),
+        (("plan", "amp.json", "--study", "s"), ["--study or --model tells --extend"]),
+        (("plan", "--extend", "one.json", "--study", "s", "--model", "a"), ["give one of the two"]),
+        (("plan", "--extend", "one.json", "--study", "."), [". holds no study"]),
+        (("plan", "--extend", "one.json", "--model", "."), ["1 model is named; disagreement takes two"]),
+        (("plan", "--extend", "one.json", "--model", ".", "--model", "."), [". holds no model"]),
         (("plan", "--from-nam", "."), ["--from-nam needs --pattern"]),
         (("plan", "--from-nam", ".", "--pattern", "G{gain}"), ["has no .nam file"]),
         (("signal", "out.wav", "--seconds", "5"), ["5 s cannot be made", "20 to 3600"]),
@@ -157,7 +185,7 @@ def test_captures_become_takes(here: Path):
 )
 def test_mistake_explains_and_writes_nothing(here: Path, words: tuple[str, ...], expected: list[str]):
     before = set(here.iterdir())
-    refused(zoo(*words), 3 if expected[0].endswith("does not exist") else 1, *expected)
+    refused(zoo(*words), 3 if expected[0].endswith(MISSING) else 1, *expected)
     assert set(here.iterdir()) == before
 
 

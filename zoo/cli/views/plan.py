@@ -1,13 +1,17 @@
 """What `zoo plan` prints: a comparison of designs, or the settings of one."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.capture.plan import LISTED, TURNING_S, CapturePlan, split_knobs
 from models.core.errors import UserError
+from models.knobs.geometry import largest_hole
 from models.knobs.schema import Knobs, Setting
-from models.knobs.text import format_value
+from models.knobs.text import format_setting, format_value
 from zoo.cli import output
+
+if TYPE_CHECKING:
+    from models.capture.disagreement import Proposal
 
 
 def show_plans(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePlan, why: str) -> None:
@@ -101,6 +105,59 @@ def show_settings(knobs: Knobs, train: Sequence[Setting], held: Sequence[Setting
         for number, setting in enumerate(settings, 1)
     ]
     output.data_table(("#", "FOR", *(name.upper() for name in knobs.names)), rows)
+
+
+def info_holes(knobs: Knobs, existing: Sequence[Setting], new: Sequence[Setting]) -> None:
+    """Print on stderr the largest gap between takes, without and with new ones."""
+    moved, _ = split_knobs(knobs)
+    reduced = [{name: setting[name] for name in moved.names} for setting in [*existing, *new]]
+    before, after = (largest_hole(moved, settings) for settings in (reduced[: len(existing)], reduced))
+    output.info(
+        f"largest gap {before.turns:.2f} turns, at {format_setting(before.setting)}; "
+        f"with the new takes {after.turns:.2f} turns"
+    )
+
+
+def info_proposal(proposal: "Proposal") -> None:
+    """Print on stderr what the proposed takes bring, and after how many the next are not worth recording."""
+    from models.capture.disagreement import NOT_WORTH, SERIES
+
+    mean, last = proposal.mean_esr, proposal.takes[-SERIES:]
+    output.info_wrapped(
+        f"the models disagree by {mean:.4g} (ESR) over the knobs, by {proposal.floor_esr:.4g} at recorded settings; "
+        f"these takes are expected to bring {proposal.brings:.2g} ({_share(proposal.brings, mean)}), "
+        f"the last {len(last)} of them {sum(take.brings for take in last):.2g}"
+    )
+    if proposal.enough == 0:
+        output.info_wrapped(f"the next takes are not worth recording: {SERIES} bring less than {NOT_WORTH:.0%} of it")
+    elif proposal.enough is not None:
+        output.info_wrapped(f"stop after {proposal.enough}: the {SERIES} after that bring less than {NOT_WORTH:.0%}")
+
+
+def show_proposal(knobs: Knobs, proposal: "Proposal", as_json: bool) -> None:
+    """Print the proposed settings, the most valuable first; on stdout, as a table or a JSON document."""
+    if as_json:
+        document = {"schema": "zoo.settings/1", "train": [take.setting for take in proposal.takes], "held": []}
+        expected = [{"esr": take.esr, "brings": take.brings} for take in proposal.takes]
+        about = {"mean_esr": proposal.mean_esr, "floor_esr": proposal.floor_esr, "enough": proposal.enough}
+        output.data_json({**document, "expected": expected, "disagreement": about})
+        return
+    rows = [
+        (
+            f"{number}",
+            *(format_value(value) for value in take.setting.values()),
+            f"{take.esr:.4f}",
+            _share(take.brings, proposal.mean_esr),
+        )
+        for number, take in enumerate(proposal.takes, 1)
+    ]
+    output.data_table(("#", *(name.upper() for name in knobs.names), "ESR", "BRINGS"), rows)
+    output.info()
+    output.info_wrapped("ESR: how far the models are apart there. BRINGS: of their mean disagreement, in this order.")
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.1f} %" if whole > 0 else "0 %"
 
 
 def format_time(seconds: float) -> str:

@@ -50,6 +50,7 @@ def show_check(report: Any) -> None:
         shown = first_names([format_value(value) for value in sorted(values, key=knob.encode)], " ")
         output.info_wrapped(f"{knob.name}: {knob.legal}, default {format_value(knob.default)}, recorded at {shown}")
     show_grid(report.grid)
+    show_needed_field(report)
     groups = group_findings([*report.faults, *report.warnings])
     for finding, others in groups[:MAX_FINDINGS]:
         output.info_wrapped(f"{finding.severity}: {finding.message}.{also_in(others)} {finding.hint}")
@@ -59,6 +60,20 @@ def show_check(report: Any) -> None:
         f"{count(report.takes, 'take')}, {count(knobs.names, 'knob')}, {count(report.faults, 'fault')}, "
         f"{count(report.warnings, 'warning')}"
     )
+
+
+def show_needed_field(report: Any) -> None:
+    """Print what receptive field the takes need."""
+    from models.recordings.response_length import GOOD_ESR, USELESS_ESR
+
+    good, least = report.needed_field(GOOD_ESR), report.needed_field(USELESS_ESR)
+    if good is not None:
+        rate_hz = next(take.wet_sound.rate_hz for take in report.takes if take.wet_sound)
+        output.info()
+        output.info_wrapped(
+            f"receptive field: {good:,} samples ({1000 * good / rate_hz:.0f} ms) miss {GOOD_ESR:g} of the takes' response "
+            f"(ESR), {least:,} miss {USELESS_ESR:g}"
+        )
 
 
 def show_grid(grid: Sequence[Any]) -> None:
