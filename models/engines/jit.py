@@ -102,6 +102,7 @@ def _kernel_cache(function: Callable, folder: Path) -> Any:
 
         def _release(self, path: Path) -> None:
             if claim := self._claims.pop(path, None):
+                _lock_of(path).unlink(missing_ok=True)  # who waits for it still gets its lock
                 claim.close()
 
         def _path(self, sig: Any, codegen: Any) -> Path:
@@ -109,6 +110,10 @@ def _kernel_cache(function: Callable, folder: Path) -> Any:
             return folder / f"{function.__name__.strip('_')}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.kernel"
 
     return KernelCache()
+
+
+def _lock_of(kernel: Path) -> Path:
+    return kernel.with_suffix(".lock")
 
 
 def _claim(path: Path) -> IO[bytes] | None:
@@ -122,7 +127,7 @@ def _claim(path: Path) -> IO[bytes] | None:
     end = time.monotonic() + LONGEST_COMPILE_S
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.with_suffix(".lock").open("wb")
+        file = _lock_of(path).open("wb")
     except OSError:
         return None
     while time.monotonic() < end:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from models.core.cache import cache_folder
 from models.core.errors import UserError
+from models.core.extras import install_command
 from models.core.files import staged_file
 
 BUNDLED = Path(__file__).parent / "csources"  # in a wheel
@@ -41,7 +42,10 @@ ZIG_FLAGS = ("-fno-sanitize=all",)  # zig traps undefined behavior in every buil
 WASM_FLAGS = ("-mcpu=generic+simd128+bulk_memory", "-mexec-model=reactor")
 WASM_LINK = ("-Wl,--export-dynamic", "-Wl,-z,stack-size=262144")
 LIBRARY_SUFFIXES = {"linux": ".so", "macos": ".dylib", "windows": ".dll", "wasm32": ".wasm"}
-HINT_COMPILER = "Install a compiler by pip: pip install 'ampzoo[plugin]'"
+
+
+def _compiler_hint() -> str:
+    return f"Install a compiler: {install_command('plugin')}"
 
 
 def host() -> str:
@@ -70,7 +74,7 @@ def library(target: str | None = None, compiler: str | None = None) -> Path:
     """
     target, compiler = target or host(), compiler or _preferred()
     if target not in ZIG_TARGETS if compiler == "zig" else target != host():
-        hint = HINT_COMPILER if target in ZIG_TARGETS else f"zig builds: {', '.join(ZIG_TARGETS)}."
+        hint = _compiler_hint() if target in ZIG_TARGETS else f"zig builds: {', '.join(ZIG_TARGETS)}."
         raise UserError(f"{compiler} does not build the player for {target}", hint)
     path = _folder(compiler, target) / f"ampzoo-player{LIBRARY_SUFFIXES.get(target.partition('-')[0], '.so')}"
     if not path.exists():
@@ -96,7 +100,7 @@ def _preferred() -> str:
     if not SOURCES.is_dir():
         raise UserError(f"the player's C sources are not in {SOURCES}", "Install ampzoo again.")
     if not (names := compilers()):
-        raise UserError("no C compiler is installed, so the player cannot be built", HINT_COMPILER)
+        raise UserError("no C compiler is installed, so the player cannot be built", _compiler_hint())
     return names[0]
 
 
@@ -148,4 +152,4 @@ def _compile(words: list[str], folder: str) -> None:
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         last = done.stderr.strip()[-2000:] or f"exit code {done.returncode}"
-        raise UserError(f"the player does not compile: {' '.join(words[:4])} ...: {last}", HINT_COMPILER)
+        raise UserError(f"the player does not compile: {' '.join(words[:4])} ...: {last}", _compiler_hint())
