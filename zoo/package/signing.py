@@ -191,7 +191,8 @@ def _need_cryptography(purpose: str) -> None:
     """Raise `UserError` where the optional library `cryptography` is not installed."""
     if not _has_cryptography():
         raise UserError(
-            f"{purpose} needs the library 'cryptography', which is not installed", f"Install it: {install_command('sign')}"
+            f"{purpose} needs the library 'cryptography', which is not installed",
+            f"Install it: {install_command('sign')}",
         )
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from models.engines.jit import _claim
 from tests.support.packages import around
 
 PROGRAM = """
@@ -49,10 +50,14 @@ def test_processes_that_begin_together_compile_a_kernel_once(tmp_path: Path):
 
 
 def test_a_claim_of_a_process_that_died_holds_nobody_up(tmp_path: Path):
-    from models.engines.jit import _claim
-
-    code = f"from pathlib import Path; from models.engines.jit import _claim; claim = _claim(Path({str(tmp_path / 'k')!r}))"
-    subprocess.run([sys.executable, "-c", code], env=around(PYTHONPATH=str(Path(__file__).parents[3])), check=True)
+    code = (
+        "import sys; from pathlib import Path; from models.engines.jit import _claim; kept = _claim(Path(sys.argv[1]))"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "k")],
+        env=around(PYTHONPATH=str(Path(__file__).parents[3])),
+        check=True,
+    )
     claim = _claim(tmp_path / "k")
     assert claim
     claim.close()

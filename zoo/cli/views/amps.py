@@ -4,9 +4,9 @@ from pathlib import Path
 
 from models.artifacts.evaluation import Evaluation
 from models.artifacts.model_config import ModelConfig
-from models.network.architecture import Injection
 from models.knobs.schema import Knobs
 from models.knobs.text import format_value
+from models.network.architecture import Injection
 from zoo.cli import output
 from zoo.cli.views.words import count, held_sentence, program
 from zoo.package.card_schema import AmpSummary, Tier, format_knobs
