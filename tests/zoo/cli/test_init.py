@@ -99,7 +99,7 @@ def test_terminal_asks_for_ranges(takes: Path):
     asked = (
         "gain: lowest, highest and perhaps usual number on the faceplate, LOW:HIGH:USUAL (takes have 0 to 10) [0:10]"
     )
-    assert asked in " ".join(screen.split())
+    assert f"{asked} (takes have 0 to 10) [0:10]" in " ".join(screen.split())
     assert "is no range of a knob" in screen
     assert [knob.scale[:3] for knob in read_manifest(takes / "takes.json").knobs.knobs] == [
         ("gain", 0, 12),
