@@ -25,13 +25,14 @@ DRY_WORDS = ("di", "dry", "input", "in")  # names of a dry signal
 class KnobRange:
     """The range of a knob on the faceplate, and the lowest and highest number in the names.
 
-    `assumed` says that nobody stated the range.
+    `assumed` says that nobody stated the range; `default` is None where nobody stated it.
     """
 
     low: float
     high: float
     seen: tuple[float, float]
     assumed: bool
+    default: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,13 @@ class NamedTakes:
     def manifest(self, device: str) -> dict[str, Any]:
         """Return the manifest, for a file in the folder.
 
-        It states no default of a knob: a reader takes the value that most takes share, else the middle.
+        Where nobody stated the default of a knob, a reader takes the value that most takes share, else the middle.
         """
-        knobs = [knob.model_dump(mode="json", exclude={"default"}) for knob in self.knobs.knobs]
+        stated = {name for name, knob in self.ranges.items() if knob.default is not None}
+        knobs = [
+            knob.model_dump(mode="json", exclude=set() if knob.name in stated else {"default"})
+            for knob in self.knobs.knobs
+        ]
         dry = Path(os.path.relpath(self.dry.resolve(), self.folder.resolve())).as_posix()
         entries = [entry(dry, path.name, setting) for path, setting in self.settings.items()]
         rate_hz = read_length(self.dry)[1]
@@ -130,16 +135,20 @@ def parse_ranges(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
 
 
 def parse_range(name: str, text: str) -> dict[str, Any]:
-    """Return the range `0:10` as the `min` and `max` of a knob; raises `UserError` for any other text."""
-    low, _, high = text.partition(":")
+    """Return the range `0:10`, or `0:10:5` with the usual number, as `min`, `max` and `default` of a knob.
+
+    Raises `UserError` for any other text.
+    """
+    words = text.split(":")
     try:
-        found = {"min": float(low), "max": float(high)}
+        found = dict(zip(("min", "max", "default"), map(float, words), strict=False)) if len(words) in (2, 3) else {}
     except ValueError:
         found = {}
-    if not name or not found or not found["min"] < found["max"]:
+    if not name or not found or not found["min"] <= found.get("default", found["min"]) <= found["max"] > found["min"]:
         raise UserError(
             f"'{name}={text}' is no range of a knob",
-            "Write the lowest and the highest number, drive=0:10; or the positions of a switch, channel=clean,lead.",
+            "Write the lowest and the highest number, drive=0:10, and perhaps the usual one, drive=0:10:4; or the "
+            "positions of a switch, channel=clean,lead.",
         )
     return found
 
@@ -154,7 +163,7 @@ def _range_of(numbers: list[float], stated: Mapping[str, Any] | None) -> KnobRan
     """Return the stated range, or the smallest of `SCALES` that has the numbers, to both sides if one is negative."""
     seen = min(numbers), max(numbers)
     if stated:
-        return KnobRange(stated["min"], stated["max"], seen, False)
+        return KnobRange(stated["min"], stated["max"], seen, False, stated.get("default"))
     farthest = max(abs(number) for number in seen)
     high = next((scale for scale in SCALES if farthest <= scale), farthest)
     return KnobRange(-high if seen[0] < 0 else 0.0, high, seen, True)

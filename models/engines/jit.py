@@ -2,16 +2,22 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from models.core.cache import cache_folder, source_digest, warn_not_kept
 from models.core.files import staged_file
+
+try:
+    import fcntl
+except ImportError:  # Windows: processes that begin together compile the same kernels
+    fcntl = None
 
 NUMBA_OPTIONS: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}  # of every kernel
 
@@ -20,6 +26,8 @@ ENGINES = Path(__file__).parent
 CACHE_LINE = 16  # float32 numbers in one line of a CPU's cache
 
 MAX_KERNEL_BYTES = 1 << 28
+
+LONGEST_COMPILE_S = 120.0  # how long a process waits for another one that compiles the same
 
 
 def can_compile() -> bool:
@@ -56,6 +64,7 @@ def _kernel_cache(function: Callable, folder: Path) -> Any:
 
         def __init__(self) -> None:
             self._py_func = function
+            self._claims: dict[Path, IO[bytes]] = {}
 
         @property
         def cache_path(self) -> str:
@@ -64,9 +73,14 @@ def _kernel_cache(function: Callable, folder: Path) -> Any:
         def load_overload(self, sig: Any, target_context: Any) -> Any:
             """Return the compiled code for a signature, or None where it has to be compiled."""
             target_context.refresh()
-            data = _read_kernel(self._path(sig, target_context.codegen()))
+            path = self._path(sig, target_context.codegen())
+            data = _read_kernel(path)
+            if data is None and (claim := _claim(path)):  # perhaps after another process has compiled it
+                self._claims[path] = claim
+                data = _read_kernel(path)
             if data is None:
                 return None
+            self._release(path)
             try:
                 return CompileResult._rebuild(target_context, *loads(data))  # written by this user or root
             except Exception:  # noqa: BLE001 (of another version of a library: it is compiled and written again)
@@ -74,20 +88,58 @@ def _kernel_cache(function: Callable, folder: Path) -> Any:
 
         def save_overload(self, sig: Any, data: Any) -> None:
             """Write the compiled code for a signature; warns where that fails."""
-            if data.lifted or data.library.has_dynamic_globals:  # such code is of use in this process alone
-                return
-            content = dumps(data._reduce())
+            path = self._path(sig, data.codegen)
             try:
-                with staged_file(self._path(sig, data.codegen)) as staged:
+                if data.lifted or data.library.has_dynamic_globals:  # such code is of use in this process alone
+                    return
+                content = dumps(data._reduce())
+                with staged_file(path) as staged:
                     staged.write_bytes(hashlib.sha256(content).digest() + content)
             except OSError as problem:
                 warn_not_kept(folder, "compiled kernels", problem)
+            finally:
+                self._release(path)
+
+        def _release(self, path: Path) -> None:
+            if claim := self._claims.pop(path, None):
+                _lock_of(path).unlink(missing_ok=True)  # who waits for it still gets its lock
+                claim.close()
 
         def _path(self, sig: Any, codegen: Any) -> Path:
             key = repr((version("numba"), np.__version__, self._index_key(sig, codegen)))
             return folder / f"{function.__name__.strip('_')}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.kernel"
 
     return KernelCache()
+
+
+def _lock_of(kernel: Path) -> Path:
+    return kernel.with_suffix(".lock")
+
+
+def _claim(path: Path) -> IO[bytes] | None:
+    """Return a locked file that says that this process compiles a kernel, once no other process does.
+
+    Return None, so that it is compiled here without a claim, where files cannot be locked, and for a process that takes
+    too long. Kernels that call others claim them in the order of the calls, so no two processes wait for each other.
+    """
+    if fcntl is None:
+        return None
+    end = time.monotonic() + LONGEST_COMPILE_S
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _lock_of(path).open("wb")
+    except OSError:
+        return None
+    while time.monotonic() < end:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except BlockingIOError:
+            time.sleep(0.05)
+        except OSError:  # a file system without locks
+            break
+    file.close()
+    return None
 
 
 def _read_kernel(path: Path) -> bytes | None:

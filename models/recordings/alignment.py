@@ -21,8 +21,6 @@ from math import ceil
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
-from scipy.signal.windows import tukey
-from scipy.stats import theilslopes
 
 from models.audio.interpolation import read_between, recorded_span
 from models.recordings.clock_drift import fit_step, has_enough_windows
@@ -284,6 +282,8 @@ def _whitened_spectra(
     dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, starts: list[int], length: int, reach: int, rate_hz: int
 ) -> tuple[np.ndarray, int]:
     """Whitened response of each window at lags counted from `lag`, `(W, F)`, and the length of its transform."""
+    from scipy.signal.windows import tukey  # half a second, which takes that are in time do not need
+
     size = next_fast_len(length + 2 * reach, real=True)
     rows, fade_T = [], tukey(length, FADE_SHARE)
     for start in starts:
@@ -310,6 +310,8 @@ def _remove_drift_and_delay(
     round the others may be too far off. `certainty` is the confidence that the slope's sign needs; `middle_W` are the
     middles of the windows, and `samples` is the length of the dry signal.
     """
+    from scipy.stats import theilslopes
+
     sum_F, drift, slip = response_WF.sum(0), 0.0, 0.0
     if len(middle_W) > 3:
         other_WF = np.ones_like(response_WF) if alone else sum_F - response_WF

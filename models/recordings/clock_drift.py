@@ -15,7 +15,6 @@ from itertools import product
 
 import numpy as np
 from scipy.fft import rfft
-from scipy.signal import butter, sosfilt
 
 from models.audio.interpolation import read_between
 
@@ -92,6 +91,7 @@ def fit_step(
 
 def _features(x_BN: np.ndarray, rate_hz: int) -> list[np.ndarray]:
     """The dry signal, and the outputs of one and of two saturating stages for it; K arrays `(B, N)`."""
+    from scipy.signal import butter, sosfilt  # half a second, which takes that are in time do not need
 
     def through(kind: str, hz: float, signal_BN: np.ndarray) -> np.ndarray:
         filtered_BN = np.asarray(sosfilt(butter(1, hz, kind, fs=rate_hz, output="sos"), signal_BN))

@@ -13,10 +13,12 @@ import soundfile as sf
 from models.core.plain_text import plain_text
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222;
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #222;
   background: #fff }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
-p, li { max-width: 48rem } figure { margin: 0 } img { max-width: 100% }
+p, li { max-width: 48rem } figure { margin: 0 } img, svg { max-width: 100%; height: auto }
+.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 34rem), 1fr)); gap: 0 2rem }
+.tip:hover { stroke: #222; stroke-width: 2 }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums }
 th, td { padding: .2rem .55rem; text-align: left; white-space: nowrap; border-bottom: 1px solid #e4e4e4 }
@@ -32,6 +34,12 @@ th:first-child, td:first-child { padding-left: 0 }
   tr, figure { break-inside: avoid } .wide { overflow: visible }
 }
 """
+
+TIP = "tip:"  # in place of a URL: the text that a part of a drawing shows under the pointer
+
+LINK = re.compile(rf'<a xlink:href="{TIP}([^"]*)"[^>]*>(.*?)</a>', re.DOTALL)
+
+UNUSED_ID = re.compile(r' id="[a-zA-Z]+\d*_\d+"')  # of groups; several drawings of a page may have the same
 
 MAX_TEXT = 10_000  # characters of one cell or paragraph
 
@@ -95,6 +103,18 @@ def figure(svg: bytes, alt: str) -> str:
     """Return a picture, held by the page itself; `alt` is read where pictures are not shown."""
     data = b64encode(svg).decode()
     return f'<figure><img alt="{escape_page(alt)}" src="data:image/svg+xml;base64,{data}"></figure>'
+
+
+def drawing(svg: bytes, alt: str) -> str:
+    """Return a picture as a part of the page, whose marks with a URL `tip:TEXT` show that text under the pointer."""
+    inline = UNUSED_ID.sub("", svg.decode()[svg.decode().index("<svg") :])
+    inline = LINK.sub(r'<g class="tip"><title>\1</title>\2</g>', inline)
+    return f'<figure role="img" aria-label="{escape_page(alt)}">{inline}</figure>'
+
+
+def beside(parts: Iterable[str]) -> str:
+    """Return parts of a page side by side where it is wide enough."""
+    return f'<div class="beside">{"".join(f"<section>{part}</section>" for part in parts)}</div>'
 
 
 def sounds(title: str, clips: Mapping[str, np.ndarray], rate_hz: int) -> str:

@@ -38,6 +38,8 @@ SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # of the path of a sock
 # What Ray adds to its folder: `/session_` with date, time and process, and the longest name of a socket.
 RAY_ADDS = "/r/session_2026-11-30_09-23-07_125843_1234567/sockets/plasma_store"
 
+PRELOADED = "search.backends.ray_tune,models.engines.cpu_train.engine"  # by workers, while the driver gets ready
+
 SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # where the usual temporary folder is too long for sockets
 
 OPEN_AGAIN_S = 3600.0  # a folder without a holder is swept when it is older: its search may be about to lock it
@@ -84,6 +86,7 @@ def _own_environment(folder: Path) -> Iterator[None]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_TMPDIR": str(folder),  # also of Tune's locks
+        "RAY_preload_python_modules": PRELOADED,
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's word for "this node needs no network", on any system
     }
     before = {name: os.environ.get(name) for name in (*own, "RAY_AUTH_TOKEN_PATH")}

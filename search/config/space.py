@@ -3,9 +3,8 @@
 import math
 from collections.abc import Sequence
 from random import Random
-from typing import Annotated, Any, Literal, Protocol, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, get_args
 
-import optuna
 from pydantic import Field, model_validator
 
 from models.core.schema import Frozen
@@ -14,6 +13,9 @@ from models.network.activation import Activation
 from models.network.architecture import SLOTS, Film, Injection, LayerArray, Slot, WaveNetConfig
 from models.training.config import LearningConfig
 from search.config.shapes import FAMILIES, SHAPES, STOCK, canonical, dilations
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 Point = dict[str, Any]  # axis -> its value; only the axes that have a meaning at the point
 
@@ -250,7 +252,7 @@ class Space(Frozen):
             wider[axis] = (*getattr(self, axis), *(point[axis] for point in points if axis in point))
         return self.model_copy(update={axis: tuple(dict.fromkeys(choices)) for axis, choices in wider.items()})
 
-    def distributions(self, point: Point) -> dict[str, optuna.distributions.BaseDistribution]:
+    def distributions(self, point: Point) -> "dict[str, BaseDistribution]":
         """Return Optuna's distribution for every axis of a point."""
         trial = _FixedChooser(point)
         self.suggest(trial)
@@ -352,17 +354,21 @@ class _FixedChooser:
     def __init__(self, wanted: Point) -> None:
         self.wanted = wanted
         self.params: dict[str, Any] = {}
-        self.distributions: dict[str, optuna.distributions.BaseDistribution] = {}
+        self.distributions: dict[str, BaseDistribution] = {}
 
     def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
         value = self.wanted.get(name, choices[0])
         if not any(value == choice and type(value) is type(choice) for choice in choices):
             raise ValueError(f"{name} is {value!r}, which is none of {choices}")
-        self.distributions[name] = optuna.distributions.CategoricalDistribution(choices)
+        from optuna.distributions import CategoricalDistribution
+
+        self.distributions[name] = CategoricalDistribution(choices)
         self.params[name] = value
         return value
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
-        self.distributions[name] = optuna.distributions.FloatDistribution(low, high, log=log)
+        from optuna.distributions import FloatDistribution
+
+        self.distributions[name] = FloatDistribution(low, high, log=log)
         self.params[name] = min(max(self.wanted[name], low), high)
         return self.params[name]

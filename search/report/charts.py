@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from models.reporting.html import TIP
 from models.reporting.plots import (
     COLORS,
     GRAY,
@@ -28,7 +29,16 @@ from search.study.objectives import error_of, limits_on
 
 MARKERS = "o^sDvPX*"
 
+MAX_NAMES = 8  # of trials of a front that are written beside their marks
+
 RINGS = (("o", "stock shape, FiLM"), ("s", "another project's recipe"))
+
+
+def trial_tip(trial: BoardTrial, front: str) -> str:
+    """Return what a trial's mark shows under the pointer, as a URL (see `models.reporting.html.drawing`)."""
+    what = f"{trial.label}, knobs at {trial.form}, ESR {error_of(trial, front):.4f}, cost {trial.cost:.4g}"
+    state = "" if trial.state == FINISHED else f", {trial.state} at step {trial.step}"
+    return f"{TIP}{trial.trial}: {what}{state}"
 
 
 def draw_front(board: Board, path: Path) -> None:
@@ -83,10 +93,12 @@ def _draw_front(axes: Axes, board: Board, front: str, looks: Mapping[str, tuple[
 
     for form, (color, marker) in looks.items():
         group = [trial for trial in trials if _marker_form(trial, looks) == form]
-        axes.scatter(*points(group), c=color, marker=marker, s=28, label=form, zorder=3)
+        dots = axes.scatter(*points(group), c=color, marker=marker, s=28, label=form, zorder=3)
+        dots.set_urls([trial_tip(trial, front) for trial in group])
     pruned = [trial for trial in board.trials if trial.state == PRUNED]
     if pruned:
-        axes.scatter(*points(pruned), c=GRAY, marker=".", s=18, label="pruned", zorder=1)
+        dots = axes.scatter(*points(pruned), c=GRAY, marker=".", s=18, label="pruned", zorder=1)
+        dots.set_urls([trial_tip(trial, front) for trial in pruned])
     for marker, label in RINGS:
         is_other = label == RINGS[1][1]
         named = [trial for trial in trials if trial.recipe and trial.recipe.startswith(PEER) == is_other]
@@ -99,6 +111,9 @@ def _draw_front(axes: Axes, board: Board, front: str, looks: Mapping[str, tuple[
             axes.annotate(label_text(name), (trial.cost, error_of(trial, front)), **where)
     axes.plot(*points(members), color=GRAY, linewidth=1, zorder=2, label="Pareto front")
     _draw_tiers(axes, board.tiers.get(front, {}), trials)
+    for trial in members[:MAX_NAMES]:
+        where = {"xytext": (4, 4), "textcoords": "offset points", "size": 6, "color": "0.3"}
+        axes.annotate(trial.trial, (trial.cost, error_of(trial, front)), **where)
     best = members[0].cost, error_of(members[0], front)
     axes.annotate("best", best, xytext=(-6, -10), textcoords="offset points", ha="right", weight="bold")
     axes.set(xscale="log", yscale="log", xlabel=f"cost ({board.unit})", ylabel="validation ESR")
@@ -142,7 +157,7 @@ def _draw_curves(axes: Axes, board: Board, front: str, curves: Mapping[str, Mapp
         elif trial.state == PRUNED:
             last = max(curve)
             axes.plot([last], [curve[last]], "x", color="0.4", markersize=3)
-        axes.plot(list(curve), list(curve.values()), **look)
+        axes.plot(list(curve), list(curve.values()), url=trial_tip(trial, front), **look)
     if front_trials & curves.keys():
         axes.legend(title="front", loc="upper left", bbox_to_anchor=(1.01, 1))
 

@@ -1,7 +1,7 @@
 """`report.html`: what a search found and what it cost, in one file that needs no other."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import optuna
@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from models.artifacts.evaluation import gap_warning, read_evaluation
 from models.artifacts.names import EVAL
 from models.core.files import write_text
-from models.reporting.html import figure, heading, page, paragraph
+from models.reporting.html import beside, drawing, heading, page, paragraph
 from models.reporting.plots import plot_setting_errors, to_svg
 from search.config.study import ALL, SearchConfig
 from search.optimizer.calibration import RungPlan
 from search.optimizer.pareto import is_feasible
 from search.report import charts as pictures
+from search.report.clips import HeldClip
 from search.report.optuna_export import to_optuna
 from search.report.tables import tier_table, trial_table
 from search.study.board import Board, BoardTrial, Effort
@@ -28,22 +29,41 @@ IMPORTANT = 0.005  # axes that explain less are left out
 
 
 def write_report(
-    path: Path, config: SearchConfig, board: Board, lines: Sequence[LedgerLine], plan: RungPlan | None
+    path: Path,
+    config: SearchConfig,
+    board: Board,
+    lines: Sequence[LedgerLine],
+    plan: RungPlan | None,
+    clips: Mapping[str, Sequence[HeldClip]] | None = None,
 ) -> None:
-    """Write the report of a study beside its board."""
-    parts = [
-        paragraph(_headline(board)),
+    """Write the report of a study beside its board; `clips` are the sound of each amp's best model."""
+    curves = pictures.curves_figure(board, _curves(board, lines), plan.rungs if plan else ())
+    charts = [
         _picture(pictures.front_figure(board), "The front"),
-        tier_table(board),
+        _picture(curves, "Learning curves"),
         *_held_maps(board, path.parent),
         *_what_mattered(config, board, lines),
-        _picture(pictures.curves_figure(board, _curves(board, lines), plan.rungs if plan else ()), "Learning curves"),
+    ]
+    parts = [
+        paragraph(_headline(board)),
+        tier_table(board),
+        *_listen(clips or {}),
+        beside(charts),
         heading("What it cost"),
         *map(paragraph, cost_sentences(board, plan)),
         heading("All trials"),
         trial_table(board),
     ]
     write_text(path, page(board.name, parts))
+
+
+def _listen(clips: Mapping[str, Sequence[HeldClip]]) -> list[str]:
+    """Return players of held takes beside the best model of each amp."""
+    parts = []
+    for amp, found in clips.items():
+        if found:
+            parts += [heading(f"Listen: {amp}"), *(clip.to_html() for clip in found)]
+    return parts
 
 
 def cost_sentences(board: Board, plan: RungPlan | None) -> list[str]:
@@ -192,4 +212,4 @@ def _grouped(trials: Sequence[BoardTrial], front: str, key: Callable[[BoardTrial
 
 
 def _picture(chart: Figure, title: str) -> str:
-    return f"{heading(title)}\n{figure(to_svg(chart), title)}"
+    return f"{heading(title)}\n{drawing(to_svg(chart), title)}"

@@ -29,6 +29,7 @@ def make_board(
     audio, once. `on_phase` is told of each.
     """
     from search.report.charts import draw_front
+    from search.report.clips import held_clips
     from search.report.page import write_report
 
     lines = read_lines(study)
@@ -42,7 +43,13 @@ def make_board(
     board = replace(board, complete=True, trials=trials)
     write_json(study / BOARD, board.to_json())
     draw_front(board, study / PICTURE)
-    write_report(study / REPORT_PAGE, config, board, lines, plan)
+    by_name = {data.config.name: data for data in amps}
+    clips = {
+        amp: held_clips(study / "trials" / trial / amp, by_name[amp])
+        for amp, trial in board.best_of.items()
+        if amp in by_name
+    }
+    write_report(study / REPORT_PAGE, config, board, lines, plan, clips)
     return board
 
 

@@ -1,21 +1,22 @@
-"""The checks of `zoo doctor`: versions, shelf, disk, leftovers of killed processes, hub and login."""
+"""The checks of `zoo doctor`: versions, names, shelves, disk, leftovers of killed processes, hub and login."""
 
 import os
 import platform
 import shutil
 import time
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING
 
 from models.core.errors import UserError
+from models.core.extras import NAME, install_command
 from models.core.renames import STAGED
 from models.formats.player.offline import describe_engine
 from zoo.cli.errors import explain
 from zoo.names import Address
 from zoo.registry.folders import shelf_folder
 from zoo.registry.index import format_age, read_index
-from zoo.registry.resolve import address_of
+from zoo.registry.resolve import address_of, resolve_zoo
 from zoo.registry.shelf import Shelf
 from zoo.version import __version__
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from zoo.registry.hub.hub import Hub
 
 LIBRARIES = {"torch": "train", "huggingface_hub": "", "ray": "search", "soundfile": ""}  # name -> its extra, if any
+
+PACKAGES = ("models", "search", "zoo")  # what this distribution installs
 
 MIN_FREE_BYTES = 1 << 30
 
@@ -37,23 +40,37 @@ class HealthCheck:
 
 
 def examine(where: str | None) -> list[HealthCheck]:
-    """Check this machine, the user's own shelf and a hub (the Hugging Face hub unless `where` names another)."""
-    default_hub = address_of("hub")
-    assert default_hub is not None
+    """Check this machine, the user's own shelf and a zoo: a hub or another shelf, the Hugging Face hub if None.
+
+    Raises `NotFound` for a shelf that does not exist.
+    """
+    address = address_of(where or "hub")
+    named = None if address else resolve_zoo(where)
     return [
         HealthCheck("zoo", f"{__version__}, Python {platform.python_version()}"),
         *(_check_library(name, extra) for name, extra in LIBRARIES.items()),
         HealthCheck("plays with", describe_engine()),
+        _check_names(),
         *_check_shelf(Shelf(shelf_folder())),
-        *_check_hub(address_of(where) or default_hub),
+        *(_check_shelf(named) if isinstance(named, Shelf) else ()),
+        *(_check_hub(address) if address else ()),
     ]
+
+
+def _check_names() -> HealthCheck:
+    """Check that no other distribution has installed a package with the name of one of ours."""
+    found = packages_distributions()
+    others = {name: sorted({other for other in found.get(name, ()) if other != NAME}) for name in PACKAGES}
+    taken = [f"{name} is also in {', '.join(owners)}" for name, owners in others.items() if owners]
+    cure = "install ampzoo into an environment of its own: uv tool install, pipx or python -m venv"
+    return HealthCheck("packages", f"{'; '.join(taken)}; {cure}" if taken else ", ".join(PACKAGES), not taken)
 
 
 def _check_library(name: str, extra: str) -> HealthCheck:
     try:
         return HealthCheck(name, version(name))
     except PackageNotFoundError:
-        return HealthCheck(name, f"not installed; pip install 'ampzoo[{extra}]' brings it", bool(extra))
+        return HealthCheck(name, f"not installed; {install_command(extra)} brings it", bool(extra))
 
 
 def _check_shelf(shelf: Shelf) -> list[HealthCheck]:

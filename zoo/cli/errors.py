@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 
 from models.core.errors import DivergedError, Incompatible, IntegrityError, NotFound, UserError
+from models.core.extras import install_command
 from zoo.registry.errors import RateLimited, Unreachable
 
 FAILURE, NOT_FOUND, NO_ACCESS, NO_NETWORK, UNTRUSTED, INCOMPATIBLE, INTERRUPTED = 1, 3, 4, 5, 6, 7, 130
@@ -33,7 +34,7 @@ DISK = {
 }
 
 
-SEARCHES = ("search", "board", "quickstart", "init")  # the commands that need the extra `search`
+SEARCHES = ("search", "board", "quickstart")  # the commands that need the extra `search`
 
 RECORDS = ("record", "session")  # those that need `train` and `audio`
 
@@ -95,7 +96,7 @@ def _explain_missing(package: str) -> Explained:
     extra = "train,audio" if command in RECORDS else extra
     return Explained(
         f"zoo {command} needs {package}, which is not installed".replace("  ", " "),
-        f"Install it: pip install 'ampzoo[{extra}]'",
+        f"Install it: {install_command(extra)}",
         FAILURE,
     )
 

@@ -31,8 +31,9 @@ LISTED_NAMES = 5  # of the files that do not fit the pattern
     "--knob",
     "knobs",
     multiple=True,
-    metavar="NAME=LOW:HIGH",
-    help="Range on the faceplate, drive=0:10; or the positions of a switch, channel=clean,lead. Repeat it.",
+    metavar="NAME=LOW:HIGH[:USUAL]",
+    help="Range on the faceplate, drive=0:10, and the usual number, drive=0:10:4; or the positions of a switch, "
+    "channel=clean,lead. Repeat it.",
 )
 @click.option("--device", default="", metavar="NAME", help="Name of the device. Default: the folder's.")
 @click.option("--force", is_flag=True, help="Overwrite the files of an earlier zoo init.")
@@ -82,7 +83,8 @@ def _ask_ranges(found: "NamedTakes") -> dict[str, dict[str, float]]:
 
     return {
         name: click.prompt(
-            f"{name}: lowest and highest number on the faceplate (takes have {knob.seen[0]:g} to {knob.seen[1]:g})",
+            f"{name}: lowest, highest and perhaps usual number on the faceplate, LOW:HIGH:USUAL "
+            f"(takes have {knob.seen[0]:g} to {knob.seen[1]:g})",
             default=f"{knob.low:g}:{knob.high:g}",
             value_proc=lambda text, name=name: read(name, text),
             err=True,

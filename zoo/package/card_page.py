@@ -76,8 +76,9 @@ def _use(content: CardContent) -> str:
     arguments = "".join(f", {k.name}={k.default!r}" for k in knobs if k.name.isidentifier())
     return f"""## Use
 
+Get `zoo` from ampzoo: `pip install .` in a clone, or `pip install` of a wheel. Then:
+
 ```
-pip install ampzoo
 zoo pull {amp} --zoo hub
 zoo play {amp} --zoo hub     # in your browser, its knobs alive
 zoo render {amp} in.wav out.wav {options}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from models.core.errors import IntegrityError, NotFound, UserError
+from models.core.extras import install_command
 from models.core.files import write_json
 from models.core.schema import Frozen, read_document
 from models.core.user_folders import user_folder
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 
 CONTEXT = b"ampzoo.signature/1\n"
-
-HINT_INSTALL = "Install it: pip install 'ampzoo[sign]'."
 
 KEY = re.compile(r"[0-9a-f]{64}")  # a public key: 32 bytes in hexadecimal digits
 
@@ -129,7 +128,7 @@ def check_signature(name: str, manifest: bytes, signature: bytes | None) -> str:
             f"{name} is signed with {found.key[:16]}, pinned for '{owner}' is {pinned_key[:16]}", refused
         )
     if not pinned_key and not _has_cryptography():
-        return f"signed by {found.key} (not checked: pip install 'ampzoo[sign]')"
+        return f"signed by {found.key} (not checked: {install_command('sign')})"
     _need_cryptography(f"the check of who signed {name}")
     if not _is_valid(found, manifest):
         raise IntegrityError(f"{name}: {MANIFEST} is not what {found.key[:16]} signed", "Report it to the amp's owner.")
@@ -191,7 +190,10 @@ def _is_valid(found: Signature, manifest: bytes) -> bool:
 def _need_cryptography(purpose: str) -> None:
     """Raise `UserError` where the optional library `cryptography` is not installed."""
     if not _has_cryptography():
-        raise UserError(f"{purpose} needs the library 'cryptography', which is not installed", HINT_INSTALL)
+        raise UserError(
+            f"{purpose} needs the library 'cryptography', which is not installed",
+            f"Install it: {install_command('sign')}",
+        )
 
 
 def _has_cryptography() -> bool:

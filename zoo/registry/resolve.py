@@ -8,7 +8,7 @@ from typing import Any
 
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import CONFIG
-from models.core.errors import NotFound, first_line
+from models.core.errors import NotFound, UserError, first_line
 from models.core.schema import Document
 from zoo.names import Address, Ref, parse_address, parse_ref
 from zoo.package.card import read_front_matter
@@ -66,10 +66,10 @@ def resolve_package(
     """
     folder = Path(amp)
     if not folder.is_dir():
-        ref, zoo = parse_ref(amp), resolve_zoo(where)
+        ref, zoo = _parse_amp(amp), resolve_zoo(where)
         if not isinstance(zoo, Shelf):
             return _pull_to_shelf(zoo, ref, tier, on_progress, on_warning, max_peak_dbfs)
-        folder = zoo.find(ref)
+        folder = _find_amp(zoo, ref, amp)
         describe_signer(folder, ref.name)
     if (folder / MANIFEST).exists():
         _verify_folder(folder, max_peak_dbfs)
@@ -105,7 +105,7 @@ def resolve_config(amp: str, where: str | None, tier: str = "") -> ModelConfig |
         zoo = resolve_zoo(where)
         if not isinstance(zoo, Shelf):
             return None
-        folder = zoo.find(parse_ref(amp))
+        folder = _find_amp(zoo, _parse_amp(amp), amp)
     place = folder / "tiers" / tier if (folder / "tiers" / tier).is_dir() and tier else folder
     return read_package_document(place, CONFIG, ModelConfig) if (place / CONFIG).exists() else None
 
@@ -166,10 +166,31 @@ AmpView = FolderView | ZooView
 
 
 def view_amp(amp: str, where: str | None) -> AmpView:
-    """Open a view of a folder, or of an amp of a zoo. Raises as `parse_ref` and `resolve_zoo` do."""
+    """Open a view of a folder, or of an amp of a zoo. Raises as `parse_ref`, `resolve_zoo` and `Shelf.find` do."""
     if Path(amp).is_dir():
         return FolderView(Path(amp))
-    return ZooView(ref=parse_ref(amp), zoo=resolve_zoo(where))
+    view = ZooView(ref=_parse_amp(amp), zoo=resolve_zoo(where))
+    if isinstance(view.zoo, Shelf):
+        _find_amp(view.zoo, view.ref, amp)
+    return view
+
+
+def _parse_amp(amp: str) -> Ref:
+    """Parse the name of an amp where a folder would do as well, and there is none."""
+    try:
+        return parse_ref(amp)
+    except UserError as problem:
+        raise UserError(f"{problem.message}, and there is no such folder here", problem.hint) from None
+
+
+def _find_amp(shelf: Shelf, ref: Ref, amp: str) -> Path:
+    """Return the folder of an amp on a shelf; the error for a name that could be a folder's says that there is none."""
+    try:
+        return shelf.find(ref)
+    except NotFound as problem:
+        if ref.revision:
+            raise
+        raise NotFound(f"{problem.message}, and there is no such folder here", problem.hint) from None
 
 
 def _pull_to_shelf(

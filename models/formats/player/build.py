@@ -17,6 +17,7 @@ from pathlib import Path
 
 from models.core.cache import cache_folder
 from models.core.errors import UserError
+from models.core.extras import install_command
 from models.core.files import staged_file
 
 BUNDLED = Path(__file__).parent / "csources"  # in a wheel
@@ -48,7 +49,10 @@ WASM_LINK = ("-Wl,--export-dynamic", "-Wl,-z,stack-size=262144")
 LIBRARY_SUFFIXES = {"linux": ".so", "macos": ".dylib", "windows": ".dll", "wasm32": ".wasm"}
 PRIVATE = ("-DPLAYER_PRIVATE",)  # hosts see the names of the plugin formats alone
 LIBRARIES = {"linux": ("-ldl", "-lm")}  # system -> what plugins need beside the C library
-HINT_COMPILER = "Install a compiler by pip: pip install 'ampzoo[plugin]'"
+
+
+def _compiler_hint() -> str:
+    return f"Install a compiler: {install_command('plugin')}"
 
 
 def host() -> str:
@@ -104,7 +108,7 @@ def _choose(target: str | None, compiler: str | None) -> tuple[str, str]:
     """Return target and compiler, this machine and the preferred one where they are None; raises as `library`."""
     target, compiler = target or host(), compiler or _preferred()
     if target not in ZIG_TARGETS if compiler == "zig" else target != host():
-        hint = HINT_COMPILER if target in ZIG_TARGETS else f"zig builds: {', '.join(ZIG_TARGETS)}."
+        hint = _compiler_hint() if target in ZIG_TARGETS else f"zig builds: {', '.join(ZIG_TARGETS)}."
         raise UserError(f"{compiler} does not build the player for {target}", hint)
     return target, compiler
 
@@ -130,7 +134,7 @@ def _preferred() -> str:
     if not SOURCES.is_dir():
         raise UserError(f"the player's C sources are not in {SOURCES}", "Install ampzoo again.")
     if not (names := compilers()):
-        raise UserError("no C compiler is installed, so the player cannot be built", HINT_COMPILER)
+        raise UserError("no C compiler is installed, so the player cannot be built", _compiler_hint())
     return names[0]
 
 
@@ -190,4 +194,4 @@ def _compile(words: list[str], folder: str) -> None:
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         last = done.stderr.strip()[-2000:] or f"exit code {done.returncode}"
-        raise UserError(f"the player does not compile: {' '.join(words[:4])} ...: {last}", HINT_COMPILER)
+        raise UserError(f"the player does not compile: {' '.join(words[:4])} ...: {last}", _compiler_hint())

@@ -55,6 +55,13 @@ def test_range_that_is_assumed_is_said(takes: Path):
     assert json.loads((takes / "data.json").read_text())["name"] == "my-ds1"
 
 
+def test_usual_number_is_the_default_of_the_knob(takes: Path):
+    assert zoo("init", "DS1", *PATTERN, "--knob", "gain=0:10:4").code == 0
+    stated = {knob["name"]: knob.get("default") for knob in json.loads((takes / "takes.json").read_text())["knobs"]}
+    assert stated == {"gain": 4, "tone": None}
+    refused(zoo("init", "DS1", *PATTERN, "--knob", "gain=0:10:11", "--force"), 1, "is no range of a knob", "0:10:4")
+
+
 def test_nothing_is_overwritten_without_force(takes: Path):
     (takes / "data.json").write_text("mine")
     before = read_files(takes)
@@ -89,7 +96,10 @@ def test_mistakes_write_nothing(takes: Path):
 def test_terminal_asks_for_ranges(takes: Path):
     code, screen = terminal("init", "DS1", *PATTERN, "--knob", "tone=0:1", columns=100, answer="5\n0:12\n")
     assert code == 0, screen
-    assert "gain: lowest and highest number on the faceplate (takes have 0 to 10) [0:10]" in screen
+    asked = (
+        "gain: lowest, highest and perhaps usual number on the faceplate, LOW:HIGH:USUAL (takes have 0 to 10) [0:10]"
+    )
+    assert f"{asked} (takes have 0 to 10) [0:10]" in " ".join(screen.split())
     assert "is no range of a knob" in screen
     assert [knob.scale[:3] for knob in read_manifest(takes / "takes.json").knobs.knobs] == [
         ("gain", 0, 12),

@@ -153,6 +153,36 @@ def test_doctor_finds_what_is_wrong(hub: Hub, monkeypatch: pytest.MonkeyPatch, t
     assert "the hub cannot be reached" in zoo("doctor", *at(hub)).out
 
 
+def test_doctor_of_a_shelf_asks_no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # where nothing answers
+    write_package(tmp_path / "other" / AMP)
+    ran = zoo("doctor", "--zoo", tmp_path / "other")
+    assert ran.code == 0, ran.out
+    assert f"{tmp_path / 'other'}, 1 amp" in ran.out and "hub" not in ran.out.replace("huggingface_hub", "")
+    refused(zoo("doctor", "--zoo", tmp_path / "none"), 3, "there is no shelf at")
+
+
+def test_doctor_finds_packages_of_the_same_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "lib/models").mkdir(parents=True)
+    (tmp_path / "lib/stranger-1.0.dist-info").mkdir()
+    (tmp_path / "lib/stranger-1.0.dist-info/METADATA").write_text(
+        "Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n"
+    )
+    (tmp_path / "lib/stranger-1.0.dist-info/top_level.txt").write_text("models\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "lib"))
+    write_package(tmp_path / "other" / AMP)
+    ran = zoo("doctor", "--zoo", tmp_path / "other")
+    assert ran.code == 1
+    assert "BAD packages\tmodels is also in stranger" in ran.out
+
+
+def test_what_is_neither_folder_nor_amp_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for command, *more in (("verify",), ("knobs",), ("show",), ("export", "a.nam", "--live")):
+        refused(zoo(command, "runs/none", *more), 3, "no amp 'runs/none'", "and there is no such folder here")
+    refused(zoo("verify", "runs/deep/none"), 1, "does not name an amp, and there is no such folder here")
+
+
 def test_locked_pull_fetches_the_pinned_commit(pushed: Hub):
     first = pushed.repos[AMP].refs["main"]
     assert zoo("pull", AMP, "--lock", *at(pushed)).code == 0

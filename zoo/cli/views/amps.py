@@ -6,6 +6,7 @@ from models.artifacts.evaluation import Evaluation
 from models.artifacts.model_config import ModelConfig
 from models.knobs.schema import Knobs
 from models.knobs.text import format_value
+from models.network.architecture import Injection
 from zoo.cli import output
 from zoo.cli.views.words import count, held_sentence, program
 from zoo.package.card_schema import AmpSummary, Tier, format_knobs
@@ -56,7 +57,7 @@ def show_amp(
         ("audio", f"{audio.sample_rate} Hz mono, receptive field {audio.receptive_field} samples"),
         *([("levels", f"0 dBFS is {', '.join(levels)}")] if levels else []),
         ("knobs", ", ".join(f"{k.name} {k.legal} (default {format_value(k.default)})" for k in config.knobs.knobs)),
-        ("model", f"WaveNet, {layers}, knobs at {shape.inject.label}"),
+        ("model", f"WaveNet, {layers}; {_where_knobs_enter(shape.inject)}"),
         ("cost", f"{100 * evaluation.realtime_factor:.1f} % of a core, {size}"),
         ("held ESR", f"{scores} over {count(held.settings, 'setting')}"),
         *((f"tier {tier.name}", _tier_text(tier, evaluation)) for tier in tiers),
@@ -64,6 +65,17 @@ def show_amp(
         ("revision", revision or "-"),
     ]
     output.data_pairs(rows)
+
+
+def _where_knobs_enter(inject: Injection) -> str:
+    """Return a sentence for the places of `Injection.label`."""
+    places = {
+        "at the input": inject.input,
+        "at every layer": inject.mixin,
+        "as scales and shifts of the layers (FiLM)": bool(inject.film),
+    }
+    used = [place for place, is_used in places.items() if is_used]
+    return f"the knobs enter {' and '.join(used)}" if used else "no knobs"
 
 
 def _tier_text(tier: Tier, evaluation: Evaluation) -> str:
