@@ -3,7 +3,6 @@
 import logging
 import shlex
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import search
 from models.core.errors import UserError
 from models.core.files import write_json
 from models.core.locations import is_uri, refuse_userinfo
+from models.core.scratch import scratch_folder, temporary_files_in
 from search.backends.environment import send_token
 from search.config.study import SearchConfig
 
@@ -47,11 +47,11 @@ def submit_job(url: str, config: SearchConfig, study: Path, *, resume: bool = Fa
         ) from problem
     except (ImportError, RuntimeError) as problem:
         raise UserError(f"Ray cannot submit jobs from here: {problem}", "pip install 'ray[default]'") from None
-    with tempfile.TemporaryDirectory() as folder:
-        stage(config, Path(folder))
+    with scratch_folder() as folder, temporary_files_in(folder):
+        stage(config, folder / "job")
         return client.submit_job(
             entrypoint=entrypoint(study, resume=resume, storage=storage),
-            runtime_env={"working_dir": folder},
+            runtime_env={"working_dir": str(folder / "job")},
             metadata={"search": config.name},
         )
 

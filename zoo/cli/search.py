@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -199,6 +198,7 @@ def _ended_with_ray(again: str) -> Iterator[None]:
 def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str | None) -> "SearchConfig":
     """Return the search with the results of `sources` as its warm start; of a whole zoo, those of the nearest amps."""
     from models.core.errors import UserError
+    from models.core.scratch import scratch_folder
     from search.study.warm_start import amp_of, with_warm_start
     from zoo.cli import output
 
@@ -207,8 +207,8 @@ def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str
     except UserError as problem:  # the takes may be only where the search will run
         amp = None
         output.warn(f"--from is used in the given order, not the nearest amps first: {problem.message}")
-    with tempfile.TemporaryDirectory() as folder:
-        found = [one for source in sources for one in _read_sources(config, source, where, amp, Path(folder))]
+    with scratch_folder() as folder:
+        found = [one for source in sources for one in _read_sources(config, source, where, amp, folder)]
     begun = with_warm_start(config, found, amp)
     if begun.prior and not begun.warm:
         output.info("the space holds no model of --from; the errors of those models serve as a prior only")

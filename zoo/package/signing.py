@@ -7,15 +7,13 @@ feed, and `manifest.json` as it is.
 
 import os
 import re
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from models.core.errors import IntegrityError, NotFound, UserError
-from models.core.files import write_json
+from models.core.files import staged_file, write_json
 from models.core.schema import Frozen, read_document
 from models.core.user_folders import user_folder
 from zoo.package.layout import MANIFEST, SIGNATURE
@@ -148,15 +146,9 @@ def _create_key(path: Path) -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     key = Ed25519PrivateKey.generate()
-    path.parent.mkdir(parents=True, exist_ok=True)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    staged = Path(tempfile.mkdtemp(dir=path.parent)) / path.name  # mkdtemp makes a folder for this user alone
-    try:
-        staged.touch(0o600)
+    with staged_file(path, mode=0o600) as staged:
         staged.write_bytes(pem)
-        staged.replace(path)
-    finally:
-        shutil.rmtree(staged.parent)
     return key
 
 

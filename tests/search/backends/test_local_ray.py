@@ -6,7 +6,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from models.core.cache import cache_folder
 from models.core.errors import UserError
+from models.core.scratch import PREFIX
 from search.backends import local_ray
 from search.backends.ray_parts import FirstLines
 from search.study.ledger import read_lines
@@ -99,7 +99,7 @@ def listening(processes: list[int]) -> set[str]:
 def session_folder(search: subprocess.Popen[str]) -> Path:
     """The folder of Ray's session."""
     words = Path(f"/proc/{part_of(search, 'raylet')}/cmdline").read_text().replace("\0", " ")
-    found = re.search(r"(/\S*/ampzoo-ray-[^/ ]+)/r/session_", words)
+    found = re.search(r"(/\S*/ampzoo-tmp-[^/ ]+)/r/session_", words)
     assert found, words
     return Path(found[1])
 
@@ -165,16 +165,11 @@ def test_folders_of_living_searches_are_not_swept(tmp_path: Path, monkeypatch: p
         monkeypatch.setenv("RAY_TMPDIR", str(short))
         with local_ray.private_folder() as held, local_ray.private_folder() as other:
             assert held.parent == other.parent == short and held.exists()
-            dead, young = (short / f"ampzoo-ray-{name}" for name in ("dead", "young"))
+            dead = short / f"{PREFIX}dead"
             dead.mkdir()
-            (dead / "holder.lock").touch()
-            young.mkdir()
-            (short / "ampzoo-ray-link").symlink_to(tmp_path)
+            (short / f"{PREFIX}link").symlink_to(tmp_path)
             with local_ray.private_folder():
-                assert held.exists() and other.exists() and young.exists() and not dead.exists()
-            os.utime(young, (time.time() - 7200,) * 2)
-            with local_ray.private_folder():
-                assert not young.exists() and tmp_path.exists()
+                assert held.exists() and other.exists() and tmp_path.exists() and not dead.exists()
         assert not held.exists() and not other.exists()
     finally:
         for path in short.iterdir():
