@@ -8,7 +8,7 @@ from typing import Any
 
 import models
 import search
-from models.core.errors import UserError
+from models.core.errors import UserError, first_line
 from models.core.files import write_json
 from models.core.locations import is_uri, refuse_userinfo
 from models.core.scratch import scratch_folder, temporary_files_in
@@ -49,11 +49,19 @@ def submit_job(url: str, config: SearchConfig, study: Path, *, resume: bool = Fa
         raise UserError(f"Ray cannot submit jobs from here: {problem}", "pip install 'ray[default]'") from None
     with scratch_folder() as folder, temporary_files_in(folder):
         stage(config, folder / "job")
-        return client.submit_job(
-            entrypoint=entrypoint(study, resume=resume, storage=storage),
-            runtime_env={"working_dir": str(folder / "job")},
-            metadata={"search": config.name},
-        )
+        try:
+            return client.submit_job(
+                entrypoint=entrypoint(study, resume=resume, storage=storage),
+                runtime_env={"working_dir": str(folder / "job")},
+                metadata={"search": config.name},
+            )
+        except ConnectionError:
+            raise
+        except (RuntimeError, ValueError, OSError) as problem:  # what the cluster answers, or how its answer ends
+            raise UserError(
+                f"the cluster at {url} does not take the job: {first_line(problem)}",
+                "See its state with 'ray status' on its head, then run the same command again.",
+            ) from problem
 
 
 def stage(config: SearchConfig, folder: Path) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import click
 from zoo.cli.options import PATH, json_option, one_thread, repeat_command, require_packages, zoo_option
 
 if TYPE_CHECKING:
+    from models.core.errors import UserError
     from search.config.study import SearchConfig
     from search.run import RunOptions
     from search.study.board import Board
@@ -159,6 +161,7 @@ def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions"
 
     one_thread()
     seen: dict[str, TrialRecord] = {}
+    end = partial(_end_process, again=again)
     with _ended_with_ray(again), output.progress("searching") as bar:
 
         def on_record(record: "TrialRecord") -> None:
@@ -171,7 +174,7 @@ def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions"
             bar(*board_view.search_progress(config, list(seen.values())))
 
         on_phase = output.PhaseLines(bar)
-        shown = replace(options, listener=on_record, on_phase=on_phase, on_notice=output.info)
+        shown = replace(options, listener=on_record, on_phase=on_phase, on_notice=output.info, on_ray_ended=end)
         try:
             return run_search(config, study, shown)
         except Interrupted as stop:
@@ -183,16 +186,22 @@ def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions"
 def _ended_with_ray(again: str) -> Iterator[None]:
     """Tell that a part of Ray has died and end this process at once: Ray would end it later, with pages of logs."""
     from search.backends.environment import RayEnded
-    from zoo.cli import output
-    from zoo.cli.errors import FAILURE
 
     try:
         yield
     except RayEnded as problem:
-        output.show_error(problem.message, f"The finished trials are saved. Resume with: {again}", FAILURE)
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(FAILURE)
+        _end_process(problem, again)
+
+
+def _end_process(problem: "UserError", again: str) -> None:
+    """Tell why the search ended and end this process at once."""
+    from zoo.cli import output
+    from zoo.cli.errors import FAILURE
+
+    output.show_error(problem.message, f"The finished trials are saved. Resume with: {again}", FAILURE)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(FAILURE)
 
 
 def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str | None) -> "SearchConfig":

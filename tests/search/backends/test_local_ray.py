@@ -17,6 +17,7 @@ from models.core.cache import cache_folder
 from models.core.errors import UserError
 from models.core.scratch import PREFIX
 from search.backends import local_ray
+from search.backends.ray_errors import refused_join
 from search.backends.ray_parts import FirstLines
 from search.study.ledger import read_lines
 from search.study.lines import TrialReport
@@ -200,6 +201,72 @@ def test_a_start_that_fails_is_told_in_our_words(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UserError, match="Ray does not start here: no room"), local_ray.own_ray():
         pass
     assert os.environ["RAY_AUTH_TOKEN"] == "mine" and "RAY_AUTH_MODE" not in os.environ
+
+
+WAITING = """
+import os, sys, time
+from types import SimpleNamespace
+from search.backends.environment import set_environment
+set_environment(None)
+import ray
+from ray._private import worker
+from search.backends.local_ray import own_ray
+from search.backends.ray_errors import ray_errors
+from search.backends.ray_parts import watch_ray
+
+@ray.remote(num_cpus=0)
+class Pruned:
+    def process(self): return os.getpid()
+    def add(self): time.sleep(1000)
+
+def end(part, actor):
+    if part == "worker":
+        return os.kill(ray.get(actor.process.remote()), 9)
+    (started,) = worker._global_node.all_processes[part]
+    os.kill(started.process.pid, 9)
+
+try:
+    with own_ray(include_dashboard=False, num_cpus=1, log_to_driver=False):
+        with ray_errors(SimpleNamespace(study="S", stopped=None)), watch_ray(print):
+            actor = Pruned.remote()
+            ray.get(actor.process.remote())
+            waiting = actor.add.remote()
+            end(sys.argv[1], actor)
+            ray.get(waiting)
+except BaseException as problem:
+    print(type(problem).__name__, problem, getattr(problem, "hint", ""), flush=True)
+    os._exit(3)
+"""
+
+
+DEATHS = {"raylet": "Ray's node manager died", "gcs_server": "Ray's head died", "worker": "Ray failed"}
+
+
+@pytest.mark.parametrize("part", DEATHS)
+def test_a_death_while_the_driver_waits_in_ray_is_told(part: str):
+    """As in the actor of pruned trials, which groups on a GPU have."""
+    words = [sys.executable, "-c", WAITING, part]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 3, done.stderr
+    assert f"RayEnded the search in S stopped: {DEATHS[part]}" in done.stdout and "--resume" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (
+            RuntimeError(
+                "Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.10.1\n"
+                "This process was started with:\n    Ray: 2.60.0\n    Python: 3.11.7\n"
+            ),
+            "the cluster at h:1 runs Ray 2.9.0 and Python 3.10.1, this machine Ray 2.60.0 and Python 3.11.7",
+        ),
+        (RuntimeError("lines\nno room"), "the cluster at h:1 cannot be joined: no room"),
+    ],
+)
+def test_a_cluster_that_cannot_be_joined_is_told(problem: Exception, told: str):
+    refused = refused_join("h:1", problem)
+    assert refused.message == told and refused.hint
 
 
 def test_only_the_first_line_of_what_ray_prints_is_passed_on(capsys: pytest.CaptureFixture[str]):
