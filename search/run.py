@@ -11,6 +11,7 @@ from models.core.files import STAGED, write_json
 from models.core.locations import is_uri, refuse_userinfo
 from models.core.progress import PhaseListener, ignore_phase
 from models.core.schema import read_json
+from models.core.user_folders import expand_home
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import read_outline
@@ -70,6 +71,8 @@ class RunOptions:
             refuse_userinfo(self.address, "the address of a cluster", "Its token comes from ~/.ray/auth_token.")
         if self.storage and is_uri(self.storage):
             refuse_userinfo(self.storage, "--storage")
+        elif self.storage:
+            object.__setattr__(self, "storage", str(expand_home(self.storage)))
 
 
 DEFAULT_OPTIONS = RunOptions()

@@ -229,6 +229,7 @@ def _read_sources(
 ) -> "list[PriorSource]":
     """Read what one `--from` names: a study or package, an amp of the zoo, or a whole shelf or zoo."""
     from models.core.errors import UserError
+    from models.core.user_folders import expand_home
     from search.study.warm_start import read_source
     from zoo.cli import output
     from zoo.registry.nearest import collect_amps, is_shelf
@@ -237,8 +238,8 @@ def _read_sources(
     scope, in_zoo = source.removeprefix("zoo:"), source.startswith("zoo:")
     if in_zoo and "/" in scope:
         return [read_source(config, resolve_package(scope, where, on_warning=output.warn))]
-    if not in_zoo and not is_shelf(Path(source)):
-        return [read_source(config, Path(source))]
+    if not in_zoo and not is_shelf(expand_home(source)):
+        return [read_source(config, expand_home(source))]
     owner, shelf = (scope, where) if in_zoo else ("", source)
     with output.progress("reading") as bar:
         near = collect_amps(owner, shelf, amp.knobs if amp else None, folder, output.info, bar)

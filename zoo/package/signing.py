@@ -14,7 +14,7 @@ from pydantic import Field
 
 from models.core.errors import IntegrityError, NotFound, UserError
 from models.core.files import staged_file, write_json
-from models.core.schema import Frozen, read_document
+from models.core.schema import Frozen, read_document, spelled
 from models.core.user_folders import user_folder
 from zoo.package.layout import MANIFEST, SIGNATURE
 from zoo.package.manifest import parse_package_document, read_package_file
@@ -29,7 +29,7 @@ HINT_INSTALL = "Install it: pip install 'ampzoo[sign]'."
 
 KEY = re.compile(r"[0-9a-f]{64}")  # a public key: 32 bytes in hexadecimal digits
 
-PublicKey = Annotated[str, Field(pattern=rf"^{KEY.pattern}$")]
+PublicKey = Annotated[str, spelled(rf"^{KEY.pattern}$", "a public key, 64 of the digits 0-9 and a-f")]
 
 
 class Signature(Frozen):
@@ -37,14 +37,16 @@ class Signature(Frozen):
 
     schema_name: Annotated[Literal["ampzoo.signature/1"], Field(alias="schema")] = "ampzoo.signature/1"
     key: PublicKey
-    signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
+    signature: Annotated[str, spelled(r"^[0-9a-f]{128}$", "128 of the digits 0-9 and a-f")]
 
 
 class Trust(Frozen):
     """`trust.json`: owner in lower case -> the one key that must have signed the owner's packages."""
 
     schema_name: Annotated[Literal["ampzoo.trust/1"], Field(alias="schema")] = "ampzoo.trust/1"
-    owners: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,95}$")], PublicKey] = Field(default_factory=dict)
+    owners: dict[Annotated[str, spelled(r"^[a-z0-9][a-z0-9._-]{0,95}$", "an owner in lower case")], PublicKey] = Field(
+        default_factory=dict
+    )
 
 
 def config_folder() -> Path:

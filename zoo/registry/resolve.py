@@ -10,6 +10,7 @@ from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import CONFIG
 from models.core.errors import NotFound, first_line
 from models.core.schema import Document
+from models.core.user_folders import expand_home
 from zoo.names import Address, Ref, parse_address, parse_ref
 from zoo.package.card import read_front_matter
 from zoo.package.layout import CARD, MANIFEST, select_files
@@ -64,7 +65,7 @@ def resolve_package(
 
     Raises `NotFound`, `IntegrityError` or another `UserError`; `ConnectionError` where there is no hub and no copy.
     """
-    folder = Path(amp)
+    folder = expand_home(amp)
     if not folder.is_dir():
         ref, zoo = parse_ref(amp), resolve_zoo(where)
         if not isinstance(zoo, Shelf):
@@ -93,7 +94,7 @@ def resolve_model(
 
 def resolve_config(amp: str, where: str | None, tier: str = "") -> ModelConfig | None:
     """Read the config of an amp on this machine, not verified yet; None for one that must be fetched or has none."""
-    folder = Path(amp)
+    folder = expand_home(amp)
     if not folder.is_dir():
         zoo = resolve_zoo(where)
         if not isinstance(zoo, Shelf):
@@ -160,8 +161,8 @@ AmpView = FolderView | ZooView
 
 def view_amp(amp: str, where: str | None) -> AmpView:
     """Open a view of a folder, or of an amp of a zoo. Raises as `parse_ref` and `resolve_zoo` do."""
-    if Path(amp).is_dir():
-        return FolderView(Path(amp))
+    if (folder := expand_home(amp)).is_dir():
+        return FolderView(folder)
     return ZooView(ref=parse_ref(amp), zoo=resolve_zoo(where))
 
 
