@@ -11,6 +11,7 @@ from models.core.files import STAGED, write_json
 from models.core.locations import is_uri, refuse_userinfo
 from models.core.progress import PhaseListener, ignore_phase
 from models.core.schema import read_json
+from models.core.user_folders import expand_home
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import read_outline
@@ -49,6 +50,8 @@ class RunOptions:
         listener: called with a trial's record after each start, report and end.
         on_phase: told of reading, aligning, training, the final and scoring.
         on_notice: called with each sentence that a person should read.
+        on_ray_ended: called, on another thread, with the error that cannot be raised: a part of Ray has died, and Ray
+            keeps this thread until it ends the process, in words of its own.
         cost_model: what a model costs.
     """
 
@@ -59,6 +62,7 @@ class RunOptions:
     listener: Listener | None = None
     on_phase: PhaseListener = ignore_phase
     on_notice: Callable[[str], None] = lambda sentence: None
+    on_ray_ended: Callable[[UserError], None] = lambda problem: None
     cost_model: CostModel = field(default_factory=MeasuredCost)
 
     def __post_init__(self) -> None:
@@ -67,6 +71,8 @@ class RunOptions:
             refuse_userinfo(self.address, "the address of a cluster", "Its token comes from ~/.ray/auth_token.")
         if self.storage and is_uri(self.storage):
             refuse_userinfo(self.storage, "--storage")
+        elif self.storage:
+            object.__setattr__(self, "storage", str(expand_home(self.storage)))
 
 
 DEFAULT_OPTIONS = RunOptions()
@@ -209,7 +215,7 @@ def _run_backend(scheduler: TrialScheduler, amps: list[AmpData], checkpoints: st
         set_environment(options.address)
         from search.backends.ray_tune import run_trials
 
-        run_trials(scheduler, amps, checkpoints, options.address)
+        run_trials(scheduler, amps, checkpoints, options.address, options.on_ray_ended)
 
 
 def _check_finished(study: Path) -> None:

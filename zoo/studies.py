@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.core.user_folders import expand_home
+
 if TYPE_CHECKING:
     from search.study.board import Board
 
@@ -25,6 +27,6 @@ def search_models(
     from search.launch.launcher import run_search
     from search.run import RunOptions
 
-    read = read_search(Path(config))
-    study = Path(out) if out else Path("studies") / read.name
+    read = read_search(expand_home(str(config)))
+    study = expand_home(str(out)) if out else Path("studies") / read.name
     return run_search(read, study, RunOptions(resume=resume, local=local, address=address or None))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from models.audio.calibration import UNSTATED, AnalogLevels
-from models.core.schema import Frozen
+from models.core.schema import SHORT_NAME, SHORT_NAME_WORDS, Frozen, spelled
 from models.knobs.schema import Knob, Knobs, Switch, Value
 from models.network.architecture import WaveNetConfig
 
@@ -29,7 +29,7 @@ class ModelConfig(Frozen):
 
     schema_version: Literal["1.0"] = "1.0"
     library: Literal["ampzoo"] = "ampzoo"
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    name: Annotated[str, spelled(SHORT_NAME, SHORT_NAME_WORDS)]
     audio: Audio
     knobs: Knobs
     architecture: WaveNetConfig

@@ -3,39 +3,53 @@
 import errno
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from models.core.errors import UserError
+from models.core.holding import hold_path, release_path, remove_left_behind
 from models.core.renames import STAGED, replace_folder, restore_folder, staged_path
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # begins what Git has in place of a large file
+
+STAGED_NAME = re.compile(rf"{re.escape(STAGED)}[0-9a-f]{{16}}(\.[A-Za-z0-9]+)?")  # not the only copy of anything
+
+STALE_SECONDS = 3600.0  # what is staged is left behind when it has not changed for so long and nobody holds it
+
+LOCKLESS_SECONDS = 86_400.0  # the same where nothing can be locked
 
 HINT_LFS = "Fetch the file itself: 'git lfs pull' where the folder was cloned, else get it again from its publisher."
 
 
 @contextmanager
-def staged_file(path: Path) -> Iterator[Path]:
+def staged_file(path: Path, mode: int = 0o666) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`, else remove it.
 
-    Its mode is what the umask leaves of 0666. Errors name `path`, not the temporary file.
+    Its mode is what the umask leaves of `mode`. Errors name `path`, not the temporary file. What killed processes left
+    in that folder is removed first.
     """
     staged = staged_path(path, path.suffix)
     with _errors_name(path, staged):
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(staged, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        _sweep_staged(path.parent.absolute())
+        os.close(os.open(staged, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    handle = None
     try:
         with _errors_name(path, staged):
+            handle = hold_path(staged)
             yield staged
             with staged.open("rb") as written:
                 os.fsync(written.fileno())
             staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)
+        release_path(handle)
 
 
 @contextmanager
@@ -52,13 +66,26 @@ def staged_folder(path: Path) -> Iterator[Path]:
         restore_folder(path)
         if path.exists() and not path.is_dir():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        _sweep_staged(path.parent)
         staged.mkdir()
+    handle = None
     try:
         with _errors_name(path, staged):
+            handle = hold_path(staged)
             yield staged
             replace_folder(staged, path)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+        release_path(handle)
+
+
+@cache  # once per folder and process
+def _sweep_staged(folder: Path) -> None:
+    """Remove the temporary files and folders of this module that killed processes left in a folder."""
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            if STAGED_NAME.fullmatch(entry.name):
+                remove_left_behind(Path(entry.path), STALE_SECONDS, LOCKLESS_SECONDS)
 
 
 @contextmanager

@@ -38,11 +38,11 @@ def _parse(value: Any) -> Path | str:
 
 
 def find_written(folder: Path, name: Path | str) -> Path:
-    """Return the file that a document in `folder` names, also where it writes backslashes between folders.
+    """Return the file that a document in `folder` names, also with backslashes between folders or `~` for home.
 
-    The name as it stands comes first: other systems allow a backslash in a file's name.
+    The name as it stands comes first: systems allow a backslash and `~` in a file's name.
     """
-    path, turned = folder / name, folder / str(name).replace("\\", "/")
+    path, turned = folder / name, folder / expand_home(str(name).replace("\\", "/"))
     return turned if path != turned and not _is_there(path) and _is_there(turned) else path
 
 

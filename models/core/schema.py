@@ -107,10 +107,22 @@ class Frozen(BaseModel):
         return _refuse_bools(handler(source), cls)
 
 
-def spelled(pattern: str, words: str) -> Any:
-    """Return the constraint of a text; `words` complete "it must be", as `small letters, for example 'gain'`."""
+def spelled(pattern: str, words: str, **more: Any) -> Any:
+    """Return the constraint of a text; `words` complete "it must be", as `small letters, for example 'gain'`.
+
+    `more` goes to pydantic's `Field`.
+    """
     PATTERN_WORDS[pattern] = words
-    return Field(pattern=pattern)
+    return Field(pattern=pattern, **more)
+
+
+SHORT_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+
+SHORT_NAME_WORDS = "up to 64 lower-case letters, digits, - and _, for example 'my-amp'"
+
+SHA256_TEXT = spelled(r"^[0-9a-f]{64}$", "a SHA-256, 64 of the digits 0-9 and a-f")
+
+COMMIT_TEXT = spelled(r"^[0-9a-f]{40}$", "a commit, 40 of the digits 0-9 and a-f")
 
 
 def read_json(path: Path) -> Any:

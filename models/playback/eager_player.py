@@ -3,17 +3,13 @@
 Shapes: T time (one block), C channels.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.engines.eager import denormals_as_zero
 from models.network.wavenet import WaveNet
-
-SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
 
 
 class EagerPlayer:
@@ -40,7 +36,7 @@ class EagerPlayer:
         x = torch.from_numpy(np.ascontiguousarray(x_T)).to(dtype)[None, None]
         moving = torch.as_tensor(levels, dtype=dtype)
         knobs = (moving if moving.ndim == 2 else moving[:, None])[None]
-        with _denormals_as_zero():
+        with denormals_as_zero():
             y_T = self._all_outputs(x, knobs)[0, 0].numpy()
         if out_T is None:
             return y_T
@@ -73,17 +69,6 @@ class EagerPlayer:
             conv_input, histories[number] = _extend(histories[number], activation(head), conv.kernel_size[0] - 1)
             head = conv(conv_input)
         return head
-
-
-@contextmanager
-def _denormals_as_zero() -> Iterator[None]:
-    """Let this thread take numbers near zero as zero: fading notes would cost several times as much as others."""
-    was_set = not (torch.tensor(SMALLEST_NORMAL) * 0.5).item()
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(was_set)
 
 
 def _extend(history_1CT: Tensor, new_1CT: Tensor, length: int) -> tuple[Tensor, Tensor]:

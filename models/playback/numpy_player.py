@@ -8,9 +8,12 @@ Shapes: T time, K knob columns, E features, C channels, R receptive field, O out
 
 import numpy as np
 
+from models.core.float_mode import numbers_near_zero_as_zero
 from models.network.architecture import Slot
 from models.network.numpy_activations import apply_activation
 from models.network.numpy_wavenet import NumpyConv, NumpyFilm, NumpyLayer, NumpyNonlinear, NumpyWaveNet
+
+SILENCE = 1e-15  # -300 dBFS: input below it is taken as zero
 
 
 class NumpyPlayer:
@@ -33,9 +36,12 @@ class NumpyPlayer:
         if past_KT is None:
             past_KT = np.repeat(levels_KT[:, :1], before, 1)
         is_still = levels_KT.shape[1] == 1 and bool((past_KT == levels_KT).all())
-        whole_T = np.concatenate([self._x_T, np.asarray(x_T, self._net.dtype)])
+        new_T = np.asarray(x_T, self._net.dtype)
+        new_T = np.where(np.abs(new_T) < SILENCE, 0, new_T)  # also where the processor's mode cannot be set
+        whole_T = np.concatenate([self._x_T, new_T])
         joined_KT = np.concatenate([past_KT, moving_KT], 1)
-        y_T = all_outputs(self._net, whole_T[None], levels_KT if is_still else joined_KT)[0]
+        with numbers_near_zero_as_zero():
+            y_T = all_outputs(self._net, whole_T[None], levels_KT if is_still else joined_KT)[0]
         self._x_T, self._levels_KT = whole_T[len(whole_T) - before :], joined_KT[:, joined_KT.shape[1] - before :]
         if out_T is None:
             return y_T

@@ -6,10 +6,10 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from models.core.locations import Location, find_written
-from models.core.schema import Frozen, spelled
+from models.core.schema import SHORT_NAME, SHORT_NAME_WORDS, Frozen, spelled
 from models.knobs.schema import WrittenSetting
 
-AMP_NAME = spelled(r"^[a-z0-9][a-z0-9_-]{0,63}$", "up to 64 lower-case letters, digits, - and _, for example 'my-amp'")
+AMP_NAME = spelled(SHORT_NAME, SHORT_NAME_WORDS)
 
 
 class DataConfig(Frozen):

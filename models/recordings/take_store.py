@@ -3,14 +3,13 @@
 Mapped audio is read from disk when it is used, and the operating system may drop it when memory is short.
 """
 
-import shutil
-import tempfile
 import weakref
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from models.core.scratch import Scratch
 
 RESIDENT_BYTES = 1 << 32
 
@@ -22,7 +21,7 @@ class TakeStore:
         """Hold up to `resident_bytes` in memory, `RESIDENT_BYTES` where none are stated."""
         self._resident_bytes = RESIDENT_BYTES if resident_bytes is None else resident_bytes
         self._bytes = self._files = 0
-        self._folder: Path | None = None
+        self._scratch: Scratch | None = None
 
     def __call__(self, x_T: np.ndarray) -> Tensor:
         """Return the same float32 samples as a tensor, in memory or mapped from a file."""
@@ -30,10 +29,10 @@ class TakeStore:
         self._bytes += x_T.nbytes
         if self._bytes <= self._resident_bytes:
             return torch.from_numpy(x_T)
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="ampzoo-takes-"))
-            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        path = self._folder / str(self._files)
+        if self._scratch is None:
+            self._scratch = Scratch()
+            weakref.finalize(self, self._scratch.remove)
+        path = self._scratch.folder / str(self._files)
         self._files += 1
         x_T.tofile(path)
         return torch.from_file(str(path), shared=False, size=len(x_T), dtype=torch.float32)

@@ -4,15 +4,12 @@ Import it after `set_environment`.
 """
 
 import atexit
-import logging
 import os
 import secrets
-import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +20,9 @@ from ray._raylet import AuthenticationTokenLoader, Config  # pyrefly: ignore[mis
 from ray.tune.execution import class_cache
 
 from models.core.errors import UserError
+from models.core.scratch import PREFIX, scratch_folder, sweep_scratch
 from search.backends.ray_parts import dead_part
 from search.study.results import reason_of
-
-try:
-    import fcntl
-except ImportError:  # Windows: folders of killed searches stay
-    fcntl = None
-
-SESSION_PREFIX, HOLDER = "ampzoo-ray-", "holder.lock"  # of a folder; the file that its search holds locked
 
 SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # of the path of a socket
 
@@ -41,8 +32,6 @@ RAY_ADDS = "/r/session_2026-11-30_09-23-07_125843_1234567/sockets/plasma_store"
 PRELOADED = "search.backends.ray_tune,models.engines.cpu_train.engine"  # by workers, while the driver gets ready
 
 SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # where the usual temporary folder is too long for sockets
-
-OPEN_AGAIN_S = 3600.0  # a folder without a holder is swept when it is older: its search may be about to lock it
 
 
 @contextmanager
@@ -127,18 +116,14 @@ def private_folder() -> Iterator[Path]:
     """
     place = _short_place()
     for parent in {place, *map(Path, SHORT_FOLDERS)}:
-        _sweep_sessions(parent)
-    folder = Path(tempfile.mkdtemp(prefix=SESSION_PREFIX, dir=place))  # mode 0700
-    try:
-        with _held(folder):
-            yield folder
-    finally:
-        _remove(folder)
+        sweep_scratch(parent)
+    with scratch_folder(place) as folder:
+        yield folder
 
 
 def _short_place() -> Path:
     """Return the first temporary folder that can be written to and leaves room for the names of sockets."""
-    room = SOCKET_BYTES - len(f"/{SESSION_PREFIX}12345678{RAY_ADDS}")
+    room = SOCKET_BYTES - len(f"/{PREFIX}12345678{RAY_ADDS}")
     usual = (os.environ.get("RAY_TMPDIR"), tempfile.gettempdir(), *SHORT_FOLDERS)
     for place in filter(None, usual):
         whole = os.path.abspath(place)
@@ -148,47 +133,3 @@ def _short_place() -> Path:
         f"no temporary folder has a name of at most {room} bytes, which Ray's sockets need",
         "Set RAY_TMPDIR to a short one that you can write to.",
     )
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold the lock that says that the search of a folder lives; processes that Ray starts do not inherit it."""
-    with (folder / HOLDER).open("w") as file:
-        if fcntl:
-            with suppress(OSError):  # a file system without locks: the folder is swept by age
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-
-
-def _sweep_sessions(parent: Path) -> None:
-    """Remove the folders of this user's searches that were killed."""
-    if fcntl is None or not parent.is_dir():
-        return
-    for folder in parent.glob(f"{SESSION_PREFIX}*"):
-        with suppress(OSError):  # another process removes it, or it is another user's
-            if folder.lstat().st_uid == os.getuid() and not folder.is_symlink() and not _is_held(folder):
-                _remove(folder)
-
-
-def _is_held(folder: Path) -> bool:
-    assert fcntl
-    if time.time() - folder.lstat().st_mtime < 10 and not (folder / HOLDER).exists():
-        return True
-    try:
-        with (folder / HOLDER).open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return time.time() - folder.lstat().st_mtime < OPEN_AGAIN_S
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder; processes that are just ending may still write to it."""
-    for _ in range(50):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.1)
-    logging.getLogger(__name__).warning("%s cannot be removed", folder)

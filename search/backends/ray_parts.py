@@ -1,11 +1,11 @@
 """Whether the parts of Ray that a search needs live; Ray itself ends the process some time after one has died."""
 
+import _thread
 import io
 import signal
 import socket
 import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TextIO
@@ -21,6 +21,9 @@ PULSE_S = 1.0  # seconds between two looks at a cluster
 MISSED = {"head": 45, "node manager": 3}  # looks in vain; Ray waits 60 s for a head to come back, then ends the process
 
 
+STUCK_TRIES = 8  # to interrupt the main thread, one each `PULSE_S`
+
+
 class RayPartDied(BaseException):
     """A part of Ray has died. Tune, which catches every `Exception` and would wait for that part, lets it through."""
 
@@ -34,28 +37,38 @@ def dead_part(node: Any) -> str | None:
     return None
 
 
-class RayPulse:
-    """Looks at the parts of Ray: processes where this process started them, else their ports."""
+class RayWatch:
+    """Looks at the parts of Ray: processes where this process started them, else their ports.
+
+    `interrupted` is set when a person interrupts.
+    """
 
     def __init__(self) -> None:
+        self.interrupted = threading.Event()
         self._node = ray_worker._global_node
         self._ports = {} if self._node is None or self._node.all_processes else _ports()
         self._missed = dict.fromkeys(self._ports, 0)
-        self._next = 0.0
+        self._dead: str | None = None
+
+    def look(self) -> bool:
+        """Return whether a part has died; called on one thread, every `PULSE_S`."""
+        self._dead = self._dead or dead_part(self._node) or self._silent_part()
+        return self._dead is not None
+
+    @property
+    def dead_part(self) -> str:
+        """The part that has died, empty while all live."""
+        return self._dead or ""
 
     def check(self) -> None:
         """Raise `RayPartDied` naming the part that has died."""
-        name = dead_part(self._node) or self._silent_part()
-        if name:
+        if name := self._dead or dead_part(self._node):
             raise RayPartDied(name)
 
     def _silent_part(self) -> str | None:
         """Return the name of a part whose port has not answered for too long."""
-        if time.monotonic() < self._next:
-            return None
         for name, address in self._ports.items():
             self._missed[name] = 0 if _answers(*address) else self._missed[name] + 1
-        self._next = time.monotonic() + PULSE_S
         return next((name for name, missed in self._missed.items() if missed >= MISSED[name]), None)
 
 
@@ -99,22 +112,40 @@ class FirstLines(io.TextIOBase):
 
 
 @contextmanager
-def interrupt_event() -> Iterator[threading.Event]:
-    """Yield an event that is set when a person interrupts; a second interrupt is raised where it comes.
+def watch_ray(on_stuck: Callable[[str], object]) -> Iterator[RayWatch]:
+    """Yield a watch that notes a person's first interrupt; a second one is raised where it comes.
 
-    Tune's own handler, which would end its loop without a word on why, is switched off (see `RAY_ENVIRONMENT`).
+    Once a part of Ray has died, `RayPartDied` is raised wherever the main thread is: it may wait in Ray for what will
+    never come. Where Ray lets nothing through, `on_stuck` is called with the name of the part, on another thread; Ray
+    will end the process. Tune's own handler, which would end its loop without a word on why, is switched off (see
+    `RAY_ENVIRONMENT`).
     """
-    interrupted = threading.Event()
+    watch, left = RayWatch(), threading.Event()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if interrupted.is_set():
+        watch.check()
+        if watch.interrupted.is_set():
             raise KeyboardInterrupt
-        interrupted.set()
+        watch.interrupted.set()
+
+    def keep_looking() -> None:
+        tries = 0
+        while not left.wait(PULSE_S):
+            if not watch.look() or not main or left.is_set():
+                continue
+            _thread.interrupt_main()  # again until it has left: code in between may not let an exception out
+            tries += 1
+            if tries == STUCK_TRIES and not left.wait(PULSE_S):
+                on_stuck(watch.dead_part)
 
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, interrupt) if main else None
+    looking = threading.Thread(target=keep_looking, daemon=True)
+    looking.start()
     try:
-        yield interrupted
+        yield watch
     finally:
+        left.set()
+        looking.join()
         if main:
             signal.signal(signal.SIGINT, before)

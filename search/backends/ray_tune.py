@@ -6,9 +6,8 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, replace
 from hashlib import sha256
@@ -19,7 +18,7 @@ from uuid import uuid4
 import ray
 import torch
 from ray import tune
-from ray.tune.error import TuneError
+from ray.exceptions import RayError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.schedulers import TrialScheduler as RayScheduler
@@ -35,7 +34,8 @@ from models.recordings.dataset import AmpData
 from search.backends.environment import RayEnded
 from search.backends.local_ray import keep_credentials_here, own_ray
 from search.backends.pruned_trials import PrunedTrials
-from search.backends.ray_parts import FirstLines, RayPartDied, RayPulse, interrupt_event
+from search.backends.ray_errors import part_died, ray_errors, refused_join
+from search.backends.ray_parts import FirstLines, RayWatch, watch_ray
 from search.config.study import SearchConfig
 from search.storage.uri_store import below
 from search.study.lines import TrialReport
@@ -142,8 +142,8 @@ class SearchStopper(_NotRestored, tune.Stopper):
     Tune asks it at every turn of its loop.
     """
 
-    def __init__(self, scheduler: TrialScheduler, interrupted: threading.Event) -> None:
-        self._scheduler, self._interrupted, self._pulse = scheduler, interrupted, RayPulse()
+    def __init__(self, scheduler: TrialScheduler, watch: RayWatch) -> None:
+        self._scheduler, self._watch = scheduler, watch
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return False: no single trial is ended here."""
@@ -151,8 +151,8 @@ class SearchStopper(_NotRestored, tune.Stopper):
 
     def stop_all(self) -> bool:
         """Return whether a fault happened that no trial survives; raises what Tune must not catch."""
-        self._pulse.check()
-        if self._interrupted.is_set():
+        self._watch.check()
+        if self._watch.interrupted.is_set():
             raise KeyboardInterrupt
         return bool(self._scheduler.stopped)
 
@@ -191,10 +191,19 @@ def run_group(
                         training.save(trial, Path(folder) / trial)
                     _report(results, folder if training.trainers else None)
                 active = list(training.active)
-                for trial in ray.get(pruned.among.remote(training.active)) if pruned else ():
+                for trial in _pruned_among(training.active, pruned):
                     training.drop(trial)
     except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; Tune retries only after a process died)
         tune.report({"results": _to_text({trial: fault_of(trial, problem) for trial in active})})
+
+
+def _pruned_among(trials: Sequence[str], pruned: Any) -> Sequence[str]:
+    """Return those trials that the driver has pruned; none while what keeps their names is gone: they train on."""
+    try:
+        return ray.get(pruned.among.remote(trials)) if pruned else ()
+    except RayError as problem:
+        logging.getLogger(__name__).warning("pruned trials are not known: %s", problem)
+        return ()
 
 
 def _to_text(results: Mapping[str, Result]) -> str:
@@ -239,12 +248,19 @@ def _fetch_checkpoint(checkpoint: tune.Checkpoint, folder: Path) -> None:
         logging.getLogger(__name__).warning("checkpoint %s cannot be read: %s", checkpoint.path, problem)
 
 
-def run_trials(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str, address: str | None) -> None:
+def run_trials(
+    scheduler: TrialScheduler,
+    amps: Sequence[AmpData],
+    storage: str,
+    address: str | None,
+    on_stuck: Callable[[RayEnded], object] = lambda problem: None,
+) -> None:
     """Train what the scheduler suggests until it has nothing left, no trial can continue, or the person interrupts.
 
     Checkpoints go to `storage`, a folder that all nodes see or a URI. Raises `UserError` where Tune itself cannot
     continue, and where the GPUs that each trial asks for do not exist; `RayEnded` where a part of Ray has died;
-    `KeyboardInterrupt` for a person's interrupt.
+    `KeyboardInterrupt` for a person's interrupt. `on_stuck` is called, on another thread, where a part of Ray has died
+    and Ray does not come back to this thread: it will end the process, in words of its own.
     """
     wanted, seen = scheduler.config.gpus_per_trial or 0, torch.cuda.device_count()
     if wanted > seen and not address and not ray.is_initialized():
@@ -256,8 +272,14 @@ def run_trials(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str,
         logging.getLogger(name).setLevel(logging.CRITICAL)
     keep_credentials_here()
     # Ray prints lost nodes on stdout, which is for data.
-    with redirect_stdout(FirstLines(sys.stderr)), _scratch(scheduler.study, storage) as scratch, _ray(address, amps):
-        _run_trials(scheduler, amps, storage, scratch)
+    with (
+        redirect_stdout(FirstLines(sys.stderr)),
+        _scratch(scheduler.study, storage) as scratch,
+        _ray(address, amps),
+        ray_errors(scheduler),
+        watch_ray(lambda name: on_stuck(part_died(scheduler, name))) as watch,
+    ):
+        _run_trials(scheduler, amps, storage, scratch, watch)
 
 
 @contextmanager
@@ -279,7 +301,9 @@ def _scratch(study: Path, storage: str) -> Iterator[str | None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run_trials(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str, scratch: str | None) -> None:
+def _run_trials(
+    scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str, scratch: str | None, watch: RayWatch
+) -> None:
     """Run Tune once, with its files in a new folder below `storage`."""
     config, name = scheduler.config, uuid4().hex[:8]
     there = ray.cluster_resources()
@@ -293,53 +317,27 @@ def _run_trials(scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str
     trainable = tune.with_resources(
         tune.with_parameters(run_group, **known, scratch=scratch), {"cpu": config.cpus_per_trial, "gpu": gpus}
     )
-    with interrupt_event() as interrupted:
-        tuner = tune.Tuner(
-            trainable,
-            tune_config=tune.TuneConfig(
-                search_alg=SchedulerSearcher(scheduler, most),
-                scheduler=ReportScheduler(scheduler, below(storage, name), pruned),
-                num_samples=-1,
-                max_concurrent_trials=config.concurrent,
-                reuse_actors=True,
-                trial_dirname_creator=_folder_of,
-            ),
-            run_config=tune.RunConfig(
-                name=name,
-                storage_path=storage,
-                verbose=0,
-                stop=SearchStopper(scheduler, interrupted),
-                callbacks=[EndRecorder(scheduler)],
-                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-            ),
-        )
-        _fit_tune(tuner, scheduler)
-
-
-def _fit_tune(tuner: tune.Tuner, scheduler: TrialScheduler) -> None:
-    """Run a tuner; raises as `run_trials` does."""
-    hint = "Its finished trials are kept. Remove the cause, then continue with --resume."
-    try:
-        tuner.fit()
-    except RayPartDied as problem:
-        raise RayEnded(
-            f"the search in {scheduler.study} stopped: Ray's {problem} died; perhaps the system killed it when memory "
-            "was short",
-            "Its finished trials are kept; continue with --resume.",
-        ) from None
-    except (TuneError, OSError, UserError) as problem:  # also where Tune cannot write to a URI
-        reason = scheduler.stopped or _own_reason(problem) or reason_of(problem)
-        raise UserError(f"the search in {scheduler.study} stopped: {reason}", hint) from problem
-
-
-def _own_reason(problem: BaseException | None) -> str | None:
-    """Return the message of our own error among the causes of an exception, if there is one."""
-    while problem:
-        if isinstance(problem, UserError):
-            return problem.message
-        problem = problem.__cause__ or problem.__context__
-    return None
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=SchedulerSearcher(scheduler, most),
+            scheduler=ReportScheduler(scheduler, below(storage, name), pruned),
+            num_samples=-1,
+            max_concurrent_trials=config.concurrent,
+            reuse_actors=True,
+            trial_dirname_creator=_folder_of,
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=storage,
+            verbose=0,
+            stop=SearchStopper(scheduler, watch),
+            callbacks=[EndRecorder(scheduler)],
+            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+        ),
+    )
+    tuner.fit()
 
 
 def _folder_of(trial: Any) -> str:
@@ -373,7 +371,12 @@ def _join_parts(address: str | None) -> Iterator[None]:
     inside, ended = ray.is_initialized(), False
     if not inside:
         packages = [str(Path(module.__path__[0])) for module in (models, search)]
-        ray.init(address=address, runtime_env={"py_modules": packages}, **RAY_QUIET)
+        try:
+            ray.init(address=address, runtime_env={"py_modules": packages}, **RAY_QUIET)
+        except ConnectionError:
+            raise
+        except Exception as problem:
+            raise refused_join(str(address), problem) from problem
     try:
         yield
     except RayEnded:

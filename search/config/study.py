@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from models.core.schema import Frozen, read_document, short_repr
+from models.core.schema import SHORT_NAME, SHORT_NAME_WORDS, Frozen, read_document, short_repr, spelled
 from models.network.architecture import MAX_RECEPTIVE_FIELD, WaveNetConfig
 from models.recordings.config import DataConfig
 from models.training.config import LearningConfig, Recipe
@@ -144,8 +144,10 @@ class SearchConfig(Frozen):
 
     name: Annotated[
         str,
-        Field(
-            pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Name of the study: small letters, digits, `-` and `_`."
+        spelled(
+            SHORT_NAME,
+            SHORT_NAME_WORDS,
+            description="Name of the study: small letters, digits, `-` and `_`.",
         ),
     ]
     datasets: Annotated[

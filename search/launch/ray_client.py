@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayTaskError
 
 import models
 import search
 from models.core.errors import UserError
+from search.backends.ray_errors import HINT_KEPT, is_of_ray, refused_join
 from search.config.study import SearchConfig
 from search.run import RunOptions, run_study
 from search.study.board import Board
@@ -45,7 +46,12 @@ def run_remotely(
     """
     packages = [str(Path(module.__path__[0])) for module in (models, search)]
     shipped = {"py_modules": packages, "env_vars": environment}
-    ray.init(address, runtime_env=shipped, log_to_driver=False, logging_level=logging.WARNING)
+    try:
+        ray.init(address, runtime_env=shipped, log_to_driver=False, logging_level=logging.WARNING)
+    except ConnectionError:
+        raise
+    except Exception as problem:
+        raise refused_join(address, problem) from problem
     try:
         queue: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(LineQueue).remote()
         drive: Any = ray.remote(num_cpus=0, max_retries=0)(_search_remotely)
@@ -59,10 +65,12 @@ def run_remotely(
         return ray.get(running)
     except RayTaskError as problem:
         raise problem.cause from None
-    except RayError as problem:  # the node that drives the search died, or the worker on it
+    except Exception as problem:  # the node that drives the search died, the worker on it, or the way to it
+        if not is_of_ray(problem):
+            raise
         raise UserError(
             f"the search in {study} stopped: the cluster lost what drives it ({reason_of(problem)})",
-            "Its finished trials are kept. Remove the cause, then continue with --resume.",
+            HINT_KEPT,
         ) from problem
     finally:
         ray.shutdown()

@@ -3,15 +3,15 @@
 import logging
 import shlex
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import models
 import search
-from models.core.errors import UserError
+from models.core.errors import UserError, first_line
 from models.core.files import write_json
 from models.core.locations import is_uri, refuse_userinfo
+from models.core.scratch import scratch_folder, temporary_files_in
 from search.backends.environment import send_token
 from search.config.study import SearchConfig
 
@@ -47,13 +47,21 @@ def submit_job(url: str, config: SearchConfig, study: Path, *, resume: bool = Fa
         ) from problem
     except (ImportError, RuntimeError) as problem:
         raise UserError(f"Ray cannot submit jobs from here: {problem}", "pip install 'ray[default]'") from None
-    with tempfile.TemporaryDirectory() as folder:
-        stage(config, Path(folder))
-        return client.submit_job(
-            entrypoint=entrypoint(study, resume=resume, storage=storage),
-            runtime_env={"working_dir": folder},
-            metadata={"search": config.name},
-        )
+    with scratch_folder() as folder, temporary_files_in(folder):
+        stage(config, folder / "job")
+        try:
+            return client.submit_job(
+                entrypoint=entrypoint(study, resume=resume, storage=storage),
+                runtime_env={"working_dir": str(folder / "job")},
+                metadata={"search": config.name},
+            )
+        except ConnectionError:
+            raise
+        except (RuntimeError, ValueError, OSError) as problem:  # what the cluster answers, or how its answer ends
+            raise UserError(
+                f"the cluster at {url} does not take the job: {first_line(problem)}",
+                "See its state with 'ray status' on its head, then run the same command again.",
+            ) from problem
 
 
 def stage(config: SearchConfig, folder: Path) -> None:

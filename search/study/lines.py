@@ -6,11 +6,11 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from functools import cache
 from typing import Annotated, Any, Self, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic import Field as PydanticField
 
 from models.core.errors import SchemaError
-from models.core.schema import short_repr
+from models.core.schema import short_repr, spelled
 from search.config.space import Point
 
 START, AGAIN, LEFT, REPORT = "start", "again", "left", "report"
@@ -29,9 +29,9 @@ PositiveNumber = Annotated[float, PydanticField(gt=0)]
 
 NotNegative = Annotated[float, PydanticField(ge=0)]
 
-TrialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # names a folder
+TrialName = Annotated[str, spelled(r"^[A-Za-z0-9_-]{1,64}$", "up to 64 letters, digits, - and _")]  # names a folder
 
-CheckpointPlace = Annotated[str, StringConstraints(pattern=r"^[^\x00]+$")]
+CheckpointPlace = Annotated[str, spelled(r"^[^\x00]+$", "a place, without NUL characters")]
 
 
 @dataclass(frozen=True, kw_only=True)

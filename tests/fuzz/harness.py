@@ -94,7 +94,7 @@ def fuzz(target: Target, inputs: int, seed: int = 0) -> list[Failure]:
     of work, and more memory than `MAX_GROWTH_BYTES`.
     """
     found: dict[str, Failure] = {}
-    with tempfile.TemporaryDirectory(prefix="zoo-fuzz-") as folder, _bounded_memory():
+    with tempfile.TemporaryDirectory(prefix="zoo-fuzz-") as folder, _bounded_memory(), _stopping_slow_ones():
         for data in target.valid:
             if reason := _attempt(target, data, Path(folder), valid=True):
                 return [Failure(target.name, -1, f"a valid input is refused: {reason}", data)]
@@ -139,11 +139,22 @@ def _is_own(file: str) -> bool:
 
 
 @contextmanager
-def _bounded_time() -> Iterator[None]:
+def _stopping_slow_ones() -> Iterator[None]:
+    """Let the timers of `_bounded_time` raise `TooSlow`."""
+
     def stop(number: int, frame: FrameType | None) -> None:
         raise TooSlow
 
     before = {name: signal.signal(name, stop) for name in (signal.SIGPROF, signal.SIGALRM)}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+@contextmanager
+def _bounded_time() -> Iterator[None]:
     signal.setitimer(signal.ITIMER_PROF, MAX_CPU_S)
     signal.setitimer(signal.ITIMER_REAL, MAX_WALL_S)
     try:
@@ -151,8 +162,6 @@ def _bounded_time() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 @contextmanager
@@ -214,17 +223,16 @@ def _damage_json(data: bytes, chance: random.Random) -> bytes:
         value = _parsed(lines[spot])
     if value is None:
         return data
-    places = list(_places(value))
-    if not places:
+    if not (isinstance(value, dict | list) and value):
         return _dumped(chance.choice(VALUES))
-    owner, key = chance.choice(places)
+    owner, key = _place(value, chance)
     how = chance.randrange(4)
     if how == 0:
         del owner[key]
     elif how == 1 and isinstance(owner, dict):
         owner[chance.choice(("", "\0", "x" * 300, "schema", "extra", *owner))] = owner.pop(key)
     elif how == 2:
-        donor, other = chance.choice(places)
+        donor, other = _place(value, chance)
         owner[key] = deepcopy(donor[other])
     else:
         owner[key] = deepcopy(chance.choice(VALUES))
@@ -248,9 +256,11 @@ def _parsed(data: bytes) -> Any:
         return None
 
 
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield each place in a JSON value as its owner and key."""
-    if isinstance(value, dict | list):
-        for key in list(value) if isinstance(value, dict) else range(len(value)):
-            yield value, key
-            yield from _places(value[key])
+def _place(value: Any, chance: random.Random) -> tuple[Any, Any]:
+    """Return a place in a JSON list or object as its owner and key; it is as likely to be deep as to be at the top."""
+    while True:
+        key = chance.choice(list(value)) if isinstance(value, dict) else chance.randrange(len(value))
+        inner = value[key]
+        if not (isinstance(inner, dict | list) and inner) or chance.random() < 0.25:
+            return value, key
+        value = inner

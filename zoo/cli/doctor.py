@@ -115,10 +115,13 @@ def _check_login(hub: "Hub") -> HealthCheck:
     from huggingface_hub import get_token
     from huggingface_hub.errors import HfHubHTTPError
 
+    from zoo.registry.hub.session import capped_calls
+
     if not hub.headers.get("authorization"):
         logged_in = "not used: you are logged in to another hub"
         return HealthCheck("login", logged_in if get_token() else "none; log in with hf auth login")
     try:
-        return HealthCheck("login", str(hub.api.whoami().get("name")))
+        with capped_calls():
+            return HealthCheck("login", str(hub.api.whoami().get("name")))
     except HfHubHTTPError:
         return HealthCheck("login", "the hub refuses your token; log in again with hf auth login", False)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from models.core.errors import Notice
+from models.core.scratch import sweep_scratch
 from zoo.cli.bench import bench
 from zoo.cli.browse import diff, doctor, knobs, list_amps, show
 from zoo.cli.init import init
@@ -92,7 +93,8 @@ class GroupedCommands(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(__version__, prog_name="zoo")
 def cli(debug: bool) -> None:
-    """Run the command `zoo`."""
+    """Run the command `zoo`; what killed ones left is removed first."""
+    sweep_scratch()
 
 
 for group in GROUPS.values():

@@ -2,7 +2,8 @@
 
 import sys
 from difflib import get_close_matches
-from pathlib import Path
+
+from models.core.user_folders import expand_home
 
 
 def offer_to_pull(amp: str, where: str | None, tier: str = "") -> None:
@@ -19,7 +20,7 @@ def offer_to_pull(amp: str, where: str | None, tier: str = "") -> None:
     from zoo.registry.pull_plan import PullRequest, plan_pull
     from zoo.registry.shelf import Shelf
 
-    if where is not None or Path(amp).is_dir() or not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+    if where is not None or expand_home(amp).is_dir() or not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         return
     ref, names = parse_ref(amp), Shelf(shelf_folder()).names()
     if ref.name in names or get_close_matches(ref.name, names, 1, 0.5):

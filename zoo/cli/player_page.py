@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from models.core.user_folders import expand_home
 from zoo.cli.options import PATH, complete_amps, tier_option, zoo_option
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _site(amp: str | None, where: str | None, tier: str) -> "Site":
     if amp:
         with output.progress("fetching") as bar:
             folder = resolve_model(amp, where, tier, bar, output.warn)
-        return one_amp(model_name(folder) if Path(amp).is_dir() else amp.partition("@")[0], folder)
+        return one_amp(model_name(folder) if expand_home(amp).is_dir() else amp.partition("@")[0], folder)
     if tier:
         raise UserError("--tier needs an amp", "Name the amp, or leave out --tier.")
     zoo = resolve_zoo(where)

@@ -3,11 +3,11 @@
 import os
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import click
 from zoo.cli.options import PATH, json_option, one_thread, repeat_command, require_packages, zoo_option
 
 if TYPE_CHECKING:
+    from models.core.errors import UserError
     from search.config.study import SearchConfig
     from search.run import RunOptions
     from search.study.board import Board
@@ -160,6 +161,7 @@ def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions"
 
     one_thread()
     seen: dict[str, TrialRecord] = {}
+    end = partial(_end_process, again=again)
     with _ended_with_ray(again), output.progress("searching") as bar:
 
         def on_record(record: "TrialRecord") -> None:
@@ -172,7 +174,7 @@ def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions"
             bar(*board_view.search_progress(config, list(seen.values())))
 
         on_phase = output.PhaseLines(bar)
-        shown = replace(options, listener=on_record, on_phase=on_phase, on_notice=output.info)
+        shown = replace(options, listener=on_record, on_phase=on_phase, on_notice=output.info, on_ray_ended=end)
         try:
             return run_search(config, study, shown)
         except Interrupted as stop:
@@ -184,21 +186,28 @@ def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions"
 def _ended_with_ray(again: str) -> Iterator[None]:
     """Tell that a part of Ray has died and end this process at once: Ray would end it later, with pages of logs."""
     from search.backends.environment import RayEnded
-    from zoo.cli import output
-    from zoo.cli.errors import FAILURE
 
     try:
         yield
     except RayEnded as problem:
-        output.show_error(problem.message, f"The finished trials are saved. Resume with: {again}", FAILURE)
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(FAILURE)
+        _end_process(problem, again)
+
+
+def _end_process(problem: "UserError", again: str) -> None:
+    """Tell why the search ended and end this process at once."""
+    from zoo.cli import output
+    from zoo.cli.errors import FAILURE
+
+    output.show_error(problem.message, f"The finished trials are saved. Resume with: {again}", FAILURE)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(FAILURE)
 
 
 def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str | None) -> "SearchConfig":
     """Return the search with the results of `sources` as its warm start; of a whole zoo, those of the nearest amps."""
     from models.core.errors import UserError
+    from models.core.scratch import scratch_folder
     from search.study.warm_start import amp_of, with_warm_start
     from zoo.cli import output
 
@@ -207,8 +216,8 @@ def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str
     except UserError as problem:  # the takes may be only where the search will run
         amp = None
         output.warn(f"--from is used in the given order, not the nearest amps first: {problem.message}")
-    with tempfile.TemporaryDirectory() as folder:
-        found = [one for source in sources for one in _read_sources(config, source, where, amp, Path(folder))]
+    with scratch_folder() as folder:
+        found = [one for source in sources for one in _read_sources(config, source, where, amp, folder)]
     begun = with_warm_start(config, found, amp)
     if begun.prior and not begun.warm:
         output.info("the space holds no model of --from; the errors of those models serve as a prior only")
@@ -220,6 +229,7 @@ def _read_sources(
 ) -> "list[PriorSource]":
     """Read what one `--from` names: a study or package, an amp of the zoo, or a whole shelf or zoo."""
     from models.core.errors import UserError
+    from models.core.user_folders import expand_home
     from search.study.warm_start import read_source
     from zoo.cli import output
     from zoo.registry.nearest import collect_amps, is_shelf
@@ -228,8 +238,8 @@ def _read_sources(
     scope, in_zoo = source.removeprefix("zoo:"), source.startswith("zoo:")
     if in_zoo and "/" in scope:
         return [read_source(config, resolve_package(scope, where, on_warning=output.warn))]
-    if not in_zoo and not is_shelf(Path(source)):
-        return [read_source(config, Path(source))]
+    if not in_zoo and not is_shelf(expand_home(source)):
+        return [read_source(config, expand_home(source))]
     owner, shelf = (scope, where) if in_zoo else ("", source)
     with output.progress("reading") as bar:
         near = collect_amps(owner, shelf, amp.knobs if amp else None, folder, output.info, bar)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.core.user_folders import expand_home
 from zoo.cli.options import (
     PATH,
     amp_argument,
@@ -281,7 +282,7 @@ def verify(amp: str, where: str | None, max_peak_dbfs: float | None, as_json: bo
         raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
     with output.progress("playing") as bar:
         played, files, revision = replay(folder, bar), len(package_files(folder)), digest(folder)
-    name = "" if Path(amp).is_dir() else parse_ref(amp).name
+    name = "" if expand_home(amp).is_dir() else parse_ref(amp).name
     same, signed = sum(one.same for one in played), describe_signer(folder, name)
     all_same = same == len(played)
     if as_json:

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from models.core.errors import UserError
-from models.core.schema import Frozen, check_document
+from models.core.schema import Frozen, check_document, spelled
 from models.knobs.schema import AnyKnob
 from zoo.names import NAME
 from zoo.package.front_matter import text_of
-from zoo.package.layout import SLUG
+from zoo.package.layout import SLUG, SLUG_WORDS
 from zoo.package.vocabulary import Kind, Tone
 
 LIBRARY = "ampzoo"
@@ -21,7 +21,7 @@ class Tier(Frozen):
     `esr` is the mean over held settings, `realtime_factor` the fraction of a CPU core, as in `eval.json`.
     """
 
-    name: Annotated[str, Field(pattern=rf"^{SLUG}$")]
+    name: Annotated[str, spelled(rf"^{SLUG}$", SLUG_WORDS)]
     esr: Annotated[float, Field(ge=0)]
     parameters: Annotated[int, Field(ge=1, le=1 << 32)]
     macs_per_sample: Annotated[int, Field(ge=1, le=1 << 32)]
@@ -62,7 +62,7 @@ class Terms(Frozen):
     license_link: str = ""
     kind: Kind = "amp"
     tone: tuple[Tone, ...] = ()
-    datasets: tuple[Annotated[str, Field(pattern=NAME.pattern)], ...] = ()
+    datasets: tuple[Annotated[str, spelled(NAME.pattern, "OWNER/NAME, for example 'alice/plexi'")], ...] = ()
 
 
 def read_summary(

@@ -20,6 +20,8 @@ NOT_COVERED = (MANIFEST, SIGNATURE, CARD, ATTRIBUTES)  # owners edit cards on th
 
 SLUG = r"[a-z0-9][a-z0-9_-]{0,47}"
 
+SLUG_WORDS = "up to 48 lower-case letters, digits, - and _, for example 'lead'"
+
 ALLOWED = re.compile(
     r"README\.md|LICENSE|\.gitattributes|(config|eval|presets|training|manifest)\.json|manifest\.json\.sig"
     r"|model\.safetensors|live\.nam"

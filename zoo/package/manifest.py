@@ -9,14 +9,14 @@ from pydantic import Field
 
 from models.core.errors import Incompatible, IntegrityError, NotFound, SchemaError, UserError
 from models.core.files import read_regular, write_json
-from models.core.schema import Document, Frozen, check_document, parse_json, read_document
-from zoo.package.layout import ALLOWED, MANIFEST, NOT_COVERED, SLUG, list_files, max_bytes, tier_of
+from models.core.schema import SHA256_TEXT, Document, Frozen, check_document, parse_json, read_document, spelled
+from zoo.package.layout import ALLOWED, MANIFEST, NOT_COVERED, SLUG, SLUG_WORDS, list_files, max_bytes, tier_of
 
 
 class FileEntry(Frozen):
     """The sha256 and the size in bytes of one file."""
 
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, SHA256_TEXT]
     size: Annotated[int, Field(ge=0)]
 
 
@@ -26,7 +26,7 @@ class PackageManifest(Frozen):
     schema_name: Annotated[Literal["ampzoo.manifest/1"], Field(alias="schema")] = "ampzoo.manifest/1"
     package: Annotated[str, Field(max_length=64)]
     tool: Annotated[str, Field(max_length=64)]
-    tier: Annotated[str, Field(pattern=rf"^({SLUG})?$")] = ""
+    tier: Annotated[str, spelled(rf"^({SLUG})?$", f"empty, or {SLUG_WORDS}")] = ""
     files: dict[str, FileEntry]
 
 

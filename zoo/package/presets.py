@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from models.core.schema import Frozen
+from models.core.schema import Frozen, spelled
 from models.knobs.schema import Setting
-from zoo.package.layout import SLUG
+from zoo.package.layout import SLUG, SLUG_WORDS
 
 
 class Preset(Frozen):
@@ -16,12 +16,18 @@ class Preset(Frozen):
     loud. A preset from a held take has its own `dry` clip, and as `target` the recording of the amp itself.
     """
 
-    id: Annotated[str, Field(pattern=rf"^{SLUG}$")]
+    id: Annotated[str, spelled(rf"^{SLUG}$", SLUG_WORDS)]
     knobs: Annotated[Setting, Field(max_length=32)]
-    audio: Annotated[str, Field(pattern=rf"^audio/{SLUG}\.flac$")]
+    audio: Annotated[str, spelled(rf"^audio/{SLUG}\.flac$", "a clip, for example 'audio/lead.flac'")]
     gain_db: Annotated[float, Field(ge=-120, le=120)] = 0.0
-    dry: Annotated[str, Field(pattern=rf"^audio/{SLUG}\.flac$")] | None = None
-    target: Annotated[str, Field(pattern=rf"^audio/{SLUG}\.target\.flac$")] | None = None
+    dry: Annotated[str, spelled(rf"^audio/{SLUG}\.flac$", "a clip, for example 'audio/lead.flac'")] | None = None
+    target: (
+        Annotated[
+            str,
+            spelled(rf"^audio/{SLUG}\.target\.flac$", "a clip of the recording, for example 'audio/lead.target.flac'"),
+        ]
+        | None
+    ) = None
 
 
 class Presets(Frozen):

@@ -7,8 +7,6 @@ feed, and `manifest.json` as it is.
 
 import os
 import re
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,8 +14,8 @@ from pydantic import Field
 
 from models.core.errors import IntegrityError, NotFound, UserError
 from models.core.extras import install_command
-from models.core.files import write_json
-from models.core.schema import Frozen, read_document
+from models.core.files import staged_file, write_json
+from models.core.schema import Frozen, read_document, spelled
 from models.core.user_folders import user_folder
 from zoo.package.layout import MANIFEST, SIGNATURE
 from zoo.package.manifest import parse_package_document, read_package_file
@@ -30,7 +28,7 @@ CONTEXT = b"ampzoo.signature/1\n"
 
 KEY = re.compile(r"[0-9a-f]{64}")  # a public key: 32 bytes in hexadecimal digits
 
-PublicKey = Annotated[str, Field(pattern=rf"^{KEY.pattern}$")]
+PublicKey = Annotated[str, spelled(rf"^{KEY.pattern}$", "a public key, 64 of the digits 0-9 and a-f")]
 
 
 class Signature(Frozen):
@@ -38,14 +36,16 @@ class Signature(Frozen):
 
     schema_name: Annotated[Literal["ampzoo.signature/1"], Field(alias="schema")] = "ampzoo.signature/1"
     key: PublicKey
-    signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
+    signature: Annotated[str, spelled(r"^[0-9a-f]{128}$", "128 of the digits 0-9 and a-f")]
 
 
 class Trust(Frozen):
     """`trust.json`: owner in lower case -> the one key that must have signed the owner's packages."""
 
     schema_name: Annotated[Literal["ampzoo.trust/1"], Field(alias="schema")] = "ampzoo.trust/1"
-    owners: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,95}$")], PublicKey] = Field(default_factory=dict)
+    owners: dict[Annotated[str, spelled(r"^[a-z0-9][a-z0-9._-]{0,95}$", "an owner in lower case")], PublicKey] = Field(
+        default_factory=dict
+    )
 
 
 def config_folder() -> Path:
@@ -147,15 +147,9 @@ def _create_key(path: Path) -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     key = Ed25519PrivateKey.generate()
-    path.parent.mkdir(parents=True, exist_ok=True)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    staged = Path(tempfile.mkdtemp(dir=path.parent)) / path.name  # mkdtemp makes a folder for this user alone
-    try:
-        staged.touch(0o600)
+    with staged_file(path, mode=0o600) as staged:
         staged.write_bytes(pem)
-        staged.replace(path)
-    finally:
-        shutil.rmtree(staged.parent)
     return key
 
 

@@ -1,6 +1,5 @@
 """The files of the page, each made when it is asked for: by the server, or all of them to be written."""
 
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
@@ -12,6 +11,7 @@ import yaml
 from models.artifacts.names import CONFIG
 from models.core.errors import UserError
 from models.core.files import staged_folder
+from models.core.scratch import scratch_folder
 from models.formats.player.build import library
 from zoo.package.layout import CARD, list_files
 from zoo.player_page.documents import DRY_CLIP, AmpPage, AmpSource, ShelfRow, SitePage, describe_amp, package_of
@@ -81,8 +81,8 @@ class AmpFiles:
         from zoo.package.demo_clips import DEMO_SECONDS, DEMO_SEED
 
         rate_hz = read_document(self.folder / CONFIG, ModelConfig).audio.sample_rate
-        with tempfile.TemporaryDirectory() as made:
-            path = Path(made) / "di.flac"
+        with scratch_folder() as made:
+            path = made / "di.flac"
             write_audio(path, guitar(DEMO_SECONDS, rate_hz, DEMO_SEED), rate_hz)
             return path.read_bytes()
 

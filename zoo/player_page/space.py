@@ -11,7 +11,7 @@ from zoo.package.layout import CARD
 from zoo.player_page.documents import AmpSource
 from zoo.player_page.site import AMP_DOCUMENT, AMP_FILE, Site, space_card
 from zoo.registry.hub.client import HubClient
-from zoo.registry.hub.http import as_unreachable
+from zoo.registry.hub.session import capped_calls
 from zoo.version import __version__
 
 STORES = {HUGGING_FACE: ("https://*.hf.co",)}  # hub -> the hosts that it leads to for large files
@@ -27,7 +27,7 @@ def push_space(hub: HubClient, name: str, site: Site) -> str:
     Raises `UserError` for a private amp, `Unreachable` when the connection fails, and `HfHubHTTPError` when the hub
     refuses.
     """
-    with as_unreachable():
+    with capped_calls():
         commit = _commit_amp_file(hub, name, _site_file(site, f"amps/{name}/{AMP_FILE}"))
         fetched = [file for file in site.amp_files(name) if file != AMP_DOCUMENT]
         source = AmpSource(

@@ -1,18 +1,16 @@
 """The folder of the user's own shelf; what killed processes left in a shelf is put back or removed."""
 
-import shutil
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from models.core.errors import UserError
+from models.core.files import LOCKLESS_SECONDS, STALE_SECONDS
+from models.core.holding import remove_left_behind
 from models.core.renames import STAGED, is_only_copy, restore_folders
 from models.core.schema import read_document
 from models.core.user_folders import stated_folder
 from zoo.package.layout import MANIFEST
 from zoo.package.manifest import PackageManifest
-
-STALE_SECONDS = 3600  # a staged folder this old belongs to a process that was killed
 
 
 def shelf_folder() -> Path:
@@ -33,9 +31,8 @@ def remove_stale(folder: Path) -> None:
     """Remove what killed processes left beside a package; what may be the only copy of one is put back, or stays."""
     restore_amps(folder)
     for path in folder.glob(f"{STAGED}*"):
-        stale = path.is_dir() and time.time() - path.stat().st_mtime > STALE_SECONDS
-        if stale and not is_only_copy(path):
-            shutil.rmtree(path, ignore_errors=True)
+        if not is_only_copy(path):
+            remove_left_behind(path, STALE_SECONDS, LOCKLESS_SECONDS)
 
 
 def _name_in_manifest(folder: Path) -> str:

@@ -7,9 +7,9 @@ from pydantic import Field
 
 from models.core.errors import IntegrityError, NotFound
 from models.core.files import write_json
-from models.core.schema import Frozen, read_document
+from models.core.schema import SHA256_TEXT, Frozen, read_document, spelled
 from zoo.names import NAME
-from zoo.package.layout import SLUG
+from zoo.package.layout import SLUG, SLUG_WORDS
 
 LOCK = Path("zoo.lock")
 
@@ -18,17 +18,23 @@ class Pin(Frozen):
     """One amp: its zoo, the revision that was asked for (empty for the newest), its commit, manifest and tier."""
 
     zoo: Annotated[str, Field(max_length=256)]
-    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
-    commit: Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
-    manifest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    tier: Annotated[str, Field(pattern=rf"^({SLUG})?$")] = ""
+    revision: Annotated[
+        str, spelled(r"^[A-Za-z0-9._-]{0,64}$", "a branch, a tag or a commit: up to 64 letters, digits, ., - and _")
+    ] = ""
+    commit: Annotated[
+        str, spelled(r"^([0-9a-f]{40}|[0-9a-f]{64})$", "a commit or a SHA-256, 40 or 64 of the digits 0-9 and a-f")
+    ]
+    manifest: Annotated[str, SHA256_TEXT]
+    tier: Annotated[str, spelled(rf"^({SLUG})?$", f"empty, or {SLUG_WORDS}")] = ""
 
 
 class LockFile(Frozen):
     """`zoo.lock`."""
 
     schema_name: Annotated[Literal["ampzoo.lock/1"], Field(alias="schema")] = "ampzoo.lock/1"
-    amps: dict[Annotated[str, Field(pattern=rf"^{NAME.pattern}$")], Pin] = Field(default_factory=dict)
+    amps: dict[Annotated[str, spelled(rf"^{NAME.pattern}$", "OWNER/AMP, for example 'alice/plexi'")], Pin] = Field(
+        default_factory=dict
+    )
 
 
 def read_lock(path: Path = LOCK) -> LockFile:

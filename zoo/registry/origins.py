@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from models.core.schema import Frozen
+from models.core.schema import COMMIT_TEXT, SHA256_TEXT, Frozen
 from zoo.registry.folders import shelf_folder
 
 MAX_NOTES_BYTES = 64 << 20  # more are not read
@@ -18,10 +18,10 @@ MAX_NOTES_BYTES = 64 << 20  # more are not read
 class Origin(Frozen):
     """One published revision: the sha256 of its manifest, the hub's label, the amp's name there, and the commit."""
 
-    manifest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    manifest: Annotated[str, SHA256_TEXT]
     zoo: Annotated[str, Field(max_length=256)]
     name: Annotated[str, Field(max_length=200)]
-    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    commit: Annotated[str, COMMIT_TEXT]
 
 
 def note_origin(origin: Origin) -> None:

@@ -10,6 +10,7 @@ from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import CONFIG
 from models.core.errors import NotFound, UserError, first_line
 from models.core.schema import Document
+from models.core.user_folders import expand_home
 from zoo.names import Address, Ref, parse_address, parse_ref
 from zoo.package.card import read_front_matter
 from zoo.package.layout import CARD, MANIFEST, select_files
@@ -64,7 +65,7 @@ def resolve_package(
 
     Raises `NotFound`, `IntegrityError` or another `UserError`; `ConnectionError` where there is no hub and no copy.
     """
-    folder = Path(amp)
+    folder = expand_home(amp)
     if not folder.is_dir():
         ref, zoo = _parse_amp(amp), resolve_zoo(where)
         if not isinstance(zoo, Shelf):
@@ -100,7 +101,7 @@ def select_tier(folder: Path, tier: str, amp: str) -> Path:
 
 def resolve_config(amp: str, where: str | None, tier: str = "") -> ModelConfig | None:
     """Read the config of an amp on this machine, not verified yet; None for one that must be fetched or has none."""
-    folder = Path(amp)
+    folder = expand_home(amp)
     if not folder.is_dir():
         zoo = resolve_zoo(where)
         if not isinstance(zoo, Shelf):
@@ -167,8 +168,8 @@ AmpView = FolderView | ZooView
 
 def view_amp(amp: str, where: str | None) -> AmpView:
     """Open a view of a folder, or of an amp of a zoo. Raises as `parse_ref`, `resolve_zoo` and `Shelf.find` do."""
-    if Path(amp).is_dir():
-        return FolderView(Path(amp))
+    if (folder := expand_home(amp)).is_dir():
+        return FolderView(folder)
     view = ZooView(ref=_parse_amp(amp), zoo=resolve_zoo(where))
     if isinstance(view.zoo, Shelf):
         _find_amp(view.zoo, view.ref, amp)

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from models.core.user_folders import expand_home
 from models.evaluation.take_scores import TakeScores, score_takes
 from zoo.registry.protocol import TransferProgress, no_progress
 from zoo.registry.resolve import resolve_model
@@ -36,7 +37,7 @@ def score_model(
 
     Raises as `resolve_model` and `score_takes` do.
     """
-    named = Path(model)
+    named, manifest = expand_home(str(model)), expand_home(str(manifest))
     is_file = named.is_file() or named.suffix.lower() == ".nam"
     source = named if is_file else resolve_model(str(model), where, tier, on_fetch, on_warning)
-    return score_takes(source, Path(manifest), align=align, clips=clips, on_take=on_take)
+    return score_takes(source, manifest, align=align, clips=clips, on_take=on_take)

@@ -5,11 +5,11 @@ this machine. `player/README.md` says how each binary is made.
 """
 
 import hashlib
+import os
 import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
@@ -19,6 +19,7 @@ from models.core.cache import cache_folder
 from models.core.errors import UserError
 from models.core.extras import install_command
 from models.core.files import staged_file
+from models.core.scratch import scratch_folder
 
 BUNDLED = Path(__file__).parent / "csources"  # in a wheel
 SOURCES = BUNDLED if BUNDLED.is_dir() else Path(__file__).parents[3] / "player"
@@ -163,14 +164,14 @@ def _build_program(
     sets = X86_SETS if target.endswith("x86_64") else {"engine_baseline": 0}
     jobs = [("engine.c", level, [f"-DENGINE={engine}"]) for engine, level in sets.items()]
     jobs += [(name, sets["engine_baseline"], []) for name in sources]
-    with tempfile.TemporaryDirectory() as folder, staged_file(out) as staged:
+    with scratch_folder() as folder, staged_file(out) as staged:
         made = [f"{number}.o" for number in range(len(jobs))]
         for (source, level, own), to in zip(jobs, made, strict=True):
             _compile([*command, *_instructions(compiler, level), *own, "-c", str(SOURCES / source), "-o", to], folder)
         _compile(
             [*command, *link, "-s", *made, *libraries, "-o", out.name], folder
         )  # linkers write the name into the file
-        shutil.copyfile(Path(folder) / out.name, staged)
+        shutil.copyfile(folder / out.name, staged)
 
 
 def _command(compiler: str, target: str) -> list[str]:
@@ -190,8 +191,10 @@ def _instructions(compiler: str, level: int) -> list[str]:
     return [f"-mcpu=x86_64{f'_v{level}' if level > 1 else ''}", *wide] if level else []
 
 
-def _compile(words: list[str], folder: str) -> None:
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+def _compile(words: list[str], folder: Path) -> None:
+    """Run a compiler in a folder; its own temporary files lie there too."""
+    own = {**os.environ, "TMPDIR": str(folder)}
+    done = subprocess.run(words, cwd=folder, env=own, capture_output=True, text=True, check=False)
     if done.returncode:
         last = done.stderr.strip()[-2000:] or f"exit code {done.returncode}"
         raise UserError(f"the player does not compile: {' '.join(words[:4])} ...: {last}", _compiler_hint())

@@ -6,7 +6,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +15,9 @@ import pytest
 
 from models.core.cache import cache_folder
 from models.core.errors import UserError
+from models.core.scratch import PREFIX
 from search.backends import local_ray
+from search.backends.ray_errors import refused_join
 from search.backends.ray_parts import FirstLines
 from search.study.ledger import read_lines
 from search.study.lines import TrialReport
@@ -99,7 +100,7 @@ def listening(processes: list[int]) -> set[str]:
 def session_folder(search: subprocess.Popen[str]) -> Path:
     """The folder of Ray's session."""
     words = Path(f"/proc/{part_of(search, 'raylet')}/cmdline").read_text().replace("\0", " ")
-    found = re.search(r"(/\S*/ampzoo-ray-[^/ ]+)/r/session_", words)
+    found = re.search(r"(/\S*/ampzoo-tmp-[^/ ]+)/r/session_", words)
     assert found, words
     return Path(found[1])
 
@@ -165,16 +166,11 @@ def test_folders_of_living_searches_are_not_swept(tmp_path: Path, monkeypatch: p
         monkeypatch.setenv("RAY_TMPDIR", str(short))
         with local_ray.private_folder() as held, local_ray.private_folder() as other:
             assert held.parent == other.parent == short and held.exists()
-            dead, young = (short / f"ampzoo-ray-{name}" for name in ("dead", "young"))
+            dead = short / f"{PREFIX}dead"
             dead.mkdir()
-            (dead / "holder.lock").touch()
-            young.mkdir()
-            (short / "ampzoo-ray-link").symlink_to(tmp_path)
+            (short / f"{PREFIX}link").symlink_to(tmp_path)
             with local_ray.private_folder():
-                assert held.exists() and other.exists() and young.exists() and not dead.exists()
-            os.utime(young, (time.time() - 7200,) * 2)
-            with local_ray.private_folder():
-                assert not young.exists() and tmp_path.exists()
+                assert held.exists() and other.exists() and tmp_path.exists() and not dead.exists()
         assert not held.exists() and not other.exists()
     finally:
         for path in short.iterdir():
@@ -205,6 +201,72 @@ def test_a_start_that_fails_is_told_in_our_words(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UserError, match="Ray does not start here: no room"), local_ray.own_ray():
         pass
     assert os.environ["RAY_AUTH_TOKEN"] == "mine" and "RAY_AUTH_MODE" not in os.environ
+
+
+WAITING = """
+import os, sys, time
+from types import SimpleNamespace
+from search.backends.environment import set_environment
+set_environment(None)
+import ray
+from ray._private import worker
+from search.backends.local_ray import own_ray
+from search.backends.ray_errors import ray_errors
+from search.backends.ray_parts import watch_ray
+
+@ray.remote(num_cpus=0)
+class Pruned:
+    def process(self): return os.getpid()
+    def add(self): time.sleep(1000)
+
+def end(part, actor):
+    if part == "worker":
+        return os.kill(ray.get(actor.process.remote()), 9)
+    (started,) = worker._global_node.all_processes[part]
+    os.kill(started.process.pid, 9)
+
+try:
+    with own_ray(include_dashboard=False, num_cpus=1, log_to_driver=False):
+        with ray_errors(SimpleNamespace(study="S", stopped=None)), watch_ray(print):
+            actor = Pruned.remote()
+            ray.get(actor.process.remote())
+            waiting = actor.add.remote()
+            end(sys.argv[1], actor)
+            ray.get(waiting)
+except BaseException as problem:
+    print(type(problem).__name__, problem, getattr(problem, "hint", ""), flush=True)
+    os._exit(3)
+"""
+
+
+DEATHS = {"raylet": "Ray's node manager died", "gcs_server": "Ray's head died", "worker": "Ray failed"}
+
+
+@pytest.mark.parametrize("part", DEATHS)
+def test_a_death_while_the_driver_waits_in_ray_is_told(part: str):
+    """As in the actor of pruned trials, which groups on a GPU have."""
+    words = [sys.executable, "-c", WAITING, part]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 3, done.stderr
+    assert f"RayEnded the search in S stopped: {DEATHS[part]}" in done.stdout and "--resume" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (
+            RuntimeError(
+                "Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.10.1\n"
+                "This process was started with:\n    Ray: 2.60.0\n    Python: 3.11.7\n"
+            ),
+            "the cluster at h:1 runs Ray 2.9.0 and Python 3.10.1, this machine Ray 2.60.0 and Python 3.11.7",
+        ),
+        (RuntimeError("lines\nno room"), "the cluster at h:1 cannot be joined: no room"),
+    ],
+)
+def test_a_cluster_that_cannot_be_joined_is_told(problem: Exception, told: str):
+    refused = refused_join("h:1", problem)
+    assert refused.message == told and refused.hint
 
 
 def test_only_the_first_line_of_what_ray_prints_is_passed_on(capsys: pytest.CaptureFixture[str]):

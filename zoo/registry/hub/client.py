@@ -12,10 +12,10 @@ from urllib.parse import quote, urlsplit
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import disable_progress_bars
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from models.core.errors import IntegrityError, NotFound, UserError
-from models.core.schema import Document
+from models.core.schema import COMMIT_TEXT, SHA256_TEXT, Document
 from zoo.names import NAME, Address, Ref
 from zoo.package.card_schema import LIBRARY, AmpSummary, read_summary
 from zoo.package.layout import ATTRIBUTES, check_listing
@@ -36,7 +36,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class _Lfs(BaseModel):
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, SHA256_TEXT]
 
 
 class _Sibling(BaseModel):
@@ -47,7 +47,7 @@ class _Sibling(BaseModel):
 
 
 class _Info(BaseModel):
-    sha: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    sha: Annotated[str, COMMIT_TEXT]
     id: str = ""
     private: bool = False
     cardData: dict[str, Any] | None = None

@@ -3,7 +3,7 @@
 `huggingface_hub` can fetch JSON and files, too. This module repeats that part of it because amps come from strangers:
 a body is cut off at the announced size before it fills the memory or the disk, packed or not; a hub that drips bytes or
 redirects for ever is given up; an endless list is refused; and nothing is written to a shared cache before it is
-verified. Commits, tags and logins go through `huggingface_hub`.
+verified. Commits, tags and logins go through `huggingface_hub`, see `session`.
 """
 
 import time
@@ -52,7 +52,7 @@ def get_json(
     """
 
     def read(response: httpx.Response, watch: Watch) -> tuple[Any, str]:
-        body = b"".join(_read_body(response, max_bytes, watch))
+        body = b"".join(read_body(response, max_bytes, watch))
         try:
             value = parse_json(body, url)
         except UserError as problem:  # such as the login page of a public network
@@ -71,7 +71,7 @@ def fetch(url: str, headers: Mapping[str, str], size: int, on_bytes: Callable[[i
     def read(response: httpx.Response, watch: Watch) -> bytes:
         body = bytearray()
         try:
-            for chunk in _read_body(response, size, watch):
+            for chunk in read_body(response, size, watch):
                 body += chunk
                 on_bytes(len(chunk))
             if len(body) < size:
@@ -180,14 +180,19 @@ def _read_refusal(response: httpx.Response, watch: Watch) -> httpx.Response:
     """Return a response with the beginning of its error message, which is shown."""
     body = bytearray()
     try:
-        for chunk in _read_body(response, MAX_ERROR_BYTES, watch):
+        for chunk in read_body(response, MAX_ERROR_BYTES, watch):
             body += chunk
     except (IntegrityError, httpx.RequestError):  # the rest of the message does not matter
         pass
+    return as_plain_response(response, bytes(body))
+
+
+def as_plain_response(response: httpx.Response, body: bytes) -> httpx.Response:
+    """Return the same response with a body that was read and unpacked."""
     headers = [(key, value) for key, value in response.headers.multi_items() if not key.lower().startswith("content-")]
     kind = response.headers.get("Content-Type", "text/plain")
     kept = [(key, value) for key, value in headers if key.lower() != "transfer-encoding"] + [("Content-Type", kind)]
-    return httpx.Response(response.status_code, headers=kept, content=bytes(body), request=response.request)
+    return httpx.Response(response.status_code, headers=kept, content=body, request=response.request)
 
 
 def _raise_refusal(response: httpx.Response) -> None:
@@ -201,7 +206,7 @@ def _raise_refusal(response: httpx.Response) -> None:
     hf_raise_for_status(response)
 
 
-def _read_body(response: httpx.Response, max_bytes: int, watch: Watch) -> Iterator[bytes]:
+def read_body(response: httpx.Response, max_bytes: int, watch: Watch) -> Iterator[bytes]:
     """Yield a body, unpacked, in chunks: the one way in which a body is read.
 
     Raises `IntegrityError` as soon as it is longer than `max_bytes`, before more of it is unpacked, or packed in a way

@@ -14,7 +14,8 @@ from zoo.package.layout import ALLOWED, ATTRIBUTES, CARD, MANIFEST, max_bytes
 from zoo.package.manifest import digest
 from zoo.registry.errors import Unreachable
 from zoo.registry.hub.client import HubClient, Listing
-from zoo.registry.hub.http import ATTEMPTS, RETRIED, as_unreachable, pause_before_retry
+from zoo.registry.hub.http import ATTEMPTS, RETRIED, pause_before_retry
+from zoo.registry.hub.session import capped_calls
 from zoo.registry.index import forget_lists
 from zoo.registry.origins import Origin, note_origin
 from zoo.registry.push_plan import PushPlan, card_for, keep_line_ends, read_publishable, stated_esr
@@ -64,7 +65,7 @@ def push_to_hub(hub: HubClient, plan: PushPlan, private: bool, pr: bool, tag: st
     `IntegrityError` when the hub has other bytes afterwards; `Unreachable` when the connection fails; `HfHubHTTPError`
     when the hub refuses, also (status 412) when the amp changed meanwhile.
     """
-    with as_unreachable():
+    with capped_calls():
         if not plan.head:
             if pr:
                 raise UserError(f"there is no '{plan.name}' to propose a change to", "Leave out --pr.")

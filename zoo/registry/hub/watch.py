@@ -25,10 +25,13 @@ class Watch(Generic[WatchedResult]):
     transfer runs on a thread of its own, which ends with its next chunk after it was given up.
     """
 
-    def __init__(self, what: str, max_bytes: int) -> None:
-        """`what` is named in the error; the body has at most `max_bytes`."""
-        self._what = what
-        self._limit_s = 2 * SPEED_WINDOW_SECONDS + max_bytes / DEADLINE_BYTES_PER_SECOND
+    def __init__(self, what: str, max_bytes: int, answer_s: float = 0.0) -> None:
+        """`what` is named in the error; at most `max_bytes` are sent and received.
+
+        Once all was sent (`wait_for_answer`), nothing may come for `answer_s`.
+        """
+        self._what, self._answer_s = what, answer_s
+        self._limit_s = 2 * SPEED_WINDOW_SECONDS + answer_s + max_bytes / DEADLINE_BYTES_PER_SECOND
         self._started = self._window = time.monotonic()
         self._in_window = 0
         self._given_up = False
@@ -58,10 +61,14 @@ class Watch(Generic[WatchedResult]):
         return self._result[0]
 
     def count(self, received: int) -> None:
-        """Count bytes that arrived. Raises `Unreachable` in a transfer that was given up."""
+        """Count bytes that arrived or were sent. Raises `Unreachable` in a transfer that was given up."""
         if self._given_up:
             raise Unreachable(f"{self._what} was given up")
         self._in_window += received
+
+    def wait_for_answer(self) -> None:
+        """Let nothing come for a while: the other side works on what it was sent."""
+        self._window = max(self._window, time.monotonic() + self._answer_s - SPEED_WINDOW_SECONDS)
 
     def _check_speed(self) -> None:
         now = time.monotonic()

@@ -5,6 +5,7 @@ import resource
 import zlib
 from collections.abc import Iterator
 from email.utils import formatdate
+from functools import cache
 
 import pytest
 from huggingface_hub.errors import HfHubHTTPError
@@ -38,6 +39,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waits
 
 
+@cache
 def deflated(size: int) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     return b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(size >> 20)), packer.flush()])
