@@ -101,7 +101,7 @@ def run_bench(
 
 def bench_recipe(plan: BenchPlan, data: DataConfig, recipe: str, knobs: int, seed: int) -> Recipe:
     """Return what one run trains: the named model for so many knobs, with the training of its makers."""
-    published: dict[str, Any] = {} if recipe in OURS else {"optimizer": "adam", "composed": 0.0, "silence": 0.0}
+    published: dict[str, Any] = {} if recipe in OURS else {"optimizer": "adam", "composed": 0.0, "silence": 0.0, "interaction": 0.0}
     learning = {"steps": plan.steps, "report_every": max(plan.steps // 4, 1), **published, **plan.learning}
     return Recipe(
         data=data,

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from models.engines.select import engine_for
+from models.knobs.schema import Knobs
 from models.network.wavenet import WaveNet
 from models.training.config import LearningConfig
+from models.training.interaction import InteractionLoss
 from models.training.objective import Objective, add_limited
 from models.training.optimizers import Optimizer
 from models.training.schedule import decay_at, rate_at
@@ -31,10 +33,12 @@ class SoloExecutor:
         learning: LearningConfig,
         optimizer: Optimizer,
         silence: SilenceLoss | None,
+        knobs: Knobs,
     ) -> None:
         self.engine, self.vector_P, self.state, self.windows = engine_for(net), vector_P, state, windows
         self.learning, self.optimizer, self.objective = learning, optimizer, Objective([learning])
         self._silence = silence
+        self._interaction = InteractionLoss(self.engine, knobs, learning)
 
     def step(self, step: int) -> float:
         """Take one step; return its loss, NaN where it was skipped."""
@@ -48,6 +52,7 @@ class SoloExecutor:
         assert gradient_P is not None
         gradient_P.zero_()
         found = self.engine.accumulate_gradient(self.vector_P, x_BT, levels_BE, loss)
+        self._interaction.accumulate_gradient(self.vector_P, x_BT, step)
         gradient_KP, finite_K = self.objective.clip(torch.tensor([found], dtype=torch.float64), gradient_P[None])
         share = silence_share(step, self.learning)
         if self._silence is not None and share:
