@@ -10,6 +10,8 @@ nepers at each of them, `f(a, b) - f(a, b') - f(a', b) + f(a', b')` is 0 where t
 Shapes: K members, F the four settings, E knobs, T samples in, S samples out, N bands, P parameters.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -63,7 +65,8 @@ def interaction_of(played_KFS: Tensor) -> Tensor:
     """Return the mean square of the interaction `(K,)`, in nepers, bands weighted by their share of the power."""
     samples = played_KFS.shape[-1]
     window_S = torch.hann_window(samples, dtype=played_KFS.dtype, device=played_KFS.device)
-    power = torch.fft.rfft(played_KFS * window_S).abs().square() @ _bands(samples).to(played_KFS)
+    bands = _bands(samples, played_KFS.dtype, played_KFS.device)
+    power = torch.fft.rfft(played_KFS * window_S).abs().square() @ bands
     whole = power.sum(-1, keepdim=True)
     level_KFN = (power + FAINT * whole + TINIEST).log() / 2
     share_KN = (power / (whole + TINIEST)).mean(1).detach()
@@ -71,12 +74,16 @@ def interaction_of(played_KFS: Tensor) -> Tensor:
     return (mixed_KN.square() * share_KN).sum(1)
 
 
-def _bands(samples: int) -> Tensor:
-    """Return which bins of a transform are in which band `(bins, N)`; the lowest two, offset and drift, are in none."""
+@lru_cache(maxsize=8)
+def _bands(samples: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return which bins of a transform are in which band `(bins, N)`; the lowest two, offset and drift, are in none.
+
+    Made once, as nothing may be brought to a device while its step is captured.
+    """
     bins = samples // 2 + 1
     edges = np.unique(np.geomspace(min(2, bins - 1), bins, INTERACTION_BANDS + 1).round().astype(int))
     band = np.digitize(np.arange(bins), edges) - 1
-    return torch.from_numpy(band[:, None] == np.arange(len(edges) - 1))
+    return torch.from_numpy(band[:, None] == np.arange(len(edges) - 1)).to(device, dtype)
 
 
 def loudest_inputs(x_KBT: Tensor, samples: int) -> Tensor:
