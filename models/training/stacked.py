@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ from models.training.interaction import (
 )
 from models.training.objective import Objective, add_limited
 from models.training.schedule import decay_at, rate_at
-from models.training.silence import SILENCE_SHARE, StackedSilence, silence_share
+from models.training.silence import StackedSilence, silence_share, turns_count
 from models.training.state import TrainState
 from models.training.trainer import Trainer
 from models.training.windows import WindowBatch, source_for
@@ -60,6 +61,14 @@ def shape_of(trainer: Trainer) -> Hashable:
     return form_of(trainer.recipe.model, trainer.recipe.learning), trainer.net.knobs, trainer.step
 
 
+class StepTerms(NamedTuple):
+    """What counts in a step beside the takes: the share of silence, turns of the knobs in silence, interaction."""
+
+    silence: float = 0.0
+    turns: bool = False
+    interaction: bool = False
+
+
 class StackedTrainers:
     """Trainers that advance together; `trainers` must agree in `shape_of`.
 
@@ -78,11 +87,7 @@ class StackedTrainers:
         self.state = TrainState.stack([trainer.state for trainer in trainers], self.device)
         self.optimizer = trainers[0].optimizer
         capture = capture if self.device.type == "cuda" else None
-        self._replays = {
-            (share, interacting): GraphReplay(partial(self.step, share, interacting), capture)
-            for share in (0.0, SILENCE_SHARE)
-            for interacting in (False, True)
-        }
+        self._capture, self._replays = capture, dict[StepTerms, GraphReplay]()
         self._folding = Folding(trainers[0].net)
         self._play = player_for(self._folding, self.device)
         self._prepare()
@@ -101,7 +106,7 @@ class StackedTrainers:
             count = min(AHEAD, tried - done)
             self.draw(first + done, count)
             for step in range(first + done, first + done + count):
-                self._replays[silence_share(step, self.trainers[0].recipe.learning), self._interacts(step)]()
+                self._replay(self._terms(step))()
             found.append(self._losses[:count].to("cpu", copy=True))
             on_step(first + done + count)
         seconds = (time.monotonic() - began) / len(self.trainers)
@@ -116,12 +121,12 @@ class StackedTrainers:
         """Return the seconds of some steps, at most `AHEAD`, after as many as a capture needs; no trainer changes."""
         self.draw(self.trainers[0].step, AHEAD)
         for _ in range(WARM_UP + 1):
-            self._replays[0.0, False]()
+            self._replay(StepTerms())()
         self._losses.to("cpu", copy=True)
         self._cursor.zero_()
         began = time.perf_counter()
         for _ in range(steps):
-            self._replays[0.0, False]()
+            self._replay(StepTerms())()
         self._losses.to("cpu", copy=True)  # waits for the device
         return time.perf_counter() - began
 
@@ -148,20 +153,18 @@ class StackedTrainers:
         self._blends[:count].copy_(torch.tensor(blends))
         self._cursor.zero_()
 
-    def step(self, silence: float = 0.0, interacting: bool = False) -> None:
-        """Take one step of all members, in place, and without reading any number back.
-
-        `silence` is what silence may count, see `silence_share`; `interacting` whether interaction of the knobs counts.
-        """
+    def step(self, terms: StepTerms) -> None:
+        """Take one step of all members, in place, and without reading any number back; `terms` are what counts."""
         rate_K, blend_K = (table.index_select(0, self._cursor)[0] for table in (self._rates, self._blends))
         vector_KP = self.state.vector_KP.detach().requires_grad_()
         windows = self._source.windows(self._cursor)
         loss_K = self._loss(vector_KP, windows)
-        minimized_K = loss_K + self._interaction(vector_KP, windows[0]) if interacting else loss_K
+        minimized_K = loss_K + self._interaction(vector_KP, windows[0]) if terms.interaction else loss_K
         (gradient_KP,) = torch.autograd.grad(minimized_K.sum(), vector_KP)
         clipped_KP, finite_K = self._objective.clip(loss_K.detach(), gradient_KP)
-        if silence and self._silence is not None:
-            clipped_KP = add_limited(clipped_KP, self._silence.gradient(vector_KP, self._cursor), silence)
+        if terms.silence and self._silence is not None:
+            silent_KP = self._silence.gradient(vector_KP, self._cursor, terms.turns)
+            clipped_KP = add_limited(clipped_KP, silent_KP, terms.silence)
         usable_K = self.state.apply(self.optimizer, clipped_KP, finite_K, rate_K, blend_K)
         self._losses.index_copy_(0, self._cursor, torch.where(usable_K, loss_K.detach(), math.nan)[None])
         self._cursor += 1
@@ -182,14 +185,22 @@ class StackedTrainers:
         played_KFS = self._play(weights_KFN.flatten(0, 1), x_KFT.flatten(0, 1)).view(*levels_KFE.shape[:2], samples)
         return self._interaction_weight_K * interaction_of(played_KFS)
 
-    def _interacts(self, step: int) -> bool:
-        """Return whether interaction counts at a step; members agree in that."""
+    def _terms(self, step: int) -> StepTerms:
+        """Return what counts at a step; members agree in that."""
         first = self.trainers[0]
-        return interacts(step, first.data.knobs, first.net.config.inject.encoding, first.recipe.learning)
+        learning, encoding = first.recipe.learning, first.net.config.inject.encoding
+        interacting = interacts(step, first.data.knobs, encoding, learning)
+        return StepTerms(silence_share(step, learning), turns_count(step, learning), interacting)
+
+    def _replay(self, terms: StepTerms) -> GraphReplay:
+        """Return what takes a step with these terms."""
+        if terms not in self._replays:
+            self._replays[terms] = GraphReplay(partial(self.step, terms), self._capture)
+        return self._replays[terms]
 
     def _draw_rectangles(self, step: int) -> Tensor:
         """Return the settings of each member at which interaction counts `(K, 4, E)`; zeros where it does not."""
-        if not self._interacts(step):
+        if not self._terms(step).interaction:
             return torch.zeros_like(self._rectangles[0], device="cpu")
         return torch.stack([draw_rectangle(t.data.knobs, t.recipe.learning.seed, step) for t in self.trainers])
 

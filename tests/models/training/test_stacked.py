@@ -20,7 +20,7 @@ from models.training import placement, windows
 from models.training.config import Recipe
 from models.training.fit import fit
 from models.training.placement import SoloTrainer, best_size, group_by_shape, place_trainers, time_stacks
-from models.training.stacked import StackedTrainers
+from models.training.stacked import StackedTrainers, StepTerms
 from models.training.state import PATIENCE, TrainState
 from models.training.trainer import Trainer
 from tests.support.makers import FORMS, GRID, architecture, data_config, di, recipe, record
@@ -374,9 +374,8 @@ def test_step_never_leaves_its_device(data: AmpData, form: str):
     )
     stack.draw(0, 2)
     before = tensors(stack.state)
-    stack.step()
-    stack.step(silence=0.3)
-    stack.step(interacting=True)
+    for terms in (StepTerms(), StepTerms(silence=0.3), StepTerms(0.3, turns=True), StepTerms(interaction=True)):
+        stack.step(terms)
     assert {tensor.device.type for tensor in before} == {"meta"}
     assert all(one is other for one, other in zip(tensors(stack.state), before, strict=True))
 
