@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from models.engines.base import Engine
 from models.knobs.schema import Encoding, Knob, Knobs, Setting
-from models.training.config import LearningConfig
+from models.training.windows import WindowSampler
 
 INTERACTION_EVERY = 2  # steps; its weight in these is as many times larger
 
@@ -31,10 +31,18 @@ TINIEST = 1e-12  # added to powers before logarithms
 INTERACTION_STREAM = 3  # of random numbers, separate from those of windows and silence
 
 
-def interacts(step: int, knobs: Knobs, encoding: Encoding, learning: LearningConfig) -> bool:
-    """Return whether interaction counts at a step (from 0): every few steps, where there are two knobs at all."""
-    able = len(knobs.knobs) > 1 and encoding == "levels"
-    return bool(learning.interaction) and able and step % INTERACTION_EVERY == 0
+def interaction_weight(windows: WindowSampler, encoding: Encoding) -> float:
+    """Return the weight of the interaction in training on these windows.
+
+    0 where there are no two knobs, and where takes are composed: they tell what knobs do together.
+    """
+    able = len(windows.data.knobs.knobs) > 1 and encoding == "levels" and not windows.composer.bases
+    return windows.learning.interaction if able else 0.0
+
+
+def interacts(step: int, weight: float) -> bool:
+    """Return whether interaction of this weight counts at a step (from 0): every few steps."""
+    return weight > 0 and step % INTERACTION_EVERY == 0
 
 
 def draw_rectangle(knobs: Knobs, seed: int, step: int) -> Tensor:
@@ -95,24 +103,25 @@ def loudest_inputs(x_KBT: Tensor, samples: int) -> Tensor:
 class InteractionLoss:
     """The interaction of the knobs of one net in training on a CPU."""
 
-    def __init__(self, engine: Engine, knobs: Knobs, learning: LearningConfig) -> None:
-        self._engine, self._knobs, self._learning = engine, knobs, learning
-        self._encoding: Encoding = engine.net.config.inject.encoding
+    def __init__(self, engine: Engine, windows: WindowSampler) -> None:
+        self._engine, self._windows = engine, windows
+        self._weight = interaction_weight(windows, engine.net.config.inject.encoding)
 
     def accumulate_gradient(self, vector_P: nn.Parameter, x_BT: Tensor, step: int) -> None:
         """Add the gradient of the interaction at a step to that of the parameters, where it counts at this step.
 
         `x_BT` are the inputs of the step.
         """
-        if not interacts(step, self._knobs, self._encoding, self._learning):
+        if not interacts(step, self._weight):
             return
-        samples = self._learning.segment
-        levels_FE = draw_rectangle(self._knobs, self._learning.seed, step).to(vector_P.dtype)
+        learning, knobs = self._windows.learning, self._windows.data.knobs
+        samples = learning.segment
+        levels_FE = draw_rectangle(knobs, learning.seed, step).to(vector_P.dtype)
         x_FT = loudest_inputs(x_BT[None], samples).expand(len(levels_FE), -1)
         with torch.no_grad():
             played_FS = self._engine(x_FT, levels_FE)
         played_FS.requires_grad_()
-        loss = self._learning.interaction * INTERACTION_EVERY * interaction_of(played_FS[None]).sum()
+        loss = self._weight * INTERACTION_EVERY * interaction_of(played_FS[None]).sum()
         (slope_FS,) = torch.autograd.grad(loss, played_FS)
         self._engine.accumulate_gradient(
             vector_P, x_FT, levels_FE, lambda predicted, items: (predicted * slope_FS[items]).sum()

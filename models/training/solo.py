@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from models.engines.select import engine_for
-from models.knobs.schema import Knobs
 from models.network.wavenet import WaveNet
 from models.training.config import LearningConfig
 from models.training.interaction import InteractionLoss
@@ -33,12 +32,11 @@ class SoloExecutor:
         learning: LearningConfig,
         optimizer: Optimizer,
         silence: SilenceLoss | None,
-        knobs: Knobs,
     ) -> None:
         self.engine, self.vector_P, self.state, self.windows = engine_for(net), vector_P, state, windows
         self.learning, self.optimizer, self.objective = learning, optimizer, Objective([learning])
         self._silence = silence
-        self._interaction = InteractionLoss(self.engine, knobs, learning)
+        self._interaction = InteractionLoss(self.engine, windows)
 
     def step(self, step: int) -> float:
         """Take one step; return its loss, NaN where it was skipped."""

@@ -26,6 +26,7 @@ from models.training.interaction import (
     INTERACTION_EVERY,
     draw_rectangle,
     interaction_of,
+    interaction_weight,
     interacts,
     loudest_inputs,
 )
@@ -186,10 +187,9 @@ class StackedTrainers:
         return self._interaction_weight_K * interaction_of(played_KFS)
 
     def _terms(self, step: int) -> StepTerms:
-        """Return what counts at a step; members agree in that."""
-        first = self.trainers[0]
-        learning, encoding = first.recipe.learning, first.net.config.inject.encoding
-        interacting = interacts(step, first.data.knobs, encoding, learning)
+        """Return what counts at a step of any member; in silence members agree."""
+        learning = self.trainers[0].recipe.learning
+        interacting = any(interacts(step, weight) for weight in self._interaction_weights)
         return StepTerms(silence_share(step, learning), turns_count(step, learning), interacting)
 
     def _replay(self, terms: StepTerms) -> GraphReplay:
@@ -200,9 +200,14 @@ class StackedTrainers:
 
     def _draw_rectangles(self, step: int) -> Tensor:
         """Return the settings of each member at which interaction counts `(K, 4, E)`; zeros where it does not."""
-        if not self._terms(step).interaction:
-            return torch.zeros_like(self._rectangles[0], device="cpu")
-        return torch.stack([draw_rectangle(t.data.knobs, t.recipe.learning.seed, step) for t in self.trainers])
+        still = torch.zeros_like(self._rectangles[0, 0], device="cpu")
+        members = zip(self.trainers, self._interaction_weights, strict=True)
+        return torch.stack(
+            [
+                draw_rectangle(one.data.knobs, one.recipe.learning.seed, step) if interacts(step, weight) else still
+                for one, weight in members
+            ]
+        )
 
     def _prepare(self) -> None:
         """Make what a step reads and writes at fixed places."""
@@ -213,9 +218,9 @@ class StackedTrainers:
         trained = [(trainer.net, trainer.data.knobs, trainer.recipe.learning) for trainer in self.trainers]
         has_silence = any(learning.silence for _, _, learning in trained)
         self._silence = StackedSilence(trained, self.device, AHEAD) if has_silence else None
-        self._interaction_weight_K = INTERACTION_EVERY * torch.tensor(
-            [trainer.recipe.learning.interaction for trainer in self.trainers], device=self.device
-        )
+        encoding = nets[0].config.inject.encoding
+        self._interaction_weights = [interaction_weight(trainer.windows, encoding) for trainer in self.trainers]
+        self._interaction_weight_K = INTERACTION_EVERY * torch.tensor(self._interaction_weights, device=self.device)
         self._rectangles = torch.zeros(AHEAD, members, 4, self.trainers[0].net.knobs, device=self.device)
         self._cursor = torch.zeros(1, dtype=torch.long, device=self.device)
         self._rates = torch.zeros(AHEAD, members, dtype=torch.float64, device=self.device)

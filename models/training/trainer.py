@@ -87,7 +87,7 @@ class Trainer:
         """What takes the steps when the run is trained by itself."""
         learning, knobs = self.recipe.learning, self.data.knobs
         silence = SilenceLoss(self.net, knobs, learning) if learning.silence else None
-        return SoloExecutor(self.net, self.vector_P, self.state, self.windows, learning, self.optimizer, silence, knobs)
+        return SoloExecutor(self.net, self.vector_P, self.state, self.windows, learning, self.optimizer, silence)
 
     def check(self) -> None:
         """Raise `DivergedError` if training has diverged."""

@@ -1,6 +1,9 @@
 """What two knobs do together beyond what each does alone is measured, and training keeps it small."""
 
 import math
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -16,9 +19,13 @@ from models.training.interaction import (
     InteractionLoss,
     draw_rectangle,
     interaction_of,
+    interaction_weight,
     interacts,
 )
+from models.training.windows import WindowSampler
 from tests.support.makers import KNOBS
+
+SEGMENT = 1000
 
 NOISE_T = torch.randn(4096, generator=torch.Generator().manual_seed(0))
 SWITCHED = Knobs.model_validate(
@@ -54,11 +61,21 @@ def test_two_knobs_turn_and_the_others_stand_still():
     assert len({tuple((both != start).tolist()) for start, _, _, both in rectangles}) > 3
 
 
-def test_one_knob_does_not_interact():
-    one, learning = Knobs.model_validate({"knobs": [{"name": "gain"}]}), LearningConfig(interaction=1.0)
-    assert not interacts(0, one, "levels", learning)
-    assert [interacts(step, SWITCHED, "levels", learning) for step in range(4)] == [True, False, True, False]
-    assert not interacts(0, SWITCHED, "levels", LearningConfig(interaction=0.0))
+def windows_of(knobs: Knobs, interaction: float, bases: Sequence[object] = ()) -> WindowSampler:
+    """Windows of no takes, as far as the interaction asks for them."""
+    learning = LearningConfig(interaction=interaction, segment=SEGMENT)
+    composer, data = SimpleNamespace(bases=bases), SimpleNamespace(knobs=knobs)
+    return cast(WindowSampler, SimpleNamespace(data=data, learning=learning, composer=composer))
+
+
+def test_interaction_counts_where_it_can_and_nothing_is_composed():
+    one = Knobs.model_validate({"knobs": [{"name": "gain"}]})
+    assert interaction_weight(windows_of(SWITCHED, 0.3), "levels") == 0.3
+    assert interaction_weight(windows_of(SWITCHED, 0.3), "type_level") == 0
+    assert interaction_weight(windows_of(SWITCHED, 0.3, ["a base"]), "levels") == 0
+    assert interaction_weight(windows_of(one, 0.3), "levels") == 0
+    assert [interacts(step, 0.3) for step in range(4)] == [True, False, True, False]
+    assert not interacts(0, 0.0)
 
 
 def interaction_at(net: WaveNet, x_T: torch.Tensor, step: int) -> float:
@@ -75,10 +92,10 @@ def test_following_the_gradient_makes_the_interaction_small():
         film = layer.film("activation_pre")
         assert film is not None
         film.weight.data *= 5
-    x_T, segment = NOISE_T[:1024], 1024 - net.receptive_field + 1
+    x_T = NOISE_T[: SEGMENT + net.receptive_field - 1]
     before = [interaction_at(net, x_T, step) for step in range(1000, 1020)]
     vector_P = as_vector(list(named_parameters(net).values()))
-    loss = InteractionLoss(engine_for(net), KNOBS, LearningConfig(interaction=1.0, segment=segment))
+    loss = InteractionLoss(engine_for(net), windows_of(KNOBS, 1.0))
     rule = torch.optim.Adam([vector_P], lr=0.003)
     for step in range(200):
         assert vector_P.grad is not None
