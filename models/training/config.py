@@ -76,8 +76,7 @@ class LearningConfig(Frozen):
             ge=0,
             le=100,
             description="Weight of the interaction of knobs, in nepers squared: what two knobs do together to the "
-            "level of a band beyond what each does alone, at random settings. It counts where nothing is composed; 0 turns "
-            "it off.",
+            "level of a band beyond what each does alone, at random settings, where nothing is composed; 0: off.",
         ),
     ] = 0.1
     mrstft: Annotated[
