@@ -2,9 +2,9 @@
 
 Twelve recipes (optimizers, rates, places of the knobs, widths) are trained on each amp for few steps. Every model is
 scored at the validation settings that were taken out of training, at those composed from them far from every take
-(`validation_composed`), and at the held settings. With `--folds`, so many further models of each recipe are trained, each
-without a part of the settings, and scored there. Prints a line per training, and Spearman's correlation of each validation
-with the held mean and the held worst.
+(`validation_composed`), and at the held settings. With `--folds`, so many further models of each recipe are trained,
+each without a part of the settings, and scored there. Prints a line per training, and Spearman's correlation of each
+validation with the held mean and the held worst.
 
     python -m benchmarks.validation_choice RECORDINGS [--amps ts808 gxamp-6v6] [--steps 400] [--composed 3] [--folds 3]
 """
