@@ -35,8 +35,9 @@ MODEL = WaveNetConfig.model_validate(
     }
 )
 RECIPES = {
-    "Adam": {"optimizer": "adam", "composed": 0.0},
+    "Adam": {"optimizer": "adam", "composed": 0.0, "interaction": 0.0},
     "SOAP": {"composed": 0.0},
+    "SOAP, interaction does not count": {"composed": 0.0, "interaction": 0.0},
     "Muon": {"optimizer": "muon", "composed": 0.0},
     "Adam, composed": {"optimizer": "adam"},
     "SOAP, composed": {},

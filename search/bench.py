@@ -25,6 +25,8 @@ OURS = ("a1-nano-film", "a1-feather-film", "a1-lite-film")
 
 PEERS = (f"{PEER}type-level", f"{PEER}a1-knob-bias", f"{PEER}a2-concat", f"{PEER}a2-wide", f"{PEER}a2-film")
 
+PUBLISHED: dict[str, Any] = {"optimizer": "adam", "composed": 0.0, "silence": 0.0, "interaction": 0.0}
+
 BENCH_STEPS = 400
 
 VALIDATION = {"validation_settings": 2, "validation_seconds": 1.0}
@@ -101,7 +103,7 @@ def run_bench(
 
 def bench_recipe(plan: BenchPlan, data: DataConfig, recipe: str, knobs: int, seed: int) -> Recipe:
     """Return what one run trains: the named model for so many knobs, with the training of its makers."""
-    published: dict[str, Any] = {} if recipe in OURS else {"optimizer": "adam", "composed": 0.0, "silence": 0.0}
+    published = {} if recipe in OURS else PUBLISHED
     learning = {"steps": plan.steps, "report_every": max(plan.steps // 4, 1), **published, **plan.learning}
     return Recipe(
         data=data,

@@ -54,7 +54,8 @@ class Score(Frozen):
 class CornerScan(Frozen):
     """Extremes over all corners of the knobs and many settings between them, in dBFS (full scale is 0).
 
-    Peak of the output, output at silence, and DC offset; `recorded_peak_dbfs` is the peak of the loudest take.
+    Peak of the output, output at silence, and DC offset of the loudest sound; `recorded_peak_dbfs` is the peak of the
+    loudest take.
     """
 
     settings: int

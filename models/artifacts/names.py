@@ -6,6 +6,7 @@ EVAL = "eval.json"
 RECIPE = "recipe.json"
 HISTORY = "history.jsonl"
 SPLIT = "split.json"
+FOLDS = "folds.json"
 STATE = "state.safetensors"
 MACHINE = "machine.json"
 TRAINING = "training.json"  # of a package: how its model was trained

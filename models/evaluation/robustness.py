@@ -26,6 +26,9 @@ PLAYED_SAMPLES = 2048  # samples: the loudest part of the dry signal, played at 
 
 BURST_SLOT = 128  # samples
 
+OFFSET_SAMPLES = 16384  # of the loudest part; an offset is told from low notes by a window that is longer than these
+OFFSET_SETTINGS = 64  # corners at which the offset is measured, and so many random settings
+
 BATCH = 32  # settings played at once
 
 FAR = 1e9  # stands for what is not finite
@@ -64,7 +67,9 @@ def scan_corners(
     `recorded_peak` is that of the loudest take (full scale 1). Of more than `MAX_PLAYED_CORNERS`, that many are drawn.
     """
     settings = _scanned_settings(knobs, random_settings)
-    columns_NK = _encode(knobs, net.config.inject.encoding, settings)
+    corners = len(settings) - random_settings if knobs.knobs else len(settings)
+    measured = settings[: min(corners, OFFSET_SETTINGS)] + settings[corners:][:OFFSET_SETTINGS]
+    columns_NK, measured_NK = (_encode(knobs, net.config.inject.encoding, some) for some in (settings, measured))
     loud_T = loudest(x_T, PLAYED_SAMPLES + net.receptive_field - 1)
     loud_NT = _play_all(net, loud_T, columns_NK).nan_to_num(math.inf).clamp(-FAR, FAR)
     still_N = _play_all(net, loud_T.new_zeros(net.receptive_field), columns_NK)[:, 0].abs()
@@ -80,8 +85,20 @@ def scan_corners(
         recorded_peak_dbfs=decibels(recorded_peak),
         silence_dbfs=decibels(still_N[stillest_at].item()),
         silence_setting=settings[stillest_at],
-        dc_dbfs=decibels(loud_NT.mean(1).abs().max().item()),
+        dc_dbfs=decibels(_offset(net, x_T, measured_NK)),
     )
+
+
+def _offset(net: WaveNet, x_T: Tensor, columns_NK: Tensor) -> float:
+    """Return the largest offset (full scale 1) of any of the settings while the loudest part of `x_T` is played.
+
+    It is the mean with a Hann window: a plain one is that of the last period of the lowest note, -36 to -48 dBFS in
+    takes of amps without any offset.
+    """
+    loud_T = loudest(x_T, OFFSET_SAMPLES + net.receptive_field - 1)
+    window_T = torch.hann_window(OFFSET_SAMPLES, dtype=x_T.dtype)
+    mean_N = _play_all(net, loud_T, columns_NK) @ (window_T / window_T.sum())
+    return mean_N.nan_to_num(math.inf).clamp(-FAR, FAR).abs().max().item()
 
 
 def knob_moves(net: WaveNet, knobs: Knobs, x_T: Tensor, rate_hz: int) -> dict[str, float] | None:

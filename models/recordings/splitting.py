@@ -175,6 +175,24 @@ def _spread_out(knobs: Knobs, pieces: list[Piece], levels: dict[Key, Tensor], wa
     return set(chosen)
 
 
+def divide_settings(levels: dict[Key, Tensor], folds: int) -> list[set[Key]]:
+    """Divide settings, by their levels `(K,)`, into folds, neighbors into different ones.
+
+    Without those of a fold, the others still reach both ends of every knob. Settings with which no fold would keep that
+    are in none.
+    """
+    all_NK = torch.stack(list(levels.values()))
+    parts: list[set[Key]] = [set() for _ in range(folds)]
+    for key in sorted(levels, key=lambda key: levels[key].tolist()):
+        for part in sorted(parts, key=len):
+            rest = [levels_K for other, levels_K in levels.items() if other not in part | {key}]
+            rest_NK = torch.stack(rest) if rest else all_NK[:0]
+            if rest and (rest_NK.amin(0) == all_NK.amin(0)).all() and (rest_NK.amax(0) == all_NK.amax(0)).all():
+                part.add(key)
+                break
+    return parts
+
+
 def _alone_at_an_end(levels: dict[Key, Tensor], key: Key) -> bool:
     """Whether no other setting reaches as far as this one, in either direction of some knob."""
     if len(levels) == 1:

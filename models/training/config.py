@@ -12,7 +12,12 @@ from models.recordings.config import DataConfig
 
 ADAM_RATE = 0.008  # learning rate of Adam where none is stated
 
-BEFORE_CHOICE = {"optimizer": "adam", "composed": 0.0, "silence": 0.0}  # what documents without these keys trained with
+BEFORE_CHOICE = {  # what documents without these keys trained with
+    "optimizer": "adam",
+    "composed": 0.0,
+    "silence": 0.0,
+    "interaction": 0.0,
+}
 BEFORE_JUDGED = {"validation_composed": 0}  # what datasets without this key were judged with
 
 
@@ -65,6 +70,15 @@ class LearningConfig(Frozen):
             "power of the takes; 0 turns it off.",
         ),
     ] = 100.0
+    interaction: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=100,
+            description="Weight of the interaction of knobs, in nepers squared: what two knobs do together to the "
+            "level of a band beyond what each does alone, at random settings, where nothing is composed; 0: off.",
+        ),
+    ] = 0.1
     mrstft: Annotated[
         float, Field(ge=0, le=10, description="Weight of the multi-resolution spectral loss; 0 turns it off.")
     ] = 0.0

@@ -1,8 +1,11 @@
 """Silence in training: what the net plays when nothing is played into it is part of the loss, at random settings.
 
-The settings need not be recorded, as silence in gives silence out at all of them.
+The settings need not be recorded, as silence in gives silence out at all of them. In some steps the same counts while
+the knobs turn from one random setting to another: there the constants of the layers, which cancel while the knobs
+stand still, do not cancel by themselves, as they arrive at different times.
 
-Shapes: K members, N settings of a step, E knobs, P parameters, S parameters of the net with single taps.
+Shapes: K members, N settings of a step, M turns of a step, E knobs, P parameters, S parameters of the net with single
+taps, T samples in.
 """
 
 from collections.abc import Sequence
@@ -10,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import vmap
+from torch.func import functional_call, vmap
 
 from models.engines.base import as_vector, named_parameters
 from models.engines.gpu.batched import Batched
@@ -26,6 +29,8 @@ SILENT_SETTINGS = 8  # of a step; a quarter are corners of the knobs
 SILENCE_FROM = 0.5  # the part of the steps from which on silence counts
 SILENCE_SHARE = 0.3  # largest norm of its gradient, as a share of that of the takes; with 1 the takes learn slowly
 
+TURN_EVERY, TURNS = 4, 2  # steps between two in which turns count, and how many; a turn takes half a receptive field
+
 SILENCE_STREAM = 2  # of random numbers, separate from those of the windows
 
 
@@ -38,7 +43,13 @@ def draw_silent_levels(
         knobs.encode(_draw_setting(knobs, random, is_corner=4 * number < settings), encoding)
         for number in range(settings)
     ]
-    return torch.tensor(rows, dtype=torch.float32).view(settings, -1)
+    return torch.tensor(rows, dtype=torch.float32).view(settings, len(rows[0]))
+
+
+def draw_turns(knobs: Knobs, encoding: Encoding, seed: int, step: int) -> Tensor:
+    """Return the settings `(M, 2, E)` between which the knobs turn at a step."""
+    levels_NE = draw_silent_levels(knobs, encoding, seed, step, 2 * TURNS)
+    return levels_NE.view(2, TURNS, levels_NE.shape[1]).transpose(0, 1)
 
 
 def _draw_setting(knobs: Knobs, random: np.random.Generator, is_corner: bool) -> Setting:
@@ -61,6 +72,26 @@ def silence_share(step: int, learning: LearningConfig) -> float:
     return SILENCE_SHARE if learning.silence and step >= SILENCE_FROM * learning.steps else 0.0
 
 
+def turns_count(step: int, learning: LearningConfig) -> bool:
+    """Return whether silence counts at a step while knobs turn, too."""
+    return silence_share(step, learning) > 0 and step % TURN_EVERY == 0
+
+
+def turning_levels(ends_M2E: Tensor, field: int) -> Tensor:
+    """Return knob levels `(M, E, T)` that stand at the first end for a receptive field, then go to the second one."""
+    fade_T = ((torch.arange(2 * field, device=ends_M2E.device) - (field - 1)) / max(field // 2, 1)).clamp(0, 1)
+    first_ME1, second_ME1 = ends_M2E[..., None].unbind(1)
+    return first_ME1 + (second_ME1 - first_ME1) * fade_T.to(ends_M2E)
+
+
+def power_while_turning(net: WaveNet, state: dict[str, Tensor], ends_M2E: Tensor) -> Tensor:
+    """Return the power that a net with these parameters plays in silence while knobs turn, relative to the takes."""
+    levels_MET = turning_levels(ends_M2E, net.receptive_field)
+    x_MT = levels_MET.new_zeros(levels_MET.shape[0], levels_MET.shape[2])
+    unscaled = state | {"head_scale": torch.ones_like(net.head_scale, device=ends_M2E.device)}
+    return functional_call(net, unscaled, (x_MT, levels_MET)).square().mean()
+
+
 class SilentNet:
     """A net with single taps in place of one that is trained: what the trained one plays in silence."""
 
@@ -79,7 +110,7 @@ class SilenceLoss:
     def __init__(self, net: WaveNet, knobs: Knobs, learning: LearningConfig) -> None:
         self._knobs, self._encoding, self._learning = knobs, net.config.inject.encoding, learning
         self._silent = SilentNet(net)
-        self._engine = engine_for(self._silent.net)
+        self._engine, self._net = engine_for(self._silent.net), net
 
     def gradient(self, vector_P: Tensor, step: int) -> Tensor:
         """Return the gradient `(P,)` of the silence at the settings of a step."""
@@ -93,7 +124,16 @@ class SilenceLoss:
             return self._learning.silence * (played_N1 / scale).square().sum() / SILENT_SETTINGS
 
         self._engine.accumulate_gradient(vector_S, vector_S.new_zeros(SILENT_SETTINGS, 1), levels_NE, loss)
-        return vector_S.grad[self._silent.place_P]
+        gradient_P = vector_S.grad[self._silent.place_P]
+        return gradient_P + self._turning(vector_P, step) if turns_count(step, self._learning) else gradient_P
+
+    def _turning(self, vector_P: Tensor, step: int) -> Tensor:
+        """Return the gradient `(P,)` of what is played while knobs turn."""
+        learning = self._learning
+        ends_M2E = draw_turns(self._knobs, self._encoding, learning.seed, step).to(vector_P.dtype)
+        vector_P = vector_P.detach().requires_grad_()
+        power = power_while_turning(self._net, split_vector(self._net, vector_P), ends_M2E)
+        return torch.autograd.grad(TURN_EVERY * learning.silence * power, vector_P)[0]
 
 
 class StackedSilence:
@@ -114,20 +154,28 @@ class StackedSilence:
         self._weight_K1 = torch.tensor(weights, device=device)[:, None]
         shape = steps, len(trained), SILENT_SETTINGS, self._net.knobs
         self._levels = torch.zeros(shape, dtype=self._silent.vector_S.dtype, device=device)
+        turns = steps, len(trained), TURNS, 2, self._net.knobs
+        self._turns = torch.zeros(turns, dtype=self._silent.vector_S.dtype, device=device)
 
     def draw(self, first: int, count: int) -> None:
         """Prepare `count` steps from step `first` on."""
-        rows = [
-            [
-                draw_silent_levels(knobs, net.config.inject.encoding, learning.seed, step)
-                for net, knobs, learning in self._trained
+        for table, draw in ((self._levels, draw_silent_levels), (self._turns, draw_turns)):
+            rows = [
+                torch.stack(
+                    [
+                        draw(knobs, net.config.inject.encoding, learning.seed, step)
+                        for net, knobs, learning in self._trained
+                    ]
+                )
+                for step in range(first, first + count)
             ]
-            for step in range(first, first + count)
-        ]
-        self._levels[:count].copy_(torch.stack([torch.stack(step) for step in rows]))
+            table[:count].copy_(torch.stack(rows))
 
-    def gradient(self, vector_KP: Tensor, cursor: Tensor) -> Tensor:
-        """Return the gradients `(K, P)` at the settings of one of these steps, counted from 0 by `cursor` `(1,)`."""
+    def gradient(self, vector_KP: Tensor, cursor: Tensor, turning: bool = False) -> Tensor:
+        """Return the gradients `(K, P)` at the settings of one of these steps, counted from 0 by `cursor` `(1,)`.
+
+        `turning` is whether turns count at this step.
+        """
         vector_KP, levels_KNE = vector_KP.detach().requires_grad_(), self._levels.index_select(0, cursor)[0]
         vector_KS = vector_KP.new_zeros(len(vector_KP), len(self._silent.vector_S))
         weights_KNW = vmap(self._folding.fold)(vector_KS.index_add(1, self._place_P, vector_KP), levels_KNE)
@@ -136,7 +184,21 @@ class StackedSilence:
             len(vector_KP), SILENT_SETTINGS
         )
         loss_K = (self._weight_K1 * played_KN.square()).mean(1)
+        if turning:
+            power_K = vmap(self._power)(vector_KP, self._turns.index_select(0, cursor)[0])
+            loss_K = loss_K + TURN_EVERY * self._weight_K1[:, 0] * power_K
         return torch.autograd.grad(loss_K.sum(), vector_KP)[0]
+
+    def _power(self, vector_P: Tensor, ends_M2E: Tensor) -> Tensor:
+        """Return what one member plays while knobs turn."""
+        return power_while_turning(self._net, split_vector(self._net, vector_P), ends_M2E)
+
+
+def split_vector(net: WaveNet, vector_P: Tensor) -> dict[str, Tensor]:
+    """Return the parts of a vector of parameters by the names that they have in a net."""
+    parameters = named_parameters(net)
+    parts = vector_P.split([parameter.numel() for parameter in parameters.values()])
+    return {name: part.view(parameter.shape) for (name, parameter), part in zip(parameters.items(), parts, strict=True)}
 
 
 def _shapes(parameters: dict[str, nn.Parameter]) -> list[tuple[str, torch.Size]]:

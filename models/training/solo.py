@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from models.engines.select import engine_for
 from models.network.wavenet import WaveNet
 from models.training.config import LearningConfig
+from models.training.interaction import InteractionLoss
 from models.training.objective import Objective, add_limited
 from models.training.optimizers import Optimizer
 from models.training.schedule import decay_at, rate_at
@@ -35,6 +36,7 @@ class SoloExecutor:
         self.engine, self.vector_P, self.state, self.windows = engine_for(net), vector_P, state, windows
         self.learning, self.optimizer, self.objective = learning, optimizer, Objective([learning])
         self._silence = silence
+        self._interaction = InteractionLoss(self.engine, windows)
 
     def step(self, step: int) -> float:
         """Take one step; return its loss, NaN where it was skipped."""
@@ -48,6 +50,7 @@ class SoloExecutor:
         assert gradient_P is not None
         gradient_P.zero_()
         found = self.engine.accumulate_gradient(self.vector_P, x_BT, levels_BE, loss)
+        self._interaction.accumulate_gradient(self.vector_P, x_BT, step)
         gradient_KP, finite_K = self.objective.clip(torch.tensor([found], dtype=torch.float64), gradient_P[None])
         share = silence_share(step, self.learning)
         if self._silence is not None and share:

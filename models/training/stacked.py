@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,12 +22,20 @@ from models.engines.gpu.cuda_graph import WARM_UP, GraphReplay, Work, capture_cu
 from models.network.architecture import WaveNetConfig
 from models.network.folding import Folding
 from models.training.config import LearningConfig
+from models.training.interaction import (
+    INTERACTION_EVERY,
+    draw_rectangle,
+    interaction_of,
+    interaction_weight,
+    interacts,
+    loudest_inputs,
+)
 from models.training.objective import Objective, add_limited
 from models.training.schedule import decay_at, rate_at
-from models.training.silence import SILENCE_SHARE, StackedSilence, silence_share
+from models.training.silence import StackedSilence, silence_share, turns_count
 from models.training.state import TrainState
 from models.training.trainer import Trainer
-from models.training.windows import source_for
+from models.training.windows import WindowBatch, source_for
 
 AHEAD = 64  # steps whose windows are drawn at once, and after which losses are read back
 
@@ -53,6 +62,14 @@ def shape_of(trainer: Trainer) -> Hashable:
     return form_of(trainer.recipe.model, trainer.recipe.learning), trainer.net.knobs, trainer.step
 
 
+class StepTerms(NamedTuple):
+    """What counts in a step beside the takes: the share of silence, turns of the knobs in silence, interaction."""
+
+    silence: float = 0.0
+    turns: bool = False
+    interaction: bool = False
+
+
 class StackedTrainers:
     """Trainers that advance together; `trainers` must agree in `shape_of`.
 
@@ -71,7 +88,7 @@ class StackedTrainers:
         self.state = TrainState.stack([trainer.state for trainer in trainers], self.device)
         self.optimizer = trainers[0].optimizer
         capture = capture if self.device.type == "cuda" else None
-        self._replays = {share: GraphReplay(partial(self.step, share), capture) for share in (0.0, SILENCE_SHARE)}
+        self._capture, self._replays = capture, dict[StepTerms, GraphReplay]()
         self._folding = Folding(trainers[0].net)
         self._play = player_for(self._folding, self.device)
         self._prepare()
@@ -90,7 +107,7 @@ class StackedTrainers:
             count = min(AHEAD, tried - done)
             self.draw(first + done, count)
             for step in range(first + done, first + done + count):
-                self._replays[silence_share(step, self.trainers[0].recipe.learning)]()
+                self._replay(self._terms(step))()
             found.append(self._losses[:count].to("cpu", copy=True))
             on_step(first + done + count)
         seconds = (time.monotonic() - began) / len(self.trainers)
@@ -105,12 +122,12 @@ class StackedTrainers:
         """Return the seconds of some steps, at most `AHEAD`, after as many as a capture needs; no trainer changes."""
         self.draw(self.trainers[0].step, AHEAD)
         for _ in range(WARM_UP + 1):
-            self._replays[0.0]()
+            self._replay(StepTerms())()
         self._losses.to("cpu", copy=True)
         self._cursor.zero_()
         began = time.perf_counter()
         for _ in range(steps):
-            self._replays[0.0]()
+            self._replay(StepTerms())()
         self._losses.to("cpu", copy=True)  # waits for the device
         return time.perf_counter() - began
 
@@ -132,32 +149,65 @@ class StackedTrainers:
         self._source.draw(first, count)
         if self._silence is not None:
             self._silence.draw(first, count)
+        self._rectangles[:count].copy_(torch.stack([self._draw_rectangles(step) for step in steps]))
         self._rates[:count].copy_(torch.tensor(rates, dtype=torch.float64))
         self._blends[:count].copy_(torch.tensor(blends))
         self._cursor.zero_()
 
-    def step(self, silence: float = 0.0) -> None:
-        """Take one step of all members, in place, and without reading any number back.
-
-        `silence` is what silence may count, see `silence_share`.
-        """
+    def step(self, terms: StepTerms) -> None:
+        """Take one step of all members, in place, and without reading any number back; `terms` are what counts."""
         rate_K, blend_K = (table.index_select(0, self._cursor)[0] for table in (self._rates, self._blends))
         vector_KP = self.state.vector_KP.detach().requires_grad_()
-        loss_K = self._loss(vector_KP)
-        (gradient_KP,) = torch.autograd.grad(loss_K.sum(), vector_KP)
+        windows = self._source.windows(self._cursor)
+        loss_K = self._loss(vector_KP, windows)
+        minimized_K = loss_K + self._interaction(vector_KP, windows[0]) if terms.interaction else loss_K
+        (gradient_KP,) = torch.autograd.grad(minimized_K.sum(), vector_KP)
         clipped_KP, finite_K = self._objective.clip(loss_K.detach(), gradient_KP)
-        if silence and self._silence is not None:
-            clipped_KP = add_limited(clipped_KP, self._silence.gradient(vector_KP, self._cursor), silence)
+        if terms.silence and self._silence is not None:
+            silent_KP = self._silence.gradient(vector_KP, self._cursor, terms.turns)
+            clipped_KP = add_limited(clipped_KP, silent_KP, terms.silence)
         usable_K = self.state.apply(self.optimizer, clipped_KP, finite_K, rate_K, blend_K)
         self._losses.index_copy_(0, self._cursor, torch.where(usable_K, loss_K.detach(), math.nan)[None])
         self._cursor += 1
 
-    def _loss(self, vector_KP: Tensor) -> Tensor:
-        """Return each member's loss `(K,)` for the windows at the cursor."""
-        x_KBT, target_KBS, levels_KBE, weight_KB = self._source.windows(self._cursor)
+    def _loss(self, vector_KP: Tensor, windows: WindowBatch) -> Tensor:
+        """Return each member's loss `(K,)` for windows."""
+        x_KBT, target_KBS, levels_KBE, weight_KB = windows
         weights_KBN = vmap(self._folding.fold)(vector_KP, levels_KBE)
         played_KBS = self._play(weights_KBN.flatten(0, 1), x_KBT.flatten(0, 1)).view_as(target_KBS)
         return self._objective.losses(self._scale_K[:, None, None] * played_KBS, target_KBS, weight_KB).mean(1)
+
+    def _interaction(self, vector_KP: Tensor, x_KBT: Tensor) -> Tensor:
+        """Return each member's weighted interaction of the knobs `(K,)`, for the inputs of a step."""
+        samples = self.trainers[0].recipe.learning.segment
+        levels_KFE = self._rectangles.index_select(0, self._cursor)[0]
+        weights_KFN = vmap(self._folding.fold)(vector_KP, levels_KFE)
+        x_KFT = loudest_inputs(x_KBT, samples)[:, None].expand(-1, levels_KFE.shape[1], -1)
+        played_KFS = self._play(weights_KFN.flatten(0, 1), x_KFT.flatten(0, 1)).view(*levels_KFE.shape[:2], samples)
+        return self._interaction_weight_K * interaction_of(played_KFS)
+
+    def _terms(self, step: int) -> StepTerms:
+        """Return what counts at a step of any member; in silence members agree."""
+        learning = self.trainers[0].recipe.learning
+        interacting = any(interacts(step, weight) for weight in self._interaction_weights)
+        return StepTerms(silence_share(step, learning), turns_count(step, learning), interacting)
+
+    def _replay(self, terms: StepTerms) -> GraphReplay:
+        """Return what takes a step with these terms."""
+        if terms not in self._replays:
+            self._replays[terms] = GraphReplay(partial(self.step, terms), self._capture)
+        return self._replays[terms]
+
+    def _draw_rectangles(self, step: int) -> Tensor:
+        """Return the settings of each member at which interaction counts `(K, 4, E)`; zeros where it does not."""
+        still = torch.zeros_like(self._rectangles[0, 0], device="cpu")
+        members = zip(self.trainers, self._interaction_weights, strict=True)
+        return torch.stack(
+            [
+                draw_rectangle(one.data.knobs, one.recipe.learning.seed, step) if interacts(step, weight) else still
+                for one, weight in members
+            ]
+        )
 
     def _prepare(self) -> None:
         """Make what a step reads and writes at fixed places."""
@@ -168,6 +218,10 @@ class StackedTrainers:
         trained = [(trainer.net, trainer.data.knobs, trainer.recipe.learning) for trainer in self.trainers]
         has_silence = any(learning.silence for _, _, learning in trained)
         self._silence = StackedSilence(trained, self.device, AHEAD) if has_silence else None
+        encoding = nets[0].config.inject.encoding
+        self._interaction_weights = [interaction_weight(trainer.windows, encoding) for trainer in self.trainers]
+        self._interaction_weight_K = INTERACTION_EVERY * torch.tensor(self._interaction_weights, device=self.device)
+        self._rectangles = torch.zeros(AHEAD, members, 4, self.trainers[0].net.knobs, device=self.device)
         self._cursor = torch.zeros(1, dtype=torch.long, device=self.device)
         self._rates = torch.zeros(AHEAD, members, dtype=torch.float64, device=self.device)
         self._blends, self._losses = (torch.zeros(AHEAD, members, device=self.device) for _ in range(2))

@@ -85,10 +85,9 @@ class Trainer:
     @cached_property
     def solo(self) -> SoloExecutor:
         """What takes the steps when the run is trained by itself."""
-        silence = SilenceLoss(self.net, self.data.knobs, self.recipe.learning) if self.recipe.learning.silence else None
-        return SoloExecutor(
-            self.net, self.vector_P, self.state, self.windows, self.recipe.learning, self.optimizer, silence
-        )
+        learning, knobs = self.recipe.learning, self.data.knobs
+        silence = SilenceLoss(self.net, knobs, learning) if learning.silence else None
+        return SoloExecutor(self.net, self.vector_P, self.state, self.windows, learning, self.optimizer, silence)
 
     def check(self) -> None:
         """Raise `DivergedError` if training has diverged."""

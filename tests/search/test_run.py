@@ -255,7 +255,7 @@ def test_a_study_from_before_silence_and_far_validation_goes_on_as_it_began(tmp_
     board = run_search(read_search(path), study, counted(local=True))
     for stored in (path, study / STUDY):
         old = json.loads(stored.read_text())
-        del old["datasets"][0]["validation_composed"], old["learning"]["silence"]
+        del old["datasets"][0]["validation_composed"], old["learning"]["silence"], old["learning"]["interaction"]
         stored.write_text(json.dumps(old))
     assert run_search(read_search(path), study, counted(resume=True, local=True)) == board
 

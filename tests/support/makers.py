@@ -169,6 +169,7 @@ def recipe(data: DataConfig, model: WaveNetConfig | None = None, **learning: Any
         "optimizer": "adam",
         "composed": 0.0,
         "silence": 0.0,
+        "interaction": 0.0,
     }
     return Recipe(
         data=data, model=model or architecture(), learning=LearningConfig.model_validate({**plain, **learning})

@@ -83,7 +83,7 @@ STEPS = 100
 
 SMALL: dict[str, Any] = {
     "space": {"shapes": [], "depth": [2, 3, 4], "channels": [2, 3, 4, 5], "dilations": ["pow2"]},
-    "learning": {"steps": STEPS, "report_every": 10, "segment": 64, "silence": 0.0},
+    "learning": {"steps": STEPS, "report_every": 10, "segment": 64, "silence": 0.0, "interaction": 0.0},
     "pruning": {"calibrate": 4, "grace": 20, "control": 5},
     "trials": 30,
 }
@@ -156,7 +156,7 @@ def play(scheduler: TrialScheduler, workers: int = 3, most: int = 10**6) -> None
 
 
 PLAIN: dict[str, Any] = {  # learning, for speed
-    "batch": 2, "segment": 128, "optimizer": "adam", "composed": 0.0, "silence": 0.0,
+    "batch": 2, "segment": 128, "optimizer": "adam", "composed": 0.0, "silence": 0.0, "interaction": 0.0,
 }  # fmt: skip
 
 

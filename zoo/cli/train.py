@@ -10,6 +10,7 @@ from zoo.cli.options import PATH, one_thread, repeat_command, require_packages
 from zoo.cli.search import watch
 
 if TYPE_CHECKING:
+    from models.artifacts.evaluation import Score
     from models.recordings.config import DataConfig
     from models.training.config import Recipe
 
@@ -43,7 +44,20 @@ def quickstart(config: Path) -> None:
 @click.option(
     "--out", type=PATH, help="The run folder. The same command resumes an interrupted run. Default: runs/NAME of D."
 )
-def train(takes: Path | None, data: Path | None, model: Path | None, learning: Path | None, out: Path | None) -> None:
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="First train N models, each without some of the settings, and score all settings by them; then one on all.",
+)
+def train(
+    takes: Path | None,
+    data: Path | None,
+    model: Path | None,
+    learning: Path | None,
+    out: Path | None,
+    folds: int | None,
+) -> None:
     """Train one model into a run folder.
 
     TAKES is a manifest, or a data config D. A manifest is split into training, validation and held takes by itself.
@@ -55,6 +69,7 @@ def train(takes: Path | None, data: Path | None, model: Path | None, learning: P
     from models.artifacts.names import SPLIT
     from models.recordings.knob_filters import read_knob_filters
     from models.training.fit import TrainingProgress, fit
+    from models.training.folds import cross_validate, for_all_takes
     from search.storage.recordings import load_amp
     from zoo.cli import output
     from zoo.cli.errors import INTERRUPTED
@@ -71,15 +86,18 @@ def train(takes: Path | None, data: Path | None, model: Path | None, learning: P
             output.info(f"step {at.step:>6} of {at.steps}  loss {at.loss:.4f}  validation ESR {at.validation_esr:.4f}")
             score = f"ESR {at.validation_esr:.4f}"
 
+        def show_step(step: int) -> None:
+            bar(step, recipe.learning.steps, score)
+
+        def show_fold(number: int, found: "Score") -> None:
+            output.info(words.fold_sentence(number, found))
+
         try:
-            evaluation = fit(
-                recipe,
-                out,
-                show,
-                lambda step: bar(step, recipe.learning.steps, score),
-                load_amp,
-                output.PhaseLines(bar),
-            )
+            if folds:
+                judged = cross_validate(recipe, out, folds, show_fold, show_step, load_amp, output.PhaseLines(bar))
+                output.info_wrapped(words.folds_sentence(judged.whole, judged.spread, folds))
+                recipe = recipe.model_copy(update={"data": for_all_takes(recipe.data)})
+            evaluation = fit(recipe, out, show, show_step, load_amp, output.PhaseLines(bar))
         except KeyboardInterrupt:
             output.show_stop(f"stopped training into {out}", f"Go on with: {repeat_command()}", INTERRUPTED)
             sys.exit(INTERRUPTED)

@@ -68,6 +68,13 @@ def test_sound_in_silence_is_a_fault():
     assert scan.fault is not None and "silence comes out" in scan.fault
 
 
+def test_offset_of_a_low_note_is_that_of_its_mean():
+    note_T = 0.5 * torch.sin(2 * math.pi * 82.4 / RATE * torch.arange(2 * RATE))
+    assert scan_corners(gain_only(1.0), KNOBS, note_T, PEAK).dc_dbfs < -70
+    still = scan_corners(gain_only(1.0, offset=0.01), KNOBS, note_T, PEAK)
+    assert still.dc_dbfs == pytest.approx(20 * math.log10(0.01 * 2.0), abs=0.1)
+
+
 def test_numbers_that_are_not_finite_are_a_fault():
     net = gain_only(0.5)
     with torch.no_grad():

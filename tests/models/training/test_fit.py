@@ -113,7 +113,9 @@ def test_run_begun_before_optimizers_were_a_choice_goes_on_with_adam(
         fit(recipe(data), out, stop_at(10))
     stored = json.loads((out / RECIPE).read_text())
     stored["learning"] = {
-        key: stored["learning"][key] for key in stored["learning"] if key not in ("optimizer", "composed", "silence")
+        key: value
+        for key, value in stored["learning"].items()
+        if key not in ("optimizer", "composed", "silence", "interaction")
     }
     (out / RECIPE).write_text(json.dumps(stored))
     plan = recipe(data)
@@ -129,17 +131,17 @@ def test_run_begun_before_silence_counted_goes_on_without_it(tmp_path: Path, dat
     with pytest.raises(KeyboardInterrupt):
         fit(recipe(data, optimizer="soap"), out, stop_at(10))
     stored = json.loads((out / RECIPE).read_text())
-    del stored["learning"]["silence"], stored["data"]["validation_composed"]
+    del stored["learning"]["silence"], stored["learning"]["interaction"], stored["data"]["validation_composed"]
     (out / RECIPE).write_text(json.dumps(stored))
     unstated = DataConfig.model_validate(data.model_dump(exclude={"validation_composed"}))
     assert unstated.validation_composed == 2
     plan = recipe(unstated, optimizer="soap")
-    stated = plan.learning.model_dump(exclude={"silence"})
+    stated = plan.learning.model_dump(exclude={"silence", "interaction"})
     with pytest.raises(UserError, match="another recipe"):
         fit(plan.model_copy(update={"learning": LearningConfig(**stated, silence=50.0)}), out)
     fit(plan.model_copy(update={"learning": LearningConfig(**stated)}), out)
     finished = json.loads((out / RECIPE).read_text())
-    assert (finished["learning"]["silence"], finished["learning"]["optimizer"]) == (0.0, "soap")
+    assert [finished["learning"][key] for key in ("silence", "interaction", "optimizer")] == [0.0, 0.0, "soap"]
     assert finished["data"]["validation_composed"] == 0
     assert len(read_evaluation(out).validation.settings) == data.validation_settings
 
@@ -147,12 +149,12 @@ def test_run_begun_before_silence_counted_goes_on_without_it(tmp_path: Path, dat
 def test_stored_documents_state_what_was_no_choice_when_they_were_written():
     """Runs and studies; what they state stays."""
     run = {"data": {"name": "a"}, "learning": {"optimizer": "soap", "composed": 0.5}}
-    learning = {"optimizer": "soap", "composed": 0.5, "silence": 0.0}
+    learning = {"optimizer": "soap", "composed": 0.5, "silence": 0.0, "interaction": 0.0}
     assert upgrade_stored(run) == {"data": {"name": "a", "validation_composed": 0}, "learning": learning}
     study = {"datasets": [{"name": "a"}, {"name": "b", "validation_composed": 3}], "learning": {"steps": 9}}
     upgraded = upgrade_stored(study)
     assert [amp["validation_composed"] for amp in upgraded["datasets"]] == [0, 3]
-    assert upgraded["learning"] == {"steps": 9, "optimizer": "adam", "composed": 0.0, "silence": 0.0}
+    assert upgraded["learning"] == {**learning, "steps": 9, "optimizer": "adam", "composed": 0.0}
     assert upgrade_stored(upgraded) == upgraded
 
 

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -20,9 +21,20 @@ from models.network.wavenet import WaveNet
 from models.playback.stream import Stream
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
+from models.training import silence
 from models.training.config import LearningConfig
 from models.training.objective import add_limited
-from models.training.silence import SilentNet, draw_silent_levels, silence_share
+from models.training.silence import (
+    TURN_EVERY,
+    TURNS,
+    SilentNet,
+    draw_silent_levels,
+    draw_turns,
+    power_while_turning,
+    silence_share,
+    turning_levels,
+    turns_count,
+)
 from models.training.trainer import Trainer
 from tests.support.makers import FORMS, KNOBS, architecture, data_config, di, nam_twin, recipe, record, wavenet
 
@@ -130,3 +142,32 @@ def test_every_way_of_playing_is_silent(finished: dict[float, Path]):
     }
     loudest = {name: 20 * math.log10(np.abs(y_T).max() + 1e-12) for name, y_T in played.items()}
     assert max(loudest.values()) < QUIET_DBFS, loudest
+
+
+def test_turns_go_from_one_setting_to_another():
+    ends_M2E = draw_turns(KNOBS, "levels", 3, 16)
+    assert ends_M2E.shape == (TURNS, 2, 2) and len(ends_M2E.flatten(0, 1).unique(dim=0)) == 2 * TURNS
+    levels_MET = turning_levels(ends_M2E, 40)
+    assert torch.equal(levels_MET[..., :40], ends_M2E[:, 0, :, None].expand(-1, -1, 40))
+    assert torch.allclose(levels_MET[..., 59:], ends_M2E[:, 1, :, None])
+    learning = LearningConfig(steps=100)
+    assert [turns_count(step, learning) for step in (48, 52, 53, 56)] == [False, True, False, True]
+    assert not turns_count(56, LearningConfig(steps=100, silence=0))
+
+
+def test_silence_is_kept_while_knobs_turn(data: AmpData):
+    """Turns that training did not draw are quieter than after a training in which they did not count."""
+    layers = {"channels": 12, "dilations": [1, 3, 9, 27, 1, 3, 9, 27]}
+    model = WaveNetConfig.model_validate({"arrays": [layers], "inject": {"film": ["activation_pre"]}})
+    learning = {"steps": 500, "batch": 4, "segment": 512, "optimizer": "soap", "silence": 100.0, "seed": 1}
+    powers, losses = {}, {}
+    for every in (TURN_EVERY, 1 << 20):
+        trainer = Trainer(recipe(data.config, model, **learning), data)
+        with mock.patch.object(silence, "TURN_EVERY", every):
+            losses[every] = trainer.advance(500)
+        net, fresh = trainer.finished_model(), range(1000, 1040)
+        with torch.no_grad():
+            found = [power_while_turning(net, {}, draw_turns(KNOBS, "levels", 9, step)).item() for step in fresh]
+        powers[every] = sum(found)
+    assert powers[TURN_EVERY] < 0.6 * powers[1 << 20], powers
+    assert losses[TURN_EVERY] < 1.1 * losses[1 << 20], losses

@@ -20,7 +20,7 @@ from models.training import placement, windows
 from models.training.config import Recipe
 from models.training.fit import fit
 from models.training.placement import SoloTrainer, best_size, group_by_shape, place_trainers, time_stacks
-from models.training.stacked import StackedTrainers
+from models.training.stacked import StackedTrainers, StepTerms
 from models.training.state import PATIENCE, TrainState
 from models.training.trainer import Trainer
 from tests.support.makers import FORMS, GRID, architecture, data_config, di, recipe, record
@@ -124,8 +124,11 @@ def test_member_does_not_depend_on_the_size_of_its_stack(data: AmpData, form: st
 
 @pytest.mark.parametrize("optimizer", ["soap", "muon"])
 def test_every_optimizer_moves_a_member_as_its_solo_run(doubled: AmpData, optimizer: str):
-    """With silence in the loss, at settings that are each member's own."""
-    recipes = [recipe(doubled.config, steps=24, segment=64, optimizer=optimizer, silence=9.0, seed=s) for s in (0, 9)]
+    """With silence and interaction of knobs in the loss, at settings that are each member's own."""
+    recipes = [
+        recipe(doubled.config, steps=24, segment=64, optimizer=optimizer, silence=9.0, interaction=0.3, seed=s)
+        for s in (0, 9)
+    ]
     trainers, solos = ([begin_doubled(plan, doubled) for plan in recipes] for _ in range(2))
     assert StackedTrainers(trainers).advance(24) == pytest.approx([one.advance(24) for one in solos], rel=1e-10)
     assert max(distance(one, other) for one, other in zip(trainers, solos, strict=True)) <= 1e-10
@@ -363,12 +366,16 @@ def test_step_is_captured_once_after_the_warm_up(fails: bool):
 def test_step_never_leaves_its_device(data: AmpData, form: str):
     """On the meta device, where reading a number back or mixing devices is an error; no tensor is replaced."""
     stack = StackedTrainers(
-        [Trainer(plan, data) for plan in plans(data, form, "gated", mrstft=0.01, segment=2100, silence=1.0)], "meta"
+        [
+            Trainer(plan, data)
+            for plan in plans(data, form, "gated", mrstft=0.01, segment=2100, silence=1.0, interaction=1.0)
+        ],
+        "meta",
     )
     stack.draw(0, 2)
     before = tensors(stack.state)
-    stack.step()
-    stack.step(silence=0.3)
+    for terms in (StepTerms(), StepTerms(silence=0.3), StepTerms(0.3, turns=True), StepTerms(interaction=True)):
+        stack.step(terms)
     assert {tensor.device.type for tensor in before} == {"meta"}
     assert all(one is other for one, other in zip(tensors(stack.state), before, strict=True))
 
@@ -385,7 +392,7 @@ def test_gpu_is_used_only_if_asked_for(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize("captured", [True, False])
 def test_members_on_a_gpu_are_solo_runs(data: AmpData, captured: bool):
-    recipes = plans(data, "warp+encoder", "gated", steps=100, silence=1.0)
+    recipes = plans(data, "warp+encoder", "gated", steps=100, silence=1.0, interaction=0.1)
     trainers, solos = ([Trainer(plan, data) for plan in recipes] for _ in range(2))
     stack = StackedTrainers(trainers, "cuda") if captured else StackedTrainers(trainers, "cuda", capture=None)
     assert stack.advance(100) == pytest.approx([solo.advance(100) for solo in solos], rel=1e-4)

@@ -110,7 +110,12 @@ def test_run_diverges_after_steps_without_finite_numbers(data: AmpData, tmp_path
 
 
 @pytest.mark.parametrize(
-    "learning", [{"mrstft": 0.01}, {"optimizer": "soap", "composed": 0.5, "silence": 10.0}, {"optimizer": "muon"}]
+    "learning",
+    [
+        {"mrstft": 0.01},
+        {"optimizer": "soap", "composed": 0.5, "silence": 10.0, "interaction": 0.1},
+        {"optimizer": "muon"},
+    ],
 )
 def test_run_can_be_interrupted_at_any_step(data: AmpData, tmp_path: Path, learning: dict[str, Any]):
     plan = recipe(data.config, architecture("encoder"), steps=12, **learning)

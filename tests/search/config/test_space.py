@@ -96,6 +96,7 @@ LEARNING: dict[str, tuple[Any, Any]] = {
     "optimizer": ("adam", "soap"),
     "composed": (0.0, 0.5),
     "silence": (0.0, 10.0),
+    "interaction": (0.0, 0.5),
     "schedule": ("cosine", "exponential"),
     "warmup": (10, 90),
     "gradient_clip": (0.5, 2.0),

@@ -47,6 +47,18 @@ def edit(path: Path, **changes: Any) -> None:
     write(path, {**json.loads(path.read_text(encoding="utf-8")), **changes})
 
 
+def test_folds_score_every_setting_before_the_training_on_all(here: Path):
+    edit(here / "learning.json", steps=10)
+    ran = zoo("train", *WORDS, "runs/folds", "--folds", "2")
+    assert (ran.code, ran.out) == (0, "runs/folds\n")
+    lines = ran.err.splitlines()
+    assert [line[:8] for line in lines if line.startswith("fold ")] == ["fold 1: ", "fold 2: "]
+    assert "2 folds: each of" in ran.err and "standard deviation over the folds" in ran.err
+    again = zoo("train", *WORDS, "runs/folds", "--folds", "2")
+    assert again.code == 0 and "step " not in again.err
+    refused(zoo("train", *WORDS, "runs/many", "--folds", "50"), 1, "50 folds are wanted")
+
+
 def test_resumed_training_gives_the_same_weights(here: Path):
     command = [ZOO, "train", *WORDS, "runs/tiny"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=around()) as run:

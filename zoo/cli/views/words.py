@@ -5,7 +5,15 @@ import sys
 from collections.abc import Sequence, Sized
 from pathlib import Path
 
-from models.artifacts.evaluation import FAR_ABOVE, GOOD, HARD_TO_HEAR, Evaluation, gap_warning, quality_words
+from models.artifacts.evaluation import (
+    FAR_ABOVE,
+    GOOD,
+    HARD_TO_HEAR,
+    Evaluation,
+    Score,
+    gap_warning,
+    quality_words,
+)
 from models.knobs.text import format_setting
 from models.recordings.knob_filters import KnobFilter
 
@@ -38,6 +46,22 @@ def held_sentence(evaluation: Evaluation) -> str:
     )
     baseline = held.baseline_mean
     return text if baseline is None else f"{text} (nearest recorded setting: {baseline:.4f})"
+
+
+def fold_sentence(number: int, found: Score) -> str:
+    """Return the score of the model of one fold."""
+    settings = count(found.settings, "setting")
+    return f"fold {number}: ESR over {settings} left out: mean {found.mean:.4f}, worst {found.worst:.4f}"
+
+
+def folds_sentence(whole: Score, spread: float, folds: int) -> str:
+    """Return the score of all settings that a fold left out, and how far the folds are apart."""
+    worst = max(whole.settings, key=lambda setting: setting.esr)
+    return (
+        f"{folds} folds: each of {count(whole.settings, 'recorded setting')} played by a model that was not trained on "
+        f"it: mean ESR {whole.mean:.4f}, median {whole.median:.4f}, worst {whole.worst:.4f} at "
+        f"{format_setting(worst.setting)}; standard deviation over the folds {spread:.4f}"
+    )
 
 
 def advice_sentences(evaluation: Evaluation) -> list[str]:
