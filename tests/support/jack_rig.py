@@ -93,7 +93,9 @@ class Rig:
 
     def environment(self) -> dict[str, str]:
         """What lets a program find this server."""
-        return around(JACK_DEFAULT_SERVER=self.name, JACK_NO_START_SERVER="1", PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1")
+        return around(
+            JACK_DEFAULT_SERVER=self.name, JACK_NO_START_SERVER="1", PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1"
+        )
 
     def zoo(self, *words: object) -> subprocess.CompletedProcess:
         """The command with this server."""
