@@ -17,7 +17,7 @@ export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=2000 RAY_heal
 # another user, may have a cluster on the same node.
 head=$(python -c "import ray; print(ray.util.get_node_ip_address())"):$((20000 + SLURM_JOB_ID % 10000))
 export ray_folder=/tmp/zoo-$SLURM_JOB_ID head
-trap 'rm -rf "$ray_folder"' EXIT
+trap 'pkill -f "$ray_folder/|$head" || true; rm -rf "$ray_folder"' EXIT
 ray start --head --node-ip-address="${head%:*}" --port="${head#*:}" --temp-dir="$ray_folder" \
     --num-cpus="$SLURM_CPUS_PER_TASK" --disable-usage-stats
 
@@ -26,7 +26,7 @@ others=$((SLURM_JOB_NUM_NODES - 1))
 if ((others)); then
     # shellcheck disable=SC2016
     srun --nodes=$others --ntasks=$others --exclude="$SLURMD_NODENAME" bash -c '
-        trap "rm -rf $ray_folder" EXIT
+        trap "pkill -f \"$ray_folder/|$head\"; rm -rf $ray_folder" EXIT
         until ray start --address="$head" --num-cpus="$SLURM_CPUS_PER_TASK" --disable-usage-stats --block; do sleep 5; done' &
 fi
 
