@@ -21,6 +21,8 @@ from models.core.files import staged_file
 
 BUNDLED = Path(__file__).parent / "csources"  # in a wheel
 SOURCES = BUNDLED if BUNDLED.is_dir() else Path(__file__).parents[3] / "player"
+BINARIES = BUNDLED.parent / "binaries" if BUNDLED.is_dir() else SOURCES / "binaries"  # what `binaries` compiled
+UNIVERSAL = "macos-universal"
 PLAIN = ("amp.c", "dispatch.c", "player.c", "exact.c")  # compiled once; engine.c once per instruction set
 
 ZIG_TARGETS = {
@@ -57,17 +59,20 @@ def compilers() -> list[str]:
 
 
 def library(target: str | None = None, compiler: str | None = None) -> Path:
-    """Return the player's library, compiled at the first call.
+    """Return the player's library: the one that the wheel carries, else one that is compiled at the first call.
 
-    It is stored in the cache folder under the digest of its sources and flags.
+    A compiled one is stored in the cache folder under the digest of its sources and flags.
 
     Args:
         target: one of `ZIG_TARGETS`; this machine where it is None.
-        compiler: `zig` or `cc`; the preferred one of those that are installed where it is None.
+        compiler: `zig` or `cc`, which then compiles in any case; where it is None, the preferred one of those that are
+            installed.
 
     Raises:
         UserError: no compiler is installed, it does not compile for the target, or it fails.
     """
+    if compiler is None and (carried := carried_library(target or host())):
+        return carried
     target, compiler = target or host(), compiler or _preferred()
     if target not in ZIG_TARGETS if compiler == "zig" else target != host():
         hint = HINT_COMPILER if target in ZIG_TARGETS else f"zig builds: {', '.join(ZIG_TARGETS)}."
@@ -79,6 +84,16 @@ def library(target: str | None = None, compiler: str | None = None) -> Path:
         else:
             _build_program(compiler, target, PLAIN, ("-shared",), path)
     return path
+
+
+def carried_library(target: str) -> Path | None:
+    """Return the library for a target that the wheel carries, None where it has none of these sources."""
+    system, stated = target.partition("-")[0], BINARIES / "DIGEST"
+    folder = UNIVERSAL if system == "macos" else target
+    path = BINARIES / folder / f"ampzoo-player{LIBRARY_SUFFIXES.get(system, '.so')}"
+    if not (path.is_file() and stated.is_file()):
+        return None
+    return path if stated.read_text(encoding="utf-8").strip() == sources_digest() else None
 
 
 def build_program(source: str, compiler: str | None = None, flags: tuple[str, ...] = ()) -> Path:
