@@ -8,6 +8,7 @@ third player replays for where the knobs are by then. `player/exact.c` does the 
 Shapes: T time (one block), K knob columns.
 """
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy as np
 from models.playback.player import KnobLevels, Player
 
 REPLAY_BLOCK = 256  # samples that are played at once
+SHARE_BLOCKS = 9  # that are timed; their median counts
+BUDGET = 0.5  # share of a core that exact moves may take
 HOP = 960  # samples of a fade, and of a replay: 20 ms at 48 kHz
 
 
@@ -97,6 +100,17 @@ class ExactPlayer:
             begin = start + self._replayed
             self._later.play(self._past_T[begin : begin + count].copy(), self._levels["later"])
             self._replayed += count
+
+
+def still_share(create: Callable[[], Player], columns: int, dtype: type, block: int, rate_hz: int) -> float:
+    """Return the share of a core that a player takes in blocks of so many samples, by its CPU time in this thread."""
+    player, x_T, levels_K = create(), np.zeros(block, dtype), np.zeros(columns, dtype)
+    y_T, spent = np.empty(block, dtype), []
+    for _ in range(2 + SHARE_BLOCKS):  # the first ones load code
+        begin = time.thread_time()
+        player.play(x_T, levels_K, y_T)
+        spent.append(time.thread_time() - begin)
+    return float(np.median(spent[2:])) * rate_hz / block
 
 
 def exact_move_cost(still: float, receptive_field: int, hop: int = HOP) -> float:

@@ -6,15 +6,17 @@ support, and all nets where numba is missing or switched off, are played by torc
 Shapes: T time (one block), K knob columns, C channels.
 """
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from models.core.errors import Notice
 from models.engines.jit import can_compile
 from models.network.numpy_wavenet import NumpyWaveNet
-from models.playback.exact import HOP, ExactPlayer
+from models.playback.exact import BUDGET, HOP, ExactPlayer, exact_move_cost, still_share
 from models.playback.numpy_player import NumpyPlayer
 from models.playback.player import KnobLevels, Player
 
@@ -25,6 +27,8 @@ PREWARM_BLOCK = 1 << 14  # samples of silence played at once before a stream sta
 
 LONG_BLOCK = 1 << 16  # samples that numpy plays at once, so that memory does not grow with the length
 
+HOPS_PER_SECOND = 50
+
 Moves = Literal["ramp", "exact"]  # how a stream moves knobs
 
 
@@ -32,7 +36,13 @@ class Stream:
     """A model being played live; knobs may stand still or move within a block, sample by sample."""
 
     def __init__(
-        self, net: "WaveNet | NumpyWaveNet", levels_K: list[float], moves: Moves = "ramp", hop: int = HOP
+        self,
+        net: "WaveNet | NumpyWaveNet",
+        levels_K: list[float],
+        moves: Moves = "ramp",
+        hop: int = HOP,
+        block: int | None = None,
+        budget: float = BUDGET,
     ) -> None:
         """Start in silence, as if zeros had always been played with the knobs at `levels_K` (in [-1, 1]).
 
@@ -44,11 +54,17 @@ class Stream:
             moves: `ramp`: knobs move as they are told, sample by sample; what the net has computed of the past under
                 earlier settings is heard for a receptive field. `exact`: a crossfade between two still sounds, which
                 ends two to three hops after a move, and costs `exact_move_cost` while a knob moves.
-            hop: samples of a crossfade of exact moves; 20 ms at 48 kHz unless told otherwise.
+            hop: samples of a crossfade of exact moves, which last 20 ms; 960 are those at 48 kHz.
+            block: samples of the blocks to come. Where they are told, and exact moves would take more than `budget` of
+                a core, the stream ramps instead and says so (`Notice`); `moves` is what it does.
+            budget: share of a core.
         """
         self.net = net if isinstance(net, NumpyWaveNet) else net.eval()
         create = player_factory(net)
-        self._exact = _exact_player(net, create, hop) if moves == "exact" else None
+        self.moves: Moves = moves
+        if moves == "exact" and block is not None:
+            self.moves = choose_moves(net, create, hop, block, budget)
+        self._exact = _exact_player(net, create, hop) if self.moves == "exact" else None
         self._player: Player = self._exact or create()
         self.reset(levels_K)
 
@@ -87,6 +103,25 @@ def player_factory(net: "WaveNet | NumpyWaveNet") -> Callable[[], Player]:
     from models.engines.cpu_stream.player import CompiledPlayer
 
     return partial(CompiledPlayer, lower(net))
+
+
+def choose_moves(
+    net: "WaveNet | NumpyWaveNet", create: Callable[[], Player], hop: int, block: int, budget: float
+) -> Moves:
+    """Return `exact` where such moves take at most `budget` of a core in blocks of this length, else `ramp`; warns."""
+    dtype = np.float64 if net.head_scale.dtype.itemsize == 8 else np.float32
+    cost = exact_move_cost(
+        still_share(create, net.knobs, dtype, block, hop * HOPS_PER_SECOND), net.receptive_field, hop
+    )
+    if cost <= budget:
+        return "exact"
+    warnings.warn(
+        f"exact knob moves would take {100 * cost:.0f} % of a core in blocks of {block} samples, more than "
+        f"{100 * budget:.0f} %, so knobs ramp",
+        Notice,
+        stacklevel=3,
+    )
+    return "ramp"
 
 
 def _exact_player(net: "WaveNet | NumpyWaveNet", create: Callable[[], Player], hop: int) -> ExactPlayer:

@@ -121,6 +121,8 @@ def test_the_wheel_has_our_packages_alone_and_the_sources_of_the_player(tmp_path
         if name.startswith(("models/", "search/", "zoo/", "player/")) or "/" not in name:
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).write_bytes((ROOT / name).read_bytes())
+    (tree / "player" / "binaries" / "linux-x86_64").mkdir(parents=True)
+    (tree / "player" / "binaries" / "linux-x86_64" / "ampzoo-player.so").write_bytes(b"compiled before")
     build = "import sys; from setuptools.build_meta import build_wheel; print(build_wheel(sys.argv[1]))"
     made = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", build, str(tmp_path)],
@@ -136,5 +138,6 @@ def test_the_wheel_has_our_packages_alone_and_the_sources_of_the_player(tmp_path
     assert {top for top in tops if not top.endswith(".dist-info")} == {"models", "search", "zoo"}
     sources = {name.rpartition("/")[2] for name in names if "csources" in name}
     assert sources == {path.name for path in (ROOT / "player").glob("*.[ch]")}
+    assert "models/formats/player/binaries/linux-x86_64/ampzoo-player.so" in names
     assert "Requires-Python: >=3.11" in metadata
     assert 'Requires-Dist: torch>=2.13; extra == "train"' in metadata

@@ -23,6 +23,8 @@ from models.core.scratch import scratch_folder
 
 BUNDLED = Path(__file__).parent / "csources"  # in a wheel
 SOURCES = BUNDLED if BUNDLED.is_dir() else Path(__file__).parents[3] / "player"
+BINARIES = BUNDLED.parent / "binaries" if BUNDLED.is_dir() else SOURCES / "binaries"  # what `binaries` compiled
+UNIVERSAL = "macos-universal"
 PLAIN = ("amp.c", "dispatch.c", "player.c", "exact.c")  # compiled once; engine.c once per instruction set
 PLUGIN = (
     *("amp.c", "dispatch.c", "player.c"),
@@ -52,7 +54,8 @@ PRIVATE = ("-DPLAYER_PRIVATE",)  # hosts see the names of the plugin formats alo
 LIBRARIES = {"linux": ("-ldl", "-lm")}  # system -> what plugins need beside the C library
 
 
-def _compiler_hint() -> str:
+def compiler_hint() -> str:
+    """Return what a person does who has no compiler."""
     return f"Install a compiler: {install_command('plugin')}"
 
 
@@ -69,34 +72,50 @@ def compilers() -> list[str]:
 
 
 def library(target: str | None = None, compiler: str | None = None) -> Path:
-    """Return the player's library, compiled at the first call.
+    """Return the player's library: the one that the wheel carries, else one that is compiled at the first call.
 
-    It is stored in the cache folder under the digest of its sources and flags.
+    A compiled one is stored in the cache folder under the digest of its sources and flags.
 
     Args:
         target: one of `ZIG_TARGETS`; this machine where it is None.
-        compiler: `zig` or `cc`; the preferred one of those that are installed where it is None.
+        compiler: `zig` or `cc`, which then compiles in any case; where it is None, the preferred one of those that are
+            installed.
 
     Raises:
         UserError: no compiler is installed, it does not compile for the target, or it fails.
     """
-    target, compiler = _choose(target, compiler)
-    path = _folder(compiler, target) / f"ampzoo-player{_suffix(target)}"
-    if not path.exists():
-        if target == "wasm32":
-            _build_program(compiler, target, (*PLAIN, "wasm.c"), WASM_LINK, path)
-        else:
-            _build_program(compiler, target, PLAIN, ("-shared",), path)
-    return path
+    return _library("ampzoo-player", target, compiler)
 
 
 def plugin_library(target: str | None = None, compiler: str | None = None) -> Path:
     """Return the library of the plugins, with the entries of VST 3, CLAP and LV2; arguments and errors as `library`."""
+    return _library("ampzoo-plugin", target, compiler)
+
+
+def carried_library(name: str, target: str) -> Path | None:
+    """Return a library for a target that the wheel carries, None where it has none of these sources."""
+    stated, folder = BINARIES / "DIGEST", UNIVERSAL if target.startswith("macos") else target
+    path = BINARIES / folder / f"{name}{_suffix(target)}"
+    if not (path.is_file() and stated.is_file()):
+        return None
+    return path if stated.read_text(encoding="utf-8").strip() == sources_digest() else None
+
+
+def _library(name: str, target: str | None, compiler: str | None) -> Path:
+    """Return a library by its name: the carried one, else a compiled one."""
+    if compiler is None and (carried := carried_library(name, target or host())):
+        return carried
     target, compiler = _choose(target, compiler)
-    path = _folder(compiler, target) / f"ampzoo-plugin{_suffix(target)}"
-    if not path.exists():
+    path = _folder(compiler, target) / f"{name}{_suffix(target)}"
+    if path.exists():
+        return path
+    if name == "ampzoo-plugin":
         needed = LIBRARIES.get(target.partition("-")[0], ())
         _build_program(compiler, target, PLUGIN, ("-shared",), path, PRIVATE, needed)
+    elif target == "wasm32":
+        _build_program(compiler, target, (*PLAIN, "wasm.c"), WASM_LINK, path)
+    else:
+        _build_program(compiler, target, PLAIN, ("-shared",), path)
     return path
 
 
@@ -109,7 +128,7 @@ def _choose(target: str | None, compiler: str | None) -> tuple[str, str]:
     """Return target and compiler, this machine and the preferred one where they are None; raises as `library`."""
     target, compiler = target or host(), compiler or _preferred()
     if target not in ZIG_TARGETS if compiler == "zig" else target != host():
-        hint = _compiler_hint() if target in ZIG_TARGETS else f"zig builds: {', '.join(ZIG_TARGETS)}."
+        hint = compiler_hint() if target in ZIG_TARGETS else f"zig builds: {', '.join(ZIG_TARGETS)}."
         raise UserError(f"{compiler} does not build the player for {target}", hint)
     return target, compiler
 
@@ -135,7 +154,7 @@ def _preferred() -> str:
     if not SOURCES.is_dir():
         raise UserError(f"the player's C sources are not in {SOURCES}", "Install ampzoo again.")
     if not (names := compilers()):
-        raise UserError("no C compiler is installed, so the player cannot be built", _compiler_hint())
+        raise UserError("no C compiler is installed, so the player cannot be built", compiler_hint())
     return names[0]
 
 
@@ -168,9 +187,8 @@ def _build_program(
         made = [f"{number}.o" for number in range(len(jobs))]
         for (source, level, own), to in zip(jobs, made, strict=True):
             _compile([*command, *_instructions(compiler, level), *own, "-c", str(SOURCES / source), "-o", to], folder)
-        _compile(
-            [*command, *link, "-s", *made, *libraries, "-o", out.name], folder
-        )  # linkers write the name into the file
+        words = [*command, *link, "-s", *made, *libraries, "-o", out.name]  # linkers write the name into the file
+        _compile(words, folder)
         shutil.copyfile(folder / out.name, staged)
 
 
@@ -197,4 +215,4 @@ def _compile(words: list[str], folder: Path) -> None:
     done = subprocess.run(words, cwd=folder, env=own, capture_output=True, text=True, check=False)
     if done.returncode:
         last = done.stderr.strip()[-2000:] or f"exit code {done.returncode}"
-        raise UserError(f"the player does not compile: {' '.join(words[:4])} ...: {last}", _compiler_hint())
+        raise UserError(f"the player does not compile: {' '.join(words[:4])} ...: {last}", compiler_hint())

@@ -1,5 +1,6 @@
 """Playing block by block equals playing the whole signal, for any blocks and knobs that move between them."""
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.core.errors import Notice
 from models.network.wavenet import WaveNet
 from models.playback.stream import Stream, play
 from tests.support.makers import ACTIVATIONS, FORMS, architecture, di, esr, examples, wavenet, wavenets
@@ -81,3 +83,13 @@ def test_silence_is_steady_from_the_first_sample():
     net = wavenet(architecture())
     y_T = Stream(net, LEVELS).process(np.zeros(200, np.float32), LEVELS)
     assert np.abs(y_T).min() > 0 and np.ptp(y_T) < 1e-6 * np.abs(y_T).max()
+
+
+def test_exact_moves_fall_to_ramps_where_they_cost_too_much():
+    net = wavenet(architecture("mixin+film"))
+    with pytest.warns(Notice, match="in blocks of 32 samples, more than 0 %, so knobs ramp"):
+        stream = Stream(net, [0.2, 0.1], "exact", block=32, budget=0.0)
+    assert stream.moves == "ramp"
+    x_T = di(0.05)
+    np.testing.assert_array_equal(stream.process(x_T, [0.2, 0.1]), Stream(net, [0.2, 0.1]).process(x_T, [0.2, 0.1]))
+    assert Stream(net, [0.2, 0.1], "exact", block=32, budget=math.inf).moves == "exact"

@@ -14,6 +14,7 @@ from models.core.errors import UserError
 from models.formats.player import build
 from models.formats.player.build import compilers, library
 from models.formats.player.native import NativePlayer
+from models.formats.plugin.targets import plugin_binary
 from models.playback.stream import Stream
 from tests.support.makers import architecture, di, esr, wavenet
 from tests.support.native import amp, native, needs_compiler
@@ -121,3 +122,41 @@ def test_a_compiler_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_pa
         pytest.skip("no C compiler is installed")
     with pytest.raises(UserError, match="the player does not compile"):
         library()
+
+
+@pytest.fixture
+def carried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of binaries as a wheel has it, where no compiler is installed; the file is no library."""
+    folder = tmp_path / "binaries"
+    for target in ("linux-x86_64", "wasm32", build.UNIVERSAL):
+        (folder / target).mkdir(parents=True)
+    (folder / "linux-x86_64" / "ampzoo-player.so").write_bytes(b"for Linux")
+    (folder / "wasm32" / "ampzoo-player.wasm").write_bytes(b"for pages")
+    (folder / build.UNIVERSAL / "ampzoo-player.dylib").write_bytes(b"for both")
+    (folder / build.UNIVERSAL / "ampzoo-plugin.dylib").write_bytes(b"for hosts")
+    (folder / "DIGEST").write_text(build.sources_digest() + "\n")
+    monkeypatch.setattr(build, "BINARIES", folder)
+    monkeypatch.setattr(build, "compilers", list)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("target", "content"),
+    [("linux-x86_64", b"for Linux"), ("wasm32", b"for pages"), ("macos-aarch64", b"for both")],
+)
+def test_a_wheel_that_carries_the_player_needs_no_compiler(carried: Path, target: str, content: bytes):
+    assert library(target).read_bytes() == content
+
+
+def test_a_wheel_that_carries_the_plugins_needs_no_compiler(carried: Path):
+    assert plugin_binary("macos") == b"for hosts"
+    with pytest.raises(UserError, match="no C compiler is installed"):
+        plugin_binary("linux-x86_64")
+
+
+def test_a_carried_player_of_other_sources_is_not_used(carried: Path):
+    (carried / "DIGEST").write_text("0123\n")
+    with pytest.raises(UserError, match="no C compiler is installed"):
+        library("linux-x86_64")
+    with pytest.raises(UserError, match="no C compiler is installed"):
+        library("windows-x86_64")

@@ -11,9 +11,10 @@ import pytest
 from models.core.errors import UserError
 from models.formats.player import build
 from models.formats.player.reader import read_amp
+from models.formats.player.universal import MACHO_PROCESSORS, universal
 from models.formats.plugin import targets
 from models.formats.plugin.bundles import FORMATS, formats_for, write_plugin
-from models.formats.plugin.targets import MACHO_PROCESSORS, TARGETS, plugin_binary, this_machine, universal
+from models.formats.plugin.targets import TARGETS, plugin_binary, this_machine
 from tests.support.makers import architecture, wavenet
 from tests.support.plugins import needs_plugins, plugin_data
 
