@@ -162,7 +162,10 @@ def test_a_knob_that_was_not_turned_is_told(bench: Bench):
     assert severities(verdict) == [
         (
             "warning",
-            f"002_gain0_tone0.5.wav sounds the same as the take before, 001_gain0_tone0.wav (ESR {verdict.changed_esr:.1g})",
+            (
+                "002_gain0_tone0.5.wav sounds the same as the take before, 001_gain0_tone0.wav "
+                f"(ESR {verdict.changed_esr:.1g})"
+            ),
         )
     ]
     assert verdict.findings[0].hint.startswith("Was tone turned?")
