@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.core.errors import UserError
-from models.knobs.schema import AnyKnob, Knobs, Setting, Value
+from models.knobs.schema import AnyKnob, Knobs, Setting, Switch, Value
 from models.playback.player import Player
 
 FULL_TURN_S = 0.03  # the fastest that a knob moves from one end to the other
@@ -55,27 +55,32 @@ class LiveAmp:
         load.peak_out = max(load.peak_out, float(np.abs(out_T).max(initial=0)))
         load.share += 0.1 * ((time.perf_counter() - begin) * self._rate_hz / max(len(x_T), 1) - load.share)
 
+    def find(self, name: str) -> AnyKnob:
+        """Return a knob; raises `UserError` for a name that the amp does not have."""
+        if (knob := self.knobs.find(name)) is None:
+            raise UserError(f"there is no knob '{name}'", f"The knobs are {', '.join(self.knobs.names)}.")
+        return knob
+
     def set_knob(self, name: str, value: Value) -> None:
         """Set a knob; raises `UserError` for a value that it cannot have."""
-        knob = self.knobs.find(name)
+        knob = self.find(name)
         setting = self.setting | {name: knob.check(value, name)}
         self._target_K = np.array(self._encode(setting), np.float32)
         self.setting = setting
 
     def turn(self, name: str, steps: int) -> None:
         """Turn a knob by some steps, not beyond its ends; a switch goes to its next position."""
-        knob, value = self.knobs.find(name), self.setting[name]
-        positions = getattr(knob, "positions", None)
-        if positions:
-            at = positions.index(value) + steps
-            self.set_knob(name, positions[min(max(at, 0), len(positions) - 1)])
+        knob, value = self.find(name), self.setting[name]
+        if isinstance(knob, Switch):
+            at = knob.positions.index(str(value)) + steps
+            self.set_knob(name, knob.positions[min(max(at, 0), len(knob.positions) - 1)])
             return
         step = knob.step or (knob.max - knob.min) / TURNS
         self.set_knob(name, min(max(round(float(value) / step + steps) * step, knob.min), knob.max))
 
     def control(self, name: str, number: int) -> None:
         """Set a knob by the value of a MIDI controller, 0 to 127: from one end of its turn to the other."""
-        self.set_knob(name, controlled_value(self.knobs.find(name), number))
+        self.set_knob(name, controlled_value(self.find(name), number))
 
     def _levels(self, count: int) -> np.ndarray | list[float]:
         """Return the levels of a block, `(K, T)` while knobs move, else K numbers."""
@@ -93,9 +98,8 @@ class LiveAmp:
 def controlled_value(knob: AnyKnob, number: int) -> Value:
     """Return the value of a knob for the value of a MIDI controller, 0 to 127."""
     number = min(max(number, 0), HIGHEST)
-    positions = getattr(knob, "positions", None)
-    if positions:
-        return positions[number * len(positions) // (HIGHEST + 1)]
+    if isinstance(knob, Switch):
+        return knob.positions[number * len(knob.positions) // (HIGHEST + 1)]
     return knob.min + (knob.max - knob.min) * number / HIGHEST
 
 

@@ -52,7 +52,7 @@ class LiveDesk:
         elif self.chosen and key == "-":
             self.amp.turn(self.chosen, -1)
         elif self.chosen and key == "d":
-            self.amp.set_knob(self.chosen, self.amp.knobs.find(self.chosen).default)
+            self.amp.set_knob(self.chosen, self.amp.find(self.chosen).default)
         return True
 
     def receive(self, messages: Iterable[Any]) -> None:

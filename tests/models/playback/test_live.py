@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from models.core.errors import UserError
 from models.knobs.schema import Knob, Knobs, Switch
+from models.playback.eager_player import EagerPlayer
 from models.playback.live import FULL_TURN_S, LiveAmp, controlled_value, parse_controllers
-from models.playback.numpy_player import NumpyPlayer
 from models.playback.stream import play
 from tests.support.makers import KNOBS, RATE, di, esr, examples, model
 
@@ -40,7 +40,7 @@ def live(player, knobs: Knobs = ALL) -> LiveAmp:
 
 def test_it_sounds_as_the_model_does():
     config, net = model()
-    amp = LiveAmp(NumpyPlayer(net), config.knobs, config.encode, config.knobs.defaults, RATE)
+    amp = LiveAmp(EagerPlayer(net), config.knobs, config.encode, config.knobs.defaults, RATE)
     x_T, out = di(0.3), []
     amp.process(np.zeros(net.receptive_field, np.float32), np.zeros(net.receptive_field, np.float32))
     for start in range(0, len(x_T), 64):
@@ -60,7 +60,7 @@ def test_knobs_move_in_a_line_and_no_faster_than_allowed():
     for _ in range(20):
         amp.process(block, block.copy())
     rows = [
-        np.broadcast_to(np.asarray(levels, np.float32).T, (40, ALL.columns)) if np.ndim(levels) == 1 else levels.T
+        np.broadcast_to(np.asarray(levels, np.float32).T, (40, ALL.columns())) if np.ndim(levels) == 1 else levels.T
         for levels in player.levels
     ]
     gain_T = np.concatenate(rows)[:, 0]
