@@ -4,16 +4,17 @@ import queue
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from models.audio.decibels import decibels
 from models.knobs.text import format_value
-from zoo.cli.keys import END, Keys
+from zoo.cli.keys import END_OF_KEYS, Keys
 
 if TYPE_CHECKING:
     from models.playback.live import LiveAmp
 
-HELP = "1 to 9 choose a knob · + - turn it · d default · b bypass · m learns a MIDI controller · q quit"
+LIVE_HELP = "1 to 9 choose a knob · + - turn it · d default · b bypass · m learns a MIDI controller · q quit"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class LiveDesk:
     def press(self, key: str) -> bool:
         """Follow a key; return whether the playing goes on."""
         names = self.amp.knobs.names
-        if key in ("q", END):
+        if key in ("q", END_OF_KEYS):
             return False
         if key.isascii() and key.isdigit() and 0 < int(key) <= len(names):
             self.chosen = names[int(key) - 1]
@@ -108,7 +109,7 @@ def play_live(name: str, where: str | None, tier: str, options: LiveOptions) -> 
     amp.process(silence := _silence(net.receptive_field), silence.copy())
     desk = LiveDesk(amp, controllers)
     output.info_wrapped(f"{config.name} through {card.name}, {rate_hz} Hz. Use headphones: loudspeakers feed back.")
-    output.info_wrapped(HELP)
+    output.info_wrapped(LIVE_HELP)
     if port is not None:
         spoken = ", ".join(f"{knob} {number}" for number, knob in sorted(desk.controllers.items()))
         output.info_wrapped(f"MIDI from {port.name}; controllers: {spoken}")
@@ -131,13 +132,13 @@ def _silence(count: int) -> Any:
 
 
 def _read_in_background(keys: Keys) -> "queue.Queue[str]":
-    """Return a queue of the keys that come, `END` at last."""
+    """Return a queue of the keys that come, `END_OF_KEYS` at last."""
     pressed: queue.Queue[str] = queue.Queue()
 
     def read() -> None:
-        while (key := keys.read()) not in (END, None):
+        while (key := keys.read()) not in (END_OF_KEYS, None):
             pressed.put(str(key))
-        pressed.put(END)
+        pressed.put(END_OF_KEYS)
 
     threading.Thread(target=read, daemon=True).start()
     return pressed
@@ -149,12 +150,11 @@ def _open_midi(wanted: str) -> Any:
     from zoo.cli.options import require_packages
 
     require_packages("mido", "rtmidi")
-    import mido
-
+    mido: Any = import_module("mido")  # which makes its functions when its driver is known
     try:
         names = list(mido.get_input_names())
-    except (OSError, RuntimeError):  # rtmidi's own errors are of this kind: the system has no MIDI
-        names = []
+    except (OSError, RuntimeError) as problem:  # the driver finds no MIDI on this system
+        raise NotFound("this machine has no MIDI", "Connect a controller, or leave out --midi.") from problem
     fitting = [name for name in names if wanted.casefold() in name.casefold()]
     if not fitting:
         told = f"no MIDI input is called '{wanted}'" if names else "this machine has no MIDI input"

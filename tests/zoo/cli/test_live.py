@@ -1,6 +1,5 @@
 """`zoo play --live`: what keys and MIDI messages do, and what is said where nothing can be played."""
 
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from models.playback.live import parse_controllers
 from tests.models.playback.test_live import ALL, Echo, live
 from tests.support.packages import AMP, refused, zoo
-from zoo.cli.keys import END
+from zoo.cli.keys import END_OF_KEYS
 from zoo.cli.live import LiveDesk
 
 
@@ -27,10 +26,10 @@ def test_keys_turn_the_chosen_knob():
     found = desk()
     for key in "+2---3+b9?":
         assert found.press(key)
-    assert found.amp.setting == {"gain": 5.5, "tone": 0.35, "channel": "crunch", "mix": 0}
+    assert found.amp.setting == {"gain": 5.5, "tone": pytest.approx(0.35), "channel": "crunch", "mix": 0}
     assert found.chosen == "channel" and found.amp.is_bypassed
     assert found.press("d") and found.amp.setting["channel"] == "clean"
-    assert not found.press("q") and not found.press(END)
+    assert not found.press("q") and not found.press(END_OF_KEYS)
 
 
 def test_midi_turns_knobs_and_is_learned():
@@ -58,5 +57,5 @@ def test_what_cannot_be_played_is_said(here, monkeypatch: pytest.MonkeyPatch):
     refused(zoo("play", "--live"), 1, "--live needs an amp")
     refused(zoo("play", AMP, "--live", "--cc", "drive=1"), 1, "'drive=1' gives no knob a controller")
     refused(zoo("play", AMP, "--live", "--knob", "gain=99"), 1, "gain")
-    monkeypatch.setitem(sys.modules, "mido", SimpleNamespace(get_input_names=lambda: ["Keys 49"]))
+    monkeypatch.setattr(pytest.importorskip("mido"), "get_input_names", lambda: ["Keys 49"], raising=False)
     refused(zoo("play", AMP, "--live", "--midi", "x"), 3, "no MIDI input is called 'x'", "Keys 49")

@@ -12,13 +12,13 @@ from models.audio.guitar import guitar
 from models.audio.io import read_audio, write_audio
 from models.capture.session import write_session
 from models.capture.virtual_amp import SCHEMA, VirtualAmp
-from models.knobs.schema import Knob, Knobs
+from models.knobs.schema import Knob, Knobs, Setting
 from tests.support.makers import di, write_wav
 from tests.support.packages import Ran, refused, terminal, zoo
 
 RATE = 24000  # Hz
-TRAIN = [{"gain": 5.0, "tone": 5.0, "volume": 5.0}, {"gain": 5.0, "tone": 8.0, "volume": 5.0}]
-HELD = [{"gain": 8.0, "tone": 8.0, "volume": 5.0}]
+TRAIN: list[Setting] = [{"gain": 5.0, "tone": 5.0, "volume": 5.0}, {"gain": 5.0, "tone": 8.0, "volume": 5.0}]
+HELD: list[Setting] = [{"gain": 8.0, "tone": 8.0, "volume": 5.0}]
 NAMES = ("001_gain5_tone5_volume5.wav", "002_gain5_tone8_volume5.wav", "held_001_gain8_tone8_volume5.wav")
 
 
@@ -34,6 +34,11 @@ def record(keys: str, monkeypatch: pytest.MonkeyPatch, *words: object) -> Ran:
     """Record with these keys, one for each line."""
     monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{key}\n" for key in keys.split(" "))))
     return zoo("record", "session", "--device", "virtual", *words)
+
+
+def virtual(x_T: np.ndarray, setting: Setting) -> np.ndarray:
+    """The virtual amp at a setting."""
+    return VirtualAmp(RATE).process(x_T, **{name: float(value) for name, value in setting.items()})
 
 
 def takes(session: Path) -> set[str]:
@@ -117,7 +122,7 @@ def test_exported_files_are_imported_checked_and_asked_for_again(session: Path):
     late_T = np.concatenate([np.zeros(40, np.float32), dry_T])
     Path("out").mkdir()
     for number, setting in enumerate([*TRAIN, *HELD], 1):
-        wet_T = VirtualAmp(RATE).process(late_T, **setting)
+        wet_T = virtual(late_T, setting)
         write_audio(Path(f"out/amp {number}.wav"), wet_T if number != 2 else wet_T[: len(wet_T) // 2], RATE)
     ran = zoo("session", "import", "out", session)
     assert ran.code == 1, ran.err
@@ -125,7 +130,7 @@ def test_exported_files_are_imported_checked_and_asked_for_again(session: Path):
     assert "fault: 002_gain5_tone8_volume5.wav has no end" in ran.err
     assert f"record again: take 2 ({NAMES[1]})" in ran.err
     assert takes(session) == {NAMES[0], NAMES[2]}
-    write_audio(Path("out/amp G5 T8.wav"), VirtualAmp(RATE).process(late_T, **TRAIN[1]), RATE)
+    write_audio(Path("out/amp G5 T8.wav"), virtual(late_T, TRAIN[1]), RATE)
     ran = zoo("session", "import", "out", session, "--pattern", "G{gain} T{tone}")
     assert ran.code == 0 and "3 files left out" in ran.err and "3 of 3 takes are kept" in ran.err
     assert zoo("check", session / "train.json").code == 0

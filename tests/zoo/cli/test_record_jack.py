@@ -15,13 +15,14 @@ from models.audio.guitar import guitar
 from models.audio.io import read_audio, read_length
 from models.capture.session import write_session
 from models.capture.virtual_amp import SCHEMA, VirtualAmp
+from models.knobs.schema import Setting
 from tests.support.jack_rig import Person, Rig, need_jack
 from tests.support.makers import esr, write_wav
 
 RATE = 24000  # Hz
-TRAIN = [{"gain": 5.0, "tone": 5.0, "volume": 5.0}, {"gain": 5.0, "tone": 8.0, "volume": 5.0}]
+TRAIN: list[Setting] = [{"gain": 5.0, "tone": 5.0, "volume": 5.0}, {"gain": 5.0, "tone": 8.0, "volume": 5.0}]
 BUSY = 20  # takes that a busy machine may spoil
-HELD = [{"gain": 8.0, "tone": 8.0, "volume": 5.0}]
+HELD: list[Setting] = [{"gain": 8.0, "tone": 8.0, "volume": 5.0}]
 
 
 @pytest.fixture(scope="module")
