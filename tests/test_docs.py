@@ -159,7 +159,8 @@ def prepare() -> None:
         "final": None,
     }
     documents = {
-        "knobs": block("plan-a-session", "json"),
+        "virtual": block("plan-a-session", "json", 0),
+        "knobs": block("plan-a-session", "json", 1),
         "data": json.dumps(data),
         "model": block("train", "json", 1),
         "learning": json.dumps(learning),

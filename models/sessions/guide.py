@@ -13,7 +13,7 @@ from models.recordings.alignment import causal_margin
 from models.sessions.judge import Judge, Verdict
 from models.sessions.progress_file import SessionProgress, write_progress
 from models.sessions.session_takes import PlannedTake, SessionTakes, turned_knobs
-from models.sound_card.card import Listener, Recording, SoundCard
+from models.sound_card.card import InputListener, Recording, SoundCard
 
 TAIL_SECONDS = 0.5  # recorded after the signal, beyond the round trip
 
@@ -59,7 +59,7 @@ class GuidedSession:
         """The takes that are neither recorded nor skipped."""
         return [planned for planned in self.takes.missing if planned.name not in self.progress.skipped]
 
-    def record(self, on_input: Listener | None = None) -> Verdict:
+    def record(self, on_input: InputListener | None = None) -> Verdict:
         """Record the current take and judge it; `keep` or `retake` decide on it.
 
         Raises `CardLost` where the card stops, and `UserError` where the take cannot be written: both change nothing.

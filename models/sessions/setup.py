@@ -16,11 +16,11 @@ from models.recordings.checks.rules import HUM_DB, NOISE_DB
 from models.sound_card.card import SoundCard
 from models.sound_card.meter import Meter
 
-BLIPS_S = (0.3, 0.52, 0.81, 1.0, 1.27, 1.43)  # at distances that no delay of all of them repeats
+TEST_BLIPS_S = (0.3, 0.52, 0.81, 1.0, 1.27, 1.43)  # at distances that no delay of all of them repeats
 
 BLIP_PEAK = 0.9
 
-LONGEST_S = 1.0  # of a round trip
+LONGEST_TRIP_S = 1.0  # of a round trip
 
 CLEAR = 8.0  # a blip above the median of what came back
 
@@ -52,7 +52,7 @@ def measure_round_trip(card: SoundCard, send_db: float = 0.0) -> RoundTrip:
     Raises `UserError` where nothing comes back, and where the blips disagree: the card loses audio then.
     """
     rate_hz = card.rate_hz
-    at_B, reach = np.array([round(second * rate_hz) for second in BLIPS_S]), int(LONGEST_S * rate_hz)
+    at_B, reach = np.array([round(second * rate_hz) for second in TEST_BLIPS_S]), int(LONGEST_TRIP_S * rate_hz)
     send_T = np.zeros(at_B[-1] + reach + NEAR_SAMPLES + 1, np.float32)
     send_T[at_B] = BLIP_PEAK * 10 ** (send_db / 20)
     back_T = card.play_and_record(send_T).x_T.astype(np.float64)

@@ -11,7 +11,9 @@ import numpy as np
 
 from models.core.errors import NotFound, UserError
 
-Listener = Callable[[np.ndarray], bool | None]  # gets what was recorded since the last call; True stops the recording
+InputListener = Callable[
+    [np.ndarray], bool | None
+]  # gets what was recorded since the last call; True stops the recording
 
 
 class CardLost(UserError):
@@ -45,7 +47,7 @@ class SoundCard(Protocol):
         """Its sample rate."""
         ...
 
-    def play_and_record(self, send_T: np.ndarray, on_input: Listener | None = None) -> Recording:
+    def play_and_record(self, send_T: np.ndarray, on_input: InputListener | None = None) -> Recording:
         """Play a signal, float32 `(T,)` inside -1 to 1, and record as many samples from the same moment on.
 
         Raises `CardLost` where the card stops.
@@ -84,7 +86,7 @@ def choose_pair(cards: Sequence[CardEntry], wanted: str | None) -> tuple[CardEnt
     chosen = same or pairs
     if not chosen:
         lacks = "no input" if not inputs else "no output" if not outputs else "no input and output of one driver"
-        raise UserError(f"'{wanted or fitting[0].name}' has {lacks}", f"Choose one of: {_listed(cards)}.")
+        raise UserError(f"'{wanted or fitting[0].name}' has {lacks}", f"Choose one of: {_listed_cards(cards)}.")
     if len(chosen) > 1 and wanted is not None:
         names = "; ".join(dict.fromkeys(f"{one.number} {one.name}, {one.api}" for one, _ in chosen))
         raise UserError(f"'{wanted}' fits several sound cards: {names}", "Name one by its number.")
@@ -100,9 +102,9 @@ def _fitting(cards: Sequence[CardEntry], wanted: str | None) -> list[CardEntry]:
     exact = [card for card in cards if text in (str(card.number), card.name.casefold())]
     part = [card for card in cards if text and text in card.name.casefold()]
     if not (found := exact or part):
-        raise NotFound(f"no sound card is called '{wanted}'", f"Choose one of: {_listed(cards)}.")
+        raise NotFound(f"no sound card is called '{wanted}'", f"Choose one of: {_listed_cards(cards)}.")
     return found
 
 
-def _listed(cards: Sequence[CardEntry]) -> str:
+def _listed_cards(cards: Sequence[CardEntry]) -> str:
     return "; ".join(f"{card.number} {card.name}" for card in cards)

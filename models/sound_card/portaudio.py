@@ -14,13 +14,13 @@ from typing import Any, Literal
 import numpy as np
 
 from models.core.errors import UserError
-from models.sound_card.card import CardEntry, CardLost, Listener, Recording, choose_pair
+from models.sound_card.card import CardEntry, CardLost, InputListener, Recording, choose_pair
 
 Process = Callable[[np.ndarray, np.ndarray], None]  # input (T,) and output (T,), which it fills
 
 STALLED_S = 2.0  # without a block, after which a card counts as lost
 
-POLL_S = 0.05
+CARD_POLL_S = 0.05
 
 CLOSING_S = 2.0  # for a driver to close; one whose server died may never return
 
@@ -43,8 +43,8 @@ HINTS = {
 
 
 def list_cards() -> list[CardEntry]:
-    """Return the cards of this machine, as they are now; raises as `load_library` does."""
-    library = load_library()
+    """Return the cards of this machine, as they are now; raises as `load_portaudio` does."""
+    library = load_portaudio()
     apis, (default_in, default_out) = library.query_hostapis(), library.default.device
     return [
         CardEntry(
@@ -61,7 +61,7 @@ def list_cards() -> list[CardEntry]:
     ]
 
 
-def load_library() -> Any:
+def load_portaudio() -> Any:
     """Return the module sounddevice; raises `UserError` where PortAudio itself is missing, `ModuleNotFoundError`."""
     try:
         import sounddevice
@@ -98,7 +98,7 @@ class PortAudioCard:
     ) -> None:
         """Choose the card (see `choose_pair`); raises `UserError` where it lacks a channel, or the rate."""
         self._input, self._output = choose_pair(list_cards(), wanted)
-        self._library = load_library()
+        self._library = load_portaudio()
         self._channels, self._rate_hz, self._latency, self._block = channels, rate_hz, latency, block
         for what, channel, count in zip(
             ("input", "output"), channels, (self._input.inputs, self._output.outputs), strict=True
@@ -120,7 +120,7 @@ class PortAudioCard:
         """The sample rate that it is opened at."""
         return self._rate_hz
 
-    def play_and_record(self, send_T: np.ndarray, on_input: Listener | None = None) -> Recording:
+    def play_and_record(self, send_T: np.ndarray, on_input: InputListener | None = None) -> Recording:
         """Play and record; see `SoundCard`."""
         send_T = np.clip(np.asarray(send_T, np.float32), -1, 1)
         x_T, done, at = np.zeros(len(send_T), np.float32), threading.Event(), 0
@@ -146,7 +146,7 @@ class PortAudioCard:
     def watch(self, progress: Progress, done: threading.Event) -> Iterator[float]:
         """Yield the seconds that were played until `done` is set; raises `CardLost` where the card stops before."""
         last, since = -1, time.monotonic()
-        while not done.wait(POLL_S):
+        while not done.wait(CARD_POLL_S):
             if progress.failure:
                 raise progress.failure
             if progress.samples != last:

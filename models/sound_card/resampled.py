@@ -6,7 +6,7 @@ Shapes: T time in samples.
 import numpy as np
 
 from models.audio.io import resample
-from models.sound_card.card import Listener, Recording, SoundCard
+from models.sound_card.card import InputListener, Recording, SoundCard
 
 
 class ResampledCard:
@@ -25,7 +25,7 @@ class ResampledCard:
         """The rate of the signals that go in and out."""
         return self._rate_hz
 
-    def play_and_record(self, send_T: np.ndarray, on_input: Listener | None = None) -> Recording:
+    def play_and_record(self, send_T: np.ndarray, on_input: InputListener | None = None) -> Recording:
         """Play and record; see `SoundCard`."""
         played_T = np.concatenate(list(resample([send_T], self._rate_hz, self._card.rate_hz)))
         back = self._card.play_and_record(played_T, on_input)

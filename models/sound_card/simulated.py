@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.sound_card.card import CardLost, Listener, Recording
+from models.sound_card.card import CardLost, InputListener, Recording
 
 Device = Callable[[np.ndarray], np.ndarray]
 
@@ -36,7 +36,7 @@ class SimulatedCard:
     stops_after_s: float | None = None
     seed: int = 0
 
-    def play_and_record(self, send_T: np.ndarray, on_input: Listener | None = None) -> Recording:
+    def play_and_record(self, send_T: np.ndarray, on_input: InputListener | None = None) -> Recording:
         """Return what a card would record; see `SoundCard`."""
         if self.stops_after_s is not None and len(send_T) > self.stops_after_s * self.rate_hz:
             raise CardLost(self.name, self.stops_after_s)
@@ -55,7 +55,7 @@ class SimulatedCard:
         return Recording(_heard(x_T, on_input), tuple(at for at in self.drop if at < len(x_T)))
 
 
-def _heard(x_T: np.ndarray, on_input: Listener | None) -> np.ndarray:
+def _heard(x_T: np.ndarray, on_input: InputListener | None) -> np.ndarray:
     """Tell a listener what comes in, block by block; return what was recorded until it stopped."""
     for start in range(0, len(x_T) if on_input else 0, BLOCK_SAMPLES):
         if on_input and on_input(x_T[start : start + BLOCK_SAMPLES]):

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jack
 import numpy as np
@@ -22,7 +23,8 @@ def main(server: str, knobs: Path) -> None:
     client = jack.Client("amp", servername=server, no_start_server=True)
     amp, before_T = VirtualAmp(client.samplerate), np.zeros(int(MEMORY_S * client.samplerate), np.float32)
     setting = json.loads(knobs.read_text())
-    heard, played = client.inports.register("in_1"), client.outports.register("out_1")
+    heard: Any = client.inports.register("in_1")
+    played: Any = client.outports.register("out_1")
 
     @client.set_process_callback
     def process(frames: int) -> None:

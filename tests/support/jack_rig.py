@@ -63,8 +63,10 @@ class Rig:
         end = time.monotonic() + WAIT_S
         while True:  # the server takes a moment; the client does not wait for it
             amp = self._start_amp()
-            if amp.stdout and amp.stdout.readline() == b"ready\n":
-                break
+            assert amp.stdout
+            with amp.stdout as words:
+                if words.readline() == b"ready\n":
+                    break
             amp.wait(WAIT_S)
             assert time.monotonic() < end, (self.folder / "jackd.log").read_text()
         self.processes.append(amp)
@@ -136,19 +138,23 @@ class Person:
             text=True,
         ) as run:
             assert run.stderr and run.stdin
-            for line in run.stderr:
-                self.screen.append(line.rstrip("\n"))
-                if (found := re.fullmatch(r"  turn (\w+) ([\d.]+)", self.screen[-1])) and not self.careless:
-                    self.rig.turn({found[1]: float(found[2])})
-                if " · " in line:
-                    time.sleep(0.3)  # until the amp has read its knobs
-                    self._type(run.stdin, self.answer(line, self))
+            try:
+                for line in run.stderr:
+                    self._read(line.rstrip("\n"), run.stdin)
+            finally:
+                if run.poll() is None and sys.exc_info()[0]:
+                    run.kill()
             self.code = run.wait(WAIT_S)
 
     def saw(self, words: str) -> list[str]:
         """The lines with these words."""
         return [line for line in self.screen if words in line]
 
-    def _type(self, keys: Any, key: str) -> None:
-        keys.write(f"{key}\n")
-        keys.flush()
+    def _read(self, line: str, keys: Any) -> None:
+        self.screen.append(line)
+        if (found := re.fullmatch(r"  turn (\w+) ([\d.]+)", line)) and not self.careless:
+            self.rig.turn({found[1]: float(found[2])})
+        if " · " in line:
+            time.sleep(0.3)  # until the amp has read its knobs
+            keys.write(f"{self.answer(line, self)}\n")
+            keys.flush()

@@ -10,6 +10,7 @@ from typing import Any
 HEAVY = {
     *("torch", "ray", "optuna", "matplotlib", "scipy", "numba", "llvmlite", "pandas", "sklearn"),
     *("ziglang", "cryptography", "triton", "nam"),
+    *("sounddevice", "pyfiglet", "mido", "rtmidi"),
 }
 
 

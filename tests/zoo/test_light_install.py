@@ -88,6 +88,8 @@ def play_with_torch():
         (("check", "takes.json"), "train"),
         (("search", "search.json"), "search"),
         (("board", "studies/one"), "search"),
+        (("record", "session"), "train,audio"),
+        (("session", "import", "exports", "session"), "train,audio"),
         (("key",), "sign"),
         (("init", "takes", "--pattern", "g{gain}"), "train"),
     ],
@@ -109,7 +111,7 @@ def test_every_heavy_package_belongs_to_an_extra():
     assert not light_names & HEAVY
     assert {"numpy", "safetensors", "soundfile"} <= light_names
     assert set(EXTRAS.values()) <= set(project["optional-dependencies"])
-    assert set(EXTRAS) - {"llvmlite"} <= set().union(*rest)
+    assert set(EXTRAS) - {"llvmlite", "rtmidi"} <= set().union(*rest)
 
 
 def test_the_wheel_has_our_packages_alone_and_the_sources_of_the_player(tmp_path: Path):

@@ -17,6 +17,7 @@ Commands, in order of use
 * `updates`: outdated, lock
 * `browse`: list, show, knobs, diff, doctor
 * `play`: render, export
+* `live`: play --live
 * `signing`: key, trust
 
 What they use

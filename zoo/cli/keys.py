@@ -12,11 +12,12 @@ try:
     import termios
     import tty
 except ImportError:  # Windows
-    termios = tty = None  # type: ignore[assignment]
+    termios: Any = None
+    tty: Any = None
 
-ENTER, END = "\n", ""  # what `read` returns for the key Enter, and where the input ends
+ENTER, END_OF_KEYS = "\n", ""  # what `read` returns for the key Enter, and where the input ends
 
-POLL_SECONDS = 0.05
+KEY_POLL_S = 0.05
 
 
 class Keys:
@@ -43,12 +44,12 @@ class Keys:
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._saved)
 
     def read(self, seconds: float | None = None) -> str | None:
-        """Wait for a key, in small letters; None where none comes within `seconds`, `END` where none can come."""
+        """Wait for a key, in small letters; None where none comes within `seconds`, `END_OF_KEYS` where none can come."""
         if not sys.stdin:
-            return END
+            return END_OF_KEYS
         if not self.is_terminal:
             line = sys.stdin.readline()
-            return (line.strip()[:1].lower() or ENTER) if line else END
+            return (line.strip()[:1].lower() or ENTER) if line else END_OF_KEYS
         return self._read_windows(seconds) if termios is None else self._read_terminal(seconds)
 
     def _read_terminal(self, seconds: float | None) -> str | None:
@@ -58,7 +59,7 @@ class Keys:
         try:
             key = os.read(handle, 1).decode("utf-8", "replace")
         except OSError:  # a terminal that was closed
-            return END
+            return END_OF_KEYS
         return key.replace("\r", ENTER).lower()
 
     @staticmethod
@@ -69,5 +70,5 @@ class Keys:
         while not msvcrt.kbhit():  # type: ignore[attr-defined]
             if end is not None and time.monotonic() > end:
                 return None
-            time.sleep(POLL_SECONDS)
+            time.sleep(KEY_POLL_S)
         return msvcrt.getwch().replace("\r", ENTER).lower()  # type: ignore[attr-defined]

@@ -1,15 +1,36 @@
-"""The commands `zoo play` and `zoo page`: play an amp in a browser, or write the page as files."""
+"""The commands `zoo play` and `zoo page`: play an amp in a browser or live, or write the page as files."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from models.core.user_folders import expand_home
-from zoo.cli.options import PATH, complete_amps, tier_option, zoo_option
+from zoo.cli.options import PATH, bundle, complete_amps, complete_knobs, tier_option, zoo_option
 
 if TYPE_CHECKING:
     from zoo.player_page.site import Site
+
+
+@dataclass(frozen=True)
+class PlayOptions:
+    """The options of `zoo play`."""
+
+    amp: str | None
+    port: int
+    no_browser: bool
+    live: bool
+    device: str | None
+    input_channel: int
+    output_channel: int
+    buffer: int
+    midi: str | None
+    controllers: tuple[str, ...]
+    pairs: tuple[str, ...]
+    where: str | None
+    tier: str
+
 
 optional_amp = click.argument("amp", required=False, shell_complete=complete_amps)
 
@@ -20,18 +41,53 @@ optional_amp = click.argument("amp", required=False, shell_complete=complete_amp
 @optional_amp
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port of the page; 0: a free one.")
 @click.option("--no-browser", is_flag=True, help="Print the address and open no browser.")
+@click.option("--live", is_flag=True, help="Play through a sound card from the terminal, without a browser.")
+@click.option("--device", metavar="NAME", help="Sound card (--live): a number, a name or a part of it.")
+@click.option("--in", "input_channel", type=click.IntRange(1, 1024), default=1, help="Input channel (--live).")
+@click.option("--out", "output_channel", type=click.IntRange(1, 1024), default=1, help="Output channel (--live).")
+@click.option(
+    "--buffer", type=click.IntRange(0, 8192), default=64, help="Samples per block (--live).", show_default=True
+)
+@click.option(
+    "--midi", metavar="PORT", help="Turn knobs by MIDI (--live): a part of the port's name, '' for the first."
+)
+@click.option(
+    "--cc", "controllers", multiple=True, metavar="KNOB=N", help="MIDI controller of a knob. Default: 20, 21, ..."
+)
+@click.option(
+    "-k",
+    "--knob",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    shell_complete=complete_knobs,
+    help="Set a knob (--live).",
+)
 @zoo_option
 @tier_option
-def play_in_browser(amp: str | None, port: int, no_browser: bool, where: str | None, tier: str) -> None:
+@bundle(PlayOptions)
+def play_in_browser(options: PlayOptions) -> None:
     """Play an amp in the browser, with live knobs; without AMP choose one from the zoo.
 
-    The page is on this machine alone. It plays the amp's dry clip, a file of yours or your guitar.
+    The page is on this machine alone. It plays the amp's dry clip, a file of yours or your guitar. With --live the amp
+    plays what comes into a sound card; keys and MIDI controllers turn its knobs.
     """
     import webbrowser
 
+    from models.core.errors import UserError
     from zoo.cli import output
     from zoo.player_page.server import PageServer
 
+    amp, where, tier, port, no_browser = options.amp, options.where, options.tier, options.port, options.no_browser
+    if options.live:
+        from zoo.cli.live import LiveOptions, play_live
+
+        if amp is None:
+            raise UserError("--live needs an amp", "zoo list shows those of your shelf.")
+        channels = options.input_channel, options.output_channel
+        live = LiveOptions(options.device, channels, options.buffer, options.midi, options.controllers, options.pairs)
+        play_live(amp, where, tier, live)
+        return
     site = _site(amp, where, tier)
     site.read("engine.wasm")  # compiled at the first use; what is missing is said here
     with PageServer(site, port) as server:

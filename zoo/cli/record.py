@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.keys import END, ENTER, Keys
+from zoo.cli.keys import END_OF_KEYS, ENTER, Keys
 from zoo.cli.options import PATH, bundle
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _record_session(takes: "SessionTakes", options: RecordOptions) -> None:
     from zoo.cli import output
     from zoo.cli.views import session as session_view
 
-    progress = _stated(read_progress(takes.folder), options)
+    progress = _with_stated(read_progress(takes.folder), options)
     virtual: list[GuidedSession] = []
     card = _open_card(takes, progress, options, lambda: virtual[0] if virtual else None)
     session = GuidedSession(takes, card, progress)
@@ -134,7 +134,7 @@ def _record_session(takes: "SessionTakes", options: RecordOptions) -> None:
     session_view.show_end(takes, session.skipped)
 
 
-def _stated(progress: "SessionProgress", options: RecordOptions) -> "SessionProgress":
+def _with_stated(progress: "SessionProgress", options: RecordOptions) -> "SessionProgress":
     """Return what the session remembers, with what the command states; another card has another round trip."""
     stated = {
         "card": options.device,
@@ -142,7 +142,9 @@ def _stated(progress: "SessionProgress", options: RecordOptions) -> "SessionProg
         "output": options.output_channel,
         "send_db": options.send,
     }
-    changed = {key: value for key, value in stated.items() if value is not None and value != getattr(progress, key)}
+    changed: dict[str, Any] = {
+        key: value for key, value in stated.items() if value is not None and value != getattr(progress, key)
+    }
     if changed.keys() & {"card", "input", "output"}:
         changed["round_trip_samples"] = None
     return progress.model_copy(update=changed)
@@ -189,7 +191,7 @@ def _set_up(
             level = measure_return(card, signal_T, send_db, lambda meter: bar(0, None, session_view.meter_text(meter)))
         session_view.show_return(level, send_db)
         key = ENTER if hands_free else _ask(keys, "Enter go on · r measure again · + - send louder, softer · q quit")
-        if key in ("q", END):
+        if key in ("q", END_OF_KEYS):
             return None
         if key == ENTER:
             break
@@ -218,14 +220,14 @@ def _walk(session: "GuidedSession", keys: Keys) -> None:
                 session.takes.leave_out([planned.name for planned in session.skipped])
                 session.return_to_skipped()
                 return
-            if key in ("q", END):
+            if key in ("q", END_OF_KEYS):
                 return
             if key == "r":
                 session.return_to_skipped()
             continue
         session_view.show_take(session)
         key = _ask(keys, "Enter record · s skip · b back · q quit")
-        if key in ("q", END):
+        if key in ("q", END_OF_KEYS):
             return
         if key == "s":
             session.skip()
@@ -240,14 +242,14 @@ def _record_take(session: "GuidedSession", keys: Keys) -> bool:
     from zoo.cli.views import session as session_view
 
     while planned := session.current:
-        verdict = _listen(session)
+        verdict = _record_and_judge(session)
         session_view.show_verdict(verdict, planned)
         suggested = "r" if verdict.is_faulty or verdict.is_unturned else "k"
         words = {"k": "keep", "r": "record again"}
         order = [suggested, *(key for key in words if key != suggested)]
         key = _ask(keys, f"Enter {words[order[0]]} · {order[1]} {words[order[1]]} · s skip · b back · q quit", "krsbq")
         key = suggested if key == ENTER else key
-        if key in ("q", END):
+        if key in ("q", END_OF_KEYS):
             session.retake()
             return False
         if key == "r":
@@ -265,9 +267,9 @@ def _walk_hands_free(session: "GuidedSession", keys: Keys, pause_s: float) -> No
     while planned := session.current:
         session_view.show_take(session)
         for attempt in (1, 2):
-            if not _wait(keys, pause_s):
+            if not _wait_for_person(keys, pause_s):
                 return
-            verdict = _listen(session)
+            verdict = _record_and_judge(session)
             session_view.show_verdict(verdict, planned)
             if not verdict.is_faulty:
                 session.keep()
@@ -277,7 +279,7 @@ def _walk_hands_free(session: "GuidedSession", keys: Keys, pause_s: float) -> No
                 session.skip()
 
 
-def _listen(session: "GuidedSession") -> "Verdict":
+def _record_and_judge(session: "GuidedSession") -> "Verdict":
     """Record and judge the current take, with a meter."""
     from models.sound_card.meter import Meter
     from zoo.cli import output
@@ -295,7 +297,7 @@ def _listen(session: "GuidedSession") -> "Verdict":
         return session.record(listen)
 
 
-def _wait(keys: Keys, seconds: float) -> bool:
+def _wait_for_person(keys: Keys, seconds: float) -> bool:
     """Wait, with the seconds that are left; return whether to go on."""
     from zoo.cli import output
 
@@ -305,7 +307,7 @@ def _wait(keys: Keys, seconds: float) -> bool:
             bar(seconds - left, seconds, f"{left:.0f} s")
             if not keys.is_terminal:
                 time.sleep(min(left, 0.5))
-            elif keys.read(min(left, 0.5)) in ("q", END):
+            elif keys.read(min(left, 0.5)) in ("q", END_OF_KEYS):
                 return False
     return True
 
@@ -316,6 +318,6 @@ def _ask(keys: Keys, question: str, known: str = "") -> str:
 
     while True:
         output.info(question)
-        key = keys.read() or END
-        if not known or key in (ENTER, END) or key in known:
+        key = keys.read() or END_OF_KEYS
+        if not known or key in (ENTER, END_OF_KEYS) or key in known:
             return key

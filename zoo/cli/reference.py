@@ -39,14 +39,23 @@ def cli_page() -> str:
     parts = [MADE, "# Command line\n", f"{_cell_text(cli.help)}\n", *_markdown_table(("Command", "What it does"), rows)]
     parts += ["", *_options(cli, context), f"\n```text\n{_cell_text(cli.epilog)}\n```\n"]
     parts += ["Every command has `--help`. `--debug` stands before the command: `zoo --debug pull ...`."]
-    for name, command in cli.commands.items():
-        inside = click.Context(command, info_name=name, parent=context)
+    for name, command, outside in _all_commands(context):
+        inside = click.Context(command, info_name=name.rpartition(" ")[2], parent=outside)
         usage = " ".join([inside.command_path, *command.collect_usage_pieces(inside)])
         parts += [f"\n## zoo {name}\n", f"```text\n{usage}\n```\n", f"{_cell_text(command.help)}\n"]
         parts += _options(command, inside)
         if command.epilog:
             parts.append(f"\n{_cell_text(command.epilog).replace('Example: ', 'Example: `')}`")
     return "\n".join(parts) + "\n"
+
+
+def _all_commands(context: click.Context) -> Iterator[tuple[str, click.Command, click.Context]]:
+    """Yield every command with its whole name and the context around it; those of a group follow the group."""
+    for name, command in cli.commands.items():
+        yield name, command, context
+        if isinstance(command, click.Group):
+            inside = click.Context(command, info_name=name, parent=context)
+            yield from ((f"{name} {word}", inner, inside) for word, inner in command.commands.items())
 
 
 def configs_page(folder: Path = SCHEMA_FOLDER) -> str:

@@ -121,11 +121,11 @@ def test_back_replaces_a_take_and_keeps_the_old_one(bench: Bench):
     ("fault", "severity", "words"),
     [
         ({"drop": (20000,)}, "fault", "the card lost audio once near 2.5 s (xrun)"),
-        ({"input_gain": 4.0}, "warning", "is clipped"),
+        ({"input_gain": 40.0}, "warning", "is clipped"),
         ({"input_gain": 0.0}, "fault", "is silent"),
         ({"input_gain": 0.002, "noise": 0.0}, "warning", "is faint"),
         ({"noise": 0.05}, "warning", "has noise"),
-        ({"latency": LATENCY + 90}, "fault", "takes of di.wav are late by"),
+        ({"latency": LATENCY + 90}, "fault", "is late by +94"),
         ({"device": lambda x_T: x_T}, "warning", "is its dry signal but for the level"),
         ({"device": lambda x_T: -amp(x_T, 0, 0.8)}, "fault", "has inverted polarity"),
     ],
@@ -162,7 +162,10 @@ def test_a_knob_that_was_not_turned_is_told(bench: Bench):
     assert severities(verdict) == [
         (
             "warning",
-            f"002_gain0_tone0.5.wav sounds the same as the take before, 001_gain0_tone0.wav (ESR {verdict.changed_esr:.1g})",
+            (
+                "002_gain0_tone0.5.wav sounds the same as the take before, 001_gain0_tone0.wav "
+                f"(ESR {verdict.changed_esr:.1g})"
+            ),
         )
     ]
     assert verdict.findings[0].hint.startswith("Was tone turned?")

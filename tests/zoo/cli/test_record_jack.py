@@ -15,12 +15,14 @@ from models.audio.guitar import guitar
 from models.audio.io import read_audio, read_length
 from models.capture.session import write_session
 from models.capture.virtual_amp import SCHEMA, VirtualAmp
+from models.knobs.schema import Setting
 from tests.support.jack_rig import Person, Rig, need_jack
 from tests.support.makers import esr, write_wav
 
 RATE = 24000  # Hz
-TRAIN = [{"gain": 5.0, "tone": 5.0, "volume": 5.0}, {"gain": 5.0, "tone": 8.0, "volume": 5.0}]
-HELD = [{"gain": 8.0, "tone": 8.0, "volume": 5.0}]
+TRAIN: list[Setting] = [{"gain": 5.0, "tone": 5.0, "volume": 5.0}, {"gain": 5.0, "tone": 8.0, "volume": 5.0}]
+BUSY = 20  # takes that a busy machine may spoil
+HELD: list[Setting] = [{"gain": 8.0, "tone": 8.0, "volume": 5.0}]
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +46,19 @@ def session(folder: Path, rate_hz: int = RATE, seconds: float = 3.0) -> Path:
 
 
 def usual(question: str, person: Person) -> str:
-    """The key Enter, unless it would record again."""
-    assert "Enter record again" not in question, person.screen
+    """The key Enter; a take is recorded again only where the machine was too busy and lost audio."""
+    if "Enter record again" in question:
+        since = max(n for n, line in enumerate(person.screen) if line.startswith("take ") and "peak" in line)
+        assert any("lost audio" in line for line in person.screen[since:]), person.screen
+        assert len(person.saw("lost audio")) < BUSY, person.screen
     return ""
 
 
 def test_a_whole_session(rig: Rig, tmp_path: Path):
     folder = session(tmp_path)
     assert "amp\t1\t1\t24000\tJACK" in rig.zoo("record", "--list").stdout
-    asked: list[str] = []
 
     def one_evening(question: str, person: Person) -> str:
-        asked.append(question)
         return "q" if person.saw("take 2 of 3") else usual(question, person)
 
     first = rig.record(folder, one_evening)
@@ -88,7 +91,7 @@ def test_a_knob_that_was_not_turned_is_told(rig: Rig, tmp_path: Path):
 
     def careless(question: str, person: Person) -> str:
         person.careless = bool(person.saw("take 2 of 3"))
-        return "q" if "Enter record again" in question else ""
+        return "q" if person.saw("sounds the same") else usual(question, person)
 
     person = rig.record(folder, careless)
     assert person.saw("sounds the same as the take before, 001_gain5_tone5_volume5.wav")
@@ -119,14 +122,14 @@ def test_lost_audio_is_told(rig: Rig, tmp_path: Path):
     halted: list[bool] = []
 
     def busy(question: str, person: Person) -> str:
-        if "Enter record ·" in question and person.saw("take 2 of 3") and not halted:
+        if "Enter record ·" in question and not halted:
             halted.append(True)
             threading.Timer(3.0, rig.halt, (1.0,)).start()
-        return "q" if person.saw("lost audio") or person.saw("take 3 of 3") else ""
+        return "q" if person.saw("lost audio") or person.saw("take 2 of 3") else ""
 
     person = rig.record(folder, busy)
     assert person.saw("the card lost audio"), person.screen
-    assert person.saw("1 of 3 takes are kept")
+    assert person.saw("0 of 3 takes are kept")
 
 
 def test_a_card_that_is_unplugged_loses_no_kept_take(tmp_path: Path):
@@ -139,7 +142,7 @@ def test_a_card_that_is_unplugged_loses_no_kept_take(tmp_path: Path):
         def pulled(question: str, person: Person) -> str:
             if "Enter record ·" in question and person.saw("take 2 of 3"):
                 threading.Timer(2.5, rig.stop).start()
-            return ""
+            return usual(question, person)
 
         person = rig.record(folder, pulled)
         assert person.code == 1, person.screen
