@@ -51,7 +51,7 @@ class ResponseLength:
     longest_s: float
 
     def needed(self, esr: float) -> float:
-        """Return the time after which no more than this error is left, at most `longest_s`; 0 below the first length."""
+        """Return the seconds after which no more than this is left: 0 below the first length, at most `longest_s`."""
         if self.esrs[0] <= esr:
             return 0.0
         for second, left in zip(self.seconds, self.esrs, strict=True):

@@ -32,8 +32,8 @@ class Bounds(Frozen):
     receptive_field: Annotated[
         Range,
         Field(
-            description="Lowest and highest receptive field, in samples. A lowest of 1 follows the takes: it is as long "
-            "as their response, but for 3 % of its energy."
+            description="Lowest and highest receptive field, in samples. A lowest of 1 follows the takes: it is as "
+            "long as their response, but for 3 % of its energy."
         ),
     ] = (
         1,

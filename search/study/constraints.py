@@ -67,8 +67,8 @@ class Constraints:
             return f"its receptive field is {model.receptive_field} samples, outside {low} to {high}"
         if low == 1 and model.receptive_field < self.least_field:
             return (
-                f"its receptive field is {model.receptive_field} samples, below {self.least_field}: the takes play on for "
-                f"so long that it would miss more than {USELESS_ESR:g} of them"
+                f"its receptive field is {model.receptive_field} samples, below {self.least_field}: the takes play on "
+                f"for so long that it would miss more than {USELESS_ESR:g} of them"
             )
         if reason := self._unfit_recordings(candidate):
             return reason

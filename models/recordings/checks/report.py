@@ -151,7 +151,7 @@ class Report:
         return [finding for finding in self.findings if finding.severity == "warning"]
 
     def needed_field(self, esr: float) -> int | None:
-        """Return the receptive field in samples with which a model misses no more than this of any take; None unknown."""
+        """Return the receptive field in samples that misses no more than this of any take; None if unknown."""
         lengths = [take.contents.length for take in self.takes if take.contents and take.contents.length]
         rates = [take.wet_sound.rate_hz for take in self.takes if take.wet_sound]
         return needed_field(lengths, esr, rates[0]) if lengths else None

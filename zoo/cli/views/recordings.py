@@ -71,8 +71,8 @@ def show_needed_field(report: Any) -> None:
         rate_hz = next(take.wet_sound.rate_hz for take in report.takes if take.wet_sound)
         output.info()
         output.info_wrapped(
-            f"receptive field: {good:,} samples ({1000 * good / rate_hz:.0f} ms) miss {GOOD_ESR:g} of the takes' response "
-            f"(ESR), {least:,} miss {USELESS_ESR:g}"
+            f"receptive field: {good:,} samples ({1000 * good / rate_hz:.0f} ms) miss {GOOD_ESR:g} of the takes' "
+            f"response (ESR), {least:,} miss {USELESS_ESR:g}"
         )
 
 
