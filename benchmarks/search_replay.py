@@ -10,7 +10,6 @@ mean and standard error over seeds.
 """
 
 import argparse
-import heapq
 import math
 import random
 import tempfile
@@ -19,10 +18,11 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import optuna
 
+from benchmarks.replayed_training import Method, ScheduledSearch, replay
 from benchmarks.search_curves import AMPS, AXES, EVERY, STEPS, Row, grid_config, read_rows, row_key
 from benchmarks.search_opponents import ErrorHalving, OptunaSampler
 from models.knobs.schema import Knob, Knobs
@@ -36,7 +36,7 @@ from search.study.build import make_pruner, make_sampler
 from search.study.constraints import Constraints
 from search.study.cost import CountedCost
 from search.study.ledger import read_lines
-from search.study.lines import FINISHED, TrialReport, latest
+from search.study.lines import FINISHED, latest
 from search.study.scheduler import TrialScheduler
 from search.study.warm_start import MAX_FIRST_POINTS, prior_trials
 from zoo.cli import output
@@ -46,22 +46,6 @@ FULL, WORKERS = 120, 4  # the budget in average full trainings, and who spends i
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 ETA = 3
 FIXED = 300  # multiply-accumulates that take as long as what does not grow with the model
-
-
-class Method(Protocol):
-    """A search as the simulated workers see it."""
-
-    def suggest(self) -> tuple[str, Point] | None:
-        """Return a trial's name and point."""
-        ...
-
-    def on_report(self, trial: str, step: int, esr: float, macs: int) -> bool:
-        """Return whether the trial trains on."""
-        ...
-
-    def on_complete(self, trial: str) -> None:
-        """The trial is over."""
-        ...
 
 
 class Study(NamedTuple):
@@ -88,7 +72,7 @@ def table_pool(config: SearchConfig, *, once: bool = True) -> tuple[CandidatePoo
     return pool, constraints
 
 
-class Ours:
+class Ours(ScheduledSearch):
     """The project's own scheduler, sampler and pruner; perhaps begun from studies of other amps, as `--from` does."""
 
     def __init__(self, amp: str, seed: int, folder: Path, studies: Sequence[Study] = ()) -> None:
@@ -97,18 +81,7 @@ class Ours:
         config = grid_config(amp, Path("train.json")).model_copy(update={"seed": seed, "trials": 10_000, **start})
         pool, constraints = table_pool(config)
         sampler, pruner = make_sampler(config, pool), make_pruner(config)
-        self.scheduler = TrialScheduler(config, folder, pool, sampler, pruner, sizes=constraints.sizes)
-
-    def suggest(self) -> tuple[str, Point] | None:
-        task = self.scheduler.suggest()
-        return (task.trial, task.point) if task else None
-
-    def on_report(self, trial: str, step: int, esr: float, macs: int) -> bool:
-        report = TrialReport(trial=trial, step=step, esr=esr, amps={"a": esr})
-        return self.scheduler.on_report(report) and step < STEPS
-
-    def on_complete(self, trial: str) -> None:
-        self.scheduler.on_complete(trial)
+        super().__init__(TrialScheduler(config, folder, pool, sampler, pruner, sizes=constraints.sizes))
 
 
 class Stock:
@@ -141,41 +114,16 @@ class Stock:
         self.sampler.on_end(trial, {ALL: self.last[trial]}, {})
 
 
-def row_of(point: dict[str, Any], table: dict[Row, Any]) -> Row:
-    """The row that stands for a point: while the table is not whole, the one with the fewest differences."""
-    wanted = row_key(point)
-    return min(table, key=lambda row: sum(a != b for a, b in zip(row, wanted, strict=True)))
-
-
 def simulate(method: Method, table: dict[Row, Any], budget: float, workers: int) -> tuple[list[float], int]:
     """Return the hypervolume at each mark of the budget (in simulated worker-seconds), and the number of trials."""
-    heap: list[tuple[float, int, str, Any, int]] = []
     reached: dict[str, tuple[float, float]] = {}
     found: list[float] = []
-    order = now = 0
-
-    def start() -> None:
-        nonlocal order
-        if suggested := method.suggest():
-            row, order = table[row_of(suggested[1], table)], order + 1
-            heapq.heappush(heap, (now + row["seconds"], order, suggested[0], row, 1))
-
-    for _ in range(workers):
-        start()
-    while heap:
-        now, _, trial, row, reports = heapq.heappop(heap)
-        while len(found) < len(MARKS) and now * workers > MARKS[len(found)] * budget:
+    for report in replay(method, table, workers):
+        while len(found) < len(MARKS) and report.seconds * workers > MARKS[len(found)] * budget:
             found.append(hypervolume(list(reached.values()), REFERENCE))
         if len(found) == len(MARKS):
             break
-        esr = row["curve"][reports - 1]
-        reached[trial] = math.log10(esr), math.log10(row["macs"])
-        if method.on_report(trial, reports * EVERY, esr, row["macs"]):
-            order += 1
-            heapq.heappush(heap, (now + row["seconds"], order, trial, row, reports + 1))
-        else:
-            method.on_complete(trial)
-            start()
+        reached[report.trial] = report.values
     found += [hypervolume(list(reached.values()), REFERENCE)] * (len(MARKS) - len(found))
     return found, len(reached)
 

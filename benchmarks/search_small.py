@@ -9,24 +9,22 @@ multiple of the table's (geometric mean). Methods and seeds are interleaved; mea
 """
 
 import argparse
-import heapq
 import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 import optuna
 
-from benchmarks.search_curves import AMPS, EVERY, STEPS, Row, grid_config
+from benchmarks.replayed_training import Method, ScheduledSearch, replay
+from benchmarks.search_curves import AMPS, grid_config
 from benchmarks.search_opponents import CheapFirst
-from benchmarks.search_replay import MEMORY, REFERENCE, Method, Stock, row_of, table_of, table_pool
+from benchmarks.search_replay import MEMORY, REFERENCE, Stock, table_of, table_pool
 from search.config.space import Point
 from search.optimizer.pareto import hypervolume
 from search.optimizer.sampler import SurrogateSampler
 from search.study.build import make_pruner
-from search.study.lines import TrialReport
 from search.study.objectives import front_names
 from search.study.scheduler import TrialScheduler
 from zoo.cli import output
@@ -34,25 +32,14 @@ from zoo.cli import output
 TRIALS, WORKERS = (6, 8, 12, 20), 2
 
 
-class SmallSearch:
+class SmallSearch(ScheduledSearch):
     """The project's scheduler and pruner with a sampler, for a stated number of trials."""
 
     def __init__(self, kind: type[SurrogateSampler], amp: str, seed: int, folder: Path, trials: int) -> None:
         config = grid_config(amp, Path("train.json")).model_copy(update={"seed": seed, "trials": trials})
         pool, constraints = table_pool(config)
         sampler = kind(pool, seed, front_names(config), (), trials)
-        self.scheduler = TrialScheduler(config, folder, pool, sampler, make_pruner(config), sizes=constraints.sizes)
-
-    def suggest(self) -> tuple[str, Point] | None:
-        task = self.scheduler.suggest()
-        return (task.trial, task.point) if task else None
-
-    def on_report(self, trial: str, step: int, esr: float, macs: int) -> bool:
-        report = TrialReport(trial=trial, step=step, esr=esr, amps={"a": esr})
-        return self.scheduler.on_report(report) and step < STEPS
-
-    def on_complete(self, trial: str) -> None:
-        self.scheduler.on_complete(trial)
+        super().__init__(TrialScheduler(config, folder, pool, sampler, make_pruner(config), sizes=constraints.sizes))
 
 
 class FewAtRandom(Stock):
@@ -74,33 +61,6 @@ METHODS: dict[str, Callable[[str, int, Path, int], Method]] = {
 }
 
 
-def search_all(method: Method, table: dict[Row, Any]) -> list[tuple[float, float]]:
-    """Train all that a method suggests; return log10 of error and of multiply-accumulates of every trial."""
-    running: list[tuple[float, int, str, Any, int]] = []
-    reached: dict[str, tuple[float, float]] = {}
-    order = now = 0
-
-    def start() -> None:
-        nonlocal order
-        if suggested := method.suggest():
-            row, order = table[row_of(suggested[1], table)], order + 1
-            heapq.heappush(running, (now + row["seconds"], order, suggested[0], row, 1))
-
-    for _ in range(WORKERS):
-        start()
-    while running:
-        now, _, trial, row, reports = heapq.heappop(running)
-        esr = row["curve"][reports - 1]
-        reached[trial] = math.log10(esr), math.log10(row["macs"])
-        if method.on_report(trial, reports * EVERY, esr, row["macs"]):
-            order += 1
-            heapq.heappush(running, (now + row["seconds"], order, trial, row, reports + 1))
-        else:
-            method.on_complete(trial)
-            start()
-    return list(reached.values())
-
-
 def main() -> None:
     """Replay and print one table per amp and number of trials."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -119,7 +79,9 @@ def main() -> None:
             for seed in range(options.seeds):
                 for name, make in METHODS.items():
                     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-                        points = search_all(make(amp, seed, Path(folder), trials), table)
+                        method = make(amp, seed, Path(folder), trials)
+                        reached = {report.trial: report.values for report in replay(method, table, WORKERS)}
+                    points = list(reached.values())
                     found[name].append((hypervolume(points, REFERENCE) / whole, min(points)[0] - lowest))
             for name, scores in found.items():
                 volumes, errors = zip(*scores, strict=True)

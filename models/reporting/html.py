@@ -39,7 +39,8 @@ TIP = "tip:"  # in place of a URL: the text that a part of a drawing shows under
 
 LINK = re.compile(rf'<a xlink:href="{TIP}([^"]*)"[^>]*>(.*?)</a>', re.DOTALL)
 
-UNUSED_ID = re.compile(r' id="[a-zA-Z]+\d*_\d+"')  # of groups; several drawings of a page may have the same
+# What a drawing in a page does without: comments, metadata, namespaces, and names of groups that others may have too.
+NOT_INLINE = re.compile(r'<!--.*?-->|<metadata>.*?</metadata>| xmlns(:\w+)?="[^"]*"| id="[a-zA-Z]+\d*_\d+"', re.DOTALL)
 
 MAX_TEXT = 10_000  # characters of one cell or paragraph
 
@@ -107,7 +108,7 @@ def figure(svg: bytes, alt: str) -> str:
 
 def drawing(svg: bytes, alt: str) -> str:
     """Return a picture as a part of the page, whose marks with a URL `tip:TEXT` show that text under the pointer."""
-    inline = UNUSED_ID.sub("", svg.decode()[svg.decode().index("<svg") :])
+    inline = NOT_INLINE.sub("", svg.decode()[svg.decode().index("<svg") :])
     inline = LINK.sub(r'<g class="tip"><title>\1</title>\2</g>', inline)
     return f'<figure role="img" aria-label="{escape_page(alt)}">{inline}</figure>'
 

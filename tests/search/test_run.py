@@ -127,9 +127,10 @@ def test_models_to_compare_are_those_of_one_amp(finished: Finished):
 def test_the_report_needs_no_other_file_and_optuna_opens(finished: Finished):
     config, study, _ = finished
     page = (study / "report.html").read_text()
-    assert "http://" not in page and "https://" not in page and page.count("<img") >= 3
+    assert "http://" not in page and "https://" not in page and page.count("<svg") >= 3 and page.count("<audio") >= 2
     for record in read_ledger(study):
         assert record.trial in page
+        assert f'<g class="tip"><title>{record.trial}: ' in page
     journal = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(study / "optuna.journal")))
     states = [trial.state.name for trial in optuna.load_study(study_name=config.name, storage=journal).trials]
     assert states == ["COMPLETE" if record.state == "finished" else "FAIL" for record in latest(read_lines(study))]

@@ -2,7 +2,7 @@
 
 import re
 
-from models.reporting.html import Cell, figure, heading, notice, numbered_list, page, paragraph, table
+from models.reporting.html import Cell, drawing, figure, heading, notice, numbered_list, page, paragraph, table
 
 MARKUP = "<b>&\"'</b>"
 
@@ -43,3 +43,15 @@ def test_columns_of_numbers_are_aligned_to_the_right():
 
 def test_cells_may_have_their_own_look():
     assert '<td class="changed">5</td>' in table(["gain"], [[Cell("5", "changed")]])
+
+
+def test_a_drawing_shows_texts_under_the_pointer():
+    svg = (
+        b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><metadata>http://x</metadata>'
+        b'<g id="line2d_1"><a xlink:href="tip:a &lt;b&gt;" target="_blank"><path d="M0"/></a></g><g id="mabc"/></svg>'
+    )
+    text = drawing(svg, MARKUP)
+    assert '<g class="tip"><title>a &lt;b&gt;</title><path d="M0"/></g>' in text
+    assert "http://" not in text and "<?xml" not in text and "line2d_1" not in text
+    assert 'id="mabc"' in text, "markers are used by their names"
+    assert MARKUP not in text
