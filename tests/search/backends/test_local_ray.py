@@ -221,7 +221,7 @@ class Pruned:
 
 def end(part, actor):
     if part == "worker":
-        return os.kill(ray.get(actor.process.remote()), 9)
+        return os.kill(actor, 9)
     (started,) = worker._global_node.all_processes[part]
     os.kill(started.process.pid, 9)
 
@@ -229,9 +229,9 @@ try:
     with own_ray(include_dashboard=False, num_cpus=1, log_to_driver=False):
         with ray_errors(SimpleNamespace(study="S", stopped=None)), watch_ray(print):
             actor = Pruned.remote()
-            ray.get(actor.process.remote())
+            process = ray.get(actor.process.remote())
             waiting = actor.add.remote()
-            end(sys.argv[1], actor)
+            end(sys.argv[1], process)
             ray.get(waiting)
 except BaseException as problem:
     print(type(problem).__name__, problem, getattr(problem, "hint", ""), flush=True)
