@@ -212,7 +212,7 @@ def test_training_takes_denormals_as_zero(kind: type):
     engine, size = kind(net), net.receptive_field + 63
     none = torch.zeros(1, 0)
     assert not engine(torch.full((1, size), 1e-40), none).any() and engine(torch.full((1, size), 1e-30), none).any()
-    folded = engine.folding.parameters if isinstance(engine, CompiledEngine) else net.parameters()
+    folded = engine.folding.parameters if isinstance(engine, CompiledEngine) else list(net.parameters())
     vector_P = as_vector(folded)
     engine.accumulate_gradient(vector_P, torch.full((1, size), 1e-40), none, lambda y_BS, items: y_BS.sum())
     assert vector_P.grad is not None and vector_P.grad.isfinite().all()

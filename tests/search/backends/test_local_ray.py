@@ -210,8 +210,8 @@ from search.backends.environment import set_environment
 set_environment(None)
 import ray
 from ray._private import worker
-from search.backends.local_ray import own_ray
-from search.backends.ray_errors import ray_errors
+from search.backends.local_ray import abandon_ray, own_ray
+from search.backends.ray_errors import part_died, ray_errors
 from search.backends.ray_parts import watch_ray
 
 @ray.remote(num_cpus=0)
@@ -225,9 +225,16 @@ def end(part, actor):
     (started,) = worker._global_node.all_processes[part]
     os.kill(started.process.pid, 9)
 
+search = SimpleNamespace(study="S", stopped=None)
+
+def stuck(name):
+    abandon_ray()
+    print("RayEnded", (ended := part_died(search, name)), ended.hint, flush=True)
+    os._exit(3)
+
 try:
     with own_ray(include_dashboard=False, num_cpus=1, log_to_driver=False):
-        with ray_errors(SimpleNamespace(study="S", stopped=None)), watch_ray(print):
+        with ray_errors(search), watch_ray(stuck):
             actor = Pruned.remote()
             process = ray.get(actor.process.remote())
             waiting = actor.add.remote()
@@ -239,7 +246,7 @@ except BaseException as problem:
 """
 
 
-DEATHS = {"raylet": "Ray's node manager died", "gcs_server": "Ray's head died", "worker": "Ray failed"}
+DEATHS = {"raylet": "Ray's node manager died", "gcs_server": "Ray's head died", "worker": "a process of Ray died"}
 
 
 @pytest.mark.parametrize("part", DEATHS)

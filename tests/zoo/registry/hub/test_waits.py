@@ -1,14 +1,14 @@
 """A hub's Retry-After holds for later processes; clocks that were wrong neither prolong it nor keep a list fresh."""
 
 import os
+import re
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.hub_server import Hub
-from tests.support.packages import AMP, PULL, at, refused, zoo
-from tests.zoo.registry.hub.test_hub import shell
+from tests.support.packages import AMP, PULL, at, refused, shell, zoo
 from zoo.registry.errors import RateLimited
 from zoo.registry.hub.waits import MAX_KEPT_SECONDS, check_wait, rate_limited
 from zoo.registry.index import index_path
@@ -39,7 +39,7 @@ def test_the_next_process_makes_no_request(pushed: Hub, monkeypatch: pytest.Monk
         refused(zoo(*PULL, *at(pushed)), 5, "asks us to wait 300 s")
     pushed.requests.clear()
     ran = shell(*PULL, *at(pushed))
-    refused(ran, 5, "asks us to wait 300 s", "hf auth login") if "300 s" in ran.err else refused(ran, 5, "wait 29")
+    assert ran.code == 5 and re.search(r"asks us to wait [123]\d\d s", ran.err) and "hf auth login" in ran.err
     assert pushed.requests == []
     for path in (home / ".index").glob("*.wait"):
         path.write_text(path.read_text().replace('"seconds":300', '"seconds":0'))
