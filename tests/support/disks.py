@@ -13,10 +13,12 @@ import pytest
 IMAGE_BYTES = 64 << 20
 
 
-def _run(*words: str | Path) -> None:
+def _run(*words: str | Path) -> str:
+    """Run a program and return what it says; skips the test where it fails."""
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"{words[0]} cannot be used here: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout.strip()
 
 
 def _tmpfs(place: Path, base: Path) -> None:
@@ -49,7 +51,11 @@ def _exfat(place: Path, base: Path) -> None:
     with image.open("wb") as file:
         file.truncate(IMAGE_BYTES)
     _run("mkfs.exfat", image)
-    _run("mount.exfat-fuse", image, place)
+    device = _run("losetup", "--find", "--show", image)
+    try:
+        _run("mount.exfat-fuse", device, place)
+    finally:
+        _run("losetup", "--detach", device)  # once it is not mounted any longer
 
 
 KINDS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {  # the program that each needs, and how it is mounted

@@ -50,7 +50,8 @@ def test_a_shelf_is_used_as_on_any_disk(disk: Path, tmp_path: Path, monkeypatch:
         ran = zoo("pull", AMP, "--to", to, *shelf)
         assert ran.code == 0, ran.err
         assert pulled(to) == files()
-    assert zoo("rm", AMP, "--yes", *shelf).code == 0 and zoo("list", "-q", *shelf).out == ""
+    monkeypatch.setenv("ZOO_HOME", str(disk / "shelf"))
+    assert zoo("rm", AMP, "--yes").code == 0 and zoo("list", "-q").out == ""
     assert not [path for path in disk.rglob(f"{STAGED}*")]
 
 

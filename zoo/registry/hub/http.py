@@ -164,7 +164,10 @@ def _open(
         "GET", url, params=list(params) or None, headers=dict(headers), timeout=httpx.Timeout(TIMEOUT_SECONDS)
     )
     for _ in range(MAX_REDIRECTS):
-        response = session.send(request, stream=True, follow_redirects=False)
+        try:
+            response = session.send(request, stream=True, follow_redirects=False)
+        except (httpx.InvalidURL, UnicodeError):  # of a host that a redirect names
+            raise Unreachable(f"{url} leads to a place that is no address") from None
         try:
             watch.count(0)
             if response.next_request is None:

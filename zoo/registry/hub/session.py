@@ -106,7 +106,10 @@ def _transfer(
     """Return the answer to a request, read within its limits."""
     for _ in range(MAX_REDIRECTS):
         request.stream = _Counted(request.stream, watch)
-        response = send(request)
+        try:
+            response = send(request)
+        except (httpx.InvalidURL, UnicodeError):  # of a host that a redirect names
+            raise Unreachable(f"{request.url} leads to a place that is no address") from None
         try:
             if not (follows and response.next_request):
                 cap = MAX_ANSWER_BYTES if response.status_code < 400 else MAX_ERROR_BYTES
