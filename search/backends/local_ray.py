@@ -69,7 +69,7 @@ def abandon_ray() -> None:
     node = ray_worker._global_node
     if node is not None and dead_part(node):
         node.kill_all_processes(check_alive=False, allow_graceful=False)
-        folder = Path(node._temp_dir).parent
+        folder = Path(node.temp_dir).parent
         if folder.name.startswith(PREFIX):
             shutil.rmtree(folder, ignore_errors=True)
 
