@@ -11,6 +11,7 @@ from models.core.files import STAGED, write_json
 from models.core.locations import is_uri, refuse_userinfo
 from models.core.progress import PhaseListener, ignore_phase
 from models.core.schema import read_json
+from models.core.system_files import is_empty
 from models.core.user_folders import expand_home
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
@@ -237,7 +238,7 @@ def _settle_config(config: SearchConfig, study: Path, resume: bool) -> SearchCon
             f"final.steps is {config.final_steps}, and learning.steps {config.learning.steps}",
             "Finals train longer than trials: raise final.steps, or leave it out.",
         )
-    if study.exists() and any(study.iterdir()):
+    if study.exists() and not is_empty(study):
         raise UserError(f"{study} is not empty and holds no study", "Choose another --out.")
     if resume:
         raise NotFound(f"{study} holds no study to continue", "Check --out, or leave out --resume to begin one.")

@@ -178,7 +178,13 @@ def test_models_name_no_command():
 def test_the_core_of_the_search_needs_no_ray():
     light = ("optimizer.pareto", "optimizer.pruner", "study.ledger")
     assert not {"ray", "torch"} & _modules_after("\n".join(f"import search.{name}" for name in light))
-    with_ray = ("backends.local_ray", "backends.ray_parts", "backends.ray_tune", "launch.ray_client")
+    with_ray = (
+        "backends.local_ray",
+        "backends.ray_errors",
+        "backends.ray_parts",
+        "backends.ray_tune",
+        "launch.ray_client",
+    )
     starts_ray = {f"search.{name}" for name in with_ray}
     rest = [name for name in sorted(NAMES) if name.startswith("search.") and name not in starts_ray]
     assert "ray" not in _modules_after("\n".join(f"import {name}" for name in rest))

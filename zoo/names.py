@@ -15,6 +15,8 @@ REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
+HOST_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII | re.IGNORECASE)
+
 HUGGING_FACE = "https://huggingface.co"
 
 
@@ -64,7 +66,7 @@ def parse_address(where: str) -> Path | Address:
         return Address(_own_endpoint())
     if where.startswith("hub:"):
         endpoint, scope = _own_endpoint(), where.removeprefix("hub:").split("/")
-    elif where.startswith(("http://", "https://")):
+    elif "://" in where:
         endpoint, scope = _split_url(where)
     else:
         return expand_home(where)
@@ -97,10 +99,16 @@ def _split_url(where: str) -> tuple[str, list[str]]:
         port = url.port
     except ValueError:  # a bracket that is not closed, a port that is no number
         raise _not_a_hub(where) from None
-    if not url.hostname or port == 0:
+    if url.scheme not in ("http", "https") or port == 0 or not _is_host(url.hostname or ""):
         raise _not_a_hub(where)
     scope = [part for part in url.path.split("/") if part]
     return f"{url.scheme}://{url.netloc}", scope[1:] if scope[:1] == ["collections"] else scope
+
+
+def _is_host(name: str) -> bool:
+    """Return whether a name can be that of a host; other than ASCII letters are written as `xn--...` in it."""
+    labels = name.rstrip(".").split(".")
+    return ":" in name or (len(name) < 254 and all(HOST_LABEL.fullmatch(label) for label in labels))
 
 
 def _not_a_hub(where: str) -> UserError:

@@ -11,6 +11,7 @@ from models.audio.io import read_length
 from models.capture.sheet import SHEET, TRAIN_MANIFEST, make_sheet, name_files
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json, write_text
+from models.core.system_files import is_empty
 from models.knobs.schema import Knobs, Setting, Switch
 from models.recordings.align_dataset import HELD_MANIFEST
 from models.recordings.manifest import Take
@@ -56,7 +57,7 @@ def write_session(
 
 def new_folder(folder: Path) -> None:
     """Raise `UserError` unless a folder is empty or missing: recordings are never overwritten."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or not is_empty(folder)):
         raise UserError(f"{folder} is in the way: it holds something already", "Name a new or empty folder.")
 
 

@@ -32,6 +32,7 @@ from models.capture.analog import (
 from models.capture.session import entry, manifest_top
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json
+from models.core.system_files import is_empty
 from models.knobs.schema import Knob, Knobs
 
 KNOBS = ("gain", "tone", "volume")
@@ -177,7 +178,7 @@ def render_takes(
     manifests = folder / "train.json", folder / "held.json"
     if all(path.exists() for path in manifests):
         return manifests
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or not is_empty(folder)):
         raise UserError(f"{folder} is in the way and is not a folder of takes", "Name a new or empty folder.")
     trained, held = training_settings(seed), held_settings(seed)
     parts = (

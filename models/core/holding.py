@@ -56,7 +56,7 @@ def remove_left_behind(path: Path, age_s: float, lockless_age_s: float) -> None:
             return
         handle = None if fcntl is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            if time.time() - stated.st_mtime >= (age_s if _try_lock(handle) else lockless_age_s):
+            if abs(time.time() - stated.st_mtime) >= (age_s if _try_lock(handle) else lockless_age_s):
                 shutil.rmtree(path, ignore_errors=True) if stat.S_ISDIR(stated.st_mode) else path.unlink()
         finally:
             release_path(handle)

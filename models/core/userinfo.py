@@ -4,23 +4,35 @@ import re
 
 WORD = re.compile(r"[^\s'\"<>]+")
 
+SECRET = re.compile(  # a parameter of a URI that may be a secret, and its value
+    r"(?P<name>[?&;](?:[^=&;#\s'\"]*(?:secret|token|passw|credential|signature|access_?key|api_?key)[^=&;#\s'\"]*"
+    r"|key|sig|sas|auth)=)(?P<value>[^&;#\s'\"]+)",
+    re.IGNORECASE,
+)
+
 
 def has_userinfo(place: str) -> bool:
-    """Return whether a URI or `host:port` may hold a user name or a password: whether it has an `@`.
+    """Return whether a URI or `host:port` may hold a user name or a password: an `@`, or a parameter named so.
 
     Secrets often have a `/`, so a URI's own idea of where its host begins does not count. An `@` of a path is written
     as `%40`. A local path, also as `file:///...`, has no user.
     """
     scheme, mark, rest = place.partition("://")
+    if mark and SECRET.search(rest):
+        return True
     return "@" in (rest if mark else place) and not (mark and scheme.lower() == "file" and rest.startswith("/"))
 
 
 def without_userinfo(text: str) -> str:
     """Return a text in which each URI with a user name or a password is cut to `://` and what follows the last `@`.
 
+    Values of parameters that may be secrets become `...`.
     Links such as `https://HOST/@NAME` stay: their `@` is no end of a password.
     """
-    return WORD.sub(_cut, text) if "://" in text and "@" in text else text
+    if "://" not in text:
+        return text
+    text = SECRET.sub(r"\g<name>...", text)
+    return WORD.sub(_cut, text) if "@" in text else text
 
 
 def _cut(word: re.Match[str]) -> str:

@@ -13,7 +13,7 @@ from models.network.architecture import Slot
 from models.network.numpy_activations import apply_activation
 from models.network.numpy_wavenet import NumpyConv, NumpyFilm, NumpyLayer, NumpyNonlinear, NumpyWaveNet
 
-SILENCE = 1e-15  # -300 dBFS: input below it is taken as zero
+QUIETEST_INPUT = 1e-15  # -300 dBFS: input below it is taken as zero
 
 
 class NumpyPlayer:
@@ -37,7 +37,7 @@ class NumpyPlayer:
             past_KT = np.repeat(levels_KT[:, :1], before, 1)
         is_still = levels_KT.shape[1] == 1 and bool((past_KT == levels_KT).all())
         new_T = np.asarray(x_T, self._net.dtype)
-        new_T = np.where(np.abs(new_T) < SILENCE, 0, new_T)  # also where the processor's mode cannot be set
+        new_T = np.where(np.abs(new_T) < QUIETEST_INPUT, 0, new_T)  # also where the processor's mode cannot be set
         whole_T = np.concatenate([self._x_T, new_T])
         joined_KT = np.concatenate([past_KT, moving_KT], 1)
         with numbers_near_zero_as_zero():

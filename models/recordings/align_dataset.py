@@ -10,6 +10,7 @@ import numpy as np
 from models.audio.io import create_audio
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json
+from models.core.system_files import is_empty
 from models.recordings.alignment import UNRELATED, Lag, align_wet, causal_margin, reconcile_lags
 from models.recordings.manifest import Manifest, Take, read_manifest
 from models.recordings.output_files import output_of
@@ -43,7 +44,7 @@ def align_dataset(
     take cannot be read, and when it does not belong to its dry signal.
     """
     manifest = read_manifest(path)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or not is_empty(folder)):
         raise UserError(f"{folder} is in the way", "Name a new or empty folder.")
     total, aligned = len(manifest.takes) + len(manifest.held_takes), []
     with staged_folder(folder) as staged:

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from models.artifacts.evaluation import Evaluation, read_evaluation
 from models.artifacts.names import EVAL, FOLDS, HISTORY, RECIPE, STATE
 from models.core.errors import UserError
 from models.core.progress import PhaseListener, ignore_phase
 from models.core.renames import STAGED
+from models.core.system_files import is_system_file
 from models.engines.select import device_for
 from models.evaluation.evaluate import evaluate
 from models.recordings.config import DataConfig
@@ -89,4 +90,6 @@ def _begin(recipe: Recipe, data: AmpData, out: Path) -> Trainer:
 
 def _has_other_files(out: Path) -> bool:
     """Whether there is more than what a first save leaves when it is interrupted."""
-    return any(path.name not in (RECIPE, HISTORY, FOLDS) and not path.name.startswith(STAGED) for path in out.iterdir())
+    own = (RECIPE, HISTORY, FOLDS)
+    others = (path for path in out.iterdir() if path.name not in own and not path.name.startswith(STAGED))
+    return any(not is_system_file(PurePath(path.name)) for path in others)

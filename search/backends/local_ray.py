@@ -6,6 +6,7 @@ Import it after `set_environment`.
 import atexit
 import os
 import secrets
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -63,6 +64,16 @@ def end_ray() -> None:
     else:
         atexit.unregister(ray_worker.shutdown)
         node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+
+def abandon_ray() -> None:
+    """End what is left of this search's own Ray and remove its folder, while another thread waits in Ray for ever."""
+    node = ray_worker._global_node
+    if node is not None and dead_part(node):
+        node.kill_all_processes(check_alive=False, allow_graceful=False)
+        folder = Path(node.temp_dir).parent
+        if folder.name.startswith(PREFIX):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

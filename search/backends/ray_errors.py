@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ray._private import worker as ray_worker
-from ray.exceptions import RayError
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectStoreFullError,
+    OutOfDiskError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    WorkerCrashedError,
+)
 from ray.tune.error import TuneError
 
 from models.core.errors import UserError
@@ -17,6 +25,14 @@ from search.study.scheduler import TrialScheduler
 HINT_KEPT = "Its finished trials are kept. Remove the cause, then continue with --resume."
 
 RAY_VERSIONS = re.compile(r"Ray: (\S+)\s+Python: (\S+)")  # of Ray's message on a cluster of other versions
+
+FAILURES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((ObjectStoreFullError, OutOfDiskError), "Ray's shared memory or its disk is full"),
+    (
+        (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError),
+        "a process of Ray died; perhaps the system killed it when memory was short",
+    ),
+)
 
 RAYS_MODULES = ("ray", "grpc")
 
@@ -40,7 +56,15 @@ def ray_errors(scheduler: TrialScheduler) -> Iterator[None]:
             raise UserError(f"{stopped}: {reason}", HINT_KEPT) from problem
         if not is_of_ray(problem):
             raise
-        raise RayEnded(f"{stopped}: Ray failed ({reason_of(problem)})", HINT_KEPT) from problem
+        raise RayEnded(f"{stopped}: {_what_failed(problem)}", HINT_KEPT) from problem
+
+
+def _what_failed(problem: Exception) -> str:
+    """Return in our words what an error of Ray means; its own fill a page."""
+    for kinds, words in FAILURES:
+        if isinstance(problem, kinds):
+            return words
+    return f"Ray failed with {type(problem).__name__}"
 
 
 def part_died(scheduler: TrialScheduler, name: str) -> RayEnded:

@@ -144,6 +144,10 @@ def watch_ray(on_stuck: Callable[[str], object]) -> Iterator[RayWatch]:
     looking.start()
     try:
         yield watch
+    except Exception as problem:  # also what becomes of our own in code of Ray that lets nothing through
+        if watch.dead_part:
+            raise RayPartDied(watch.dead_part) from problem
+        raise
     finally:
         left.set()
         looking.join()

@@ -32,7 +32,7 @@ from models.core.locations import is_uri
 from models.engines.select import device_for
 from models.recordings.dataset import AmpData
 from search.backends.environment import RayEnded
-from search.backends.local_ray import keep_credentials_here, own_ray
+from search.backends.local_ray import abandon_ray, keep_credentials_here, own_ray
 from search.backends.pruned_trials import PrunedTrials
 from search.backends.ray_errors import part_died, ray_errors, refused_join
 from search.backends.ray_parts import FirstLines, RayWatch, watch_ray
@@ -277,7 +277,7 @@ def run_trials(
         _scratch(scheduler.study, storage) as scratch,
         _ray(address, amps),
         ray_errors(scheduler),
-        watch_ray(lambda name: on_stuck(part_died(scheduler, name))) as watch,
+        watch_ray(lambda name: (abandon_ray(), on_stuck(part_died(scheduler, name)))) as watch,
     ):
         _run_trials(scheduler, amps, storage, scratch, watch)
 

@@ -1,19 +1,24 @@
 """Recordings in memory, with fingerprints; those at a URI are copied into the cache folder first, once."""
 
+import atexit
+import errno
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from models.core.cache import cache_folder
+from models.core.cache import cache_folder, warn_not_kept
 from models.core.errors import UserError
 from models.core.locations import is_uri
 from models.core.progress import PhaseListener, ignore_phase
 from models.core.schema import MAX_JSON_BYTES, read_json
+from models.core.scratch import Scratch
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
@@ -102,7 +107,23 @@ def _split_uri(uri: str) -> tuple[str, str]:
 
 
 def _copy_folder(folder: str) -> Path:
-    return cache_folder() / "recordings" / sha256(folder.encode()).hexdigest()[:24]
+    """Return the folder for copies: one of the cache, or of this process where the cache cannot be written."""
+    copy = cache_folder() / "recordings" / sha256(folder.encode()).hexdigest()[:24]
+    try:
+        copy.mkdir(parents=True, exist_ok=True)
+        if not os.access(copy, os.W_OK | os.X_OK) or (hasattr(os, "getuid") and copy.stat().st_uid != os.getuid()):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as problem:
+        warn_not_kept(copy, "recordings", problem)
+        return _own_folder() / copy.name
+    return copy
+
+
+@cache
+def _own_folder() -> Path:
+    scratch = Scratch()
+    atexit.register(scratch.remove)
+    return scratch.folder
 
 
 def _fetch_file(folder: str, name: str, copy: Path) -> None:

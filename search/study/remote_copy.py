@@ -6,6 +6,7 @@ from pathlib import Path
 
 from models.core.errors import NotFound, UserError
 from models.core.files import is_staged, staged_file, staged_folder
+from models.core.system_files import is_empty
 from search.storage.uri_store import Store, below
 from search.study.files import BOARD, COSTS, JOURNAL, PICTURE, RECORDINGS, REPORT_PAGE, STUDY
 from search.study.ledger import ledger_path, parse_lines
@@ -59,7 +60,7 @@ class RemoteCopy:
             )
         if exists:
             self._restore(remote, self._study)
-        elif not self._study.exists() or not any(self._study.iterdir()):
+        elif not self._study.exists() or is_empty(self._study):
             with staged_folder(self._study) as staged:
                 self._restore(remote, staged)
 

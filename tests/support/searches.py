@@ -190,7 +190,7 @@ LOCAL: dict[str, Any] = {
 }
 
 
-def wait_until(true: Any, seconds: float = 120) -> None:
+def wait_until(true: Any, seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "nothing happened in time"

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from models.artifacts.names import CONFIG, EVAL, WEIGHTS
 from models.core.errors import IntegrityError, NotFound
+from models.core.system_files import is_system_file
 
 MANIFEST, CARD, PRESETS, LIVE = "manifest.json", "README.md", "presets.json", "live.nam"
 
@@ -133,6 +134,9 @@ def max_bytes(name: str) -> int:
 
 
 def list_files(folder: Path) -> set[str]:
-    """Return every path below a folder that is not a folder itself; links are listed and never followed."""
-    paths = (path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
-    return {path.relative_to(folder).as_posix() for path in paths}
+    """Return every path below a folder that is not a folder itself; links are listed and never followed.
+
+    What operating systems add to folders by themselves is left out.
+    """
+    found = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+    return {path.as_posix() for path in found if not is_system_file(path)}

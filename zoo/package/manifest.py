@@ -10,6 +10,7 @@ from pydantic import Field
 from models.core.errors import Incompatible, IntegrityError, NotFound, SchemaError, UserError
 from models.core.files import read_regular, write_json
 from models.core.schema import SHA256_TEXT, Document, Frozen, check_document, parse_json, read_document, spelled
+from models.core.system_files import is_empty
 from zoo.package.layout import ALLOWED, MANIFEST, NOT_COVERED, SLUG, SLUG_WORDS, list_files, max_bytes, tier_of
 
 
@@ -32,7 +33,7 @@ class PackageManifest(Frozen):
 
 def write_manifest(folder: Path, name: str, tool: str, tier: str = "") -> None:
     """Write `manifest.json` over every file in the folder that it covers."""
-    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    paths = sorted(list_files(folder))
     files = {path: file_entry((folder / path).read_bytes()) for path in paths if path not in NOT_COVERED}
     manifest = PackageManifest(package=name, tool=tool, tier=tier, files=files)
     write_json(folder / MANIFEST, manifest.model_dump(mode="json", by_alias=True))
@@ -124,7 +125,7 @@ def check_target(target: Path) -> None:
     """Raise `UserError` when `target` holds anything but a package, which may be replaced, or is a twin by case."""
     if twin := case_twin(target):
         raise UserError(f"{target} is called '{twin}' on this disk", "Write it so, or choose another name.")
-    empty = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+    empty = not target.exists() or (target.is_dir() and is_empty(target))
     if not empty and not _is_package(target):
         raise UserError(f"{target} exists and is not a package", "Choose another folder.")
 

@@ -12,6 +12,7 @@ from models.artifacts.names import CONFIG
 from models.core.errors import UserError
 from models.core.files import staged_folder
 from models.core.scratch import scratch_folder
+from models.core.system_files import is_empty
 from models.formats.player.build import library
 from zoo.package.layout import CARD, list_files
 from zoo.player_page.documents import DRY_CLIP, AmpPage, AmpSource, ShelfRow, SitePage, describe_amp, package_of
@@ -155,7 +156,7 @@ def write_site(site: Site, folder: Path) -> int:
 
     Raises `UserError` when the folder holds anything else, and as `Site.read` does.
     """
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not _is_page(folder)):
+    if folder.is_file() or (folder.is_dir() and not is_empty(folder) and not _is_page(folder)):
         raise UserError(f"{folder} exists and is not a page", "Choose another folder.")
     size = 0
     with staged_folder(folder) as staged:

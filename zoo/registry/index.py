@@ -23,6 +23,8 @@ DEADLINE_SECONDS = 5.0
 
 FRESH_SECONDS = 600.0  # or $ZOO_INDEX_TTL
 
+MAX_CLOCK_ERROR_SECONDS = 60.0  # of another computer that shares the folder
+
 
 class Index(Frozen):
     """The amps of a hub, or of a part of it.
@@ -46,6 +48,8 @@ class Index(Frozen):
     def is_fresh(self) -> bool:
         """True while the list need not be fetched again; one that is not whole goes on within the same time."""
         stated = os.environ.get("ZOO_INDEX_TTL", "")
+        if self.fetched > time.time() + MAX_CLOCK_ERROR_SECONDS:  # fetched while a clock was wrong
+            return False
         return self.age_seconds < (float(stated) if re.fullmatch(r"\d+(\.\d+)?", stated) else FRESH_SECONDS)
 
 

@@ -4,22 +4,24 @@ PyPI's `ziglang` compiles for every target from any machine; where it is not ins
 this machine. `player/README.md` says how each binary is made.
 """
 
+import atexit
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from models.core.cache import cache_folder
+from models.core.cache import cache_folder, warn_not_kept
 from models.core.errors import UserError
 from models.core.extras import install_command
-from models.core.files import staged_file
-from models.core.scratch import scratch_folder
+from models.core.files import staged_file, write_text
+from models.core.scratch import Scratch, scratch_folder
 
 BUNDLED = Path(__file__).parent / "csources"  # in a wheel
 SOURCES = BUNDLED if BUNDLED.is_dir() else Path(__file__).parents[3] / "player"
@@ -107,16 +109,12 @@ def _library(name: str, target: str | None, compiler: str | None) -> Path:
         return carried
     target, compiler = _choose(target, compiler)
     path = _folder(compiler, target) / f"{name}{_suffix(target)}"
-    if path.exists():
-        return path
     if name == "ampzoo-plugin":
         needed = LIBRARIES.get(target.partition("-")[0], ())
-        _build_program(compiler, target, PLUGIN, ("-shared",), path, PRIVATE, needed)
-    elif target == "wasm32":
-        _build_program(compiler, target, (*PLAIN, "wasm.c"), WASM_LINK, path)
-    else:
-        _build_program(compiler, target, PLAIN, ("-shared",), path)
-    return path
+        return _stored(path, lambda: _built(compiler, target, PLUGIN, ("-shared",), path.name, PRIVATE, needed))
+    if target == "wasm32":
+        return _stored(path, lambda: _built(compiler, target, (*PLAIN, "wasm.c"), WASM_LINK, path.name))
+    return _stored(path, lambda: _built(compiler, target, PLAIN, ("-shared",), path.name))
 
 
 def _suffix(target: str) -> str:
@@ -143,11 +141,49 @@ def build_program(source: str, compiler: str | None = None, flags: tuple[str, ..
     needed = LIBRARIES.get(host().partition("-")[0], ()) if hosts else ()
     compiler, name = compiler or _preferred(), hashlib.sha256(" ".join(flags).encode()).hexdigest()[:8]
     path = _folder(compiler, host()) / f"{Path(source).stem}-{name}"
-    if not path.exists():
-        _build_program(compiler, host(), sources, (), path, ("-D_GNU_SOURCE", *flags), needed)
-        with suppress(PermissionError):  # a disk without modes
-            path.chmod(0o755)
+    options = ("-D_GNU_SOURCE", *flags)
+    return _stored(path, lambda: _built(compiler, host(), sources, (), path.name, options, needed))
+
+
+def _stored(path: Path, build: Callable[[], bytes]) -> Path:
+    """Return a file of the cache, built where it is missing, damaged, or another user could have made it.
+
+    It is run, so it counts only if this user or root wrote it; its SHA-256 lies beside it. Where the cache cannot keep
+    it, it lies in a temporary folder of this process.
+    """
+    digest = path.with_name(f"{path.name}.sha256")
+    if not _is_whole_build(path, digest):
+        content = build()
+        try:
+            write_executable(path, content)
+            write_text(digest, hashlib.sha256(content).hexdigest())
+        except OSError as problem:
+            warn_not_kept(path.parent, "the player", problem)
+            return _kept_here(path.name, content)
     return path
+
+
+def _is_whole_build(path: Path, digest: Path) -> bool:
+    with suppress(OSError):
+        if hasattr(os, "getuid") and path.stat().st_uid not in (0, os.getuid()):
+            return False
+        return hashlib.sha256(path.read_bytes()).hexdigest() == digest.read_text("utf-8", "replace")
+    return False
+
+
+@cache
+def _kept_here(name: str, content: bytes) -> Path:
+    """Return a file that ends with this process."""
+    scratch = Scratch()
+    atexit.register(scratch.remove)
+    write_executable(scratch.folder / name, content)
+    return scratch.folder / name
+
+
+def write_executable(path: Path, content: bytes) -> None:
+    """Write a program or a library, whole or not at all."""
+    with staged_file(path, 0o777) as staged:
+        staged.write_bytes(content)
 
 
 def _preferred() -> str:
@@ -169,27 +205,27 @@ def sources_digest() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
-def _build_program(
+def _built(
     compiler: str,
     target: str,
     sources: tuple[str, ...],
     link: tuple[str, ...],
-    out: Path,
+    name: str,
     flags: tuple[str, ...] = (),
     libraries: tuple[str, ...] = (),
-) -> None:
-    """Compile every source and the engine for each instruction set, then link the objects."""
+) -> bytes:
+    """Compile every source and the engine for each instruction set, link the objects, and return the file `name`."""
     command = [*_command(compiler, target), *flags]
     sets = X86_SETS if target.endswith("x86_64") else {"engine_baseline": 0}
     jobs = [("engine.c", level, [f"-DENGINE={engine}"]) for engine, level in sets.items()]
     jobs += [(name, sets["engine_baseline"], []) for name in sources]
-    with scratch_folder() as folder, staged_file(out) as staged:
+    with scratch_folder() as folder:
         made = [f"{number}.o" for number in range(len(jobs))]
         for (source, level, own), to in zip(jobs, made, strict=True):
             _compile([*command, *_instructions(compiler, level), *own, "-c", str(SOURCES / source), "-o", to], folder)
-        words = [*command, *link, "-s", *made, *libraries, "-o", out.name]  # linkers write the name into the file
+        words = [*command, *link, "-s", *made, *libraries, "-o", name]  # linkers write the name into the file
         _compile(words, folder)
-        shutil.copyfile(folder / out.name, staged)
+        return (folder / name).read_bytes()
 
 
 def _command(compiler: str, target: str) -> list[str]:

@@ -145,8 +145,16 @@ def _float_pointer(numbers: Any) -> Any:
 
 @cache
 def load_library(path: Path) -> Any:
-    """Load the library and declare its functions (`player/player.h`)."""
-    lib = ctypes.CDLL(str(path))
+    """Load the library and declare its functions (`player/player.h`).
+
+    Raises `UserError` for one that this machine cannot load, as one that was built on another.
+    """
+    try:
+        lib = ctypes.CDLL(str(path))
+    except OSError as problem:
+        raise UserError(
+            f"{path} cannot be loaded on this machine", f"Delete {path.parent}; it is built again."
+        ) from problem
     pointer, count, number, text = ctypes.c_void_p, ctypes.c_int32, ctypes.c_double, ctypes.c_char_p
     functions = {
         "player_amp_size": (ctypes.c_size_t, []),

@@ -40,7 +40,29 @@ def test_a_password_is_refused_and_shown_nowhere(uri: str):
 
 
 @pytest.mark.parametrize(
-    "place", ["s3://bucket/y", "http://host:8265", "file:///home/me@work/x", "gs://b/a%40b?region=x", "auto", "host:1"]
+    "name", ["secret_key", "access_key", "X-Amz-Signature", "sig", "SAS", "token", "apikey", "auth"]
+)
+def test_a_secret_parameter_is_refused_and_shown_nowhere(name: str):
+    uri = f"s3://bucket/y?region=x&{name}=SECRET&scheme=http"
+    assert has_userinfo(uri)
+    with pytest.raises(UserError, match="must not hold a user name or a password") as refused:
+        refuse_userinfo(uri, "--storage")
+    assert "SECRET" not in refused.value.message + refused.value.hint
+    shown = UserError(f"'{uri}' cannot be used", uri)
+    assert "SECRET" not in shown.message + shown.hint and "region=x" in shown.message and "scheme=http" in shown.message
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "s3://b/y?region=x&scheme=http&endpoint_override=h:1",
+        "s3://bucket/y",
+        "http://host:8265",
+        "file:///home/me@work/x",
+        "gs://b/a%40b?region=x",
+        "auto",
+        "host:1",
+    ],
 )
 def test_other_places_stay_as_they_are(place: str):
     assert not has_userinfo(place)

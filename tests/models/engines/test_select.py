@@ -202,16 +202,18 @@ def test_as_vector_shares_memory_with_the_parameters():
     assert vector_P.grad is not None and vector_P.grad.norm() > 0
 
 
-def test_training_kernels_take_denormals_as_zero():
+@pytest.mark.parametrize("kind", [EagerEngine, CompiledEngine])
+def test_training_takes_denormals_as_zero(kind: type):
     net = WaveNet(architecture(), 0)
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             if name.endswith("bias"):
                 parameter.zero_()
-    engine, size = CompiledEngine(net), net.receptive_field + 63
+    engine, size = kind(net), net.receptive_field + 63
     none = torch.zeros(1, 0)
     assert not engine(torch.full((1, size), 1e-40), none).any() and engine(torch.full((1, size), 1e-30), none).any()
-    vector_P = as_vector(engine.folding.parameters)
+    folded = engine.folding.parameters if isinstance(engine, CompiledEngine) else list(net.parameters())
+    vector_P = as_vector(folded)
     engine.accumulate_gradient(vector_P, torch.full((1, size), 1e-40), none, lambda y_BS, items: y_BS.sum())
     assert vector_P.grad is not None and vector_P.grad.isfinite().all()
     assert (torch.tensor([1e-40]) * 1).item() > 0  # the mode of the thread is as it was

@@ -1,10 +1,15 @@
 """The numpy net has the torch module's weights, and plays as it does."""
 
+import platform
+import sys
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.core.float_mode import LAYOUTS, numbers_near_zero_as_zero
 from models.network.architecture import WaveNetConfig
 from models.network.numpy_wavenet import NumpyWaveNet, as_numpy, parameter_shapes
 from models.network.wavenet import WaveNet
@@ -62,3 +67,27 @@ def test_parameter_shapes_are_those_of_the_torch_module(config: WaveNetConfig, k
     assert isinstance(again, NumpyWaveNet)
     assert again.features == module.features
     assert again.receptive_field == module.receptive_field
+
+
+def test_numbers_near_zero_are_zero_and_the_mode_of_the_thread_stays():
+    net = wavenet(WaveNetConfig.model_validate({"arrays": [{"channels": 4, "dilations": [1, 2]}]}), 0)
+    for name, parameter in net.named_parameters():
+        if name.endswith("bias"):
+            parameter.data.zero_()
+    quiet = NumpyPlayer(as_numpy(net))
+    for level in (1e-40, 1e-37, 1e-20, 1e-16):
+        assert not quiet.play(np.full(64, level, np.float32), []).any()
+    assert NumpyPlayer(as_numpy(net)).play(np.full(64, 1e-12, np.float32), []).any()
+    assert (np.full(4, 1e-40, np.float32) * np.float32(1)).any()
+
+
+@pytest.mark.skipif((sys.platform, platform.machine()) not in LAYOUTS, reason="the processor's mode cannot be set here")
+def test_states_near_zero_are_zero():
+    """Of a fading note: products that would be denormal, in the thread that plays."""
+    small, half = np.full(16, 2e-38, np.float32), np.float32(0.25)
+    with numbers_near_zero_as_zero():
+        assert not (small * half).any() and not (np.full(16, 1e-40, np.float32) * np.float32(1)).any()
+        with pytest.raises(KeyError), numbers_near_zero_as_zero():
+            raise KeyError
+        assert not (small * half).any()
+    assert (small * half).all()

@@ -107,7 +107,7 @@ def session_folder(search: subprocess.Popen[str]) -> Path:
 
 def told(search: subprocess.Popen[str]) -> str:
     """What a search that has failed said."""
-    out, err = search.communicate(timeout=60)
+    out, err = search.communicate(timeout=600)
     assert out == "" and search.returncode == 1, err
     assert len(err.splitlines()) < 8 and "state-dump" not in err and "Traceback" not in err, err
     return " ".join(err.split())
@@ -154,7 +154,7 @@ def test_a_local_search_is_private_and_leaves_nothing_however_it_ends(tmp_path: 
         assert not killed.exists(), "the next search takes it away"
         last = session_folder(search)
         search.send_signal(signal.SIGINT)
-        _, err = search.communicate(timeout=60)
+        _, err = search.communicate(timeout=600)
         assert search.returncode == 130 and "stopped after 0 of 2 trials" in err
     assert not last.exists() and not searches.leftovers()
 
@@ -210,8 +210,8 @@ from search.backends.environment import set_environment
 set_environment(None)
 import ray
 from ray._private import worker
-from search.backends.local_ray import own_ray
-from search.backends.ray_errors import ray_errors
+from search.backends.local_ray import abandon_ray, own_ray
+from search.backends.ray_errors import part_died, ray_errors
 from search.backends.ray_parts import watch_ray
 
 @ray.remote(num_cpus=0)
@@ -221,17 +221,24 @@ class Pruned:
 
 def end(part, actor):
     if part == "worker":
-        return os.kill(ray.get(actor.process.remote()), 9)
+        return os.kill(actor, 9)
     (started,) = worker._global_node.all_processes[part]
     os.kill(started.process.pid, 9)
 
+search = SimpleNamespace(study="S", stopped=None)
+
+def stuck(name):
+    abandon_ray()
+    print("RayEnded", (ended := part_died(search, name)), ended.hint, flush=True)
+    os._exit(3)
+
 try:
     with own_ray(include_dashboard=False, num_cpus=1, log_to_driver=False):
-        with ray_errors(SimpleNamespace(study="S", stopped=None)), watch_ray(print):
+        with ray_errors(search), watch_ray(stuck):
             actor = Pruned.remote()
-            ray.get(actor.process.remote())
+            process = ray.get(actor.process.remote())
             waiting = actor.add.remote()
-            end(sys.argv[1], actor)
+            end(sys.argv[1], process)
             ray.get(waiting)
 except BaseException as problem:
     print(type(problem).__name__, problem, getattr(problem, "hint", ""), flush=True)
@@ -239,16 +246,18 @@ except BaseException as problem:
 """
 
 
-DEATHS = {"raylet": "Ray's node manager died", "gcs_server": "Ray's head died", "worker": "Ray failed"}
+DEATHS = {"raylet": "Ray's node manager died", "gcs_server": "Ray's head died", "worker": "a process of Ray died"}
 
 
 @pytest.mark.parametrize("part", DEATHS)
-def test_a_death_while_the_driver_waits_in_ray_is_told(part: str):
+def test_a_death_while_the_driver_waits_in_ray_is_told(part: str, tmp_path: Path):
     """As in the actor of pruned trials, which groups on a GPU have."""
-    words = [sys.executable, "-c", WAITING, part]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 3, done.stderr
-    assert f"RayEnded the search in S stopped: {DEATHS[part]}" in done.stdout and "--resume" in done.stdout
+    words, said = [sys.executable, "-c", WAITING, part], tmp_path / "said"
+    with said.open("w") as file:  # a pipe could stay open in a process of Ray
+        done = subprocess.run(words, stdout=file, stderr=subprocess.STDOUT, timeout=900, check=False)
+    told = said.read_text()
+    assert done.returncode == 3, told
+    assert f"RayEnded the search in S stopped: {DEATHS[part]}" in told and "--resume" in told
 
 
 @pytest.mark.parametrize(

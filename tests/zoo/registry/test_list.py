@@ -108,7 +108,14 @@ def test_collection_is_a_zoo(many: Hub, monkeypatch: pytest.MonkeyPatch, form: s
     refused(zoo("list", "--zoo", f"{many.url}/collections/carol/none"), 3, "not found")
 
 
-@pytest.mark.parametrize("where", ["hub:../x", "hub:a/b/c", "http://hub.example/a/b/c", "hub:", "hub:a b", "http://["])
+@pytest.mark.parametrize(
+    "where",
+    ["hub:../x", "hub:a/b/c", "http://hub.example/a/b/c", "hub:", "hub:a b", "http://[", "ftp://hub", "s3://bucket/x"]
+    + [
+        f"http://{host}"
+        for host in ("a..b", "a" * 64, "ho st", "x\0y", "\u202e", "\u2177.com", "é" * 64, "-a", "a/\u0660")
+    ],
+)
 def test_malformed_address_of_a_hub_is_an_error(where: str):
     refused(zoo("list", "--zoo", where), 1, "is not the address of a hub")
 

@@ -19,6 +19,7 @@ from huggingface_hub.utils import get_session, hf_raise_for_status, httpx
 from models.core.errors import IntegrityError, UserError, first_line
 from models.core.schema import parse_json
 from zoo.registry.errors import RateLimited, Unreachable
+from zoo.registry.hub.waits import HINT_WAIT, check_wait, rate_limited
 from zoo.registry.hub.watch import Watch
 
 ReadResult = TypeVar("ReadResult")
@@ -38,8 +39,6 @@ MAX_REDIRECTS = 8
 MAX_ERROR_BYTES = 64 << 10  # of a hub's error message that is read
 
 HINT_HOSTILE_HUB = "The hub's answers contradict each other. Nothing was saved."
-
-HINT_WAIT = "Wait that long, then run the same command again. 'hf auth login' raises the limit."
 
 
 def get_json(
@@ -100,7 +99,7 @@ def pause_before_retry(attempt: int, response: Any = None) -> None:
     """
     requested = None if response is None else requested_pause(response.headers)
     if requested is not None and requested > MAX_REQUESTED_PAUSE_SECONDS:
-        raise RateLimited(f"{response.request.url.host} asks us to wait {requested:,} s", HINT_WAIT)
+        raise rate_limited(str(response.request.url), response.request.headers, requested)
     time.sleep(min(0.5 * 2**attempt if requested is None else requested, MAX_PAUSE_SECONDS))
 
 
@@ -128,6 +127,7 @@ def _get(
     params: Sequence[tuple[str, str]] = (),
 ) -> ReadResult:
     """GET a URL and return what `read` makes of the response, in up to `ATTEMPTS` attempts."""
+    check_wait(url, headers)
     for attempt in range(ATTEMPTS):
         last = attempt == ATTEMPTS - 1
         watch: Watch[tuple[ReadResult] | httpx.Response] = Watch(url, max_bytes)
@@ -164,7 +164,10 @@ def _open(
         "GET", url, params=list(params) or None, headers=dict(headers), timeout=httpx.Timeout(TIMEOUT_SECONDS)
     )
     for _ in range(MAX_REDIRECTS):
-        response = session.send(request, stream=True, follow_redirects=False)
+        try:
+            response = session.send(request, stream=True, follow_redirects=False)
+        except (httpx.InvalidURL, UnicodeError):  # of a host that a redirect names
+            raise Unreachable(f"{url} leads to a place that is no address") from None
         try:
             watch.count(0)
             if response.next_request is None:
@@ -197,13 +200,18 @@ def as_plain_response(response: httpx.Response, body: bytes) -> httpx.Response:
 
 def _raise_refusal(response: httpx.Response) -> None:
     """Raise `RateLimited` when the hub asks us to wait, `Unreachable` when it fails, else `HfHubHTTPError`."""
-    if (requested := requested_pause(response.headers)) and response.status_code in (429, 503):
-        raise RateLimited(f"{response.request.url.host} asks us to wait {requested:,} s", HINT_WAIT)
-    if response.status_code == 429:
-        raise RateLimited(f"{response.request.url.host} asks us to send fewer requests", HINT_WAIT)
+    raise_if_limited(response)
     if response.status_code in RETRIED or response.status_code >= 500:
         raise Unreachable(f"it answered {response.status_code} to {response.request.url}")
     hf_raise_for_status(response)
+
+
+def raise_if_limited(response: httpx.Response) -> None:
+    """Raise `RateLimited` when the hub asks us to wait, or to ask less."""
+    if (requested := requested_pause(response.headers)) and response.status_code in (429, 503):
+        raise rate_limited(str(response.request.url), response.request.headers, requested)
+    if response.status_code == 429:
+        raise RateLimited(f"{response.request.url.host} asks us to send fewer requests", HINT_WAIT)
 
 
 def read_body(response: httpx.Response, max_bytes: int, watch: Watch) -> Iterator[bytes]:

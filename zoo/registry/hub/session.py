@@ -18,7 +18,17 @@ from huggingface_hub.utils import httpx
 
 from models.core.errors import IntegrityError
 from zoo.registry.errors import Unreachable
-from zoo.registry.hub.http import MAX_ERROR_BYTES, MAX_REDIRECTS, as_plain_response, as_unreachable, read_body
+from zoo.registry.hub.http import (
+    MAX_ERROR_BYTES,
+    MAX_REDIRECTS,
+    MAX_REQUESTED_PAUSE_SECONDS,
+    as_plain_response,
+    as_unreachable,
+    raise_if_limited,
+    read_body,
+    requested_pause,
+)
+from zoo.registry.hub.waits import check_wait
 from zoo.registry.hub.watch import Watch
 
 MAX_ANSWER_BYTES = 1 << 20
@@ -76,6 +86,7 @@ def _send(client: httpx.Client, send: Callable[..., httpx.Response], request: ht
     """Send a request as the client would, but with limits while `capped_calls` is open."""
     if not _open_calls[0] or more.get("stream"):  # streams are read by `http`
         return send(request, **more)
+    check_wait(str(request.url), request.headers)
     sent = int(request.headers.get("Content-Length", 0))
     watch: Watch[httpx.Response] = Watch(str(request.url), MAX_ANSWER_BYTES + sent, ANSWER_SECONDS)
     follows = more.get("follow_redirects")
@@ -83,7 +94,10 @@ def _send(client: httpx.Client, send: Callable[..., httpx.Response], request: ht
     follows = follows if isinstance(follows, bool) else client.follow_redirects
     request.headers["Accept-Encoding"] = "gzip"
     transfer = partial(_transfer, partial(send, stream=True, **more), request, watch, follows)
-    return watch.run(partial(copy_context().run, transfer))
+    response = watch.run(partial(copy_context().run, transfer))
+    if (requested_pause(response.headers) or 0) > MAX_REQUESTED_PAUSE_SECONDS:  # the library would ask again too soon
+        raise_if_limited(response)
+    return response
 
 
 def _transfer(
@@ -92,7 +106,10 @@ def _transfer(
     """Return the answer to a request, read within its limits."""
     for _ in range(MAX_REDIRECTS):
         request.stream = _Counted(request.stream, watch)
-        response = send(request)
+        try:
+            response = send(request)
+        except (httpx.InvalidURL, UnicodeError):  # of a host that a redirect names
+            raise Unreachable(f"{request.url} leads to a place that is no address") from None
         try:
             if not (follows and response.next_request):
                 cap = MAX_ANSWER_BYTES if response.status_code < 400 else MAX_ERROR_BYTES

@@ -113,6 +113,14 @@ def test_endless_redirects_end():
         get_json(url, {}, 1000)
 
 
+@pytest.mark.parametrize(
+    "place", ["http://a..b/", f"http://{'a' * 80}/", "http://x\x7fy/", "http://[/", "http://h:99999/"]
+)
+def test_redirects_to_what_is_no_address_end(hasty: list[float], place: str):
+    with raw_server([head(302, Location=place)]) as url, pytest.raises(Unreachable):
+        get_json(url, {}, 1000)
+
+
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(("stated", "seconds"), [("300", "300"), ("99999999999", "999,999,999"), ("DATE", "30")])
 def test_a_long_pause_is_told(hasty: list[float], status: int, stated: str, seconds: str):

@@ -15,7 +15,7 @@ from tests.support.hub_server import Hub, Reply
 from tests.support.packages import AMP, at, refused, zoo
 from tests.support.raw_server import head, raw_server
 from tests.zoo.registry.hub.test_http import BOMB, SLOW, deflated
-from zoo.names import parse_address
+from zoo.names import Address, parse_address
 from zoo.registry.errors import Unreachable
 from zoo.registry.hub import session, watch
 from zoo.registry.hub.client import HubClient
@@ -45,7 +45,9 @@ def hasty(monkeypatch: pytest.MonkeyPatch):
 
 
 def hub_at(url: str) -> HubClient:
-    return HubClient(parse_address(url))
+    address = parse_address(url)
+    assert isinstance(address, Address)
+    return HubClient(address)
 
 
 @pytest.mark.parametrize("name", CALLS)
