@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.artifacts.evaluation import Evaluation, read_evaluation
-from models.artifacts.names import EVAL, FOLDS, HISTORY, RECIPE, STATE
+from models.artifacts.names import EVAL, FOLD_SCORES, HISTORY, RECIPE, STATE
 from models.core.errors import UserError
 from models.core.progress import PhaseListener, ignore_phase
 from models.core.renames import STAGED
@@ -89,4 +89,6 @@ def _begin(recipe: Recipe, data: AmpData, out: Path) -> Trainer:
 
 def _has_other_files(out: Path) -> bool:
     """Whether there is more than what a first save leaves when it is interrupted."""
-    return any(path.name not in (RECIPE, HISTORY, FOLDS) and not path.name.startswith(STAGED) for path in out.iterdir())
+    return any(
+        path.name not in (RECIPE, HISTORY, FOLD_SCORES) and not path.name.startswith(STAGED) for path in out.iterdir()
+    )
