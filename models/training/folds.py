@@ -29,6 +29,9 @@ from models.training.placement import place_trainers
 from models.training.trainer import Trainer
 
 
+FEW_TAKES = 16  # fewer than these, of which one or two settings validate, tell little about the others
+
+
 class CrossValidation(Frozen):
     """`folds.json`: the scores of the models of all folds, each at the settings that it was not trained on."""
 
