@@ -28,7 +28,6 @@ from models.training.config import Recipe
 from models.training.placement import place_trainers
 from models.training.trainer import Trainer
 
-
 FEW_TAKES = 16  # fewer than these, of which one or two settings validate, tell little about the others
 
 
