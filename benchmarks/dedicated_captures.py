@@ -39,7 +39,8 @@ def train_on(data: AmpData, model: WaveNetConfig, learning: LearningConfig) -> l
 def capture_at(data: AmpData, held: Piece) -> AmpData:
     """Return the takes of one setting: all training music and the held music, without knobs."""
     dry_T, first = data.dry_T, data.train[0]
-    played_T = torch.from_numpy(VirtualAmp(data.rate_hz).process(dry_T[first.dry].numpy(), **held.setting))
+    gain, tone, volume = (float(value) for value in held.setting.values())
+    played_T = torch.from_numpy(VirtualAmp(data.rate_hz).process(dry_T[first.dry].numpy(), gain, tone, volume))
     none_K = torch.zeros(0)
     take = dataclasses.replace(first, wet_T=played_T, setting={}, levels_K=none_K)
     judged = dataclasses.replace(held, setting={}, levels_K=none_K)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from models.artifacts.evaluation import Evaluation, read_evaluation
-from models.artifacts.names import EVAL, FOLDS, HISTORY, RECIPE, STATE
+from models.artifacts.names import EVAL, FOLD_SCORES, HISTORY, RECIPE, STATE
 from models.core.errors import UserError
 from models.core.progress import PhaseListener, ignore_phase
 from models.core.renames import STAGED
@@ -90,6 +90,6 @@ def _begin(recipe: Recipe, data: AmpData, out: Path) -> Trainer:
 
 def _has_other_files(out: Path) -> bool:
     """Whether there is more than what a first save leaves when it is interrupted."""
-    own = (RECIPE, HISTORY, FOLDS)
+    own = (RECIPE, HISTORY, FOLD_SCORES)
     others = (path for path in out.iterdir() if path.name not in own and not path.name.startswith(STAGED))
     return any(not is_system_file(PurePath(path.name)) for path in others)

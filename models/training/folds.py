@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from models.artifacts.evaluation import Score
-from models.artifacts.names import FOLDS
+from models.artifacts.names import FOLD_SCORES
 from models.core.errors import UserError
 from models.core.files import write_json
 from models.core.progress import PhaseListener, ignore_phase
@@ -27,6 +27,8 @@ from models.recordings.splitting import divide_settings
 from models.training.config import Recipe
 from models.training.placement import place_trainers
 from models.training.trainer import Trainer
+
+FEW_TAKES = 16  # fewer than these, of which one or two settings validate, tell little about the others
 
 
 class CrossValidation(Frozen):
@@ -105,14 +107,14 @@ def cross_validate(
             done.append(score(trainer.finished_model(), data, data.validation))
             found = CrossValidation(recipe=described, folds=tuple(done))
             out.mkdir(parents=True, exist_ok=True)
-            write_json(out / FOLDS, found.model_dump(mode="json", by_alias=True))
+            write_json(out / FOLD_SCORES, found.model_dump(mode="json", by_alias=True))
         on_fold(number, done[number - 1])
     return CrossValidation(recipe=described, folds=tuple(done))
 
 
 def _scored_before(out: Path, described: dict[str, Any]) -> list[Score]:
     """Return the scores of folds of the same recipe that were finished before."""
-    if not (out / FOLDS).exists():
+    if not (out / FOLD_SCORES).exists():
         return []
-    found = read_document(out / FOLDS, CrossValidation)
+    found = read_document(out / FOLD_SCORES, CrossValidation)
     return list(found.folds) if found.recipe == described else []

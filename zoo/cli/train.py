@@ -69,7 +69,8 @@ def train(
     from models.artifacts.names import SPLIT
     from models.recordings.knob_filters import read_knob_filters
     from models.training.fit import TrainingProgress, fit
-    from models.training.folds import cross_validate, for_all_takes
+    from models.training.folds import FEW_TAKES, cross_validate, for_all_takes
+    from models.training.recommended import count_takes
     from search.storage.recordings import load_amp
     from zoo.cli import output
     from zoo.cli.errors import INTERRUPTED
@@ -106,6 +107,8 @@ def train(
     output.info(words.held_sentence(evaluation))
     for sentence in words.advice_sentences(evaluation):
         output.info(sentence)
+    if not folds and 0 < count_takes(recipe.data) < FEW_TAKES:
+        output.info("few takes: --folds 4 into another folder scores every recorded setting, and trains on all")
     for warning in words.warning_sentences(evaluation):
         output.warn(warning)
     output.data(str(out))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.artifacts.evaluation import Score
-from models.artifacts.names import FOLDS, WEIGHTS
+from models.artifacts.names import FOLD_SCORES, WEIGHTS
 from models.core.errors import UserError
 from models.recordings.config import DataConfig
 from models.recordings.loading import load_data
@@ -61,7 +61,7 @@ def test_folds_are_scored_once_and_the_model_trains_on_all(data: DataConfig, tmp
     again = cross_validate(asked, out, FOLD_COUNT, on_step=lambda step: pytest.fail("trained again"))
     assert again == found
     fit(asked.model_copy(update={"data": for_all_takes(asked.data)}), out)
-    assert (out / FOLDS).exists() and (out / WEIGHTS).exists()
+    assert (out / FOLD_SCORES).exists() and (out / WEIGHTS).exists()
 
 
 def test_folds_of_another_recipe_are_scored_anew(data: DataConfig, tmp_path: Path):
