@@ -4,12 +4,13 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
+from typing import Generic
 
 from search.config.space import Point
-from search.optimizer.candidates import Candidate, CandidatePool
+from search.optimizer.candidates import CandidatePool
 from search.optimizer.pareto import is_feasible
-from search.optimizer.protocols import Values
-from search.optimizer.surrogate import Features, Forecast
+from search.optimizer.protocols import AnyCandidate, Candidate, Values
+from search.optimizer.surrogate import Encoded, Features, Forecast
 from search.optimizer.tpe_front import TPEFront
 
 AT_RANDOM, NEAR_BEST, BY_TPE = 128, 48, 4  # points drawn for every suggestion
@@ -31,7 +32,7 @@ LONGER_POWER = 0.25  # power of the receptive field that a design prefers: at eq
 DRAW_ATTEMPTS = 4  # times that points are drawn before the space counts as exhausted
 
 
-class SurrogateSampler:
+class SurrogateSampler(Generic[AnyCandidate]):
     """Suggests a first design spread over cost, then the candidate with the largest acquisition (see `Forecast`).
 
     The cost of a candidate is known before training, its errors are predicted by a surrogate. While many trials are
@@ -50,7 +51,7 @@ class SurrogateSampler:
 
     def __init__(
         self,
-        pool: CandidatePool,
+        pool: CandidatePool[AnyCandidate],
         seed: int,
         fronts: Sequence[str],
         priors: Sequence[tuple[Sequence[Features], Sequence[float]]] = (),
@@ -63,7 +64,7 @@ class SurrogateSampler:
         self.tpe_fronts = {front: TPEFront(whole) for front in fronts}
         self.forecast = Forecast(priors)
 
-    def suggest(self) -> Candidate | None:
+    def suggest(self) -> AnyCandidate | None:
         """Return the most promising candidate that is new, or None where none is found."""
         for attempt in range(DRAW_ATTEMPTS):
             random = Random(json.dumps([self._seed, len(self._pool.trained), attempt]))
@@ -72,16 +73,16 @@ class SurrogateSampler:
                     return candidate
         return None
 
-    def vary_learning(self, candidate: Candidate, fits: Callable[[Candidate], bool]) -> Candidate | None:
+    def vary_learning(self, candidate: AnyCandidate, fits: Callable[[AnyCandidate], bool]) -> AnyCandidate | None:
         """Return the most promising new candidate of a few with the same model and other learning settings, or None."""
         random = Random(json.dumps([self._seed, len(self._pool.trained), "vary"]))
         points = [self._pool.space.vary_learning(random, candidate.point) for _ in range(VARIANTS)]
         variants = filter(fits, self._pool.candidates(points))
         return next(filter(self._pool.is_new, self._ranked(list(variants))), None)
 
-    def on_start(self, trial: str, candidate: Candidate) -> None:
+    def on_start(self, trial: str, candidate: AnyCandidate) -> None:
         """Take note that a trial of a candidate starts."""
-        self.forecast.start(trial, candidate.encoded)
+        self.forecast.start(trial, _encoded(candidate))
         for front in self.tpe_fronts.values():
             front.start(trial, candidate.point)
 
@@ -113,7 +114,7 @@ class SurrogateSampler:
         by_tpe = [front.suggest(random.getrandbits(32)) for front in turns]
         return [*drawn, *near, *(point for point in by_tpe if space.complete(point))]
 
-    def _ranked(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+    def _ranked(self, candidates: Sequence[AnyCandidate]) -> list[AnyCandidate]:
         """Sort candidates, the most promising first."""
         if not candidates:
             return []
@@ -121,33 +122,38 @@ class SurrogateSampler:
         order = sorted(range(len(candidates)), key=values.__getitem__, reverse=True)
         return [candidates[index] for index in order]
 
-    def _acquisitions(self, candidates: Sequence[Candidate]) -> list[float]:
+    def _acquisitions(self, candidates: Sequence[AnyCandidate]) -> list[float]:
         """Return the acquisition of each candidate; how much cost counts depends on the trials that are left."""
-        encoded, began = [candidate.encoded for candidate in candidates], len(self._pool.trained)
+        encoded, began = [_encoded(candidate) for candidate in candidates], len(self._pool.trained)
         if self._trials is None or self._trials - began > NEAR_END or not self.forecast.fronts:
             return self.forecast.acquisition(encoded)
         if (began - self._design) % 2 == 0:
             return self.forecast.improvement(encoded)
         return self.forecast.acquisition(encoded, power=0.0, margin=END_MARGIN)
 
-    def _design_values(self, candidates: Sequence[Candidate]) -> list[float]:
+    def _design_values(self, candidates: Sequence[AnyCandidate]) -> list[float]:
         """Return how well each candidate continues the first design.
 
         The range of log costs has a place for each trial of the design, taken in an order that spreads every beginning
         of it, a dear one first. The best candidate at the next place is the one that tells most about all others, and
         the longer its receptive field, the better; where there is none, the nearest in cost.
         """
-        costs, began = [candidate.log_macs for candidate in candidates], len(self._pool.trained)
+        costs, began = [candidate.log_cost for candidate in candidates], len(self._pool.trained)
         size = max(self._design, began + 1)
         low, span = min(costs), max(costs) - min(costs)
         wanted, half = low + span * (1 - design_place(began, size)), span / size / 2 + 1e-9
-        information = self.forecast.information([candidate.encoded for candidate in candidates])
+        information = self.forecast.information([_encoded(candidate) for candidate in candidates])
         most = max(information) * 2 ** (LONGER_POWER * max(c.features.get("receptive_field", 0.0) for c in candidates))
         return [
             value * 2 ** (LONGER_POWER * candidate.features.get("receptive_field", 0.0)) / most
             - FAR_WEIGHT * max(0.0, abs(cost - wanted) - half)
             for value, cost, candidate in zip(information, costs, candidates, strict=True)
         ]
+
+
+def _encoded(candidate: Candidate) -> Encoded:
+    """Return a candidate as the forecast takes it."""
+    return dict(candidate.features), candidate.log_cost
 
 
 def design_place(number: int, size: int) -> float:

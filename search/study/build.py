@@ -11,14 +11,14 @@ from search.config.study import SearchConfig
 from search.optimizer.candidates import CandidatePool
 from search.optimizer.pruner import HalvingPruner
 from search.optimizer.sampler import SurrogateSampler
-from search.study.constraints import Constraints, prior_features
+from search.study.constraints import Constraints, ModelCandidate, prior_features
 from search.study.cost import CostModel, MeasuredCost, read_costs
 from search.study.ledger import read_lines
 from search.study.objectives import front_names
 from search.study.scheduler import Listener, TrialScheduler
 
 
-def make_pool(config: SearchConfig, constraints: Constraints, stock: Sequence[Point]) -> CandidatePool:
+def make_pool(config: SearchConfig, constraints: Constraints, stock: Sequence[Point]) -> CandidatePool[ModelCandidate]:
     """Return the candidates of a search, first its warm points and then `stock`, as far as the space can hold them."""
     whole = config.space.holding(stock)
     points = filter(None, map(whole.complete, (*config.warm, *fitting_recipes(config, stock))))
@@ -38,7 +38,7 @@ def fitting_recipes(config: SearchConfig, stock: Sequence[Point]) -> list[Point]
     return [shapes[index] for index in spread_indices(len(shapes), room)]
 
 
-def make_sampler(config: SearchConfig, pool: CandidatePool) -> SurrogateSampler:
+def make_sampler(config: SearchConfig, pool: CandidatePool[ModelCandidate]) -> SurrogateSampler[ModelCandidate]:
     """Return the sampler of a search, with the priors of its config."""
     priors = [prior_features(trials) for trials in config.prior]
     return SurrogateSampler(pool, config.seed, front_names(config), priors, config.trials)

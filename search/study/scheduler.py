@@ -10,10 +10,10 @@ from models.core.renames import restore_folders
 from models.network.architecture import WaveNetConfig
 from models.training.stacked import form_of
 from search.config.study import SearchConfig
-from search.optimizer.candidates import Candidate, CandidatePool
+from search.optimizer.candidates import CandidatePool
 from search.optimizer.protocols import Pruner, Sampler
 from search.study import ledger
-from search.study.constraints import Sizes
+from search.study.constraints import ModelCandidate, Sizes
 from search.study.lines import (
     AGAIN,
     DIVERGED,
@@ -64,8 +64,8 @@ class TrialScheduler:
         self,
         config: SearchConfig,
         study: Path,
-        pool: CandidatePool,
-        sampler: Sampler,
+        pool: CandidatePool[ModelCandidate],
+        sampler: Sampler[ModelCandidate],
         pruner: Pruner | None,
         *,
         sizes: Callable[[WaveNetConfig], Sizes],
@@ -127,7 +127,7 @@ class TrialScheduler:
         """Return what is known of a trial that has started."""
         return self._state.record(trial)
 
-    def _candidate(self, trial: str) -> Candidate:
+    def _candidate(self, trial: str) -> ModelCandidate:
         """Return the candidate of a trial, or of the trial that a final trains again."""
         return self._pool.trained[self._state.record(trial).of or trial]
 
@@ -264,7 +264,7 @@ class TrialScheduler:
                 ledger.append(self._study, line)
                 self._notify(record.merged(line))
 
-    def _start(self, candidate: Candidate) -> Task:
+    def _start(self, candidate: ModelCandidate) -> Task:
         """Start a trial of the search proper."""
         trial, learning = candidate.identity, self._config.learning
         seed = learning.seed + int(trial, 16)
@@ -274,7 +274,7 @@ class TrialScheduler:
     def _write_start(
         self,
         trial: str,
-        candidate: Candidate,
+        candidate: ModelCandidate,
         steps: int,
         seed: int,
         *,
@@ -337,6 +337,6 @@ class TrialScheduler:
         return record
 
 
-def _network_form(candidate: Candidate) -> Hashable:
+def _network_form(candidate: ModelCandidate) -> Hashable:
     """Return what candidates that are trained together must have in common."""
     return form_of(candidate.model, candidate.learning)

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.search_opponents import ErrorHalving, OptunaSampler
 from search.config.space import Space
 from search.optimizer.calibration import RungPlan
-from search.optimizer.candidates import Candidate, CandidatePool
+from search.optimizer.candidates import CandidatePool
 from search.optimizer.protocols import Pruner, Sampler
 from search.optimizer.pruner import HalvingPruner
 from search.optimizer.sampler import SurrogateSampler
@@ -51,7 +51,7 @@ def search(
             break
         found.append(candidate)
         sampler.on_start(candidate.identity, pool.start(candidate.identity, candidate.point))
-        values = {"all": (-candidate.log_macs / 4 + number % 3, candidate.log_macs)} if number % 5 else {}
+        values = {"all": (-candidate.log_cost / 4 + number % 3, candidate.log_cost)} if number % 5 else {}
         if ends:
             sampler.on_end(candidate.identity, values, {"all": {"runaway": 1.0 if number % 7 == 0 else -1.0}})
     return sampler, found
@@ -101,7 +101,7 @@ def test_a_result_that_is_not_finite_is_accepted(make: Callable[[CandidatePool],
     pool = pool_of(SPACE)
     sampler, found = search(make, pool, 3, ends=False)
     for candidate, error in zip(found, (math.nan, math.inf, 0.0), strict=True):
-        sampler.on_end(candidate.identity, {"all": (error, candidate.log_macs)}, {"all": {}})
+        sampler.on_end(candidate.identity, {"all": (error, candidate.log_cost)}, {"all": {}})
     assert sampler.suggest()
 
 

@@ -94,7 +94,7 @@ def suggest_all(space: Space, seed: int, trials: int, workers: int, limit: int |
         if number >= workers - 1:
             ended = found[number - workers + 1]
             error = -math.log10(ended.point["channels"])
-            sampler.on_end(ended.identity, {"all": (error, ended.log_macs)}, {"all": {}})
+            sampler.on_end(ended.identity, {"all": (error, ended.log_cost)}, {"all": {}})
     return found
 
 
@@ -107,9 +107,9 @@ def test_the_first_trials_spread_over_cost(seed: int):
     low, high = (f(WIDTHS, 2) for f in (lowest_macs, highest_macs))
     for trials in (6, 20, None):
         first = suggest_all(WIDTHS, seed, 3, 1, trials)
-        places = [(candidate.log_macs - low) / (high - low) for candidate in first]
+        places = [(candidate.log_cost - low) / (high - low) for candidate in first]
         assert places[0] > 0.6 and places[1] < 0.4 and 0.2 < places[2] < 0.8
-        at_once = sorted(candidate.log_macs for candidate in suggest_all(WIDTHS, seed, 8, 9, trials))
+        at_once = sorted(candidate.log_cost for candidate in suggest_all(WIDTHS, seed, 8, 9, trials))
         gaps = [b - a for a, b in pairwise([low, *at_once, high])]
         assert max(gaps) < (high - low) / 3, "no third of the range is left out"
 
@@ -132,7 +132,7 @@ def _log_macs(space: Space, knobs: int) -> list[float]:
 def test_cost_counts_less_where_few_trials_are_left():
     """A search of ten trials seeks the lowest error, one of a thousand what is cheap for its error."""
     few, many = (
-        fmean(c.log_macs for seed in range(4) for c in suggest_all(WIDTHS, seed, 10, 2, limit)[4:])
+        fmean(c.log_cost for seed in range(4) for c in suggest_all(WIDTHS, seed, 10, 2, limit)[4:])
         for limit in (10, 1000)
     )
     assert few > many + 0.05
