@@ -65,7 +65,13 @@ class OptunaSampler:
         assert self._suggested, "what starts was suggested"
         self._trials[trial], self._suggested = self._suggested, None
 
-    def on_end(self, trial: str, values: Mapping[str, Values], limits: Mapping[str, Mapping[str, float]]) -> None:
+    def on_end(
+        self,
+        trial: str,
+        values: Mapping[str, Values],
+        limits: Mapping[str, Mapping[str, float]],
+        work: float | None = None,
+    ) -> None:
         """Tell Optuna the result on the first front; a trial without a result has failed."""
         known = next(iter(values.values()), None)
         if known is None or not all(map(math.isfinite, known)):
@@ -97,7 +103,11 @@ class CheapFirst(SurrogateSampler[ModelCandidate]):
         return False
 
     def _acquisitions(self, candidates: Sequence[ModelCandidate]) -> list[float]:
-        return self.forecast.acquisition([(candidate.features, candidate.log_cost) for candidate in candidates])
+        encoded = [(candidate.features, candidate.log_cost) for candidate in candidates]
+        if not self.forecast.fronts:
+            return self.forecast.acquisition(encoded)
+        gains = self.forecast.acquisition(encoded, per_work=False)
+        return [gain / 10 ** (candidate.log_cost / 2) for gain, candidate in zip(gains, candidates, strict=True)]
 
 
 class ErrorHalving:

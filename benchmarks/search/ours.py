@@ -25,7 +25,7 @@ class Ours:
     def __init__(self, table: Table, seed: int, *, prunes: bool = True) -> None:
         self._table, self._pruning = table, Pruning()
         self.pool = CandidatePool(TableSpace(table), self._to_candidate, lambda candidate: None)
-        self.sampler = SurrogateSampler(self.pool, seed, (ALL,))
+        self.sampler = SurrogateSampler(self.pool, seed)
         first = max(1, len(table.steps) // 20)
         self.pruner = HalvingPruner(self._pruning.calibrate, first) if prunes and len(table.steps) > 1 else None
         self._controls: set[str] = set()
@@ -58,11 +58,12 @@ class Ours:
 
     def on_end(self, trial: str) -> None:
         """Tell the sampler what a trial reached; of a stopped one, an estimate of where it would have ended."""
+        candidate = self.pool.trained[trial]
         error, step = self._curves[trial][max(self._curves[trial])], max(self._curves[trial])
         if step == len(self._table.steps):
             self._finished.append(trial)
         else:
             error -= expected_gain([self._curves[finished] for finished in self._finished], step)
-        self.sampler.on_end(trial, {ALL: (error, self.pool.trained[trial].log_cost)}, LIMITS)
+        self.sampler.on_end(trial, {ALL: (error, candidate.log_cost)}, LIMITS, candidate.row.seconds)
         if self.pruner and step == len(self._table.steps):
             self.pruner.on_finish(trial)

@@ -29,19 +29,6 @@ class TableSpace:
                 return mixed
         return random.choice(self.table.rows).point
 
-    def holding(self, points):
-        return self
-
-    def complete(self, point):
-        return point if self.table.find(point) else None
-
-    def suggest(self, trial):
-        return {axis: trial.suggest_categorical(axis, list(values)) for axis, values in self.table.axes.items()}
-
-    def distributions(self, point):
-        import optuna
-        return {axis: optuna.distributions.CategoricalDistribution(list(values)) for axis, values in self.table.axes.items()}
-
     def vary_learning(self, random: Random, point: Point) -> Point:
         """Return the point: a table does not say which axes change the training alone."""
         return point

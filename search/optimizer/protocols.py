@@ -65,13 +65,20 @@ class Sampler(Protocol[AnyCandidate]):
         """Take note that a trial of a candidate starts."""
         ...
 
-    def on_end(self, trial: str, values: Mapping[str, Values], limits: Mapping[str, Mapping[str, float]]) -> None:
+    def on_end(
+        self,
+        trial: str,
+        values: Mapping[str, Values],
+        limits: Mapping[str, Mapping[str, float]],
+        work: float | None = None,
+    ) -> None:
         """Take note of what a trial reached.
 
         Args:
             trial: a trial that has started.
             values: front -> the two objectives; empty for a trial without a result.
             limits: front -> limit -> by how much it is broken (above 0) or respected.
+            work: what the whole training takes, in seconds or any other unit; None where that is not known.
         """
         ...
 

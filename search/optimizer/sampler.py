@@ -1,4 +1,4 @@
-"""The search's sampler: random candidates, candidates near the best and from TPE, ranked by expected gain per cost."""
+"""The search's sampler: random candidates and candidates near the best, ranked by expected gain per work."""
 
 import json
 import math
@@ -11,11 +11,8 @@ from search.optimizer.candidates import CandidatePool
 from search.optimizer.pareto import is_feasible
 from search.optimizer.protocols import AnyCandidate, Candidate, Values
 from search.optimizer.surrogate import Encoded, Features, Forecast
-from search.optimizer.tpe_front import TPEFront
 
-AT_RANDOM, NEAR_BEST, BY_TPE = 128, 48, 4  # points drawn for every suggestion
-
-TPE_UNTIL = 300  # trials: TPE sorts all of them for every axis, three seconds a suggestion at 3,000
+AT_RANDOM, NEAR_BEST = 128, 48  # points drawn for every suggestion
 
 VARIANTS = 8  # points drawn with the same model: few, so that the best of them differ among themselves
 
@@ -35,8 +32,8 @@ DRAW_ATTEMPTS = 4  # times that points are drawn before the space counts as exha
 class SurrogateSampler(Generic[AnyCandidate]):
     """Suggests a first design spread over cost, then the candidate with the largest acquisition (see `Forecast`).
 
-    The cost of a candidate is known before training, its errors are predicted by a surrogate. While many trials are
-    left, the acquisition is the expected hypervolume gain per root of cost. Of the last `NEAR_END` trials, one in two
+    The cost of a candidate is known before training, its errors and what its training takes are predicted by
+    surrogates. While many trials are left, the acquisition is the expected hypervolume gain per work. Of the last `NEAR_END` trials, one in two
     is the one that is expected to lower the lowest error most, the others enlarge the hypervolume most, whatever they
     cost. The sampler depends on its priors and on the calls of `on_start` and `on_end` alone. Every suggestion draws
     again, from the seed and the number of trials: a sampler that gets the same ledger suggests the same.
@@ -44,7 +41,6 @@ class SurrogateSampler(Generic[AnyCandidate]):
     Args:
         pool: makes candidates and decides which are new.
         seed: the seed of the search.
-        fronts: names of the fronts.
         priors: other searches, each as features and log10 errors of its trials.
         trials: how many trials the search has; None where that is not known.
     """
@@ -53,15 +49,12 @@ class SurrogateSampler(Generic[AnyCandidate]):
         self,
         pool: CandidatePool[AnyCandidate],
         seed: int,
-        fronts: Sequence[str],
         priors: Sequence[tuple[Sequence[Features], Sequence[float]]] = (),
         trials: int | None = None,
     ) -> None:
         self._pool, self._seed, self._trials = pool, seed, trials
         low, high = DESIGN
         self._design = high if trials is None else min(trials, max(low, min(round(trials / 3), high)))
-        whole = pool.space.holding([candidate.point for candidate in pool.first])  # may be outside of the space
-        self.tpe_fronts = {front: TPEFront(whole) for front in fronts}
         self.forecast = Forecast(priors)
 
     def suggest(self) -> AnyCandidate | None:
@@ -83,16 +76,18 @@ class SurrogateSampler(Generic[AnyCandidate]):
     def on_start(self, trial: str, candidate: AnyCandidate) -> None:
         """Take note that a trial of a candidate starts."""
         self.forecast.start(trial, _encoded(candidate))
-        for front in self.tpe_fronts.values():
-            front.start(trial, candidate.point)
 
-    def on_end(self, trial: str, values: Mapping[str, Values], limits: Mapping[str, Mapping[str, float]]) -> None:
+    def on_end(
+        self,
+        trial: str,
+        values: Mapping[str, Values],
+        limits: Mapping[str, Mapping[str, float]],
+        work: float | None = None,
+    ) -> None:
         """Take note of what a trial reached (see `Sampler.on_end`)."""
         known = all(math.isfinite(value) for pair in values.values() for value in pair)
         errors = {front: error for front, (error, _) in values.items()} if known else {}
-        self.forecast.end(trial, errors, [front for front, found in limits.items() if not is_feasible(found)])
-        for front, study in self.tpe_fronts.items():
-            study.end(trial, values[front] if errors else None, limits[front])
+        self.forecast.end(trial, errors, [front for front, found in limits.items() if not is_feasible(found)], work)
 
     @property
     def _designs(self) -> bool:
@@ -107,12 +102,7 @@ class SurrogateSampler(Generic[AnyCandidate]):
         if self._designs or not self.forecast.fronts:
             return drawn
         best = self.forecast.best()
-        near = [space.draw(random, trained[random.choice(best)].point) for _ in range(NEAR_BEST)]
-        count = BY_TPE if len(trained) < TPE_UNTIL else 0
-        fronts, first = list(self.tpe_fronts.values()), BY_TPE * len(trained)
-        turns = (fronts[turn % len(fronts)] for turn in range(first, first + count))
-        by_tpe = [front.suggest(random.getrandbits(32)) for front in turns]
-        return [*drawn, *near, *(point for point in by_tpe if space.complete(point))]
+        return [*drawn, *(space.draw(random, trained[random.choice(best)].point) for _ in range(NEAR_BEST))]
 
     def _ranked(self, candidates: Sequence[AnyCandidate]) -> list[AnyCandidate]:
         """Sort candidates, the most promising first."""
@@ -129,7 +119,7 @@ class SurrogateSampler(Generic[AnyCandidate]):
             return self.forecast.acquisition(encoded)
         if (began - self._design) % 2 == 0:
             return self.forecast.improvement(encoded)
-        return self.forecast.acquisition(encoded, power=0.0, margin=END_MARGIN)
+        return self.forecast.acquisition(encoded, per_work=False, margin=END_MARGIN)
 
     def _design_values(self, candidates: Sequence[AnyCandidate]) -> list[float]:
         """Return how well each candidate continues the first design.

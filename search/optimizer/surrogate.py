@@ -26,6 +26,10 @@ LENGTHS, SLOPES, NOISES = (1.0, 2.0, 4.0), (0.0, 1.0), (0.03, 0.1, 0.3)
 
 PRIOR_WEIGHTS = (0.5, 1.0)  # of a prior; a fit without any prior is tried too
 
+# Each axis has a length of its own: steps of its inverse, how often all axes are gone through, what an octave costs in
+# evidence, and how many errors it needs.
+RELEVANCE, RELEVANCE_PASSES, RELEVANCE_COST, RELEVANCE_NEEDS = (2.0, 0.5), 2, 0.5, 8
+
 DEFAULT_SHAPE = 2.0, 1.0, 0.3  # length, slope and noise before any error is known
 
 SPREAD = 0.1  # decades: the standard deviation of errors assumed beforehand, with the weight of one error
@@ -118,15 +122,27 @@ class Forecast:
     def __init__(self, priors: Sequence[tuple[Sequence[Features], Sequence[float]]] = ()) -> None:
         self.running: dict[str, Encoded] = {}
         self.fronts: dict[str, FrontResults] = {}  # none before a trial has ended
+        self.works: list[tuple[Features, float]] = []  # of trials that have ended: log10 of what their training takes
         self.priors = [Surrogate(known, errors) for known, errors in priors]
 
     def start(self, trial: str, point: Encoded) -> None:
         """Take note that a trial starts."""
         self.running[trial] = point
 
-    def end(self, trial: str, errors: Mapping[str, float], broken: Collection[str] = ()) -> None:
-        """Take note of a trial's log10 error on each front (empty: unknown), and of fronts where it breaks a limit."""
+    def end(
+        self, trial: str, errors: Mapping[str, float], broken: Collection[str] = (), work: float | None = None
+    ) -> None:
+        """Take note of what a trial reached.
+
+        Args:
+            trial: a trial that runs.
+            errors: front -> log10 error; empty where it is not known.
+            broken: the fronts where it breaks a limit.
+            work: what its whole training takes, in any unit.
+        """
         point = self.running.pop(trial)
+        if work:
+            self.works.append((point[0], math.log10(work)))
         for name, error in errors.items():
             results = self.fronts.setdefault(name, FrontResults())
             results.ended[trial] = point, error
@@ -137,11 +153,16 @@ class Forecast:
         """Return the ended trials that are on the Pareto front of any front of the search."""
         return list(dict.fromkeys(trial for results in self.fronts.values() for trial in results.best()))
 
-    def acquisition(self, queries: Sequence[Encoded], power: float = 0.5, margin: float = MARGIN) -> list[float]:
-        """Return each point's acquisition: expected hypervolume gain, summed over fronts, over a power of its cost.
+    def acquisition(self, queries: Sequence[Encoded], *, per_work: bool = True, margin: float = MARGIN) -> list[float]:
+        """Return each point's acquisition: expected hypervolume gain, summed over fronts, over its predicted work.
 
         Before the first trial has ended, the gain is computed from the priors; without priors the acquisition is the
-        information that a point gives about all points, over its cost. `margin` is that of `expected_gains`.
+        information that a point gives about all points, over its cost.
+
+        Args:
+            queries: the points.
+            per_work: whether the gain is divided by what the training is predicted to take.
+            margin: that of `expected_gains`.
         """
         if not self.fronts and not self.priors:
             pairs = zip(self.information(queries), queries, strict=True)
@@ -150,8 +171,15 @@ class Forecast:
             return self._gain_by_priors(queries)
         running = self.running.values()
         gains = [results.gains(queries, running, self.priors, margin) for results in self.fronts.values()]
-        pairs = zip(zip(*gains, strict=True), queries, strict=True)
-        return [sum(each) / 10 ** (cost * power) for each, (_, cost) in pairs]
+        works = self._log_works(queries) if per_work else [0.0] * len(queries)
+        return [sum(each) / 10**work for each, work in zip(zip(*gains, strict=True), works, strict=True)]
+
+    def _log_works(self, queries: Sequence[Encoded]) -> list[float]:
+        """Return log10 of what the training of each point is predicted to take; 0 where nothing is known of that."""
+        if not self.works:
+            return [0.0] * len(queries)
+        latest, points = self.works[-MAX_POINTS:], [point for point, _ in queries]
+        return Surrogate([known for known, _ in latest], [work for _, work in latest], points).predict(points)[0].tolist()
 
     def improvement(self, queries: Sequence[Encoded]) -> list[float]:
         """Return by how much each point is expected to lower the lowest error, summed over fronts, whatever it costs.
@@ -220,14 +248,37 @@ class Surrogate:
         means = [*(_PriorMean(prior, weight) for weight in PRIOR_WEIGHTS for prior in priors), _PriorMean()]
         t_HN = (y_N - self.level - np.stack([mean.of(known) for mean in means])) / self.scale
         fits = [_fit(self.z_ND, t_HN, *shape) for shape in _grid()]
-        best = max(fits, key=lambda fit: fit.evidence)
+        index = max(range(len(fits)), key=lambda place: fits[place].evidence)
+        best, self.prior_mean = fits[index], means[fits[index].mean]
+        self.relevance_D = np.ones(self.z_ND.shape[1])
+        if len(known) >= RELEVANCE_NEEDS:
+            best = self._find_relevance(best, t_HN[[best.mean]], _grid()[index])
         self.shape, self.root_NN, self.weight_N = best.shape, best.root_NN, best.weight_N
-        self.prior_mean = means[best.mean]
         self.level += self.scale * best.level
+
+    def _find_relevance(self, best: "_Fit", t_1N: FloatArray, shape: tuple[float, float, float]) -> "_Fit":
+        """Return the fit in which each axis has a length of its own, found by coordinate ascent on the evidence.
+
+        All features of an axis share it. A length that differs from the common one costs evidence (see `RELEVANCE`), so
+        that few errors change little.
+        """
+        axes = [name.partition("=")[0] for name in self.table.names]
+        score = best.evidence
+        for axis in list(dict.fromkeys(axes)) * RELEVANCE_PASSES:
+            own_D = np.array([name == axis for name in axes])
+            for factor in RELEVANCE:
+                relevance_D = np.where(own_D, self.relevance_D * factor, self.relevance_D)
+                fit = _fit(self.z_ND * relevance_D, t_1N, *shape)
+                first = {name: math.log2(value) for name, value in zip(axes, relevance_D, strict=True)}
+                if (found := fit.evidence - 0.5 * RELEVANCE_COST * sum(one**2 for one in first.values())) > score:
+                    score, best, self.relevance_D = found, fit, relevance_D
+                    break
+        self.z_ND = self.z_ND * self.relevance_D
+        return best
 
     def predict(self, points: Sequence[Features]) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the log10 errors of points, each `(M,)`."""
-        z_MD = self.table.standard(points)
+        z_MD = self.table.standard(points) * self.relevance_D
         k_NM = _kernel(self.z_ND, z_MD, *self.shape)
         v_NM = _solve(self.root_NN, k_NM)
         left_M = np.maximum(1 + self.shape[1] * (z_MD**2).mean(1) - (v_NM**2).sum(0), 1e-6)

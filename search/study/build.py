@@ -14,7 +14,6 @@ from search.optimizer.sampler import SurrogateSampler
 from search.study.constraints import Constraints, ModelCandidate, prior_features
 from search.study.cost import CostModel, MeasuredCost, read_costs
 from search.study.ledger import read_lines
-from search.study.objectives import front_names
 from search.study.scheduler import Listener, TrialScheduler
 
 
@@ -41,7 +40,7 @@ def fitting_recipes(config: SearchConfig, stock: Sequence[Point]) -> list[Point]
 def make_sampler(config: SearchConfig, pool: CandidatePool[ModelCandidate]) -> SurrogateSampler[ModelCandidate]:
     """Return the sampler of a search, with the priors of its config."""
     priors = [prior_features(trials) for trials in config.prior]
-    return SurrogateSampler(pool, config.seed, front_names(config), priors, config.trials)
+    return SurrogateSampler(pool, config.seed, priors, config.trials)
 
 
 def make_pruner(config: SearchConfig) -> HalvingPruner | None:

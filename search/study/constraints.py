@@ -16,6 +16,11 @@ from search.optimizer.surrogate import Features, features
 from search.study.cost import CostModel
 
 
+# Multiply-accumulates that take as long as what does not grow with the model in a step. Measured on a CPU: 2,600 for
+# each of 4 x 2,048 samples (benchmarks/results/search.md, 2026-11-23).
+STEP_WORK = 2600 * 4 * 2048
+
+
 @dataclass(frozen=True)
 class ModelCandidate:
     """A point, the model and the learning it stands for, and its features (see `search.optimizer.surrogate`).
@@ -33,6 +38,11 @@ class ModelCandidate:
     def identity(self) -> str:
         """Eight letters, equal for two candidates that train the same model in the same way."""
         return identity_of(self.model, self.learning)
+
+    @property
+    def work(self) -> float:
+        """What a step of its training takes, in multiply-accumulates: counted, so that equal searches stay equal."""
+        return self.learning.batch * self.learning.segment * 10**self.log_cost + STEP_WORK
 
 
 @dataclass(frozen=True)

@@ -331,7 +331,8 @@ class TrialScheduler:
             self._pruner.observe(line.trial, line.step, list(self._state.reached(record, line).values()))
         elif isinstance(line, TrialEnd):
             limits = constraints_of(self._config, record)
-            self._sampler.on_end(line.trial, self._state.objectives(record), limits)
+            work = self._candidate(line.trial).work
+            self._sampler.on_end(line.trial, self._state.objectives(record), limits, work)
             if self._pruner and line.state == FINISHED and line.trial not in self._stock:
                 self._pruner.on_finish(line.trial)
         return record
