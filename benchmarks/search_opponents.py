@@ -41,7 +41,7 @@ class OptunaSampler:
         self._trials: dict[str, optuna.Trial] = {}
         self._suggested: optuna.Trial | None = None
 
-    def suggest(self) -> ModelCandidate | None:
+    def suggest(self, left: int | None = None) -> ModelCandidate | None:
         """Return what Optuna's sampler suggests; after a refusal, what chance suggests."""
         sampler = self._sampler
         for _ in range(ATTEMPTS):

@@ -39,7 +39,7 @@ class SmallSearch:
     def __init__(self, kind: type[SurrogateSampler], amp: str, seed: int, folder: Path, trials: int) -> None:
         config = grid_config(amp, Path("train.json")).model_copy(update={"seed": seed, "trials": trials})
         pool, constraints = table_pool(config)
-        sampler = kind(pool, seed, (), trials)
+        sampler = kind(pool, seed)
         self.scheduler = TrialScheduler(config, folder, pool, sampler, make_pruner(config), sizes=constraints.sizes)
 
     def suggest(self) -> tuple[str, Point] | None:

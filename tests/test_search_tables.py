@@ -219,7 +219,7 @@ def test_a_method_that_repeats_itself_ends(tmp_path: Path):
     table = one_row(tmp_path / "t.csv")
     replay = Replay(table, Scripted([Task(str(number), table.rows[0].point, 1) for number in range(10_000)]), 4)
     replay.run(10**9)
-    assert replay.trials < 1000
+    assert replay.trials < 1000, "what is trained already takes no time, again and again"
 
 
 def test_one_record_of_a_replay(tmp_path: Path):

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from benchmarks.search.table import Point, Row, Table
 
 MARKS = (0.1, 0.25, 0.5, 1.0)  # shares of the budget at which the front is measured
-REPEATS = 200  # suggestions in a row that take no time before the method counts as exhausted
+REPEATS = 500  # tasks in a row that took no time before the method counts as exhausted
 
 
 class Task(NamedTuple):
@@ -82,8 +82,6 @@ class Replay:
             return False
         self.trials += 1
         running = _Running(task, self.table.nearest(task.point))
-        known = self._reached.get(running.row.training, 0)
-        self._repeats = self._repeats + 1 if known >= task.steps else 0
         self._free -= 1
         self._push(running)
         return True
@@ -95,6 +93,7 @@ class Replay:
         if running.step >= self._reached.get(row.training, 0):
             before = self.table.steps[running.step - 1] if running.step else 0
             took = row.seconds * (self.table.steps[running.step] - before) / self.table.steps[steps - 1]
+        self._repeats = 0 if took else self._repeats
         self._order += 1
         heapq.heappush(self._heap, (self.now + took, self._order, running))
 
@@ -109,6 +108,7 @@ class Replay:
             self._push(running)
             return
         self.method.on_end(task.trial)
+        self._repeats += 1
         self._free += 1
 
     def shares(self, budget: float, workers: int) -> list[float]:

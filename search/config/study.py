@@ -158,6 +158,10 @@ class SearchConfig(Frozen):
     trials: Annotated[
         int, Field(ge=1, le=100_000, description="Number of trials of the search, finals not counted.")
     ] = 16
+    minutes: Annotated[
+        Annotated[float, Field(gt=0, le=525_600)] | None,
+        Field(description="Time of the whole search, its final included; `trials` are the most. Null for no limit."),
+    ] = None
     pruning: Annotated[
         Pruning | None, Field(description="How trials are stopped early; null trains all to the end.")
     ] = Pruning()

@@ -51,8 +51,11 @@ AnyCandidate = TypeVar("AnyCandidate", bound=Candidate)
 class Sampler(Protocol[AnyCandidate]):
     """Suggests what to train next. The same calls in the same order give the same suggestions."""
 
-    def suggest(self) -> AnyCandidate | None:
-        """Return a candidate that is new in its pool, or None where the sampler finds none."""
+    def suggest(self, left: int | None = None) -> AnyCandidate | None:
+        """Return a candidate that is new in its pool, or None where the sampler finds none.
+
+        `left` is how many trials the search still has, this one included; None where that is not known.
+        """
         ...
 
     def vary_learning(

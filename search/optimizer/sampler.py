@@ -42,7 +42,6 @@ class SurrogateSampler(Generic[AnyCandidate]):
         pool: makes candidates and decides which are new.
         seed: the seed of the search.
         priors: other searches, each as features and log10 errors of its trials.
-        trials: how many trials the search has; None where that is not known.
     """
 
     def __init__(
@@ -50,15 +49,14 @@ class SurrogateSampler(Generic[AnyCandidate]):
         pool: CandidatePool[AnyCandidate],
         seed: int,
         priors: Sequence[tuple[Sequence[Features], Sequence[float]]] = (),
-        trials: int | None = None,
     ) -> None:
-        self._pool, self._seed, self._trials = pool, seed, trials
-        low, high = DESIGN
-        self._design = high if trials is None else min(trials, max(low, min(round(trials / 3), high)))
+        self._pool, self._seed = pool, seed
+        self._left: int | None = None
         self.forecast = Forecast(priors)
 
-    def suggest(self) -> AnyCandidate | None:
-        """Return the most promising candidate that is new, or None where none is found."""
+    def suggest(self, left: int | None = None) -> AnyCandidate | None:
+        """Return the most promising candidate that is new, or None where none is found (see `Sampler.suggest`)."""
+        self._left = left
         for attempt in range(DRAW_ATTEMPTS):
             random = Random(json.dumps([self._seed, len(self._pool.trained), attempt]))
             for candidate in self._ranked(self._pool.candidates(self._points(random))):
@@ -90,6 +88,15 @@ class SurrogateSampler(Generic[AnyCandidate]):
         self.forecast.end(trial, errors, [front for front, found in limits.items() if not is_feasible(found)], work)
 
     @property
+    def _design(self) -> int:
+        """The number of trials of the first design."""
+        low, high = DESIGN
+        if self._left is None:
+            return high
+        trials = len(self._pool.trained) + self._left
+        return min(trials, max(low, min(round(trials / 3), high)))
+
+    @property
     def _designs(self) -> bool:
         """Whether the next trial belongs to the first design: nothing is known of errors, or too little."""
         began, forecast = len(self._pool.trained), self.forecast
@@ -115,7 +122,7 @@ class SurrogateSampler(Generic[AnyCandidate]):
     def _acquisitions(self, candidates: Sequence[AnyCandidate]) -> list[float]:
         """Return the acquisition of each candidate; how much cost counts depends on the trials that are left."""
         encoded, began = [_encoded(candidate) for candidate in candidates], len(self._pool.trained)
-        if self._trials is None or self._trials - began > NEAR_END or not self.forecast.fronts:
+        if self._left is None or self._left > NEAR_END or not self.forecast.fronts:
             return self.forecast.acquisition(encoded)
         if (began - self._design) % 2 == 0:
             return self.forecast.improvement(encoded)

@@ -14,7 +14,9 @@ from search.optimizer.sampler import SurrogateSampler
 from search.study.constraints import Constraints, ModelCandidate, prior_features
 from search.study.cost import CostModel, MeasuredCost, read_costs
 from search.study.ledger import read_lines
+from search.study.lines import LedgerLine, TrialEnd
 from search.study.scheduler import Listener, TrialScheduler
+from search.study.time_budget import TimeBudget
 
 
 def make_pool(config: SearchConfig, constraints: Constraints, stock: Sequence[Point]) -> CandidatePool[ModelCandidate]:
@@ -40,7 +42,7 @@ def fitting_recipes(config: SearchConfig, stock: Sequence[Point]) -> list[Point]
 def make_sampler(config: SearchConfig, pool: CandidatePool[ModelCandidate]) -> SurrogateSampler[ModelCandidate]:
     """Return the sampler of a search, with the priors of its config."""
     priors = [prior_features(trials) for trials in config.prior]
-    return SurrogateSampler(pool, config.seed, priors, config.trials)
+    return SurrogateSampler(pool, config.seed, priors)
 
 
 def make_pruner(config: SearchConfig) -> HalvingPruner | None:
@@ -76,7 +78,7 @@ def make_scheduler(
 
     Raises `UserError` naming the file and the line where the ledger is damaged.
     """
-    read_lines(study, config)
+    lines = read_lines(study, config)
     costs, cost_model = read_costs(study), cost_model or MeasuredCost()
     constraints = Constraints(config, amps, cost_model.scaled_to(costs.reference_s) if costs else cost_model)
     pool = make_pool(config, constraints, stock)
@@ -90,7 +92,15 @@ def make_scheduler(
         stock={candidate.identity for candidate in pool.first[len(config.warm) :]},
         listener=listener,
         copy=copy,
+        time_budget=make_time_budget(config, lines),
     )
+
+
+def make_time_budget(config: SearchConfig, lines: Sequence[LedgerLine]) -> TimeBudget | None:
+    """Return the time of a search that states minutes, less what a ledger says was spent; None for any other search."""
+    if config.minutes is None:
+        return None
+    return TimeBudget(config, max((line.at or 0.0 for line in lines if isinstance(line, TrialEnd)), default=0.0))
 
 
 def check_space(

@@ -79,9 +79,9 @@ def test_variants_train_the_same_model_in_another_way():
 def suggest_all(space: Space, seed: int, trials: int, workers: int, limit: int | None = None) -> list[ModelCandidate]:
     """Suggest trials whose error falls with width, `workers` of them at once."""
     pool = pool_of(space)
-    sampler, found = SurrogateSampler(pool, seed, (), limit), list[ModelCandidate]()
+    sampler, found = SurrogateSampler(pool, seed), list[ModelCandidate]()
     for number in range(trials):
-        candidate = sampler.suggest()
+        candidate = sampler.suggest(limit - number if limit else None)
         assert candidate
         found.append(candidate)
         sampler.on_start(candidate.identity, pool.start(candidate.identity, candidate.point))
