@@ -209,7 +209,7 @@ def test_only_models_trained_to_the_end_within_the_budget_count(tmp_path: Path):
     for steps, budget, found in ((4, 10**9, False), (5, best.seconds * 0.99, False), (5, best.seconds, True)):
         replay = Replay(table, Scripted([Task("t", best.point, steps)]), 1)
         replay.run(budget)
-        assert (replay.shares(budget, 1)[-1] > 0) is found
+        assert (replay.shares(budget)[-1] > 0) is found
     two = Replay(table, Scripted([Task(str(row), table.rows[row].point, 5) for row in range(6)]), 2)
     two.run(10**9)
     assert two.now == pytest.approx(sum(row.seconds for row in table.rows[:6]) / 2), "two workers share the work"

@@ -8,7 +8,13 @@ if TYPE_CHECKING:
 
 
 def search_models(
-    config: str | Path, out: str | Path | None = None, *, resume: bool = False, local: bool = False, address: str = ""
+    config: str | Path,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    budget: str = "",
+    local: bool = False,
+    address: str = "",
 ) -> "Board":
     """Search for the best model and return the board of the study: `zoo.search("search.json").best`.
 
@@ -16,6 +22,7 @@ def search_models(
         config: The JSON file of the search.
         out: The study's folder, `studies/NAME` where it is None.
         resume: Continue a study that was interrupted.
+        budget: Number of trials, or the time of the whole search: `24`, `30m`; empty for what the config states.
         local: One trial after the other in this process, without Ray.
         address: A running Ray cluster: `auto`, `host:port` or `ray://host:10001`; empty for one on this machine.
 
@@ -26,5 +33,6 @@ def search_models(
     from search.run import RunOptions
 
     read = read_search(Path(config))
+    read = read.with_budget(budget) if budget else read
     study = Path(out) if out else Path("studies") / read.name
     return run_search(read, study, RunOptions(resume=resume, local=local, address=address or None))

@@ -63,15 +63,14 @@ class Replay:
         self._reached: dict[int, int] = {}  # training -> steps
         self._heap: list[tuple[float, int, _Running]] = []
         self._order = self._repeats = 0
-        self._free = workers
+        self._free = self._workers = workers
 
     def run(self, budget: float) -> None:
-        """Train until the clock, in worker-seconds, has reached a budget, or nothing is left."""
-        workers = self._free
+        """Train on until the clock, in worker-seconds, has reached a budget, or nothing is left."""
         while True:
             while self._free and self._start():
                 pass
-            if not self._heap or self._heap[0][0] * workers > budget:
+            if not self._heap or self._heap[0][0] * self._workers > budget:
                 return
             self.now, _, running = heapq.heappop(self._heap)
             self._report(running)
@@ -111,9 +110,9 @@ class Replay:
         self._repeats += 1
         self._free += 1
 
-    def shares(self, budget: float, workers: int) -> list[float]:
+    def shares(self, budget: float) -> list[float]:
         """Return the share of the table's hypervolume at each mark of the budget, of models trained to the end."""
         return [
-            self.table.share([row for at, row in self.finished.values() if at * workers <= mark * budget])
+            self.table.share([row for at, row in self.finished.values() if at * self._workers <= mark * budget])
             for mark in MARKS
         ]

@@ -23,7 +23,7 @@ class Ours:
     """
 
     def __init__(self, table: Table, seed: int, *, prunes: bool = True) -> None:
-        self._table, self._pruning = table, Pruning()
+        self.table, self._pruning = table, Pruning()
         self.pool = CandidatePool(TableSpace(table), self._to_candidate, lambda candidate: None)
         self.sampler = SurrogateSampler(self.pool, seed)
         first = max(1, len(table.steps) // 20)
@@ -33,7 +33,7 @@ class Ours:
         self._finished: list[str] = []
 
     def _to_candidate(self, point: Point) -> RowCandidate:
-        return RowCandidate(self._table.nearest(point))
+        return RowCandidate(self.table.nearest(point))
 
     def suggest(self) -> Task | None:
         """Return what the sampler suggests; the first trials, and one in some later ones, train to the end."""
@@ -45,7 +45,7 @@ class Ours:
         if later < 0 or (every and (later + 1) % every == 0):
             self._controls.add(candidate.identity)
         self.sampler.on_start(candidate.identity, self.pool.start(candidate.identity, candidate.point))
-        return Task(candidate.identity, candidate.point, len(self._table.steps))
+        return Task(candidate.identity, candidate.point, len(self.table.steps))
 
     def on_report(self, trial: str, step: int, values: Values) -> bool:
         """Ask the pruner."""
@@ -60,10 +60,10 @@ class Ours:
         """Tell the sampler what a trial reached; of a stopped one, an estimate of where it would have ended."""
         candidate = self.pool.trained[trial]
         error, step = self._curves[trial][max(self._curves[trial])], max(self._curves[trial])
-        if step == len(self._table.steps):
+        if step == len(self.table.steps):
             self._finished.append(trial)
         else:
             error -= expected_gain([self._curves[finished] for finished in self._finished], step)
         self.sampler.on_end(trial, {ALL: (error, candidate.log_cost)}, LIMITS, candidate.row.seconds)
-        if self.pruner and step == len(self._table.steps):
+        if self.pruner and step == len(self.table.steps):
             self.pruner.on_finish(trial)

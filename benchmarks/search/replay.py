@@ -45,7 +45,7 @@ def run_side(table: Table, name: str, seed: int, budget: float, workers: int) ->
     began, total, workers = time.process_time(), budget * table.mean_seconds, side.workers or workers
     replay = Replay(table, made(table, seed), workers)
     replay.run(total)
-    shares = [round(share, 5) for share in replay.shares(total, workers)]
+    shares = [round(share, 5) for share in replay.shares(total)]
     what = {"table": table.name, "method": name, "seed": seed, "budget": budget, "workers": workers}
     facts = {"trials": replay.trials, "finished": len(replay.finished)}
     return {**what, "shares": shares, **facts, "cpu_s": round(time.process_time() - began, 2)}

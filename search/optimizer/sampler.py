@@ -9,7 +9,7 @@ from typing import Generic
 from search.config.space import Point
 from search.optimizer.candidates import CandidatePool
 from search.optimizer.pareto import is_feasible
-from search.optimizer.protocols import AnyCandidate, Candidate, Values
+from search.optimizer.protocols import AnyCandidate, Candidate, SearchSpace, Values
 from search.optimizer.surrogate import Encoded, Features, Forecast
 
 AT_RANDOM, NEAR_BEST = 128, 48  # points drawn for every suggestion
@@ -21,6 +21,8 @@ DESIGN = 3, 4  # trials of the first design: a third of all, at least and at mos
 NEAR_END = 20  # trials: with so few left, the number of trials is the limit, not their time
 
 END_MARGIN = 0.3  # decades of cost beyond the dearest candidate to the reference point, near the end
+
+OUTLOOK_POINTS = 256  # random ones, and as many near the best, among which the next trials are expected
 
 FAR_WEIGHT = 1e6  # what a decade of distance from its place costs a candidate of a design
 
@@ -153,14 +155,21 @@ def _encoded(candidate: Candidate) -> Encoded:
     return dict(candidate.features), candidate.log_cost
 
 
+def outlook_points(space: SearchSpace, random: Random, best: Sequence[Point]) -> list[Point]:
+    """Return points that a search may try next: random ones, and ones near the best."""
+    drawn = [space.draw(random) for _ in range(OUTLOOK_POINTS)]
+    return [*drawn, *(space.draw(random, random.choice(best)) for _ in range(OUTLOOK_POINTS if best else 0))]
+
+
 def design_place(number: int, size: int) -> float:
     """Return the place in [0, 1] of a member of a design that divides the range into `size` equal parts.
 
     Members take the parts in the order of van der Corput's sequence: 0, 1/2, 1/4, 3/4, ...
     """
-    order = sorted(range(size), key=_van_der_corput)
+    order = sorted(range(size), key=van_der_corput)
     return (order.index(number) + 0.5) / size
 
 
-def _van_der_corput(number: int) -> float:
+def van_der_corput(number: int) -> float:
+    """Return the `number`th member, from 0, of van der Corput's sequence in [0, 1): 0, 1/2, 1/4, 3/4, ..."""
     return int(f"{number:b}"[::-1], 2) / 2 ** number.bit_length()

@@ -94,6 +94,22 @@ class FrontResults:
         lowest = min(error for error, _ in found)
         return (deviation_M * expected_improvement((lowest - mean_M) / deviation_M)).tolist()
 
+    def outlook(self, queries: Sequence[Encoded], trials: int) -> tuple[float, float, float]:
+        """Return the 10, 50 and 90 % quantile of the lowest log error after so many more trials.
+
+        These are the points that are expected to improve on it most. Their errors count as independent, which is
+        optimistic (`benchmarks/search/outlook.py` measures how much); no quantile lies above the lowest error so far.
+        """
+        found, mean_M, deviation_M = self._predict(queries, (), ())
+        lowest = min(error for error, _ in found)
+        gain_M = deviation_M * expected_improvement((lowest - mean_M) / deviation_M)
+        most = np.argsort(-gain_M)[:trials]
+        steps_S = np.linspace((mean_M - 4 * deviation_M).min(), lowest, 1000)
+        above_SM = ndtr((mean_M[most] - steps_S[:, None]) / deviation_M[most])
+        reached_S = 1 - np.exp(np.log(np.maximum(above_SM, 1e-300)).sum(1))
+        low, middle, high = (float(steps_S[min(np.searchsorted(reached_S, share), 999)]) for share in (0.1, 0.5, 0.9))
+        return low, middle, high
+
     def _predict(
         self, queries: Sequence[Encoded], running: Collection[Encoded], priors: Sequence["Surrogate"]
     ) -> tuple[list[tuple[float, float]], FloatArray, FloatArray]:

@@ -28,9 +28,14 @@ IMPORTANT = 0.005  # axes that explain less are left out
 
 
 def write_report(
-    path: Path, config: SearchConfig, board: Board, lines: Sequence[LedgerLine], plan: RungPlan | None
+    path: Path,
+    config: SearchConfig,
+    board: Board,
+    lines: Sequence[LedgerLine],
+    plan: RungPlan | None,
+    outlook: Sequence[str] = (),
 ) -> None:
-    """Write the report of a study beside its board."""
+    """Write the report of a study beside its board; `outlook` are sentences on what more time would bring."""
     parts = [
         paragraph(_headline(board)),
         _picture(pictures.front_figure(board), "The front"),
@@ -40,6 +45,7 @@ def write_report(
         _picture(pictures.curves_figure(board, _curves(board, lines), plan.rungs if plan else ()), "Learning curves"),
         heading("What it cost"),
         *map(paragraph, cost_sentences(board, plan)),
+        *([heading("What another hour would bring"), paragraph(" ".join(outlook))] if outlook else []),
         heading("All trials"),
         trial_table(board),
     ]

@@ -29,6 +29,7 @@ def make_board(
     audio, once. `on_phase` is told of each.
     """
     from search.report.charts import draw_front
+    from search.report.outlook import outlook_sentences
     from search.report.page import write_report
 
     lines = read_lines(study)
@@ -42,7 +43,7 @@ def make_board(
     board = replace(board, complete=True, trials=trials)
     write_json(study / BOARD, board.to_json())
     draw_front(board, study / PICTURE)
-    write_report(study / REPORT_PAGE, config, board, lines, plan)
+    write_report(study / REPORT_PAGE, config, board, lines, plan, outlook_sentences(config, lines, amps))
     return board
 
 

@@ -10,7 +10,7 @@ from search.config.space import Point
 from search.config.study import SearchConfig
 from search.optimizer.candidates import CandidatePool
 from search.optimizer.pruner import HalvingPruner
-from search.optimizer.sampler import SurrogateSampler
+from search.optimizer.sampler import SurrogateSampler, van_der_corput
 from search.study.constraints import Constraints, ModelCandidate, prior_features
 from search.study.cost import CostModel, MeasuredCost, read_costs
 from search.study.ledger import read_lines
@@ -31,12 +31,21 @@ def fitting_recipes(config: SearchConfig, stock: Sequence[Point]) -> list[Point]
     """Return the recipes that fit into `trials` beside the warm points.
 
     The stock shapes come before other projects' recipes; where not even they fit, they are spread over their costs.
+    So they are where the time is limited: nobody knows how many will be trained.
     """
     room = max(config.trials - len(config.warm), 0)
+    if config.minutes is not None:
+        return [*_spread(stock[: len(STOCK)]), *stock[len(STOCK) :]][:room]
     if room >= len(STOCK):
         return list(stock[:room])
     shapes = stock[: len(STOCK)]
     return [shapes[index] for index in spread_indices(len(shapes), room)]
+
+
+def _spread(points: Sequence[Point]) -> list[Point]:
+    """Return points in an order whose every beginning is spread over them."""
+    places = (int(van_der_corput(number) * len(points)) for number in range(4 * len(points)))
+    return [points[place] for place in dict.fromkeys(places)]
 
 
 def make_sampler(config: SearchConfig, pool: CandidatePool[ModelCandidate]) -> SurrogateSampler[ModelCandidate]:
