@@ -12,7 +12,7 @@ from search.optimizer.pareto import is_feasible
 from search.optimizer.protocols import AnyCandidate, Candidate, SearchSpace, Values
 from search.optimizer.surrogate import Encoded, Features, Forecast
 
-AT_RANDOM, NEAR_BEST = 128, 48  # points drawn for every suggestion
+AT_RANDOM, NEAR_BEST = 512, 192  # points drawn for every suggestion
 
 VARIANTS = 8  # points drawn with the same model: few, so that the best of them differ among themselves
 

@@ -26,10 +26,6 @@ LENGTHS, SLOPES, NOISES = (1.0, 2.0, 4.0), (0.0, 1.0), (0.03, 0.1, 0.3)
 
 PRIOR_WEIGHTS = (0.5, 1.0)  # of a prior; a fit without any prior is tried too
 
-# Each axis has a length of its own: steps of its inverse, how often all axes are gone through, what an octave costs in
-# evidence, and how many errors it needs.
-RELEVANCE, RELEVANCE_PASSES, RELEVANCE_COST, RELEVANCE_NEEDS = (2.0, 0.5), 2, 0.5, 8
-
 DEFAULT_SHAPE = 2.0, 1.0, 0.3  # length, slope and noise before any error is known
 
 SPREAD = 0.1  # decades: the standard deviation of errors assumed beforehand, with the weight of one error
@@ -264,37 +260,14 @@ class Surrogate:
         means = [*(_PriorMean(prior, weight) for weight in PRIOR_WEIGHTS for prior in priors), _PriorMean()]
         t_HN = (y_N - self.level - np.stack([mean.of(known) for mean in means])) / self.scale
         fits = [_fit(self.z_ND, t_HN, *shape) for shape in _grid()]
-        index = max(range(len(fits)), key=lambda place: fits[place].evidence)
-        best, self.prior_mean = fits[index], means[fits[index].mean]
-        self.relevance_D = np.ones(self.z_ND.shape[1])
-        if len(known) >= RELEVANCE_NEEDS:
-            best = self._find_relevance(best, t_HN[[best.mean]], _grid()[index])
+        best = max(fits, key=lambda fit: fit.evidence)
         self.shape, self.root_NN, self.weight_N = best.shape, best.root_NN, best.weight_N
+        self.prior_mean = means[best.mean]
         self.level += self.scale * best.level
-
-    def _find_relevance(self, best: "_Fit", t_1N: FloatArray, shape: tuple[float, float, float]) -> "_Fit":
-        """Return the fit in which each axis has a length of its own, found by coordinate ascent on the evidence.
-
-        All features of an axis share it. A length that differs from the common one costs evidence (see `RELEVANCE`), so
-        that few errors change little.
-        """
-        axes = [name.partition("=")[0] for name in self.table.names]
-        score = best.evidence
-        for axis in list(dict.fromkeys(axes)) * RELEVANCE_PASSES:
-            own_D = np.array([name == axis for name in axes])
-            for factor in RELEVANCE:
-                relevance_D = np.where(own_D, self.relevance_D * factor, self.relevance_D)
-                fit = _fit(self.z_ND * relevance_D, t_1N, *shape)
-                first = {name: math.log2(value) for name, value in zip(axes, relevance_D, strict=True)}
-                if (found := fit.evidence - 0.5 * RELEVANCE_COST * sum(one**2 for one in first.values())) > score:
-                    score, best, self.relevance_D = found, fit, relevance_D
-                    break
-        self.z_ND = self.z_ND * self.relevance_D
-        return best
 
     def predict(self, points: Sequence[Features]) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the log10 errors of points, each `(M,)`."""
-        z_MD = self.table.standard(points) * self.relevance_D
+        z_MD = self.table.standard(points)
         k_NM = _kernel(self.z_ND, z_MD, *self.shape)
         v_NM = _solve(self.root_NN, k_NM)
         left_M = np.maximum(1 + self.shape[1] * (z_MD**2).mean(1) - (v_NM**2).sum(0), 1e-6)

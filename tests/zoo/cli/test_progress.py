@@ -82,7 +82,7 @@ def record_of(state: str, steps: int = 100, **reached: Any) -> TrialRecord:
 
 
 def test_search_progress_counts_steps_and_trials():
-    config: Any = SimpleNamespace(trials=4, trainings=[(4, 100), (2, 900)])
+    config: Any = SimpleNamespace(trials=4, minutes=None, trainings=[(4, 100), (2, 900)])
     trials = [
         record_of("finished", step=100, esr=0.02),
         record_of("pruned", step=20, esr=0.5),
