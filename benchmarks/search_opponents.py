@@ -8,9 +8,10 @@ import optuna
 from optuna.trial import TrialState
 
 from search.config.space import Chooser
-from search.optimizer.candidates import Candidate, CandidatePool
+from search.optimizer.candidates import CandidatePool
 from search.optimizer.protocols import Values
 from search.optimizer.sampler import SurrogateSampler
+from search.study.constraints import ModelCandidate
 
 ATTEMPTS = 10_000  # suggestions that may be refused before the space counts as exhausted
 
@@ -40,7 +41,7 @@ class OptunaSampler:
         self._trials: dict[str, optuna.Trial] = {}
         self._suggested: optuna.Trial | None = None
 
-    def suggest(self) -> Candidate | None:
+    def suggest(self, left: int | None = None) -> ModelCandidate | None:
         """Return what Optuna's sampler suggests; after a refusal, what chance suggests."""
         sampler = self._sampler
         for _ in range(ATTEMPTS):
@@ -55,16 +56,22 @@ class OptunaSampler:
             sampler = self._chance
         return None
 
-    def vary_learning(self, candidate: Candidate, fits: Callable[[Candidate], bool]) -> Candidate | None:
+    def vary_learning(self, candidate: ModelCandidate, fits: Callable[[ModelCandidate], bool]) -> ModelCandidate | None:
         """Return None: Optuna's samplers do not vary a part of a point."""
         return None
 
-    def on_start(self, trial: str, candidate: Candidate) -> None:
+    def on_start(self, trial: str, candidate: ModelCandidate) -> None:
         """Give the last suggestion its name."""
         assert self._suggested, "what starts was suggested"
         self._trials[trial], self._suggested = self._suggested, None
 
-    def on_end(self, trial: str, values: Mapping[str, Values], limits: Mapping[str, Mapping[str, float]]) -> None:
+    def on_end(
+        self,
+        trial: str,
+        values: Mapping[str, Values],
+        limits: Mapping[str, Mapping[str, float]],
+        work: float | None = None,
+    ) -> None:
         """Tell Optuna the result on the first front; a trial without a result has failed."""
         known = next(iter(values.values()), None)
         if known is None or not all(map(math.isfinite, known)):
@@ -88,15 +95,19 @@ class _OnGrid:
         return self._trial.suggest_categorical(name, list(self._rates))
 
 
-class CheapFirst(SurrogateSampler):
+class CheapFirst(SurrogateSampler[ModelCandidate]):
     """The project's sampler of 2026-11-23: no design, information per cost, then gain per root of cost to the end."""
 
     @property
     def _designs(self) -> bool:
         return False
 
-    def _acquisitions(self, candidates: Sequence[Candidate]) -> list[float]:
-        return self.forecast.acquisition([candidate.encoded for candidate in candidates])
+    def _acquisitions(self, candidates: Sequence[ModelCandidate]) -> list[float]:
+        encoded = [(candidate.features, candidate.log_cost) for candidate in candidates]
+        if not self.forecast.fronts:
+            return self.forecast.acquisition(encoded)
+        gains = self.forecast.acquisition(encoded, per_work=False)
+        return [gain / 10 ** (candidate.log_cost / 2) for gain, candidate in zip(gains, candidates, strict=True)]
 
 
 class ErrorHalving:

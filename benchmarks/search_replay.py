@@ -29,11 +29,11 @@ from models.knobs.schema import Knob, Knobs
 from models.recordings.dataset import AmpData
 from search.config.space import Point
 from search.config.study import ALL, PriorTrial, SearchConfig
-from search.optimizer.candidates import Candidate, CandidatePool
+from search.optimizer.candidates import CandidatePool
 from search.optimizer.pareto import front, hypervolume
 from search.optimizer.protocols import Pruner, Sampler, Values
 from search.study.build import make_pruner, make_sampler
-from search.study.constraints import Constraints
+from search.study.constraints import Constraints, ModelCandidate
 from search.study.cost import CountedCost
 from search.study.ledger import read_lines
 from search.study.lines import FINISHED, latest
@@ -60,11 +60,11 @@ def table_pool(config: SearchConfig, *, once: bool = True) -> tuple[CandidatePoo
     knobs = Knobs(knobs=tuple(Knob(name=f"k{n}", min=0, max=1, default=0.5) for n in range(4)))
     constraints = Constraints(config, [AmpData(config.datasets[0], knobs, 48_000, "", "")], CountedCost())
 
-    def to_candidate(point: Point) -> Candidate:
+    def to_candidate(point: Point) -> ModelCandidate:
         candidate = constraints.to_candidate(point)
         return replace(candidate, features={**candidate.features, "learning_rate": math.log2(row_key(point)[-1])})
 
-    def violation(candidate: Candidate) -> str | None:
+    def violation(candidate: ModelCandidate) -> str | None:
         known = {row_key(other.point) for other in pool.trained.values()} if once else set()
         return "it was trained already" if row_key(candidate.point) in known else None
 

@@ -25,7 +25,6 @@ from search.config.space import Point
 from search.optimizer.pareto import hypervolume
 from search.optimizer.sampler import SurrogateSampler
 from search.study.build import make_pruner
-from search.study.objectives import front_names
 from search.study.scheduler import TrialScheduler
 from zoo.cli import output
 
@@ -38,7 +37,7 @@ class SmallSearch(ScheduledSearch):
     def __init__(self, kind: type[SurrogateSampler], amp: str, seed: int, folder: Path, trials: int) -> None:
         config = grid_config(amp, Path("train.json")).model_copy(update={"seed": seed, "trials": trials})
         pool, constraints = table_pool(config)
-        sampler = kind(pool, seed, front_names(config), (), trials)
+        sampler = kind(pool, seed)
         super().__init__(TrialScheduler(config, folder, pool, sampler, make_pruner(config), sizes=constraints.sizes))
 
 

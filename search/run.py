@@ -246,7 +246,7 @@ def _settle_config(config: SearchConfig, study: Path, resume: bool) -> SearchCon
 
 
 # What may change while a study goes on: how many trials there are and what they run on, not what they mean.
-MAY_CHANGE = ("trials", "concurrent", "cpus_per_trial", "gpus_per_trial", "stacked_trials")
+MAY_CHANGE = ("trials", "minutes", "concurrent", "cpus_per_trial", "gpus_per_trial", "stacked_trials")
 
 
 def _check_same(config: SearchConfig, study: Path) -> SearchConfig:

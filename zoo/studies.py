@@ -10,7 +10,13 @@ if TYPE_CHECKING:
 
 
 def search_models(
-    config: str | Path, out: str | Path | None = None, *, resume: bool = False, local: bool = False, address: str = ""
+    config: str | Path,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    budget: str = "",
+    local: bool = False,
+    address: str = "",
 ) -> "Board":
     """Search for the best model and return the board of the study: `zoo.search("search.json").best`.
 
@@ -18,6 +24,7 @@ def search_models(
         config: The JSON file of the search.
         out: The study's folder, `studies/NAME` where it is None.
         resume: Continue a study that was interrupted.
+        budget: Number of trials, or the time of the whole search: `24`, `30m`; empty for what the config states.
         local: One trial after the other in this process, without Ray.
         address: A running Ray cluster: `auto`, `host:port` or `ray://host:10001`; empty for one on this machine.
 
@@ -28,5 +35,6 @@ def search_models(
     from search.run import RunOptions
 
     read = read_search(expand_home(str(config)))
+    read = read.with_budget(budget) if budget else read
     study = expand_home(str(out)) if out else Path("studies") / read.name
     return run_search(read, study, RunOptions(resume=resume, local=local, address=address or None))

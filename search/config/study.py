@@ -2,12 +2,14 @@
 
 import json
 import math
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from models.core.errors import UserError
 from models.core.schema import SHORT_NAME, SHORT_NAME_WORDS, Frozen, read_document, short_repr, spelled
 from models.network.architecture import MAX_RECEPTIVE_FIELD, WaveNetConfig
 from models.recordings.config import DataConfig
@@ -20,6 +22,10 @@ ADAM_RATES = (0.003, 0.015)  # range of Adam's learning rates where none is stat
 LONGER = 2  # steps of a final, as a multiple of the steps of a trial, where they are not stated
 
 ALL = "all"  # the name of the front of all amps
+
+MAX_TRIALS = 100_000
+
+MINUTES = {"s": 1 / 60, "m": 1.0, "h": 60.0}  # unit of a time -> minutes
 
 SHARING = 4  # most trials that share a GPU where its share is not stated; they only take turns on it
 
@@ -164,8 +170,12 @@ class SearchConfig(Frozen):
         LearningConfig, Field(description="L of every trial; its learning rate comes from the space.")
     ] = LearningConfig()
     trials: Annotated[
-        int, Field(ge=1, le=100_000, description="Number of trials of the search, finals not counted.")
+        int, Field(ge=1, le=MAX_TRIALS, description="Number of trials of the search, finals not counted.")
     ] = 16
+    minutes: Annotated[
+        Annotated[float, Field(gt=0, le=525_600)] | None,
+        Field(description="Time of the whole search, its final included; `trials` are the most. Null for no limit."),
+    ] = None
     pruning: Annotated[
         Pruning | None, Field(description="How trials are stopped early; null trains all to the end.")
     ] = Pruning()
@@ -247,6 +257,27 @@ class SearchConfig(Frozen):
         """`(number, steps)` of the trainings on each amp, at most: the trials, then the finals, if any."""
         again = [(self.finals * self.final.seeds, self.final_steps)] if self.final else []
         return [(self.trials, self.learning.steps), *again]
+
+    def with_budget(self, budget: str) -> Self:
+        """Return the search with a number of trials (`24`) or the time of the whole search (`90s`, `30m`, `2h`).
+
+        With a time, `trials` are as many as fit, or at most those that the config states. Raises `UserError` for any
+        other budget.
+        """
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(s|m|h)?", budget)
+        number, unit = float(match[1]) if match else 0.0, match[2] if match else None
+        changed: dict[str, Any] = {"trials": number, "minutes": None}
+        if unit:
+            trials = self.trials if "trials" in self.model_fields_set else MAX_TRIALS
+            changed = {"trials": trials, "minutes": number * MINUTES[unit]}
+        try:
+            checked = type(self).model_validate(self.model_dump(exclude_unset=True) | changed)
+        except ValidationError:
+            raise UserError(
+                f"--budget is {short_repr(budget)}, neither a number of trials nor a time",
+                "Write a whole number from 1, as in 24, or a time, as in 90s, 30m or 2h.",
+            ) from None
+        return self.model_copy(update={name: getattr(checked, name) for name in changed})
 
     def relative_to(self, folder: Path) -> Self:
         """Return the search with its paths resolved from `folder`."""

@@ -4,7 +4,6 @@
 * `candidates`: points with all that is known before training
 * `sampler`: candidates ranked by acquisition
 * `surrogate`: predicted errors and the acquisition
-* `tpe_front`: Optuna's TPE on one front
 * `pruner`: asynchronous successive halving
 * `calibration`: where rungs are placed
 * `pareto`: fronts, ranks, hypervolume

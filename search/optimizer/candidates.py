@@ -1,44 +1,16 @@
-"""Candidates: points with all that is known of them before training, and which of them may be trained."""
+"""The candidates of a search: which points stand for one, and which of them may be trained and are new."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from typing import Generic
 
 from pydantic import ValidationError
 
-from models.network.architecture import WaveNetConfig
-from models.training.config import LearningConfig
-from search.config.space import Point, Space
-from search.config.study import identity_of
-from search.optimizer.surrogate import Encoded, Features
+from search.config.space import Point
+from search.optimizer.protocols import AnyCandidate, SearchSpace
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A point, the model and the learning it stands for, and its features (see `search.optimizer.surrogate`).
-
-    `log_macs` is log10 of the multiply-accumulates per sample.
-    """
-
-    point: Point
-    model: WaveNetConfig
-    learning: LearningConfig
-    features: Features
-    log_macs: float
-
-    @cached_property
-    def identity(self) -> str:
-        """Eight letters, equal for two candidates that train the same model in the same way."""
-        return identity_of(self.model, self.learning)
-
-    @property
-    def encoded(self) -> Encoded:
-        """The candidate as the surrogate takes it."""
-        return self.features, self.log_macs
-
-
-class CandidatePool:
+class CandidatePool(Generic[AnyCandidate]):
     """Makes candidates from points of a space, and decides which of them may be trained and are new.
 
     Args:
@@ -50,19 +22,19 @@ class CandidatePool:
 
     def __init__(
         self,
-        space: Space,
-        to_candidate: Callable[[Point], Candidate],
-        violation: Callable[[Candidate], str | None],
-        first: Sequence[Candidate] = (),
+        space: SearchSpace,
+        to_candidate: Callable[[Point], AnyCandidate],
+        violation: Callable[[AnyCandidate], str | None],
+        first: Sequence[AnyCandidate] = (),
     ) -> None:
         self.space, self.first = space, tuple(first)
-        self.trained: dict[str, Candidate] = {}  # trial -> its candidate, in the order in which they started
+        self.trained: dict[str, AnyCandidate] = {}  # trial -> its candidate, in the order in which they started
         self.refused: Counter[str] = Counter()  # reason -> how often a candidate was refused
         self._to_candidate, self._violation = to_candidate, violation
         self._queue = deque(self.first)
         self._identities: set[str] = set()
 
-    def next_first(self) -> Candidate | None:
+    def next_first(self) -> AnyCandidate | None:
         """Return the next of the `first` candidates that may be trained and is new; None where none is left."""
         while self._queue:
             candidate = self._queue.popleft()
@@ -70,9 +42,9 @@ class CandidatePool:
                 return candidate
         return None
 
-    def candidates(self, points: Iterable[Point]) -> list[Candidate]:
+    def candidates(self, points: Iterable[Point]) -> list[AnyCandidate]:
         """Return the candidates of points that stand for a model; where none does, the faults count as refused."""
-        found, faults = list[Candidate](), list[str]()
+        found, faults = list[AnyCandidate](), list[str]()
         for point in points:
             try:
                 found.append(self._to_candidate(point))
@@ -82,11 +54,11 @@ class CandidatePool:
             self.refused.update(faults)
         return found
 
-    def is_allowed(self, candidate: Candidate) -> bool:
+    def is_allowed(self, candidate: AnyCandidate) -> bool:
         """Return whether the bounds allow a candidate to be trained."""
         return self._violation(candidate) is None
 
-    def is_new(self, candidate: Candidate) -> bool:
+    def is_new(self, candidate: AnyCandidate) -> bool:
         """Return whether a candidate may be trained and was not trained yet; otherwise count the reason as refused."""
         reason = self._violation(candidate)
         if reason is None and candidate.identity in self._identities:
@@ -95,7 +67,7 @@ class CandidatePool:
             self.refused[reason] += 1
         return reason is None
 
-    def start(self, trial: str, point: Point) -> Candidate:
+    def start(self, trial: str, point: Point) -> AnyCandidate:
         """Return the candidate of a trial that starts; from now on it is not new."""
         candidate = self.trained[trial] = self._to_candidate(point)
         self._identities.add(trial)

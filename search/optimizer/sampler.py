@@ -1,20 +1,18 @@
-"""The search's sampler: random candidates, candidates near the best and from TPE, ranked by expected gain per cost."""
+"""The search's sampler: random candidates and candidates near the best, ranked by expected gain per work."""
 
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
+from typing import Generic
 
 from search.config.space import Point
-from search.optimizer.candidates import Candidate, CandidatePool
+from search.optimizer.candidates import CandidatePool
 from search.optimizer.pareto import is_feasible
-from search.optimizer.protocols import Values
-from search.optimizer.surrogate import Features, Forecast
-from search.optimizer.tpe_front import TPEFront
+from search.optimizer.protocols import AnyCandidate, Candidate, SearchSpace, Values
+from search.optimizer.surrogate import Encoded, Features, Forecast
 
-AT_RANDOM, NEAR_BEST, BY_TPE = 128, 48, 4  # points drawn for every suggestion
-
-TPE_UNTIL = 300  # trials: TPE sorts all of them for every axis, three seconds a suggestion at 3,000
+AT_RANDOM, NEAR_BEST = 512, 192  # points drawn for every suggestion
 
 VARIANTS = 8  # points drawn with the same model: few, so that the best of them differ among themselves
 
@@ -24,6 +22,8 @@ NEAR_END = 20  # trials: with so few left, the number of trials is the limit, no
 
 END_MARGIN = 0.3  # decades of cost beyond the dearest candidate to the reference point, near the end
 
+OUTLOOK_POINTS = 256  # random ones, and as many near the best, among which the next trials are expected
+
 FAR_WEIGHT = 1e6  # what a decade of distance from its place costs a candidate of a design
 
 LONGER_POWER = 0.25  # power of the receptive field that a design prefers: at equal cost a longer one errs less
@@ -31,11 +31,11 @@ LONGER_POWER = 0.25  # power of the receptive field that a design prefers: at eq
 DRAW_ATTEMPTS = 4  # times that points are drawn before the space counts as exhausted
 
 
-class SurrogateSampler:
+class SurrogateSampler(Generic[AnyCandidate]):
     """Suggests a first design spread over cost, then the candidate with the largest acquisition (see `Forecast`).
 
-    The cost of a candidate is known before training, its errors are predicted by a surrogate. While many trials are
-    left, the acquisition is the expected hypervolume gain per root of cost. Of the last `NEAR_END` trials, one in two
+    The cost of a candidate is known before training, its errors and what its training takes are predicted by
+    surrogates. While many trials are left, the acquisition is the expected hypervolume gain per work. Of the last `NEAR_END` trials, one in two
     is the one that is expected to lower the lowest error most, the others enlarge the hypervolume most, whatever they
     cost. The sampler depends on its priors and on the calls of `on_start` and `on_end` alone. Every suggestion draws
     again, from the seed and the number of trials: a sampler that gets the same ledger suggests the same.
@@ -43,28 +43,22 @@ class SurrogateSampler:
     Args:
         pool: makes candidates and decides which are new.
         seed: the seed of the search.
-        fronts: names of the fronts.
         priors: other searches, each as features and log10 errors of its trials.
-        trials: how many trials the search has; None where that is not known.
     """
 
     def __init__(
         self,
-        pool: CandidatePool,
+        pool: CandidatePool[AnyCandidate],
         seed: int,
-        fronts: Sequence[str],
         priors: Sequence[tuple[Sequence[Features], Sequence[float]]] = (),
-        trials: int | None = None,
     ) -> None:
-        self._pool, self._seed, self._trials = pool, seed, trials
-        low, high = DESIGN
-        self._design = high if trials is None else min(trials, max(low, min(round(trials / 3), high)))
-        whole = pool.space.holding([candidate.point for candidate in pool.first])  # may be outside of the space
-        self.tpe_fronts = {front: TPEFront(whole) for front in fronts}
+        self._pool, self._seed = pool, seed
+        self._left: int | None = None
         self.forecast = Forecast(priors)
 
-    def suggest(self) -> Candidate | None:
-        """Return the most promising candidate that is new, or None where none is found."""
+    def suggest(self, left: int | None = None) -> AnyCandidate | None:
+        """Return the most promising candidate that is new, or None where none is found (see `Sampler.suggest`)."""
+        self._left = left
         for attempt in range(DRAW_ATTEMPTS):
             random = Random(json.dumps([self._seed, len(self._pool.trained), attempt]))
             for candidate in self._ranked(self._pool.candidates(self._points(random))):
@@ -72,26 +66,37 @@ class SurrogateSampler:
                     return candidate
         return None
 
-    def vary_learning(self, candidate: Candidate, fits: Callable[[Candidate], bool]) -> Candidate | None:
+    def vary_learning(self, candidate: AnyCandidate, fits: Callable[[AnyCandidate], bool]) -> AnyCandidate | None:
         """Return the most promising new candidate of a few with the same model and other learning settings, or None."""
         random = Random(json.dumps([self._seed, len(self._pool.trained), "vary"]))
         points = [self._pool.space.vary_learning(random, candidate.point) for _ in range(VARIANTS)]
         variants = filter(fits, self._pool.candidates(points))
         return next(filter(self._pool.is_new, self._ranked(list(variants))), None)
 
-    def on_start(self, trial: str, candidate: Candidate) -> None:
+    def on_start(self, trial: str, candidate: AnyCandidate) -> None:
         """Take note that a trial of a candidate starts."""
-        self.forecast.start(trial, candidate.encoded)
-        for front in self.tpe_fronts.values():
-            front.start(trial, candidate.point)
+        self.forecast.start(trial, _encoded(candidate))
 
-    def on_end(self, trial: str, values: Mapping[str, Values], limits: Mapping[str, Mapping[str, float]]) -> None:
+    def on_end(
+        self,
+        trial: str,
+        values: Mapping[str, Values],
+        limits: Mapping[str, Mapping[str, float]],
+        work: float | None = None,
+    ) -> None:
         """Take note of what a trial reached (see `Sampler.on_end`)."""
         known = all(math.isfinite(value) for pair in values.values() for value in pair)
         errors = {front: error for front, (error, _) in values.items()} if known else {}
-        self.forecast.end(trial, errors, [front for front, found in limits.items() if not is_feasible(found)])
-        for front, study in self.tpe_fronts.items():
-            study.end(trial, values[front] if errors else None, limits[front])
+        self.forecast.end(trial, errors, [front for front, found in limits.items() if not is_feasible(found)], work)
+
+    @property
+    def _design(self) -> int:
+        """The number of trials of the first design."""
+        low, high = DESIGN
+        if self._left is None:
+            return high
+        trials = len(self._pool.trained) + self._left
+        return min(trials, max(low, min(round(trials / 3), high)))
 
     @property
     def _designs(self) -> bool:
@@ -106,14 +111,9 @@ class SurrogateSampler:
         if self._designs or not self.forecast.fronts:
             return drawn
         best = self.forecast.best()
-        near = [space.draw(random, trained[random.choice(best)].point) for _ in range(NEAR_BEST)]
-        count = BY_TPE if len(trained) < TPE_UNTIL else 0
-        fronts, first = list(self.tpe_fronts.values()), BY_TPE * len(trained)
-        turns = (fronts[turn % len(fronts)] for turn in range(first, first + count))
-        by_tpe = [front.suggest(random.getrandbits(32)) for front in turns]
-        return [*drawn, *near, *(point for point in by_tpe if space.complete(point))]
+        return [*drawn, *(space.draw(random, trained[random.choice(best)].point) for _ in range(NEAR_BEST))]
 
-    def _ranked(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+    def _ranked(self, candidates: Sequence[AnyCandidate]) -> list[AnyCandidate]:
         """Sort candidates, the most promising first."""
         if not candidates:
             return []
@@ -121,27 +121,27 @@ class SurrogateSampler:
         order = sorted(range(len(candidates)), key=values.__getitem__, reverse=True)
         return [candidates[index] for index in order]
 
-    def _acquisitions(self, candidates: Sequence[Candidate]) -> list[float]:
+    def _acquisitions(self, candidates: Sequence[AnyCandidate]) -> list[float]:
         """Return the acquisition of each candidate; how much cost counts depends on the trials that are left."""
-        encoded, began = [candidate.encoded for candidate in candidates], len(self._pool.trained)
-        if self._trials is None or self._trials - began > NEAR_END or not self.forecast.fronts:
+        encoded, began = [_encoded(candidate) for candidate in candidates], len(self._pool.trained)
+        if self._left is None or self._left > NEAR_END or not self.forecast.fronts:
             return self.forecast.acquisition(encoded)
         if (began - self._design) % 2 == 0:
             return self.forecast.improvement(encoded)
-        return self.forecast.acquisition(encoded, power=0.0, margin=END_MARGIN)
+        return self.forecast.acquisition(encoded, per_work=False, margin=END_MARGIN)
 
-    def _design_values(self, candidates: Sequence[Candidate]) -> list[float]:
+    def _design_values(self, candidates: Sequence[AnyCandidate]) -> list[float]:
         """Return how well each candidate continues the first design.
 
         The range of log costs has a place for each trial of the design, taken in an order that spreads every beginning
         of it, a dear one first. The best candidate at the next place is the one that tells most about all others, and
         the longer its receptive field, the better; where there is none, the nearest in cost.
         """
-        costs, began = [candidate.log_macs for candidate in candidates], len(self._pool.trained)
+        costs, began = [candidate.log_cost for candidate in candidates], len(self._pool.trained)
         size = max(self._design, began + 1)
         low, span = min(costs), max(costs) - min(costs)
         wanted, half = low + span * (1 - design_place(began, size)), span / size / 2 + 1e-9
-        information = self.forecast.information([candidate.encoded for candidate in candidates])
+        information = self.forecast.information([_encoded(candidate) for candidate in candidates])
         most = max(information) * 2 ** (LONGER_POWER * max(c.features.get("receptive_field", 0.0) for c in candidates))
         return [
             value * 2 ** (LONGER_POWER * candidate.features.get("receptive_field", 0.0)) / most
@@ -150,14 +150,26 @@ class SurrogateSampler:
         ]
 
 
+def _encoded(candidate: Candidate) -> Encoded:
+    """Return a candidate as the forecast takes it."""
+    return dict(candidate.features), candidate.log_cost
+
+
+def outlook_points(space: SearchSpace, random: Random, best: Sequence[Point]) -> list[Point]:
+    """Return points that a search may try next: random ones, and ones near the best."""
+    drawn = [space.draw(random) for _ in range(OUTLOOK_POINTS)]
+    return [*drawn, *(space.draw(random, random.choice(best)) for _ in range(OUTLOOK_POINTS if best else 0))]
+
+
 def design_place(number: int, size: int) -> float:
     """Return the place in [0, 1] of a member of a design that divides the range into `size` equal parts.
 
     Members take the parts in the order of van der Corput's sequence: 0, 1/2, 1/4, 3/4, ...
     """
-    order = sorted(range(size), key=_van_der_corput)
+    order = sorted(range(size), key=van_der_corput)
     return (order.index(number) + 0.5) / size
 
 
-def _van_der_corput(number: int) -> float:
+def van_der_corput(number: int) -> float:
+    """Return the `number`th member, from 0, of van der Corput's sequence in [0, 1): 0, 1/2, 1/4, 3/4, ..."""
     return int(f"{number:b}"[::-1], 2) / 2 ** number.bit_length()

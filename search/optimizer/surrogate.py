@@ -90,6 +90,22 @@ class FrontResults:
         lowest = min(error for error, _ in found)
         return (deviation_M * expected_improvement((lowest - mean_M) / deviation_M)).tolist()
 
+    def outlook(self, queries: Sequence[Encoded], trials: int) -> tuple[float, float, float]:
+        """Return the 10, 50 and 90 % quantile of the lowest log error after so many more trials.
+
+        These are the points that are expected to improve on it most. Their errors count as independent, which is
+        optimistic (`benchmarks/search/outlook.py` measures how much); no quantile lies above the lowest error so far.
+        """
+        found, mean_M, deviation_M = self._predict(queries, (), ())
+        lowest = min(error for error, _ in found)
+        gain_M = deviation_M * expected_improvement((lowest - mean_M) / deviation_M)
+        most = np.argsort(-gain_M)[:trials]
+        steps_S = np.linspace((mean_M - 4 * deviation_M).min(), lowest, 1000)
+        above_SM = ndtr((mean_M[most] - steps_S[:, None]) / deviation_M[most])
+        reached_S = 1 - np.exp(np.log(np.maximum(above_SM, 1e-300)).sum(1))
+        low, middle, high = (float(steps_S[min(np.searchsorted(reached_S, share), 999)]) for share in (0.1, 0.5, 0.9))
+        return low, middle, high
+
     def _predict(
         self, queries: Sequence[Encoded], running: Collection[Encoded], priors: Sequence["Surrogate"]
     ) -> tuple[list[tuple[float, float]], FloatArray, FloatArray]:
@@ -118,15 +134,27 @@ class Forecast:
     def __init__(self, priors: Sequence[tuple[Sequence[Features], Sequence[float]]] = ()) -> None:
         self.running: dict[str, Encoded] = {}
         self.fronts: dict[str, FrontResults] = {}  # none before a trial has ended
+        self.works: list[tuple[Features, float]] = []  # of trials that have ended: log10 of what their training takes
         self.priors = [Surrogate(known, errors) for known, errors in priors]
 
     def start(self, trial: str, point: Encoded) -> None:
         """Take note that a trial starts."""
         self.running[trial] = point
 
-    def end(self, trial: str, errors: Mapping[str, float], broken: Collection[str] = ()) -> None:
-        """Take note of a trial's log10 error on each front (empty: unknown), and of fronts where it breaks a limit."""
+    def end(
+        self, trial: str, errors: Mapping[str, float], broken: Collection[str] = (), work: float | None = None
+    ) -> None:
+        """Take note of what a trial reached.
+
+        Args:
+            trial: a trial that runs.
+            errors: front -> log10 error; empty where it is not known.
+            broken: the fronts where it breaks a limit.
+            work: what its whole training takes, in any unit.
+        """
         point = self.running.pop(trial)
+        if work:
+            self.works.append((point[0], math.log10(work)))
         for name, error in errors.items():
             results = self.fronts.setdefault(name, FrontResults())
             results.ended[trial] = point, error
@@ -137,11 +165,16 @@ class Forecast:
         """Return the ended trials that are on the Pareto front of any front of the search."""
         return list(dict.fromkeys(trial for results in self.fronts.values() for trial in results.best()))
 
-    def acquisition(self, queries: Sequence[Encoded], power: float = 0.5, margin: float = MARGIN) -> list[float]:
-        """Return each point's acquisition: expected hypervolume gain, summed over fronts, over a power of its cost.
+    def acquisition(self, queries: Sequence[Encoded], *, per_work: bool = True, margin: float = MARGIN) -> list[float]:
+        """Return each point's acquisition: expected hypervolume gain, summed over fronts, over its predicted work.
 
         Before the first trial has ended, the gain is computed from the priors; without priors the acquisition is the
-        information that a point gives about all points, over its cost. `margin` is that of `expected_gains`.
+        information that a point gives about all points, over its cost.
+
+        Args:
+            queries: the points.
+            per_work: whether the gain is divided by what the training is predicted to take.
+            margin: that of `expected_gains`.
         """
         if not self.fronts and not self.priors:
             pairs = zip(self.information(queries), queries, strict=True)
@@ -150,8 +183,17 @@ class Forecast:
             return self._gain_by_priors(queries)
         running = self.running.values()
         gains = [results.gains(queries, running, self.priors, margin) for results in self.fronts.values()]
-        pairs = zip(zip(*gains, strict=True), queries, strict=True)
-        return [sum(each) / 10 ** (cost * power) for each, (_, cost) in pairs]
+        works = self._log_works(queries) if per_work else [0.0] * len(queries)
+        return [sum(each) / 10**work for each, work in zip(zip(*gains, strict=True), works, strict=True)]
+
+    def _log_works(self, queries: Sequence[Encoded]) -> list[float]:
+        """Return log10 of what the training of each point is predicted to take; 0 where nothing is known of that."""
+        if not self.works:
+            return [0.0] * len(queries)
+        latest, points = self.works[-MAX_POINTS:], [point for point, _ in queries]
+        return (
+            Surrogate([known for known, _ in latest], [work for _, work in latest], points).predict(points)[0].tolist()
+        )
 
     def improvement(self, queries: Sequence[Encoded]) -> list[float]:
         """Return by how much each point is expected to lower the lowest error, summed over fronts, whatever it costs.

@@ -35,8 +35,12 @@ def write_report(
     lines: Sequence[LedgerLine],
     plan: RungPlan | None,
     clips: Mapping[str, Sequence[HeldClip]] | None = None,
+    outlook: Sequence[str] = (),
 ) -> None:
-    """Write the report of a study beside its board; `clips` are the sound of each amp's best model."""
+    """Write the report of a study beside its board.
+
+    `clips` are the sound of each amp's best model; `outlook` are sentences on what more time would bring.
+    """
     curves = pictures.curves_figure(board, _curves(board, lines), plan.rungs if plan else ())
     charts = [
         _picture(pictures.front_figure(board), "The front"),
@@ -51,6 +55,7 @@ def write_report(
         beside(charts),
         heading("What it cost"),
         *map(paragraph, cost_sentences(board, plan)),
+        *([heading("What another hour would bring"), paragraph(" ".join(outlook))] if outlook else []),
         heading("All trials"),
         trial_table(board),
     ]

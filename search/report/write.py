@@ -30,6 +30,7 @@ def make_board(
     """
     from search.report.charts import draw_front
     from search.report.clips import held_clips
+    from search.report.outlook import outlook_sentences
     from search.report.page import write_report
 
     lines = read_lines(study)
@@ -49,7 +50,7 @@ def make_board(
         for amp, trial in board.best_of.items()
         if amp in by_name
     }
-    write_report(study / REPORT_PAGE, config, board, lines, plan, clips)
+    write_report(study / REPORT_PAGE, config, board, lines, plan, clips, outlook_sentences(config, lines, amps))
     return board
 
 

@@ -10,15 +10,16 @@ from search.config.space import Point
 from search.config.study import SearchConfig
 from search.optimizer.candidates import CandidatePool
 from search.optimizer.pruner import HalvingPruner
-from search.optimizer.sampler import SurrogateSampler
-from search.study.constraints import Constraints, prior_features
+from search.optimizer.sampler import SurrogateSampler, van_der_corput
+from search.study.constraints import Constraints, ModelCandidate, prior_features
 from search.study.cost import CostModel, MeasuredCost, read_costs
 from search.study.ledger import read_lines
-from search.study.objectives import front_names
+from search.study.lines import LedgerLine, TrialEnd
 from search.study.scheduler import Listener, TrialScheduler
+from search.study.time_budget import TimeBudget
 
 
-def make_pool(config: SearchConfig, constraints: Constraints, stock: Sequence[Point]) -> CandidatePool:
+def make_pool(config: SearchConfig, constraints: Constraints, stock: Sequence[Point]) -> CandidatePool[ModelCandidate]:
     """Return the candidates of a search, first its warm points and then `stock`, as far as the space can hold them."""
     whole = config.space.holding(stock)
     points = filter(None, map(whole.complete, (*config.warm, *fitting_recipes(config, stock))))
@@ -30,18 +31,27 @@ def fitting_recipes(config: SearchConfig, stock: Sequence[Point]) -> list[Point]
     """Return the recipes that fit into `trials` beside the warm points.
 
     The stock shapes come before other projects' recipes; where not even they fit, they are spread over their costs.
+    So they are where the time is limited: nobody knows how many will be trained.
     """
     room = max(config.trials - len(config.warm), 0)
+    if config.minutes is not None:
+        return [*_spread(stock[: len(STOCK)]), *stock[len(STOCK) :]][:room]
     if room >= len(STOCK):
         return list(stock[:room])
     shapes = stock[: len(STOCK)]
     return [shapes[index] for index in spread_indices(len(shapes), room)]
 
 
-def make_sampler(config: SearchConfig, pool: CandidatePool) -> SurrogateSampler:
+def _spread(points: Sequence[Point]) -> list[Point]:
+    """Return points in an order whose every beginning is spread over them."""
+    places = (int(van_der_corput(number) * len(points)) for number in range(4 * len(points)))
+    return [points[place] for place in dict.fromkeys(places)]
+
+
+def make_sampler(config: SearchConfig, pool: CandidatePool[ModelCandidate]) -> SurrogateSampler[ModelCandidate]:
     """Return the sampler of a search, with the priors of its config."""
     priors = [prior_features(trials) for trials in config.prior]
-    return SurrogateSampler(pool, config.seed, front_names(config), priors, config.trials)
+    return SurrogateSampler(pool, config.seed, priors)
 
 
 def make_pruner(config: SearchConfig) -> HalvingPruner | None:
@@ -77,7 +87,7 @@ def make_scheduler(
 
     Raises `UserError` naming the file and the line where the ledger is damaged.
     """
-    read_lines(study, config)
+    lines = read_lines(study, config)
     costs, cost_model = read_costs(study), cost_model or MeasuredCost()
     constraints = Constraints(config, amps, cost_model.scaled_to(costs.reference_s) if costs else cost_model)
     pool = make_pool(config, constraints, stock)
@@ -91,7 +101,15 @@ def make_scheduler(
         stock={candidate.identity for candidate in pool.first[len(config.warm) :]},
         listener=listener,
         copy=copy,
+        time_budget=make_time_budget(config, lines),
     )
+
+
+def make_time_budget(config: SearchConfig, lines: Sequence[LedgerLine]) -> TimeBudget | None:
+    """Return the time of a search that states minutes, less what a ledger says was spent; None for any other search."""
+    if config.minutes is None:
+        return None
+    return TimeBudget(config, max((line.at or 0.0 for line in lines if isinstance(line, TrialEnd)), default=0.0))
 
 
 def check_space(

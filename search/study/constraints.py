@@ -9,12 +9,40 @@ from models.core.errors import UserError
 from models.network.architecture import WaveNetConfig
 from models.recordings.dataset import AmpData
 from models.recordings.response_length import USELESS_ESR, lengths_of, needed_field
+from models.training.config import LearningConfig
 from search.config.space import Point
-from search.config.study import PriorTrial, SearchConfig
+from search.config.study import PriorTrial, SearchConfig, identity_of
 from search.optimizer.calibration import log_error
-from search.optimizer.candidates import Candidate
 from search.optimizer.surrogate import Features, features
 from search.study.cost import CostModel
+
+# Multiply-accumulates that take as long as what does not grow with the model in a step. Measured on a CPU: 2,600 for
+# each of 4 x 2,048 samples (benchmarks/results/search.md, 2026-11-23).
+STEP_WORK = 2600 * 4 * 2048
+
+
+@dataclass(frozen=True)
+class ModelCandidate:
+    """A point, the model and the learning it stands for, and its features (see `search.optimizer.surrogate`).
+
+    `log_cost` is log10 of the multiply-accumulates per sample.
+    """
+
+    point: Point
+    model: WaveNetConfig
+    learning: LearningConfig
+    features: Features
+    log_cost: float
+
+    @cached_property
+    def identity(self) -> str:
+        """Eight letters, equal for two candidates that train the same model in the same way."""
+        return identity_of(self.model, self.learning)
+
+    @property
+    def work(self) -> float:
+        """What a step of its training takes, in multiply-accumulates: counted, so that equal searches stay equal."""
+        return self.learning.batch * self.learning.segment * 10**self.log_cost + STEP_WORK
 
 
 @dataclass(frozen=True)
@@ -42,12 +70,12 @@ class Constraints:
         """The receptive field below which a model misses too much of a take, whatever its size."""
         return max((needed_field(lengths_of(data), USELESS_ESR, data.rate_hz) for data in self.amps), default=1)
 
-    def to_candidate(self, point: Point) -> Candidate:
+    def to_candidate(self, point: Point) -> ModelCandidate:
         """Return the candidate of a point; raises pydantic's `ValidationError` where it stands for no model."""
         model = self.config.space.model(point)
         macs = model.macs_per_sample(self._columns(model))
         found = features(point, macs=macs, receptive_field=model.receptive_field)
-        return Candidate(point, model, self.config.learning_of(point), found, math.log10(macs))
+        return ModelCandidate(point, model, self.config.learning_of(point), found, math.log10(macs))
 
     def sizes(self, model: WaveNetConfig) -> Sizes:
         """Return the size of a model."""
@@ -55,7 +83,7 @@ class Constraints:
         cost, macs = self.cost_model.cost(model, columns, rate_hz), model.macs_per_sample(columns)
         return Sizes(cost, macs, _count_parameters(model, columns), model.receptive_field, columns, rate_hz)
 
-    def violation(self, candidate: Candidate) -> str | None:
+    def violation(self, candidate: ModelCandidate) -> str | None:
         """Return why a candidate may not be trained, or None; the cost, which may have to be measured, comes last."""
         model, bounds = candidate.model, self.config.bounds
         if not (model.inject.input or model.inject.mixin or model.inject.film):
@@ -80,7 +108,7 @@ class Constraints:
             return f"it costs {cost:.4g}, more than {bounds.cost:g}"
         return None
 
-    def _unfit_recordings(self, candidate: Candidate) -> str | None:
+    def _unfit_recordings(self, candidate: ModelCandidate) -> str | None:
         """Return why the recordings of an amp do not fit a candidate: its knobs, or takes that are too short."""
         inject, receptive_field = candidate.model.inject, candidate.model.receptive_field
         for data in self.amps:

@@ -86,12 +86,16 @@ class TrialReport:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEnd:
-    """A trial ends: `state` is one of `ENDS`; `reason` states why it diverged or failed."""
+    """A trial ends: `state` is one of `ENDS`; `reason` states why it diverged or failed.
+
+    `at` are the seconds that the search had taken, where its budget is stated in minutes.
+    """
 
     trial: TrialName
     state: str
     step: WholeNumber | None = None
     reason: str | None = None
+    at: NotNegative | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -204,6 +208,7 @@ class TrialRecord(TrialStart):
     survives: bool | None = None
     reason: str | None = None
     starts: WholeNumber | None = None
+    at: NotNegative | None = None
     keys: tuple[str, ...] = ()
 
     @classmethod

@@ -4,16 +4,17 @@ import math
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean
 
 from models.core.errors import UserError
 from models.core.renames import restore_folders
 from models.network.architecture import WaveNetConfig
 from models.training.stacked import form_of
 from search.config.study import SearchConfig
-from search.optimizer.candidates import Candidate, CandidatePool
+from search.optimizer.candidates import CandidatePool
 from search.optimizer.protocols import Pruner, Sampler
 from search.study import ledger
-from search.study.constraints import Sizes
+from search.study.constraints import ModelCandidate, Sizes
 from search.study.lines import (
     AGAIN,
     DIVERGED,
@@ -34,6 +35,7 @@ from search.study.objectives import constraints_of
 from search.study.results import Result, TrialFault
 from search.study.state import StudyState
 from search.study.tasks import RestartQueue, Task, task_of
+from search.study.time_budget import TimeBudget
 
 Listener = Callable[[TrialRecord], None]
 
@@ -58,24 +60,27 @@ class TrialScheduler:
             below them.
         listener: called with the trial's record after each line.
         copy: called before the listener; a `UserError` that it raises stops the search.
+        time_budget: of a search whose config states minutes.
     """
 
     def __init__(
         self,
         config: SearchConfig,
         study: Path,
-        pool: CandidatePool,
-        sampler: Sampler,
+        pool: CandidatePool[ModelCandidate],
+        sampler: Sampler[ModelCandidate],
         pruner: Pruner | None,
         *,
         sizes: Callable[[WaveNetConfig], Sizes],
         stock: Collection[str] = (),
         listener: Listener | None = None,
         copy: Listener | None = None,
+        time_budget: TimeBudget | None = None,
     ) -> None:
         self._config, self._study = config, study
         self._pool, self._sampler, self._pruner = pool, sampler, pruner
         self._sizes, self._listener, self._copy = sizes, listener, copy
+        self._time, self._workers = time_budget, 1
         self._state = StudyState(config)
         self._stopped: str | None = None
         self._exhausted = False
@@ -127,7 +132,7 @@ class TrialScheduler:
         """Return what is known of a trial that has started."""
         return self._state.record(trial)
 
-    def _candidate(self, trial: str) -> Candidate:
+    def _candidate(self, trial: str) -> ModelCandidate:
         """Return the candidate of a trial, or of the trial that a final trains again."""
         return self._pool.trained[self._state.record(trial).of or trial]
 
@@ -141,11 +146,23 @@ class TrialScheduler:
             return None
         if self._restarts:
             return self._restarts.take()
-        candidate = self._pool.next_first() or self._sampler.suggest()
+        left = self._trials_left()
+        candidate = (self._pool.next_first() or self._sampler.suggest(left)) if left else None
         if candidate is None:
             self._exhausted = True
             return None
         return self._start(candidate)
+
+    def _trials_left(self) -> int:
+        """Return how many trials may still start: as many as are stated, or fewer where the time is limited."""
+        left = self._config.trials - self._state.started
+        if self._time and self._pool.trained:
+            in_time = self._time.trials_left(self._mean_work(), self._workers)
+            left = left if in_time is None else min(left, in_time)
+        return left
+
+    def _mean_work(self) -> float:
+        return fmean(candidate.work for candidate in self._pool.trained.values())
 
     def suggest_group(self, most: int) -> list[Task]:
         """Return the next trials to train together, at most so many; empty where there are none.
@@ -177,14 +194,20 @@ class TrialScheduler:
         return variants
 
     def begin_finals(self, chosen: Sequence[str]) -> None:
-        """Suggest trials again, longer and with several seeds; finals that have started are not started twice."""
+        """Suggest trials again, longer and with several seeds; finals that have started are not started twice.
+
+        Where the time is limited and not all fit, all have their first seed before any has its second one.
+        """
         assert self._config.final
-        for trial in chosen:
-            for seed in range(self._config.final.seeds):
-                name = f"{trial}-{seed}"
-                if name not in self._state:
-                    self._write_start(name, self._candidate(trial), self._config.final_steps, seed, of=trial)
-                    self._restarts.add(name)
+        wanted = [(trial, seed) for seed in range(self._config.final.seeds) for trial in chosen]
+        if self._time and chosen:
+            work = fmean(self._candidate(trial).work for trial in chosen)
+            wanted = wanted[: self._time.finals_left(work, self._workers)]
+        for trial, seed in wanted if self._time else sorted(wanted, key=lambda pair: chosen.index(pair[0])):
+            name = f"{trial}-{seed}"
+            if name not in self._state:
+                self._write_start(name, self._candidate(trial), self._config.final_steps, seed, of=trial)
+                self._restarts.add(name)
 
     def on_report(self, result: Result) -> bool:
         """Take a trial's report or fault; return whether it continues training. A known report changes nothing."""
@@ -264,7 +287,7 @@ class TrialScheduler:
                 ledger.append(self._study, line)
                 self._notify(record.merged(line))
 
-    def _start(self, candidate: Candidate) -> Task:
+    def _start(self, candidate: ModelCandidate) -> Task:
         """Start a trial of the search proper."""
         trial, learning = candidate.identity, self._config.learning
         seed = learning.seed + int(trial, 16)
@@ -274,7 +297,7 @@ class TrialScheduler:
     def _write_start(
         self,
         trial: str,
-        candidate: Candidate,
+        candidate: ModelCandidate,
         steps: int,
         seed: int,
         *,
@@ -308,6 +331,8 @@ class TrialScheduler:
         return pruning.control is not None and (started - pruning.calibrate + 1) % pruning.control == 0
 
     def _write(self, line: LedgerLine) -> None:
+        if self._time and isinstance(line, TrialEnd):
+            line = replace(line, at=round(self._time.spent_s, 2))
         ledger.append(self._study, line)
         self._notify(self._apply(line))
 
@@ -322,7 +347,11 @@ class TrialScheduler:
 
     def _apply(self, line: LedgerLine) -> TrialRecord:
         """Take in a line, new or old, and pass it on to sampler and pruner."""
+        before = self._state.record(line.trial).step if line.trial in self._state else 0
         record = self._state.apply(line)
+        self._workers = max(self._workers, len(self._state.running))
+        if self._time and isinstance(line, TrialReport) and line.seconds:
+            self._time.on_report(line.seconds, self._candidate(line.trial).work * (line.step - before))
         if record.is_final:
             return record
         if isinstance(line, TrialStart):
@@ -331,12 +360,13 @@ class TrialScheduler:
             self._pruner.observe(line.trial, line.step, list(self._state.reached(record, line).values()))
         elif isinstance(line, TrialEnd):
             limits = constraints_of(self._config, record)
-            self._sampler.on_end(line.trial, self._state.objectives(record), limits)
+            work = self._candidate(line.trial).work
+            self._sampler.on_end(line.trial, self._state.objectives(record), limits, work)
             if self._pruner and line.state == FINISHED and line.trial not in self._stock:
                 self._pruner.on_finish(line.trial)
         return record
 
 
-def _network_form(candidate: Candidate) -> Hashable:
+def _network_form(candidate: ModelCandidate) -> Hashable:
     """Return what candidates that are trained together must have in common."""
     return form_of(candidate.model, candidate.learning)

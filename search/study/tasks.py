@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from models.training.stacked import form_of
 from search.config.space import Point
-from search.optimizer.candidates import Candidate
+from search.study.constraints import ModelCandidate
 from search.study.state import StudyState
 
 
@@ -30,7 +30,7 @@ def task_of(state: StudyState, trial: str) -> Task:
 class RestartQueue:
     """Trials that have started and wait to continue training, first in first out."""
 
-    def __init__(self, state: StudyState, candidate_of: Callable[[str], Candidate], trials: Iterable[str]) -> None:
+    def __init__(self, state: StudyState, candidate_of: Callable[[str], ModelCandidate], trials: Iterable[str]) -> None:
         self._state, self._candidate_of, self._waiting = state, candidate_of, deque(trials)
 
     def __bool__(self) -> bool:

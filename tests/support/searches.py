@@ -18,10 +18,11 @@ from models.recordings.dataset import AmpData
 from search.backends.local import run_local
 from search.config.space import Point, Space
 from search.config.study import SearchConfig
-from search.optimizer.candidates import Candidate, CandidatePool
+from search.optimizer.candidates import CandidatePool
 from search.optimizer.surrogate import features
 from search.run import RunOptions
 from search.study.build import make_scheduler
+from search.study.constraints import ModelCandidate
 from search.study.cost import CountedCost, MeasuredCost
 from search.study.ledger import read_lines
 from search.study.lines import LedgerLine, TrialReport, TrialStart
@@ -104,15 +105,17 @@ def start_line(trial: str, **changes: Any) -> TrialStart:
 
 
 def pool_of(
-    space: Space, first: Sequence[Point] = (), violation: Callable[[Candidate], str | None] = lambda candidate: None
-) -> CandidatePool:
+    space: Space,
+    first: Sequence[Point] = (),
+    violation: Callable[[ModelCandidate], str | None] = lambda candidate: None,
+) -> CandidatePool[ModelCandidate]:
     """Candidates for an amp with two knobs; without recordings, and without bounds but `violation`."""
     config = config_of().model_copy(update={"space": space})
 
-    def to_candidate(point: Point) -> Candidate:
+    def to_candidate(point: Point) -> ModelCandidate:
         model = space.model(point)
         macs = model.macs_per_sample(2)
-        return Candidate(point, model, config.learning_of(point), features(point, macs=macs), math.log10(macs))
+        return ModelCandidate(point, model, config.learning_of(point), features(point, macs=macs), math.log10(macs))
 
     return CandidatePool(space, to_candidate, violation, [to_candidate(point) for point in first])
 

@@ -42,6 +42,11 @@ def check_is_no_word(context: click.Context, parameter: click.Parameter, config:
 @click.option("--out", type=PATH, help="The study folder. Default: studies/NAME.")
 @click.option("--resume", is_flag=True, help="Resume an interrupted study.")
 @click.option(
+    "--budget",
+    metavar="TRIALS|TIME",
+    help="Number of trials, or the time of the whole search: 24, 90s, 30m, 2h. Default: what the config states.",
+)
+@click.option(
     "--from",
     "sources",
     multiple=True,
@@ -62,6 +67,7 @@ def search(
     config: Path,
     out: Path | None,
     resume: bool,
+    budget: str | None,
     sources: tuple[str, ...],
     where: str | None,
     local: bool,
@@ -90,6 +96,7 @@ def search(
     from zoo.cli.views import board as board_view
 
     read = read_search(config)
+    read = read.with_budget(budget) if budget else read
     study = out or Path("studies") / read.name
     if not resume:
         read = read_warm_start(read, sources, where) if sources else read
@@ -162,6 +169,7 @@ def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions"
     one_thread()
     seen: dict[str, TrialRecord] = {}
     end = partial(_end_process, again=again)
+    began = time.monotonic()
     with _ended_with_ray(again), output.progress("searching") as bar:
 
         def on_record(record: "TrialRecord") -> None:
@@ -171,7 +179,7 @@ def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions"
             seen[record.trial] = record
             if record.has_ended:
                 output.info(board_view.trial_sentence(record))
-            bar(*board_view.search_progress(config, list(seen.values())))
+            bar(*board_view.search_progress(config, list(seen.values()), time.monotonic() - began))
 
         on_phase = output.PhaseLines(bar)
         shown = replace(options, listener=on_record, on_phase=on_phase, on_notice=output.info, on_ray_ended=end)

@@ -1,6 +1,6 @@
 """What every sampler and every pruner promises (see `search.optimizer.protocols`).
 
-A new implementation is added to `SAMPLERS` or `PRUNERS`.
+A new implementation is added to `SAMPLERS` or `PRUNERS`. On spaces of other kinds: `tests/test_search_tables.py`.
 """
 
 import math
@@ -12,23 +12,27 @@ import pytest
 from benchmarks.search_opponents import ErrorHalving, OptunaSampler
 from search.config.space import Space
 from search.optimizer.calibration import RungPlan
-from search.optimizer.candidates import Candidate, CandidatePool
+from search.optimizer.candidates import CandidatePool
 from search.optimizer.protocols import Pruner, Sampler
 from search.optimizer.pruner import HalvingPruner
 from search.optimizer.sampler import SurrogateSampler
+from search.study.constraints import ModelCandidate
 from tests.support.searches import pool_of
 
+ModelPool = CandidatePool[ModelCandidate]
+ModelSampler = Sampler[ModelCandidate]
 
-def make_surrogate(pool: CandidatePool) -> Sampler:
-    return SurrogateSampler(pool, 3, ("all",))
+
+def make_surrogate(pool: ModelPool) -> ModelSampler:
+    return SurrogateSampler(pool, 3)
 
 
-def make_random(pool: CandidatePool) -> Sampler:
+def make_random(pool: ModelPool) -> ModelSampler:
     chance = optuna.samplers.RandomSampler(seed=3)
     return OptunaSampler(pool, chance, chance)
 
 
-def make_tpe(pool: CandidatePool) -> Sampler:
+def make_tpe(pool: ModelPool) -> ModelSampler:
     return OptunaSampler(pool, optuna.samplers.TPESampler(seed=3), optuna.samplers.RandomSampler(seed=3))
 
 
@@ -41,24 +45,24 @@ each_sampler = pytest.mark.parametrize("make", SAMPLERS, ids=lambda make: make._
 
 
 def search(
-    make: Callable[[CandidatePool], Sampler], pool: CandidatePool, trials: int, ends: bool = True
-) -> tuple[Sampler, list[Candidate]]:
+    make: Callable[[ModelPool], ModelSampler], pool: ModelPool, trials: int, ends: bool = True
+) -> tuple[ModelSampler, list[ModelCandidate]]:
     """Train so many trials one after another; every fifth has no result, every seventh breaks a limit."""
-    sampler, found = make(pool), list[Candidate]()
+    sampler, found = make(pool), list[ModelCandidate]()
     for number in range(trials):
         candidate = sampler.suggest()
         if candidate is None:
             break
         found.append(candidate)
         sampler.on_start(candidate.identity, pool.start(candidate.identity, candidate.point))
-        values = {"all": (-candidate.log_macs / 4 + number % 3, candidate.log_macs)} if number % 5 else {}
+        values = {"all": (-candidate.log_cost / 4 + number % 3, candidate.log_cost)} if number % 5 else {}
         if ends:
             sampler.on_end(candidate.identity, values, {"all": {"runaway": 1.0 if number % 7 == 0 else -1.0}})
     return sampler, found
 
 
 @each_sampler
-def test_suggestions_lie_in_the_space_and_are_new(make: Callable[[CandidatePool], Sampler]):
+def test_suggestions_lie_in_the_space_and_are_new(make: Callable[[ModelPool], ModelSampler]):
     pool = pool_of(SPACE)
     _, found = search(make, pool, 20)
     assert len(found) == 20
@@ -69,7 +73,7 @@ def test_suggestions_lie_in_the_space_and_are_new(make: Callable[[CandidatePool]
 
 
 @each_sampler
-def test_suggestions_are_allowed(make: Callable[[CandidatePool], Sampler]):
+def test_suggestions_are_allowed(make: Callable[[ModelPool], ModelSampler]):
     pool = pool_of(SPACE, violation=lambda candidate: "too wide" if candidate.point["channels"] > 3 else None)
     _, found = search(make, pool, 8)
     assert len(found) == 8
@@ -77,19 +81,21 @@ def test_suggestions_are_allowed(make: Callable[[CandidatePool], Sampler]):
 
 
 @each_sampler
-def test_several_trials_may_run_at_once(make: Callable[[CandidatePool], Sampler]):
+def test_several_trials_may_run_at_once(make: Callable[[ModelPool], ModelSampler]):
     _, found = search(make, pool_of(SPACE), 12, ends=False)
     assert len({candidate.identity for candidate in found}) == 12
 
 
 @each_sampler
-def test_the_same_calls_give_the_same_suggestions(make: Callable[[CandidatePool], Sampler]):
+def test_the_same_calls_give_the_same_suggestions(make: Callable[[ModelPool], ModelSampler]):
     (_, one), (_, two) = (search(make, pool_of(SPACE), 12) for _ in range(2))
     assert [candidate.point for candidate in one] == [candidate.point for candidate in two]
 
 
 @each_sampler
-def test_a_used_up_space_gives_no_suggestion(make: Callable[[CandidatePool], Sampler], monkeypatch: pytest.MonkeyPatch):
+def test_a_used_up_space_gives_no_suggestion(
+    make: Callable[[ModelPool], ModelSampler], monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("benchmarks.search_opponents.ATTEMPTS", 20)
     sampler, found = search(make, pool_of(ONE_POINT), 3)
     assert len(found) == 1
@@ -97,16 +103,16 @@ def test_a_used_up_space_gives_no_suggestion(make: Callable[[CandidatePool], Sam
 
 
 @each_sampler
-def test_a_result_that_is_not_finite_is_accepted(make: Callable[[CandidatePool], Sampler]):
+def test_a_result_that_is_not_finite_is_accepted(make: Callable[[ModelPool], ModelSampler]):
     pool = pool_of(SPACE)
     sampler, found = search(make, pool, 3, ends=False)
     for candidate, error in zip(found, (math.nan, math.inf, 0.0), strict=True):
-        sampler.on_end(candidate.identity, {"all": (error, candidate.log_macs)}, {"all": {}})
+        sampler.on_end(candidate.identity, {"all": (error, candidate.log_cost)}, {"all": {}})
     assert sampler.suggest()
 
 
 @each_sampler
-def test_a_variant_is_new_and_has_the_same_model(make: Callable[[CandidatePool], Sampler]):
+def test_a_variant_is_new_and_has_the_same_model(make: Callable[[ModelPool], ModelSampler]):
     pool = pool_of(SPACE)
     sampler, (base, *_) = search(make, pool, 3)
     variant = sampler.vary_learning(base, lambda other: other.learning.batch == base.learning.batch)

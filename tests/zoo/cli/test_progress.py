@@ -61,13 +61,28 @@ def test_search_sentence_counts_trainings():
     assert board_view.search_sentence(alone) == "at most 20 trainings on one amp: 20 trials of 1,500 steps"
 
 
+def test_a_search_in_minutes_shows_time():
+    config = check_document(
+        {"name": "s", "datasets": [{"name": "a", "train": "t.json", "held": "h.json"}], "minutes": 30},
+        SearchConfig,
+        "test",
+    )
+    sentence = "30 min on one amp: as many trials of 2,000 steps as fit, then the best 3 again, 4,000 steps"
+    assert board_view.search_sentence(config) == sentence
+    ended = [record_of("finished", step=100, esr=0.02, at=600.0)]
+    assert board_view.search_progress(config, [], 12.0) == (12.0, 1800, "0 trials")
+    assert board_view.search_progress(config, ended, 12.0) == (600.0, 1800, "1 trials, best ESR 0.0200")
+    assert board_view.search_progress(config, ended, 9999.0)[0] == 1800
+    assert [board_view.duration(one) for one in (90, 1800, 9000)] == ["90 s", "30 min", "2.5 h"]
+
+
 def record_of(state: str, steps: int = 100, **reached: Any) -> TrialRecord:
     """A trial in a state, that has reached a step and an error."""
     return replace(TrialRecord.of_start(start_line("t", steps=steps)), state=state, **reached)
 
 
 def test_search_progress_counts_steps_and_trials():
-    config: Any = SimpleNamespace(trials=4, trainings=[(4, 100), (2, 900)])
+    config: Any = SimpleNamespace(trials=4, minutes=None, trainings=[(4, 100), (2, 900)])
     trials = [
         record_of("finished", step=100, esr=0.02),
         record_of("pruned", step=20, esr=0.5),

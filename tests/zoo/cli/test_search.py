@@ -124,6 +124,23 @@ def test_a_stopped_search_says_how_it_goes_on(studies: Path):
     assert error["error"]["exit"] == 130
 
 
+def test_a_budget_of_trials_or_of_time(tmp_path: Path):
+    path = str(search_file(tmp_path, amps=1, final={"steps": 30, "seeds": 2, "top": 1}))
+    ran = zoo("search", path, "--out", str(tmp_path / "timed"), "--local", "--budget", "30m")
+    assert ran.code == 0, ran.err
+    first = "30 min on one amp: as many trials of 20 steps as fit, then the best 1 again, 30 steps"
+    assert first in ran.err.splitlines()
+    assert read_study(tmp_path / "timed").minutes == 30
+    records = read_ledger(tmp_path / "timed")
+    assert len([record for record in records if not record.is_final]) == 3, "the config states three trials"
+    assert all(record.at and 0 < record.at < 1800 for record in records)
+    ran = zoo("search", path, "--out", str(tmp_path / "counted"), "--local", "--budget", "1")
+    assert ran.code == 0, ran.err
+    assert len([record for record in read_ledger(tmp_path / "counted") if not record.is_final]) == 1
+    ran = zoo("search", path, "--out", str(tmp_path / "none"), "--local", "--budget", "soon")
+    refused(ran, 1, "--budget is 'soon'", "30m")
+
+
 def test_a_missing_file_is_told_before_heavy_imports(tmp_path: Path):
     script = (
         "import sys; from zoo.cli.main import cli\n"

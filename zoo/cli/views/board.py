@@ -84,10 +84,20 @@ def trial_sentence(trial: TrialRecord) -> str:
     return f"{name} {trial.state}: {trial.reason or 'no reason given'} ({what})"
 
 
+def duration(seconds: float) -> str:
+    """Return a time in the unit that reads best: `90 s`, `30 min`, `2.5 h`."""
+    if seconds < 100:
+        return f"{seconds:g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"
+
+
 def search_sentence(config: SearchConfig) -> str:
     """Return one line about what a search will train."""
     amps, count = len(config.datasets), sum(count for count, _ in config.trainings)
     where = f"each of {amps} amps" if amps > 1 else "one amp"
+    if config.minutes is not None:
+        text = f"{duration(60 * config.minutes)} on {where}: as many trials of {config.learning.steps:,} steps as fit"
+        return text + (f", then the best {config.finals} again, {config.final_steps:,} steps" if config.final else "")
     text = f"at most {count:,} trainings on {where}: {config.trials:,} trials of {config.learning.steps:,} steps"
     if not config.final:
         return text
@@ -95,14 +105,20 @@ def search_sentence(config: SearchConfig) -> str:
     return f"{text}, then the best {config.finals} again, {seeds}"
 
 
-def search_progress(config: SearchConfig, trials: Sequence[TrialRecord]) -> tuple[float, float, str]:
-    """Return the steps done, the steps in total, and a summary of the trials.
+def search_progress(
+    config: SearchConfig, trials: Sequence[TrialRecord], seconds: float = 0.0
+) -> tuple[float, float, str]:
+    """Return the steps done, the steps in total, and a summary of the trials; or the seconds, where these are limited.
 
-    An ended trial counts as done with all of its steps, so that pruning moves the bar on.
+    An ended trial counts as done with all of its steps, so that pruning moves the bar on. `seconds` is how long this
+    process has searched; what was spent before is in the records.
     """
     ended = [trial for trial in trials if trial.has_ended and not trial.is_final]
     done = sum(trial.steps if trial.has_ended else trial.step for trial in trials)
     errors = [trial.esr for trial in ended if trial.state in ("finished", "pruned")]
     best = f", best ESR {min(errors):.4f}" if errors else ""
+    if config.minutes is not None:
+        seconds = max(seconds, *(trial.at or 0.0 for trial in trials), 0.0)
+        return min(seconds, 60 * config.minutes), 60 * config.minutes, f"{len(ended)} trials{best}"
     total = sum(count * steps for count, steps in config.trainings)
     return done, max(total, done), f"{len(ended)} of {config.trials} trials{best}"
