@@ -106,8 +106,9 @@ def test_export_without_a_target_is_wrong_usage(here: Path):
     assert zoo("export", AMP, "--live").code == 2
 
 
-@pytest.mark.parametrize("scale", [1e3, float("nan")])
-def test_a_model_for_no_ears_is_not_exported(here: Path, scale: float):
+@pytest.mark.parametrize(("scale", "code"), [(1e3, 0), (3e38, 6)])
+def test_a_model_for_no_ears_is_not_exported(here: Path, scale: float, code: int):
+    """A limit of one's own lets a model pass that is as loud, and no louder one."""
     run = write_run(here / "run")
     config, net = load_model(run)
     net.head_scale.data *= scale
@@ -115,7 +116,7 @@ def test_a_model_for_no_ears_is_not_exported(here: Path, scale: float):
     words = ("export", run, "--plugin", "plugins", "--format", "clap")
     refused(zoo(*words), 6, "plays", "--max-peak")
     assert not Path("plugins").exists()
-    assert zoo(*words, "--max-peak", "100").code == (6 if np.isnan(scale) else 0)
+    assert zoo(*words, "--max-peak", "100").code == code
 
 
 @ON_LINUX
