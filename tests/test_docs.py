@@ -15,7 +15,7 @@ import pytest
 
 from models.audio.io import read_audio
 from models.capture.virtual_amp import render_takes
-from models.formats.plugin.bundles import FORMATS
+from models.formats.plugin.bundles import PLUGIN_FORMATS
 from tests.support.hub_server import Hub
 from tests.support.makers import model, write_wav
 from tests.support.packages import write_run, zoo
@@ -179,7 +179,7 @@ def test_commands_of_the_guides_run(hub: Hub, monkeypatch: pytest.MonkeyPatch):
     assert {path.stem for path in GUIDES.glob("*.md")} == set(ORDER)
     hub.users[hub.token] = "me"
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
-    folders = {kind: Path("daw", kind).absolute() for kind in FORMATS}
+    folders = {kind: Path("daw", kind).absolute() for kind in PLUGIN_FORMATS}
     monkeypatch.setattr("zoo.plugins.installed.plugin_folders", lambda home: folders)
     prepare()
     for guide in ORDER:

@@ -46,8 +46,8 @@ ZIG_FLAGS = ("-fno-sanitize=all",)  # zig traps undefined behavior in every buil
 WASM_FLAGS = ("-mcpu=generic+simd128+bulk_memory", "-mexec-model=reactor")
 WASM_LINK = ("-Wl,--export-dynamic", "-Wl,-z,stack-size=262144")
 LIBRARY_SUFFIXES = {"linux": ".so", "macos": ".dylib", "windows": ".dll", "wasm32": ".wasm"}
-PRIVATE = ("-DPLAYER_PRIVATE",)  # hosts see the names of the plugin formats alone
-LIBRARIES = {"linux": ("-ldl", "-lm")}  # system -> what plugins need beside the C library
+HIDE_PLAYER = ("-DPLAYER_PRIVATE",)  # hosts see the names of the plugin formats alone
+SYSTEM_LIBRARIES = {"linux": ("-ldl", "-lm")}  # system -> what plugins need beside the C library
 HINT_COMPILER = "Install a compiler by pip: pip install 'ampzoo[plugin]'"
 
 
@@ -75,7 +75,7 @@ def library(target: str | None = None, compiler: str | None = None) -> Path:
     Raises:
         UserError: no compiler is installed, it does not compile for the target, or it fails.
     """
-    target, compiler = _choose(target, compiler)
+    target, compiler = _choose_build(target, compiler)
     path = _folder(compiler, target) / f"ampzoo-player{_suffix(target)}"
     if not path.exists():
         if target == "wasm32":
@@ -87,11 +87,11 @@ def library(target: str | None = None, compiler: str | None = None) -> Path:
 
 def plugin_library(target: str | None = None, compiler: str | None = None) -> Path:
     """Return the library of the plugins, with the entries of VST 3, CLAP and LV2; arguments and errors as `library`."""
-    target, compiler = _choose(target, compiler)
+    target, compiler = _choose_build(target, compiler)
     path = _folder(compiler, target) / f"ampzoo-plugin{_suffix(target)}"
     if not path.exists():
-        needed = LIBRARIES.get(target.partition("-")[0], ())
-        _build_program(compiler, target, PLUGIN, ("-shared",), path, PRIVATE, needed)
+        needed = SYSTEM_LIBRARIES.get(target.partition("-")[0], ())
+        _build_program(compiler, target, PLUGIN, ("-shared",), path, HIDE_PLAYER, needed)
     return path
 
 
@@ -100,7 +100,7 @@ def _suffix(target: str) -> str:
     return LIBRARY_SUFFIXES.get(target.partition("-")[0], ".so")
 
 
-def _choose(target: str | None, compiler: str | None) -> tuple[str, str]:
+def _choose_build(target: str | None, compiler: str | None) -> tuple[str, str]:
     """Return target and compiler, this machine and the preferred one where they are None; raises as `library`."""
     target, compiler = target or host(), compiler or _preferred()
     if target not in ZIG_TARGETS if compiler == "zig" else target != host():
@@ -116,7 +116,7 @@ def build_program(source: str, compiler: str | None = None, flags: tuple[str, ..
     """
     hosts = source.startswith("plugin/")
     sources = (*PLUGIN, source, "plugin/hosts_vst3.c", "plugin/hosts_lv2.c") if hosts else (*PLAIN, source)
-    needed = LIBRARIES.get(host().partition("-")[0], ()) if hosts else ()
+    needed = SYSTEM_LIBRARIES.get(host().partition("-")[0], ()) if hosts else ()
     compiler, name = compiler or _preferred(), hashlib.sha256(" ".join(flags).encode()).hexdigest()[:8]
     path = _folder(compiler, host()) / f"{Path(source).stem}-{name}"
     if not path.exists():
