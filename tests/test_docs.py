@@ -15,6 +15,7 @@ import pytest
 
 from models.audio.io import read_audio
 from models.capture.virtual_amp import render_takes
+from models.formats.plugin.bundles import PLUGIN_FORMATS
 from tests.support.hub_server import Hub
 from tests.support.makers import model, write_wav
 from tests.support.packages import write_run, zoo
@@ -179,6 +180,8 @@ def test_commands_of_the_guides_run(hub: Hub, monkeypatch: pytest.MonkeyPatch):
     assert {path.stem for path in GUIDES.glob("*.md")} == set(ORDER)
     hub.users[hub.token] = "me"
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    folders = {kind: Path("daw", kind).absolute() for kind in PLUGIN_FORMATS}
+    monkeypatch.setattr("zoo.plugins.installed.plugin_folders", lambda home: folders)
     prepare()
     for guide in ORDER:
         for words in commands(GUIDES / f"{guide}.md", run=True):
@@ -192,3 +195,6 @@ def test_commands_of_the_guides_run(hub: Hub, monkeypatch: pytest.MonkeyPatch):
     for name in made.split():
         assert Path(name).stat().st_size, name
     assert len(list(Path("snapshots").glob("*.nam"))) == 3
+    assert {path.name for path in Path("plugins").iterdir()} >= {"me-virtual-amp.vst3", "me-virtual-amp.clap"}
+    assert {path.name for path in Path("for-a-friend").iterdir()} == {"linux-x86_64", "linux-aarch64"}
+    assert not [path for folder in folders.values() for path in folder.iterdir()]  # installed, then uninstalled

@@ -8,7 +8,7 @@ from models.artifacts.folder import read_model
 from models.core.errors import UserError
 from models.formats.player.reader import AmpFile, read_amp
 from models.formats.player.writer import amp_bytes
-from models.formats.plugin.bundles import FORMATS, formats_for, write_plugin
+from models.formats.plugin.bundles import PLUGIN_FORMATS, formats_for, write_plugin
 from models.formats.plugin.targets import SYSTEMS, this_machine
 
 OWNER_LETTERS, AMP_LETTERS = 20, 40  # in the name of a plugin, which has room for 63
@@ -57,8 +57,8 @@ def check_formats(kinds: Sequence[str], targets: Iterable[str]) -> None:
     """Raise `UserError` for a format that there is not, or not on any of the targets."""
     possible = {kind for target in targets for kind in formats_for(target)}
     for kind in kinds:
-        if kind not in FORMATS:
-            raise UserError(f"there is no plugin format '{kind}'", f"There are {', '.join(FORMATS)}.")
+        if kind not in PLUGIN_FORMATS:
+            raise UserError(f"there is no plugin format '{kind}'", f"There are {', '.join(PLUGIN_FORMATS)}.")
         if kind not in possible:
             raise UserError(f"there is no {kind} for these systems", "LV2 is for linux alone; leave it out.")
 
@@ -69,7 +69,7 @@ def export_plugins(amp: PluginAmp, place: Path, kinds: Sequence[str], systems: S
     Args:
         amp: what to write.
         place: the folder to write in; with `systems` each target has a folder in it.
-        kinds: of `FORMATS`; none are all that a target has.
+        kinds: of `PLUGIN_FORMATS`; none are all that a target has.
         systems: of `SYSTEMS`; none are this machine.
 
     Raises `UserError` for a format or a system that there is not, and where there is no compiler.
@@ -80,5 +80,5 @@ def export_plugins(amp: PluginAmp, place: Path, kinds: Sequence[str], systems: S
         write_plugin(kind, target, place / target if systems else place, amp.stem, amp.data, [amp.file])
         for target in targets
         for kind in formats_for(target)
-        if kind in (kinds or FORMATS)
+        if kind in (kinds or PLUGIN_FORMATS)
     ]

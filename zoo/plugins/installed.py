@@ -20,7 +20,7 @@ from models.core.files import staged_file, write_text
 from models.core.schema import Frozen, read_document
 from models.core.user_folders import stated_folder
 from models.formats.player.reader import AmpFile, read_amp
-from models.formats.plugin.bundles import FORMATS, formats_for, shelf_data, write_plugin, write_turtle
+from models.formats.plugin.bundles import PLUGIN_FORMATS, formats_for, shelf_data, write_plugin, write_turtle
 from models.formats.plugin.targets import this_machine
 from zoo.package.manifest import digest
 from zoo.plugins.export import check_formats, plugin_amp
@@ -61,7 +61,7 @@ def install_plugins(
 
     Args:
         shelf: the shelf that the plugin plays.
-        kinds: of `FORMATS`; none are all of this machine.
+        kinds: of `PLUGIN_FORMATS`; none are all of this machine.
         max_peak_dbfs: leave out amps that are louder, None for what each claims.
         on_skip: called with a sentence for an amp that is left out.
 
@@ -79,7 +79,7 @@ def install_plugins(
     made = [
         write_plugin(kind, target, folders[kind], PLUGIN_NAME, data, files)
         for kind in formats_for(target)
-        if kind in (kinds or FORMATS)
+        if kind in (kinds or PLUGIN_FORMATS)
     ]
     plugins = tuple(sorted({*record.plugins, *map(str, made)}))
     _write_record(own, record.model_copy(update={"plugins": plugins, "amps": amps}))

@@ -52,8 +52,8 @@ ZIG_FLAGS = ("-fno-sanitize=all",)  # zig traps undefined behavior in every buil
 WASM_FLAGS = ("-mcpu=generic+simd128+bulk_memory", "-mexec-model=reactor")
 WASM_LINK = ("-Wl,--export-dynamic", "-Wl,-z,stack-size=262144")
 LIBRARY_SUFFIXES = {"linux": ".so", "macos": ".dylib", "windows": ".dll", "wasm32": ".wasm"}
-PRIVATE = ("-DPLAYER_PRIVATE",)  # hosts see the names of the plugin formats alone
-LIBRARIES = {"linux": ("-ldl", "-lm")}  # system -> what plugins need beside the C library
+HIDE_PLAYER = ("-DPLAYER_PRIVATE",)  # hosts see the names of the plugin formats alone
+SYSTEM_LIBRARIES = {"linux": ("-ldl", "-lm")}  # system -> what plugins need beside the C library
 
 
 def compiler_hint() -> str:
@@ -107,11 +107,11 @@ def _library(name: str, target: str | None, compiler: str | None) -> Path:
     """Return a library by its name: the carried one, else a compiled one."""
     if compiler is None and (carried := carried_library(name, target or host())):
         return carried
-    target, compiler = _choose(target, compiler)
+    target, compiler = _choose_build(target, compiler)
     path = _folder(compiler, target) / f"{name}{_suffix(target)}"
     if name == "ampzoo-plugin":
-        needed = LIBRARIES.get(target.partition("-")[0], ())
-        return _stored(path, lambda: _built(compiler, target, PLUGIN, ("-shared",), path.name, PRIVATE, needed))
+        needed = SYSTEM_LIBRARIES.get(target.partition("-")[0], ())
+        return _stored(path, lambda: _built(compiler, target, PLUGIN, ("-shared",), path.name, HIDE_PLAYER, needed))
     if target == "wasm32":
         return _stored(path, lambda: _built(compiler, target, (*PLAIN, "wasm.c"), WASM_LINK, path.name))
     return _stored(path, lambda: _built(compiler, target, PLAIN, ("-shared",), path.name))
@@ -122,7 +122,7 @@ def _suffix(target: str) -> str:
     return LIBRARY_SUFFIXES.get(target.partition("-")[0], ".so")
 
 
-def _choose(target: str | None, compiler: str | None) -> tuple[str, str]:
+def _choose_build(target: str | None, compiler: str | None) -> tuple[str, str]:
     """Return target and compiler, this machine and the preferred one where they are None; raises as `library`."""
     target, compiler = target or host(), compiler or _preferred()
     if target not in ZIG_TARGETS if compiler == "zig" else target != host():
@@ -138,7 +138,7 @@ def build_program(source: str, compiler: str | None = None, flags: tuple[str, ..
     """
     hosts = source.startswith("plugin/")
     sources = (*PLUGIN, source, "plugin/hosts_vst3.c", "plugin/hosts_lv2.c") if hosts else (*PLAIN, source)
-    needed = LIBRARIES.get(host().partition("-")[0], ()) if hosts else ()
+    needed = SYSTEM_LIBRARIES.get(host().partition("-")[0], ()) if hosts else ()
     compiler, name = compiler or _preferred(), hashlib.sha256(" ".join(flags).encode()).hexdigest()[:8]
     path = _folder(compiler, host()) / f"{Path(source).stem}-{name}"
     options = ("-D_GNU_SOURCE", *flags)

@@ -13,7 +13,7 @@ from models.formats.player.reader import AmpFile
 from models.formats.plugin.targets import plugin_binary
 from models.formats.plugin.turtle import AMP_TURTLE, LIBRARY_NAME, MANIFEST_TURTLE, amp_turtle, manifest_turtle
 
-FORMATS = ("vst3", "clap", "lv2")
+PLUGIN_FORMATS = ("vst3", "clap", "lv2")
 VST3_FOLDERS = {  # target -> folder in the bundle, and how the library's name ends
     "linux-x86_64": ("x86_64-linux", ".so"),
     "linux-aarch64": ("aarch64-linux", ".so"),
@@ -26,7 +26,7 @@ TAIL_MAGIC, SHELF_MAGIC = b"AMPZTAIL", b"AMPSHELF\n"
 
 def formats_for(target: str) -> tuple[str, ...]:
     """Return the formats of a target: LV2 is for Linux."""
-    return tuple(name for name in FORMATS if name != "lv2" or target.startswith("linux"))
+    return tuple(name for name in PLUGIN_FORMATS if name != "lv2" or target.startswith("linux"))
 
 
 def shelf_data(folder: Path) -> bytes:

@@ -19,7 +19,7 @@ def this_machine() -> str:
     """Return the target of this machine. Raises `UserError` where no plugins are made for it."""
     target = "macos" if host().startswith("macos") else host()
     if target not in TARGETS:
-        raise UserError(f"there are no plugins for {target}", f"They are made for {', '.join(TARGETS)}: add --for.")
+        raise UserError(f"there are no plugins for {target}", f"They are made for {', '.join(TARGETS)}.")
     return target
 
 

@@ -18,7 +18,7 @@ PREFIXES = """\
 @prefix pprops: <http://lv2plug.in/ns/ext/port-props#> .
 @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
 """
-CHANNELS = {"": ("",), STEREO_ENDING: ("left", "right")}  # ending of the URI -> names of its channels
+CHANNEL_NAMES = {"": ("",), STEREO_ENDING: ("left", "right")}  # ending of the URI -> names of its channels
 
 
 def plugin_uri(amp: AmpFile) -> str:
@@ -31,7 +31,7 @@ def manifest_turtle(amps: Iterable[AmpFile]) -> str:
     lines = [PREFIXES]
     for amp in amps:
         about = AMP_TURTLE.format(amp.identity.hex())
-        for ending in CHANNELS:
+        for ending in CHANNEL_NAMES:
             uri = f"<{plugin_uri(amp)}{ending}>"
             lines.append(f"{uri} a lv2:Plugin ;\n    lv2:binary <{LIBRARY_NAME}> ;\n    rdfs:seeAlso <{about}> .\n")
     return "\n".join(lines)
@@ -40,9 +40,9 @@ def manifest_turtle(amps: Iterable[AmpFile]) -> str:
 def amp_turtle(amp: AmpFile) -> str:
     """Return the description of an amp's two plugins: their ports in the order of `player/plugin/lv2.c`."""
     parts = [PREFIXES]
-    for ending, channels in CHANNELS.items():
+    for ending, channels in CHANNEL_NAMES.items():
         name = f"{amp.name} (stereo)" if ending else amp.name
-        ports = ",\n".join(_ports(amp.knobs.knobs, channels))
+        ports = ",\n".join(_port_list(amp.knobs.knobs, channels))
         parts.append(
             f"<{plugin_uri(amp)}{ending}> a lv2:Plugin , lv2:SimulatorPlugin ;\n"
             f"    doap:name {_text(name)} ;\n"
@@ -67,7 +67,7 @@ def port_symbols(knobs: Sequence[AnyKnob], taken: Iterable[str]) -> list[str]:
     return symbols
 
 
-def _ports(knobs: Sequence[AnyKnob], channels: Sequence[str]) -> list[str]:
+def _port_list(knobs: Sequence[AnyKnob], channels: Sequence[str]) -> list[str]:
     own, ports = [], []
     for way, title in (("in", "Input"), ("out", "Output")):
         for channel in channels:

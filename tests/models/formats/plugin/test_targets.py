@@ -13,7 +13,7 @@ from models.formats.player import build
 from models.formats.player.reader import read_amp
 from models.formats.player.universal import MACHO_PROCESSORS, universal
 from models.formats.plugin import targets
-from models.formats.plugin.bundles import FORMATS, formats_for, write_plugin
+from models.formats.plugin.bundles import PLUGIN_FORMATS, formats_for, write_plugin
 from models.formats.plugin.targets import TARGETS, plugin_binary, this_machine
 from tests.support.makers import architecture, wavenet
 from tests.support.plugins import needs_plugins, plugin_data
@@ -131,7 +131,7 @@ def test_a_bundle_replaces_the_one_before(tmp_path: Path, monkeypatch: pytest.Mo
 
 @needs_plugins
 def test_this_machine_has_all_its_formats():
-    assert set(formats_for(this_machine())) <= set(FORMATS)
+    assert set(formats_for(this_machine())) <= set(PLUGIN_FORMATS)
 
 
 def test_a_machine_without_plugins_is_named(monkeypatch: pytest.MonkeyPatch):
