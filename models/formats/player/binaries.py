@@ -7,7 +7,6 @@ The folder is `player/binaries`: `DIGEST` (of the sources, see `build.sources_di
 """
 
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -36,5 +35,4 @@ def build_binaries(folder: Path = BINARIES) -> list[Path]:
 
 
 if __name__ == "__main__":
-    for path in build_binaries():
-        sys.stdout.write(f"{path} {path.stat().st_size:,} bytes\n")
+    build_binaries()
