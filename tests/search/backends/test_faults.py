@@ -64,7 +64,7 @@ def goes_on(search: subprocess.Popen[str], study: Path) -> None:
 
 def finish(search: subprocess.Popen[str], study: Path) -> None:
     """Both trials finish, and each of their reports was made once."""
-    out, err = search.communicate(timeout=120)
+    out, err = search.communicate(timeout=900)
     assert search.returncode == 0, err
     assert [trial["state"] for trial in json.loads(out)["trials"]] == ["finished"] * 2
     for number in range(2):
