@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.core.errors import UserError
 from models.knobs.schema import Setting
 from models.recordings.alignment import causal_margin
 from models.sessions.judge import Judge, Verdict
@@ -113,6 +114,15 @@ class GuidedSession:
             return False
         self._at -= 1
         return True
+
+    def go_to(self, number: int) -> None:
+        """Go to a take, recorded or not; raises `UserError` for a number that the session does not have."""
+        count = len(self.takes.takes)
+        if not 1 <= number <= count:
+            raise UserError(
+                f"there is no take {number}; the session has takes 1 to {count}", "Count as the sheet does."
+            )
+        self._at = number - 1
 
     def return_to_skipped(self) -> None:
         """Go to the first take that was skipped; they are no longer."""

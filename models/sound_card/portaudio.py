@@ -4,6 +4,7 @@ PortAudio calls a function for every block: it gets what came in and fills in wh
 Shapes: T time in samples, C channels.
 """
 
+import atexit
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -188,10 +189,13 @@ class PortAudioCard:
             stream.start()
         try:
             yield progress
-        finally:
-            closing = threading.Thread(target=stream.close, args=(True,), daemon=True)
-            closing.start()
-            closing.join(CLOSING_S)
+        except CardLost:  # its driver may end the whole process when it is asked to close what is gone
+            atexit.unregister(self._library._exit_handler)
+            raise
+        except BaseException:
+            _close(stream)
+            raise
+        _close(stream)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -205,3 +209,10 @@ class PortAudioCard:
             native = sorted({self._input.rate_hz, self._output.rate_hz})
             at = f"; it is set to {' and '.join(map(str, native))} Hz" if code == -9997 else ""
             raise UserError(f"{self.name} cannot be opened: {reason}{at}", hint.format(rate=self._rate_hz)) from None
+
+
+def _close(stream: Any) -> None:
+    """Close a stream; a driver that does not answer is left behind."""
+    closing = threading.Thread(target=stream.close, args=(True,), daemon=True)
+    closing.start()
+    closing.join(CLOSING_S)

@@ -33,7 +33,7 @@ class Keys:
     def __enter__(self) -> Self:
         if self.is_terminal and termios:
             self._saved = termios.tcgetattr(sys.stdin.fileno())
-            tty.setcbreak(sys.stdin.fileno())
+            tty.setcbreak(sys.stdin.fileno(), termios.TCSANOW)  # what was typed before counts
         return self
 
     def __exit__(
@@ -44,7 +44,7 @@ class Keys:
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._saved)
 
     def read(self, seconds: float | None = None) -> str | None:
-        """Wait for a key, in small letters; None where none comes within `seconds`, `END_OF_KEYS` where none can come."""
+        """Wait for a key, in small letters; None after `seconds` without one, `END_OF_KEYS` where none can come."""
         if not sys.stdin:
             return END_OF_KEYS
         if not self.is_terminal:

@@ -37,6 +37,7 @@ class RecordOptions:
     buffer: int
     send: float | None
     pause: float | None
+    take: int | None
     setup: bool
     listing: bool
     reamp: bool
@@ -64,6 +65,7 @@ class RecordOptions:
     metavar="SECONDS",
     help="Hands free: record after this pause, keep what is good, record a bad take once more, then skip it.",
 )
+@click.option("--take", type=int, metavar="N", help="Begin at take N, also to record it anew.")
 @click.option("--setup/--no-setup", default=True, help="Measure levels, round trip and noise first.", show_default=True)
 @click.option("--reamp", is_flag=True, help="Record in another program: show the takes, and how to bring them back.")
 @bundle(RecordOptions)
@@ -113,13 +115,17 @@ def _record_session(takes: "SessionTakes", options: RecordOptions) -> None:
     from zoo.cli import output
     from zoo.cli.views import session as session_view
 
+    if not takes.missing and options.take is None:
+        session_view.show_end(takes, [])
+        return
     progress = _with_stated(read_progress(takes.folder), options)
     virtual: list[GuidedSession] = []
     card = _open_card(takes, progress, options, lambda: virtual[0] if virtual else None)
     session = GuidedSession(takes, card, progress)
+    if options.take is not None:
+        session.go_to(options.take)
     with Keys() as keys:
-        done = not session.open_takes and not session.skipped
-        if not done and (options.setup or progress.round_trip_samples is None):
+        if options.setup or progress.round_trip_samples is None:
             found = _set_up(session, card, progress, keys, hands_free=options.pause is not None)
             if found is None:
                 return

@@ -54,8 +54,12 @@ def test_hands_free_from_nothing_to_a_checked_session(session: Path):
     assert takes(session) == set(NAMES)
     for manifest in ("train.json", "held.json"):
         assert zoo("check", session / manifest).code == 0
-    again = zoo("record", session, "--device", "virtual", "--pause", 0)
+    again = zoo("record", session)  # needs no card
     assert again.code == 0 and "take 1" not in again.err and "3 of 3 takes are kept" in again.err
+    redone = zoo("record", session, "--take", 2, "--pause", 0)
+    assert redone.code == 0 and "take 2 of 3 (recorded already)" in redone.err
+    assert [path.name for path in (session / "replaced").iterdir()] == ["002_gain5_tone8_volume5-1.wav"]
+    refused(zoo("record", session, "--take", 4, "--pause", 0), 1, "there is no take 4")
 
 
 def test_a_person_keeps_skips_goes_back_and_quits(session: Path, monkeypatch: pytest.MonkeyPatch):

@@ -3,26 +3,27 @@
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from models.knobs.schema import Setting
 from models.knobs.text import format_setting, format_value
-from models.sessions.guide import GuidedSession
-from models.sessions.judge import Verdict
-from models.sessions.session_takes import PlannedTake, SessionTakes, turned_knobs
-from models.sessions.setup import ReturnLevel, RoundTrip
-from models.sound_card.card import CardEntry
-from models.sound_card.meter import Meter
 from zoo.cli import output
-from zoo.cli.views.plan import format_time
 from zoo.cli.views.words import count
+
+if TYPE_CHECKING:
+    from models.knobs.schema import Setting
+    from models.sessions.guide import GuidedSession
+    from models.sessions.judge import Verdict
+    from models.sessions.session_takes import PlannedTake, SessionTakes
+    from models.sessions.setup import ReturnLevel, RoundTrip
+    from models.sound_card.card import CardEntry
+    from models.sound_card.meter import Meter
 
 LARGE_FONT = "big"
 
 TURNING_SECONDS = 30  # between two takes, as a plan reckons
 
 
-def show_cards(cards: Sequence[CardEntry]) -> None:
+def show_cards(cards: "Sequence[CardEntry]") -> None:
     """Print the sound cards of this machine as a table."""
     rows = [
         (
@@ -39,7 +40,7 @@ def show_cards(cards: Sequence[CardEntry]) -> None:
     output.data_table(("#", "CARD", "IN", "OUT", "RATE", "DRIVER", "DEFAULT"), rows)
 
 
-def show_large(setting: Setting) -> None:
+def show_large(setting: "Setting") -> None:
     """Print knobs with their values, large on a terminal that has room."""
     lines = [f"{name} {format_value(value)}" for name, value in setting.items()]
     if not (sys.stderr and sys.stderr.isatty()):
@@ -58,8 +59,10 @@ def show_large(setting: Setting) -> None:
         output.info()
 
 
-def show_take(session: GuidedSession) -> None:
+def show_take(session: "GuidedSession") -> None:
     """Print which take comes, the knobs to turn for it, and how long the rest lasts."""
+    from zoo.cli.views.plan import format_time
+
     planned, takes = session.current, session.takes
     if planned is None:
         return
@@ -81,13 +84,13 @@ def show_take(session: GuidedSession) -> None:
         output.info_wrapped(f"the others stay: {format_setting(rest)}")
 
 
-def meter_text(meter: Meter) -> str:
+def meter_text(meter: "Meter") -> str:
     """Return the levels of a meter in a line; clipping stays shown."""
     clip = f"  CLIPPED {meter.clipped}" if meter.clipped else ""
     return f"peak {meter.peak_dbfs:6.1f}  RMS {meter.rms_dbfs:6.1f}  highest {meter.highest_dbfs:6.1f} dBFS{clip}"
 
 
-def show_return(level: ReturnLevel, send_db: float) -> None:
+def show_return(level: "ReturnLevel", send_db: float) -> None:
     """Print what came back of the loudest part of the signal."""
     clipped = f", {level.clipped} samples clipped" if level.clipped else ""
     advice = f": {level.advice}" if level.advice else ": good"
@@ -97,7 +100,7 @@ def show_return(level: ReturnLevel, send_db: float) -> None:
     )
 
 
-def show_round_trip(found: RoundTrip, rate_hz: int) -> None:
+def show_round_trip(found: "RoundTrip", rate_hz: int) -> None:
     """Print how late the answer comes."""
     output.info_wrapped(
         f"round trip: {found.samples:.2f} samples, {1000 * found.samples / rate_hz:.2f} ms; the blips agree within "
@@ -105,7 +108,7 @@ def show_round_trip(found: RoundTrip, rate_hz: int) -> None:
     )
 
 
-def show_verdict(verdict: Verdict, planned: PlannedTake) -> None:
+def show_verdict(verdict: "Verdict", planned: "PlannedTake") -> None:
     """Print what is known of a take, and what is wrong with it."""
     sound, lag = verdict.report.wet_sound, verdict.report.lag
     words = [f"peak {sound.peak_dbfs:.1f} dBFS", f"RMS {sound.rms_dbfs:.1f} dBFS"] if sound else []
@@ -122,8 +125,10 @@ def show_verdict(verdict: Verdict, planned: PlannedTake) -> None:
         output.info("nothing is wrong with it")
 
 
-def show_reamp(session: SessionTakes) -> None:
+def show_reamp(session: "SessionTakes") -> None:
     """Print the takes for a person who records in another program: what to turn, and how each file is called."""
+    from models.sessions.session_takes import turned_knobs
+
     rows, before = [], None
     for planned in session.takes:
         turn = turned_knobs(session.knobs, before, planned.take.setting)
@@ -133,7 +138,7 @@ def show_reamp(session: SessionTakes) -> None:
     output.data_table(("#", "TURN", "FILE", "STATE"), rows)
 
 
-def show_end(session: SessionTakes, skipped: Sequence[PlannedTake]) -> None:
+def show_end(session: "SessionTakes", skipped: "Sequence[PlannedTake]") -> None:
     """Print how far a session is, and what comes next."""
     kept = len(session.takes) - len(session.missing)
     output.info()
