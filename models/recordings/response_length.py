@@ -27,7 +27,7 @@ TAIL_STEPS = 40  # lengths that are tried, evenly spaced in ratio
 
 FIRST_TAIL_SECONDS = 0.0005
 
-TAIL_NOISE = 4.0  # times the same measure before the dry signal, where there is only noise; less tells nothing
+TAIL_NOISE = 2.0  # times the same measure before the dry signal, where there is only noise; less tells nothing
 
 FITTED_DECADES = 1.0  # of the last part of the decay that is seen; it goes on below the noise
 
