@@ -8,7 +8,7 @@ LONGEST_CLICK = 1 / 40  # of a slot
 
 DECAYS = (0.02, 0.15)  # time constants, in slots
 
-HARMONICS = 6
+PLUCK_HARMONICS = 6
 
 
 def bursts(samples: int, slot: int, seed: int) -> np.ndarray:
@@ -40,7 +40,7 @@ def _noise_burst(slot: int, draw: np.random.Generator) -> np.ndarray:
 def _pluck(slot: int, draw: np.random.Generator) -> np.ndarray:
     """Return a decaying tone with harmonics that are in phase, which has a higher crest than random phases."""
     periods = draw.uniform(4, 40) * np.arange(slot) / slot
-    tone_N = sum(np.cos(2 * np.pi * n * periods) / n for n in range(1, HARMONICS + 1))
+    tone_N = sum(np.cos(2 * np.pi * n * periods) / n for n in range(1, PLUCK_HARMONICS + 1))
     return draw.choice([-1, 1]) * tone_N * _decay(slot, draw)
 
 

@@ -31,7 +31,7 @@ TAIL_NOISE = 2.0  # times the same measure before the dry signal, where there is
 
 FITTED_DECADES = 1.0  # of the last part of the decay that is seen; it goes on below the noise
 
-MEASURED_TAKES = 6  # of an amp, at most
+LENGTH_TAKES = 6  # of an amp, at most
 
 GOOD_ESR = 1e-3  # of what is missed: a good model is left with ten times as much
 
@@ -96,7 +96,7 @@ def _decay(second_S: np.ndarray, esr_S: np.ndarray) -> float:
 
 def lengths_of(data: AmpData) -> list[ResponseLength]:
     """Measure some takes that an amp is trained on, all over its settings."""
-    pieces = data.train[:: -(-len(data.train) // MEASURED_TAKES)] if data.train else ()
+    pieces = data.train[:: -(-len(data.train) // LENGTH_TAKES)] if data.train else ()
     found = [
         measure_length(
             data.dry_T[piece.dry][piece.start : piece.stop].numpy(),
