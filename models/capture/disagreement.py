@@ -159,7 +159,7 @@ def propose_by_disagreement(
     deviations_PT = play_deviations(models, x_T, [*free, *recorded], on_setting)
     covariance_PP = deviations_PT @ deviations_PT.T
     floor = float(np.diag(covariance_PP)[len(free) :].mean()) if recorded else 0.0
-    return _choose(free, covariance_PP[: len(free), : len(free)].astype(np.float64), floor, count)
+    return _choose_takes(free, covariance_PP[: len(free), : len(free)].astype(np.float64), floor, count)
 
 
 def play_deviations(
@@ -198,7 +198,7 @@ def play_deviations(
     return np.stack(rows) / np.sqrt(energy_P)[:, None].astype(np.float32)
 
 
-def _choose(free: Sequence[Setting], covariance_CC: np.ndarray, floor: float, count: int) -> Proposal:
+def _choose_takes(free: Sequence[Setting], covariance_CC: np.ndarray, floor: float, count: int) -> Proposal:
     """Choose settings greedily, each the one that lowers the mean of the variance most, given those before it."""
     left_CC, chosen = covariance_CC.copy(), list[ProposedTake]()
     mean, open_C = float(np.diag(left_CC).mean()), np.ones(len(free), bool)

@@ -82,10 +82,10 @@ def measure_length(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int)
     hidden = np.flatnonzero(late <= TAIL_NOISE * noise)
     seen = max(int(hidden[0]) if len(hidden) else TAIL_STEPS, 1)
     second_S, esr_S = lengths[:seen] / rate_hz, np.minimum.accumulate(np.maximum(late[:seen], 1e-12))
-    return ResponseLength(tuple(second_S.tolist()), tuple(esr_S.tolist()), _decay(second_S, esr_S), reach / rate_hz)
+    return ResponseLength(tuple(second_S.tolist()), tuple(esr_S.tolist()), _fit_decay(second_S, esr_S), reach / rate_hz)
 
 
-def _decay(second_S: np.ndarray, esr_S: np.ndarray) -> float:
+def _fit_decay(second_S: np.ndarray, esr_S: np.ndarray) -> float:
     """Return the time constant of the last part of a falling curve; 0 where too little of it is seen."""
     last_S = esr_S <= esr_S[-1] * 10**FITTED_DECADES
     if last_S.sum() < 3:
