@@ -8,7 +8,7 @@ LONGEST_CLICK = 1 / 40  # of a slot
 
 DECAYS = (0.02, 0.15)  # time constants, in slots
 
-HARMONICS = 6
+PLUCK_HARMONICS = 6
 
 
 def bursts(samples: int, slot: int, seed: int) -> np.ndarray:
@@ -20,7 +20,7 @@ def bursts(samples: int, slot: int, seed: int) -> np.ndarray:
     levels_db = draw.permutation(np.linspace(*BURST_LEVELS_DB, count)) if count > 1 else [BURST_LEVELS_DB[1]]
     x_T = np.zeros(max(samples, count * slot), np.float64)
     for number, level_db in enumerate(levels_db):
-        burst_N = (_click, _noise_burst, _pluck)[number % 3](slot, draw)
+        burst_N = (_click, _noise_burst, _harmonic_burst)[number % 3](slot, draw)
         x_T[number * slot : (number + 1) * slot] = 10 ** (level_db / 20) * burst_N / np.abs(burst_N).max()
     return x_T[:samples].astype(np.float32)
 
@@ -34,16 +34,16 @@ def _click(slot: int, draw: np.random.Generator) -> np.ndarray:
 
 
 def _noise_burst(slot: int, draw: np.random.Generator) -> np.ndarray:
-    return draw.standard_normal(slot) * _decay(slot, draw)
+    return draw.standard_normal(slot) * _decay_envelope(slot, draw)
 
 
-def _pluck(slot: int, draw: np.random.Generator) -> np.ndarray:
+def _harmonic_burst(slot: int, draw: np.random.Generator) -> np.ndarray:
     """Return a decaying tone with harmonics that are in phase, which has a higher crest than random phases."""
     periods = draw.uniform(4, 40) * np.arange(slot) / slot
-    tone_N = sum(np.cos(2 * np.pi * n * periods) / n for n in range(1, HARMONICS + 1))
-    return draw.choice([-1, 1]) * tone_N * _decay(slot, draw)
+    tone_N = sum(np.cos(2 * np.pi * n * periods) / n for n in range(1, PLUCK_HARMONICS + 1))
+    return draw.choice([-1, 1]) * tone_N * _decay_envelope(slot, draw)
 
 
-def _decay(slot: int, draw: np.random.Generator) -> np.ndarray:
+def _decay_envelope(slot: int, draw: np.random.Generator) -> np.ndarray:
     time_N = np.arange(slot) / slot
     return np.exp(-time_N / draw.uniform(*DECAYS)) * np.minimum((1 - time_N) / 0.05, 1.0)

@@ -33,9 +33,9 @@ from models.playback.stream import player_factory
 if TYPE_CHECKING:
     from models.network.wavenet import WaveNet
 
-CANDIDATES, MOST_RECORDED = 256, 48  # settings spread over the knobs, and recorded ones, that models play
+SPREAD_SETTINGS, MOST_RECORDED = 256, 48  # settings spread over the knobs, and recorded ones, that models play
 
-EXCERPT_PARTS, EXCERPT_PART_SECONDS = 8, 0.125
+PLAYED_PARTS, PLAYED_PART_SECONDS = 8, 0.125
 
 FADE_SECONDS = 0.005
 
@@ -113,18 +113,18 @@ def _read_model(path: Path) -> Model:
 
 
 def take_excerpt(x_T: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Return the loudest part of each of `EXCERPT_PARTS` stretches of a signal, one after the other, faded.
+    """Return the loudest part of each of `PLAYED_PARTS` stretches of a signal, one after the other, faded.
 
     Raises `UserError` for a signal that is silent or shorter than that.
     """
-    length, fade = round(EXCERPT_PART_SECONDS * rate_hz), max(round(FADE_SECONDS * rate_hz), 1)
-    if len(x_T) < EXCERPT_PARTS * length or not np.any(x_T):
+    length, fade = round(PLAYED_PART_SECONDS * rate_hz), max(round(FADE_SECONDS * rate_hz), 1)
+    if len(x_T) < PLAYED_PARTS * length or not np.any(x_T):
         raise UserError(
-            f"the dry signal is silent or shorter than {EXCERPT_PARTS * EXCERPT_PART_SECONDS:g} s",
+            f"the dry signal is silent or shorter than {PLAYED_PARTS * PLAYED_PART_SECONDS:g} s",
             "Play another one with --signal.",
         )
     window_N = np.minimum(np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1)) / fade, 1.0)
-    stretches = np.array_split(np.asarray(x_T, np.float32), EXCERPT_PARTS)
+    stretches = np.array_split(np.asarray(x_T, np.float32), PLAYED_PARTS)
     starts = [loudest_start(part_T, length) for part_T in stretches]
     return np.concatenate([p[s : s + length] * window_N for p, s in zip(stretches, starts, strict=True)], dtype="f4")
 
@@ -151,7 +151,7 @@ def propose_by_disagreement(
     excluded = {setting_key(setting) for setting in (*existing, *taken)}
     spread = [{**knobs.defaults, **setting} for setting in candidate_settings(dial)]
     corners = [{**knobs.defaults, **setting} for setting in corner_settings(dial)]
-    free = [s for s in distinct(spread) if setting_key(s) not in excluded][: max(CANDIDATES, count)]
+    free = [s for s in distinct(spread) if setting_key(s) not in excluded][: max(SPREAD_SETTINGS, count)]
     free = distinct([*free, *(s for s in corners if setting_key(s) not in excluded)])
     if len(free) < count:
         raise UserError(f"only {len(free)} settings are left to record, not {count}", "Ask for fewer.")
@@ -159,7 +159,7 @@ def propose_by_disagreement(
     deviations_PT = play_deviations(models, x_T, [*free, *recorded], on_setting)
     covariance_PP = deviations_PT @ deviations_PT.T
     floor = float(np.diag(covariance_PP)[len(free) :].mean()) if recorded else 0.0
-    return _choose(free, covariance_PP[: len(free), : len(free)].astype(np.float64), floor, count)
+    return _choose_takes(free, covariance_PP[: len(free), : len(free)].astype(np.float64), floor, count)
 
 
 def play_deviations(
@@ -198,7 +198,7 @@ def play_deviations(
     return np.stack(rows) / np.sqrt(energy_P)[:, None].astype(np.float32)
 
 
-def _choose(free: Sequence[Setting], covariance_CC: np.ndarray, floor: float, count: int) -> Proposal:
+def _choose_takes(free: Sequence[Setting], covariance_CC: np.ndarray, floor: float, count: int) -> Proposal:
     """Choose settings greedily, each the one that lowers the mean of the variance most, given those before it."""
     left_CC, chosen = covariance_CC.copy(), list[ProposedTake]()
     mean, open_C = float(np.diag(left_CC).mean()), np.ones(len(free), bool)

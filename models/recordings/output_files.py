@@ -12,7 +12,7 @@ from models.core.errors import UserError
 from models.knobs.schema import MAX_POSITIONS, POSITION_PATTERN, POSITION_WORDS, Knobs, Setting, Value
 from models.recordings.manifest_formats import RawManifest, RawTake
 
-OUTPUT = "output"  # name of the switch, unless the manifest lists another one with "files": true
+OUTPUT_SWITCH = "output"  # name of the switch, unless the manifest lists another one with "files": true
 
 
 def with_outputs(raw: RawManifest, where: str) -> RawManifest:
@@ -22,7 +22,7 @@ def with_outputs(raw: RawManifest, where: str) -> RawManifest:
     """
     named = [take for take in raw.takes if take.output is not None]
     listed = next((knob for knob in raw.knobs or () if isinstance(knob, dict) and knob.get("files") is True), None)
-    name = str(listed.get("name")) if listed else OUTPUT
+    name = str(listed.get("name")) if listed else OUTPUT_SWITCH
     if not named:
         return raw
     for take in raw.takes:

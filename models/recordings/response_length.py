@@ -27,11 +27,11 @@ TAIL_STEPS = 40  # lengths that are tried, evenly spaced in ratio
 
 FIRST_TAIL_SECONDS = 0.0005
 
-TAIL_NOISE = 4.0  # times the same measure before the dry signal, where there is only noise; less tells nothing
+TAIL_NOISE = 2.0  # times the same measure before the dry signal, where there is only noise; less tells nothing
 
 FITTED_DECADES = 1.0  # of the last part of the decay that is seen; it goes on below the noise
 
-MEASURED_TAKES = 6  # of an amp, at most
+LENGTH_TAKES = 6  # of an amp, at most
 
 GOOD_ESR = 1e-3  # of what is missed: a good model is left with ten times as much
 
@@ -82,10 +82,10 @@ def measure_length(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int)
     hidden = np.flatnonzero(late <= TAIL_NOISE * noise)
     seen = max(int(hidden[0]) if len(hidden) else TAIL_STEPS, 1)
     second_S, esr_S = lengths[:seen] / rate_hz, np.minimum.accumulate(np.maximum(late[:seen], 1e-12))
-    return ResponseLength(tuple(second_S.tolist()), tuple(esr_S.tolist()), _decay(second_S, esr_S), reach / rate_hz)
+    return ResponseLength(tuple(second_S.tolist()), tuple(esr_S.tolist()), _fit_decay(second_S, esr_S), reach / rate_hz)
 
 
-def _decay(second_S: np.ndarray, esr_S: np.ndarray) -> float:
+def _fit_decay(second_S: np.ndarray, esr_S: np.ndarray) -> float:
     """Return the time constant of the last part of a falling curve; 0 where too little of it is seen."""
     last_S = esr_S <= esr_S[-1] * 10**FITTED_DECADES
     if last_S.sum() < 3:
@@ -96,7 +96,7 @@ def _decay(second_S: np.ndarray, esr_S: np.ndarray) -> float:
 
 def lengths_of(data: AmpData) -> list[ResponseLength]:
     """Measure some takes that an amp is trained on, all over its settings."""
-    pieces = data.train[:: -(-len(data.train) // MEASURED_TAKES)] if data.train else ()
+    pieces = data.train[:: -(-len(data.train) // LENGTH_TAKES)] if data.train else ()
     found = [
         measure_length(
             data.dry_T[piece.dry][piece.start : piece.stop].numpy(),

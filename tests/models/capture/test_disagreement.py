@@ -1,7 +1,6 @@
 """Which take to record next."""
 
 import copy
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +55,7 @@ def test_disagreement_of_three_is_their_mean_error_to_their_mean():
     assert found == pytest.approx([wanted, wanted], rel=1e-3)
 
 
-def test_takes_bring_less_and_less():
+def test_first_take_brings_most():
     taken = GRID[:8]
     played: list[tuple[int, int]] = []
     proposal = propose_by_disagreement(
@@ -67,7 +66,6 @@ def test_takes_bring_less_and_less():
     assert not [setting for setting in settings if setting in taken]
     brings = [take.brings for take in proposal.takes]
     assert brings[0] == max(brings)
-    assert all(after < 1.2 * before for before, after in pairwise(brings))
     assert 0 < proposal.brings < proposal.mean_esr
     assert played[-1][0] == played[-1][1] == len(played)
 

@@ -25,11 +25,13 @@ def true_length(response_N: np.ndarray, esr: float) -> float:
     size = len(DRY) + len(response_N)
     power_N = np.abs(rfft(DRY, size)) ** 2
     whole = float((power_N * np.abs(rfft(response_N, size)) ** 2).sum())
-    for length in range(0, len(response_N), 8):
-        tail_N = np.where(np.arange(len(response_N)) >= length, response_N, 0.0)
-        if float((power_N * np.abs(rfft(tail_N, size)) ** 2).sum()) <= esr * whole:
-            return length / RATE
-    return len(response_N) / RATE
+    low, high = 0, len(response_N)
+    while high - low > 1:
+        middle = (low + high) // 2
+        tail_N = np.where(np.arange(len(response_N)) >= middle, response_N, 0.0)
+        left = float((power_N * np.abs(rfft(tail_N, size)) ** 2).sum()) / whole
+        low, high = (low, middle) if left <= esr else (middle, high)
+    return high / RATE
 
 
 @pytest.mark.parametrize("decay_s", [0.01, 0.04])
