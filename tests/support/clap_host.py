@@ -331,13 +331,13 @@ class ClapPlugin:
         x_CT: np.ndarray,
         sizes: Sequence[int],
         turns: Sequence[tuple[int, str, float]] = (),
-        on_block: Callable[[], None] = lambda: None,
+        on_block: Callable[[], object] = lambda: None,
     ) -> np.ndarray:
         """Play a signal in blocks of these sizes, over and over; `turns` are at samples of the signal."""
         parts, at, n = [], 0, 0
         while at < x_CT.shape[1]:
             size = min(sizes[n % len(sizes)], x_CT.shape[1] - at)
-            now = [(when - at, *rest) for when, *rest in turns if at <= when < at + size]
+            now = [(when - at, knob, value) for when, knob, value in turns if at <= when < at + size]
             parts.append(self.process(x_CT[:, at : at + size], now))
             at, n = at + size, n + 1
             on_block()

@@ -1,5 +1,6 @@
 """Plugins for tests: any net as plugins of this machine, and what plays the same without them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from models.formats.player.reader import read_amp
 from models.formats.player.writer import amp_bytes
 from models.formats.plugin.bundles import write_plugin
 from models.formats.plugin.targets import this_machine
-from models.knobs.schema import Knobs, Setting, Switch
+from models.knobs.schema import Knobs, Switch, Value
 from models.network.wavenet import WaveNet
 from models.playback.stream import play
 from tests.support.native import PEDAL, RATE
@@ -30,7 +31,7 @@ def plugin(kind: str, folder: Path, net: WaveNet, knobs: Knobs = PEDAL) -> Path:
     return write_plugin(kind, this_machine(), folder, "tiny", data, [read_amp(data)])
 
 
-def faceplate(knobs: Knobs, setting: Setting) -> dict[str, float]:
+def faceplate(knobs: Knobs, setting: Mapping[str, Value]) -> dict[str, float]:
     """Return a setting as hosts state it: a switch by the index of its position."""
     full = knobs.complete(setting)
     return {
@@ -39,6 +40,6 @@ def faceplate(knobs: Knobs, setting: Setting) -> dict[str, float]:
     }
 
 
-def reference(net: WaveNet, x_T: np.ndarray, setting: Setting, knobs: Knobs = PEDAL) -> np.ndarray:
+def reference(net: WaveNet, x_T: np.ndarray, setting: Mapping[str, Value], knobs: Knobs = PEDAL) -> np.ndarray:
     """Return what the numba player makes of a signal after silence."""
     return play(net, x_T, knobs.encode(setting, net.config.inject.encoding))

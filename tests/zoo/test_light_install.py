@@ -138,8 +138,8 @@ def test_the_wheel_has_our_packages_alone_and_the_sources_of_the_player(tmp_path
         metadata = wheel.read(next(name for name in names if name.endswith("METADATA"))).decode()
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"models", "search", "zoo"}
-    sources = {name.rpartition("/")[2] for name in names if "csources" in name}
-    assert sources == {path.name for path in (ROOT / "player").glob("*.[ch]")}
+    sources = {name.partition("csources/")[2] for name in names if "csources/" in name}
+    assert sources == {path.relative_to(ROOT / "player").as_posix() for path in (ROOT / "player").rglob("*.[ch]")}
     assert "models/formats/player/binaries/linux-x86_64/ampzoo-player.so" in names
     assert "Requires-Python: >=3.11" in metadata
     assert 'Requires-Dist: torch>=2.13; extra == "train"' in metadata

@@ -22,7 +22,7 @@ GROUPS = {
     "Record": ["plan", "signal", "init", "check", "align"],
     "Make": ["train", "search", "board", "score", "bench", "package"],
     "Share": ["push", "list", "show", "diff", "pull", "outdated", "lock", "verify", "rm", "key", "trust"],
-    "Play": ["knobs", "play", "page", "render", "export"],
+    "Play": ["knobs", "play", "page", "render", "export", "install", "uninstall"],
 }
 HEAVY = ["torch", "ray", "optuna", "huggingface_hub", "numpy", "scipy", "matplotlib", "pydantic", "soundfile", "rich"]
 

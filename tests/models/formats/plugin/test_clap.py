@@ -87,7 +87,12 @@ def test_buffers_may_be_the_same_and_empty(host: ClapHost):
 
 def test_automation_is_exact_to_the_sample(host: ClapHost):
     net, x_T = wavenet(architecture("film"), 5), DI[:6000]
-    turns = [(0, {}), (77, {"gain": 10, "bright": "off"}), (500, {"volume": 6}), (3001, {"gain": 2})]
+    turns: list[tuple[int, dict[str, float | str]]] = [
+        (0, {}),
+        (77, {"gain": 10, "bright": "off"}),
+        (500, {"volume": 6}),
+        (3001, {"gain": 2}),
+    ]
     events = [(at, name, faceplate(PEDAL, moves)[name]) for at, moves in turns for name in moves]
     played = host.create()
     played.select(1)
@@ -117,7 +122,7 @@ def test_what_a_host_is_told_of_the_knobs(host: ClapHost):
 
 
 def test_identifiers_stay_when_knobs_are_added_or_moved(tmp_path: Path):
-    more = Knobs(knobs=(Knob(name="presence", min=0, max=1), *reversed(PEDAL.knobs)))
+    more = Knobs(knobs=(Knob(name="presence", min=0, max=1, default=0.5), *reversed(PEDAL.knobs)))
     found = []
     for name, knobs in (("a", PEDAL), ("b", more)):
         host = ClapHost(plugin("clap", tmp_path / name, wavenet(architecture("film"), knobs.columns()), knobs))

@@ -144,7 +144,7 @@ def test_one_bundle_lists_every_amp_of_a_folder(tmp_path: Path):
 
 def test_symbols_are_unlike_each_other_and_the_ports():
     names = ("in", "mid-shift", "mid_shift", "latency", "out_left", "in_2")
-    knobs = tuple(Knob(name=name, min=0, max=1) for name in names)
+    knobs = tuple(Knob(name=name, min=0, max=1, default=0) for name in names)
     assert port_symbols(knobs, ("in", "out", "latency")) == [
         *("in_2", "mid_shift", "mid_shift_2", "latency_2", "out_left", "in_2_2")
     ]
@@ -163,7 +163,12 @@ def test_names_cannot_leave_their_quotes(bundles: Path, name: str):
 
 
 def test_steps_and_small_ranges():
-    knobs = Knobs(knobs=(Knob(name="a", min=-1e-6, max=1e-6, step=1e-7), Knob(name="b", min=0, max=1e9, step=1e-9)))
+    knobs = Knobs(
+        knobs=(
+            Knob(name="a", min=-1e-6, max=1e-6, default=0, step=1e-7),
+            Knob(name="b", min=0, max=1e9, default=0, step=1e-9),
+        )
+    )
     text = amp_turtle(read_amp(plugin_data(wavenet(architecture("film"), 2), knobs)))
     assert "pprops:rangeSteps 21" in text
     assert text.count("rangeSteps") == 2  # of the mono and the stereo plugin: b has too many

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,10 +41,11 @@ def names(symbols: Iterable) -> set[str]:
 def test_linux_files_need_the_c_library_alone(target: str):
     import lief
 
-    binary = lief.parse(list(plugin_binary(target)))
+    binary = lief.ELF.parse(list(plugin_binary(target)))
+    assert binary
     assert names(binary.exported_symbols) == ENTRIES["linux"]
     assert set(binary.libraries) <= LINUX_LIBRARIES
-    versions = {aux.name for need in binary.symbols_version_requirement for aux in need.get_auxiliary_symbols()}
+    versions = {str(aux.name) for need in binary.symbols_version_requirement for aux in need.get_auxiliary_symbols()}
     assert max(tuple(map(int, name.removeprefix("GLIBC_").split("."))) for name in versions) <= (2, 17)
     assert (
         str(binary.header.machine_type).rpartition(".")[2]
@@ -56,12 +58,12 @@ def test_linux_files_need_the_c_library_alone(target: str):
 def test_windows_files_need_windows_alone():
     import lief
 
-    binary = lief.parse(list(plugin_binary("windows-x86_64")))
-    assert {entry.name for entry in binary.get_export().entries} == ENTRIES["windows"]
-    libraries = {one.name.lower() for one in binary.imports}
-    assert all(name == "kernel32.dll" or name.startswith(("api-ms-win-crt-", "ucrtbase")) for name in libraries), (
-        libraries
-    )
+    binary = lief.PE.parse(list(plugin_binary("windows-x86_64")))
+    assert binary and (exports := binary.get_export())
+    assert {entry.name for entry in exports.entries} == ENTRIES["windows"]
+    libraries = {str(one.name).lower() for one in binary.imports}
+    others = {name for name in libraries if not name.startswith(("api-ms-win-crt-", "ucrtbase"))}
+    assert others == {"kernel32.dll"}
 
 
 @needs_zig
@@ -70,9 +72,11 @@ def test_macos_files_hold_both_processors_and_a_signature():
     import lief
 
     fat = lief.MachO.parse(list(plugin_binary("macos")))
+    assert fat
     found = {}
     for number in range(fat.size):
         binary = fat.at(number)
+        assert binary
         found[str(binary.header.cpu_type).rpartition(".")[2]] = binary
         assert ENTRIES["macos"] <= names(binary.exported_symbols)
         assert {one.name for one in binary.libraries} <= {"/usr/lib/libSystem.B.dylib", *own_names(binary)}
@@ -80,7 +84,7 @@ def test_macos_files_hold_both_processors_and_a_signature():
     assert found["ARM64"].has_code_signature  # without one no Mac with Apple silicon loads it
 
 
-def own_names(binary) -> set[str]:
+def own_names(binary: Any) -> set[str]:
     """The name that a library gives to itself."""
     return {one.name for one in binary.libraries if "ampzoo" in one.name}
 

@@ -3,6 +3,7 @@
 Both are GPL: they are tools of the tests alone, and ampzoo does not link them.
 """
 
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -116,11 +117,15 @@ def test_pedalboard_lists_the_amps_of_a_folder(tmp_path: Path):
         assert esr(settled(load(path, {}, name), DI[None])[0], reference(net, DI, {})) < CLOSE
 
 
+def render_engine(rate: int, block: int) -> Any:
+    """An engine of dawdreamer, which states no types."""
+    dawdreamer: Any = import_module("dawdreamer")
+    return dawdreamer.RenderEngine(rate, block)
+
+
 @needs_dawdreamer
 def test_dawdreamer_plays_as_python_does(path: Path):
-    import dawdreamer
-
-    engine = dawdreamer.RenderEngine(48_000, 512)
+    engine = render_engine(48_000, 512)
     made = engine.make_plugin_processor("amp", str(path))
     names = [one["name"] for one in made.get_parameters_description()][:3]
     assert names == ["gain", "volume", "bright"]
@@ -137,9 +142,7 @@ def test_dawdreamer_plays_as_python_does(path: Path):
 
 @needs_dawdreamer
 def test_dawdreamer_turns_a_knob(path: Path):
-    import dawdreamer
-
-    engine = dawdreamer.RenderEngine(48_000, 128)
+    engine = render_engine(48_000, 128)
     made = engine.make_plugin_processor("amp", str(path))
     turns_T = np.linspace(0, 1, len(DI), dtype=np.float32)
     made.set_automation(0, turns_T)

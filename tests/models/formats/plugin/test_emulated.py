@@ -1,0 +1,48 @@
+"""The plugin of other systems, run in an emulator where one is installed: it gives the sound of this machine."""
+
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.formats.player.build import SOURCES, ZIG_TARGETS
+from models.formats.player.reader import read_amp
+from models.formats.plugin.bundles import write_plugin
+from models.knobs.schema import Setting
+from tests.support.makers import architecture, di, esr, wavenet
+from tests.support.native import PEDAL
+from tests.support.plugins import faceplate, plugin_data, reference
+
+PROGRAM = Path(__file__).parents[3] / "support" / "clap_player.c"
+SYSROOT = Path("/usr/aarch64-linux-gnu")  # of Debian's libc6-arm64-cross
+NET = wavenet(architecture("film"), 5)
+SETTING: Setting = {"gain": 7, "volume": -1.5, "bright": "Half +2.5"}
+DI = di(0.5, 48_000)
+pytestmark = pytest.mark.skipif(find_spec("ziglang") is None, reason="ziglang is not installed (pip install ziglang)")
+
+
+def played(target: str, folder: Path, emulator: list[str], *flags: str) -> np.ndarray:
+    """What the CLAP file of a target makes of the signal, after a tenth of a second of silence."""
+    data, silence = plugin_data(NET), 4_800
+    path, program = write_plugin("clap", target, folder, "tiny", data, [read_amp(data)]), folder / "player"
+    compiler = [sys.executable, "-m", "ziglang", "cc", "-target", ZIG_TARGETS[target], "-std=gnu11", "-w"]
+    subprocess.run([*compiler, f"-I{SOURCES / 'plugin'}", PROGRAM, *flags, "-o", program], check=True, cwd=folder)
+    np.concatenate([np.zeros(silence, np.float32), DI]).tofile(folder / "in.f32")
+    values = map(str, faceplate(PEDAL, SETTING).values())
+    words = [*emulator, str(program), f"./{path.name}", "in.f32", "out.f32", "48000", *values]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr
+    return np.fromfile(folder / "out.f32", np.float32)[silence:]
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not (shutil.which("qemu-aarch64") and SYSROOT.is_dir()),
+    reason="qemu-user and libc6-arm64-cross are not installed",
+)
+def test_linux_arm64(tmp_path: Path):
+    y_T = played("linux-aarch64", tmp_path, ["qemu-aarch64", "-L", str(SYSROOT)], "-ldl")
+    assert esr(y_T, reference(NET, DI, SETTING)) < 1e-10
