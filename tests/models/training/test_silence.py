@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models.artifacts.folder import load_model
-from models.engines.base import named_parameters
+from models.engines.base import as_vector, named_parameters
 from models.evaluation.robustness import scan_corners
 from models.evaluation.scoring import score
 from models.formats.nam.writer import to_nam
@@ -27,7 +27,9 @@ from models.training.objective import add_limited
 from models.training.silence import (
     TURN_EVERY,
     TURNS,
+    SilenceLoss,
     SilentNet,
+    StackedSilence,
     draw_silent_levels,
     draw_turns,
     power_while_turning,
@@ -171,3 +173,18 @@ def test_silence_is_kept_while_knobs_turn(data: AmpData):
         powers[every] = sum(found)
     assert powers[TURN_EVERY] < 0.6 * powers[1 << 20], powers
     assert losses[TURN_EVERY] < 1.1 * losses[1 << 20], losses
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_stacked_silence_is_that_of_the_solo_run(form: str):
+    """Also while knobs turn, wherever they enter."""
+    net, learning = wavenet(architecture(form, gating="gated")), LearningConfig(steps=10, silence=100.0)
+    vector_P = as_vector(list(named_parameters(net).values()))
+    solo, stack = SilenceLoss(net, KNOBS, learning), StackedSilence([(net, KNOBS, learning)], torch.device("cpu"), 10)
+    stack.draw(0, 10)
+    found = {}
+    for step in (8, 9):
+        found[step] = solo.gradient(vector_P, step)
+        (stacked_P,) = stack.gradient(vector_P.data[None], torch.tensor([step]), turns_count(step, learning))
+        assert torch.allclose(found[step], stacked_P, rtol=1e-4, atol=1e-5 * stacked_P.abs().max().item())
+    assert turns_count(8, learning) and not turns_count(9, learning)
