@@ -8,9 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-NAME = "ampzoo"
+DISTRIBUTION = "ampzoo"
 
-SOURCES = Path(__file__).parents[2]  # of a clone; otherwise where packages are installed
+INSTALLED_AT = Path(__file__).parents[2]  # of a clone; otherwise where packages are installed
 
 
 def install_command(extra: str) -> str:
@@ -20,21 +20,21 @@ def install_command(extra: str) -> str:
 
 
 def _what_to_install(extra: str) -> str:
-    if (SOURCES / "pyproject.toml").exists():
-        place = "." if SOURCES == Path.cwd() else str(SOURCES)
+    if (INSTALLED_AT / "pyproject.toml").exists():
+        place = "." if INSTALLED_AT == Path.cwd() else str(INSTALLED_AT)
         return f"-e {shlex.quote(f'{place}[{extra}]')}"
     url = _url_of_origin()
     if not url:
-        return shlex.quote(f"{NAME}[{extra}]")
+        return shlex.quote(f"{DISTRIBUTION}[{extra}]")
     if url.startswith("file:"):
         return shlex.quote(f"{url2pathname(urlsplit(url).path)}[{extra}]")
-    return shlex.quote(f"{NAME}[{extra}] @ {url}")
+    return shlex.quote(f"{DISTRIBUTION}[{extra}] @ {url}")
 
 
 def _url_of_origin() -> str:
     """Return the URL that the installer noted (PEP 610), empty for an installation by name from a registry."""
     try:
-        noted = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
+        noted = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
         url, repository = noted.get("url", ""), noted.get("vcs_info", {}).get("vcs", "")
     except (PackageNotFoundError, ValueError, AttributeError):  # not installed, or the note is damaged
         return ""

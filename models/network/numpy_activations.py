@@ -30,7 +30,7 @@ FORMULAS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # those without a p
 }
 
 
-def apply_activation(config: Activation, slopes_C: np.ndarray | None, z_CT: np.ndarray) -> np.ndarray:
+def activate_array(config: Activation, slopes_C: np.ndarray | None, z_CT: np.ndarray) -> np.ndarray:
     """Apply a nonlinearity to each number; `slopes_C` are PReLU's, one per channel."""
     if slopes_C is not None:
         return np.where(z_CT < 0, slopes_C[:, None] * z_CT, z_CT)

@@ -16,7 +16,7 @@ import numpy as np
 
 from models.network.activation import Activation
 from models.network.architecture import Film, Gating, LayerArray, Slot, WaveNetConfig
-from models.network.numpy_activations import apply_activation
+from models.network.numpy_activations import activate_array
 
 Weights = Mapping[str, np.ndarray]
 
@@ -93,7 +93,7 @@ class NumpyEncoder:
         for conv, activation in self.layers:
             assert conv.bias is not None
             knobs_KT = conv.weight[..., 0] @ knobs_KT + conv.bias[:, None]
-            knobs_KT = knobs_KT if activation is None else apply_activation(activation, None, knobs_KT)
+            knobs_KT = knobs_KT if activation is None else activate_array(activation, None, knobs_KT)
         if self.warp is not None:
             past_KJT = np.maximum(knobs_KT[:, None] - self.warp.knots_J[:, None], 0)
             knobs_KT = (self.warp.slope_steps_KJ[..., None] * past_KJT).sum(1) - 1

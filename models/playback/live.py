@@ -15,7 +15,7 @@ from models.playback.player import Player
 
 FULL_TURN_S = 0.03  # the fastest that a knob moves from one end to the other
 
-TURNS = 20  # of the keys from one end to the other, for a knob without a step
+KEY_PRESSES = 20  # of the keys from one end to the other, for a knob without a step
 
 FIRST_CONTROLLER, CONTROLLERS = 20, 120  # of MIDI: 20 to 31 are undefined; 120 and more are channel modes
 
@@ -75,7 +75,7 @@ class LiveAmp:
             at = knob.positions.index(str(value)) + steps
             self.set_knob(name, knob.positions[min(max(at, 0), len(knob.positions) - 1)])
             return
-        step = knob.step or (knob.max - knob.min) / TURNS
+        step = knob.step or (knob.max - knob.min) / KEY_PRESSES
         self.set_knob(name, min(max(round(float(value) / step + steps) * step, knob.min), knob.max))
 
     def control(self, name: str, number: int) -> None:

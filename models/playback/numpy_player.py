@@ -10,7 +10,7 @@ import numpy as np
 
 from models.core.float_mode import numbers_near_zero_as_zero
 from models.network.architecture import Slot
-from models.network.numpy_activations import apply_activation
+from models.network.numpy_activations import activate_array
 from models.network.numpy_wavenet import NumpyConv, NumpyFilm, NumpyLayer, NumpyNonlinear, NumpyWaveNet
 
 QUIETEST_INPUT = 1e-15  # -300 dBFS: input below it is taken as zero
@@ -145,4 +145,4 @@ def _last(z: np.ndarray, samples: int) -> np.ndarray:
 
 
 def _apply_nonlinear(nonlinear: NumpyNonlinear, z_CT: np.ndarray) -> np.ndarray:
-    return apply_activation(nonlinear.config, nonlinear.slopes, z_CT)
+    return activate_array(nonlinear.config, nonlinear.slopes, z_CT)

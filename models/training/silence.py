@@ -29,7 +29,10 @@ SILENT_SETTINGS = 8  # of a step; a quarter are corners of the knobs
 SILENCE_FROM = 0.5  # the part of the steps from which on silence counts
 SILENCE_SHARE = 0.3  # largest norm of its gradient, as a share of that of the takes; with 1 the takes learn slowly
 
-TURN_EVERY, TURNS = 4, 2  # steps between two in which turns count, and how many; a turn takes half a receptive field
+TURN_EVERY, SILENT_TURNS = (
+    4,
+    2,
+)  # steps between two in which turns count, and how many; a turn takes half a receptive field
 
 SILENCE_STREAM = 2  # of random numbers, separate from those of the windows
 
@@ -48,8 +51,8 @@ def draw_silent_levels(
 
 def draw_turns(knobs: Knobs, encoding: Encoding, seed: int, step: int) -> Tensor:
     """Return the settings `(M, 2, E)` between which the knobs turn at a step."""
-    levels_NE = draw_silent_levels(knobs, encoding, seed, step, 2 * TURNS)
-    return levels_NE.view(2, TURNS, levels_NE.shape[1]).transpose(0, 1)
+    levels_NE = draw_silent_levels(knobs, encoding, seed, step, 2 * SILENT_TURNS)
+    return levels_NE.view(2, SILENT_TURNS, levels_NE.shape[1]).transpose(0, 1)
 
 
 def _draw_setting(knobs: Knobs, random: np.random.Generator, is_corner: bool) -> Setting:
@@ -154,7 +157,7 @@ class StackedSilence:
         self._weight_K1 = torch.tensor(weights, device=device)[:, None]
         shape = steps, len(trained), SILENT_SETTINGS, self._net.knobs
         self._levels = torch.zeros(shape, dtype=self._silent.vector_S.dtype, device=device)
-        turns = steps, len(trained), TURNS, 2, self._net.knobs
+        turns = steps, len(trained), SILENT_TURNS, 2, self._net.knobs
         self._turns = torch.zeros(turns, dtype=self._silent.vector_S.dtype, device=device)
 
     def draw(self, first: int, count: int) -> None:

@@ -51,7 +51,7 @@ def write_report(
     parts = [
         paragraph(_headline(board)),
         tier_table(board),
-        *_listen(clips or {}),
+        *_held_clips(clips or {}),
         beside(charts),
         heading("What it cost"),
         *map(paragraph, cost_sentences(board, plan)),
@@ -62,7 +62,7 @@ def write_report(
     write_text(path, page(board.name, parts))
 
 
-def _listen(clips: Mapping[str, Sequence[HeldClip]]) -> list[str]:
+def _held_clips(clips: Mapping[str, Sequence[HeldClip]]) -> list[str]:
     """Return players of held takes beside the best model of each amp."""
     parts = []
     for amp, found in clips.items():

@@ -29,7 +29,7 @@ MAX_FIRST_POINTS = 8  # first points: in a simulation more brought nothing, and 
 
 SHARE = 4  # at most one trial in so many goes to first points
 
-MAX_PRIORS, MAX_TRIALS = 4, 200  # priors, and trials of each: the time of a suggestion grows with both
+MAX_PRIORS, MAX_PRIOR_TRIALS = 4, 200  # priors, and trials of each: the time of a suggestion grows with both
 
 Profile = tuple[float, ...]
 
@@ -92,7 +92,7 @@ def with_warm_start(
 
 def _priors(sources: Sequence[PriorSource]) -> list[tuple[PriorTrial, ...]]:
     """Return the priors of sources, all packages as one at the place of the first."""
-    packaged = tuple(trial for source in sources for trial in source.packaged)[:MAX_TRIALS]
+    packaged = tuple(trial for source in sources for trial in source.packaged)[:MAX_PRIOR_TRIALS]
     priors: list[tuple[PriorTrial, ...]] = []
     for source in sources:
         if source.trials:
@@ -196,7 +196,7 @@ def prior_trials(lines: Sequence[LedgerLine]) -> tuple[PriorTrial, ...]:
     reported = {trial: {step: log_error(esr) for step, esr in curve.items()} for trial, curve in curves(lines).items()}
     full = [reported[trial.trial] for trial in trials if trial.state == FINISHED]
     found = []
-    for trial in trials[-MAX_TRIALS:]:
+    for trial in trials[-MAX_PRIOR_TRIALS:]:
         gain = expected_gain(full, trial.step) if trial.state == PRUNED else 0.0
         esr = float(f"{10 ** (log_error(trial.esr) - gain):.5g}")
         found.append(PriorTrial(point=trial.point, macs=trial.macs, receptive_field=trial.receptive_field, esr=esr))

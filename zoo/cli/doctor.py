@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from typing import TYPE_CHECKING
 
 from models.core.errors import UserError
-from models.core.extras import NAME, install_command
+from models.core.extras import DISTRIBUTION, install_command
 from models.core.renames import STAGED
 from models.formats.player.offline import describe_engine
 from zoo.cli.errors import explain
@@ -50,17 +50,17 @@ def examine(where: str | None) -> list[HealthCheck]:
         HealthCheck("zoo", f"{__version__}, Python {platform.python_version()}"),
         *(_check_library(name, extra) for name, extra in LIBRARIES.items()),
         HealthCheck("plays with", describe_engine()),
-        _check_names(),
+        _check_shared_names(),
         *_check_shelf(Shelf(shelf_folder())),
         *(_check_shelf(named) if isinstance(named, Shelf) else ()),
         *(_check_hub(address) if address else ()),
     ]
 
 
-def _check_names() -> HealthCheck:
+def _check_shared_names() -> HealthCheck:
     """Check that no other distribution has installed a package with the name of one of ours."""
     found = packages_distributions()
-    others = {name: sorted({other for other in found.get(name, ()) if other != NAME}) for name in PACKAGES}
+    others = {name: sorted({other for other in found.get(name, ()) if other != DISTRIBUTION}) for name in PACKAGES}
     taken = [f"{name} is also in {', '.join(owners)}" for name, owners in others.items() if owners]
     cure = "install ampzoo into an environment of its own: uv tool install, pipx or python -m venv"
     return HealthCheck("packages", f"{'; '.join(taken)}; {cure}" if taken else ", ".join(PACKAGES), not taken)

@@ -17,7 +17,7 @@ from models.core.errors import UserError
 from models.network.activation import BENDS, Activation
 from models.network.architecture import SLOTS
 from models.network.dense_layer import DenseLayer
-from models.network.numpy_activations import apply_activation
+from models.network.numpy_activations import activate_array
 from models.network.numpy_wavenet import NumpyConv, NumpyEncoder, NumpyWarp
 
 OWN = "ampzoo_encoder"  # the metadata key with the parameters of the encoder; the weights follow from them
@@ -143,7 +143,7 @@ def _imported_layers(
             mixin[rows, 1:] = dense.weight[..., 0]
         bias[rows, 0] = dense.bias
         one[rows, rows] = np.eye(widths[number])
-        at_zero = 0.0 if activation is None else apply_activation(activation, None, np.zeros((1, 1))).item()
+        at_zero = 0.0 if activation is None else activate_array(activation, None, np.zeros((1, 1))).item()
         constants += at_zero
         constants[rows] -= at_zero
         layers.append((conv, bias[:, 0], mixin, one, np.zeros(units)))

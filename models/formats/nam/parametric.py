@@ -89,11 +89,11 @@ def read_params(shape: Node) -> Knobs:
             knobs.append({"name": name, "positions": positions, "default": positions[int(default)]})
             continue
         step = {} if node.value.get("step") is None else {"step": node.value["step"]}
-        knobs.append({"name": name, **_range(node, "min", "max"), **step, "avoid_zero": _flag(node, "avoid_zero")})
+        knobs.append({"name": name, **_knob_range(node, "min", "max"), **step, "avoid_zero": _flag(node, "avoid_zero")})
     return check_document({"knobs": knobs}, Knobs, f"{shape.where}: params")
 
 
-def _range(node: Node, low: str, high: str) -> dict[str, Any]:
+def _knob_range(node: Node, low: str, high: str) -> dict[str, Any]:
     """Return min, max and default of a knob; the default is the middle where none is stated."""
     values = {"min": node.get(low, int | float, None), "max": node.get(high, int | float, None)}
     if missing := [key for key, value in zip((low, high), values.values(), strict=True) if value is None]:
@@ -182,7 +182,7 @@ def _with_param_encoder(document: Node, shape: Node) -> Parametric:
     """Mixin and FiLM take the features of two layers of tanh alone; knobs go from 0 to 1 into the first."""
     node, known, knobs = shape.child("param_encoder"), set(), []
     for param in node.children("params", 32):
-        knobs.append({"name": _spelled(param.get("name", str, ""), known), **_range(param, "minimum", "maximum")})
+        knobs.append({"name": _spelled(param.get("name", str, ""), known), **_knob_range(param, "minimum", "maximum")})
     schema = check_document({"knobs": knobs}, Knobs, f"{node.where}: params")
     columns = schema.columns()
     if (count := node.get("num_params", int, columns)) != columns:
@@ -214,7 +214,7 @@ def _a2_with_film(document: Node, shape: Node) -> Parametric:
         raise UserError(f"{node.where}: it has {found}; only film, 1 and skip can be read", HINT)
     for param in node.children("parameters", 32):
         steps = param.get("steps", int, 0)
-        values = _range(param, "min", "max")
+        values = _knob_range(param, "min", "max")
         if steps >= 2 and isinstance(values["max"], int | float):
             values["step"] = (values["max"] - values["min"]) / (steps - 1)
         knobs.append({"name": _spelled(param.get("name", str, ""), known), **values})

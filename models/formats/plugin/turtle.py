@@ -78,7 +78,7 @@ def _port_list(knobs: Sequence[AnyKnob], channels: Sequence[str]) -> list[str]:
     ports.append(_port("Output", "Control", len(ports), "latency", "Latency", latency + limits))
     symbols = port_symbols(knobs, (*own, "latency"))
     for knob, symbol in zip(knobs, symbols, strict=True):
-        ports.append(_port("Input", "Control", len(ports), symbol, knob.name, _range(knob)))
+        ports.append(_port("Input", "Control", len(ports), symbol, knob.name, _control_range(knob)))
     return ports
 
 
@@ -89,7 +89,7 @@ def _port(way: str, kind: str, index: int, symbol: str, name: str, more: str = "
     )
 
 
-def _range(knob: AnyKnob) -> str:
+def _control_range(knob: AnyKnob) -> str:
     """Return default, limits and steps of a knob; the values of a switch are the indices of its positions."""
     if isinstance(knob, Switch):
         points = " ,\n            ".join(
