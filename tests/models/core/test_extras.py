@@ -11,7 +11,7 @@ from models.core import extras
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """A function that makes this copy one that was installed, with a note of its origin or none."""
-    monkeypatch.setattr(extras, "SOURCES", tmp_path / "site-packages")
+    monkeypatch.setattr(extras, "INSTALLED_AT", tmp_path / "site-packages")
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     info = tmp_path / "site-packages" / "ampzoo-9.dist-info"
     info.mkdir(parents=True)
@@ -27,10 +27,10 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 
 def test_a_clone_names_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.chdir(extras.SOURCES)
+    monkeypatch.chdir(extras.INSTALLED_AT)
     assert extras.install_command("train") == "pip install -e '.[train]'"
     monkeypatch.chdir(tmp_path)
-    assert extras.install_command("train") == f"pip install -e '{extras.SOURCES}[train]'"
+    assert extras.install_command("train") == f"pip install -e '{extras.INSTALLED_AT}[train]'"
 
 
 @pytest.mark.parametrize(
