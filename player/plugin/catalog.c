@@ -46,14 +46,13 @@ static unsigned char *own_data(size_t *size) {
     static const char *const names[] = {"../Resources/amp.bin", "amp.bin"};
     char library[PATH_MOST], path[PATH_MOST];
     if (!library_path(library)) return NULL;
-    for (int i = 0; i < 2; i++) {
-        unsigned char *bytes = path_beside(library, names[i], path) ? read_file(path, size) : NULL;
-        if (bytes) return bytes;
-    }
     unsigned char *bytes = read_file(library, size);
     if (bytes && keep_tail(bytes, size)) return bytes;
     free(bytes);
-    return NULL;
+    bytes = NULL;
+    for (int i = 0; i < 2 && !bytes; i++)
+        if (path_beside(library, names[i], path)) bytes = read_file(path, size);
+    return bytes;
 }
 
 /* Add an amp, unless its bytes are broken or it is there already. */

@@ -1,7 +1,7 @@
 /* The amps that this library plays, found beside it: one, or all of a folder.
  *
  * The data is at the end of the library's own file (then come its length in 4 bytes, the lowest first, and
- * "AMPZTAIL"), or the file `amp.bin` in `../Resources` or beside the library. It is either an amp.bin, or "AMPSHELF",
+ * "AMPZTAIL"), else the file `amp.bin` in `../Resources` or beside the library. It is either an amp.bin, or "AMPSHELF",
  * a new line and the path (UTF-8) of a folder whose files OWNER--AMP.bin are the amps.
  */
 #ifndef AMPZOO_CATALOG_H

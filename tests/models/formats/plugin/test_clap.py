@@ -278,6 +278,17 @@ def test_one_plugin_lists_every_amp_of_a_folder(tmp_path: Path):
     host.close()
 
 
+def test_a_file_plays_its_own_amp_and_no_other_beside_it(tmp_path: Path):
+    path = plugin("clap", tmp_path / "clap", wavenet(architecture("film"), 5))
+    other = plugin_data(wavenet(architecture("film"), 5), identity="eve/other", name="other")
+    for place in ("clap", "Resources"):
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "amp.bin").write_bytes(other)
+    host = ClapHost(path)
+    assert [name for _, name, _ in host.plugins] == ["tiny"]
+    host.close()
+
+
 @pytest.mark.parametrize("tail", [b"", b"AMPZTAIL", b"\xff\xff\xff\xffAMPZTAIL", b"\x05\x00\x00\x00AMPZTAIL"])
 def test_a_library_without_an_amp_has_no_plugins(tmp_path: Path, tail: bytes):
     path = write_plugin("clap", this_machine(), tmp_path, "none", b"", [])
