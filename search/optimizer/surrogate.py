@@ -32,6 +32,8 @@ SPREAD = 0.1  # decades: the standard deviation of errors assumed beforehand, wi
 
 MAX_POINTS = 200  # of a fit: its time grows with their cube
 
+OUTLOOK_DRAWS = 2000  # of the errors of points that may come next
+
 MARGIN = 0.1  # decades from the worst known point to the reference point of the hypervolume
 
 
@@ -93,17 +95,16 @@ class FrontResults:
     def outlook(self, queries: Sequence[Encoded], trials: int) -> tuple[float, float, float]:
         """Return the 10, 50 and 90 % quantile of the lowest log error after so many more trials.
 
-        These are the points that are expected to improve on it most. Their errors count as independent, which is
-        optimistic (`benchmarks/search/outlook.py` measures how much); no quantile lies above the lowest error so far.
+        These are the points that are expected to improve on it most; their errors are drawn together from the surrogate
+        (`benchmarks/search/outlook.py` compares this with what comes). No quantile lies above the lowest error so far.
         """
-        found, mean_M, deviation_M = self._predict(queries, (), ())
-        lowest = min(error for error, _ in found)
+        known, surrogate = self._surrogate([point for point, _ in queries], ())
+        lowest = min(error for error, _ in known)
+        mean_M, deviation_M = surrogate.predict([point for point, _ in queries])
         gain_M = deviation_M * expected_improvement((lowest - mean_M) / deviation_M)
-        most = np.argsort(-gain_M)[:trials]
-        steps_S = np.linspace((mean_M - 4 * deviation_M).min(), lowest, 1000)
-        above_SM = ndtr((mean_M[most] - steps_S[:, None]) / deviation_M[most])
-        reached_S = 1 - np.exp(np.log(np.maximum(above_SM, 1e-300)).sum(1))
-        low, middle, high = (float(steps_S[min(np.searchsorted(reached_S, share), 999)]) for share in (0.1, 0.5, 0.9))
+        most = np.argsort(-gain_M)[: min(trials, MAX_POINTS)].tolist()
+        lowest_K = surrogate.draw([queries[index][0] for index in most], OUTLOOK_DRAWS).min(1)
+        low, middle, high = np.quantile(np.minimum(lowest_K, lowest), (0.1, 0.5, 0.9)).tolist()
         return low, middle, high
 
     def _predict(
@@ -113,15 +114,20 @@ class FrontResults:
 
         A running trial counts as known, with its predicted error.
         """
-        ranked = self.ranked()
-        known = [self.ended[trial][0][0] for trial in ranked]
         points = [point for point, _ in queries]
-        surrogate = Surrogate(known, [error for error, _ in ranked.values()], points, priors)
-        found = list(ranked.values())
+        found, surrogate = self._surrogate(points, priors)
         if running:
             mean_M, _ = surrogate.predict([point for point, _ in running])
             found += zip(mean_M.tolist(), (cost for _, cost in running), strict=True)
         return found, *surrogate.predict(points)
+
+    def _surrogate(
+        self, points: Sequence[Features], priors: Sequence["Surrogate"]
+    ) -> tuple[list[tuple[float, float]], "Surrogate"]:
+        """Return what ended trials reached, `(log error, log cost)`, and a surrogate of it to predict points with."""
+        ranked = self.ranked()
+        known = [self.ended[trial][0][0] for trial in ranked]
+        return list(ranked.values()), Surrogate(known, [error for error, _ in ranked.values()], points, priors)
 
 
 class Forecast:
@@ -275,6 +281,16 @@ class Surrogate:
         left_M = np.maximum(1 + self.shape[1] * (z_MD**2).mean(1) - (v_NM**2).sum(0), 1e-6)
         mean_M = self.level + self.prior_mean.of(points) + self.scale * (self.weight_N @ k_NM)
         return mean_M, self.scale * np.sqrt(left_M)
+
+    def draw(self, points: Sequence[Features], count: int) -> FloatArray:
+        """Return draws of the log10 errors of points, `(count, M)`: points alike err alike. Always the same draws."""
+        z_MD = self.table.standard(points)
+        v_NM = _solve(self.root_NN, _kernel(self.z_ND, z_MD, *self.shape))
+        left_MM = _kernel(z_MD, z_MD, *self.shape) - v_NM.T @ v_NM
+        values_M, vectors_MM = np.linalg.eigh(left_MM)
+        normal_KM = np.random.default_rng(0).normal(size=(count, len(points)))
+        spread_KM = normal_KM * np.sqrt(np.maximum(values_M, 0)) @ vectors_MM.T
+        return self.predict(points)[0] + self.scale * spread_KM
 
 
 @dataclass(frozen=True)

@@ -46,12 +46,12 @@ def outlook_sentences(config: SearchConfig, lines: Sequence[LedgerLine], amps: S
         if middle > best * (1 - SMALL_GAIN):
             sentences.append(
                 f"Predicted from their errors, none of them would be much better{whose} than the best so far "
-                f"({best:.4f} before the final; at {low:.4f} or below in one case of ten)."
+                f"({best:.4f} before the final; {low:.4f} with luck)."
             )
         else:
             sentences.append(
                 f"Predicted from their errors, the best of them{whose} would have a validation ESR of about {middle:.4f} "
-                f"({low:.4f} to {high:.4f} in four cases of five), before the final; the best so far has {best:.4f}."
+                f"({low:.4f} to {high:.4f}), before the final; the best so far has {best:.4f}."
             )
     return sentences
 

@@ -48,13 +48,20 @@ def test_nothing_is_expected_where_all_is_known():
     assert low > min(errors) - 0.25
 
 
-def test_quantiles_are_those_of_the_lowest_of_independent_errors():
+def test_points_alike_are_one_chance():
     found = results_of([-1.0, -1.2, -0.9, -1.1, -1.05, -0.95])
-    low, middle, high = found.outlook(QUERIES, len(QUERIES))
-    _, mean_M, deviation_M = found._predict(QUERIES, (), ())
-    draws = np.random.default_rng(0).normal(mean_M, deviation_M, (20_000, len(QUERIES))).min(1)
-    expected = np.minimum(np.quantile(draws, (0.1, 0.5, 0.9)), -1.2)
-    assert (low, middle, high) == pytest.approx(tuple(expected), abs=0.02)
+    twins = [({"x": 8 + number / 1e6}, 1.0) for number in range(40)]
+    one, many = found.outlook(twins[:1], 40), found.outlook(twins, 40)
+    assert many == pytest.approx(one, abs=0.03)
+
+
+def test_draws_have_the_means_and_deviations_that_are_predicted():
+    _, surrogate = results_of([-1.0, -1.2, -0.9, -1.1, -1.05, -0.95])._surrogate([point for point, _ in QUERIES], ())
+    points = [point for point, _ in QUERIES]
+    mean_M, deviation_M = surrogate.predict(points)
+    draws_KM = surrogate.draw(points, 20_000)
+    assert np.allclose(draws_KM.mean(0), mean_M, atol=0.02)
+    assert np.allclose(draws_KM.std(0), deviation_M, rtol=0.05)
 
 
 @pytest.fixture
