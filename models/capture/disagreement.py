@@ -203,7 +203,7 @@ def _choose_takes(free: Sequence[Setting], covariance_CC: np.ndarray, floor: flo
     left_CC, chosen = covariance_CC.copy(), list[ProposedTake]()
     mean, open_C = float(np.diag(left_CC).mean()), np.ones(len(free), bool)
     removable = max(1 - floor / mean, 0.0) if mean > 0 else 0.0
-    least = 1e-9 * mean + 1e-30  # of a variance that is left, not rounding
+    least = 1e-4 * mean + 1e-30  # of a variance that is left; less is rounding of float32
     for _ in range(min(max(count + SERIES, LOOK_AHEAD), len(free))):
         variance_C = np.diag(left_CC)
         gain_C = np.where(variance_C > least, np.square(left_CC).mean(1) / np.maximum(variance_C, least), 0.0)
