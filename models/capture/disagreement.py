@@ -86,9 +86,7 @@ def read_models(sources: Sequence[Path], knobs: Knobs, manifest: Path) -> list[M
     Raises `UserError` for fewer than two, for one with other knobs than those of `manifest`, and for several rates.
     """
     if len(sources) < 2:
-        raise UserError(
-            f"{len(sources)} model is named; disagreement takes two", "Name another: --model A --model B, or --study."
-        )
+        raise UserError(f"{len(sources)} model is named; disagreement takes two", "Name another one, or a study.")
     models = [_read_model(path) for path in sources]
     wanted = {knob.scale for knob in knobs.knobs}
     for path, (config, _) in zip(sources, models, strict=True):
@@ -121,7 +119,7 @@ def take_excerpt(x_T: np.ndarray, rate_hz: int) -> np.ndarray:
     if len(x_T) < PLAYED_PARTS * length or not np.any(x_T):
         raise UserError(
             f"the dry signal is silent or shorter than {PLAYED_PARTS * PLAYED_PART_SECONDS:g} s",
-            "Play another one with --signal.",
+            "Name another signal to play.",
         )
     window_N = np.minimum(np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1)) / fade, 1.0)
     stretches = np.array_split(np.asarray(x_T, np.float32), PLAYED_PARTS)
