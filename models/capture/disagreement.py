@@ -86,9 +86,7 @@ def read_models(sources: Sequence[Path], knobs: Knobs, manifest: Path) -> list[M
     Raises `UserError` for fewer than two, for one with other knobs than those of `manifest`, and for several rates.
     """
     if len(sources) < 2:
-        raise UserError(
-            f"{len(sources)} model is named; disagreement takes two", "Name another: --model A --model B, or --study."
-        )
+        raise UserError(f"{len(sources)} model is named; disagreement takes two", "Name another one, or a study.")
     models = [_read_model(path) for path in sources]
     wanted = {knob.scale for knob in knobs.knobs}
     for path, (config, _) in zip(sources, models, strict=True):
@@ -121,7 +119,7 @@ def take_excerpt(x_T: np.ndarray, rate_hz: int) -> np.ndarray:
     if len(x_T) < PLAYED_PARTS * length or not np.any(x_T):
         raise UserError(
             f"the dry signal is silent or shorter than {PLAYED_PARTS * PLAYED_PART_SECONDS:g} s",
-            "Play another one with --signal.",
+            "Name another signal to play.",
         )
     window_N = np.minimum(np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1)) / fade, 1.0)
     stretches = np.array_split(np.asarray(x_T, np.float32), PLAYED_PARTS)
@@ -203,7 +201,7 @@ def _choose_takes(free: Sequence[Setting], covariance_CC: np.ndarray, floor: flo
     left_CC, chosen = covariance_CC.copy(), list[ProposedTake]()
     mean, open_C = float(np.diag(left_CC).mean()), np.ones(len(free), bool)
     removable = max(1 - floor / mean, 0.0) if mean > 0 else 0.0
-    least = 1e-9 * mean + 1e-30  # of a variance that is left, not rounding
+    least = 1e-4 * mean + 1e-30  # of a variance that is left; less is rounding of float32
     for _ in range(min(max(count + SERIES, LOOK_AHEAD), len(free))):
         variance_C = np.diag(left_CC)
         gain_C = np.where(variance_C > least, np.square(left_CC).mean(1) / np.maximum(variance_C, least), 0.0)

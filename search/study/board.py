@@ -183,7 +183,7 @@ def compared_runs(study: Path, manifest: Path) -> list[Path]:
     if len(amps) > 1 or not board.best_of:
         raise UserError(
             f"{study}: none of its amps ({', '.join(board.amps)}) was trained on {manifest}",
-            "Name two run folders of the amp: --model A --model B.",
+            "Name two run folders of the amp instead.",
         )
     best, finished = board.by_name[board.best_of[amps[0]]], [t for t in board.trials if t.state == FINISHED]
     seeds = [trial.trial for trial in finished if trial.of == best.of and best.of is not None]
