@@ -62,9 +62,13 @@ def main() -> None:
             sum(low - 1e-9 <= end <= high + 1e-9 for (low, _, high), _, end in runs),
             sum(end < low - 1e-9 for (low, _, _), _, end in runs),
         ]
-        middles = (median(10**one for one in column) for column in zip(*((b, m, e) for (_, m, _), b, e in runs), strict=True))
+        middles = (
+            median(10**one for one in column) for column in zip(*((b, m, e) for (_, m, _), b, e in runs), strict=True)
+        )
         before, middle, end = middles
-        print(f"| `{table.name}` | {before:.4g} | {middle:.4g} | {end:.4g} | {', '.join(map(str, sides))} |", flush=True)
+        print(
+            f"| `{table.name}` | {before:.4g} | {middle:.4g} | {end:.4g} | {', '.join(map(str, sides))} |", flush=True
+        )
 
 
 if __name__ == "__main__":

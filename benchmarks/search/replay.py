@@ -1,6 +1,6 @@
 """Replays one method on tables, and prints one JSON line per table and seed. It runs in the environment of its method.
 
-    python -m benchmarks.search.replay METHOD TABLE... --seeds 0 1 2
+python -m benchmarks.search.replay METHOD TABLE... --seeds 0 1 2
 """
 
 import argparse

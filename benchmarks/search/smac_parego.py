@@ -49,7 +49,9 @@ class ParEGO:
             scenario,
             lambda config, seed=0, budget=0: 0.0,
             initial_design=facade.get_initial_design(scenario, n_configs=DESIGN),
-            intensifier=facade.get_intensifier(scenario, **({"incumbent_selection": "highest_budget"} if budgets else {})),
+            intensifier=facade.get_intensifier(
+                scenario, **({"incumbent_selection": "highest_budget"} if budgets else {})
+            ),
             multi_objective_algorithm=ParEGOAlgorithm(scenario),
             logging_level=False,
             overwrite=True,

@@ -1,11 +1,9 @@
 """A table as a space of our own sampler: its points are the table's rows."""
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from random import Random
-
-import math
 
 from benchmarks.search.table import Point, Row, Table
 from search.optimizer.surrogate import Features, features

@@ -58,9 +58,7 @@ class Sampler(Protocol[AnyCandidate]):
         """
         ...
 
-    def vary_learning(
-        self, candidate: AnyCandidate, fits: Callable[[AnyCandidate], bool]
-    ) -> AnyCandidate | None:
+    def vary_learning(self, candidate: AnyCandidate, fits: Callable[[AnyCandidate], bool]) -> AnyCandidate | None:
         """Return a new candidate with the same model and other learning settings that `fits` accepts, or None."""
         ...
 

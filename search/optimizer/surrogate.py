@@ -197,7 +197,9 @@ class Forecast:
         if not self.works:
             return [0.0] * len(queries)
         latest, points = self.works[-MAX_POINTS:], [point for point, _ in queries]
-        return Surrogate([known for known, _ in latest], [work for _, work in latest], points).predict(points)[0].tolist()
+        return (
+            Surrogate([known for known, _ in latest], [work for _, work in latest], points).predict(points)[0].tolist()
+        )
 
     def improvement(self, queries: Sequence[Encoded]) -> list[float]:
         """Return by how much each point is expected to lower the lowest error, summed over fronts, whatever it costs.

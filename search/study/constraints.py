@@ -15,7 +15,6 @@ from search.optimizer.calibration import log_error
 from search.optimizer.surrogate import Features, features
 from search.study.cost import CostModel
 
-
 # Multiply-accumulates that take as long as what does not grow with the model in a step. Measured on a CPU: 2,600 for
 # each of 4 x 2,048 samples (benchmarks/results/search.md, 2026-11-23).
 STEP_WORK = 2600 * 4 * 2048

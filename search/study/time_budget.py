@@ -20,7 +20,9 @@ class TimeBudget:
         clock: seconds since any moment.
     """
 
-    def __init__(self, config: SearchConfig, earlier_s: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, config: SearchConfig, earlier_s: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         assert config.minutes
         self._config, self._clock = config, clock
         self._total_s, self._began_s = 60 * config.minutes, clock() - earlier_s

@@ -93,7 +93,9 @@ def test_the_same_calls_give_the_same_suggestions(make: Callable[[ModelPool], Mo
 
 
 @each_sampler
-def test_a_used_up_space_gives_no_suggestion(make: Callable[[ModelPool], ModelSampler], monkeypatch: pytest.MonkeyPatch):
+def test_a_used_up_space_gives_no_suggestion(
+    make: Callable[[ModelPool], ModelSampler], monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("benchmarks.search_opponents.ATTEMPTS", 20)
     sampler, found = search(make, pool_of(ONE_POINT), 3)
     assert len(found) == 1

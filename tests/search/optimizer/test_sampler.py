@@ -9,8 +9,8 @@ from statistics import fmean
 import pytest
 
 from search.config.space import Space
-from search.study.constraints import ModelCandidate
 from search.optimizer.sampler import SurrogateSampler, design_place
+from search.study.constraints import ModelCandidate
 from tests.support.searches import WIDE, config_of, pool_of
 
 

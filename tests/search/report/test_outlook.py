@@ -92,7 +92,13 @@ def test_with_few_trials_nothing_is_said(study: tuple[SearchConfig, list[LedgerL
 
 
 def test_a_used_up_space_brings_nothing(amps: list[AmpData], tmp_path: Path):
-    space = {**SMALL["space"], "depth": [2], "inject": ["film"], "learning_rate": [0.01, 0.01], "channels": [*range(2, 11)]}
+    space = {
+        **SMALL["space"],
+        "depth": [2],
+        "inject": ["film"],
+        "learning_rate": [0.01, 0.01],
+        "channels": [*range(2, 11)],
+    }
     config = config_of(**{**SMALL, "space": space, "trials": 12, "pruning": None})
     scheduler = scheduler_of(config, tmp_path, amps)
     play(scheduler)

@@ -187,7 +187,9 @@ def test_stated_trials_are_the_most_that_a_time_gets():
     assert config.with_budget("2h").with_budget("7").minutes is None
 
 
-@pytest.mark.parametrize("text", ["", "0", "0m", "-3", "2.5", "30 m", "30min", "1d", "100001", "nan", "1e9h", "99999999h"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "0m", "-3", "2.5", "30 m", "30min", "1d", "100001", "nan", "1e9h", "99999999h"]
+)
 def test_what_is_no_budget_is_refused(text: str):
     with pytest.raises(UserError, match="neither a number of trials nor a time"):
         config_of().with_budget(text)
