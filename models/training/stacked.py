@@ -31,6 +31,7 @@ from models.training.interaction import (
     loudest_inputs,
 )
 from models.training.objective import Objective, add_limited
+from models.training.offset import early_removal
 from models.training.schedule import decay_at, rate_at
 from models.training.silence import StackedSilence, silence_share, turns_count
 from models.training.state import TrainState
@@ -103,13 +104,19 @@ class StackedTrainers:
         first, whole = max(trainer.step for trainer in self.trainers), self.trainers[0].recipe.learning.steps
         tried, began = max(0, min(steps, whole - first)), time.monotonic()
         found = [torch.empty(0, len(self.trainers))]
-        for done in range(0, tried, AHEAD):
-            count = min(AHEAD, tried - done)
-            self.draw(first + done, count)
-            for step in range(first + done, first + done + count):
-                self._replay(self._terms(step))()
+        removal, step = early_removal(self.trainers[0].recipe.learning), first
+        while step < first + tried:
+            if step == removal:
+                self._remove_offsets()
+            count = min(AHEAD, first + tried - step)
+            if removal is not None and step < removal:
+                count = min(count, removal - step)
+            self.draw(step, count)
+            for number in range(step, step + count):
+                self._replay(self._terms(number))()
             found.append(self._losses[:count].to("cpu", copy=True))
-            on_step(first + done + count)
+            step += count
+            on_step(step)
         seconds = (time.monotonic() - began) / len(self.trainers)
         self._update_trainers()
         losses = torch.cat(found).T.tolist()
@@ -225,6 +232,13 @@ class StackedTrainers:
         self._cursor = torch.zeros(1, dtype=torch.long, device=self.device)
         self._rates = torch.zeros(AHEAD, members, dtype=torch.float64, device=self.device)
         self._blends, self._losses = (torch.zeros(AHEAD, members, device=self.device) for _ in range(2))
+
+    def _remove_offsets(self) -> None:
+        """Take from every net what it plays in silence."""
+        self._update_trainers()
+        for member, trainer in enumerate(self.trainers):
+            trainer.remove_offset()
+            self.state.vector_KP.data[member].copy_(trainer.vector_P.data)
 
     @torch.no_grad()
     def _update_trainers(self) -> None:

@@ -27,7 +27,7 @@ from models.recordings.composed_pieces import judged_pieces
 from models.recordings.dataset import AmpData
 from models.training.checkpoint import load_checkpoint, save_checkpoint
 from models.training.config import Recipe
-from models.training.offset import without_offset
+from models.training.offset import EARLY_ROUNDS, early_removal, without_offset
 from models.training.optimizers import optimizer_for
 from models.training.silence import SilenceLoss
 from models.training.solo import SoloExecutor
@@ -106,6 +106,8 @@ class Trainer:
         self.net.train()
         losses = []
         for step in range(first, stop):
+            if step == early_removal(self.recipe.learning):
+                self.remove_offset()
             losses.append(self.solo.step(step))
             self.check()
             on_step(step + 1)
@@ -133,6 +135,16 @@ class Trainer:
     def load(self, folder: Path) -> None:
         """Continue from what `save` wrote; raises `UserError` for another recipe or a damaged file."""
         self.history = load_checkpoint(folder, self.recipe, self.net, self.state, self.optimizer)
+
+    def remove_offset(self) -> None:
+        """Take from the net what it plays in silence, as far as its loss allows; it trains on from there."""
+        if not self.vector_P.isfinite().all():
+            return
+        quiet = without_offset(
+            self.net.eval(), self.windows, self.data.knobs, self.recipe.learning, rounds=EARLY_ROUNDS
+        )
+        self.vector_P.data.copy_(torch.cat([p.detach().flatten() for p in named_parameters(quiet).values()]))
+        self.net.train()
 
     def finished_model(self) -> WaveNet:
         """Return the trained model as it is published: where silence counts, without what it plays in silence."""

@@ -24,6 +24,7 @@ from models.recordings.loading import load_data
 from models.training import silence
 from models.training.config import LearningConfig
 from models.training.objective import add_limited
+from models.training.offset import early_removal
 from models.training.silence import (
     TURN_EVERY,
     TURNS,
@@ -188,3 +189,24 @@ def test_stacked_silence_is_that_of_the_solo_run(form: str):
         (stacked_P,) = stack.gradient(vector_P.data[None], torch.tensor([step]), turns_count(step, learning))
         assert torch.allclose(found[step], stacked_P, rtol=1e-4, atol=1e-5 * stacked_P.abs().max().item())
     assert turns_count(8, learning) and not turns_count(9, learning)
+
+
+def test_offset_is_removed_once_before_the_last_steps(data: AmpData):
+    learning = {"steps": 40, "optimizer": "soap", "silence": 100.0}
+    trainer = Trainer(recipe(data.config, **learning), data)
+    assert early_removal(trainer.recipe.learning) == 34
+    assert early_removal(trainer.recipe.learning.model_copy(update={"silence": 0.0})) is None
+    with mock.patch.object(Trainer, "remove_offset", autospec=True, side_effect=Trainer.remove_offset) as removal:
+        trainer.advance(34)
+        assert not removal.called
+        before = silence_dbfs(trainer.net, data)
+        trainer.advance(3)
+        trainer.advance(3)
+    assert removal.call_count == 1
+    quiet = Trainer(recipe(data.config, **learning), data)
+    quiet.advance(34)
+    quiet.remove_offset()
+    assert silence_dbfs(quiet.net, data) < before - 6
+    quiet.vector_P.data[0] = math.nan
+    quiet.remove_offset()
+    assert quiet.vector_P.isnan().sum() == 1
