@@ -55,7 +55,9 @@ class Encoder(nn.Module):
         self.dense = nn.Conv1d(columns, inject.encoder, 1) if inject.encoder else None
         widths = [columns, *(layer.width for layer in inject.encoder_layers)]
         self.layers = nn.ModuleList(nn.Conv1d(i, o, 1) for i, o in pairwise(widths))
-        self._activations = [layer.activation and Nonlinear(layer.activation, 0) for layer in inject.encoder_layers]
+        self._activations = [
+            Nonlinear(layer.activation, 0) if layer.activation else None for layer in inject.encoder_layers
+        ]
         self.features = widths[-1] if inject.encoder_layers else inject.encoder or columns
 
     def forward(self, knobs_BKT: Tensor) -> Tensor:

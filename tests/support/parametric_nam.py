@@ -56,12 +56,12 @@ class Net:
         self.flat, self.layers, self.c_CT, self.e_ET = flat, layers, c_CT, e_ET
 
     def play(self, x_CT: np.ndarray) -> np.ndarray:
-        h, head = x_CT, None
+        h, head = x_CT, x_CT[:0]
         for array in self.layers:
             h = self.flat.take(array["channels"], array["input_size"]) @ h
             for kernel, dilation in zip(array["kernel_sizes"], array["dilations"], strict=True):
                 to_head, to_next = self._layer(array, h, kernel, dilation)
-                head = to_head if head is None else head[:, -to_head.shape[1] :] + to_head
+                head = to_head if not head.size else head[:, -to_head.shape[1] :] + to_head
                 h = h[:, -to_next.shape[1] :] + to_next
             width = array["head"]["out_channels"], head.shape[0], array["head"]["kernel_size"]
             weight, bias = self.flat.take(*width), np.zeros(width[0])

@@ -65,7 +65,9 @@ def write_encoder(encoder: NumpyEncoder, columns: int, version: str, sample_rate
     }
 
 
-def _layers(encoder: NumpyEncoder, columns: int) -> tuple[list[tuple[np.ndarray, ...]], tuple[np.ndarray, np.ndarray]]:
+def _layers(
+    encoder: NumpyEncoder, columns: int
+) -> tuple[Sequence[tuple[np.ndarray, ...]], tuple[np.ndarray, np.ndarray]]:
     """Return per layer `(conv (U, U), bias, mixin (U, 1 + K), 1x1 (U, U), bias)`, and the head `(1 + E, U)` with bias.
 
     The residual starts at zero; the first layer takes the knobs through its mixin.
@@ -121,7 +123,7 @@ def _describe_activation(activation: Activation | None, units: int) -> dict[str,
 
 def _imported_layers(
     encoder: NumpyEncoder, columns: int
-) -> tuple[list[tuple[np.ndarray, ...]], tuple[np.ndarray, np.ndarray]]:
+) -> tuple[Sequence[tuple[np.ndarray, ...]], tuple[np.ndarray, np.ndarray]]:
     """Return what `_layers` returns, for an encoder of dense layers.
 
     Each layer has units of its own, which its 1x1 adds to the residual, where the next one reads them. What a

@@ -248,7 +248,8 @@ def _fill_weights(net: NumpyWaveNet, layers: Sequence[Node], weights: list[float
         for layer, activation, gate in zip(array.layers, activations, gates, strict=False):
             _take_conv(layer.conv, take)
             mixin = layer.mixin.weight[:, 0 if form.mixin_audio else 1 :, 0]
-            mixin[:] = _take_matrix(take, *mixin.shape, groups, node.where)
+            rows, columns = mixin.shape
+            mixin[:] = _take_matrix(take, rows, columns, groups, node.where)
             for conv in (layer.layer1x1, layer.head1x1):
                 if conv is not None:
                     _take_conv(conv, take)

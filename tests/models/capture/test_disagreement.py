@@ -57,7 +57,7 @@ def test_disagreement_of_three_is_their_mean_error_to_their_mean():
 
 def test_first_take_brings_most():
     taken = GRID[:8]
-    played: list[tuple[int, int]] = []
+    played: list[tuple[int, ...]] = []
     proposal = propose_by_disagreement(
         KNOBS, [of_seed(0), of_seed(1)], X_T, (), 12, taken, lambda *done: played.append(done)
     )
@@ -129,7 +129,7 @@ def test_models_that_cannot_be_compared_are_refused(tmp_path: Path):
     faster = write_run(tmp_path / "b", (make_config("b", 2 * RATE, KNOBS, config.architecture), net))
     with pytest.raises(UserError, match="at 8000 and 16000 Hz"):
         read_models([mine, faster], KNOBS, tmp_path)
-    other = Knobs(knobs=(KNOBS.knobs[0], Knob(name="bass")))
+    other = Knobs(knobs=(KNOBS.knobs[0], Knob(name="bass", default=0.5)))
     with pytest.raises(UserError, match="has knobs gain, tone with other names"):
         read_models([mine, mine], other, tmp_path)
 

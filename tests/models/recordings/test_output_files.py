@@ -63,7 +63,7 @@ def several(files: dict[str, str], **knobs: Any) -> dict[str, Any]:
 
 def test_files_are_positions_of_a_switch(session: Path):
     manifest = read_manifest(session)
-    assert manifest.knobs.outputs == Switch(name="output", positions=("line", "57"), files=True)
+    assert manifest.knobs.outputs == Switch(name="output", positions=("line", "57"), default="line", files=True)
     assert manifest.knobs.without_outputs() == KNOBS
     assert len(manifest.takes) == 2 * len(GRID)
     assert [take.wet.name for take in manifest.takes[:2]] == ["0_line.wav", "0_57.wav"]
@@ -175,6 +175,6 @@ def test_default_split_counts_takes_not_files(session: Path):
 
 
 def test_model_has_a_plain_switch():
-    switch = Switch(name="output", positions=("line", "57"), files=True)
+    switch = Switch(name="output", positions=("line", "57"), default="line", files=True)
     config = make_config("amp", RATE, Knobs(knobs=(*KNOBS.knobs, switch)), architecture())
     assert config.knobs.knobs[-1] == switch.model_copy(update={"files": False})

@@ -26,8 +26,8 @@ from models.training.config import LearningConfig
 from models.training.objective import add_limited
 from models.training.offset import early_removal
 from models.training.silence import (
+    SILENT_TURNS,
     TURN_EVERY,
-    TURNS,
     SilenceLoss,
     SilentNet,
     StackedSilence,
@@ -149,7 +149,7 @@ def test_every_way_of_playing_is_silent(finished: dict[float, Path]):
 
 def test_turns_go_from_one_setting_to_another():
     ends_M2E = draw_turns(KNOBS, "levels", 3, 16)
-    assert ends_M2E.shape == (TURNS, 2, 2) and len(ends_M2E.flatten(0, 1).unique(dim=0)) == 2 * TURNS
+    assert ends_M2E.shape == (SILENT_TURNS, 2, 2) and len(ends_M2E.flatten(0, 1).unique(dim=0)) == 2 * SILENT_TURNS
     levels_MET = turning_levels(ends_M2E, 40)
     assert torch.equal(levels_MET[..., :40], ends_M2E[:, 0, :, None].expand(-1, -1, 40))
     assert torch.allclose(levels_MET[..., 59:], ends_M2E[:, 1, :, None])

@@ -199,11 +199,12 @@ def test_the_parametric_plugin_takes_its_inputs_as_stock_core_does(tmp_path: Pat
 
 def test_a_log_taper_is_said_and_a_switch_is_numbered(tmp_path: Path):
     config, net = model("mixin")
-    knobs = Knobs(knobs=(Knob(name="gain", max=10, taper="log"), *config.knobs.knobs[1:]))
+    gain = Knob(name="gain", max=10, default=5, taper="log")
+    knobs = Knobs(knobs=(gain, *config.knobs.knobs[1:]))
     with pytest.warns(Notice, match="no log taper, so it shows gain from -1 to 1"):
         write_concat(tmp_path / "a.nam", config.model_copy(update={"knobs": knobs}), net)
     param = json.loads((tmp_path / "a.nam").read_text())["config"]["params"][0]
-    assert (param["min"], param["max"]) == (-1, 1) and param["default"] == pytest.approx(knobs.knobs[0].level(5))
+    assert (param["min"], param["max"]) == (-1, 1) and param["default"] == pytest.approx(gain.level(5))
 
 
 def test_what_the_parametric_plugin_cannot_express_is_refused():
