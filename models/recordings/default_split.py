@@ -10,6 +10,7 @@ from models.core.schema import read_document, read_json
 from models.recordings.align_dataset import HELD_MANIFEST
 from models.recordings.config import DataConfig
 from models.recordings.manifest import Manifest, read_manifest
+from models.recordings.output_files import same_take
 from models.recordings.splitting import can_leave_training
 
 TAKES_PER_PART = 8  # one setting in so many is held, and as many validate
@@ -51,7 +52,8 @@ def default_split(manifest: Manifest, name: str, train: Path, held: Manifest | N
     """
     others = held.takes if held else manifest.held_takes
     settings = list({tuple(take.setting.values()): take.setting for take in manifest.takes}.values())
-    wanted = min(max(len(settings) // TAKES_PER_PART, 1), MOST_SETTINGS)
+    positions = {same_take(manifest.knobs, tuple(setting.values())) for setting in settings}
+    wanted = min(max(len(positions) // TAKES_PER_PART, 1), MOST_SETTINGS)
     tried = [(0 if others else n, n) for n in range(wanted, -1, -1)]
     tried += [] if others else [(1, 0)]
     splits = [(out, v) for out, v in tried if (others or out) and can_leave_training(manifest.knobs, settings, out, v)]
