@@ -119,8 +119,8 @@ class Table:
 
 def read_table(path: Path) -> Table:
     """Read a table; exits with a sentence for a file that is none."""
-    opened = gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="", encoding="utf-8")
-    with opened as file:
+    packed = path.suffix == ".gz"
+    with gzip.open(path, "rt", newline="") if packed else path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         header, lines = next(reader, []), [line for line in reader if line]
     steps = _steps(path, header)

@@ -105,7 +105,9 @@ def start_line(trial: str, **changes: Any) -> TrialStart:
 
 
 def pool_of(
-    space: Space, first: Sequence[Point] = (), violation: Callable[[ModelCandidate], str | None] = lambda candidate: None
+    space: Space,
+    first: Sequence[Point] = (),
+    violation: Callable[[ModelCandidate], str | None] = lambda candidate: None,
 ) -> CandidatePool[ModelCandidate]:
     """Candidates for an amp with two knobs; without recordings, and without bounds but `violation`."""
     config = config_of().model_copy(update={"space": space})
