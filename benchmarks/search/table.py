@@ -152,13 +152,15 @@ def _steps(path: Path, header: list[str]) -> dict[int, str]:
 
 
 def _axis(cells: list[str]) -> dict[str, Any]:
-    """Return cell -> value, in order: numbers ascending, words as they come; an empty cell is None."""
+    """Return cell -> value, in order: numbers ascending, words as they come; an empty cell is None, and comes first."""
     words = list(dict.fromkeys(cells))
+    empty: dict[str, Any] = {"": None} if "" in words else {}
+    words = [word for word in words if word]
     try:
         numbers = {word: float(word) if any(c in word for c in ".eE") else int(word) for word in words}
     except ValueError:
-        return {word: word or None for word in words}
-    return dict(sorted(numbers.items(), key=lambda item: item[1]))
+        return {**empty, **{word: word for word in words}}
+    return {**empty, **dict(sorted(numbers.items(), key=lambda item: item[1]))}
 
 
 def _rows(
