@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from search.config.space import Chooser
+from search.config.space import Chooser, Space
 from search.optimizer.candidates import CandidatePool
 from search.optimizer.protocols import Values
 from search.optimizer.sampler import SurrogateSampler
@@ -36,6 +36,8 @@ class OptunaSampler:
         once: bool = True,
         rates: Sequence[float] | None = None,
     ) -> None:
+        assert isinstance(pool.space, Space), "Optuna chooses the values"
+        self._space = pool.space
         self._pool, self._sampler, self._chance, self._once, self._rates = pool, sampler, chance, once, rates
         self._study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
         self._trials: dict[str, optuna.Trial] = {}
@@ -47,7 +49,7 @@ class OptunaSampler:
         for _ in range(ATTEMPTS):
             self._study.sampler = sampler
             trial = self._study.ask()
-            point = self._pool.space.suggest(_OnGrid(trial, self._rates) if self._rates else trial)
+            point = self._space.suggest(_OnGrid(trial, self._rates) if self._rates else trial)
             for candidate in self._pool.candidates([point]):
                 if not self._once or self._pool.is_new(candidate):
                     self._suggested = trial

@@ -205,7 +205,7 @@ def test_the_clock_charges_what_is_trained_anew(tmp_path: Path):
 
 def test_only_models_trained_to_the_end_within_the_budget_count(tmp_path: Path):
     table = grid(tmp_path / "t.csv")
-    best = min(table.rows, key=lambda row: row.errors[-1])
+    best = min((row for row in table.rows if row.point["width"] < 16), key=lambda row: row.errors[-1])
     for steps, budget, found in ((4, 10**9, False), (5, best.seconds * 0.99, False), (5, best.seconds, True)):
         replay = Replay(table, Scripted([Task("t", best.point, steps)]), 1)
         replay.run(budget)

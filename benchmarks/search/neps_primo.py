@@ -2,13 +2,14 @@
 
 import logging
 from random import Random
+from typing import Any
 
 import neps
 import numpy as np
 import torch
 
 from benchmarks.search.clock import Task
-from benchmarks.search.table import Table
+from benchmarks.search.table import Point, Table
 
 FIDELITY = "trained"  # the axis of the table's steps
 
@@ -68,7 +69,7 @@ class PriMO:
         }
         return Task(name, row.point, self._steps)
 
-    def _point(self, config: dict[str, object]) -> dict[str, object]:
+    def _point(self, config: dict[str, Any]) -> Point:
         words = {axis: {str(value): value for value in values} for axis, values in self._table.axes.items()}
         return {
             axis: words[axis][value] if isinstance(value, str) else self._table.axes[axis][int(value)]

@@ -1,6 +1,7 @@
 """Optuna's multi-objective samplers as methods: TPE, GP (logEHVI) and NSGA-II, each with its defaults."""
 
 import warnings
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
@@ -39,7 +40,7 @@ class OptunaSearch:
         trial = self._study.ask(self._axes)
         return Task(str(trial.number), self._point(trial.params), len(self._table.steps))
 
-    def _point(self, params: dict[str, object]) -> Point:
+    def _point(self, params: dict[str, Any]) -> Point:
         words = {axis: {str(value): value for value in values} for axis, values in self._table.axes.items()}
         return {
             axis: self._table.axes[axis][value] if isinstance(value, int) else words[axis][value]

@@ -20,7 +20,9 @@ class TableSpace:
 
     def draw(self, random: Random, near: Point | None = None) -> Point:
         """Return the point of a random row; with `near`, two axes in three keep that point's value."""
-        for _ in range(ATTEMPTS if near else 0):
+        for _ in range(ATTEMPTS):
+            if near is None:
+                break
             point = random.choice(self.table.rows).point
             mixed = {axis: near[axis] if random.random() < KEEP else value for axis, value in point.items()}
             if self.table.find(mixed):

@@ -119,8 +119,8 @@ class Table:
 
 def read_table(path: Path) -> Table:
     """Read a table; exits with a sentence for a file that is none."""
-    opened = gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="", encoding="utf-8")
-    with opened as file:
+    packed = path.suffix == ".gz"
+    with gzip.open(path, "rt", newline="") if packed else path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         header, lines = next(reader, []), [line for line in reader if line]
     steps = _steps(path, header)
@@ -152,13 +152,15 @@ def _steps(path: Path, header: list[str]) -> dict[int, str]:
 
 
 def _axis(cells: list[str]) -> dict[str, Any]:
-    """Return cell -> value, in order: numbers ascending, words as they come; an empty cell is None."""
+    """Return cell -> value, in order: numbers ascending, words as they come; an empty cell is None, and comes first."""
     words = list(dict.fromkeys(cells))
+    empty: dict[str, Any] = {"": None} if "" in words else {}
+    words = [word for word in words if word]
     try:
         numbers = {word: float(word) if any(c in word for c in ".eE") else int(word) for word in words}
     except ValueError:
-        return {word: word or None for word in words}
-    return dict(sorted(numbers.items(), key=lambda item: item[1]))
+        return {**empty, **{word: word for word in words}}
+    return {**empty, **dict(sorted(numbers.items(), key=lambda item: item[1]))}
 
 
 def _rows(

@@ -34,7 +34,7 @@ def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]])
 
 
 def write_curves(text: str, every: int, folder: Path, end: str = "") -> None:
-    """Write one table for each amp of a file of curves; time is proportional to the multiply-accumulates and `FIXED`."""
+    """Write one table for each amp of a file of curves; time goes with the multiply-accumulates and `FIXED`."""
     lines = [json.loads(line) for line in text.splitlines()]
     for amp in sorted({line["amp"] for line in lines}):
         mine = [line for line in lines if line["amp"] == amp]

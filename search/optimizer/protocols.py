@@ -1,4 +1,4 @@
-"""What a search needs of a space, a sampler and a pruner: protocols, the last two with a contract suite in the tests."""
+"""What a search needs of a space, of a sampler and of a pruner, as protocols; the tests have their contracts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from random import Random

@@ -35,10 +35,11 @@ class SurrogateSampler(Generic[AnyCandidate]):
     """Suggests a first design spread over cost, then the candidate with the largest acquisition (see `Forecast`).
 
     The cost of a candidate is known before training, its errors and what its training takes are predicted by
-    surrogates. While many trials are left, the acquisition is the expected hypervolume gain per work. Of the last `NEAR_END` trials, one in two
-    is the one that is expected to lower the lowest error most, the others enlarge the hypervolume most, whatever they
-    cost. The sampler depends on its priors and on the calls of `on_start` and `on_end` alone. Every suggestion draws
-    again, from the seed and the number of trials: a sampler that gets the same ledger suggests the same.
+    surrogates. While many trials are left, the acquisition is the expected hypervolume gain per work. Of the last
+    `NEAR_END` trials, one in two is the one that is expected to lower the lowest error most, the others enlarge the
+    hypervolume most, whatever they take. The sampler depends on its priors, on the calls of `on_start` and `on_end`,
+    and on how many trials are left. Every suggestion draws again, from the seed and the number of trials: a sampler
+    that gets the same ledger suggests the same.
 
     Args:
         pool: makes candidates and decides which are new.

@@ -50,8 +50,8 @@ def outlook_sentences(config: SearchConfig, lines: Sequence[LedgerLine], amps: S
             )
         else:
             sentences.append(
-                f"Predicted from their errors, the best of them{whose} would have a validation ESR of about {middle:.4f} "
-                f"({low:.4f} to {high:.4f}), before the final; the best so far has {best:.4f}."
+                f"Predicted from their errors, the best of them{whose} would have a validation ESR of about "
+                f"{middle:.4f} ({low:.4f} to {high:.4f}), before the final; the best so far has {best:.4f}."
             )
     return sentences
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,7 +68,8 @@ def test_draws_have_the_means_and_deviations_that_are_predicted():
 @pytest.fixture
 def study(amps: list[AmpData], tmp_path: Path) -> tuple[SearchConfig, list[LedgerLine]]:
     """A search of 12 trials, three at once, each ten minutes long."""
-    config = config_of(**{**SMALL, "trials": 12, "pruning": None})
+    changes: dict[str, Any] = {**SMALL, "trials": 12, "pruning": None}
+    config = config_of(**changes)
     play(scheduler_of(config, tmp_path, amps), workers=3)
     lines = [replace(line, seconds=60.0) if isinstance(line, TrialReport) else line for line in read_lines(tmp_path)]
     return config, lines
@@ -99,7 +101,8 @@ def test_a_used_up_space_brings_nothing(amps: list[AmpData], tmp_path: Path):
         "learning_rate": [0.01, 0.01],
         "channels": [*range(2, 11)],
     }
-    config = config_of(**{**SMALL, "space": space, "trials": 12, "pruning": None})
+    changes: dict[str, Any] = {**SMALL, "space": space, "trials": 12, "pruning": None}
+    config = config_of(**changes)
     scheduler = scheduler_of(config, tmp_path, amps)
     play(scheduler)
     lines = [replace(line, seconds=60.0) if isinstance(line, TrialReport) else line for line in read_lines(tmp_path)]

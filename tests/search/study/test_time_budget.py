@@ -31,7 +31,7 @@ class Clock:
 
 
 def budget(clock: Clock, *, earlier_s: float = 0.0, **changes: Any) -> TimeBudget:
-    document = {"minutes": 10, "final": None, "learning": {"steps": 100}, **changes}
+    document: dict[str, Any] = {"minutes": 10, "final": None, "learning": {"steps": 100}, **changes}
     return TimeBudget(config_of(**document), earlier_s, clock)
 
 
@@ -110,12 +110,13 @@ def train(scheduler: TrialScheduler, clock: Clock, task: Task, per_step: float) 
 
 @pytest.fixture
 def minutes() -> dict[str, Any]:
-    return {**SMALL, "trials": 1000, "pruning": None, "minutes": 10}
+    return {**SMALL, "trials": 1000, "pruning": None, "minutes": 10, "final": None}
 
 
 def test_a_search_stops_in_time_with_its_final(minutes: dict[str, Any], amps: list[AmpData], tmp_path: Path):
     clock = Clock()
-    config = config_of(**{**minutes, "final": {"steps": 2 * STEPS, "seeds": 3, "top": 2}})
+    minutes["final"] = {"steps": 2 * STEPS, "seeds": 3, "top": 2}
+    config = config_of(**minutes)
     scheduler = timed(config, tmp_path, amps, clock)
     while task := scheduler.suggest():
         train(scheduler, clock, task, 0.2)
@@ -137,7 +138,7 @@ def test_a_search_stops_in_time_with_its_final(minutes: dict[str, Any], amps: li
 
 def test_a_resumed_search_has_what_is_left(minutes: dict[str, Any], amps: list[AmpData], tmp_path: Path):
     clock = Clock()
-    config = config_of(**{**minutes, "final": None})
+    config = config_of(**minutes)
     first = timed(config, tmp_path, amps, clock)
     for _ in range(5):
         task = first.suggest()
@@ -155,7 +156,8 @@ def test_a_resumed_search_has_what_is_left(minutes: dict[str, Any], amps: list[A
 
 def test_one_trial_is_trained_in_any_time(minutes: dict[str, Any], amps: list[AmpData], tmp_path: Path):
     clock = Clock()
-    scheduler = timed(config_of(**{**minutes, "minutes": 0.01, "final": None}), tmp_path, amps, clock)
+    minutes["minutes"] = 0.01
+    scheduler = timed(config_of(**minutes), tmp_path, amps, clock)
     clock.now += 30
     task = scheduler.suggest()
     assert task
