@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(find_spec("ziglang") is None, reason="ziglang is
 def played(target: str, folder: Path, emulator: list[str], *flags: str, **env: str) -> np.ndarray:
     """What the CLAP file of a target makes of the signal, after a tenth of a second of silence."""
     data, silence = plugin_data(NET), 4_800
-    path, program = write_plugin("clap", target, folder, "tiny", data, [read_amp(data)]), folder / "player"
+    path, program = write_plugin("clap", target, folder, "tiny", data, [read_amp(data)]), folder / "player.exe"
     compiler = [sys.executable, "-m", "ziglang", "cc", "-target", ZIG_TARGETS[target], "-std=gnu11", "-w"]
     subprocess.run([*compiler, f"-I{SOURCES / 'plugin'}", PROGRAM, *flags, "-o", program], check=True, cwd=folder)
     np.concatenate([np.zeros(silence, np.float32), DI]).tofile(folder / "in.f32")
