@@ -76,6 +76,7 @@ int main(int count, char **words) {
     plugin->stop_processing(plugin);
     plugin->deactivate(plugin);
     plugin->destroy(plugin);
+    printf("%s %s\n", d->id, d->name);
     entry->deinit();
-    return played ? (printf("%s %s\n", d->id, d->name), 0) : 6;
+    return played ? 0 : 6;
 }

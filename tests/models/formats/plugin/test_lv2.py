@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -95,11 +96,12 @@ def test_jalv_runs_it_on_jack(bundles: Path):
     words = ["jackd", "--no-realtime", "-n", env["JACK_DEFAULT_SERVER"], "-d", "dummy", "-r", "48000", "-p", "256"]
     jack = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_for(lambda: "system:capture_1" in ports(env))
+        if not wait_for(lambda: "system:capture_1" in ports(env)):
+            pytest.skip("the JACK server does not start here")
         started = ["jalv", "-p", "-c", "gain=7", URI]
         jalv = subprocess.Popen(started, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
-            wait_for(lambda: {"tiny:in", "tiny:out"} <= ports(env))
+            assert wait_for(lambda: {"tiny:in", "tiny:out"} <= ports(env))
             told = jalv.communicate("controls\n", timeout=60)[0]
         finally:
             jalv.kill()
@@ -117,13 +119,13 @@ def ports(env: dict[str, str]) -> set[str]:
     return set(done.stdout.split())
 
 
-def wait_for(condition) -> None:
-    """Wait until something is so, a minute at most."""
+def wait_for(condition: Callable[[], bool]) -> bool:
+    """Wait until something is so, a minute at most; returns whether it is."""
     for _ in range(600):
         if condition():
-            return
+            return True
         time.sleep(0.1)
-    raise AssertionError("it did not come to be")
+    return False
 
 
 @needs("lv2ls", "lv2_validate")
