@@ -26,7 +26,7 @@ from models.training.windows import WindowBatch, WindowSampler
 
 REMOVAL_ROUNDS, REMOVAL_SETTINGS = 16, 256  # fresh settings in each round
 
-EARLY_AT, EARLY_ROUNDS = 0.85, 4  # part of the steps before the first removal, and its rounds: the others bring little
+EARLY_AT = 0.85  # part of the steps before the first removal
 
 QUIET_PEAK = 1e-4  # full scale 1, -80 dBFS: the loudest offset of a round after which it is done
 
@@ -50,9 +50,7 @@ def early_removal(learning: LearningConfig) -> int | None:
     return int(EARLY_AT * learning.steps) if learning.silence else None
 
 
-def without_offset(
-    net: WaveNet, windows: WindowSampler, knobs: Knobs, learning: LearningConfig, rounds: int = REMOVAL_ROUNDS
-) -> WaveNet:
+def without_offset(net: WaveNet, windows: WindowSampler, knobs: Knobs, learning: LearningConfig) -> WaveNet:
     """Return a copy of a trained net that plays silence in silence, as far as its loss rises by 10 % at most.
 
     A round with which it would rise more is undone, and the next one has a larger ridge, which makes it smaller
@@ -67,7 +65,7 @@ def without_offset(
     fisher_P = _information(engine, vector_P, felt, learning)
     metric_P = 1 / (fisher_P + METRIC_DAMPING * fisher_P.mean()).clamp(min=SMALLEST_DIVISOR)
     ridge, most = FIRST_RIDGE, LOSS_TOLERANCE * _mean_loss(engine, checked, learning)
-    for number in range(rounds):
+    for number in range(REMOVAL_ROUNDS):
         kept_P, encoding = vector_P.detach().clone(), net.config.inject.encoding
         levels_NE = draw_silent_levels(knobs, encoding, learning.seed, learning.steps + number, REMOVAL_SETTINGS)
         change_P, loudest = _change(silent, kept_P, metric_P, levels_NE.to(kept_P), ridge)

@@ -27,7 +27,7 @@ from models.recordings.composed_pieces import judged_pieces
 from models.recordings.dataset import AmpData
 from models.training.checkpoint import load_checkpoint, save_checkpoint
 from models.training.config import Recipe
-from models.training.offset import EARLY_ROUNDS, early_removal, without_offset
+from models.training.offset import early_removal, without_offset
 from models.training.optimizers import optimizer_for
 from models.training.silence import SilenceLoss
 from models.training.solo import SoloExecutor
@@ -140,9 +140,7 @@ class Trainer:
         """Take from the net what it plays in silence, as far as its loss allows; it trains on from there."""
         if not self.vector_P.isfinite().all():
             return
-        quiet = without_offset(
-            self.net.eval(), self.windows, self.data.knobs, self.recipe.learning, rounds=EARLY_ROUNDS
-        )
+        quiet = without_offset(self.net.eval(), self.windows, self.data.knobs, self.recipe.learning)
         self.vector_P.data.copy_(torch.cat([p.detach().flatten() for p in named_parameters(quiet).values()]))
         self.net.train()
 
