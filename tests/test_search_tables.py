@@ -46,7 +46,7 @@ def grid(path: Path, steps: int = 5) -> Table:
 def gaps(path: Path) -> Table:
     """Ends alone, a third of the grid missing, an axis without a meaning at some points, a training that diverged."""
     rows = [
-        [w, "" if w == 2 else r, w + 1, 1, "nan" if (w, r) == (16, 0.1) else error_of(w, r)]
+        [w, "" if w == 2 else r, w + 1, 1, "nan" if (w, r) == (16, 0.01) else error_of(w, r)]
         for number, (w, r) in enumerate(product(WIDTHS, (0.001, 0.003, 0.01, 0.1)))
         if number % 3 and (w > 2 or r == 0.003)
     ]
