@@ -7,17 +7,16 @@ The folder is `player/binaries`: `DIGEST` (of the sources, see `build.sources_di
 """
 
 import shutil
-import tempfile
 from pathlib import Path
 
+from models.core.scratch import scratch_folder
 from models.formats.player.build import BINARIES, UNIVERSAL, ZIG_TARGETS, library, plugin_library, sources_digest
 from models.formats.player.universal import MACHO_PROCESSORS, universal
 
 
 def build_binaries(folder: Path = BINARIES) -> list[Path]:
     """Compile the libraries for every target into a folder, which is replaced; returns the files."""
-    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
-        made = Path(work) / "new"
+    with scratch_folder() as made:
         for compile_for, none_for in ((library, ()), (plugin_library, ("wasm32",))):
             compiled = {target: compile_for(target, "zig") for target in ZIG_TARGETS if target not in none_for}
             for target, path in compiled.items():
@@ -30,7 +29,7 @@ def build_binaries(folder: Path = BINARIES) -> list[Path]:
             (made / UNIVERSAL / name).write_bytes(universal({at: path.read_bytes() for at, path in parts.items()}))
         (made / "DIGEST").write_text(sources_digest() + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
-        made.rename(folder)
+        shutil.copytree(made, folder)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 

@@ -37,7 +37,7 @@ class Panel(Frozen):
         ({"panel": [{"level": 1}, {"gain": 1}]}, "in panel: level."),
         (
             {"mixed": {"knobs": [{"name": "mode", "positions": ["a", "b"], "min": 0}]}},
-            "in mixed.knobs: name, positions, default.",
+            "in mixed.knobs: name, positions, default, files.",
         ),
         ({"other": {"bass": {"level": "x"}}}, "in other: level."),
         ({"panel": 3}, "at the top: panel, mixed, other."),
