@@ -53,6 +53,7 @@ GROUPED: dict[str, Any] = {
     "trials": 7,
     "final": {"steps": 25, "seeds": 2, "top": 1},
     "stacked_trials": 3,
+    "seed": 1,  # of which a trial is pruned
 }
 
 
