@@ -26,7 +26,7 @@ others=$((SLURM_JOB_NUM_NODES - 1))
 if ((others)); then
     # shellcheck disable=SC2016
     srun --nodes=$others --ntasks=$others --exclude="$SLURMD_NODENAME" bash -c '
-        trap "pkill -f \"$ray_folder/|$head\"; rm -rf $ray_folder" EXIT
+        trap "rm -rf $ray_folder" EXIT
         until ray start --address="$head" --num-cpus="$SLURM_CPUS_PER_TASK" --disable-usage-stats --block; do sleep 5; done' &
 fi
 

@@ -224,7 +224,7 @@ def _explain(problem: ValidationError, value: Any, kind: type[BaseModel], where:
         reason = " or ".join(dict.fromkeys(map(explain_type, here))).replace(" or it must be ", " or ")
         own = first["type"] == "value_error" and isinstance(first["input"], dict)  # our own messages name the value
         shown = "" if own else f" is {short_repr(first['input'])}"
-        message = f"{where}: '{key}'{shown}: {reason}"
+        message = f"{where}: {reason}" if own and not keys else f"{where}: '{key}'{shown}: {reason}"
     part, above = _innermost_schema(kind, keys, first["loc"])
     known = [field.alias or name for name, field in part.model_fields.items()]
     near = get_close_matches(str(first["loc"][-1]), known, 1) if first["type"] == "extra_forbidden" else []

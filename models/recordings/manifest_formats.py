@@ -67,8 +67,10 @@ class _Entry(Frozen):
 
     @model_validator(mode="after")
     def _has_one_output(self) -> Self:
-        if (self.output_file is None) == (self.output_files is None):
-            raise ValueError("give one of output_file, a name, and output_files, names by microphone")
+        if self.output_file is None and self.output_files is None:
+            raise ValueError("'output_file' is missing, or 'output_files', names by microphone")
+        if self.output_file is not None and self.output_files is not None:
+            raise ValueError("'output_file' and 'output_files' are both given; leave one out")
         return self
 
 

@@ -83,8 +83,8 @@ def test_default_is_the_first_and_own_names_are_kept():
 @pytest.mark.parametrize(
     ("entries", "top", "expected"),
     [
-        ([{"input_file": "d", "knobs": {}}], {}, "give one of output_file"),
-        ([{**several({"a": "1", "b": "2"}), "output_file": "3"}], {}, "give one of output_file"),
+        ([{"input_file": "d", "knobs": {}}], {}, "is missing, or"),
+        ([{**several({"a": "1", "b": "2"}), "output_file": "3"}], {}, "are both given"),
         ([several({})], {}, "output_files"),
         ([several({"a": "1"})], {}, "output_files names 1, 2 to 16 can be"),
         ([several({f"m{n}": f"{n}" for n in range(17)})], {}, "output_files names 17"),
