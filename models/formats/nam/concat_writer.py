@@ -34,7 +34,7 @@ def to_concat(config: ModelConfig, net: "WaveNet | NumpyWaveNet") -> dict[str, A
     if reasons := [words for words, has in found.items() if has]:
         raise UserError(
             f"{config.name} has {' and '.join(reasons)}, which NamParametricPlugin's files cannot express",
-            "Fix a setting for it: --bake NAME=VALUE.",
+            "Write it at one setting instead.",
         )
     document = to_nam(config, net)
     shape = {key: value for key, value in document["config"].items() if key != "in_channels"}

@@ -43,17 +43,21 @@ class Contents:
 
 @dataclass(frozen=True, eq=False)
 class DryLevels:
-    """Levels in dB of the frames of a dry signal, and which of them play."""
+    """Levels in dB of the frames of a dry signal, those of its first difference less these, and which of them play."""
 
     level_N: np.ndarray
+    brightness_N: np.ndarray
     playing_N: np.ndarray
 
 
 def measure_dry_levels(dry_T: np.ndarray, rate_hz: int) -> DryLevels:
     """Measure the levels of a dry signal of one frame at least."""
-    level_N = frame_levels(dry_T, rate_hz, 0, max(len(dry_T) // frame_samples(rate_hz), 1))
-    level_N = np.nan_to_num(level_N, nan=-200.0)
-    return DryLevels(level_N, find_playing(level_N))
+    count = max(len(dry_T) // frame_samples(rate_hz), 1)
+    level_N, bright_N = (
+        np.nan_to_num(frame_levels(x_T, rate_hz, 0, count), nan=-200.0)
+        for x_T in (dry_T, np.diff(dry_T, prepend=dry_T[:1]))
+    )
+    return DryLevels(level_N, bright_N - level_N, find_playing(level_N))
 
 
 def measure_contents(dry_T: np.ndarray, wet_T: np.ndarray, dry: DryLevels, lag: Lag, rate_hz: int) -> Contents | None:
@@ -84,7 +88,9 @@ def find_jumps(dry: DryLevels, contents: list[Contents]) -> list[tuple[float, Le
     level_MN = np.stack([found.level_N for found in contents]).astype(np.float64)
     found: list[tuple[float, LevelJump] | None] = []
     for number, level_N in enumerate(level_MN):
-        jump = find_level_jump(level_N, dry.level_N, np.delete(level_MN, number, axis=0), dry.playing_N)
+        jump = find_level_jump(
+            level_N, dry.level_N, dry.brightness_N, np.delete(level_MN, number, axis=0), dry.playing_N
+        )
         found.append((jump.frame * FRAME_SECONDS, jump) if jump else None)
     return found
 

@@ -1,7 +1,7 @@
 """Finds where the level of a take jumps: what neither its dry signal nor the other takes of it explain.
 
 An amp's level follows its dry signal, in each setting by another curve. The level of a take, frame by frame, is
-therefore explained by that of the dry signal and the principal components of the levels of the other takes, by robust
+therefore explained by level and brightness of the dry signal and the principal components of the levels of the other takes, by robust
 least squares; a step in what is left is a jump.
 
 Shapes: N frames, M takes, K explaining columns.
@@ -35,9 +35,12 @@ class LevelJump:
 
 
 def find_level_jump(
-    wet_N: np.ndarray, dry_N: np.ndarray, others_MN: np.ndarray, playing_N: np.ndarray
+    wet_N: np.ndarray, dry_N: np.ndarray, bright_N: np.ndarray, others_MN: np.ndarray, playing_N: np.ndarray
 ) -> LevelJump | None:
-    """Find the largest step of a take's level, where the dry signal plays; levels in dB, NaN where unknown."""
+    """Find the largest step of a take's level, where the dry signal plays; levels in dB, NaN where unknown.
+
+    `bright_N` is how bright the dry signal is, in dB: a take at an end of a tone knob follows it as no other take does.
+    """
     others_MN = others_MN[np.isfinite(others_MN[:, playing_N]).mean(1) > 0.9] if len(others_MN) else others_MN
     known_N = playing_N & np.isfinite(wet_N) & np.isfinite(others_MN).all(0)
     index_N = np.flatnonzero(known_N)
@@ -45,7 +48,7 @@ def find_level_jump(
     if width < 5:
         return None
     compared = len(others_MN) >= MIN_OTHERS
-    columns = [np.ones(len(index_N)), dry_N[index_N], dry_N[index_N] ** 2 / 20]
+    columns = [np.ones(len(index_N)), dry_N[index_N], dry_N[index_N] ** 2 / 20, bright_N[index_N]]
     if compared:
         columns += list(_components(others_MN[:, index_N]))
     x_NK, y_N = np.stack(columns, 1), wet_N[index_N]

@@ -96,9 +96,7 @@ def test_mistakes_write_nothing(takes: Path):
 def test_terminal_asks_for_ranges(takes: Path):
     code, screen = terminal("init", "DS1", *PATTERN, "--knob", "tone=0:1", columns=100, answer="5\n0:12\n")
     assert code == 0, screen
-    asked = (
-        "gain: lowest, highest and perhaps usual number on the faceplate, LOW:HIGH:USUAL (takes have 0 to 10) [0:10]"
-    )
+    asked = "gain: lowest, highest and perhaps usual number on the faceplate, LOW:HIGH:USUAL"
     assert f"{asked} (takes have 0 to 10) [0:10]" in " ".join(screen.split())
     assert "is no range of a knob" in screen
     assert [knob.scale[:3] for knob in read_manifest(takes / "takes.json").knobs.knobs] == [

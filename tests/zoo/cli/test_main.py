@@ -19,7 +19,7 @@ from zoo.cli.main import cli
 
 GROUPS = {
     "Start": ["quickstart", "doctor"],
-    "Record": ["plan", "signal", "init", "check", "align"],
+    "Record": ["plan", "signal", "record", "session", "init", "check", "align"],
     "Make": ["train", "search", "board", "score", "bench", "package"],
     "Share": ["push", "list", "show", "diff", "pull", "outdated", "lock", "verify", "rm", "key", "trust"],
     "Play": ["knobs", "play", "page", "render", "export", "install", "uninstall"],
@@ -103,7 +103,7 @@ def test_debug_shows_the_traceback(here: Path):
     ran = zoo("--debug", "show", "alice/tinny")
     assert ran.code == 3
     assert "Traceback" in ran.err
-    assert "in find\n" in ran.err
+    assert "in _find_amp\n" in ran.err
     assert "error: no amp" in ran.err
 
 
