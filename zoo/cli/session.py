@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from models.sessions.session_takes import PlannedTake, SessionTakes
 
 
-@click.group(
-    short_help="Bring takes from another program into a session.", epilog="Example: zoo session import exports session"
-)
+@click.group(short_help="Import takes of another program.", epilog="Example: zoo session import exports session")
 def session() -> None:
     """Work on a session that zoo plan wrote: import takes."""
 

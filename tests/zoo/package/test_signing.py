@@ -215,7 +215,7 @@ def test_missing_library_is_named_with_its_install_command(
         refused(zoo(*words), 1, "needs the library 'cryptography'", "pip install", "[sign]'")
     assert f"signed by {key} (not checked: pip install" in zoo(*PULL, *at(hub)).err
     zoo("trust", "alice", key)
-    refused(zoo("pull", AMP, "--to", "other", *at(hub)), 1, "the check of who signed alice/tiny", "ampzoo[sign]")
+    refused(zoo("pull", AMP, "--to", "other", *at(hub)), 1, "the check of who signed alice/tiny", "[sign]'")
     hub.put("bob/tiny", files())
     assert zoo("pull", "bob/tiny", "--to", "bob", *at(hub)).code == 0  # what is not signed needs no library
 
