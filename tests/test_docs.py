@@ -151,7 +151,7 @@ def prepare() -> None:
     for take in manifest["entries"][8:17]:  # the center, gain alone and tone alone
         words = "DS1 drive{gain:g} tone{tone:g}.wav".format(**take["knobs"])
         write_wav(Path("DS1", words), read_audio(takes.parent / take["output_file"])[0], RATE)
-    space = {"shapes": [], "depth": [2, 3], "channels": [2], "inject": ["film"]}
+    space = {"shapes": [], "depth": [7, 8], "channels": [2], "inject": ["film"]}
     search = json.loads(block("search", "json")) | {
         "datasets": [data],
         "learning": short,

@@ -121,5 +121,7 @@ def check_space(
     if (pool.next_first() or make_sampler(config, pool).suggest()) is None:
         reason, _ = pool.refused.most_common(1)[0]
         raise UserError(
-            f"no point of the space may be trained: {reason}", "Widen the space or its bounds, or record more."
+            f"no point of the space may be trained: {reason}",
+            "Widen the space or its bounds, or record more. "
+            '"bounds": {"receptive_field": [2, ...]} trains short models all the same.',
         )

@@ -40,7 +40,11 @@ def test_live_file_keeps_the_knobs(here: Path):
 
 BAD_EXPORTS: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
     "neither": (1, (AMP, "amp.nam"), ("give one of --live, --for-parametric-plugin, --bake",)),
-    "both": (1, (AMP, "amp.nam", "--live", "--bake", "gain=7"), ("give one of --live, --for-parametric-plugin, --bake",)),
+    "both": (
+        1,
+        (AMP, "amp.nam", "--live", "--bake", "gain=7"),
+        ("give one of --live, --for-parametric-plugin, --bake",),
+    ),
     "suffix": (1, (AMP, "amp.json", "--live"), ("amp.json does not end in .nam", "amp.nam")),
     "no suffix": (1, (AMP, "amp", "--live"), ("amp does not end in .nam", "amp.nam")),
     "range": (1, (AMP, "amp.nam", "--bake", "gain=11"), ("'gain' is 11", "0 to 10")),
