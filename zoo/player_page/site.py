@@ -8,12 +8,14 @@ from pathlib import Path
 
 import yaml
 
+from models.artifacts.folder import read_model
 from models.artifacts.names import CONFIG
 from models.core.errors import UserError
 from models.core.files import staged_folder
 from models.core.scratch import scratch_folder
 from models.core.system_files import is_empty
 from models.formats.player.build import library
+from models.formats.player.writer import amp_bytes
 from zoo.package.layout import CARD, list_files
 from zoo.player_page.documents import DRY_CLIP, AmpPage, AmpSource, ShelfRow, SitePage, describe_amp, package_of
 
@@ -43,10 +45,7 @@ class AmpFiles:
     @cached_property
     def binary(self) -> bytes:
         """The bytes of `amp.bin`."""
-        from models.artifacts.folder import load_model  # loads torch
-        from models.formats.player.writer import amp_bytes
-
-        return amp_bytes(*load_model(self.folder), identity=self.name)
+        return amp_bytes(*read_model(self.folder), identity=self.name)
 
     @cached_property
     def dry_clip(self) -> bytes:
