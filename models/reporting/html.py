@@ -40,7 +40,9 @@ TIP = "tip:"  # in place of a URL: the text that a part of a drawing shows under
 LINK = re.compile(rf'<a xlink:href="{TIP}([^"]*)"[^>]*>(.*?)</a>', re.DOTALL)
 
 # What a drawing in a page does without: comments, metadata, namespaces, and names of groups that others may have too.
-NOT_INLINE = re.compile(r'<!--.*?-->|<metadata>.*?</metadata>| xmlns(:\w+)?="[^"]*"| id="[a-zA-Z][a-zA-Z0-9]*_\d+"', re.DOTALL)
+NOT_INLINE = re.compile(
+    r'<!--.*?-->|<metadata>.*?</metadata>| xmlns(:\w+)?="[^"]*"| id="[a-zA-Z][a-zA-Z0-9]*_\d+"', re.DOTALL
+)
 
 MAX_TEXT = 10_000  # characters of one cell or paragraph
 

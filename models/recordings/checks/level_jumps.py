@@ -1,8 +1,8 @@
 """Finds where the level of a take jumps: what neither its dry signal nor the other takes of it explain.
 
 An amp's level follows its dry signal, in each setting by another curve. The level of a take, frame by frame, is
-therefore explained by level and brightness of the dry signal and the principal components of the levels of the other takes, by robust
-least squares; a step in what is left is a jump.
+therefore explained by level and brightness of the dry signal and the principal components of the levels of the other
+takes, by robust least squares; a step in what is left is a jump.
 
 Shapes: N frames, M takes, K explaining columns.
 """
