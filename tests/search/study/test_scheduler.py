@@ -94,7 +94,7 @@ def test_stock_points_place_no_rungs(small: SearchConfig, amps: list[AmpData], t
     reported = curves(read_lines(tmp_path))
     free = [{step: math.log10(esr) for step, esr in reported[record.trial].items()} for record in finished[6:10]]
     assert placed[0] == (6 + 4, calibrate(free, 20))
-    assert pruner.plan.rungs
+    assert pruner.plan and pruner.plan.rungs
     controls = [record.number for record in read_ledger(tmp_path) if record.control]
     assert controls == [*range(6), *range(6, 10), 14, 19, 24, 29]
 
