@@ -1,11 +1,12 @@
 #!/bin/bash
 # configs/cluster/slurm.sh on Slurm itself: four nodes on this machine, from submission to board.
 #
-#   benchmarks/cluster/slurm.sh FOLDER     root, with Debian's slurm-wlm and munge; some minutes
+#   benchmarks/cluster/slurm.sh FOLDER [PART ...]     root, with Debian's slurm-wlm and munge; some minutes
 #
-# FOLDER must be new; it holds the recordings, the study and what Slurm prints. Tried, each with its check: a search
-# from `sbatch` to `zoo board`; a node that is drained while a job runs; a job that is requeued, and one whose node is
-# cut off, which both go on; `scancel`, after which the study goes on with --resume.
+# PARTs are whole, drained, requeued, lost, cancelled; all where none is given. FOLDER must be new; it holds the
+# recordings, the studies and what Slurm prints. Tried, each with its check: a search from `sbatch` to `zoo board`; a
+# node that is drained while a job runs; a job that is requeued, and one whose node loses its power, which both go on;
+# `scancel`, after which the same command goes on with the study.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -94,47 +95,59 @@ render_takes(Path(sys.argv[1]))" "$out/takes"
 cat >"$out/search.json" <<JSON
 {"name": "slurm", "datasets": [{"name": "virtual-amp", "train": "takes/train.json", "held": "takes/held.json",
   "validation_settings": 4, "validation_seconds": 2.0}],
- "space": {"shapes": [], "depth": [6], "dilations": ["pow2"], "channels": [4, 6], "inject": ["mixin", "film"]},
+ "space": {"shapes": [], "depth": [7], "dilations": ["pow2"], "channels": [4, 6], "inject": ["mixin", "film"]},
  "learning": {"steps": 200, "report_every": 50}, "trials": 6, "final": null}
 JSON
 
-echo "## from submission to board"
-job=$(submit whole)
-wait_for "job $job runs" 60 is_state "$job" RUNNING
-wait_for "first result" 600 has_results whole 1
-scontrol update nodename=zoo5 state=drain reason="tried"
-wait_for "job $job ends" 900 has_ended "$job"
-zoo board "$out/whole"
+whole() {
+    echo "## from submission to board"
+    job=$(submit whole)
+    wait_for "job $job runs" 60 is_state "$job" RUNNING
+    wait_for "first result" 600 has_results whole 1
+    wait_for "job $job ends" 900 has_ended "$job"
+    zoo board "$out/whole"
+}
 
-echo "## a node is drained while a job runs on it: the job ends there, the next one goes elsewhere"
-scontrol update nodename=zoo5 state=resume
-job=$(submit drained)
-wait_for "first result" 600 has_results drained 1
-scontrol update nodename=zoo2 state=drain reason="tried"
-wait_for "job $job ends" 900 has_ended "$job"
-zoo board "$out/drained" | tail -3
+drained() {
+    echo "## a node is drained while a job runs on it: the job ends there, the next one goes elsewhere"
+    job=$(submit drained)
+    wait_for "first result" 600 has_results drained 1
+    scontrol update nodename=zoo2 state=drain reason="tried"
+    wait_for "job $job ends" 900 has_ended "$job"
+    zoo board "$out/drained" | head -3
+}
 
-echo "## a job is requeued: it goes on, on the nodes that are left"
-job=$(submit requeued)
-wait_for "first result" 600 has_results requeued 1
-scontrol requeue "$job"
-wait_for "job $job runs again" 300 is_state "$job" RUNNING
-wait_for "job $job ends" 900 has_ended "$job"
-zoo board "$out/requeued" | tail -3
-scontrol update nodename=zoo2 state=resume
+requeued() {
+    echo "## a job is requeued: it goes on"
+    job=$(submit requeued)
+    wait_for "first result" 600 has_results requeued 1
+    scontrol requeue "$job"
+    wait_for "job $job runs again" 300 is_state "$job" RUNNING
+    wait_for "job $job ends" 900 has_ended "$job"
+    zoo board "$out/requeued" | head -3
+}
 
-echo "## a node loses its power: Slurm requeues the job"
-job=$(submit cut)
-wait_for "first result" 600 has_results cut 1
-node_cut zoo3
-wait_for "job $job ends" 900 has_ended "$job"
-zoo board "$out/cut" | tail -3
+lost() {
+    echo "## a node loses its power: Slurm requeues the job"
+    job=$(submit lost)
+    wait_for "first result" 600 has_results lost 1
+    node_cut zoo3
+    wait_for "job $job ends" 900 has_ended "$job"
+    zoo board "$out/lost" | head -3
+}
 
-echo "## scancel, then --resume by the same command"
-job=$(submit cancelled)
-wait_for "first result" 600 has_results cancelled 1
-scancel "$job"
-wait_for "job $job is gone" 60 has_ended "$job"
-job=$(submit cancelled)
-wait_for "job $job ends" 900 has_ended "$job"
-zoo board "$out/cancelled" | tail -3
+cancelled() {
+    echo "## scancel, then the same command again"
+    job=$(submit cancelled)
+    wait_for "first result" 600 has_results cancelled 1
+    scancel "$job"
+    wait_for "job $job is gone" 60 has_ended "$job"
+    job=$(submit cancelled)
+    wait_for "job $job ends" 900 has_ended "$job"
+    zoo board "$out/cancelled" | head -3
+}
+
+shift
+for part in "${@:-whole drained requeued lost cancelled}"; do
+    for name in $part; do "$name"; done
+done
