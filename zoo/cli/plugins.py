@@ -28,11 +28,12 @@ def install(kinds: str, where: str | None, max_peak_dbfs: float | None) -> None:
     Amps that are pulled later are in it, too, after a rescan in the DAW.
     """
     from zoo.cli import output
+    from zoo.cli.views.words import count
     from zoo.plugins.installed import install_plugins
 
     shelf = _open_shelf(where)
     made = install_plugins(shelf, split_words(kinds), max_peak_dbfs, output.warn)
-    output.info(f"{len(shelf.names())} amps on {shelf.label}; rescan plugins in your DAW")
+    output.info(f"{count(shelf.names(), 'amp')} on {shelf.label}; rescan plugins in your DAW")
     for path in made:
         output.data(str(path))
 

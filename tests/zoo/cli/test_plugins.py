@@ -124,7 +124,7 @@ def test_install_lists_every_amp_of_the_shelf(home: Path, here: Path):
     ran = zoo("install")
     paths = [home / f".{kind}" / f"ampzoo.{kind}" for kind in ("vst3", "clap", "lv2")]
     assert (ran.code, ran.out.split()) == (0, list(map(str, paths)))
-    assert "1 amps on" in ran.err
+    assert "1 amp on" in ran.err
     clap, lv2 = home / ".clap/ampzoo.clap", home / ".lv2/ampzoo.lv2"
     assert amps_in(clap) == ["tiny - alice"]
     for path in paths:
