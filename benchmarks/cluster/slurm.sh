@@ -141,7 +141,7 @@ cancelled() {
     job=$(submit cancelled)
     wait_for "first result" 600 has_results cancelled 1
     scancel "$job"
-    wait_for "job $job is gone" 60 has_ended "$job"
+    wait_for "job $job is gone" 180 has_ended "$job"
     job=$(submit cancelled)
     wait_for "job $job ends" 900 has_ended "$job"
     zoo board "$out/cancelled" | head -3
