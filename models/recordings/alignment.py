@@ -58,7 +58,7 @@ MIN_DRIFT = 0.5  # samples over the whole take
 
 UNRELATED = 0.5  # confidence of a lag; lower where the take does not belong to the dry signal
 
-SURE, BETTER = 0.75, 0.1  # confidence that ends a search, and by how much a far delay must be better than a near one
+SURE, BETTER = 0.9, 0.1  # confidence that ends a search, and by how much a far delay must be better than a near one
 
 HOPELESS = 0.2  # confidence below which a drift is not worth its examination
 

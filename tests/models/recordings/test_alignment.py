@@ -13,6 +13,7 @@ from scipy.signal import butter, resample, sosfilt
 from models.audio.guitar import guitar
 from models.audio.interpolation import HALF, read_between, recorded_span
 from models.audio.io import read_audio
+from models.capture.excitation import excitation
 from models.capture.virtual_amp import VirtualAmp
 from models.recordings.alignment import Lag, align_wet, causal_margin, estimate_lag, measure_response, reconcile_lags
 from tests.support.makers import RATE, di, examples
@@ -166,3 +167,10 @@ def test_lags_at_a_wrong_extremum_are_reconciled():
     assert [lag.delay_samples for lag in short] == pytest.approx(whole, abs=0.3)
     assert {lag.polarity for lag in short} == {-1}
     assert [estimate_lag(dry_T, wet_T, rate).delay_samples for wet_T in wets] == pytest.approx(whole, abs=1e-9)
+
+
+def test_a_signal_that_resembles_itself_is_searched_beyond_half_a_second():
+    """A bar of `zoo signal` answers another one at a wrong delay, with a confidence that is high but not the highest."""
+    dry_T = excitation(20.0, 48_000)
+    wet_T = np.tanh(2 * dry_T)[39_777:]
+    assert estimate_lag(dry_T, wet_T, 48_000).delay_samples == pytest.approx(-39_777, abs=0.1)
