@@ -170,7 +170,7 @@ def test_lags_at_a_wrong_extremum_are_reconciled():
 
 
 def test_a_signal_that_resembles_itself_is_searched_beyond_half_a_second():
-    """A bar of `zoo signal` answers another one at a wrong delay, with a confidence that is high but not the highest."""
+    """A bar of `zoo signal` answers another one at a wrong delay, with a confidence that is high, not the highest."""
     dry_T = excitation(20.0, 48_000)
     wet_T = np.tanh(2 * dry_T)[39_777:]
     assert estimate_lag(dry_T, wet_T, 48_000).delay_samples == pytest.approx(-39_777, abs=0.1)
