@@ -156,3 +156,10 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def knob_option(help_text: str) -> Callable[[Any], Any]:
+    """Return the option `-k`, `--knob NAME=VALUE`, given any number of times."""
+    return click.option(
+        "-k", "--knob", "pairs", multiple=True, metavar="NAME=VALUE", shell_complete=complete_knobs, help=help_text
+    )

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.offer import offer_to_pull
-from zoo.cli.options import PATH, amp_argument, bundle, complete_knobs, max_peak_option, tier_option, zoo_option
+from zoo.cli.options import (
+    PATH,
+    amp_argument,
+    bundle,
+    complete_knobs,
+    knob_option,
+    max_peak_option,
+    tier_option,
+    zoo_option,
+)
 from zoo.cli.plugins import format_option
 
 if TYPE_CHECKING:
@@ -59,15 +68,7 @@ class ExportOptions:
 @amp_argument
 @click.argument("source", metavar="IN.wav", type=PATH)
 @click.argument("target", metavar="OUT.wav", type=PATH)
-@click.option(
-    "-k",
-    "--knob",
-    "pairs",
-    multiple=True,
-    metavar="NAME=VALUE",
-    shell_complete=complete_knobs,
-    help="Set a knob; the others stay at their default.",
-)
+@knob_option("Set a knob; the others stay at their default.")
 @click.option(
     "--sweep",
     "sweeps",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from models.core.user_folders import expand_home
-from zoo.cli.options import PATH, bundle, complete_amps, complete_knobs, tier_option, zoo_option
+from zoo.cli.options import PATH, bundle, complete_amps, knob_option, tier_option, zoo_option
 
 if TYPE_CHECKING:
     from zoo.player_page.site import Site
@@ -54,15 +54,7 @@ optional_amp = click.argument("amp", required=False, shell_complete=complete_amp
 @click.option(
     "--cc", "controllers", multiple=True, metavar="KNOB=N", help="MIDI controller of a knob. Default: 20, 21, ..."
 )
-@click.option(
-    "-k",
-    "--knob",
-    "pairs",
-    multiple=True,
-    metavar="NAME=VALUE",
-    shell_complete=complete_knobs,
-    help="Set a knob (--live).",
-)
+@knob_option("Set a knob (--live).")
 @zoo_option
 @tier_option
 @bundle(PlayOptions)
