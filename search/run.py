@@ -1,8 +1,10 @@
 """One search on this machine, from config to board: start or resume, train, finish."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,12 +132,13 @@ def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
     )
     checkpoints = copy.checkpoints if copy else options.storage or str(study / "ray")
     options.on_phase("training", scheduler.ended, config.trials)
-    _train(scheduler, amps, checkpoints, options)
-    _check_finished(study)
-    if config.final:
-        options.on_phase("training the best again")
-        scheduler.begin_finals(choose(config, study, config.finals))
-        _train(scheduler, amps, checkpoints, options)
+    with _backend(scheduler, amps, checkpoints, options) as run:
+        _train(scheduler, run)
+        _check_finished(study)
+        if config.final:
+            options.on_phase("training the best again")
+            scheduler.begin_finals(choose(config, study, config.finals))
+            _train(scheduler, run)
     board = make_board(config, study, amps, pruner.plan if pruner else None, options.on_phase)
     if copy:
         copy.sync()
@@ -190,11 +193,28 @@ def _begin_copy(study: Path, options: RunOptions) -> "RemoteCopy | None":
     return copy
 
 
-def _train(scheduler: TrialScheduler, amps: list[AmpData], checkpoints: str, options: RunOptions) -> None:
+@contextmanager
+def _backend(
+    scheduler: TrialScheduler, amps: list[AmpData], checkpoints: str, options: RunOptions
+) -> Iterator[Callable[[], None]]:
+    """Yield what trains all that the scheduler suggests; Ray, where it is used, lives as long."""
+    if options.local:
+        from search.backends.local import run_local
+
+        yield partial(run_local, scheduler, amps)
+        return
+    set_environment(options.address)
+    from search.backends.ray_tune import RayTrials
+
+    with RayTrials(scheduler, amps, checkpoints, options.address, options.on_ray_ended) as trials:
+        yield trials.run
+
+
+def _train(scheduler: TrialScheduler, run: Callable[[], None]) -> None:
     """Train all that is suggested; raises `UserError` where the search cannot continue, `Interrupted` on Ctrl-C."""
     try:
         if scheduler.open:
-            _run_backend(scheduler, amps, checkpoints, options)
+            run()
     except KeyboardInterrupt:
         raise Interrupted(scheduler.ended, scheduler.config.trials) from None
     if scheduler.started:
@@ -205,18 +225,6 @@ def _train(scheduler: TrialScheduler, amps: list[AmpData], checkpoints: str, opt
             f"the search in {scheduler.study} stopped: {reason}",
             "Its finished trials are kept. Remove the cause, then continue with --resume.",
         )
-
-
-def _run_backend(scheduler: TrialScheduler, amps: list[AmpData], checkpoints: str, options: RunOptions) -> None:
-    if options.local:
-        from search.backends.local import run_local
-
-        run_local(scheduler, amps)
-    else:
-        set_environment(options.address)
-        from search.backends.ray_tune import run_trials
-
-        run_trials(scheduler, amps, checkpoints, options.address, options.on_ray_ended)
 
 
 def _check_finished(study: Path) -> None:

@@ -183,6 +183,7 @@ def test_the_core_of_the_search_needs_no_ray():
         "backends.ray_errors",
         "backends.ray_parts",
         "backends.ray_tune",
+        "backends.ray_worker",
         "launch.ray_client",
     )
     starts_ray = {f"search.{name}" for name in with_ray}

@@ -30,7 +30,10 @@ SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # of the path of a sock
 # What Ray adds to its folder: `/session_` with date, time and process, and the longest name of a socket.
 RAY_ADDS = "/r/session_2026-11-30_09-23-07_125843_1234567/sockets/plasma_store"
 
-PRELOADED = "search.backends.ray_tune,models.engines.cpu_train.engine"  # by workers, while the driver gets ready
+PROPAGATED = frozenset(class_cache.ENV_VARS_TO_PROPAGATE)  # as Tune has them
+DEFAULT_ENV_VARS = class_cache.DEFAULT_ENV_VARS
+
+PRELOADED = "search.backends.ray_worker,models.engines.cpu_train.engine"  # by workers, while the driver gets ready
 
 SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # where the usual temporary folder is too long for sockets
 
@@ -110,13 +113,16 @@ def _read_token_again() -> None:
     AuthenticationTokenLoader.instance().reset_cache()
 
 
-def keep_credentials_here() -> None:
-    """Keep credentials out of the environments that Tune writes into Ray's metadata and logs; workers have their own.
+def set_propagated(own: bool) -> None:
+    """Set which of this process's environment variables Tune copies into the environment of its workers.
 
-    Tune would copy AWS keys. Only its own settings, and Ray's, travel.
+    To a cluster go Tune's and Ray's settings alone: credentials would stand in Ray's metadata and logs. Workers of a
+    Ray that this process starts (`own`) inherit everything. They get no environment of their own: only then do trials
+    run in the workers that Ray starts beforehand, which have imported `PRELOADED` by then.
     """
-    harmless = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith(("RAY_", "TUNE_", "TRAIN_"))}
-    class_cache.ENV_VARS_TO_PROPAGATE.intersection_update(harmless)
+    settings = {name for name in PROPAGATED if name.startswith(("RAY_", "TUNE_", "TRAIN_"))}
+    class_cache.ENV_VARS_TO_PROPAGATE = set() if own else settings
+    class_cache.DEFAULT_ENV_VARS = {} if own else DEFAULT_ENV_VARS
 
 
 @contextmanager

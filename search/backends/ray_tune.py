@@ -5,20 +5,17 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 from uuid import uuid4
 
 import ray
 import torch
 from ray import tune
-from ray.exceptions import RayError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.schedulers import TrialScheduler as RayScheduler
@@ -29,20 +26,18 @@ import search
 from models.core.errors import UserError
 from models.core.files import staged_folder
 from models.core.locations import is_uri
-from models.engines.select import device_for
 from models.recordings.dataset import AmpData
 from search.backends.environment import RayEnded
-from search.backends.local_ray import abandon_ray, keep_credentials_here, own_ray
+from search.backends.local_ray import abandon_ray, own_ray, set_propagated
 from search.backends.pruned_trials import PrunedTrials
 from search.backends.ray_errors import part_died, ray_errors, refused_join
 from search.backends.ray_parts import FirstLines, RayWatch, watch_ray
+from search.backends.ray_worker import run_group, tensor_from_array, tensor_to_array
 from search.config.study import SearchConfig
 from search.storage.uri_store import below
 from search.study.lines import TrialReport
-from search.study.results import Result, fault_of, parse_result, reason_of, result_to_json
+from search.study.results import parse_result, reason_of
 from search.study.scheduler import TrialScheduler
-from search.study.tasks import Task
-from search.study.trial_group import TrialGroup
 
 MAX_FAILURES = 3  # deaths of a trial's process or node before the trial counts as failed
 
@@ -157,129 +152,67 @@ class SearchStopper(_NotRestored, tune.Stopper):
         return bool(self._scheduler.stopped)
 
 
-def run_group(
-    group: dict[str, Any],
-    search: dict[str, Any],
-    amps: Sequence[AmpData],
-    gpus: float,
-    pruned: Any,
-    scratch: str | None = None,
-) -> None:
-    """Train a group on a worker; report to Tune each time, with one checkpoint of all trials.
+class RayTrials:
+    """Trains trials on Ray, which starts here, or is joined at `address`, at the first `run`; leaving it ends Ray.
 
     Args:
-        group: the tasks, as `SchedulerSearcher` suggests them.
-        search: the search config as JSON.
-        amps: the recordings.
-        gpus: the share of a GPU that the group has.
-        pruned: handle of a `PrunedTrials` actor, or None.
-        scratch: a folder for checkpoints that are being read or written; None means one of this node's Ray.
+        scheduler: suggests trials and takes their reports.
+        amps: the recordings. They go through Ray's shared memory: each node has one copy.
+        storage: where checkpoints go: a folder that all nodes see, or a URI.
+        address: the Ray cluster to join; None starts Ray on this machine.
+        on_stuck: called, on another thread, where a part of Ray has died and Ray does not come back to this thread: it
+            will end the process, in words of its own.
     """
-    tasks = [Task(**task) for task in group["tasks"]]
-    active = [task.trial for task in tasks]
-    scratch = scratch or tune.get_context().get_trial_dir()
-    try:
-        Path(scratch).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=scratch) as start:
-            starts = _fetch_starts(tasks, Path(start))
-            left = [task for task in tasks if task.trial in starts]
-            training = TrialGroup(SearchConfig.model_validate(search), left, amps, starts, device_for(gpus))
-            while training.active:
-                results = _to_text(training.advance())
-                with tempfile.TemporaryDirectory(dir=scratch) as folder:
-                    for trial in training.trainers:
-                        training.save(trial, Path(folder) / trial)
-                    _report(results, folder if training.trainers else None)
-                active = list(training.active)
-                for trial in _pruned_among(training.active, pruned):
-                    training.drop(trial)
-    except Exception as problem:  # noqa: BLE001 (a trial may fail in any way; Tune retries only after a process died)
-        tune.report({"results": _to_text({trial: fault_of(trial, problem) for trial in active})})
 
+    def __init__(
+        self,
+        scheduler: TrialScheduler,
+        amps: Sequence[AmpData],
+        storage: str,
+        address: str | None,
+        on_stuck: Callable[[RayEnded], object] = lambda problem: None,
+    ) -> None:
+        self._scheduler, self._amps, self._storage, self._address = scheduler, amps, storage, address
+        self._on_stuck, self._open = on_stuck, ExitStack()
+        self._work: _Work | None = None
 
-def _pruned_among(trials: Sequence[str], pruned: Any) -> Sequence[str]:
-    """Return those trials that the driver has pruned; none while what keeps their names is gone: they train on."""
-    try:
-        return ray.get(pruned.among.remote(trials)) if pruned else ()
-    except RayError as problem:
-        logging.getLogger(__name__).warning("pruned trials are not known: %s", problem)
-        return ()
+    def __enter__(self) -> Self:
+        """Keep stdout, where Ray prints lost nodes, for data, and make room for checkpoints that are being written."""
+        self._open.enter_context(redirect_stdout(FirstLines(sys.stderr)))
+        self._scratch = self._open.enter_context(_scratch(self._scheduler.study, self._storage))
+        return self
 
+    def __exit__(self, *problem: object) -> None:
+        """End Ray, or leave the cluster."""
+        self._open.__exit__(*problem)
 
-def _to_text(results: Mapping[str, Result]) -> str:
-    """Return results as JSON text: Tune flattens nested objects."""
-    return json.dumps({trial: result_to_json(result) for trial, result in results.items()})
+    def run(self) -> None:
+        """Train what the scheduler suggests until it has nothing left, no trial can continue, or a person interrupts.
 
+        Raises `UserError` where Ray does not start, where Tune itself cannot continue, and where the GPUs that each
+        trial asks for do not exist; `RayEnded` where a part of Ray has died; `KeyboardInterrupt` for a person's
+        interrupt.
+        """
+        if self._work is None:
+            self._start()
+        with (
+            ray_errors(self._scheduler),
+            watch_ray(lambda name: (abandon_ray(), self._on_stuck(part_died(self._scheduler, name)))) as watch,
+        ):
+            self._work = self._work or _Work.of(self._scheduler.config, self._amps, self._scratch)
+            _run_tune(self._scheduler, self._storage, self._work, watch)
 
-def _report(results: str, folder: str | None) -> None:
-    """Report to Tune, with a checkpoint where there is one; return when the driver has processed it.
-
-    Raises `UserError` where the checkpoint cannot be stored: no trial's own fault.
-    """
-    checkpoint = tune.Checkpoint.from_directory(folder) if folder else None
-    try:
-        tune.report({"results": results}, checkpoint=checkpoint)
-    except Exception as problem:
-        raise UserError(f"checkpoints cannot be stored: {reason_of(problem)}", "Check --storage.") from problem
-
-
-def _fetch_starts(tasks: Sequence[Task], folder: Path) -> dict[str, Path]:
-    """Copy here what the tasks continue from; return trial -> its folder.
-
-    After the group's process died this is the group's own last checkpoint, and only the trials in it continue.
-    Otherwise it is each task's own checkpoint.
-    """
-    places = {task.trial: folder / task.trial for task in tasks}
-    if latest := tune.get_checkpoint():
-        _fetch_checkpoint(latest, folder)
-        if kept := {trial: place for trial, place in places.items() if place.exists()}:
-            return kept
-    for task in tasks:
-        if task.checkpoint:
-            _fetch_checkpoint(tune.Checkpoint(task.checkpoint), places[task.trial])
-    return places
-
-
-def _fetch_checkpoint(checkpoint: tune.Checkpoint, folder: Path) -> None:
-    """Copy a checkpoint here if it still exists; a trial whose checkpoint cannot be read begins at step 0."""
-    try:
-        checkpoint.to_directory(str(folder))
-    except OSError as problem:
-        logging.getLogger(__name__).warning("checkpoint %s cannot be read: %s", checkpoint.path, problem)
-
-
-def run_trials(
-    scheduler: TrialScheduler,
-    amps: Sequence[AmpData],
-    storage: str,
-    address: str | None,
-    on_stuck: Callable[[RayEnded], object] = lambda problem: None,
-) -> None:
-    """Train what the scheduler suggests until it has nothing left, no trial can continue, or the person interrupts.
-
-    Checkpoints go to `storage`, a folder that all nodes see or a URI. Raises `UserError` where Tune itself cannot
-    continue, and where the GPUs that each trial asks for do not exist; `RayEnded` where a part of Ray has died;
-    `KeyboardInterrupt` for a person's interrupt. `on_stuck` is called, on another thread, where a part of Ray has died
-    and Ray does not come back to this thread: it will end the process, in words of its own.
-    """
-    wanted, seen = scheduler.config.gpus_per_trial or 0, torch.cuda.device_count()
-    if wanted > seen and not address and not ray.is_initialized():
-        raise UserError(
-            f"gpus_per_trial is {wanted:g}, and torch sees {seen or 'no'} GPU{'s' if seen > 1 else ''} here",
-            "Leave it out to use what there is, or search on a cluster that has them (--address).",
-        )
-    for name in ("ray.tune", "ray.train"):  # our scheduler records failed trials
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    keep_credentials_here()
-    # Ray prints lost nodes on stdout, which is for data.
-    with (
-        redirect_stdout(FirstLines(sys.stderr)),
-        _scratch(scheduler.study, storage) as scratch,
-        _ray(address, amps),
-        ray_errors(scheduler),
-        watch_ray(lambda name: (abandon_ray(), on_stuck(part_died(scheduler, name)))) as watch,
-    ):
-        _run_trials(scheduler, amps, storage, scratch, watch)
+    def _start(self) -> None:
+        """Start Ray, or join it."""
+        wanted, seen = self._scheduler.config.gpus_per_trial or 0, torch.cuda.device_count()
+        if wanted > seen and not self._address and not ray.is_initialized():
+            raise UserError(
+                f"gpus_per_trial is {wanted:g}, and torch sees {seen or 'no'} GPU{'s' if seen > 1 else ''} here",
+                "Leave it out to use what there is, or search on a cluster that has them (--address).",
+            )
+        for name in ("ray.tune", "ray.train"):  # our scheduler records failed trials
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._open.enter_context(_ray(self._address, self._amps))
 
 
 @contextmanager
@@ -301,29 +234,40 @@ def _scratch(study: Path, storage: str) -> Iterator[str | None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run_trials(
-    scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str, scratch: str | None, watch: RayWatch
-) -> None:
+@dataclass(frozen=True)
+class _Work:
+    """What Tune runs: the trainable, with the recordings in Ray's shared memory, and the most trials of a group."""
+
+    trainable: Any
+    most: int
+    pruned: Any  # handle of a `PrunedTrials` actor, or None
+
+    @classmethod
+    def of(cls, config: SearchConfig, amps: Sequence[AmpData], scratch: str | None) -> "_Work":
+        """Return the work of a search on the Ray that this process is part of."""
+        there = ray.cluster_resources()
+        gpus = config.gpu_share(there.get("CPU", 0), there.get("GPU", 0))
+        most = config.stacked_trials if gpus else 1
+        # After a restart the actor has lost its trials, no more.
+        actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
+        pruned = actor(PrunedTrials).remote() if most > 1 else None
+        known = {"search": config.model_dump(mode="json"), "amps": list(amps), "gpus": gpus, "pruned": pruned}
+        trainable = tune.with_resources(
+            tune.with_parameters(run_group, **known, scratch=scratch), {"cpu": config.cpus_per_trial, "gpu": gpus}
+        )
+        return cls(trainable, most, pruned)
+
+
+def _run_tune(scheduler: TrialScheduler, storage: str, work: _Work, watch: RayWatch) -> None:
     """Run Tune once, with its files in a new folder below `storage`."""
-    config, name = scheduler.config, uuid4().hex[:8]
-    there = ray.cluster_resources()
-    gpus = config.gpu_share(there.get("CPU", 0), there.get("GPU", 0))
-    most = config.stacked_trials if gpus else 1
-    actor = ray.remote(
-        num_cpus=0, max_restarts=-1, max_task_retries=-1
-    )  # after a restart it has lost its trials, no more
-    pruned = actor(PrunedTrials).remote() if most > 1 else None
-    known = {"search": config.model_dump(mode="json"), "amps": list(amps), "gpus": gpus, "pruned": pruned}
-    trainable = tune.with_resources(
-        tune.with_parameters(run_group, **known, scratch=scratch), {"cpu": config.cpus_per_trial, "gpu": gpus}
-    )
+    name = uuid4().hex[:8]
     tuner = tune.Tuner(
-        trainable,
+        work.trainable,
         tune_config=tune.TuneConfig(
-            search_alg=SchedulerSearcher(scheduler, most),
-            scheduler=ReportScheduler(scheduler, below(storage, name), pruned),
+            search_alg=SchedulerSearcher(scheduler, work.most),
+            scheduler=ReportScheduler(scheduler, below(storage, name), work.pruned),
             num_samples=-1,
-            max_concurrent_trials=config.concurrent,
+            max_concurrent_trials=scheduler.config.concurrent,
             reuse_actors=True,
             trial_dirname_creator=_folder_of,
         ),
@@ -351,14 +295,15 @@ def _names(trial: Trial) -> list[str]:
 
 @contextmanager
 def _ray(address: str | None, amps: Sequence[AmpData]) -> Iterator[None]:
-    """Start Ray here, or join it. Recordings go through its shared memory: each node has one copy."""
+    """Start Ray here, or join it, with room for the recordings in its shared memory."""
+    set_propagated(own=not address and not ray.is_initialized())
     recordings_bytes = sum(piece.wet_T.nbytes for data in amps for piece in data.recorded) + sum(
         x.nbytes for d in amps for x in d.dry_T
     )
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES + 2 * recordings_bytes}
     local |= {} if torch.cuda.is_available() else {"num_gpus": 0}  # Ray may find a GPU that this torch cannot use
     with _join_parts(address) if address or ray.is_initialized() else own_ray(**local, **RAY_QUIET):
-        ray.util.register_serializer(torch.Tensor, serializer=_to_array, deserializer=_from_array)
+        ray.util.register_serializer(torch.Tensor, serializer=tensor_to_array, deserializer=tensor_from_array)
         try:
             yield
         finally:
@@ -385,14 +330,3 @@ def _join_parts(address: str | None) -> Iterator[None]:
     finally:
         if not inside and not ended:
             ray.shutdown()
-
-
-def _to_array(tensor: torch.Tensor) -> Any:
-    return tensor.numpy()
-
-
-def _from_array(array: Any) -> torch.Tensor:
-    """Return a tensor on the array's memory, which is shared and read-only; nothing writes to it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return torch.from_numpy(array)

@@ -137,4 +137,4 @@ def test_no_other_module_makes_temporary_folders_of_its_own():
     root = Path(__file__).parents[3]
     places = [path for package in ("models", "search", "zoo") for path in (root / package).rglob("*.py")]
     found = {path.name for path in places if re.search(r"mkdtemp|mkstemp|Temporary(File|Dir)", path.read_text("utf-8"))}
-    assert found == {"scratch.py", "ray_tune.py"}  # of checkpoints, in a folder that is swept when a study is resumed
+    assert found == {"scratch.py", "ray_worker.py"}  # of checkpoints, in a folder that is swept when a study is resumed

@@ -368,9 +368,10 @@ def test_groups_on_ray_are_those_of_this_process(
         (tmp_path / name).mkdir()
 
     def on_ray(scheduler: TrialScheduler, amps: list[AmpData]) -> None:
-        from search.backends.ray_tune import run_trials
+        from search.backends.ray_tune import RayTrials
 
-        run_trials(scheduler, amps, str(tmp_path / "storage"), None)
+        with RayTrials(scheduler, amps, str(tmp_path / "storage"), None) as trials:
+            trials.run()
 
     config = tiny.model_copy(update={"datasets": tiny.datasets[:1]})
     search_with_finals(config, tmp_path / "ray", amps[:1], on_ray, kill)

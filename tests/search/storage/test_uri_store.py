@@ -290,7 +290,7 @@ def test_half_written_files_are_not_part_of_a_study(tmp_path: Path):
 
 
 def test_a_checkpoint_that_cannot_be_stored_fails_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from search.backends import ray_tune as tuning
+    from search.backends import ray_worker as tuning
 
     reported: list[dict[str, Any]] = []
 
@@ -312,7 +312,7 @@ def test_a_checkpoint_that_cannot_be_stored_fails_no_trial(tmp_path: Path, monke
 
 
 def test_a_finished_trial_does_not_fail_with_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from search.backends import ray_tune as tuning
+    from search.backends import ray_worker as tuning
     from search.study.trial_group import TrialGroup
 
     reported: list[dict[str, Any]] = []
