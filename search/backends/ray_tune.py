@@ -182,9 +182,9 @@ class RayTrials:
         self._scratch = self._open.enter_context(_scratch(self._scheduler.study, self._storage))
         return self
 
-    def __exit__(self, *problem: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, place: Any) -> None:
         """End Ray, or leave the cluster."""
-        self._open.__exit__(*problem)
+        self._open.__exit__(kind, problem, place)
 
     def run(self) -> None:
         """Train what the scheduler suggests until it has nothing left, no trial can continue, or a person interrupts.
