@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self, cast
 from uuid import uuid4
 
@@ -182,7 +183,9 @@ class RayTrials:
         self._scratch = self._open.enter_context(_scratch(self._scheduler.study, self._storage))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, place: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, place: TracebackType | None
+    ) -> None:
         """End Ray, or leave the cluster."""
         self._open.__exit__(kind, problem, place)
 
