@@ -8,7 +8,18 @@ from typing import Any
 from models.core.errors import SchemaError, UserError
 from models.core.schema import parse_json
 from search.config.study import SearchConfig
-from search.study.lines import ENDS, LedgerLine, TrialRecord, TrialReport, TrialStart, latest, parse_line, to_json
+from search.study.lines import (
+    ENDS,
+    FINISHED,
+    PRUNED,
+    LedgerLine,
+    TrialRecord,
+    TrialReport,
+    TrialStart,
+    latest,
+    parse_line,
+    to_json,
+)
 
 
 def ledger_path(study: Path) -> Path:
@@ -28,10 +39,11 @@ def read_lines(study: Path, config: SearchConfig | None = None) -> list[LedgerLi
 def parse_lines(data: bytes, where: str = "the ledger", config: SearchConfig | None = None) -> list[LedgerLine]:
     """Return the lines in the bytes of a ledger, without an unfinished one that a crash left at the end.
 
-    Lines of a trial whose start is not there are left out: who has taken a damaged line out goes on with the other
-    trials. Errors begin with `where`; they are those of `read_lines`.
+    Lines of a trial whose start is not there are left out, and so is an end whose last report is not there: who has
+    taken a damaged line out goes on with the other trials, and trains this one to its end again. Errors begin with
+    `where`; they are those of `read_lines`.
     """
-    lines, started = list[LedgerLine](), set[str]()
+    lines, steps, reached = list[LedgerLine](), dict[str, int](), dict[str, int]()
     for number, text in enumerate(data.split(b"\n")[:-1], 1):
         try:
             line = parse_line(_parse_line_text(text))
@@ -43,8 +55,11 @@ def parse_lines(data: bytes, where: str = "the ledger", config: SearchConfig | N
                 "Restore the file from a backup, or delete that line: what the other lines state is kept.",
             ) from None
         if isinstance(line, TrialStart):
-            started.add(line.trial)
-        if line.trial in started:
+            steps[line.trial] = line.steps
+        elif isinstance(line, TrialReport):
+            reached[line.trial] = line.step
+        needed = {FINISHED: steps.get(line.trial, 0), PRUNED: 1}.get(line.state, 0)
+        if line.trial in steps and reached.get(line.trial, 0) >= needed:
             lines.append(line)
     return lines
 

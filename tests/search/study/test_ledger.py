@@ -16,7 +16,7 @@ from tests.support.searches import SMALL, config_of, report, start_line
 def test_the_ledger_keeps_the_latest_of_each_trial_and_survives_a_cut(tmp_path: Path):
     append(tmp_path, start_line("a", cost=3))
     append(tmp_path, start_line("b"))
-    append(tmp_path, report("b", 5, 0.5))
+    append(tmp_path, report("b", 10, 0.5))
     append(tmp_path, TrialEnd(trial="a", state="failed", reason="why"))
     append(tmp_path, TrialEnd(trial="b", state="finished"))
     append(tmp_path, start_line("c"))
@@ -141,6 +141,18 @@ def test_lines_of_a_trial_whose_start_was_deleted_are_left_out(tmp_path: Path):
     lines = (report("a", 5, 0.5), start_line("b"), TrialEnd(trial="a", state="finished"))
     ledger_path(tmp_path).write_text("".join(json.dumps(to_json(line)) + "\n" for line in lines))
     assert [line.trial for line in read_lines(tmp_path)] == ["b"]
+
+
+@pytest.mark.parametrize(("state", "reports"), [("finished", 0), ("finished", 1), ("pruned", 0)])
+def test_an_end_whose_last_report_was_deleted_is_left_out(state: str, reports: int, tmp_path: Path):
+    """Such a trial has no error that could be compared; it is trained to its end again."""
+    lines = [start_line("a", steps=20), report("a", 10, 0.5), report("a", 20, 0.25)][: 1 + reports]
+    for line in (*lines, TrialEnd(trial="a", state=state), start_line("b")):
+        append(tmp_path, line)
+    assert [(line.trial, line.state) for line in read_lines(tmp_path)] == [
+        *((line.trial, line.state) for line in lines),
+        ("b", "start"),
+    ]
 
 
 def test_a_line_of_another_search_is_damaged(tmp_path: Path):
