@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import cdist
-from scipy.stats import qmc
 
 from models.core.errors import UserError
 from models.knobs.schema import AnyKnob, Knob, Knobs, Setting, Switch, Value
@@ -152,6 +151,8 @@ def to_points(knobs: Knobs, settings: Iterable[Setting]) -> np.ndarray:
 
 def candidate_settings(knobs: Knobs, seed: int = 0) -> list[Setting]:
     """Return settings all over the range: a Sobol sequence of `seed`, and the corners unless over `MAX_CORNERS`."""
+    from scipy.stats import qmc  # a quarter of a second, which trials of a search need not wait for
+
     points = qmc.Sobol(len(knobs.knobs), rng=seed).random_base2(LOG2_CANDIDATES)
     rows = [tuple(value_at(knob, x) for knob, x in zip(knobs.knobs, row, strict=True)) for row in points]
     sizes = [len(end_values(knob)) for knob in knobs.knobs]

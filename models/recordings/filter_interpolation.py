@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.fft import irfft, rfft
-from scipy.interpolate import PchipInterpolator
 
 TAPS = 1024  # of a filter: 21 ms at 48 kHz
 LEAD = 64  # of these taps, those before time zero: a take may be a little early against another
@@ -41,6 +40,8 @@ def interpolate_filters(
 def _pchip(levels: Sequence[float], response_PF: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Interpolate log magnitude and unwrapped phase (Fritsch and Carlson, SIAM J. Numer. Anal. 17, 1980)."""
     logarithm_PF = np.log(np.abs(response_PF) + 1e-9) + 1j * np.unwrap(np.angle(response_PF), axis=1)
+    from scipy.interpolate import PchipInterpolator  # a quarter of a second, which most commands need not wait for
+
     curve = PchipInterpolator(levels, np.stack([logarithm_PF.real, logarithm_PF.imag], 1))
     real_WF, imaginary_WF = curve(wanted).swapaxes(0, 1)
     return np.exp(real_WF + 1j * imaginary_WF)

@@ -13,7 +13,6 @@ from math import log
 
 import numpy as np
 from scipy.fft import next_fast_len, rfft
-from scipy.signal import welch
 
 from models.recordings.alignment import Lag
 from models.recordings.dataset import AmpData
@@ -67,6 +66,8 @@ def measure_length(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int)
         return None
     response_FT = fold_responses(dry_T, wet_T, lag, reach, rate_hz)
     size = next_fast_len(2 * reach, real=True)
+    from scipy.signal import welch  # half a second, which trials of a search need not wait for
+
     power_N = welch(dry_T.astype(np.float64), nperseg=min(size, len(dry_T)), nfft=size)[1]
     whole = _common_energy(response_FT, power_N, size)
     if whole <= 0:
