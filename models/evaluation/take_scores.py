@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 
 from models.artifacts.evaluation import Errors, RegionScore, Score, SettingScore
-from models.artifacts.names import SPLIT
+from models.artifacts.split_file import read_split
 from models.audio.interpolation import read_between, recorded_span
 from models.audio.io import read_length
 from models.audio.loudest import loudest_start
 from models.core.errors import DivergedError, UserError
-from models.core.schema import read_json
 from models.evaluation.distances import esr, gain_matched_esr, measure_errors
 from models.evaluation.scoring import by_region, pool
 from models.evaluation.take_player import TakePlayer, open_player
@@ -154,7 +153,7 @@ def score_takes(
     """
     listed = read_manifest(manifest)
     takes = [*listed.takes, *listed.held_takes]
-    split = read_json(source / SPLIT) if (source / SPLIT).exists() else {}
+    split = read_split(source) or {}
     recorded_hz = listed.sample_rate or read_length(takes[0].wet)[1]
     player = open_player(source, listed.knobs, takes, recorded_hz)
     notes = list(player.notes)
@@ -235,14 +234,15 @@ def _read_takes(listed: Manifest, takes: Sequence[Take], rate_hz: int, align: bo
     return align_recordings(collect_recordings(config, listed, [(takes, False)]))
 
 
-def _stated_in_split(split: Any, *keys: str) -> Any:
+def _stated_in_split(split: dict[str, Any], *keys: str) -> Any:
     """Return what a `split.json` states under keys, None where it does not."""
+    found: Any = split
     for key in keys:
-        split = split.get(key) if isinstance(split, dict) else None
-    return split
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
 
 
-def _trained_on(split: Any, aligned: AlignedRecordings) -> list[bool]:
+def _trained_on(split: dict[str, Any], aligned: AlignedRecordings) -> list[bool]:
     """Return for each take whether a run's `split.json` has its setting, on its dry signal, in training."""
     pieces, digests = _stated_in_split(split, "pieces", "train") or [], _stated_in_split(split, "dry_sha256") or []
     known = [(digests[piece["dry"]], piece["setting"]) for piece in pieces]
