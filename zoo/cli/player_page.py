@@ -121,7 +121,7 @@ def write_page(amp: str | None, out: Path, where: str | None, tier: str, max_pea
     output.data(str(out))
 
 
-def _site(amp: str | None, where: str | None, tier: str, max_peak_dbfs: float | None) -> "Site":
+def _site(amp: str | None, where: str | None, tier: str, max_peak_dbfs: float | None = None) -> "Site":
     """Return the page of an amp, or of all amps of a zoo."""
     from models.core.errors import UserError
     from zoo.cli import output
