@@ -19,7 +19,7 @@ from models.artifacts.split_file import read_split
 from models.audio.interpolation import read_between, recorded_span
 from models.audio.io import read_length
 from models.audio.loudest import loudest_start
-from models.core.errors import DivergedError, UserError
+from models.core.errors import UserError
 from models.evaluation.distances import esr, gain_matched_esr, measure_errors
 from models.evaluation.scoring import by_region, pool
 from models.evaluation.take_player import TakePlayer, open_player
@@ -44,6 +44,8 @@ CERTAIN_LAG = 0.3  # confidence from which a lag counts
 LIKE_ESR = 0.5  # largest gain-matched ESR, once the lag is removed, at which a lag counts
 
 CLIPS, CLIP_SECONDS = 12, 3.0
+
+MOST_PLAYED = 1e10  # of full scale: 200 dBFS; errors of more cannot be measured in single precision
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def score_takes(
         on_take: called with the takes done and the takes in all.
 
     A lag that is common to all that was played is removed, as a host's latency is. Raises `UserError` for files that
-    cannot be read or do not fit each other, `DivergedError` where a model's output is not finite.
+    cannot be read or do not fit each other, and where what was played is above `MOST_PLAYED` or not finite.
     """
     listed = read_manifest(manifest)
     takes = [*listed.takes, *listed.held_takes]
@@ -166,8 +168,12 @@ def score_takes(
     store, played, lags = TakeStore(), list[Tensor](), list[Lag | None]()
     for number, (take, piece) in enumerate(zip(takes, aligned.pieces, strict=True), 1):
         y_T = player.play(aligned.recordings.dry_T[piece.dry].numpy(), take)
-        if not np.isfinite(y_T).all():
-            raise DivergedError(f"what {player.name} plays at {format_setting(take.setting)} is not finite")
+        if not np.abs(y_T).max(initial=0.0) <= MOST_PLAYED:
+            where = format_setting(take.setting) or take.wet.name
+            raise UserError(
+                f"what {player.name} plays at {where} is beyond all measure, or not finite",
+                "Do not play it; tell its maker.",
+            )
         played.append(store(np.ascontiguousarray(y_T, np.float32)))
         lags.append(_lag_of(y_T, piece, player.rate_hz))
         on_take(number, len(takes))
@@ -279,6 +285,10 @@ def _place_played(played_T: Tensor, piece: Piece, lag: Lag | None, take: Take) -
 
 def _score_take(take: Take, piece: Piece, played_T: Tensor, lag: Lag | None, knobs: Knobs, trained: bool) -> TakeScore:
     target_T = piece.wet_T[piece.start : piece.stop]
+    if not target_T.any():
+        raise UserError(
+            f"{take.wet} is silent where something was played for it", "Render the whole dry signal of every take."
+        )
     return TakeScore(
         take.wet,
         take.setting,

@@ -72,7 +72,7 @@ def _open_locked(path: Path, study: Path) -> TextIO:
     assert fcntl
     while True:
         try:
-            file = open(path, "a+", encoding="utf-8", opener=_open_no_link)
+            file = open(path, "a+", encoding="utf-8", opener=_open_no_link)  # noqa: SIM115 (its user closes it)
         except OSError as problem:
             if problem.errno != errno.ELOOP:
                 raise
