@@ -21,6 +21,7 @@ CONTENT_TYPES = {
     "flac": "audio/flac",
     "svg": "image/svg+xml",
 }
+GONE, HINT_GONE = "a file of the amp cannot be read any more", "Was it removed? Start zoo play again."
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -72,8 +73,9 @@ class PageHandler(BaseHTTPRequestHandler):
         try:
             assert isinstance(self.server, PageServer)
             data = self.server.site.read(name)
-        except UserError as problem:
-            document = {"message": problem.message, "hint": problem.hint}
+        except (UserError, OSError) as problem:
+            words = (problem.message, problem.hint) if isinstance(problem, UserError) else (GONE, HINT_GONE)
+            document = dict(zip(("message", "hint"), words, strict=True))
             self._send(HTTPStatus.UNPROCESSABLE_ENTITY, json.dumps(document).encode(), CONTENT_TYPES["json"])
             return
         if data is None:

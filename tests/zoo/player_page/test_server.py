@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -217,3 +218,15 @@ def test_texts_of_strangers_are_plain(tmp_path: Path):
     write_package(tmp_path / "shelf" / AMP, {"README.md": front})
     (row,) = Shelf(tmp_path / "shelf").list(pytest.fail)
     assert shelf_row(row).license == text
+
+
+def test_an_amp_that_is_removed_while_it_is_played_is_told(
+    site: Site, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    with serving(site) as url:
+        assert ask(url, "/amps/alice/tiny/amp.json")[0] == 200
+        shutil.rmtree(tmp_path / "package")
+        for file in ("amp.bin", "audio/di.flac"):
+            status, _, body = ask(url, f"/amps/alice/tiny/{file}")
+            assert status in (200, 422) and (status == 200 or json.loads(body)["hint"]), file
+    assert capfd.readouterr().err == ""
