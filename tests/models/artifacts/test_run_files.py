@@ -78,7 +78,7 @@ DAMAGED = {
 def test_a_run_with_a_damaged_file_is_not_packaged(name: str, text: str, tmp_path: Path):
     run = write_run(tmp_path / "run")
     config = json.loads((run / "config.json").read_text())
-    data = {"name": "tiny", "train": "t.json", "held_settings": 1}
+    data = {"name": "tiny", "train": "t.json", "held_settings": 1, "held_seconds": 1.0}
     recipe = {"data": data, "model": config["architecture"], "learning": {"steps": 30}}
     for sound, document in (("recipe.json", recipe), ("split.json", SPLIT_DOCUMENT), ("machine.json", {"cpu": "x"})):
         (run / sound).write_text(json.dumps(document))

@@ -62,6 +62,7 @@ def user(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  
     """A home folder with a package, a run, takes and a shelf; the current folder is another one."""
     folder = tmp_path / "user"
     folder.mkdir()
+    monkeypatch.setenv("AMPZOO_CACHE", str(cache_folder()))  # what is compiled stays where it is
     monkeypatch.setenv("HOME", str(folder))
     write_package(folder / "package")
     write_run(folder / "run")
@@ -96,7 +97,7 @@ def test_a_tilde_in_an_argument_is_the_home_folder(user: Path, words: tuple[str,
     before = litter()
     ran = zoo(*words)
     assert "does not exist" not in ran.err and "no such folder" not in ran.err, ran
-    assert ran.code == (1 if words[0] in ("check",) and "fault" in ran.err + ran.out else 0), ran
+    assert ran.code == 0, ran
     assert litter() == before and not Path("~").exists()
 
 
@@ -105,13 +106,21 @@ def test_a_tilde_that_leads_nowhere_is_shown_as_home(user: Path):
     refused(zoo("knobs", "~nobody-of-that-name/amp"), 1, "does not name an amp")
 
 
-@pytest.mark.parametrize("variable", ["ZOO_HOME", "AMPZOO_CACHE", "AMPZOO_CONFIG", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"])
+VARIABLES = {
+    "ZOO_HOME": ("pull", AMP, "--zoo", "~/shelf"),
+    "AMPZOO_CACHE": ("list", "--zoo", "~/shelf"),
+    "XDG_CACHE_HOME": ("list", "--zoo", "~/shelf"),
+    "AMPZOO_CONFIG": ("key",),
+    "XDG_CONFIG_HOME": ("key",),
+}
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
 def test_a_tilde_in_a_variable_is_the_home_folder(user: Path, variable: str, monkeypatch: pytest.MonkeyPatch):
     """As in Docker's ENV, `.env` files and units of systemd, which expand nothing."""
-    for name in ("AMPZOO_CACHE", "AMPZOO_CONFIG"):
-        monkeypatch.delenv(name, raising=False)
+    own = {"XDG_CACHE_HOME": "AMPZOO_CACHE", "XDG_CONFIG_HOME": "AMPZOO_CONFIG"}.get(variable)
+    if own:
+        monkeypatch.delenv(own)
     monkeypatch.setenv(variable, "~/elsewhere")
-    assert zoo("pull", AMP, "--zoo", "~/shelf").code == 0
-    assert zoo("key").code == 0
-    assert zoo("render", AMP, "in.wav", "out.wav").code == 0
-    assert (user / "elsewhere").is_dir() and not Path("~").exists()
+    assert zoo(*VARIABLES[variable]).code == 0
+    assert any(path.is_file() for path in (user / "elsewhere").rglob("*")) and not Path("~").exists()

@@ -93,7 +93,7 @@ def test_words_on_the_command_line_are_shown_as_text(here: Path):
     for words in (("check", "a.json", "\x1b]0;x\x07\u202eb.json"), ("list", "--kind", "\x1b[31m"), ("\x1b[2J\u3164",)):
         ran = shell(*words)
         assert (ran.code, ran.out) == (2, "")
-        assert "?" in ran.err and not set(ran.err) & set("\x1b\x07\u202e\u3164"), ran.err
+        assert "Error: " in ran.err and not set(ran.err) & set("\x1b\x07\u202e\u3164"), ran.err
 
 
 def test_a_value_begins_no_line(here: Path, tmp_path: Path):
