@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from models.core.errors import NotFound, UserError
-from models.core.files import read_regular, staged_file, write_text
+from models.core.files import read_regular, staged_file, write_json
 from models.core.schema import Frozen, read_document
 from models.core.user_folders import home_folder, stated_folder
 from models.formats.player.reader import AmpFile, read_amp
@@ -135,7 +135,7 @@ def _read_record(own: Path) -> InstalledPlugins:
 
 
 def _write_record(own: Path, record: InstalledPlugins) -> None:
-    write_text(own / RECORD, record.model_dump_json(by_alias=True, indent=1))
+    write_json(own / RECORD, record.model_dump(mode="json", by_alias=True))
 
 
 def _amp_files(own: Path) -> list[AmpFile]:

@@ -90,7 +90,7 @@ BAD_EXPORTS: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
     "lv2": (1, (AMP, "--plugin", "out", "--for", "windows", "--format", "lv2"), ("no lv2 for these systems",)),
     "a file too": (1, (AMP, "amp.nam", "--plugin", "out"), ("--plugin writes plugins",)),
     "live too": (1, (AMP, "--live", "--plugin", "out"), ("--plugin writes plugins",)),
-    "format alone": (1, (AMP, "amp.nam", "--live", "--format", "vst3"), ("--format, --for and --max-peak",)),
+    "format alone": (1, (AMP, "amp.nam", "--live", "--format", "vst3"), ("--format and --for are for plugins",)),
     "too loud": (6, (AMP, "--plugin", "out", "--max-peak", "-80"), ("allowed are -80",)),
     "unknown amp": (3, ("alice/tinny", "--plugin", "out"), ("Did you mean alice/tiny?",)),
 }
