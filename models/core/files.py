@@ -163,7 +163,8 @@ def _refuse_halves(path: Path, text: str) -> None:
     except UnicodeEncodeError as problem:
         around = text[max(problem.start - HALF_SHOWN, 0) : problem.end + HALF_SHOWN]
         raise UserError(
-            f"{path} cannot hold a name that is no UTF-8 text: ...{around}...", "Rename that file in plain letters."
+            f"{path} cannot hold a name that is no UTF-8 text: ...{around}...",
+            "Rename that file or folder in plain letters.",
         ) from None
 
 
