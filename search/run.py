@@ -12,7 +12,7 @@ from models.core.errors import NotFound, UserError
 from models.core.files import STAGED, write_json
 from models.core.locations import is_uri, refuse_userinfo
 from models.core.progress import PhaseListener, ignore_phase
-from models.core.schema import read_json
+from models.core.schema import read_object
 from models.core.system_files import is_empty
 from models.core.user_folders import expand_home
 from models.recordings.config import DataConfig
@@ -290,9 +290,7 @@ def _without_places(config: SearchConfig) -> list[DataConfig]:
 
 def _check_recordings(study: Path, fingerprints: dict[str, str]) -> None:
     """Raise `UserError` where the recordings differ from those with which the study began."""
-    begun = read_json(study / RECORDINGS) if (study / RECORDINGS).exists() else fingerprints
-    if not isinstance(begun, dict):
-        raise UserError(f"{study / RECORDINGS} holds no fingerprints", "Restore the file from a backup.")
+    begun = read_object(study / RECORDINGS) if (study / RECORDINGS).exists() else fingerprints
     if changed := [name for name in fingerprints if begun.get(name) != fingerprints[name]]:
         raise UserError(
             f"{study} was begun with other recordings: takes, settings or audio of {', '.join(changed)} changed",

@@ -27,7 +27,8 @@ from zoo.cli.errors import DISK, explain
 
 INPUTS = 400
 
-SAY_LITTLE = ("measurement", "uri")  # a measurement is never refused, and a URI for one reason alone
+# a measurement is never refused, a URI, a report and weights for few reasons
+SAY_LITTLE = ("measurement", "uri", "history", "weights")
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)

@@ -2,17 +2,38 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from models.artifacts.names import HISTORY
 from models.core.errors import UserError
+from models.core.reading import decode_text, read_document_bytes
+
+MAX_HISTORY_BYTES = 64 << 20
 
 
 def read_history(folder: Path) -> list[dict]:
     """Return the reports of a run: step, loss, validation ESR, seconds of training.
 
-    Raises `UserError` when a line is not JSON.
+    Raises `UserError` for a line that is no report.
     """
+    path = folder / HISTORY
+    text = decode_text(read_document_bytes(path, MAX_HISTORY_BYTES, "history of a training"), str(path))
+    return [_parse_report(line, f"{path}, line {number}") for number, line in enumerate(text.splitlines(), 1)]
+
+
+def _parse_report(text: str, where: str) -> dict:
     try:
-        return [json.loads(line) for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines()]
-    except ValueError as problem:
-        raise UserError(f"{folder / HISTORY} is damaged: {problem}", "Train into a new folder.") from None
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        line = None
+    if not isinstance(line, dict) or not _is_count(line.get("step")) or not _is_number(line.get("seconds")):
+        raise UserError(f"{where} is no report of a training", "The file is damaged; train into a new folder.")
+    return line
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12

@@ -68,7 +68,7 @@ def _open_sound(path: Path) -> tuple[sf.SoundFile, IO[bytes] | None]:
             kind = "a folder" if path.is_dir() else "a device or a pipe"
             raise UserError(f"{path} is {kind}, not an audio file", "Name a WAV, FLAC or AIFF file.")
         if (place := _unfinished_data(path)) is None:
-            return sf.SoundFile(path), None
+            return sf.SoundFile(_for_library(path)), None
         warnings.warn(
             f"{path}: its header was never finished, as when a recorder stops; all that follows it is read",
             Notice,
@@ -80,6 +80,11 @@ def _open_sound(path: Path) -> tuple[sf.SoundFile, IO[bytes] | None]:
         raise UserError(
             f"{path} is not audio that can be read: {_words_of(problem)}", "Export it again as WAV or FLAC."
         ) from None
+
+
+def _for_library(path: Path) -> str | bytes:
+    """Return a path as the audio library takes it: as bytes where names of files are bytes, which need not be text."""
+    return os.fsencode(path) if os.name == "posix" else str(path)
 
 
 def _words_of(problem: Exception) -> str:
@@ -248,7 +253,7 @@ def create_audio(path: Path, rate_hz: int, subtype: str = "PCM_24") -> Iterator[
     _check_suffix(path)
     with staged_file(path) as staged:
         try:
-            with sf.SoundFile(staged, "w", rate_hz, channels=1, subtype=subtype) as file:
+            with sf.SoundFile(_for_library(staged), "w", rate_hz, channels=1, subtype=subtype) as file:
                 yield file
         except sf.LibsndfileError as problem:
             _raise_disk_error(staged)

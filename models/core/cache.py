@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import tempfile
 import warnings
 from functools import cache
 from pathlib import Path
@@ -9,16 +11,22 @@ from pathlib import Path
 from models.core.errors import Notice, UserError
 from models.core.files import write_json
 from models.core.schema import read_json
-from models.core.user_folders import user_folder
+from models.core.user_folders import Homeless, user_folder
 
 MAX_FOUND = 1e18  # a larger number in a file was not measured
 
 
 def cache_folder() -> Path:
-    """Return `$AMPZOO_CACHE`, or `ampzoo` in this platform's cache folder of the user."""
-    return user_folder(
-        "AMPZOO_CACHE", ("LOCALAPPDATA", "AppData/Local"), "Library/Caches", ("XDG_CACHE_HOME", ".cache")
-    )
+    """Return `$AMPZOO_CACHE`, or `ampzoo` in this platform's cache folder of the user.
+
+    A user without a home folder gets one beside the temporary files.
+    """
+    try:
+        return user_folder(
+            "AMPZOO_CACHE", ("LOCALAPPDATA", "AppData/Local"), "Library/Caches", ("XDG_CACHE_HOME", ".cache")
+        )
+    except Homeless:
+        return Path(tempfile.gettempdir()) / f"ampzoo-cache-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
 
 
 def read_measurement(kind: str, what: dict) -> float | None:

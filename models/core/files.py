@@ -24,6 +24,10 @@ STALE_SECONDS = 3600.0  # what is staged is left behind when it has not changed 
 
 LOCKLESS_SECONDS = 86_400.0  # the same where nothing can be locked
 
+HALF_CHARACTER = "\\ud"  # begins half of a surrogate pair in JSON
+
+HALF_SHOWN = 20  # characters before and behind it
+
 HINT_LFS = "Fetch the file itself: 'git lfs pull' where the folder was cloned, else get it again from its publisher."
 
 
@@ -141,8 +145,27 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON (two-space indent, final newline), whole or not at all; raises `ValueError` for NaN and infinity."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """Write JSON (two-space indent, final newline), whole or not at all.
+
+    Raises `ValueError` for NaN and infinity, and `UserError` for the name of a file that is no text: nobody could read
+    it again.
+    """
+    text = json.dumps(value, indent=2, allow_nan=False)
+    if HALF_CHARACTER in text:
+        _refuse_halves(path, json.dumps(value, ensure_ascii=False))
+    write_text(path, text + "\n")
+
+
+def _refuse_halves(path: Path, text: str) -> None:
+    """Raise `UserError` for half of a surrogate pair, which stands for a byte that is no UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as problem:
+        around = text[max(problem.start - HALF_SHOWN, 0) : problem.end + HALF_SHOWN]
+        raise UserError(
+            f"{path} cannot hold a name that is no UTF-8 text: ...{around}...",
+            "Rename that file or folder in plain letters.",
+        ) from None
 
 
 def is_staged(path: PurePath) -> bool:

@@ -21,6 +21,8 @@ MAX_INTEGER_DIGITS = 308  # of a whole number; a longer one is beyond double pre
 
 MAX_SHOWN = 40  # characters of a value in a message
 
+MAX_KEY = 120  # characters of a key and its place in a message
+
 SHOWN_ITEMS = 8  # of a list or an object, at most
 
 VERSION = re.compile(r"(?P<major>\d{1,9})(\.(?P<minor>\d{1,9}))?", re.ASCII)
@@ -134,6 +136,14 @@ def read_json(path: Path) -> Any:
     return parse_json(read_document_bytes(path, MAX_JSON_BYTES, "JSON file"), str(path))
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object, whatever its keys; raises as `read_json` does."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds {short_repr(value)}, not an object, as {{...}}", "Restore the file.")
+    return value
+
+
 def parse_json(data: bytes, where: str) -> Any:
     """Parse UTF-8 JSON; errors begin with `where`. Raises `UserError` when it is not strict JSON."""
     text = decode_text(data, where)
@@ -215,7 +225,7 @@ def _explain(problem: ValidationError, value: Any, kind: type[BaseModel], where:
     keys = max((keys for keys, _ in faults if keys[: len(begin)] == begin), key=len)
     here = [error for at, error in faults if at == keys]
     here = [error for error in here if error["input"] is here[0]["input"]]  # not what a validator made of it
-    first, key = here[0], ".".join(map(str, keys)) or "document"
+    first, key = here[0], _shorten_key(".".join(map(str, keys))) or "document"
     if first["type"] == "extra_forbidden":
         message = f"{where}: unknown key '{key}'"
     elif first["type"] == "missing":
@@ -230,6 +240,10 @@ def _explain(problem: ValidationError, value: Any, kind: type[BaseModel], where:
     near = get_close_matches(str(first["loc"][-1]), known, 1) if first["type"] == "extra_forbidden" else []
     meant = f"Did you mean '{near[0]}'? " if near else ""
     return message, f"{meant}Known keys {f'in {above}' if above else 'at the top'}: {', '.join(known)}."
+
+
+def _shorten_key(key: str) -> str:
+    return key if len(key) <= MAX_KEY else f"{key[: MAX_KEY - 3]}..."
 
 
 def explain_type(error: ErrorDetails) -> str:

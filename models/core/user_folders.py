@@ -4,6 +4,12 @@ import os
 import sys
 from pathlib import Path
 
+from models.core.errors import UserError
+
+
+class Homeless(UserError):
+    """A user without a home folder."""
+
 
 def user_folder(own: str, windows: tuple[str, str], mac: str, other: tuple[str, str]) -> Path:
     """Return the folder in the environment variable `own`, else `ampzoo` in this platform's usual place.
@@ -14,9 +20,21 @@ def user_folder(own: str, windows: tuple[str, str], mac: str, other: tuple[str, 
     if stated := stated_folder(own):
         return stated
     if sys.platform == "darwin":
-        return Path.home() / mac / "ampzoo"
+        return home_folder() / mac / "ampzoo"
     variable, below_home = windows if sys.platform == "win32" else other
-    return (stated_folder(variable) or Path.home() / below_home) / "ampzoo"
+    return (stated_folder(variable) or home_folder() / below_home) / "ampzoo"
+
+
+def home_folder() -> Path:
+    """Return the home folder of this user; raises `Homeless` where there is none, as for a container's odd user."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise Homeless(
+            "this user has no home folder",
+            "Set HOME to a folder, or ZOO_HOME, AMPZOO_CONFIG and AMPZOO_CACHE to those of the shelf, of settings and "
+            "of the cache.",
+        ) from None
 
 
 def stated_folder(variable: str) -> Path | None:

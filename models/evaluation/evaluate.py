@@ -5,7 +5,8 @@ from pathlib import Path
 from models.artifacts.evaluation import Evaluation
 from models.artifacts.folder import load_model
 from models.artifacts.history import read_history
-from models.artifacts.names import EVAL
+from models.artifacts.names import EVAL, HISTORY
+from models.core.errors import UserError
 from models.core.files import write_json
 from models.evaluation.robustness import knob_moves, scan_corners, turn_knobs
 from models.evaluation.scoring import by_region, score
@@ -21,6 +22,8 @@ def evaluate(folder: Path, data: AmpData) -> Evaluation:
     """
     config, net = load_model(folder)
     history, dry_T = read_history(folder), data.dry_T[data.held[0].dry]
+    if not history:
+        raise UserError(f"{folder / HISTORY} is empty", "The file is damaged; train into a new folder.")
     peak = max(piece.peak for piece in data.recorded)
     held = score(net, data, data.held, thorough=True)
     evaluation = Evaluation(

@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 
 from models.artifacts.evaluation import Errors, RegionScore, Score, SettingScore
-from models.artifacts.names import SPLIT
+from models.artifacts.split_file import read_split
 from models.audio.interpolation import read_between, recorded_span
 from models.audio.io import read_length
 from models.audio.loudest import loudest_start
-from models.core.errors import DivergedError, UserError
-from models.core.schema import read_json
+from models.core.errors import UserError
 from models.evaluation.distances import esr, gain_matched_esr, measure_errors
 from models.evaluation.scoring import by_region, pool
 from models.evaluation.take_player import TakePlayer, open_player
@@ -45,6 +44,8 @@ CERTAIN_LAG = 0.3  # confidence from which a lag counts
 LIKE_ESR = 0.5  # largest gain-matched ESR, once the lag is removed, at which a lag counts
 
 CLIPS, CLIP_SECONDS = 12, 3.0
+
+MOST_PLAYED = 1e10  # of full scale: 200 dBFS; errors of more cannot be measured in single precision
 
 
 @dataclass(frozen=True)
@@ -150,11 +151,11 @@ def score_takes(
         on_take: called with the takes done and the takes in all.
 
     A lag that is common to all that was played is removed, as a host's latency is. Raises `UserError` for files that
-    cannot be read or do not fit each other, `DivergedError` where a model's output is not finite.
+    cannot be read or do not fit each other, and where what was played is above `MOST_PLAYED` or not finite.
     """
     listed = read_manifest(manifest)
     takes = [*listed.takes, *listed.held_takes]
-    split = read_json(source / SPLIT) if (source / SPLIT).exists() else {}
+    split = read_split(source) or {}
     recorded_hz = listed.sample_rate or read_length(takes[0].wet)[1]
     player = open_player(source, listed.knobs, takes, recorded_hz)
     notes = list(player.notes)
@@ -167,8 +168,12 @@ def score_takes(
     store, played, lags = TakeStore(), list[Tensor](), list[Lag | None]()
     for number, (take, piece) in enumerate(zip(takes, aligned.pieces, strict=True), 1):
         y_T = player.play(aligned.recordings.dry_T[piece.dry].numpy(), take)
-        if not np.isfinite(y_T).all():
-            raise DivergedError(f"what {player.name} plays at {format_setting(take.setting)} is not finite")
+        if not np.abs(y_T).max(initial=0.0) <= MOST_PLAYED:
+            where = format_setting(take.setting) or take.wet.name
+            raise UserError(
+                f"what {player.name} plays at {where} is beyond all measure, or not finite",
+                "Do not play it; tell its maker.",
+            )
         played.append(store(np.ascontiguousarray(y_T, np.float32)))
         lags.append(_lag_of(y_T, piece, player.rate_hz))
         on_take(number, len(takes))
@@ -235,14 +240,15 @@ def _read_takes(listed: Manifest, takes: Sequence[Take], rate_hz: int, align: bo
     return align_recordings(collect_recordings(config, listed, [(takes, False)]))
 
 
-def _stated_in_split(split: Any, *keys: str) -> Any:
+def _stated_in_split(split: dict[str, Any], *keys: str) -> Any:
     """Return what a `split.json` states under keys, None where it does not."""
+    found: Any = split
     for key in keys:
-        split = split.get(key) if isinstance(split, dict) else None
-    return split
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
 
 
-def _trained_on(split: Any, aligned: AlignedRecordings) -> list[bool]:
+def _trained_on(split: dict[str, Any], aligned: AlignedRecordings) -> list[bool]:
     """Return for each take whether a run's `split.json` has its setting, on its dry signal, in training."""
     pieces, digests = _stated_in_split(split, "pieces", "train") or [], _stated_in_split(split, "dry_sha256") or []
     known = [(digests[piece["dry"]], piece["setting"]) for piece in pieces]
@@ -279,6 +285,10 @@ def _place_played(played_T: Tensor, piece: Piece, lag: Lag | None, take: Take) -
 
 def _score_take(take: Take, piece: Piece, played_T: Tensor, lag: Lag | None, knobs: Knobs, trained: bool) -> TakeScore:
     target_T = piece.wet_T[piece.start : piece.stop]
+    if not target_T.any():
+        raise UserError(
+            f"{take.wet} is silent where something was played for it", "Render the whole dry signal of every take."
+        )
     return TakeScore(
         take.wet,
         take.setting,

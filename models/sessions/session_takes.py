@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from models.audio.io import SUFFIXES, read_audio, read_length, write_audio
 from models.capture.sheet import TRAIN_MANIFEST
 from models.core.errors import NotFound, UserError
 from models.core.files import staged_file, write_json
+from models.core.locations import find_written
 from models.core.schema import read_json
 from models.knobs.schema import Knobs, Setting
 from models.recordings.align_dataset import HELD_MANIFEST
@@ -97,7 +99,7 @@ class SessionTakes:
     def write_unkept(self, planned: PlannedTake, x_T: np.ndarray) -> Path:
         """Write a take that nobody decided on yet, and return its file; see `keep`."""
         self._refuse_outside(planned)
-        path = self.folder / UNKEPT / planned.name
+        path = self._own_folder(UNKEPT) / planned.name
         write_audio(path, np.clip(x_T, -1, 1), self.rate_hz)
         return path
 
@@ -111,11 +113,13 @@ class SessionTakes:
         self.clean()
 
     def clean(self) -> None:
-        """Remove what nobody kept."""
-        for path in (self.folder / UNKEPT).glob("*"):
-            path.unlink()
-        if (self.folder / UNKEPT).is_dir():
-            (self.folder / UNKEPT).rmdir()
+        """Remove what nobody kept; raises `UserError` where that folder leads elsewhere."""
+        unkept = self._own_folder(UNKEPT)
+        for path in unkept.glob("*"):
+            if path.is_symlink() or path.is_file():
+                path.unlink()
+        if unkept.is_dir() and not any(unkept.iterdir()):
+            unkept.rmdir()
 
     def leave_out(self, names: Sequence[str]) -> None:
         """Take these takes out of the manifests; a manifest keeps one take at least, else `UserError` is raised."""
@@ -125,8 +129,9 @@ class SessionTakes:
                 raise UserError(
                     f"{manifest.path} is not of the form of a planned session", "Take its entries out by hand."
                 )
-            entries = [item for item in document["entries"] if Path(item["output_file"]).name not in names]
-            if entries and len(entries) < len(document["entries"]):
+            left = [_without_files(item, names, manifest.path.parent) for item in document["entries"]]
+            entries = [item for item in left if item is not None]
+            if entries and entries != document["entries"]:
                 changed = {**document, "entries": entries}
                 interpret_manifest(changed, manifest.path)
                 write_json(manifest.path, changed)
@@ -137,11 +142,18 @@ class SessionTakes:
 
     def _put_aside(self, planned: PlannedTake) -> None:
         """Copy the present take into `replaced/`, before another one gets its name."""
-        aside, wet, number = self.folder / REPLACED, planned.take.wet, 1
+        aside, wet, number = self._own_folder(REPLACED), planned.take.wet, 1
         while (target := aside / f"{wet.stem}-{number}{wet.suffix}").exists():
             number += 1
         with staged_file(target) as copy:
             shutil.copyfile(wet, copy)
+
+    def _own_folder(self, name: str) -> Path:
+        """Return a folder of the session, which need not exist; raises `UserError` for a link to another one."""
+        folder = self.folder / name
+        if folder.is_symlink():
+            raise UserError(f"{folder} is a link, which may lead anywhere", "Remove the link; nothing of it is needed.")
+        return folder
 
     def _refuse_outside(self, planned: PlannedTake) -> None:
         wet = planned.take.wet
@@ -157,6 +169,15 @@ def turned_knobs(knobs: Knobs, before: Setting | None, setting: Setting, unsure:
     return {
         name: setting[name] for name in knobs.names if before is None or before[name] != setting[name] or name in unsure
     }
+
+
+def _without_files(item: dict[str, Any], names: Sequence[str], folder: Path) -> dict[str, Any] | None:
+    """Return an entry of a manifest without the files of these names; None where none is left."""
+    for key in ("output_file", "output_path"):
+        if isinstance(item.get(key), str):
+            return None if find_written(folder, item[key]).name in names else item
+    files = {output: wet for output, wet in item["output_files"].items() if find_written(folder, wet).name not in names}
+    return {**item, "output_files": files} if files else None
 
 
 def _flush_folder(folder: Path) -> None:

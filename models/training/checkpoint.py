@@ -22,6 +22,8 @@ from models.training.config import Recipe, read_stored_recipe
 from models.training.optimizers import Optimizer
 from models.training.state import TrainState
 
+MAX_STEP_DIGITS = 15
+
 HINT_TRAIN_ANEW = "Train into a new folder."
 
 
@@ -53,8 +55,8 @@ def load_checkpoint(folder: Path, recipe: Recipe, net: WaveNet, state: TrainStat
             "Choose another folder, or restore the recipe.",
         )
     step, tensors = _read(folder / STATE)
-    if "failed" not in tensors or ("mean" in tensors) != (state.mean_KP is not None):
-        raise UserError(f"{folder / STATE} is from another version of ampzoo", HINT_TRAIN_ANEW)
+    if not _fits(tensors, net, state, optimizer):
+        raise UserError(f"{folder / STATE} is damaged, or from another version of ampzoo", HINT_TRAIN_ANEW)
     net.load_state_dict(_below(tensors, "net"))  # the net's parameters are those of the state
     state.step_K.fill_(step)
     state.failed_K.copy_(tensors["failed"])
@@ -71,9 +73,26 @@ def _read(path: Path) -> tuple[int, dict[str, Tensor]]:
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-            return int(file.metadata()["step"]), tensors
-    except SafetensorError:
-        raise UserError(f"{path} is damaged", HINT_TRAIN_ANEW) from None
+            step = (file.metadata() or {}).get("step", "")
+    except (SafetensorError, RecursionError):
+        step, tensors = "", {}
+    if not (step.isascii() and step.isdigit() and len(step) <= MAX_STEP_DIGITS):
+        raise UserError(f"{path} is damaged", HINT_TRAIN_ANEW)
+    return int(step), tensors
+
+
+def _fits(tensors: dict[str, Tensor], net: WaveNet, state: TrainState, optimizer: Optimizer) -> bool:
+    """Return whether a file has the tensors of this net and state; those of the optimizer may be missing."""
+    needed = {f"net.{name}": value.shape for name, value in net.state_dict().items()} | {"failed": torch.Size()}
+    if state.mean_KP is not None:
+        needed["mean"] = state.mean_KP[0].shape
+    own = {f"{optimizer.name}.{name}": rows[0].shape for name, rows in state.optimizer.items()}
+    found = {name: value.shape for name, value in tensors.items()}
+    return (
+        needed.items() <= found.items()
+        and ("mean" in found) == ("mean" in needed)
+        and all(found.get(name, shape) == shape for name, shape in own.items())
+    )
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -48,8 +48,18 @@ void list_folder(const char *path, void (*visit)(const char *name, void *context
 #else
 #include <dirent.h>
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-static FILE *open_file(const char *path) { return fopen(path, "rb"); }
+/* Open a regular file; a pipe is not waited for. */
+static FILE *open_file(const char *path) {
+    const int handle = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct stat found;
+    FILE *file = handle >= 0 && !fstat(handle, &found) && S_ISREG(found.st_mode) ? fdopen(handle, "rb") : NULL;
+    if (!file && handle >= 0) close(handle);
+    return file;
+}
 
 int library_path(char path[PATH_MOST]) {
     Dl_info info;

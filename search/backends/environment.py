@@ -2,9 +2,9 @@
 
 import os
 import socket
-from pathlib import Path
 
 from models.core.errors import UserError
+from models.core.user_folders import expand_home
 
 # Less output and fewer files: no usage report, no progress table, no snapshots (we resume from the ledger), no logger
 # files. Interrupts come to us. Trials stay in the driver's folder, and see GPUs that Ray does not assign.
@@ -33,7 +33,7 @@ def set_environment(address: str | None) -> None:
 
 def send_token() -> None:
     """Have Ray, which is imported after this, send the cluster's token where this machine has one."""
-    token = Path.home() / ".ray" / "auth_token"
+    token = expand_home("~/.ray/auth_token")
     if token.exists() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 

@@ -1,5 +1,6 @@
 """A ledger as an Optuna study: in memory, or as a journal file that optuna-dashboard opens while the search runs."""
 
+import logging
 import math
 import warnings
 from collections.abc import Sequence
@@ -97,14 +98,22 @@ class StudyJournal:
 
 
 def _open_journal(config: SearchConfig, path: Path) -> tuple[JournalStorage, optuna.Study]:
-    """Return a journal and its study; one of another form, from an earlier version, is written anew."""
-    if path.exists():
-        storage = JournalStorage(JournalFileBackend(str(path)))
-        if config.name in optuna.get_all_study_names(storage):
-            study = optuna.load_study(study_name=config.name, storage=storage)
-            if _metric_names(study) == objective_names(config):
-                return storage, study
-        path.unlink()
+    """Return a journal and its study.
+
+    One that is damaged, or of another form, from an earlier version, is written anew: the ledger has all of it.
+    """
+    if path.is_file():
+        try:
+            storage = JournalStorage(JournalFileBackend(str(path)))
+            if config.name in optuna.get_all_study_names(storage):
+                study = optuna.load_study(study_name=config.name, storage=storage)
+                if _metric_names(study) == objective_names(config) and study.get_trials(deepcopy=False) is not None:
+                    return storage, study
+        except OSError:
+            raise
+        except Exception:  # noqa: BLE001 (what Optuna meets in a damaged file; it checks none of it)
+            logging.getLogger(__name__).info("%s is damaged and is written anew", path)
+    path.unlink(missing_ok=True)
     storage = JournalStorage(JournalFileBackend(str(path)))
     return storage, _create_study(config, storage)
 

@@ -62,11 +62,21 @@ def is_starting(study: Path) -> bool:
     return False
 
 
+def _open_no_link(path: str, flags: int) -> int:
+    """Open a file, but not what a link leads to: its content would be lost."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
 def _open_locked(path: Path, study: Path) -> TextIO:
     """Open and lock the lock file; try again where the process before has removed it meanwhile."""
     assert fcntl
     while True:
-        file = path.open("a+", encoding="utf-8")
+        try:
+            file = open(path, "a+", encoding="utf-8", opener=_open_no_link)  # noqa: SIM115 (its user closes it)
+        except OSError as problem:
+            if problem.errno != errno.ELOOP:
+                raise
+            raise UserError(f"{path}, the lock of a search, is a link to another file", "Remove it.") from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -9,12 +9,17 @@ from typing import Any
 
 import numpy as np
 import soundfile as sf
+from safetensors.torch import save
 
+from models.artifacts.folder import read_model
+from models.artifacts.history import read_history
 from models.artifacts.model_config import ModelConfig, make_config
+from models.artifacts.names import CONFIG, HISTORY, SPLIT, WEIGHTS
+from models.artifacts.split_file import read_split
 from models.audio.io import read_audio, read_length
 from models.core.errors import Notice
 from models.core.schema import Frozen, check_document, parse_json
-from models.formats.nam.reader import read_nam
+from models.formats.nam.reader import read_nam, stated_loudness
 from models.formats.nam.writer import to_nam
 from models.formats.player.reader import read_amp
 from models.formats.player.writer import amp_bytes
@@ -23,6 +28,7 @@ from models.knobs.schema import Knobs
 from models.network.architecture import WaveNetConfig
 from models.recordings.config import DataConfig
 from models.recordings.manifest import read_manifest
+from models.sessions.progress_file import PROGRESS, read_progress
 from models.training.config import LearningConfig
 from tests.fuzz.harness import Target
 from tests.support.makers import JOINT, KNOBS, wavenet
@@ -106,6 +112,18 @@ def _small_amp() -> bytes:
     return amp_bytes(make_config("amp", RATE, KNOBS, net.config), net)
 
 
+def _weights() -> bytes:
+    net = wavenet(WaveNetConfig.model_validate(MODEL))
+    return save({name: tensor.contiguous() for name, tensor in net.state_dict().items()})
+
+
+def _read_weights(data: bytes, folder: Path) -> object:
+    """Read a model whose config is sound and whose weights are anything."""
+    (folder / CONFIG).write_bytes(_small_config())
+    (folder / WEIGHTS).write_bytes(data)
+    return read_model(folder)
+
+
 def _sound(kind: str, subtype: str, channels: int = 1) -> bytes:
     out, x_T = io.BytesIO(), np.sin(np.arange(400))
     sf.write(out, np.stack([x_T] * channels, axis=1), RATE, format=kind, subtype=subtype)
@@ -121,6 +139,13 @@ NAM = _small_nam()
 SOUNDS = (_sound("WAV", "PCM_16"), _sound("WAV", "FLOAT", 2), _sound("FLAC", "PCM_16"), _sound("AIFF", "PCM_24"))
 MANIFESTS = tuple(map(_json, (JOINT, SWITCH, ISOLATED, *TRAINERS)))
 
+SPLIT_DOCUMENT = {
+    "dry_sha256": ["0" * 64],
+    "pieces": {"train": [{"dry": 0, "start": 0, "stop": 9, "setting": {"gain": 5}}]},
+}
+REPORTS = b'{"step": 10, "loss": 0.5, "seconds": 1.5}\n{"step": 20, "loss": null, "seconds": 2, "skipped": 3}\n'
+PROGRESS_DOCUMENT = {"$schema": "urn:ampzoo:record:1", "card": "Scarlett", "send_db": -3.5, "skipped": ["1.wav"]}
+
 CORE_TARGETS = (
     Target("manifest", MANIFESTS, _in_file("m.json", read_manifest)),
     Target("data", (_json(DATA),), _document(DataConfig)),
@@ -129,8 +154,12 @@ CORE_TARGETS = (
     Target("knobs", (SWITCHED.model_dump_json().encode(), KNOBS.model_dump_json().encode()), _document(Knobs)),
     Target("config", (_small_config(),), _document(ModelConfig)),
     Target("automation", MOVES, _in_file("m.csv", lambda path: read_automation(path, SWITCHED, {}))),
-    Target("nam", (NAM, _container(NAM)), _in_file("a.nam", read_nam)),
+    Target("nam", (NAM, _container(NAM)), _in_file("a.nam", lambda path: (read_nam(path), stated_loudness(path)))),
     Target("parametric-nam", _parametric(), _in_file("a.nam", read_nam)),
     Target("amp-bin", (_small_amp(),), lambda data, folder: read_amp(data)),
+    Target("weights", (_weights(),), _read_weights),
+    Target("split", (_json(SPLIT_DOCUMENT),), _in_file(SPLIT, lambda path: read_split(path.parent))),
+    Target("history", (REPORTS,), _in_file(HISTORY, lambda path: read_history(path.parent))),
+    Target("session", (_json(PROGRESS_DOCUMENT),), _in_file(PROGRESS, lambda path: read_progress(path.parent))),
     Target("audio", SOUNDS, _in_file("a.wav", lambda path: (read_length(path), read_audio(path)))),
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models.artifacts.evaluation import Evaluation
-from models.core.schema import Frozen
+from models.core.schema import Frozen, read_document
 from tests.fuzz.harness import Target
 from tests.support.makers import model
 from tests.support.packages import evaluation
@@ -14,6 +14,7 @@ from zoo.package.card import parse_card
 from zoo.package.manifest import PackageManifest, file_entry, parse_package_document
 from zoo.package.presets import Presets
 from zoo.package.signing import Trust
+from zoo.plugins.installed import InstalledPlugins
 from zoo.registry.lockfile import LockFile, read_lock
 
 DIGEST = "0" * 64
@@ -26,6 +27,14 @@ def _published(kind: type[Frozen]) -> Callable[[bytes, Path], object]:
 def _parse_lock(data: bytes, folder: Path) -> LockFile:
     (folder / "zoo.lock").write_bytes(data)
     return read_lock(folder / "zoo.lock")
+
+
+def _parse_installed(data: bytes, folder: Path) -> object:
+    """Read what `zoo install` noted: whatever it says, only plugins of ours are touched."""
+    (folder / "installed.json").write_bytes(data)
+    found = read_document(folder / "installed.json", InstalledPlugins).paths
+    assert all(path.name in ("ampzoo.clap", "ampzoo.vst3", "ampzoo.lv2") for path in found)
+    return found
 
 
 def _json(value: Any) -> bytes:
@@ -56,11 +65,14 @@ MANIFEST = PackageManifest.model_validate(
 PRESETS = {"presets": [{"id": "lead", "knobs": {"gain": 7, "mode": "1"}, "audio": "audio/lead.flac", "gain_db": -3}]}
 LOCK = {"amps": {"alice/tiny": {"zoo": "hub", "revision": "v1", "commit": "0" * 40, "manifest": DIGEST}}}
 
+INSTALLED = {"plugins": ["/home/a/.clap/ampzoo.clap"], "amps": {"alice/tiny": DIGEST}, "max_peak_dbfs": 3}
+
 PACKAGE_TARGETS = (
     Target("card", (CARD,), lambda data, folder: parse_card(data.decode("utf-8", "replace")), (ValueError,)),
     Target("eval", (evaluation(model()[1]).model_dump_json(by_alias=True).encode(),), _published(Evaluation)),
     Target("package", (MANIFEST.model_dump_json(by_alias=True).encode(),), _published(PackageManifest)),
     Target("presets", (_json(PRESETS),), _published(Presets)),
     Target("trust", (_json({"owners": {"alice": DIGEST}}),), _published(Trust)),
+    Target("installed", (_json(INSTALLED),), _parse_installed),
     Target("lock", (_json(LOCK),), _parse_lock),
 )

@@ -71,10 +71,12 @@ def explain(error: BaseException) -> Explained | None:
     if isinstance(error, RateLimited):
         return Explained(str(error), error.hint, NO_NETWORK)
     if isinstance(error, Unreachable) and error.hint:
-        return Explained(f"the hub cannot be reached: {error}", error.hint, NO_NETWORK)
+        return Explained(f"the hub cannot be reached: {_without_number(error)}", error.hint, NO_NETWORK)
     if isinstance(error, Unreachable) or origin in ("httpx", "httpx2", "httpcore2"):
         return Explained(
-            f"the hub cannot be reached: {error}", "Check the network and HF_ENDPOINT, or use a shelf.", NO_NETWORK
+            f"the hub cannot be reached: {_without_number(error)}",
+            "Check the network and HF_ENDPOINT, or use a shelf.",
+            NO_NETWORK,
         )
     if origin == "huggingface_hub":
         return _explain_hub(error)
@@ -87,6 +89,11 @@ def explain(error: BaseException) -> Explained | None:
     if isinstance(error, MemoryError):
         return Explained("the memory is full", "Use a smaller batch, segment or model.", FAILURE)
     return None
+
+
+def _without_number(error: BaseException) -> str:
+    """Return the message of an error of the network, without the system's number for it."""
+    return re.sub(r"\[Errno -?\d+\] ", "", str(error))
 
 
 def _explain_missing(package: str) -> Explained:

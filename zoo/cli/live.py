@@ -88,7 +88,9 @@ class LiveDesk:
         )
 
 
-def play_live(name: str, where: str | None, tier: str, options: LiveOptions) -> None:
+def play_live(
+    name: str, where: str | None, tier: str, options: LiveOptions, max_peak_dbfs: float | None = None
+) -> None:
     """Play an amp through a sound card until the person quits."""
     from models.artifacts.folder import read_model
     from models.formats.player.offline import fastest_players
@@ -96,10 +98,10 @@ def play_live(name: str, where: str | None, tier: str, options: LiveOptions) -> 
     from models.playback.live import LiveAmp, parse_controllers
     from models.sound_card.portaudio import PortAudioCard
     from zoo.cli import output
-    from zoo.registry.resolve import resolve_model
+    from zoo.registry.resolve import resolve_for_ears
 
     with output.progress("fetching") as bar:
-        config, net = read_model(resolve_model(name, where, tier, bar, output.warn))
+        config, net = read_model(resolve_for_ears(name, where, tier, bar, output.warn, max_peak_dbfs))
     setting = config.knobs.complete(parse_setting(options.pairs), config.name)
     controllers = parse_controllers(options.controllers, config.knobs)
     port = _open_midi(options.midi) if options.midi is not None else None

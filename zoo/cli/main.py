@@ -1,12 +1,11 @@
 """The command `zoo`: its subcommands in groups, and the way from an exception to an exit code."""
 
+import io
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
 from difflib import get_close_matches
-from functools import partial
-from typing import Any
+from typing import TextIO
 
 import click
 
@@ -107,7 +106,8 @@ def main() -> None:
     from zoo.cli import output
     from zoo.cli.errors import INTERRUPTED
 
-    warnings.showwarning = partial(_show_warning, warnings.showwarning)
+    output.open_closed_streams()
+    warnings.showwarning = _show_warning
     try:
         sys.exit(cli.main(prog_name="zoo", standalone_mode=False))
     except (click.exceptions.Abort, KeyboardInterrupt) as stopped:
@@ -116,22 +116,29 @@ def main() -> None:
         output.info("interrupted")
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        output.info(shown.getvalue().rstrip())
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 (the one place where all errors are shown)
         sys.exit(_show_exception(error))
 
 
 def _show_warning(
-    show_other: Callable[..., None], message: Warning | str, category: type[Warning], *place: Any, **more: Any
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
 ) -> None:
-    """Show our own warnings as sentences, all others by `show_other`, as Python does."""
+    """Show our own warnings as sentences, all others as Python does, without what the terminal must not get."""
     from zoo.cli import output
 
     if issubclass(category, Notice):
         output.warn(str(message))
     else:
-        show_other(message, category, *place, **more)
+        output.info(warnings.formatwarning(message, category, filename, lineno, line).rstrip())
 
 
 def _show_exception(error: Exception) -> int:

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import math
 import shlex
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -23,6 +24,16 @@ class ExpandedPath(click.Path):
 
 PATH = ExpandedPath(path_type=Path)
 
+
+class FiniteRange(click.FloatRange):
+    """A number in a range; NaN, which is in every range by its comparisons, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number that was written."""
+        number = super().convert(value, param, ctx)
+        return number if math.isfinite(number) else self.fail(f"{value} is not a number.", param, ctx)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 tier_option = click.option("--tier", default="", metavar="NAME", help="A smaller or larger model of the same amp.")
@@ -30,7 +41,7 @@ tier_option = click.option("--tier", default="", metavar="NAME", help="A smaller
 max_peak_option = click.option(
     "--max-peak",
     "max_peak_dbfs",
-    type=click.FloatRange(-120, 200),
+    type=FiniteRange(-120, 200),
     metavar="DBFS",
     help="Refuse an amp that peaks higher. Default: 12 dB above what it claims, at most 24 dBFS.",
 )

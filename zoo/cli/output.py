@@ -21,6 +21,8 @@ LOG_SECONDS = 10.0  # least time between two lines about one phase
 
 NARROWEST = 40  # messages are not wrapped on terminals narrower than this
 
+MAX_MESSAGE = 4000  # characters of an error or its hint
+
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
 
 
@@ -31,10 +33,23 @@ class Bar(Protocol):
         """Move to `done` of `total` (None: unknown), in any unit, and show `text` beside the bar."""
 
 
+def open_closed_streams() -> None:
+    """Give a process that was started without stdin, stdout or stderr one that is empty.
+
+    Else the next file that is opened would take its number, and what a library prints would go into that file.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (open until the end of the process)
+
+
 def info(text: str = "") -> None:
-    """Print a message on stderr, without passwords in URIs."""
-    sys.stderr.write(_printable(without_userinfo(text), sys.stderr) + "\n")
-    sys.stderr.flush()
+    """Print a message on stderr, without passwords in URIs; where nobody can read it the work goes on."""
+    try:
+        sys.stderr.write(_printable(without_userinfo(text), sys.stderr) + "\n")
+        sys.stderr.flush()
+    except OSError:  # a pipe whose reader is gone, a full disk
+        _discard(sys.stderr)
 
 
 def warn(text: str) -> None:
@@ -44,7 +59,7 @@ def warn(text: str) -> None:
 
 def info_wrapped(text: str) -> None:
     """Print a message on stderr; on a terminal it is wrapped between words, with an indent."""
-    width = shutil.get_terminal_size().columns if sys.stderr and sys.stderr.isatty() else 0
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else 0
     fold = textwrap.TextWrapper(width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
     for line in fold.wrap(text) if width >= NARROWEST else [text]:
         info(line)
@@ -52,14 +67,21 @@ def info_wrapped(text: str) -> None:
 
 def data(text: str) -> None:
     """Print data on stdout. When the reader of a pipe has closed it, the command ends without an error."""
-    if sys.stdout is None:
-        return
     try:
         sys.stdout.write(_printable(text, sys.stdout) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
         raise SystemExit(0) from None
+    except OSError as problem:
+        _discard(sys.stdout)
+        raise OSError(problem.errno, problem.strerror, "the standard output") from None
+
+
+def _discard(stream: Any) -> None:
+    """Send what a stream still holds, and all that follows, nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def data_json(document: Any) -> None:
@@ -88,7 +110,7 @@ def _write_table(
     stream: Any,
     write_line: Callable[[str], None],
 ) -> None:
-    if stream is None or not stream.isatty():
+    if not stream.isatty():
         for row in (header, *rows):
             write_line("\t".join(" ".join(cell.split()) for cell in row))
         return
@@ -133,7 +155,8 @@ def _shorten(cell: str, width: int) -> str:
 
 def data_pairs(rows: Sequence[tuple[str, str]]) -> None:
     """Print names and values on stdout, separated by one tab in a pipe; on a terminal a long value is wrapped."""
-    if sys.stdout is None or not sys.stdout.isatty():
+    rows = [(key, " ".join(value.split())) for key, value in rows]  # what is in a value never begins a line
+    if not sys.stdout.isatty():
         for key, value in rows:
             data(f"{key}\t{value}")
         return
@@ -146,9 +169,9 @@ def data_pairs(rows: Sequence[tuple[str, str]]) -> None:
 
 def show_error(message: str, hint: str, code: int = 1) -> None:
     """Print an error and a hint on stderr; as one JSON document when the command was given `--json`."""
-    message = " ".join(message.split())
+    message, hint = (plain_text(" ".join(text.split()), max_length=MAX_MESSAGE) for text in (message, hint))
     if "--json" in sys.argv[1:]:
-        error = {"exit": code, "message": _printable(message, sys.stderr), "hint": hint}
+        error = {"exit": code, "message": _printable(message, sys.stderr), "hint": _printable(hint, sys.stderr)}
         info(json.dumps({"schema": "zoo.error/1", "error": error}))
         return
     info_wrapped(f"error: {message}")
@@ -168,9 +191,8 @@ def show_stop(message: str, hint: str, code: int) -> None:
 
 def close_data() -> None:
     """Close stdout when it is a pipe: its reader need not wait for the end of the command."""
-    if sys.stdout is not None and not sys.stdout.isatty():
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not sys.stdout.isatty():
+        _discard(sys.stdout)
 
 
 def confirm(question: str, alternative: str) -> None:
@@ -182,7 +204,7 @@ def confirm(question: str, alternative: str) -> None:
 
     from models.core.errors import UserError
 
-    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UserError(f"{question}; this needs your confirmation", alternative)
     click.confirm(_printable(f"{question}. Continue?", sys.stderr), abort=True, err=True)
 
@@ -253,7 +275,7 @@ def live_table() -> Iterator[Callable[[Sequence[str], Sequence[Sequence[str]], S
 
     On a terminal it redraws the table in place; elsewhere it prints each line of `news`.
     """
-    if sys.stdout is None or not sys.stdout.isatty():
+    if not sys.stdout.isatty():
 
         def show_news(header: Sequence[str], rows: Sequence[Sequence[str]], news: Sequence[str]) -> None:
             for line in news:

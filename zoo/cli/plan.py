@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import PATH, bundle, json_option, repeat_command
+from zoo.cli.options import PATH, FiniteRange, bundle, json_option, repeat_command
 
 if TYPE_CHECKING:
     from models.capture.disagreement import Proposal
@@ -99,7 +99,12 @@ class CaptureRequest(SessionRequest):
     metavar="KNOB",
     help="This knob only filters after the distortion: a few takes suffice. May be repeated.",
 )
-@click.option("--step", type=float, metavar="X", help="Smallest turn to dial, where KNOBS.json states none.")
+@click.option(
+    "--step",
+    type=FiniteRange(0, min_open=True),
+    metavar="X",
+    help="Smallest turn to dial, where KNOBS.json states none.",
+)
 @click.option("--signal", type=PATH, metavar="DI.wav", help="The signal to play; zoo signal writes one.")
 @click.option("--out", type=PATH, metavar="FOLDER", help="A new folder for the manifests and the recording sheet.")
 @click.option(

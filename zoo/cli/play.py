@@ -180,8 +180,8 @@ def export(options: ExportOptions) -> None:
 
     written_as = options.live + options.parametric + (options.bake is not None) + bool(options.grid)
     if options.plugin is None:
-        if options.kinds or options.systems or options.max_peak_dbfs is not None:
-            raise UserError("--format, --for and --max-peak are for plugins", "Add --plugin DIR, or leave them out.")
+        if options.kinds or options.systems:
+            raise UserError("--format and --for are for plugins", "Add --plugin DIR, or leave them out.")
         _export_nam(options, written_as)
         return
     if options.target or written_as:
@@ -207,7 +207,7 @@ def _export_nam(options: ExportOptions, written_as: int) -> None:
     from models.knobs.text import format_setting, format_value, parse_grid, parse_setting
     from models.network.baking import bake
     from zoo.cli import output
-    from zoo.registry.resolve import resolve_model
+    from zoo.registry.resolve import resolve_for_ears
 
     target, fixed, grid = options.target, options.bake, options.grid
     if target is None:
@@ -222,7 +222,9 @@ def _export_nam(options: ExportOptions, written_as: int) -> None:
     settings = parse_grid(grid) if grid else one
     offer_to_pull(options.amp, options.where, options.tier)
     with output.progress("fetching") as bar:
-        config, net = read_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
+        config, net = read_model(
+            resolve_for_ears(options.amp, options.where, options.tier, bar, output.warn, options.max_peak_dbfs)
+        )
     if options.live or options.parametric:
         (write_nam if options.live else write_concat)(target, config, net)
         output.data(str(target))

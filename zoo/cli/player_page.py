@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 from models.core.user_folders import expand_home
-from zoo.cli.options import PATH, bundle, complete_amps, knob_option, tier_option, zoo_option
+from zoo.cli.options import (
+    PATH,
+    bundle,
+    complete_amps,
+    knob_option,
+    max_peak_option,
+    tier_option,
+    zoo_option,
+)
 
 if TYPE_CHECKING:
     from zoo.player_page.site import Site
@@ -30,6 +38,7 @@ class PlayOptions:
     pairs: tuple[str, ...]
     where: str | None
     tier: str
+    max_peak_dbfs: float | None
 
 
 optional_amp = click.argument("amp", required=False, shell_complete=complete_amps)
@@ -57,6 +66,7 @@ optional_amp = click.argument("amp", required=False, shell_complete=complete_amp
 @knob_option("Set a knob (--live).")
 @zoo_option
 @tier_option
+@max_peak_option
 @bundle(PlayOptions)
 def play_in_browser(options: PlayOptions) -> None:
     """Play an amp in the browser, with live knobs; without AMP choose one from the zoo.
@@ -78,9 +88,9 @@ def play_in_browser(options: PlayOptions) -> None:
             raise UserError("--live needs an amp", "zoo list shows those of your shelf.")
         channels = options.input_channel, options.output_channel
         live = LiveOptions(options.device, channels, options.buffer, options.midi, options.controllers, options.pairs)
-        play_live(amp, where, tier, live)
+        play_live(amp, where, tier, live, options.max_peak_dbfs)
         return
-    site = _site(amp, where, tier)
+    site = _site(amp, where, tier, options.max_peak_dbfs)
     site.read("engine.wasm")  # compiled at the first use; what is missing is said here
     with PageServer(site, port) as server:
         output.data(server.url)
@@ -100,27 +110,28 @@ def play_in_browser(options: PlayOptions) -> None:
 @click.option("--out", type=PATH, required=True, metavar="DIR", help="Folder to write; an earlier page is replaced.")
 @zoo_option
 @tier_option
-def write_page(amp: str | None, out: Path, where: str | None, tier: str) -> None:
+@max_peak_option
+def write_page(amp: str | None, out: Path, where: str | None, tier: str, max_peak_dbfs: float | None) -> None:
     """Write the page of an amp as static files for any web server; without AMP that of a whole shelf."""
     from zoo.cli import output
     from zoo.player_page.site import write_site
 
-    size = write_site(_site(amp, where, tier), out)
+    size = write_site(_site(amp, where, tier, max_peak_dbfs), out)
     output.info(f"{size / 1e6:.1f} MB; a web server must give these files (a browser plays none from a disk)")
     output.data(str(out))
 
 
-def _site(amp: str | None, where: str | None, tier: str) -> "Site":
+def _site(amp: str | None, where: str | None, tier: str, max_peak_dbfs: float | None = None) -> "Site":
     """Return the page of an amp, or of all amps of a zoo."""
     from models.core.errors import UserError
     from zoo.cli import output
     from zoo.player_page.documents import model_name, shelf_row
     from zoo.player_page.site import many_amps, one_amp
-    from zoo.registry.resolve import resolve_model, resolve_zoo
+    from zoo.registry.resolve import resolve_for_ears, resolve_zoo
 
     if amp:
         with output.progress("fetching") as bar:
-            folder = resolve_model(amp, where, tier, bar, output.warn)
+            folder = resolve_for_ears(amp, where, tier, bar, output.warn, max_peak_dbfs)
         return one_amp(model_name(folder) if expand_home(amp).is_dir() else amp.partition("@")[0], folder)
     if tier:
         raise UserError("--tier needs an amp", "Name the amp, or leave out --tier.")
@@ -128,4 +139,4 @@ def _site(amp: str | None, where: str | None, tier: str) -> "Site":
     rows = [shelf_row(summary) for summary in zoo.list(output.info)]
     if not rows:
         raise UserError(f"there is no amp on {zoo.label}", "Get one: zoo pull OWNER/AMP --zoo hub.")
-    return many_amps(zoo.label, rows, lambda name: resolve_model(name, where))
+    return many_amps(zoo.label, rows, lambda name: resolve_for_ears(name, where, max_peak_dbfs=max_peak_dbfs))

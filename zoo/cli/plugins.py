@@ -57,19 +57,14 @@ def export_as_plugin(
     from models.artifacts.names import CONFIG
     from zoo.cli import output
     from zoo.names import parse_ref
-    from zoo.package.layout import MANIFEST
-    from zoo.package.loudness import check_model_loudness
     from zoo.package.manifest import read_package_document
     from zoo.plugins.export import check_formats, export_plugins, plugin_amp, targets_of
-    from zoo.registry.resolve import resolve_package, select_tier
+    from zoo.registry.resolve import resolve_for_ears
 
     words, names = split_words(kinds), split_words(systems)
     check_formats(words, targets_of(names))  # before anything is fetched
     with output.progress("fetching") as bar:
-        folder = resolve_package(amp, where, tier, bar, output.warn, max_peak_dbfs)
-        is_package, folder = (folder / MANIFEST).exists(), select_tier(folder, tier, amp)
-    if not is_package:
-        check_model_loudness(folder, max_peak_dbfs)
+        folder = resolve_for_ears(amp, where, tier, bar, output.warn, max_peak_dbfs)
     name = read_package_document(folder, CONFIG, ModelConfig).name if Path(amp).is_dir() else parse_ref(amp).name
     with output.progress("building") as bar:
         bar(0, 0, "compiled at the first use of a system")
@@ -79,13 +74,20 @@ def export_as_plugin(
 
 
 def refresh_installed(where: str | None = None) -> None:
-    """Bring an installed plugin up to date with its shelf; nothing happens where there is none, and for hubs."""
+    """Bring an installed plugin up to date with its shelf, or warn; nothing happens without one, and for hubs."""
+    from models.core.errors import UserError
     from zoo.cli import output
+    from zoo.cli.errors import explain
     from zoo.plugins.installed import refresh_plugins
     from zoo.registry.resolve import address_of
 
-    if address_of(where) is None and refresh_plugins(_open_shelf(where), output.warn):
-        output.info("the plugin in your DAW has changed: rescan plugins there")
+    try:
+        if address_of(where) is None and refresh_plugins(_open_shelf(where), output.warn):
+            output.info("the plugin in your DAW has changed: rescan plugins there")
+    except (UserError, OSError) as problem:  # what was pulled or pushed stays
+        explained = explain(problem)
+        reason = explained.message if explained else problem
+        output.warn(f"the plugin in your DAW is not up to date, write it again with zoo install: {reason}")
 
 
 def split_words(text: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.keys import END_OF_KEYS, ENTER, Keys
-from zoo.cli.options import PATH, bundle
+from zoo.cli.options import PATH, FiniteRange, bundle
 
 if TYPE_CHECKING:
     from models.sessions.guide import GuidedSession
@@ -56,12 +56,10 @@ class RecordOptions:
     "--rate", type=click.IntRange(8000, 192000), help="Run the card at another rate than the signal, and resample."
 )
 @click.option("--buffer", type=click.IntRange(0, 8192), default=0, help="Samples per block. Default: the driver's.")
-@click.option(
-    "--send", type=click.FloatRange(LEAST_SEND_DB, 0), metavar="DB", help="Gain of what is played. Default: 0."
-)
+@click.option("--send", type=FiniteRange(LEAST_SEND_DB, 0), metavar="DB", help="Gain of what is played. Default: 0.")
 @click.option(
     "--pause",
-    type=click.FloatRange(0, 3600),
+    type=FiniteRange(0, 3600),
     metavar="SECONDS",
     help="Hands free: record after this pause, keep what is good, record a bad take once more, then skip it.",
 )

@@ -10,6 +10,7 @@ import click
 from models.core.user_folders import expand_home
 from zoo.cli.options import (
     PATH,
+    FiniteRange,
     amp_argument,
     bundle,
     complete_amps,
@@ -167,7 +168,7 @@ def _show_plan(plan: Any) -> None:
 @click.option("--lock", is_flag=True, help="Write what was pulled into ./zoo.lock.")
 @click.option("--locked", is_flag=True, help="Pull exactly what ./zoo.lock lists; all of it if no amp is given.")
 @click.option(
-    "--max-size", "max_mb", type=float, metavar="MB", help="Refuse a larger amp before anything is downloaded."
+    "--max-size", "max_mb", type=FiniteRange(0), metavar="MB", help="Refuse a larger amp before anything is downloaded."
 )
 @click.option(
     "--require-license", "licenses", multiple=True, metavar="ID", help="Refuse other licenses; may be repeated."

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from models.core.errors import UserError
+from models.core.plain_text import plain_text
 from models.core.schema import Frozen, check_document, spelled
 from models.knobs.schema import AnyKnob
 from zoo.names import NAME
@@ -82,7 +83,7 @@ def read_summary(
         revision=revision,
         license=text_of(front_matter, "license"),
         downloads=downloads if isinstance(downloads, int) and abs(downloads) < 1 << 53 else None,
-        updated=updated[:32] if isinstance(updated, str) else "",
+        updated=plain_text(updated, max_length=32) if isinstance(updated, str) else "",
         amp=check_document(block, CardBlock, f"{name}: card"),
     )
 

@@ -91,7 +91,11 @@ def _load_held_take(run: FinishedRun) -> tuple[Setting, int, np.ndarray, np.ndar
         raise UserError(f"the takes of {run.folder} are not on this machine, but at a URI", "Leave out --with-take.")
     data, scores = load_data(recipe.data), run.evaluation.held.settings
     setting = sorted(scores, key=lambda score: score.esr)[len(scores) // 2].setting
-    piece = next(piece for piece in data.held if piece.setting == setting)
+    piece = next((piece for piece in data.held if piece.setting == setting), None)
+    if piece is None:
+        raise UserError(
+            f"{run.folder} was scored at other takes than those that are there now", "Leave out --with-take."
+        )
     clip = slice(piece.start, min(piece.stop, piece.start + round(DEMO_SECONDS * data.rate_hz)))
     return setting, data.rate_hz, data.dry_T[piece.dry][clip].numpy(), piece.wet_T[clip].numpy()
 

@@ -9,8 +9,9 @@ from models.artifacts.evaluation import Evaluation, read_evaluation
 from models.artifacts.folder import load_model
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import RECIPE
-from models.core.schema import read_json
+from models.core.schema import check_document, read_object
 from models.network.wavenet import WaveNet
+from models.training.config import Recipe, upgrade_stored
 from zoo.package.layout import FRONT_CHART, MANIFEST, tier_names
 from zoo.package.manifest import package_files, read_package_manifest
 from zoo.package.provenance import find_study, read_provenance
@@ -41,7 +42,9 @@ class FinishedRun:
         """Read a run folder or a package. Raises `UserError` for one that is not finished or is damaged."""
         config, net = load_model(folder)
         evaluation = read_evaluation(folder)
-        recipe = read_json(folder / RECIPE) if (folder / RECIPE).exists() else None
+        recipe = read_object(folder / RECIPE) if (folder / RECIPE).exists() else None
+        if recipe is not None:
+            check_document(upgrade_stored(recipe), Recipe, str(folder / RECIPE))
         provenance = read_provenance(folder, recipe, evaluation.seconds)
         return cls(folder, config, net, evaluation, recipe, provenance, find_study(folder), _tiers_inside(folder))
 

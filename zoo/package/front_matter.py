@@ -15,6 +15,8 @@ from yaml.reader import Reader
 from yaml.resolver import Resolver
 from yaml.scanner import Scanner
 
+from models.core.plain_text import plain_text
+
 if yaml.__with_libyaml__:
     from yaml.cyaml import CParser as EventParser  # a card takes a quarter of the time
 else:
@@ -119,6 +121,10 @@ class _PlainDumper(yaml.SafeDumper):
 
 
 def text_of(front: Any, key: str, max_length: int = 64) -> str:
-    """Return a text of the front matter, "-" where it has none or something that is no text; at most so long."""
+    """Return a text of the front matter as one line in which every character can be seen, at most so long.
+
+    It is "-" where there is none, or something that is no text.
+    """
     value = front.get(key) if isinstance(front, dict) else None
-    return value[:max_length] if isinstance(value, str) and value else "-"
+    words = " ".join(value[:MAX_FRONT].split()) if isinstance(value, str) else ""
+    return plain_text(words, max_length=max_length) or "-"

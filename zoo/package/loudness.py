@@ -1,7 +1,8 @@
 """The check of ears: no model of a package is louder than it claims, plays numbers that are none, or plays nothing.
 
 It plays a short piece of guitar at the defaults and at corners of the knobs, through the model, its tiers and all
-`.nam` files, and compares: a model with the peak in its scores and with its clips, a `.nam` file with its model.
+`.nam` files, and compares: a model with the peak in its scores and with its clips, a `.nam` file with its model and
+with the loudness that it states.
 
 Shapes: N settings, K knob columns, T time, R receptive field.
 """
@@ -21,13 +22,15 @@ from models.artifacts.evaluation import CornerScan, Evaluation
 from models.artifacts.folder import read_model
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import EVAL, WEIGHTS
-from models.audio.decibels import decibels
+from models.audio.calibration import AnalogLevels
+from models.audio.decibels import decibels, power_decibels
 from models.audio.guitar import guitar
 from models.audio.io import read_audio
 from models.audio.loudest import loudest_start
 from models.core.cache import read_measurement, write_measurement
 from models.core.errors import IntegrityError, UserError
-from models.formats.nam.reader import read_nam_weights
+from models.formats.nam.reader import read_nam_weights, stated_loudness
+from models.formats.nam.writer import standard_guitar
 from models.formats.player.offline import OfflineModel
 from models.knobs.schema import Knob, Knobs, Setting
 from models.knobs.text import format_setting
@@ -60,7 +63,7 @@ PROBE_SAMPLES = 4800
 
 MAX_PROBED_CORNERS = 16
 
-CHECK_VERSION = 1  # of the rules here; a stored verdict of another version does not count
+CHECK_VERSION = 2  # of the rules here; a stored verdict of another version does not count
 
 HINT_EARS = "Do not play it; tell its maker. For a limit of your own add --max-peak with dBFS."
 
@@ -146,14 +149,21 @@ def _check_nam(
 ) -> None:
     """Check a `.nam` file at these settings (none: the defaults) against the limit, and, `compared`, its model."""
     try:
-        _, twin = read_nam_weights(path)
+        stated, twin = read_nam_weights(path)
+        loudness = stated_loudness(path)
     except UserError as problem:
         raise IntegrityError(problem.message, HINT_EARS) from None
+    for what, own, claimed in (("rate", config.audio.sample_rate, stated.audio.sample_rate), *_levels(config, stated)):
+        if claimed not in (None, own):
+            raise IntegrityError(f"{path} has another {what} than its package: {claimed}, not {own}", HINT_EARS)
     columns_NK = _level_columns(config, settings or [config.knobs.complete({})])
     if twin.knobs not in (0, columns_NK.shape[1]):
         raise IntegrityError(f"{path} has {twin.knobs} knobs, its package {columns_NK.shape[1]}", HINT_EARS)
     found = _play_probe(twin, config, columns_NK if twin.knobs else columns_NK[:, :0])
     _refuse_loud(path, found, settings, limit_dbfs, f"allowed are {limit_dbfs:.0f}")
+    if compared and loudness is not None:
+        at_rest = config.encode(settings[0] if settings else {}) if twin.knobs else []
+        _check_loudness_claim(path, loudness, _measure_loudness(twin, config, at_rest))
     if not settings or not compared:
         return
     model = _play_probe(net, config, columns_NK)
@@ -165,6 +175,29 @@ def _check_nam(
         raise IntegrityError(f"{path} plays at {dbfs:.0f} dBFS at {where}, its model at {own:.0f}", HINT_EARS)
     if (found.swing_N < 0.01 * model.swing_N).all():
         raise IntegrityError(f"{path} plays no sound, its model does", HINT_EARS)
+
+
+def _levels(config: ModelConfig, stated: ModelConfig) -> list[tuple[str, float | None, float | None]]:
+    """Return the analog levels of a package and of its `.nam` file: players that calibrate amplify by them."""
+    names = AnalogLevels.model_fields
+    return [(name, getattr(config.audio, name), getattr(stated.audio, name)) for name in names]
+
+
+def _check_loudness_claim(path: Path, stated_dbfs: float, found_dbfs: float) -> None:
+    """Raise `IntegrityError` for a file that states to be softer than it is: players level loudness by that."""
+    if not found_dbfs <= stated_dbfs + CLAIM_MARGIN_DB:
+        raise IntegrityError(
+            f"{path} states a loudness of {stated_dbfs:.0f} dBFS and has {found_dbfs:.0f}: players that level loudness "
+            f"would play it {found_dbfs - stated_dbfs:.0f} dB louder",
+            HINT_EARS,
+        )
+
+
+def _measure_loudness(net: NumpyWaveNet, config: ModelConfig, levels_K: list[float]) -> float:
+    """Return the loudness as `metadata.loudness` states it, in dBFS."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        y_T = OfflineModel(config, net)(standard_guitar(config.audio.sample_rate), levels_K).astype(np.float64)
+        return power_decibels(float(np.square(y_T).mean()))
 
 
 def _check_against_clip(folder: Path, config: ModelConfig, net: NumpyWaveNet, preset: Preset, shared_dry: str) -> None:

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from models.artifacts.names import MACHINE, SPLIT, TRAINING
-from models.core.schema import read_json
+from models.artifacts.names import MACHINE, TRAINING
+from models.artifacts.split_file import read_split
+from models.core.schema import read_object
 from models.recordings.knob_filters import FILTERS_KEY
 from zoo.package.manifest import file_entry
 
@@ -26,13 +27,12 @@ def read_provenance(run: Path, recipe: dict[str, Any] | None, seconds: float) ->
         recipe: The content of the run's `recipe.json`, None where there is none.
         seconds: How long the training took.
 
-    Returns None for a run without a recipe or a split. Raises `UserError` for a file that is not JSON.
+    Returns None for a run without a recipe or a split. Raises `UserError` for a file that is damaged.
     """
     if (run / TRAINING).exists():
-        return read_json(run / TRAINING)
-    if recipe is None or not (run / SPLIT).exists():
+        return read_object(run / TRAINING)
+    if recipe is None or (split := read_split(run)) is None:
         return None
-    split = read_json(run / SPLIT)
     document: dict[str, Any] = {
         "schema": "ampzoo.training/1",
         "data": _describe_data(recipe, split),
@@ -41,10 +41,10 @@ def read_provenance(run: Path, recipe: dict[str, Any] | None, seconds: float) ->
         "learning": recipe["learning"],
         **({FILTERS_KEY: split[FILTERS_KEY]} if FILTERS_KEY in split else {}),
         "seconds": seconds,
-        **(read_json(run / MACHINE) if (run / MACHINE).exists() else {}),
+        **(read_object(run / MACHINE) if (run / MACHINE).exists() else {}),
     }
     if study := find_study(run):
-        document["search"] = {"study": read_json(study / STUDY_FILE).get("name"), "trial": run.resolve().parent.name}
+        document["search"] = {"study": read_object(study / STUDY_FILE).get("name"), "trial": run.resolve().parent.name}
     return document
 
 

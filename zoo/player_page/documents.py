@@ -13,6 +13,7 @@ from models.core.schema import Frozen
 from models.knobs.schema import Setting
 from zoo.package.card import read_front_matter
 from zoo.package.card_schema import AmpSummary
+from zoo.package.front_matter import text_of
 from zoo.package.layout import CARD, MANIFEST, PRESETS
 from zoo.package.manifest import digest, read_package_document
 from zoo.package.presets import Preset, Presets
@@ -100,10 +101,10 @@ def describe_amp(folder: Path, name: str) -> AmpPage:
     """
     scores = read_evaluation(folder) if (folder / EVAL).exists() else None
     package = package_of(folder)
-    license_id = read_front_matter(package / CARD).get("license") if package else None
+    license_id = text_of(read_front_matter(package / CARD), "license") if package else "-"
     return AmpPage(
         name=name,
-        license=license_id if isinstance(license_id, str) else "",
+        license="" if license_id == "-" else license_id,
         revision=digest(package) if package else "",
         parameters=scores.parameters if scores else None,
         esr=scores.held.mean if scores else None,

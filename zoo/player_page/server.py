@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,7 @@ CONTENT_TYPES = {
     "flac": "audio/flac",
     "svg": "image/svg+xml",
 }
+GONE, HINT_GONE = "a file of the amp cannot be read any more", "Was it removed? Start zoo play again."
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -71,8 +73,9 @@ class PageHandler(BaseHTTPRequestHandler):
         try:
             assert isinstance(self.server, PageServer)
             data = self.server.site.read(name)
-        except UserError as problem:
-            document = {"message": problem.message, "hint": problem.hint}
+        except (UserError, OSError) as problem:
+            words = (problem.message, problem.hint) if isinstance(problem, UserError) else (GONE, HINT_GONE)
+            document = dict(zip(("message", "hint"), words, strict=True))
             self._send(HTTPStatus.UNPROCESSABLE_ENTITY, json.dumps(document).encode(), CONTENT_TYPES["json"])
             return
         if data is None:
@@ -105,6 +108,11 @@ class PageHandler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)
+
+    def handle(self) -> None:
+        """Answer until the browser is gone, which it may be at any moment."""
+        with suppress(ConnectionError):
+            super().handle()
 
     def log_message(self, format: str, *args: object) -> None:
         """Log nothing: the page is one person's own."""

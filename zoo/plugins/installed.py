@@ -16,9 +16,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from models.core.errors import NotFound, UserError
-from models.core.files import staged_file, write_text
+from models.core.files import read_regular, staged_file, write_json
 from models.core.schema import Frozen, read_document
-from models.core.user_folders import stated_folder
+from models.core.user_folders import home_folder, stated_folder
 from models.formats.player.reader import AmpFile, read_amp
 from models.formats.plugin.bundles import PLUGIN_FORMATS, formats_for, shelf_data, write_plugin, write_turtle
 from models.formats.plugin.targets import this_machine
@@ -28,6 +28,7 @@ from zoo.registry.shelf import Shelf
 
 PLUGINS_FOLDER = ".plugins"  # of a shelf; shelves list no folder whose name begins with a dot
 RECORD, PLUGIN_NAME = "installed.json", "ampzoo"
+MAX_AMP_FILE = 1 << 28  # bytes; as FILE_MOST in player/plugin/files.h
 AMP_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*--[A-Za-z0-9][A-Za-z0-9._-]*\.bin")  # OWNER--AMP.bin
 
 
@@ -38,6 +39,12 @@ class InstalledPlugins(Frozen):
     plugins: tuple[str, ...] = ()
     amps: dict[str, str] = Field(default_factory=dict)
     max_peak_dbfs: float | None = None
+
+    @property
+    def paths(self) -> list[Path]:
+        """The plugins; any other path, which no command of ours wrote, is left alone."""
+        names = [f"{PLUGIN_NAME}.{kind}" for kind in PLUGIN_FORMATS]
+        return [path for path in map(Path, self.plugins) if path.name in names and path.is_absolute()]
 
 
 def plugin_folders(home: Path) -> dict[str, Path]:
@@ -69,9 +76,12 @@ def install_plugins(
     """
     target = this_machine()
     check_formats(kinds, [target])
-    folders, own = plugin_folders(Path.home()), shelf.folder / PLUGINS_FOLDER
+    folders, own = plugin_folders(home_folder()), shelf.folder / PLUGINS_FOLDER
     own.mkdir(parents=True, exist_ok=True)
-    record = _read_record(own)
+    try:
+        record = _read_record(own)
+    except UserError:  # damaged: all that it says is found out again
+        record = InstalledPlugins()
     kept = {} if max_peak_dbfs != record.max_peak_dbfs else record.amps
     record = record.model_copy(update={"max_peak_dbfs": max_peak_dbfs, "amps": kept})
     amps = _write_amps(shelf, own, record, on_skip)
@@ -98,7 +108,7 @@ def refresh_plugins(shelf: Shelf, on_skip: Callable[[str], None]) -> bool:
     amps = _write_amps(shelf, own, record, on_skip)
     if amps == record.amps:
         return False
-    for path in map(Path, record.plugins):
+    for path in record.paths:
         if path.suffix == ".lv2" and path.is_dir():
             write_turtle(path, _amp_files(own))
         for part in (path, *path.rglob("*")) if path.is_dir() else [path]:
@@ -113,9 +123,9 @@ def uninstall_plugins(shelf: Shelf) -> list[Path]:
     own = shelf.folder / PLUGINS_FOLDER
     if not (own / RECORD).exists():
         raise NotFound(f"no plugin plays the shelf {shelf.folder}", "Install one: zoo install.")
-    removed = [path for path in map(Path, _read_record(own).plugins) if path.stem == PLUGIN_NAME]
+    removed = _read_record(own).paths
     for path in removed:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     shutil.rmtree(own)
     return removed
 
@@ -125,11 +135,20 @@ def _read_record(own: Path) -> InstalledPlugins:
 
 
 def _write_record(own: Path, record: InstalledPlugins) -> None:
-    write_text(own / RECORD, record.model_dump_json(by_alias=True, indent=1))
+    write_json(own / RECORD, record.model_dump(mode="json", by_alias=True))
 
 
 def _amp_files(own: Path) -> list[AmpFile]:
-    return [read_amp(path.read_bytes()) for path in sorted(own.glob("*.bin"))]
+    found = (_read_amp_file(path) for path in sorted(own.glob("*.bin")) if AMP_FILE_NAME.fullmatch(path.name))
+    return [amp for amp in found if amp is not None]
+
+
+def _read_amp_file(path: Path) -> AmpFile | None:
+    """Return what a file says of its amp, None for a file that is missing, damaged or none of ours."""
+    try:
+        return read_amp(read_regular(path, MAX_AMP_FILE))
+    except (OSError, UserError):
+        return None
 
 
 def _write_amps(shelf: Shelf, own: Path, record: InstalledPlugins, on_skip: Callable[[str], None]) -> dict[str, str]:
@@ -137,7 +156,7 @@ def _write_amps(shelf: Shelf, own: Path, record: InstalledPlugins, on_skip: Call
     amps = {}
     for name in shelf.names():
         path, revision = own / f"{name.replace('/', '--')}.bin", digest(shelf.folder / name)
-        if record.amps.get(name) != revision or not path.exists():
+        if record.amps.get(name) != revision or _read_amp_file(path) is None:
             try:
                 _write_amp(shelf.folder / name, name, path, record.max_peak_dbfs)
             except UserError as problem:

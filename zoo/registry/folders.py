@@ -8,14 +8,14 @@ from models.core.files import LOCKLESS_SECONDS, STALE_SECONDS
 from models.core.holding import remove_left_behind
 from models.core.renames import STAGED, is_only_copy, restore_folders
 from models.core.schema import read_document
-from models.core.user_folders import stated_folder
+from models.core.user_folders import home_folder, stated_folder
 from zoo.package.layout import MANIFEST
 from zoo.package.manifest import PackageManifest
 
 
 def shelf_folder() -> Path:
     """Return the user's own shelf: the folder `$ZOO_HOME`, else `~/.ampzoo/shelf`."""
-    return stated_folder("ZOO_HOME") or Path.home() / ".ampzoo" / "shelf"
+    return stated_folder("ZOO_HOME") or home_folder() / ".ampzoo" / "shelf"
 
 
 def restore_amps(folder: Path) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from models.core.errors import UserError
+from models.core.files import read_regular
 from models.core.schema import COMMIT_TEXT, SHA256_TEXT, Frozen
 from zoo.registry.folders import shelf_folder
 
@@ -29,7 +31,8 @@ def note_origin(origin: Origin) -> None:
     line = origin.model_dump_json() + "\n"
     try:
         _notes().parent.mkdir(parents=True, exist_ok=True)
-        with open(_notes(), "ab", buffering=0) as file:
+        handle = os.open(_notes(), os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o666)
+        with os.fdopen(handle, "ab", buffering=0) as file:  # a pipe without a reader cannot be opened so
             file.write(line.encode())
     except OSError:
         return
@@ -38,10 +41,8 @@ def note_origin(origin: Origin) -> None:
 def read_origins() -> dict[str, Origin]:
     """Return the newest note of each manifest, by its sha256; lines that are no notes are left out."""
     try:
-        if os.stat(_notes()).st_size > MAX_NOTES_BYTES:
-            return {}
-        lines = _notes().read_bytes().splitlines()
-    except OSError:
+        lines = read_regular(_notes(), MAX_NOTES_BYTES).splitlines()
+    except (OSError, UserError):
         return {}
     origins = {}
     for line in lines:

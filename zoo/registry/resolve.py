@@ -88,6 +88,27 @@ def resolve_model(
     return select_tier(resolve_package(amp, where, tier, on_progress, on_warning), tier, amp)
 
 
+def resolve_for_ears(
+    amp: str,
+    where: str | None,
+    tier: str = "",
+    on_progress: TransferProgress = no_progress,
+    on_warning: Callable[[str], None] = warnings.warn,
+    max_peak_dbfs: float | None = None,
+) -> Path:
+    """Return the folder of a model that is played at once, or leaves for other players; see `resolve_package`.
+
+    A run folder, which claims less than a package, is checked as well: a package without its manifest looks like one.
+    """
+    from zoo.package.loudness import check_model_loudness
+
+    package = resolve_package(amp, where, tier, on_progress, on_warning, max_peak_dbfs)
+    folder = select_tier(package, tier, amp)
+    if not (package / MANIFEST).exists():
+        check_model_loudness(folder, max_peak_dbfs)
+    return folder
+
+
 def select_tier(folder: Path, tier: str, amp: str) -> Path:
     """Return the folder of a tier of a package, the package itself where `tier` is empty; `amp` is for errors.
 

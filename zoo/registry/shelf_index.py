@@ -57,8 +57,9 @@ def amps_of(shelf: Path) -> list[tuple[str, Stamp]]:
 
 def list_shelf(shelf: Path, on_skip: Callable[[str], None]) -> list[AmpSummary]:
     """Return a row for each amp of a shelf; `on_skip` is called with a sentence for a card that cannot be read."""
-    path = cache_folder() / "shelves" / f"{sha256(str(shelf.resolve()).encode()).hexdigest()[:16]}.json"
-    kept, rows = _read_rows(path, shelf), {}
+    place_name = _place_name(shelf)
+    path = cache_folder() / "shelves" / f"{sha256(place_name.encode()).hexdigest()[:16]}.json"
+    kept, rows = _read_rows(path, place_name), {}
     for name, stamp in amps_of(shelf):
         known = kept.get(name)
         if known is not None and known.stamp == stamp and _newest(stamp) + SETTLED_NS < known.read_ns:
@@ -70,20 +71,25 @@ def list_shelf(shelf: Path, on_skip: Callable[[str], None]) -> list[AmpSummary]:
             on_skip(f"warning: {problem.message}")
     if rows != kept:
         try:
-            index = ShelfRows(shelf=str(shelf.resolve()), rows=rows)
+            index = ShelfRows(shelf=place_name, rows=rows)
             write_text(path, index.model_dump_json(by_alias=True))
         except OSError:  # a cache that cannot be written: the next list reads the cards again
             pass
     return [entry.row for entry in rows.values()]
 
 
-def _read_rows(path: Path, shelf: Path) -> dict[str, IndexedRow]:
+def _place_name(shelf: Path) -> str:
+    """Return the path of a shelf as text, also where it is none."""
+    return os.fsencode(shelf.resolve()).decode("utf-8", "backslashreplace")
+
+
+def _read_rows(path: Path, place_name: str) -> dict[str, IndexedRow]:
     """Return the kept rows, none where the index is missing, damaged or another shelf's."""
     try:
         index = ShelfRows.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return {}
-    return index.rows if index.shelf == str(shelf.resolve()) else {}
+    return index.rows if index.shelf == place_name else {}
 
 
 def _read_row(folder: Path, name: str) -> AmpSummary:

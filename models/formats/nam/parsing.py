@@ -19,6 +19,8 @@ HINT = "Export the model again from its trainer."
 
 MAX_CHANNELS = 64
 
+MAX_SUBMODELS = 16  # of a container
+
 PLAIN_HARDTANH = {"min_val": -1.0, "max_val": 1.0}
 
 KIND_WORDS = ((bool, "true or false"), (str, "text"), (list, "a list"), (dict, "an object"), (int, "a number"))
@@ -77,7 +79,7 @@ def architecture_of(document: Node) -> str:
 
 def largest_submodel(container: Node) -> Node:
     """Return the largest model of a `SlimmableContainer`."""
-    models = container.child("config").children("submodels", 16)
+    models = container.child("config").children("submodels", MAX_SUBMODELS)
     return max(models, key=lambda node: node.get("max_value", int | float, 0)).child("model")
 
 

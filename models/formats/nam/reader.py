@@ -22,6 +22,7 @@ from models.formats.nam.parametric import PARAMETRIC, read_parametric
 from models.formats.nam.parsing import (
     HINT,
     MAX_CHANNELS,
+    MAX_SUBMODELS,
     Form,
     Node,
     architecture_of,
@@ -101,6 +102,22 @@ def read_nam_weights(path: Path) -> tuple[ModelConfig, NumpyWaveNet]:
     known = {key: value for part in (document, whole) for key, value in _stated_levels(part).items()}
     levels = check_document(known, AnalogLevels, f"{document.where}: metadata")
     return make_config(name[:64], int(rate), schema, net.config, levels), net
+
+
+def stated_loudness(path: Path) -> float | None:
+    """Return the lowest loudness in dBFS that a `.nam` file states for itself, or for a model that it contains.
+
+    Players amplify a file by what it lacks to the loudness of the others. None where it states none; raises `UserError`
+    for a file that is no JSON object.
+    """
+    whole = Node(read_json(path), str(path))
+    parts = [whole]
+    if architecture_of(whole) in CONTAINERS:
+        parts += [model.child("model") for model in whole.child("config").children("submodels", MAX_SUBMODELS)]
+    found = [part.value["metadata"].get("loudness") for part in parts if isinstance(part.value.get("metadata"), dict)]
+    return min(
+        (float(one) for one in found if isinstance(one, int | float) and not isinstance(one, bool)), default=None
+    )
 
 
 def _read_wavenet(document: Node) -> tuple[Knobs, NumpyWaveNet]:

@@ -113,12 +113,13 @@ def loudness(net: "Net", levels_K: list[float], rate_hz: int) -> float:
     Players use it to play models equally loud. NAM measures with a recording of -15 dBFS RMS; ours is a synthetic
     guitar at that level, which on the virtual amp differs by at most 1.5 dB from clean to full gain.
     """
-    y_T = play(net, _standard_guitar(rate_hz), levels_K).astype(np.float64)
+    y_T = play(net, standard_guitar(rate_hz), levels_K).astype(np.float64)
     return round(power_decibels(float(np.square(y_T).mean())), 2)
 
 
 @lru_cache(maxsize=4)
-def _standard_guitar(rate_hz: int) -> np.ndarray:
+def standard_guitar(rate_hz: int) -> np.ndarray:
+    """Return the second of guitar, `(T,)`, that loudness is measured with."""
     x_T = guitar(1.0, rate_hz, LOUDNESS_SEED)
     return x_T * (10 ** (LOUDNESS_INPUT_DBFS / 20) / np.sqrt(np.square(x_T, dtype=np.float64).mean())).astype(
         np.float32

@@ -3,6 +3,7 @@
 The library finds the amps beside it or at its own end (`player/plugin/catalog.h`).
 """
 
+import os
 import plistlib
 import struct
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ def formats_for(target: str) -> tuple[str, ...]:
 
 def shelf_data(folder: Path) -> bytes:
     """Return the data of a plugin that plays every amp of a folder."""
-    return SHELF_MAGIC + str(folder.absolute()).encode()
+    return SHELF_MAGIC + os.fsencode(folder.absolute())
 
 
 def write_plugin(kind: str, target: str, place: Path, name: str, data: bytes, amps: Sequence[AmpFile]) -> Path:

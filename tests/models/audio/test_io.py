@@ -1,6 +1,7 @@
 """Audio of every legal format is read as the same samples, and resampled without delay."""
 
 import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,16 @@ def test_full_disk_is_told_as_that(full_disk: Path, name: str):
         write_audio(full_disk / name, noise_T, RATE)
     assert caught.value.errno == errno.ENOSPC and str(caught.value.filename) == str(full_disk / name)
     assert [path.name for path in full_disk.iterdir()] == ["filler"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are text on this system")
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_a_path_that_is_no_utf8_is_read_and_written(suffix: str, tmp_path: Path):
+    path = tmp_path / os.fsdecode(b"t\xffkes") / f"a{suffix}"
+    x_T = np.linspace(-0.5, 0.5, 999, dtype=np.float32)
+    write_audio(path, x_T, 16000)
+    assert read_length(path) == (999, 16000)
+    assert np.allclose(read_audio(path)[0], x_T, atol=1e-6)
+    path.write_bytes(b"RIFF")
+    with pytest.raises(UserError, match="is not audio that can be read"):
+        read_audio(path)

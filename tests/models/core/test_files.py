@@ -1,12 +1,14 @@
 """A written file or folder is complete, old or new, and no temporary file is left."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from models.core import renames
+from models.core.errors import UserError
 from models.core.files import staged_file, staged_folder, write_json, write_text
 from models.core.schema import read_json
 
@@ -117,3 +119,12 @@ def test_value_without_json_leaves_the_old_file(tmp_path: Path, value: object):
         write_json(path, {"new": value})
     assert names(tmp_path) == ["value.json"]
     assert read_json(path) == {"old": True}
+
+
+def test_a_name_that_is_no_text_is_told_before_anything_is_written(tmp_path: Path):
+    name = os.fsdecode(b"take \xff G4.wav")
+    with pytest.raises(UserError, match=r"x\.json cannot hold a name that is no UTF-8 text: .*take . G4"):
+        write_json(tmp_path / "x.json", {"entries": [{"output_file": name}]})
+    assert not list(tmp_path.iterdir())
+    write_json(tmp_path / "x.json", {"emoji": "\U0001f3b8 \\ud8"})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"emoji": "\U0001f3b8 \\ud8"}

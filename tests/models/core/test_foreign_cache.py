@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numba  # noqa: F401 (loaded by the user who may read it, not by the other one)
 import numpy as np
 import pytest
 

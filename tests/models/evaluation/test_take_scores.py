@@ -188,3 +188,23 @@ def test_what_cannot_be_scored_is_named(tmp_path: Path):
     save_model(tmp_path / "other", renamed, torch_net)
     with pytest.raises(UserError, match="has knobs a, b, the takes have gain, tone"):
         score_takes(tmp_path / "other", manifest)
+
+
+@pytest.mark.parametrize("scale", [1e12, 1e30, 3e38])
+def test_what_is_beyond_all_measure_is_told(scale: float, tmp_path: Path):
+    """Whatever the formulas of the errors would make of it."""
+    manifest, (config, net) = record(tmp_path, "train", di(0.5)), model()
+    net.head_scale.data *= scale
+    write_nam(tmp_path / "loud.nam", config, net)
+    with pytest.raises(UserError, match="beyond all measure"):
+        score_takes(tmp_path / "loud.nam", manifest)
+
+
+def test_a_rendering_of_the_silence_before_a_take_is_told(tmp_path: Path):
+    dry_T = di(1.5)
+    dry_T[: RATE // 2] = 0
+    manifest, folder = record(tmp_path, "train", dry_T), tmp_path / "rendered"
+    for path in tmp_path.glob("train_[0-9]*.wav"):
+        write_wav(folder / path.name, read_wav(path)[: RATE // 2])
+    with pytest.raises(UserError, match="is silent where something was played for it"):
+        score_takes(folder, manifest, align=False)

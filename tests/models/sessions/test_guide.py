@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.capture.session import write_session
 from models.core.errors import NotFound, UserError
+from models.knobs.schema import Switch
 from models.recordings.checks.check import check
 from models.sessions.guide import GuidedSession
 from models.sessions.progress_file import PROGRESS, SessionProgress, read_progress, write_progress
 from models.sessions.session_takes import SessionTakes, turned_knobs
 from models.sound_card.card import CardLost
-from tests.models.sessions.conftest import LATENCY, Bench
-from tests.support.makers import GRID, KNOBS, RATE, amp, esr, examples, read_wav
+from tests.models.sessions.conftest import LATENCY, Bench, signal
+from tests.support.makers import GRID, KNOBS, RATE, amp, esr, examples, read_wav, write_wav
 from tests.support.packages import bent
 
 
@@ -277,3 +279,45 @@ def test_the_session_begins_anew_at_the_first_open_take(bench: Bench):
     session = bench.open()
     assert isinstance(session, GuidedSession) and session.current and session.current.number == 1
     assert session.takes.rate_hz == RATE
+
+
+@pytest.mark.parametrize("name", [".unkept", "replaced"])
+def test_a_link_in_a_session_leads_nowhere(name: str, bench: Bench, tmp_path: Path):
+    """A session that came from somewhere neither removes nor writes files of another folder."""
+    elsewhere = tmp_path / "mine"
+    elsewhere.mkdir()
+    (elsewhere / "song.wav").write_bytes(b"mine")
+    session = bench.open()
+    bench.record(session)
+    session.keep()
+    (bench.folder / name).symlink_to(elsewhere)
+    with pytest.raises(UserError, match=f"{name} is a link"):
+        again = bench.open()
+        again.go_to(1)
+        bench.record(again)
+        again.keep()
+    assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == {"song.wav": b"mine"}
+
+
+def test_foreign_things_beside_what_nobody_kept_stay(bench: Bench):
+    (bench.folder / ".unkept" / "folder").mkdir(parents=True)
+    (bench.folder / ".unkept" / "old.wav").write_bytes(b"")
+    session = bench.open()
+    bench.record(session)
+    session.keep()
+    assert [path.name for path in (bench.folder / ".unkept").iterdir()] == ["folder"]
+
+
+def test_files_of_a_take_are_left_out_one_by_one(tmp_path: Path):
+    """With a DI and a microphone, one of them may be skipped."""
+    outputs = Switch(name="output", positions=("di", "mic", "room"), default="di", files=True)
+    dry = write_wav(tmp_path / "di.wav", signal())
+    write_session(tmp_path / "session", KNOBS, GRID[:2], GRID[-1:], dry, outputs=outputs)
+    takes = SessionTakes(tmp_path / "session")
+    names = [planned.name for planned in takes.takes]
+    assert len(names) == 9
+    takes.leave_out([names[1], *names[3:6]])
+    left = SessionTakes(tmp_path / "session")
+    assert [planned.name for planned in left.takes] == [names[0], names[2], *names[6:]]
+    (entry,) = json.loads((tmp_path / "session/train.json").read_text())["entries"]
+    assert list(entry["output_files"]) == ["di", "room"]

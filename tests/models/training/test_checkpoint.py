@@ -1,14 +1,16 @@
 """The state file has the tensors that runs had from the first version on, and resumes what it holds."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from models.artifacts.folder import save_tensors
 from models.artifacts.names import STATE
+from models.core.errors import UserError
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
 from models.training.trainer import Trainer
@@ -48,3 +50,31 @@ def test_state_file_without_an_update_yet_can_be_read(data: AmpData, tmp_path: P
     assert again.step == 0
     assert again.advance(10) == trainer.advance(10)
     assert torch.equal(again.vector_P, trainer.vector_P)
+
+
+Tensors = dict[str, torch.Tensor]
+
+DAMAGES: dict[str, Callable[[Tensors], tuple[Tensors, dict[str, str] | None]]] = {
+    "no step": lambda tensors: (tensors, None),
+    "a step that is text": lambda tensors: (tensors, {"step": "seven"}),
+    "a step of 5,000 digits": lambda tensors: (tensors, {"step": "7" * 5000}),
+    "a step below zero": lambda tensors: (tensors, {"step": "-1"}),
+    "no net": lambda tensors: ({k: v for k, v in tensors.items() if not k.startswith("net.")}, {"step": "7"}),
+    "a net of another shape": lambda tensors: (
+        {k: v[None].clone() if k.startswith("net.") else v for k, v in tensors.items()},
+        {"step": "7"},
+    ),
+    "moments of one number": lambda tensors: ({**tensors, "adam.exp_avg": torch.zeros(())}, {"step": "7"}),
+    "a mean of one number": lambda tensors: ({**tensors, "mean": torch.zeros(1)}, {"step": "7"}),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_a_damaged_state_is_told(what: str, data: AmpData, tmp_path: Path):
+    trainer = Trainer(recipe(data.config, ema=0.9), data)
+    trainer.advance(7)
+    trainer.save(tmp_path)
+    tensors, metadata = DAMAGES[what](load_file(tmp_path / STATE))
+    save_file(tensors, tmp_path / STATE, metadata)
+    with pytest.raises(UserError, match=r"state\.safetensors is damaged"):
+        trainer.load(tmp_path)

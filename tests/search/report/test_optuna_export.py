@@ -81,3 +81,18 @@ def test_each_front_has_an_objective(small: SearchConfig, tmp_path: Path):
     StudyJournal(config, tmp_path)
     wanted = ["validation ESR of clean", "validation ESR of fuzz", "cost: seconds of one core per second"]
     assert open_journal(config, tmp_path).metric_names == wanted
+
+
+DAMAGES = (b"{", b"[1]\n", b'{"op_code": 99}\n', b"\xff\xfe\0\n", b'{"op_code": 4, "worker_id": "x"}\n', b"null\n{}\n")
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_journal_is_written_anew(damage: bytes, small: SearchConfig, amps: list[AmpData], tmp_path: Path):
+    """The ledger has all that it holds, so it costs no search."""
+    play(scheduler_of(small, tmp_path, amps, listener=StudyJournal(small, tmp_path).update), most=14)
+    whole = (tmp_path / JOURNAL).read_bytes()
+    for content in (damage, damage + whole, whole[: len(whole) // 2] + damage + whole[len(whole) // 2 :]):
+        (tmp_path / JOURNAL).write_bytes(content)
+        StudyJournal(small, tmp_path, read_lines(tmp_path))
+        check_same(small, tmp_path)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from models.artifacts.model_config import make_config
@@ -10,11 +11,12 @@ from models.formats.nam.writer import write_nam
 from models.network.baking import bake
 from models.network.wavenet import WaveNet
 from models.recordings.dataset import AmpData
+from models.recordings.loading import load_data
 from search.optimizer.candidates import CandidatePool
 from search.study.build import check_space
 from search.study.constraints import Constraints
 from search.study.cost import CountedCost
-from tests.support.makers import KNOBS
+from tests.support.makers import KNOBS, RATE, data_config, di, read_wav, record, write_wav
 from tests.support.searches import WIDE, config_of, sample
 
 
@@ -56,3 +58,36 @@ def test_bounds_are_checked_before_training(word: str, folder: Path, amps: list[
         shapeless = config.model_copy(update={"space": config.space.model_copy(update={"shapes": ()})})
         with pytest.raises(UserError, match=f"may be trained.*{word}"):
             check_space(shapeless, amps, cost_model=CountedCost())
+
+
+def test_a_model_that_misses_a_long_response_is_refused(tmp_path: Path):
+    """A resonance of 30 ms rings on after the amp; the least field is that of the amp that needs most."""
+    long = record_ringing(tmp_path / "long", 0.03)
+    dry = record_ringing(tmp_path / "dry", 0.0)
+    config = config_of(tmp_path / "long", space={"shapes": [], "depth": [2, 12]})
+    both = Constraints(config, [dry, long], CountedCost())
+    assert Constraints(config, [dry], CountedCost()).least_field < 40
+    assert Constraints(config, [], CountedCost()).least_field == 1
+    assert both.least_field == Constraints(config, [long], CountedCost()).least_field > 200
+    found = {}
+    for depth in (2, 12):
+        point = config.space.complete({"depth": depth})
+        assert point
+        found[depth] = both.to_candidate(point)
+    assert "the takes play on" in (both.violation(found[2]) or "")
+    assert found[12].model.receptive_field > both.least_field and both.violation(found[12]) is None
+    stated = config.model_copy(update={"bounds": config.bounds.model_copy(update={"receptive_field": (2, 10**6)})})
+    assert Constraints(stated, [long], CountedCost()).violation(found[2]) is None
+
+
+def record_ringing(folder: Path, decay_s: float) -> AmpData:
+    """The tiny amp, and behind it a resonance of 90 Hz that falls by the factor e in `decay_s`."""
+    folder.mkdir()
+    manifest = record(folder, "train", di(3.0))
+    time_N = np.arange(RATE // 4) / RATE
+    ringing_N = 0.5 * np.exp(-time_N / decay_s) * np.sin(2 * np.pi * 90 * time_N) if decay_s else 0 * time_N
+    ringing_N[0] += 1.0
+    for path in sorted(folder.glob("train_[0-9]*.wav")):
+        wet_T = read_wav(path)
+        write_wav(path, 0.1 * np.convolve(wet_T, ringing_N)[: len(wet_T)].astype(np.float32))
+    return load_data(data_config(manifest))

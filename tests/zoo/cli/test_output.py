@@ -1,11 +1,12 @@
 """Where the output goes: pipes, narrow terminals, full devices, encodings."""
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.packages import AMP, ZOO, card, refused, shell, terminal, write_files
+from tests.support.packages import AMP, ZOO, card, refused, shell, terminal, write_files, zoo
 
 
 def test_closed_pipe_is_no_error(here: Path):
@@ -68,3 +69,63 @@ def test_narrow_terminal_never_breaks(here: Path):
     code, screen = terminal("knobs", "alice/tinny", columns=10)
     assert code == 3
     assert "Did you mean alice/tiny?" in screen
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", "2>/dev/full", "2>&1 >out.txt | true; cat out.txt"])
+def test_a_message_that_nobody_can_read_stops_nothing(here: Path, closed: str):
+    """Also a message that is left out is no reason to write into a file that was opened instead."""
+    command = f"'{ZOO}' render {AMP} in.wav out.wav {closed}"
+    run = subprocess.run(["/bin/bash", "-eo", "pipefail", "-c", command], capture_output=True, timeout=60, check=False)
+    assert (run.returncode, run.stdout) == (0, b"out.wav\n")
+    assert Path("out.wav").stat().st_size > 1000
+
+
+def test_full_standard_output_is_named(here: Path):
+    run = subprocess.run(
+        ["/bin/sh", "-c", f"'{ZOO}' list --json >/dev/full"], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert "the standard output: the disk is full" in json.loads(run.stderr)["error"]["message"]
+
+
+def test_words_on_the_command_line_are_shown_as_text(here: Path):
+    """As `zoo check *` gives them, in a folder of strange names."""
+    for words in (("check", "a.json", "\x1b]0;x\x07\u202eb.json"), ("list", "--kind", "\x1b[31m"), ("\x1b[2J\u3164",)):
+        ran = shell(*words)
+        assert (ran.code, ran.out) == (2, "")
+        assert "Error: " in ran.err and not set(ran.err) & set("\x1b\x07\u202e\u3164"), ran.err
+
+
+def test_a_value_begins_no_line(here: Path, tmp_path: Path):
+    forged = '"cc0\\nrevision\\tFORGED \\u202E\\u3164"'
+    write_files(tmp_path / "home" / AMP, {"README.md": card(license=forged)})
+    lines = [line.split("\t") for line in shell("show", AMP).out.splitlines()]
+    assert all(len(line) == 2 for line in lines)
+    assert dict(lines)["license"] == "cc0 revision FORGED ??" and dict(lines)["revision"] != "FORGED"
+    assert json.loads(shell("show", AMP, "--json").out)["license"] == "cc0 revision FORGED ??"
+    (row,) = json.loads(shell("list", "--json").out)["amps"]
+    assert row["license"] == "cc0 revision FORGED ??"
+
+
+def test_messages_are_bounded(here: Path):
+    Path("m.json").write_text(json.dumps({"entries": [], "x" * 100_000: {}}))
+    for words in (("check", "m.json"), ("check", "n" * 100_000), ("knobs", "a" * 100_000)):
+        ran = shell(*words)
+        assert ran.code and len(ran.err) < 9000, len(ran.err)
+
+
+NUMBERS = (
+    ("pull", AMP, "--max-peak", "nan"),
+    ("pull", AMP, "--max-size", "nan"),
+    ("record", "s", "--send", "nan"),
+    ("record", "s", "--pause", "NaN"),
+    ("plan", "k.json", "--step", "nan"),
+    ("plan", "k.json", "--step", "inf"),
+)
+
+
+@pytest.mark.parametrize("words", NUMBERS)
+def test_nan_is_in_no_range(here: Path, words: tuple[str, ...]):
+    ran = zoo(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"Invalid value for '{words[2]}'" in ran.err

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -89,7 +90,7 @@ BAD_EXPORTS: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
     "lv2": (1, (AMP, "--plugin", "out", "--for", "windows", "--format", "lv2"), ("no lv2 for these systems",)),
     "a file too": (1, (AMP, "amp.nam", "--plugin", "out"), ("--plugin writes plugins",)),
     "live too": (1, (AMP, "--live", "--plugin", "out"), ("--plugin writes plugins",)),
-    "format alone": (1, (AMP, "amp.nam", "--live", "--format", "vst3"), ("--format, --for and --max-peak",)),
+    "format alone": (1, (AMP, "amp.nam", "--live", "--format", "vst3"), ("--format and --for are for plugins",)),
     "too loud": (6, (AMP, "--plugin", "out", "--max-peak", "-80"), ("allowed are -80",)),
     "unknown amp": (3, ("alice/tinny", "--plugin", "out"), ("Did you mean alice/tiny?",)),
 }
@@ -187,3 +188,62 @@ def test_uninstall_removes_nothing_else(home: Path, tmp_path: Path):
     record.write_text(json.dumps(document))
     assert zoo("uninstall").code == 0
     assert (tmp_path / "mine").exists()
+
+
+@ON_LINUX
+def test_uninstall_removes_plugins_alone(home: Path, here: Path):
+    """A shelf that came from somewhere may name any path as a plugin."""
+    assert zoo("install", "--format", "clap").code == 0
+    record = here.parent / "home" / ".plugins" / "installed.json"
+    mine = home / "ampzoo"
+    mine.mkdir()
+    (mine / "takes.wav").write_bytes(b"mine")
+    document = json.loads(record.read_text())
+    document["plugins"] += [str(mine), str(home), "ampzoo.lv2", "../ampzoo.vst3", str(home / "other.clap")]
+    (home / "other.clap").write_bytes(b"mine")
+    record.write_text(json.dumps(document))
+    (here / "ampzoo.lv2").mkdir()
+    assert zoo("uninstall").out == f"{home / '.clap/ampzoo.clap'}\n"
+    assert (mine / "takes.wav").exists() and (home / "other.clap").exists() and (here / "ampzoo.lv2").exists()
+
+
+@ON_LINUX
+def test_a_plugin_that_cannot_be_refreshed_stops_no_pull(home: Path, here: Path, tmp_path: Path):
+    write_package(tmp_path / "shelf" / "carol" / "third")
+    assert zoo("install", "--format", "clap").code == 0
+    record = here.parent / "home" / ".plugins" / "installed.json"
+    record.write_text("{}}")
+    ran = zoo("pull", "carol/third", "--zoo", tmp_path / "shelf")
+    assert (ran.code, Path(ran.out.strip()).is_dir()) == (0, True)
+    assert "warning: the plugin in your DAW is not up to date, write it again with zoo install" in ran.err
+    assert zoo("install", "--format", "clap").code == 0
+    assert amps_in(home / ".clap/ampzoo.clap") == ["third - carol", "tiny - alice"]
+
+
+@ON_LINUX
+def test_foreign_files_beside_the_amps_of_a_plugin_are_passed_over(home: Path, here: Path):
+    """A pipe is not waited for, neither by a command nor by the host of the plugin."""
+    assert zoo("install", "--format", "clap").code == 0
+    folder = here.parent / "home" / ".plugins"
+    (own,) = folder.glob("*.bin")
+    own.write_bytes(own.read_bytes()[:-5])
+    os.mkfifo(folder / "bob--pipe.bin")
+    os.mkfifo(folder / "pipe.bin")
+    (folder / "folder.bin").mkdir()
+    signal.alarm(60)  # what waits for a pipe is interrupted, and the test fails
+    try:
+        assert amps_in(home / ".clap/ampzoo.clap") == []
+        assert zoo("install", "--format", "clap,lv2").code == 0
+        assert amps_in(home / ".clap/ampzoo.clap") == ["tiny - alice"]
+    finally:
+        signal.alarm(0)
+    assert not (folder / "bob--pipe.bin").exists()
+
+
+@ON_LINUX
+def test_a_shelf_whose_name_is_no_utf8_is_played(home: Path, here: Path, monkeypatch: pytest.MonkeyPatch):
+    shelf = Path(os.fsdecode(os.fsencode(here.parent) + b"/sh\xffelf\xe9"))
+    (here.parent / "home").rename(shelf)
+    monkeypatch.setenv("ZOO_HOME", str(shelf))
+    assert zoo("install", "--format", "clap").code == 0
+    assert amps_in(home / ".clap/ampzoo.clap") == ["tiny - alice"]

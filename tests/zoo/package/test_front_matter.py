@@ -81,7 +81,7 @@ def test_a_license_that_is_no_text_is_none(tmp_path: Path, value: str):
 def test_what_is_plain_is_read_and_written():
     front = {"license": "mit", "n": 1.5, "tags": ["a", "b"], "own": {"deep": [None, True]}}
     assert parse_card(join_card(front, "page")) == (front, "\npage")
-    assert text_of(front, "license") == "mit" and text_of({"license": "x" * 100}, "license") == "x" * 64
+    assert text_of(front, "license") == "mit" and text_of({"license": "x" * 100}, "license") == "x" * 61 + "..."
     assert parse_card("\ufeff---\r\na: 1\r\n---\r\npage") == ({"a": 1}, "page")
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from models.artifacts.folder import load_model, save_model
 from models.core.errors import IntegrityError, UserError
+from models.formats.nam.reader import stated_loudness
 from models.formats.nam.writer import write_nam
 from models.network.wavenet import WaveNet
 from tests.support.hub_server import Hub
@@ -80,6 +81,18 @@ LOUD: dict[str, tuple[Callable[[Path], object], str]] = {
     "live.nam by 400 dB": (lambda folder: scale_nam(folder / NAM, 1e20), f"{NAM} plays at"),
     "live.nam silent": (lambda folder: scale_nam(folder / NAM, 0), f"{NAM} plays no sound"),
     "baked by 6 dB": (lambda folder: scale_nam(folder / "baked/gain-low.nam", 2), "baked/gain-low.nam plays at"),
+    "live.nam that says it is soft": (
+        lambda folder: say_loudness(folder / NAM, -160),
+        f"{NAM} states a loudness of -160 dBFS",
+    ),
+    "baked that says it is soft": (
+        lambda folder: say_loudness(folder / "baked/gain-low.nam", -1e300),
+        "baked/gain-low.nam states a loudness of",
+    ),
+    "live.nam at another level": (
+        lambda folder: say_loudness(folder / NAM, -10, output_level_dbu=60),
+        f"{NAM} has another output_level_dbu than its package: 60.0, not None",
+    ),
     "claims to be loud": (
         lambda folder: (
             scale(without_clips(folder), 1e3),
@@ -186,3 +199,46 @@ def test_what_cannot_be_played_is_not_the_same(package: Path):
     found = {one.name: one for one in replay(package)}
     assert found[NAM].esr == found["baked/gain-low.nam"].esr == math.inf and found["audio/gain-low.flac"].same
     assert not Replay("x", math.nan).same
+
+
+EAR_WAYS = (
+    ("play", "--no-browser"),
+    ("page", "--out", "site"),
+    ("play", "--live"),
+    ("export", "a.nam", "--live"),
+    ("export", "a.nam", "--bake", "gain=3"),
+)
+
+
+@pytest.mark.parametrize("words", EAR_WAYS, ids=" ".join)
+def test_a_run_folder_is_no_way_around_it(words: tuple[str, ...], package: Path, monkeypatch: pytest.MonkeyPatch):
+    """A package without its manifest looks like a run; nobody hears what plays at +60 dBFS without a wish to."""
+    monkeypatch.chdir(package.parent)
+    scale(package, 1e3)
+    (package / "manifest.json").unlink()
+    command, *rest = words
+    refused(zoo(command, package, *rest), 6, f"{ROOT} plays at", "its scores claim", "--max-peak")
+    (package / "eval.json").unlink()
+    refused(zoo(command, package, *rest), 6, f"{ROOT} plays at")
+    if command == "export":
+        assert zoo(command, package, *rest, "--max-peak", "100").code == 0
+
+
+def say_loudness(path: Path, dbfs: object, **metadata: object) -> None:
+    document = json.loads(path.read_text())
+    document["metadata"] |= {"loudness": dbfs, **metadata}
+    path.write_text(json.dumps(document))
+
+
+def test_the_loudness_of_a_container_is_the_lowest_that_it_states(package: Path):
+    """A player shows one of its models, whose own loudness it may take."""
+    inner = json.loads((package / NAM).read_text())
+    assert stated_loudness(package / NAM) == inner["metadata"]["loudness"]
+    head = {"version": "0.7.0", "architecture": "SlimmableContainer", "sample_rate": inner["sample_rate"]}
+    models = [{"max_value": n, "model": inner | {"metadata": {"loudness": n - 90}}} for n in (0.5, 1)]
+    for stated, expected in ((-3, -89.5), (-99, -99), ("none", -89.5)):
+        document = {**head, "metadata": {"loudness": stated}, "config": {"submodels": models}}
+        (package / "c.nam").write_text(json.dumps(document))
+        assert stated_loudness(package / "c.nam") == expected
+    say_loudness(package / NAM, "loud")
+    assert stated_loudness(package / NAM) is None

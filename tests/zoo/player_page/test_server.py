@@ -4,7 +4,10 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
+import socket
+import struct
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,11 +19,13 @@ from models.core.errors import NotFound, UserError
 from models.formats.player.reader import read_amp
 from tests.support.browser import needs_zig, serving
 from tests.support.hub_server import Hub
-from tests.support.packages import AMP, ZOO, around, files, read_files, refused, write_files, write_package, zoo
+from tests.support.packages import AMP, ZOO, around, card, files, read_files, refused, write_files, write_package, zoo
 from zoo.cli.player_page import _site
 from zoo.package.manifest import digest
+from zoo.player_page.documents import shelf_row
 from zoo.player_page.server import HEADERS, PageServer
 from zoo.player_page.site import STATIC, Site, many_amps, one_amp, write_site
+from zoo.registry.shelf import Shelf
 
 
 def ask(url: str, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -190,3 +195,38 @@ def test_the_page_is_small_files_without_markup_from_data(path: Path):
     assert "http" not in text.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "").replace(
         "https and", ""
     )
+
+
+def test_a_browser_that_goes_away_leaves_no_words(site: Site, capfd: pytest.CaptureFixture[str]):
+    """It closes the connection in the middle of a file, or of its own request."""
+    with serving(site) as url:
+        address = urlsplit(url)
+        whole = f"GET /amps/alice/tiny/amp.bin HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n"
+        for request in (whole, "GET"):
+            with socket.create_connection((address.hostname, address.port)) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset at once
+                connection.sendall(request.encode())
+        assert ask(url, "/site.json")[0] == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_texts_of_strangers_are_plain(tmp_path: Path):
+    front = card(license='"<b>mit</b>\\u202E\\u3164\\n' + "x" * 500 + '"')
+    amp = one_amp("alice/tiny", write_package(tmp_path / "package", {"README.md": front}))
+    text = json.loads(amp.read("amps/alice/tiny/amp.json") or b"")["license"]
+    assert text.startswith("<b>mit</b>?? xxx") and len(text) == 64
+    write_package(tmp_path / "shelf" / AMP, {"README.md": front})
+    (row,) = Shelf(tmp_path / "shelf").list(pytest.fail)
+    assert shelf_row(row).license == text
+
+
+def test_an_amp_that_is_removed_while_it_is_played_is_told(
+    site: Site, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    with serving(site) as url:
+        assert ask(url, "/amps/alice/tiny/amp.json")[0] == 200
+        shutil.rmtree(tmp_path / "package")
+        for file in ("amp.bin", "audio/di.flac"):
+            status, _, body = ask(url, f"/amps/alice/tiny/{file}")
+            assert status in (200, 422) and (status == 200 or json.loads(body)["hint"]), file
+    assert capfd.readouterr().err == ""

@@ -85,3 +85,16 @@ def test_names_that_differ_by_case_alone(disk: Path, tmp_path: Path):
     assert ran.code != 0 and "Tiny" in ran.err, ran.err
     assert os.listdir(disk / "shelf" / "alice") == ["Tiny"]
     assert (disk / "shelf" / "alice" / "Tiny" / "presets.json").read_bytes() == files()["presets.json"]
+
+
+def test_the_lock_of_a_study_follows_no_link(tmp_path: Path):
+    """Beside a study that came from somewhere may lie anything."""
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    (tmp_path / ".study.lock").symlink_to(mine)
+    with (
+        pytest.raises(UserError, match="the lock of a search, is a link to another file"),
+        study_lock(tmp_path / "study"),
+    ):
+        pass
+    assert mine.read_text() == "mine"

@@ -83,3 +83,11 @@ def test_a_damaged_index_is_made_anew(shelf: Shelf, tmp_path: Path, content: byt
 def test_a_cache_that_cannot_be_written_is_no_error(shelf: Shelf, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AMPZOO_CACHE", "/dev/null/cache")
     assert rows(shelf) == {AMP: 0.1875, "bob/other": 0.1875}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are text on this system")
+def test_a_shelf_whose_name_is_no_utf8_is_listed(tmp_path: Path):
+    shelf = tmp_path / os.fsdecode(b"sh\xffelf")
+    write_package(shelf / AMP)
+    for _ in range(2):  # read, and from the index
+        assert [row.name for row in Shelf(shelf).list(pytest.fail)] == [AMP]
