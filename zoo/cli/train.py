@@ -78,6 +78,8 @@ def train(
 
     if chosen:
         output.info(chosen)
+    if takes and recipe.data.train == takes.resolve():
+        output.info(words.split_sentence(recipe.data))
     one_thread()
     with output.progress("training", "steps") as bar:
         score = ""
@@ -109,8 +111,9 @@ def train(
         output.info(sentence)
     if not folds and 0 < count_takes(recipe.data) < FEW_TAKES:
         output.info("few takes: --folds 4 into another folder scores every recorded setting, and trains on all")
-    for warning in words.warning_sentences(evaluation):
+    for warning in evaluation.warnings:
         output.warn(warning)
+    output.info(f"next: zoo play {out} (in the browser, its knobs alive), zoo package {out} --license LICENSE")
     output.data(str(out))
 
 

@@ -32,7 +32,7 @@ def show_check(report: Any) -> None:
     for take in report.takes:
         if id(take) in left_out:
             continue
-        wet, lag = take.wet_sound, take.lag
+        wet, lag = take.wet_sound, take.known_lag
         alignment = (f"{lag.delay_samples:.2f}", f"{lag.polarity:+d}", f"{lag.drift_ppm:.1f}") if lag else ("-",) * 3
         levels = (f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}") if wet else ("-",) * 2
         length = (f"{wet.frames / wet.rate_hz:.2f} s", f"{wet.rate_hz}") if wet else ("-",) * 2
