@@ -38,9 +38,13 @@ def quickstart(config: Path) -> None:
 
 @click.command(epilog="Example: zoo train DS1/takes.json")
 @click.argument("takes", type=PATH, required=False)
-@click.option("--data", type=PATH, help="D: manifests and split; see configs/data. In place of TAKES.")
-@click.option("--model", type=PATH, help="M: the WaveNet; see configs/models. Default: the one that measured best.")
-@click.option("--learning", type=PATH, help="L: the training; see configs/learning. Default: what measured best.")
+@click.option("--data", type=PATH, help="D: manifests and split, as configs/data/virtual-amp.json. In place of TAKES.")
+@click.option("--model", type=PATH, help="M: the WaveNet, as configs/models/recommended.json, the default.")
+@click.option(
+    "--learning",
+    type=PATH,
+    help="L: the training, as configs/learning/recommended.json. Default: that, longer for many takes.",
+)
 @click.option(
     "--out", type=PATH, help="The run folder. The same command resumes an interrupted run. Default: runs/NAME of D."
 )
