@@ -102,14 +102,14 @@ def train(
         try:
             if folds:
                 judged = cross_validate(recipe, out, folds, show_fold, show_step, load_amp, output.PhaseLines(bar))
-                output.info_wrapped(words.folds_sentence(judged.whole, judged.spread, folds))
+                output.info(words.folds_sentence(judged.whole, judged.spread, folds))
                 recipe = recipe.model_copy(update={"data": for_all_takes(recipe.data)})
             evaluation = fit(recipe, out, show, show_step, load_amp, output.PhaseLines(bar))
         except KeyboardInterrupt:
             output.show_stop(f"stopped training into {out}", f"Go on with: {repeat_command()}", INTERRUPTED)
             sys.exit(INTERRUPTED)
     for sentence in words.composed_sentences(read_knob_filters(out / SPLIT)):
-        output.info_wrapped(sentence)
+        output.info(sentence)
     output.info(words.held_sentence(evaluation))
     for sentence in words.advice_sentences(evaluation):
         output.info(sentence)
