@@ -11,6 +11,7 @@ import argparse
 import gzip
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -27,12 +28,17 @@ PAGE, PARTS_PER_S = 1000, 10
 
 
 def make_pages(package: Path, amps: int) -> list[bytes]:
-    """Return the packed pages of a list in which every amp has the card of the package, with numbers of its own."""
-    card = read_front_matter(package / "README.md")
+    """Return the packed pages of a list: the card of the package, with names, numbers and a commit for each amp."""
+    card, chance = read_front_matter(package / "README.md"), random.Random(0)
     rows = []
     for number in range(amps):
-        block = {**card["ampzoo"], "esr": round(0.01 + number * 1e-6, 6)}
-        row = {"id": f"owner{number % 50}/amp-{number}", "sha": f"{number:040x}", "downloads": number}
+        size = {"parameters": chance.randrange(500, 20_000), "macs_per_sample": chance.randrange(500, 20_000)}
+        block = {**card["ampzoo"], "esr": round(chance.uniform(0.005, 0.2), 6), **size}
+        block["knobs"] = [
+            {**knob, "name": f"knob{chance.randrange(100)}-{at}"} for at, knob in enumerate(block["knobs"])
+        ]
+        name = f"{chance.randbytes(4).hex()}/{chance.randbytes(6).hex()}"
+        row = {"id": name, "sha": chance.randbytes(20).hex(), "downloads": chance.randrange(10_000)}
         rows.append({**row, "cardData": {**card, "ampzoo": block}})
     return [gzip.compress(json.dumps(rows[at : at + PAGE]).encode()) for at in range(0, amps, PAGE)]
 
