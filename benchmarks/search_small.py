@@ -84,14 +84,14 @@ def main() -> None:
                     found[name].append((hypervolume(points, REFERENCE) / whole, min(points)[0] - lowest))
             for name, scores in found.items():
                 volumes, errors = zip(*scores, strict=True)
-                volume = f"{fmean(volumes):.3f} +- {_deviation(volumes):.3f}"
-                error = f"{10 ** fmean(errors):.2f} x/ {10 ** _deviation(errors):.2f}"
+                volume = f"{fmean(volumes):.3f} +- {standard_error(volumes):.3f}"
+                error = f"{10 ** fmean(errors):.2f} x/ {10 ** standard_error(errors):.2f}"
                 rows.append((amp, str(trials), name, volume, error))
                 output.info("\t".join(rows[-1]))
     output.data_table(("AMP", "TRIALS", "METHOD", "HYPERVOLUME", "LOWEST ERROR"), rows)
 
 
-def _deviation(values: tuple[float, ...]) -> float:
+def standard_error(values: tuple[float, ...]) -> float:
     """Return the standard error of a mean."""
     return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
 

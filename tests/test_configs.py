@@ -9,6 +9,7 @@ from models.network.architecture import WaveNetConfig
 from models.network.wavenet import WaveNet
 from models.recordings.config import DataConfig
 from models.training.config import LearningConfig
+from models.training.recommended import MEASURED_TAKES, recommended_learning, recommended_model
 from search.config.study import SearchConfig
 
 ROOT = Path(__file__).parent.parent / "configs"
@@ -46,3 +47,8 @@ def test_stock_shapes_have_their_known_weight_counts(name: str, weights: int):
     assert WaveNet(config, 0).parameter_count + 1 == weights
     knobs = read_document(ROOT / "models" / f"{name}-film.json", WaveNetConfig)
     assert knobs.arrays == config.arrays and WaveNet(knobs, 0).parameter_count + 1 == weights
+
+
+def test_the_recommended_recipe_has_a_name_of_its_own():
+    assert read_document(ROOT / "models/recommended.json", WaveNetConfig) == recommended_model()
+    assert read_document(ROOT / "learning/recommended.json", LearningConfig) == recommended_learning(MEASURED_TAKES[1])

@@ -35,9 +35,12 @@ class Ours:
     def _to_candidate(self, point: Point) -> RowCandidate:
         return RowCandidate(self.table.nearest(point))
 
-    def suggest(self) -> Task | None:
-        """Return what the sampler suggests; the first trials, and one in some later ones, train to the end."""
-        candidate = self.sampler.suggest()
+    def suggest(self, left: int | None = None) -> Task | None:
+        """Return what the sampler suggests; the first trials, and one in some later ones, train to the end.
+
+        `left` is how many trials may still begin, this one among them; None where their number is not limited.
+        """
+        candidate = self.sampler.suggest(left)
         if candidate is None:
             return None
         later = len(self.pool.trained) - self._pruning.calibrate

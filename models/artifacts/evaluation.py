@@ -1,5 +1,6 @@
 """`eval.json`: how good a model is and what it costs. Light to import."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +15,10 @@ from models.knobs.text import format_setting
 RUNAWAY_DB = 18.0  # largest allowed level of any setting above the loudest take
 
 SILENCE_DBFS = -70.0  # output at silence above which a person is warned
+
+OFFSET_DB = 40.0  # smallest distance of the offset of loud sound below the loudest take: 1 % of its peak
+
+MOVE_DBFS, MOVE_MS = -40.0, "50"  # what a turn of a knob within so many ms may add before a person is warned
 
 FAR_ABOVE = 3.0  # times the validation error: a larger held error needs a reason
 
@@ -92,6 +97,17 @@ class CornerScan(Frozen):
             "when a knob turns or playing begins: train longer"
         )
 
+    @property
+    def dc_warning(self) -> str | None:
+        """What a person should know about the constant in loud sound, or None."""
+        below = self.recorded_peak_dbfs - self.dc_dbfs
+        if below >= OFFSET_DB:
+            return None
+        return (
+            f"while it plays, a constant (DC) of {self.dc_dbfs:.0f} dBFS is in the sound, {below:.0f} dB below the "
+            f"loudest take ({OFFSET_DB:g} is good): train longer"
+        )
+
 
 class KnobTurn(Frozen):
     """What turning one knob from end to end does.
@@ -140,6 +156,27 @@ class Evaluation(Frozen):
     knob_turns: tuple[KnobTurn, ...]
     held_regions: tuple[RegionScore, ...] = ()
     held_sha256: str = ""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person must know of the model before it is published."""
+        found = (
+            self.corners.offset_warning,
+            self.corners.dc_warning,
+            self._move_warning(),
+            gap_warning(self.validation.mean, self.held.mean),
+        )
+        return [warning for warning in found if warning]
+
+    def _move_warning(self) -> str | None:
+        """Return what turning knobs adds to the sound, where it may be heard."""
+        added = (self.knob_moves_dbfs or {}).get(MOVE_MS, -math.inf)
+        if added <= MOVE_DBFS:
+            return None
+        return (
+            f"a knob that turns from end to end within {MOVE_MS} ms adds {added:.0f} dBFS to the sound "
+            f"(below {MOVE_DBFS:.0f} is good): train longer"
+        )
 
 
 def gap_warning(validation: float, held: float) -> str | None:

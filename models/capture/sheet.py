@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 from models.knobs.schema import Knobs, Setting, Switch
 from models.knobs.text import format_value
-from models.reporting.html import Cell, heading, numbered_list, page, paragraph, table
+from models.reporting.html import Cell, blanks, heading, numbered_list, page, paragraph, table
 
 TRAIN_MANIFEST, SHEET = "train.json", "sheet.html"
 
 MAX_SETTING_NAME = 120  # characters of a setting in a file name
+
+NOTES = ("date", "player", "serial number", "gain of the interface", "microphone and its place")  # to fill in
 
 BOX = "\u2610"  # to tick
 
@@ -53,6 +55,7 @@ def make_sheet(
     )
     parts = [
         paragraph(", ".join(f"{knob.name} {knob.legal}" for knob in knobs.knobs)),
+        blanks(NOTES),
         numbered_list(steps),
         heading("Takes to train on"),
         _settings_table(knobs, "", train, before, outputs),

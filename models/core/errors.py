@@ -1,6 +1,10 @@
 """The errors that a person can act on: what is wrong, and what to do next."""
 
+from collections.abc import Sequence
+
 from models.core.userinfo import without_userinfo
+
+MAX_TOGETHER = 4  # problems of one file that are told beside the first
 
 
 class UserError(ValueError):
@@ -15,6 +19,20 @@ class UserError(ValueError):
         super().__init__(message)
         self.message = message
         self.hint = without_userinfo(hint)
+
+
+def raise_together(problems: Sequence[UserError], where: str) -> None:
+    """Raise what is wrong with several parts of a file as one error, of the kind and with the hint of the first.
+
+    Messages begin with `where`, which is said once; of more than `MAX_TOGETHER` the rest is counted. Without problems
+    nothing happens.
+    """
+    if not problems:
+        return
+    first, *others = problems
+    also = [other.message.removeprefix(f"{where}: ") for other in others]
+    rest = f"; and {len(also) - MAX_TOGETHER} more" if len(also) > MAX_TOGETHER else ""
+    raise type(first)("; ".join([first.message, *also[:MAX_TOGETHER]]) + rest, first.hint)
 
 
 def first_line(problem: BaseException) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 import reprlib
+from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,8 @@ MAX_INTEGER_DIGITS = 308  # of a whole number; a longer one is beyond double pre
 MAX_SHOWN = 40  # characters of a value in a message
 
 MAX_KEY = 120  # characters of a key and its place in a message
+
+MAX_OTHERS = 5  # places of other problems that a message names
 
 SHOWN_ITEMS = 8  # of a list or an object, at most
 
@@ -215,8 +218,19 @@ def _with_known_version(value: Any, kind: type[BaseModel], where: str) -> tuple[
     return ({**value, key: known}, True) if newer else (value, False)
 
 
+def _also_wrong(places: Sequence[tuple], told: tuple) -> str:
+    """Return `; also wrong: 'a', 'b.c'`: the places of other problems, none inside another; empty without any."""
+    found = [told]
+    for place in places:
+        if not any(place[: len(other)] == other or other[: len(place)] == place for other in found):
+            found.append(place)
+    names = [f"'{'.'.join(map(str, place))[:MAX_SHOWN]}'" for place in found[1:]]
+    more = f" and {len(names) - MAX_OTHERS} more" if len(names) > MAX_OTHERS else ""
+    return f"; also wrong: {', '.join(names[:MAX_OTHERS])}{more}" if names else ""
+
+
 def _explain(problem: ValidationError, value: Any, kind: type[BaseModel], where: str) -> tuple[str, str]:
-    """Return the message and the hint for the first problem that pydantic found.
+    """Return the message and the hint for the first problem that pydantic found; the places of others are named.
 
     Each type of a union has a problem of its own; the one at the innermost place is told.
     """
@@ -235,6 +249,7 @@ def _explain(problem: ValidationError, value: Any, kind: type[BaseModel], where:
         own = first["type"] == "value_error" and isinstance(first["input"], dict)  # our own messages name the value
         shown = "" if own else f" is {short_repr(first['input'])}"
         message = f"{where}: {reason}" if own and not keys else f"{where}: '{key}'{shown}: {reason}"
+    message += _also_wrong([at for at, _ in faults], keys)
     part, above = _innermost_schema(kind, keys, first["loc"])
     known = [field.alias or name for name, field in part.model_fields.items()]
     near = get_close_matches(str(first["loc"][-1]), known, 1) if first["type"] == "extra_forbidden" else []

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from models.audio.calibration import UNSTATED, AnalogLevels
-from models.core.errors import UserError
+from models.core.errors import UserError, raise_together
 from models.core.locations import find_written
 from models.core.schema import check_document, read_json
 from models.knobs.schema import (
@@ -80,7 +80,7 @@ def read_manifest(path: Path) -> Manifest:
     Files that one entry lists by name (`output_files`) are takes at the positions of a switch: the one that is listed
     with `"files": true`, or `output`, which gets the names in order of first appearance.
 
-    Raises `UserError` naming the file and the entry; the audio files are not opened.
+    Raises `UserError` naming the file and the first entries that are wrong; the audio files are not opened.
     """
     return interpret_manifest(read_json(path), path)
 
@@ -90,14 +90,20 @@ def interpret_manifest(document: Any, path: Path) -> Manifest:
     raw = with_outputs(parse_manifest(document, str(path)), str(path))
     knobs = _knob_schema(raw, str(path))
     takes: dict[bool, dict[tuple, Take]] = {False: {}, True: {}}
+    problems: list[UserError] = []
     for entry in raw.takes:
         stated = {name: entry.setting[name] for name in _listed_knobs(entry, knobs, raw)}
         if entry.output is not None and knobs.outputs:
             stated[knobs.outputs.name] = entry.output
-        setting = knobs.complete(stated, entry.where)
+        try:
+            setting = knobs.complete(stated, entry.where)
+        except UserError as problem:
+            problems.append(problem)
+            continue
         dry, wet = (find_written(path.parent, name) for name in (entry.dry, entry.wet))
         take = Take(dry, wet, setting, entry.delay_samples, entry.channel)
         takes[entry.held][entry.dry, entry.wet, entry.channel, *setting.values()] = take
+    raise_together(problems, str(path))
     if not takes[False]:
         raise UserError(f"{path} lists no takes", "Add at least one entry with input_file, output_file and its knobs.")
     train, held = (list(takes[group].values()) for group in (False, True))

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AliasChoices, Field, model_validator
 
 from models.audio.calibration import AnalogLevels
-from models.core.errors import UserError
+from models.core.errors import UserError, raise_together
 from models.core.schema import Frozen, check_document
 from models.knobs.schema import Knob, KnobName, Setting, Switch, Written, WrittenSetting
 from models.recordings.session_delays import SessionDelays
@@ -178,8 +178,13 @@ def parse_manifest(value: Any, where: str) -> RawManifest:
         return _parse_trainer(value, where)
     document = check_document({"entries": value} if isinstance(value, list) else value, _OwnDocument, where)
     channel = None if document.channel is None else CHANNELS[document.channel]
-    entries = enumerate(document.entries, 1)
-    takes = [take for n, entry in entries for take in _parse_entry(entry, channel, f"{where}: entry {n}")]
+    takes, problems = list[RawTake](), list[UserError]()
+    for number, entry in enumerate(document.entries, 1):
+        try:
+            takes += _parse_entry(entry, channel, f"{where}: entry {number}")
+        except UserError as problem:
+            problems.append(problem)
+    raise_together(problems, where)
     return RawManifest(document, document.knobs, takes, False, document.sample_rate, document.levels)
 
 

@@ -26,6 +26,8 @@ th { border-bottom-color: #999 }
 th:first-child, td:first-child { padding-left: 0 }
 .number, .changed, .same { text-align: right }
 .file, code { font-family: ui-monospace, monospace; font-size: .95em }
+.file { white-space: normal; overflow-wrap: anywhere; min-width: 12rem }
+.blanks span { display: inline-block; min-width: 15rem; margin: 0 1rem .6rem 0; border-bottom: 1px solid #222 }
 .same { color: #777 } .changed { font-weight: bold; border: 2px solid #222 }
 .notice { border-left: 4px solid #b8860b; padding: .2rem .8rem; margin: .6rem 0 } .fault { border-color: #b22222 }
 .hint { color: #555 } label { display: inline-flex; align-items: center; gap: .5rem; margin-right: 1rem }
@@ -86,6 +88,11 @@ def paragraph(text: str) -> str:
 def numbered_list(items: Iterable[str]) -> str:
     """Return a list of steps; what stands between backticks is shown as code."""
     return f"<ol>{''.join(f'<li>{_inline(item)}</li>' for item in items)}</ol>"
+
+
+def blanks(names: Iterable[str]) -> str:
+    """Return lines to fill in by hand, each with its name."""
+    return f'<p class="blanks">{"".join(f"<span>{escape_page(name)}</span>" for name in names)}</p>'
 
 
 def notice(severity: str, message: str, hint: str) -> str:

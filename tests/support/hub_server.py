@@ -41,6 +41,7 @@ from tests.support.hub_store import (
 
 BOMB = 256 << 20  # bytes of an endless body, or of a bomb unpacked
 SLOW_SECONDS = 3.0
+DRIPS, DRIP_SECONDS = 8, 0.3
 LIST_FIELDS = ["private", "downloads", "tags", "pipeline_tag", "library_name", "createdAt"]
 
 
@@ -110,7 +111,7 @@ class Hub(ThreadingHTTPServer):
         self._corrupt.append((path_regex, [1] * times))
 
     def send(self, manner: str, path_regex: str, times: int = 1000) -> None:
-        """Send the next matching answers `cut` in the middle, `endless`, as a gzip `bomb`, or far too `slow`."""
+        """Send the next matching answers `cut`, `endless`, as a gzip `bomb`, far too `slow`, or in a `drip`."""
         self._manners.append((manner, path_regex, [1] * times))
 
     def before(self, method: str, path_regex: str, action: Callable[[], object]) -> None:
@@ -393,6 +394,12 @@ class Handler(BaseHTTPRequestHandler):
         elif reply.manner == "slow":
             self.wfile.flush()
             time.sleep(SLOW_SECONDS)
+        elif reply.manner == "drip":
+            part = -(-len(reply.body) // DRIPS)
+            for start in range(0, len(reply.body), part):
+                self.wfile.write(reply.body[start : start + part])
+                self.wfile.flush()
+                time.sleep(DRIP_SECONDS)
         else:
             self.wfile.write(reply.body)
 

@@ -31,7 +31,7 @@ class Reply:
     status: int
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
-    manner: str = ""  # how it is sent: cut, endless, bomb, slow; empty for as it should be
+    manner: str = ""  # how it is sent: cut, endless, bomb, slow, drip; empty for as it should be
 
 
 class HubError(Exception):

@@ -1,6 +1,8 @@
 """The Python face: what `dir(zoo)` shows, and that it looks where the commands look."""
 
+import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +31,15 @@ def test_dir_shows_the_face_and_nothing_else():
         assert getattr(zoo_package, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'play'"):
         _ = zoo_package.play
+
+
+@pytest.mark.parametrize("name", ["load", "pull", "list", "score", "search"])
+def test_the_reference_names_every_parameter(name: str):
+    text = Path(__file__).parents[2].joinpath("docs/reference/python.md").read_text()
+    (stated,) = re.findall(rf"^## `zoo\.{name}\((.*)\) -> ", text, re.MULTILINE)
+    words = [word.strip(" *").partition("=")[0] for word in stated.split(",")]
+    parameters = inspect.signature(getattr(zoo_package, name)).parameters
+    assert [word for word in words if word] == [known for known in parameters if not known.startswith("on_")]
 
 
 def test_import_is_light():

@@ -124,7 +124,8 @@ def _list_hub(address: "Address", show_rows: "ShowRows", options: ListOptions) -
         fetch = ListFetch(label, open_hub, lambda text: None)
         show_rows(saved.amps, label, saved.age_seconds)
         output.close_data()
-        _wait(fetch, saved)
+        with output.progress("renewing the list"):
+            _wait(fetch, saved)
         return
     with output.progress("listing") as bar:
         fetch = ListFetch(label, open_hub, output.info, begun, lambda amps: bar(0, 0, f"{amps} amps"))
@@ -222,6 +223,7 @@ def knobs(amp: str, where: str | None, as_json: bool) -> None:
     from zoo.cli.views import amps as amps_view
     from zoo.registry.resolve import view_amp
 
+    offer_to_pull(amp, where)
     schema = view_amp(amp, where).document(CONFIG, ModelConfig).knobs
     if as_json:
         output.data_json({"schema": "zoo.knobs/1", "name": amp, **schema.model_dump(mode="json")})

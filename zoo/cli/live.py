@@ -110,11 +110,11 @@ def play_live(
     amp = LiveAmp(fastest_players(config, net)(), config.knobs, config.encode, setting, rate_hz)
     amp.process(silence := _silence(net.receptive_field), silence.copy())
     desk = LiveDesk(amp, controllers)
-    output.info_wrapped(f"{config.name} through {card.name}, {rate_hz} Hz. Use headphones: loudspeakers feed back.")
-    output.info_wrapped(LIVE_HELP)
+    output.info(f"{config.name} through {card.name}, {rate_hz} Hz. Use headphones: loudspeakers feed back.")
+    output.info(LIVE_HELP)
     if port is not None:
         spoken = ", ".join(f"{knob} {number}" for number, knob in sorted(desk.controllers.items()))
-        output.info_wrapped(f"MIDI from {port.name}; controllers: {spoken}")
+        output.info(f"MIDI from {port.name}; controllers: {spoken}")
     with Keys() as keys, output.progress("playing") as bar:
         pressed, done = _read_in_background(keys), threading.Event()
         with card.running(amp.process) as progress:

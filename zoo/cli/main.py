@@ -38,6 +38,30 @@ GROUPS = {  # heading -> commands, in the order in which one needs them
     "Play": (knobs, play_in_browser, write_page, render, export, install, uninstall),
 }
 
+ELSEWHERE = {  # a command of hf, ollama, uv, npm or optuna -> what does the same here
+    "login": "hf auth login logs in to the hub",
+    "whoami": "zoo doctor shows your login",
+    "info": "zoo show AMP tells all of an amp, zoo pull AMP --dry-run lists its files",
+    "ls": "zoo list",
+    "find": "zoo list WORD looks for amps",
+    "browse": "zoo play AMP opens its page in the browser",
+    "open": "zoo play AMP opens its page in the browser",
+    "run": "zoo play AMP plays it live, zoo render AMP IN.wav OUT.wav a file",
+    "cp": "zoo push FOLDER OWNER/AMP copies to a shelf or hub, zoo pull AMP --to FOLDER from one",
+    "upload": "zoo push",
+    "publish": "zoo push",
+    "download": "zoo pull",
+    "add": "zoo pull",
+    "remove": "zoo rm",
+    "delete": "zoo rm",
+    "update": "zoo outdated lists what is newer, zoo pull AMP --zoo hub fetches it",
+    "upgrade": "zoo lock --upgrade renews ./zoo.lock; pip or uv upgrade ampzoo itself",
+    "sync": "zoo pull --locked fetches what ./zoo.lock lists",
+    "du": "zoo doctor shows your shelf and the free space",
+    "stop": "Ctrl-C stops a search, and says how it goes on",
+    "dashboard": "zoo board STUDY --follow, or optuna-dashboard STUDY/optuna.journal",
+}
+
 HELP = """Search, publish and play guitar amp models whose knobs turn live.
 
 From an amp to a model: signal, plan, record, check, train or search, package, push.
@@ -81,8 +105,10 @@ class GroupedCommands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; the error for an unknown one names the nearest."""
+        """Find the command; the error for an unknown one names the nearest, or what does the same."""
         near = get_close_matches(args[0], self.commands, 1)
+        if known := ELSEWHERE.get(args[0]):
+            ctx.fail(f"No such command '{args[0]}'. Here: {known}.")
         if args[0] not in self.commands and near:
             ctx.fail(f"No such command '{args[0]}'. Did you mean '{near[0]}'?")
         return super().resolve_command(ctx, args)

@@ -44,7 +44,21 @@ def open_closed_streams() -> None:
 
 
 def info(text: str = "") -> None:
-    """Print a message on stderr, without passwords in URIs; where nobody can read it the work goes on."""
+    """Print a message on stderr, without passwords in URIs; on a terminal a long line is wrapped between words.
+
+    The rest is indented. Lines that begin with a space, such as commands to copy, stay whole.
+    """
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else 0
+    if width < NARROWEST or len(text) <= width or "\n" in text or text.startswith(" "):
+        _write_message(text)
+        return
+    fold = textwrap.TextWrapper(width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+    for line in fold.wrap(text):
+        _write_message(line)
+
+
+def _write_message(text: str) -> None:
+    """Write a line; where nobody can read it the work goes on."""
     try:
         sys.stderr.write(_printable(without_userinfo(text), sys.stderr) + "\n")
         sys.stderr.flush()
@@ -55,14 +69,6 @@ def info(text: str = "") -> None:
 def warn(text: str) -> None:
     """Print a warning on stderr."""
     info(f"warning: {text}")
-
-
-def info_wrapped(text: str) -> None:
-    """Print a message on stderr; on a terminal it is wrapped between words, with an indent."""
-    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else 0
-    fold = textwrap.TextWrapper(width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
-    for line in fold.wrap(text) if width >= NARROWEST else [text]:
-        info(line)
 
 
 def data(text: str) -> None:
@@ -100,7 +106,7 @@ def data_table(header: Sequence[str], rows: Sequence[Sequence[str]], min_columns
 
 def info_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Like `data_table`, but on stderr."""
-    _write_table(header, rows, 2, sys.stderr, info)
+    _write_table(header, rows, 2, sys.stderr, _write_message)
 
 
 def _write_table(
@@ -174,10 +180,10 @@ def show_error(message: str, hint: str, code: int = 1) -> None:
         error = {"exit": code, "message": _printable(message, sys.stderr), "hint": _printable(hint, sys.stderr)}
         info(json.dumps({"schema": "zoo.error/1", "error": error}))
         return
-    info_wrapped(f"error: {message}")
+    info(f"error: {message}")
     if hint:
         info()
-        info_wrapped(f"hint: {hint}")
+        info(f"hint: {hint}")
 
 
 def show_stop(message: str, hint: str, code: int) -> None:
@@ -185,8 +191,8 @@ def show_stop(message: str, hint: str, code: int) -> None:
     if "--json" in sys.argv[1:]:
         show_error(message, hint, code)
         return
-    info_wrapped(message)
-    info_wrapped(hint)
+    info(message)
+    info(hint)
 
 
 def close_data() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from models.core.user_folders import expand_home
+from zoo.cli.offer import offer_to_pull
 from zoo.cli.options import (
     PATH,
     bundle,
@@ -81,6 +82,8 @@ def play_in_browser(options: PlayOptions) -> None:
     from zoo.player_page.server import PageServer
 
     amp, where, tier, port, no_browser = options.amp, options.where, options.tier, options.port, options.no_browser
+    if amp:
+        offer_to_pull(amp, where, tier)
     if options.live:
         from zoo.cli.live import LiveOptions, play_live
 
@@ -116,6 +119,8 @@ def write_page(amp: str | None, out: Path, where: str | None, tier: str, max_pea
     from zoo.cli import output
     from zoo.player_page.site import write_site
 
+    if amp:
+        offer_to_pull(amp, where, tier)
     size = write_site(_site(amp, where, tier, max_peak_dbfs), out)
     output.info(f"{size / 1e6:.1f} MB; a web server must give these files (a browser plays none from a disk)")
     output.data(str(out))

@@ -103,7 +103,7 @@ def _tell_reamp(takes: "SessionTakes") -> None:
         "3. Export each take alone: mono, 24 bit, from the start of the signal, named as above or numbered in order.",
         f"4. zoo session import EXPORTS {takes.folder}",
     ):
-        output.info_wrapped(line)
+        output.info(line)
 
 
 def _record_session(takes: "SessionTakes", options: RecordOptions) -> None:
@@ -187,8 +187,8 @@ def _set_up(
     from zoo.cli import output
     from zoo.cli.views import session as session_view
 
-    output.info_wrapped(f"{card.name}: output {progress.output}, input {progress.input}, {card.rate_hz} Hz")
-    output.info_wrapped(DIAL_HINT)
+    output.info(f"{card.name}: output {progress.output}, input {progress.input}, {card.rate_hz} Hz")
+    output.info(DIAL_HINT)
     signal_T, send_db = session.takes.read_signal(session.takes.takes[0]), progress.send_db
     while True:
         with output.progress("return level") as bar:
@@ -204,7 +204,7 @@ def _set_up(
     session_view.show_round_trip(trip, card.rate_hz)
     noise = measure_silence(card)
     text, is_low = describe_noise(noise, level)
-    output.info_wrapped(f"noise: {text}")
+    output.info(f"noise: {text}")
     if not is_low:
         output.warn("a model would learn this noise; look for a ground loop, or move pickups and power supplies away")
     found = {"send_db": send_db, "round_trip_samples": trip.samples, "noise_dbfs": noise and noise.noise_dbfs}

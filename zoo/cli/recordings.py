@@ -40,6 +40,9 @@ def signal(target: Path, seconds: float, rate: int) -> None:
 def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) -> None:
     """Show the recordings of a manifest and what is wrong with them.
 
+    MANIFEST lists takes and their settings. zoo init makes one from file names, zoo plan for a new session;
+    quickstart/takes/train.json (of zoo quickstart) is an example, docs/reference/manifest.md describes it.
+
     Exits with 1 when there is a fault and --fix is not given.
     """
     from models.recordings.checks.check import check as check_manifest

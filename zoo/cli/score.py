@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.offer import offer_to_pull
 from zoo.cli.options import PATH, bundle, json_option, one_thread, tier_option, zoo_option
 
 
@@ -45,6 +46,7 @@ def score(options: ScoreOptions) -> None:
     from zoo.cli.views import scores as scores_view
     from zoo.registry.score_model import score_model
 
+    offer_to_pull(options.model, options.where, options.tier)
     one_thread()
     with output.progress("scoring") as bar:
         found = score_model(

@@ -76,7 +76,11 @@ def search(
     storage: str | None,
     as_json: bool,
 ) -> None:
-    """Search for the best model of one or several amps."""
+    """Search for the best model of one or several amps.
+
+    CONFIG names takes and what to try. zoo init writes one beside your takes; configs/quickstart/search.json is an
+    example, docs/guides/search.md describes it.
+    """
     from models.core.errors import UserError
     from models.core.schema import read_json
     from zoo.cli import output

@@ -42,14 +42,14 @@ def import_takes(folder: Path, target: Path, pattern: str | None, first: int | N
 
     takes = SessionTakes(target)
     exports = match_exports(folder, takes, pattern, first)
-    output.info_wrapped(f"{count(exports.takes, 'file')} of {folder}, {exports.how}")
+    output.info(f"{count(exports.takes, 'file')} of {folder}, {exports.how}")
     if exports.left_out:
         names = first_names([path.name for path in exports.left_out])
-        output.info_wrapped(f"{count(exports.left_out, 'file')} left out, which are no takes: {names}")
+        output.info(f"{count(exports.left_out, 'file')} left out, which are no takes: {names}")
     redo = _import_each(exports, takes, keep_faulty)
     session_view.show_end(takes, [])
     if redo:
-        output.info_wrapped(f"record again: {', '.join(f'take {one.number} ({one.name})' for one in redo)}")
+        output.info(f"record again: {', '.join(f'take {one.number} ({one.name})' for one in redo)}")
         sys.exit(1)
 
 
@@ -68,11 +68,11 @@ def _import_each(exports: "Exports", takes: "SessionTakes", keep_faulty: bool) -
         judge.read_kept([one for one in takes.takes if one.is_recorded and one.number not in coming], bar)
     for exported in exports.takes:
         planned = exported.planned
-        output.info_wrapped(f"{exported.file.name} is take {planned.number}, {planned.name}")
+        output.info(f"{exported.file.name} is take {planned.number}, {planned.name}")
         try:
             unkept = read_export(exported, takes)
         except UserError as problem:
-            output.info_wrapped(f"fault: {problem.message}. {problem.hint}")
+            output.info(f"fault: {problem.message}. {problem.hint}")
             redo.append(planned)
             continue
         verdict = judge.judge(planned, unkept)

@@ -38,9 +38,13 @@ def quickstart(config: Path) -> None:
 
 @click.command(epilog="Example: zoo train DS1/takes.json")
 @click.argument("takes", type=PATH, required=False)
-@click.option("--data", type=PATH, help="D: manifests and split; see configs/data. In place of TAKES.")
-@click.option("--model", type=PATH, help="M: the WaveNet; see configs/models. Default: the one that measured best.")
-@click.option("--learning", type=PATH, help="L: the training; see configs/learning. Default: what measured best.")
+@click.option("--data", type=PATH, help="D: manifests and split, as configs/data/virtual-amp.json. In place of TAKES.")
+@click.option("--model", type=PATH, help="M: the WaveNet, as configs/models/recommended.json, the default.")
+@click.option(
+    "--learning",
+    type=PATH,
+    help="L: the training, as configs/learning/recommended.json. Default: that, longer for many takes.",
+)
 @click.option(
     "--out", type=PATH, help="The run folder. The same command resumes an interrupted run. Default: runs/NAME of D."
 )
@@ -78,6 +82,8 @@ def train(
 
     if chosen:
         output.info(chosen)
+    if takes and recipe.data.train == takes.resolve():
+        output.info(words.split_sentence(recipe.data))
     one_thread()
     with output.progress("training", "steps") as bar:
         score = ""
@@ -96,21 +102,22 @@ def train(
         try:
             if folds:
                 judged = cross_validate(recipe, out, folds, show_fold, show_step, load_amp, output.PhaseLines(bar))
-                output.info_wrapped(words.folds_sentence(judged.whole, judged.spread, folds))
+                output.info(words.folds_sentence(judged.whole, judged.spread, folds))
                 recipe = recipe.model_copy(update={"data": for_all_takes(recipe.data)})
             evaluation = fit(recipe, out, show, show_step, load_amp, output.PhaseLines(bar))
         except KeyboardInterrupt:
             output.show_stop(f"stopped training into {out}", f"Go on with: {repeat_command()}", INTERRUPTED)
             sys.exit(INTERRUPTED)
     for sentence in words.composed_sentences(read_knob_filters(out / SPLIT)):
-        output.info_wrapped(sentence)
+        output.info(sentence)
     output.info(words.held_sentence(evaluation))
     for sentence in words.advice_sentences(evaluation):
         output.info(sentence)
     if not folds and 0 < count_takes(recipe.data) < FEW_TAKES:
         output.info("few takes: --folds 4 into another folder scores every recorded setting, and trains on all")
-    for warning in words.warning_sentences(evaluation):
+    for warning in evaluation.warnings:
         output.warn(warning)
+    output.info(f"next: zoo play {out} (in the browser, its knobs alive), zoo package {out} --license LICENSE")
     output.data(str(out))
 
 

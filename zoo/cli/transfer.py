@@ -90,7 +90,7 @@ def push(options: PushOptions) -> None:
     summary = f"{len(plan.writes)} files, {plan.bytes:,} bytes; {plan.unchanged} were there already"
     document = {"schema": "zoo.push/1", "name": ref.name, "zoo": zoo.label}
     changes = {"writes": {file: len(body) for file, body in plan.writes.items()}, "removes": list(plan.removes)}
-    _warn_of_worse(plan, zoo.label)
+    _warn_of_quality(plan, zoo.label)
     if options.dry_run:
         _show_plan(plan)
         output.info(f"would publish on {zoo.label}: {summary}")
@@ -115,10 +115,13 @@ def push(options: PushOptions) -> None:
         output.data(ref.name)
 
 
-def _warn_of_worse(plan: "PushPlan", label: str) -> None:
-    """Warn when the revision that is published already has a lower error than the one to push."""
+def _warn_of_quality(plan: "PushPlan", label: str) -> None:
+    """Warn of what is wrong with a model, and when the published revision has a lower error than the one to push."""
+    from models.artifacts.evaluation import read_evaluation
     from zoo.cli import output
 
+    for warning in read_evaluation(plan.package).warnings:
+        output.warn(warning)
     ours, theirs = plan.esr, plan.published_esr
     if theirs is not None and ours is not None and ours > theirs:
         output.warn(f"this revision is worse than the one on {label}: mean held ESR {ours:.4f}, there {theirs:.4f}")

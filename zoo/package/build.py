@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.artifacts.evaluation import gap_warning
 from models.artifacts.folder import save_model
 from models.artifacts.names import EVAL, TRAINING
 from models.audio.guitar import guitar
@@ -27,6 +26,7 @@ from zoo.package.licenses import check_license, license_text
 from zoo.package.manifest import check_target, write_manifest
 from zoo.package.presets import Preset, Presets
 from zoo.package.privacy import check_private
+from zoo.package.provenance import parse_recorded_ranges
 from zoo.package.signing import sign
 from zoo.package.verify import verify
 from zoo.version import __version__
@@ -70,10 +70,10 @@ def package(
 ) -> Path:
     """Package a finished run and return the package's folder; the same run gives the same bytes.
 
-    `on_warning` is called once for each tier that is left out, for an output at silence that is not silent, and for a
-    held error far above the validation error. Raises `UserError` when the run is not finished, `out`
-    holds something else, a text file contains a token or a private path, the model is unstable at the corners of the
-    knobs, or it is worse than playing the nearest recording and `force` is not given.
+    `on_warning` is called once for each tier that is left out, and for each of `Evaluation.warnings`. Raises
+    `UserError` when the run is not finished, `out` holds something else, a text file contains a token or a private
+    path, the model is unstable at the corners of the knobs, or it is worse than playing the nearest recording and
+    `force` is not given.
     """
     terms = request.terms
     check_license(terms.license, terms.license_name, terms.license_link)
@@ -81,13 +81,8 @@ def package(
     run = FinishedRun.load(request.run)
     check_target(request.out)
     _check_quality(run, request.force)
-    evaluation = run.evaluation
-    for warning in (
-        evaluation.corners.offset_warning,
-        gap_warning(evaluation.validation.mean, evaluation.held.mean),
-    ):
-        if warning:
-            on_warning(f"{run.config.name}: {warning}")
+    for warning in run.evaluation.warnings:
+        on_warning(f"{run.config.name}: {warning}")
     tiers = _select_tiers(request, run, on_warning)
     with staged_folder(request.out) as folder:
         on_progress(1, STAGES, "playing")
@@ -171,6 +166,7 @@ def _write_texts(
         tiers={tier: other.evaluation for tier, other in tiers.items()},
         searched=run.front_chart is not None,
         filters=parse_knob_filters((run.provenance or {}).get(FILTERS_KEY), TRAINING),
+        recorded=parse_recorded_ranges(run.provenance),
     )
     write_text(folder / CARD, make_card(content))
     text = license_text(run.config.name, terms.license, terms.license_name, terms.license_link)

@@ -6,13 +6,24 @@ from shlex import quote
 
 from models.artifacts.evaluation import Evaluation
 from models.artifacts.model_config import ModelConfig
-from models.knobs.schema import Knob, Setting
+from models.knobs.schema import AnyKnob, Knob, Setting
 from models.knobs.text import format_setting, format_value
 from models.recordings.knob_filters import KnobFilter
 from zoo.package.card_schema import Terms
 from zoo.package.escaping import card_link, escape_card
 from zoo.package.layout import FRONT_CHART
 from zoo.package.presets import Preset
+from zoo.package.vocabulary import Kind
+
+KIND_WORDS: Mapping[Kind, str] = {
+    "amp": "a guitar amp",
+    "pedal": "a pedal",
+    "pedal_amp": "a pedal and an amp",
+    "amp_cab": "a guitar amp with its cabinet",
+    "amp_pedal_cab": "a pedal, an amp and its cabinet",
+    "preamp": "a preamp",
+    "studio": "a studio device",
+}
 
 OWNER_PLACEHOLDER = "OWNER/"  # a push replaces it by the owner's name
 
@@ -23,7 +34,7 @@ class CardContent:
 
     `fault` is why the model should not have been published, for one that was forced. `tiers` has the scores of every
     tier, the amp's own among them. `searched` is true where the package has a chart of the search's front. `filters`
-    are the knobs by which training composed takes.
+    are the knobs by which training composed takes, `recorded` the lowest and highest number of each knob in the takes.
     """
 
     config: ModelConfig
@@ -34,6 +45,7 @@ class CardContent:
     tiers: Mapping[str, Evaluation] = field(default_factory=dict)
     searched: bool = False
     filters: tuple[KnobFilter, ...] = ()
+    recorded: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def amp(self) -> str:
@@ -48,9 +60,11 @@ def make_page(content: CardContent) -> str:
 
 
 def _introduction(content: CardContent) -> str:
+    count = len(content.config.knobs.knobs)
+    turn = f"{count} knob{'s turn' if count > 1 else ' turns'} live" if count else "sound is at one setting"
     return (
-        f"# {content.config.name}\n\n"
-        f"A guitar amp model whose {len(content.config.knobs.knobs)} knobs turn live: "
+        f"# {escape_card(content.evaluation.device or content.config.name)}\n\n"
+        f"A model of {KIND_WORDS[content.terms.kind]} whose {turn}: "
         "a WaveNet conditioned on the knobs at every sample, made with ampzoo."
     )
 
@@ -62,11 +76,20 @@ def _listen(content: CardContent) -> str:
 
 def _knobs_section(content: CardContent) -> str:
     knobs = content.config.knobs.knobs
-    cells = [(k.name, k.legal, format_value(k.default)) for k in knobs]
+    cells = [(k.name, k.legal, *_recorded_cell(content, k), format_value(k.default)) for k in knobs]
+    head = ("knob", "range", *(("recorded",) if content.recorded else ()), "default")
     rows = "\n".join(f"| {' | '.join(map(escape_card, row))} |" for row in cells)
     continuous = any(isinstance(knob, Knob) for knob in knobs)
     chart = "![spectra with each knob turned from end to end](images/knobs.png)" if continuous else ""
-    return f"## Knobs\n\n| knob | range | default |\n|---|---|---|\n{rows}\n\n{chart}"
+    return f"## Knobs\n\n| {' | '.join(head)} |\n{'|---' * len(head)}|\n{rows}\n\n{chart}"
+
+
+def _recorded_cell(content: CardContent, knob: AnyKnob) -> tuple[str, ...]:
+    """Return the cell of the numbers between which a knob was recorded; none where the card has no such column."""
+    if not content.recorded:
+        return ()
+    low, high = content.recorded.get(knob.name, (None, None))
+    return ("-" if low is None or high is None else f"{format_value(low)} to {format_value(high)}",)
 
 
 def _use(content: CardContent) -> str:
@@ -128,8 +151,8 @@ def _limits_section(content: CardContent) -> str:
     return f"""## Limits
 
 {warning}Play mono audio at {content.config.audio.sample_rate:,} Hz, at levels like those of the dry signal above.
-Between recorded settings the model interpolates. It was not checked outside the knob ranges. It models the recorded
-chain only."""
+Between recorded settings the model interpolates; beyond them it guesses. It was not checked outside the knob ranges. It
+models the recorded chain only."""
 
 
 def _provenance(content: CardContent) -> str:

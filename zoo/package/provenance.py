@@ -10,6 +10,8 @@ from models.core.schema import read_object
 from models.recordings.knob_filters import FILTERS_KEY
 from zoo.package.manifest import file_entry
 
+RANGES_KEY = "recorded_ranges"  # knob -> lowest and highest number of the takes that the model was made from
+
 STUDY_FILE, TRIALS_FOLDER = "study.json", "trials"
 
 
@@ -37,6 +39,7 @@ def read_provenance(run: Path, recipe: dict[str, Any] | None, seconds: float) ->
         "schema": "ampzoo.training/1",
         "data": _describe_data(recipe, split),
         "takes": {group: len(pieces) for group, pieces in split["pieces"].items()},
+        RANGES_KEY: _recorded_ranges(split),
         "model": recipe["model"],
         "learning": recipe["learning"],
         **({FILTERS_KEY: split[FILTERS_KEY]} if FILTERS_KEY in split else {}),
@@ -46,6 +49,27 @@ def read_provenance(run: Path, recipe: dict[str, Any] | None, seconds: float) ->
     if study := find_study(run):
         document["search"] = {"study": read_object(study / STUDY_FILE).get("name"), "trial": run.resolve().parent.name}
     return document
+
+
+def parse_recorded_ranges(provenance: dict[str, Any] | None) -> dict[str, tuple[float, float]]:
+    """Return the lowest and highest recorded number of each knob; empty for a package from before they were stated."""
+    stated = (provenance or {}).get(RANGES_KEY)
+    found = stated.items() if isinstance(stated, dict) else ()
+    return {
+        name: (float(ends[0]), float(ends[1]))
+        for name, ends in found
+        if isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, int | float) for end in ends)
+    }
+
+
+def _recorded_ranges(split: dict[str, Any]) -> dict[str, list[float]]:
+    """Return the ends between which each knob was recorded for training and validation; switches are left out."""
+    numbers: dict[str, list[float]] = {}
+    for piece in [*split["pieces"].get("train", ()), *split["pieces"].get("validation", ())]:
+        for name, value in piece["setting"].items():
+            if isinstance(value, int | float):
+                numbers.setdefault(name, []).append(value)
+    return {name: [min(values), max(values)] for name, values in numbers.items()}
 
 
 def _describe_data(recipe: dict[str, Any], split: dict[str, Any]) -> dict[str, Any]:

@@ -88,17 +88,23 @@ def require_index(label: str) -> Index:
 class PagedZoo(Protocol):
     """A zoo that lists its amps page by page."""
 
-    def pages(self, on_skip: Callable[[str], None], start: str = "") -> Iterable[tuple[list[AmpSummary], str]]:
-        """Yield `(rows, URL of the next page)` from the page `start` on, the first one where it is empty."""
+    def pages(
+        self, on_skip: Callable[[str], None], start: str = "", on_bytes: Callable[[int], None] = ...
+    ) -> Iterable[tuple[list[AmpSummary], str]]:
+        """Yield `(rows, URL of the next page)` from the page `start` on, the first one where it is empty.
+
+        `on_bytes` is called whenever a part of a page arrives.
+        """
         ...
 
 
 @dataclass
 class ListFetch:
-    """A list that is fetched on another thread, page by page, given up `DEADLINE_SECONDS` after the last page.
+    """A list that is fetched on another thread, page by page, given up when nothing came for `DEADLINE_SECONDS`.
 
-    `label` names the hub that `open_hub` opens; `on_skip` is called as by `Zoo.list`, `on_page` with the amps so far.
-    A `begun` list goes on where it stopped. Every page that came is stored.
+    A slow line is waited for as long as bytes come; `zoo.registry.hub.watch` says how slow it may be. `label` names the
+    hub that `open_hub` opens; `on_skip` is called as by `Zoo.list`, `on_page` with the amps so far. A `begun` list goes
+    on where it stopped. Every page that came is stored.
     """
 
     label: str
@@ -110,7 +116,7 @@ class ListFetch:
     failure: BaseException | None = None
 
     def __post_init__(self) -> None:
-        self._deadline = time.monotonic() + DEADLINE_SECONDS
+        self._renew_deadline()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -129,14 +135,19 @@ class ListFetch:
         assert self.index is not None
         return self.index
 
+    def _renew_deadline(self, count: int = 0) -> None:
+        """Wait anew, since `count` bytes came."""
+        self._deadline = time.monotonic() + DEADLINE_SECONDS
+
     def _run(self) -> None:
         try:
             rows, start = (list(self.begun.amps), self.begun.following) if self.begun else ([], "")
-            for page, following in self.open_hub().pages(self.on_skip, start):
+            for page, following in self.open_hub().pages(self.on_skip, start, self._renew_deadline):
                 rows += page
                 index = Index(zoo=self.label, fetched=time.time(), amps=tuple(rows), following=following)
                 write_text(index_path(self.label), index.model_dump_json(by_alias=True))
-                self.index, self._deadline = index, time.monotonic() + DEADLINE_SECONDS
+                self.index = index
+                self._renew_deadline()
                 self.on_page(len(rows))
         except BaseException as problem:  # noqa: BLE001 (`wait` raises it)
             self.failure = problem

@@ -13,7 +13,7 @@ from zoo.registry.resolve import resolve_model
 def score_model(
     model: str | Path,
     manifest: str | Path,
-    where: str | None = None,
+    zoo: str | None = None,
     tier: str = "",
     *,
     align: bool | None = None,
@@ -27,7 +27,7 @@ def score_model(
     Args:
         model: An amp `owner/amp[@revision]`, the folder of a package or run, a `.nam` file, or a folder of renderings.
         manifest: The takes.
-        where: The zoo of an amp, as on the command line.
+        zoo: Where to look for a name, as `--zoo` of the commands.
         tier: The tier of an amp, empty for the amp itself.
         align: Align the takes with their dry signals first; None does what the run was trained with.
         clips: Keep some seconds of sound.
@@ -39,5 +39,5 @@ def score_model(
     """
     named, manifest = expand_home(str(model)), expand_home(str(manifest))
     is_file = named.is_file() or named.suffix.lower() == ".nam"
-    source = named if is_file else resolve_model(str(model), where, tier, on_fetch, on_warning)
+    source = named if is_file else resolve_model(str(model), zoo, tier, on_fetch, on_warning)
     return score_takes(source, manifest, align=align, clips=clips, on_take=on_take)

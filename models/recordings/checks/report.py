@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from models.knobs.schema import Setting, Value
-from models.recordings.alignment import Lag
+from models.recordings.alignment import UNRELATED, Lag
 from models.recordings.checks.contents import Contents
 from models.recordings.checks.measurements import NoiseFloor, Sound
 from models.recordings.checks.similarity import KnobStep
@@ -68,6 +68,11 @@ class TakeReport:
     def dry_key(self) -> tuple:
         """Equal for takes of one dry signal, whatever its files are called."""
         return (self.dry_sound.sha256, self.dry_sound.rate_hz) if self.dry_sound else (self.dry,)
+
+    @property
+    def known_lag(self) -> Lag | None:
+        """The lag where the take has to do with its dry signal; that of another take tells nothing."""
+        return self.lag if self.lag and self.lag.confidence >= UNRELATED else None
 
     def to_json(self) -> dict:
         """Return the take as plain data."""

@@ -20,6 +20,7 @@ from models.recordings.checks.similarity import (
     ALIKE_ESR,
     COLOR_STEP,
     SHORT_RANGE,
+    WIDE_END,
     WIDE_STEP,
     Distances,
     KnobStep,
@@ -217,7 +218,7 @@ def check_duplicates(takes: list[TakeReport]) -> list[Finding]:
 
 
 def _check_positions(knob: AnyKnob, values: list[Value], manifest: Path) -> Iterator[Finding]:
-    """Check a continuous knob for gaps of half its range, and for a recorded range that is too short."""
+    """Check a continuous knob for gaps of half its range, and for ends that lie far beyond what was recorded."""
     recorded = sorted({value for value in values if isinstance(value, float)})
     if not isinstance(knob, Knob) or len(recorded) < 2:
         return
@@ -227,7 +228,8 @@ def _check_positions(knob: AnyKnob, values: list[Value], manifest: Path) -> Iter
             message = f"{manifest}: {knob.name} was not recorded between {low:g} and {high:g}, half its range or more"
             hint = "Record a position between them: the model has no data there."
             yield Finding("warning", manifest, message, hint)
-    if (turn[recorded[-1]] - turn[recorded[0]]) / 2 < SHORT_RANGE:
+    beyond = (turn[recorded[0]] + 1) / 2, (1 - turn[recorded[-1]]) / 2
+    if 1 - sum(beyond) < SHORT_RANGE or max(beyond) > WIDE_END:
         span = f"from {recorded[0]:g} to {recorded[-1]:g} of {knob.min:g} to {knob.max:g}"
         hint = "Record more, or state the range that was recorded: the model has no data beyond it."
         yield Finding("warning", manifest, f"{manifest}: {knob.name} was recorded {span}", hint)

@@ -22,6 +22,8 @@ WIDE_STEP = 1.01  # half the range of an encoded knob, -1 to 1
 
 SHORT_RANGE = 0.55  # share of a knob's range that takes should span
 
+WIDE_END = 0.25  # share of a knob's range that may lie beyond the takes at one end
+
 
 @dataclass(frozen=True)
 class Distances:

@@ -103,6 +103,7 @@ def test_sheet_has_every_take_and_frames_turned_knobs(session: Path):
         turned = {n for n, (_, kind) in zip(SCHEMA.names, row[2:-1], strict=True) if kind == "changed"}
         assert turned == {n for n in SCHEMA.names if last is None or take.setting[n] != last[n]}
         last = take.setting
+    assert all(f"<span>{name}</span>" in (session / "sheet.html").read_text() for name in ("date", "serial number"))
     assert not re.search(r'(src|href)="?http', (session / "sheet.html").read_text())
 
 

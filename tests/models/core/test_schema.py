@@ -53,3 +53,15 @@ def test_a_misspelled_key_is_named():
     with pytest.raises(UserError, match="unknown key 'pannel'") as caught:
         check_document({"pannel": []}, Panel, "panel.json")
     assert caught.value.hint == "Did you mean 'panel'? Known keys at the top: panel, mixed, other."
+
+
+def test_the_places_of_other_problems_are_named():
+    value = {"panel": [{"level": "x"}, {"level": 1}, {"gain": 1}], "pannel": 1}
+    with pytest.raises(UserError) as caught:
+        check_document(value, Panel, "panel.json")
+    assert caught.value.message == (
+        "panel.json: 'panel.0.level' is 'x': it must be a whole number; "
+        "also wrong: 'panel.2.level', 'panel.2.gain', 'pannel'"
+    )
+    with pytest.raises(UserError, match=r"; also wrong: ('k\d+', ){4}'k\d+' and 4 more$"):
+        check_document({f"k{number}": 1 for number in range(10)}, Panel, "panel.json")

@@ -204,6 +204,18 @@ def test_fault_in_a_listed_knob_names_its_key(tmp_path: Path, change: dict, word
     assert all(word in caught.value.message for word in words), caught.value.message
 
 
+def test_all_wrong_entries_are_told_at_once(tmp_path: Path):
+    takes = [entry("d.wav", f"{n}.wav", {"gain": 11 + n}) for n in range(7)]
+    with pytest.raises(UserError) as caught:
+        manifest(tmp_path, {"knobs": [KNOB], "entries": takes})
+    message = caught.value.message
+    assert all(f"entry {n + 1} ({n}.wav): knob 'gain' is {11 + n}" in message for n in range(5)), message
+    assert message.endswith("; and 2 more")
+    assert message.count(str(tmp_path)) == 1
+    with pytest.raises(UserError, match=r"entry 1.*; entry 2") as caught:
+        manifest(tmp_path, [{**TAKE, "knbos": {}}, {**TAKE, "input_file": 3}, TAKE])
+
+
 def test_huge_whole_number_as_a_range_is_a_user_error(tmp_path: Path):
     with pytest.raises(UserError):
         manifest(tmp_path, {"knobs": [{"name": "gain", "max": 10**400}], "entries": [TAKE]})

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 from models.core.errors import DivergedError, IntegrityError, NotFound, UserError
 from tests.support.packages import AMP, refused, shell, zoo
 from zoo.cli.errors import explain
-from zoo.cli.main import cli
+from zoo.cli.main import ELSEWHERE, cli
 
 GROUPS = {
     "Start": ["quickstart", "doctor"],
@@ -70,6 +71,16 @@ def test_wrong_usage_exits_2(here: Path):
         assert (ran.code, ran.out) == (2, "")
         assert expected in ran.err
         assert "Usage: " in ran.err
+
+
+@pytest.mark.parametrize("word", ELSEWHERE)
+def test_a_word_of_another_tool_is_understood(word: str):
+    ran = zoo(word, "x")
+    assert ran.code == 2
+    assert f"No such command '{word}'. Here: {ELSEWHERE[word]}." in ran.err
+    named = re.findall(r"(?<![-\w])zoo (\w+)", ELSEWHERE[word])
+    assert set(named) <= set(cli.commands)
+    assert word not in cli.commands
 
 
 def test_error_is_one_line(here: Path):

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import sys
+from base64 import b64decode
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +98,9 @@ def test_check_writes_a_page_and_aligned_takes(here: Path):
     assert "Wrote page.html\nWrote aligned/manifest.json\n" in ran.err
     page = (here / "page.html").read_text()
     assert page.count("<figure>") == 4
+    drawn = b"".join(b64decode(found) for found in re.findall(r"base64,([^\"]*)", page)).decode()
+    assert ">takes_3<" in drawn
+    assert ">10<" in drawn, "gain is drawn in the numbers of the faceplate"
     assert "has inverted polarity" in page
     assert "http" not in page
     assert zoo("check", "aligned/manifest.json").code == 0

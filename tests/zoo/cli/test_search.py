@@ -54,6 +54,11 @@ def test_board_is_a_table_or_a_document(studies: Path):
     assert document["schema"] == "zoo.board/1"
     assert document["complete"]
     assert len(document["trials"]) == 3
+    (best,) = (line for line in zoo("board", str(studies / "one")).err.splitlines() if line.startswith("best for "))
+    assert best.startswith(f"best for amp0: {document['best']}, held ESR ")
+    assert best.endswith(
+        "poor: clearly another sound; 3 trials of 20 steps: more steps, more trials or more takes help"
+    )
     followed = zoo("board", str(studies / "one"), "--follow").out.splitlines()
     assert [line.split()[1] for line in followed] == list(ended)
     refused(zoo("board", str(studies / "none")), 3, "holds no study")

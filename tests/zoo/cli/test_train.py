@@ -276,4 +276,6 @@ def test_run_of_takes_alone(here: Path):
     edit(here / "learning.json", steps=5)
     ran = zoo("train", "takes/train.json", "--learning", "learning.json")
     assert (ran.code, ran.out) == (0, "runs/takes\n"), ran.err
+    assert "split: 2 of the settings held, 2 for validation, the rest for training" in ran.err
+    assert "next: zoo play runs/takes (in the browser, its knobs alive), zoo package runs/takes" in ran.err
     assert read_evaluation(here / "runs/takes").step == 5

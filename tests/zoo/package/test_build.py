@@ -99,6 +99,28 @@ def test_card_has_what_a_list_needs(tmp_path: Path):
         assert not name.startswith("audio/") or f"({name})" in page
 
 
+@pytest.mark.parametrize(("kind", "words"), [("pedal", "a pedal"), ("amp_cab", "a guitar amp with its cabinet")])
+def test_card_says_what_it_is_a_model_of(tmp_path: Path, kind: str, words: str):
+    run = write_run(tmp_path / "run")
+    scores = evaluation(model()[1]).model_copy(update={"device": "Big *Muff*"})
+    write_json(run / EVAL, scores.model_dump(mode="json", by_alias=True))
+    assert zoo("package", run, "--license", LICENSE, "--kind", kind, "--out", tmp_path / "made", "--force").code == 0
+    page = (tmp_path / "made/run/README.md").read_text()
+    assert f"\n# Big &#42;Muff&#42;\n\nA model of {words} whose 2 knobs turn live: " in page
+
+
+def test_card_says_where_the_knobs_were_recorded(tmp_path: Path):
+    run = write_run(tmp_path / "run")
+    pieces = [{"dry": 0, "start": 0, "stop": 9, "setting": {"gain": gain, "tone": 0.5}} for gain in (3.0, 9.0, 5.5)]
+    split = {"data": {}, "dry_sha256": [], "pieces": {"train": pieces[:2], "validation": pieces[2:], "held": []}}
+    write_json(run / "split.json", split)
+    write_json(run / "recipe.json", {"data": {"name": "tiny"}, "model": {}, "learning": {}})
+    page = (pack(run, tmp_path / "package") / "README.md").read_text()
+    assert "| knob | range | recorded | default |\n|---|---|---|---|\n| gain | 0 to 10 | 3 to 9 | 5 |" in page
+    again = (pack(tmp_path / "package", tmp_path / "again") / "README.md").read_text()
+    assert again == page
+
+
 @pytest.mark.parametrize("loud", [False, True])
 def test_audio_examples_are_the_model_playing(tmp_path: Path, loud: bool):
     config, net = model()

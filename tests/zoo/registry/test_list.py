@@ -302,3 +302,13 @@ def test_a_list_goes_on_where_it_stopped(many: Hub, monkeypatch: pytest.MonkeyPa
     assert (ran.code, len(ran.out.split()), ran.err) == (0, 4, "")
     assert many.requests == [("GET", "/api/models")]
     assert not require_index(many.url).following
+
+
+def test_a_slow_line_is_waited_for_as_long_as_bytes_come(many: Hub, monkeypatch: pytest.MonkeyPatch):
+    """Each page takes more than twice the deadline, but never so long without a byte."""
+    monkeypatch.setattr("zoo.registry.index.DEADLINE_SECONDS", 1.0)
+    many.max_page = 2
+    many.send("drip", "/api/models$")
+    ran = zoo("list", "-q", *at(many))
+    assert (ran.code, len(ran.out.split()), ran.err) == (0, 4, "")
+    assert not require_index(many.url).following

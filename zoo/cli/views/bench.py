@@ -25,7 +25,7 @@ def show_bench(plan: Any, rows: Sequence[Any]) -> None:
         ],
     )
     output.info()
-    output.info_wrapped(
+    output.info(
         f"held ESR after {plan.steps:,} steps, {count(plan.seeds, 'seed')}: mean per device, geometric mean over them "
         "(ESR), and the worst setting. MACS: multiply-accumulates per sample. SECONDS: of training, all devices."
     )

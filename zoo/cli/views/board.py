@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from models.artifacts.evaluation import gap_warning
+from models.artifacts.evaluation import AUDIBLE, gap_warning, quality_words
 from zoo.cli import output
 
 if TYPE_CHECKING:
@@ -21,16 +21,30 @@ def show_board(board: Board) -> None:
     output.info()
     over = ", geometric mean over amps" if board.mode == "universal" else " on each amp"
     output.info(f"ESR: on validation takes{over}; COST: {board.unit};")
-    output.info(
-        "HELD: ESR on settings and audio that no trial used; only for the Pareto front (*), after the choice was made."
-    )
-    for amp, name in board.best_of.items():
-        best = board.by_name[name]
-        mean = best.held[amp]["mean"] if amp in best.held else None
-        if mean and amp in best.amps and (warning := gap_warning(best.amps[amp], mean)):
-            output.warn(f"{amp}: {warning}")
+    if any(trial.held for trial in board.trials):
+        output.info(
+            "HELD: ESR on settings and audio that no trial used; only for the Pareto front (*), after the choice."
+        )
     if any(trial.is_final for trial in board.trials):
         output.info("NAME-0, NAME-1: NAME trained again with more steps and other seeds; only these make the front.")
+    for amp, name in board.best_of.items():
+        _show_best(board, amp, board.by_name[name])
+
+
+def _show_best(board: Board, amp: str, best: BoardTrial) -> None:
+    """Print on stderr whether the best model of an amp is good, what helps if not, and a gap to its validation."""
+    mean = best.held[amp]["mean"] if amp in best.held else None
+    if mean is None:
+        return
+    searched = [trial for trial in board.trials if not trial.is_final]
+    helps = ""
+    if mean > AUDIBLE:
+        steps = max(trial.steps for trial in searched)
+        count = f"{len(searched)} trial{'' if len(searched) == 1 else 's'}"
+        helps = f"; {count} of {steps:,} steps: more steps, more trials or more takes help"
+    output.info(f"best for {amp}: {best.trial}, held ESR {mean:.4f}, {quality_words(mean)}{helps}")
+    if amp in best.amps and (warning := gap_warning(best.amps[amp], mean)):
+        output.warn(f"{amp}: {warning}")
 
 
 def board_table(board: Board) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

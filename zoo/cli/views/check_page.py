@@ -30,7 +30,7 @@ MAX_SPECTRA = 9
 
 MAX_DOTS = 5000  # of a page's coverage drawn as shapes; more are drawn as an image
 
-MAX_NAMED, MAX_LABEL = 16, 24  # the delay chart names up to so many takes, if no name is as long as that
+MAX_NAMED, MAX_LABEL = 100, 40  # the delay chart names up to so many takes, by so many characters
 
 GRID_TITLES = tuple(name.lower() for name in GRID_HEADER)
 
@@ -62,7 +62,7 @@ def write_check_page(report: Report, path: Path) -> Path:
 
 
 def _take_row(take: TakeReport) -> list[str]:
-    lag, wet = take.lag, take.wet_sound
+    lag, wet = take.known_lag, take.wet_sound
     return [
         take.wet.name,
         format_setting(take.setting),
@@ -73,26 +73,25 @@ def _take_row(take: TakeReport) -> list[str]:
 
 @styled
 def _delays(report: Report) -> str:
-    takes = [take for take in report.takes if take.lag]
+    takes = [take for take in report.takes if take.known_lag]
     if not takes:
         return ""
-    chart, axes = make_chart(WIDTH_IN, 2.6)
+    named = len(takes) <= MAX_NAMED
+    chart, axes = make_chart(WIDTH_IN, 0.9 + (0.17 * len(takes) if named else 4.0))
     for polarity, mark, label, color in (
         (1, "o", "normal polarity", COLORS[0]),
         (-1, "v", "inverted polarity", COLORS[1]),
     ):
-        delays = {
-            i: take.lag.delay_samples for i, take in enumerate(takes) if take.lag and take.lag.polarity == polarity
-        }
+        lags = {i: take.known_lag for i, take in enumerate(takes) if take.known_lag}
+        delays = {i: lag.delay_samples for i, lag in lags.items() if lag.polarity == polarity}
         if delays:
-            axes.plot(list(delays), list(delays.values()), mark, color=color, markersize=4, label=label)
-    axes.axhline(0, color="0.7", linewidth=0.8)
-    axes.set(xlabel="take", ylabel="delay in samples")
-    axes.legend()
-    if len(takes) <= MAX_NAMED and all(len(take.wet.stem) < MAX_LABEL for take in takes):
-        axes.set_xticks(
-            range(len(takes)), [label_text(take.wet.stem) for take in takes], rotation=30, ha="right", fontsize=7
-        )
+            axes.plot(list(delays.values()), list(delays), mark, color=color, markersize=4, label=label)
+    axes.axvline(0, color="0.7", linewidth=0.8)
+    axes.set(xlabel="delay in samples", ylabel="" if named else "take, in the order of the table")
+    axes.set_ylim(len(takes) - 0.4, -0.6)
+    if named:
+        axes.set_yticks(range(len(takes)), [label_text(take.wet.stem, MAX_LABEL) for take in takes], fontsize=7)
+    chart.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return figure(to_svg(chart), "delay of each take")
 
 
@@ -118,11 +117,24 @@ def _coverage(report: Report) -> str:
         else:
             axes.plot(x, y, "o", color=COLORS[0], markersize=3.5, alpha=0.6, rasterized=len(x) * size**2 > MAX_DOTS)
             axes.set_ylim(-0.05, 1.05)
+            axes.set_yticks(*_faceplate(report, names[row]))
         axes.set_xlim(-0.05, 1.05)
+        axes.set_xticks(*_faceplate(report, names[column]))
         axes.set_xlabel(names[column] if row == size - 1 else "", fontsize=8)
         axes.set_ylabel(names[row] if column == 0 else "", fontsize=8)
         axes.tick_params(labelsize=6)
-    return figure(to_svg(chart), "recorded settings, each knob from 0 to 1 of its turn")
+    return figure(to_svg(chart), "recorded settings, each knob from end to end of its turn")
+
+
+def _faceplate(report: Report, name: str) -> tuple[list[float], list[str]]:
+    """Return places in the range of a knob, 0 to 1, and what the faceplate says there: numbers, or positions."""
+    knob = report.manifest.knobs.find(name)
+    values: list[Value] = (
+        [knob.min, (knob.min + knob.max) / 2, knob.max]
+        if isinstance(knob, Knob)
+        else sorted({str(take.setting[name]) for take in report.takes})
+    )
+    return [_axis(report, name, value) for value in values], [label_text(format_value(v), 12) for v in values]
 
 
 def _axis(report: Report, name: str, value: Value) -> float:

@@ -29,13 +29,13 @@ def show_plans(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePla
     ]
     output.data_table(("DESIGN", "TAKES", "TIME", "GAP", "UNPAIRED", "MOVES"), rows)
     output.info()
-    output.info_wrapped(
+    output.info(
         f"TAKES: to train on. TIME: with the held-out takes, {signal_s:.0f} s each and {TURNING_S} s to turn knobs."
     )
-    output.info_wrapped("GAP: largest distance from a setting to its nearest take, in turns of a knob.")
-    output.info_wrapped("UNPAIRED: pairs of knobs that never move together. MOVES: knobs to turn in all.")
+    output.info("GAP: largest distance from a setting to its nearest take, in turns of a knob.")
+    output.info("UNPAIRED: pairs of knobs that never move together. MOVES: knobs to turn in all.")
     output.info()
-    output.info_wrapped(f"recommended: {chosen.design} ({why})")
+    output.info(f"recommended: {chosen.design} ({why})")
 
 
 def plan_to_json(plans: Sequence[CapturePlan], signal_s: float, chosen: CapturePlan, why: str) -> dict[str, Any]:
@@ -73,12 +73,12 @@ def listed_settings(plan: CapturePlan, signal_s: float) -> tuple[list[Setting], 
 
 def info_plan(plan: CapturePlan, signal_s: float) -> None:
     """Print a summary of one plan on stderr."""
-    output.info_wrapped(
+    output.info(
         f"{plan.design}: {plan.count:,} takes and {len(plan.held or ())} held out, "
         f"{format_time(plan.seconds(signal_s))}, {plan.moves} knobs to turn; largest gap {plan.hole_turns:.2f} turns"
     )
     if plan.never_together:
-        output.info_wrapped("never moved together: " + ", ".join(" and ".join(pair) for pair in plan.never_together))
+        output.info("never moved together: " + ", ".join(" and ".join(pair) for pair in plan.never_together))
 
 
 def info_saved(plan: CapturePlan, without: CapturePlan | None, signal_s: float) -> None:
@@ -87,7 +87,7 @@ def info_saved(plan: CapturePlan, without: CapturePlan | None, signal_s: float) 
         return
     names = [knob.name for knob in split_knobs(plan.knobs)[1]]
     before, after = without.seconds(signal_s), plan.seconds(signal_s)
-    output.info_wrapped(
+    output.info(
         f"{', '.join(names)}: filtering after the distortion, so training composes takes: {plan.count:,} in place of "
         f"{without.count:,}, {format_time(after)} in place of {format_time(before)} "
         f"({100 * (1 - after / before):.0f} % less)"
@@ -123,15 +123,15 @@ def info_proposal(proposal: "Proposal") -> None:
     from models.capture.disagreement import NOT_WORTH, SERIES
 
     mean, last = proposal.mean_esr, proposal.takes[-SERIES:]
-    output.info_wrapped(
+    output.info(
         f"the models disagree by {mean:.4g} (ESR) over the knobs, by {proposal.floor_esr:.4g} at recorded settings; "
         f"these takes are expected to bring {proposal.brings:.2g} ({_share(proposal.brings, mean)}), "
         f"the last {len(last)} of them {sum(take.brings for take in last):.2g}"
     )
     if proposal.enough == 0:
-        output.info_wrapped(f"the next takes are not worth recording: {SERIES} bring less than {NOT_WORTH:.0%} of it")
+        output.info(f"the next takes are not worth recording: {SERIES} bring less than {NOT_WORTH:.0%} of it")
     elif proposal.enough is not None:
-        output.info_wrapped(f"stop after {proposal.enough}: the {SERIES} after that bring less than {NOT_WORTH:.0%}")
+        output.info(f"stop after {proposal.enough}: the {SERIES} after that bring less than {NOT_WORTH:.0%}")
 
 
 def show_proposal(knobs: Knobs, proposal: "Proposal", as_json: bool) -> None:
@@ -153,7 +153,7 @@ def show_proposal(knobs: Knobs, proposal: "Proposal", as_json: bool) -> None:
     ]
     output.data_table(("#", *(name.upper() for name in knobs.names), "ESR", "BRINGS"), rows)
     output.info()
-    output.info_wrapped("ESR: how far the models are apart there. BRINGS: of their mean disagreement, in this order.")
+    output.info("ESR: how far the models are apart there. BRINGS: of their mean disagreement, in this order.")
 
 
 def _share(part: float, whole: float) -> str:

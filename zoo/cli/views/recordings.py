@@ -32,7 +32,7 @@ def show_check(report: Any) -> None:
     for take in report.takes:
         if id(take) in left_out:
             continue
-        wet, lag = take.wet_sound, take.lag
+        wet, lag = take.wet_sound, take.known_lag
         alignment = (f"{lag.delay_samples:.2f}", f"{lag.polarity:+d}", f"{lag.drift_ppm:.1f}") if lag else ("-",) * 3
         levels = (f"{wet.peak_dbfs:.1f}", f"{wet.rms_dbfs:.1f}") if wet else ("-",) * 2
         length = (f"{wet.frames / wet.rate_hz:.2f} s", f"{wet.rate_hz}") if wet else ("-",) * 2
@@ -44,16 +44,16 @@ def show_check(report: Any) -> None:
         output.info(f"and {len(left_out):,} more takes that cannot be read")
     knobs = report.manifest.knobs
     output.info()
-    output.info_wrapped(LEGEND)
+    output.info(LEGEND)
     for knob in knobs.knobs:
         values = {take.setting[knob.name] for take in report.takes}
         shown = first_names([format_value(value) for value in sorted(values, key=knob.encode)], " ")
-        output.info_wrapped(f"{knob.name}: {knob.legal}, default {format_value(knob.default)}, recorded at {shown}")
+        output.info(f"{knob.name}: {knob.legal}, default {format_value(knob.default)}, recorded at {shown}")
     show_grid(report.grid)
     show_needed_field(report)
     groups = group_findings([*report.faults, *report.warnings])
     for finding, others in groups[:MAX_FINDINGS]:
-        output.info_wrapped(f"{finding.severity}: {finding.message}.{also_in(others)} {finding.hint}")
+        output.info(f"{finding.severity}: {finding.message}.{also_in(others)} {finding.hint}")
     if len(groups) > MAX_FINDINGS:
         output.info(f"and {len(groups) - MAX_FINDINGS:,} more findings, which --json lists")
     output.info(
@@ -70,7 +70,7 @@ def show_needed_field(report: Any) -> None:
     if good is not None:
         rate_hz = next(take.wet_sound.rate_hz for take in report.takes if take.wet_sound)
         output.info()
-        output.info_wrapped(
+        output.info(
             f"receptive field: {good:,} samples ({1000 * good / rate_hz:.0f} ms) miss {GOOD_ESR:g} of the takes' "
             f"response (ESR), {least:,} miss {USELESS_ESR:g}"
         )
@@ -82,7 +82,7 @@ def show_grid(grid: Sequence[Any]) -> None:
     if any(cell != "-" for row in rows for cell in row[1:]):
         output.info()
         output.info_table(GRID_HEADER, rows)
-        output.info_wrapped(GRID_LEGEND)
+        output.info(GRID_LEGEND)
 
 
 def grid_rows(grid: Sequence[Any]) -> list[tuple[str, ...]]:
@@ -107,7 +107,7 @@ def show_dry_signals(report: Any) -> None:
 
     for dry in dict.fromkeys(take.dry for take in report.takes if take.dry_sound):
         if known := describe_signal(dry):
-            output.info_wrapped(f"{dry.name} is {known}")
+            output.info(f"{dry.name} is {known}")
 
 
 def show_aligned(takes: Sequence[Any]) -> None:
@@ -121,7 +121,7 @@ def show_aligned(takes: Sequence[Any]) -> None:
         )
     output.info_table(("TAKE", "SETTING", "DELAY", "POLARITY", "DRIFT ppm", "MISSING"), rows)
     output.info()
-    output.info_wrapped(
+    output.info(
         f"{LEGEND} MISSING: samples that were not recorded at the head and the tail of the dry signal; they are silent "
         "now."
     )

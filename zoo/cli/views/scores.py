@@ -19,10 +19,10 @@ def show_scores(found: TakeScores) -> None:
     output.info()
     output.info_table(REGION_HEADER, region_rows(found))
     output.info()
-    output.info_wrapped("ESR: error-to-signal ratio, 0 is the take itself. MATCHED: ESR after the best gain.")
+    output.info("ESR: error-to-signal ratio, 0 is the take itself. MATCHED: ESR after the best gain.")
     for note in found.notes:
-        output.info_wrapped(note)
-    output.info_wrapped(summary(found))
+        output.info(note)
+    output.info(summary(found))
 
 
 def take_rows(found: TakeScores) -> list[Sequence[str]]:

@@ -70,7 +70,7 @@ def show_take(session: "GuidedSession") -> None:
     state = "recorded already" if planned.is_recorded else "held, not trained on" if planned.held else "to train on"
     left = format_time(len(session.open_takes) * (takes.seconds + TURNING_SECONDS))
     output.info()
-    output.info_wrapped(
+    output.info(
         f"take {planned.number} of {len(takes.takes)} ({state}): {planned.name}; {kept} kept, "
         f"{len(session.skipped)} skipped, {left} left"
     )
@@ -81,7 +81,7 @@ def show_take(session: "GuidedSession") -> None:
         output.info("  no knob to turn")
     rest = {name: value for name, value in planned.take.setting.items() if name not in turn}
     if rest:
-        output.info_wrapped(f"the others stay: {format_setting(rest)}")
+        output.info(f"the others stay: {format_setting(rest)}")
 
 
 def meter_text(meter: "Meter") -> str:
@@ -94,7 +94,7 @@ def show_return(level: "ReturnLevel", send_db: float) -> None:
     """Print what came back of the loudest part of the signal."""
     clipped = f", {level.clipped} samples clipped" if level.clipped else ""
     advice = f": {level.advice}" if level.advice else ": good"
-    output.info_wrapped(
+    output.info(
         f"send {send_db:+.0f} dB; return peaks at {level.peak_dbfs:.1f} dBFS, RMS {level.rms_dbfs:.1f} dBFS"
         f"{clipped}{advice}"
     )
@@ -102,7 +102,7 @@ def show_return(level: "ReturnLevel", send_db: float) -> None:
 
 def show_round_trip(found: "RoundTrip", rate_hz: int) -> None:
     """Print how late the answer comes."""
-    output.info_wrapped(
+    output.info(
         f"round trip: {found.samples:.2f} samples, {1000 * found.samples / rate_hz:.2f} ms; the blips agree within "
         f"{found.spread:.2f} samples"
     )
@@ -117,10 +117,10 @@ def show_verdict(verdict: "Verdict", planned: "PlannedTake") -> None:
         words.append(f"repeats itself within ESR {verdict.report.repeat_esr:.1g}")
     if verdict.changed_esr is not None:
         words.append(f"differs from the take before by ESR {verdict.changed_esr:.2g}")
-    output.info_wrapped(f"take {planned.number}: {', '.join(words) or 'nothing could be measured'}")
+    output.info(f"take {planned.number}: {', '.join(words) or 'nothing could be measured'}")
     place = f"{verdict.report.wet.parent}/"
     for finding in verdict.findings:
-        output.info_wrapped(f"{finding.severity}: {finding.message.replace(place, '')}. {finding.hint}")
+        output.info(f"{finding.severity}: {finding.message.replace(place, '')}. {finding.hint}")
     if not verdict.findings:
         output.info("nothing is wrong with it")
 
@@ -142,9 +142,9 @@ def show_end(session: "SessionTakes", skipped: "Sequence[PlannedTake]") -> None:
     """Print how far a session is, and what comes next."""
     kept = len(session.takes) - len(session.missing)
     output.info()
-    output.info_wrapped(f"{kept} of {len(session.takes)} takes are kept in {session.folder}")
+    output.info(f"{kept} of {len(session.takes)} takes are kept in {session.folder}")
     if skipped:
-        output.info_wrapped(f"{count(skipped, 'take')} skipped: {', '.join(planned.name for planned in skipped)}")
+        output.info(f"{count(skipped, 'take')} skipped: {', '.join(planned.name for planned in skipped)}")
     if kept:
         manifests: list[Any] = list(session.manifests.values())
-        output.info_wrapped(f"next: {'; '.join(f'zoo check {manifest.path}' for manifest in manifests)}")
+        output.info(f"next: {'; '.join(f'zoo check {manifest.path}' for manifest in manifests)}")

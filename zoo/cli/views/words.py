@@ -11,10 +11,10 @@ from models.artifacts.evaluation import (
     HARD_TO_HEAR,
     Evaluation,
     Score,
-    gap_warning,
     quality_words,
 )
 from models.knobs.text import format_setting
+from models.recordings.config import DataConfig
 from models.recordings.knob_filters import KnobFilter
 
 MAX_LISTED = 40  # names in a sentence
@@ -46,6 +46,16 @@ def held_sentence(evaluation: Evaluation) -> str:
     )
     baseline = held.baseline_mean
     return text if baseline is None else f"{text} (nearest recorded setting: {baseline:.4f})"
+
+
+def split_sentence(data: DataConfig) -> str:
+    """Return how the takes of a manifest are divided where nobody stated it in a data config."""
+    held, validation = data.held_settings, data.validation_settings
+    parts = [
+        "other takes are held" if held == () else f"{held} of the settings held",
+        f"{validation} for validation" if validation else "no setting for validation alone",
+    ]
+    return f"split: {', '.join(parts)}, the rest for training; a data config (--data) states another one"
 
 
 def fold_sentence(number: int, found: Score) -> str:
@@ -90,12 +100,6 @@ def advice_sentences(evaluation: Evaluation) -> list[str]:
         return [*sentences, f"recorded settings are at {known.mean:.4f}: record more takes, near {where} first"]
     comparison = "not much better" if known.mean < held.mean else "no better"
     return [*sentences, f"recorded settings are at {known.mean:.4f}, {comparison}: train longer, or a larger model"]
-
-
-def warning_sentences(evaluation: Evaluation) -> list[str]:
-    """Return what a person must know of a model before it is published."""
-    found = evaluation.corners.offset_warning, gap_warning(evaluation.validation.mean, evaluation.held.mean)
-    return [warning for warning in found if warning]
 
 
 def composed_sentences(filters: Sequence[KnobFilter]) -> list[str]:

@@ -114,10 +114,15 @@ class HubClient:
         """Return every amp of this part of the hub, with one request per thousand; see `Zoo.list`."""
         return [row for rows, _ in self.pages(on_skip) for row in rows]
 
-    def pages(self, on_skip: Callable[[str], None], start: str = "") -> Iterable[Page]:
-        """Yield the amps of each page of the list and the URL of the next page, from the page at the URL `start` on."""
+    def pages(
+        self, on_skip: Callable[[str], None], start: str = "", on_bytes: Callable[[int], None] = lambda count: None
+    ) -> Iterable[Page]:
+        """Yield the amps of each page of the list and the URL of the next page, from the page at the URL `start` on.
+
+        `on_bytes` is called with the number of bytes whenever some arrive.
+        """
         members = self._members() if self.address.collection else None
-        for models, following in self._pages(start):
+        for models, following in self._pages(start, on_bytes):
             rows = []
             for model in models:
                 name = str(model.get("id"))
@@ -130,7 +135,7 @@ class HubClient:
                     on_skip(f"warning: {problem.message}")
             yield rows, following
 
-    def _pages(self, start: str) -> Iterable[RawPage]:
+    def _pages(self, start: str, on_bytes: Callable[[int], None]) -> Iterable[RawPage]:
         """Yield the descriptions of models with our library's tag, page by page, and the URL of the next page."""
         params = [("filter", LIBRARY), ("limit", str(PAGE)), *(("expand", field) for field in FIELDS)]
         if self.address.owner:
@@ -139,7 +144,7 @@ class HubClient:
         for _ in range(MAX_PAGES):
             if not url.startswith(f"{self.api.endpoint}/"):
                 raise IntegrityError(f"{self.label} leads to another host for its next page: {url}", HINT_HOSTILE_HUB)
-            page, following = get_json(url, self.headers, MAX_PAGE_BYTES, params)
+            page, following = get_json(url, self.headers, MAX_PAGE_BYTES, params, on_bytes)
             yield [model for model in (page if isinstance(page, list) else []) if isinstance(model, dict)], following
             if not following:
                 return

@@ -42,18 +42,27 @@ HINT_HOSTILE_HUB = "The hub's answers contradict each other. Nothing was saved."
 
 
 def get_json(
-    url: str, headers: Mapping[str, str], max_bytes: int, params: Sequence[tuple[str, str]] = ()
+    url: str,
+    headers: Mapping[str, str],
+    max_bytes: int,
+    params: Sequence[tuple[str, str]] = (),
+    on_bytes: Callable[[int], None] = lambda count: None,
 ) -> tuple[Any, str]:
     """GET a JSON document: `(value, URL of the next page or "")`.
+
+    `on_bytes` is called with the number of bytes, unpacked, whenever some arrive.
 
     Raises `Unreachable` when nothing answers, the hub keeps failing or is too slow, `RateLimited` when it asks us to
     wait, `HfHubHTTPError` when it refuses, `IntegrityError` for a body of more than `max_bytes`.
     """
 
     def read(response: httpx.Response, watch: Watch) -> tuple[Any, str]:
-        body = b"".join(read_body(response, max_bytes, watch))
+        body = bytearray()
+        for chunk in read_body(response, max_bytes, watch):
+            body += chunk
+            on_bytes(len(chunk))
         try:
-            value = parse_json(body, url)
+            value = parse_json(bytes(body), url)
         except UserError as problem:  # such as the login page of a public network
             raise Unreachable(f"{url} does not answer as a hub does") from problem
         return value, response.links.get("next", {}).get("url", "")

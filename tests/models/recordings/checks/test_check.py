@@ -260,6 +260,13 @@ def test_missing_positions_are_reported(tmp_path: Path):
     ]
 
 
+@pytest.mark.parametrize(("gains", "told"), [((3, 5, 7, 9), True), ((2, 4, 6, 8), False)])
+def test_an_end_far_beyond_the_takes_is_told(tmp_path: Path, gains: tuple[float, ...], told: bool):
+    settings = [{"gain": float(gain), "tone": tone} for gain in gains for tone in (0.0, 0.5, 1.0)]
+    found = files_with(check(record(tmp_path, "amp", LONG, settings)), "gain was recorded from 3 to 9 of 0 to 10")
+    assert bool(found) == told
+
+
 def relabel(path: Path, changes: dict[int, dict]) -> Path:
     """Change keys of some entries of a manifest."""
     document = json.loads(path.read_text())

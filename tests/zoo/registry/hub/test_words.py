@@ -1,5 +1,6 @@
 """What a hub says reaches the person, failed pushes leave nothing behind, and what is missing is explained."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,26 @@ def test_an_amp_that_is_not_here_is_offered(pushed: Hub, tmp_path: Path):
     assert code == 0
     assert "mean 0.1875" in screen
     assert (tmp_path / "other-home" / AMP / "manifest.json").read_bytes() == files()["manifest.json"]
+
+
+@pytest.mark.parametrize("command", [("knobs",), ("play", "--no-browser"), ("page", "--out", "site"), ("score",)])
+def test_other_commands_offer_it_too(hub: Hub, command: tuple[str, ...], tmp_path: Path):
+    verb, *options = command
+    words = (verb, AMP, *options, *(["takes.json"] if verb == "score" else []))
+    code, screen = terminal(*words, HF_ENDPOINT=hub.url, ZOO_HOME=str(tmp_path / "home"), answer="n\n", columns=200)
+    assert code == 130
+    assert f"{AMP} is not on your shelf; it would be pulled from the hub. Continue?" in screen
+
+
+def test_a_faulty_model_is_told_at_the_push(hub: Hub, package: Path, tmp_path: Path):
+    assert "warning" not in zoo("push", package, AMP, *at(hub)).err
+    scores = json.loads(files()["eval.json"])
+    scores["corners"]["silence_dbfs"] = -45.0
+    scores["knob_moves_dbfs"]["50"] = -20.0
+    bad = write_package(tmp_path / "bad", {"eval.json": json.dumps(scores).encode()})
+    ran = zoo("push", bad, "alice/bad", *at(hub), "--dry-run")
+    assert "warning: when nothing is played, a constant of -45 dBFS comes out" in ran.err
+    assert "warning: a knob that turns from end to end within 50 ms adds -20 dBFS" in ran.err
 
 
 def test_search_of_a_word_is_understood(tmp_path: Path):
