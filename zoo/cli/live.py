@@ -90,7 +90,7 @@ class LiveDesk:
 
 def play_live(name: str, where: str | None, tier: str, options: LiveOptions) -> None:
     """Play an amp through a sound card until the person quits."""
-    from models.artifacts.folder import read_model
+    from models.formats.open_model import open_model
     from models.formats.player.offline import fastest_players
     from models.knobs.text import parse_setting
     from models.playback.live import LiveAmp, parse_controllers
@@ -99,7 +99,7 @@ def play_live(name: str, where: str | None, tier: str, options: LiveOptions) -> 
     from zoo.registry.resolve import resolve_model
 
     with output.progress("fetching") as bar:
-        config, net = read_model(resolve_model(name, where, tier, bar, output.warn))
+        config, net = open_model(resolve_model(name, where, tier, bar, output.warn))
     setting = config.knobs.complete(parse_setting(options.pairs), config.name)
     controllers = parse_controllers(options.controllers, config.knobs)
     port = _open_midi(options.midi) if options.midi is not None else None

@@ -9,8 +9,8 @@ from models.core.user_folders import expand_home
 def offer_to_pull(amp: str, where: str | None, tier: str = "") -> None:
     """Pull an amp that is missing on the user's own shelf, if a person at the terminal says so.
 
-    Nothing happens for folders, for other zoos, for a name that is much like one on the shelf, and without a terminal:
-    there the command's own error says how to pull it.
+    Nothing happens for folders and files, for other zoos, for a name that is much like one on the shelf, and without a
+    terminal: there the command's own error says how to pull it.
     """
     from zoo.cli import output
     from zoo.cli.transfer import pull_planned
@@ -20,7 +20,7 @@ def offer_to_pull(amp: str, where: str | None, tier: str = "") -> None:
     from zoo.registry.pull_plan import PullRequest, plan_pull
     from zoo.registry.shelf import Shelf
 
-    if where is not None or expand_home(amp).is_dir() or not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+    if where is not None or expand_home(amp).exists() or not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         return
     ref, names = parse_ref(amp), Shelf(shelf_folder()).names()
     if ref.name in names or get_close_matches(ref.name, names, 1, 0.5):

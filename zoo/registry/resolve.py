@@ -11,6 +11,7 @@ from models.artifacts.names import CONFIG
 from models.core.errors import NotFound, UserError, first_line
 from models.core.schema import Document
 from models.core.user_folders import expand_home
+from models.formats.open_model import is_nam_file, open_model, refuse_nam_file
 from zoo.names import Address, Ref, parse_address, parse_ref
 from zoo.package.card import read_front_matter
 from zoo.package.layout import CARD, MANIFEST, select_files
@@ -66,6 +67,7 @@ def resolve_package(
     Raises `NotFound`, `IntegrityError` or another `UserError`; `ConnectionError` where there is no hub and no copy.
     """
     folder = expand_home(amp)
+    refuse_nam_file(folder)
     if not folder.is_dir():
         ref, zoo = _parse_amp(amp), resolve_zoo(where)
         if not isinstance(zoo, Shelf):
@@ -83,9 +85,17 @@ def resolve_model(
     tier: str = "",
     on_progress: TransferProgress = no_progress,
     on_warning: Callable[[str], None] = warnings.warn,
+    max_peak_dbfs: float | None = None,
 ) -> Path:
-    """Return the folder of a model to play: the amp itself or one of its tiers; see `resolve_package`."""
-    return select_tier(resolve_package(amp, where, tier, on_progress, on_warning), tier, amp)
+    """Return a model to play: the folder of the amp itself or of one of its tiers, or a `.nam` file.
+
+    See `resolve_package`. Raises `NotFound` for a tier of a `.nam` file, which has none.
+    """
+    if is_nam_file(path := expand_home(amp)):
+        if tier:
+            raise NotFound(f"{amp} is a .nam file, which has no tiers", "Leave out --tier.")
+        return path
+    return select_tier(resolve_package(amp, where, tier, on_progress, on_warning, max_peak_dbfs), tier, amp)
 
 
 def select_tier(folder: Path, tier: str, amp: str) -> Path:
@@ -102,6 +112,8 @@ def select_tier(folder: Path, tier: str, amp: str) -> Path:
 def resolve_config(amp: str, where: str | None, tier: str = "") -> ModelConfig | None:
     """Read the config of an amp on this machine, not verified yet; None for one that must be fetched or has none."""
     folder = expand_home(amp)
+    if is_nam_file(folder):
+        return open_model(folder)[0]
     if not folder.is_dir():
         zoo = resolve_zoo(where)
         if not isinstance(zoo, Shelf):
@@ -170,6 +182,7 @@ def view_amp(amp: str, where: str | None) -> AmpView:
     """Open a view of a folder, or of an amp of a zoo. Raises as `parse_ref`, `resolve_zoo` and `Shelf.find` do."""
     if (folder := expand_home(amp)).is_dir():
         return FolderView(folder)
+    refuse_nam_file(folder)
     view = ZooView(ref=_parse_amp(amp), zoo=resolve_zoo(where))
     if isinstance(view.zoo, Shelf):
         _find_amp(view.zoo, view.ref, amp)
@@ -181,7 +194,7 @@ def _parse_amp(amp: str) -> Ref:
     try:
         return parse_ref(amp)
     except UserError as problem:
-        raise UserError(f"{problem.message}, and there is no such folder here", problem.hint) from None
+        raise UserError(f"{problem.message}, and there is no such file or folder here", problem.hint) from None
 
 
 def _find_amp(shelf: Shelf, ref: Ref, amp: str) -> Path:
@@ -191,7 +204,7 @@ def _find_amp(shelf: Shelf, ref: Ref, amp: str) -> Path:
     except NotFound as problem:
         if ref.revision:
             raise
-        raise NotFound(f"{problem.message}, and there is no such folder here", problem.hint) from None
+        raise NotFound(f"{problem.message}, and there is no such file or folder here", problem.hint) from None
 
 
 def _pull_to_shelf(

@@ -29,7 +29,7 @@ BINARIES = BUNDLED.parent / "binaries" if BUNDLED.is_dir() else SOURCES / "binar
 UNIVERSAL = "macos-universal"
 PLAIN = ("amp.c", "dispatch.c", "player.c", "exact.c")  # compiled once; engine.c once per instruction set
 PLUGIN = (
-    *("amp.c", "dispatch.c", "player.c"),
+    *PLAIN,
     *(f"plugin/{name}.c" for name in ("catalog", "files", "instance", "parameters", "resampler")),
     *(f"plugin/{name}.c" for name in ("clap", "lv2", "vst3", "vst3_factory")),
 )

@@ -5,9 +5,9 @@ Shapes: T time (one block), K columns: what the network takes of the knobs.
 
 import ctypes
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from models.core.errors import UserError
 from models.formats.player.build import library
 from models.formats.player.reader import read_amp
 from models.knobs.schema import Knob, Value
+from models.playback.exact import BUDGET, HOPS_PER_SECOND, Moves, choose_moves
+from models.playback.player import KnobLevels
 
 ALIGNMENT = 64  # bytes
 
@@ -31,7 +33,9 @@ class NativePlayer:
         factor: int = 1,
         engine: str | None = None,
         path: Path | None = None,
-        moves: Literal["ramp", "exact"] = "ramp",
+        moves: Moves = "ramp",
+        block: int | None = None,
+        budget: float = BUDGET,
     ) -> None:
         """Start in silence, knobs at their defaults.
 
@@ -41,12 +45,20 @@ class NativePlayer:
             engine: `baseline`, `avx2` or `avx512`; the best for this processor where it is None.
             path: a library in place of `build.library()`.
             moves: `exact` to move knobs by crossfades between still sounds (`player/exact.h`).
+            block: samples of the blocks to come. Where they are told, and exact moves would take more than `budget` of
+                a core, knobs ramp instead, with a `Notice`; `moves` is what they do.
+            budget: share of a core.
 
         Raises:
             IntegrityError: the bytes are not a sound `amp.bin`.
             UserError: there is no compiler, or this processor lacks the instructions of `engine`, or `factor` is wrong.
         """
         self.amp = read_amp(data)
+        if moves == "exact" and block is not None:
+            options = {"hop": self.amp.sample_rate * factor // HOPS_PER_SECOND, "budget": budget}
+            still = partial(NativePlayer, data, factor=factor, engine=engine, path=path)
+            moves = choose_moves(still, self.amp.columns, self.amp.receptive_field * factor, block, **options)
+        self.moves: Moves = moves
         self._lib = load_library(path or library())
         amp = ctypes.create_string_buffer(self._lib.player_amp_size())
         error = self._lib.player_amp_read(amp, data, len(data))
@@ -107,6 +119,16 @@ class NativePlayer:
         else:
             self._lib.player_process_levels(*arguments, _float_pointer(levels_KT), moving)
         return y_T
+
+    def play(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
+        """Play one block, as a `Player` of `models.playback` does; see `process`."""
+        return self.process(x_T, levels, out_T)
+
+    def set_moves(self, moves: Moves) -> None:
+        """Choose how `glide` moves knobs, of a player that was made for exact moves; it holds when they stand still."""
+        assert self._kind == "exact", "it has one player alone"
+        self._lib.exact_set_moves(self._player, moves == "exact")
+        self.moves = moves
 
     def set_knobs(self, setting: Mapping[str, Value]) -> None:
         """Turn knobs to faceplate values and switches to positions; `glide` follows. Raises `UserError`."""
@@ -171,6 +193,7 @@ def load_library(path: Path) -> Any:
         "player_process_levels": (None, [pointer, pointer, pointer, count, pointer, count]),
         "player_encode": (count, [pointer, pointer, pointer]),
         "exact_process_levels": (None, [pointer, pointer, pointer, count, pointer]),
+        "exact_set_moves": (None, [pointer, count]),
     }
     same = ("size", "init", "engine", "set_knob", "reset", "process", "reset_levels")
     functions |= {f"exact_{name}": functions[f"player_{name}"] for name in same}
