@@ -19,15 +19,7 @@ PREFIXES = """\
 @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
 @prefix units: <http://lv2plug.in/ns/extensions/units#> .
 """
-LV2_UNITS = {
-    "dB": "db",
-    "Hz": "hz",
-    "kHz": "khz",
-    "MHz": "mhz",
-    "ms": "ms",
-    "s": "s",
-    "%": "pc",
-}  # as units: names them
+LV2_UNITS = {"dB": "db", "Hz": "hz", "kHz": "khz", "MHz": "mhz", "ms": "ms", "s": "s", "%": "pc"}
 MOVES = Switch(name="moves", positions=("ramps", "exact"), default="ramps")  # after the knobs: how they move
 CHANNEL_NAMES = {"": ("",), STEREO_ENDING: ("left", "right")}  # ending of the URI -> names of its channels
 
@@ -121,7 +113,7 @@ def _control_range(knob: AnyKnob) -> str:
 
 
 def _unit(unit: str) -> str:
-    """Return a unit: one that LV2 names, or a description of another."""
+    """Return a unit: one that LV2's `units:` names, or a description of another."""
     if unit in LV2_UNITS:
         return f"units:{LV2_UNITS[unit]}"
     shown = unit.replace("%", "%%")
