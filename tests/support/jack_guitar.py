@@ -1,8 +1,8 @@
 """A guitar, headphones and a MIDI controller in one client of a JACK server.
 
 A script: `python -m tests.support.jack_guitar SERVER SIGNAL.npy`. It plays the signal again and again, and hears what
-comes back. Lines on its input are commands: `midi NUMBER VALUE` turns a controller, `seconds N` says `done` when so much
-more was played, and `keep FOLDER` writes what was played and heard so far, sample by sample, and says `done`.
+comes back. Lines on its input are commands: `midi NUMBER VALUE` turns a controller, `seconds N` says `done` when N
+more seconds were played, and `keep FOLDER` writes what was played and heard so far, and says `done`.
 """
 
 import queue
