@@ -37,6 +37,7 @@ class Stream:
         hop: int = HOP,
         block: int | None = None,
         budget: float = BUDGET,
+        create_player: Callable[[], Player] | None = None,
     ) -> None:
         """Start in silence, as if zeros had always been played with the knobs at `levels_K` (in [-1, 1]).
 
@@ -52,9 +53,11 @@ class Stream:
             block: samples of the blocks to come. Where they are told, and exact moves would take more than `budget` of
                 a core, the stream ramps instead and says so (`Notice`); `moves` is what it does.
             budget: share of a core.
+            create_player: what creates players of the net; `player_factory` where it is None.
+                `models.formats.player.offline.fastest_players` gives the C player, which is faster in small blocks.
         """
         self.net = net if isinstance(net, NumpyWaveNet) else net.eval()
-        create = player_factory(net)
+        create = create_player or player_factory(net)
         self.moves: Moves = moves
         if moves == "exact" and block is not None:
             options = {"hop": hop, "dtype": _number_type(net), "budget": budget}

@@ -114,7 +114,7 @@ def _library(name: str, target: str | None, compiler: str | None) -> Path:
         return _stored(path, lambda: _built(compiler, target, PLUGIN, ("-shared",), path.name, HIDE_PLAYER, needed))
     if target == "wasm32":
         return _stored(path, lambda: _built(compiler, target, (*PLAIN, "wasm.c"), WASM_LINK, path.name))
-    return _stored(path, lambda: _built(compiler, target, PLAIN, ("-shared",), path.name))
+    return _stored(path, lambda: _built(compiler, target, (*PLAIN, "python.c"), ("-shared",), path.name))
 
 
 def _suffix(target: str) -> str:

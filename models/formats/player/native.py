@@ -13,6 +13,7 @@ import numpy as np
 
 from models.core.errors import UserError
 from models.formats.player.build import library
+from models.formats.player.python_call import NOT_TAKEN, bind_process
 from models.formats.player.reader import read_amp
 from models.knobs.schema import Knob, Value
 from models.playback.exact import BUDGET, HOPS_PER_SECOND, Moves, choose_moves
@@ -72,6 +73,8 @@ class NativePlayer:
         self._player = self._call("init", begin + -begin % ALIGNMENT, amp, factor, engine and engine.encode())
         if not self._player:
             raise UserError(f"this processor cannot run the engine '{engine}'", "Leave the choice to the player.")
+        bound = bind_process(self._lib, self._player, self.amp.columns) if self._kind == "player" else None
+        self._process, self._bound = bound or (_take_nothing, None)
 
     def _call(self, name: str, *arguments: Any) -> Any:
         """Call a function of this kind of player."""
@@ -107,22 +110,39 @@ class NativePlayer:
         `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move, as `Stream.process`
         takes them. Exact moves lead to where the knobs are at the end of the block.
         """
+        y_T = np.empty(len(x_T), np.float32) if out_T is None else out_T
+        if self._process(x_T, levels, y_T) == NOT_TAKEN:
+            self._process_converted(x_T, levels, y_T)
+        return y_T
+
+    def play(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
+        """Play one block as `process` does, as a `Player` of `models.playback`, which hides no number.
+
+        The C player plays numbers that are not finite as silence, as ears need it. A block in which there are any is
+        NaN here.
+        """
+        y_T = np.empty(len(x_T), np.float32) if out_T is None else out_T
+        silenced = self._process(x_T, levels, y_T)
+        if silenced == NOT_TAKEN:
+            silenced = self._process_converted(x_T, levels, y_T)
+        if silenced:
+            y_T[:] = np.nan
+        return y_T
+
+    def _process_converted(self, x_T: np.ndarray, levels: KnobLevels, y_T: np.ndarray) -> int:
+        """Play one block whose arrays must be converted; returns how many samples were silenced."""
         x_T, levels_KT = _floats(x_T), _floats(levels)
         moving = levels_KT.ndim == 2 and levels_KT.shape[1] > 1
         assert len(levels_KT) == self.amp.columns and (not moving or levels_KT.shape[1] == len(x_T)), levels_KT.shape
-        y_T = _output(x_T, out_T)
-        arguments = self._player, _float_pointer(x_T), _float_pointer(y_T), len(x_T)
+        arguments = self._player, _float_pointer(x_T), _float_pointer(_output(x_T, y_T)), len(x_T)
         if self._kind == "exact":
             self._lib.exact_process_levels(
                 *arguments, _float_pointer(_floats(levels_KT[:, -1]) if moving else levels_KT)
             )
-        else:
-            self._lib.player_process_levels(*arguments, _float_pointer(levels_KT), moving)
-        return y_T
-
-    def play(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
-        """Play one block, as a `Player` of `models.playback` does; see `process`."""
-        return self.process(x_T, levels, out_T)
+            return 0
+        before = self.silenced
+        self._lib.player_process_levels(*arguments, _float_pointer(levels_KT), moving)
+        return self.silenced - before
 
     def set_moves(self, moves: Moves) -> None:
         """Choose how `glide` moves knobs, of a player that was made for exact moves; it holds when they stand still."""
@@ -145,6 +165,11 @@ class NativePlayer:
         y_T = _output(x_T, out_T)
         self._call("process", self._player, _float_pointer(x_T), _float_pointer(y_T), len(x_T))
         return y_T
+
+
+def _take_nothing(*_: object) -> int:
+    """Leave a block to `_process_converted`."""
+    return NOT_TAKEN
 
 
 def _floats(numbers: list[float] | np.ndarray) -> np.ndarray:
