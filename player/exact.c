@@ -150,13 +150,11 @@ static void choose_moves(ExactPlayer *p, int32_t ramps) {
     p->ramps = ramps;
 }
 
+/* Play at most BLOCK samples. */
 static void ramp(ExactPlayer *p, const float *x, float *y, int32_t samples) {
-    for (int32_t done = 0, count; done < samples; done += count) {
-        count = samples - done < BLOCK ? samples - done : BLOCK;
-        remember(p, x + done, count);
-        player_process(p->voices[HEARD], x + done, y + done, count);
-        p->now += count;
-    }
+    remember(p, x, samples);
+    player_process(p->voices[HEARD], x, y, samples);
+    p->now += samples;
 }
 
 static void crossfade(ExactPlayer *p, const float *x, float *y, int32_t samples, const float *levels) {
@@ -175,14 +173,18 @@ void exact_process_levels(ExactPlayer *p, const float *x, float *y, int32_t samp
 }
 
 void exact_process(ExactPlayer *p, const float *x, float *y, int32_t samples) {
+    const int32_t ramps = atomic_load_explicit(&p->wants_ramps, memory_order_relaxed);
     float levels[AMP_MAX_COLUMNS];
-    choose_moves(p, atomic_load_explicit(&p->wants_ramps, memory_order_relaxed));
-    if (p->ramps) {
-        ramp(p, x, y, samples);
-        return;
+    choose_moves(p, ramps);
+    for (int32_t done = 0, count; done < samples; done += count) {
+        count = samples - done < BLOCK ? samples - done : BLOCK;
+        if (p->ramps) ramp(p, x + done, y + done, count);
+        else {
+            player_set_levels(p->voices[HEARD], levels);
+            crossfade(p, x + done, y + done, count, levels);
+        }
+        choose_moves(p, ramps);
     }
-    player_set_levels(p->voices[HEARD], levels);
-    crossfade(p, x, y, samples, levels);
 }
 
 void exact_set_moves(ExactPlayer *p, int32_t exact) {
