@@ -167,7 +167,7 @@ def test_identifiers_stay_when_knobs_are_added_or_moved(tmp_path: Path):
     (first, ids), (second, others) = found
     assert first == second
     assert {name: others[name] for name in ids} == ids
-    assert len(set(others.values())) == 4
+    assert len(set(others.values())) == 5
 
 
 def test_state_is_by_names_of_knobs_and_positions(host: ClapHost, tmp_path: Path):
@@ -307,7 +307,7 @@ def test_one_plugin_lists_every_amp_of_a_folder(tmp_path: Path):
     host = ClapHost(path)
     assert len(host.plugins) == 3
     played = host.create(host.plugins[0][0])
-    assert list(played.knobs()) == ["gain", "volume", "bright"]
+    assert list(played.knobs()) == ["gain", "volume", "bright", MOVES]
     played.destroy()
     host.close()
 
