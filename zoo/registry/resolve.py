@@ -11,7 +11,7 @@ from models.artifacts.names import CONFIG
 from models.core.errors import NotFound, UserError, first_line
 from models.core.schema import Document
 from models.core.user_folders import expand_home
-from models.formats.open_model import is_nam_file, open_model, refuse_nam_file
+from models.formats.open_model import is_nam_file, refuse_nam_file
 from zoo.names import Address, Ref, parse_address, parse_ref
 from zoo.package.card import read_front_matter
 from zoo.package.layout import CARD, MANIFEST, select_files
@@ -110,10 +110,13 @@ def select_tier(folder: Path, tier: str, amp: str) -> Path:
 
 
 def resolve_config(amp: str, where: str | None, tier: str = "") -> ModelConfig | None:
-    """Read the config of an amp on this machine, not verified yet; None for one that must be fetched or has none."""
+    """Read the config of an amp on this machine, not verified yet.
+
+    None for one that must be fetched or has none, and for a `.nam` file, which is read whole, and once.
+    """
     folder = expand_home(amp)
     if is_nam_file(folder):
-        return open_model(folder)[0]
+        return None
     if not folder.is_dir():
         zoo = resolve_zoo(where)
         if not isinstance(zoo, Shelf):
