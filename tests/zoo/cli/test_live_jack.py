@@ -117,10 +117,14 @@ def player(tmp_path: Path) -> Iterator[Player]:
 
 
 def delay_of(played_T: np.ndarray, heard_T: np.ndarray) -> int:
-    """The samples by which what is heard is late, where a window of it fits best."""
-    most = int(LATEST_S * RATE)
-    found = [float(np.dot(heard_T, played_T[most - late : most - late + len(heard_T)])) for late in range(most)]
-    return int(np.argmax(found))
+    """The samples by which what is heard is late, where a window of it fits best; an amp may put out an offset."""
+    count, size = len(heard_T), 1 << len(played_T).bit_length()
+    spectrum = np.fft.rfft(played_T, size) * np.conj(np.fft.rfft(heard_T - heard_T.mean(), size))
+    products_N = np.fft.irfft(spectrum, size)[: len(played_T) - count + 1]
+    totals = (np.concatenate([[0.0], np.cumsum(x_T)]) for x_T in (played_T, played_T**2))
+    sums_N, squares_N = (total_T[count:] - total_T[:-count] for total_T in totals)
+    deviation_N = np.sqrt(np.maximum(squares_N / count - (sums_N / count) ** 2, 1e-20))
+    return len(products_N) - 1 - int(np.argmax(products_N / deviation_N))
 
 
 def settings_heard(
@@ -141,6 +145,8 @@ def settings_heard(
         return int(np.argmin(errors)) if min(errors) < 1e-8 else -1
 
     for begin in range(most, len(heard_T) - WINDOW, WINDOW):
+        if not np.ptp(heard_T[begin : begin + WINDOW]):  # the command has not begun
+            continue
         index = fitting(begin)
         for output_T in outputs if index < 0 else ():
             late = delay_of(output_T[begin - most : begin + WINDOW], heard_T[begin : begin + WINDOW])
