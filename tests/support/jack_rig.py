@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from ctypes.util import find_library
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -101,8 +102,7 @@ class Rig:
 
     def _end_client(self) -> None:
         if self._client is not None:
-            self._client.kill()
-            self._client.wait(WAIT_S)
+            end_process(self._client)
         self._client = None
 
 
@@ -120,8 +120,18 @@ def start_client(env: dict[str, str], log: Path, module: str, *words: object) ->
         assert client.stdout
         if client.stdout.readline() == "ready\n":
             return client
-        client.wait(WAIT_S)
+        end_process(client)
         assert time.monotonic() < end, log.read_text()
+
+
+def end_process(process: subprocess.Popen) -> None:
+    """End a process that may have ended, and close the pipes to it."""
+    process.kill()
+    process.wait(WAIT_S)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        with suppress(BrokenPipeError):  # words that it has not read
+            if pipe is not None:
+                pipe.close()
 
 
 @dataclass

@@ -17,7 +17,7 @@ from models.audio.guitar import guitar
 from models.knobs.schema import Setting
 from models.network.wavenet import WaveNet
 from models.playback.stream import play
-from tests.support.jack_rig import WAIT_S, need_jack, start_client
+from tests.support.jack_rig import WAIT_S, end_process, need_jack, start_client
 from tests.support.jack_server import JackServer
 from tests.support.makers import architecture, esr, wavenet
 from tests.support.native import PEDAL
@@ -94,8 +94,7 @@ class Player:
         """End what is still running."""
         for process in (self.guitar, getattr(self, "command", None)):
             if process is not None:
-                process.kill()
-                process.wait(WAIT_S)
+                end_process(process)
 
 
 @pytest.fixture
