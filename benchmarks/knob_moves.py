@@ -13,23 +13,28 @@ Costs: CPU seconds per second of audio of the C player (and of Python's stream, 
 medians over the rounds; STILL, GLIDE (ramps), EXACT; and the CPU time that 999 of 1,000 blocks stay below, in percent
 of a block's own time, median over the rounds.
 
-    python -m benchmarks.knob_moves --rounds 5 [--run FOLDER]
+With `--hops` it shows something else: DRAG against IDEAL for hops of other lengths, and what moves then cost Python's
+stream over the C player (PY C) and over numba (PY), in blocks of 64 samples.
+
+    python -m benchmarks.knob_moves --rounds 5 [--run FOLDER] [--hops 960 320 192]
 """
 
 import argparse
 import subprocess
 import tempfile
 import time
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.common import CONFIGS, RATE_HZ, trained_net
 from models.artifacts.folder import load_model
-from models.artifacts.model_config import make_config
+from models.artifacts.model_config import ModelConfig, make_config
 from models.audio.decibels import power_decibels
 from models.audio.guitar import guitar
 from models.core.schema import read_document
@@ -77,9 +82,12 @@ def still_parts(net: WaveNet, x_T: np.ndarray, levels: np.ndarray, length: int) 
     return np.concatenate(parts)
 
 
-def drag_artifacts(net: WaveNet, x_T: np.ndarray) -> list[float]:
-    """Return the artifacts of a drag: ramp and exact against the ideal, exact against its own crossfades."""
-    count = len(x_T) // HOP * HOP
+def drag_artifacts(net: WaveNet, x_T: np.ndarray, hop: int = HOP) -> list[float]:
+    """Return the artifacts of a drag: ramp and exact against the ideal, exact against its own crossfades.
+
+    `hop` is a multiple of `CONTROL`.
+    """
+    count = len(x_T) // hop * hop
     x_T = x_T[:count]
 
     def settings(t_N: np.ndarray) -> np.ndarray:
@@ -89,14 +97,14 @@ def drag_artifacts(net: WaveNet, x_T: np.ndarray) -> list[float]:
 
     t_T = np.arange(count)
     ramp_T = Stream(net, [0.0] * net.knobs).process(x_T, np.ascontiguousarray(settings(t_T).T))
-    stream, parts = Stream(net, [0.0] * net.knobs, "exact"), []
+    stream, parts = Stream(net, [0.0] * net.knobs, "exact", hop), []
     for begin in range(0, count, CONTROL):
         parts.append(stream.process(x_T[begin : begin + CONTROL], settings(np.array([begin]))[0]))
     exact_T, points = np.concatenate(parts), np.arange(0, count + CONTROL, CONTROL)
-    ideal_T, late_T = (still_parts(net, x_T, settings(points - late), CONTROL) for late in (0, 2 * HOP))
-    hops = np.arange(-2, count // HOP - 1) * HOP
+    ideal_T, late_T = (still_parts(net, x_T, settings(points - late), CONTROL) for late in (0, 2 * hop))
+    hops = np.arange(-2, count // hop - 1) * hop
     start = next(number for number, t in enumerate(points) if settings(np.array([t]))[0].any()) * CONTROL
-    own_T = still_parts(net, x_T[start:], settings(np.where(hops < 0, -start, hops) + start), HOP)
+    own_T = still_parts(net, x_T[start:], settings(np.where(hops < 0, -start, hops) + start), hop)
     pairs = (ramp_T, ideal_T), (exact_T, late_T), (exact_T[start:][: len(own_T)], own_T)
     return [power_decibels(float(np.mean((one - other) ** 2))) for one, other in pairs]
 
@@ -116,13 +124,14 @@ def costs(program: Path, file: Path, block: int, rounds: int) -> list[str]:
     return [*cells, *(f"{100 * median(late[kind]):.1f} %" for kind in late)]
 
 
-def python_costs(net: WaveNet, block: int, rounds: int) -> list[str]:
-    """Return the cells of Python's stream: still, ramps, exact."""
+def python_costs(net: WaveNet, block: int, rounds: int, **options: Any) -> list[str]:
+    """Return the cells of Python's stream, made with these options: still, ramps, exact."""
     noise_T, y_T = np.random.default_rng(0).normal(0, 0.1, RATE_HZ).astype(np.float32), np.empty(block, np.float32)
     spent: dict[str, list[float]] = {"still": [], "ramp": [], "exact": []}
     ramp_KT = np.repeat(np.linspace(-1, 1, block, dtype=np.float32)[None], net.knobs, axis=0)
     for _, kind in product(range(rounds), spent):
-        stream, count = Stream(net, [0.0] * net.knobs, "exact" if kind == "exact" else "ramp"), RATE_HZ // block
+        moves = "exact" if kind == "exact" else "ramp"
+        stream, count = Stream(net, [0.0] * net.knobs, moves, **options), RATE_HZ // block
         begin = time.thread_time()
         for number in range(count):
             turned = np.full(net.knobs, np.sin(number * block / 2000) if kind == "exact" else 0, np.float32)
@@ -132,11 +141,27 @@ def python_costs(net: WaveNet, block: int, rounds: int) -> list[str]:
     return [f"{100 * median(found):.2f} %" for found in spent.values()]
 
 
+def show_hops(models: list[tuple[ModelConfig, WaveNet]], hops: list[int], rounds: int) -> None:
+    """Print the table of a drag with hops of these lengths."""
+    rows, x_T = [], guitar(2.0, RATE_HZ, 0)
+    for config, net in models:
+        native = partial(NativePlayer, amp_bytes(config, net))
+        for hop in hops:
+            artifact = drag_artifacts(net, x_T, hop)[1]
+            sides = python_costs(net, 64, rounds, hop=hop, create_player=native), python_costs(net, 64, rounds, hop=hop)
+            rows.append(
+                (config.name, f"{1000 * hop / RATE_HZ:.1f}", f"{artifact:.0f}", *(s[0] + " " + s[2] for s in sides))
+            )
+            output.info("  ".join(rows[-1]))
+    output.data_table(("MODEL", "HOP MS", "DRAG EXACT", "PY C STILL, EXACT", "PY STILL, EXACT"), rows)
+
+
 def main() -> None:
     """Measure every model and print the two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--models", nargs="*", default=MODELS)
+    parser.add_argument("--hops", type=int, nargs="*", default=[], help="in samples, multiples of 64")
     parser.add_argument("--run", type=Path, nargs="*", default=[], help="folders of trained models")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -145,6 +170,9 @@ def main() -> None:
     for name in options.models:
         config = read_document(CONFIGS / f"{name}.json", WaveNetConfig)
         models.append((make_config(name, RATE_HZ, knobs, config), trained_net(config, 2)))
+    if options.hops:
+        show_hops(models, options.hops, options.rounds)
+        return
     program, heard, spent = build_program("bench.c"), [], []
     x_T = guitar(4.0, RATE_HZ, 0)
     for config, net in models:

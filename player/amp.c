@@ -6,7 +6,7 @@
 enum {
     HEADER_INTS = sizeof(AmpHeader) / 4, OPERATION_INTS = sizeof(Operation) / 4,
     HEADER_BYTES = 4 + 4 * HEADER_INTS + 4 + 4 + AMP_IDENTITY + AMP_NAME,
-    KNOB_BYTES = AMP_TEXT + 3 * 4 + 4 * 8,
+    KNOB_BYTES = AMP_TEXT + 3 * 4 + 4 * 8 + AMP_UNIT,
     OPERATION_BYTES = 4 * OPERATION_INTS,
 };
 
@@ -67,6 +67,7 @@ void amp_knob(const Amp *amp, int32_t index, AmpKnob *knob) {
     knob->max = float_64(range + 8);
     knob->rest = float_64(range + 16);
     knob->step = float_64(range + 24);
+    memcpy(knob->unit, range + 32, AMP_UNIT);
     knob->first_position = 0;
     for (int32_t i = 0; i < index; i++)
         knob->first_position += int_32(amp->knobs + (size_t)i * KNOB_BYTES + AMP_TEXT + 8);
@@ -92,6 +93,18 @@ static int is_name(const unsigned char *b, int size) {
     for (int i = length; i < size; i++)
         if (b[i]) return 0;
     return 0 < length && length < size;
+}
+
+/* A unit: letters, digits, % and /, a letter or % first, then NUL to the last byte (at least one); or nothing. */
+static int is_unit(const char *unit) {
+    int length = 0;
+    for (; length < AMP_UNIT && unit[length]; length++) {
+        const int c = unit[length], letter = c | 0x20;
+        if (!within(letter, 'a', 'z') && c != '%' && !(length && (within(c, '0', '9') || c == '/'))) return 0;
+    }
+    for (int i = length; i < AMP_UNIT; i++)
+        if (unit[i]) return 0;
+    return length < AMP_UNIT;
 }
 
 static int sizes_fit(const AmpHeader *h) {
@@ -129,6 +142,7 @@ static int knobs_fit(const Amp *amp) {
             || !within(k.max, -1e9, 1e9) || !(k.min < k.max) || !within(k.rest, k.min, k.max)
             || !within(k.step, 0, k.max - k.min))
             return 0;
+        if (!is_unit(k.unit) || (is_switch && *k.unit)) return 0;
         if (!is_switch && k.positions != 0) return 0;
         if (is_switch && (!within(k.positions, 2, AMP_MAX_POSITIONS) || amp->head.encoding == TYPE_LEVEL)) return 0;
         if (is_switch && (k.min != 0 || k.max != k.positions - 1 || k.rest != (int)k.rest || k.step != 1)) return 0;

@@ -1,4 +1,4 @@
-/* The reader of amp.bin, version 1 (docs/reference/amp-bin.md): a checked view of the bytes of a file.
+/* The reader of amp.bin, version 2 (docs/reference/amp-bin.md): a checked view of the bytes of a file.
  *
  * The bytes may come from anyone. `amp_read` checks every size and every index before it returns AMP_OK, allocates
  * nothing and keeps no state. All that comes after it may trust the file.
@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 enum {
-    AMP_VERSION = 1,
+    AMP_VERSION = 2,
     AMP_TEXT = 36,                 /* bytes of a name of a knob or a position, NUL at the end */
+    AMP_UNIT = 8,                  /* bytes of the unit of a knob, NUL at the end */
     AMP_NAME = 68,                 /* bytes of the name of the amp */
     AMP_IDENTITY = 16,             /* bytes that tell this amp from all others */
     AMP_MAX_KNOBS = 32,
@@ -48,6 +49,7 @@ typedef struct {
     int32_t positions;             /* of a switch; 0 for a knob */
     int32_t first_position;        /* index of its first one among all positions of the file */
     double min, max, rest, step;   /* faceplate values; step 0 for none */
+    char unit[AMP_UNIT];           /* of these values; empty for none */
 } AmpKnob;
 
 /* One step of the program; docs/reference/amp-bin.md has the formula of each kind. */

@@ -1,6 +1,7 @@
 /* Crossfades between still sounds: three players take turns to be heard, to be faded to, and to replay the past. */
 #include "exact.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 enum {
@@ -16,6 +17,8 @@ struct ExactPlayer {
     int32_t hop;                         /* samples of a fade, and of a replay */
     int32_t field;                       /* samples of the past that the sound depends on */
     int32_t fading, replaying;           /* whether NEXT and LATER are in use */
+    int32_t ramps;                       /* whether HEARD moves the knobs by itself */
+    _Atomic int32_t wants_ramps;
     int32_t done;                        /* samples of the hop that are played */
     int64_t now, replayed;               /* samples played since the start, and those up to which LATER has replayed */
     float *past;                         /* a ring of the input */
@@ -73,8 +76,8 @@ void exact_reset_levels(ExactPlayer *p, const float *levels) {
     memcpy(p->levels[HEARD], levels, 4 * (size_t)p->columns);
     player_reset_levels(p->voices[HEARD], levels);
     memset(p->past, 0, 4 * (size_t)p->ring);
-    p->fading = p->replaying = 0;
-    p->done = 0;
+    p->fading = p->replaying = p->done = 0;
+    p->ramps = atomic_load_explicit(&p->wants_ramps, memory_order_relaxed);
     p->now = p->field; /* so many samples of silence have been */
 }
 
@@ -140,7 +143,21 @@ static void play(ExactPlayer *p, const float *x, float *y, int32_t samples) {
     p->now += samples;
 }
 
-void exact_process_levels(ExactPlayer *p, const float *x, float *y, int32_t samples, const float *levels) {
+/* Between two moves, move in the other way where that is wanted. */
+static void choose_moves(ExactPlayer *p, int32_t ramps) {
+    if (ramps == p->ramps || p->fading || p->replaying || (p->ramps && player_is_moving(p->voices[HEARD]))) return;
+    if (p->ramps) player_set_levels(p->voices[HEARD], p->levels[HEARD]);
+    p->ramps = ramps;
+}
+
+/* Play at most BLOCK samples. */
+static void ramp(ExactPlayer *p, const float *x, float *y, int32_t samples) {
+    remember(p, x, samples);
+    player_process(p->voices[HEARD], x, y, samples);
+    p->now += samples;
+}
+
+static void crossfade(ExactPlayer *p, const float *x, float *y, int32_t samples, const float *levels) {
     for (int32_t done = 0, count; done < samples; done += count) {
         if (!(p->fading || p->replaying) || p->done == p->hop) begin_hop(p, levels);
         count = samples - done < BLOCK ? samples - done : BLOCK;
@@ -149,8 +166,31 @@ void exact_process_levels(ExactPlayer *p, const float *x, float *y, int32_t samp
     }
 }
 
+void exact_process_levels(ExactPlayer *p, const float *x, float *y, int32_t samples, const float *levels) {
+    if (p->ramps) player_set_levels(p->voices[HEARD], p->levels[HEARD]);
+    p->ramps = 0;
+    crossfade(p, x, y, samples, levels);
+}
+
 void exact_process(ExactPlayer *p, const float *x, float *y, int32_t samples) {
+    const int32_t ramps = atomic_load_explicit(&p->wants_ramps, memory_order_relaxed);
     float levels[AMP_MAX_COLUMNS];
-    player_set_levels(p->voices[HEARD], levels);
-    exact_process_levels(p, x, y, samples, levels);
+    choose_moves(p, ramps);
+    for (int32_t done = 0, count; done < samples; done += count) {
+        count = samples - done < BLOCK ? samples - done : BLOCK;
+        if (p->ramps) ramp(p, x + done, y + done, count);
+        else {
+            player_set_levels(p->voices[HEARD], levels);
+            crossfade(p, x + done, y + done, count, levels);
+        }
+        choose_moves(p, ramps);
+    }
+}
+
+void exact_set_moves(ExactPlayer *p, int32_t exact) {
+    atomic_store_explicit(&p->wants_ramps, !exact, memory_order_relaxed);
+}
+
+double exact_move_cost(const Amp *amp, int32_t factor, double still) {
+    return still * (3 + (double)field_of(amp, factor) / hop_of(amp, factor));
 }

@@ -5,7 +5,8 @@
  * blocks of a hop (20 ms). After that hop it is as if the knobs had always stood there, and over the next hop the sound
  * fades to it; meanwhile a third player replays for where the knobs are by then. While knobs stand still this costs what
  * a Player costs. While they move it costs that 3 + receptive field / hop times, in equal parts: no block takes longer
- * than others of its length. Use it where that fits; the glide of `player_process` costs next to nothing.
+ * than others of its length. Use it where that fits (`exact_move_cost`); elsewhere let it ramp, which is the glide of
+ * `player_process` and costs next to nothing.
  *
  * The functions are those of player.h, with the same rules: nothing here allocates, locks or calls the system.
  */
@@ -23,7 +24,14 @@ PLAYER_API void exact_set_knob(ExactPlayer *player, int32_t knob, double value);
 PLAYER_API void exact_reset(ExactPlayer *player);
 PLAYER_API void exact_process(ExactPlayer *player, const float *x, float *y, int32_t samples);
 
-/* The same two for a caller that has the levels, (columns, 1). Crossfades lead to them, too. */
+/* Choose how knobs move, from any thread: exactly, as they do at first, or by ramps. It holds for the moves that begin
+ * when the knobs next stand still. */
+PLAYER_API void exact_set_moves(ExactPlayer *player, int32_t exact);
+
+/* The share of a core that exact moves take while knobs move, from the one that a Player takes while they stand. */
+PLAYER_API double exact_move_cost(const Amp *amp, int32_t factor, double still);
+
+/* The same two for a caller that has the levels, (columns, 1). Crossfades lead to them, whatever was chosen. */
 PLAYER_API void exact_reset_levels(ExactPlayer *player, const float *levels);
 PLAYER_API void exact_process_levels(ExactPlayer *player, const float *x, float *y, int32_t samples,
                                      const float *levels);

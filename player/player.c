@@ -374,6 +374,8 @@ void player_set_knob(Player *p, int32_t knob, double value) {
     atomic_store_explicit(p->set + knob, value, memory_order_relaxed);
 }
 
+int32_t player_is_moving(Player *p) { return p->gliding || take_knobs(p); }
+
 void player_reset_levels(Player *p, const float *levels) {
     jump(p, levels);
     play_silence(p);

@@ -46,6 +46,9 @@ PLAYER_API int64_t player_silenced(const Player *player);
 /* Turn a knob to a faceplate value, or a switch to the position of that index. Unknown knobs and NaN change nothing. */
 PLAYER_API void player_set_knob(Player *player, int32_t knob, double value);
 
+/* Whether the knobs are not yet where they were set. */
+PLAYER_API int32_t player_is_moving(Player *player);
+
 /* Forget what was played, as if silence had always been playing, with the knobs where they were set. */
 PLAYER_API void player_reset(Player *player);
 

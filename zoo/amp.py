@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from models.artifacts.folder import read_model
 from models.artifacts.model_config import ModelConfig
 from models.core.errors import UserError
+from models.formats.open_model import open_model
 from models.formats.player.offline import OfflineModel
 from models.knobs.schema import Knobs
 from models.network.numpy_wavenet import NumpyWaveNet
@@ -26,14 +26,14 @@ from zoo.registry.resolve import resolve_model, resolve_zoo
 class Amp:
     """A model that is called on audio, with knobs by name: `amp(x_T, gain=7)`.
 
-    `folder` is a run's or a package's folder; it is read once, at the first use.
+    `folder` is a run's or a package's folder, or a `.nam` file; it is read once, at the first use.
     """
 
     folder: Path
 
     @cached_property
     def _model(self) -> tuple[ModelConfig, NumpyWaveNet]:
-        return read_model(self.folder)
+        return open_model(self.folder)
 
     @cached_property
     def _play(self) -> OfflineModel:
@@ -87,7 +87,7 @@ def load(amp: str | Path, zoo: str | None = None, *, tier: str = "") -> Amp:
     Every byte of a package is checked.
 
     Args:
-        amp: The folder of a run or a package, or an amp `owner/amp`, `owner/amp@revision` of a zoo.
+        amp: The folder of a run or a package, a `.nam` file, or an amp `owner/amp`, `owner/amp@revision` of a zoo.
         zoo: Where to look for a name, as `--zoo` of the commands: None for the user's own shelf, a shelf's folder,
             "hub" for the Hugging Face hub, or a hub's URL. An amp of a hub is pulled to the user's own shelf.
         tier: A smaller or larger model of the same amp, empty for the amp itself.

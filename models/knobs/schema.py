@@ -48,9 +48,15 @@ POSITION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,31}$"
 
 POSITION_WORDS = "up to 32 letters, digits, spaces and . + - _, for example 'bright'"
 
+UNIT_PATTERN = r"^[A-Za-z%][A-Za-z0-9%/]{0,6}$"
+
+UNIT_WORDS = "up to 7 letters, digits, % and /, for example 'dB'"
+
 KnobName = Annotated[str, spelled(KNOB_PATTERN, KNOB_WORDS)]
 
 Position = Annotated[str, spelled(POSITION_PATTERN, POSITION_WORDS)]
+
+Unit = Annotated[str, spelled(UNIT_PATTERN, UNIT_WORDS)]
 
 
 def _as_written(value: Any) -> float | str:
@@ -88,6 +94,9 @@ class Knob(Frozen):
     ] = "linear"
     step: Annotated[
         Annotated[float, Field(gt=0)] | None, Field(description="Smallest turn that a person can dial; null for none.")
+    ] = None
+    unit: Annotated[
+        Unit | None, Field(description="Unit of its numbers, such as `dB`, `Hz` or `%`; null for none.")
     ] = None
     avoid_zero: Annotated[
         bool, Field(description="Whether the amp is mute at `min`, so that nothing can be recorded there.")
@@ -127,7 +136,7 @@ class Knob(Frozen):
     @model_serializer(mode="wrap")
     def _short(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what has its usual value."""
-        plain = {"taper": "linear", "step": None, "avoid_zero": False, "gain": False, "after": False}
+        plain = {"taper": "linear", "step": None, "unit": None, "avoid_zero": False, "gain": False, "after": False}
         return {key: value for key, value in dump(self).items() if key not in plain or value != plain[key]}
 
     @property
@@ -137,8 +146,8 @@ class Knob(Frozen):
 
     @property
     def legal(self) -> str:
-        """The legal range, as `0 to 10`."""
-        return f"{self.min:g} to {self.max:g}"
+        """The legal range, as `0 to 10`, with the unit where there is one."""
+        return f"{self.min:g} to {self.max:g}{f' {self.unit}' if self.unit else ''}"
 
     @property
     def scale(self) -> tuple:

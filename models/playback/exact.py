@@ -9,16 +9,22 @@ Shapes: T time (one block), K knob columns.
 """
 
 import time
+import warnings
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
+from models.core.errors import Notice
 from models.playback.player import KnobLevels, Player
+
+Moves = Literal["ramp", "exact"]  # how a stream moves knobs
 
 REPLAY_BLOCK = 256  # samples that are played at once
 SHARE_BLOCKS = 9  # that are timed; their median counts
 BUDGET = 0.5  # share of a core that exact moves may take
 HOP = 960  # samples of a fade, and of a replay: 20 ms at 48 kHz
+HOPS_PER_SECOND = 50
 
 
 class ExactPlayer:
@@ -116,3 +122,26 @@ def still_share(create: Callable[[], Player], columns: int, dtype: type, block: 
 def exact_move_cost(still: float, receptive_field: int, hop: int = HOP) -> float:
     """Return the share of a core that exact moves take while knobs move, from that with still knobs."""
     return still * (3 + receptive_field / hop)
+
+
+def choose_moves(
+    create: Callable[[], Player],
+    columns: int,
+    receptive_field: int,
+    block: int,
+    *,
+    hop: int = HOP,
+    dtype: type = np.float32,
+    budget: float = BUDGET,
+) -> Moves:
+    """Return `exact` where such moves take at most `budget` of a core in blocks of this length, else `ramp`; warns."""
+    still = still_share(create, columns, dtype, block, hop * HOPS_PER_SECOND)
+    if (cost := exact_move_cost(still, receptive_field, hop)) <= budget:
+        return "exact"
+    warnings.warn(
+        f"exact knob moves would take {100 * cost:.0f} % of a core in blocks of {block} samples, more than "
+        f"{100 * budget:.0f} %, so knobs ramp",
+        Notice,
+        stacklevel=4,
+    )
+    return "ramp"

@@ -6,17 +6,15 @@ support, and all nets where numba is missing or switched off, are played by torc
 Shapes: T time (one block), K knob columns, C channels.
 """
 
-import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.core.errors import Notice
 from models.engines.jit import can_compile
 from models.network.numpy_wavenet import NumpyWaveNet
-from models.playback.exact import BUDGET, HOP, ExactPlayer, exact_move_cost, still_share
+from models.playback.exact import BUDGET, HOP, ExactPlayer, Moves, choose_moves
 from models.playback.numpy_player import NumpyPlayer
 from models.playback.player import KnobLevels, Player
 
@@ -26,10 +24,6 @@ if TYPE_CHECKING:
 PREWARM_BLOCK = 1 << 14  # samples of silence played at once before a stream starts
 
 LONG_BLOCK = 1 << 16  # samples that numpy plays at once, so that memory does not grow with the length
-
-HOPS_PER_SECOND = 50
-
-Moves = Literal["ramp", "exact"]  # how a stream moves knobs
 
 
 class Stream:
@@ -43,6 +37,7 @@ class Stream:
         hop: int = HOP,
         block: int | None = None,
         budget: float = BUDGET,
+        create_player: Callable[[], Player] | None = None,
     ) -> None:
         """Start in silence, as if zeros had always been played with the knobs at `levels_K` (in [-1, 1]).
 
@@ -58,12 +53,15 @@ class Stream:
             block: samples of the blocks to come. Where they are told, and exact moves would take more than `budget` of
                 a core, the stream ramps instead and says so (`Notice`); `moves` is what it does.
             budget: share of a core.
+            create_player: what creates players of the net; `player_factory` where it is None.
+                `models.formats.player.offline.fastest_players` gives the C player, which is faster in small blocks.
         """
         self.net = net if isinstance(net, NumpyWaveNet) else net.eval()
-        create = player_factory(net)
+        create = create_player or player_factory(net)
         self.moves: Moves = moves
         if moves == "exact" and block is not None:
-            self.moves = choose_moves(net, create, hop, block, budget)
+            options = {"hop": hop, "dtype": _number_type(net), "budget": budget}
+            self.moves = choose_moves(create, net.knobs, net.receptive_field, block, **options)
         self._exact = _exact_player(net, create, hop) if self.moves == "exact" else None
         self._player: Player = self._exact or create()
         self.reset(levels_K)
@@ -105,28 +103,12 @@ def player_factory(net: "WaveNet | NumpyWaveNet") -> Callable[[], Player]:
     return partial(CompiledPlayer, lower(net))
 
 
-def choose_moves(
-    net: "WaveNet | NumpyWaveNet", create: Callable[[], Player], hop: int, block: int, budget: float
-) -> Moves:
-    """Return `exact` where such moves take at most `budget` of a core in blocks of this length, else `ramp`; warns."""
-    dtype = np.float64 if net.head_scale.dtype.itemsize == 8 else np.float32
-    cost = exact_move_cost(
-        still_share(create, net.knobs, dtype, block, hop * HOPS_PER_SECOND), net.receptive_field, hop
-    )
-    if cost <= budget:
-        return "exact"
-    warnings.warn(
-        f"exact knob moves would take {100 * cost:.0f} % of a core in blocks of {block} samples, more than "
-        f"{100 * budget:.0f} %, so knobs ramp",
-        Notice,
-        stacklevel=3,
-    )
-    return "ramp"
-
-
 def _exact_player(net: "WaveNet | NumpyWaveNet", create: Callable[[], Player], hop: int) -> ExactPlayer:
-    dtype = np.float64 if net.head_scale.dtype.itemsize == 8 else np.float32
-    return ExactPlayer(create, net.receptive_field, hop, dtype)
+    return ExactPlayer(create, net.receptive_field, hop, _number_type(net))
+
+
+def _number_type(net: "WaveNet | NumpyWaveNet") -> type:
+    return np.float64 if net.head_scale.dtype.itemsize == 8 else np.float32
 
 
 def play(net: "WaveNet | NumpyWaveNet", x_T: np.ndarray, levels_K: list[float]) -> np.ndarray:

@@ -139,7 +139,7 @@ static bool params_value(const ClapPlugin *plugin, uint32_t id, double *value) {
 static bool params_write(const ClapPlugin *plugin, uint32_t id, double value, char *text, uint32_t size) {
     const int32_t index = find(plugin, id);
     if (index < 0 || !size) return false;
-    parameters_write(instance_parameters(of(plugin)->instance), index, value, text, size);
+    parameters_write(instance_parameters(of(plugin)->instance), index, value, 1, text, size);
     return true;
 }
 

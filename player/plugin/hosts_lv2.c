@@ -5,7 +5,7 @@
 #include "hosts.h"
 #include "lv2.h"
 
-enum { KNOBS = 3 };                              /* ports of knobs that are connected; others may not be */
+enum { KNOBS = 4 };                              /* ports of knobs that are connected; others may not be */
 
 const Lv2Descriptor *lv2_descriptor(uint32_t index);
 

@@ -1,4 +1,5 @@
-/* One amp in a host: what the plugin formats share. A player per channel, at any sample rate of the host.
+/* One amp in a host: what the plugin formats share. A player per channel, at any sample rate of the host. Knobs move
+ * exactly where the last parameter says so and half a core suffices for it, as measured when the players are made.
  *
  * `instance_start` and `instance_stop` belong to the thread that makes the instance, while no sound is asked for;
  * `instance_process` and `instance_reset` belong to the audio thread, allocate nothing and lock nothing. Values may be
@@ -7,7 +8,7 @@
 #ifndef AMPZOO_INSTANCE_H
 #define AMPZOO_INSTANCE_H
 
-#include "../player.h"
+#include "../exact.h"
 #include "parameters.h"
 
 enum { INSTANCE_CHANNELS = 2 };

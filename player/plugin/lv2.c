@@ -1,5 +1,6 @@
 /* The LV2 plugins of this library: two per amp, mono and stereo. The bundle's Turtle files describe them
- * (zoo/plugins/lv2_bundle.py), with the ports in this order: inputs, outputs, the latency, then the knobs. */
+ * (models/formats/plugin/turtle.py), with the ports in this order: inputs, outputs, the latency, the knobs, and how they
+ * move. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@ typedef struct {
     uint32_t channels;
     const float *x[INSTANCE_CHANNELS];
     float *y[INSTANCE_CHANNELS], *latency;
-    const float *knobs[AMP_MAX_KNOBS];
+    const float *knobs[PARAMETERS_MOST];
 } Lv2Amp;
 
 typedef struct { Lv2Descriptor descriptor; char uri[64]; } Lv2Described;
@@ -62,7 +63,7 @@ static void connect_port(void *self, uint32_t port, void *data) {
     if (port < amp->channels) amp->x[port] = data;
     else if (port < latency) amp->y[port - amp->channels] = data;
     else if (port == latency) amp->latency = data;
-    else if (knob < AMP_MAX_KNOBS) amp->knobs[knob] = data;
+    else if (knob < PARAMETERS_MOST) amp->knobs[knob] = data;
 }
 
 static void read_ports(Lv2Amp *amp) {

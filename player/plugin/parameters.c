@@ -8,6 +8,7 @@
 enum { MOST_DECIMALS = 9, MOST_STEPS = 10000 };
 
 static const char STATE_MAGIC[4] = {'A', 'M', 'P', 'S'};
+static const char EXACT_TEXT[] = "exact", NOT_EXACT_TEXT[] = "exact (too slow here: ramps)";
 static const double TEXT_STEPS = 999.5;    /* a turn has at least so many different texts */
 
 /* FNV-1a (Fowler, Noll, Vo), in the 31 bits that VST3 leaves to plugins. */
@@ -17,16 +18,25 @@ static uint32_t id_of(const char *name) {
     return hash & 0x7fffffff;
 }
 
+static void identify(Parameters *p) {
+    uint32_t id = id_of(p->knobs[p->count].name);
+    while (parameters_find(p, id) >= 0) id = (id + 1) & 0x7fffffff;
+    p->ids[p->count++] = id;
+}
+
 void parameters_read(Parameters *p, const Amp *amp) {
     memset(p, 0, sizeof *p);
     for (int32_t i = 0; i < amp->head.knobs; i++) {
         amp_knob(amp, i, p->knobs + i);
-        uint32_t id = id_of(p->knobs[i].name);
-        while (parameters_find(p, id) >= 0) id = (id + 1) & 0x7fffffff;
-        p->ids[i] = id;
-        p->count = i + 1;
+        identify(p);
     }
     for (int32_t i = 0; i < amp->head.positions; i++) amp_position(amp, i, p->positions[i]);
+    p->knobs[p->count] = (AmpKnob){
+        "Knob moves", KNOB_SWITCH, 0, MOVES, amp->head.positions, RAMPS, EXACT, RAMPS, 1, "",
+    };
+    strcpy(p->positions[amp->head.positions + RAMPS], "ramps");
+    strcpy(p->positions[amp->head.positions + EXACT], EXACT_TEXT);
+    identify(p);
 }
 
 int32_t parameters_find(const Parameters *p, uint32_t id) {
@@ -96,13 +106,20 @@ static size_t number_text(double number, int decimals, char text[TEXT_MOST]) {
     return length;
 }
 
-void parameters_write(const Parameters *p, int32_t index, double value, char *text, size_t size) {
+void parameters_write(const Parameters *p, int32_t index, double value, int with_unit, char *text, size_t size) {
     const AmpKnob *k = p->knobs + index;
-    char number[TEXT_MOST];
+    char number[TEXT_MOST + AMP_UNIT];
     const char *from = number;
     value = parameters_legal(p, index, value);
-    if (k->kind == KNOB_SWITCH) from = p->positions[k->first_position + (int32_t)value];
-    else number_text(value, decimals_of(k), number);
+    if (p->always_ramps && index == p->count - 1 && value == EXACT) from = NOT_EXACT_TEXT;
+    else if (k->kind == KNOB_SWITCH) from = p->positions[k->first_position + (int32_t)value];
+    else {
+        const size_t end = number_text(value, decimals_of(k), number);
+        if (with_unit && *k->unit) {
+            number[end] = ' ';
+            memcpy(number + end + 1, k->unit, AMP_UNIT);
+        }
+    }
     const size_t length = strlen(from), room = size - 1;
     memcpy(text, from, length < room ? length : room);
     text[length < room ? length : room] = 0;
@@ -129,8 +146,8 @@ int parameters_parse(const Parameters *p, int32_t index, const char *text, doubl
     const AmpKnob *k = p->knobs + index;
     for (int32_t i = 0; i < k->positions; i++)
         if (!strcmp(text, p->positions[k->first_position + i])) return *value = i, 1;
-    double number;
-    if (!parse_number(text, &number)) return 0;
+    double number = EXACT;
+    if (!(index == p->count - 1 && !strcmp(text, NOT_EXACT_TEXT)) && !parse_number(text, &number)) return 0;
     *value = parameters_legal(p, index, number);
     return 1;
 }
@@ -180,7 +197,7 @@ static void load_record(const Parameters *p, const unsigned char *record, double
 int parameters_load(const Parameters *p, const unsigned char *bytes, size_t size, double *values) {
     if (size < STATE_HEAD || memcmp(bytes, STATE_MAGIC, 4) || bytes[4] != STATE_VERSION) return 0;
     const size_t count = bytes[5];
-    if (count > AMP_MAX_KNOBS || size < STATE_HEAD + count * STATE_RECORD) return 0;
+    if (count > PARAMETERS_MOST || size < STATE_HEAD + count * STATE_RECORD) return 0;
     for (size_t i = 0; i < count; i++) load_record(p, bytes + STATE_HEAD + i * STATE_RECORD, values);
     return 1;
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_QUEUES = AMP_MAX_KNOBS };
+enum { MOST_QUEUES = PARAMETERS_MOST };
 
 static const Id UNKNOWN = ID(0x00000000u, 0x00000000u, 0xC0000000u, 0x00000046u);
 static const Id BASE = ID(0x22888DDBu, 0x156E45AEu, 0x8358B348u, 0x08190625u);
@@ -24,7 +24,7 @@ typedef struct {
     Instance *instance;
     int32_t inputs, outputs;                     /* channels */
     int32_t active;
-    _Atomic double shown[AMP_MAX_KNOBS];         /* values in the host's eyes; the sound follows `process` */
+    _Atomic double shown[PARAMETERS_MOST];         /* values in the host's eyes; the sound follows `process` */
 } Vst3Amp;
 
 #define FROM(field) ((Vst3Amp *)((char *)self - offsetof(Vst3Amp, field)))
@@ -87,7 +87,7 @@ static void show(Vst3Amp *v, int32_t index, double value) {
 
 static Result save(Vst3Amp *v, Stream *stream) {
     unsigned char bytes[STATE_MOST];
-    double values[AMP_MAX_KNOBS];
+    double values[PARAMETERS_MOST];
     const Parameters *p = instance_parameters(v->instance);
     for (int32_t i = 0; i < p->count; i++) values[i] = shown(v, i);
     const int32_t size = (int32_t)parameters_save(p, values, bytes);
@@ -284,6 +284,7 @@ static Result info(void *self, int32_t index, ParameterInfo *i) {
     i->id = p->ids[index];
     widen(i->title, p->knobs[index].name);
     widen(i->short_title, p->knobs[index].name);
+    widen(i->units, p->knobs[index].unit);
     i->steps = parameters_steps(p, index);
     i->rest = parameters_turn(p, index, p->knobs[index].rest);
     i->flags = PARAM_AUTOMATES | (p->knobs[index].kind == KNOB_SWITCH ? PARAM_LIST : 0);
@@ -300,7 +301,7 @@ static Result info(void *self, int32_t index, ParameterInfo *i) {
 static Result to_text(void *self, uint32_t id, double turn, Text text) {
     FIND(INVALID_ARGUMENT);
     char narrow[TEXT_MOST];
-    parameters_write(p, index, parameters_value(p, index, turn), narrow, sizeof narrow);
+    parameters_write(p, index, parameters_value(p, index, turn), 0, narrow, sizeof narrow);
     widen(text, narrow);
     return RESULT_OK;
 }

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from models.audio.decibels import power_decibels
+from models.core.errors import Notice
 from models.formats.player.native import NativePlayer
+from models.knobs.schema import Setting
 from models.network.wavenet import WaveNet
 from models.playback.exact import HOP, exact_move_cost
 from models.playback.stream import Stream
@@ -170,3 +172,58 @@ def test_at_twice_the_rate_a_hop_lasts_as_long():
 
 def test_the_cost_is_that_of_three_players_and_the_replay():
     assert exact_move_cost(0.01, 4800, 960) == pytest.approx(0.08)
+
+
+MOVED: list[Setting] = [{"gain": 9.5, "volume": -1.5, "bright": "off"}, {"gain": 1, "volume": 4, "bright": "Half +2.5"}]
+
+
+def both_ways() -> tuple[NativePlayer, NativePlayer, NativePlayer]:
+    """A player to be told how to move, one that is always exact, and one that always ramps."""
+    data = amp(wavenet(architecture("mixin+film"), 5), PEDAL)
+    return NativePlayer(data, moves="exact"), NativePlayer(data, moves="exact"), NativePlayer(data)
+
+
+@needs_compiler
+def test_ramps_on_request_and_exact_again_when_knobs_stand_still():
+    chosen, exactly, ramping = both_ways()
+    chosen.set_moves("ramp")
+    for player in (chosen, ramping):
+        player.set_knobs(MOVED[0])
+    assert np.array_equal(chosen.glide(DI[:500]), ramping.glide(DI[:500]))
+    chosen.set_moves("exact")  # the knobs are under way: it holds for the next move
+    assert np.array_equal(chosen.glide(DI[500:9000]), ramping.glide(DI[500:9000]))
+    exactly.set_knobs(MOVED[0])
+    exactly.reset()
+    exactly.glide(DI[:9000])
+    for player in (chosen, exactly):
+        player.set_knobs(MOVED[1])
+    assert esr(chosen.glide(DI[9000:20_000]), exactly.glide(DI[9000:20_000])) < CLOSE
+
+
+@needs_compiler
+def test_a_crossfade_ends_before_knobs_ramp():
+    chosen, exactly, ramping = both_ways()
+    for player in (chosen, exactly):
+        player.set_knobs(MOVED[0])
+    assert np.array_equal(chosen.glide(DI[:100]), exactly.glide(DI[:100]))
+    chosen.set_moves("ramp")
+    assert np.array_equal(chosen.glide(DI[100 : 4 * HOP]), exactly.glide(DI[100 : 4 * HOP]))
+    ramping.set_knobs(MOVED[0])
+    ramping.reset()
+    ramping.glide(DI[: 4 * HOP])
+    for player in (chosen, ramping):
+        player.set_knobs(MOVED[1])
+    assert esr(chosen.glide(DI[4 * HOP : 9000]), ramping.glide(DI[4 * HOP : 9000])) < CLOSE
+
+
+@needs_compiler
+def test_the_c_player_ramps_where_exact_moves_cost_too_much():
+    data = amp(wavenet(architecture("film")))
+    with pytest.warns(Notice, match=r"exact knob moves would take \d+ % of a core in blocks of 32 samples"):
+        player = NativePlayer(data, moves="exact", block=32, budget=0.0)
+    assert player.moves == "ramp"
+    player.reset(FIRST)
+    ramping = NativePlayer(data)
+    ramping.reset(FIRST)
+    assert np.array_equal(player.process(DI[:900], [1.0, 0.0]), ramping.process(DI[:900], [1.0, 0.0]))
+    assert NativePlayer(data, moves="exact", block=32, budget=1e6).moves == "exact"

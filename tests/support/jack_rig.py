@@ -1,7 +1,6 @@
 """A JACK server without hardware, the virtual amp on it, and a person who records a session with the command."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -9,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from ctypes.util import find_library
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.jack_server import JackServer
 from tests.support.packages import ZOO, around
 
 ROOT = Path(__file__).parents[2]
@@ -35,18 +36,15 @@ def need_jack() -> None:
         pytest.skip("no PortAudio on this machine: apt-get install libportaudio2")
 
 
-@dataclass
 class Rig:
     """A server at `rate_hz` with the amp as its one client, whose knobs `turn` sets."""
 
-    folder: Path
-    rate_hz: int
-    processes: list[subprocess.Popen] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        """The name of the server, which no other one has."""
-        return f"zoo-{os.getpid()}-{self.rate_hz}"
+    def __init__(self, folder: Path, rate_hz: int) -> None:
+        """`folder` is for its files."""
+        self.folder, self.rate_hz = folder, rate_hz
+        period = 1 << round(rate_hz * PERIOD_S).bit_length() - 1
+        self.server = JackServer(rate_hz, period, "-S")
+        self._client: subprocess.Popen | None = None
 
     @property
     def knobs(self) -> Path:
@@ -56,20 +54,9 @@ class Rig:
     def start(self) -> None:
         """Start server and amp, and wait for both."""
         self.turn({"gain": 5, "tone": 5, "volume": 5})
-        period = 1 << round(self.rate_hz * PERIOD_S).bit_length() - 1
-        server = ["jackd", "-n", self.name, "-r", "-S", "-d", "dummy", "-r", f"{self.rate_hz}", "-p", f"{period}"]
-        with (self.folder / "jackd.log").open("ab") as log:
-            self.processes.append(subprocess.Popen(server, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
-        end = time.monotonic() + WAIT_S
-        while True:  # the server takes a moment; the client does not wait for it
-            amp = self._start_amp()
-            assert amp.stdout
-            with amp.stdout as words:
-                if words.readline() == b"ready\n":
-                    break
-            amp.wait(WAIT_S)
-            assert time.monotonic() < end, (self.folder / "jackd.log").read_text()
-        self.processes.append(amp)
+        log = self.folder / "jackd.log"
+        self.server.start(log)
+        self._client = start_client(self.environment(), log, "jack_amp", self.server.name, self.knobs)
         if "JACK" not in self.zoo("record", "--list").stdout:
             pytest.skip("the PortAudio of this machine does not speak to JACK")
 
@@ -82,22 +69,24 @@ class Rig:
 
     def halt(self, seconds: float) -> None:
         """Stop the server for a while, as a machine that is too busy does."""
-        self.processes[0].send_signal(signal.SIGSTOP)
+        assert self.server.process
+        self.server.process.send_signal(signal.SIGSTOP)
         time.sleep(seconds)
-        self.processes[0].send_signal(signal.SIGCONT)
+        self.server.process.send_signal(signal.SIGCONT)
 
-    def stop(self) -> None:
-        """End server and amp."""
-        for process in self.processes:
-            process.kill()
-            process.wait(WAIT_S)
-        self.processes.clear()
+    def pull(self) -> None:
+        """End server and amp at once, as a card that is unplugged does."""
+        self.server.stop(suddenly=True)
+        self._end_client()
+
+    def close(self) -> None:
+        """End amp and server for good."""
+        self._end_client()
+        self.server.close()
 
     def environment(self) -> dict[str, str]:
         """What lets a program find this server."""
-        return around(
-            JACK_DEFAULT_SERVER=self.name, JACK_NO_START_SERVER="1", PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1"
-        )
+        return around(**self.server.environment(), PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1")
 
     def zoo(self, *words: object) -> subprocess.CompletedProcess:
         """The command with this server."""
@@ -111,10 +100,38 @@ class Rig:
         person.run("record", session, "--device", "amp", *words)
         return person
 
-    def _start_amp(self) -> subprocess.Popen:
-        words = [sys.executable, "-m", "tests.support.jack_amp", self.name, str(self.knobs)]
-        with (self.folder / "amp.log").open("ab") as log:
-            return subprocess.Popen(words, env=self.environment(), stdout=subprocess.PIPE, stderr=log, cwd=ROOT)
+    def _end_client(self) -> None:
+        if self._client is not None:
+            end_process(self._client)
+        self._client = None
+
+
+def start_client(env: dict[str, str], log: Path, module: str, *words: object) -> subprocess.Popen:
+    """Start a client of a server, a script of this folder, and wait until it says that it is ready.
+
+    The server takes a moment, for which its library does not wait. What both say is in the file `log`.
+    """
+    command, end = [sys.executable, "-m", f"tests.support.{module}", *map(str, words)], time.monotonic() + WAIT_S
+    while True:
+        with log.open("ab") as file:
+            client = subprocess.Popen(
+                command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, cwd=ROOT, text=True
+            )
+        assert client.stdout
+        if client.stdout.readline() == "ready\n":
+            return client
+        end_process(client)
+        assert time.monotonic() < end, log.read_text()
+
+
+def end_process(process: subprocess.Popen) -> None:
+    """End a process that may have ended, and close the pipes to it."""
+    process.kill()
+    process.wait(WAIT_S)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        with suppress(BrokenPipeError):  # words that it has not read
+            if pipe is not None:
+                pipe.close()
 
 
 @dataclass

@@ -14,7 +14,7 @@ RATE = 48_000  # Hz
 PEDAL = Knobs(
     knobs=(
         Knob(name="gain", min=0, max=10, default=5, gain=True, avoid_zero=True),
-        Knob(name="volume", min=-3, max=7, default=0, taper="log", step=0.5),
+        Knob(name="volume", min=-3, max=7, default=0, taper="log", step=0.5, unit="dB"),
         Switch(name="bright", positions=("off", "Half +2.5", "on"), default="on"),
     )
 )  # five columns

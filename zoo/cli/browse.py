@@ -219,12 +219,16 @@ def knobs(amp: str, where: str | None, as_json: bool) -> None:
     """Show the knobs of an amp and their ranges."""
     from models.artifacts.model_config import ModelConfig
     from models.artifacts.names import CONFIG
+    from models.core.user_folders import expand_home
+    from models.formats.open_model import is_nam_file, open_model
     from zoo.cli import output
     from zoo.cli.views import amps as amps_view
     from zoo.registry.resolve import view_amp
 
     offer_to_pull(amp, where)
-    schema = view_amp(amp, where).document(CONFIG, ModelConfig).knobs
+    path = expand_home(amp)
+    config = open_model(path)[0] if is_nam_file(path) else view_amp(amp, where).document(CONFIG, ModelConfig)
+    schema = config.knobs
     if as_json:
         output.data_json({"schema": "zoo.knobs/1", "name": amp, **schema.model_dump(mode="json")})
     else:

@@ -92,7 +92,7 @@ def play_live(
     name: str, where: str | None, tier: str, options: LiveOptions, max_peak_dbfs: float | None = None
 ) -> None:
     """Play an amp through a sound card until the person quits."""
-    from models.artifacts.folder import read_model
+    from models.formats.open_model import open_model
     from models.formats.player.offline import fastest_players
     from models.knobs.text import parse_setting
     from models.playback.live import LiveAmp, parse_controllers
@@ -101,7 +101,7 @@ def play_live(
     from zoo.registry.resolve import resolve_for_ears
 
     with output.progress("fetching") as bar:
-        config, net = read_model(resolve_for_ears(name, where, tier, bar, output.warn, max_peak_dbfs))
+        config, net = open_model(resolve_for_ears(name, where, tier, bar, output.warn, max_peak_dbfs))
     setting = config.knobs.complete(parse_setting(options.pairs), config.name)
     controllers = parse_controllers(options.controllers, config.knobs)
     port = _open_midi(options.midi) if options.midi is not None else None

@@ -75,7 +75,10 @@ def bundle(kind: type) -> Callable[[Callable], Callable]:
 
 
 def complete_amps(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return the known amps and the folders whose names begin with `incomplete`; reads the disk, never the network."""
+    """Return the known amps, the folders and the `.nam` files whose names begin with `incomplete`.
+
+    Reads the disk, never the network.
+    """
     from zoo.registry.known import known_names
     from zoo.registry.resolve import address_of
 
@@ -85,13 +88,17 @@ def complete_amps(context: click.Context, parameter: click.Parameter, incomplete
 
 
 def _folders(incomplete: str) -> list[str]:
-    """Return the folders whose paths begin with `incomplete`, those with a dot in front only when it is typed."""
+    """Return the folders and `.nam` files whose paths begin with `incomplete`.
+
+    Those with a dot in front are among them only when it is typed.
+    """
     parent, _, begin = incomplete.rpartition("/")
     place = Path(f"{parent}/" if incomplete.startswith("/") or parent else ".")
     if not (parent or begin) or not place.is_dir():
         return []
     prefix = f"{parent}/" if "/" in incomplete else ""
-    names = sorted(path.name for path in place.iterdir() if path.is_dir() and path.name.startswith(begin))
+    wanted = (path for path in place.iterdir() if path.is_dir() or path.suffix == ".nam")
+    names = sorted(path.name for path in wanted if path.name.startswith(begin))
     return [prefix + name for name in names if begin or not name.startswith(".")]
 
 

@@ -62,6 +62,7 @@ def package(options: PackageOptions) -> None:
     RUN is a run folder or a study folder.
     """
     from models.core.errors import UserError
+    from models.formats.open_model import refuse_nam_file
     from zoo.cli import output
     from zoo.names import NAME
     from zoo.package.build import PackageRequest
@@ -69,6 +70,7 @@ def package(options: PackageOptions) -> None:
     from zoo.package.card_schema import Terms
     from zoo.package.signing import load_signing_key
 
+    refuse_nam_file(options.run)
     key = load_signing_key() if options.sign else None
     if odd := [name for name in options.datasets if not NAME.fullmatch(name)]:
         raise UserError(f"'{odd[0]}' is not the name of a data set", "Write OWNER/NAME, as on the hub.")

@@ -96,12 +96,12 @@ def render(options: RenderOptions) -> None:
     config = resolve_config(options.amp, options.where, options.tier)
     if config:
         _read_moves(options, config)  # finds mistakes before anything is fetched or verified
-    from models.artifacts.folder import read_model
+    from models.formats.open_model import open_model
     from models.formats.player.offline import fastest_players
     from models.playback.render import render as play
 
     with output.progress("fetching") as bar:
-        model = read_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
+        model = open_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
     moves, players = _read_moves(options, model[0]), fastest_players(*model)
     with output.progress("playing") as bar:
         done = play(model, options.source, options.target, moves, bar, any_rate=options.resample, create_player=players)
@@ -200,10 +200,10 @@ def export(options: ExportOptions) -> None:
 
 def _export_nam(options: ExportOptions, written_as: int) -> None:
     """Write `.nam` files; `written_as` says how many ways to write them were given."""
-    from models.artifacts.folder import read_model
     from models.core.errors import UserError
     from models.formats.nam.concat_writer import write_concat
     from models.formats.nam.writer import write_nam
+    from models.formats.open_model import open_model
     from models.knobs.text import format_setting, format_value, parse_grid, parse_setting
     from models.network.baking import bake
     from zoo.cli import output
@@ -222,7 +222,7 @@ def _export_nam(options: ExportOptions, written_as: int) -> None:
     settings = parse_grid(grid) if grid else one
     offer_to_pull(options.amp, options.where, options.tier)
     with output.progress("fetching") as bar:
-        config, net = read_model(
+        config, net = open_model(
             resolve_for_ears(options.amp, options.where, options.tier, bar, output.warn, options.max_peak_dbfs)
         )
     if options.live or options.parametric:

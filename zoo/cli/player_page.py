@@ -94,7 +94,8 @@ def play_in_browser(options: PlayOptions) -> None:
         play_live(amp, where, tier, live, options.max_peak_dbfs)
         return
     site = _site(amp, where, tier, options.max_peak_dbfs)
-    site.read("engine.wasm")  # compiled at the first use; what is missing is said here
+    for name in ("engine.wasm", *([] if amp is None else [f"amps/{site.document.amps[0].name}/amp.bin"])):
+        site.read(name)  # compiled at the first use; what is missing, or cannot be played, is said here
     with PageServer(site, port) as server:
         output.data(server.url)
         output.info("Press Ctrl-C to stop.")
@@ -137,7 +138,7 @@ def _site(amp: str | None, where: str | None, tier: str, max_peak_dbfs: float | 
     if amp:
         with output.progress("fetching") as bar:
             folder = resolve_for_ears(amp, where, tier, bar, output.warn, max_peak_dbfs)
-        return one_amp(model_name(folder) if expand_home(amp).is_dir() else amp.partition("@")[0], folder)
+        return one_amp(model_name(folder) if expand_home(amp).exists() else amp.partition("@")[0], folder)
     if tier:
         raise UserError("--tier needs an amp", "Name the amp, or leave out --tier.")
     zoo = resolve_zoo(where)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from models.core.user_folders import expand_home
 from zoo.cli.options import max_peak_option, zoo_option
 
 if TYPE_CHECKING:
@@ -53,22 +54,20 @@ def export_as_plugin(
     amp: str, place: Path, kinds: str, systems: str, where: str | None, tier: str, max_peak_dbfs: float | None
 ) -> None:
     """Write an amp as plugins and print their paths; options as those of `zoo export`."""
-    from models.artifacts.model_config import ModelConfig
-    from models.artifacts.names import CONFIG
     from zoo.cli import output
     from zoo.names import parse_ref
-    from zoo.package.manifest import read_package_document
+    from zoo.player_page.documents import model_name
     from zoo.plugins.export import check_formats, export_plugins, plugin_amp, targets_of
     from zoo.registry.resolve import resolve_for_ears
 
-    words, names = split_words(kinds), split_words(systems)
+    words, names, path = split_words(kinds), split_words(systems), expand_home(amp)
     check_formats(words, targets_of(names))  # before anything is fetched
     with output.progress("fetching") as bar:
-        folder = resolve_for_ears(amp, where, tier, bar, output.warn, max_peak_dbfs)
-    name = read_package_document(folder, CONFIG, ModelConfig).name if Path(amp).is_dir() else parse_ref(amp).name
+        model = resolve_for_ears(amp, where, tier, bar, output.warn, max_peak_dbfs)
+    name = model_name(model) if path.exists() else parse_ref(amp).name
     with output.progress("building") as bar:
         bar(0, 0, "compiled at the first use of a system")
-        made = export_plugins(plugin_amp(folder, name, tier), place, words, names)
+        made = export_plugins(plugin_amp(model, name, tier), place, words, names)
     for path in made:
         output.data(str(path))
 

@@ -77,9 +77,11 @@ class PullOptions:
 @bundle(PushOptions)
 def push(options: PushOptions) -> None:
     """Publish a package to a shelf or a hub."""
+    from models.formats.open_model import refuse_nam_file
     from zoo.cli import output
     from zoo.registry.resolve import resolve_zoo
 
+    refuse_nam_file(options.package)
     ref = _push_target(options)
     zoo = resolve_zoo(options.where, new=True)
     plan = zoo.plan(options.package, ref.name, options.max_peak_dbfs)

@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 from models.artifacts.evaluation import CornerScan, Evaluation
-from models.artifacts.folder import read_model
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import EVAL, WEIGHTS
 from models.audio.calibration import AnalogLevels
@@ -31,6 +30,7 @@ from models.core.cache import read_measurement, write_measurement
 from models.core.errors import IntegrityError, UserError
 from models.formats.nam.reader import read_nam_weights, stated_loudness
 from models.formats.nam.writer import standard_guitar
+from models.formats.open_model import is_nam_file, open_model
 from models.formats.player.offline import OfflineModel
 from models.knobs.schema import Knob, Knobs, Setting
 from models.knobs.text import format_setting
@@ -115,32 +115,33 @@ def check_loudness(folder: Path, max_peak_dbfs: float | None = None) -> None:
             write_measurement("loudness", passed, 1.0)
 
 
-def check_model_loudness(folder: Path, max_peak_dbfs: float | None = None) -> None:
-    """Raise `IntegrityError` for the model of a run folder that must not reach ears.
+def check_model_loudness(source: Path, max_peak_dbfs: float | None = None) -> None:
+    """Raise `IntegrityError` for the model of a run folder, or a `.nam` file, that must not reach ears.
 
     Args:
-        folder: A run folder; one without scores claims nothing and may play up to `LOUDEST_DBFS`.
+        source: A model; one without scores claims nothing and may play up to `LOUDEST_DBFS`.
         max_peak_dbfs: As in `check_loudness`.
     """
-    _check_model_at(folder, max_peak_dbfs, None if (folder / EVAL).exists() else UNSCORED)
+    _check_model_at(source, max_peak_dbfs, None if (source / EVAL).exists() else UNSCORED)
 
 
 def _check_model_at(
-    folder: Path, max_peak_dbfs: float | None, scan: CornerScan | None = None
+    source: Path, max_peak_dbfs: float | None, scan: CornerScan | None = None
 ) -> tuple[ModelConfig, NumpyWaveNet, float]:
-    """Check the model of a folder against its own scores, or `scan`; return it and the limit in dBFS that holds."""
-    config, net = read_model(folder)
-    corners = scan or read_package_document(folder, EVAL, Evaluation).corners
+    """Check a model against its own scores, or `scan`; return it and the limit in dBFS that holds."""
+    config, net = open_model(source)
+    weights = source if is_nam_file(source) else source / WEIGHTS
+    corners = scan or read_package_document(source, EVAL, Evaluation).corners
     if corners.fault and max_peak_dbfs is None:
-        raise IntegrityError(f"{folder / EVAL} says that its model is unstable: {corners.fault}", HINT_EARS)
+        raise IntegrityError(f"{source / EVAL} says that its model is unstable: {corners.fault}", HINT_EARS)
     claimed = min(corners.peak_dbfs + CLAIM_MARGIN_DB, LOUDEST_DBFS)
     limit_dbfs = claimed if max_peak_dbfs is None else max_peak_dbfs
     settings = _probed_settings(config.knobs, corners.peak_setting)
     probe = _play_probe(net, config, _level_columns(config, settings))
     claim = f"its scores claim {corners.peak_dbfs:.0f}" if max_peak_dbfs is None else f"allowed are {limit_dbfs:g}"
-    _refuse_loud(folder / WEIGHTS, probe, settings, limit_dbfs, claim)
+    _refuse_loud(weights, probe, settings, limit_dbfs, claim)
     if probe.swing_N.max() < FAINTEST:
-        raise IntegrityError(f"{folder / WEIGHTS} plays no sound", HINT_EARS)
+        raise IntegrityError(f"{weights} plays no sound", HINT_EARS)
     return config, net, limit_dbfs
 
 

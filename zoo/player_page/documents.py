@@ -10,6 +10,7 @@ from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import CONFIG, EVAL
 from models.core.errors import NotFound
 from models.core.schema import Frozen
+from models.formats.open_model import is_nam_file, open_model
 from models.knobs.schema import Setting
 from zoo.package.card import read_front_matter
 from zoo.package.card_schema import AmpSummary
@@ -95,7 +96,7 @@ def shelf_row(summary: AmpSummary) -> ShelfRow:
 
 
 def describe_amp(folder: Path, name: str) -> AmpPage:
-    """Return what the page shows of a package or a run folder (of a run there may be no scores).
+    """Return what the page shows of a package, a run folder or a `.nam` file (the last two may have no scores).
 
     Raises `UserError` for a document that is malformed.
     """
@@ -120,7 +121,9 @@ def package_of(folder: Path) -> Path | None:
 
 
 def model_name(folder: Path) -> str:
-    """Return the name that a model has in its config. Raises `NotFound` where the folder holds no model."""
+    """Return the name of the model in a folder, or of a `.nam` file. Raises `NotFound` where there is no model."""
+    if is_nam_file(folder):
+        return open_model(folder)[0].name
     if not (folder / CONFIG).exists():
         hint = "Name a run folder, a package, or an amp of the zoo."
         raise NotFound(f"{folder} holds no model ({CONFIG} is missing)", hint)

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import yaml
 
-from models.artifacts.folder import read_model
-from models.artifacts.names import CONFIG
 from models.core.errors import UserError
 from models.core.files import staged_folder
 from models.core.scratch import scratch_folder
 from models.core.system_files import is_empty
+from models.formats.open_model import open_model
 from models.formats.player.build import library
 from models.formats.player.writer import amp_bytes
 from zoo.package.layout import CARD, list_files
@@ -27,14 +26,14 @@ class AmpFiles:
     """The files of one amp: `amp.json`, `amp.bin`, the dry clip, and takes where the package has them."""
 
     def __init__(self, name: str, resolve: Callable[[], Path]) -> None:
-        """`resolve` returns the folder of the model, verified; it is called at the first use."""
+        """`resolve` returns the folder of the model, verified, or a `.nam` file; it is called at the first use."""
         self.name = name
         self._resolve = resolve
         self._lock = threading.RLock()
 
     @cached_property
     def folder(self) -> Path:
-        """The folder of the model."""
+        """The folder of the model, or its `.nam` file."""
         return self._resolve()
 
     @cached_property
@@ -45,7 +44,7 @@ class AmpFiles:
     @cached_property
     def binary(self) -> bytes:
         """The bytes of `amp.bin`."""
-        return amp_bytes(*read_model(self.folder), identity=self.name)
+        return amp_bytes(*open_model(self.folder), identity=self.name)
 
     @cached_property
     def dry_clip(self) -> bytes:
@@ -74,13 +73,11 @@ class AmpFiles:
             return (package / name).read_bytes()
 
     def _made_clip(self) -> bytes:
-        from models.artifacts.model_config import ModelConfig
         from models.audio.guitar import guitar
         from models.audio.io import write_audio
-        from models.core.schema import read_document
         from zoo.package.demo_clips import DEMO_SECONDS, DEMO_SEED
 
-        rate_hz = read_document(self.folder / CONFIG, ModelConfig).audio.sample_rate
+        rate_hz = open_model(self.folder)[0].audio.sample_rate
         with scratch_folder() as made:
             path = made / "di.flac"
             write_audio(path, guitar(DEMO_SECONDS, rate_hz, DEMO_SEED), rate_hz)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.artifacts.folder import read_model
 from models.core.errors import UserError
+from models.formats.open_model import open_model
 from models.formats.player.reader import AmpFile, read_amp
 from models.formats.player.writer import amp_bytes
 from models.formats.plugin.bundles import PLUGIN_FORMATS, formats_for, write_plugin
@@ -27,7 +27,7 @@ class PluginAmp:
         return read_amp(self.data)
 
 
-def plugin_amp(folder: Path, name: str, tier: str = "") -> PluginAmp:
+def plugin_amp(source: Path, name: str, tier: str = "") -> PluginAmp:
     """Return a model as plugins play it.
 
     Sessions find a plugin by an identifier that is made of `name` and `tier`: `owner/amp`, or the name of a model that
@@ -35,7 +35,7 @@ def plugin_amp(folder: Path, name: str, tier: str = "") -> PluginAmp:
 
     Raises `UserError` for a model that the C player cannot play.
     """
-    config, net = read_model(folder)
+    config, net = open_model(source)
     owner, _, amp = name.rpartition("/")
     parts = f"{amp} {tier}".strip()[:AMP_LETTERS], owner[:OWNER_LETTERS]
     shown = " - ".join(filter(None, parts))

@@ -19,6 +19,7 @@ from models.core.errors import NotFound, UserError
 from models.core.files import read_regular, staged_file, write_json
 from models.core.schema import Frozen, read_document
 from models.core.user_folders import home_folder, stated_folder
+from models.formats.player.layout import AMP_VERSION
 from models.formats.player.reader import AmpFile, read_amp
 from models.formats.plugin.bundles import PLUGIN_FORMATS, formats_for, shelf_data, write_plugin, write_turtle
 from models.formats.plugin.targets import this_machine
@@ -33,12 +34,16 @@ AMP_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*--[A-Za-z0-9][A-Za-z0-9._
 
 
 class InstalledPlugins(Frozen):
-    """`installed.json`: the plugins that were written, and the sha256 of the manifest of each amp that they play."""
+    """`installed.json`: the plugins that were written, and the sha256 of the manifest of each amp that they play.
+
+    `amp_version` is the version of `amp.bin` that they read.
+    """
 
     schema_name: Annotated[Literal["zoo.installed_plugins/1"], Field(alias="schema")] = "zoo.installed_plugins/1"
     plugins: tuple[str, ...] = ()
     amps: dict[str, str] = Field(default_factory=dict)
     max_peak_dbfs: float | None = None
+    amp_version: int = 1
 
     @property
     def paths(self) -> list[Path]:
@@ -82,8 +87,9 @@ def install_plugins(
         record = _read_record(own)
     except UserError:  # damaged: all that it says is found out again
         record = InstalledPlugins()
-    kept = {} if max_peak_dbfs != record.max_peak_dbfs else record.amps
-    record = record.model_copy(update={"max_peak_dbfs": max_peak_dbfs, "amps": kept})
+    same = max_peak_dbfs == record.max_peak_dbfs and record.amp_version == AMP_VERSION
+    now = {"max_peak_dbfs": max_peak_dbfs, "amp_version": AMP_VERSION, "amps": record.amps if same else {}}
+    record = record.model_copy(update=now)
     amps = _write_amps(shelf, own, record, on_skip)
     data, files = shelf_data(own), _amp_files(own)
     made = [
@@ -99,12 +105,17 @@ def install_plugins(
 def refresh_plugins(shelf: Shelf, on_skip: Callable[[str], None]) -> bool:
     """Make the installed plugin play the amps that the shelf has now; returns whether any changed.
 
-    Nothing happens where none is installed. Hosts look at a plugin again whose time has changed, so that is set.
+    Nothing happens where none is installed. One that reads another version of `amp.bin` is installed again. Hosts look
+    at a plugin again whose time has changed, so that is set.
     """
     own = shelf.folder / PLUGINS_FOLDER
     if not (own / RECORD).exists():
         return False
     record = _read_record(own)
+    if record.amp_version != AMP_VERSION:
+        kinds = {Path(path).suffix[1:] for path in record.plugins}
+        install_plugins(shelf, tuple(sorted(kinds)), record.max_peak_dbfs, on_skip)
+        return True
     amps = _write_amps(shelf, own, record, on_skip)
     if amps == record.amps:
         return False

@@ -11,6 +11,7 @@ from models.artifacts.names import CONFIG
 from models.core.errors import NotFound, UserError, first_line
 from models.core.schema import Document
 from models.core.user_folders import expand_home
+from models.formats.open_model import is_nam_file, refuse_nam_file
 from zoo.names import Address, Ref, parse_address, parse_ref
 from zoo.package.card import read_front_matter
 from zoo.package.layout import CARD, MANIFEST, select_files
@@ -66,6 +67,7 @@ def resolve_package(
     Raises `NotFound`, `IntegrityError` or another `UserError`; `ConnectionError` where there is no hub and no copy.
     """
     folder = expand_home(amp)
+    refuse_nam_file(folder)
     if not folder.is_dir():
         ref, zoo = _parse_amp(amp), resolve_zoo(where)
         if not isinstance(zoo, Shelf):
@@ -83,9 +85,17 @@ def resolve_model(
     tier: str = "",
     on_progress: TransferProgress = no_progress,
     on_warning: Callable[[str], None] = warnings.warn,
+    max_peak_dbfs: float | None = None,
 ) -> Path:
-    """Return the folder of a model to play: the amp itself or one of its tiers; see `resolve_package`."""
-    return select_tier(resolve_package(amp, where, tier, on_progress, on_warning), tier, amp)
+    """Return a model to play: the folder of the amp itself or of one of its tiers, or a `.nam` file.
+
+    See `resolve_package`. Raises `NotFound` for a tier of a `.nam` file, which has none.
+    """
+    if is_nam_file(path := expand_home(amp)):
+        if tier:
+            raise NotFound(f"{amp} is a .nam file, which has no tiers", "Leave out --tier.")
+        return path
+    return select_tier(resolve_package(amp, where, tier, on_progress, on_warning, max_peak_dbfs), tier, amp)
 
 
 def resolve_for_ears(
@@ -96,17 +106,17 @@ def resolve_for_ears(
     on_warning: Callable[[str], None] = warnings.warn,
     max_peak_dbfs: float | None = None,
 ) -> Path:
-    """Return the folder of a model that is played at once, or leaves for other players; see `resolve_package`.
+    """Return a model, as `resolve_model` does, that is played at once, or leaves for other players.
 
-    A run folder, which claims less than a package, is checked as well: a package without its manifest looks like one.
+    A run folder or a `.nam` file, which claim less than a package, are checked as well: a package without its manifest
+    looks like a run.
     """
     from zoo.package.loudness import check_model_loudness
 
-    package = resolve_package(amp, where, tier, on_progress, on_warning, max_peak_dbfs)
-    folder = select_tier(package, tier, amp)
-    if not (package / MANIFEST).exists():
-        check_model_loudness(folder, max_peak_dbfs)
-    return folder
+    model, place = resolve_model(amp, where, tier, on_progress, on_warning, max_peak_dbfs), expand_home(amp)
+    if place.exists() and not (place / MANIFEST).exists():
+        check_model_loudness(model, max_peak_dbfs)
+    return model
 
 
 def select_tier(folder: Path, tier: str, amp: str) -> Path:
@@ -121,8 +131,13 @@ def select_tier(folder: Path, tier: str, amp: str) -> Path:
 
 
 def resolve_config(amp: str, where: str | None, tier: str = "") -> ModelConfig | None:
-    """Read the config of an amp on this machine, not verified yet; None for one that must be fetched or has none."""
+    """Read the config of an amp on this machine, not verified yet.
+
+    None for one that must be fetched or has none, and for a `.nam` file, which is read whole, and once.
+    """
     folder = expand_home(amp)
+    if is_nam_file(folder):
+        return None
     if not folder.is_dir():
         zoo = resolve_zoo(where)
         if not isinstance(zoo, Shelf):
@@ -191,6 +206,7 @@ def view_amp(amp: str, where: str | None) -> AmpView:
     """Open a view of a folder, or of an amp of a zoo. Raises as `parse_ref`, `resolve_zoo` and `Shelf.find` do."""
     if (folder := expand_home(amp)).is_dir():
         return FolderView(folder)
+    refuse_nam_file(folder)
     view = ZooView(ref=_parse_amp(amp), zoo=resolve_zoo(where))
     if isinstance(view.zoo, Shelf):
         _find_amp(view.zoo, view.ref, amp)
@@ -202,7 +218,7 @@ def _parse_amp(amp: str) -> Ref:
     try:
         return parse_ref(amp)
     except UserError as problem:
-        raise UserError(f"{problem.message}, and there is no such folder here", problem.hint) from None
+        raise UserError(f"{problem.message}, and there is no such file or folder here", problem.hint) from None
 
 
 def _find_amp(shelf: Shelf, ref: Ref, amp: str) -> Path:
@@ -212,7 +228,7 @@ def _find_amp(shelf: Shelf, ref: Ref, amp: str) -> Path:
     except NotFound as problem:
         if ref.revision:
             raise
-        raise NotFound(f"{problem.message}, and there is no such folder here", problem.hint) from None
+        raise NotFound(f"{problem.message}, and there is no such file or folder here", problem.hint) from None
 
 
 def _pull_to_shelf(

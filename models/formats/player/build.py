@@ -29,7 +29,7 @@ BINARIES = BUNDLED.parent / "binaries" if BUNDLED.is_dir() else SOURCES / "binar
 UNIVERSAL = "macos-universal"
 PLAIN = ("amp.c", "dispatch.c", "player.c", "exact.c")  # compiled once; engine.c once per instruction set
 PLUGIN = (
-    *("amp.c", "dispatch.c", "player.c"),
+    *PLAIN,
     *(f"plugin/{name}.c" for name in ("catalog", "files", "instance", "parameters", "resampler")),
     *(f"plugin/{name}.c" for name in ("clap", "lv2", "vst3", "vst3_factory")),
 )
@@ -114,7 +114,7 @@ def _library(name: str, target: str | None, compiler: str | None) -> Path:
         return _stored(path, lambda: _built(compiler, target, PLUGIN, ("-shared",), path.name, HIDE_PLAYER, needed))
     if target == "wasm32":
         return _stored(path, lambda: _built(compiler, target, (*PLAIN, "wasm.c"), WASM_LINK, path.name))
-    return _stored(path, lambda: _built(compiler, target, PLAIN, ("-shared",), path.name))
+    return _stored(path, lambda: _built(compiler, target, (*PLAIN, "python.c"), ("-shared",), path.name))
 
 
 def _suffix(target: str) -> str:

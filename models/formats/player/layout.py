@@ -1,4 +1,4 @@
-"""The records of `amp.bin`, version 1, little-endian and without gaps; docs/reference/amp-bin.md explains the fields.
+"""The records of `amp.bin`, version 2, little-endian and without gaps; docs/reference/amp-bin.md explains the fields.
 
 `player/amp.h` has the same fields in the same order, and the same limits. The codes of operations are those of
 `models.engines.cpu_stream.program`, those of activations are in `models.engines.activation_codes`. `MAX_KNOBS` and
@@ -9,9 +9,10 @@ knobs or of its encoder.
 import numpy as np
 
 MAGIC = b"AMPB"
-AMP_VERSION = 1  # of the format
+AMP_VERSION = 2  # of the format
 NAME_BYTES = 68  # of the amp's name, with one NUL at least
 TEXT_BYTES = 36  # of the name of a knob or a position, with one NUL at least
+UNIT_BYTES = 8  # of the unit of a knob, with one NUL at least; all NUL where there is none
 IDENTITY_BYTES = 16
 
 MAX_BUFFERS = 1024
@@ -55,6 +56,7 @@ KNOB = np.dtype(
         ("name", f"V{TEXT_BYTES}"),
         *((name, "<i4") for name in ("kind", "flags", "positions")),
         *((name, "<f8") for name in ("min", "max", "default", "step")),
+        ("unit", f"V{UNIT_BYTES}"),
     ]
 )
 

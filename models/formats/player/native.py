@@ -5,16 +5,19 @@ Shapes: T time (one block), K columns: what the network takes of the knobs.
 
 import ctypes
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from models.core.errors import UserError
 from models.formats.player.build import library
+from models.formats.player.python_call import NOT_TAKEN, bind_process
 from models.formats.player.reader import read_amp
 from models.knobs.schema import Knob, Value
+from models.playback.exact import BUDGET, HOPS_PER_SECOND, Moves, choose_moves
+from models.playback.player import KnobLevels
 
 ALIGNMENT = 64  # bytes
 
@@ -31,7 +34,9 @@ class NativePlayer:
         factor: int = 1,
         engine: str | None = None,
         path: Path | None = None,
-        moves: Literal["ramp", "exact"] = "ramp",
+        moves: Moves = "ramp",
+        block: int | None = None,
+        budget: float = BUDGET,
     ) -> None:
         """Start in silence, knobs at their defaults.
 
@@ -41,12 +46,20 @@ class NativePlayer:
             engine: `baseline`, `avx2` or `avx512`; the best for this processor where it is None.
             path: a library in place of `build.library()`.
             moves: `exact` to move knobs by crossfades between still sounds (`player/exact.h`).
+            block: samples of the blocks to come. Where they are told, and exact moves would take more than `budget` of
+                a core, knobs ramp instead, with a `Notice`; `moves` is what they do.
+            budget: share of a core.
 
         Raises:
             IntegrityError: the bytes are not a sound `amp.bin`.
             UserError: there is no compiler, or this processor lacks the instructions of `engine`, or `factor` is wrong.
         """
         self.amp = read_amp(data)
+        if moves == "exact" and block is not None:
+            options = {"hop": self.amp.sample_rate * factor // HOPS_PER_SECOND, "budget": budget}
+            still = partial(NativePlayer, data, factor=factor, engine=engine, path=path)
+            moves = choose_moves(still, self.amp.columns, self.amp.receptive_field * factor, block, **options)
+        self.moves: Moves = moves
         self._lib = load_library(path or library())
         amp = ctypes.create_string_buffer(self._lib.player_amp_size())
         error = self._lib.player_amp_read(amp, data, len(data))
@@ -60,6 +73,8 @@ class NativePlayer:
         self._player = self._call("init", begin + -begin % ALIGNMENT, amp, factor, engine and engine.encode())
         if not self._player:
             raise UserError(f"this processor cannot run the engine '{engine}'", "Leave the choice to the player.")
+        bound = bind_process(self._lib, self._player, self.amp.columns) if self._kind == "player" else None
+        self._process, self._bound = bound or (_take_nothing, None)
 
     def _call(self, name: str, *arguments: Any) -> Any:
         """Call a function of this kind of player."""
@@ -95,18 +110,45 @@ class NativePlayer:
         `levels` are K numbers for knobs that stand still, or an array `(K, T)` for knobs that move, as `Stream.process`
         takes them. Exact moves lead to where the knobs are at the end of the block.
         """
+        y_T = np.empty(len(x_T), np.float32) if out_T is None else out_T
+        if self._process(x_T, levels, y_T) == NOT_TAKEN:
+            self._process_converted(x_T, levels, y_T)
+        return y_T
+
+    def play(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
+        """Play one block as `process` does, as a `Player` of `models.playback`, which hides no number.
+
+        The C player plays numbers that are not finite as silence, as ears need it. A block in which there are any is
+        NaN here.
+        """
+        y_T = np.empty(len(x_T), np.float32) if out_T is None else out_T
+        silenced = self._process(x_T, levels, y_T)
+        if silenced == NOT_TAKEN:
+            silenced = self._process_converted(x_T, levels, y_T)
+        if silenced:
+            y_T[:] = np.nan
+        return y_T
+
+    def _process_converted(self, x_T: np.ndarray, levels: KnobLevels, y_T: np.ndarray) -> int:
+        """Play one block whose arrays must be converted; returns how many samples were silenced."""
         x_T, levels_KT = _floats(x_T), _floats(levels)
         moving = levels_KT.ndim == 2 and levels_KT.shape[1] > 1
         assert len(levels_KT) == self.amp.columns and (not moving or levels_KT.shape[1] == len(x_T)), levels_KT.shape
-        y_T = _output(x_T, out_T)
-        arguments = self._player, _float_pointer(x_T), _float_pointer(y_T), len(x_T)
+        arguments = self._player, _float_pointer(x_T), _float_pointer(_output(x_T, y_T)), len(x_T)
         if self._kind == "exact":
             self._lib.exact_process_levels(
                 *arguments, _float_pointer(_floats(levels_KT[:, -1]) if moving else levels_KT)
             )
-        else:
-            self._lib.player_process_levels(*arguments, _float_pointer(levels_KT), moving)
-        return y_T
+            return 0
+        before = self.silenced
+        self._lib.player_process_levels(*arguments, _float_pointer(levels_KT), moving)
+        return self.silenced - before
+
+    def set_moves(self, moves: Moves) -> None:
+        """Choose how `glide` moves knobs, of a player that was made for exact moves; it holds when they stand still."""
+        assert self._kind == "exact", "it has one player alone"
+        self._lib.exact_set_moves(self._player, moves == "exact")
+        self.moves = moves
 
     def set_knobs(self, setting: Mapping[str, Value]) -> None:
         """Turn knobs to faceplate values and switches to positions; `glide` follows. Raises `UserError`."""
@@ -123,6 +165,11 @@ class NativePlayer:
         y_T = _output(x_T, out_T)
         self._call("process", self._player, _float_pointer(x_T), _float_pointer(y_T), len(x_T))
         return y_T
+
+
+def _take_nothing(*_: object) -> int:
+    """Leave a block to `_process_converted`."""
+    return NOT_TAKEN
 
 
 def _floats(numbers: list[float] | np.ndarray) -> np.ndarray:
@@ -171,6 +218,7 @@ def load_library(path: Path) -> Any:
         "player_process_levels": (None, [pointer, pointer, pointer, count, pointer, count]),
         "player_encode": (count, [pointer, pointer, pointer]),
         "exact_process_levels": (None, [pointer, pointer, pointer, count, pointer]),
+        "exact_set_moves": (None, [pointer, count]),
     }
     same = ("size", "init", "engine", "set_knob", "reset", "process", "reset_levels")
     functions |= {f"exact_{name}": functions[f"player_{name}"] for name in same}

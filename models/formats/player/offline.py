@@ -18,26 +18,8 @@ from models.formats.player.build import library
 from models.formats.player.native import NativePlayer
 from models.formats.player.writer import amp_bytes
 from models.network.numpy_wavenet import NumpyWaveNet
-from models.playback.player import KnobLevels, Player
+from models.playback.player import Player
 from models.playback.stream import LONG_BLOCK, player_factory
-
-
-class NativeStream:
-    """The C player as a `Player` of `models.playback.player`, which does not hide numbers that are not finite.
-
-    The C player plays them as silence, as ears need it. A block in which there are any is NaN here.
-    """
-
-    def __init__(self, data: bytes, path: Path) -> None:
-        self._player = NativePlayer(data, path=path)
-
-    def play(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
-        """Play the next block and return it, in `out_T` if one is given."""
-        before = self._player.silenced
-        y_T = self._player.process(x_T, levels, out_T)
-        if self._player.silenced > before:
-            y_T[:] = np.nan
-        return y_T
 
 
 class OfflineModel:
@@ -67,7 +49,7 @@ def fastest_players(config: ModelConfig, net: NumpyWaveNet) -> Callable[[], Play
     if path is None or not net.config.compiles or net.dtype != np.float32:
         return player_factory(net)
     try:
-        create = partial(NativeStream, amp_bytes(config, net), path)
+        create = partial(NativePlayer, amp_bytes(config, net), path=path)
         create()
     except UserError:  # `amp.bin` has limits that a model need not have
         return player_factory(net)

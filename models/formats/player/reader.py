@@ -19,6 +19,7 @@ from models.formats.player.layout import AMP_VERSION, FILE_OPERATION, HEADER, KN
 from models.knobs.schema import MAX_COLUMNS, MAX_FACEPLATE, MAX_KNOBS, MAX_POSITIONS, Encoding, Knob, Knobs, Switch
 
 NAME_FIELD = re.compile(rb"[A-Za-z0-9 _.+-]+\0+")
+UNIT_FIELD = re.compile(rb"([A-Za-z%][A-Za-z0-9%/]*)?\0+")
 
 
 @dataclass(frozen=True)
@@ -189,10 +190,11 @@ def _knob_fits(knob: np.void, type_level: bool) -> bool:
         return False
     if not (-MAX_FACEPLATE <= low < high <= MAX_FACEPLATE and low <= default <= high and 0 <= step <= high - low):
         return False
+    unit = knob["unit"].tobytes()
     if kind != SWITCH:
-        return positions == 0
+        return positions == 0 and UNIT_FIELD.fullmatch(unit) is not None
     is_whole = (low, high, step) == (0, positions - 1, 1) and default == int(default)
-    return 2 <= positions <= MAX_POSITIONS and not type_level and is_whole
+    return 2 <= positions <= MAX_POSITIONS and not type_level and is_whole and not unit.strip(b"\0")
 
 
 class _Buffers:
@@ -278,7 +280,7 @@ class _Buffers:
 def _parse_knobs(records: Records) -> list[Knob | Switch]:
     positions, begin, knobs = [_decode_text(position["name"].tobytes()) for position in records.positions], 0, []
     for knob in records.knobs:
-        name, kind, flags, count, low, high, default, step = knob.tolist()
+        name, kind, flags, count, low, high, default, step, unit = knob.tolist()
         if kind == SWITCH:
             named = tuple(positions[begin : begin + count])
             knobs.append(Switch(name=_decode_text(name), positions=named, default=named[int(default)]))
@@ -292,6 +294,7 @@ def _parse_knobs(records: Records) -> list[Knob | Switch]:
                 default=default,
                 taper="log" if kind == layout.LOG else "linear",
                 step=step or None,
+                unit=_decode_text(unit) or None,
                 avoid_zero=bool(flags & layout.AVOIDS_ZERO),
                 gain=bool(flags & layout.IS_GAIN),
             )

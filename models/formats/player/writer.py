@@ -126,9 +126,19 @@ def _knob(knob: AnyKnob) -> tuple:
     if isinstance(knob, Knob):
         flags = IS_GAIN * knob.gain + AVOIDS_ZERO * knob.avoid_zero
         kind = LOG if knob.taper == "log" else LINEAR
-        return knob.name.encode(), kind, flags, 0, knob.min, knob.max, knob.default, knob.step or 0
+        return (
+            knob.name.encode(),
+            kind,
+            flags,
+            0,
+            knob.min,
+            knob.max,
+            knob.default,
+            knob.step or 0,
+            (knob.unit or "").encode(),
+        )
     count = len(knob.positions)
-    return knob.name.encode(), SWITCH, 0, count, 0, count - 1, knob.positions.index(knob.default), 1
+    return knob.name.encode(), SWITCH, 0, count, 0, count - 1, knob.positions.index(knob.default), 1, b""
 
 
 def _or_nan(level: float | None) -> float:

@@ -17,7 +17,10 @@ PREFIXES = """\
 @prefix lv2: <http://lv2plug.in/ns/lv2core#> .
 @prefix pprops: <http://lv2plug.in/ns/ext/port-props#> .
 @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+@prefix units: <http://lv2plug.in/ns/extensions/units#> .
 """
+LV2_UNITS = {"dB": "db", "Hz": "hz", "kHz": "khz", "MHz": "mhz", "ms": "ms", "s": "s", "%": "pc"}
+MOVES = Switch(name="moves", positions=("ramps", "exact"), default="ramps")  # after the knobs: how they move
 CHANNEL_NAMES = {"": ("",), STEREO_ENDING: ("left", "right")}  # ending of the URI -> names of its channels
 
 
@@ -47,7 +50,7 @@ def amp_turtle(amp: AmpFile) -> str:
             f"<{plugin_uri(amp)}{ending}> a lv2:Plugin , lv2:SimulatorPlugin ;\n"
             f"    doap:name {_text(name)} ;\n"
             "    doap:license <https://spdx.org/licenses/MIT> ;\n"
-            "    lv2:minorVersion 2 ;\n    lv2:microVersion 0 ;\n"
+            "    lv2:minorVersion 4 ;\n    lv2:microVersion 0 ;\n"
             "    lv2:optionalFeature lv2:hardRTCapable ;\n"
             f"    lv2:port {ports} .\n"
         )
@@ -79,6 +82,8 @@ def _port_list(knobs: Sequence[AnyKnob], channels: Sequence[str]) -> list[str]:
     symbols = port_symbols(knobs, (*own, "latency"))
     for knob, symbol in zip(knobs, symbols, strict=True):
         ports.append(_port("Input", "Control", len(ports), symbol, knob.name, _control_range(knob)))
+    symbol = port_symbols([MOVES], (*own, "latency", *symbols))[0]
+    ports.append(_port("Input", "Control", len(ports), symbol, "Knob moves", _control_range(MOVES)))
     return ports
 
 
@@ -102,8 +107,18 @@ def _control_range(knob: AnyKnob) -> str:
         default, low, high = knob.default, knob.min, knob.max
         steps = round((knob.max - knob.min) / knob.step) + 1 if knob.step else 0
         more = f"\n        pprops:rangeSteps {steps} ;" if 1 < steps <= 10_000 else ""
+        more += f"\n        units:unit {_unit(knob.unit)} ;" if knob.unit else ""
     numbers = (("default", default), ("minimum", low), ("maximum", high))
     return "".join(f"\n        lv2:{word} {_number(number)} ;" for word, number in numbers) + more
+
+
+def _unit(unit: str) -> str:
+    """Return a unit: one that LV2's `units:` names, or a description of another."""
+    if unit in LV2_UNITS:
+        return f"units:{LV2_UNITS[unit]}"
+    shown = unit.replace("%", "%%")
+    words = f"rdfs:label {_text(unit)} ; units:symbol {_text(unit)} ; units:render {_text(f'%f {shown}')}"
+    return f"[ a units:Unit ; {words} ]"
 
 
 def _number(value: float) -> str:

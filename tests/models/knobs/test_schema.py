@@ -64,6 +64,19 @@ def test_two_knobs_of_one_name_and_too_many_knobs_are_refused():
         Knobs.model_validate({"knobs": [{"name": f"k{number}"} for number in range(33)]})
 
 
+@pytest.mark.parametrize("unit", ["", "decibels", "d B", "<b>", "°C", "7", 'd"', "dB\n"])
+def test_units_that_cannot_be_shown_are_refused(unit: str):
+    with pytest.raises(ValidationError, match="up to 7 letters, digits, % and /|pattern"):
+        Knob(name="gain", min=0, max=10, default=5, unit=unit)
+
+
+def test_a_unit_is_part_of_what_is_legal():
+    knob = Knob.model_validate({"name": "low", "min": -15, "max": 15, "unit": "dB"})
+    assert knob.legal == "-15 to 15 dB"
+    assert knob.model_dump()["unit"] == "dB" and "unit" not in KNOBS.knobs[0].model_dump()
+    assert knob.scale == Knob(name="low", min=-15, max=15, default=0).scale
+
+
 def test_levels_do_not_depend_on_the_order_of_the_setting():
     assert KNOBS.complete({}) == KNOBS.defaults == {"gain": 5.0, "tone": 0.5}
     for setting in ({"gain": 10, "tone": 0}, {"tone": 0, "gain": 10}):

@@ -34,7 +34,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         made.start()
         yield made
     finally:
-        made.stop()
+        made.close()
 
 
 def session(folder: Path, rate_hz: int = RATE, seconds: float = 3.0) -> Path:
@@ -142,7 +142,7 @@ def test_a_card_that_is_unplugged_loses_no_kept_take(tmp_path: Path):
 
         def pulled(question: str, person: Person) -> str:
             if "Enter record ·" in question and person.saw("take 2 of 3"):
-                threading.Timer(2.5, rig.stop).start()
+                threading.Timer(2.5, rig.pull).start()
             return usual(question, person)
 
         person = rig.record(folder, pulled)
@@ -156,4 +156,4 @@ def test_a_card_that_is_unplugged_loses_no_kept_take(tmp_path: Path):
         person = rig.record(folder, usual)
         assert person.code == 0 and person.saw("3 of 3 takes are kept"), person.screen
     finally:
-        rig.stop()
+        rig.close()

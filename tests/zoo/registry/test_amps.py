@@ -179,8 +179,8 @@ def test_doctor_finds_packages_of_the_same_name(monkeypatch: pytest.MonkeyPatch,
 def test_what_is_neither_folder_nor_amp_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     for command, *more in (("verify",), ("knobs",), ("show",), ("export", "a.nam", "--live")):
-        refused(zoo(command, "runs/none", *more), 3, "no amp 'runs/none'", "and there is no such folder here")
-    refused(zoo("verify", "runs/deep/none"), 1, "does not name an amp, and there is no such folder here")
+        refused(zoo(command, "runs/none", *more), 3, "no amp 'runs/none'", "and there is no such file or folder here")
+    refused(zoo("verify", "runs/deep/none"), 1, "does not name an amp, and there is no such file or folder here")
 
 
 def test_locked_pull_fetches_the_pinned_commit(pushed: Hub):

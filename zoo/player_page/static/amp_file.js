@@ -1,6 +1,6 @@
 // The head of amp.bin: name, rates and knobs (docs/reference/amp-bin.md). The engine checks the whole file by itself.
 
-const HEADER = 176, KNOB = 80, POSITION = 36, NAME = 68, TEXT = 36;
+const HEADER = 176, KNOB = 88, POSITION = 36, NAME = 68, TEXT = 36, UNIT = 8;
 export const LINEAR = 0, LOG = 1, SWITCH = 2;
 const TAPER = (0.85 / 0.15) ** 2; // base of an audio taper, which divides by 15 % in the middle
 
@@ -23,7 +23,7 @@ export function readAmp(bytes) {
     if (!(min < max)) throw new Error("amp.bin has a knob without a range.");
     for (let left = Math.min(integer(at + 44), 16); left > 0; left--, position += POSITION)
       positions.push(text(position, TEXT));
-    knobs.push({ name: text(at, TEXT), kind, min, max, rest, step, positions });
+    knobs.push({ name: text(at, TEXT), kind, min, max, rest, step, positions, unit: text(at + 80, UNIT) });
   }
   const identity = [...new Uint8Array(bytes, 92, 16)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   return { name: text(108, NAME), sampleRate: integer(12), receptiveField: integer(16), identity, knobs };

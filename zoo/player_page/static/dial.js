@@ -69,11 +69,12 @@ export class Dial {
   show(value) {
     this.value = value;
     const turn = (value - this.knob.min) / (this.knob.max - this.knob.min), text = String(Number(value.toFixed(6)));
+    const { unit } = this.knob, shown = unit ? `${text} ${unit}` : text;
     this.cap.setAttribute("transform", `rotate(${(turn - 0.5) * TURN} ${CENTER} ${CENTER})`);
     this.arc.setAttribute("stroke-dasharray", `${100 * turn} 200`);
     this.slider.setAttribute("aria-valuenow", text);
-    this.slider.setAttribute("aria-valuetext", text);
-    this.typed.value = text;
+    this.slider.setAttribute("aria-valuetext", shown);
+    this.typed.value = shown;
   }
 
   turn(value) {
@@ -84,8 +85,10 @@ export class Dial {
   }
 
   #type() {
-    const value = Number(this.typed.value.replace(",", "."));
-    if (this.typed.value.trim() === "" || !Number.isFinite(value)) return this.show(this.value);
+    const { unit } = this.knob, written = this.typed.value.trim();
+    const digits = (unit && written.endsWith(unit) ? written.slice(0, -unit.length) : written).trim().replace(",", ".");
+    const value = Number(digits);
+    if (digits === "" || !Number.isFinite(value)) return this.show(this.value);
     const inside = Math.min(Math.max(value, this.knob.min), this.knob.max); // as typed, not in few digits
     this.show(inside);
     this.onturn(inside);

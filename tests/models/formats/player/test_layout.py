@@ -17,6 +17,7 @@ C_HEADER = (ROOT / "player" / "amp.h").read_text(encoding="utf-8")
 LIMITS = {
     "AMP_VERSION": layout.AMP_VERSION,
     "AMP_TEXT": layout.TEXT_BYTES,
+    "AMP_UNIT": layout.UNIT_BYTES,
     "AMP_NAME": layout.NAME_BYTES,
     "AMP_IDENTITY": layout.IDENTITY_BYTES,
     "AMP_NONE": NONE,

@@ -128,7 +128,7 @@ def test_a_file_that_is_cut_is_refused():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("version", value) for value in (0, 2, -1)),
+        *(("version", value) for value in (0, 1, 3, -1)),
         *((name, -1) for name in COUNTS),
         *((name, 2**31 - 1) for name in COUNTS),
         ("columns", 4),
@@ -165,6 +165,21 @@ def test_hostile_names_are_refused():
     data = a_file()
     for name in (b"<script>", b'a"b', b"", b"\xff", b"a\0b"):
         assert not is_read(data.replace(b"gain" + bytes(4), name.ljust(8, b"\0")))
+
+
+@pytest.mark.parametrize("unit", [b"<b>", b"d B", b"\xff", b"d\0B", b"decibels", b"7", b"/s"])
+def test_hostile_units_are_refused(unit: bytes):
+    data = amp(wavenet(architecture("film"), 5), PEDAL)
+    assert read_amp(data).knobs == PEDAL
+    assert not is_read(data.replace(b"dB".ljust(8, b"\0"), unit.ljust(8, b"\0"), 1))
+
+
+def test_a_switch_has_no_unit():
+    data = amp(wavenet(architecture("film"), 5), PEDAL)
+    begin = HEADER.itemsize + 2 * KNOB.itemsize
+    switch = np.frombuffer(data, KNOB, 1, begin).copy()
+    switch["unit"] = b"dB"
+    assert not is_read(data[:begin] + switch.tobytes() + data[begin + KNOB.itemsize :])
 
 
 def test_weights_that_are_not_numbers_are_refused():

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from models.core.schema import read_document
+from models.formats.player.native import NativePlayer
 from models.formats.plugin.bundles import shelf_data, write_plugin
 from models.formats.plugin.targets import this_machine
 from models.knobs.schema import Knob, Knobs, Setting
-from models.network.architecture import WaveNetConfig
+from models.network.architecture import LayerArray, WaveNetConfig
 from tests.player.test_player import in_glide
 from tests.support.clap_host import AUTOMATABLE, ENUM, STEPPED, ClapHost
-from tests.support.makers import architecture, di, esr, wavenet
-from tests.support.native import PEDAL, amp, native, plain_knobs
+from tests.support.makers import FORMS, architecture, di, esr, wavenet
+from tests.support.native import PEDAL, RATE, amp, native, plain_knobs
 from tests.support.plugins import faceplate, needs_plugins, plugin, plugin_data, reference
 
 pytestmark = needs_plugins
@@ -24,6 +25,7 @@ RECIPES = sorted((ROOT / "configs" / "models").glob("*.json"))
 DI = di(1.0, 48_000)[:12_000]
 SETTING: Setting = {"gain": 7, "volume": -1.5, "bright": "Half +2.5"}
 CLOSE = 1e-10
+MOVES = "Knob moves"  # the parameter after the knobs
 
 
 @pytest.fixture
@@ -103,17 +105,49 @@ def test_automation_is_exact_to_the_sample(host: ClapHost):
     assert np.array_equal(y_T, in_glide(native(net, knobs=PEDAL), x_T, turns, [333]))
 
 
+def test_knobs_move_exactly_where_that_is_chosen(host: ClapHost):
+    net, x_T = wavenet(architecture("film"), 5), DI[:6000]
+    turns: list[tuple[int, dict[str, float | str]]] = [
+        (0, {}),
+        (77, {"gain": 10, "bright": "off"}),
+        (4001, {"gain": 2}),
+    ]
+    events = [(at, name, faceplate(PEDAL, moves)[name]) for at, moves in turns for name in moves]
+    played = host.create()
+    played.select(1)
+    played.flush({MOVES: 1})
+    assert played.activate()
+    assert played.text(MOVES, 1) == "exact"
+    y_T = played.play(x_T[None], [480], events)[0]
+    played.deactivate()
+    played.destroy()
+    assert np.array_equal(y_T, in_glide(NativePlayer(amp(net, PEDAL), moves="exact"), x_T, turns, [333]))
+
+
+def test_knobs_ramp_where_exact_moves_cost_too_much(tmp_path: Path):
+    array = LayerArray(channels=32, dilations=tuple(2**n for n in range(10)) * 2)
+    opened = ClapHost(plugin("clap", tmp_path, wavenet(WaveNetConfig(arrays=(array,), inject=FORMS["film"]), 5)))
+    played = opened.create()
+    assert played.text(MOVES, 1) == "exact"
+    assert played.activate(8 * RATE)
+    assert (played.text(MOVES, 0), played.text(MOVES, 1)) == ("ramps", "exact (too slow here: ramps)")
+    assert [played.parse(MOVES, text) for text in ("ramps", "exact", "exact (too slow here: ramps)")] == [0, 1, 1]
+    played.deactivate()
+    played.destroy()
+    opened.close()
+
+
 def test_what_a_host_is_told_of_the_knobs(host: ClapHost):
     played = host.create()
     knobs = played.knobs()
-    assert list(knobs) == ["gain", "volume", "bright"]
+    assert list(knobs) == ["gain", "volume", "bright", MOVES]
     limits = {name: (info.min, info.max, info.default) for name, info in knobs.items()}
-    assert limits == {"gain": (0, 10, 5), "volume": (-3, 7, 0), "bright": (0, 2, 2)}
+    assert limits == {"gain": (0, 10, 5), "volume": (-3, 7, 0), "bright": (0, 2, 2), MOVES: (0, 1, 0)}
     assert knobs["gain"].flags == AUTOMATABLE
     assert knobs["bright"].flags == AUTOMATABLE | STEPPED | ENUM
     texts = [played.text(*pair) for pair in (("gain", 7.126), ("volume", -2.5), ("volume", -0.001), ("bright", 1))]
-    assert texts == ["7.13", "-2.50", "0.00", "Half +2.5"]
-    assert played.text("gain", 7, room=2) == "7"
+    assert texts == ["7.13", "-2.50 dB", "0.00 dB", "Half +2.5"]
+    assert (played.text("gain", 7, room=2), played.text("volume", 7, room=7)) == ("7", "7.00 d")
     parsed = [played.parse("gain", text) for text in ("7.5 dB", " 3,25", "99", "-", "", "x", "1e9999")]
     assert parsed == [7.5, 3.25, 10, None, None, None, 1]
     assert [played.parse("bright", text) for text in ("Half +2.5", "off", "2", "nowhere")] == [1, 0, 2, None]
@@ -133,7 +167,7 @@ def test_identifiers_stay_when_knobs_are_added_or_moved(tmp_path: Path):
     (first, ids), (second, others) = found
     assert first == second
     assert {name: others[name] for name in ids} == ids
-    assert len(set(others.values())) == 4
+    assert len(set(others.values())) == 5
 
 
 def test_state_is_by_names_of_knobs_and_positions(host: ClapHost, tmp_path: Path):
@@ -273,7 +307,7 @@ def test_one_plugin_lists_every_amp_of_a_folder(tmp_path: Path):
     host = ClapHost(path)
     assert len(host.plugins) == 3
     played = host.create(host.plugins[0][0])
-    assert list(played.knobs()) == ["gain", "volume", "bright"]
+    assert list(played.knobs()) == ["gain", "volume", "bright", MOVES]
     played.destroy()
     host.close()
 

@@ -18,6 +18,7 @@ from models.formats.plugin.bundles import shelf_data, write_plugin
 from models.formats.plugin.targets import this_machine
 from models.formats.plugin.turtle import STEREO_ENDING, amp_turtle, plugin_uri, port_symbols
 from models.knobs.schema import Knob, Knobs, Setting
+from tests.support.jack_server import JackServer
 from tests.support.makers import architecture, di, esr, wavenet
 from tests.support.native import PEDAL
 from tests.support.plugins import faceplate, needs_plugins, plugin, plugin_data, reference
@@ -59,7 +60,7 @@ def test_turtle_is_valid(bundles: Path):
 @needs("lv2ls", "lv2info")
 def test_lilv_finds_ports_and_limits(bundles: Path):
     assert set(run("lv2ls", path=bundles).split()) >= {URI, URI + STEREO_ENDING}
-    for ending, ports in (("", 6), (STEREO_ENDING, 8)):
+    for ending, ports in (("", 7), (STEREO_ENDING, 9)):
         told = run("lv2info", URI + ending, path=bundles)
         assert told.count("\tPort ") == ports
         assert "Has latency:       yes" in told
@@ -90,14 +91,14 @@ def test_lv2bench_runs_it(bundles: Path):
 
 
 @needs("jackd", "jalv", "jack_lsp")
-def test_jalv_runs_it_on_jack(bundles: Path):
+def test_jalv_runs_it_on_jack(bundles: Path, tmp_path: Path):
     """On the dummy driver: jalv connects it, and prints where the knobs stand."""
-    env = {**os.environ, "LV2_PATH": f"{bundles}:{SPECIFICATIONS}", "JACK_DEFAULT_SERVER": f"ampzoo-{os.getpid()}"}
-    words = ["jackd", "--no-realtime", "-n", env["JACK_DEFAULT_SERVER"], "-d", "dummy", "-r", "48000", "-p", "256"]
-    jack = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    jack, log = JackServer(48_000, 1024), tmp_path / "jackd.log"
+    env = {**os.environ, **jack.environment(), "LV2_PATH": f"{bundles}:{SPECIFICATIONS}"}
+    jack.start(log)
     try:
         if not wait_for(lambda: "system:capture_1" in ports(env)):
-            pytest.skip("the JACK server does not start here")
+            pytest.skip(f"the JACK server does not start here: {log.read_text()[-300:]}")
         started = ["jalv", "-p", "-c", "gain=7", URI]
         jalv = subprocess.Popen(started, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
@@ -107,8 +108,7 @@ def test_jalv_runs_it_on_jack(bundles: Path):
             jalv.kill()
             jalv.wait()
     finally:
-        jack.terminate()
-        jack.wait(timeout=60)
+        jack.close()
     assert "gain = 7.000000" in told
     assert "bright = 2.000000" in told
 
@@ -162,6 +162,18 @@ def test_names_cannot_leave_their_quotes(bundles: Path, name: str):
     (bundle / f"{amp.identity.hex()}.ttl").write_text(amp_turtle(amp), encoding="utf-8")
     assert "Found 0 errors" in run("lv2_validate", *bundle.glob("*.ttl"), path=bundles)
     assert "evil.so" not in run("lv2info", URI, path=bundles).partition("Binary")[2].splitlines()[0]
+
+
+@needs("lv2_validate")
+def test_units_are_those_of_lv2_or_described(tmp_path: Path):
+    knobs = tuple(Knob(name=f"k{n}", min=0, max=1, default=0, unit=unit) for n, unit in enumerate(("dB", "%", "V/s")))
+    net = wavenet(architecture("film"), 3)
+    plugin("lv2", tmp_path / "lv2", net, Knobs(knobs=knobs))
+    files = list((tmp_path / "lv2" / "tiny.lv2").glob("*.ttl"))
+    assert "Found 0 errors" in run("lv2_validate", *files, path=tmp_path / "lv2")
+    text = amp_turtle(read_amp(plugin_data(net, Knobs(knobs=knobs))))
+    assert [text.count(f"units:unit {unit} ;") for unit in ("units:db", "units:pc")] == [2, 2]
+    assert text.count('units:symbol "V/s" ; units:render "%f V/s"') == 2
 
 
 def test_steps_and_small_ranges():

@@ -28,6 +28,7 @@ pytestmark = needs_plugins
 NET = wavenet(architecture("film"), 5)
 DI = di(1.0, 48_000)
 SETTING: Setting = {"gain": 7, "volume": -1.5, "bright": "Half +2.5"}
+SHOWN = {"gain": "gain", "volume": "volume_db", "bright": "bright"}  # as pedalboard spells knobs with their units
 CLOSE = 1e-10
 
 
@@ -43,7 +44,7 @@ def load(path: Path, setting: Setting = SETTING, name: str | None = None) -> Any
 
     loaded = load_plugin(str(path), plugin_name=name)
     for knob, value in setting.items():
-        setattr(loaded, knob, value)
+        setattr(loaded, SHOWN[knob], value)
     return loaded
 
 
@@ -69,10 +70,12 @@ def test_pedalboard_shows_the_knobs(path: Path):
     loaded = load(path, {})
     assert (loaded.name, loaded.manufacturer_name, loaded.is_effect) == ("tiny", "ampzoo", True)
     knobs = loaded.parameters
-    assert list(knobs) == ["gain", "volume", "bright"]
-    assert [knobs[name].range for name in ("gain", "volume")] == [(0.0, 10.0, 0.01), (-3.0, 7.0, 0.01)]
+    assert list(knobs) == [*SHOWN.values(), "knob_moves"]
+    assert (knobs["gain"].units, knobs["volume_db"].units) == (None, "dB")
+    assert knobs["knob_moves"].valid_values == ["ramps", "exact"] and loaded.knob_moves == "ramps"
+    assert [knobs[name].range for name in ("gain", "volume_db")] == [(0.0, 10.0, 0.01), (-3.0, 7.0, 0.01)]
     assert knobs["bright"].valid_values == ["off", "Half +2.5", "on"]
-    assert (loaded.gain, loaded.volume, loaded.bright) == (5.0, 0.0, "on")
+    assert (loaded.gain, loaded.volume_db, loaded.bright) == (5.0, 0.0, "on")
 
 
 @needs_pedalboard
@@ -80,10 +83,10 @@ def test_pedalboard_restores_a_session(path: Path):
     loaded = load(path)
     loaded.process(DI[None, :480], 48_000)
     state = loaded.raw_state
-    for knob, value in {"gain": 1, "volume": 2, "bright": "on"}.items():
+    for knob, value in {"gain": 1, "volume_db": 2, "bright": "on"}.items():
         setattr(loaded, knob, value)
     loaded.raw_state = state
-    assert (loaded.gain, loaded.volume, loaded.bright) == (7.0, -1.5, "Half +2.5")
+    assert (loaded.gain, loaded.volume_db, loaded.bright) == (7.0, -1.5, "Half +2.5")
     loaded.reset()
     assert esr(settled(loaded, DI[None])[0], reference(NET, DI, SETTING)) < CLOSE
 
