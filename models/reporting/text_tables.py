@@ -37,9 +37,7 @@ def fit_table(
 
 def _heading_lines(header: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
     """Return the lines of the headings, all ending in the last line."""
-    broken = [
-        wrap(name, width, break_long_words=False) or [""] for name, width in zip(header, widths, strict=False)
-    ]
+    broken = [wrap(name, width, break_long_words=False) or [""] for name, width in zip(header, widths, strict=False)]
     height = max(map(len, broken))
     padded = [[""] * (height - len(lines)) + lines for lines in broken]
     return [list(line) for line in zip(*padded, strict=True)]

@@ -1,14 +1,15 @@
 """A search while it runs, as lines of text of any width: its phase, the time that is left, the front, the trials."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from models.reporting.text_plots import scatter_lines
 from models.reporting.text_tables import fit_table
 from search.config.study import ALL, SearchConfig
 from search.report.progress import SearchProgress
-from search.study.lines import FINISHED, PRUNED, LedgerLine, TrialRecord
+from search.study.ledger import read_lines
+from search.study.lines import FINISHED, PRUNED, TrialRecord
 from search.study.objectives import error_of, front_names
 from search.study.summary import front_of
 
@@ -28,18 +29,20 @@ COLUMNS_SHOWN = 5  # of the table, on the narrowest terminal
 class LiveView:
     """What a person sees of a running search; told of phases and records, asked for lines at any time.
 
-    Records may come on another thread than the one that asks.
+    Records may come on another thread than the one that asks. What the ledger holds when the first record comes is
+    shown, too.
 
     Args:
         config: the search.
+        study: the study folder.
         hint: a last line, once there is something to hear; empty for none.
         clock: seconds since any moment.
     """
 
     def __init__(
-        self, config: SearchConfig, hint: str = "", clock: Callable[[], float] = time.monotonic
+        self, config: SearchConfig, study: Path, hint: str = "", clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._config, self._hint = config, hint
+        self._config, self._study, self._hint = config, study, hint
         self._progress = SearchProgress(config, clock)
         self._clock, self._began_s = clock, clock()
         self._phase: tuple[str, float, float] = ("starting", 0, 0)
@@ -49,19 +52,12 @@ class LiveView:
         """Show a phase, such as `aligning my-amp`, and how much of it is done."""
         self._phase = phase, done, total
 
-    def begin(self, lines: Iterable[LedgerLine]) -> None:
-        """Take in the ledger so far; the first record follows."""
-        self._begun = True
-        self._progress.begin(lines)
-
     def on_record(self, record: TrialRecord) -> None:
         """Take in the record of a trial after its latest line."""
+        if not self._begun:
+            self._progress.begin(read_lines(self._study))
+            self._begun = True
         self._progress.on_record(record)
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether `begin` was called."""
-        return self._begun
 
     def lines(self, width: int, height: int) -> list[str]:
         """Return at most `height` lines of at most `width` characters."""
@@ -81,7 +77,9 @@ class LiveView:
         errors = [trial.esr for trial in trials if trial.state in (FINISHED, PRUNED)]
         if not trials:
             return f"{self._config.name}: {text}"
-        count = f"{len(searched)} trials" if self._config.minutes else f"{len(searched)} of {self._config.trials} trials"
+        count = (
+            f"{len(searched)} trials" if self._config.minutes else f"{len(searched)} of {self._config.trials} trials"
+        )
         best = f", best ESR {min(errors):.4f}" if errors else ""
         return f"{self._config.name}: {text}; {count} ended{best}"
 
@@ -142,11 +140,6 @@ def time_words(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def hear_hint(study: Path) -> str:
-    """Return the line that says how to listen to the best model of a running search."""
-    return f"hear the best so far: zoo play {study}"
 
 
 def _finished(trials: Sequence[TrialRecord]) -> list[TrialRecord]:

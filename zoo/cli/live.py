@@ -96,10 +96,10 @@ def play_live(name: str, where: str | None, tier: str, options: LiveOptions) -> 
     from models.playback.live import LiveAmp, parse_controllers
     from models.sound_card.portaudio import PortAudioCard
     from zoo.cli import output
-    from zoo.registry.resolve import resolve_model
+    from zoo.cli.study_amp import folder_to_play
 
-    with output.progress("fetching") as bar:
-        config, net = read_model(resolve_model(name, where, tier, bar, output.warn))
+    with folder_to_play(name, where, tier) as folder:
+        config, net = read_model(folder)
     setting = config.knobs.complete(parse_setting(options.pairs), config.name)
     controllers = parse_controllers(options.controllers, config.knobs)
     port = _open_midi(options.midi) if options.midi is not None else None

@@ -1,5 +1,7 @@
 """The commands `zoo play` and `zoo page`: play an amp in a browser or live, or write the page as files."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +64,8 @@ def play_in_browser(options: PlayOptions) -> None:
     """Play an amp in the browser, with live knobs; without AMP choose one from the zoo.
 
     The page is on this machine alone. It plays the amp's dry clip, a file of yours or your guitar. With --live the amp
-    plays what comes into a sound card; keys and MIDI controllers turn its knobs.
+    plays what comes into a sound card; keys and MIDI controllers turn its knobs. AMP may be a study: its best model is
+    played, also while the search runs.
     """
     import webbrowser
 
@@ -80,9 +83,8 @@ def play_in_browser(options: PlayOptions) -> None:
         live = LiveOptions(options.device, channels, options.buffer, options.midi, options.controllers, options.pairs)
         play_live(amp, where, tier, live)
         return
-    site = _site(amp, where, tier)
-    site.read("engine.wasm")  # compiled at the first use; what is missing is said here
-    with PageServer(site, port) as server:
+    with _site(amp, where, tier) as site, PageServer(site, port) as server:
+        site.read("engine.wasm")  # compiled at the first use; what is missing is said here
         output.data(server.url)
         output.info("Press Ctrl-C to stop.")
         if not no_browser:
@@ -105,27 +107,31 @@ def write_page(amp: str | None, out: Path, where: str | None, tier: str) -> None
     from zoo.cli import output
     from zoo.player_page.site import write_site
 
-    size = write_site(_site(amp, where, tier), out)
+    with _site(amp, where, tier) as site:
+        size = write_site(site, out)
     output.info(f"{size / 1e6:.1f} MB; a web server must give these files (a browser plays none from a disk)")
     output.data(str(out))
 
 
-def _site(amp: str | None, where: str | None, tier: str) -> "Site":
-    """Return the page of an amp, or of all amps of a zoo."""
+@contextmanager
+def _site(amp: str | None, where: str | None, tier: str) -> Iterator["Site"]:
+    """Yield the page of an amp, or of all amps of a zoo."""
     from models.core.errors import UserError
     from zoo.cli import output
+    from zoo.cli.study_amp import find_study, folder_to_play
     from zoo.player_page.documents import model_name, shelf_row
     from zoo.player_page.site import many_amps, one_amp
     from zoo.registry.resolve import resolve_model, resolve_zoo
 
     if amp:
-        with output.progress("fetching") as bar:
-            folder = resolve_model(amp, where, tier, bar, output.warn)
-        return one_amp(model_name(folder) if expand_home(amp).is_dir() else amp.partition("@")[0], folder)
+        with folder_to_play(amp, where, tier) as folder:
+            is_folder = expand_home(amp).is_dir() or find_study(amp)
+            yield one_amp(model_name(folder) if is_folder else amp.partition("@")[0], folder)
+        return
     if tier:
         raise UserError("--tier needs an amp", "Name the amp, or leave out --tier.")
     zoo = resolve_zoo(where)
     rows = [shelf_row(summary) for summary in zoo.list(output.info)]
     if not rows:
         raise UserError(f"there is no amp on {zoo.label}", "Get one: zoo pull OWNER/AMP --zoo hub.")
-    return many_amps(zoo.label, rows, lambda name: resolve_model(name, where))
+    yield many_amps(zoo.label, rows, lambda name: resolve_model(name, where))

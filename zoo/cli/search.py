@@ -108,9 +108,7 @@ def search(
             output.data(str(run))
 
 
-@click.command(
-    short_help="Show the trials of a study.", epilog="Example: zoo board studies/mine --sort cost --top 10"
-)
+@click.command(short_help="Show the trials of a study.", epilog="Example: zoo board studies/mine --sort cost --top 10")
 @click.argument("study", type=PATH)
 @click.option("--follow", is_flag=True, help="Keep running and show each trial when it ends.")
 @click.option(

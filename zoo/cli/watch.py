@@ -60,7 +60,7 @@ def _log_watcher(config: "SearchConfig", study: Path) -> Iterator[Watcher]:
     from zoo.cli import output
     from zoo.cli.views import board as board_view
 
-    begun: list[bool] = []
+    begun = list[bool]()
 
     def on_record(record: "TrialRecord") -> None:
         if not begun:
@@ -75,18 +75,17 @@ def _log_watcher(config: "SearchConfig", study: Path) -> Iterator[Watcher]:
 @contextmanager
 def _live_watcher(config: "SearchConfig", study: Path) -> Iterator[Watcher]:
     """Show a search as a live table; what failed stands above it as a line."""
-    from search.report.live_view import LiveView, hear_hint
-    from search.study.ledger import read_lines
+    from search.report.live_view import LiveView
     from search.study.lines import DIVERGED, FAILED
     from zoo.cli import output
     from zoo.cli.views import board as board_view
 
-    view = LiveView(config, hear_hint(study))
+    view, begun = LiveView(config, study, f"hear the best so far: zoo play {study}"), list[bool]()
 
     def on_record(record: "TrialRecord") -> None:
-        if not view.has_begun:
+        if not begun:
             output.info_wrapped(board_view.search_sentence(config))
-            view.begin(read_lines(study))
+            begun.append(True)
         view.on_record(record)
         if record.state in (FAILED, DIVERGED):
             output.info_wrapped(board_view.trial_sentence(record))
