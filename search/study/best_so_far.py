@@ -112,9 +112,8 @@ def _best_with_weights(
 
     trained = [trial for trial in board.trials if trial.step and (trial.state == FINISHED or not trial.has_ended)]
     for trial in sorted(trained, key=order):
-        if budget is None or trial.cost <= budget:
-            if folder := _model_folder(study, trial, amp):
-                return trial, folder
+        if (budget is None or trial.cost <= budget) and (folder := _model_folder(study, trial, amp)):
+            return trial, folder
     return None, None
 
 
