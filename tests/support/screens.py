@@ -6,6 +6,7 @@ import pty
 import select
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Callable
@@ -14,6 +15,11 @@ from pathlib import Path
 import pyte
 
 from tests.support.packages import ZOO, around
+
+# Ctrl-C goes to all processes of a session whose terminal this is.
+TAKE_TERMINAL = """import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])"""
 
 
 class Terminal:
@@ -27,18 +33,14 @@ class Terminal:
         self.seen = b""
         plain = {name: value for name, value in around(TERM="xterm").items() if name not in ("COLUMNS", "LINES")}
 
-        def take_terminal() -> None:
-            os.setsid()
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
         self.process = subprocess.Popen(
-            [ZOO, *map(str, words)],
+            [sys.executable, "-c", TAKE_TERMINAL, ZOO, *map(str, words)],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             env={**plain, "PYTHONIOENCODING": "utf-8"},
             cwd=cwd,
-            preexec_fn=take_terminal,
+            start_new_session=True,
         )
         os.close(theirs)
 
