@@ -1,10 +1,10 @@
 """What the live table of `zoo search` costs.
 
-Drawing: CPU time of one drawing of a search with 16 to 1,000 trials on a terminal of 100 x 40, as a share of a core at the
-rate at which it is drawn.
+Drawing: CPU time of one drawing of a search with 16 to 1,000 trials on a terminal of 100 x 40, as a share of a core
+at the rate at which it is drawn.
 
-Driver: a search of the built-in virtual amp on Ray, on a terminal and in a pipe, interleaved; the CPU time of the process
-that drives it, from its first report to its last trial, as a share of a core.
+Driver: a search of the built-in virtual amp on Ray, on a terminal and in a pipe, interleaved; the CPU time of the
+process that drives it, from its first report to its last trial, as a share of a core.
 
     python benchmarks/live_table.py --rounds 2 --budget 40s
 """
