@@ -35,14 +35,14 @@ class LiveView:
     Args:
         config: the search.
         study: the study folder.
-        hint: a last line, once there is something to hear; empty for none.
+        listen: the command that plays the best model so far; empty for none.
         clock: seconds since any moment.
     """
 
     def __init__(
-        self, config: SearchConfig, study: Path, hint: str = "", clock: Callable[[], float] = time.monotonic
+        self, config: SearchConfig, study: Path, listen: str = "", clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._config, self._study, self._hint = config, study, hint
+        self._config, self._study, self._listen = config, study, listen
         self._progress = SearchProgress(config, clock)
         self._clock, self._began_s = clock, clock()
         self._phase: tuple[str, float, float] = ("starting", 0, 0)
@@ -62,26 +62,37 @@ class LiveView:
     def lines(self, width: int, height: int) -> list[str]:
         """Return at most `height` lines of at most `width` characters."""
         trials = self._progress.trials
-        head = [self._status(trials), self._bar(), ""]
-        foot = ["", self._hint] if self._hint and any(trial.step for trial in trials) else []
+        head = [self._status(trials, width), self._bar(), ""]
+        foot = self._foot(width) if any(trial.step for trial in trials) else []
         room = height - len(head) - len(foot)
         plots = self._plots(trials, width, room - MIN_ROWS - 2)
         table = self._table(trials, width, room - len(plots)) if trials else []
         return [line[:width] for line in (*head, *plots, *table, *foot)][:height]
 
-    def _status(self, trials: Sequence[TrialRecord]) -> str:
-        """Return the phase, the trials that ended, and the lowest error."""
+    def _status(self, trials: Sequence[TrialRecord], width: int) -> str:
+        """Return the phase, the trials that ended, and the lowest error; the search's name where there is room."""
         phase, done, total = self._phase
         text = f"{phase} {done:g} of {total:g}" if done and total and not _is_training(phase) else phase
-        searched = [trial for trial in trials if trial.has_ended and not trial.is_final]
-        errors = [trial.esr for trial in trials if trial.state in (FINISHED, PRUNED)]
-        if not trials:
-            return f"{self._config.name}: {text}"
-        count = (
-            f"{len(searched)} trials" if self._config.minutes else f"{len(searched)} of {self._config.trials} trials"
-        )
-        best = f", best ESR {min(errors):.4f}" if errors else ""
-        return f"{self._config.name}: {text}; {count} ended{best}"
+        if trials:
+            errors = [trial.esr for trial in trials if trial.state in (FINISHED, PRUNED)]
+            best = f", best ESR {min(errors):.4f}" if errors else ""
+            text = f"{text}; {self._count(trials)} ended{best}"
+        named = f"{self._config.name}: {text}"
+        return named if len(named) <= width else text
+
+    def _count(self, trials: Sequence[TrialRecord]) -> str:
+        """Return how many trials have ended, or once they have begun how many finals."""
+        finals = [trial for trial in trials if trial.is_final]
+        ended = sum(trial.has_ended for trial in finals or trials)
+        if finals:
+            return f"{ended} of {len(finals)}"
+        return f"{ended} trials" if self._config.minutes else f"{ended} of {self._config.trials} trials"
+
+    def _foot(self, width: int) -> list[str]:
+        """Return how to listen, as far as that fits: a cut command would be none."""
+        whole = f"hear the best so far: {self._listen}"
+        shown = whole if len(whole) <= width else self._listen
+        return ["", shown] if self._listen and len(shown) <= width else []
 
     def _bar(self) -> str:
         """Return how much is done, and the time: gone and left of the whole search."""
@@ -124,14 +135,18 @@ class LiveView:
         ended = sorted((trial for trial in trials if trial.has_ended), key=lambda trial: trial.esr)
         amps = [data.name for data in self._config.datasets] if len(front_names(self._config)) > 1 else []
         header = ("TRIAL", "KNOBS AT", "ESR", "COST", "STEPS LEFT", *(f"ESR {amp}" for amp in amps), "LAYERS")
-        shown = [*running, *ended]
-        hidden = len(shown) - (room - 1)
-        if hidden > 0:
-            hidden += 1  # for the line that says so
-            shown = _with_ended(running, ended, room - 2)
-        rows = [_row(trial, amps, trial.trial in best) for trial in shown]
-        lines, _ = fit_table(header, rows, COLUMNS_SHOWN, width)
-        return [*lines, f"and {hidden} more"] if hidden > 0 else lines
+
+        def fitted(shown: Sequence[TrialRecord]) -> list[str]:
+            rows = [_row(trial, amps, trial.trial in best) for trial in shown]
+            return fit_table(header, rows, COLUMNS_SHOWN, width)[0]
+
+        shown = _with_ended(running, ended, room)
+        lines = fitted(shown)
+        headings = len(lines) - len(shown)
+        if headings + len(trials) <= room:
+            return lines
+        shown = _with_ended(running, ended, max(room - headings - 1, 0))
+        return [*fitted(shown), f"and {len(trials) - len(shown)} more"]
 
 
 def time_words(seconds: float) -> str:
@@ -157,7 +172,7 @@ def _draw_bar(share: float) -> str:
 
 def _with_ended(running: Sequence[TrialRecord], ended: Sequence[TrialRecord], rows: int) -> list[TrialRecord]:
     """Return so many trials: those in training, and at least two of those that ended, if there are any."""
-    others = min(len(ended), max(2, rows - len(running)))
+    others = min(len(ended), rows, max(2, rows - len(running)))
     return [*running[: rows - others], *ended[:others]]
 
 

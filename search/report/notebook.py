@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from search.report.live_view import LiveView
-from search.study.lines import TrialRecord
+from search.study.lines import REPORT, TrialRecord
 
 WIDTH, HEIGHT = 100, 34
 
@@ -48,9 +48,9 @@ class NotebookView:
         self.draw(now=not done)
 
     def on_record(self, record: TrialRecord) -> None:
-        """Show the record of a trial after its latest line."""
+        """Show the record of a trial after its latest line; starts and ends are drawn at once."""
         self._view.on_record(record)
-        self.draw()
+        self.draw(now=record.state != REPORT)
 
     def on_notice(self, sentence: str) -> None:
         """Show a sentence that a person should read, above all else."""

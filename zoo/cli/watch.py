@@ -1,6 +1,7 @@
 """A search with what a person sees of it: one live table on a terminal, lines in a log."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,8 +80,11 @@ def _live_watcher(config: "SearchConfig", study: Path) -> Iterator[Watcher]:
     from search.study.lines import DIVERGED, FAILED
     from zoo.cli import output
     from zoo.cli.views import board as board_view
+    from zoo.cli.views import words
 
-    view, begun = LiveView(config, study, f"hear the best so far: zoo play {study}"), list[bool]()
+    several = f"/{config.datasets[0].name}" if len(config.datasets) > 1 else ""
+    listen = shlex.join(["zoo", "play", words.relative(study) + several])
+    view, begun = LiveView(config, study, listen), list[bool]()
 
     def on_record(record: "TrialRecord") -> None:
         if not begun:

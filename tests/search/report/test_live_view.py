@@ -33,7 +33,7 @@ def record(number: int, state: str, step: int, esr: float = 0.1, amps: int = 1, 
 @pytest.fixture
 def view(tmp_path: Path) -> LiveView:
     """A search in which trials train, wait, ended well, were pruned, and failed."""
-    view = LiveView(search_of(), tmp_path, "hear the best so far: zoo play studies/mine", lambda: 0.0)
+    view = LiveView(search_of(), tmp_path, "zoo play studies/mine", lambda: 0.0)
     view.on_phase("training", 0, 16)
     for number in range(6):
         view.on_record(record(number, "finished", 2000, 0.2 / (1 + number)))
@@ -115,6 +115,25 @@ def test_an_infeasible_trial_is_not_on_the_front(tmp_path: Path):
     view.on_record(record(1, "finished", 2000, 0.1, limits={"amp0": {"runaway": 3.0}}))
     text = "\n".join(view.lines(80, 23))
     assert "00000000*" in text and "00000001*" not in text
+
+
+def test_a_command_is_whole_or_not_there(tmp_path: Path):
+    long = f"zoo play {'a' * 40}/{'b' * 8}"
+    view = LiveView(search_of(), tmp_path, long, lambda: 0.0)
+    view.on_record(record(0, "report", 10))
+    assert view.lines(80, 23)[-1] == f"hear the best so far: {long}"
+    assert view.lines(60, 23)[-1] == long
+    assert "zoo play" not in "\n".join(view.lines(50, 23))
+
+
+def test_finals_are_counted_by_themselves(tmp_path: Path):
+    view = LiveView(search_of(), tmp_path, clock=lambda: 0.0)
+    view.on_phase("training the best again")
+    view.on_record(record(0, "finished", 2000))
+    for number, state in enumerate(("finished", "report", "start")):
+        view.on_record(record(1 + number, state, 0 if state == "start" else 2000, 0.05, of="00000000"))
+    assert view.lines(59, 23)[0] == "training the best again; 1 of 3 ended, best ESR 0.0500"
+    assert view.lines(80, 23)[0] == "mine: training the best again; 1 of 3 ended, best ESR 0.0500"
 
 
 def test_times_are_said_as_people_say_them():
