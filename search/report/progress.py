@@ -2,41 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from statistics import fmean
 
 from search.config.study import SearchConfig
-from search.study.lines import FINISHED, PRUNED, START, LedgerLine, TrialRecord, latest
-
-
-@dataclass
-class TrialPace:
-    """When this process first knew of a trial and when it last reported, in seconds, each with the step."""
-
-    first_s: float
-    first_step: int
-    last_s: float = field(init=False)
-    last_step: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.last_s, self.last_step = self.first_s, self.first_step
-
-    @property
-    def steps(self) -> int:
-        """The steps between the two."""
-        return self.last_step - self.first_step
-
-    @property
-    def seconds(self) -> float:
-        """The seconds between the two."""
-        return self.last_s - self.first_s
+from search.study.lines import FINISHED, PRUNED, REPORT, LedgerLine, TrialRecord, latest, trained_seconds
 
 
 class SearchProgress:
     """Follows a search by the records of its trials.
 
-    The time that is left is predicted from the pace of each trial and from the number of trials that train at once. Of
-    a search whose time is limited it is what is left of that time.
+    The time that is left is predicted from the seconds that the reports state for each trial, and from the number of
+    trials that train at once. Of a search whose time is limited it is what is left of that time.
 
     Args:
         config: the search.
@@ -46,29 +22,35 @@ class SearchProgress:
     def __init__(self, config: SearchConfig, clock: Callable[[], float] = time.monotonic) -> None:
         self._config, self._clock = config, clock
         self._records: dict[str, TrialRecord] = {}
-        self._paces: dict[str, TrialPace] = {}
+        self._spent: dict[str, tuple[float, int]] = {}  # trial -> seconds of training, and the steps they took
+        self._reported: set[str] = set()  # trials that have reported to this process
         self._workers = 1
         self._began_s, self._earlier_s = clock(), 0.0
         self._predicted: tuple[float, float] | None = None  # the seconds left, and when they were predicted
 
     def begin(self, lines: Iterable[LedgerLine] = ()) -> None:
         """Take note that training begins, after what an earlier process wrote."""
+        lines = list(lines)
         self._records = {record.trial: record for record in latest(lines)}
+        self._spent = {
+            trial: (seconds, self._records[trial].step) for trial, seconds in trained_seconds(lines).items() if seconds
+        }
         self._began_s = self._clock()
         self._earlier_s = max((record.at or 0.0 for record in self._records.values()), default=0.0)
 
     def on_record(self, record: TrialRecord) -> None:
         """Take in the record of a trial after its latest line."""
+        known = self._records.get(record.trial)
         self._records[record.trial] = record
-        now_s = self._clock()
-        if not (record.is_final and record.state == START):  # finals start together and wait for each other
-            pace = self._paces.setdefault(record.trial, TrialPace(now_s, record.step))
-            if record.step > pace.last_step:
-                pace.last_s, pace.last_step = now_s, record.step
-        training = [name for name in self._paces if not self._records[name].has_ended]
+        before = known.step if known else 0
+        if record.state == REPORT and record.step > before:
+            seconds, steps = self._spent.get(record.trial, (0.0, 0))
+            self._spent[record.trial] = seconds + record.seconds, steps + record.step - before
+            self._reported.add(record.trial)
+        training = [trial for trial in self._reported if not self._records[trial].has_ended]
         self._workers = max(self._workers, len(training))
         left_s = self._predict()
-        self._predicted = None if left_s is None else (left_s, now_s)
+        self._predicted = None if left_s is None else (left_s, self._clock())
 
     @property
     def trials(self) -> list[TrialRecord]:
@@ -102,18 +84,18 @@ class SearchProgress:
 
     def _predict(self) -> float | None:
         """Return the seconds that are left of a search without a limit of time."""
-        measured = [pace for pace in self._paces.values() if pace.steps]
-        if not measured:
+        steps = sum(steps for _, steps in self._spent.values())
+        if not steps:
             return None
-        usual_s = sum(pace.seconds for pace in measured) / sum(pace.steps for pace in measured)
+        usual_s = sum(seconds for seconds, _ in self._spent.values()) / steps
         running = [self._left_of(trial, usual_s) for trial in self.trials if not trial.has_ended]
         later = usual_s * self._steps_to_come()
         return max([(sum(running) + later) / self._workers, *running])
 
     def _left_of(self, trial: TrialRecord, usual_s: float) -> float:
-        pace = self._paces.get(trial.trial)
-        step_s = pace.seconds / pace.steps if pace and pace.steps else usual_s
-        return step_s * (trial.steps - trial.step)
+        """Return the seconds that a trial still trains."""
+        seconds, steps = self._spent.get(trial.trial, (usual_s, 1))
+        return seconds / steps * (trial.steps - trial.step)
 
     def _steps_to_come(self) -> float:
         """Return the steps of trials that have not started: as many as others took, and all of the finals'."""
