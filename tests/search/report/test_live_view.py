@@ -106,7 +106,7 @@ def test_each_amp_has_a_front_and_a_column(tmp_path: Path):
     assert any("ESR amp0" in line for line in lines) and any("ESR amp1" in line for line in lines)
     header = next(line for line in lines if line.startswith("TRIAL"))
     row = next(line for line in lines if line.startswith("00000002*"))
-    assert "0.0667" in row and "0.1333" in row and "STEPS LEFT" in header
+    assert "0.0667" in row and "0.1333" in row and "LEFT" in header
 
 
 def test_an_infeasible_trial_is_not_on_the_front(tmp_path: Path):
