@@ -29,8 +29,7 @@ COLUMNS_SHOWN = 5  # of the table, on the narrowest terminal
 class LiveView:
     """What a person sees of a running search; told of phases and records, asked for lines at any time.
 
-    Records may come on another thread than the one that asks. What the ledger holds when the first record comes is
-    shown, too.
+    Records may come on another thread than the one that asks. What the ledger holds when training begins is shown, too.
 
     Args:
         config: the search.
@@ -51,13 +50,19 @@ class LiveView:
     def on_phase(self, phase: str, done: float = 0, total: float = 0) -> None:
         """Show a phase, such as `aligning my-amp`, and how much of it is done."""
         self._phase = phase, done, total
+        if _is_training(phase):
+            self._begin()
 
     def on_record(self, record: TrialRecord) -> None:
         """Take in the record of a trial after its latest line."""
-        if not self._begun:
-            self._progress.begin(read_lines(self._study))
-            self._begun = True
+        self._begin()
         self._progress.on_record(record)
+
+    def _begin(self) -> None:
+        """Take in what the ledger holds when training begins: a search on a cluster tells no phases."""
+        if not self._begun:
+            self._begun = True
+            self._progress.begin(read_lines(self._study))
 
     def lines(self, width: int, height: int) -> list[str]:
         """Return at most `height` lines of at most `width` characters."""
@@ -101,7 +106,7 @@ class LiveView:
         if not _is_training(phase):
             return f"{_draw_bar(done / total)}  {gone}" if total else gone
         left_s = self._progress.seconds_left()
-        left = "" if left_s is None else f", about {time_words(left_s)} left"
+        left = "" if left_s is None else f", about {time_words(left_s)} left" if left_s else ", what trains ends"
         return f"{_draw_bar(self._progress.share())}  {gone}{left}"
 
     def _plots(self, trials: Sequence[TrialRecord], width: int, room: int) -> list[str]:
