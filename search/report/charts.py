@@ -247,7 +247,8 @@ def nearest_esr(board: Board, front: str) -> float | None:
     None for one of several amps with fronts of their own, of which the ledger has the mean only, and where an amp has
     no such setting.
     """
-    scored = [held["baseline_mean"] for trial in board.trials for held in trial.held.values()]
-    if (front != ALL and len(board.amps) > 1) or None in scored:
+    scored = [held for trial in board.trials for held in trial.held.values()]
+    has_none = any("baseline_mean" in held and held["baseline_mean"] is None for held in scored)
+    if has_none or (front != ALL and len(board.amps) > 1):
         return None
     return next((trial.esr / trial.relative for trial in board.trials if trial.relative), None)

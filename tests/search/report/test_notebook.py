@@ -35,7 +35,7 @@ class Output:
 def output(monkeypatch: pytest.MonkeyPatch) -> Output:
     """The output of a notebook that this process seems to be."""
     output = Output()
-    shell: Any = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=object()))
+    shell: Any = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=object()), version_info=(9, 0))
     monkeypatch.setitem(sys.modules, "IPython", shell)
     monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=output))
     return output

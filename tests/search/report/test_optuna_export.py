@@ -125,7 +125,7 @@ def test_optuna_dashboard_lists_the_trials_of_a_running_search(
     pytest.importorskip("optuna_dashboard", reason="optuna-dashboard is not installed")
     journal = StudyJournal(small, tmp_path)
     scheduler = scheduler_of(small, tmp_path, amps, listener=journal.update)
-    play(scheduler, most=14)
+    play(scheduler, most=60)
 
     def names(url: str) -> list[str]:
         facts = [{one["key"]: one["value"] for one in trial["user_attrs"]} for trial in ask(url)["trials"]]
@@ -137,8 +137,8 @@ def test_optuna_dashboard_lists_the_trials_of_a_running_search(
         url = f"{address}/api/studies/{study['study_id']}"
         found = ask(url)
         assert names(url) == [record.trial for record in latest(read_lines(tmp_path))]
-        assert {trial["state"] for trial in found["trials"]} == {"Running", "Complete"}
-        assert found["metric_names"] == objective_names(small)
+        assert {"Running", "Complete"} <= {trial["state"] for trial in found["trials"]}
+        assert found["objective_names"] == objective_names(small)
         complete = next(trial for trial in found["trials"] if trial["state"] == "Complete")
         first = scheduler.record(names(url)[complete["number"]])
         assert complete["values"] == [first.esr, first.cost]
