@@ -117,13 +117,12 @@ def search(
         ["trial", "esr", "cost", "held", "knobs", "state", "steps", "layers", "rate"], case_sensitive=False
     ),
     metavar="COLUMN",
-    default="",
     help="Order of the trials, the smallest first: trial (in which they started), esr, cost, held, knobs, state, "
     "steps, layers or rate. Default: those that ended, by esr.",
 )
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N trials only.")
 @json_option
-def board(study: Path, follow: bool, sort: str, top: int | None, as_json: bool) -> None:
+def board(study: Path, follow: bool, sort: str | None, top: int | None, as_json: bool) -> None:
     """Show the trials of a study and its Pareto front, also while it runs."""
     from models.core.errors import UserError
     from search.study.lock import is_starting

@@ -1,6 +1,9 @@
 """`zoo search` on a terminal: one live table, with Ray and without; Ctrl-C leaves a clean terminal."""
 
 import re
+import sys
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -8,9 +11,11 @@ import pytest
 pytest.importorskip("fcntl", reason="needs a pty")
 
 from search.study.ledger import read_ledger
+from search.study.lines import TrialRecord
 from tests.support.packages import around
 from tests.support.screens import Terminal
-from tests.support.searches import LOCAL, PLAIN, RAY_WARNINGS, search_file
+from tests.support.searches import LOCAL, PLAIN, RAY_WARNINGS, config_of, search_file, start_line
+from zoo.cli.watch import _live_watcher
 
 pytestmark = RAY_WARNINGS
 
@@ -65,13 +70,20 @@ def test_ctrl_c_leaves_a_clean_terminal(tmp_path: Path, words: tuple[str, ...]):
     assert run.screen.cursor.x == 0, "the prompt comes on a line of its own"
 
 
-def test_a_failed_trial_is_told_above_the_table(tmp_path: Path):
-    learning = {**PLAIN, "steps": 400, "report_every": 20, "learning_rate": 0.01}
-    path = search_file(tmp_path, amps=1, learning=learning, space={"learning_rate": [1e30], "shapes": []}, trials=2)
-    run = Terminal("search", path, "--out", "study", "--local", cwd=tmp_path)
-    assert run.finish() == 1
-    assert re.search(r"trial [0-9a-f]{8} diverged", run.text) and run.cursor_is_shown
-    assert "error: no trial of" in run.text
+def test_a_failed_trial_is_told_above_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    shown = StringIO()
+    shown.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    record = TrialRecord.of_start(start_line("aa", label="1x2", form="film"))
+    with _live_watcher(config_of(), tmp_path) as watcher:
+        watcher.on_record(record)
+        watcher.on_record(replace(record, state="diverged", reason="its error is not a number"))
+        watcher.close()
+        text = shown.getvalue()
+        assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "closed at once: the cursor is shown"
+    assert "trial aa diverged: its error is not a number (film, 1x2)" in shown.getvalue()
 
 
 def test_a_dumb_terminal_gets_the_lines_of_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

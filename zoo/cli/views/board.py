@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from search.study.lines import TrialRecord
 
 
-def show_board(board: Board, sort: str = "", top: int | None = None) -> None:
+def show_board(board: Board, sort: str | None = None, top: int | None = None) -> None:
     """Print the board as a table, with a legend on stderr; `sort` and `top` as in `select_trials`."""
     output.data_table(*board_table(board, sort, top))
     output.info()
@@ -39,7 +39,7 @@ def show_board(board: Board, sort: str = "", top: int | None = None) -> None:
 
 
 def board_table(
-    board: Board, sort: str = "", top: int | None = None
+    board: Board, sort: str | None = None, top: int | None = None
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]], int]:
     """Return the header and the rows of a board, and how many columns a narrow terminal shows at least."""
     amps, universal = board.amps, board.mode == "universal"
@@ -50,8 +50,8 @@ def board_table(
     return header, rows, header.index("STATE") + 1 if len(amps) == 1 else 3
 
 
-def select_trials(board: Board, sort: str = "", top: int | None = None) -> list[BoardTrial]:
-    """Return the first `top` trials (None: all) by one of `ORDERS`, the smallest first; empty for the board's order.
+def select_trials(board: Board, sort: str | None = None, top: int | None = None) -> list[BoardTrial]:
+    """Return the first `top` trials (None: all) by one of `ORDERS`, the smallest first; None for the board's order.
 
     Trials without such a value come last.
     """
