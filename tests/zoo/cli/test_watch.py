@@ -14,17 +14,17 @@ from search.study.ledger import read_ledger
 from search.study.lines import TrialRecord
 from tests.support.packages import around
 from tests.support.screens import Terminal
-from tests.support.searches import LOCAL, PLAIN, RAY_WARNINGS, config_of, search_file, start_line
+from tests.support.searches import PLAIN, RAY_WARNINGS, config_of, search_file, start_line
 from zoo.cli.watch import _live_watcher
 
 pytestmark = RAY_WARNINGS
 
-LONG = {"steps": 100_000, "report_every": 10}
+MANY = {"learning": {**PLAIN, "steps": 400, "report_every": 20}, "trials": 500, "pruning": None}
 
 
-def first_report(run: Terminal) -> bool:
-    """Whether the table shows an error, and a line says how to listen."""
-    return bool(re.search(r"of [\d,]+$", run.text, re.MULTILINE)) and "hear the best so far" in run.text
+def training(text: str) -> bool:
+    """Whether the table shows a trial that trains, one that ended, and the front."""
+    return bool(re.search(r"^[0-9a-f]{8} .* \d\.\d{4} .* of 400", text, re.MULTILINE)) and "● front" in text
 
 
 @pytest.mark.ray
@@ -33,41 +33,38 @@ def first_report(run: Terminal) -> bool:
     [(60, ("--local",)), (80, ()), (100, ("--local",))],
     ids=["60 local", "80 ray", "100 local"],
 )
-def test_a_search_is_one_table(tmp_path: Path, columns: int, words: tuple[str, ...]):
-    learning = {**PLAIN, "steps": 600, "report_every": 20}
-    path = search_file(tmp_path, amps=1, **{**LOCAL, "learning": learning, "final": None, "trials": 4})
+def test_a_search_is_one_table_until_ctrl_c(tmp_path: Path, columns: int, words: tuple[str, ...]):
+    path = search_file(tmp_path, amps=1, **MANY)
     run = Terminal("search", path, "--out", "study", *words, columns=columns, cwd=tmp_path)
-    assert run.read_until(lambda: first_report(run) and "finished" in run.text)
+    assert run.read_until(lambda: training(run.text))
     lines = run.text.splitlines()
     assert all(len(line) <= columns for line in lines)
     header = next(number for number, line in enumerate(lines) if line.startswith("TRIAL"))
-    assert all(name in lines[header] for name in ("KNOBS AT", "ESR", "COST", "STEPS LEFT"))
+    assert all(name in lines[header] for name in ("KNOBS AT", "ESR", "COST", "LEFT"))
     assert sum(line.startswith("TRIAL") for line in lines) == 1
-    assert re.search(r"tiny: training; \d of 4 trials ended", run.text)
-    assert re.search(r"\d+ % +.* gone, about .* left", run.text)
-    assert "● front" in run.text and "cost" in run.text
+    assert re.search(r"^tiny: training; \d+ of 500 trials ended", run.text, re.MULTILINE)
+    assert re.search(r"\d+ %  .* gone, about .* left", run.text)
     assert lines[-1] == "hear the best so far: zoo play study"
-    assert run.finish() == 0
-    whole = "\n".join(["".join(cell.data for cell in line.values()) for line in run.screen.history.top] + [run.text])
-    assert run.cursor_is_shown and "gone" not in run.text, "nothing is left of the table"
-    assert "trial " not in whole.replace("TRIAL", ""), "the lines of a log are for logs"
-    assert run.text.splitlines()[-1].startswith("study/trials/")
-    assert len(read_ledger(tmp_path / "study")) == 4
-
-
-@pytest.mark.ray
-@pytest.mark.parametrize("words", [("--local",), ()], ids=["local", "ray"])
-def test_ctrl_c_leaves_a_clean_terminal(tmp_path: Path, words: tuple[str, ...]):
-    path = search_file(tmp_path, amps=1, learning={**PLAIN, **LONG})
-    run = Terminal("search", path, "--out", "study", *words, cwd=tmp_path)
-    assert run.read_until(lambda: first_report(run))
     run.type(b"\x03")
     assert run.finish() == 130
-    assert run.cursor_is_shown and "gone" not in run.text and "STEPS LEFT" not in run.text
+    assert run.cursor_is_shown and run.screen.cursor.x == 0, "the prompt comes on a line of its own"
+    left = run.text
+    assert not any(word in left for word in ("gone", "LEFT", "front", "Traceback")), "nothing is left of the table"
+    assert re.search(r"^stopped after \d+ of 500 trials$", left, re.MULTILINE) and "Go on with: zoo search" in left
+    assert not any(line.startswith("trial ") for line in left.splitlines()), "the lines of a log are for logs"
+
+
+def test_at_the_end_the_board_is_left(tmp_path: Path):
+    path = search_file(tmp_path, amps=1)
+    run = Terminal("search", path, "--out", "study", "--local", columns=60, lines=30, cwd=tmp_path)
+    assert run.finish() == 0
     lines = run.text.splitlines()
-    assert "stopped after 0 of 3 trials" in lines
-    assert "Traceback" not in run.text and "Go on with: zoo search" in run.text
-    assert run.screen.cursor.x == 0, "the prompt comes on a line of its own"
+    assert run.cursor_is_shown and lines[0] == "at most 3 trainings on one amp: 3 trials of 20 steps"
+    header = next(number for number, line in enumerate(lines) if line.startswith("TRIAL"))
+    assert {line.split()[0].rstrip("*") for line in lines[header + 1 : header + 4]} == {
+        record.trial for record in read_ledger(tmp_path / "study")
+    }
+    assert lines[-1].startswith("study/trials/") and "gone" not in run.text and "LEFT" not in run.text
 
 
 def test_a_failed_trial_is_told_above_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
