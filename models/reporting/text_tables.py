@@ -10,16 +10,17 @@ NUMBER = re.compile(r"-|[-+]?[\d,]+(\.\d+)?(e[-+]?\d+)?")  # a cell with a numbe
 
 
 def fit_table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], min_columns: int, room: int
+    header: Sequence[str], rows: Sequence[Sequence[str]], min_columns: int, room: int, *, break_headings: bool = True
 ) -> tuple[list[str], str]:
     """Return the lines of a table in `room` characters, and a sentence about columns that are left out, if any.
 
     On a narrow terminal the last columns are left out. The first `min_columns` always stay; all but the first of them
-    are shortened as needed. A heading of several words stands in several lines where its column is narrow; columns of
-    numbers end at the same place.
+    are shortened as needed. A heading of several words stands in several lines where its column is narrow, unless
+    `break_headings` is false; columns of numbers end at the same place.
     """
     rows = [[" ".join(cell.split()) for cell in row] for row in rows]
-    widths = _fit_columns(header, rows, min_columns, room)
+    narrowest = [max(map(len, name.split() if break_headings else [name]), default=0) for name in header]
+    widths = _fit_columns(narrowest, rows, min_columns, room)
     columns = list(zip(*rows, strict=True))[: len(widths)] if rows else []
     numeric = [any(cells) and all(NUMBER.fullmatch(cell) for cell in cells if cell) for cells in columns]
     numeric += [False] * (len(widths) - len(numeric))
@@ -43,10 +44,12 @@ def _heading_lines(header: Sequence[str], widths: Sequence[int]) -> list[list[st
     return [list(line) for line in zip(*padded, strict=True)]
 
 
-def _fit_columns(header: Sequence[str], rows: Sequence[Sequence[str]], min_columns: int, room: int) -> list[int]:
-    """Return the widths of the columns that are shown in `room` characters, two of them between columns."""
-    longest_words = [max(map(len, name.split()), default=0) for name in header]
-    widths = [max([longest_words[i], *(len(row[i]) for row in rows)]) for i in range(len(header))]
+def _fit_columns(narrowest: Sequence[int], rows: Sequence[Sequence[str]], min_columns: int, room: int) -> list[int]:
+    """Return the widths of the columns that are shown in `room` characters, two of them between columns.
+
+    `narrowest` are the widths that the headings need.
+    """
+    widths = [max([width, *(len(row[i]) for row in rows)]) for i, width in enumerate(narrowest)]
 
     def too_wide() -> bool:
         return sum(widths) + 2 * (len(widths) - 1) > room

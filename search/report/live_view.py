@@ -141,17 +141,12 @@ class LiveView:
         amps = [data.name for data in self._config.datasets] if len(front_names(self._config)) > 1 else []
         header = ("TRIAL", "KNOBS AT", "ESR", "COST", "STEPS LEFT", *(f"ESR {amp}" for amp in amps), "LAYERS")
 
-        def fitted(shown: Sequence[TrialRecord]) -> list[str]:
-            rows = [_row(trial, amps, trial.trial in best) for trial in shown]
-            return fit_table(header, rows, COLUMNS_SHOWN, width)[0]
-
-        shown = _with_ended(running, ended, room)
-        lines = fitted(shown)
-        headings = len(lines) - len(shown)
-        if headings + len(trials) <= room:
-            return lines
-        shown = _with_ended(running, ended, max(room - headings - 1, 0))
-        return [*fitted(shown), f"and {len(trials) - len(shown)} more"]
+        shown = _with_ended(running, ended, room - 1)
+        if hidden := len(trials) - len(shown):
+            shown, hidden = _with_ended(running, ended, max(room - 2, 0)), min(hidden + 1, len(trials))
+        rows = [_row(trial, amps, trial.trial in best) for trial in shown]
+        lines, _ = fit_table(header, rows, COLUMNS_SHOWN, width, break_headings=False)  # so that it keeps its place
+        return [*lines, f"and {hidden} more"] if hidden else lines
 
 
 def time_words(seconds: float) -> str:

@@ -83,6 +83,11 @@ def test_what_does_not_fit_is_counted(tmp_path: Path):
     hidden = next(line for line in lines if line.startswith("and "))
     assert hidden == f"and {160 - len(rows)} more"
     assert any("finished" in row for row in rows) and any("of 2,000" in row for row in rows)
+    for number in range(160, 170):
+        view.on_record(replace(record(number, "finished", 2000, 1e-4), form="film"))
+    lines = view.lines(80, 23)
+    assert len(lines) == 23 and sum(line.startswith("TRIAL") for line in lines) == 1
+    assert lines[-1].startswith("and "), "nothing is cut"
 
 
 def test_phases_before_and_after_training(tmp_path: Path):
@@ -106,7 +111,7 @@ def test_each_amp_has_a_front_and_a_column(tmp_path: Path):
     assert any("ESR amp0" in line for line in lines) and any("ESR amp1" in line for line in lines)
     header = next(line for line in lines if line.startswith("TRIAL"))
     row = next(line for line in lines if line.startswith("00000002*"))
-    assert "0.0667" in row and "0.1333" in row and "LEFT" in header
+    assert "0.0667" in row and "0.1333" in row and "STEPS LEFT" in header
 
 
 def test_an_infeasible_trial_is_not_on_the_front(tmp_path: Path):
