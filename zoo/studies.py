@@ -1,5 +1,6 @@
 """A search from Python, as the command `zoo search` makes it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ def search_models(
     budget: str = "",
     local: bool = False,
     address: str = "",
+    progress: bool = True,
 ) -> "Board":
     """Search for the best model and return the board of the study: `zoo.search("search.json").best`.
 
@@ -27,14 +29,25 @@ def search_models(
         budget: Number of trials, or the time of the whole search: `24`, `30m`; empty for what the config states.
         local: One trial after the other in this process, without Ray.
         address: A running Ray cluster: `auto`, `host:port` or `ray://host:10001`; empty for one on this machine.
+        progress: In a notebook, show how far the search is: one output, written again in place.
 
     Raises `UserError` for a config or recordings that cannot be used, and where the folder holds another study.
     """
     from search.config.study import read_search
     from search.launch.launcher import run_search
+    from search.report.live_view import LiveView
+    from search.report.notebook import NotebookView, notebook_display
     from search.run import RunOptions
 
     read = read_search(expand_home(str(config)))
     read = read.with_budget(budget) if budget else read
     study = expand_home(str(out)) if out else Path("studies") / read.name
-    return run_search(read, study, RunOptions(resume=resume, local=local, address=address or None))
+    options = RunOptions(resume=resume, local=local, address=address or None)
+    display = notebook_display() if progress else None
+    if display is None:
+        return run_search(read, study, options)
+    shown = NotebookView(LiveView(read, study), display)
+    options = replace(options, listener=shown.on_record, on_phase=shown.on_phase, on_notice=shown.on_notice)
+    board = run_search(read, study, options)
+    shown.on_phase("done")
+    return board

@@ -23,6 +23,7 @@ from models.reporting.plots import (
 from search.config.named_recipes import PEER
 from search.config.study import ALL
 from search.optimizer.pareto import is_feasible
+from search.report.tables import group_tiers
 from search.study.board import Board, BoardTier, BoardTrial
 from search.study.lines import FINISHED, PRUNED
 from search.study.objectives import error_of, limits_on
@@ -57,7 +58,8 @@ def count_trials(board: Board) -> str:
 def front_figure(board: Board) -> Figure:
     """Draw validation ESR against cost, both logarithmic, one chart for each front.
 
-    Color and shape mark where the knobs enter, rings mark published recipes, dashed lines the tiers.
+    Color and shape mark where the knobs enter, rings mark published recipes, dashed lines the ends of tiers, a dotted
+    line the error of the nearest recorded setting.
     """
     fronts, several = board.fronts, len(board.fronts) > 1
     across = 2 if several else 1
@@ -114,8 +116,8 @@ def _draw_front(axes: Axes, board: Board, front: str, looks: Mapping[str, tuple[
     for trial in members[:MAX_NAMES]:
         where = {"xytext": (4, 4), "textcoords": "offset points", "size": 6, "color": "0.3"}
         axes.annotate(trial.trial, (trial.cost, error_of(trial, front)), **where)
-    best = members[0].cost, error_of(members[0], front)
-    axes.annotate("best", best, xytext=(-6, -10), textcoords="offset points", ha="right", weight="bold")
+    _name_tiers(axes, board, front)
+    _draw_nearest(axes, board, front)
     axes.set(xscale="log", yscale="log", xlabel=f"cost ({board.unit})", ylabel="validation ESR")
     plain_ticks(axes)
 
@@ -208,7 +210,7 @@ def _draw_tiers(axes: Axes, tiers: Mapping[str, BoardTier], trials: list[BoardTr
         if costs and found.budget and min(costs) / 2 < found.budget < max(costs) * 2:
             axes.axvline(found.budget, color="0.85", linestyle="--", linewidth=0.8, zorder=0)
             axes.annotate(
-                tier,
+                f"{tier} up to here",
                 (found.budget, 1),
                 xycoords=("data", "axes fraction"),
                 size=7,
@@ -217,3 +219,36 @@ def _draw_tiers(axes: Axes, tiers: Mapping[str, BoardTier], trials: list[BoardTr
                 va="top",
                 rotation=90,
             )
+
+
+def _name_tiers(axes: Axes, board: Board, front: str) -> None:
+    """Write beside the best trial of each tier which tiers it is the best of, and beside the best that it is."""
+    best = board.fronts[front][0]
+    names = {trial: ", ".join(tiers) for trial, tiers in group_tiers(board.tiers.get(front, {})).items() if trial}
+    for trial in dict.fromkeys([best, *names]):
+        text = ": ".join(filter(None, ("best" if trial == best else "", names.get(trial, ""))))
+        place = board.by_name[trial].cost, error_of(board.by_name[trial], front)
+        weight = "bold" if trial == best else "normal"
+        axes.annotate(text, place, xytext=(-6, -10), textcoords="offset points", ha="right", size=8, weight=weight)
+
+
+def _draw_nearest(axes: Axes, board: Board, front: str) -> None:
+    """Draw the error of playing the nearest recorded setting, where it is known."""
+    if (esr := nearest_esr(board, front)) is None:
+        return
+    axes.axhline(esr, color="0.5", linestyle=":", linewidth=0.9, zorder=0)
+    where = {"xytext": (-2, 2), "textcoords": "offset points", "size": 7, "color": "0.4", "ha": "right"}
+    axes.annotate(f"nearest recorded setting: {esr:.3g}", (1, esr), xycoords=("axes fraction", "data"), **where)
+
+
+def nearest_esr(board: Board, front: str) -> float | None:
+    """Return the validation ESR of playing the nearest recorded setting in place of a model.
+
+    None for one of several amps with fronts of their own, of which the ledger has the mean only, and where an amp has
+    no such setting.
+    """
+    scored = [held for trial in board.trials for held in trial.held.values()]
+    has_none = any("baseline_mean" in held and held["baseline_mean"] is None for held in scored)
+    if has_none or (front != ALL and len(board.amps) > 1):
+        return None
+    return next((trial.esr / trial.relative for trial in board.trials if trial.relative), None)

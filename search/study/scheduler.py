@@ -157,9 +157,15 @@ class TrialScheduler:
         """Return how many trials may still start: as many as are stated, or fewer where the time is limited."""
         left = self._config.trials - self._state.started
         if self._time and self._pool.trained:
-            in_time = self._time.trials_left(self._mean_work(), self._workers)
+            in_time = self._time.trials_left(self._mean_work(), self._workers, self._wait())
             left = left if in_time is None else min(left, in_time)
         return left
+
+    def _wait(self) -> float:
+        """Return the work until a trial that is suggested now begins to train: backends ask before one has ended."""
+        running = [self._state.record(trial) for trial in self._state.running]
+        works = sorted(self._candidate(record.trial).work * (record.steps - record.step) for record in running)
+        return works[len(works) - self._workers] if len(works) >= self._workers > 1 else 0.0
 
     def _mean_work(self) -> float:
         return fmean(candidate.work for candidate in self._pool.trained.values())
@@ -331,6 +337,8 @@ class TrialScheduler:
         return pruning.control is not None and (started - pruning.calibrate + 1) % pruning.control == 0
 
     def _write(self, line: LedgerLine) -> None:
+        if self._time and isinstance(line, TrialReport):
+            self._time.on_first_report(line.seconds or 0.0)
         if self._time and isinstance(line, TrialEnd):
             line = replace(line, at=round(self._time.spent_s, 2))
         ledger.append(self._study, line)
@@ -349,7 +357,8 @@ class TrialScheduler:
         """Take in a line, new or old, and pass it on to sampler and pruner."""
         before = self._state.record(line.trial).step if line.trial in self._state else 0
         record = self._state.apply(line)
-        self._workers = max(self._workers, len(self._state.running))
+        training = [trial for trial in self._state.running if self._state.record(trial).step]  # others may wait
+        self._workers = max(self._workers, len(training))
         if self._time and isinstance(line, TrialReport) and line.seconds:
             self._time.on_report(line.seconds, self._candidate(line.trial).work * (line.step - before))
         if record.is_final:

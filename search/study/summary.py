@@ -103,14 +103,15 @@ def _board_trial(config: SearchConfig, record: TrialRecord, front_trials: set[st
 def _fronts(config: SearchConfig, records: Iterable[TrialRecord]) -> dict[str, list[str]]:
     """Return front -> its trials by error."""
     finished = [record for record in records if record.state == FINISHED]
-    return {name: _front(name, finished) for name in front_names(config)}
+    return {name: front_of(name, finished) for name in front_names(config)}
 
 
-def _front(name: str, finished: list[TrialRecord]) -> list[str]:
-    """Return one front, by its errors and limits: of feasible trials, or of all where none is feasible.
+def front_of(name: str, finished: list[TrialRecord]) -> list[str]:
+    """Return the trials of one front, the best first, by its errors and limits.
 
-    Of a trial that was trained again, the best seed stands on the front; where no seed is feasible, the trial itself if
-    it is. Where any trial was trained again, the others are not on the front.
+    They are feasible trials, or any where none is feasible. Of a trial that was trained again, the best seed stands on
+    the front; where no seed is feasible, the trial itself if it is. Where any trial was trained again, the others are
+    not on the front.
     """
     errors = {record.trial: error_of(record, name) for record in finished}
     feasible = {record.trial for record in finished if is_feasible(limits_on(record, name))}

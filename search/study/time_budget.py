@@ -25,8 +25,10 @@ class TimeBudget:
     ) -> None:
         assert config.minutes
         self._config, self._clock = config, clock
-        self._total_s, self._began_s = 60 * config.minutes, clock() - earlier_s
+        self._created_s = clock()
+        self._total_s, self._began_s = 60 * config.minutes, self._created_s - earlier_s
         self._seconds = self._work = 0.0  # of all reports so far
+        self._start_s: float | None = None  # what this process took until trials trained
 
     @property
     def spent_s(self) -> float:
@@ -43,23 +45,34 @@ class TimeBudget:
         self._seconds += seconds
         self._work += work
 
-    def trials_left(self, work: float, workers: int) -> int | None:
+    def on_first_report(self, seconds: float) -> None:
+        """Take note that a report came that took so many seconds to train: all before was the backend's start.
+
+        The final starts the backend again. Only the first call counts.
+        """
+        if self._start_s is None:
+            self._start_s = max(self._clock() - self._created_s - seconds, 0.0)
+
+    def trials_left(self, work: float, workers: int, wait: float = 0.0) -> int | None:
         """Return how many more trials end in time, beside what is kept for the final; None while that is not known.
 
         Args:
             work: what a step of an average trial takes.
             workers: how many trials train at once.
+            wait: the work that is done before the next trial begins to train.
         """
         if not self._seconds:
             return None if self.left_s > 0 else 0
-        rounds = (self.left_s - self._kept_s(work, workers)) / self._seconds_of(work, self._config.learning.steps)
+        left_s = self.left_s - self._kept_s(work, workers) - self._seconds_of(wait, 1)
+        rounds = left_s / self._seconds_of(work, self._config.learning.steps)
         return int(rounds * workers) if rounds >= 1 else 0
 
     def finals_left(self, work: float, workers: int) -> int:
         """Return how many final trainings end in time, at least one: a search has a result."""
         if not self._seconds:
             return 1
-        return max(1, int(self.left_s / self._seconds_of(work, self._config.final_steps)) * workers)
+        left_s = self.left_s - (self._start_s or 0.0)
+        return max(1, int(left_s / self._seconds_of(work, self._config.final_steps)) * workers)
 
     def _seconds_of(self, work: float, steps: int) -> float:
         return work * steps * self._seconds / self._work
@@ -69,6 +82,6 @@ class TimeBudget:
         final = self._config.final
         if final is None:
             return 0.0
-        one = self._seconds_of(work, self._config.final_steps)
+        one, start_s = self._seconds_of(work, self._config.final_steps), self._start_s or 0.0
         whole = one * math.ceil(self._config.finals * final.seeds / workers)
-        return max(min(whole, FINAL_SHARE * self._total_s), min(one, ONE_FINAL_SHARE * self._total_s))
+        return start_s + max(min(whole, FINAL_SHARE * self._total_s), min(one, ONE_FINAL_SHARE * self._total_s))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from models.artifacts.evaluation import RUNAWAY_DB, Score
+from models.artifacts.folder import save_model
 from models.core.errors import DivergedError, UserError
 from models.evaluation.robustness import scan_corners, worst_move
 from models.recordings.dataset import AmpData
@@ -85,12 +86,14 @@ class TrialGroup:
         self.active = [other for other in self.active if other != trial]
 
     def save(self, trial: str, folder: Path) -> None:
-        """Write one run folder per amp."""
+        """Write one run folder per amp; the model of an unfinished trial is in it, too, so that it can be played."""
         for trainer in self.trainers[trial]:
             run = folder / trainer.data.config.name
             trainer.save(run)
             if trainer.step >= self._steps[trial]:
                 trainer.finish(run)
+            else:
+                save_model(run, trainer.config, trainer.model)
 
     def _shrink(self, part: StackedTrainers | SoloTrainer) -> bool:
         """Remove the trainers of trials that are no longer active from a part; return whether any is left."""

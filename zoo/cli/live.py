@@ -98,10 +98,10 @@ def play_live(
     from models.playback.live import LiveAmp, parse_controllers
     from models.sound_card.portaudio import PortAudioCard
     from zoo.cli import output
-    from zoo.registry.resolve import resolve_for_ears
+    from zoo.cli.study_amp import model_to_play
 
-    with output.progress("fetching") as bar:
-        config, net = open_model(resolve_for_ears(name, where, tier, bar, output.warn, max_peak_dbfs))
+    with model_to_play(name, where, tier, max_peak_dbfs=max_peak_dbfs) as model:
+        config, net = open_model(model)
     setting = config.knobs.complete(parse_setting(options.pairs), config.name)
     controllers = parse_controllers(options.controllers, config.knobs)
     port = _open_midi(options.midi) if options.midi is not None else None

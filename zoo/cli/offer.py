@@ -9,10 +9,11 @@ from models.core.user_folders import expand_home
 def offer_to_pull(amp: str, where: str | None, tier: str = "") -> None:
     """Pull an amp that is missing on the user's own shelf, if a person at the terminal says so.
 
-    Nothing happens for files and folders, for other zoos, for a name that is much like one on the shelf, and without a
-    terminal: there the command's own error says how to pull it.
+    Nothing happens for files, folders and studies, for other zoos, for a name that is much like one on the shelf, and
+    without a terminal: there the command's own error says how to pull it.
     """
     from zoo.cli import output
+    from zoo.cli.study_amp import find_study
     from zoo.cli.transfer import pull_planned
     from zoo.names import parse_ref
     from zoo.registry.folders import shelf_folder
@@ -20,7 +21,8 @@ def offer_to_pull(amp: str, where: str | None, tier: str = "") -> None:
     from zoo.registry.pull_plan import PullRequest, plan_pull
     from zoo.registry.shelf import Shelf
 
-    if where is not None or expand_home(amp).exists() or not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+    is_here = expand_home(amp).exists() or find_study(amp)
+    if where is not None or is_here or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
     ref, names = parse_ref(amp), Shelf(shelf_folder()).names()
     if ref.name in names or get_close_matches(ref.name, names, 1, 0.5):

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from models.core.plain_text import plain_text
 from models.core.userinfo import without_userinfo
-
-MIN_COLUMN_WIDTH = 8  # columns of a table are not shortened below this many characters
+from models.reporting.text_plots import ASCII
+from models.reporting.text_tables import fit_table
 
 LOG_SECONDS = 10.0  # least time between two lines about one phase
 
@@ -23,7 +23,16 @@ NARROWEST = 40  # messages are not wrapped on terminals narrower than this
 
 MAX_MESSAGE = 4000  # characters of an error or its hint
 
+REFRESH_HZ = 2.0  # of what is drawn in place
+
+PLAIN_TERMINALS = ("dumb", "unknown")  # values of TERM
+
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
+
+
+Cells = Sequence[str]
+
+ShowTable = Callable[[Cells, Sequence[Cells], int, Sequence[str]], None]
 
 
 class Bar(Protocol):
@@ -127,38 +136,6 @@ def _write_table(
         info(left_out)
 
 
-def fit_table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], min_columns: int, room: int
-) -> tuple[list[str], str]:
-    """Return the lines of a table in `room` characters, and a sentence about columns that are left out, if any."""
-    rows = [[" ".join(cell.split()) for cell in row] for row in rows]
-    widths = _fit_columns([header, *rows], min_columns, room)
-    lines = []
-    for row in (header, *rows):
-        cells = [_shorten(cell, width).ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append("  ".join(cells).rstrip())
-    missing = header[len(widths) :]
-    return lines, f"(narrow terminal: {', '.join(missing)} left out)" if missing else ""
-
-
-def _fit_columns(rows: Sequence[Sequence[str]], min_columns: int, room: int) -> list[int]:
-    """Return the widths of the columns that are shown in `room` characters, two of them between columns."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-
-    def too_wide() -> bool:
-        return sum(widths) + 2 * (len(widths) - 1) > room
-
-    while len(widths) > min_columns and too_wide():
-        widths.pop()
-    while too_wide() and (widest := max(widths[1:], default=0)) > MIN_COLUMN_WIDTH:
-        widths[widths.index(widest, 1)] -= 1
-    return widths
-
-
-def _shorten(cell: str, width: int) -> str:
-    return cell if len(cell) <= width else cell[: width - 3] + "..."
-
-
 def data_pairs(rows: Sequence[tuple[str, str]]) -> None:
     """Print names and values on stdout, separated by one tab in a pipe; on a terminal a long value is wrapped."""
     rows = [(key, " ".join(value.split())) for key, value in rows]  # what is in a value never begins a line
@@ -218,7 +195,7 @@ def confirm(question: str, alternative: str) -> None:
 @contextmanager
 def progress(label: str, unit: str = "") -> Iterator[Bar]:
     """Show a progress bar with the time left, and the speed in `unit`, on stderr; nothing where that is no terminal."""
-    if not sys.stderr.isatty():
+    if not has_live_screen():
         yield lambda done, total, text="": None
         return
     from rich.console import Console
@@ -259,7 +236,7 @@ class PhaseLines:
     def __call__(self, phase: str, done: float = 0, total: float = 0) -> None:
         """Show a phase, and how much of it is done."""
         text = f"{phase} {done:g} of {total:g}" if done and total else phase
-        if sys.stderr.isatty():
+        if has_live_screen():
             self._bar(done, total or None, text)
             return
         now_s = time.monotonic()
@@ -269,21 +246,57 @@ class PhaseLines:
 
     def stage(self, done: float, total: float, text: str) -> None:
         """Show a stage of work that has `total` of them."""
-        if sys.stderr.isatty():
+        if has_live_screen():
             self._bar(done, total, text)
         else:
             self(text)
 
 
+def has_live_screen() -> bool:
+    """Return whether stderr is a terminal on which lines can be drawn again in place."""
+    return bool(sys.stderr and sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in PLAIN_TERMINALS)
+
+
 @contextmanager
-def live_table() -> Iterator[Callable[[Sequence[str], Sequence[Sequence[str]], Sequence[str]], None]]:
-    """Yield `show(header, rows, news)`.
+def live_lines(lines: Callable[[int, int], Sequence[str]]) -> Iterator[Callable[[], None]]:
+    """Draw `lines(width, height)` in place on a terminal (stderr), `REFRESH_HZ` times a second, until the end.
+
+    Messages that are printed meanwhile stand above. At the end nothing is left of the lines. Yields a function that
+    ends it at once, for a process that ends itself.
+    """
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    console, stream = Console(stderr=True), sys.stderr
+    shows_all = "utf" in (stream.encoding or "").lower()
+
+    def draw() -> Text:
+        width, height = console.size
+        text = "\n".join(lines(width, height - 1))
+        return Text(_printable(text if shows_all else text.translate(ASCII), stream), no_wrap=True)
+
+    live = Live(
+        get_renderable=draw,
+        console=console,
+        refresh_per_second=REFRESH_HZ,
+        transient=True,
+        redirect_stdout=bool(sys.stdout and sys.stdout.isatty()),
+        vertical_overflow="crop",
+    )
+    with live:
+        yield live.stop
+
+
+@contextmanager
+def live_table() -> Iterator[ShowTable]:
+    """Yield `show(header, rows, min_columns, news)`; the first three are those of `data_table`.
 
     On a terminal it redraws the table in place; elsewhere it prints each line of `news`.
     """
     if not sys.stdout.isatty():
 
-        def show_news(header: Sequence[str], rows: Sequence[Sequence[str]], news: Sequence[str]) -> None:
+        def show_news(header: Cells, rows: Sequence[Cells], min_columns: int, news: Sequence[str]) -> None:
             for line in news:
                 data(line)
 
@@ -295,8 +308,8 @@ def live_table() -> Iterator[Callable[[Sequence[str], Sequence[Sequence[str]], S
 
     with Live(console=Console(), auto_refresh=False, vertical_overflow="ellipsis") as screen:
 
-        def show(header: Sequence[str], rows: Sequence[Sequence[str]], news: Sequence[str]) -> None:
-            lines, left_out = fit_table(header, rows, 2, shutil.get_terminal_size().columns)
+        def show(header: Cells, rows: Sequence[Cells], min_columns: int, news: Sequence[str]) -> None:
+            lines, left_out = fit_table(header, rows, min_columns, shutil.get_terminal_size().columns)
             text = "\n".join(_printable(line, sys.stdout) for line in (*lines, left_out))
             screen.update(Text(text, no_wrap=True), refresh=True)
 

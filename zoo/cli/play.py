@@ -85,23 +85,26 @@ class ExportOptions:
 @tier_option
 @bundle(RenderOptions)
 def render(options: RenderOptions) -> None:
-    """Play an audio file through an amp, with fixed or moving knobs."""
+    """Play an audio file through an amp, with fixed or moving knobs.
+
+    AMP may be a study: its best model is played, also while the search runs.
+    """
     from models.core.errors import UserError
     from zoo.cli import output
-    from zoo.registry.resolve import resolve_config, resolve_model
+    from zoo.cli.study_amp import find_study, model_to_play
+    from zoo.registry.resolve import resolve_config
 
     if options.automate and options.sweeps:
         raise UserError("give either --sweep or --automate", "A CSV can hold the sweep too.")
     offer_to_pull(options.amp, options.where, options.tier)
-    config = resolve_config(options.amp, options.where, options.tier)
-    if config:
+    if not find_study(options.amp) and (config := resolve_config(options.amp, options.where, options.tier)):
         _read_moves(options, config)  # finds mistakes before anything is fetched or verified
     from models.formats.open_model import open_model
     from models.formats.player.offline import fastest_players
     from models.playback.render import render as play
 
-    with output.progress("fetching") as bar:
-        model = open_model(resolve_model(options.amp, options.where, options.tier, bar, output.warn))
+    with model_to_play(options.amp, options.where, options.tier, for_ears=False) as source:
+        model = open_model(source)
     moves, players = _read_moves(options, model[0]), fastest_players(*model)
     with output.progress("playing") as bar:
         done = play(model, options.source, options.target, moves, bar, any_rate=options.resample, create_player=players)

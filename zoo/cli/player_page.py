@@ -1,5 +1,7 @@
 """The commands `zoo play` and `zoo page`: play an amp in a browser or live, or write the page as files."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +75,8 @@ def play_in_browser(options: PlayOptions) -> None:
     """Play an amp in the browser, with live knobs; without AMP choose one from the zoo.
 
     The page is on this machine alone. It plays the amp's dry clip, a file of yours or your guitar. With --live the amp
-    plays what comes into a sound card; keys and MIDI controllers turn its knobs.
+    plays what comes into a sound card; keys and MIDI controllers turn its knobs. AMP may be a study: its best model is
+    played, also while the search runs.
     """
     import webbrowser
 
@@ -93,10 +96,9 @@ def play_in_browser(options: PlayOptions) -> None:
         live = LiveOptions(options.device, channels, options.buffer, options.midi, options.controllers, options.pairs)
         play_live(amp, where, tier, live, options.max_peak_dbfs)
         return
-    site = _site(amp, where, tier, options.max_peak_dbfs)
-    for name in ("engine.wasm", *([] if amp is None else [f"amps/{site.document.amps[0].name}/amp.bin"])):
-        site.read(name)  # compiled at the first use; what is missing, or cannot be played, is said here
-    with PageServer(site, port) as server:
+    with _site(amp, where, tier, options.max_peak_dbfs) as site, PageServer(site, port) as server:
+        for name in ("engine.wasm", *([] if amp is None else [f"amps/{site.document.amps[0].name}/amp.bin"])):
+            site.read(name)  # compiled at the first use; what is missing, or cannot be played, is said here
         output.data(server.url)
         output.info("Press Ctrl-C to stop.")
         if not no_browser:
@@ -122,27 +124,31 @@ def write_page(amp: str | None, out: Path, where: str | None, tier: str, max_pea
 
     if amp:
         offer_to_pull(amp, where, tier)
-    size = write_site(_site(amp, where, tier, max_peak_dbfs), out)
+    with _site(amp, where, tier, max_peak_dbfs) as site:
+        size = write_site(site, out)
     output.info(f"{size / 1e6:.1f} MB; a web server must give these files (a browser plays none from a disk)")
     output.data(str(out))
 
 
-def _site(amp: str | None, where: str | None, tier: str, max_peak_dbfs: float | None = None) -> "Site":
-    """Return the page of an amp, or of all amps of a zoo."""
+@contextmanager
+def _site(amp: str | None, where: str | None, tier: str, max_peak_dbfs: float | None = None) -> Iterator["Site"]:
+    """Yield the page of an amp, or of all amps of a zoo."""
     from models.core.errors import UserError
     from zoo.cli import output
+    from zoo.cli.study_amp import find_study, model_to_play
     from zoo.player_page.documents import model_name, shelf_row
     from zoo.player_page.site import many_amps, one_amp
     from zoo.registry.resolve import resolve_for_ears, resolve_zoo
 
     if amp:
-        with output.progress("fetching") as bar:
-            folder = resolve_for_ears(amp, where, tier, bar, output.warn, max_peak_dbfs)
-        return one_amp(model_name(folder) if expand_home(amp).exists() else amp.partition("@")[0], folder)
+        with model_to_play(amp, where, tier, max_peak_dbfs=max_peak_dbfs) as model:
+            is_here = expand_home(amp).exists() or find_study(amp)
+            yield one_amp(model_name(model) if is_here else amp.partition("@")[0], model)
+        return
     if tier:
         raise UserError("--tier needs an amp", "Name the amp, or leave out --tier.")
     zoo = resolve_zoo(where)
     rows = [shelf_row(summary) for summary in zoo.list(output.info)]
     if not rows:
         raise UserError(f"there is no amp on {zoo.label}", "Get one: zoo pull OWNER/AMP --zoo hub.")
-    return many_amps(zoo.label, rows, lambda name: resolve_for_ears(name, where, max_peak_dbfs=max_peak_dbfs))
+    yield many_amps(zoo.label, rows, lambda name: resolve_for_ears(name, where, max_peak_dbfs=max_peak_dbfs))

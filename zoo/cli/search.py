@@ -1,26 +1,17 @@
 """The commands `zoo search` and `zoo board`: run a search, show its trials."""
 
-import os
 import re
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import PATH, json_option, one_thread, repeat_command, require_packages, zoo_option
+from zoo.cli.options import PATH, json_option, repeat_command, require_packages, zoo_option
+from zoo.cli.watch import watch
 
 if TYPE_CHECKING:
-    from models.core.errors import UserError
     from search.config.study import SearchConfig
-    from search.run import RunOptions
-    from search.study.board import Board
-    from search.study.lines import TrialRecord
     from search.study.warm_start import AmpProfile, PriorSource
 
 FOLLOW_S = 2.0  # seconds between two reads of a ledger
@@ -121,17 +112,30 @@ def search(
             output.data(str(run))
 
 
-@click.command(short_help="Show the trials of a study.", epilog="Example: zoo board studies/mine --follow")
+@click.command(short_help="Show the trials of a study.", epilog="Example: zoo board studies/mine --sort cost --top 10")
 @click.argument("study", type=PATH)
 @click.option("--follow", is_flag=True, help="Keep running and show each trial when it ends.")
+@click.option(
+    "--sort",
+    type=click.Choice(
+        ["trial", "esr", "cost", "held", "knobs", "state", "steps", "layers", "rate"], case_sensitive=False
+    ),
+    metavar="COLUMN",
+    help="Order of the trials, the smallest first: trial (in which they started), esr, cost, held, knobs, state, "
+    "steps, layers or rate. Default: those that ended, by esr.",
+)
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N trials only.")
 @json_option
-def board(study: Path, follow: bool, as_json: bool) -> None:
+def board(study: Path, follow: bool, sort: str | None, top: int | None, as_json: bool) -> None:
     """Show the trials of a study and its Pareto front, also while it runs."""
+    from models.core.errors import UserError
     from search.study.lock import is_starting
     from search.study.summary import current_board
     from zoo.cli import output
     from zoo.cli.views import board as board_view
 
+    if as_json and (sort or top):
+        raise UserError("--sort and --top are for the table", "Leave out --json, or sort the document's trials.")
     if not as_json and is_starting(study):
         output.info("the search is loading recordings; no trial has started")
         if not follow:
@@ -140,7 +144,7 @@ def board(study: Path, follow: bool, as_json: bool) -> None:
             time.sleep(FOLLOW_S)
     if as_json or not follow:
         found = current_board(study)
-        output.data_json(found.to_json()) if as_json else board_view.show_board(found)
+        output.data_json(found.to_json()) if as_json else board_view.show_board(found, sort, top)
         return
     with output.live_table() as show:
         known: set[str] = set()
@@ -149,71 +153,12 @@ def board(study: Path, follow: bool, as_json: bool) -> None:
             ended = [trial for trial in found.trials if trial.has_ended and trial.trial not in known]
             known |= {trial.trial for trial in ended}
             show(
-                *board_view.board_table(found),
+                *board_view.board_table(found, sort, top),
                 [board_view.trial_sentence(trial) for trial in sorted(ended, key=lambda trial: trial.number)],
             )
             if found.complete:
                 return
             time.sleep(FOLLOW_S)
-
-
-def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions") -> "Board":
-    """Run a search with a progress bar, one line per phase and per ended trial, and return its board.
-
-    `again` is the command that resumes it. Ctrl-C exits with `INTERRUPTED`.
-    """
-    from search.launch.launcher import run_search
-    from search.run import Interrupted
-    from search.study.ledger import read_lines
-    from search.study.lines import latest
-    from zoo.cli import output
-    from zoo.cli.errors import INTERRUPTED
-    from zoo.cli.views import board as board_view
-
-    one_thread()
-    seen: dict[str, TrialRecord] = {}
-    end = partial(_end_process, again=again)
-    began = time.monotonic()
-    with _ended_with_ray(again), output.progress("searching") as bar:
-
-        def on_record(record: "TrialRecord") -> None:
-            if not seen:
-                output.info(board_view.search_sentence(config))
-                seen.update((known.trial, known) for known in latest(read_lines(study)))
-            seen[record.trial] = record
-            if record.has_ended:
-                output.info(board_view.trial_sentence(record))
-            bar(*board_view.search_progress(config, list(seen.values()), time.monotonic() - began))
-
-        on_phase = output.PhaseLines(bar)
-        shown = replace(options, listener=on_record, on_phase=on_phase, on_notice=output.info, on_ray_ended=end)
-        try:
-            return run_search(config, study, shown)
-        except Interrupted as stop:
-            output.show_stop(str(stop), f"The finished trials are saved. Go on with: {again}", INTERRUPTED)
-            sys.exit(INTERRUPTED)
-
-
-@contextmanager
-def _ended_with_ray(again: str) -> Iterator[None]:
-    """Tell that a part of Ray has died and end this process at once: Ray would end it later, with pages of logs."""
-    from search.backends.environment import RayEnded
-
-    try:
-        yield
-    except RayEnded as problem:
-        _end_process(problem, again)
-
-
-def _end_process(problem: "UserError", again: str) -> None:
-    """Tell why the search ended and end this process at once."""
-    from zoo.cli import output
-    from zoo.cli.errors import FAILURE
-
-    output.show_error(problem.message, f"The finished trials are saved. Resume with: {again}", FAILURE)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(FAILURE)
 
 
 def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str | None) -> "SearchConfig":

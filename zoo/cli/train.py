@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.options import PATH, one_thread, repeat_command, require_packages
-from zoo.cli.search import watch
+from zoo.cli.watch import watch
 
 if TYPE_CHECKING:
     from models.artifacts.evaluation import Score

@@ -1,7 +1,15 @@
 """The journal that optuna-dashboard watches: it grows with the ledger and continues with the study."""
 
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from urllib.request import ProxyHandler, build_opener
 
 import optuna
 import pytest
@@ -14,7 +22,7 @@ from search.study.files import JOURNAL
 from search.study.ledger import read_lines
 from search.study.lines import curves, latest, trained_seconds
 from search.study.summary import choose
-from tests.support.searches import play, scheduler_of
+from tests.support.searches import play, scheduler_of, wait_until
 
 
 def open_journal(config: SearchConfig, study: Path) -> optuna.Study:
@@ -96,3 +104,61 @@ def test_a_damaged_journal_is_written_anew(damage: bytes, small: SearchConfig, a
         (tmp_path / JOURNAL).write_bytes(content)
         StudyJournal(small, tmp_path, read_lines(tmp_path))
         check_same(small, tmp_path)
+
+
+@contextmanager
+def dashboard(journal: Path) -> Iterator[str]:
+    """The address of an optuna-dashboard on loopback that has a journal open."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = Path(sys.executable).with_name("optuna-dashboard")
+    words = [str(command), "--host", "127.0.0.1", "--port", str(port), str(journal)]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: _listens(port) or process.poll() is not None, 60)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
+def ask(url: str) -> Any:
+    """The JSON document at an address, past any proxy."""
+    with build_opener(ProxyHandler({})).open(url, timeout=60) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_optuna_dashboard_lists_the_trials_of_a_running_search(
+    small: SearchConfig, amps: list[AmpData], tmp_path: Path
+):
+    pytest.importorskip("optuna_dashboard", reason="optuna-dashboard is not installed")
+    journal = StudyJournal(small, tmp_path)
+    scheduler = scheduler_of(small, tmp_path, amps, listener=journal.update)
+    play(scheduler, most=60)
+
+    def names(url: str) -> list[str]:
+        facts = [{one["key"]: one["value"] for one in trial["user_attrs"]} for trial in ask(url)["trials"]]
+        return [fact["trial"].strip('"') for fact in facts]
+
+    with dashboard(tmp_path / JOURNAL) as address:
+        (study,) = ask(f"{address}/api/studies")["study_summaries"]
+        assert study["study_name"] == small.name
+        url = f"{address}/api/studies/{study['study_id']}"
+        found = ask(url)
+        assert names(url) == [record.trial for record in latest(read_lines(tmp_path))]
+        assert {"Running", "Complete"} <= {trial["state"] for trial in found["trials"]}
+        assert found["objective_names"] == objective_names(small)
+        complete = next(trial for trial in found["trials"] if trial["state"] == "Complete")
+        first = scheduler.record(names(url)[complete["number"]])
+        assert complete["values"] == [first.esr, first.cost]
+        steps = [one["step"] for one in complete["intermediate_values"]]
+        assert steps == sorted(curves(read_lines(tmp_path))[first.trial])
+        play(scheduler)
+        wanted = [record.trial for record in latest(read_lines(tmp_path))]
+        wait_until(lambda: names(url) == wanted, 60)

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.collections import Collection
+from matplotlib.text import Annotation
 
 from models.core.schema import read_document
 from models.network.architecture import WaveNetConfig
@@ -166,8 +168,8 @@ def test_every_number_of_an_amp_is_its_own(tmp_path: Path):
     assert {row[0].rstrip("*"): tuple(row[2:4]) for row in trials[1:]} == {
         trial: (f"{clean:.4f}", f"{fuzz:.4f}") for trial, (_, clean, fuzz) in TRIALS.items()
     }
-    header, rows = board_view.board_table(board)
-    assert header[:5] == ("TRIAL", "ESR clean", "ESR fuzz", "COST", "HELD clean")
+    header, rows, _ = board_view.board_table(board)
+    assert header[:5] == ("TRIAL", "ESR clean", "ESR fuzz", "COST", "HELD ESR clean")
     assert ("both*", "0.0400", "0.1000") in [row[:3] for row in rows]
     (headline, *_), (tiers, trials) = page_of(board_of("universal"), lines, tmp_path)
     assert "ESR 0.0632" in headline and "worst amp fuzz at 0.1000" in headline
@@ -193,6 +195,37 @@ def test_finals_are_counted_apart(tmp_path: Path):
     assert headline.startswith("4 trials on clean, fuzz; 1 more trained the best again.")
     title = front_figure(board).get_suptitle()
     assert title == "s: 4 trials on clean, fuzz; 1 more trained the best again"
+
+
+def texts_of(axes: Axes) -> dict[str, tuple[float, float]]:
+    """What is written in a chart at which place."""
+    return {text.get_text(): text.xy for text in axes.texts if isinstance(text, Annotation)}
+
+
+def test_the_picture_names_tiers_and_the_nearest_setting():
+    lines = [replace(line, relative=line.esr / 0.25) if isinstance(line, TrialReport) else line for line in ledger_of()]
+    board = board_of("universal", lines)
+    (axes,) = front_figure(board).axes
+    texts = texts_of(axes)
+    clean, both = board.by_name["clean1"], board.by_name["both"]
+    assert texts["nano"] == (clean.cost, clean.esr)
+    assert texts["best: lite, hifi"] == (both.cost, both.esr), "one model is the best of both tiers"
+    assert texts["nano up to here"][0] == 1.5 and texts["lite up to here"][0] == 10.0
+    assert texts["nearest recorded setting: 0.25"] == (1, pytest.approx(0.25))
+    dotted = [line for line in axes.get_lines() if line.get_linestyle() == ":"]
+    assert [line.get_ydata()[0] for line in dotted] == [pytest.approx(0.25)]
+    low, high = axes.get_ylim()
+    assert low < 0.25 < high
+
+
+def test_no_line_where_the_nearest_setting_is_not_known():
+    lines = [replace(line, relative=line.esr) if isinstance(line, TrialReport) else line for line in ledger_of()]
+    board = board_of("universal", lines)
+    held: Held = {amp: {"mean": 0.5, "baseline_mean": None} for amp in AMPS}
+    board = replace(board, trials=[trial.scored(held) if trial.front else trial for trial in board.trials])
+    for shown in (board, board_of("universal"), board_of("per_amp", lines)):
+        for axes in front_figure(shown).axes:
+            assert not any(text.startswith("nearest") for text in texts_of(axes))
 
 
 @pytest.mark.parametrize("knobs", [1, 2, 3, 4, 5])

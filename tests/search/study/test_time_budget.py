@@ -81,6 +81,54 @@ def test_finals_fit_by_the_time_that_is_left():
     assert time.finals_left(WORK, 1) == 1, "a search has a result"
 
 
+def test_a_backend_that_starts_again_for_the_final_is_paid():
+    clock = Clock()
+    time = budget(clock, final={"steps": 200, "seeds": 1, "top": 1})
+    clock.now += 80  # 20 s until a trial trains, which then takes 60
+    time.on_first_report(60.0)
+    time.on_report(60.0, 100 * WORK)
+    assert time.trials_left(WORK, 1) == 6, "520 s, without 20 for the start and 120 for the final"
+    assert time.finals_left(WORK, 1) == 4, "500 s"
+    clock.now += 100
+    time.on_first_report(1.0)
+    assert time.finals_left(WORK, 1) == 3, "only the first report tells"
+
+
+def test_what_trains_is_waited_for():
+    clock = Clock()
+    time = budget(clock)
+    time.on_report(60.0, 100 * WORK)
+    assert time.trials_left(WORK, 2) == 20
+    assert time.trials_left(WORK, 2, wait=50 * WORK) == 19
+    clock.now += 500
+    assert time.trials_left(WORK, 2) == 3
+    assert time.trials_left(WORK, 2, wait=80 * WORK) == 0, "52 s are left, a trial takes 60"
+
+
+def test_a_trial_that_waits_is_no_worker(minutes: dict[str, Any], amps: list[AmpData], tmp_path: Path):
+    """Ray asks for one trial more than it trains: with two cores three have started."""
+    clock = Clock()
+    scheduler = timed(config_of(**minutes), tmp_path, amps, clock)
+    asked: list[tuple[int, float]] = []
+    ask = TimeBudget.trials_left
+
+    def trials_left(time: TimeBudget, work: float, workers: int, wait: float = 0.0) -> int | None:
+        asked.append((workers, wait / work / STEPS))
+        return ask(time, work, workers, wait)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TimeBudget, "trials_left", trials_left)
+        first, second, third = (scheduler.suggest() for _ in range(3))
+        assert first and second and third
+        clock.now += 20
+        for task in (first, second):
+            scheduler.on_report(replace(report(task.trial, STEPS // 2, 0.5), seconds=10.0))
+        assert scheduler.suggest()
+    workers, wait = asked[-1]
+    assert workers == 2
+    assert 0 < wait < 1, "the one that waits takes a place when the first has ended, the next one when the second has"
+
+
 def test_seconds_of_earlier_processes_count(tmp_path: Path):
     assert budget(Clock(), earlier_s=590).left_s == pytest.approx(10)
     config = config_of(minutes=10)

@@ -2,19 +2,14 @@
 
 import io
 import sys
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from models.core.schema import check_document
 from models.training.fit import fit
 from search.config.study import SearchConfig
-from search.study.lines import TrialRecord
 from tests.support.makers import data_config, di, recipe, record
-from tests.support.searches import start_line
 from zoo.cli import output
 from zoo.cli.views import board as board_view
 
@@ -28,18 +23,18 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize("kind", [Terminal, io.StringIO])
-def test_bar_is_drawn_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, kind: type[io.StringIO]):
+@pytest.mark.parametrize(("kind", "term"), [(Terminal, "xterm"), (Terminal, "dumb"), (io.StringIO, "xterm")])
+def test_bar_is_drawn_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, kind: type[io.StringIO], term: str):
     shown = kind()
     monkeypatch.setattr(sys, "stderr", shown)
-    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("TERM", term)
     monkeypatch.setenv("COLUMNS", "120")
     with output.progress("training", "steps") as bar:
         for step in range(1, 11):
             bar(step, 10, "ESR 0.1234")
     text = shown.getvalue()
     words = ("training", "100%", "0:00:00", " steps/s", "ESR 0.1234")
-    assert all(word in text for word in words) if kind is Terminal else not text
+    assert all(word in text for word in words) if (kind, term) == (Terminal, "xterm") else not text
 
 
 def test_every_step_of_a_run_is_reported(tmp_path: Path):
@@ -69,31 +64,7 @@ def test_a_search_in_minutes_shows_time():
     )
     sentence = "30 min on one amp: as many trials of 2,000 steps as fit, then the best 3 again, 4,000 steps"
     assert board_view.search_sentence(config) == sentence
-    ended = [record_of("finished", step=100, esr=0.02, at=600.0)]
-    assert board_view.search_progress(config, [], 12.0) == (12.0, 1800, "0 trials")
-    assert board_view.search_progress(config, ended, 12.0) == (600.0, 1800, "1 trials, best ESR 0.0200")
-    assert board_view.search_progress(config, ended, 9999.0)[0] == 1800
     assert [board_view.duration(one) for one in (90, 1800, 9000)] == ["90 s", "30 min", "2.5 h"]
-
-
-def record_of(state: str, steps: int = 100, **reached: Any) -> TrialRecord:
-    """A trial in a state, that has reached a step and an error."""
-    return replace(TrialRecord.of_start(start_line("t", steps=steps)), state=state, **reached)
-
-
-def test_search_progress_counts_steps_and_trials():
-    config: Any = SimpleNamespace(trials=4, minutes=None, trainings=[(4, 100), (2, 900)])
-    trials = [
-        record_of("finished", step=100, esr=0.02),
-        record_of("pruned", step=20, esr=0.5),
-        record_of("failed"),
-        record_of("report", step=40, esr=0.001),
-        record_of("start"),
-    ]
-    assert board_view.search_progress(config, []) == (0, 2200, "0 of 4 trials")
-    assert board_view.search_progress(config, trials) == (340, 2200, "3 of 4 trials, best ESR 0.0200")
-    finals = [record_of("finished", steps=900, step=900, esr=0.01, of="a")]
-    assert board_view.search_progress(config, trials + finals) == (1240, 2200, "3 of 4 trials, best ESR 0.0200")
 
 
 def test_a_log_has_a_line_for_each_phase(monkeypatch: pytest.MonkeyPatch):
@@ -120,7 +91,7 @@ def test_a_narrow_live_table_leaves_columns_out(monkeypatch: pytest.MonkeyPatch)
     header = ("TRIAL", "ESR", "COST", "HELD amp", "KNOBS AT", "STATE", "LAYERS", "RATE")
     row = ("24c19ea2", "0.0547", "0.003117", "0.3801", "mixin+film", "finished", "1x8 pow2 k3, 12 channels", "0.0123")
     with output.live_table() as show:
-        show(header, [row], [])
+        show(header, [row], 2, [])
     text = shown.getvalue()
     assert all(word in text for word in ("24c19ea2", "0.0547", "0.003117", "finished"))
     assert "\u2026" not in text and "(narrow terminal: LAYERS, RATE left out)" in text

@@ -1,6 +1,7 @@
 """The commands `zoo search` and `zoo board`, in one process."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -14,8 +15,10 @@ from search.run import Interrupted
 from search.study.board import best_runs, read_study
 from search.study.ledger import read_ledger
 from search.study.lock import study_lock
-from tests.support.packages import refused, zoo
+from search.study.summary import current_board
+from tests.support.packages import refused, terminal, zoo
 from tests.support.searches import counted_costs, search_file
+from zoo.cli.views import board as board_view
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,7 +49,9 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_board_is_a_table_or_a_document(studies: Path):
     ran = zoo("board", str(studies / "one"))
     header, *rows = [line.split("\t") for line in ran.out.splitlines()]
-    assert header == ["TRIAL", "ESR", "COST", "HELD amp0", "KNOBS AT", "STATE", "LAYERS", "RATE"]
+    assert header == [
+        "TRIAL", "ESR", "COST", "HELD ESR", "KNOBS AT", "STATE", "STEPS", "LAYERS", "LEARNING RATE",
+    ]  # fmt: skip
     ended = {record.trial: record for record in read_ledger(studies / "one")}
     assert {row[0].rstrip("*") for row in rows} == set(ended)
     assert any(row[0].endswith("*") and row[3] for row in rows)
@@ -64,13 +69,55 @@ def test_board_is_a_table_or_a_document(studies: Path):
     refused(zoo("board", str(studies / "none")), 3, "holds no study")
 
 
+def test_board_is_sorted_and_cut(studies: Path):
+    study, trials = studies / "one", current_board(studies / "one").trials
+
+    def rows(*words: str) -> list[list[str]]:
+        return [line.split("\t") for line in zoo("board", str(study), *words).out.splitlines()[1:]]
+
+    def names(*words: str) -> list[str]:
+        return [row[0].rstrip("*") for row in rows(*words)]
+
+    assert names("--sort", "trial") == [record.trial for record in sorted(trials, key=lambda trial: trial.number)]
+    assert names("--sort", "COST") == [trial.trial for trial in sorted(trials, key=lambda trial: trial.cost)]
+    assert [float(row[-1]) for row in rows("--sort", "rate")] == sorted(
+        round(trial.point["learning_rate"], 4) for trial in trials
+    )
+    by_held = [row[3] for row in rows("--sort", "held")]
+    assert by_held == sorted(by_held, key=lambda held: float(held or "inf"))
+    assert names("--sort", "cost", "--top", "2") == names("--sort", "cost")[:2]
+    assert "1 more trials" in zoo("board", str(study), "--top", "2").err
+    for column in board_view.ORDERS:
+        assert sorted(names("--sort", column)) == sorted(trial.trial for trial in trials)
+    ran = zoo("board", str(study), "--sort", "beauty")
+    assert ran.code == 2 and all(f"'{column}'" in ran.err for column in board_view.ORDERS), "the help names all"
+    ran = zoo("board", str(study), "--json", "--top", "2")
+    assert ran.code == 1 and "--sort and --top are for the table" in ran.err
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_board_fits_a_terminal(studies: Path, columns: int):
+    code, screen = terminal("board", studies / "one", columns=columns)
+    lines = screen.splitlines()
+    assert code == 0 and max(map(len, lines)) <= columns
+    header = next(number for number, line in enumerate(lines) if line.startswith("TRIAL"))
+    words = ("TRIAL", "ESR", "COST", "KNOBS AT", "STATE")
+    assert all(word in lines[header] for word in words)
+    assert (header > 0) and "HELD" in lines[header - 1], "a long heading stands in two lines"
+    rows = lines[header + 1 : header + 4]
+    numbers = [re.match(r"\S+ +\d\.\d{4}(?= )", row) for row in rows]
+    assert len({number.end() for number in numbers if number}) == 1 and all(numbers), "numbers end at one place"
+    assert ("LAYERS" in lines[header]) == (columns == 100)
+
+
 def test_board_of_a_running_search(studies: Path, tmp_path: Path):
     (tmp_path / "study.json").write_bytes((studies / "one" / "study.json").read_bytes())
     assert json.loads(zoo("board", str(tmp_path), "--json").out)["trials"] == []
     lines = (studies / "one" / "ledger.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "ledger.jsonl").write_text("".join(lines[:2]))
     ran = zoo("board", str(tmp_path))
-    assert "running, step 10 of 20" in ran.out
+    (row,) = [line.split("\t") for line in ran.out.splitlines()[1:]]
+    assert row[5:7] == ["running", "10 of 20"]
     document = json.loads(zoo("board", str(tmp_path), "--json").out)
     assert not document["complete"]
     assert document["best"] is None

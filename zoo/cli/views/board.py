@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from models.artifacts.evaluation import AUDIBLE, gap_warning, quality_words
 from zoo.cli import output
@@ -15,15 +16,17 @@ if TYPE_CHECKING:
     from search.study.lines import TrialRecord
 
 
-def show_board(board: Board) -> None:
-    """Print the board as a table, with a legend on stderr."""
-    output.data_table(*board_table(board))
+def show_board(board: Board, sort: str | None = None, top: int | None = None) -> None:
+    """Print the board as a table, with a legend on stderr; `sort` and `top` as in `select_trials`."""
+    output.data_table(*board_table(board, sort, top))
     output.info()
+    if top is not None and (others := len(board.trials) - top) > 0:
+        output.info(f"{others} more trials: zoo board without --top shows all {len(board.trials)}.")
     over = ", geometric mean over amps" if board.mode == "universal" else " on each amp"
     output.info(f"ESR: on validation takes{over}; COST: {board.unit};")
     if any(trial.held for trial in board.trials):
         output.info(
-            "HELD: ESR on settings and audio that no trial used; only for the Pareto front (*), after the choice."
+            "HELD ESR: on settings and audio that no trial used; only for the Pareto front (*), after the choice."
         )
     if any(trial.is_final for trial in board.trials):
         output.info("NAME-0, NAME-1: NAME trained again with more steps and other seeds; only these make the front.")
@@ -47,12 +50,43 @@ def _show_best(board: Board, amp: str, best: BoardTrial) -> None:
         output.warn(f"{amp}: {warning}")
 
 
-def board_table(board: Board) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return the header and the rows of a board."""
+def board_table(
+    board: Board, sort: str | None = None, top: int | None = None
+) -> tuple[tuple[str, ...], list[tuple[str, ...]], int]:
+    """Return the header and the rows of a board, and how many columns a narrow terminal shows at least."""
     amps, universal = board.amps, board.mode == "universal"
-    errors = ["ESR"] if universal else [f"ESR {amp}" for amp in amps]
-    header = ("TRIAL", *errors, "COST", *(f"HELD {amp}" for amp in amps), "KNOBS AT", "STATE", "LAYERS", "RATE")
-    return header, [_board_row(trial, amps, universal) for trial in board.trials]
+    errors = ["ESR"] if universal or len(amps) == 1 else [f"ESR {amp}" for amp in amps]
+    held = ["HELD ESR"] if len(amps) == 1 else [f"HELD ESR {amp}" for amp in amps]
+    header = ("TRIAL", *errors, "COST", *held, "KNOBS AT", "STATE", "STEPS", "LAYERS", "LEARNING RATE")
+    rows = [_board_row(trial, amps, universal) for trial in select_trials(board, sort, top)]
+    return header, rows, header.index("STATE") + 1 if len(amps) == 1 else 3
+
+
+def select_trials(board: Board, sort: str | None = None, top: int | None = None) -> list[BoardTrial]:
+    """Return the first `top` trials (None: all) by one of `ORDERS`, the smallest first; None for the board's order.
+
+    Trials without such a value come last.
+    """
+    trials = sorted(board.trials, key=ORDERS[sort]) if sort else board.trials
+    return trials[:top]
+
+
+def _held_order(trial: BoardTrial) -> float:
+    means = [held["mean"] for held in trial.held.values() if held["mean"]]
+    return fmean(means) if means else math.inf
+
+
+ORDERS: dict[str, Callable[[BoardTrial], Any]] = {  # word -> what trials are ordered by
+    "trial": lambda trial: trial.number,
+    "esr": lambda trial: trial.esr,
+    "cost": lambda trial: trial.cost,
+    "held": _held_order,
+    "knobs": lambda trial: (trial.form, trial.esr),
+    "state": lambda trial: (trial.state, trial.esr),
+    "steps": lambda trial: trial.step,
+    "layers": lambda trial: (trial.label, trial.esr),
+    "rate": lambda trial: trial.point["learning_rate"],
+}
 
 
 def _board_row(trial: BoardTrial, amps: list[str], universal: bool) -> tuple[str, ...]:
@@ -60,23 +94,22 @@ def _board_row(trial: BoardTrial, amps: list[str], universal: bool) -> tuple[str
     return (
         trial.trial + ("*" if trial.front else ""),
         *(f"{error:.4f}" if math.isfinite(error) else "-" for error in errors),
-        f"{trial.cost:.4g}" if trial.cost < 1 else f"{trial.cost:.0f}",
+        f"{trial.cost:.3g}" if trial.cost < 1 else f"{trial.cost:.0f}",
         *(f"{trial.held[amp]['mean']:.4f}" if amp in trial.held else "" for amp in amps),
         trial.form,
         _outcome(trial),
+        f"{trial.step:,} of {trial.steps:,}",
         trial.label,
         f"{trial.point['learning_rate']:.4f}",
     )
 
 
 def _outcome(trial: BoardTrial) -> str:
-    """Return how a trial ended and why, or how far it is."""
+    """Return how a trial ended and why, or that it runs."""
     if not trial.has_ended:
-        return f"running, step {trial.step} of {trial.steps}"
+        return "running"
     if trial.reason is not None:
         return f"{trial.state}: {trial.reason}"
-    if trial.state == "pruned":
-        return f"pruned at step {trial.step}"
     return trial.state + _broken_limits(trial)
 
 
@@ -117,22 +150,3 @@ def search_sentence(config: SearchConfig) -> str:
         return text
     seeds = f"{config.final.seeds} seed{'s' if config.final.seeds > 1 else ''} of {config.final_steps:,} steps"
     return f"{text}, then the best {config.finals} again, {seeds}"
-
-
-def search_progress(
-    config: SearchConfig, trials: Sequence[TrialRecord], seconds: float = 0.0
-) -> tuple[float, float, str]:
-    """Return the steps done, the steps in total, and a summary of the trials; or the seconds, where these are limited.
-
-    An ended trial counts as done with all of its steps, so that pruning moves the bar on. `seconds` is how long this
-    process has searched; what was spent before is in the records.
-    """
-    ended = [trial for trial in trials if trial.has_ended and not trial.is_final]
-    done = sum(trial.steps if trial.has_ended else trial.step for trial in trials)
-    errors = [trial.esr for trial in ended if trial.state in ("finished", "pruned")]
-    best = f", best ESR {min(errors):.4f}" if errors else ""
-    if config.minutes is not None:
-        seconds = max(seconds, *(trial.at or 0.0 for trial in trials), 0.0)
-        return min(seconds, 60 * config.minutes), 60 * config.minutes, f"{len(ended)} trials{best}"
-    total = sum(count * steps for count, steps in config.trainings)
-    return done, max(total, done), f"{len(ended)} of {config.trials} trials{best}"
