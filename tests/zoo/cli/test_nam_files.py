@@ -76,12 +76,12 @@ def test_export_as_a_plugin(crunch: Reference):
 
 @needs_plugins
 def test_the_page_plays_it(crunch: Reference):
-    site = _site("crunch.nam", None, "")
-    assert site.document.single and [row.name for row in site.document.amps] == ["crunch"]
-    assert json.loads(site.read("amps/crunch/amp.json") or b"")["held"] == []
-    assert (site.read("amps/crunch/amp.bin") or b"")[:4] == b"AMPB"
     made = Path("di.flac")
-    made.write_bytes(site.read("amps/crunch/audio/di.flac") or b"")
+    with _site("crunch.nam", None, "") as site:
+        assert site.document.single and [row.name for row in site.document.amps] == ["crunch"]
+        assert json.loads(site.read("amps/crunch/amp.json") or b"")["held"] == []
+        assert (site.read("amps/crunch/amp.bin") or b"")[:4] == b"AMPB"
+        made.write_bytes(site.read("amps/crunch/audio/di.flac") or b"")
     assert sf.info(made).samplerate == RATE
 
 
