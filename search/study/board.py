@@ -67,6 +67,11 @@ class Effort:
     steps: int = 0
     trial_hours: float = 0.0
 
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Self:
+        """Read an effort of `board.json`; what a later version adds is left out."""
+        return cls(document["trials"], document["steps"], document["trial_hours"])
+
 
 @dataclass(frozen=True)
 class Spent:
@@ -88,8 +93,8 @@ class Spent:
     def parse(cls, document: Mapping[str, Any]) -> Self:
         """Read `spent` of `board.json`; before there were finals it had none."""
         rest = {key: document[key] for key in ("steps_unpruned", "states", "controls_doomed", "controls_on_front")}
-        searched = Effort(document["trials"], document["steps"], document["trial_hours"])
-        return cls(searched, **rest, finals=Effort(**document.get("finals", {})))
+        finals = document.get("finals")
+        return cls(Effort.parse(document), **rest, finals=Effort.parse(finals) if finals else Effort())
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object: the numbers of `searched` stand at its top."""

@@ -137,6 +137,17 @@ def test_a_ledger_with_limits_of_no_amp_is_read(tmp_path: Path):
         assert trial.limits == {amp: {"runaway": -1.0} for amp in trial.amps}
 
 
+@pytest.mark.parametrize("finals", [{"trials": 1, "steps": 20, "trial_hours": 0.5, "later": 1}, None])
+def test_what_a_later_version_adds_to_a_board_is_left_out(finals: dict[str, Any] | None, tmp_path: Path):
+    whole = board_of("universal", ledger_of()).to_json()
+    tiers = {front: {name: {**tier, "later": 1} for name, tier in of.items()} for front, of in whole["tiers"].items()}
+    spent = {**whole["spent"], "later": 1, "finals": finals}
+    (tmp_path / BOARD).write_text(json.dumps({**whole, "later": 1, "tiers": tiers, "spent": spent}))
+    board = read_board(tmp_path)
+    assert board.spent.finals == (Effort(1, 20, 0.5) if finals else Effort())
+    assert board.tiers == board_of("universal", ledger_of()).tiers
+
+
 def test_each_amp_has_its_own_learning_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     drawn = {}
     monkeypatch.setattr(
