@@ -82,7 +82,7 @@ def _open_sound(path: Path) -> tuple[sf.SoundFile, IO[bytes] | None]:
         ) from None
 
 
-def _for_library(path: Path) -> str | bytes:
+def _for_library(path: Path) -> Any:
     """Return a path as the audio library takes it: as bytes where names of files are bytes, which need not be text."""
     return os.fsencode(path) if os.name == "posix" else str(path)
 
