@@ -33,10 +33,9 @@ def make_pages(package: Path, amps: int) -> list[bytes]:
     rows = []
     for number in range(amps):
         size = {"parameters": chance.randrange(500, 20_000), "macs_per_sample": chance.randrange(500, 20_000)}
-        block = {**card["ampzoo"], "esr": round(chance.uniform(0.005, 0.2), 6), **size}
-        block["knobs"] = [
-            {**knob, "name": f"knob{chance.randrange(100)}-{at}"} for at, knob in enumerate(block["knobs"])
-        ]
+        names = [f"knob{chance.randrange(100)}-{at}" for at, _ in enumerate(card["ampzoo"]["knobs"])]
+        knobs = [{**knob, "name": name} for knob, name in zip(card["ampzoo"]["knobs"], names, strict=True)]
+        block = {**card["ampzoo"], "esr": round(chance.uniform(0.005, 0.2), 6), "knobs": knobs, **size}
         name = f"{chance.randbytes(4).hex()}/{chance.randbytes(6).hex()}"
         row = {"id": name, "sha": chance.randbytes(20).hex(), "downloads": chance.randrange(10_000)}
         rows.append({**row, "cardData": {**card, "ampzoo": block}})

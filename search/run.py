@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.core.errors import NotFound, UserError
+from models.core.errors import UserError
 from models.core.files import STAGED, write_json
 from models.core.locations import is_uri, refuse_userinfo
 from models.core.progress import PhaseListener, ignore_phase
 from models.core.schema import read_object
-from models.core.system_files import is_empty
 from models.core.user_folders import expand_home
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
@@ -26,6 +25,7 @@ from search.config.study import SearchConfig
 from search.report.optuna_export import StudyJournal
 from search.report.write import make_board
 from search.storage.recordings import load_with_fingerprints
+from search.study.beginning import check_beginning
 from search.study.board import Board, read_study
 from search.study.build import check_space, fitting_recipes, make_pruner, make_scheduler
 from search.study.cost import CostModel, MeasuredCost, settle_costs
@@ -237,20 +237,8 @@ def _check_finished(study: Path) -> None:
 
 def _settle_config(config: SearchConfig, study: Path, resume: bool) -> SearchConfig:
     """Return the config with which the study begins or continues; raises `UserError` where it can do neither."""
-    if (study / STUDY).exists():
-        if not resume:
-            raise UserError(f"{study} already holds a study", "Add --resume to continue it, or choose another --out.")
-        return _check_same(config, study)
-    if config.final and config.final_steps <= config.learning.steps:
-        raise UserError(
-            f"final.steps is {config.final_steps}, and learning.steps {config.learning.steps}",
-            "Finals train longer than trials: raise final.steps, or leave it out.",
-        )
-    if study.exists() and not is_empty(study):
-        raise UserError(f"{study} is not empty and holds no study", "Choose another --out.")
-    if resume:
-        raise NotFound(f"{study} holds no study to continue", "Check --out, or leave out --resume to begin one.")
-    return config
+    check_beginning(config, study, resume)
+    return _check_same(config, study) if (study / STUDY).exists() else config
 
 
 # What may change while a study goes on: how many trials there are and what they run on, not what they mean.

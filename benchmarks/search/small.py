@@ -1,9 +1,10 @@
 """Small searches on tables of trained models in CSV files: what 6 to 20 trials find; see `benchmarks.search_small`.
 
 The project's sampler and pruner against random rows (none twice, each trained to the end) and against the sampler
-before there was a design. Two simulated workers. Scores: the share of the table's hypervolume of models trained to the
-end, and the lowest error as a multiple of the table's (geometric mean). Seeds and methods are interleaved; mean and
-standard error over seeds.
+before there was a design. Two simulated workers. Scores, of models trained to the end: the share of the table's
+hypervolume against the worst error and cost of the table, as in `search_small`, and against the median error, as in
+`benchmarks.search`; and the lowest error as a multiple of the table's (geometric mean). Seeds and methods are
+interleaved; mean and standard error over seeds.
 
     python -m benchmarks.search.tables small TABLES
     python -m benchmarks.search.small TABLES/*.csv --seeds 10
@@ -21,6 +22,7 @@ from benchmarks.search.ours import Ours
 from benchmarks.search.table import Table, read_table
 from benchmarks.search_opponents import CheapFirst
 from benchmarks.search_small import TRIALS, WORKERS, standard_error
+from search.optimizer.pareto import hypervolume
 from search.optimizer.sampler import SurrogateSampler
 from zoo.cli import output
 
@@ -62,22 +64,25 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     for table in map(read_table, options.tables):
-        lowest = min(row.end[0] for row in table.rows)
+        whole = [row.end for row in table.rows]
+        lowest, worst = min(whole)[0], (max(error for error, _ in whole), max(cost for _, cost in whole))
         for trials in options.trials:
-            found: dict[str, list[tuple[float, float]]] = {name: [] for name in SMALL_SIDES}
+            found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in SMALL_SIDES}
             for seed in range(options.seeds):
                 for name, make in SMALL_SIDES.items():
                     search = Replay(table, make(table, seed, trials), WORKERS)
                     search.run(math.inf)
-                    ends = [row for _, row in search.finished.values()]
-                    found[name].append((table.share(ends), min(row.end[0] for row in ends) - lowest))
+                    ended = [row for _, row in search.finished.values()]
+                    ends = [row.end for row in ended]
+                    share = hypervolume(ends, worst) / hypervolume(whole, worst)
+                    found[name].append((share, table.share(ended), min(ends)[0] - lowest))
             for name, scores in found.items():
-                volumes, errors = zip(*scores, strict=True)
-                volume = f"{fmean(volumes):.3f} +- {standard_error(volumes):.3f}"
+                *volumes, errors = zip(*scores, strict=True)
+                shares = [f"{fmean(volume):.3f} +- {standard_error(volume):.3f}" for volume in volumes]
                 error = f"{10 ** fmean(errors):.2f} x/ {10 ** standard_error(errors):.2f}"
-                rows.append((table.name, str(trials), name, volume, error))
+                rows.append((table.name, str(trials), name, *shares, error))
                 output.info("\t".join(rows[-1]))
-    output.data_table(("TABLE", "TRIALS", "METHOD", "HYPERVOLUME", "LOWEST ERROR"), rows)
+    output.data_table(("TABLE", "TRIALS", "METHOD", "HYPERVOLUME", "BELOW MEDIAN", "LOWEST ERROR"), rows)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ RUNAWAY_DB = 18.0  # largest allowed level of any setting above the loudest take
 
 SILENCE_DBFS = -70.0  # output at silence above which a person is warned
 
-OFFSET_DB = 40.0  # smallest distance of the offset of loud sound below the loudest take: 1 % of its peak
+OFFSET_DB = 30.0  # smallest distance of the offset of loud sound below the loudest take: 3 % of its peak
 
-MOVE_DBFS, MOVE_MS = -40.0, "50"  # what a turn of a knob within so many ms may add before a person is warned
+CLICK_DBFS, CLICK_MS = -20.0, "10"  # what a turn of a knob within so many ms may add; good models have -30 to -60
 
 FAR_ABOVE = 3.0  # times the validation error: a larger held error needs a reason
 
@@ -170,12 +170,12 @@ class Evaluation(Frozen):
 
     def _move_warning(self) -> str | None:
         """Return what turning knobs adds to the sound, where it may be heard."""
-        added = (self.knob_moves_dbfs or {}).get(MOVE_MS, -math.inf)
-        if added <= MOVE_DBFS:
+        added = (self.knob_moves_dbfs or {}).get(CLICK_MS, -math.inf)
+        if added <= CLICK_DBFS:
             return None
         return (
-            f"a knob that turns from end to end within {MOVE_MS} ms adds {added:.0f} dBFS to the sound "
-            f"(below {MOVE_DBFS:.0f} is good): train longer"
+            f"a knob that turns from end to end within {CLICK_MS} ms adds {added:.0f} dBFS to the sound, and may click "
+            f"(below {CLICK_DBFS:.0f} is good): train longer"
         )
 
 

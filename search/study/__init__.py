@@ -1,6 +1,7 @@
 """One study: the record of its trials, its decisions, its result.
 
 * `files`: names of its files
+* `beginning`: what is refused before audio is read
 * `lines`: the lines of the ledger as types
 * `ledger`: the ledger as a file
 * `state`: what the ledger states, in memory

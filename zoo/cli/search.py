@@ -73,6 +73,7 @@ def search(
     example, docs/guides/search.md describes it.
     """
     from models.core.errors import UserError
+    from models.core.locations import is_uri
     from models.core.schema import read_json
     from zoo.cli import output
 
@@ -83,16 +84,23 @@ def search(
         raise UserError(
             f"--out is {out}, but a study is a folder on this machine", "To copy it to a URI as well: --storage URI."
         )
-    read_json(config)  # a missing file is refused before heavy libraries are imported
+    read_json(config)  # a missing file, and what needs no audio, is refused before heavy libraries are imported
 
     from search.config.study import read_search
-    from search.run import RunOptions
-    from search.study.board import best_runs
-    from zoo.cli.views import board as board_view
+    from search.study.beginning import check_beginning, check_manifests
 
     read = read_search(config)
     read = read.with_budget(budget) if budget else read
     study = out or Path("studies") / read.name
+    if not submit and not (address or "").startswith("ray://"):  # otherwise paths are those of the cluster
+        check_manifests(read)
+        if not (storage and is_uri(storage)):  # otherwise the study may be there
+            check_beginning(read, study, resume)
+
+    from search.run import RunOptions
+    from search.study.board import best_runs
+    from zoo.cli.views import board as board_view
+
     if not resume:
         read = read_warm_start(read, sources, where) if sources else read
     if submit:

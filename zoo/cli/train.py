@@ -27,13 +27,14 @@ def quickstart(config: Path) -> None:
     read_json(config)  # a missing file is refused before heavy libraries are imported
 
     from search.config.study import read_search
+
+    read = read_search(config)
+
     from search.run import RunOptions
     from zoo.cli.quickstart import run_quickstart
 
     again = repeat_command()
-    run_quickstart(
-        read_search(config), lambda search, study: watch(search, study, again, RunOptions(resume=study.exists()))
-    )
+    run_quickstart(read, lambda search, study: watch(search, study, again, RunOptions(resume=study.exists())))
 
 
 @click.command(epilog="Example: zoo train DS1/takes.json")

@@ -15,7 +15,7 @@ from zoo.package.layout import FRONT_CHART
 from zoo.package.presets import Preset
 from zoo.package.vocabulary import Kind
 
-KIND_WORDS: Mapping[Kind, str] = {
+DEVICE_WORDS: Mapping[Kind, str] = {
     "amp": "a guitar amp",
     "pedal": "a pedal",
     "pedal_amp": "a pedal and an amp",
@@ -64,7 +64,7 @@ def _introduction(content: CardContent) -> str:
     turn = f"{count} knob{'s turn' if count > 1 else ' turns'} live" if count else "sound is at one setting"
     return (
         f"# {escape_card(content.evaluation.device or content.config.name)}\n\n"
-        f"A model of {KIND_WORDS[content.terms.kind]} whose {turn}: "
+        f"A model of {DEVICE_WORDS[content.terms.kind]} whose {turn}: "
         "a WaveNet conditioned on the knobs at every sample, made with ampzoo."
     )
 

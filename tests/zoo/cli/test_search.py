@@ -168,6 +168,8 @@ def test_a_stopped_search_says_how_it_goes_on(studies: Path):
         resumed = shlex.split(ran.err.splitlines()[-1].partition("Go on with: ")[2])
         assert ran.err.splitlines()[-2] == "stopped after 1 of 3 trials"
         assert resumed == ["zoo", "search", config, "--out", str(studies / "new"), "--resume", *given]
+        (studies / "new").mkdir()
+        (studies / "new/study.json").write_bytes((studies / "one/study.json").read_bytes())
         again = zoo(*resumed[1:])
         assert again.err.splitlines()[-1].endswith(shlex.join(resumed)), "it repeats itself"
         error = json.loads(
@@ -199,11 +201,31 @@ def test_a_missing_file_is_told_before_heavy_imports(tmp_path: Path):
         "try: cli.main(sys.argv[1:], standalone_mode=False)\n"
         "except Exception as problem: print(problem, {'torch', 'ray', 'optuna', 'scipy'} & set(sys.modules))"
     )
-    for words in (["search", "none.json"], ["quickstart", "none.json"]):
+    path = search_file(tmp_path, amps=1)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/notes.txt").write_text("mine")
+    document = json.loads(path.read_text())
+    changes = {
+        "key": {"tirals": 3},
+        "final": {"final": {"steps": 1}},
+        "takes": {"datasets": [{**document["datasets"][0], "train": "no/takes.json"}]},
+    }
+    for name, change in changes.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({**document, **change}))
+    for words, told in (
+        (["search", "none.json"], "none.json does not exist"),
+        (["quickstart", "none.json"], "none.json does not exist"),
+        (["search", "key.json"], "key.json: unknown key 'tirals'"),
+        (["search", "final.json"], "final.steps is 1, and learning.steps 20"),
+        (["search", "takes.json"], f"{tmp_path / 'no/takes.json'} does not exist"),
+        (["search", str(path), "--resume"], "holds no study to continue"),
+        (["search", str(path), "--out", "other"], "other is not empty and holds no study"),
+    ):
         ran = subprocess.run(
             [sys.executable, "-c", script, *words], capture_output=True, cwd=tmp_path, text=True, check=True
         )
-        assert ran.stdout == "none.json does not exist set()\n", ran.stderr
+        assert ran.stdout.endswith(" set()\n"), (words, ran.stdout)
+        assert told in ran.stdout, ran.stderr
 
 
 def test_a_search_that_reads_is_no_missing_study(tmp_path: Path):

@@ -57,13 +57,13 @@ def test_what_is_wrong_with_a_model_is_warned_of():
     assert evaluated(score(0.02), silence_dbfs=-70.0).warnings == []
     (offset,) = evaluated(score(0.02), silence_dbfs=-34.4).warnings
     assert offset.startswith("when nothing is played, a constant of -34 dBFS comes out at ")
-    (constant,) = evaluated(score(0.02), dc_dbfs=-41.0).warnings
+    (constant,) = evaluated(score(0.02), dc_dbfs=-31.0).warnings
     assert constant.startswith(
-        "while it plays, a constant (DC) of -41 dBFS is in the sound, 39 dB below the loudest take"
+        "while it plays, a constant (DC) of -31 dBFS is in the sound, 29 dB below the loudest take"
     )
-    moved = evaluated(score(0.02)).model_copy(update={"knob_moves_dbfs": {"10": -10.0, "50": -33.0, "200": -45.0}})
+    moved = evaluated(score(0.02)).model_copy(update={"knob_moves_dbfs": {"10": -13.0, "50": -33.0, "200": -45.0}})
     (move,) = moved.warnings
-    assert move.startswith("a knob that turns from end to end within 50 ms adds -33 dBFS to the sound")
+    assert move.startswith("a knob that turns from end to end within 10 ms adds -13 dBFS to the sound")
     far = evaluated(score(0.18)).model_copy(update={"validation": score(0.04)})
     assert [warning[:25] for warning in far.warnings] == ["the held ESR 0.1800 is 4."]
     assert gap_warning(0.04, 0.12) is None

@@ -117,16 +117,16 @@ def _coverage(report: Report) -> str:
         else:
             axes.plot(x, y, "o", color=COLORS[0], markersize=3.5, alpha=0.6, rasterized=len(x) * size**2 > MAX_DOTS)
             axes.set_ylim(-0.05, 1.05)
-            axes.set_yticks(*_faceplate(report, names[row]))
+            axes.set_yticks(*_axis_labels(report, names[row]))
         axes.set_xlim(-0.05, 1.05)
-        axes.set_xticks(*_faceplate(report, names[column]))
+        axes.set_xticks(*_axis_labels(report, names[column]))
         axes.set_xlabel(names[column] if row == size - 1 else "", fontsize=8)
         axes.set_ylabel(names[row] if column == 0 else "", fontsize=8)
         axes.tick_params(labelsize=6)
     return figure(to_svg(chart), "recorded settings, each knob from end to end of its turn")
 
 
-def _faceplate(report: Report, name: str) -> tuple[list[float], list[str]]:
+def _axis_labels(report: Report, name: str) -> tuple[list[float], list[str]]:
     """Return places in the range of a knob, 0 to 1, and what the faceplate says there: numbers, or positions."""
     knob = report.manifest.knobs.find(name)
     values: list[Value] = (

@@ -101,11 +101,11 @@ def test_a_faulty_model_is_told_at_the_push(hub: Hub, package: Path, tmp_path: P
     assert "warning" not in zoo("push", package, AMP, *at(hub)).err
     scores = json.loads(files()["eval.json"])
     scores["corners"]["silence_dbfs"] = -45.0
-    scores["knob_moves_dbfs"]["50"] = -20.0
+    scores["knob_moves_dbfs"]["10"] = -9.0
     bad = write_package(tmp_path / "bad", {"eval.json": json.dumps(scores).encode()})
     ran = zoo("push", bad, "alice/bad", *at(hub), "--dry-run")
     assert "warning: when nothing is played, a constant of -45 dBFS comes out" in ran.err
-    assert "warning: a knob that turns from end to end within 50 ms adds -20 dBFS" in ran.err
+    assert "warning: a knob that turns from end to end within 10 ms adds -9 dBFS" in ran.err
 
 
 def test_search_of_a_word_is_understood(tmp_path: Path):
