@@ -19,7 +19,7 @@ import numpy as np
 
 from models.artifacts.evaluation import CornerScan, Evaluation
 from models.artifacts.model_config import ModelConfig
-from models.artifacts.names import EVAL, WEIGHTS
+from models.artifacts.names import EVAL, WEIGHTS, is_nam_file
 from models.audio.decibels import decibels
 from models.audio.guitar import guitar
 from models.audio.io import read_audio
@@ -27,7 +27,7 @@ from models.audio.loudest import loudest_start
 from models.core.cache import read_measurement, write_measurement
 from models.core.errors import IntegrityError, UserError
 from models.formats.nam.reader import read_nam_weights
-from models.formats.open_model import is_nam_file, open_model
+from models.formats.open_model import open_model
 from models.formats.player.offline import OfflineModel
 from models.knobs.schema import Knob, Knobs, Setting
 from models.knobs.text import format_setting
