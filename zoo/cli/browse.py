@@ -218,9 +218,9 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
 def knobs(amp: str, where: str | None, as_json: bool) -> None:
     """Show the knobs of an amp and their ranges."""
     from models.artifacts.model_config import ModelConfig
-    from models.artifacts.names import CONFIG
+    from models.artifacts.names import CONFIG, is_nam_file
     from models.core.user_folders import expand_home
-    from models.formats.open_model import is_nam_file, open_model
+    from models.formats.open_model import open_model
     from zoo.cli import output
     from zoo.cli.views import amps as amps_view
     from zoo.registry.resolve import view_amp

@@ -62,12 +62,12 @@ def package(options: PackageOptions) -> None:
     RUN is a run folder or a study folder.
     """
     from models.core.errors import UserError
-    from models.formats.open_model import refuse_nam_file
     from zoo.cli import output
     from zoo.names import NAME
     from zoo.package.build import PackageRequest
     from zoo.package.build import package as make_package
     from zoo.package.card_schema import Terms
+    from zoo.package.layout import refuse_nam_file
     from zoo.package.signing import load_signing_key
 
     refuse_nam_file(options.run)

@@ -77,8 +77,8 @@ class PullOptions:
 @bundle(PushOptions)
 def push(options: PushOptions) -> None:
     """Publish a package to a shelf or a hub."""
-    from models.formats.open_model import refuse_nam_file
     from zoo.cli import output
+    from zoo.package.layout import refuse_nam_file
     from zoo.registry.resolve import resolve_zoo
 
     refuse_nam_file(options.package)

@@ -5,8 +5,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from models.artifacts.names import CONFIG, EVAL, WEIGHTS
-from models.core.errors import IntegrityError, NotFound
+from models.artifacts.names import CONFIG, EVAL, WEIGHTS, is_nam_file
+from models.core.errors import IntegrityError, NotFound, UserError
 from models.core.system_files import is_system_file
 
 MANIFEST, CARD, PRESETS, LIVE = "manifest.json", "README.md", "presets.json", "live.nam"
@@ -140,3 +140,12 @@ def list_files(folder: Path) -> set[str]:
     """
     found = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
     return {path.as_posix() for path in found if not is_system_file(path)}
+
+
+def refuse_nam_file(path: Path) -> None:
+    """Raise `UserError` for a `.nam` file, where a package or a run is asked for."""
+    if is_nam_file(path):
+        raise UserError(
+            f"{path} is a .nam file, which has no scores of held takes",
+            "zoo render, play, export, knobs and score take it; a package is made of a run (zoo train).",
+        )

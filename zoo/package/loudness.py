@@ -20,7 +20,7 @@ import numpy as np
 
 from models.artifacts.evaluation import CornerScan, Evaluation
 from models.artifacts.model_config import ModelConfig
-from models.artifacts.names import EVAL, WEIGHTS
+from models.artifacts.names import EVAL, WEIGHTS, is_nam_file
 from models.audio.calibration import AnalogLevels
 from models.audio.decibels import decibels, power_decibels
 from models.audio.guitar import guitar
@@ -30,7 +30,7 @@ from models.core.cache import read_measurement, write_measurement
 from models.core.errors import IntegrityError, UserError
 from models.formats.nam.reader import read_nam_weights, stated_loudness
 from models.formats.nam.writer import standard_guitar
-from models.formats.open_model import is_nam_file, open_model
+from models.formats.open_model import open_model
 from models.formats.player.offline import OfflineModel
 from models.knobs.schema import Knob, Knobs, Setting
 from models.knobs.text import format_setting

@@ -7,10 +7,10 @@ from pydantic import Field
 
 from models.artifacts.evaluation import Evaluation, read_evaluation
 from models.artifacts.model_config import ModelConfig
-from models.artifacts.names import CONFIG, EVAL
+from models.artifacts.names import CONFIG, EVAL, is_nam_file
 from models.core.errors import NotFound
 from models.core.schema import Frozen
-from models.formats.open_model import is_nam_file, open_model
+from models.formats.open_model import open_model
 from models.knobs.schema import Setting
 from zoo.package.card import read_front_matter
 from zoo.package.card_schema import AmpSummary

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from models.artifacts.model_config import ModelConfig
-from models.artifacts.names import CONFIG
+from models.artifacts.names import CONFIG, is_nam_file
 from models.core.errors import NotFound, UserError, first_line
 from models.core.schema import Document
 from models.core.user_folders import expand_home
-from models.formats.open_model import is_nam_file, refuse_nam_file
 from zoo.names import Address, Ref, parse_address, parse_ref
 from zoo.package.card import read_front_matter
-from zoo.package.layout import CARD, MANIFEST, select_files
+from zoo.package.layout import CARD, MANIFEST, refuse_nam_file, select_files
 from zoo.package.manifest import digest, package_files, read_package_document, read_package_manifest
 from zoo.package.signing import describe_signer
 from zoo.registry.errors import RateLimited

@@ -8,10 +8,14 @@ import pytest
 import soundfile as sf
 
 import zoo.amp
+from models.artifacts.model_config import make_config
 from models.formats.nam.reader import read_nam_weights
+from models.formats.nam.writer import write_nam
+from models.network.architecture import Head
 from models.playback.stream import play
 from tests.support.clap_host import ClapHost
-from tests.support.makers import esr
+from tests.support.makers import KNOBS, architecture, esr, wavenet
+from tests.support.makers import RATE as MAKERS_RATE
 from tests.support.packages import AMP, refused
 from tests.support.packages import zoo as run
 from tests.support.parametric_nam import RATE, Reference, concat, hyper
@@ -102,6 +106,17 @@ def test_knobs_that_do_not_fold_are_told(here: Path):
     assert ran.code == 0 and ran.err.count("with its knobs at their defaults: gain 4") == 1, ran
     expected_T = reference(sf.read("dry.wav")[0], [4.0, 1.0])
     assert esr(sf.read("out.wav")[0][-len(expected_T) :], expected_T) < 1e-9
+
+
+@needs_plugins
+def test_what_the_c_player_cannot_play_is_rendered_and_refused_elsewhere(here: Path):
+    head = Head.model_validate({"inputs": 2, "channels": 3, "kernel_sizes": [3, 2], "activation": "Hardswish"})
+    net = wavenet(architecture("mixin").model_copy(update={"head": head}), 2)
+    write_nam(Path("headed.nam"), make_config("headed", MAKERS_RATE, KNOBS, net.config), net)
+    assert run("render", "headed.nam", "in.wav", "out.wav", "-k", "gain=7").code == 0
+    assert esr(sf.read("out.wav")[0], play(net, DI, KNOBS.encode({"gain": 7}))) < 1e-9
+    for words in (("export", "headed.nam", "--plugin", "p"), ("play", "headed.nam", "--no-browser")):
+        refused(run(*words), 1, "headed has parts that only PyTorch plays", "Render files with it")
 
 
 WITHOUT = {

@@ -156,6 +156,21 @@ def test_a_pulled_amp_is_in_the_plugin(home: Path, here: Path, tmp_path: Path):
     assert "has changed" not in zoo("pull", "carol/third", "--zoo", tmp_path / "shelf").err
 
 
+def test_a_plugin_of_an_older_version_is_renewed(home: Path, tmp_path: Path):
+    """It could not read what this version writes."""
+    assert zoo("install", "--format", "clap").code == 0
+    path, own = plugin_folders(home)["clap"] / "ampzoo.clap", Path(os.environ["ZOO_HOME"]) / ".plugins"
+    document = json.loads((own / "installed.json").read_text())
+    assert document.pop("amp_version") == 2
+    (own / "installed.json").write_text(json.dumps(document))
+    path.write_bytes(b"of an older version")
+    (own / f"{AMP.replace('/', '--')}.bin").write_bytes(b"AMPB of an older version")
+    write_package(tmp_path / "shelf" / "carol" / "third")
+    assert "has changed" in zoo("pull", "carol/third", "--zoo", tmp_path / "shelf").err
+    assert amps_in(path) == ["third - carol", "tiny - alice"]
+    assert sorted(json.loads((own / "installed.json").read_text())["amps"]) == [AMP, "carol/third"]
+
+
 def test_install_again_is_the_same(home: Path):
     first, second = zoo("install", "--format", "clap"), zoo("install", "--format", "clap")
     assert first == second

@@ -181,6 +181,18 @@ def test_a_switch_and_a_stepped_taper_are_heard(browser: Any, pedal: Path, tmp_p
     assert esr(heard_T, rendered(pedal, own_clip(site, "pedal", tmp_path), setting)) < CLOSE
 
 
+def test_a_unit_is_shown_read_out_and_typed(browser: Any, pedal: Path):
+    with opened(browser, one_amp("pedal", pedal)) as page:
+        volume = page.page.get_by_label("volume, value")
+        assert (volume.input_value(), page.dial("volume").get_attribute("aria-valuetext")) == ("0 dB", "0 dB")
+        for typed, value in (("2,5 dB", 2.5), ("-1.5dB", -1.5), ("3", 3.0), ("dB", 3.0), ("4 kHz", 3.0)):
+            volume.fill(typed)
+            page.page.keyboard.press("Tab")
+            assert page.value("volume") == value
+            assert volume.input_value() == f"{value:g} dB"
+        assert page.page.get_by_label("gain, value").input_value() == "5"
+
+
 DROP = """async ([selector, name, url]) => {
   const data = new DataTransfer(), bytes = await (await fetch(url)).arrayBuffer();
   data.items.add(new File([bytes], name));
