@@ -66,10 +66,10 @@ def test_a_tier_has_the_clips_of_its_amp(tmp_path: Path):
 
 
 def test_the_amps_of_a_hub_are_pulled_when_they_are_asked_for(pushed: Hub):
-    amps = _site(None, pushed.url, "")
-    assert json.loads(amps.read("site.json") or b"")["amps"][0]["name"] == AMP
-    assert not (Path(os.environ["ZOO_HOME"]) / AMP).exists()
-    assert json.loads(amps.read(f"amps/{AMP}/amp.json") or b"")["esr"] == 0.1875
+    with _site(None, pushed.url, "") as amps:
+        assert json.loads(amps.read("site.json") or b"")["amps"][0]["name"] == AMP
+        assert not (Path(os.environ["ZOO_HOME"]) / AMP).exists()
+        assert json.loads(amps.read(f"amps/{AMP}/amp.json") or b"")["esr"] == 0.1875
     assert (Path(os.environ["ZOO_HOME"]) / AMP / "manifest.json").exists()
 
 
