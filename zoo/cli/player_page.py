@@ -118,14 +118,14 @@ def _site(amp: str | None, where: str | None, tier: str) -> Iterator["Site"]:
     """Yield the page of an amp, or of all amps of a zoo."""
     from models.core.errors import UserError
     from zoo.cli import output
-    from zoo.cli.study_amp import find_study, folder_to_play
+    from zoo.cli.study_amp import folder_to_play, named_study
     from zoo.player_page.documents import model_name, shelf_row
     from zoo.player_page.site import many_amps, one_amp
     from zoo.registry.resolve import resolve_model, resolve_zoo
 
     if amp:
         with folder_to_play(amp, where, tier) as folder:
-            is_folder = expand_home(amp).is_dir() or find_study(amp)
+            is_folder = expand_home(amp).is_dir() or named_study(amp)
             yield one_amp(model_name(folder) if is_folder else amp.partition("@")[0], folder)
         return
     if tier:
