@@ -29,8 +29,8 @@ def scatter_lines(marks: Mapping[str, Places], labels: tuple[str, str], width: i
     cells = [[" "] * columns for _ in range(rows)]
     for mark, places in marks.items():
         for x, y in places:
-            across = round(_share(x, low_x, high_x) * (columns - 1))
-            cells[rows - 1 - round(_share(y, low_y, high_y) * (rows - 1))][across] = mark
+            across = round(_axis_share(x, low_x, high_x) * (columns - 1))
+            cells[rows - 1 - round(_axis_share(y, low_y, high_y) * (rows - 1))][across] = mark
     sides = [names[0], *[""] * (rows - 2), names[1]]
     lines = [f"{side:>{margin}} │{''.join(row)}".rstrip() for side, row in zip(sides, cells, strict=True)]
     ends = f"{low_x:.3g}", f"{high_x:.3g}"
@@ -45,6 +45,6 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
     return (low, high) if high > low else (low / 1.5, high * 1.5)
 
 
-def _share(value: float, low: float, high: float) -> float:
+def _axis_share(value: float, low: float, high: float) -> float:
     """Return where a value lies on a logarithmic axis, from 0 to 1."""
     return math.log(value / low) / math.log(high / low)

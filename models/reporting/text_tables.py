@@ -6,7 +6,7 @@ from textwrap import wrap
 
 MIN_COLUMN_WIDTH = 8  # columns of a table are not shortened below this many characters
 
-NUMBER = re.compile(r"-|[-+]?[\d,]+(\.\d+)?(e[-+]?\d+)?")  # a cell with a number, or with a dash for none
+NUMERIC_CELL = re.compile(r"-|[-+]?[\d,]+(\.\d+)?(e[-+]?\d+)?")  # a cell with a number, or with a dash for none
 
 
 def fit_table(
@@ -22,7 +22,7 @@ def fit_table(
     narrowest = [max(map(len, name.split() if break_headings else [name]), default=0) for name in header]
     widths = _fit_columns(narrowest, rows, min_columns, room)
     columns = list(zip(*rows, strict=True))[: len(widths)] if rows else []
-    numeric = [any(cells) and all(NUMBER.fullmatch(cell) for cell in cells if cell) for cells in columns]
+    numeric = [any(cells) and all(NUMERIC_CELL.fullmatch(cell) for cell in cells if cell) for cells in columns]
     numeric += [False] * (len(widths) - len(numeric))
     lines = []
     for row in (*_heading_lines(header, widths), *rows):

@@ -15,7 +15,7 @@ from search.study.summary import front_of
 
 FRONT_MARK, RUNNING_MARK, OTHER_MARK = "●", "○", "·"
 
-LEGEND = f"{FRONT_MARK} front  {RUNNING_MARK} training  {OTHER_MARK} others"
+MARKS_LEGEND = f"{FRONT_MARK} front  {RUNNING_MARK} training  {OTHER_MARK} others"
 
 MIN_ROWS = 4  # of the table, its heading not counted
 
@@ -119,7 +119,7 @@ class LiveView:
                 break
             labels = "cost", "ESR" if name == ALL else f"ESR {name}"
             plot = scatter_lines(marks, labels, min(width, MAX_PLOT_WIDTH), PLOT_LINES)
-            lines += [f"{plot[0]}   {LEGEND}", *plot[1:], ""]
+            lines += [f"{plot[0]}   {MARKS_LEGEND}", *plot[1:], ""]
         return lines
 
     def _marks(self, trials: Sequence[TrialRecord], name: str) -> dict[str, list[tuple[float, float]]]:

@@ -9,7 +9,7 @@ from typing import Any
 from search.report.live_view import LiveView
 from search.study.lines import REPORT, TrialRecord
 
-WIDTH, HEIGHT = 100, 34
+OUTPUT_WIDTH, OUTPUT_HEIGHT = 100, 34
 
 EVERY_S = 0.5  # least time between two drawings
 
@@ -65,6 +65,6 @@ class NotebookView:
 
     def _bundle(self) -> dict[str, str]:
         """Return what is shown as plain text and as HTML."""
-        text = "\n".join([*self._notices, *self._view.lines(WIDTH, HEIGHT)])
+        text = "\n".join([*self._notices, *self._view.lines(OUTPUT_WIDTH, OUTPUT_HEIGHT)])
         style = "line-height: 1.2; white-space: pre; overflow-x: auto"
         return {"text/plain": text, "text/html": f'<pre style="{style}">{escape(text)}</pre>'}

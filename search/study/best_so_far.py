@@ -19,7 +19,7 @@ from search.study.lock import is_starting
 from search.study.objectives import error_of, limits_on
 from search.study.summary import current_board
 
-ATTEMPTS = 5  # to copy a model that its search replaces meanwhile
+COPY_ATTEMPTS = 5  # to copy a model that its search replaces meanwhile
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def best_so_far(study: Path, amp: str = "", tier: str = "") -> Iterator[StudyMod
     if is_starting(study):
         raise NotFound(f"{study} is reading its recordings; nothing is trained", f"zoo board {study} --follow waits.")
     with scratch_folder() as scratch:
-        for attempt in range(ATTEMPTS):
+        for attempt in range(COPY_ATTEMPTS):
             board = current_board(study)
             amp = _choose_amp(board, study, amp)
             found = _find_best(board, study, amp, tier)
@@ -66,7 +66,7 @@ def best_so_far(study: Path, amp: str = "", tier: str = "") -> Iterator[StudyMod
                 for name in (CONFIG, WEIGHTS):
                     copyfile(found.folder / name, scratch / name)
             except FileNotFoundError:  # the next report came
-                if attempt == ATTEMPTS - 1:
+                if attempt == COPY_ATTEMPTS - 1:
                     raise
                 continue
             found = StudyModel(amp, found.trial, scratch, found.ended, found.complete)

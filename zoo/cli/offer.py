@@ -13,7 +13,7 @@ def offer_to_pull(amp: str, where: str | None, tier: str = "") -> None:
     without a terminal: there the command's own error says how to pull it.
     """
     from zoo.cli import output
-    from zoo.cli.study_amp import find_study
+    from zoo.cli.study_amp import named_study
     from zoo.cli.transfer import pull_planned
     from zoo.names import parse_ref
     from zoo.registry.folders import shelf_folder
@@ -21,7 +21,7 @@ def offer_to_pull(amp: str, where: str | None, tier: str = "") -> None:
     from zoo.registry.pull_plan import PullRequest, plan_pull
     from zoo.registry.shelf import Shelf
 
-    is_here = expand_home(amp).exists() or find_study(amp)
+    is_here = expand_home(amp).exists() or named_study(amp)
     if where is not None or is_here or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
     ref, names = parse_ref(amp), Shelf(shelf_folder()).names()

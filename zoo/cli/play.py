@@ -91,13 +91,13 @@ def render(options: RenderOptions) -> None:
     """
     from models.core.errors import UserError
     from zoo.cli import output
-    from zoo.cli.study_amp import find_study, model_to_play
+    from zoo.cli.study_amp import model_to_play, named_study
     from zoo.registry.resolve import resolve_config
 
     if options.automate and options.sweeps:
         raise UserError("give either --sweep or --automate", "A CSV can hold the sweep too.")
     offer_to_pull(options.amp, options.where, options.tier)
-    if not find_study(options.amp) and (config := resolve_config(options.amp, options.where, options.tier)):
+    if not named_study(options.amp) and (config := resolve_config(options.amp, options.where, options.tier)):
         _read_moves(options, config)  # finds mistakes before anything is fetched or verified
     from models.formats.open_model import open_model
     from models.formats.player.offline import fastest_players

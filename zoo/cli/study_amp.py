@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from search.study.best_so_far import StudyModel
 
 
-def find_study(amp: str) -> tuple[Path, str] | None:
+def named_study(amp: str) -> tuple[Path, str] | None:
     """Return the study folder that AMP names, and which of its amps: `STUDY` or `STUDY/NAME`; None for other words.
 
     A study that still reads its recordings is one, too.
@@ -44,7 +44,7 @@ def model_to_play(
     from zoo.package.loudness import check_model_loudness
     from zoo.registry.resolve import resolve_for_ears, resolve_model
 
-    if found := find_study(amp):
+    if found := named_study(amp):
         from search.study.best_so_far import best_so_far
 
         with best_so_far(*found, tier) as best:

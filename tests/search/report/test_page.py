@@ -224,7 +224,7 @@ def test_the_picture_names_tiers_and_the_nearest_setting():
     assert texts["nano up to here"][0] == 1.5 and texts["lite up to here"][0] == 10.0
     assert texts["nearest recorded setting: 0.25"] == (1, pytest.approx(0.25))
     dotted = [line for line in axes.get_lines() if line.get_linestyle() == ":"]
-    assert [line.get_ydata()[0] for line in dotted] == [pytest.approx(0.25)]
+    assert [np.asarray(line.get_ydata())[0] for line in dotted] == [pytest.approx(0.25)]
     low, high = axes.get_ylim()
     assert low < 0.25 < high
 

@@ -23,7 +23,7 @@ from tests.support.makers import di, write_wav
 from tests.support.packages import refused, zoo
 from tests.support.searches import counted, counted_costs, search_file
 from zoo.cli.player_page import _site
-from zoo.cli.study_amp import find_study
+from zoo.cli.study_amp import named_study
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -147,6 +147,6 @@ def test_the_page_of_a_study(folder: Path):
 
 def test_other_words_are_no_study(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    assert find_study("alice/plexi-59") is None and find_study("plexi-59") is None
-    assert find_study(str(folder / "done" / "trials")) is None
-    assert find_study(str(folder / "done")) == (folder / "done", "")
+    assert named_study("alice/plexi-59") is None and named_study("plexi-59") is None
+    assert named_study(str(folder / "done" / "trials")) is None
+    assert named_study(str(folder / "done")) == (folder / "done", "")
