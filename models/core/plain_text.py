@@ -44,3 +44,12 @@ def _plain_characters(text: str, keep: str) -> list[str]:
         elif marks <= MAX_MARKS:
             shown.append(" " if category == "Zs" else character)
     return shown
+
+
+def is_text(text: str) -> bool:
+    """Return whether a text can be written as UTF-8; a path whose bytes are none has halves of characters in it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -10,6 +10,7 @@ import yaml
 
 from models.core.errors import UserError
 from models.core.files import staged_folder
+from models.core.plain_text import plain_text
 from models.core.scratch import scratch_folder
 from models.core.system_files import is_empty
 from models.formats.open_model import open_model
@@ -90,7 +91,7 @@ class Site:
     def __init__(self, label: str, amps: Mapping[str, AmpFiles], rows: Iterable[ShelfRow], single: bool) -> None:
         """`rows` are the list of amps, `label` says where they are from; a `single` amp is shown at once."""
         self._amps = amps
-        self.document = SitePage(label=label, single=single, amps=tuple(rows))
+        self.document = SitePage(label=plain_text(label), single=single, amps=tuple(rows))
         self._static = {path.name: path for path in STATIC.iterdir() if path.is_file()}
 
     def with_source(self, source: AmpSource) -> "Site":

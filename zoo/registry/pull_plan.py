@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.core.errors import UserError
+from models.core.plain_text import is_text
 from zoo.names import Ref, parse_ref
 from zoo.package.front_matter import text_of
 from zoo.package.layout import MANIFEST, files_of_tier, select_files
@@ -61,7 +62,12 @@ class PullPlan:
         return self.zoo.pull(self.ref, self.folder, self.tier, on_progress, self.pin, self.max_peak_dbfs)
 
     def write_lock(self, pulled: Pulled) -> None:
-        """Pin what was pulled in `./zoo.lock`."""
+        """Pin what was pulled in `./zoo.lock`. Raises `UserError` for a shelf whose path no text file can hold."""
+        if not is_text(self.zoo.label):
+            raise UserError(
+                f"zoo.lock cannot hold the shelf {self.zoo.label}: its name is no UTF-8 text",
+                "Rename the folder in plain letters.",
+            )
         made = Pin(
             zoo=self.zoo.label,
             revision=self.ref.revision,

@@ -1,5 +1,6 @@
 """The kept rows of a shelf are those of its cards: every change is seen, a damaged index is made anew."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.packages import AMP, card, write_files, write_package, zoo
+from zoo.player_page.site import many_amps
 from zoo.registry import shelf_index
 from zoo.registry.shelf import Shelf
 
@@ -91,3 +93,14 @@ def test_a_shelf_whose_name_is_no_utf8_is_listed(tmp_path: Path):
     write_package(shelf / AMP)
     for _ in range(2):  # read, and from the index
         assert [row.name for row in Shelf(shelf).list(pytest.fail)] == [AMP]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are text on this system")
+def test_what_names_such_a_shelf_shows_or_refuses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    shelf = tmp_path / os.fsdecode(b"sh\xffelf")
+    write_package(shelf / AMP)
+    assert json.loads(many_amps(str(shelf), [], Path).read("site.json") or b"")["label"].endswith("sh?elf")
+    words = ("pull", AMP, "--zoo", shelf, "--to", "to", "--lock")
+    assert "zoo.lock cannot hold the shelf" in zoo(*words).err
+    assert not Path("zoo.lock").exists()
