@@ -173,7 +173,7 @@ def test_a_stopped_search_says_how_it_goes_on(studies: Path):
         again = zoo(*resumed[1:])
         assert again.err.splitlines()[-1].endswith(shlex.join(resumed)), "it repeats itself"
         error = json.loads(
-            zoo("search", config, "--out", str(studies / "new"), "--local", "--json").err.splitlines()[-1]
+            zoo("search", config, "--out", str(studies / "third"), "--local", "--json").err.splitlines()[-1]
         )
     assert error["error"]["exit"] == 130
 
