@@ -169,7 +169,7 @@ def _read_block(path: Path, file: sf.SoundFile) -> np.ndarray:
 def _mono(path: Path, block_TC: np.ndarray, channel: int | None, rate_hz: int, position: int) -> np.ndarray:
     """Return one channel of a block; `position` is its first sample in the file."""
     if block_TC.shape[1] == 2 and channel is None:
-        with np.errstate(invalid="ignore"):  # of infinity, which is told as that
+        with np.errstate(invalid="ignore", over="ignore"):  # of infinity and the largest numbers, told as what they are
             differ_T = np.abs(block_TC[:, 0] - block_TC[:, 1]) > DITHER
         if differ_T.any():
             at_s = (position + int(np.argmax(differ_T))) / rate_hz

@@ -337,8 +337,6 @@ class TrialScheduler:
         return pruning.control is not None and (started - pruning.calibrate + 1) % pruning.control == 0
 
     def _write(self, line: LedgerLine) -> None:
-        if self._time and isinstance(line, TrialReport):
-            self._time.on_first_report(line.seconds or 0.0)
         if self._time and isinstance(line, TrialEnd):
             line = replace(line, at=round(self._time.spent_s, 2))
         ledger.append(self._study, line)

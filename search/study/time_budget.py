@@ -25,10 +25,8 @@ class TimeBudget:
     ) -> None:
         assert config.minutes
         self._config, self._clock = config, clock
-        self._created_s = clock()
-        self._total_s, self._began_s = 60 * config.minutes, self._created_s - earlier_s
+        self._total_s, self._began_s = 60 * config.minutes, clock() - earlier_s
         self._seconds = self._work = 0.0  # of all reports so far
-        self._start_s: float | None = None  # what this process took until trials trained
 
     @property
     def spent_s(self) -> float:
@@ -44,14 +42,6 @@ class TimeBudget:
         """Take note that some work of training took so many seconds."""
         self._seconds += seconds
         self._work += work
-
-    def on_first_report(self, seconds: float) -> None:
-        """Take note that a report came that took so many seconds to train: all before was the backend's start.
-
-        The final starts the backend again. Only the first call counts.
-        """
-        if self._start_s is None:
-            self._start_s = max(self._clock() - self._created_s - seconds, 0.0)
 
     def trials_left(self, work: float, workers: int, wait: float = 0.0) -> int | None:
         """Return how many more trials end in time, beside what is kept for the final; None while that is not known.
@@ -71,8 +61,7 @@ class TimeBudget:
         """Return how many final trainings end in time, at least one: a search has a result."""
         if not self._seconds:
             return 1
-        left_s = self.left_s - (self._start_s or 0.0)
-        return max(1, int(left_s / self._seconds_of(work, self._config.final_steps)) * workers)
+        return max(1, int(self.left_s / self._seconds_of(work, self._config.final_steps)) * workers)
 
     def _seconds_of(self, work: float, steps: int) -> float:
         return work * steps * self._seconds / self._work
@@ -82,6 +71,6 @@ class TimeBudget:
         final = self._config.final
         if final is None:
             return 0.0
-        one, start_s = self._seconds_of(work, self._config.final_steps), self._start_s or 0.0
+        one = self._seconds_of(work, self._config.final_steps)
         whole = one * math.ceil(self._config.finals * final.seeds / workers)
-        return start_s + max(min(whole, FINAL_SHARE * self._total_s), min(one, ONE_FINAL_SHARE * self._total_s))
+        return max(min(whole, FINAL_SHARE * self._total_s), min(one, ONE_FINAL_SHARE * self._total_s))

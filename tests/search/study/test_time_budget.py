@@ -81,19 +81,6 @@ def test_finals_fit_by_the_time_that_is_left():
     assert time.finals_left(WORK, 1) == 1, "a search has a result"
 
 
-def test_a_backend_that_starts_again_for_the_final_is_paid():
-    clock = Clock()
-    time = budget(clock, final={"steps": 200, "seeds": 1, "top": 1})
-    clock.now += 80  # 20 s until a trial trains, which then takes 60
-    time.on_first_report(60.0)
-    time.on_report(60.0, 100 * WORK)
-    assert time.trials_left(WORK, 1) == 6, "520 s, without 20 for the start and 120 for the final"
-    assert time.finals_left(WORK, 1) == 4, "500 s"
-    clock.now += 100
-    time.on_first_report(1.0)
-    assert time.finals_left(WORK, 1) == 3, "only the first report tells"
-
-
 def test_what_trains_is_waited_for():
     clock = Clock()
     time = budget(clock)
