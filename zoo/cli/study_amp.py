@@ -41,15 +41,15 @@ def model_to_play(
     Raises as `resolve_model`, `resolve_for_ears` and `best_so_far` do.
     """
     from zoo.cli import output
-    from zoo.package.loudness import check_model_loudness
+    from zoo.package.loudness import LOUDEST_DBFS, check_model_loudness
     from zoo.registry.resolve import resolve_for_ears, resolve_model
 
     if found := named_study(amp):
         from search.study.best_so_far import best_so_far
 
         with best_so_far(*found, tier) as best:
-            if for_ears:
-                check_model_loudness(best.folder, max_peak_dbfs)
+            if for_ears:  # a model that trains still may be noisy; how loud it may be is stated
+                check_model_loudness(best.folder, LOUDEST_DBFS if max_peak_dbfs is None else max_peak_dbfs)
             output.info(study_model_sentence(best))
             yield best.folder
         return
