@@ -114,7 +114,8 @@ def test_card_says_where_the_knobs_were_recorded(tmp_path: Path):
     pieces = [{"dry": 0, "start": 0, "stop": 9, "setting": {"gain": gain, "tone": 0.5}} for gain in (3.0, 9.0, 5.5)]
     split = {"data": {}, "dry_sha256": [], "pieces": {"train": pieces[:2], "validation": pieces[2:], "held": []}}
     write_json(run / "split.json", split)
-    write_json(run / "recipe.json", {"data": {"name": "tiny"}, "model": {}, "learning": {}})
+    begun = recipe(data_config(record(tmp_path, "takes", di())))
+    write_json(run / "recipe.json", begun.model_dump(mode="json", by_alias=True))
     page = (pack(run, tmp_path / "package") / "README.md").read_text()
     assert "| knob | range | recorded | default |\n|---|---|---|---|\n| gain | 0 to 10 | 3 to 9 | 5 |" in page
     again = (pack(tmp_path / "package", tmp_path / "again") / "README.md").read_text()
