@@ -1,8 +1,8 @@
 """Finds an echo or a reverb: what a take still plays of its dry signal after longer than a model hears.
 
 It is the response (`fold_responses`) to a source, where that is larger than before the source and the same in all
-folds. The source is the dry signal behind the saturation, without memory, that explains the take best: what a distortion adds
-would be noise to a response to the dry signal itself. For the same reason what models hear is subtracted first.
+folds. The source is the dry signal behind the saturation, without memory, that explains the take best: what distortion
+adds would be noise in a response to the dry signal itself. For the same reason what models hear is subtracted first.
 
 Shapes: T time in samples, N bins of the response, F folds, S samples of a bin.
 """
@@ -20,11 +20,12 @@ ECHO_REACH_SECONDS = 1.5
 BIN_SECONDS, LONG_BINS = 0.005, 10
 
 # Energy over that before the dry signal, in one bin and in `LONG_BINS`, and the share of it that all folds have alike.
-ABOVE, SAME = 15.0, 0.4
-ABOVE_LONG, SAME_LONG = 3.0, 0.25
+ABOVE, SAME = 6.0, 0.5
+ABOVE_LONG, SAME_LONG = 2.0, 0.25
 
 # What folds have alike has no noise on average: its energy over the largest before the dry signal, in `DIFFUSE_BINS`.
-DIFFUSE_BINS, ABOVE_DIFFUSE = 20, 2.5
+# Real amps without a reverb have up to 5.6 at a share of 0.0012, and 1.8 at 0.0075 (hrd3).
+DIFFUSE_BINS, ABOVE_DIFFUSE, DIFFUSE_SHARE = 20, 2.5, 0.005
 
 ECHO_SHARE = 1e-4  # of the energy of the response
 
@@ -89,7 +90,7 @@ def _last_diffuse(response_FNS: np.ndarray, whole: float, first: int) -> int:
             for half_FNS in (response_FNS[:, zero:], response_FNS[:, :zero][:, ::-1])
         )
     )
-    left_N = np.flatnonzero(late_N > ABOVE_DIFFUSE * np.abs(early_N).max() + ECHO_SHARE * whole)
+    left_N = np.flatnonzero(late_N > np.maximum(ABOVE_DIFFUSE * np.abs(early_N).max(), DIFFUSE_SHARE * whole))
     return first + (int(left_N[-1]) + 1) * DIFFUSE_BINS if len(left_N) else 0
 
 
