@@ -18,6 +18,7 @@ from models.audio.guitar import guitar
 from models.audio.io import read_audio
 from models.capture.excitation import excitation
 from models.recordings.alignment import measure_response, reconcile_lags
+from models.recordings.session_delays import SessionDelays
 from zoo.cli import output
 
 RATE, LATENCY = 48_000, 321
@@ -52,11 +53,13 @@ def record(dry_T: np.ndarray, gain: float, noise_db: float | None) -> list[np.nd
     return [y_T + level * draw.standard_normal(len(y_T)) for y_T, level in zip(takes, levels, strict=True)]
 
 
-def settle(dry_T: np.ndarray, wets: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the delays of each take by itself, and those that the takes settle on together."""
+def settle(
+    dry_T: np.ndarray, wets: list[np.ndarray], delays: SessionDelays | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the delays of each take by itself, and those that the takes settle on together (see `reconcile_lags`)."""
     responses = [measure_response(dry_T, y_T.astype(np.float32), RATE) for y_T in wets]
     alone = [response.lag.delay_samples for response in responses]
-    return np.array(alone), np.array([lag.delay_samples for lag in reconcile_lags(responses)])
+    return np.array(alone), np.array([lag.delay_samples for lag in reconcile_lags(responses, delays)])
 
 
 def synthetic() -> None:

@@ -1,6 +1,6 @@
 """Writes copies of a dataset's takes, aligned with their dry signals; the originals are not changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from models.audio.io import create_audio
 from models.core.errors import UserError
 from models.core.files import staged_folder, write_json
+from models.core.scratch import scratch_folder
 from models.core.system_files import is_empty
 from models.recordings.alignment import UNRELATED, Lag, align_wet, causal_margin, reconcile_lags
 from models.recordings.manifest import Manifest, Take, read_manifest
@@ -51,9 +52,10 @@ def align_dataset(
         writer = _TakeWriter(staged, lambda done: on_take(done, total) if on_take else None)
         for name, takes in ((ALIGNED_MANIFEST, manifest.takes), (HELD_MANIFEST, manifest.held_takes)):
             entries = []
-            for found, entry in writer.write(takes, manifest):
-                aligned.append(found)
-                entries.append(entry)
+            with scratch_folder(staged) as unwritten:
+                for found, entry in writer.write(takes, manifest, unwritten):
+                    aligned.append(found)
+                    entries.append(entry)
             if takes:
                 write_json(staged / name, {**_manifest_head(manifest), "entries": entries})
     return folder / ALIGNED_MANIFEST, aligned
@@ -76,14 +78,17 @@ class _TakeWriter:
     dry_names: dict[tuple[Path, int | None], str] = field(default_factory=dict)
     used_names: set[str] = field(default_factory=set)
 
-    def write(self, takes: list[Take], manifest: Manifest) -> list[tuple[AlignedTake, dict[str, Any]]]:
-        """Write takes; returns each with its entry in the manifest.
+    def write(
+        self, takes: list[Take], manifest: Manifest, unwritten: Path
+    ) -> Iterator[tuple[AlignedTake, dict[str, Any]]]:
+        """Write takes; yields each with its entry in the manifest.
 
-        Each take is aligned by its own estimate while it is decoded. Only those that the other takes of the dry signal
-        correct are decoded and written again.
+        They are written once the other takes of their dry signal have corrected them. Until then the decoded samples
+        are in the folder `unwritten`: memory holds one take at a time.
         """
-        responses, hashes, aligned, entries = [], [], [], []
-        for take in takes:
+        responses, hashes, entries = [], [], []
+        lags: dict[int, Lag] = {}
+        for number, take in enumerate(takes):
             dry, wet_T = self.reader.read_dry(take), self._read_wet(take)
             response = recall_response(dry.x_T, wet_T, dry.rate_hz, take.delay_samples)
             if response.lag.confidence < UNRELATED:
@@ -92,7 +97,7 @@ class _TakeWriter:
                     "Is it the right file, and the right input_file? Leave it out, or correct the manifest.",
                 )
             entries.append(self._add(take, dry))
-            aligned.append(self._write_wet(take, wet_T, response.lag, entries[-1]["output_file"]))
+            np.save(unwritten / f"{number}.npy", wet_T)
             responses.append(response)
             hashes.append(dry.sha256)
             self.done += 1
@@ -100,11 +105,11 @@ class _TakeWriter:
         outputs = [output_of(manifest.knobs, take.setting) for take in takes]
         for numbers in group_by_dry(range(len(takes)), lambda number: (hashes[number], outputs[number])):
             reconciled = reconcile_lags([responses[number] for number in numbers], manifest.delays)
-            for number, lag in zip(numbers, reconciled, strict=True):
-                if lag != responses[number].lag:
-                    take, name = takes[number], entries[number]["output_file"]
-                    aligned[number] = self._write_wet(take, self._read_wet(take), lag, name)
-        return list(zip(aligned, entries, strict=True))
+            lags.update(zip(numbers, reconciled, strict=True))
+        for number, (take, entry) in enumerate(zip(takes, entries, strict=True)):
+            file = unwritten / f"{number}.npy"
+            yield self._write_wet(take, np.load(file), lags[number], entry["output_file"]), entry
+            file.unlink()
 
     def _read_wet(self, take: Take) -> np.ndarray:
         wet_T, rate_hz = self.reader.read_wet(take)

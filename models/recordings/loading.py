@@ -3,6 +3,7 @@
 Shapes: T time in samples of the dry signal, K knobs.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import floor
@@ -120,9 +121,8 @@ def align_recordings(recordings: Recordings, on_phase: PhaseListener = ignore_ph
     """Read every take and put it on the time line of its dry signal.
 
     With `align` in the config, delay and polarity are estimated; without it, the delay that the manifest states is
-    removed. Each file is decoded once, but for the few takes whose estimate the other takes correct. Raises `UserError`
-    naming the file for a take that is unreadable, at another rate, silent, cut where nothing aligns it, or that has no
-    audio in common with its dry signal.
+    removed. Each file is decoded once. Raises `UserError` naming the file for a take that is unreadable, at another
+    rate, silent, cut where nothing aligns it, or that has no audio in common with its dry signal.
     """
     config, store = recordings.config, TakeStore()
     reader, total = TakeReader(config.sample_rate), len(recordings.takes)
@@ -197,26 +197,24 @@ def _estimate_and_place(
 
     `on_take` gets the number of takes done, before each.
 
-    Each take is placed by its own estimate while it is decoded. Only those that the other takes of the dry signal
-    correct are decoded again. A wet file with a `known` lag keeps that one: training's estimate serves the held takes
-    of the same file, too.
+    Takes are placed once the other takes of their dry signal have corrected them; until then the decoded ones are held
+    in a store of their own, which is emptied while `store` is filled. A wet file with a `known` lag keeps that one:
+    training's estimate serves the held takes of the same file, too.
     """
-    responses, pieces, lags = [], [], known
+    decoded, unplaced, responses, pieces, lags = TakeStore(), deque[Tensor](), [], [], known
     for done, listed in enumerate(group):
         on_take(done)
         wet_T = _read_wet(recordings, listed, reader)
         responses.append(_measure_response(recordings, listed, wet_T))
-        pieces.append(_piece(recordings, listed, wet_T, responses[-1].lag, store))
+        unplaced.append(decoded(wet_T))
     outputs = [output_of(recordings.knobs, listed.take.setting) for listed in group]
     for numbers in group_by_dry(range(len(group)), lambda number: (group[number].dry, outputs[number])):
         reconciled = reconcile_lags([responses[number] for number in numbers], recordings.delays)
         lags = {str(group[n].take.wet): lag for n, lag in zip(numbers, reconciled, strict=True)} | lags
-    for number, listed in enumerate(group):
-        lag = lags[str(listed.take.wet)]
-        if lag != responses[number].lag:
-            wet_T = _read_wet(recordings, listed, reader)
-            pieces[number] = _piece(recordings, listed, wet_T, lag, store)
-        _check_piece(listed.take, pieces[number])
+    for listed in group:
+        wet_T = unplaced.popleft().numpy()
+        pieces.append(_piece(recordings, listed, wet_T, lags[str(listed.take.wet)], store))
+        _check_piece(listed.take, pieces[-1])
     return pieces, lags
 
 

@@ -1,9 +1,11 @@
-"""Holds decoded takes: in memory up to a size, past it in memory-mapped files.
+"""Holds decoded takes: in memory up to a size, past it in memory-mapped files, which go with their tensors.
 
 Mapped audio is read from disk when it is used, and the operating system may drop it when memory is short.
 """
 
+import os
 import weakref
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -35,4 +37,15 @@ class TakeStore:
         path = self._scratch.folder / str(self._files)
         self._files += 1
         x_T.tofile(path)
-        return torch.from_file(str(path), shared=False, size=len(x_T), dtype=torch.float32)
+        mapped_T = torch.from_file(str(path), shared=False, size=len(x_T), dtype=torch.float32)
+        weakref.finalize(mapped_T, _delete_unused, path)
+        return mapped_T
+
+
+def _delete_unused(path: Path) -> None:
+    """Delete the file of a tensor that is gone; one that a view still maps stays until the store ends, on Windows."""
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        if os.name != "nt":
+            raise

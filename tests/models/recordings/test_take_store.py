@@ -1,6 +1,7 @@
 """Takes past a size are mapped from files, which are deleted with the store."""
 
 import gc
+import os
 import tempfile
 from pathlib import Path
 
@@ -33,6 +34,16 @@ def test_stored_samples_are_unchanged(monkeypatch: pytest.MonkeyPatch):
     store, signals = take_store.TakeStore(), [np.arange(n, dtype=np.float32) for n in (5, 5, 5, 1)]
     for x_T in signals:
         assert torch.equal(store(x_T), torch.from_numpy(x_T))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a mapped file cannot be deleted")
+def test_a_file_goes_with_its_tensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    store = take_store.TakeStore(resident_bytes=0)
+    kept, dropped = (store(np.arange(n, dtype=np.float32)) for n in (4, 5))
+    del dropped
+    gc.collect()
+    assert len(list(tmp_path.glob("*/*"))) == 1 and kept.tolist() == [0, 1, 2, 3]
 
 
 def test_datasets_share_a_dry_signal(tmp_path: Path):

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.signal import lfilter
+from scipy.signal import fftconvolve, lfilter
 
 from models.audio.guitar import guitar
 from models.capture.excitation import excitation
+from models.recordings.alignment import Lag
 from models.recordings.checks.check import check
+from models.recordings.checks.echoes import find_echo
 from models.recordings.checks.report import Finding, Report
 from tests.support.makers import entry, write_manifest, write_wav
 
@@ -148,6 +150,22 @@ def test_echo_beyond_what_models_hear_is_a_warning(tmp_path: Path, gain: float):
         assert len(echoes) == (name == "echo.wav")
     ((severity, message),) = echoes
     assert severity == "warning" and float(message.split()[-2]) == pytest.approx(400, abs=50)
+
+
+@pytest.mark.parametrize("gain", [0.0, 9.0])
+def test_reverb_and_echo_in_short_takes_are_found_at_low_and_high_gain(gain: float):
+    dry_T = guitar(4.0, RATE, 2)
+    plain_T = amp(dry_T, gain)
+    second_T = np.arange(2 * RATE) / RATE
+    reverb_T = np.random.default_rng(0).standard_normal(2 * RATE) * 10 ** (-3 * second_T / 2)  # -60 dB after 2 s
+    reverb_T *= 10 ** (-6 / 20) / np.sqrt(np.square(reverb_T).sum())
+    echo_T = np.eye(1, RATE // 2 + 1, RATE // 2)[0] * 10 ** (-6 / 20)
+    assert find_echo(dry_T, plain_T, Lag(0.0, 1), RATE) is None
+    for effect_T, end in ((reverb_T, None), (echo_T, 0.5)):
+        wet_T = plain_T + fftconvolve(plain_T, effect_T)[: len(plain_T)]
+        found = find_echo(dry_T, wet_T, Lag(0.0, 1), RATE)
+        assert found is not None and found > 0.15
+        assert end is None or found == pytest.approx(end, abs=0.06)
 
 
 def test_input_and_output_exchanged_are_told(tmp_path: Path):
