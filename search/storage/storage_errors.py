@@ -5,10 +5,10 @@ import re
 
 CODE = re.compile(r"(?:AWS Error |google::cloud::Status\()(?P<name>\w+)(?: \(HTTP status (?P<status>\d+)\))?")
 
-DENIED, SILENT = "access is denied", "its server does not answer"
+NO_BUCKET, DENIED, SILENT = "its bucket does not exist", "access is denied", "its server does not answer"
 
 CODES = {  # as pyarrow reports them for S3 and for Google; numbers are HTTP's, where S3's answer has no known code
-    "NO_SUCH_BUCKET": "its bucket does not exist",
+    "NO_SUCH_BUCKET": NO_BUCKET,
     "ACCESS_DENIED": DENIED,
     "INVALID_ACCESS_KEY_ID": DENIED,
     "INVALID_CLIENT_TOKEN_ID": DENIED,

@@ -13,7 +13,7 @@ from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSy
 from models.core.errors import IntegrityError, NotFound, UserError
 from models.core.files import is_staged, staged_file
 from models.core.locations import is_uri, refuse_userinfo
-from search.storage.storage_errors import storage_reason
+from search.storage.storage_errors import NO_BUCKET, storage_reason
 
 MAX_TRANSFERS = 8  # files copied at the same time
 
@@ -82,7 +82,7 @@ class Store:
     def write(self, name: str, data: bytes) -> None:
         """Write a file completely or not at all; raises `NotFound` where the bucket does not exist."""
         path = self._path(name)
-        with _naming(self.of(name), "its bucket does not exist"):
+        with _naming(self.of(name), NO_BUCKET):
             if isinstance(self.filesystem, LocalFileSystem):
                 with staged_file(Path(path)) as staged:
                     staged.write_bytes(data)
@@ -158,4 +158,5 @@ def _naming(uri: str, missing: str = "") -> Iterator[None]:
         raise NotFound(f"{uri} cannot be used: {missing}" if missing else f"{uri} does not exist", CHECK) from problem
     except (ArrowException, OSError) as problem:
         reason = storage_reason(problem) or str(problem).partition(" error_info=")[0]
-        raise UserError(f"{uri} cannot be used: {reason}", CHECK) from problem
+        kind = NotFound if reason == NO_BUCKET else UserError
+        raise kind(f"{uri} cannot be used: {reason}", CHECK) from problem

@@ -89,10 +89,10 @@ def test_a_search_that_lost_its_machine_goes_on_from_the_bucket(server: StorageS
 def test_a_bucket_that_does_not_exist(server: StorageServer, tmp_path: Path):
     path, missing = searched(tmp_path, server, "missing"), server.uri("study", bucket="nowhere")
     ran = zoo("search", path, "--local", "--out", tmp_path / "study", "--storage", missing)
-    refused(ran, 1, "nowhere/study/ledger/000000", "its bucket does not exist", "Check its name")
+    refused(ran, 3, "nowhere/study/ledger/000000", "its bucket does not exist", "Check its name")
     assert not (tmp_path / "study").exists(), "nothing was begun"
     ran = zoo("search", path, "--local", "--out", tmp_path / "study", "--storage", missing, "--resume")
-    refused(ran, 1, "holds a study to continue", "Check --storage")
+    refused(ran, 3, "holds a study to continue", "Check --storage")
     with pytest.raises(NotFound, match="nowhere/amp/train.json.* does not exist$"):
         load_amp(read_search(path).datasets[0].model_copy(update={"train": server.uri("amp/train.json", "nowhere")}))
 
