@@ -54,6 +54,7 @@ class StorageServer:
     def ask(self, method: str, path: str, body: str = "", service: str = "s3") -> str:
         """Send a request that no client of ours makes; return the answer."""
         headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={ADMIN}/20260101/us-east-1/{service}/aws4_request"}
+        headers["Content-Type"] = "application/x-www-form-urlencoded" if service == "iam" else "text/plain"
         request = Request(f"http://127.0.0.1:{self.port}{path}", body.encode(), headers, method=method)
         with urlopen(request, timeout=30) as answer:
             return answer.read().decode()
