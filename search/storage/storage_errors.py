@@ -7,7 +7,7 @@ CODE = re.compile(r"(?:AWS Error |google::cloud::Status\()(?P<name>\w+)(?: \(HTT
 
 NO_BUCKET, DENIED, SILENT = "its bucket does not exist", "access is denied", "its server does not answer"
 
-CODES = {  # as pyarrow reports them for S3 and for Google; numbers are HTTP's, where S3's answer has no known code
+STORAGE_CODES = {  # as pyarrow reports them for S3 and for Google; numbers are HTTP's, where S3's answer has no known code
     "NO_SUCH_BUCKET": NO_BUCKET,
     "ACCESS_DENIED": DENIED,
     "INVALID_ACCESS_KEY_ID": DENIED,
@@ -40,6 +40,6 @@ def storage_reason(problem: BaseException) -> str | None:
         if text in message:
             return words
     if found := CODE.search(message):
-        known = CODES.get(found["name"]) or CODES.get(found["status"])
+        known = STORAGE_CODES.get(found["name"]) or STORAGE_CODES.get(found["status"])
         return known or f"the storage answers {found['name']}"
     return os.strerror(problem.errno) if isinstance(problem, OSError) and problem.errno else None

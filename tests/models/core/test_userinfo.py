@@ -60,6 +60,7 @@ def test_a_secret_parameter_is_refused_and_shown_nowhere(name: str):
         "http://host:8265",
         "file:///home/me@work/x",
         "gs://b/a%40b?region=x",
+        "gs://anonymous@bucket/y",
         "auto",
         "host:1",
     ],
