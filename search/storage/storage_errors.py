@@ -7,7 +7,7 @@ CODE = re.compile(r"(?:AWS Error |google::cloud::Status\()(?P<name>\w+)(?: \(HTT
 
 NO_BUCKET, DENIED, SILENT = "its bucket does not exist", "access is denied", "its server does not answer"
 
-STORAGE_CODES = {  # as pyarrow reports them for S3 and for Google; numbers are HTTP's, where S3's answer has no known code
+STORAGE_CODES = {  # as pyarrow reports them for S3 and for Google; numbers are HTTP's, where S3 has no code
     "NO_SUCH_BUCKET": NO_BUCKET,
     "ACCESS_DENIED": DENIED,
     "INVALID_ACCESS_KEY_ID": DENIED,

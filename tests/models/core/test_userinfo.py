@@ -60,7 +60,6 @@ def test_a_secret_parameter_is_refused_and_shown_nowhere(name: str):
         "http://host:8265",
         "file:///home/me@work/x",
         "gs://b/a%40b?region=x",
-        "gs://anonymous@bucket/y",
         "auto",
         "host:1",
     ],
@@ -89,3 +88,8 @@ def test_a_nul_is_refused_in_a_place():
     for place in ("\0", "a\0b.json", "s3://b/\0"):
         with pytest.raises(UserError, match="NUL"):
             check_document({"name": "a", "train": place}, DataConfig, "D.json")
+
+
+def test_the_anonymous_user_of_a_public_bucket_is_no_secret():
+    assert not has_userinfo("gs://anonymous@bucket/y")
+    assert has_userinfo("gs://anonymous@SECRET@bucket/y") and has_userinfo("s3://anonymous@bucket/y")
