@@ -1,5 +1,6 @@
 # make        set up and run all steps on the built-in virtual amp
 # make test   set up and run the tests
+# make servers install moto (S3) and Google's storage emulator, which tests of buckets use where they are
 # make check  lint and types, as the pre-commit hook does (make hook installs it)
 # make schema write the JSON schemas of our files again, into configs/schema
 # make docs   write the schemas and the pages generated from them and from the commands, into docs/reference
@@ -7,14 +8,17 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+SERVERS := $(VENV)/servers/.ready
 
-.PHONY: quickstart test check schema docs hook clean
+.PHONY: quickstart test servers check schema docs hook clean
 
 quickstart: $(READY)
 	$(VENV)/bin/zoo quickstart configs/quickstart/search.json
 
 test: $(READY)
 	$(VENV)/bin/pytest -n auto --maxprocesses 4 --no-loadscope-reorder
+
+servers: $(SERVERS)
 
 check: $(READY)
 	$(VENV)/bin/ruff check .
@@ -36,4 +40,9 @@ clean:
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(SERVERS): tests/support/servers.txt | $(READY)
+	$(PYTHON) -m venv $(VENV)/servers
+	$(VENV)/servers/bin/pip install --disable-pip-version-check -r $<
 	touch $@

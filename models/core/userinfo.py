@@ -15,9 +15,11 @@ def has_userinfo(place: str) -> bool:
     """Return whether a URI or `host:port` may hold a user name or a password: an `@`, or a parameter named so.
 
     Secrets often have a `/`, so a URI's own idea of where its host begins does not count. An `@` of a path is written
-    as `%40`. A local path, also as `file:///...`, has no user.
+    as `%40`. A local path, also as `file:///...`, has no user; `gs://anonymous@BUCKET` is how a public bucket is read.
     """
     scheme, mark, rest = place.partition("://")
+    if scheme.lower() == "gs":
+        rest = rest.removeprefix("anonymous@")
     if mark and SECRET.search(rest):
         return True
     return "@" in (rest if mark else place) and not (mark and scheme.lower() == "file" and rest.startswith("/"))

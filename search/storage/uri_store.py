@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -13,6 +13,7 @@ from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSy
 from models.core.errors import IntegrityError, NotFound, UserError
 from models.core.files import is_staged, staged_file
 from models.core.locations import is_uri, refuse_userinfo
+from search.storage.storage_errors import NO_BUCKET, storage_reason
 
 MAX_TRANSFERS = 8  # files copied at the same time
 
@@ -79,9 +80,9 @@ class Store:
             return file.read()
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file completely or not at all."""
+        """Write a file completely or not at all; raises `NotFound` where the bucket does not exist."""
         path = self._path(name)
-        with _naming(self.of(name)):
+        with _naming(self.of(name), NO_BUCKET):
             if isinstance(self.filesystem, LocalFileSystem):
                 with staged_file(Path(path)) as staged:
                     staged.write_bytes(data)
@@ -97,7 +98,7 @@ class Store:
     def remove(self, folder: str) -> None:
         """Delete the files at any depth below a folder, if there are any."""
         if self.sizes(folder):
-            with _naming(self.of(folder)):
+            with _naming(self.of(folder)), suppress(FileNotFoundError):  # a folder of Google is no object of its own
                 self.filesystem.delete_dir(self._path(folder))
 
     def fetch(self, names: Iterable[str], folder: Path) -> None:
@@ -149,12 +150,13 @@ class Store:
 
 
 @contextmanager
-def _naming(uri: str) -> Iterator[None]:
-    """Turn errors of pyarrow into errors that name the URI."""
+def _naming(uri: str, missing: str = "") -> Iterator[None]:
+    """Turn errors of pyarrow into errors that name the URI; `missing` says what else than the file may not exist."""
     try:
         yield
     except FileNotFoundError as problem:
-        raise NotFound(f"{uri} does not exist", CHECK) from problem
+        raise NotFound(f"{uri} cannot be used: {missing}" if missing else f"{uri} does not exist", CHECK) from problem
     except (ArrowException, OSError) as problem:
-        reason = str(problem).partition(" error_info=")[0]  # Google's client writes several lines
-        raise UserError(f"{uri} cannot be used: {reason}", CHECK) from problem
+        reason = storage_reason(problem) or str(problem).partition(" error_info=")[0]
+        kind = NotFound if reason == NO_BUCKET else UserError
+        raise kind(f"{uri} cannot be used: {reason}", CHECK) from problem

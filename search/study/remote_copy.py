@@ -38,12 +38,14 @@ class RemoteCopy:
     def begin(self, resume: bool) -> None:
         """Before a study begins or continues: restore its folder from the copy where the copy has more.
 
-        Raises `UserError` where the copy is of another study, or has different lines.
+        Raises `UserError` where the copy is of another study, has different lines, or cannot be written.
         """
         uri, exists = self._store.uri, (self._study / STUDY).exists()
         if not self._store.size(STUDY):
             if resume and not exists:
                 raise NotFound(f"neither {self._study} nor {uri} holds a study to continue", "Check --storage.")
+            if not self._store.size(_part(0)):
+                self._store.write(_part(0), b"")  # refused before anything is made here, if it may not be written
             return
         if not resume:
             raise UserError(f"{uri} already holds a study", "Add --resume to continue it, or choose another --storage.")

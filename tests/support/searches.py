@@ -25,7 +25,7 @@ from search.study.build import make_scheduler
 from search.study.constraints import ModelCandidate
 from search.study.cost import CountedCost, MeasuredCost
 from search.study.ledger import read_lines
-from search.study.lines import LedgerLine, TrialReport, TrialStart
+from search.study.lines import AGAIN, LedgerLine, TrialRecord, TrialReport, TrialStart
 from search.study.scheduler import Listener, TrialScheduler
 from search.study.summary import choose
 from search.study.tasks import Task
@@ -230,3 +230,25 @@ def search_with_finals(
     run(scheduler, amps)
     scheduler.begin_finals(choose(config, study, config.final.top))
     run(scheduler, amps)
+
+
+class PowerCut(BaseException):
+    """The machine is gone: nothing is cleaned up or reported."""
+
+
+def cut_after(lines: int) -> Listener:
+    """A listener on whose machine the power fails after so many lines."""
+    seen: list[TrialRecord] = []
+
+    def listener(record: TrialRecord) -> None:
+        seen.append(record)
+        if len(seen) == lines:
+            raise PowerCut
+
+    return listener
+
+
+def stable_lines(study: Path) -> list[LedgerLine]:
+    """A ledger without seconds, which differ from run to run, and without restarts."""
+    lines = [line for line in read_lines(study) if line.state != AGAIN]
+    return [replace(line, seconds=None) if isinstance(line, TrialReport) else line for line in lines]

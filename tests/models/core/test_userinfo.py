@@ -88,3 +88,8 @@ def test_a_nul_is_refused_in_a_place():
     for place in ("\0", "a\0b.json", "s3://b/\0"):
         with pytest.raises(UserError, match="NUL"):
             check_document({"name": "a", "train": place}, DataConfig, "D.json")
+
+
+def test_the_anonymous_user_of_a_public_bucket_is_no_secret():
+    assert not has_userinfo("gs://anonymous@bucket/y")
+    assert has_userinfo("gs://anonymous@SECRET@bucket/y") and has_userinfo("s3://anonymous@bucket/y")
