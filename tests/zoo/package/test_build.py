@@ -112,8 +112,8 @@ def test_card_says_what_it_is_a_model_of(tmp_path: Path, kind: str, words: str):
 def test_card_says_where_the_knobs_were_recorded(tmp_path: Path):
     run = write_run(tmp_path / "run")
     pieces = [{"dry": 0, "start": 0, "stop": 9, "setting": {"gain": gain, "tone": 0.5}} for gain in (3.0, 9.0, 5.5)]
-    split = {"data": {}, "dry_sha256": ["0" * 64], "pieces": {"train": pieces[:2], "validation": pieces[2:], "held": []}}
-    write_json(run / "split.json", split)
+    parts = {"train": pieces[:2], "validation": pieces[2:], "held": []}
+    write_json(run / "split.json", {"data": {}, "dry_sha256": ["0" * 64], "pieces": parts})
     begun = recipe(data_config(record(tmp_path, "takes", di())))
     write_json(run / "recipe.json", begun.model_dump(mode="json", by_alias=True))
     page = (pack(run, tmp_path / "package") / "README.md").read_text()
