@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, replace
@@ -43,6 +44,8 @@ from search.study.scheduler import TrialScheduler
 MAX_FAILURES = 3  # deaths of a trial's process or node before the trial counts as failed
 
 RAY_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+
+WORKERS_END_S = 10.0  # within which workers notice that their Ray has died
 
 STORE_BYTES = 100 << 20  # of Ray's shared memory, besides the recordings
 
@@ -234,7 +237,17 @@ def _scratch(study: Path, storage: str) -> Iterator[str | None]:
     try:
         yield str(folder)
     finally:
+        _remove_written(folder)
+
+
+def _remove_written(folder: Path) -> None:
+    """Remove a folder into which workers of a Ray that has died may still write, for a moment."""
+    last = time.monotonic() + WORKERS_END_S
+    while folder.exists():
         shutil.rmtree(folder, ignore_errors=True)
+        if time.monotonic() > last:
+            return
+        time.sleep(0.05)
 
 
 @dataclass(frozen=True)

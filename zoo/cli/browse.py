@@ -220,15 +220,17 @@ def knobs(amp: str, where: str | None, as_json: bool) -> None:
     from models.artifacts.model_config import ModelConfig
     from models.artifacts.names import CONFIG, is_nam_file
     from models.core.user_folders import expand_home
-    from models.formats.open_model import open_model
     from zoo.cli import output
     from zoo.cli.views import amps as amps_view
     from zoo.registry.resolve import view_amp
 
     offer_to_pull(amp, where)
-    path = expand_home(amp)
-    config = open_model(path)[0] if is_nam_file(path) else view_amp(amp, where).document(CONFIG, ModelConfig)
-    schema = config.knobs
+    if is_nam_file(path := expand_home(amp)):
+        from models.formats.open_model import open_model
+
+        schema = open_model(path)[0].knobs
+    else:
+        schema = view_amp(amp, where).document(CONFIG, ModelConfig).knobs
     if as_json:
         output.data_json({"schema": "zoo.knobs/1", "name": amp, **schema.model_dump(mode="json")})
     else:
