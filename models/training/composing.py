@@ -53,6 +53,7 @@ class Composer:
             linear_knobs_of(data, recipe.model.receptive_field) if learning.composed and encoding == "levels" else []
         )
         self._linear, self.depth = linear, max(1, len(linear))
+        self._windows = learning.segments_per_step(recipe.model.receptive_field)
         self.samples = learning.segment + self.depth * (TAPS - 1)  # of the recorded window that a target needs
         self.size = even_fast_len(self.samples)
         self._values = [np.linspace(float(knob.positions[0]), float(knob.positions[-1]), POSITIONS) for knob in linear]
@@ -74,7 +75,7 @@ class Composer:
             return {}
         learning = self._recipe.learning
         random = np.random.default_rng([learning.seed, step, STREAM])
-        places = np.flatnonzero(random.random(learning.batch) < learning.composed)
+        places = np.flatnonzero(random.random(self._windows) < learning.composed)
         return {int(place): self._draw_one(random) for place in places}
 
     def describe(self) -> list[dict[str, Any]]:

@@ -19,6 +19,9 @@ BEFORE_CHOICE = {  # what documents without these keys trained with
     "interaction": 0.0,
 }
 BEFORE_JUDGED = {"validation_composed": 0}  # what datasets without this key were judged with
+FORMER_DEFAULTS = {"batch": 8, "segment": 2048}  # of keys that stored documents always state
+
+WORK_BATCH, WORK_SEGMENT = 8, 2048  # segments that take the work of a step where no number is stated
 
 
 class LearningConfig(Frozen):
@@ -30,8 +33,23 @@ class LearningConfig(Frozen):
     """
 
     steps: Annotated[int, Field(ge=1, description="Number of optimizer steps.")] = 2000
-    batch: Annotated[int, Field(ge=1, le=1024, description="Segments per step.")] = 8
-    segment: Annotated[int, Field(ge=64, le=1 << 20, description="Samples of target audio per segment.")] = 2048
+    batch: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1024,
+            description="Segments per step; 0: as many as take the work of 8 segments of 2,048 samples, by the "
+            "receptive field of the model.",
+        ),
+    ] = 0
+    segment: Annotated[
+        int,
+        Field(
+            ge=64,
+            le=1 << 20,
+            description="Samples of target audio per segment; left out, 512, and 2,048 with `mrstft`.",
+        ),
+    ] = 512
     optimizer: Annotated[
         Literal["soap", "adam", "muon"],
         Field(description="Update rule: `soap` (Adam in the basis of Shampoo), `adam` or `muon`."),
@@ -100,11 +118,22 @@ class LearningConfig(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _rate_of_adam(cls, value: Any) -> Any:
-        """Adam has a learning rate of its own where none is stated."""
-        if isinstance(value, dict) and value.get("optimizer") == "adam":
-            return {"learning_rate": ADAM_RATE, **value}
-        return value
+    def _fill_unstated(cls, value: Any) -> Any:
+        """Adam has a learning rate, and the spectral loss a segment, of its own where none is stated."""
+        if not isinstance(value, dict):
+            return value
+        filled = {"learning_rate": ADAM_RATE} if value.get("optimizer") == "adam" else {}
+        filled |= {"segment": WORK_SEGMENT} if value.get("mrstft") else {}
+        return {**filled, **value}
+
+    def segments_per_step(self, receptive_field: int) -> int:
+        """Return `batch`, or where it is 0 how many segments take the work of 8 x 2,048, for a receptive field.
+
+        A segment takes the work of its samples and of the receptive field before them. More and shorter segments for
+        the same work have the lower error (benchmarks/results/training.md, 2026-12-01).
+        """
+        work = WORK_BATCH * (WORK_SEGMENT + receptive_field)
+        return self.batch or max(1, round(work / (self.segment + receptive_field)))
 
 
 class Recipe(Frozen):
@@ -136,13 +165,16 @@ def upgrade_stored(document: Any) -> Any:
 def as_begun(learning: LearningConfig, path: Path) -> LearningConfig:
     """Return a learning config for what began with the document at `path`.
 
-    A run or study from before there was a choice continues as it began, where nothing else is stated now.
+    A run or study from before there was a choice, or from when another value was the default, continues as it began,
+    where nothing else is stated now.
     """
     stored = read_json(path)
     begun = stored.get("learning") if isinstance(stored, dict) else None
     if not isinstance(begun, dict):
         return learning
     before = _unstated(learning, BEFORE_CHOICE, begun)
+    former = {name for name, value in FORMER_DEFAULTS.items() if begun.get(name) == value}
+    before |= {name: FORMER_DEFAULTS[name] for name in former - learning.model_fields_set}
     rate = "optimizer" in before and "learning_rate" not in learning.model_fields_set
     return learning.model_copy(update={**before, **({"learning_rate": begun.get("learning_rate")} if rate else {})})
 

@@ -30,6 +30,10 @@ TINIEST = 1e-12  # added to powers before logarithms
 
 INTERACTION_STREAM = 3  # of random numbers, separate from those of windows and silence
 
+INTERACTION_SAMPLES = 2048  # that are played, however short the segments: bands of low notes need as many
+
+INTERACTION_DRAWS = 8  # inputs of a step, of which the loudest is played
+
 
 def interaction_weight(windows: WindowSampler, encoding: Encoding) -> float:
     """Return the weight of the interaction in training on these windows.
@@ -94,10 +98,18 @@ def _bands(samples: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.from_numpy(band[:, None] == np.arange(len(edges) - 1)).to(device, dtype)
 
 
-def loudest_inputs(x_KBT: Tensor, samples: int) -> Tensor:
-    """Return of each member the input with the most power in its last samples, `(K, T)`."""
-    power_KB = x_KBT[..., -samples:].square().mean(-1)
-    return x_KBT[torch.arange(len(x_KBT), device=x_KBT.device), power_KB.argmax(1)]
+def draw_input(windows: WindowSampler, step: int) -> Tensor:
+    """Return the input `(T,)` of a step: the loudest of a few from dry signals that are trained on.
+
+    It depends on seed and step alone.
+    """
+    random = np.random.default_rng([windows.learning.seed, step, INTERACTION_STREAM, 1])
+    inputs = []
+    for pick in random.integers(len(windows.pieces), size=INTERACTION_DRAWS).tolist():
+        piece = windows.pieces[pick]
+        stop = int(random.integers(min(piece.start + INTERACTION_SAMPLES, piece.stop), piece.stop, endpoint=True))
+        inputs.append(windows.data.dry(piece, stop - INTERACTION_SAMPLES - windows.context, stop))
+    return max(inputs, key=lambda x_T: float(x_T[-INTERACTION_SAMPLES:].square().sum()))
 
 
 class InteractionLoss:
@@ -107,17 +119,13 @@ class InteractionLoss:
         self._engine, self._windows = engine, windows
         self._weight = interaction_weight(windows, engine.net.config.inject.encoding)
 
-    def accumulate_gradient(self, vector_P: nn.Parameter, x_BT: Tensor, step: int) -> None:
-        """Add the gradient of the interaction at a step to that of the parameters, where it counts at this step.
-
-        `x_BT` are the inputs of the step.
-        """
+    def accumulate_gradient(self, vector_P: nn.Parameter, step: int) -> None:
+        """Add the gradient of the interaction at a step to that of the parameters, where it counts at this step."""
         if not interacts(step, self._weight):
             return
         learning, knobs = self._windows.learning, self._windows.data.knobs
-        samples = learning.segment
         levels_FE = draw_rectangle(knobs, learning.seed, step).to(vector_P.dtype)
-        x_FT = loudest_inputs(x_BT[None], samples).expand(len(levels_FE), -1)
+        x_FT = draw_input(self._windows, step).expand(len(levels_FE), -1)
         with torch.no_grad():
             played_FS = self._engine(x_FT, levels_FE)
         played_FS.requires_grad_()

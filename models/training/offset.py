@@ -58,7 +58,7 @@ def without_offset(net: WaveNet, windows: WindowSampler, knobs: Knobs, learning:
     """
     net = copy.deepcopy(net)
     vector_P, silent, engine = as_vector(list(named_parameters(net).values())), SilentNet(net), engine_for(net)
-    count = -(-REMOVAL_WINDOWS // learning.batch)
+    count = -(-REMOVAL_WINDOWS // windows.size)
     felt, checked = (
         [windows.batch(learning.steps + number) for number in range(first, first + count)] for first in (0, count)
     )

@@ -112,12 +112,12 @@ def _time_stack(trainers: Sequence[Trainer], device: torch.device) -> float:
 
 def _measured(trainers: Sequence[Trainer], device: str, measure: Callable[[], float]) -> float:
     """Return a time from the cache folder, or measure it and write it there."""
-    learning = trainers[0].recipe.learning
+    windows = trainers[0].windows
     facts: dict[str, Any] = {
         "model": trainers[0].recipe.model.model_dump(mode="json"),
         "knobs": trainers[0].net.knobs,
-        "batch": learning.batch,
-        "segment": learning.segment,
+        "batch": windows.size,
+        "segment": windows.learning.segment,
         "mrstft": any(trainer.recipe.learning.mrstft for trainer in trainers),
         "optimizer": trainers[0].optimizer.name,
         "size": len(trainers),

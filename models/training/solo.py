@@ -44,13 +44,13 @@ class SoloExecutor:
 
         def loss(predicted_BS: Tensor, items: slice) -> Tensor:
             losses_B = self.objective.losses(predicted_BS, target_BS[items], weight_B[items])
-            return losses_B.sum() / self.learning.batch
+            return losses_B.sum() / self.windows.size
 
         gradient_P = self.vector_P.grad
         assert gradient_P is not None
         gradient_P.zero_()
         found = self.engine.accumulate_gradient(self.vector_P, x_BT, levels_BE, loss)
-        self._interaction.accumulate_gradient(self.vector_P, x_BT, step)
+        self._interaction.accumulate_gradient(self.vector_P, step)
         gradient_KP, finite_K = self.objective.clip(torch.tensor([found], dtype=torch.float64), gradient_P[None])
         share = silence_share(step, self.learning)
         if self._silence is not None and share:

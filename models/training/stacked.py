@@ -24,11 +24,12 @@ from models.network.folding import Folding
 from models.training.config import LearningConfig
 from models.training.interaction import (
     INTERACTION_EVERY,
+    INTERACTION_SAMPLES,
+    draw_input,
     draw_rectangle,
     interaction_of,
     interaction_weight,
     interacts,
-    loudest_inputs,
 )
 from models.training.objective import Objective, add_limited
 from models.training.offset import early_removal
@@ -156,7 +157,8 @@ class StackedTrainers:
         self._source.draw(first, count)
         if self._silence is not None:
             self._silence.draw(first, count)
-        self._rectangles[:count].copy_(torch.stack([self._draw_rectangles(step) for step in steps]))
+        for table, drawn in ((self._rectangles, self._draw_rectangles), (self._inputs, self._draw_inputs)):
+            table[:count].copy_(torch.stack([drawn(step) for step in steps]))
         self._rates[:count].copy_(torch.tensor(rates, dtype=torch.float64))
         self._blends[:count].copy_(torch.tensor(blends))
         self._cursor.zero_()
@@ -167,7 +169,7 @@ class StackedTrainers:
         vector_KP = self.state.vector_KP.detach().requires_grad_()
         windows = self._source.windows(self._cursor)
         loss_K = self._loss(vector_KP, windows)
-        minimized_K = loss_K + self._interaction(vector_KP, windows[0]) if terms.interaction else loss_K
+        minimized_K = loss_K + self._interaction(vector_KP) if terms.interaction else loss_K
         (gradient_KP,) = torch.autograd.grad(minimized_K.sum(), vector_KP)
         clipped_KP, finite_K = self._objective.clip(loss_K.detach(), gradient_KP)
         if terms.silence and self._silence is not None:
@@ -184,13 +186,12 @@ class StackedTrainers:
         played_KBS = self._play(weights_KBN.flatten(0, 1), x_KBT.flatten(0, 1)).view_as(target_KBS)
         return self._objective.losses(self._scale_K[:, None, None] * played_KBS, target_KBS, weight_KB).mean(1)
 
-    def _interaction(self, vector_KP: Tensor, x_KBT: Tensor) -> Tensor:
-        """Return each member's weighted interaction of the knobs `(K,)`, for the inputs of a step."""
-        samples = self.trainers[0].recipe.learning.segment
-        levels_KFE = self._rectangles.index_select(0, self._cursor)[0]
+    def _interaction(self, vector_KP: Tensor) -> Tensor:
+        """Return each member's weighted interaction of the knobs `(K,)`."""
+        levels_KFE, x_KT = (table.index_select(0, self._cursor)[0] for table in (self._rectangles, self._inputs))
         weights_KFN = vmap(self._folding.fold)(vector_KP, levels_KFE)
-        x_KFT = loudest_inputs(x_KBT, samples)[:, None].expand(-1, levels_KFE.shape[1], -1)
-        played_KFS = self._play(weights_KFN.flatten(0, 1), x_KFT.flatten(0, 1)).view(*levels_KFE.shape[:2], samples)
+        x_KFT = x_KT[:, None].expand(-1, levels_KFE.shape[1], -1)
+        played_KFS = self._play(weights_KFN.flatten(0, 1), x_KFT.flatten(0, 1)).unflatten(0, levels_KFE.shape[:2])
         return self._interaction_weight_K * interaction_of(played_KFS)
 
     def _terms(self, step: int) -> StepTerms:
@@ -216,6 +217,14 @@ class StackedTrainers:
             ]
         )
 
+    def _draw_inputs(self, step: int) -> Tensor:
+        """Return the input of each member at which interaction counts `(K, T)`; zeros where it does not."""
+        still = torch.zeros_like(self._inputs[0, 0], device="cpu")
+        members = zip(self.trainers, self._interaction_weights, strict=True)
+        return torch.stack(
+            [draw_input(one.windows, step) if interacts(step, weight) else still for one, weight in members]
+        )
+
     def _prepare(self) -> None:
         """Make what a step reads and writes at fixed places."""
         members, nets = len(self.trainers), [trainer.net for trainer in self.trainers]
@@ -229,6 +238,8 @@ class StackedTrainers:
         self._interaction_weights = [interaction_weight(trainer.windows, encoding) for trainer in self.trainers]
         self._interaction_weight_K = INTERACTION_EVERY * torch.tensor(self._interaction_weights, device=self.device)
         self._rectangles = torch.zeros(AHEAD, members, 4, self.trainers[0].net.knobs, device=self.device)
+        samples = self.trainers[0].windows.context + INTERACTION_SAMPLES if any(self._interaction_weights) else 1
+        self._inputs = torch.zeros(AHEAD, members, samples, device=self.device)
         self._cursor = torch.zeros(1, dtype=torch.long, device=self.device)
         self._rates = torch.zeros(AHEAD, members, dtype=torch.float64, device=self.device)
         self._blends, self._losses = (torch.zeros(AHEAD, members, device=self.device) for _ in range(2))

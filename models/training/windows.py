@@ -24,11 +24,13 @@ WindowBatch = tuple[Tensor, Tensor, Tensor, Tensor]  # x, target, knob levels, w
 class WindowSampler:
     """Windows of the training pieces of one run.
 
-    Raises `UserError` for a piece that is shorter than one segment. `rms` is the level of the pieces (full scale 1).
+    Raises `UserError` for a piece that is shorter than one segment. `rms` is the level of the pieces (full scale 1),
+    `size` (B) the windows of a step.
     """
 
     def __init__(self, recipe: Recipe, data: AmpData) -> None:
         learning, receptive_field = recipe.learning, recipe.model.receptive_field
+        self.size = learning.segments_per_step(receptive_field)
         self.data, self.learning, self.context = data, learning, receptive_field - 1
         self.pieces = [data.training_piece(piece, receptive_field, learning.segment) for piece in data.train]
         self.levels_QE = [data.encode(piece, recipe.model.inject.encoding) for piece in self.pieces]
@@ -42,7 +44,7 @@ class WindowSampler:
     def draw(self, step: int) -> tuple[list[int], list[int]]:
         """Return for each window of a step the index of its piece and the first sample of its target."""
         draw = np.random.default_rng([self.learning.seed, step])
-        picks = draw.integers(len(self.pieces), size=self.learning.batch).tolist()
+        picks = draw.integers(len(self.pieces), size=self.size).tolist()
         spans = [(self.pieces[pick].start, self.pieces[pick].stop - self.learning.segment) for pick in picks]
         return picks, [int(draw.integers(first, last, endpoint=True)) for first, last in spans]
 
@@ -128,7 +130,7 @@ class DeviceWindows:
         self._response_RF = torch.cat(responses).to(device, _complex_of(self._wet)) if responses else None
         lead, samples = (self._composer.lead, self._composer.samples) if self._composes else (0, segment)
         self._target_W = torch.arange(-lead, samples - lead, device=device)
-        shape = ahead, len(samplers), samplers[0].learning.batch
+        shape = ahead, len(samplers), samplers[0].size
         self._draws = torch.zeros((ahead, 2, *shape[1:]), dtype=torch.long, device=device)
         self._filters = torch.zeros((*shape, self._composer.depth), dtype=torch.long, device=device)
         self._composed = torch.zeros(shape, dtype=torch.bool, device=device)

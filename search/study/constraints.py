@@ -42,7 +42,9 @@ class ModelCandidate:
     @property
     def work(self) -> float:
         """What a step of its training takes, in multiply-accumulates: counted, so that equal searches stay equal."""
-        return self.learning.batch * self.learning.segment * 10**self.log_cost + STEP_WORK
+        field = self.model.receptive_field
+        played = self.learning.segments_per_step(field) * (self.learning.segment + field)
+        return played * 10**self.log_cost + STEP_WORK
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import cast
 
@@ -13,10 +14,13 @@ from models.engines.select import engine_for
 from models.knobs.schema import Knobs
 from models.network.architecture import WaveNetConfig
 from models.network.wavenet import WaveNet
+from models.recordings.dataset import AmpData, Piece
 from models.training.config import LearningConfig
 from models.training.interaction import (
     INTERACTION_EVERY,
+    INTERACTION_SAMPLES,
     InteractionLoss,
+    draw_input,
     draw_rectangle,
     interaction_of,
     interaction_weight,
@@ -24,8 +28,6 @@ from models.training.interaction import (
 )
 from models.training.windows import WindowSampler
 from tests.support.makers import KNOBS
-
-SEGMENT = 1000
 
 NOISE_T = torch.randn(4096, generator=torch.Generator().manual_seed(0))
 SWITCHED = Knobs.model_validate(
@@ -61,11 +63,18 @@ def test_two_knobs_turn_and_the_others_stand_still():
     assert len({tuple((both != start).tolist()) for start, _, _, both in rectangles}) > 3
 
 
-def windows_of(knobs: Knobs, interaction: float, bases: Sequence[object] = ()) -> WindowSampler:
-    """Windows of no takes, as far as the interaction asks for them."""
-    learning = LearningConfig(interaction=interaction, segment=SEGMENT)
-    composer, data = SimpleNamespace(bases=bases), SimpleNamespace(knobs=knobs)
-    return cast(WindowSampler, SimpleNamespace(data=data, learning=learning, composer=composer))
+def windows_of(
+    knobs: Knobs, interaction: float, bases: Sequence[object] = (), stops: Sequence[int] = (4096,), context: int = 26
+) -> WindowSampler:
+    """Windows of one dry signal, as far as the interaction asks for them, with a piece up to each of `stops`."""
+    data = SimpleNamespace(knobs=knobs, dry_T=[NOISE_T])
+    data.dry = partial(AmpData.dry, cast(AmpData, data))
+    pieces = [Piece(0, NOISE_T, 0, stop, {}, NOISE_T[:0]) for stop in stops]
+    learning, composer = LearningConfig(interaction=interaction), SimpleNamespace(bases=bases)
+    return cast(
+        WindowSampler,
+        SimpleNamespace(data=data, learning=learning, composer=composer, pieces=pieces, context=context),
+    )
 
 
 def test_interaction_counts_where_it_can_and_nothing_is_composed():
@@ -76,6 +85,18 @@ def test_interaction_counts_where_it_can_and_nothing_is_composed():
     assert interaction_weight(windows_of(one, 0.3), "levels") == 0
     assert [interacts(step, 0.3) for step in range(4)] == [True, False, True, False]
     assert not interacts(0, 0.0)
+
+
+def test_inputs_are_loud_and_long_enough_for_low_bands_whatever_the_takes():
+    """They begin in silence where a take is shorter."""
+    windows = windows_of(SWITCHED, 1.0, stops=(4096, 3000, 100))
+    drawn = [draw_input(windows, step) for step in range(40)]
+    assert {len(x_T) for x_T in drawn} == {26 + INTERACTION_SAMPLES}
+    assert torch.equal(drawn[7], draw_input(windows, 7)) and not torch.equal(drawn[7], drawn[8])
+    usual = NOISE_T.square().mean()
+    assert torch.stack([x_T[26:].square().mean() for x_T in drawn]).mean() > usual
+    (short, *_), stop = [draw_input(windows_of(SWITCHED, 1.0, stops=(100,)), step) for step in range(3)], 100
+    assert not short[:-stop].any() and torch.equal(short[-stop:], NOISE_T[:stop])
 
 
 def interaction_at(net: WaveNet, x_T: torch.Tensor, step: int) -> float:
@@ -92,15 +113,15 @@ def test_following_the_gradient_makes_the_interaction_small():
         film = layer.film("activation_pre")
         assert film is not None
         film.weight.data *= 5
-    x_T = NOISE_T[: SEGMENT + net.receptive_field - 1]
+    x_T = NOISE_T[: 1000 + net.receptive_field - 1]
     before = [interaction_at(net, x_T, step) for step in range(1000, 1020)]
     vector_P = as_vector(list(named_parameters(net).values()))
-    loss = InteractionLoss(engine_for(net), windows_of(KNOBS, 1.0))
+    loss = InteractionLoss(engine_for(net), windows_of(KNOBS, 1.0, context=net.receptive_field - 1))
     rule = torch.optim.Adam([vector_P], lr=0.003)
     for step in range(200):
         assert vector_P.grad is not None
         vector_P.grad.zero_()
-        loss.accumulate_gradient(vector_P, x_T[None], step)
+        loss.accumulate_gradient(vector_P, step)
         assert bool(vector_P.grad.any()) == (step % INTERACTION_EVERY == 0)
         if step % INTERACTION_EVERY == 0:
             rule.step()
