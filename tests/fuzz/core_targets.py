@@ -119,7 +119,7 @@ def _weights() -> bytes:
 
 def _read_weights(data: bytes, folder: Path) -> object:
     """Read a model whose config is sound and whose weights are anything."""
-    (folder / CONFIG).write_bytes(_small_config())
+    (folder / CONFIG).write_bytes(SMALL_CONFIG)
     (folder / WEIGHTS).write_bytes(data)
     return read_model(folder)
 
@@ -136,6 +136,7 @@ def _parametric() -> tuple[bytes, ...]:
 
 MOVES = (b"seconds,gain,mode\n0,1,lead\n0.5,10,1\n1,2.5,1.0\n", '\ufeff"seconds","gain"\r\n"0","1"\r\n\r\n'.encode())
 NAM = _small_nam()
+SMALL_CONFIG = _small_config()
 SOUNDS = (_sound("WAV", "PCM_16"), _sound("WAV", "FLOAT", 2), _sound("FLAC", "PCM_16"), _sound("AIFF", "PCM_24"))
 MANIFESTS = tuple(map(_json, (JOINT, SWITCH, ISOLATED, *TRAINERS)))
 
@@ -152,7 +153,7 @@ CORE_TARGETS = (
     Target("model", (_json(MODEL),), _document(WaveNetConfig)),
     Target("learning", (_json(LEARNING),), _document(LearningConfig)),
     Target("knobs", (SWITCHED.model_dump_json().encode(), KNOBS.model_dump_json().encode()), _document(Knobs)),
-    Target("config", (_small_config(),), _document(ModelConfig)),
+    Target("config", (SMALL_CONFIG,), _document(ModelConfig)),
     Target("automation", MOVES, _in_file("m.csv", lambda path: read_automation(path, SWITCHED, {}))),
     Target("nam", (NAM, _container(NAM)), _in_file("a.nam", lambda path: (read_nam(path), stated_loudness(path)))),
     Target("parametric-nam", _parametric(), _in_file("a.nam", read_nam)),
