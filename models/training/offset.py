@@ -30,7 +30,7 @@ EARLY_AT = 0.85  # part of the steps before the first removal
 
 QUIET_PEAK = 1e-4  # full scale 1, -80 dBFS: the loudest offset of a round after which it is done
 
-REMOVAL_WINDOWS = 256  # that measure what the loss feels; as many others check the loss
+REMOVAL_WINDOWS = 512  # that measure what the loss feels; as many others check the loss
 
 METRIC_DAMPING = 0.01  # of the mean of the metric, added to it
 
