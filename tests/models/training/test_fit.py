@@ -17,7 +17,7 @@ from models.core.errors import DivergedError, UserError
 from models.network.activation import Activation
 from models.network.architecture import LayerArray, WaveNetConfig
 from models.recordings.config import DataConfig
-from models.training.config import LearningConfig, Recipe, upgrade_stored
+from models.training.config import LearningConfig, Recipe, as_begun, upgrade_stored
 from models.training.fit import TrainingProgress, fit
 from models.training.schedule import rate_at
 from tests.support.makers import KNOBS, RATE, architecture, data_config, di, recipe, record
@@ -144,6 +144,32 @@ def test_run_begun_before_silence_counted_goes_on_without_it(tmp_path: Path, dat
     assert [finished["learning"][key] for key in ("silence", "interaction", "optimizer")] == [0.0, 0.0, "soap"]
     assert finished["data"]["validation_composed"] == 0
     assert len(read_evaluation(out).validation.settings) == data.validation_settings
+
+
+@pytest.mark.parametrize(
+    ("stated", "wanted"), [({}, (8, 2048)), ({"segment": 256}, (8, 256)), ({"batch": 4}, (4, 2048))]
+)
+def test_what_began_with_the_former_segments_goes_on_with_them(
+    tmp_path: Path, stated: dict[str, int], wanted: tuple[int, int]
+):
+    """Where nothing else is stated; what began with others is another recipe, as it was."""
+    (tmp_path / RECIPE).write_text(json.dumps({"learning": {"batch": 8, "segment": 2048, "steps": 9}}))
+    found = as_begun(LearningConfig.model_validate(stated), tmp_path / RECIPE)
+    assert (found.batch, found.segment) == wanted
+    (tmp_path / RECIPE).write_text(json.dumps({"learning": {"batch": 3, "segment": 999, "steps": 9}}))
+    assert as_begun(LearningConfig(), tmp_path / RECIPE).batch == LearningConfig().batch
+
+
+@pytest.mark.parametrize("field", [1, 100, 755, 4093, 1 << 17])
+def test_a_step_takes_the_work_of_eight_long_segments_whatever_the_receptive_field(field: int):
+    """To half a segment; a stated number stays."""
+    learning = LearningConfig()
+    work = learning.segments_per_step(field) * (learning.segment + field)
+    assert abs(work - 8 * (2048 + field)) <= (learning.segment + field) / 2
+    assert LearningConfig(segment=2048).segments_per_step(field) == 8
+    assert LearningConfig(segment=1 << 20).segments_per_step(1) == 1
+    assert LearningConfig(batch=5).segments_per_step(field) == 5
+    assert LearningConfig(mrstft=0.1).segment == 2048 and LearningConfig(mrstft=0.1, segment=600).segment == 600
 
 
 def test_stored_documents_state_what_was_no_choice_when_they_were_written():

@@ -44,7 +44,7 @@ def test_recipes_follow_the_point():
         ({"dilations": ["pow5"]}, "pow5.*pow3"),
         ({"shapes": ["a3"]}, "a3.*a2-full"),
         ({"learning": {"steps": [1]}}, "steps.*batch"),
-        ({"learning": {"batch": [0]}}, "batch"),
+        ({"learning": {"batch": [-1]}}, "batch"),
         ({"learning_rate": [0.1, 0.01]}, "lower end"),
         ({"width": 3}, "width"),
     ],
