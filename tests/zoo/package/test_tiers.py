@@ -24,7 +24,7 @@ from zoo.package.manifest import write_manifest
 from zoo.package.replay import replay
 from zoo.package.verify import verify
 
-PICTURE = b"\x89PNG of a front"
+PICTURE = PNG_SIGNATURE + b"a front"
 NANO = {f"tiers/nano/{name}" for name in ("config.json", "eval.json", "model.safetensors")}
 
 
