@@ -23,13 +23,13 @@ from zoo.registry.protocol import TransferProgress, Zoo, no_progress
 from zoo.registry.shelf import Shelf
 
 
-def address_of(where: str | None) -> Address | None:
+def address_of(where: str | Path | None) -> Address | None:
     """Return the address of a hub, None for a shelf."""
     address = parse_address(where) if where else None
     return address if isinstance(address, Address) else None
 
 
-def resolve_zoo(where: str | None, new: bool = False) -> Zoo:
+def resolve_zoo(where: str | Path | None, new: bool = False) -> Zoo:
     """Open a zoo: `hub` or a URL is a hub, any other word a shelf's folder, None the user's own shelf.
 
     Raises `NotFound` when a named shelf does not exist, unless a `new` one may be made.
@@ -46,7 +46,7 @@ def resolve_zoo(where: str | None, new: bool = False) -> Zoo:
 
 def resolve_package(
     amp: str,
-    where: str | None,
+    where: str | Path | None,
     tier: str = "",
     on_progress: TransferProgress = no_progress,
     on_warning: Callable[[str], None] = warnings.warn,
@@ -80,7 +80,7 @@ def resolve_package(
 
 def resolve_model(
     amp: str,
-    where: str | None,
+    where: str | Path | None,
     tier: str = "",
     on_progress: TransferProgress = no_progress,
     on_warning: Callable[[str], None] = warnings.warn,
@@ -99,7 +99,7 @@ def resolve_model(
 
 def resolve_for_ears(
     amp: str,
-    where: str | None,
+    where: str | Path | None,
     tier: str = "",
     on_progress: TransferProgress = no_progress,
     on_warning: Callable[[str], None] = warnings.warn,
