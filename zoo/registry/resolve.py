@@ -13,7 +13,7 @@ from models.core.schema import Document
 from models.core.user_folders import expand_home
 from zoo.names import Address, Ref, parse_address, parse_ref
 from zoo.package.card import read_front_matter
-from zoo.package.layout import CARD, MANIFEST, refuse_nam_file, select_files
+from zoo.package.layout import CARD, MANIFEST, package_of, refuse_nam_file, select_files
 from zoo.package.manifest import digest, package_files, read_package_document, read_package_manifest
 from zoo.package.signing import describe_signer
 from zoo.registry.errors import RateLimited
@@ -52,7 +52,7 @@ def resolve_package(
     on_warning: Callable[[str], None] = warnings.warn,
     max_peak_dbfs: float | None = None,
 ) -> Path:
-    """Return the folder of an amp, verified where it is a package.
+    """Return the folder of an amp, verified where it is a package or a tier of one.
 
     Args:
         amp: A run's or a package's folder, or an amp `owner/amp[@revision]` of the zoo. One of a hub is pulled to the
@@ -73,8 +73,8 @@ def resolve_package(
             return _pull_to_shelf(zoo, ref, tier, on_progress, on_warning, max_peak_dbfs)
         folder = _find_amp(zoo, ref, amp)
         describe_signer(folder, ref.name)
-    if (folder / MANIFEST).exists():
-        _verify_folder(folder, max_peak_dbfs)
+    if (package := package_of(folder)) is not None:
+        _verify_folder(package, max_peak_dbfs)
     return folder
 
 
