@@ -11,7 +11,7 @@ from models.core.errors import UserError
 from search.storage.storage_errors import storage_reason
 from search.storage.uri_store import Store
 
-FOREIGN = ("AWS", "HTTP", "Error", "operation", "UNKNOWN", "ExceptionName", "key")
+FOREIGN = ("AWS Error", "HTTP", "operation", "UNKNOWN", "ExceptionName", "key")
 
 
 @contextmanager
