@@ -11,7 +11,7 @@ EXPIRED, CLOCK = "its credentials have expired", "the clock of this machine is w
 
 BUSY, FAILING = "its server asks us to wait", "its server fails at the moment"
 
-ELSEWHERE = "its bucket is in another region, which the environment states (AWS_REGION), or ?region= of the URI"
+OTHER_REGION = "its bucket is in another region, which the environment states (AWS_REGION), or ?region= of the URI"
 
 REFUSED = "it refuses us: the credentials may have expired, or its bucket be in another region (AWS_REGION)"
 
@@ -37,7 +37,7 @@ STORAGE_CODES = {  # as pyarrow reports them for S3 and for Google; numbers are 
     "SIGNATURE_DOES_NOT_MATCH": DENIED,
     "UNAUTHENTICATED": DENIED,
     "UNRECOGNIZED_CLIENT": DENIED,
-    "301": ELSEWHERE,
+    "301": OTHER_REGION,
     "400": REFUSED,  # without more where only the head of a file was asked for
     "401": DENIED,
     "403": DENIED,
@@ -55,8 +55,8 @@ STORAGE_CODES = {  # as pyarrow reports them for S3 and for Google; numbers are 
 TEXTS = {  # where there is no code, or one that says less
     "OAuth2 access token": "this machine has no credentials for it",
     "ExpiredToken": EXPIRED,
-    "PermanentRedirect": ELSEWHERE,
-    "AuthorizationHeaderMalformed": ELSEWHERE,
+    "PermanentRedirect": OTHER_REGION,
+    "AuthorizationHeaderMalformed": OTHER_REGION,
     "Cannot parse URI": "it is not written as a URI; a space, for example, is %20",
     "Unrecognized filesystem type": "only s3://, gs:// and file:// are known",
     "Unexpected query parameter": "its query has an option that does not exist",
