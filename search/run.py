@@ -278,7 +278,7 @@ def _without_places(config: SearchConfig) -> list[DataConfig]:
 
 def _check_recordings(study: Path, fingerprints: dict[str, str]) -> None:
     """Raise `UserError` where the recordings differ from those with which the study began."""
-    begun = read_object(study / RECORDINGS) if (study / RECORDINGS).exists() else fingerprints
+    begun = read_object(study / RECORDINGS, follow=False) if (study / RECORDINGS).exists() else fingerprints
     if changed := [name for name in fingerprints if begun.get(name) != fingerprints[name]]:
         raise UserError(
             f"{study} was begun with other recordings: takes, settings or audio of {', '.join(changed)} changed",

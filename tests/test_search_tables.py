@@ -16,8 +16,9 @@ from benchmarks.search.optuna_samplers import OptunaNSGAII, OptunaTPE
 from benchmarks.search.ours import Ours
 from benchmarks.search.ranks import critical_difference, draw, friedman, mean_ranks
 from benchmarks.search.replay import SIDES, run_side
-from benchmarks.search.table import Point, Table, read_table
+from benchmarks.search.table import MAX_TABLE_BYTES, Point, Table, read_table, read_tables
 from benchmarks.search.tables import write_curves
+from models.core.errors import UserError
 
 METHODS: list[Callable[[Table, int], Method]] = [Ours, RandomSearch, OptunaTPE, OptunaNSGAII]
 WIDTHS, WORDS = (2, 4, 8, 16), ("film", "mixin", "film+mixin")
@@ -166,13 +167,38 @@ def test_a_missing_point_stands_for_its_neighbor(tmp_path: Path):
         ("width,cost,seconds,error\n", "no row"),
         ("width,cost,seconds,error\n1,1,1\n", "row 2: 3 cells for 4 columns"),
         ("width,cost,seconds,error\n1,0,1,1\n", "row 2: cost, seconds and errors are positive"),
-        ("width,cost,seconds,error\n1,1,1,1\n2,1,x,1\n", "row 3: cost"),
+        ("width,cost,seconds,error\n1,1,1,1\n\n2,1,x,1\n", "row 4: cost"),
+        ("width,cost,seconds,error\n1,1,1,1e300\n", "row 2: cost"),
+        ("width,cost,cost,seconds,error\n1,1,1,1,1\n", "two columns 'cost'"),
+        ("width,cost,seconds,error@1,error@01\n1,1,1,1,1\n", "two columns of the errors at step 1"),
+        ("width,cost,seconds,error@\u00b2\n1,1,1,1\n", "the column 'error@\u00b2' names no step"),
+        ("width,cost,seconds,error@" + "1" * 5000 + "\n1,1,1,1\n", "names no step"),
+        ("width,cost,seconds,error\n" + "1" * 140_000 + ",1,1,1\n", "line 2 is no CSV, or a cell of it is too long"),
     ],
 )
 def test_what_is_no_table_is_refused(text: str, sentence: str, tmp_path: Path):
-    (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(SystemExit, match=sentence):
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=sentence):
         read_table(tmp_path / "t.csv")
+    with pytest.raises(SystemExit, match=f"error: .*{sentence}.*\n\nhint: "):
+        read_tables([tmp_path / "t.csv"])
+
+
+def test_what_other_systems_add_to_a_table_is_taken(tmp_path: Path):
+    text = "width,cost,seconds,error\r\n1,1,1,1\r\n\r\n2,2,1,0.5\r\n\r\n"
+    (tmp_path / "t.csv").write_bytes(text.encode("utf-8-sig"))
+    assert [row.point["width"] for row in read_table(tmp_path / "t.csv").rows] == [1, 2]
+
+
+def test_a_packed_table_that_is_damaged_or_a_bomb_is_refused(tmp_path: Path):
+    path, packed = tmp_path / "t.csv.gz", gzip.compress(b"width,cost,seconds,error\n" + b"1,1,1,1\n" * 99)
+    for data in (b"", b"width", packed[:-9], packed[:20] + b"\xff" * 9 + packed[29:]):
+        path.write_bytes(data)
+        with pytest.raises(UserError, match=r"t\.csv\.gz (is no gzip file, or is damaged|needs a column)"):
+            read_table(path)
+    path.write_bytes(gzip.compress(bytes(MAX_TABLE_BYTES + 1), 1))
+    with pytest.raises(UserError, match="holds more than"):
+        read_table(path)
 
 
 class Scripted:

@@ -57,11 +57,12 @@ class Amp:
     def __call__(self, x_T: np.ndarray, /, **knobs: float | str) -> np.ndarray:
         """Play mono audio `(T,)` at `sample_rate` and return float32 `(T,)`; other knobs stay at their defaults.
 
-        Raises `UserError` for a knob or a value that the amp does not have, for audio that is not mono or not finite,
-        and for a result that is not finite.
+        Raises `UserError` for a knob or a value that the amp does not have, for audio that is not mono, not finite or
+        no floating-point numbers (whole numbers are as files store them, up to 32,767), and for a result that is not
+        finite.
         """
         config, _ = self._model
-        samples_T = np.asarray(x_T, dtype=np.float32)
+        samples_T = _as_samples(x_T, config.name)
         if samples_T.ndim != 1 or not np.isfinite(samples_T).all():
             raise UserError(
                 f"{config.name} takes mono audio of finite numbers, not an array of shape {samples_T.shape}",
@@ -81,7 +82,23 @@ class Amp:
         return f"Amp({self.name!r}, {self.sample_rate} Hz, knobs: {knobs or 'none'})"
 
 
-def load(amp: str | Path, zoo: str | None = None, *, tier: str = "") -> Amp:
+def _as_samples(x_T: Any, name: str) -> np.ndarray:
+    """Return audio as float32; raises `UserError` for what is no array of floating-point numbers."""
+    try:
+        found = np.asarray(x_T)
+    except ValueError:  # lists of different lengths
+        found = np.asarray(None)
+    if found.dtype.kind != "f":
+        whole = " Divide whole numbers by their full scale: x / 32768 for 16 bits." if found.dtype.kind in "iu" else ""
+        raise UserError(
+            f"{name} takes mono audio of floating-point numbers, full scale is 1, not {found.dtype.name} numbers",
+            f"Give an array (T,), as soundfile.read returns it.{whole}",
+        )
+    with np.errstate(over="ignore"):  # which the caller finds
+        return found.astype(np.float32)
+
+
+def load(amp: str | Path, zoo: str | Path | None = None, *, tier: str = "") -> Amp:
     """Return a model to call: `zoo.load("owner/amp")(x_T, gain=7)`, `zoo.load("runs/one")`.
 
     Every byte of a package is checked.
@@ -97,7 +114,7 @@ def load(amp: str | Path, zoo: str | None = None, *, tier: str = "") -> Amp:
     return Amp(resolve_model(str(amp), zoo, tier))
 
 
-def pull(amp: str, zoo: str | None = None, *, tier: str = "") -> Amp:
+def pull(amp: str, zoo: str | Path | None = None, *, tier: str = "") -> Amp:
     """Fetch an amp and return it: `zoo.pull("owner/amp", "hub")(x_T, gain=7)`.
 
     The same as `load`. What was pulled before is not fetched again.
@@ -105,7 +122,7 @@ def pull(amp: str, zoo: str | None = None, *, tier: str = "") -> Amp:
     return load(amp, zoo, tier=tier)
 
 
-def summarize_amps(zoo: str | None = None, **conditions: Any) -> list[AmpSummary]:
+def summarize_amps(zoo: str | Path | None = None, **conditions: Any) -> list[AmpSummary]:
     """Return the amps of a zoo: `[row.name for row in zoo.list("hub", knobs=("gain",), sort="esr")]`.
 
     Args:

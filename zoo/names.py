@@ -56,12 +56,13 @@ def parse_ref(text: str) -> Ref:
     return Ref(name, revision)
 
 
-def parse_address(where: str) -> Path | Address:
+def parse_address(where: str | Path) -> Path | Address:
     """Parse the place of a zoo; anything that is not a hub is a shelf's folder.
 
     A hub is `hub`, `hub:OWNER`, `hub:OWNER/COLLECTION`, or a URL with or without such a path. `hub` stands for
     `$HF_ENDPOINT`, or for Hugging Face where that is not set. Raises `UserError` for a hub's address that is malformed.
     """
+    where = str(where)
     if where == "hub":
         return Address(_own_endpoint())
     if where.startswith("hub:"):

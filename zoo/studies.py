@@ -15,7 +15,7 @@ def search_models(
     out: str | Path | None = None,
     *,
     resume: bool = False,
-    budget: str = "",
+    budget: str | int = "",
     local: bool = False,
     address: str = "",
     progress: bool = True,
@@ -26,7 +26,8 @@ def search_models(
         config: The JSON file of the search.
         out: The study's folder, `studies/NAME` where it is None.
         resume: Continue a study that was interrupted.
-        budget: Number of trials, or the time of the whole search: `24`, `30m`; empty for what the config states.
+        budget: Number of trials, as `24` or `"24"`, or the time of the whole search, as `"30m"`; empty for what the
+            config states.
         local: One trial after the other in this process, without Ray.
         address: A running Ray cluster: `auto`, `host:port` or `ray://host:10001`; empty for one on this machine.
         progress: In a notebook, show how far the search is: one output, written again in place.
@@ -40,7 +41,7 @@ def search_models(
     from search.run import RunOptions
 
     read = read_search(expand_home(str(config)))
-    read = read.with_budget(budget) if budget else read
+    read = read if budget == "" else read.with_budget(budget)
     study = expand_home(str(out)) if out else Path("studies") / read.name
     options = RunOptions(resume=resume, local=local, address=address or None)
     display = notebook_display() if progress else None

@@ -28,6 +28,7 @@ from benchmarks.search.ranks import (
     mean_ranks,
 )
 from benchmarks.search.replay import BUDGET, SIDES, WORKERS
+from benchmarks.search.table import read_tables
 
 Record = dict[str, Any]
 ROOT = Path(__file__).parents[2]
@@ -112,6 +113,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, help="records are appended here, and not run again")
     parser.add_argument("--picture", type=Path, help="draw the critical differences")
     options = parser.parse_args()
+    read_tables(options.tables)  # what is no table is told once, before any method runs
     scores = collect(run_missing(options))
     methods = complete_methods(scores)
     for line in (*table_lines(scores), *(rank_lines(scores, methods) if methods else ())):

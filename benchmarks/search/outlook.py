@@ -16,7 +16,7 @@ from benchmarks.search.clock import Replay
 from benchmarks.search.ours import Ours
 from benchmarks.search.replay import BUDGET, WORKERS
 from benchmarks.search.space import RowCandidate
-from benchmarks.search.table import Table, read_table
+from benchmarks.search.table import Table, read_tables
 from search.config.study import ALL
 from search.optimizer.sampler import outlook_points
 
@@ -54,8 +54,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
     print("| table | error at half | predicted | at the end | above, inside, below |\n|---|---|---|---|---|")
-    for path in options.tables:
-        table = read_table(path)
+    for table in read_tables(options.tables):
         runs = [halves(table, seed) for seed in range(options.seeds)]
         sides = [
             sum(end > high + 1e-9 for (_, _, high), _, end in runs),

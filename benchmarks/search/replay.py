@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.search.clock import Replay
-from benchmarks.search.table import Table, read_table
+from benchmarks.search.table import Table, read_tables
 
 BUDGET, WORKERS = 40.0, 4  # in average full trainings; how many train at once
 
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=BUDGET, help="in average full trainings")
     parser.add_argument("--workers", type=int, default=WORKERS)
     options = parser.parse_args()
-    tables = [read_table(path) for path in options.tables]
+    tables = read_tables(options.tables)
     for seed in options.seeds:
         for table in tables:
             print(json.dumps(run_side(table, options.method, seed, options.budget, options.workers)), flush=True)

@@ -19,7 +19,7 @@ from statistics import fmean
 from benchmarks.search.chance import RandomSearch
 from benchmarks.search.clock import Method, Replay, Task
 from benchmarks.search.ours import Ours
-from benchmarks.search.table import Table, read_table
+from benchmarks.search.table import Table, read_tables
 from benchmarks.search_opponents import CheapFirst
 from benchmarks.search_small import TRIALS, WORKERS, standard_error
 from search.optimizer.pareto import hypervolume
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--trials", nargs="+", type=int, default=TRIALS)
     options = parser.parse_args()
     rows = []
-    for table in map(read_table, options.tables):
+    for table in read_tables(options.tables):
         whole = [row.end for row in table.rows]
         lowest, worst = min(whole)[0], (max(error for error, _ in whole), max(cost for _, cost in whole))
         for trials in options.trials:

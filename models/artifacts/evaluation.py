@@ -207,4 +207,4 @@ def read_evaluation(folder: Path) -> Evaluation:
             f"{folder} has no scores ({EVAL} is missing)",
             "Finish its training first: train into the same folder again, or resume the search.",
         )
-    return read_document(folder / EVAL, Evaluation)
+    return read_document(folder / EVAL, Evaluation, follow=False)

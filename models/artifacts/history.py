@@ -17,7 +17,7 @@ def read_history(folder: Path) -> list[dict]:
     Raises `UserError` for a line that is no report.
     """
     path = folder / HISTORY
-    text = decode_text(read_document_bytes(path, MAX_HISTORY_BYTES, "history of a training"), str(path))
+    text = decode_text(read_document_bytes(path, MAX_HISTORY_BYTES, "history of a training", follow=False), str(path))
     return [_parse_report(line, f"{path}, line {number}") for number, line in enumerate(text.splitlines(), 1)]
 
 

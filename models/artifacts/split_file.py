@@ -45,6 +45,6 @@ def read_split(folder: Path) -> dict[str, Any] | None:
     path = folder / SPLIT
     if not path.exists():
         return None
-    document = read_json(path)
+    document = read_json(path, follow=False)
     check_document(document, StoredSplit, str(path))
     return document

@@ -1,6 +1,7 @@
 """Settings that file names state, read by a pattern: `G{gain}` finds gain 4 in `JCM900 G4.nam`."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ class NamePattern:
                 name: text if name in self.positions else float(text.replace(",", "."))
                 for name, text in zip(self.names, match.groups(), strict=True)
             }
-            for match in self.expression.finditer(path.stem)
+            for match in self.expression.finditer(unicodedata.normalize("NFC", path.stem))
         ]
 
     def numbers(self, name: str, settings: Iterable[Setting], where: str) -> list[float]:
@@ -52,6 +53,7 @@ class NamePattern:
 
 def compile_pattern(pattern: str, positions: Mapping[str, Sequence[str]]) -> NamePattern:
     """Return the pattern that a person wrote; raises `UserError` for one without knobs, or with a knob twice."""
+    pattern = unicodedata.normalize("NFC", pattern)  # accents are part of their letters, as keyboards write them
     suffix = NAME_SUFFIX.search(pattern)
     parts = re.split(r"\{([a-z][a-z0-9_-]*)\}", pattern[: suffix.start()] if suffix else pattern)
     names = parts[1::2]

@@ -112,21 +112,27 @@ def _errors_name(path: Path, staged: Path | None = None) -> Iterator[None]:
         raise type(problem)(problem.message.replace(str(staged), str(path)), problem.hint) from problem
 
 
-def read_regular(path: Path, max_bytes: int) -> bytes:
+def read_regular(path: Path, max_bytes: int, *, follow: bool = True) -> bytes:
     """Return the bytes of a file that may be hostile.
 
-    Raises `UserError` for a pipe or a device, which is not waited for, and for a file of more than `max_bytes`;
-    `OSError` where it cannot be read.
+    Raises `UserError` as `open_regular` does, and for a file of more than `max_bytes`; `OSError` where it cannot be
+    read.
     """
-    with open_regular(path) as file:
+    with open_regular(path, follow=follow) as file:
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise UserError(f"{path} is larger than {max_bytes:,} bytes", "Is it really the file that you mean?")
     return content
 
 
-def open_regular(path: Path, kind: str = "file") -> BinaryIO:
-    """Open a file for reading; raises `UserError` for a pipe or a device, `OSError` where it cannot be opened."""
+def open_regular(path: Path, kind: str = "file", *, follow: bool = True) -> BinaryIO:
+    """Open a file for reading; a pipe or a device is not waited for.
+
+    Raises `UserError` for a pipe or a device, and for a link unless links are to be followed; `OSError` where the file
+    cannot be opened.
+    """
+    if not follow:
+        refuse_link(path)
     flags = (getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
     handle = os.open(path, os.O_RDONLY | sum(flags))
     mode = os.fstat(handle).st_mode
@@ -136,6 +142,19 @@ def open_regular(path: Path, kind: str = "file") -> BinaryIO:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise UserError(f"{path} is a device or a pipe, not a {kind}", "Write it to a file first, and name that file.")
+
+
+def refuse_link(path: Path) -> None:
+    """Raise `UserError` for a link to another file.
+
+    The records of a study or a run may have come from anybody: through a link they would be read from, or written
+    into, a file of somebody else. The folders that they are in may be links.
+    """
+    if path.is_symlink():
+        raise UserError(
+            f"{path} is a link to another file; the records of a study are files themselves",
+            "Put the file itself there, or remove the link. The whole folder may be a link.",
+        )
 
 
 def write_text(path: Path, text: str) -> None:

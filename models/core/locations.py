@@ -1,5 +1,6 @@
 """Locations in config files: a path, or a URI such as `s3://BUCKET/PATH`."""
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, TypeGuard
 
@@ -40,10 +41,12 @@ def _parse(value: Any) -> Path | str:
 def find_written(folder: Path, name: Path | str) -> Path:
     """Return the file that a document in `folder` names, also with backslashes between folders or `~` for home.
 
-    The name as it stands comes first: systems allow a backslash and `~` in a file's name.
+    The name as it stands comes first: systems allow a backslash and `~` in a file's name. An accent may be part of its
+    letter in one name and follow it in the other: macOS, and what unpacks its archives, writes names so.
     """
     path, turned = folder / name, folder / expand_home(str(name).replace("\\", "/"))
-    return turned if path != turned and not _is_there(path) and _is_there(turned) else path
+    others = (turned, *(Path(unicodedata.normalize(form, str(turned))) for form in ("NFC", "NFD")))
+    return path if _is_there(path) else next((other for other in others if other != path and _is_there(other)), path)
 
 
 def _is_there(path: Path) -> bool:

@@ -9,14 +9,14 @@ from models.core.files import open_regular
 MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
-def read_document_bytes(path: Path, max_bytes: int, kind: str) -> bytes:
+def read_document_bytes(path: Path, max_bytes: int, kind: str, *, follow: bool = True) -> bytes:
     """Return the bytes of a file that a person named; `kind` says what it should be, as `JSON file`.
 
     Raises `NotFound` when it is missing, `UserError` when it is a folder, a device or a pipe (which might never end),
-    or larger than `max_bytes`.
+    a link that is not to be followed, or larger than `max_bytes`.
     """
     try:
-        with open_regular(path, kind) as file:
+        with open_regular(path, kind, follow=follow) as file:
             data = file.read(max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(

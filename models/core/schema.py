@@ -130,18 +130,19 @@ SHA256_TEXT = spelled(r"^[0-9a-f]{64}$", "a SHA-256, 64 of the digits 0-9 and a-
 COMMIT_TEXT = spelled(r"^[0-9a-f]{40}$", "a commit, 40 of the digits 0-9 and a-f")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, follow: bool = True) -> Any:
     """Read a JSON file that may be malformed or hostile.
 
-    Raises `NotFound` when it is missing, `UserError` when it is no regular file, larger than `MAX_JSON_BYTES`, nested
-    too deeply or not strict JSON (a key twice, NaN, infinity, a number beyond double precision).
+    Raises `NotFound` when it is missing, `UserError` when it is no regular file, a link where links are not to be
+    followed, larger than `MAX_JSON_BYTES`, nested too deeply or not strict JSON (a key twice, NaN, infinity, a number
+    beyond double precision).
     """
-    return parse_json(read_document_bytes(path, MAX_JSON_BYTES, "JSON file"), str(path))
+    return parse_json(read_document_bytes(path, MAX_JSON_BYTES, "JSON file", follow=follow), str(path))
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path, *, follow: bool = True) -> dict[str, Any]:
     """Read a JSON file that holds an object, whatever its keys; raises as `read_json` does."""
-    value = read_json(path)
+    value = read_json(path, follow=follow)
     if not isinstance(value, dict):
         raise UserError(f"{path} holds {short_repr(value)}, not an object, as {{...}}", "Restore the file.")
     return value
@@ -177,9 +178,9 @@ def _check_strict(value: Any) -> None:
         raise _NotStrict("a number is too large") from None
 
 
-def read_document(path: Path, kind: type[Document]) -> Document:
+def read_document(path: Path, kind: type[Document], *, follow: bool = True) -> Document:
     """Read a JSON file and check it against a schema; raises as `read_json` and `check_document` do."""
-    return check_document(read_json(path), kind, str(path))
+    return check_document(read_json(path, follow=follow), kind, str(path))
 
 
 def check_document(value: Any, kind: type[Document], where: str) -> Document:

@@ -252,8 +252,10 @@ class Switch(Frozen):
         if _is_bool(value):
             words = BOOL_POSITIONS[bool(value)]
             return next((name for word in words for name in self.positions if name.lower() == word), None)
-        written = (str(value), repr(float(value)), f"{float(value):g}")
-        equal = [name for name in self.positions if _parse_number(name) == float(value)]
+        if (number := _parse_number(value)) is None:
+            return None
+        written = (str(value), repr(number), f"{number:g}")
+        equal = [name for name in self.positions if _parse_number(name) == number]
         return next((name for name in written if name in self.positions), equal[0] if len(equal) == 1 else None)
 
     def encode(self, value: Value) -> list[float]:
@@ -268,10 +270,11 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)[:40]
 
 
-def _parse_number(text: str) -> float | None:
+def _parse_number(value: Any) -> float | None:
+    """Return a number, or the one that a text states; None for anything else."""
     try:
-        return float(text)
-    except ValueError:
+        return float(value)
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -16,7 +16,7 @@ from models.artifacts.folder import save_tensors
 from models.artifacts.history import read_history
 from models.artifacts.names import HISTORY, RECIPE, STATE
 from models.core.errors import UserError
-from models.core.files import write_json, write_text
+from models.core.files import open_regular, write_json, write_text
 from models.network.wavenet import WaveNet
 from models.training.config import Recipe, read_stored_recipe
 from models.training.optimizers import Optimizer
@@ -69,7 +69,8 @@ def load_checkpoint(folder: Path, recipe: Recipe, net: WaveNet, state: TrainStat
 
 
 def _read(path: Path) -> tuple[int, dict[str, Tensor]]:
-    """Return the step and the tensors of a state file."""
+    """Return the step and the tensors of a state file; raises `UserError` for a link, a pipe and a damaged file."""
+    open_regular(path, follow=False).close()
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)

@@ -146,7 +146,7 @@ class Recipe(Frozen):
 
 def read_stored_recipe(path: Path) -> Recipe:
     """Read the recipe in a run folder; raises `UserError` for a damaged file."""
-    return check_document(upgrade_stored(read_json(path)), Recipe, str(path))
+    return check_document(upgrade_stored(read_json(path, follow=False)), Recipe, str(path))
 
 
 def upgrade_stored(document: Any) -> Any:
@@ -168,7 +168,7 @@ def as_begun(learning: LearningConfig, path: Path) -> LearningConfig:
     A run or study from before there was a choice, or from when another value was the default, continues as it began,
     where nothing else is stated now.
     """
-    stored = read_json(path)
+    stored = read_json(path, follow=False)
     begun = stored.get("learning") if isinstance(stored, dict) else None
     if not isinstance(begun, dict):
         return learning
@@ -181,7 +181,7 @@ def as_begun(learning: LearningConfig, path: Path) -> LearningConfig:
 
 def data_as_begun(data: Sequence[DataConfig], path: Path) -> tuple[DataConfig, ...]:
     """Return the data configs for what began with the document at `path`, as `as_begun` does."""
-    stored = read_json(path)
+    stored = read_json(path, follow=False)
     begun = stored.get("datasets", [stored.get("data")]) if isinstance(stored, dict) else []
     pairs = zip(data, begun if len(begun) == len(data) else [{}] * len(data), strict=True)
     return tuple(

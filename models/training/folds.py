@@ -116,5 +116,5 @@ def _scored_before(out: Path, described: dict[str, Any]) -> list[Score]:
     """Return the scores of folds of the same recipe that were finished before."""
     if not (out / FOLD_SCORES).exists():
         return []
-    found = read_document(out / FOLD_SCORES, CrossValidation)
+    found = read_document(out / FOLD_SCORES, CrossValidation, follow=False)
     return list(found.folds) if found.recipe == described else []

@@ -258,13 +258,14 @@ class SearchConfig(Frozen):
         again = [(self.finals * self.final.seeds, self.final_steps)] if self.final else []
         return [(self.trials, self.learning.steps), *again]
 
-    def with_budget(self, budget: str) -> Self:
+    def with_budget(self, budget: str | float) -> Self:
         """Return the search with a number of trials (`24`) or the time of the whole search (`90s`, `30m`, `2h`).
 
         With a time, `trials` are as many as fit, or at most those that the config states. Raises `UserError` for any
         other budget.
         """
-        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(s|m|h)?", budget)
+        text = "" if isinstance(budget, bool) else str(budget)
+        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)?", text)
         number, unit = float(match[1]) if match else 0.0, match[2] if match else None
         changed: dict[str, Any] = {"trials": number, "minutes": None}
         if unit:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
+from models.core.plain_text import plain_text
 from search.report.live_view import LiveView
 from search.study.lines import REPORT, TrialRecord
 
@@ -65,6 +66,6 @@ class NotebookView:
 
     def _bundle(self) -> dict[str, str]:
         """Return what is shown as plain text and as HTML."""
-        text = "\n".join([*self._notices, *self._view.lines(OUTPUT_WIDTH, OUTPUT_HEIGHT)])
+        text = plain_text("\n".join([*self._notices, *self._view.lines(OUTPUT_WIDTH, OUTPUT_HEIGHT)]), keep="\n")
         style = "line-height: 1.2; white-space: pre; overflow-x: auto"
         return {"text/plain": text, "text/html": f'<pre style="{style}">{escape(text)}</pre>'}

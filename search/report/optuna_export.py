@@ -100,9 +100,10 @@ class StudyJournal:
 def _open_journal(config: SearchConfig, path: Path) -> tuple[JournalStorage, optuna.Study]:
     """Return a journal and its study.
 
-    One that is damaged, or of another form, from an earlier version, is written anew: the ledger has all of it.
+    One that is damaged, a link to another file, or of another form, from an earlier version, is written anew: the
+    ledger has all of it.
     """
-    if path.is_file():
+    if path.is_file() and not path.is_symlink():
         try:
             storage = JournalStorage(JournalFileBackend(str(path)))
             if config.name in optuna.get_all_study_names(storage):

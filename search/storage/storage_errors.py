@@ -7,9 +7,28 @@ CODE = re.compile(r"(?:AWS Error |google::cloud::Status\()(?P<name>\w+)(?: \(HTT
 
 NO_BUCKET, DENIED, SILENT = "its bucket does not exist", "access is denied", "its server does not answer"
 
+EXPIRED, CLOCK = "its credentials have expired", "the clock of this machine is wrong, or its credentials have expired"
+
+BUSY, FAILING = "its server asks us to wait", "its server fails at the moment"
+
+OTHER_REGION = "its bucket is in another region, which the environment states (AWS_REGION), or ?region= of the URI"
+
+REFUSED = "it refuses us: the credentials may have expired, or its bucket be in another region (AWS_REGION)"
+
+UNKNOWN = "its client failed with an error that zoo does not know; --debug shows it"
+
 STORAGE_CODES = {  # as pyarrow reports them for S3 and for Google; numbers are HTTP's, where S3 has no code
     "NO_SUCH_BUCKET": NO_BUCKET,
     "ACCESS_DENIED": DENIED,
+    "EXPIRED_TOKEN": EXPIRED,
+    "REQUEST_EXPIRED": CLOCK,
+    "REQUEST_TIME_TOO_SKEWED": CLOCK,
+    "SLOW_DOWN": BUSY,
+    "THROTTLING": BUSY,
+    "RESOURCE_EXHAUSTED": BUSY,
+    "INTERNAL": FAILING,
+    "INTERNAL_FAILURE": FAILING,
+    "SERVICE_UNAVAILABLE": FAILING,
     "INVALID_ACCESS_KEY_ID": DENIED,
     "INVALID_CLIENT_TOKEN_ID": DENIED,
     "INVALID_SIGNATURE": DENIED,
@@ -18,15 +37,26 @@ STORAGE_CODES = {  # as pyarrow reports them for S3 and for Google; numbers are 
     "SIGNATURE_DOES_NOT_MATCH": DENIED,
     "UNAUTHENTICATED": DENIED,
     "UNRECOGNIZED_CLIENT": DENIED,
+    "301": OTHER_REGION,
+    "400": REFUSED,  # without more where only the head of a file was asked for
     "401": DENIED,
     "403": DENIED,
+    "429": BUSY,
+    "500": FAILING,
+    "502": FAILING,
+    "503": FAILING,
+    "504": SILENT,
     "DEADLINE_EXCEEDED": SILENT,
+    "REQUEST_TIMEOUT": SILENT,
     "NETWORK_CONNECTION": SILENT,
     "UNAVAILABLE": SILENT,
 }
 
 TEXTS = {  # where there is no code, or one that says less
     "OAuth2 access token": "this machine has no credentials for it",
+    "ExpiredToken": EXPIRED,
+    "PermanentRedirect": OTHER_REGION,
+    "AuthorizationHeaderMalformed": OTHER_REGION,
     "Cannot parse URI": "it is not written as a URI; a space, for example, is %20",
     "Unrecognized filesystem type": "only s3://, gs:// and file:// are known",
     "Unexpected query parameter": "its query has an option that does not exist",
@@ -40,6 +70,5 @@ def storage_reason(problem: BaseException) -> str | None:
         if text in message:
             return words
     if found := CODE.search(message):
-        known = STORAGE_CODES.get(found["name"]) or STORAGE_CODES.get(found["status"])
-        return known or f"the storage answers {found['name']}"
+        return STORAGE_CODES.get(found["name"]) or STORAGE_CODES.get(found["status"])
     return os.strerror(problem.errno) if isinstance(problem, OSError) and problem.errno else None

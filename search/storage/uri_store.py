@@ -11,9 +11,9 @@ from pyarrow import ArrowException
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSystem
 
 from models.core.errors import IntegrityError, NotFound, UserError
-from models.core.files import is_staged, staged_file
+from models.core.files import is_staged, open_regular, staged_file
 from models.core.locations import is_uri, refuse_userinfo
-from search.storage.storage_errors import NO_BUCKET, storage_reason
+from search.storage.storage_errors import NO_BUCKET, UNKNOWN, storage_reason
 
 MAX_TRANSFERS = 8  # files copied at the same time
 
@@ -91,9 +91,13 @@ class Store:
                     file.write(data)
 
     def put(self, folder: Path, names: Iterable[str]) -> None:
-        """Copy files from a folder of this machine to the same names at the URI."""
+        """Copy files from a folder of this machine to the same names at the URI; raises `UserError` for a link."""
         with ThreadPoolExecutor(MAX_TRANSFERS) as pool:
-            list(pool.map(lambda name: self.write(name, (folder / name).read_bytes()), names))
+            list(pool.map(partial(self._put, folder), names))
+
+    def _put(self, folder: Path, name: str) -> None:
+        with open_regular(folder / name, follow=False) as file:
+            self.write(name, file.read())
 
     def remove(self, folder: str) -> None:
         """Delete the files at any depth below a folder, if there are any."""
@@ -157,6 +161,6 @@ def _naming(uri: str, missing: str = "") -> Iterator[None]:
     except FileNotFoundError as problem:
         raise NotFound(f"{uri} cannot be used: {missing}" if missing else f"{uri} does not exist", CHECK) from problem
     except (ArrowException, OSError) as problem:
-        reason = storage_reason(problem) or str(problem).partition(" error_info=")[0]
+        reason = storage_reason(problem) or UNKNOWN
         kind = NotFound if reason == NO_BUCKET else UserError
         raise kind(f"{uri} cannot be used: {reason}", CHECK) from problem

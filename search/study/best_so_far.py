@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import copyfile
+from shutil import copyfileobj
 
 from models.artifacts.names import CONFIG, WEIGHTS
 from models.core.errors import NotFound
+from models.core.files import open_regular
 from models.core.locations import is_uri
 from models.core.scratch import scratch_folder
 from search.config.study import ALL
@@ -64,7 +65,8 @@ def best_so_far(study: Path, amp: str = "", tier: str = "") -> Iterator[StudyMod
                 break
             try:
                 for name in (CONFIG, WEIGHTS):
-                    copyfile(found.folder / name, scratch / name)
+                    with open_regular(found.folder / name) as file, (scratch / name).open("wb") as copy:
+                        copyfileobj(file, copy)
             except FileNotFoundError:  # the next report came
                 if attempt == COPY_ATTEMPTS - 1:
                     raise

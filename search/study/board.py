@@ -153,14 +153,14 @@ def read_study(study: Path) -> SearchConfig:
     """Return the config a study began with; raises `NotFound` where the folder holds no study."""
     if not (study / STUDY).exists():
         raise NotFound(f"{study} holds no study ({STUDY} is missing)", "Name the folder that zoo search wrote.")
-    return check_document(upgrade_stored(read_json(study / STUDY)), SearchConfig, str(study / STUDY))
+    return check_document(upgrade_stored(read_json(study / STUDY, follow=False)), SearchConfig, str(study / STUDY))
 
 
 def read_board(study: Path) -> Board:
     """Return the board of a finished study; raises `NotFound` without one, `UserError` for a damaged one."""
     if not (study / BOARD).exists():
         raise NotFound(f"{study} has no board yet", "Finish the search first: zoo search CONFIG --resume.")
-    document = read_json(study / BOARD)
+    document = read_json(study / BOARD, follow=False)
     try:
         check_board(document)
     except ValueError as problem:

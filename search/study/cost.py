@@ -124,4 +124,4 @@ def settle_costs(study: Path, columns: int, rate_hz: int, cost_model: CostModel)
 
 def read_costs(study: Path) -> Costs | None:
     """Return what costs mean in a study; None for a study from before this was written."""
-    return read_document(study / COSTS, Costs) if (study / COSTS).exists() else None
+    return read_document(study / COSTS, Costs, follow=False) if (study / COSTS).exists() else None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models.core.errors import SchemaError, UserError
+from models.core.files import open_regular, refuse_link
 from models.core.schema import parse_json
 from search.config.study import SearchConfig
 from search.study.lines import (
@@ -32,8 +33,21 @@ def read_lines(study: Path, config: SearchConfig | None = None) -> list[LedgerLi
 
     Raises `UserError` naming the file and the line where one is damaged or, with `config`, of another search.
     """
+    return parse_lines(read_ledger_bytes(study), str(ledger_path(study)), config)
+
+
+def read_ledger_bytes(study: Path, start: int = 0) -> bytes:
+    """Return the bytes of a study's ledger from one on; none without a ledger.
+
+    Raises `UserError` for a ledger that is a link, a device or a pipe.
+    """
     path = ledger_path(study)
-    return parse_lines(path.read_bytes(), str(path), config) if path.exists() else []
+    try:
+        with open_regular(path, "ledger", follow=False) as file:
+            file.seek(start)
+            return file.read()
+    except FileNotFoundError:
+        return b""
 
 
 def parse_lines(data: bytes, where: str = "the ledger", config: SearchConfig | None = None) -> list[LedgerLine]:
@@ -107,11 +121,12 @@ def append(study: Path, line: LedgerLine) -> None:
     """Add a line and flush it to disk; first remove an unfinished line that a crash left.
 
     Raises `OSError` where the disk refuses it; the ledger is then as before. Raises `UserError` where the study was
-    moved or removed: only the first trial begins a ledger.
+    moved or removed (only the first trial begins a ledger), and for a ledger that is a link.
     """
     if not (isinstance(line, TrialStart) and line.number == 0):
         check_in_place(study)
     text = json.dumps(to_json(line), allow_nan=False).encode() + b"\n"
+    refuse_link(ledger_path(study))
     with ledger_path(study).open("a+b") as file:
         end = file.seek(0, os.SEEK_END)
         if end:

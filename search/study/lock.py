@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -51,7 +52,7 @@ def is_starting(study: Path) -> bool:
     path = study.resolve().with_name(f".{study.resolve().name}.lock")
     if fcntl is None or (study / STUDY).exists() or not path.exists():
         return False
-    with path.open(encoding="utf-8") as file:
+    with open(path, encoding="utf-8", opener=_open_no_link) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -63,20 +64,27 @@ def is_starting(study: Path) -> bool:
 
 
 def _open_no_link(path: str, flags: int) -> int:
-    """Open a file, but not what a link leads to: its content would be lost."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    """Open a file, but not what a link leads to: its content would be lost. A pipe is not waited for.
+
+    Raises `UserError` for both.
+    """
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as problem:
+        if problem.errno != errno.ELOOP:
+            raise
+        raise UserError(f"{path}, the lock of a search, is a link to another file", "Remove it.") from None
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    raise UserError(f"{path}, the lock of a search, is no file", "Remove it.")
 
 
 def _open_locked(path: Path, study: Path) -> TextIO:
     """Open and lock the lock file; try again where the process before has removed it meanwhile."""
     assert fcntl
     while True:
-        try:
-            file = open(path, "a+", encoding="utf-8", opener=_open_no_link)  # noqa: SIM115 (its user closes it)
-        except OSError as problem:
-            if problem.errno != errno.ELOOP:
-                raise
-            raise UserError(f"{path}, the lock of a search, is a link to another file", "Remove it.") from None
+        file = open(path, "a+", encoding="utf-8", opener=_open_no_link)  # noqa: SIM115 (its user closes it)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

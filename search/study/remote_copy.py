@@ -5,11 +5,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from models.core.errors import NotFound, UserError
-from models.core.files import is_staged, staged_file, staged_folder
+from models.core.files import is_staged, open_regular, staged_file, staged_folder
 from models.core.system_files import is_empty
 from search.storage.uri_store import Store, below
 from search.study.files import BOARD, COSTS, JOURNAL, PICTURE, RECORDINGS, REPORT_PAGE, STUDY
-from search.study.ledger import ledger_path, parse_lines
+from search.study.ledger import ledger_path, parse_lines, read_ledger_bytes
 from search.study.lines import DIVERGED, FAILED, PRUNED, START, TrialRecord, latest
 
 LEDGER, TRIALS = "ledger", "trials"
@@ -88,7 +88,9 @@ class RemoteCopy:
         self._put_ledger()
 
     def _check_same(self) -> None:
-        if self._store.size(STUDY) and self._store.read(STUDY) != (self._study / STUDY).read_bytes():
+        with open_regular(self._study / STUDY, follow=False) as file:
+            own = file.read()
+        if self._store.size(STUDY) and self._store.read(STUDY) != own:
             raise UserError(f"{self._store.uri} holds another study than {self._study}", "Choose another --storage.")
 
     def _restore(self, ledger: bytes, folder: Path) -> None:
@@ -110,11 +112,7 @@ class RemoteCopy:
 
     def _read_ledger(self, start: int = 0) -> bytes:
         """Return the ledger from a byte on, without an unfinished line at its end."""
-        if not ledger_path(self._study).exists():
-            return b""
-        with ledger_path(self._study).open("rb") as file:
-            file.seek(start)
-            data = file.read()
+        data = read_ledger_bytes(self._study, start)
         return data[: data.rfind(b"\n") + 1]
 
     def _put_ledger(self) -> None:

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from statistics import fmean
 
 from models.core.errors import UserError
-from models.core.renames import restore_folders
+from models.core.renames import GOING, restore_folders
+from models.core.system_files import is_system_file
 from models.network.architecture import WaveNetConfig
 from models.training.stacked import form_of
 from search.config.study import SearchConfig
@@ -89,6 +90,8 @@ class TrialScheduler:
         restore_folders(study / "trials")  # of a process that was killed while it saved a trial
         for line in ledger.read_lines(study):
             self._apply(line)
+        for trial in self._state.running:
+            self.folder(trial)
         self._earlier = frozenset(self._state.running)  # trials that another process had started
         self._restarts = RestartQueue(self._state, self._candidate, self._state.running)
 
@@ -137,8 +140,19 @@ class TrialScheduler:
         return self._pool.trained[self._state.record(trial).of or trial]
 
     def folder(self, trial: str) -> Path:
-        """Return the folder of a trial, which holds one run folder for each amp."""
-        return self._study / "trials" / trial
+        """Return the folder of a trial, which holds one run folder for each amp.
+
+        It is replaced at each report. Raises `UserError` where that would remove anything else: a study that came from
+        somewhere may have links in it.
+        """
+        folder = self._study / "trials" / trial
+        if folder.is_symlink():
+            raise UserError(f"{folder} is a link to another folder", "Put the folder itself there, or remove the link.")
+        own = {data.name for data in self._config.datasets} | {GOING}
+        found = {path.name for path in folder.iterdir()} if folder.exists() else set[str]()
+        if other := [name for name in sorted(found - own) if not is_system_file(PurePath(name))]:
+            raise UserError(f"{folder} holds '{other[0]}', which is no amp of this search", "Move it elsewhere.")
+        return folder
 
     def suggest(self) -> Task | None:
         """Return the next trial to train, or None where there is none."""

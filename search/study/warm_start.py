@@ -166,7 +166,7 @@ def _errors(folder: Path) -> tuple[float, float]:
 def _learning(folder: Path) -> dict[str, Any]:
     """Return the learning settings of a model, as far as its folder states them."""
     path = next((folder / name for name in (RECIPE, TRAINING) if (folder / name).exists()), None)
-    document = upgrade_stored(read_json(path)) if path else None
+    document = upgrade_stored(read_json(path, follow=False)) if path else None
     stated = document.get("learning") if isinstance(document, dict) else None
     if not isinstance(stated, dict):
         return {}

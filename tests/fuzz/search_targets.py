@@ -1,11 +1,14 @@
 """The parsers of a search: what people write, and what a disk may damage."""
 
+import gzip
 import json
+import math
 from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from benchmarks.search.table import read_table
 from models.core.cache import measurement_path, read_measurement
 from models.core.locations import is_uri, refuse_userinfo
 from models.core.schema import check_document, parse_json
@@ -129,6 +132,24 @@ def _parse_uri(data: bytes, folder: Path) -> object:
     return below(place, "x") if is_uri(place) else None
 
 
+TABLES = (
+    b"width,inject,cost,seconds,error@1,error@20\n4,film,296,3.0,0.31,0.22\n8,mixin,1104,4.1,0.25,nan\n4,,9,1e-3,1,\n",
+    b'\xef\xbb\xbf"width","cost","seconds","error"\r\n"1","2","3","0.5"\r\n\r\n',
+    gzip.compress(b"width,cost,seconds,error\n" + b"4,296,3.0,0.31\n8,1104,4.1,0.25\n" * 9, mtime=0),
+)
+
+
+def _parse_table(data: bytes, folder: Path) -> object:
+    """Read a table of trained models, plain or packed, and do with it what a replay does as it begins."""
+    path = folder / ("t.csv.gz" if data[:1] == TABLES[-1][:1] else "t.csv")
+    path.write_bytes(data)
+    table = read_table(path)
+    table.nearest({axis: values[-1] for axis, values in table.axes.items()})
+    share = table.share(list(table.rows)) if table.whole else 1.0
+    assert share > 0 and 0 < table.mean_seconds < math.inf and all(map(math.isfinite, table.reference))
+    return table
+
+
 URIS = (b"s3://bucket/a/b?region=x", b"http://host:8265", b"ray://127.0.0.1:10001", b"auto", b"file:///a/b")
 
 SEARCH_TARGETS = (
@@ -138,4 +159,5 @@ SEARCH_TARGETS = (
     Target("costs", (_dumped({"cpus": ["x"], "reference_s": 0.1, "tiers": {"nano": 1, "hifi": None}}),), _parse_costs),
     Target("measurement", (_dumped({"model": 1, "found": 0.25}),), _parse_measurement),
     Target("uri", URIS, _parse_uri),
+    Target("table", TABLES, _parse_table),
 )

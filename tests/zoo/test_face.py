@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import zoo as zoo_package
-from models.core.errors import NotFound
+from models.core.errors import NotFound, UserError
 from tests.support.makers import di, record
 from tests.support.packages import AMP, write_package, write_run
 from tests.support.packages import zoo as zoo_command
@@ -63,6 +63,55 @@ def test_list_has_the_rows_and_filters_of_the_command(own: Path):
     names = [row.name for row in zoo_package.list(knobs=("gain",), sort="esr")]
     assert names == zoo_command("list", "-q").out.split() == [AMP]
     assert zoo_package.list(knobs=("drive",)) == []
+
+
+AUDIO = {
+    "whole numbers, as files store them": (np.full(64, 20_000, np.int16), "not int16 numbers", "x / 32768"),
+    "true and false": (np.ones(64, bool), "not bool numbers", "soundfile.read"),
+    "complex": (np.ones(64) * 1j, "not complex128 numbers", "soundfile.read"),
+    "text": ("hello", "floating-point numbers", "soundfile.read"),
+    "nothing": (None, "floating-point numbers", "soundfile.read"),
+    "ragged lists": ([[1.0], [2.0, 3.0]], "floating-point numbers", "soundfile.read"),
+    "two channels": (np.zeros((64, 2)), "shape (64, 2)", "one channel"),
+    "beyond floats": (np.full(4, 1e300), "finite numbers", "one channel"),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", AUDIO)
+def test_what_is_no_audio_is_refused_in_our_words(own: Path, name: str):
+    audio, message, hint = AUDIO[name]
+    with pytest.raises(UserError) as refused:
+        zoo_package.load(own)(audio)
+    assert message in refused.value.message and hint in refused.value.hint
+
+
+def test_audio_may_be_a_list_or_of_another_precision(own: Path):
+    amp, x_T = zoo_package.load(own), di(0.01)
+    for same in (x_T.tolist(), x_T.astype(np.float64)):
+        assert np.array_equal(amp(same), amp(x_T))
+
+
+def test_places_may_be_paths_and_one_knob_text(own: Path, tmp_path: Path):
+    shelf = tmp_path / "home"
+    assert zoo_package.load(AMP, shelf).name == "tiny"
+    assert [row.name for row in zoo_package.list(shelf, knobs="gain")] == [AMP]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        ({"sort": "size"}, "sorted by 'size'"),
+        ({"tone": ("bright",)}, 'tone is ["bright"]'),
+        ({"knobs": [7]}, "knobs is 7"),
+        ({"max_macs": "100"}, "max_macs is '100'"),
+        ({"max_macs": True}, "max_macs is true"),
+    ],
+)
+def test_conditions_of_another_kind_are_refused(own: Path, conditions: dict, message: str):
+    with pytest.raises(UserError) as refused:
+        zoo_package.list(**conditions)
+    assert message in refused.value.message
 
 
 def test_score_is_that_of_the_command(own: Path, tmp_path: Path):

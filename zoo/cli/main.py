@@ -1,9 +1,11 @@
 """The command `zoo`: its subcommands in groups, and the way from an exception to an exit code."""
 
 import io
+import os
 import sys
 import traceback
 import warnings
+from contextlib import nullcontext
 from difflib import get_close_matches
 from typing import TextIO
 
@@ -133,9 +135,11 @@ def main() -> None:
     from zoo.cli.errors import INTERRUPTED
 
     output.open_closed_streams()
+    output.name_stdout()
     warnings.showwarning = _show_warning
     try:
-        sys.exit(cli.main(prog_name="zoo", standalone_mode=False))
+        with output.naming_stdout() if os.environ.get("_ZOO_COMPLETE") else nullcontext():  # click writes bytes then
+            sys.exit(cli.main(prog_name="zoo", standalone_mode=False))
     except (click.exceptions.Abort, KeyboardInterrupt) as stopped:
         if isinstance(stopped.__cause__, EOFError):  # click takes every end of a file for a person's
             sys.exit(_show_exception(stopped.__cause__))
@@ -173,6 +177,8 @@ def _show_exception(error: Exception) -> int:
     from zoo.cli.errors import FAILURE, explain
 
     explained = explain(error)
+    if isinstance(error, OSError) and error.filename == output.STDOUT:
+        output.close_data()  # else Python would try it once more as it ends
     if explained is None or "--debug" in sys.argv[1:]:
         output.info(traceback.format_exc().rstrip())
     if explained is None:

@@ -1,5 +1,6 @@
 """The only module that prints: data on stdout, messages on stderr."""
 
+import io
 import json
 import math
 import os
@@ -27,6 +28,8 @@ REFRESH_HZ = 2.0  # of what is drawn in place
 
 PLAIN_TERMINALS = ("dumb", "unknown")  # values of TERM
 
+STDOUT = "the standard output"
+
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
 
 
@@ -50,6 +53,39 @@ def open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (open until the end of the process)
+
+
+class _NamedStdout(io.TextIOWrapper):
+    """Stdout whose errors name it, whoever writes there: also click its help, or a library."""
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        with naming_stdout():
+            return super().write(text)
+
+    def flush(self) -> None:
+        """Write what is held."""
+        with naming_stdout():
+            super().flush()
+
+
+@contextmanager
+def naming_stdout() -> Iterator[None]:
+    """Let errors of what only writes to stdout name it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        raise OSError(problem.errno, problem.strerror, STDOUT) from None
+
+
+def name_stdout() -> None:
+    """Let errors of stdout name it; the system's own say nothing of where the disk is full."""
+    plain = sys.stdout
+    if type(plain) is io.TextIOWrapper and plain is sys.__stdout__:  # which keeps what both write to open
+        how = {"line_buffering": plain.line_buffering, "write_through": plain.write_through}
+        sys.stdout = _NamedStdout(plain.buffer, plain.encoding, plain.errors, **how)
 
 
 def info(text: str = "") -> None:
@@ -88,9 +124,6 @@ def data(text: str) -> None:
     except BrokenPipeError:
         _discard(sys.stdout)
         raise SystemExit(0) from None
-    except OSError as problem:
-        _discard(sys.stdout)
-        raise OSError(problem.errno, problem.strerror, "the standard output") from None
 
 
 def _discard(stream: Any) -> None:

@@ -18,7 +18,7 @@ from models.recordings.knob_filters import FILTERS_KEY, parse_knob_filters
 from zoo.package.card import make_card
 from zoo.package.card_page import CardContent
 from zoo.package.card_schema import Terms
-from zoo.package.charts import draw_knobs, draw_scores
+from zoo.package.charts import draw_knobs, draw_scores, read_picture
 from zoo.package.demo_clips import DEMO_SECONDS, DEMO_SEED, write_demo_clips, write_held_take
 from zoo.package.finished_run import FinishedRun
 from zoo.package.layout import CARD, FRONT_CHART, LICENSE_FILE, LIVE, PRESETS
@@ -79,6 +79,7 @@ def package(
     check_license(terms.license, terms.license_name, terms.license_link)
     on_progress(0, STAGES, "reading")
     run = FinishedRun.load(request.run)
+    front = read_picture(run.front_chart) if run.front_chart else None
     check_target(request.out)
     _check_quality(run, request.force)
     for warning in run.evaluation.warnings:
@@ -97,8 +98,8 @@ def package(
         draw_scores(folder / "images" / "scores.png", run.evaluation)
         if any(isinstance(knob, Knob) for knob in run.config.knobs.knobs):
             draw_knobs(folder / "images" / "knobs.png", run.config, run.net, dry_T)
-        if run.front_chart:
-            (folder / FRONT_CHART).write_bytes(run.front_chart.read_bytes())
+        if front is not None:
+            (folder / FRONT_CHART).write_bytes(front)
         _write_texts(folder, run, terms, tiers, presets)
         on_progress(4, STAGES, "checking")
         verify(folder, whole=True, max_peak_dbfs=request.max_peak_dbfs)

@@ -10,9 +10,12 @@ import numpy as np
 from models.artifacts.evaluation import Evaluation
 from models.artifacts.model_config import ModelConfig
 from models.audio.bands import band_centers, band_edges, band_levels
+from models.core.errors import UserError
+from models.core.files import read_regular
 from models.knobs.schema import Knob
 from models.network.wavenet import WaveNet
 from models.playback.stream import play
+from zoo.package.layout import max_bytes
 
 KNOB_POSITIONS = (0.0, 0.25, 0.5, 0.75, 1.0)  # fractions of a knob's range
 
@@ -21,6 +24,8 @@ MAX_SETTINGS = 24  # more are not legible
 BANDS_PER_OCTAVE = 6
 
 CHART_LOW_HZ = 60.0
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"  # the first eight bytes (PNG specification, 5.2)
 
 
 def draw_scores(path: Path, evaluation: Evaluation) -> None:
@@ -48,3 +53,11 @@ def draw_knobs(path: Path, config: ModelConfig, net: WaveNet, dry_T: np.ndarray)
         axes.set_title(knob.name, size=9)
     panels[0].set_ylabel(f"dBFS in 1/{BANDS_PER_OCTAVE} octave")
     save_png(figure, path)
+
+
+def read_picture(path: Path) -> bytes:
+    """Return the bytes of a PNG; raises `UserError` for a link, and for anything but a PNG of a legal size."""
+    data = read_regular(path, max_bytes(path.name), follow=False)
+    if not data.startswith(PNG_SIGNATURE):
+        raise UserError(f"{path} is no PNG picture", "Remove it: a package is made without it, too.")
+    return data

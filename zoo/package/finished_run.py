@@ -42,7 +42,7 @@ class FinishedRun:
         """Read a run folder or a package. Raises `UserError` for one that is not finished or is damaged."""
         config, net = load_model(folder)
         evaluation = read_evaluation(folder)
-        recipe = read_object(folder / RECIPE) if (folder / RECIPE).exists() else None
+        recipe = read_object(folder / RECIPE, follow=False) if (folder / RECIPE).exists() else None
         if recipe is not None:
             check_document(upgrade_stored(recipe), Recipe, str(folder / RECIPE))
         provenance = read_provenance(folder, recipe, evaluation.seconds)

@@ -133,6 +133,12 @@ def max_bytes(name: str) -> int:
     return MAX_BYTES[Path(name).suffix or name]
 
 
+def package_of(folder: Path) -> Path | None:
+    """Return the package that a model's folder is, or is a tier of; None for a run folder."""
+    candidates = [folder, *([folder.parent.parent] if folder.parent.name == "tiers" else [])]
+    return next((place for place in candidates if (place / MANIFEST).exists()), None)
+
+
 def list_files(folder: Path) -> set[str]:
     """Return every path below a folder that is not a folder itself; links are listed and never followed.
 

@@ -60,10 +60,10 @@ def digest(folder: Path) -> str:
 def read_package_file(folder: Path, name: str) -> bytes:
     """Read one file of a package on disk.
 
-    Raises `IntegrityError` for a pipe or a device, and for a file that is larger than a package may have.
+    Raises `IntegrityError` for a link, a pipe or a device, and for a file that is larger than a package may have.
     """
     try:
-        return read_regular(folder / name, max_bytes(name))
+        return read_regular(folder / name, max_bytes(name), follow=False)
     except UserError as problem:
         raise as_package_error(problem) from None
 

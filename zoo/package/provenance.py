@@ -32,7 +32,7 @@ def read_provenance(run: Path, recipe: dict[str, Any] | None, seconds: float) ->
     Returns None for a run without a recipe or a split. Raises `UserError` for a file that is damaged.
     """
     if (run / TRAINING).exists():
-        return read_object(run / TRAINING)
+        return read_object(run / TRAINING, follow=False)
     if recipe is None or (split := read_split(run)) is None:
         return None
     document: dict[str, Any] = {
@@ -44,10 +44,11 @@ def read_provenance(run: Path, recipe: dict[str, Any] | None, seconds: float) ->
         "learning": recipe["learning"],
         **({FILTERS_KEY: split[FILTERS_KEY]} if FILTERS_KEY in split else {}),
         "seconds": seconds,
-        **(read_object(run / MACHINE) if (run / MACHINE).exists() else {}),
+        **(read_object(run / MACHINE, follow=False) if (run / MACHINE).exists() else {}),
     }
     if study := find_study(run):
-        document["search"] = {"study": read_object(study / STUDY_FILE).get("name"), "trial": run.resolve().parent.name}
+        name = read_object(study / STUDY_FILE, follow=False).get("name")
+        document["search"] = {"study": name, "trial": run.resolve().parent.name}
     return document
 
 

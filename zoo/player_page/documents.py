@@ -15,7 +15,7 @@ from models.knobs.schema import Setting
 from zoo.package.card import read_front_matter
 from zoo.package.card_schema import AmpSummary
 from zoo.package.front_matter import text_of
-from zoo.package.layout import CARD, MANIFEST, PRESETS
+from zoo.package.layout import CARD, PRESETS, package_of
 from zoo.package.manifest import digest, read_package_document
 from zoo.package.presets import Preset, Presets
 
@@ -112,12 +112,6 @@ def describe_amp(folder: Path, name: str) -> AmpPage:
         held=_held_errors(scores),
         presets=tuple(map(_page_preset, _stored_presets(package))),
     )
-
-
-def package_of(folder: Path) -> Path | None:
-    """Return the package that a model's folder is, or is a tier of; None for a run folder."""
-    candidates = [folder, *([folder.parent.parent] if folder.parent.name == "tiers" else [])]
-    return next((place for place in candidates if (place / MANIFEST).exists()), None)
 
 
 def model_name(folder: Path) -> str:

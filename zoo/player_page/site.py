@@ -16,8 +16,9 @@ from models.core.system_files import is_empty
 from models.formats.open_model import open_model
 from models.formats.player.build import library
 from models.formats.player.writer import amp_bytes
-from zoo.package.layout import CARD, list_files
-from zoo.player_page.documents import DRY_CLIP, AmpPage, AmpSource, ShelfRow, SitePage, describe_amp, package_of
+from zoo.package.layout import CARD, list_files, package_of
+from zoo.package.manifest import read_package_file
+from zoo.player_page.documents import DRY_CLIP, AmpPage, AmpSource, ShelfRow, SitePage, describe_amp
 
 STATIC = Path(__file__).parent / "static"
 AMP_FILE, AMP_DOCUMENT, SITE_DOCUMENT, ENGINE_FILE = "amp.bin", "amp.json", "site.json", "engine.wasm"
@@ -51,7 +52,7 @@ class AmpFiles:
     def dry_clip(self) -> bytes:
         """The dry clip of the package, or the one that packages are made with."""
         package = package_of(self.folder)
-        return (package / DRY_CLIP).read_bytes() if package and (package / DRY_CLIP).exists() else self._made_clip()
+        return read_package_file(package, DRY_CLIP) if package and (package / DRY_CLIP).exists() else self._made_clip()
 
     def names(self) -> list[str]:
         """Return the names of all files."""
@@ -71,7 +72,7 @@ class AmpFiles:
                 return None
             package = package_of(self.folder)
             assert package is not None, "only packages have takes"
-            return (package / name).read_bytes()
+            return read_package_file(package, name)
 
     def _made_clip(self) -> bytes:
         from models.audio.guitar import guitar

@@ -4,8 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from models.core.errors import UserError
+from models.core.schema import short_repr
+
 if TYPE_CHECKING:
     from zoo.package.card_schema import AmpSummary
+
+
+SORTS = ("name", "esr", "macs", "downloads", "updated")
 
 
 @dataclass(frozen=True)
@@ -19,7 +25,9 @@ class AmpFilter:
         tone: One of its tones.
         license: Its license; case does not matter.
         max_macs: Its largest number of multiply-accumulates per sample.
-        sort: The order: `name`, `esr`, `macs`, `downloads` or `updated`.
+        sort: The order, one of `SORTS`.
+
+    Raises `UserError` for a condition of another kind.
     """
 
     query: str = ""
@@ -29,6 +37,20 @@ class AmpFilter:
     license: str = ""
     max_macs: int | None = None
     sort: str = "name"
+
+    def __post_init__(self) -> None:
+        """Check what Python code states; one knob may be stated as text."""
+        if isinstance(self.knobs, str):
+            object.__setattr__(self, "knobs", (self.knobs,))
+        if self.sort not in SORTS:
+            raise UserError(f"amps cannot be sorted by {short_repr(self.sort)}", f"Choose one of {', '.join(SORTS)}.")
+        texts = {"query": self.query, "kind": self.kind, "tone": self.tone, "license": self.license}
+        for name, value in (*texts.items(), *(("knobs", knob) for knob in self.knobs)):
+            if not isinstance(value, str):
+                raise UserError(f"{name} is {short_repr(value)}, which is no text", "Write it in quotes.")
+        most = 0 if self.max_macs is None else self.max_macs
+        if isinstance(most, bool) or not isinstance(most, int | float):
+            raise UserError(f"max_macs is {short_repr(self.max_macs)}, which is no number", "Write a whole number.")
 
     def matches(self, row: "AmpSummary") -> bool:
         """Return whether an amp fulfills every condition."""

@@ -13,7 +13,7 @@ from models.core.schema import Document
 from models.core.user_folders import expand_home
 from zoo.names import Address, Ref, parse_address, parse_ref
 from zoo.package.card import read_front_matter
-from zoo.package.layout import CARD, MANIFEST, refuse_nam_file, select_files
+from zoo.package.layout import CARD, MANIFEST, package_of, refuse_nam_file, select_files
 from zoo.package.manifest import digest, package_files, read_package_document, read_package_manifest
 from zoo.package.signing import describe_signer
 from zoo.registry.errors import RateLimited
@@ -23,13 +23,13 @@ from zoo.registry.protocol import TransferProgress, Zoo, no_progress
 from zoo.registry.shelf import Shelf
 
 
-def address_of(where: str | None) -> Address | None:
+def address_of(where: str | Path | None) -> Address | None:
     """Return the address of a hub, None for a shelf."""
     address = parse_address(where) if where else None
     return address if isinstance(address, Address) else None
 
 
-def resolve_zoo(where: str | None, new: bool = False) -> Zoo:
+def resolve_zoo(where: str | Path | None, new: bool = False) -> Zoo:
     """Open a zoo: `hub` or a URL is a hub, any other word a shelf's folder, None the user's own shelf.
 
     Raises `NotFound` when a named shelf does not exist, unless a `new` one may be made.
@@ -46,13 +46,13 @@ def resolve_zoo(where: str | None, new: bool = False) -> Zoo:
 
 def resolve_package(
     amp: str,
-    where: str | None,
+    where: str | Path | None,
     tier: str = "",
     on_progress: TransferProgress = no_progress,
     on_warning: Callable[[str], None] = warnings.warn,
     max_peak_dbfs: float | None = None,
 ) -> Path:
-    """Return the folder of an amp, verified where it is a package.
+    """Return the folder of an amp, verified where it is a package or a tier of one.
 
     Args:
         amp: A run's or a package's folder, or an amp `owner/amp[@revision]` of the zoo. One of a hub is pulled to the
@@ -73,14 +73,14 @@ def resolve_package(
             return _pull_to_shelf(zoo, ref, tier, on_progress, on_warning, max_peak_dbfs)
         folder = _find_amp(zoo, ref, amp)
         describe_signer(folder, ref.name)
-    if (folder / MANIFEST).exists():
-        _verify_folder(folder, max_peak_dbfs)
+    if (package := package_of(folder)) is not None:
+        _verify_folder(package, max_peak_dbfs)
     return folder
 
 
 def resolve_model(
     amp: str,
-    where: str | None,
+    where: str | Path | None,
     tier: str = "",
     on_progress: TransferProgress = no_progress,
     on_warning: Callable[[str], None] = warnings.warn,
@@ -99,7 +99,7 @@ def resolve_model(
 
 def resolve_for_ears(
     amp: str,
-    where: str | None,
+    where: str | Path | None,
     tier: str = "",
     on_progress: TransferProgress = no_progress,
     on_warning: Callable[[str], None] = warnings.warn,

@@ -13,7 +13,7 @@ from zoo.registry.resolve import resolve_model
 def score_model(
     model: str | Path,
     manifest: str | Path,
-    zoo: str | None = None,
+    zoo: str | Path | None = None,
     tier: str = "",
     *,
     align: bool | None = None,

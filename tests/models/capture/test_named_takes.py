@@ -120,4 +120,7 @@ def test_folder_that_is_missing_or_a_knob_that_never_turns(tmp_path: Path):
 
 
 def test_knob_may_have_a_hyphen():
+    composed, apart = "Fr\u00e9 G{gain}", "Fre\u0301 G{gain}"  # as keyboards and as macOS write it
+    for pattern, name in ((composed, apart), (apart, composed), (apart, apart)):
+        assert compile_pattern(pattern, {}).find(Path(f"{name.format(gain=4)}.wav")) == [{"gain": 4}]
     assert compile_pattern("P{pre-gain}-V{vol}", {}).find(Path("P4-V2.wav")) == [{"pre-gain": 4, "vol": 2}]

@@ -1,6 +1,7 @@
 """Files of people and other systems are read whatever was added to them; what would never end is refused."""
 
 import os
+import unicodedata
 from pathlib import Path
 from typing import get_args
 
@@ -127,6 +128,18 @@ def test_written_place_is_the_file_that_is_there(tmp_path: Path):
     assert find_written(tmp_path, r"a\b.wav") == tmp_path / "a" / "b.wav"
     for name in (r"a\c.wav", "a\\" + "b" * 300):
         assert find_written(tmp_path, name) == tmp_path / name  # an error names it as it was written
+
+
+@pytest.mark.parametrize("there", ["NFC", "NFD"])
+def test_an_accent_may_be_written_as_macos_does(tmp_path: Path, there: str):
+    """In archives of macOS an accent is a character of its own; keyboards write the letter with it."""
+    forms = {"NFC": ("NFC", "NFD"), "NFD": ("NFD", "NFC")}[there]
+    name, other = (unicodedata.normalize(form, "caf\u00e9/t\u00f6n.wav") for form in forms)
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).touch()
+    assert find_written(tmp_path, other).samefile(tmp_path / name)
+    assert find_written(tmp_path, other.replace("/", "\\")).samefile(tmp_path / name)
+    assert find_written(tmp_path, f"{other}x") == tmp_path / f"{other}x"
 
 
 def test_home_is_expanded_in_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -191,6 +191,13 @@ def test_unknown_position_lists_the_known_ones():
     assert caught.value.hint == "Its positions are: clean, crunch, lead. Did you mean 'lead'?"
 
 
+@pytest.mark.parametrize("value", [None, [], {}, b"lead", 1j, 10**400, float("nan")])
+def test_what_no_position_can_be_is_refused_in_our_words(value: Any):
+    """As Python code may state it."""
+    with pytest.raises(UserError, match="take 3: switch 'channel' is "):
+        SWITCHED.complete({"channel": value}, "take 3")
+
+
 def test_two_gains_are_refused():
     with pytest.raises(ValidationError, match="more than one knob is the gain: a, b"):
         Knobs.model_validate({"knobs": [{"name": "a", "gain": True}, {"name": "b", "gain": True}]})

@@ -1,5 +1,7 @@
 """The state file has the tensors that runs had from the first version on, and resumes what it holds."""
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from models.artifacts.folder import save_tensors
-from models.artifacts.names import STATE
+from models.artifacts.names import HISTORY, RECIPE, STATE
 from models.core.errors import UserError
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
@@ -78,3 +80,19 @@ def test_a_damaged_state_is_told(what: str, data: AmpData, tmp_path: Path):
     save_file(tensors, tmp_path / STATE, metadata)
     with pytest.raises(UserError, match=r"state\.safetensors is damaged"):
         trainer.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", [STATE, HISTORY, RECIPE])
+@pytest.mark.parametrize("how", ["link", "pipe"])
+def test_what_a_training_goes_on_with_is_a_file(data: AmpData, tmp_path: Path, name: str, how: str):
+    """A pipe is not waited for, and a link leads nowhere."""
+    trainer = Trainer(recipe(data.config), data)
+    trainer.save(tmp_path / "run")
+    (tmp_path / "run" / name).rename(tmp_path / "other")
+    os.mkfifo(tmp_path / "run" / name) if how == "pipe" else (tmp_path / "run" / name).symlink_to(tmp_path / "other")
+    signal.alarm(60)
+    try:
+        with pytest.raises(UserError, match=rf"{name} is a (link to another file|device or a pipe)"):
+            trainer.load(tmp_path / "run")
+    finally:
+        signal.alarm(0)

@@ -57,6 +57,16 @@ def test_it_is_drawn_when_time_has_passed(tmp_path: Path):
     assert output.shown[-1]["text/plain"].splitlines()[1].startswith("s: done")
 
 
+def test_text_of_a_ledger_is_plain(tmp_path: Path):
+    """A study may have come from anybody."""
+    output = Output()
+    shown = NotebookView(LiveView(config_of(), tmp_path), output)
+    record = TrialRecord.of_start(start_line("a", label="\u202elabel\x1b[2J\u3164", form="<b>"))
+    shown.on_record(replace(record, step=5, esr=0.5, amps={"a": 0.5}))
+    for text in output.shown[-1].values():
+        assert "?label?[2J?" in text and not set(text) & set("\u202e\x1b\u3164")
+
+
 def test_a_search_in_a_notebook_shows_itself(output: Output, tmp_path: Path):
     with counted_costs():
         board = zoo.search(search_file(tmp_path, amps=1), tmp_path / "study", local=True)

@@ -211,9 +211,9 @@ def test_recipes_begin_spread_over_cost_where_the_time_is_limited():
 
 @pytest.mark.parametrize(
     ("text", "trials", "minutes"),
-    [("24", 24, None), ("90s", MAX_TRIALS, 1.5), ("30m", MAX_TRIALS, 30), ("1.5h", MAX_TRIALS, 90)],
+    [("24", 24, None), (24, 24, None), ("90s", MAX_TRIALS, 1.5), ("30m", MAX_TRIALS, 30), ("1.5h", MAX_TRIALS, 90)],
 )
-def test_a_budget_in_words(text: str, trials: int, minutes: float | None):
+def test_a_budget_in_words(text: str | int, trials: int, minutes: float | None):
     config = config_of().with_budget(text)
     assert (config.trials, config.minutes) == (trials, minutes)
 
@@ -225,8 +225,28 @@ def test_stated_trials_are_the_most_that_a_time_gets():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "0m", "-3", "2.5", "30 m", "30min", "1d", "100001", "nan", "1e9h", "99999999h"]
+    "text",
+    [
+        "",
+        0,
+        True,
+        None,
+        2.5,
+        ["24"],
+        "\u0663",
+        "0",
+        "0m",
+        "-3",
+        "2.5",
+        "30 m",
+        "30min",
+        "1d",
+        "100001",
+        "nan",
+        "1e9h",
+        "99999999h",
+    ],
 )
-def test_what_is_no_budget_is_refused(text: str):
+def test_what_is_no_budget_is_refused(text: Any):
     with pytest.raises(UserError, match="neither a number of trials nor a time"):
         config_of().with_budget(text)

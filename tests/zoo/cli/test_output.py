@@ -89,6 +89,26 @@ def test_full_standard_output_is_named(here: Path):
     assert "the standard output: the disk is full" in json.loads(run.stderr)["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "'{ZOO}' --help",
+        "PYTHONUNBUFFERED= '{ZOO}' --version",
+        "PYTHONUNBUFFERED=1 '{ZOO}' render --help",
+        "PYTHONUNBUFFERED= '{ZOO}' show {AMP}",
+        "PYTHONUNBUFFERED=1 '{ZOO}' knobs {AMP} --json",
+        "PYTHONUNBUFFERED= _ZOO_COMPLETE=bash_source '{ZOO}'",
+    ],
+)
+def test_whatever_a_command_writes_its_output_is_named(here: Path, words: str):
+    """Also what click writes; with and without a buffer."""
+    command = ["/bin/sh", "-c", f"{words.format(ZOO=ZOO, AMP=AMP)} >/dev/full"]
+    run = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert run.returncode == 1
+    assert "the standard output: the disk is full" in run.stderr and "a file" not in run.stderr
+    assert "Traceback" not in run.stderr and "Exception ignored" not in run.stderr
+
+
 def test_words_on_the_command_line_are_shown_as_text(here: Path):
     """As `zoo check *` gives them, in a folder of strange names."""
     for words in (("check", "a.json", "\x1b]0;x\x07\u202eb.json"), ("list", "--kind", "\x1b[31m"), ("\x1b[2J\u3164",)):

@@ -20,11 +20,12 @@ from tests.support.packages import AMP, at, files, flip, read_files, refused, wr
 from tests.support.searches import start_line
 from zoo.package.card import read_front_matter
 from zoo.package.card_schema import read_tiers
+from zoo.package.charts import PNG_SIGNATURE
 from zoo.package.manifest import write_manifest
 from zoo.package.replay import replay
 from zoo.package.verify import verify
 
-PICTURE = b"\x89PNG of a front"
+PICTURE = PNG_SIGNATURE + b"a front"
 NANO = {f"tiers/nano/{name}" for name in ("config.json", "eval.json", "model.safetensors")}
 
 

@@ -10,6 +10,7 @@ import pytest
 from models.core.errors import UserError
 from models.core.files import read_regular
 from tests.support.packages import AMP, write_package, zoo
+from zoo.package.manifest import write_manifest
 
 DOCUMENTS = ("config.json", "eval.json", "README.md", "manifest.json", "model.safetensors", "audio/di.flac")
 COMMANDS = {
@@ -45,6 +46,25 @@ def test_no_command_waits_for_a_pipe(tmp_path: Path, document: str):
             assert ran.code == 6 and f"{document} is a" in ran.err and "device" in ran.err, ran
         if words[0] == "show" and document in DOCUMENTS[:4]:
             assert ran.code != 0 and f"{document} is a device or a pipe" in ran.err, ran
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("how", ["link", "pipe"])
+def test_a_tier_is_played_as_its_package(tmp_path: Path, how: str):
+    """Its clips and presets are those of the package, which is checked, whichever folder of it is named."""
+    package = write_package(tmp_path / "package")
+    tier = package / "tiers" / "nano"
+    tier.mkdir(parents=True)
+    for name in ("config.json", "eval.json", "model.safetensors"):
+        (tier / name).write_bytes((package / name).read_bytes())
+    write_manifest(package, "tiny", "ampzoo")
+    assert zoo("page", tier, "--out", tmp_path / "site").code == 0
+    clip, secret = package / "audio" / "di.flac", tmp_path / "secret"
+    secret.write_bytes(clip.read_bytes())
+    clip.unlink()
+    os.mkfifo(clip) if how == "pipe" else clip.symlink_to(secret)
+    ran = zoo("page", tier, "--out", tmp_path / "other")
+    assert ran.code == 6 and "di.flac is a link or a device" in ran.err and not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("place", ["/dev/zero", "/dev/null", "/dev/full"])
