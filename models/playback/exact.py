@@ -3,8 +3,8 @@
 A network computes its past under the setting at which it was played, so a knob that moves is heard in what it leaves
 behind. Here a second player replays the input of a receptive field under the new setting, spread evenly over a hop.
 After that hop it is as if the knobs had always stood there, and over the next hop the sound fades to it; meanwhile
-another player replays for where the knobs are by then. A move is a crossfade between two still sounds; while knobs go on
-moving, the sound follows a parabola through three. `player/exact.c` does the same.
+another player replays for where the knobs are by then. A move is a crossfade between two still sounds; while knobs go
+on moving, the sound follows a parabola through three. `player/exact.c` does the same.
 
 Shapes: T time (one block), K knob columns.
 """
