@@ -4,17 +4,18 @@ Artifacts, in dBFS (a knob from end to end, or to and fro without a stop; guitar
 
 * 10, 50, 200 MS: the moving sound less the crossfade of the two still ones, as `eval.json` has it. RAMP: the knob moves
   in a straight line, sample by sample. EXACT: one hop as long as the move.
-* DRAG: a knob to and fro, a turn in a second. Against IDEAL: every sample as the net plays it with all its past under
-  the setting of that moment (still sounds every 64 samples). Exact moves come two hops later, and IDEAL is as late;
-  what is left is that 20 ms lie between two still sounds. OWN: exact moves against the crossfades of still sounds that
-  they are meant to be.
+* DRAG: a knob from end to end and back, a turn in a second. Against IDEAL: every sample as the net plays it with all
+  its past under the setting of that moment (still sounds every 64 samples). Exact moves come two hops later, and IDEAL
+  is as late; what is left is that 20 ms lie between two still sounds. OWN: exact moves against the parabolas through
+  still sounds that they are meant to be. BETWEEN (with `--hops`): what straight lines and parabolas between still
+  sounds miss of IDEAL.
 
 Costs: CPU seconds per second of audio of the C player (and of Python's stream, PY), all knobs moving all the time,
 medians over the rounds; STILL, GLIDE (ramps), EXACT; and the CPU time that 999 of 1,000 blocks stay below, in percent
 of a block's own time, median over the rounds.
 
-With `--hops` it shows something else: DRAG against IDEAL for hops of other lengths, and what moves then cost Python's
-stream over the C player (PY C) and over numba (PY), in blocks of 64 samples.
+With `--hops` it shows something else: BETWEEN, and DRAG against IDEAL, for hops of other lengths, and what moves then
+cost Python's stream over the C player (PY C) and over numba (PY), in blocks of 64 samples.
 
     python -m benchmarks.knob_moves --rounds 5 [--run FOLDER] [--hops 960 320 192]
 """
@@ -52,6 +53,7 @@ from zoo.cli import output
 MODELS = ("a1-nano-film", "a1-lite-film", "a1-standard-film", "a2-full-film")
 BLOCKS = (32, 64, 128)
 PYTHON = ("PY STILL", "PY RAMP", "PY EXACT")
+HOPS_HEAD = ("MODEL", "HOP MS", "BETWEEN: LINES", "PARABOLAS", "DRAG EXACT", "PY C STILL, EXACT", "PY STILL, EXACT")
 CONTROL = 64  # samples between two still sounds of the ideal
 
 
@@ -66,11 +68,14 @@ def fade_artifact(net: WaveNet, x_T: np.ndarray, ends: np.ndarray, ramp: int) ->
     return power_decibels(float(np.mean(added_T**2)))
 
 
-def still_parts(net: WaveNet, x_T: np.ndarray, levels: np.ndarray, length: int) -> np.ndarray:
-    """Fade from setting to setting, (N, K), each held for `length` samples: a sound without any other past."""
+def still_parts(net: WaveNet, x_T: np.ndarray, levels: np.ndarray, length: int, curved: bool = False) -> np.ndarray:
+    """Fade from setting to setting, (N, K), `length` samples each: a sound without any other past.
+
+    `curved`: in a parabola through the last three, where there are three that differ.
+    """
     player, field, parts = player_factory(net)(), net.receptive_field - 1, []
     padded_T = np.concatenate([np.zeros(field, np.float32), x_T])
-    fade_T = np.arange(1, length + 1) / length
+    share_T = np.arange(1, length + 1) / length
 
     def still(number: int, levels_K: np.ndarray) -> np.ndarray:
         begin = number * length
@@ -78,35 +83,49 @@ def still_parts(net: WaveNet, x_T: np.ndarray, levels: np.ndarray, length: int) 
 
     for number in range(len(x_T) // length):
         old_T, new_T = still(number, levels[number]), still(number, levels[number + 1])
-        parts.append(old_T + (new_T - old_T) * fade_T)
+        parts.append(old_T + (new_T - old_T) * share_T)
+        before_K, step_K = (levels[number + 1 - n] - levels[max(0, number - n)].astype(float) for n in (1, 0))
+        if curved and before_K.any() and np.linalg.norm(step_K - before_K) <= 2 * np.linalg.norm(step_K):
+            passed_T = still(number, levels[number - 1])
+            parts[-1] += (new_T - 2 * old_T + passed_T) * share_T * (share_T - 1) / 2
     return np.concatenate(parts)
 
 
+def dragged(net: WaveNet, t_N: np.ndarray) -> np.ndarray:
+    """Return the settings at these samples: the first knob begins at one end, at rest; the others stand."""
+    levels = np.zeros((len(t_N), net.knobs), np.float32)
+    levels[:, 0] = -np.cos(np.pi * np.clip(t_N, 0, None) / RATE_HZ)
+    return levels
+
+
 def drag_artifacts(net: WaveNet, x_T: np.ndarray, hop: int = HOP) -> list[float]:
-    """Return the artifacts of a drag: ramp and exact against the ideal, exact against its own crossfades.
+    """Return the artifacts of a drag: ramp and exact against the ideal, exact against its own parabolas.
 
     `hop` is a multiple of `CONTROL`.
     """
     count = len(x_T) // hop * hop
-    x_T = x_T[:count]
-
-    def settings(t_N: np.ndarray) -> np.ndarray:
-        levels = np.zeros((len(t_N), net.knobs), np.float32)
-        levels[:, 0] = np.sin(np.pi * np.clip(t_N, 0, None) / RATE_HZ)
-        return levels
-
-    t_T = np.arange(count)
-    ramp_T = Stream(net, [0.0] * net.knobs).process(x_T, np.ascontiguousarray(settings(t_T).T))
-    stream, parts = Stream(net, [0.0] * net.knobs, "exact", hop), []
+    x_T, settings = x_T[:count], partial(dragged, net)
+    rest_K = settings(np.zeros(1))[0]
+    ramp_T = Stream(net, list(rest_K)).process(x_T, np.ascontiguousarray(settings(np.arange(count)).T))
+    stream, parts = Stream(net, list(rest_K), "exact", hop), []
     for begin in range(0, count, CONTROL):
         parts.append(stream.process(x_T[begin : begin + CONTROL], settings(np.array([begin]))[0]))
     exact_T, points = np.concatenate(parts), np.arange(0, count + CONTROL, CONTROL)
     ideal_T, late_T = (still_parts(net, x_T, settings(points - late), CONTROL) for late in (0, 2 * hop))
     hops = np.arange(-2, count // hop - 1) * hop
-    start = next(number for number, t in enumerate(points) if settings(np.array([t]))[0].any()) * CONTROL
-    own_T = still_parts(net, x_T[start:], settings(np.where(hops < 0, -start, hops) + start), hop)
+    start = next(number for number, t in enumerate(points) if np.any(settings(np.array([t]))[0] != rest_K)) * CONTROL
+    own_T = still_parts(net, x_T[start:], settings(np.where(hops < 0, -start, hops) + start), hop, curved=True)
     pairs = (ramp_T, ideal_T), (exact_T, late_T), (exact_T[start:][: len(own_T)], own_T)
     return [power_decibels(float(np.mean((one - other) ** 2))) for one, other in pairs]
+
+
+def between(net: WaveNet, x_T: np.ndarray, hop: int) -> list[float]:
+    """Return what straight lines and parabolas between still sounds, a hop apart, miss of a drag."""
+    count = len(x_T) // hop * hop
+    fine, coarse = (dragged(net, np.arange(0, count + step, step)) for step in (CONTROL, hop))
+    ideal_T = still_parts(net, x_T[:count], fine, CONTROL)
+    found = (still_parts(net, x_T[:count], coarse, hop, curved) for curved in (False, True))
+    return [power_decibels(float(np.mean((one - ideal_T) ** 2))) for one in found]
 
 
 def costs(program: Path, file: Path, block: int, rounds: int) -> list[str]:
@@ -147,13 +166,12 @@ def show_hops(models: list[tuple[ModelConfig, WaveNet]], hops: list[int], rounds
     for config, net in models:
         native = partial(NativePlayer, amp_bytes(config, net))
         for hop in hops:
-            artifact = drag_artifacts(net, x_T, hop)[1]
+            heard = [*between(net, x_T, hop), drag_artifacts(net, x_T, hop)[1]]
             sides = python_costs(net, 64, rounds, hop=hop, create_player=native), python_costs(net, 64, rounds, hop=hop)
-            rows.append(
-                (config.name, f"{1000 * hop / RATE_HZ:.1f}", f"{artifact:.0f}", *(s[0] + " " + s[2] for s in sides))
-            )
+            numbers = (f"{number:.0f}" for number in heard)
+            rows.append((config.name, f"{1000 * hop / RATE_HZ:.1f}", *numbers, *(s[0] + " " + s[2] for s in sides)))
             output.info("  ".join(rows[-1]))
-    output.data_table(("MODEL", "HOP MS", "DRAG EXACT", "PY C STILL, EXACT", "PY STILL, EXACT"), rows)
+    output.data_table(HOPS_HEAD, rows)
 
 
 def main() -> None:

@@ -1,9 +1,10 @@
 """What does a plugin cost in a host, beside the C player alone?
 
 The same model plays noise in turns: the C player alone (`player/bench.c`), its VST 3 in pedalboard (JUCE), its LV2 in
-lv2bench. Mono, knobs still, the amp's own rate. CPU time as a share of a core, medians over the rounds; in brackets the
-median over the rounds of the ratio to the C player alone. Of lv2bench it is what four seconds more take than one. A
-host that is not installed is left out.
+lv2bench, its CLAP in the tests' own host (ctypes, whose Python takes some microseconds a block). Mono, knobs still, the
+amp's own rate. CPU time as a share of a core, medians over the rounds; in brackets the median over the rounds of the
+ratio to the C player alone. Of lv2bench it is what four seconds more take than one. A host that is not installed is
+left out.
 
     python -m benchmarks.plugin_hosts --rounds 5
 """
@@ -35,6 +36,7 @@ from models.formats.plugin.bundles import write_plugin
 from models.formats.plugin.targets import this_machine
 from models.formats.plugin.turtle import plugin_uri
 from models.knobs.schema import Knob, Knobs
+from tests.support.clap_host import ClapHost
 from zoo.cli import output
 
 BLOCKS = (64, 256)
@@ -61,6 +63,21 @@ def in_pedalboard(path: Path, block: int) -> Side:
     return play
 
 
+def in_clap_host(path: Path, block: int) -> Side:
+    """Return what plays a CLAP in the host of the tests."""
+    plugin = ClapHost(path).create()
+    plugin.select(1)
+    assert plugin.activate(RATE_HZ, block)
+    plugin.stream(NOISE_T[None], block)
+
+    def play() -> float:
+        begin = time.process_time()
+        plugin.stream(NOISE_T[None], block)
+        return (time.process_time() - begin) / SECONDS
+
+    return play
+
+
 def in_lv2bench(folder: Path, amp: AmpFile, block: int) -> Side:
     """Return what plays an LV2 in lv2bench."""
     env = {**os.environ, "LV2_PATH": f"{folder}:{LV2_PATH}"}
@@ -81,6 +98,7 @@ def sides(folder: Path, data: bytes, block: int) -> dict[str, Side]:
     found: dict[str, Side] = {"C alone": partial(program_seconds, build_program("bench.c"), file, block)}
     if find_spec("pedalboard"):
         found["VST 3 in pedalboard"] = in_pedalboard(write_plugin("vst3", target, folder, "amp", data, [amp]), block)
+    found["CLAP in ctypes"] = in_clap_host(write_plugin("clap", target, folder, "amp", data, [amp]), block)
     if shutil.which("lv2bench"):
         write_plugin("lv2", target, folder / "lv2", "amp", data, [amp])
         found["LV2 in lv2bench"] = in_lv2bench(folder / "lv2", amp, block)

@@ -1,11 +1,12 @@
-/* Crossfades between still sounds: three players take turns to be heard, to be faded to, and to replay the past. */
+/* Crossfades between still sounds: players take turns to replay the past, to be faded to, to be heard, and to pass. */
 #include "exact.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
 enum {
-    HEARD, NEXT, LATER, VOICES,          /* what a player does: it is heard; it is faded to; it replays the past */
+    PASSED, HEARD, NEXT, LATER, VOICES,  /* what a player does: it was heard in the hop before; it is heard; it is faded
+                                            to; it replays the past */
     BLOCK = 256,                         /* samples that are played at once */
     HOPS_PER_SECOND = 50,
 };
@@ -17,13 +18,14 @@ struct ExactPlayer {
     int32_t hop;                         /* samples of a fade, and of a replay */
     int32_t field;                       /* samples of the past that the sound depends on */
     int32_t fading, replaying;           /* whether NEXT and LATER are in use */
+    int32_t curved;                      /* whether PASSED is: the knobs go on moving */
     int32_t ramps;                       /* whether HEARD moves the knobs by itself */
     _Atomic int32_t wants_ramps;
     int32_t done;                        /* samples of the hop that are played */
     int64_t now, replayed;               /* samples played since the start, and those up to which LATER has replayed */
     float *past;                         /* a ring of the input */
     int64_t ring;                        /* its length, a power of two */
-    float input[BLOCK], output[BLOCK];
+    float input[BLOCK], output[BLOCK], passed[BLOCK];
 };
 
 static size_t round_up(size_t number) {
@@ -76,7 +78,7 @@ void exact_reset_levels(ExactPlayer *p, const float *levels) {
     memcpy(p->levels[HEARD], levels, 4 * (size_t)p->columns);
     player_reset_levels(p->voices[HEARD], levels);
     memset(p->past, 0, 4 * (size_t)p->ring);
-    p->fading = p->replaying = p->done = 0;
+    p->fading = p->replaying = p->curved = p->done = 0;
     p->ramps = atomic_load_explicit(&p->wants_ramps, memory_order_relaxed);
     p->now = p->field; /* so many samples of silence have been */
 }
@@ -97,12 +99,31 @@ static void swap(ExactPlayer *p, int one, int other) {
     memcpy(p->levels[other], levels, sizeof levels);
 }
 
+/* Whether the knobs go on as before from HEARD to NEXT, so that a parabola through the last three settings neither
+ * turns back nor overshoots: on a line, it does not where they move at least a third as far as before, or turn round and
+ * move at least as far. */
+static int is_steady(const ExactPlayer *p) {
+    double bend = 0, step = 0;
+    for (int32_t c = 0; c < p->columns; c++) {
+        const double before = (double)p->levels[HEARD][c] - p->levels[PASSED][c];
+        const double now = (double)p->levels[NEXT][c] - p->levels[HEARD][c];
+        bend += (now - before) * (now - before);
+        step += now * now;
+    }
+    return bend <= 4 * step;
+}
+
 /* Between two hops: what was faded to is heard, what has replayed is faded to, and if the knobs are elsewhere by now,
  * another replay begins. */
 static void begin_hop(ExactPlayer *p, const float *goal) {
-    if (p->fading) swap(p, HEARD, NEXT);
+    const int32_t moved = p->fading;
+    if (moved) {
+        swap(p, PASSED, HEARD);
+        swap(p, HEARD, NEXT);
+    }
     if (p->replaying) swap(p, NEXT, LATER);
     p->fading = p->replaying;
+    p->curved = moved && p->fading && is_steady(p);
     p->replaying = memcmp(goal, p->levels[p->fading ? NEXT : HEARD], 4 * (size_t)p->columns) != 0;
     if (p->replaying) memcpy(p->levels[LATER], goal, 4 * (size_t)p->columns);
     p->replayed = p->now - p->field;
@@ -128,16 +149,23 @@ static void replay(ExactPlayer *p, int32_t done) {
     }
 }
 
+/* Fade from what is heard, in `y`: in a straight line, or in a parabola through what was heard before, too. */
+static void fade(ExactPlayer *p, float *y, int32_t samples) {
+    player_process_levels(p->voices[NEXT], p->input, p->output, samples, p->levels[NEXT], 0);
+    if (p->curved) player_process_levels(p->voices[PASSED], p->input, p->passed, samples, p->levels[PASSED], 0);
+    for (int32_t t = 0; t < samples; t++) {
+        const float share = (float)(p->done + t + 1) / (float)p->hop, step = p->output[t] - y[t];
+        const float bend = p->curved ? step - (y[t] - p->passed[t]) : 0;
+        y[t] += step * share + bend * (share * (share - 1) / 2);
+    }
+}
+
 /* Play one part of a block, which does not reach beyond the hop. */
 static void play(ExactPlayer *p, const float *x, float *y, int32_t samples) {
     memcpy(p->input, x, 4 * (size_t)samples);
     remember(p, p->input, samples);
     player_process_levels(p->voices[HEARD], p->input, y, samples, p->levels[HEARD], 0);
-    if (p->fading) {
-        player_process_levels(p->voices[NEXT], p->input, p->output, samples, p->levels[NEXT], 0);
-        for (int32_t t = 0; t < samples; t++)
-            y[t] += (p->output[t] - y[t]) * ((float)(p->done + t + 1) / (float)p->hop);
-    }
+    if (p->fading) fade(p, y, samples);
     if (p->replaying) replay(p, p->done + samples);
     p->done += samples;
     p->now += samples;
@@ -192,5 +220,5 @@ void exact_set_moves(ExactPlayer *p, int32_t exact) {
 }
 
 double exact_move_cost(const Amp *amp, int32_t factor, double still) {
-    return still * (3 + (double)field_of(amp, factor) / hop_of(amp, factor));
+    return still * (4 + (double)field_of(amp, factor) / hop_of(amp, factor));
 }

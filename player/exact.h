@@ -1,12 +1,14 @@
-/* Knobs that move exactly: what is heard is always a crossfade between two still sounds.
+/* Knobs that move exactly: what is heard is always made of still sounds.
  *
  * A network computes its past under the setting at which it was played, so a knob that moves is heard in what it leaves
  * behind. Here a second player replays the input of a receptive field under the new setting, spread evenly over the
  * blocks of a hop (20 ms). After that hop it is as if the knobs had always stood there, and over the next hop the sound
- * fades to it; meanwhile a third player replays for where the knobs are by then. While knobs stand still this costs what
- * a Player costs. While they move it costs that 3 + receptive field / hop times, in equal parts: no block takes longer
- * than others of its length. Use it where that fits (`exact_move_cost`); elsewhere let it ramp, which is the glide of
- * `player_process` and costs next to nothing.
+ * fades to it; meanwhile another player replays for where the knobs are by then. A move is a crossfade between two still
+ * sounds. While knobs go on moving, the sound follows a parabola through three of them, the last one played on for a
+ * hop: by how much it misses the sound of the settings between them is then of third order in the hop, no longer of
+ * second. While knobs stand still this costs what a Player costs. While they move it costs that 4 + receptive field / hop
+ * times, in equal parts: no block takes longer than others of its length. Use it where that fits (`exact_move_cost`);
+ * elsewhere let it ramp, which is the glide of `player_process` and costs next to nothing.
  *
  * The functions are those of player.h, with the same rules: nothing here allocates, locks or calls the system.
  */

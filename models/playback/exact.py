@@ -1,9 +1,10 @@
-"""Knobs that move exactly: what is heard is always a crossfade between two still sounds.
+"""Knobs that move exactly: what is heard is always made of still sounds.
 
 A network computes its past under the setting at which it was played, so a knob that moves is heard in what it leaves
 behind. Here a second player replays the input of a receptive field under the new setting, spread evenly over a hop.
-After that hop it is as if the knobs had always stood there, and over the next hop the sound fades to it; meanwhile a
-third player replays for where the knobs are by then. `player/exact.c` does the same.
+After that hop it is as if the knobs had always stood there, and over the next hop the sound fades to it; meanwhile
+another player replays for where the knobs are by then. A move is a crossfade between two still sounds; while knobs go
+on moving, the sound follows a parabola through three. `player/exact.c` does the same.
 
 Shapes: T time (one block), K knob columns.
 """
@@ -28,17 +29,17 @@ HOPS_PER_SECOND = 50
 
 
 class ExactPlayer:
-    """Plays a net with three players; a `Player` itself."""
+    """Plays a net with four players; a `Player` itself."""
 
     def __init__(
         self, create: Callable[[], Player], receptive_field: int, hop: int = HOP, dtype: type = np.float32
     ) -> None:
         """`create` makes a player of the net, whose number type is `dtype`; `hop` is in samples."""
-        self._heard, self._next, self._later = (create() for _ in range(3))
+        self._passed, self._heard, self._next, self._later = (create() for _ in range(4))
         self._hop, self._field, self._dtype = hop, receptive_field - 1, dtype
         self._past_T = np.zeros(self._field + hop + REPLAY_BLOCK, dtype)
         self._levels: dict[str, np.ndarray] = {}  # of the players that are in use
-        self._fading = self._replaying = False
+        self._fading = self._replaying = self._curved = False
         self._done = self._replayed = 0  # samples of the hop that are played; of the past that are replayed
 
     def play(self, x_T: np.ndarray, levels: KnobLevels, out_T: np.ndarray | None = None) -> np.ndarray:
@@ -62,7 +63,7 @@ class ExactPlayer:
 
     def restart(self, levels_K: list[float] | np.ndarray) -> None:
         """Forget what was played: play a receptive field of silence with these knobs."""
-        self._fading = self._replaying = False
+        self._fading = self._replaying = self._curved = False
         self._done = 0
         self._past_T[:] = 0
         self._levels = {"heard": np.array(levels_K, self._dtype)}
@@ -70,14 +71,15 @@ class ExactPlayer:
 
     def _begin_hop(self, goal_K: np.ndarray) -> None:
         """Between two hops: what was faded to is heard, what has replayed is faded to, and another replay may begin."""
-        levels = self._levels
-        if self._fading:
-            self._heard, self._next = self._next, self._heard
-            levels["heard"] = levels["next"]
+        levels, moved = self._levels, self._fading
+        if moved:
+            self._passed, self._heard, self._next = self._heard, self._next, self._passed
+            levels["passed"], levels["heard"] = levels["heard"], levels["next"]
         if self._replaying:
             self._next, self._later = self._later, self._next
             levels["next"] = levels["later"]
         self._fading = self._replaying
+        self._curved = moved and self._fading and _is_steady(levels["passed"], levels["heard"], levels["next"])
         newest_K = levels["next"] if self._fading else levels.setdefault("heard", goal_K)
         self._replaying = not np.array_equal(goal_K, newest_K)
         levels["later"] = goal_K
@@ -91,7 +93,12 @@ class ExactPlayer:
         end = self._done + len(x_T)
         if self._fading:
             fade_T = np.arange(self._done + 1, end + 1, dtype=self._dtype) / self._dtype(self._hop)
-            y_T = y_T + (self._next.play(x_T, self._levels["next"]) - y_T) * fade_T
+            step_T = self._next.play(x_T, self._levels["next"]) - y_T
+            faded_T = y_T + step_T * fade_T
+            if self._curved:
+                bend_T = step_T - (y_T - self._passed.play(x_T, self._levels["passed"]))
+                faded_T += bend_T * (fade_T * (fade_T - 1) / 2)
+            y_T = faded_T
         if self._replaying:
             self._replay(end)
         self._done = end
@@ -108,6 +115,16 @@ class ExactPlayer:
             self._replayed += count
 
 
+def _is_steady(passed_K: np.ndarray, heard_K: np.ndarray, next_K: np.ndarray) -> bool:
+    """Return whether knobs go on as before, so that a parabola through three settings does not turn back or overshoot.
+
+    On a line, it does not where they move at least a third as far as before, or turn round and move at least as far.
+    """
+    step_K = next_K.astype(np.float64) - heard_K
+    bend_K = step_K - (heard_K.astype(np.float64) - passed_K)
+    return bool(np.sum(bend_K**2) <= 4 * np.sum(step_K**2))
+
+
 def still_share(create: Callable[[], Player], columns: int, dtype: type, block: int, rate_hz: int) -> float:
     """Return the share of a core that a player takes in blocks of so many samples, by its CPU time in this thread."""
     player, x_T, levels_K = create(), np.zeros(block, dtype), np.zeros(columns, dtype)
@@ -121,7 +138,7 @@ def still_share(create: Callable[[], Player], columns: int, dtype: type, block: 
 
 def exact_move_cost(still: float, receptive_field: int, hop: int = HOP) -> float:
     """Return the share of a core that exact moves take while knobs move, from that with still knobs."""
-    return still * (3 + receptive_field / hop)
+    return still * (4 + receptive_field / hop)
 
 
 def choose_moves(

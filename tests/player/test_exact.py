@@ -1,4 +1,4 @@
-"""Exact knob moves, in Python's stream and in the C player: what is heard is a crossfade between two still sounds."""
+"""Exact knob moves, in Python's stream and in the C player: what is heard is made of still sounds."""
 
 from collections.abc import Callable
 from functools import cache
@@ -40,17 +40,36 @@ def play(player: Stream | NativePlayer, x_T: np.ndarray, goal: Goal, block: int)
 
 
 def crossfades(net: WaveNet, x_T: np.ndarray, goal: Goal, start: int) -> np.ndarray:
-    """Fade between still sounds: in the hop after it, to where the knobs stood when a hop began."""
+    """Fade between still sounds: in the hop after it, to where the knobs stood when a hop began.
+
+    Where the knobs go on as before, the fade is a parabola through the last three.
+    """
 
     @cache
     def still(levels: tuple[float, ...]) -> np.ndarray:
         return Stream(net, list(levels)).process(x_T, list(levels)).astype(np.float64)
 
-    y_T, goals = still(tuple(FIRST)).copy(), [tuple(FIRST)] * 2
+    y_T, goals = still(tuple(FIRST)).copy(), [tuple(FIRST)] * 3
     for begin in range(start, len(x_T), HOP):
-        old_T, new_T = (still(levels)[begin : begin + HOP] for levels in goals[-2:])
-        y_T[begin : begin + HOP] = old_T + (new_T - old_T) * np.arange(1, len(old_T) + 1) / HOP
+        passed_T, old_T, new_T = (still(levels)[begin : begin + HOP] for levels in goals[-3:])
+        before_K, step_K = np.diff(np.array(goals[-3:], np.float32).astype(float), axis=0)
+        share_T = np.arange(1, len(old_T) + 1) / HOP
+        y_T[begin : begin + HOP] = old_T + (new_T - old_T) * share_T
+        if before_K.any() and np.linalg.norm(step_K - before_K) <= 2 * np.linalg.norm(step_K):
+            y_T[begin : begin + HOP] += (new_T - 2 * old_T + passed_T) * share_T * (share_T - 1) / 2
         goals.append(tuple(goal(begin)))
+    return y_T
+
+
+def ideal(net: WaveNet, x_T: np.ndarray, goal: Goal, late: int, step: int = 60) -> np.ndarray:
+    """What a net plays with all its past under the setting of every moment, `late` samples after it."""
+    y_T, stills = np.zeros(len(x_T)), {}
+    for number in range(len(x_T) // step + 1):
+        levels_K = goal(number * step - late)
+        stills[number] = Stream(net, levels_K).process(x_T, levels_K).astype(np.float64)
+    for number in range(len(x_T) // step):
+        part, share_T = slice(number * step, (number + 1) * step), np.arange(1, step + 1) / step
+        y_T[part] = (1 - share_T) * stills[number][part] + share_T * stills[number + 1][part]
     return y_T
 
 
@@ -79,6 +98,33 @@ def test_what_is_heard_is_a_crossfade_of_still_sounds(form: str, goal: Goal, kin
     assert power_decibels(float(np.mean((y_T - wanted_T) ** 2))) < -100
     assert esr(y_T, wanted_T) < CLOSE
     assert esr(y_T, Stream(net, FIRST).process(DI, FIRST)) > 1e-3  # the knob is heard
+
+
+def to_and_fro(t: int) -> list[float]:
+    """Turn one knob from end to end and back, in a second each way."""
+    return [-float(np.cos(np.pi * max(0, t - 60) / 48_000)), 0.5]
+
+
+@pytest.mark.parametrize("kind", PLAYERS)
+def test_a_drag_sounds_as_if_every_moment_had_all_its_past(kind: str):
+    net, x_T = wavenet(architecture("film")), DI[: 30 * HOP]
+    y_T = play(exact(kind, net, to_and_fro(0)), x_T, to_and_fro, 60)
+    added_T = y_T - ideal(net, x_T, to_and_fro, late=2 * HOP)
+    assert power_decibels(float(np.mean(added_T**2))) < -100
+
+
+@pytest.mark.parametrize("kind", PLAYERS)
+@pytest.mark.parametrize("after", [1.0, 0.99, 0.9], ids=["stop", "creep", "slower"])
+def test_a_knob_that_slows_sharply_does_not_overshoot(after: float, kind: str):
+    """The sound after a move is made of what comes before and after it, each with a share in [0, 1]."""
+    net, x_T = wavenet(architecture("film")), DI[: 6 * HOP]
+    goals = [-1.0, -1.0, after * 0.8, 0.8, 0.8, 0.8]
+    y_T = play(exact(kind, net, [-1.0, 0.5]), x_T, lambda t: [goals[t // HOP], 0.5], HOP)
+    settings = [np.array([goal, 0.5]) for goal in (-1.0, after * 0.8, 0.8)]
+    first_T, middle_T, last_T = (Stream(net, list(one)).process(x_T, list(one)).astype(float) for one in settings)
+    for hop, (old_T, new_T) in ((3, (first_T, middle_T)), (4, (middle_T, last_T))):
+        part, share_T = slice(hop * HOP, (hop + 1) * HOP), np.arange(1, HOP + 1) / HOP
+        assert esr(y_T[part], old_T[part] + (new_T - old_T)[part] * share_T) < CLOSE
 
 
 @needs_compiler
@@ -170,8 +216,8 @@ def test_at_twice_the_rate_a_hop_lasts_as_long():
     assert esr(y_T[::2], single.process(DI[300:5000], [1.0, 0.0])) < 1e-6  # the fade has twice as many steps
 
 
-def test_the_cost_is_that_of_three_players_and_the_replay():
-    assert exact_move_cost(0.01, 4800, 960) == pytest.approx(0.08)
+def test_the_cost_is_that_of_four_players_and_the_replay():
+    assert exact_move_cost(0.01, 4800, 960) == pytest.approx(0.09)
 
 
 MOVED: list[Setting] = [{"gain": 9.5, "volume": -1.5, "bright": "off"}, {"gain": 1, "volume": 4, "bright": "Half +2.5"}]

@@ -97,8 +97,10 @@ def play_in_browser(options: PlayOptions) -> None:
         play_live(amp, where, tier, live, options.max_peak_dbfs)
         return
     with _site(amp, where, tier, options.max_peak_dbfs) as site, PageServer(site, port) as server:
-        for name in ("engine.wasm", *([] if amp is None else [f"amps/{site.document.amps[0].name}/amp.bin"])):
-            site.read(name)  # compiled at the first use; what is missing, or cannot be played, is said here
+        with output.progress("preparing") as bar:
+            bar(0, 0, "the engine is compiled at the first use")
+            for name in ("engine.wasm", *([] if amp is None else [f"amps/{site.document.amps[0].name}/amp.bin"])):
+                site.read(name)  # what is missing, or cannot be played, is said here
         output.data(server.url)
         output.info("Press Ctrl-C to stop.")
         if not no_browser:
@@ -124,7 +126,8 @@ def write_page(amp: str | None, out: Path, where: str | None, tier: str, max_pea
 
     if amp:
         offer_to_pull(amp, where, tier)
-    with _site(amp, where, tier, max_peak_dbfs) as site:
+    with _site(amp, where, tier, max_peak_dbfs) as site, output.progress("writing") as bar:
+        bar(0, 0, "the engine is compiled at the first use")
         size = write_site(site, out)
     output.info(f"{size / 1e6:.1f} MB; a web server must give these files (a browser plays none from a disk)")
     output.data(str(out))

@@ -33,7 +33,9 @@ def install(kinds: str, where: str | None, max_peak_dbfs: float | None) -> None:
     from zoo.plugins.installed import install_plugins
 
     shelf = _open_shelf(where)
-    made = install_plugins(shelf, split_words(kinds), max_peak_dbfs, output.warn)
+    with output.progress("building") as bar:
+        bar(0, 0, "compiled at the first use of a system")
+        made = install_plugins(shelf, split_words(kinds), max_peak_dbfs, output.warn)
     output.info(f"{count(shelf.names(), 'amp')} on {shelf.label}; rescan plugins in your DAW")
     for path in made:
         output.data(str(path))

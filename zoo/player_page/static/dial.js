@@ -30,6 +30,16 @@ function scale(knob, checked) {
   return parts;
 }
 
+/** A knob's name as people say it. */
+function spoken(knob) {
+  return knob.name.replaceAll("_", " ");
+}
+
+/** Names that may take two lines make room in all of a row. */
+function nameClass(knob) {
+  return knob.name.length > 9 ? "name long" : "name";
+}
+
 /** A rotary knob. `onturn(value)` is called while it turns, `onhold(held)` when a hand takes it and lets it go. */
 export class Dial {
   constructor(knob, checked, onturn, onhold = () => {}) {
@@ -42,16 +52,16 @@ export class Dial {
       drawing("circle", { cx: CENTER, cy: CENTER, r: 24, class: "cap" }),
       drawing("path", { d: "M60 46 L60 29", class: "pointer" }));
     this.slider = drawing("svg", {
-      viewBox: "0 0 120 112", role: "slider", tabindex: 0, class: "dial", "aria-label": knob.name,
+      viewBox: "0 0 120 112", role: "slider", tabindex: 0, class: "dial", "aria-label": spoken(knob),
       "aria-valuemin": knob.min, "aria-valuemax": knob.max,
     }, drawing("path", { d: arc(39), class: "track" }), this.arc, ...scale(knob, checked), this.cap,
     ...this.#ends());
     this.typed = element("input", {
       type: "text", inputmode: "decimal", className: "typed", autocomplete: "off", spellcheck: false,
-      "aria-label": `${knob.name}, value`, onchange: () => this.#type(), onfocus: () => this.typed.select(),
+      "aria-label": `${spoken(knob)}, value`, onchange: () => this.#type(), onfocus: () => this.typed.select(),
       onkeydown: (event) => event.key === "Enter" && this.#type(),
     });
-    const name = element("span", { className: "name" }, knob.name);
+    const name = element("span", { className: nameClass(knob) }, spoken(knob));
     if (knob.kind === LOG) name.title = "audio taper";
     this.root = element("div", { className: "knob" }, name, this.slider, this.typed);
     this.#listen();
@@ -165,7 +175,7 @@ export class Selector {
     }));
     const rows = this.choices.map((choice, n) => element("label", {}, choice, element("span", {}, knob.positions[n])));
     this.root = element("fieldset", { className: "knob switch" },
-      element("legend", { className: "name" }, knob.name), element("div", { className: "positions" }, ...rows));
+      element("legend", { className: nameClass(knob) }, spoken(knob)), element("div", { className: "positions" }, ...rows));
     this.show(knob.positions[knob.rest]);
   }
 

@@ -93,7 +93,7 @@ export class Player {
     if (performance.now() - this.turnedAt < REST) return;
     this.load = this.load === undefined ? load : this.load + 0.1 * (load - this.load);
     this.reports = (this.reports ?? 0) + 1;
-    const field = this.amp.head.receptiveField / this.amp.head.sampleRate, cost = this.load * (3 + field / HOP);
+    const field = this.amp.head.receptiveField / this.amp.head.sampleRate, cost = this.load * (4 + field / HOP);
     if (!this.sound.exact || this.reports < 20 || cost < BUDGET) return;
     this.setExact(false);
     this.status.say(`Exact knob moves would take ${Math.round(100 * cost)} % of a core here: knobs ramp.`);

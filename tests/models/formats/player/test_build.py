@@ -4,6 +4,7 @@ import json
 import shutil
 import struct
 import subprocess
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from models.core.errors import UserError
 from models.formats.player import build
-from models.formats.player.build import compilers, library
+from models.formats.player.build import compilers, library, plugin_library
 from models.formats.player.native import NativePlayer
 from models.formats.plugin.targets import plugin_binary
 from models.playback.stream import Stream
@@ -53,10 +54,15 @@ def test_every_compiler_builds_the_same_sound(compiler: str):
 
 
 @needs_zig
-def test_building_again_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    first = library(compiler="zig").read_bytes()
+@pytest.mark.parametrize(
+    ("made", "target"), [(library, None), (library, "wasm32"), (plugin_library, None)], ids=["player", "page", "plugin"]
+)
+def test_building_again_gives_the_same_bytes(
+    made: Callable[..., Path], target: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    first = made(target, "zig").read_bytes()
     monkeypatch.setattr(build, "cache_folder", lambda: tmp_path)
-    again = library(compiler="zig")
+    again = made(target, "zig")
     assert again.is_relative_to(tmp_path)
     assert again.read_bytes() == first
 

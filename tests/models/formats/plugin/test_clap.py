@@ -74,6 +74,14 @@ def test_blocks_of_any_length_and_channels_of_their_own(host: ClapHost, sizes: l
     played.destroy()
 
 
+def test_a_signal_streamed_without_events_is_the_same(host: ClapHost):
+    one, other = host.create(), host.create()
+    for played in (one, other):
+        assert played.activate()
+    x_CT = np.stack([DI[:4800], DI[4800:9600]])
+    assert np.array_equal(one.stream(x_CT, 96), other.play(x_CT, [96]))
+
+
 def test_buffers_may_be_the_same_and_empty(host: ClapHost):
     first, second = host.create(), host.create()
     for played in (first, second):
