@@ -43,10 +43,10 @@ def find_written(folder: Path, name: Path | str) -> Path:
     The name as it stands comes first: systems allow a backslash and `~` in a file's name.
     """
     path, turned = folder / name, folder / expand_home(str(name).replace("\\", "/"))
-    return turned if path != turned and not _is_there(path) and _is_there(turned) else path
+    return turned if path != turned and not is_there(path) and is_there(turned) else path
 
 
-def _is_there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:  # a name that is too long

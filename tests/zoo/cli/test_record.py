@@ -65,7 +65,7 @@ def test_hands_free_from_nothing_to_a_checked_session(session: Path):
 def test_a_person_keeps_skips_goes_back_and_quits(session: Path, monkeypatch: pytest.MonkeyPatch):
     ran = record("- +   k s b q", monkeypatch)  # softer, louder, go on; record, keep; skip; back; quit
     assert ran.code == 0, ran.err
-    assert "send -1 dB" in ran.err and "send +0 dB" in ran.err
+    assert "send -1 dB" in ran.err and "send 0 dB" in ran.err
     assert "1 of 3 takes are kept" in ran.err
     assert json.loads((session / "record.json").read_text())["skipped"] == [NAMES[1]]
     ran = record("    ", monkeypatch, "--no-setup")
