@@ -47,6 +47,7 @@ def find_written(folder: Path, name: Path | str) -> Path:
 
 
 def is_there(path: Path) -> bool:
+    """Return whether a file or a folder exists; a name that no system has does not."""
     try:
         return path.exists()
     except OSError:  # a name that is too long
