@@ -5,6 +5,7 @@ by 60 dB in a stated time) behind it, and looks for it. A level is the energy of
 direct sound. With a folder of recordings of real amps, which have neither, also how many of these raise a false alarm.
 
     python -m benchmarks.echoes RECORDINGS
+    python -m benchmarks.echoes RECORDINGS --recordings-only
 """
 
 import argparse
@@ -77,17 +78,20 @@ def real(folder: Path) -> None:
             dry, (wet_T, rate_hz) = reader.read_dry(take), reader.read_wet(take)
             lag = recall_response(dry.x_T, wet_T, rate_hz, take.delay_samples).lag
             count += 1
-            if seconds := find_echo(dry.x_T, wet_T, lag, rate_hz):
-                alarms.append(f"{take.wet.name} {1000 * seconds:.0f} ms")
+            seconds = find_echo(dry.x_T, wet_T, lag, rate_hz)
+            output.info(f"{count} {take.wet.name}: {f'{1000 * seconds:.0f} ms' if seconds else 'none'}")
+            alarms += [take.wet.name] if seconds else []
     output.info(f"{len(alarms)} of {count} recordings are said to have an echo: {', '.join(alarms) or 'none'}")
 
 
 def main() -> None:
-    """Run both parts, or the first if there are no recordings."""
+    """Run both parts, the first if there are no recordings, or the second alone."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--recordings-only", action="store_true")
     options = parser.parse_args()
-    synthetic()
+    if not options.recordings_only:
+        synthetic()
     if options.data:
         real(options.data)
 

@@ -46,10 +46,11 @@ def find_written(folder: Path, name: Path | str) -> Path:
     """
     path, turned = folder / name, folder / expand_home(str(name).replace("\\", "/"))
     others = (turned, *(Path(unicodedata.normalize(form, str(turned))) for form in ("NFC", "NFD")))
-    return path if _is_there(path) else next((other for other in others if other != path and _is_there(other)), path)
+    return path if is_there(path) else next((other for other in others if other != path and is_there(other)), path)
 
 
-def _is_there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
+    """Return whether a file or a folder exists; a name that no system has does not."""
     try:
         return path.exists()
     except OSError:  # a name that is too long

@@ -225,9 +225,9 @@ def _place(
     wet_T, dry_T, take = _read_wet(recordings, listed, reader), recordings.dry_T[listed.dry], listed.take
     lag = stated.get(str(take.wet))
     if lag is None and len(wet_T) != len(dry_T):
+        why = "its start or end was cut" if len(wet_T) < len(dry_T) else "it was recorded for longer"
         raise UserError(
-            f"{take.wet} has {len(wet_T) - len(dry_T):+d} samples against its dry {take.dry.name}: "
-            "its start or end was cut",
+            f"{take.wet} has {len(wet_T) - len(dry_T):+d} samples against its dry {take.dry.name}: {why}",
             f'Set "align": true for {recordings.config.name}, so that takes are aligned with their dry signal.',
         )
     piece = _piece(recordings, listed, wet_T, lag, store)

@@ -39,6 +39,11 @@ class Verdict:
         """Whether a finding spoils the training."""
         return any(finding.severity == "fault" for finding in self.findings)
 
+    @property
+    def is_better_again(self) -> bool:
+        """Whether the take is worth another try: it is faulty, a knob was not turned, or it was recorded badly."""
+        return self.is_faulty or self.is_unturned or any(finding.again for finding in self.findings)
+
 
 class Judge:
     """The kept takes of a session, measured, and the verdict on one more.

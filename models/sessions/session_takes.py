@@ -17,7 +17,7 @@ from models.audio.io import SUFFIXES, read_audio, read_length, write_audio
 from models.capture.sheet import TRAIN_MANIFEST
 from models.core.errors import NotFound, UserError
 from models.core.files import staged_file, write_json
-from models.core.locations import find_written
+from models.core.locations import find_written, is_there
 from models.core.schema import read_json
 from models.knobs.schema import Knobs, Setting
 from models.recordings.align_dataset import HELD_MANIFEST
@@ -42,7 +42,7 @@ class PlannedTake:
     @property
     def is_recorded(self) -> bool:
         """Whether its file exists."""
-        return self.take.wet.exists()
+        return is_there(self.take.wet)
 
 
 class SessionTakes:

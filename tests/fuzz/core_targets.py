@@ -138,7 +138,12 @@ MOVES = (b"seconds,gain,mode\n0,1,lead\n0.5,10,1\n1,2.5,1.0\n", '\ufeff"seconds"
 NAM = _small_nam()
 SMALL_CONFIG = _small_config()
 SOUNDS = (_sound("WAV", "PCM_16"), _sound("WAV", "FLOAT", 2), _sound("FLAC", "PCM_16"), _sound("AIFF", "PCM_24"))
-MANIFESTS = tuple(map(_json, (JOINT, SWITCH, ISOLATED, *TRAINERS)))
+OUTPUTS = [
+    {"input_file": "di.wav", "output_files": {"di": f"{n}d.wav", "57": f"{n}m.wav"}, "knobs": {"gain": n}}
+    for n in (0, 1)
+]
+LISTED_OUTPUTS = {"knobs": ["gain", {"name": "mic", "positions": ["di", "57"], "files": True}], "entries": OUTPUTS}
+MANIFESTS = tuple(map(_json, (JOINT, SWITCH, ISOLATED, {"entries": OUTPUTS}, LISTED_OUTPUTS, *TRAINERS)))
 
 SPLIT_DOCUMENT = {
     "dry_sha256": ["0" * 64],

@@ -334,7 +334,9 @@ def _show_session(made: list[Path], request: SessionRequest) -> None:
         return
     for path in made[1:]:
         output.info(f"and {path}")
-    output.info(f"next: {'record the takes, then ' if len(made) > 1 else ''}zoo check {made[0]}")
+    check, folder = f"zoo check {made[0]}", made[0].parent
+    record = f"zoo record {folder} (with --reamp for another program), then "
+    output.info(f"next: {record if len(made) > 1 else ''}{check}")
     output.data(str(made[0]))
 
 

@@ -75,12 +75,18 @@ def record(options: RecordOptions) -> None:
     """
     from models.core.errors import UserError
     from models.sessions.session_takes import SessionTakes
+    from zoo.cli import output
     from zoo.cli.views import session as session_view
 
     if options.listing:
         from models.sound_card.portaudio import list_cards
 
-        session_view.show_cards(list_cards())
+        cards = list_cards()
+        session_view.show_cards(cards)
+        if not cards:
+            output.info(
+                "no sound card is found: connect one and switch it on; its driver, or an audio server, must run"
+            )
         return
     if options.session is None:
         raise UserError("no session is named", "zoo plan knobs.json --signal di.wav --out session plans one.")
@@ -114,7 +120,7 @@ def _record_session(takes: "SessionTakes", options: RecordOptions) -> None:
     from zoo.cli.views import session as session_view
 
     if not takes.missing and options.take is None:
-        session_view.show_end(takes, [])
+        session_view.show_end(takes, [], "")
         return
     progress = _with_stated(read_progress(takes.folder), options)
     virtual: list[GuidedSession] = []
@@ -135,7 +141,7 @@ def _record_session(takes: "SessionTakes", options: RecordOptions) -> None:
             _walk(session, keys)
         else:
             _walk_hands_free(session, keys, options.pause)
-    session_view.show_end(takes, session.skipped)
+    session_view.show_end(takes, session.skipped, f"zoo record {takes.folder} goes on there")
 
 
 def _with_stated(progress: "SessionProgress", options: RecordOptions) -> "SessionProgress":
@@ -199,6 +205,8 @@ def _set_up(
             return None
         if key == ENTER:
             break
+        if key == "+" and send_db >= 0:
+            output.info("the signal is sent at full level already: turn up the output of the interface, or its input")
         send_db = min(max(send_db + {"+": 1.0, "-": -1.0}.get(key, 0.0), LEAST_SEND_DB), 0.0)
     trip = measure_round_trip(card, send_db)
     session_view.show_round_trip(trip, card.rate_hz)
@@ -248,7 +256,7 @@ def _record_take(session: "GuidedSession", keys: Keys) -> bool:
     while planned := session.current:
         verdict = _record_and_judge(session)
         session_view.show_verdict(verdict, planned)
-        suggested = "r" if verdict.is_faulty or verdict.is_unturned else "k"
+        suggested = "r" if verdict.is_better_again else "k"
         words = {"k": "keep", "r": "record again"}
         order = [suggested, *(key for key in words if key != suggested)]
         key = _ask(keys, f"Enter {words[order[0]]} · {order[1]} {words[order[1]]} · s skip · b back · q quit", "krsbq")
@@ -275,7 +283,7 @@ def _walk_hands_free(session: "GuidedSession", keys: Keys, pause_s: float) -> No
                 return
             verdict = _record_and_judge(session)
             session_view.show_verdict(verdict, planned)
-            if not verdict.is_faulty:
+            if not verdict.is_better_again or (attempt == 2 and not verdict.is_faulty):
                 session.keep()
                 break
             if attempt == 2:

@@ -2,10 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli.options import PATH, json_option
+
+if TYPE_CHECKING:
+    from models.recordings.checks.report import Report
 
 
 @click.command(short_help="Write a signal to play and record.", epilog="Example: zoo signal di.wav --seconds 120")
@@ -60,12 +64,25 @@ def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) ->
     else:
         recordings_view.show_check(report)
         recordings_view.show_dry_signals(report)
+        _tell_unrecorded(report)
     if page:
         output.info(f"Wrote {page}")
     if fix:
         output.info(f"Wrote {_align(manifest, fix)}")
     elif report.faults:
         sys.exit(1)
+
+
+def _tell_unrecorded(report: "Report") -> None:
+    """Say how a planned session that is not at its end goes on."""
+    from models.capture.sheet import SHEET
+    from models.core.locations import is_there
+    from zoo.cli import output
+    from zoo.cli.views.words import count
+
+    missing, folder = [take for take in report.takes if not is_there(take.wet)], report.manifest.path.parent
+    if missing and (folder / SHEET).exists():
+        output.info(f"{count(missing, 'take')} not recorded yet: zoo record {folder} goes on there")
 
 
 @click.command(

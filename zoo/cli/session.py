@@ -46,23 +46,32 @@ def import_takes(folder: Path, target: Path, pattern: str | None, first: int | N
     if exports.left_out:
         names = first_names([path.name for path in exports.left_out])
         output.info(f"{count(exports.left_out, 'file')} left out, which are no takes: {names}")
-    redo = _import_each(exports, takes, keep_faulty)
-    session_view.show_end(takes, [])
+    redo, doubtful = _import_each(exports, takes, keep_faulty)
+    session_view.show_end(takes, [], "export the missing takes into an empty folder, and import that")
+    if doubtful:
+        output.info(f"kept, but better recorded again: {_listed(doubtful)}")
     if redo:
-        output.info(f"record again: {', '.join(f'take {one.number} ({one.name})' for one in redo)}")
+        output.info(f"record again: {_listed(redo)}")
         sys.exit(1)
 
 
-def _import_each(exports: "Exports", takes: "SessionTakes", keep_faulty: bool) -> "list[PlannedTake]":
-    """Judge every file and keep those without a fault; return the takes to record again."""
+def _listed(takes: "list[PlannedTake]") -> str:
+    return ", ".join(f"take {one.number} ({one.name})" for one in takes)
+
+
+def _import_each(
+    exports: "Exports", takes: "SessionTakes", keep_faulty: bool
+) -> "tuple[list[PlannedTake], list[PlannedTake]]":
+    """Judge every file and keep those without a fault; return the takes to record again, and the doubtful kept ones."""
     from models.core.errors import UserError
     from models.sessions.exported import read_export
     from models.sessions.judge import Judge
+    from models.sessions.session_takes import REPLACED
     from zoo.cli import output
     from zoo.cli.views import session as session_view
 
     takes.clean()
-    judge, redo = Judge(takes), []
+    judge, redo, doubtful = Judge(takes), [], []
     with output.progress("reading the kept takes") as bar:
         coming = {exported.planned.number for exported in exports.takes}
         judge.read_kept([one for one in takes.takes if one.is_recorded and one.number not in coming], bar)
@@ -82,6 +91,9 @@ def _import_each(exports: "Exports", takes: "SessionTakes", keep_faulty: bool) -
             judge.drop(planned, unkept)
             takes.clean()
         else:
+            if planned.is_recorded:
+                output.info(f"the take that was there is in {takes.folder / REPLACED} now")
             takes.keep(planned, unkept)
             judge.keep(planned, unkept)
-    return redo
+            doubtful += [planned] * (verdict.is_better_again and not verdict.needs_recording)
+    return redo, doubtful

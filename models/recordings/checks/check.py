@@ -106,7 +106,7 @@ class Inspection:
         faulty = {finding.file for finding in findings}
         for take in sound:
             findings += check_clock(take)
-        findings += check_lengths(sound, manifest.path)
+        findings += check_lengths(sound, manifest.path, complete)
         findings += check_duplicates(sound)
         if complete:
             findings += check_settings(takes, manifest)

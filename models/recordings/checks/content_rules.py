@@ -48,11 +48,11 @@ def check_effects(take: TakeReport) -> list[Finding]:
     if contents.copy_esr < COPY_ESR:
         message = f"{take.wet} is its dry signal but for the level ({contents.copy_db:+.1f} dB) and the delay"
         hint = "Was the device bypassed? Record it again, unless the device does nothing at this setting."
-        found.append(Finding("warning", take.wet, message, hint))
+        found.append(Finding("warning", take.wet, message, hint, again=True))
     if contents.echo_s:
         message = f"{take.wet} has an echo or reverb: it still answers after {1000 * contents.echo_s:.0f} ms"
         hint = "Switch off time-based effects and record it again: models hear about 130 ms, no longer."
-        found.append(Finding("warning", take.wet, message, hint))
+        found.append(Finding("warning", take.wet, message, hint, again=True))
     return found
 
 

@@ -22,16 +22,21 @@ from models.recordings.take_reader import group_by_dry
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem of one file; `severity` is "fault" (the check exits with code 1) or "warning"."""
+    """A problem of one file; `severity` is "fault" (the check exits with code 1) or "warning".
+
+    `again` says of a warning that a new recording would be without it, where the device itself is not the cause.
+    """
 
     severity: str
     file: Path
     message: str
     hint: str
+    again: bool = False
 
     def to_json(self) -> dict:
         """Return the finding as plain data."""
-        return {**asdict(self), "file": str(self.file)}
+        told = {name: value for name, value in asdict(self).items() if name != "again"}
+        return {**told, "file": str(self.file)}
 
 
 def group_findings(findings: Iterable[Finding]) -> list[tuple[Finding, list[Path]]]:

@@ -64,22 +64,23 @@ def check_file(file: Path, sound: Sound, is_dry: bool = False) -> list[Finding]:
     if sound.flat_tops >= FLAT_TOPS:
         message = f"{file} is clipped: {sound.flat_tops} flat tops at {sound.peak_dbfs:.1f} dBFS"
         hint = CLIPPED_DRY_HINT if is_dry else CLIPPED_WET_HINT
-        found.append(Finding("warning", file, message, hint))
+        found.append(Finding("warning", file, message, hint, again=True))
     elif sound.peak_dbfs > CLIP_PEAK_DBFS:
-        found.append(Finding("warning", file, f"{file} touches full scale", "Listen for clipping."))
+        found.append(Finding("warning", file, f"{file} touches full scale", "Listen for clipping.", again=True))
     if sound.dropouts and not is_dry:
         where = f"at {sound.dropouts[0] / sound.rate_hz:.3f} s"
         count = len(sound.dropouts)
         message = f"{file} has {f'{count} dropouts, the first {where}' if count > 1 else f'a dropout {where}'}"
         hint = "Record it again: no amp has dropouts, and a model would learn them."
-        found.append(Finding("warning", file, message, hint))
+        found.append(Finding("warning", file, message, hint, again=True))
     if sound.dc_dbfs > DC_DBFS and sound.rms_dbfs - sound.dc_dbfs < DC_BELOW_DB:
         message = f"{file} has an offset of {sound.dc_dbfs:.0f} dBFS (DC)"
         hint = "Look for its cause in the interface, or high-pass all takes at 10 Hz: it adds error to every sample."
         found.append(Finding("warning", file, message, hint))
     if sound.peak_dbfs < FAINT_DBFS:
         hint = "Record it louder: at 16 bit its rounding is an error that no model can remove."
-        found.append(Finding("warning", file, f"{file} is faint: it peaks at {sound.peak_dbfs:.0f} dBFS", hint))
+        message = f"{file} is faint: it peaks at {sound.peak_dbfs:.0f} dBFS"
+        found.append(Finding("warning", file, message, hint, again=True))
     return found
 
 
@@ -112,7 +113,7 @@ def check_take(take: TakeReport) -> list[Finding]:
     if take.repeat_esr is not None and take.repeat_esr > REPEAT_ESR:
         message = f"{take.wet} does not repeat itself: the same passage differs by ESR {take.repeat_esr:.3f}"
         hint = "The amp warmed up, or a knob moved: no model can reach a lower error."
-        found.append(Finding("warning", take.wet, message, hint))
+        found.append(Finding("warning", take.wet, message, hint, again=True))
     return found
 
 
@@ -158,8 +159,11 @@ def _lead_samples(sound: Sound) -> float:
     return max(LEAD_SECONDS * sound.rate_hz, 1)
 
 
-def check_lengths(takes: list[TakeReport], manifest: Path) -> list[Finding]:
-    """Check that takes without a stated delay are as long as their dry signals; many are one finding."""
+def check_lengths(takes: list[TakeReport], manifest: Path, complete: bool = True) -> list[Finding]:
+    """Check that takes without a stated delay are as long as their dry signals; many are one finding.
+
+    Without `complete`, takes that are too long are passed over: they have all of their signal.
+    """
     missing = {
         take.wet: (take.wet_sound.frames - take.dry_sound.frames, take.dry.name)
         for take in takes
@@ -168,15 +172,20 @@ def check_lengths(takes: list[TakeReport], manifest: Path) -> list[Finding]:
         and take.dry_sound
         and take.wet_sound.rate_hz == take.dry_sound.rate_hz
     }
-    missing = {wet: found for wet, found in missing.items() if found[0]}
-    hint = f"Its start or end was cut. {ALIGN_HINT}"
+    missing = {wet: found for wet, found in missing.items() if found[0] < 0 or (found[0] and complete)}
     if len(missing) > FEW_FILES:
         low, high = min(frames for frames, _ in missing.values()), max(frames for frames, _ in missing.values())
-        counted = f"{len(missing)} of {len(takes)} takes"
-        message = f"{manifest}: {counted} have {low:+d} to {high:+d} samples against their dry signal"
-        return [Finding("warning", manifest, message, hint.replace("Its", "Their"))]
+        span = f"{low:+d}" if low == high else f"{low:+d} to {high:+d}"
+        message = f"{manifest}: {len(missing)} of {len(takes)} takes have {span} samples against their dry signal"
+        why = "Their starts or ends were cut." if low < 0 else "They were recorded for longer."
+        return [Finding("warning", manifest, message, f"{why} {ALIGN_HINT}")]
     return [
-        Finding("warning", wet, f"{wet} has {frames:+d} samples against its dry {dry}", hint)
+        Finding(
+            "warning",
+            wet,
+            f"{wet} has {frames:+d} samples against its dry {dry}",
+            f"{'Its start or end was cut.' if frames < 0 else 'It was recorded for longer.'} {ALIGN_HINT}",
+        )
         for wet, (frames, dry) in missing.items()
     ]
 

@@ -19,6 +19,8 @@ WINDOWS, LONGEST_SECONDS, SHORTEST_SECONDS = 32, 1.5, 0.1
 
 REACH_SECONDS, FARTHEST_SECONDS = 0.25, 4.0
 
+FADE = 0.1  # of a part, at each end
+
 SIDE_SECONDS = 0.004  # around a peak; other peaks are compared with it
 
 SHARP = 1.3  # height of a peak over the next one, that makes a window count
@@ -69,7 +71,7 @@ def _window_lags(
         near_T = read_between(wet_T, float(at + delay - reach), 1.0, length + 2 * reach)
         if energy <= QUIET_WINDOW * energy_W.max() or not near_T[reach:-reach].any():
             continue
-        spectrum_F = whitened_spectrum(dry_T[at : at + length], near_T, size, rate_hz)
+        spectrum_F = whitened_spectrum(_faded(dry_T[at : at + length]), _faded(near_T), size, rate_hz)
         height_T = np.abs(irfft(spectrum_F, size)[: 2 * reach + 1])
         best = int(np.argmax(height_T))
         others_T = np.concatenate([height_T[: max(best - side, 0)], height_T[best + side + 1 :]])
@@ -77,6 +79,16 @@ def _window_lags(
             found.append((at + length / 2, best - reach))
     middle_W, lag_W = np.array(found, dtype=float).reshape(-1, 2).T
     return middle_W, lag_W
+
+
+def _faded(x_T: np.ndarray) -> np.ndarray:
+    """Fade a part in and out: two parts that begin abruptly would answer each other where they begin."""
+    fade = max(int(FADE * len(x_T)), 1)
+    rise_T = np.sin(0.5 * np.pi * (np.arange(fade) + 0.5) / fade) ** 2
+    faded_T = x_T.astype(np.float64)
+    faded_T[:fade] *= rise_T
+    faded_T[-fade:] *= rise_T[::-1]
+    return faded_T
 
 
 def _find_step(middle_W: np.ndarray, lag_W: np.ndarray, smallest: float) -> tuple[int, float, float] | None:

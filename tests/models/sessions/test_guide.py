@@ -140,8 +140,10 @@ def test_what_is_wrong_with_a_take_is_told_at_once(bench: Bench, fault: dict, se
     usual = {name: getattr(bench.card, name) for name in fault}
     for name, value in fault.items():
         setattr(bench.card, name, value)
-    found = severities(bench.record(session))
+    verdict = bench.record(session)
+    found = severities(verdict)
     assert any(kind == severity and words in message for kind, message in found), found
+    assert verdict.is_better_again == (words != "has noise")  # which may be the device's own
     for name, value in usual.items():
         setattr(bench.card, name, value)
     verdict = bench.record(session)

@@ -41,7 +41,7 @@ def show_check(report: Any) -> None:
         ("TAKE", "SETTING", "DELAY", "POLARITY", "PEAK dBFS", "RMS dBFS", "LENGTH", "RATE", "DRIFT ppm"), rows
     )
     if left_out:
-        output.info(f"and {len(left_out):,} more takes that cannot be read")
+        output.info(f"and {len(left_out):,} more take{'s' if len(left_out) > 1 else ''} that cannot be read")
     knobs = report.manifest.knobs
     output.info()
     output.info(LEGEND)
@@ -71,8 +71,8 @@ def show_needed_field(report: Any) -> None:
         rate_hz = next(take.wet_sound.rate_hz for take in report.takes if take.wet_sound)
         output.info()
         output.info(
-            f"receptive field: {good:,} samples ({1000 * good / rate_hz:.0f} ms) miss {GOOD_ESR:g} of the takes' "
-            f"response (ESR), {least:,} miss {USELESS_ESR:g}"
+            f"receptive field that a model needs: {good:,} samples ({1000 * good / rate_hz:.0f} ms) to miss no more "
+            f"than {GOOD_ESR:g} of the takes' response (ESR), {least:,} for {USELESS_ESR:g}"
         )
 
 

@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from models.knobs.text import format_setting, format_value
 from zoo.cli import output
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from models.sound_card.meter import Meter
 
 LARGE_FONT = "big"
-
-TURNING_SECONDS = 30  # between two takes, as a plan reckons
 
 
 def show_cards(cards: "Sequence[CardEntry]") -> None:
@@ -61,6 +59,7 @@ def show_large(setting: "Setting") -> None:
 
 def show_take(session: "GuidedSession") -> None:
     """Print which take comes, the knobs to turn for it, and how long the rest lasts."""
+    from models.capture.plan import TURNING_S
     from zoo.cli.views.plan import format_time
 
     planned, takes = session.current, session.takes
@@ -68,7 +67,7 @@ def show_take(session: "GuidedSession") -> None:
         return
     kept = len(takes.takes) - len(takes.missing)
     state = "recorded already" if planned.is_recorded else "held, not trained on" if planned.held else "to train on"
-    left = format_time(len(session.open_takes) * (takes.seconds + TURNING_SECONDS))
+    left = format_time(len(session.open_takes) * (takes.seconds + TURNING_S))
     output.info()
     output.info(
         f"take {planned.number} of {len(takes.takes)} ({state}): {planned.name}; {kept} kept, "
@@ -95,7 +94,7 @@ def show_return(level: "ReturnLevel", send_db: float) -> None:
     clipped = f", {level.clipped} samples clipped" if level.clipped else ""
     advice = f": {level.advice}" if level.advice else ": good"
     output.info(
-        f"send {send_db:+.0f} dB; return peaks at {level.peak_dbfs:.1f} dBFS, RMS {level.rms_dbfs:.1f} dBFS"
+        f"send {send_db:.0f} dB; return peaks at {level.peak_dbfs:.1f} dBFS, RMS {level.rms_dbfs:.1f} dBFS"
         f"{clipped}{advice}"
     )
 
@@ -113,7 +112,7 @@ def show_verdict(verdict: "Verdict", planned: "PlannedTake") -> None:
     sound, lag = verdict.report.wet_sound, verdict.report.lag
     words = [f"peak {sound.peak_dbfs:.1f} dBFS", f"RMS {sound.rms_dbfs:.1f} dBFS"] if sound else []
     words += [f"delay {lag.delay_samples:.2f} samples"] if lag else []
-    if verdict.report.repeat_esr is not None:
+    if verdict.report.repeat_esr is not None and not verdict.is_faulty:
         words.append(f"repeats itself within ESR {verdict.report.repeat_esr:.1g}")
     if verdict.changed_esr is not None:
         words.append(f"differs from the take before by ESR {verdict.changed_esr:.2g}")
@@ -138,13 +137,14 @@ def show_reamp(session: "SessionTakes") -> None:
     output.data_table(("#", "TURN", "FILE", "STATE"), rows)
 
 
-def show_end(session: "SessionTakes", skipped: "Sequence[PlannedTake]") -> None:
-    """Print how far a session is, and what comes next."""
+def show_end(session: "SessionTakes", skipped: "Sequence[PlannedTake]", again: str) -> None:
+    """Print how far a session is, and what comes next; `again` says so where takes are missing."""
     kept = len(session.takes) - len(session.missing)
     output.info()
     output.info(f"{kept} of {len(session.takes)} takes are kept in {session.folder}")
     if skipped:
         output.info(f"{count(skipped, 'take')} skipped: {', '.join(planned.name for planned in skipped)}")
-    if kept:
-        manifests: list[Any] = list(session.manifests.values())
-        output.info(f"next: {'; '.join(f'zoo check {manifest.path}' for manifest in manifests)}")
+    if session.missing:
+        output.info(f"next: {again}")
+    else:
+        output.info(f"next: {'; '.join(f'zoo check {manifest.path}' for manifest in session.manifests.values())}")
