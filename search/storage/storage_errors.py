@@ -33,8 +33,11 @@ TEXTS = {  # where there is no code, or one that says less
 }
 
 
-def storage_reason(problem: BaseException) -> str | None:
-    """Return what an error of a storage client means; None where that is not known."""
+UNKNOWN = "its storage gives a reason that is not known here"
+
+
+def storage_reason(problem: BaseException) -> str:
+    """Return what an error of a storage client means, `UNKNOWN` where that is not known; never the client's words."""
     message = str(problem)
     for text, words in TEXTS.items():
         if text in message:
@@ -42,4 +45,4 @@ def storage_reason(problem: BaseException) -> str | None:
     if found := CODE.search(message):
         known = STORAGE_CODES.get(found["name"]) or STORAGE_CODES.get(found["status"])
         return known or f"the storage answers {found['name']}"
-    return os.strerror(problem.errno) if isinstance(problem, OSError) and problem.errno else None
+    return os.strerror(problem.errno) if isinstance(problem, OSError) and problem.errno else UNKNOWN

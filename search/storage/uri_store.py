@@ -13,7 +13,7 @@ from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSy
 from models.core.errors import IntegrityError, NotFound, UserError
 from models.core.files import is_staged, staged_file
 from models.core.locations import is_uri, refuse_userinfo
-from search.storage.storage_errors import NO_BUCKET, storage_reason
+from search.storage.storage_errors import NO_BUCKET, UNKNOWN, storage_reason
 
 MAX_TRANSFERS = 8  # files copied at the same time
 
@@ -157,6 +157,7 @@ def _naming(uri: str, missing: str = "") -> Iterator[None]:
     except FileNotFoundError as problem:
         raise NotFound(f"{uri} cannot be used: {missing}" if missing else f"{uri} does not exist", CHECK) from problem
     except (ArrowException, OSError) as problem:
-        reason = storage_reason(problem) or str(problem).partition(" error_info=")[0]
+        reason = storage_reason(problem)
         kind = NotFound if reason == NO_BUCKET else UserError
-        raise kind(f"{uri} cannot be used: {reason}", CHECK) from problem
+        hint = f"{CHECK} 'zoo --debug' in its place shows what the storage says." if reason == UNKNOWN else CHECK
+        raise kind(f"{uri} cannot be used: {reason}", hint) from problem

@@ -261,9 +261,10 @@ def _propose_by_models(
     from models.capture.disagreement import propose_by_disagreement, read_models, take_excerpt
     from search.study.board import compared_runs
     from zoo.cli import output
-    from zoo.registry.resolve import resolve_model
+    from zoo.registry.resolve import FetchOptions, resolve_model
 
-    named = [path if (path := Path(name)).suffix == ".nam" else resolve_model(name, None) for name in request.models]
+    shelf = FetchOptions()
+    named = [path if (path := Path(name)).suffix == ".nam" else resolve_model(name, shelf) for name in request.models]
     sources = compared_runs(request.study, manifest.path) if request.study else named
     models = read_models(sources, manifest.knobs, manifest.path)
     rate_hz, take = models[0][0].audio.sample_rate, manifest.takes[0]

@@ -198,11 +198,11 @@ def _read_sources(
     from search.study.warm_start import read_source
     from zoo.cli import output
     from zoo.registry.nearest import collect_amps, is_shelf
-    from zoo.registry.resolve import resolve_package
+    from zoo.registry.resolve import FetchOptions, resolve_package
 
     scope, in_zoo = source.removeprefix("zoo:"), source.startswith("zoo:")
     if in_zoo and "/" in scope:
-        return [read_source(config, resolve_package(scope, where, on_warning=output.warn))]
+        return [read_source(config, resolve_package(scope, FetchOptions(where, on_warning=output.warn)))]
     if not in_zoo and not is_shelf(expand_home(source)):
         return [read_source(config, expand_home(source))]
     owner, shelf = (scope, where) if in_zoo else ("", source)
