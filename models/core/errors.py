@@ -1,5 +1,6 @@
 """The errors that a person can act on: what is wrong, and what to do next."""
 
+import shlex
 from collections.abc import Sequence
 
 from models.core.userinfo import without_userinfo
@@ -33,6 +34,11 @@ def raise_together(problems: Sequence[UserError], where: str) -> None:
     also = [other.message.removeprefix(f"{where}: ") for other in others]
     rest = f"; and {len(also) - MAX_TOGETHER} more" if len(also) > MAX_TOGETHER else ""
     raise type(first)("; ".join([first.message, *also[:MAX_TOGETHER]]) + rest, first.hint)
+
+
+def shell_words(*words: object) -> str:
+    """Return words of a command that a person is told to type, quoted where a shell needs it."""
+    return shlex.join(map(str, words))
 
 
 def first_line(problem: BaseException) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.core.errors import UserError, shell_words
 from zoo.cli.options import PATH, FiniteRange, bundle, json_option, repeat_command
 
 if TYPE_CHECKING:
@@ -150,8 +151,6 @@ def parse_request(options: PlanOptions) -> PlanRequest | ExtendRequest | Capture
 
     Raises `UserError` unless they name exactly one of the three, and for an option that lacks another.
     """
-    from models.core.errors import UserError
-
     knobs, captures, manifests = options.knobs, options.captures, options.manifests
     if bool(manifests) + (captures is not None) + (knobs is not None and captures is None) != 1:
         raise UserError("give one of KNOBS.json, --extend and --from-nam", "For example: zoo plan knobs.json")
@@ -335,14 +334,13 @@ def _show_session(made: list[Path], request: SessionRequest) -> None:
         return
     for path in made[1:]:
         output.info(f"and {path}")
-    output.info(f"next: {'record the takes, then ' if len(made) > 1 else ''}zoo check {made[0]}")
+    output.info(f"next: {'record the takes, then ' if len(made) > 1 else ''}zoo check {shell_words(made[0])}")
     output.data(str(made[0]))
 
 
 def _check_signal_rate(signal: Path | None, manifest: Path, rate_hz: int | None) -> None:
     """Raise `UserError` when the signal has another sample rate than the manifest states."""
     from models.audio.io import read_length
-    from models.core.errors import UserError
 
     signal_hz = read_length(signal)[1] if signal else None
     if signal_hz and rate_hz and signal_hz != rate_hz:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from models.core.errors import shell_words
 from models.knobs.text import format_setting, format_value
 from zoo.cli import output
 from zoo.cli.views.words import count
@@ -147,4 +148,4 @@ def show_end(session: "SessionTakes", skipped: "Sequence[PlannedTake]") -> None:
         output.info(f"{count(skipped, 'take')} skipped: {', '.join(planned.name for planned in skipped)}")
     if kept:
         manifests: list[Any] = list(session.manifests.values())
-        output.info(f"next: {'; '.join(f'zoo check {manifest.path}' for manifest in manifests)}")
+        output.info(f"next: {'; '.join(f'zoo check {shell_words(manifest.path)}' for manifest in manifests)}")
