@@ -68,3 +68,7 @@ class DivergedError(ArithmeticError):
 
 class Notice(UserWarning):
     """What a person should know although the work goes on; one sentence, shown as a warning."""
+
+
+class WaitNotice(Notice):
+    """Why a person waits, where nothing is wrong; one sentence, shown as it is."""
