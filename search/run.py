@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.core.errors import UserError
+from models.core.errors import UserError, shell_words
 from models.core.files import STAGED, write_json
 from models.core.locations import is_uri, refuse_userinfo
 from models.core.progress import PhaseListener, ignore_phase
@@ -266,9 +266,13 @@ def _check_same(config: SearchConfig, study: Path) -> SearchConfig:
         changed = [name for name in SearchConfig.model_fields if getattr(begun, name) != getattr(config, name)]
         raise UserError(
             f"{study} was begun with another config: {', '.join(changed)} changed",
-            f"Restore the config to resume, or begin a new search with its results: --out NEW --from {study}.",
+            f"Restore the config to resume, or {_begin_anew(study)}",
         )
     return config
+
+
+def _begin_anew(study: Path) -> str:
+    return f"begin a new search with its results: --out NEW --from {shell_words(study)}."
 
 
 def _without_places(config: SearchConfig) -> list[DataConfig]:
@@ -282,5 +286,5 @@ def _check_recordings(study: Path, fingerprints: dict[str, str]) -> None:
     if changed := [name for name in fingerprints if begun.get(name) != fingerprints[name]]:
         raise UserError(
             f"{study} was begun with other recordings: takes, settings or audio of {', '.join(changed)} changed",
-            f"Restore them to resume, or begin a new search with its results: --out NEW --from {study}.",
+            f"Restore them to resume, or {_begin_anew(study)}",
         )

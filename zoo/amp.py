@@ -19,7 +19,7 @@ from models.knobs.schema import Knobs
 from models.network.numpy_wavenet import NumpyWaveNet
 from zoo.package.card_schema import AmpSummary
 from zoo.registry.filters import AmpFilter
-from zoo.registry.resolve import resolve_model, resolve_zoo
+from zoo.registry.resolve import FetchOptions, resolve_model, resolve_zoo
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def load(amp: str | Path, zoo: str | Path | None = None, *, tier: str = "") -> A
 
     Raises `NotFound`, `IntegrityError` or another `UserError` of `models.core.errors`, and errors of the hub's client.
     """
-    return Amp(resolve_model(str(amp), zoo, tier))
+    return Amp(resolve_model(str(amp), FetchOptions(zoo, tier)))
 
 
 def pull(amp: str, zoo: str | Path | None = None, *, tier: str = "") -> Amp:

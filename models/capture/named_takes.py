@@ -8,7 +8,7 @@ from typing import Any
 
 from models.audio.io import read_length
 from models.capture.session import entry
-from models.capture.take_names import compile_pattern, refuse_twins
+from models.capture.take_names import compile_pattern, guess_pattern, refuse_twins
 from models.core.errors import NotFound, UserError
 from models.core.schema import check_document
 from models.knobs.schema import Knobs, Setting
@@ -37,9 +37,10 @@ class KnobRange:
 
 @dataclass(frozen=True)
 class NamedTakes:
-    """The takes of a folder: the setting of each file, the dry signal, and the audio files that do not fit."""
+    """The takes of a folder: pattern, the setting of each file, dry signal, and the audio files that do not fit."""
 
     folder: Path
+    pattern: str
     knobs: Knobs
     ranges: dict[str, KnobRange]
     settings: dict[Path, Setting]
@@ -69,9 +70,12 @@ class NamedTakes:
 
 
 def read_take_names(
-    folder: Path, pattern: str, dry: Path | None = None, stated: Mapping[str, Mapping[str, Any]] | None = None
+    folder: Path,
+    pattern: str | None = None,
+    dry: Path | None = None,
+    stated: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> NamedTakes:
-    """Read the setting of each recording in a folder from its name; see `NamePattern`.
+    """Read the setting of each recording in a folder from its name; see `NamePattern`, and `guess_pattern` without one.
 
     `stated` describes knobs as a manifest does: a range, or the positions of a switch. The range of another knob is the
     smallest usual one that has its numbers. Without `dry`, it is the only other audio file, or the only one with a name
@@ -82,12 +86,13 @@ def read_take_names(
     if not folder.is_dir():
         raise NotFound(f"{folder} is no folder", "Name the folder that holds the recordings.")
     positions = {name: knob["positions"] for name, knob in stated.items() if "positions" in knob}
+    sounds = sorted(path for path in folder.glob("*") if _is_recording(path, dry))
+    pattern = pattern or guess_pattern(sounds, str(folder))
     wanted = compile_pattern(pattern, positions)
     if unknown := next((name for name in stated if name not in wanted.names), None):
         raise UserError(
             f"'{pattern}': no knob is called '{unknown}'", f"The pattern has the knobs {', '.join(wanted.names)}."
         )
-    sounds = sorted(path for path in folder.glob("*") if _is_recording(path, dry))
     matches = {path: wanted.find(path) for path in sounds}
     found = {path: settings[0] for path, settings in matches.items() if len(settings) == 1}
     if not found:
@@ -113,7 +118,7 @@ def read_take_names(
     refuse_twins(settings)
     others = [path for path in sounds if path not in found]
     signal = dry or _find_dry(folder, others)
-    return NamedTakes(folder, knobs, ranges, settings, signal, [path for path in others if path != signal])
+    return NamedTakes(folder, pattern, knobs, ranges, settings, signal, [path for path in others if path != signal])
 
 
 def parse_ranges(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:

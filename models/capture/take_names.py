@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,53 @@ def compile_pattern(pattern: str, positions: Mapping[str, Sequence[str]]) -> Nam
     body = re.escape(parts[0]) + "".join(g + re.escape(text) for g, text in zip(groups, parts[2::2], strict=True))
     expression = re.compile(rf"(?<![A-Za-z0-9]){body}(?![A-Za-z0-9])")
     return NamePattern(pattern, tuple(names), suffix[0].lower() if suffix else "", positions, expression)
+
+
+def guess_pattern(paths: Sequence[Path], where: str) -> str:
+    """Return the pattern of file names in which a word stands before each number that differs: `DS1 D{d} T{t}.wav`.
+
+    Numbers without a word at either end, such as those of a recorder, are left out of it. Raises `UserError`, naming
+    `where`, for names without such words, and for names of several forms.
+    """
+    forms: defaultdict[tuple[str, ...], list[list[str]]] = defaultdict(list)
+    for path in paths:
+        parts = re.split(f"({NUMBER_PATTERN})", path.stem)
+        forms[(*parts[::2], path.suffix.lower())].append(parts[1::2])
+    found = {}
+    for (*texts, suffix), numbers in forms.items():
+        if len(numbers) > 1 and (pattern := _pattern_of(texts, list(zip(*numbers, strict=True)))):
+            found[pattern + suffix] = len(numbers)
+    if len(found) != 1:
+        several = f"are of several forms, such as {' and '.join(map(repr, sorted(found)[:2]))}"
+        raise UserError(
+            f"the file names in {where} {several if found else 'do not say which number is which knob'}",
+            "State how the takes are named, each number as {knob}: --pattern 'DS1 drive{drive} tone{tone}.wav'.",
+        )
+    return next(iter(found))
+
+
+def _pattern_of(texts: Sequence[str], numbers: Sequence[tuple[str, ...]]) -> str | None:
+    """Return the pattern of names with these texts around these numbers, None where one of its numbers has no word."""
+    parts, names = [texts[0]], list[str | None]()
+    for values, text in zip(numbers, texts[1:], strict=True):
+        if len(set(values)) == 1:
+            parts[-1] += values[0] + text
+            continue
+        dash = "-" if all(value.startswith("-") for value in values) else ""
+        word = re.search(r"([a-z]+)[ _=.]*-?$", (parts[-1] + dash).lower())
+        parts[-1] += dash
+        names.append(word[1] if word else None)
+        parts.append(text)
+    words_last = bool(re.search("[A-Za-z]", parts[-1]))  # "5 drive 3 tone": words may stand behind their numbers
+    while names and names[-1] is None and not parts[-2][:1].isalnum():
+        names.pop()
+        parts[-2:] = [""]
+    while names and names[0] is None and not (words_last or parts[1][:1].isalnum()):
+        names.pop(0)
+        parts[:2] = [parts[1].lstrip(" _-.")]
+    if not names or None in names or len(set(names)) < len(names) or set("{}") & set("".join(parts)):
+        return None
+    return parts[0] + "".join(f"{{{name}}}{text}" for name, text in zip(names, parts[1:], strict=True))
 
 
 def positions_of(knobs: Knobs) -> dict[str, Sequence[str]]:

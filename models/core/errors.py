@@ -1,5 +1,6 @@
 """The errors that a person can act on: what is wrong, and what to do next."""
 
+import shlex
 from collections.abc import Sequence
 
 from models.core.userinfo import without_userinfo
@@ -35,6 +36,11 @@ def raise_together(problems: Sequence[UserError], where: str) -> None:
     raise type(first)("; ".join([first.message, *also[:MAX_TOGETHER]]) + rest, first.hint)
 
 
+def shell_words(*words: object) -> str:
+    """Return words of a command that a person is told to type, quoted where a shell needs it."""
+    return shlex.join(map(str, words))
+
+
 def first_line(problem: BaseException) -> str:
     """Return the first line of an exception's message, or the name of its class where it has none."""
     return (str(problem).splitlines() or [type(problem).__name__])[0] or type(problem).__name__
@@ -62,3 +68,7 @@ class DivergedError(ArithmeticError):
 
 class Notice(UserWarning):
     """What a person should know although the work goes on; one sentence, shown as a warning."""
+
+
+class WaitNotice(Notice):
+    """Why a person waits, where nothing is wrong; one sentence, shown as it is."""

@@ -113,7 +113,7 @@ class FirstLines(io.TextIOBase):
 
 @contextmanager
 def watch_ray(on_stuck: Callable[[str], object]) -> Iterator[RayWatch]:
-    """Yield a watch that notes a person's first interrupt; a second one is raised where it comes.
+    """Yield a watch that notes a person's first interrupt; a second one is raised where it comes, the first at the end.
 
     Once a part of Ray has died, `RayPartDied` is raised wherever the main thread is: it may wait in Ray for what will
     never come. Where Ray lets nothing through, `on_stuck` is called with the name of the part, on another thread; Ray
@@ -148,6 +148,9 @@ def watch_ray(on_stuck: Callable[[str], object]) -> Iterator[RayWatch]:
         if watch.dead_part:
             raise RayPartDied(watch.dead_part) from problem
         raise
+    else:
+        if watch.interrupted.is_set():
+            raise KeyboardInterrupt
     finally:
         left.set()
         looking.join()

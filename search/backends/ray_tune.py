@@ -199,17 +199,21 @@ class RayTrials:
         trial asks for do not exist; `RayEnded` where a part of Ray has died; `KeyboardInterrupt` for a person's
         interrupt.
         """
-        if self._work is None:
-            self._start()
+        work = self._work = self._work or self._start()
+        with self._watched() as watch:
+            _run_tune(self._scheduler, self._storage, work, watch)
+
+    @contextmanager
+    def _watched(self) -> Iterator[RayWatch]:
+        """Yield a watch over Ray; what fails in it is raised in our words."""
         with (
             ray_errors(self._scheduler),
             watch_ray(lambda name: (abandon_ray(), self._on_stuck(part_died(self._scheduler, name)))) as watch,
         ):
-            self._work = self._work or _Work.of(self._scheduler.config, self._amps, self._scratch)
-            _run_tune(self._scheduler, self._storage, self._work, watch)
+            yield watch
 
-    def _start(self) -> None:
-        """Start Ray, or join it."""
+    def _start(self) -> "_Work":
+        """Start Ray, or join it; return the work, with the recordings in Ray's shared memory."""
         wanted, seen = self._scheduler.config.gpus_per_trial or 0, torch.cuda.device_count()
         if wanted > seen and not self._address and not ray.is_initialized():
             raise UserError(
@@ -219,6 +223,8 @@ class RayTrials:
         for name in ("ray.tune", "ray.train"):  # our scheduler records failed trials
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._open.enter_context(_ray(self._address, self._amps))
+        with self._watched():
+            return _Work.of(self._scheduler.config, self._amps, self._scratch)
 
 
 @contextmanager

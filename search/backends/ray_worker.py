@@ -18,7 +18,7 @@ from models.engines.select import device_for
 from models.recordings.dataset import AmpData
 from search.config.study import SearchConfig
 from search.storage.storage_errors import storage_reason
-from search.study.results import Result, fault_of, reason_of, result_to_json
+from search.study.results import Result, fault_of, result_to_json
 from search.study.tasks import Task
 from search.study.trial_group import TrialGroup
 
@@ -86,8 +86,7 @@ def _report(results: str, folder: str | None) -> None:
     try:
         tune.report({"results": results}, checkpoint=checkpoint)
     except Exception as problem:
-        reason = storage_reason(problem) or reason_of(problem)
-        raise UserError(f"checkpoints cannot be stored: {reason}", "Check --storage.") from problem
+        raise UserError(f"checkpoints cannot be stored: {storage_reason(problem)}", "Check --storage.") from problem
 
 
 def _fetch_starts(tasks: Sequence[Task], folder: Path) -> dict[str, Path]:

@@ -15,8 +15,6 @@ OTHER_REGION = "its bucket is in another region, which the environment states (A
 
 REFUSED = "it refuses us: the credentials may have expired, or its bucket be in another region (AWS_REGION)"
 
-UNKNOWN = "its client failed with an error that zoo does not know; --debug shows it"
-
 STORAGE_CODES = {  # as pyarrow reports them for S3 and for Google; numbers are HTTP's, where S3 has no code
     "NO_SUCH_BUCKET": NO_BUCKET,
     "ACCESS_DENIED": DENIED,
@@ -62,13 +60,15 @@ TEXTS = {  # where there is no code, or one that says less
     "Unexpected query parameter": "its query has an option that does not exist",
 }
 
+UNKNOWN = "its storage gives a reason that is not known here"
 
-def storage_reason(problem: BaseException) -> str | None:
-    """Return what an error of a storage client means; None where that is not known."""
+
+def storage_reason(problem: BaseException) -> str:
+    """Return what an error of a storage client means, `UNKNOWN` where that is not known; never the client's words."""
     message = str(problem)
     for text, words in TEXTS.items():
         if text in message:
             return words
     if found := CODE.search(message):
-        return STORAGE_CODES.get(found["name"]) or STORAGE_CODES.get(found["status"])
-    return os.strerror(problem.errno) if isinstance(problem, OSError) and problem.errno else None
+        return STORAGE_CODES.get(found["name"]) or STORAGE_CODES.get(found["status"]) or UNKNOWN
+    return os.strerror(problem.errno) if isinstance(problem, OSError) and problem.errno else UNKNOWN

@@ -161,6 +161,7 @@ def _naming(uri: str, missing: str = "") -> Iterator[None]:
     except FileNotFoundError as problem:
         raise NotFound(f"{uri} cannot be used: {missing}" if missing else f"{uri} does not exist", CHECK) from problem
     except (ArrowException, OSError) as problem:
-        reason = storage_reason(problem) or UNKNOWN
+        reason = storage_reason(problem)
         kind = NotFound if reason == NO_BUCKET else UserError
-        raise kind(f"{uri} cannot be used: {reason}", CHECK) from problem
+        hint = f"{CHECK} 'zoo --debug' in its place shows what the storage says." if reason == UNKNOWN else CHECK
+        raise kind(f"{uri} cannot be used: {reason}", hint) from problem

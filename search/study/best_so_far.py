@@ -7,7 +7,7 @@ from pathlib import Path
 from shutil import copyfileobj
 
 from models.artifacts.names import CONFIG, WEIGHTS
-from models.core.errors import NotFound
+from models.core.errors import NotFound, shell_words
 from models.core.files import open_regular
 from models.core.locations import is_uri
 from models.core.scratch import scratch_folder
@@ -55,7 +55,9 @@ def best_so_far(study: Path, amp: str = "", tier: str = "") -> Iterator[StudyMod
     Raises `NotFound` where there is none yet, and for an amp or a tier that the study does not have.
     """
     if is_starting(study):
-        raise NotFound(f"{study} is reading its recordings; nothing is trained", f"zoo board {study} --follow waits.")
+        raise NotFound(
+            f"{study} is reading its recordings; nothing is trained", f"zoo board {shell_words(study)} --follow waits."
+        )
     with scratch_folder() as scratch:
         for attempt in range(COPY_ATTEMPTS):
             board = current_board(study)
@@ -99,7 +101,8 @@ def _find_best(board: Board, study: Path, amp: str, tier: str) -> StudyModel:
         trial, folder = _best_with_weights(board, study, amp, front, _budget(study, tier))
     if trial is None or folder is None:
         raise NotFound(
-            f"{study} has no model{f' of tier {tier}' if tier else ''} to play", f"zoo board {study} shows its trials."
+            f"{study} has no model{f' of tier {tier}' if tier else ''} to play",
+            f"zoo board {shell_words(study)} shows its trials.",
         )
     return StudyModel(amp, trial, folder, ended, board.complete)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from models.core.errors import UserError, shell_words
 from zoo.cli.options import PATH
 from zoo.cli.recordings import check
 
@@ -22,9 +23,9 @@ LISTED_NAMES = 5  # of the files that do not fit the pattern
 @click.argument("folder", type=PATH)
 @click.option(
     "--pattern",
-    required=True,
     metavar="TEXT",
-    help="How the takes are named: 'G{gain}' finds 'amp G4.wav'. As in zoo plan --from-nam.",
+    help="How the takes are named: 'G{gain}' finds 'amp G4.wav'. As in zoo plan --from-nam. Default: the word before "
+    "each number names its knob.",
 )
 @click.option("--dry", type=PATH, metavar="FILE", help="The signal that was played. Default: the file that is no take.")
 @click.option(
@@ -41,7 +42,7 @@ LISTED_NAMES = 5  # of the files that do not fit the pattern
 def init(
     context: click.Context,
     folder: Path,
-    pattern: str,
+    pattern: str | None,
     dry: Path | None,
     knobs: tuple[str, ...],
     device: str,
@@ -61,19 +62,21 @@ def init(
         dry = folder / dry
     found = read_take_names(folder, pattern, dry, stated)
     if any(knob.assumed for knob in found.ranges.values()) and sys.stdin.isatty() and sys.stderr.isatty():
-        found = read_take_names(folder, pattern, dry, {**stated, **_ask_ranges(found)})
+        found = read_take_names(folder, found.pattern, dry, {**stated, **_ask_ranges(found)})
     made = write_starting_files(found, device=device, overwrite=force)
+    if not pattern:
+        output.info(f"pattern: {shell_words(found.pattern)} (from the names; --pattern states another)")
     _tell_found(found)
     for path, what in ((made.manifest, "manifest"), (made.data, "data config D"), (made.search, "search config")):
         output.info(f"wrote {path} ({what})")
-    output.info(f"next, when the check below is good: zoo train {made.data}, or zoo search {made.search}")
+    begin = f"zoo train {shell_words(made.data)}, or zoo search {shell_words(made.search)}"
+    output.info(f"next, when the check below is good: {begin}")
     context.invoke(check, manifest=made.manifest, as_json=False, page=None, fix=None)
 
 
 def _ask_ranges(found: "NamedTakes") -> dict[str, dict[str, float]]:
     """Ask for each range that nobody stated; an empty answer keeps the one that was assumed."""
     from models.capture.named_takes import parse_range
-    from models.core.errors import UserError
 
     def read(name: str, text: str) -> dict[str, float]:
         try:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 import click
 
-from models.core.errors import Notice
+from models.core.errors import Notice, WaitNotice
 from models.core.scratch import sweep_scratch
 from zoo.cli.bench import bench
 from zoo.cli.browse import diff, doctor, knobs, list_amps, show
@@ -165,7 +165,9 @@ def _show_warning(
     """Show our own warnings as sentences, all others as Python does, without what the terminal must not get."""
     from zoo.cli import output
 
-    if issubclass(category, Notice):
+    if issubclass(category, WaitNotice):
+        output.info(str(message))
+    elif issubclass(category, Notice):
         output.warn(str(message))
     else:
         output.info(warnings.formatwarning(message, category, filename, lineno, line).rstrip())

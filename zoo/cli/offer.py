@@ -3,6 +3,7 @@
 import sys
 from difflib import get_close_matches
 
+from models.core.errors import shell_words
 from models.core.user_folders import expand_home
 
 
@@ -29,5 +30,8 @@ def offer_to_pull(amp: str, where: str | None, tier: str = "") -> None:
         return
     label = zoo_that_lists(ref.name)
     place = "the hub" if label == "hub" else label
-    output.confirm(f"{amp} is not on your shelf; it would be pulled from {place}", f"zoo pull {amp} --zoo {label}")
+    output.confirm(
+        f"{amp} is not on your shelf; it would be pulled from {place}",
+        shell_words("zoo", "pull", amp, "--zoo", label),
+    )
     pull_planned(plan_pull(PullRequest(amp, label, tier)), lock=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.core.errors import UserError, shell_words
 from zoo.cli.options import PATH, FiniteRange, bundle, json_option, repeat_command
 
 if TYPE_CHECKING:
@@ -150,8 +151,6 @@ def parse_request(options: PlanOptions) -> PlanRequest | ExtendRequest | Capture
 
     Raises `UserError` unless they name exactly one of the three, and for an option that lacks another.
     """
-    from models.core.errors import UserError
-
     knobs, captures, manifests = options.knobs, options.captures, options.manifests
     if bool(manifests) + (captures is not None) + (knobs is not None and captures is None) != 1:
         raise UserError("give one of KNOBS.json, --extend and --from-nam", "For example: zoo plan knobs.json")
@@ -261,9 +260,10 @@ def _propose_by_models(
     from models.capture.disagreement import propose_by_disagreement, read_models, take_excerpt
     from search.study.board import compared_runs
     from zoo.cli import output
-    from zoo.registry.resolve import resolve_model
+    from zoo.registry.resolve import FetchOptions, resolve_model
 
-    named = [path if (path := Path(name)).suffix == ".nam" else resolve_model(name, None) for name in request.models]
+    shelf = FetchOptions()
+    named = [path if (path := Path(name)).suffix == ".nam" else resolve_model(name, shelf) for name in request.models]
     sources = compared_runs(request.study, manifest.path) if request.study else named
     models = read_models(sources, manifest.knobs, manifest.path)
     rate_hz, take = models[0][0].audio.sample_rate, manifest.takes[0]
@@ -334,8 +334,8 @@ def _show_session(made: list[Path], request: SessionRequest) -> None:
         return
     for path in made[1:]:
         output.info(f"and {path}")
-    check, folder = f"zoo check {made[0]}", made[0].parent
-    record = f"zoo record {folder} (with --reamp for another program), then "
+    check, folder = f"zoo check {shell_words(made[0])}", made[0].parent
+    record = f"zoo record {shell_words(folder)} (with --reamp for another program), then "
     output.info(f"next: {record if len(made) > 1 else ''}{check}")
     output.data(str(made[0]))
 
@@ -343,7 +343,6 @@ def _show_session(made: list[Path], request: SessionRequest) -> None:
 def _check_signal_rate(signal: Path | None, manifest: Path, rate_hz: int | None) -> None:
     """Raise `UserError` when the signal has another sample rate than the manifest states."""
     from models.audio.io import read_length
-    from models.core.errors import UserError
 
     signal_hz = read_length(signal)[1] if signal else None
     if signal_hz and rate_hz and signal_hz != rate_hz:

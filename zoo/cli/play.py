@@ -210,7 +210,7 @@ def _export_nam(options: ExportOptions, written_as: int) -> None:
     from models.knobs.text import format_setting, format_value, parse_grid, parse_setting
     from models.network.baking import bake
     from zoo.cli import output
-    from zoo.registry.resolve import resolve_for_ears
+    from zoo.registry.resolve import FetchOptions, resolve_for_ears
 
     target, fixed, grid = options.target, options.bake, options.grid
     if target is None:
@@ -225,9 +225,8 @@ def _export_nam(options: ExportOptions, written_as: int) -> None:
     settings = parse_grid(grid) if grid else one
     offer_to_pull(options.amp, options.where, options.tier)
     with output.progress("fetching") as bar:
-        config, net = open_model(
-            resolve_for_ears(options.amp, options.where, options.tier, bar, output.warn, options.max_peak_dbfs)
-        )
+        fetch = FetchOptions(options.where, options.tier, bar, output.warn, options.max_peak_dbfs)
+        config, net = open_model(resolve_for_ears(options.amp, fetch))
     if options.live or options.parametric:
         (write_nam if options.live else write_concat)(target, config, net)
         output.data(str(target))

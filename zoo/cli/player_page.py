@@ -141,7 +141,7 @@ def _site(amp: str | None, where: str | None, tier: str, max_peak_dbfs: float | 
     from zoo.cli.study_amp import model_to_play, named_study
     from zoo.player_page.documents import model_name, shelf_row
     from zoo.player_page.site import many_amps, one_amp
-    from zoo.registry.resolve import resolve_for_ears, resolve_zoo
+    from zoo.registry.resolve import FetchOptions, resolve_for_ears, resolve_zoo
 
     if amp:
         with model_to_play(amp, where, tier, max_peak_dbfs=max_peak_dbfs) as model:
@@ -154,4 +154,5 @@ def _site(amp: str | None, where: str | None, tier: str, max_peak_dbfs: float | 
     rows = [shelf_row(summary) for summary in zoo.list(output.info)]
     if not rows:
         raise UserError(f"there is no amp on {zoo.label}", "Get one: zoo pull OWNER/AMP --zoo hub.")
-    yield many_amps(zoo.label, rows, lambda name: resolve_for_ears(name, where, max_peak_dbfs=max_peak_dbfs))
+    options = FetchOptions(where, max_peak_dbfs=max_peak_dbfs)
+    yield many_amps(zoo.label, rows, lambda name: resolve_for_ears(name, options))

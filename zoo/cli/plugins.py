@@ -60,12 +60,12 @@ def export_as_plugin(
     from zoo.names import parse_ref
     from zoo.player_page.documents import model_name
     from zoo.plugins.export import check_formats, export_plugins, plugin_amp, targets_of
-    from zoo.registry.resolve import resolve_for_ears
+    from zoo.registry.resolve import FetchOptions, resolve_for_ears
 
     words, names, path = split_words(kinds), split_words(systems), expand_home(amp)
     check_formats(words, targets_of(names))  # before anything is fetched
     with output.progress("fetching") as bar:
-        model = resolve_for_ears(amp, where, tier, bar, output.warn, max_peak_dbfs)
+        model = resolve_for_ears(amp, FetchOptions(where, tier, bar, output.warn, max_peak_dbfs))
     name = model_name(model) if path.exists() else parse_ref(amp).name
     with output.progress("building") as bar:
         bar(0, 0, "compiled at the first use of a system")

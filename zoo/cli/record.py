@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.core.errors import UserError, shell_words
 from zoo.cli.keys import END_OF_KEYS, ENTER, Keys
 from zoo.cli.options import PATH, FiniteRange, bundle
 
@@ -73,7 +74,6 @@ def record(options: RecordOptions) -> None:
     For each take it shows the knobs to turn, plays the signal and records the answer. Then keep the take, record it
     again, skip it, go back, or quit: the same command goes on there, on any day.
     """
-    from models.core.errors import UserError
     from models.sessions.session_takes import SessionTakes
     from zoo.cli import output
     from zoo.cli.views import session as session_view
@@ -107,7 +107,7 @@ def _tell_reamp(takes: "SessionTakes") -> None:
         f"1. Put {', '.join(signals)} on a track of a project at {takes.rate_hz} Hz, and send it to the device.",
         "2. For each take turn the knobs, and record the whole signal. All takes begin with the signal.",
         "3. Export each take alone: mono, 24 bit, from the start of the signal, named as above or numbered in order.",
-        f"4. zoo session import EXPORTS {takes.folder}",
+        f"4. zoo session import EXPORTS {shell_words(takes.folder)}",
     ):
         output.info(line)
 

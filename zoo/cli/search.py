@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from models.core.errors import NotFound, UserError, shell_words
 from zoo.cli.options import PATH, json_option, repeat_command, require_packages, zoo_option
 from zoo.cli.watch import watch
 
@@ -19,12 +20,11 @@ FOLLOW_S = 2.0  # seconds between two reads of a ledger
 
 def check_is_no_word(context: click.Context, parameter: click.Parameter, config: Path) -> Path:
     """Return the config. Raises `NotFound` for a plain word, which other tools' `search` looks for in a catalog."""
-    from models.core.errors import NotFound
-
     if config.suffix or config.exists() or len(config.parts) > 1:
         return config
     raise NotFound(
-        f"there is no search config '{config}'; zoo search trains models", f"To look for amps: zoo list {config}"
+        f"there is no search config '{config}'; zoo search trains models",
+        f"To look for amps: zoo list {shell_words(config)}",
     )
 
 
@@ -72,7 +72,6 @@ def search(
     CONFIG names takes and what to try. zoo init writes one beside your takes; configs/quickstart/search.json is an
     example, docs/guides/search.md describes it.
     """
-    from models.core.errors import UserError
     from models.core.locations import is_uri
     from models.core.schema import read_json
     from zoo.cli import output
@@ -115,7 +114,7 @@ def search(
     else:
         board_view.show_board(board)
         output.info(f"report: {study / 'report.html'}")
-        output.info(f"next: zoo package {study} --license LICENSE")
+        output.info(f"next: zoo package {shell_words(study)} --license LICENSE")
         for run in best_runs(study):
             output.data(str(run))
 
@@ -136,7 +135,6 @@ def search(
 @json_option
 def board(study: Path, follow: bool, sort: str | None, top: int | None, as_json: bool) -> None:
     """Show the trials of a study and its Pareto front, also while it runs."""
-    from models.core.errors import UserError
     from search.study.lock import is_starting
     from search.study.summary import current_board
     from zoo.cli import output
@@ -171,7 +169,6 @@ def board(study: Path, follow: bool, sort: str | None, top: int | None, as_json:
 
 def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str | None) -> "SearchConfig":
     """Return the search with the results of `sources` as its warm start; of a whole zoo, those of the nearest amps."""
-    from models.core.errors import UserError
     from models.core.scratch import scratch_folder
     from search.study.warm_start import amp_of, with_warm_start
     from zoo.cli import output
@@ -193,16 +190,15 @@ def _read_sources(
     config: "SearchConfig", source: str, where: str | None, amp: "AmpProfile | None", folder: Path
 ) -> "list[PriorSource]":
     """Read what one `--from` names: a study or package, an amp of the zoo, or a whole shelf or zoo."""
-    from models.core.errors import UserError
     from models.core.user_folders import expand_home
     from search.study.warm_start import read_source
     from zoo.cli import output
     from zoo.registry.nearest import collect_amps, is_shelf
-    from zoo.registry.resolve import resolve_package
+    from zoo.registry.resolve import FetchOptions, resolve_package
 
     scope, in_zoo = source.removeprefix("zoo:"), source.startswith("zoo:")
     if in_zoo and "/" in scope:
-        return [read_source(config, resolve_package(scope, where, on_warning=output.warn))]
+        return [read_source(config, resolve_package(scope, FetchOptions(where, on_warning=output.warn)))]
     if not in_zoo and not is_shelf(expand_home(source)):
         return [read_source(config, expand_home(source))]
     owner, shelf = (scope, where) if in_zoo else ("", source)

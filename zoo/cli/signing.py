@@ -2,6 +2,7 @@
 
 import click
 
+from models.core.errors import NotFound, UserError, shell_words
 from zoo.cli.options import json_option, yes_option
 
 
@@ -32,7 +33,6 @@ def trust(owner: str, pinned: str, remove: bool, yes: bool, as_json: bool) -> No
 
     Once the key of an owner is pinned, amps of this owner are refused if they are not signed, or signed with another.
     """
-    from models.core.errors import NotFound, UserError
     from zoo.cli import output
     from zoo.names import OWNER
     from zoo.package.signing import KEY, pin_key, read_trust
@@ -44,7 +44,7 @@ def trust(owner: str, pinned: str, remove: bool, yes: bool, as_json: bool) -> No
     known = read_trust().owners
     before = known.get(owner.lower(), "")
     if owner and not pinned and not before:
-        raise NotFound(f"no key of '{owner}' is pinned", f"Pin one: zoo trust {owner} KEY.")
+        raise NotFound(f"no key of '{owner}' is pinned", f"Pin one: zoo trust {shell_words(owner)} KEY.")
     if pinned or remove:
         if before not in ("", pinned) and not yes:
             output.confirm(f"the pinned key of '{owner}', {before}, would be removed", "Add --yes.")

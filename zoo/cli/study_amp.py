@@ -42,7 +42,7 @@ def model_to_play(
     """
     from zoo.cli import output
     from zoo.package.loudness import LOUDEST_DBFS, check_model_loudness
-    from zoo.registry.resolve import resolve_for_ears, resolve_model
+    from zoo.registry.resolve import FetchOptions, resolve_for_ears, resolve_model
 
     if found := named_study(amp):
         from search.study.best_so_far import best_so_far
@@ -54,10 +54,8 @@ def model_to_play(
             yield best.folder
         return
     with output.progress("fetching") as bar:
-        if for_ears:
-            model = resolve_for_ears(amp, where, tier, bar, output.warn, max_peak_dbfs)
-        else:
-            model = resolve_model(amp, where, tier, bar, output.warn)
+        resolve = resolve_for_ears if for_ears else resolve_model
+        model = resolve(amp, FetchOptions(where, tier, bar, output.warn, max_peak_dbfs))
     yield model
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from models.core.errors import shell_words
 from zoo.cli.options import PATH, one_thread, repeat_command, require_packages
 from zoo.cli.watch import watch
 
@@ -118,7 +119,8 @@ def train(
         output.info("few takes: --folds 4 into another folder scores every recorded setting, and trains on all")
     for warning in evaluation.warnings:
         output.warn(warning)
-    output.info(f"next: zoo play {out} (in the browser, its knobs alive), zoo package {out} --license LICENSE")
+    play, package = f"zoo play {shell_words(out)}", f"zoo package {shell_words(out)} --license LICENSE"
+    output.info(f"next: {play} (in the browser, its knobs alive), {package}")
     output.data(str(out))
 
 

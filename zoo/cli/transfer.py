@@ -280,10 +280,10 @@ def verify(amp: str, where: str | None, max_peak_dbfs: float | None, as_json: bo
     from zoo.package.manifest import digest, package_files
     from zoo.package.replay import replay
     from zoo.package.signing import describe_signer
-    from zoo.registry.resolve import resolve_package
+    from zoo.registry.resolve import FetchOptions, resolve_package
 
     with output.progress("fetching") as bar:
-        folder = resolve_package(amp, where, on_progress=bar, on_warning=output.warn, max_peak_dbfs=max_peak_dbfs)
+        folder = resolve_package(amp, FetchOptions(where, "", bar, output.warn, max_peak_dbfs))
     if not (folder / MANIFEST).exists():
         raise NotFound(f"{folder} is not a package ({MANIFEST} is missing)", "Make one: zoo package RUN --license ID.")
     with output.progress("playing") as bar:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from models.core.errors import IntegrityError, NotFound, UserError
+from models.core.errors import IntegrityError, NotFound, UserError, shell_words
 from models.core.extras import install_command
 from models.core.files import staged_file, write_json
 from models.core.schema import Frozen, read_document, spelled
@@ -114,7 +114,7 @@ def check_signature(name: str, manifest: bytes, signature: bytes | None) -> str:
     """
     owner = name.partition("/")[0].lower() if "/" in name else ""
     pinned_key = read_trust().owners.get(owner, "")
-    refused = f"Nothing was saved or sent. If {owner} announced a new key: zoo trust {owner} KEY."
+    refused = f"Nothing was saved or sent. If {owner} announced a new key: zoo trust {shell_words(owner)} KEY."
     if signature is None:
         if pinned_key:
             raise IntegrityError(

@@ -44,67 +44,59 @@ def resolve_zoo(where: str | Path | None, new: bool = False) -> Zoo:
     return Shelf(address)
 
 
-def resolve_package(
-    amp: str,
-    where: str | Path | None,
-    tier: str = "",
-    on_progress: TransferProgress = no_progress,
-    on_warning: Callable[[str], None] = warnings.warn,
-    max_peak_dbfs: float | None = None,
-) -> Path:
-    """Return the folder of an amp, verified where it is a package or a tier of one.
+@dataclass(frozen=True)
+class FetchOptions:
+    """Where an amp comes from, and what is asked of it.
 
     Args:
-        amp: A run's or a package's folder, or an amp `owner/amp[@revision]` of the zoo. One of a hub is pulled to the
-            user's own shelf; when the hub cannot be reached, the copy there is used.
         where: The zoo, as on the command line.
-        tier: The tier to pull, empty for all of them.
+        tier: The tier to pull and to play; empty pulls all of them and plays the amp itself.
         on_progress: Called with the bytes done and the bytes in all.
         on_warning: Called when a copy is used because the hub cannot be reached.
         max_peak_dbfs: The highest peak that is allowed, None for what the amp claims.
+    """
+
+    where: str | Path | None = None
+    tier: str = ""
+    on_progress: TransferProgress = no_progress
+    on_warning: Callable[[str], None] = warnings.warn
+    max_peak_dbfs: float | None = None
+
+
+def resolve_package(amp: str, options: FetchOptions) -> Path:
+    """Return the folder of an amp, verified where it is a package or a tier of one.
+
+    `amp` is a run's or a package's folder, or an amp `owner/amp[@revision]` of the zoo. One of a hub is pulled to the
+    user's own shelf; when the hub cannot be reached, the copy there is used.
 
     Raises `NotFound`, `IntegrityError` or another `UserError`; `ConnectionError` where there is no hub and no copy.
     """
     folder = expand_home(amp)
     refuse_nam_file(folder)
     if not folder.is_dir():
-        ref, zoo = _parse_amp(amp), resolve_zoo(where)
+        ref, zoo = _parse_amp(amp), resolve_zoo(options.where)
         if not isinstance(zoo, Shelf):
-            return _pull_to_shelf(zoo, ref, tier, on_progress, on_warning, max_peak_dbfs)
+            return _pull_to_shelf(zoo, ref, options)
         folder = _find_amp(zoo, ref, amp)
         describe_signer(folder, ref.name)
     if (package := package_of(folder)) is not None:
-        _verify_folder(package, max_peak_dbfs)
+        _verify_folder(package, options.max_peak_dbfs)
     return folder
 
 
-def resolve_model(
-    amp: str,
-    where: str | Path | None,
-    tier: str = "",
-    on_progress: TransferProgress = no_progress,
-    on_warning: Callable[[str], None] = warnings.warn,
-    max_peak_dbfs: float | None = None,
-) -> Path:
+def resolve_model(amp: str, options: FetchOptions) -> Path:
     """Return a model to play: the folder of the amp itself or of one of its tiers, or a `.nam` file.
 
     See `resolve_package`. Raises `NotFound` for a tier of a `.nam` file, which has none.
     """
     if is_nam_file(path := expand_home(amp)):
-        if tier:
+        if options.tier:
             raise NotFound(f"{amp} is a .nam file, which has no tiers", "Leave out --tier.")
         return path
-    return select_tier(resolve_package(amp, where, tier, on_progress, on_warning, max_peak_dbfs), tier, amp)
+    return select_tier(resolve_package(amp, options), options.tier, amp)
 
 
-def resolve_for_ears(
-    amp: str,
-    where: str | Path | None,
-    tier: str = "",
-    on_progress: TransferProgress = no_progress,
-    on_warning: Callable[[str], None] = warnings.warn,
-    max_peak_dbfs: float | None = None,
-) -> Path:
+def resolve_for_ears(amp: str, options: FetchOptions) -> Path:
     """Return a model, as `resolve_model` does, that is played at once, or leaves for other players.
 
     A run folder or a `.nam` file, which claim less than a package, are checked as well: a package without its manifest
@@ -112,9 +104,9 @@ def resolve_for_ears(
     """
     from zoo.package.loudness import check_model_loudness
 
-    model, place = resolve_model(amp, where, tier, on_progress, on_warning, max_peak_dbfs), expand_home(amp)
+    model, place = resolve_model(amp, options), expand_home(amp)
     if place.exists() and not (place / MANIFEST).exists():
-        check_model_loudness(model, max_peak_dbfs)
+        check_model_loudness(model, options.max_peak_dbfs)
     return model
 
 
@@ -230,26 +222,19 @@ def _find_amp(shelf: Shelf, ref: Ref, amp: str) -> Path:
         raise NotFound(f"{problem.message}, and there is no such file or folder here", problem.hint) from None
 
 
-def _pull_to_shelf(
-    zoo: Zoo,
-    ref: Ref,
-    tier: str,
-    on_progress: TransferProgress,
-    on_warning: Callable[[str], None],
-    max_peak_dbfs: float | None,
-) -> Path:
+def _pull_to_shelf(zoo: Zoo, ref: Ref, options: FetchOptions) -> Path:
     """Pull an amp to the user's own shelf; without a connection use the copy there, if no revision was named."""
     folder = shelf_folder() / ref.name
     try:
-        zoo.pull(ref, folder, tier, on_progress, max_peak_dbfs=max_peak_dbfs)
+        zoo.pull(ref, folder, options.tier, options.on_progress, max_peak_dbfs=options.max_peak_dbfs)
     except ConnectionError as problem:  # `Unreachable`, and the hub client's own error of its offline mode
         if ref.revision or not (folder / MANIFEST).exists():
             raise
         describe_signer(folder, ref.name)
         reason = first_line(problem)
         told = reason if isinstance(problem, RateLimited) else f"the hub cannot be reached: {reason}"
-        on_warning(f"{told}; using the copy on your shelf, revision {digest(folder)[:12]}")
-        _verify_folder(folder, max_peak_dbfs)
+        options.on_warning(f"{told}; using the copy on your shelf, revision {digest(folder)[:12]}")
+        _verify_folder(folder, options.max_peak_dbfs)
     return folder
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from models.core.user_folders import expand_home
 from models.evaluation.take_scores import TakeScores, score_takes
 from zoo.registry.protocol import TransferProgress, no_progress
-from zoo.registry.resolve import resolve_model
+from zoo.registry.resolve import FetchOptions, resolve_model
 
 
 def score_model(
@@ -39,5 +39,5 @@ def score_model(
     """
     named, manifest = expand_home(str(model)), expand_home(str(manifest))
     is_file = named.is_file() or named.suffix.lower() == ".nam"
-    source = named if is_file else resolve_model(str(model), zoo, tier, on_fetch, on_warning)
+    source = named if is_file else resolve_model(str(model), FetchOptions(zoo, tier, on_fetch, on_warning))
     return score_takes(source, manifest, align=align, clips=clips, on_take=on_take)

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from models.core.errors import NotFound, UserError
+from models.core.errors import NotFound, UserError, shell_words
 from models.core.files import staged_folder, write_text
 from models.core.renames import STAGED, staged_path
 from models.core.schema import Document
@@ -72,7 +72,7 @@ class Shelf:
             guess = (
                 f"Did you mean {similar[0]}? Or pull it" if similar else "See what there is with zoo list, or pull it"
             )
-            hint = f"{guess}: zoo pull {ref.name} --zoo {zoo_that_lists(ref.name)}"
+            hint = f"{guess}: {shell_words('zoo', 'pull', ref.name, '--zoo', zoo_that_lists(ref.name))}"
             raise NotFound(f"no amp '{ref.name}' on the shelf {self.folder}", hint)
         if twin := case_twin(folder) or case_twin(folder.parent):
             raise NotFound(

@@ -11,6 +11,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -18,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from models.core.cache import cache_folder, warn_not_kept
-from models.core.errors import UserError
+from models.core.errors import UserError, WaitNotice
 from models.core.extras import install_command
 from models.core.files import staged_file, write_text
 from models.core.scratch import Scratch, scratch_folder
@@ -127,7 +128,8 @@ def _choose_build(target: str | None, compiler: str | None) -> tuple[str, str]:
     target, compiler = target or host(), compiler or _preferred()
     if target not in ZIG_TARGETS if compiler == "zig" else target != host():
         hint = compiler_hint() if target in ZIG_TARGETS else f"zig builds: {', '.join(ZIG_TARGETS)}."
-        raise UserError(f"{compiler} does not build the player for {target}", hint)
+        place = "the browser" if target == "wasm32" else target
+        raise UserError(f"{compiler} does not build the player for {place}", hint)
     return target, compiler
 
 
@@ -153,6 +155,8 @@ def _stored(path: Path, build: Callable[[], bytes]) -> Path:
     """
     digest = path.with_name(f"{path.name}.sha256")
     if not _is_whole_build(path, digest):
+        where = {"wasm32": "the browser", host(): "this machine"}.get(path.parent.name, path.parent.name)
+        warnings.warn(f"compiling {path.stem} for {where}, once: up to a minute", WaitNotice, stacklevel=2)
         content = build()
         try:
             write_executable(path, content)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.capture.named_takes import parse_range, parse_ranges, read_take_names
-from models.capture.take_names import compile_pattern
+from models.capture.take_names import compile_pattern, guess_pattern
 from models.core.errors import NotFound, UserError
 from models.recordings.manifest import interpret_manifest
 from tests.support.makers import RATE, di, write_wav
@@ -124,3 +124,41 @@ def test_knob_may_have_a_hyphen():
     for pattern, name in ((composed, apart), (apart, composed), (apart, apart)):
         assert compile_pattern(pattern, {}).find(Path(f"{name.format(gain=4)}.wav")) == [{"gain": 4}]
     assert compile_pattern("P{pre-gain}-V{vol}", {}).find(Path("P4-V2.wav")) == [{"pre-gain": 4, "vol": 2}]
+
+
+GUESSED = {
+    "DS1 drive{drive} tone{tone}.wav": ("DS1 drive2 tone7,5.wav", "DS1 drive8 tone0.WAV", "di.wav", "room 2.wav"),
+    "Drive {drive} Master {master}.flac": ("Drive 10 Master 1.flac", "Drive 2 Master 3.5.flac"),
+    "TS808 D{d}_T{t}.wav": ("TS808 D0_T5.wav", "TS808 D10_T5.wav", "TS808 D0_T7.5.wav"),
+    "amp gain{gain}.wav": ("01-amp gain2_07.wav", "02-amp gain4_08.wav", "amp gain7.wav"),
+    "gain-{gain}.wav": ("gain-1.wav", "gain-2.wav"),
+    "bass{bass}dB.wav": ("bass+5dB.wav", "bass-5dB.wav", "bass0dB.wav"),
+    "treble={treble} mid3.aif": ("treble=4 mid3.aif", "treble=5 mid3.aif"),
+}
+
+
+@pytest.mark.parametrize("pattern", GUESSED)
+def test_a_pattern_is_guessed_from_the_names(pattern: str):
+    names = [Path(name) for name in GUESSED[pattern]]
+    guessed = guess_pattern(names, "takes")
+    assert guessed == pattern
+    found = [compile_pattern(guessed, {}).find(path) for path in names]
+    assert sum(len(settings) == 1 for settings in found) >= 2
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("di.wav", "take.wav"), "do not say which number is which knob"),
+        (("5_7.wav", "3_2.wav"), "do not say which number is which knob"),
+        (("5 drive 3 tone.wav", "2 drive 8 tone.wav"), "do not say which number is which knob"),
+        (("vol2 vol3.wav", "vol5 vol7.wav"), "do not say which number is which knob"),
+        (("01DS1 gain3.wav", "02DS1 gain4.wav"), "do not say which number is which knob"),
+        (("clean g1.wav", "clean g2.wav", "lead g1.wav", "lead g2.wav"), r"'clean g\{g\}.wav' and 'lead g\{g\}.wav'"),
+        ((), "do not say which number is which knob"),
+    ],
+)
+def test_names_that_leave_the_pattern_open_are_refused(names: tuple[str, ...], words: str):
+    with pytest.raises(UserError, match=words) as caught:
+        guess_pattern([Path(name) for name in names], "takes")
+    assert "--pattern" in caught.value.hint

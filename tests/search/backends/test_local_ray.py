@@ -18,7 +18,7 @@ from models.core.errors import UserError
 from models.core.scratch import PREFIX
 from search.backends import local_ray
 from search.backends.ray_errors import refused_join
-from search.backends.ray_parts import FirstLines
+from search.backends.ray_parts import FirstLines, watch_ray
 from search.study.ledger import read_lines
 from search.study.lines import TrialReport
 from tests.support.ray_nodes import session_processes
@@ -248,6 +248,15 @@ except BaseException as problem:
     print(type(problem).__name__, problem, getattr(problem, "hint", ""), flush=True)
     os._exit(3)
 """
+
+
+def test_an_interrupt_that_nobody_asks_for_is_raised_at_the_end():
+    done = []
+    with pytest.raises(KeyboardInterrupt), watch_ray(done.append) as watch:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert watch.interrupted.wait(60)
+        done.append("the rest")
+    assert done == ["the rest"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 DEATHS = {"raylet": "Ray's node manager died", "gcs_server": "Ray's head died", "worker": "a process of Ray died"}

@@ -46,7 +46,7 @@ def refusing(status: int, code: str) -> Iterator[str]:
         (301, "PermanentRedirect", "in another region", "in another region"),
         (400, "AuthorizationHeaderMalformed", "in another region", "in another region"),
         (403, "RequestTimeTooSkewed", "access is denied", "the clock of this machine is wrong"),
-        (409, "OperationAborted", "that zoo does not know; --debug shows it", "that zoo does not know; --debug"),
+        (409, "OperationAborted", "a reason that is not known here", "a reason that is not known here"),
     ],
 )
 def test_what_a_storage_answers_is_told(

@@ -6,11 +6,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import ArrowInvalid
 
 from models.core.errors import NotFound, UserError
 from models.core.renames import STAGED
@@ -79,6 +81,21 @@ def test_a_uri_that_cannot_be_used_is_named(bucket: Bucket):
         with pytest.raises(UserError, match=r"^s3://zoo/a.* cannot be used: .*access is denied") as caught:
             use()
         assert "credentials" in caught.value.hint
+
+
+@pytest.mark.parametrize("problem", [OSError("words of a client"), ArrowInvalid("words of a client")])
+def test_an_error_of_a_storage_that_is_not_known_is_told_in_our_words(
+    problem: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(path: str) -> None:
+        raise problem
+
+    store = Store(tmp_path.as_uri())
+    monkeypatch.setattr(store, "filesystem", SimpleNamespace(get_file_info=fail))
+    with pytest.raises(UserError, match="cannot be used: its storage gives a reason that is not known") as caught:
+        store.sizes("x")
+    assert "words of a client" not in caught.value.message + caught.value.hint and "--debug" in caught.value.hint
+    assert caught.value.__cause__ is problem, "which --debug shows"
 
 
 def test_a_place_below_another():

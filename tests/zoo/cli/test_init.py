@@ -49,6 +49,16 @@ def test_names_become_files_that_everything_reads(takes: Path):
     assert read_search(takes / "search.json").datasets == (data.relative_to(takes),)
 
 
+def test_names_alone_are_enough_in_a_folder_with_a_space(takes: Path):
+    takes.rename(takes.parent / "my DS 1")
+    ran = zoo("init", "my DS 1", "--knob", "gain=0:11")
+    assert ran.code == 0, ran.err
+    assert ran.err.startswith(
+        "pattern: 'DS1 gain{gain} tone{tone}.wav' (from the names; --pattern states another)\n20 takes"
+    )
+    assert "zoo train 'my DS 1/data.json', or zoo search 'my DS 1/search.json'" in ran.err
+
+
 def test_range_that_is_assumed_is_said(takes: Path):
     ran = zoo("init", "DS1", *PATTERN, "--device", "My DS1")
     assert "gain: 0 to 10 (assumed; takes have 0 to 10; --knob gain=LOW:HIGH states another range)" in ran.err

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from unittest import mock
 
@@ -13,7 +14,7 @@ import httpx2
 import pytest
 from click.testing import CliRunner
 
-from models.core.errors import DivergedError, IntegrityError, NotFound, UserError
+from models.core.errors import DivergedError, IntegrityError, NotFound, UserError, WaitNotice
 from tests.support.packages import AMP, refused, shell, zoo
 from zoo.cli.errors import explain
 from zoo.cli.main import ELSEWHERE, cli
@@ -132,6 +133,15 @@ def test_interrupt_exits_130_without_a_traceback(here: Path, stop: type[BaseExce
         ran = zoo("knobs", AMP)
     assert (ran.code, ran.out) == (130, "")
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.filterwarnings("always::models.core.errors.WaitNotice")
+def test_why_a_person_waits_is_no_warning(here: Path):
+    def wait(*words: object) -> None:
+        warnings.warn("compiling, once", WaitNotice, stacklevel=1)
+
+    with mock.patch("zoo.cli.views.amps.show_knobs", side_effect=wait):
+        assert zoo("knobs", AMP).err == "compiling, once\n"
 
 
 def test_end_of_a_file_is_no_interrupt(here: Path):

@@ -1,5 +1,9 @@
-"""What a person reads about a trained model: where it is worst, whether it is good, what helps."""
+"""What a person reads: where a trained model is worst, whether it is good, what helps; commands to type."""
 
+import ast
+import re
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +12,8 @@ from models.artifacts.evaluation import Evaluation, RegionScore, Score, gap_warn
 from tests.support.makers import model
 from tests.support.packages import evaluation, score
 from zoo.cli.views import words
+
+ROOT = Path(__file__).parents[3]
 
 
 def evaluated(held: Score, seen: Score | None = None, **changes: Any) -> Evaluation:
@@ -69,3 +75,17 @@ def test_what_is_wrong_with_a_model_is_warned_of():
     assert gap_warning(0.04, 0.12) is None
     assert gap_warning(0.001, 0.009) is None, "it is hard to hear"
     assert (gap_warning(0.04, 0.18) or "").startswith("the held ESR 0.1800 is 4.5 times the validation ESR 0.0400")
+
+
+def test_commands_that_a_person_is_told_to_type_are_quoted():
+    begun = re.compile(r"\bzoo [a-z]+( --?[a-z-]+| [A-Z]+)* $")
+    known_names = {"card_page.py", "schema.py"}  # names of amps, and no command
+    found = []
+    for path in (path for place in ("models", "search", "zoo") for path in (ROOT / place).rglob("*.py")):
+        for text in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.JoinedStr)):
+            for before, value in pairwise(text.values):
+                words = before.value if isinstance(before, ast.Constant) else ""
+                if isinstance(value, ast.FormattedValue) and begun.search(str(words)) and path.name not in known_names:
+                    found.append((path.name, ast.unparse(value.value)))
+    assert len(found) > 8, "the search finds none"
+    assert [one for one in found if not one[1].startswith("shell_words(")] == []

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from models.artifacts.evaluation import Evaluation
 from models.artifacts.model_config import ModelConfig
+from models.core.errors import shell_words
 from models.knobs.schema import Knobs
 from models.knobs.text import format_value
 from models.network.architecture import Injection
@@ -86,7 +87,7 @@ def _tier_text(tier: Tier, evaluation: Evaluation) -> str:
 
 def show_quickstart(name: str, folder: Path, evaluation: Evaluation, setting: str) -> None:
     """Print the last screen of the quickstart: what was made in `folder`, and commands to try next."""
-    zoo, shelf = program(), f"--zoo {folder / 'shelf'}"
+    zoo, shelf = program(), shell_words("--zoo", folder / "shelf")
     output.info()
     output.info(f"Made     {name}: a model of the virtual amp with live knobs")
     output.info(f"Quality  {held_sentence(evaluation)}")
@@ -97,7 +98,8 @@ def show_quickstart(name: str, folder: Path, evaluation: Evaluation, setting: st
     output.info("Next:")
     output.info(f"  {zoo} knobs {name} {shelf}")
     output.info(
-        f"  {zoo} render {name} {folder / 'takes' / 'di_held.flac'} loud.wav --knob gain=9 --knob tone=2 {shelf}"
+        f"  {zoo} render {name} {shell_words(folder / 'takes' / 'di_held.flac')} loud.wav --knob gain=9 --knob tone=2 "
+        f"{shelf}"
     )
     output.info(f"  {zoo} export {name} --bake gain=7,tone=3 amp.nam {shelf}")
     output.info(f"  {zoo} check MANIFEST.json    # for your own recordings: see docs/guides")

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from models.core.errors import shell_words
 from models.knobs.text import format_setting, format_value
 from zoo.cli import output
 from zoo.cli.views.words import count
@@ -147,4 +148,6 @@ def show_end(session: "SessionTakes", skipped: "Sequence[PlannedTake]", again: s
     if session.missing:
         output.info(f"next: {again}")
     else:
-        output.info(f"next: {'; '.join(f'zoo check {manifest.path}' for manifest in session.manifests.values())}")
+        output.info(
+            f"next: {'; '.join(f'zoo check {shell_words(manifest.path)}' for manifest in session.manifests.values())}"
+        )

@@ -4,6 +4,7 @@ import json
 import shutil
 import struct
 import subprocess
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.core.errors import UserError
+from models.core.errors import UserError, WaitNotice
 from models.formats.player import build
 from models.formats.player.build import compilers, library, plugin_library
 from models.formats.player.native import NativePlayer
@@ -119,6 +120,25 @@ def test_without_a_compiler_the_error_says_what_to_install(monkeypatch: pytest.M
 def test_an_unknown_target_is_refused():
     with pytest.raises(UserError, match="does not build the player for amiga-68k"):
         library("amiga-68k")
+
+
+@needs_compiler
+def test_a_person_is_told_why_the_first_use_takes_long(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(build, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(build, "_built", lambda *words: b"a library")
+    with pytest.warns(WaitNotice, match="^compiling ampzoo-player for this machine, once"):
+        first = library()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert library() == first and first.read_bytes() == b"a library"
+
+
+def test_a_system_compiler_does_not_build_for_browsers(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(build, "compilers", lambda: ["cc"])
+    monkeypatch.setattr(build, "carried_library", lambda *words: None)
+    with pytest.raises(UserError, match="cc does not build the player for the browser") as caught:
+        library("wasm32")
+    assert "[plugin]" in caught.value.hint
 
 
 def test_a_compiler_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
