@@ -1,4 +1,4 @@
-"""How a search is run, and what is raised when a person stops it. It imports nothing heavy: commands need it at once."""
+"""How a search is run, and what is raised when a person stops it. It imports nothing heavy: commands need it early."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
