@@ -17,7 +17,7 @@ from models.core.schema import check_document
 from models.playback.render import render
 from search.config.study import SearchConfig
 from search.launch.launcher import run_search
-from search.run import RunOptions
+from search.run_options import RunOptions
 from search.study.board import best_runs
 from search.study.lines import TrialRecord
 from zoo.cli import output

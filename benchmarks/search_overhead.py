@@ -25,7 +25,7 @@ from search.config.space import Space
 from search.config.study import SearchConfig
 from search.launch.launcher import run_search
 from search.optimizer.candidates import CandidatePool
-from search.run import RunOptions
+from search.run_options import RunOptions
 from search.study.build import make_pruner, make_sampler
 from search.study.constraints import Constraints
 from search.study.cost import MeasuredCost

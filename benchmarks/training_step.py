@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from multiprocessing import get_context
 from statistics import median
 
@@ -164,12 +165,13 @@ def compare_on_gpu(name: str, items: int, samples: int, options: argparse.Namesp
     print(f"{name:18} {items:3} x {samples:5} {sizes:>9} ", *cells, ratio, flush=True)
 
 
-def gpu_table(options: argparse.Namespace) -> None:
+def gpu_table(options: argparse.Namespace, batches: Sequence[tuple[int, int]] = BATCHES) -> None:
     """Print a line for every model and batch, each from a process in which nothing is compiled or measured."""
-    print(f"{torch.cuda.get_device_name()}; per model seconds to start, ms of a step, and models per GPU-hour")
+    device = torch.cuda.get_device_name() if options.device == "cuda" else options.device
+    print(f"{device}; per model seconds to start, ms of a step, and models per GPU-hour")
     print(f"of {options.whole} steps")
     print(f"{'':34} {'stacks':>7}   theirs:   start     step      rate   ours: the same            ours/theirs")
-    for items, samples in BATCHES:
+    for items, samples in batches:
         for name in options.models:
             with tempfile.TemporaryDirectory() as folder:
                 os.environ |= {"AMPZOO_CACHE": folder, "TRITON_CACHE_DIR": folder}

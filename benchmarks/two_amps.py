@@ -27,7 +27,7 @@ from models.training.config import Recipe
 from models.training.fit import fit
 from search.config.study import SearchConfig
 from search.launch.launcher import run_search
-from search.run import RunOptions
+from search.run_options import RunOptions
 from search.study.board import read_board
 from search.study.lines import TrialRecord
 from zoo.cli import output

@@ -7,6 +7,7 @@
 * `backends`: training of trials: in this process, on Ray Tune
 * `report`: the board as a page
 * `bench`: named recipes compared on virtual devices
+* `run_options`: how a search is run
 * `run`: one search on this machine, from config to board
 * `launch`: a search in this process, through a Ray client, as a Ray job
 """

@@ -3,17 +3,14 @@
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.core.errors import UserError, shell_words
 from models.core.files import STAGED, write_json
-from models.core.locations import is_uri, refuse_userinfo
-from models.core.progress import PhaseListener, ignore_phase
+from models.core.locations import is_uri
 from models.core.schema import read_object
-from models.core.user_folders import expand_home
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import read_outline
@@ -24,69 +21,21 @@ from search.config.space import Point
 from search.config.study import SearchConfig
 from search.report.optuna_export import StudyJournal
 from search.report.write import make_board
+from search.run_options import DEFAULT_OPTIONS, Interrupted, RunOptions
 from search.storage.recordings import load_with_fingerprints
 from search.study.beginning import check_beginning
 from search.study.board import Board, read_study
 from search.study.build import check_space, fitting_recipes, make_pruner, make_scheduler
-from search.study.cost import CostModel, MeasuredCost, settle_costs
+from search.study.cost import settle_costs
 from search.study.files import RECORDINGS, STUDY
 from search.study.ledger import check_in_place, ledger_path, read_ledger, read_lines
 from search.study.lines import FINISHED, TrialRecord
 from search.study.lock import study_lock
-from search.study.scheduler import Listener, TrialScheduler
+from search.study.scheduler import TrialScheduler
 from search.study.summary import choose
 
 if TYPE_CHECKING:
     from search.study.remote_copy import RemoteCopy
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How a search is run.
-
-    Args:
-        resume: continue a study that was interrupted.
-        local: train one trial after another in this process, without Ray.
-        address: join the Ray cluster there; None starts Ray on this machine.
-        storage: where checkpoints go: a folder that all nodes see (None: inside the study), or a URI, where the
-            study is copied to as well.
-        listener: called with a trial's record after each start, report and end.
-        on_phase: told of reading, aligning, training, the final and scoring.
-        on_notice: called with each sentence that a person should read.
-        on_ray_ended: called, on another thread, with the error that cannot be raised: a part of Ray has died, and Ray
-            keeps this thread until it ends the process, in words of its own.
-        cost_model: what a model costs.
-    """
-
-    resume: bool = False
-    local: bool = False
-    address: str | None = None
-    storage: str | None = None
-    listener: Listener | None = None
-    on_phase: PhaseListener = ignore_phase
-    on_notice: Callable[[str], None] = lambda sentence: None
-    on_ray_ended: Callable[[UserError], None] = lambda problem: None
-    cost_model: CostModel = field(default_factory=MeasuredCost)
-
-    def __post_init__(self) -> None:
-        """Raise `UserError` for a user name or a password in an address."""
-        if self.address:
-            refuse_userinfo(self.address, "the address of a cluster", "Its token comes from ~/.ray/auth_token.")
-        if self.storage and is_uri(self.storage):
-            refuse_userinfo(self.storage, "--storage")
-        elif self.storage:
-            object.__setattr__(self, "storage", str(expand_home(self.storage)))
-
-
-DEFAULT_OPTIONS = RunOptions()
-
-
-class Interrupted(KeyboardInterrupt):
-    """A person stopped a search; its finished trials are kept."""
-
-    def __init__(self, ended: int, trials: int) -> None:
-        super().__init__(f"stopped after {ended} of {trials} trials")
-        self.ended, self.trials = ended, trials
 
 
 def run_study(config: SearchConfig, study: Path, options: RunOptions = DEFAULT_OPTIONS) -> Board:
@@ -108,7 +57,7 @@ def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
     amps, fingerprints = load_with_fingerprints(config.datasets, options.on_phase)
     _check_recordings(study, fingerprints)
     stock = _first_recipes(config, amps)
-    _begin_study(config, study, amps, stock, options.cost_model)
+    _begin_study(config, study, amps, stock, options)
     if not (study / RECORDINGS).exists():  # also of a study from before they were written
         write_json(study / RECORDINGS, fingerprints)
     if copy:
@@ -131,14 +80,12 @@ def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
         copy=copy.update if copy else None,
     )
     checkpoints = copy.checkpoints if copy else options.storage or str(study / "ray")
-    options.on_phase("training", scheduler.ended, config.trials)
-    with _backend(scheduler, amps, checkpoints, options) as run:
-        _train(scheduler, run)
+    with _backend(scheduler, amps, checkpoints, options) as begin:
+        _train(scheduler, begin, lambda: options.on_phase("training", scheduler.ended, config.trials))
         _check_finished(study)
         if config.final:
-            options.on_phase("training the best again")
             scheduler.begin_finals(choose(config, study, config.finals))
-            _train(scheduler, run)
+            _train(scheduler, begin, lambda: options.on_phase("training the best again"))
     board = make_board(config, study, amps, pruner.plan if pruner else None, options.on_phase)
     if copy:
         copy.sync()
@@ -172,10 +119,12 @@ def _first_recipes(config: SearchConfig, amps: Sequence[AmpData]) -> list[Point]
 
 
 def _begin_study(
-    config: SearchConfig, study: Path, amps: Sequence[AmpData], stock: Sequence[Point], cost_model: CostModel
+    config: SearchConfig, study: Path, amps: Sequence[AmpData], stock: Sequence[Point], options: RunOptions
 ) -> None:
     """Write the config of a study that begins, and what costs mean; raises `UserError` for a space without a point."""
+    cost_model = options.cost_model
     if not (study / STUDY).exists():
+        options.on_phase("measuring what models cost")
         check_space(config, amps, stock, cost_model)
         write_json(study / STUDY, config.model_dump(mode="json"))
     columns = max(data.knobs.columns() for data in amps)
@@ -188,6 +137,7 @@ def _begin_copy(study: Path, options: RunOptions) -> "RemoteCopy | None":
         return None
     from search.study.remote_copy import RemoteCopy
 
+    options.on_phase("reading the copy of the study")
     copy = RemoteCopy(study, options.storage)
     copy.begin(options.resume)
     return copy
@@ -196,24 +146,30 @@ def _begin_copy(study: Path, options: RunOptions) -> "RemoteCopy | None":
 @contextmanager
 def _backend(
     scheduler: TrialScheduler, amps: list[AmpData], checkpoints: str, options: RunOptions
-) -> Iterator[Callable[[], None]]:
-    """Yield what trains all that the scheduler suggests; Ray, where it is used, lives as long."""
+) -> Iterator[Callable[[], Callable[[], None]]]:
+    """Yield what gets ready to train and returns what trains all that the scheduler suggests; Ray lives as long."""
     if options.local:
         from search.backends.local import run_local
 
-        yield partial(run_local, scheduler, amps)
+        yield lambda: partial(run_local, scheduler, amps)
         return
+    options.on_phase("loading Ray")
     set_environment(options.address)
     from search.backends.ray_tune import RayTrials
 
-    with RayTrials(scheduler, amps, checkpoints, options.address, options.on_ray_ended) as trials:
-        yield trials.run
+    with RayTrials(scheduler, amps, checkpoints, options) as trials:
+        yield trials.begin
 
 
-def _train(scheduler: TrialScheduler, run: Callable[[], None]) -> None:
-    """Train all that is suggested; raises `UserError` where the search cannot continue, `Interrupted` on Ctrl-C."""
+def _train(scheduler: TrialScheduler, begin: Callable[[], Callable[[], None]], on_begin: Callable[[], object]) -> None:
+    """Train all that is suggested; `on_begin` is called when the backend is ready.
+
+    Raises `UserError` where the search cannot continue, `Interrupted` on Ctrl-C.
+    """
     try:
-        if scheduler.open:
+        run = begin() if scheduler.open else None
+        on_begin()
+        if run:
             run()
     except KeyboardInterrupt:
         raise Interrupted(scheduler.ended, scheduler.config.trials) from None

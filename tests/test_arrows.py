@@ -31,11 +31,12 @@ ALLOWED = {  # sub-package or lone module -> what it may import of its own packa
     "search/storage": "",
     "search/optimizer": "config",
     "search/study": "config optimizer storage",
-    "search/backends": "config storage study",
+    "search/run_options": "config study",
+    "search/backends": "config storage study run_options",
     "search/report": "config optimizer study",
     "search/bench": "config",
-    "search/run": "config storage optimizer study backends report",
-    "search/launch": "config storage optimizer study backends report run",
+    "search/run": "config storage optimizer study run_options backends report",
+    "search/launch": "config storage optimizer study run_options backends report run",
     "zoo/names": "",
     "zoo/version": "",
     "zoo/package": "names version",
@@ -176,7 +177,14 @@ def test_models_name_no_command():
 
 
 def test_the_core_of_the_search_needs_no_ray():
-    light = ("optimizer.pareto", "optimizer.pruner", "study.ledger")
+    light = (
+        "optimizer.pareto",
+        "optimizer.pruner",
+        "study.ledger",
+        "run_options",
+        "report.live_view",
+        "report.notebook",
+    )
     assert not {"ray", "torch"} & _modules_after("\n".join(f"import search.{name}" for name in light))
     with_ray = (
         "backends.local_ray",

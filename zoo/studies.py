@@ -35,20 +35,22 @@ def search_models(
     Raises `UserError` for a config or recordings that cannot be used, and where the folder holds another study.
     """
     from search.config.study import read_search
-    from search.launch.launcher import run_search
     from search.report.live_view import LiveView
     from search.report.notebook import NotebookView, notebook_display
-    from search.run import RunOptions
+    from search.run_options import RunOptions
 
     read = read_search(expand_home(str(config)))
     read = read if budget == "" else read.with_budget(budget)
     study = expand_home(str(out)) if out else Path("studies") / read.name
     options = RunOptions(resume=resume, local=local, address=address or None)
     display = notebook_display() if progress else None
-    if display is None:
-        return run_search(read, study, options)
-    shown = NotebookView(LiveView(read, study), display)
-    options = replace(options, listener=shown.on_record, on_phase=shown.on_phase, on_notice=shown.on_notice)
+    shown = NotebookView(LiveView(read, study), display) if display else None
+    if shown:
+        shown.on_phase("loading libraries")
+        options = replace(options, listener=shown.on_record, on_phase=shown.on_phase, on_notice=shown.on_notice)
+    from search.launch.launcher import run_search  # brings torch, for seconds
+
     board = run_search(read, study, options)
-    shown.on_phase("done")
+    if shown:
+        shown.on_phase("done")
     return board

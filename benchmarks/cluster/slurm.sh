@@ -18,6 +18,7 @@ export HOME=$out/home
 python -c "import secrets; print(secrets.token_hex(32))" >"$HOME/.ray/auth_token"
 chmod 600 "$HOME/.ray/auth_token"
 source "$here/nodes.sh"
+source "$here/study.sh"
 
 finish() {
     cp "$NODES_FOLDER"/*.log "$out" 2>/dev/null || true
@@ -27,17 +28,6 @@ finish() {
 trap finish EXIT
 
 state() { squeue --noheader --jobs "$1" --format %T 2>/dev/null || true; }
-wait_for() { # what, seconds, command: until the command succeeds
-    local what=$1 seconds=$2 began=$SECONDS
-    shift 2
-    until "$@"; do
-        ((SECONDS - began < seconds)) || { echo "NOT within $seconds s: $what"; exit 1; }
-        sleep 1
-    done
-    echo "$what: $((SECONDS - began)) s"
-}
-ledger_lines() { cat "$out/$1/ledger.jsonl" 2>/dev/null | wc -l; }
-has_results() { (($(ledger_lines "$1") >= $2)); }
 is_state() { [[ $(state "$1") == "$2" ]]; }
 has_ended() { [[ -z $(state "$1") || $(state "$1") == COMPLETED ]]; }
 submit() { # study: one CPU a node, the rest as the file says
@@ -89,15 +79,7 @@ controller=$!
 five_idle() { [[ $(sinfo --noheader --format=%D --states=idle 2>/dev/null) == 5 ]]; }
 wait_for "five nodes are up" 60 five_idle
 
-# Recordings and a search of a few trials.
-python -c "import sys; from pathlib import Path; from models.capture.virtual_amp import render_takes
-render_takes(Path(sys.argv[1]))" "$out/takes"
-cat >"$out/search.json" <<JSON
-{"name": "slurm", "datasets": [{"name": "virtual-amp", "train": "takes/train.json", "held": "takes/held.json",
-  "validation_settings": 4, "validation_seconds": 2.0}],
- "space": {"shapes": [], "depth": [7], "dilations": ["pow2"], "channels": [4, 6], "inject": ["mixin", "film"]},
- "learning": {"steps": 200, "report_every": 50}, "trials": 6, "final": null}
-JSON
+make_search "$out"
 
 whole() {
     echo "## from submission to board"

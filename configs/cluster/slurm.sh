@@ -17,7 +17,18 @@ export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=2000 RAY_heal
 # another user, may have a cluster on the same node.
 head=$(python -c "import ray; print(ray.util.get_node_ip_address())"):$((20000 + SLURM_JOB_ID % 10000))
 export ray_folder=/tmp/zoo-$SLURM_JOB_ID head
-trap 'pkill -f "$ray_folder/|$head" || true; rm -rf "$ray_folder"' EXIT
+
+# What Ray has started outlives it, and keeps a cancelled job in the queue while it holds the job's output: each node
+# ends its own, also after scancel.
+end_ray() {
+    local mine="$ray_folder/|$head"
+    pkill -f "$mine"
+    for _ in {1..10}; do pgrep -f "$mine" >/dev/null || break; sleep 1; done
+    pkill -KILL -f "$mine"
+    rm -rf "$ray_folder"
+}
+export -f end_ray
+trap 'set +e; end_ray' EXIT
 ray start --head --node-ip-address="${head%:*}" --port="${head#*:}" --temp-dir="$ray_folder" \
     --num-cpus="$SLURM_CPUS_PER_TASK" --disable-usage-stats
 
@@ -26,7 +37,7 @@ others=$((SLURM_JOB_NUM_NODES - 1))
 if ((others)); then
     # shellcheck disable=SC2016
     srun --nodes=$others --ntasks=$others --exclude="$SLURMD_NODENAME" bash -c '
-        trap "rm -rf $ray_folder" EXIT
+        trap end_ray EXIT
         until ray start --address="$head" --num-cpus="$SLURM_CPUS_PER_TASK" --disable-usage-stats --block; do sleep 5; done' &
 fi
 

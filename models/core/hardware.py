@@ -6,8 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 
 def cpu_name() -> str:
     """Return the model name of the CPU, as the system reports it."""
@@ -21,6 +19,8 @@ def cpu_name() -> str:
 
 def describe_machine() -> dict[str, Any]:
     """Return `{"hardware": {"cpu", "cores", "gpu"}, "versions": {name: version}}`; `gpu` is None without one."""
+    import torch  # here, so that the name of a CPU costs nothing
+
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     versions = {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy", "ampzoo")}}
     return {"hardware": {"cpu": cpu_name(), "cores": os.cpu_count(), "gpu": gpu}, "versions": versions}

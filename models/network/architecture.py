@@ -362,7 +362,10 @@ class WaveNetConfig(Frozen):
             total += condition.net.macs_per_sample(knobs, condition.outputs)
         for index, array in enumerate(self.arrays):
             total += inputs * array.channels
-            total += sum(self._layer_macs(index, layer, audio, knobs) for layer in range(array.depth))
+            kinds = list(zip(array.kernel_sizes, array.gatings, strict=True))  # layers of one kind cost the same
+            total += sum(
+                kinds.count(kind) * self._layer_macs(index, kinds.index(kind), audio, knobs) for kind in set(kinds)
+            )
             total += array.head_width * self.head_outputs(index, outputs) * array.head_kernel_size
             inputs = array.channels
         if self.head:

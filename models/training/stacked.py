@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from models.engines.gpu.batched import player_for
+from models.engines.gpu.batched import StackPlayer, player_for
 from models.engines.gpu.cuda_graph import WARM_UP, GraphReplay, Work, capture_cuda
 from models.network.architecture import WaveNetConfig
 from models.network.folding import Folding
@@ -84,6 +84,7 @@ class StackedTrainers:
         trainers: Sequence[Trainer],
         device: torch.device | str = "cpu",
         capture: Callable[[Work], Work] | None = capture_cuda,
+        make_player: Callable[[Folding, torch.device], StackPlayer] = player_for,
     ) -> None:
         assert len({shape_of(trainer) for trainer in trainers}) == 1, "only trainers of one shape can be stacked"
         self.trainers, self.device = list(trainers), torch.device(device)
@@ -92,7 +93,7 @@ class StackedTrainers:
         capture = capture if self.device.type == "cuda" else None
         self._capture, self._replays = capture, dict[StepTerms, GraphReplay]()
         self._folding = Folding(trainers[0].net)
-        self._play = player_for(self._folding, self.device)
+        self._play = make_player(self._folding, self.device)
         self._prepare()
 
     def advance(self, steps: int, on_step: Callable[[int], None] = lambda step: None) -> list[float]:

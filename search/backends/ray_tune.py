@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,7 @@ from search.backends.ray_errors import part_died, ray_errors, refused_join
 from search.backends.ray_parts import FirstLines, RayWatch, watch_ray
 from search.backends.ray_worker import run_group, tensor_from_array, tensor_to_array
 from search.config.study import SearchConfig
+from search.run_options import DEFAULT_OPTIONS, RunOptions
 from search.storage.uri_store import below
 from search.study.lines import TrialReport
 from search.study.results import parse_result, reason_of
@@ -157,27 +159,21 @@ class SearchStopper(_NotRestored, tune.Stopper):
 
 
 class RayTrials:
-    """Trains trials on Ray, which starts here, or is joined at `address`, at the first `run`; leaving it ends Ray.
+    """Trains trials on Ray, which starts here, or is joined, at the first `begin`; leaving it ends Ray.
 
     Args:
         scheduler: suggests trials and takes their reports.
         amps: the recordings. They go through Ray's shared memory: each node has one copy.
         storage: where checkpoints go: a folder that all nodes see, or a URI.
-        address: the Ray cluster to join; None starts Ray on this machine.
-        on_stuck: called, on another thread, where a part of Ray has died and Ray does not come back to this thread: it
-            will end the process, in words of its own.
+        options: `address` is the cluster to join, None starts Ray on this machine; `on_phase` is told of that;
+            `on_ray_ended` is called where a part of Ray has died and Ray does not come back to this thread.
     """
 
     def __init__(
-        self,
-        scheduler: TrialScheduler,
-        amps: Sequence[AmpData],
-        storage: str,
-        address: str | None,
-        on_stuck: Callable[[RayEnded], object] = lambda problem: None,
+        self, scheduler: TrialScheduler, amps: Sequence[AmpData], storage: str, options: RunOptions = DEFAULT_OPTIONS
     ) -> None:
-        self._scheduler, self._amps, self._storage, self._address = scheduler, amps, storage, address
-        self._on_stuck, self._open = on_stuck, ExitStack()
+        self._scheduler, self._amps, self._storage = scheduler, amps, storage
+        self._options, self._open = options, ExitStack()
         self._work: _Work | None = None
 
     def __enter__(self) -> Self:
@@ -192,39 +188,46 @@ class RayTrials:
         """End Ray, or leave the cluster."""
         self._open.__exit__(kind, problem, place)
 
-    def run(self) -> None:
-        """Train what the scheduler suggests until it has nothing left, no trial can continue, or a person interrupts.
+    def begin(self) -> Callable[[], None]:
+        """Return what trains all that the scheduler suggests, until no trial can continue or a person interrupts.
 
-        Raises `UserError` where Ray does not start, where Tune itself cannot continue, and where the GPUs that each
+        Both raise `UserError` where Ray does not start, where Tune itself cannot continue, and where the GPUs that each
         trial asks for do not exist; `RayEnded` where a part of Ray has died; `KeyboardInterrupt` for a person's
         interrupt.
         """
-        work = self._work = self._work or self._start()
+        self._work = self._work or self._start()
+        return partial(self._run, self._work)
+
+    def _run(self, work: "_Work") -> None:
         with self._watched() as watch:
             _run_tune(self._scheduler, self._storage, work, watch)
 
     @contextmanager
     def _watched(self) -> Iterator[RayWatch]:
-        """Yield a watch over Ray; what fails in it is raised in our words."""
-        with (
-            ray_errors(self._scheduler),
-            watch_ray(lambda name: (abandon_ray(), self._on_stuck(part_died(self._scheduler, name)))) as watch,
-        ):
+        """Raise our own errors for what happens to Ray inside."""
+
+        def on_stuck(name: str) -> None:
+            abandon_ray()
+            self._options.on_ray_ended(part_died(self._scheduler, name))
+
+        with ray_errors(self._scheduler), watch_ray(on_stuck) as watch:
             yield watch
 
     def _start(self) -> "_Work":
-        """Start Ray, or join it; return the work, with the recordings in Ray's shared memory."""
-        wanted, seen = self._scheduler.config.gpus_per_trial or 0, torch.cuda.device_count()
-        if wanted > seen and not self._address and not ray.is_initialized():
+        """Start Ray, or join it, and give it the recordings."""
+        config, address = self._scheduler.config, self._options.address
+        wanted, seen = config.gpus_per_trial or 0, torch.cuda.device_count()
+        if wanted > seen and not address and not ray.is_initialized():
             raise UserError(
                 f"gpus_per_trial is {wanted:g}, and torch sees {seen or 'no'} GPU{'s' if seen > 1 else ''} here",
                 "Leave it out to use what there is, or search on a cluster that has them (--address).",
             )
+        self._options.on_phase("joining the Ray cluster" if address else "starting Ray")
         for name in ("ray.tune", "ray.train"):  # our scheduler records failed trials
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._open.enter_context(_ray(self._address, self._amps))
+        self._open.enter_context(_ray(address, self._amps))
         with self._watched():
-            return _Work.of(self._scheduler.config, self._amps, self._scratch)
+            return _Work.of(config, self._amps, self._scratch)
 
 
 @contextmanager

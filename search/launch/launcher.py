@@ -4,7 +4,8 @@ from pathlib import Path
 
 from search.backends.environment import RAY_ENVIRONMENT, set_environment
 from search.config.study import SearchConfig
-from search.run import DEFAULT_OPTIONS, RunOptions, run_study
+from search.run import run_study
+from search.run_options import DEFAULT_OPTIONS, RunOptions
 from search.study.board import Board
 
 CLIENT = "ray://"

@@ -12,7 +12,8 @@ import search
 from models.core.errors import UserError
 from search.backends.ray_errors import HINT_KEPT, is_of_ray, refused_join
 from search.config.study import SearchConfig
-from search.run import RunOptions, run_study
+from search.run import run_study
+from search.run_options import RunOptions
 from search.study.board import Board
 from search.study.lines import TrialRecord
 from search.study.results import reason_of
@@ -20,19 +21,22 @@ from search.study.results import reason_of
 POLL_S = 1.0  # seconds between two reads of the queue
 
 
+Phase = tuple[str, int, int]  # what the search does, how much of it is done, and of how much
+
+
 class LineQueue:
-    """A Ray actor that holds records until the client takes them; after a restart it has lost some."""
+    """A Ray actor that holds records and phases until the client takes them; after a restart it has lost some."""
 
     def __init__(self) -> None:
-        self._records: list[TrialRecord] = []
+        self._news: list[TrialRecord | Phase] = []
 
-    def add(self, record: TrialRecord) -> None:
-        """Append a record."""
-        self._records.append(record)
+    def add(self, news: TrialRecord | Phase) -> None:
+        """Append a record or a phase."""
+        self._news.append(news)
 
-    def take(self) -> list[TrialRecord]:
-        """Return the records that were not taken yet."""
-        taken, self._records = self._records, []
+    def take(self) -> list[TrialRecord | Phase]:
+        """Return what was not taken yet."""
+        taken, self._news = self._news, []
         return taken
 
 
@@ -42,8 +46,9 @@ def run_remotely(
     """Have a node of the cluster run the search and return its board; raises what the search raises.
 
     Recordings and study are paths that the cluster sees. Ray Tune cannot report through a client, so the search is
-    driven on the cluster; `options.listener` is called here.
+    driven on the cluster; `options.listener` and `options.on_phase` are called here.
     """
+    options.on_phase("joining the Ray cluster")
     packages = [str(Path(module.__path__[0])) for module in (models, search)]
     shipped = {"py_modules": packages, "env_vars": environment}
     try:
@@ -59,9 +64,11 @@ def run_remotely(
         ended: list[Any] = []
         while not ended:
             ended, _ = ray.wait([running], timeout=POLL_S)
-            for record in ray.get(queue.take.remote()):
-                if options.listener:
-                    options.listener(record)
+            for news in ray.get(queue.take.remote()):
+                if isinstance(news, tuple):
+                    options.on_phase(*news)
+                elif options.listener:
+                    options.listener(news)
         return ray.get(running)
     except RayTaskError as problem:
         raise problem.cause from None
@@ -79,8 +86,11 @@ def run_remotely(
 def _search_remotely(config: dict[str, Any], study: str, resume: bool, storage: str | None, queue: Any) -> Board:
     """Run the search on a node of the cluster, and pass its records on to a queue."""
 
-    def listener(record: TrialRecord) -> None:
-        ray.get(queue.add.remote(record))
+    def pass_on(news: TrialRecord | Phase) -> None:
+        ray.get(queue.add.remote(news))
 
-    options = RunOptions(resume=resume, address="auto", storage=storage, listener=listener)
+    def on_phase(phase: str, done: int = 0, total: int = 0) -> None:
+        pass_on((phase, done, total))
+
+    options = RunOptions(resume=resume, address="auto", storage=storage, listener=pass_on, on_phase=on_phase)
     return run_study(SearchConfig.model_validate(config), Path(study), options)

@@ -10,8 +10,7 @@ from search.config.study import ALL, SearchConfig
 from search.report.progress import SearchProgress
 from search.study.ledger import read_lines
 from search.study.lines import FINISHED, PRUNED, TrialRecord
-from search.study.objectives import error_of, front_names
-from search.study.summary import front_of
+from search.study.objectives import error_of, front_names, front_of
 
 FRONT_MARK, RUNNING_MARK, OTHER_MARK = "●", "○", "·"
 

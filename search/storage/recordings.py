@@ -48,6 +48,7 @@ def load_with_fingerprints(
     """
     amps, fingerprints = [], {}
     for config in configs:
+        on_phase(f"reading {config.name}")
         with _local(config) as local:
             data = load_data(local, on_phase)
             fingerprints[config.name] = _fingerprint(local)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from models.core.errors import UserError
 from models.network.architecture import WaveNetConfig
@@ -19,6 +20,8 @@ from search.study.cost import CostModel
 # Multiply-accumulates that take as long as what does not grow with the model in a step. Measured on a CPU: 2,600 for
 # each of 4 x 2,048 samples (benchmarks/results/search.md, 2026-11-23).
 STEP_WORK = 2600 * 4 * 2048
+
+MAX_MODELS = 4096  # that are remembered, some 10 kB each
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,25 @@ class Constraints:
 
     def to_candidate(self, point: Point) -> ModelCandidate:
         """Return the candidate of a point; raises pydantic's `ValidationError` where it stands for no model."""
-        model = self.config.space.model(point)
-        macs = model.macs_per_sample(self._columns(model))
+        model, macs = self._model_of(point)
         found = features(point, macs=macs, receptive_field=model.receptive_field)
         return ModelCandidate(point, model, self.config.learning_of(point), found, math.log10(macs))
+
+    def _model_of(self, point: Point) -> tuple[WaveNetConfig, int]:
+        """Return the model of a point and its multiply-accumulates, the same object for all its learning settings."""
+        space = self.config.space
+        key = tuple(pair for pair in point.items() if pair[0] != "learning_rate" and pair[0] not in space.learning)
+        if key not in self._models:
+            model = space.model(point)
+            if len(self._models) >= MAX_MODELS:
+                self._models.clear()
+            self._models[key] = model, model.macs_per_sample(self._columns(model))
+        return self._models[key]
+
+    @cached_property
+    def _models(self) -> dict[tuple[tuple[str, Any], ...], tuple[WaveNetConfig, int]]:
+        """The models that were made, by the axes of their points: a suggestion takes most of its time to make them."""
+        return {}
 
     def sizes(self, model: WaveNetConfig) -> Sizes:
         """Return the size of a model."""

@@ -1,6 +1,9 @@
 """The fronts of a search, one for each amp or one for all, and what a trial reached on each."""
 
+from collections.abc import Sequence
+
 from search.config.study import ALL, SearchConfig
+from search.optimizer import pareto
 from search.study.lines import TrialLimits, TrialRecord, TrialReport
 
 Reached = TrialRecord | TrialReport
@@ -42,3 +45,26 @@ def largest_excess(limits: TrialLimits) -> dict[str, float]:
 def constraints_of(config: SearchConfig, trial: TrialRecord) -> dict[str, dict[str, float]]:
     """Return front -> limit -> by how much it is broken (above 0) or respected."""
     return {name: limits_on(trial, name) for name in front_names(config)}
+
+
+def front_of(name: str, finished: Sequence[TrialRecord]) -> list[str]:
+    """Return the trials of one front, the best first, by its errors and limits.
+
+    They are feasible trials, or any where none is feasible. Of a trial that was trained again, the best seed stands on
+    the front; where no seed is feasible, the trial itself if it is. Where any trial was trained again, the others are
+    not on the front.
+    """
+    errors = {record.trial: error_of(record, name) for record in finished}
+    feasible = {record.trial for record in finished if pareto.is_feasible(limits_on(record, name))}
+
+    def order(record: TrialRecord) -> tuple[bool, bool, float]:
+        return record.trial not in feasible, not record.is_final, errors[record.trial]
+
+    again, standing = {record.of for record in finished if record.of}, dict[str, TrialRecord]()
+    for record in sorted(finished, key=order):
+        if (searched := record.of or record.trial) in again:
+            standing.setdefault(searched, record)
+    pool = list(standing.values()) or list(finished)
+    feasible_pools = ([record for record in records if record.trial in feasible] for records in (pool, finished))
+    pool = next(filter(None, feasible_pools), pool)
+    return [pool[index].trial for index in pareto.front([(errors[record.trial], record.cost) for record in pool])]

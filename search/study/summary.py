@@ -9,7 +9,7 @@ from models.evaluation.evaluate import evaluate
 from models.recordings.dataset import AmpData
 from search.config.named_recipes import recipe_of
 from search.config.study import ALL, SearchConfig
-from search.optimizer.pareto import front, is_feasible
+from search.optimizer.pareto import is_feasible
 from search.study.board import Board, BoardTier, BoardTrial, Effort, Spent, read_board, read_study
 from search.study.cost import UNIT, Costs, read_costs
 from search.study.files import BOARD
@@ -25,7 +25,7 @@ from search.study.lines import (
     latest,
     trained_seconds,
 )
-from search.study.objectives import constraints_of, error_of, front_names, limits_on
+from search.study.objectives import constraints_of, front_names, front_of
 
 
 def current_board(study: Path) -> Board:
@@ -104,29 +104,6 @@ def _fronts(config: SearchConfig, records: Iterable[TrialRecord]) -> dict[str, l
     """Return front -> its trials by error."""
     finished = [record for record in records if record.state == FINISHED]
     return {name: front_of(name, finished) for name in front_names(config)}
-
-
-def front_of(name: str, finished: list[TrialRecord]) -> list[str]:
-    """Return the trials of one front, the best first, by its errors and limits.
-
-    They are feasible trials, or any where none is feasible. Of a trial that was trained again, the best seed stands on
-    the front; where no seed is feasible, the trial itself if it is. Where any trial was trained again, the others are
-    not on the front.
-    """
-    errors = {record.trial: error_of(record, name) for record in finished}
-    feasible = {record.trial for record in finished if is_feasible(limits_on(record, name))}
-
-    def order(record: TrialRecord) -> tuple[bool, bool, float]:
-        return record.trial not in feasible, not record.is_final, errors[record.trial]
-
-    again, standing = {record.of for record in finished if record.of}, dict[str, TrialRecord]()
-    for record in sorted(finished, key=order):
-        if (searched := record.of or record.trial) in again:
-            standing.setdefault(searched, record)
-    pool = list(standing.values()) or finished
-    feasible_pools = ([record for record in records if record.trial in feasible] for records in (pool, finished))
-    pool = next(filter(None, feasible_pools), pool)
-    return [pool[index].trial for index in front([(errors[record.trial], record.cost) for record in pool])]
 
 
 def _choose_tiers(

@@ -20,7 +20,7 @@ from search.config.space import Point, Space
 from search.config.study import SearchConfig
 from search.optimizer.candidates import CandidatePool
 from search.optimizer.surrogate import features
-from search.run import RunOptions
+from search.run_options import RunOptions
 from search.study.build import make_scheduler
 from search.study.constraints import ModelCandidate
 from search.study.cost import CountedCost, MeasuredCost

@@ -96,13 +96,13 @@ def search(
         if not (storage and is_uri(storage)):  # otherwise the study may be there
             check_beginning(read, study, resume)
 
-    from search.run import RunOptions
-    from search.study.board import best_runs
+    from search.run_options import RunOptions
     from zoo.cli.views import board as board_view
 
     if not resume:
         read = read_warm_start(read, sources, where) if sources else read
     if submit:
+        output.info(f"handing the search to {submit}")
         from search.launch.ray_jobs import submit_job
 
         output.data(submit_job(submit, read, study, resume=resume, storage=storage))
@@ -115,6 +115,8 @@ def search(
         board_view.show_board(board)
         output.info(f"report: {study / 'report.html'}")
         output.info(f"next: zoo package {shell_words(study)} --license LICENSE")
+        from search.study.board import best_runs
+
         for run in best_runs(study):
             output.data(str(run))
 

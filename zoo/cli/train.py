@@ -31,7 +31,7 @@ def quickstart(config: Path) -> None:
 
     read = read_search(config)
 
-    from search.run import RunOptions
+    from search.run_options import RunOptions
     from zoo.cli.quickstart import run_quickstart
 
     again = repeat_command()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from models.core.errors import UserError
     from models.core.progress import PhaseListener
     from search.config.study import SearchConfig
-    from search.run import RunOptions
+    from search.run_options import RunOptions
     from search.study.board import Board
     from search.study.lines import TrialRecord
 
@@ -34,8 +34,7 @@ def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions"
 
     `again` is the command that resumes it. Ctrl-C exits with `INTERRUPTED`.
     """
-    from search.launch.launcher import run_search
-    from search.run import Interrupted
+    from search.run_options import Interrupted
     from zoo.cli import output
     from zoo.cli.errors import INTERRUPTED
 
@@ -43,6 +42,8 @@ def watch(config: "SearchConfig", study: Path, again: str, options: "RunOptions"
     shows = _live_watcher if output.has_live_screen() else _log_watcher
     try:
         with _ended_with_ray(again), shows(config, study) as watcher:
+            watcher.on_phase("loading libraries")
+            from search.launch.launcher import run_search  # brings torch, for seconds
 
             def end(problem: "UserError") -> None:
                 watcher.close()

@@ -12,7 +12,7 @@ from models.recordings.loading import load_data
 from models.training.trainer import Trainer
 from search.config.study import read_search
 from search.launch.launcher import run_search
-from search.run import Interrupted
+from search.run_options import Interrupted
 from search.study.ledger import read_ledger, read_lines
 from search.study.lines import LedgerLine, TrialRestart, TrialStart
 from search.study.scheduler import MAX_STARTS, TrialScheduler

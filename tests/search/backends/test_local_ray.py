@@ -28,6 +28,8 @@ pytestmark = [pytest.mark.ray, *RAY_WARNINGS]
 
 SECRETS = {"AWS_ACCESS_KEY_ID": "EXPOSED1", "AWS_SECRET_ACCESS_KEY": "EXPOSED2", "AWS_SESSION_TOKEN": "EXPOSED3"}
 
+PHASES = ["loading Ray", "starting Ray", "training"]
+
 LONG: dict[str, Any] = {"steps": 20_000, "batch": 2, "segment": 256, "report_every": 10}
 
 
@@ -109,7 +111,9 @@ def told(search: subprocess.Popen[str]) -> str:
     """What a search that has failed said."""
     out, err = search.communicate(timeout=600)
     assert out == "" and search.returncode == 1, err
-    assert len(err.splitlines()) < 8 and "state-dump" not in err and "Traceback" not in err, err
+    phases = [line for line in err.splitlines() if line in PHASES]
+    assert phases[-3:] == PHASES, err
+    assert len(err.splitlines()) < 12 and "state-dump" not in err and "Traceback" not in err, err
     return " ".join(err.split())
 
 

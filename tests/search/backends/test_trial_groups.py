@@ -370,8 +370,8 @@ def test_groups_on_ray_are_those_of_this_process(
     def on_ray(scheduler: TrialScheduler, amps: list[AmpData]) -> None:
         from search.backends.ray_tune import RayTrials
 
-        with RayTrials(scheduler, amps, str(tmp_path / "storage"), None) as trials:
-            trials.run()
+        with RayTrials(scheduler, amps, str(tmp_path / "storage")) as trials:
+            trials.begin()()
 
     config = tiny.model_copy(update={"datasets": tiny.datasets[:1]})
     search_with_finals(config, tmp_path / "ray", amps[:1], on_ray, kill)

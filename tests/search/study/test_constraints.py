@@ -37,6 +37,21 @@ def test_every_allowed_point_is_exported_live_and_baked(amps: list[AmpData], fol
     assert exported > 30
 
 
+def test_a_model_is_made_once_for_all_its_learning_settings(amps: list[AmpData], folder: Path):
+    space = {"shapes": [], "channels": [2, 3], "depth": [4, 5], "inject": ["film"], "learning": {"batch": [2, 4]}}
+    config = config_of(folder, space=space)
+    constraints = Constraints(config, amps, CountedCost())
+    points = [sample(config.space, seed) for seed in range(100)]
+    found = [constraints.to_candidate(point) for point in points]
+    networks = {
+        tuple((axis, point[axis]) for axis in point if axis not in ("batch", "learning_rate")) for point in points
+    }
+    assert len({id(candidate.model) for candidate in found}) == len(networks) < 50
+    assert len({candidate.identity for candidate in found}) > len(networks)
+    for point, candidate in zip(points, found, strict=True):
+        assert candidate == Constraints(config, amps, CountedCost()).to_candidate(point)
+
+
 BOUNDS = {
     "receptive field": ({"bounds": {"receptive_field": [1, 20]}}, {"depth": 10}),
     "parameters": ({"bounds": {"parameters": [1, 50]}}, {}),

@@ -13,7 +13,8 @@ import soundfile
 
 from models.artifacts.names import CONFIG, WEIGHTS
 from search.config.study import read_search
-from search.run import Interrupted, run_study
+from search.run import run_study
+from search.run_options import Interrupted
 from search.study.best_so_far import best_so_far
 from search.study.board import best_runs, read_board, tier_runs
 from search.study.ledger import ledger_path, read_ledger, read_lines

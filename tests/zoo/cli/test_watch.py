@@ -37,6 +37,10 @@ def test_a_search_is_one_table_until_ctrl_c(tmp_path: Path, columns: int, words:
     path = search_file(tmp_path, amps=1, **MANY)
     run = Terminal("search", path, "--out", "study", *words, columns=columns, cwd=tmp_path)
     assert run.read_until(lambda: training(run.text))
+    before = ["loading libraries", *([] if words else ["starting Ray"])]
+    assert [phase for phase in before if f"tiny: {phase}" not in run.seen.decode()] == [], (
+        "it says what a person waits for"
+    )
     lines = run.text.splitlines()
     assert all(len(line) <= columns for line in lines)
     header = next(number for number, line in enumerate(lines) if line.startswith("TRIAL"))
