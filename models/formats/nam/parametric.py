@@ -22,7 +22,7 @@ import numpy as np
 from models.core.errors import UserError
 from models.core.schema import check_document
 from models.formats.nam.knob_encoder import encoder_of_layers
-from models.formats.nam.parsing import HINT, Form, Node, finite_floats
+from models.formats.nam.parsing import HINT, Form, Node, finite_floats, optional_object
 from models.knobs.schema import MAX_POSITIONS, Knobs
 from models.network.dense_layer import DenseLayer
 from models.network.numpy_wavenet import NumpyEncoder
@@ -193,7 +193,7 @@ def _with_param_encoder(document: Node, shape: Node) -> Parametric:
     encoder, weights = _take_encoder(node, dense, columns, finite_floats(document, "weights"), low=0.0)
     layers = []
     for layer in shape.children("layers"):
-        if (layer.value.get("input_mixin_pre_film") or {}).get("active"):
+        if optional_object(layer, "input_mixin_pre_film").get("active", bool, False):
             raise UserError(f"{layer.where}: FiLM at input_mixin_pre takes no audio here, which is not read", HINT)
         kernel = layer.get("head_kernel_size", int, 1)
         head = {

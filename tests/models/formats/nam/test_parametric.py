@@ -145,6 +145,8 @@ def damaged(form: str, *path: Any, value: Any) -> dict[str, Any]:
         ("film-encoder", ("config", "param_encoder", "activation"), "PReLU", "PReLU"),
         ("param-encoder", ("config", "param_encoder", "num_params"), 3, "num_params is 3"),
         ("param-encoder", ("config", "layers", 0, "input_mixin_pre_film"), {"active": True}, "input_mixin_pre"),
+        ("param-encoder", ("config", "layers", 0, "input_mixin_pre_film"), -1, "input_mixin_pre_film is not an object"),
+        ("param-encoder", ("config", "layers", 0, "input_mixin_pre_film"), {"active": 3}, "'active' is 3"),
         ("a2-film", ("config", "parametric", "head_mode"), "residual", "only film, 1 and skip"),
         ("a2-film", ("config", "parametric", "schema_version"), 2, "schema_version 2"),
         ("a2-film", ("config", "layers"), 65, "channels is 65"),
