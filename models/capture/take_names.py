@@ -87,7 +87,7 @@ def guess_pattern(paths: Sequence[Path], where: str) -> str:
         several = f"are of several forms, such as {' and '.join(map(repr, sorted(found)[:2]))}"
         raise UserError(
             f"the file names in {where} {several if found else 'do not say which number is which knob'}",
-            "State how the takes are named, each number as {knob}: --pattern 'DS1 drive{drive} tone{tone}.wav'.",
+            "State the pattern of the names, each number as {knob}: 'DS1 drive{drive} tone{tone}.wav'.",
         )
     return next(iter(found))
 

@@ -161,4 +161,4 @@ def test_a_pattern_is_guessed_from_the_names(pattern: str):
 def test_names_that_leave_the_pattern_open_are_refused(names: tuple[str, ...], words: str):
     with pytest.raises(UserError, match=words) as caught:
         guess_pattern([Path(name) for name in names], "takes")
-    assert "--pattern" in caught.value.hint
+    assert "State the pattern" in caught.value.hint
