@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_list_has_the_rows_and_filters_of_the_command(own: Path):
     assert zoo_package.list(knobs=("drive",)) == []
 
 
-AUDIO = {
+AUDIO: dict[str, tuple[Any, str, str]] = {
     "whole numbers, as files store them": (np.full(64, 20_000, np.int16), "not int16 numbers", "x / 32768"),
     "true and false": (np.ones(64, bool), "not bool numbers", "soundfile.read"),
     "complex": (np.ones(64) * 1j, "not complex128 numbers", "soundfile.read"),
