@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from models.core.errors import Notice, UserError
-from models.core.files import write_json
+from models.core.files import open_regular, staged_file, write_json
 from models.core.schema import read_json
 from models.core.user_folders import Homeless, user_folder
 
@@ -49,6 +49,28 @@ def write_measurement(kind: str, what: dict, found: float) -> None:
         write_json(path, {**what, "found": found})
     except OSError as problem:
         warn_not_kept(path.parent, "measurements", problem)
+
+
+def write_checked(path: Path, content: bytes) -> None:
+    """Write a file of the cache that `read_checked` reads; raises `OSError` where it cannot be written."""
+    with staged_file(path) as staged:
+        staged.write_bytes(hashlib.sha256(content).digest() + content)
+
+
+def read_checked(path: Path, max_bytes: int, *, own: bool = False) -> bytes | None:
+    """Return the content of a file of the cache; None where it is missing, damaged, or no file but a link or a pipe.
+
+    With `own` it counts only if this user or root wrote it: so must be what is run.
+    """
+    try:
+        with open_regular(path, follow=False) as file:
+            if own and hasattr(os, "getuid") and os.fstat(file.fileno()).st_uid not in (0, os.getuid()):
+                return None
+            data = file.read(max_bytes)
+    except (OSError, UserError):
+        return None
+    size = hashlib.sha256().digest_size
+    return data[size:] if hashlib.sha256(data[size:]).digest() == data[:size] else None
 
 
 def warn_not_kept(folder: Path, what: str, problem: OSError) -> None:

@@ -4,15 +4,13 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from models.core.cache import cache_folder, source_digest, warn_not_kept
-from models.core.files import staged_file
+from models.core.cache import cache_folder, read_checked, source_digest, warn_not_kept, write_checked
 
 try:
     import fcntl
@@ -74,10 +72,10 @@ def _kernel_cache(function: Callable, folder: Path) -> Any:
             """Return the compiled code for a signature, or None where it has to be compiled."""
             target_context.refresh()
             path = self._path(sig, target_context.codegen())
-            data = _read_kernel(path)
+            data = read_checked(path, MAX_KERNEL_BYTES, own=True)  # what is loaded is run
             if data is None and (claim := _claim(path)):  # perhaps after another process has compiled it
                 self._claims[path] = claim
-                data = _read_kernel(path)
+                data = read_checked(path, MAX_KERNEL_BYTES, own=True)
             if data is None:
                 return None
             self._release(path)
@@ -92,9 +90,7 @@ def _kernel_cache(function: Callable, folder: Path) -> Any:
             try:
                 if data.lifted or data.library.has_dynamic_globals:  # such code is of use in this process alone
                     return
-                content = dumps(data._reduce())
-                with staged_file(path) as staged:
-                    staged.write_bytes(hashlib.sha256(content).digest() + content)
+                write_checked(path, dumps(data._reduce()))
             except OSError as problem:
                 warn_not_kept(folder, "compiled kernels", problem)
             finally:
@@ -127,7 +123,7 @@ def _claim(path: Path) -> IO[bytes] | None:
     end = time.monotonic() + LONGEST_COMPILE_S
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = _lock_of(path).open("wb")
+        file = open(_lock_of(path), "wb", opener=_open_claim)  # noqa: SIM115 (open while the kernel is compiled)
     except OSError:
         return None
     while time.monotonic() < end:
@@ -142,18 +138,9 @@ def _claim(path: Path) -> IO[bytes] | None:
     return None
 
 
-def _read_kernel(path: Path) -> bytes | None:
-    """Return the content of a file of the cache; None where it is missing, damaged, or another user could have made it.
-
-    What is loaded is run, so a file counts only if this user or root wrote it.
-    """
-    with suppress(OSError), path.open("rb") as file:
-        if hasattr(os, "getuid") and os.fstat(file.fileno()).st_uid not in (0, os.getuid()):
-            return None
-        data = file.read(MAX_KERNEL_BYTES)
-        if hashlib.sha256(data[32:]).digest() == data[:32]:
-            return data[32:]
-    return None
+def _open_claim(path: str, flags: int) -> int:
+    """Open a file, but not what a link leads to, which would be emptied; a pipe is not waited for."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 def inlined(function: Callable) -> Any:

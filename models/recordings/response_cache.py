@@ -3,19 +3,20 @@
 Shapes: T time in samples, F frequency bins.
 """
 
+import io
 import json
-import zipfile
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from models.core.cache import cache_folder, source_digest, warn_not_kept
-from models.core.files import staged_file
+from models.core.cache import cache_folder, read_checked, source_digest, warn_not_kept, write_checked
 from models.recordings.alignment import Lag, TakeResponse, measure_response
 from models.recordings.excess_delay import WideResponse
 
 AUDIO = Path(__file__).parents[1] / "audio"
+
+MAX_RESPONSE_BYTES = 1 << 26
 
 
 def recall_response(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, stated: float | None = None) -> TakeResponse:
@@ -29,9 +30,10 @@ def recall_response(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, stated: 
         known = measure_response(dry_T, wet_T, rate_hz, stated)
         lag = known.lag
         found_N = np.array([lag.delay_samples, lag.polarity, lag.drift_ppm, lag.confidence])
+        content = io.BytesIO()
+        np.savez(content, lag=found_N, local_F=known.local_F, allow_pickle=False, **_wide_arrays(known.wide))
         try:
-            with staged_file(path) as staged, staged.open("wb") as file:
-                np.savez(file, lag=found_N, local_F=known.local_F, allow_pickle=False, **_wide_arrays(known.wide))
+            write_checked(path, content.getvalue())
         except OSError as problem:
             warn_not_kept(path.parent, "alignment", problem)
     return known
@@ -41,21 +43,20 @@ def _cached_path(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, stated: flo
     code = source_digest(Path(__file__).parent, AUDIO)
     samples = [sha256(np.ascontiguousarray(x_T, np.float32).data).hexdigest() for x_T in (dry_T, wet_T)]
     key = json.dumps([code, rate_hz, stated, *samples])
-    return cache_folder() / "alignment" / f"{sha256(key.encode()).hexdigest()[:24]}.npz"
+    return cache_folder() / "alignment" / f"{sha256(key.encode()).hexdigest()[:24]}.response"
 
 
 def _read_response(path: Path, rate_hz: int) -> TakeResponse | None:
     """Return a stored response; None where there is none, or where the file is damaged."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            delay, polarity, drift_ppm, confidence = stored["lag"].tolist()
-            wide = None
-            if "response_F" in stored:
-                whole, low, high = stored["wide"].tolist()
-                wide = WideResponse(whole, stored["response_F"], stored["coherence_F"], int(low), int(high))
-            return TakeResponse(Lag(delay, int(polarity), drift_ppm, confidence), stored["local_F"], rate_hz, wide)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    if (content := read_checked(path, MAX_RESPONSE_BYTES)) is None:
         return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        delay, polarity, drift_ppm, confidence = stored["lag"].tolist()
+        wide = None
+        if "response_F" in stored:
+            whole, low, high = stored["wide"].tolist()
+            wide = WideResponse(whole, stored["response_F"], stored["coherence_F"], int(low), int(high))
+        return TakeResponse(Lag(delay, int(polarity), drift_ppm, confidence), stored["local_F"], rate_hz, wide)
 
 
 def _wide_arrays(wide: WideResponse | None) -> dict[str, np.ndarray]:

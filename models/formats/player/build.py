@@ -21,13 +21,14 @@ from pathlib import Path
 from models.core.cache import cache_folder, warn_not_kept
 from models.core.errors import UserError, WaitNotice
 from models.core.extras import install_command
-from models.core.files import staged_file, write_text
+from models.core.files import read_regular, staged_file, write_text
 from models.core.scratch import Scratch, scratch_folder
 
 BUNDLED = Path(__file__).parent / "csources"  # in a wheel
 SOURCES = BUNDLED if BUNDLED.is_dir() else Path(__file__).parents[3] / "player"
 BINARIES = BUNDLED.parent / "binaries" if BUNDLED.is_dir() else SOURCES / "binaries"  # what `binaries` compiled
 UNIVERSAL = "macos-universal"
+MAX_BUILD_BYTES = 1 << 28
 PLAIN = ("amp.c", "dispatch.c", "player.c", "exact.c")  # compiled once; engine.c once per instruction set
 PLUGIN = (
     *PLAIN,
@@ -168,10 +169,11 @@ def _stored(path: Path, build: Callable[[], bytes]) -> Path:
 
 
 def _is_whole_build(path: Path, digest: Path) -> bool:
-    with suppress(OSError):
+    with suppress(OSError, UserError):
         if hasattr(os, "getuid") and path.stat().st_uid not in (0, os.getuid()):
             return False
-        return hashlib.sha256(path.read_bytes()).hexdigest() == digest.read_text("utf-8", "replace")
+        content, stated = (read_regular(one, MAX_BUILD_BYTES, follow=False) for one in (path, digest))
+        return hashlib.sha256(content).hexdigest().encode() == stated
     return False
 
 

@@ -1,10 +1,12 @@
 """A cache costs time when it is gone, damaged or cannot be written, and never more."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from models.core.cache import read_measurement, write_measurement
+from models.core.cache import read_checked, read_measurement, write_checked, write_measurement
 from models.core.errors import Notice
 
 
@@ -33,6 +35,26 @@ def test_damaged_measurement_is_none(folder: Path, content: bytes):
     assert read_measurement("cost", {"of": "a"}) is None
     write_measurement("cost", {"of": "a"}, 0.5)
     assert read_measurement("cost", {"of": "a"}) == 0.5
+
+
+@pytest.mark.parametrize("how", ["missing", "link", "pipe", "folder", "cut", "flipped", "empty"])
+def test_what_is_no_whole_file_is_none(tmp_path: Path, how: str):
+    path, other = tmp_path / "a", tmp_path / "b"
+    write_checked(path, b"what was found")
+    assert read_checked(path, 1000) == read_checked(path, 1000, own=True) == b"what was found"
+    assert read_checked(path, 40) is None, "more than it may be"
+    data = path.read_bytes()
+    path.rename(other)
+    makers: dict[str, Callable[[], object]] = {
+        "link": lambda: path.symlink_to(other),
+        "pipe": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "cut": lambda: path.write_bytes(data[:-1]),
+        "flipped": lambda: path.write_bytes(data[:-1] + b"!"),
+        "empty": path.touch,
+    }
+    makers.get(how, lambda: None)()
+    assert read_checked(path, 1000) is None
 
 
 def test_cache_that_cannot_be_written_is_a_warning_that_names_it(folder: Path):

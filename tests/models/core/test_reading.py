@@ -130,12 +130,14 @@ def test_written_place_is_the_file_that_is_there(tmp_path: Path):
         assert find_written(tmp_path, name) == tmp_path / name  # an error names it as it was written
 
 
-@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
-def test_an_accent_may_be_written_as_macos_does(
-    tmp_path: Path, forms: tuple[Literal["NFC", "NFD"], Literal["NFC", "NFD"]]
-):
+FORMS: tuple[Literal["NFC"], Literal["NFD"]] = ("NFC", "NFD")
+
+
+@pytest.mark.parametrize("there", FORMS)
+def test_an_accent_may_be_written_as_macos_does(tmp_path: Path, there: str):
     """In archives of macOS an accent is a character of its own; keyboards write the letter with it."""
-    name, other = (unicodedata.normalize(form, "caf\u00e9/t\u00f6n.wav") for form in forms)
+    composed, apart = (unicodedata.normalize(form, "caf\u00e9/t\u00f6n.wav") for form in FORMS)
+    name, other = (composed, apart) if there == "NFC" else (apart, composed)
     (tmp_path / name).parent.mkdir()
     (tmp_path / name).touch()
     assert find_written(tmp_path, other).samefile(tmp_path / name)

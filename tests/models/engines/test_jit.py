@@ -1,8 +1,12 @@
 """Kernels on disk: processes that begin together compile each of them once."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from models.engines.jit import _claim
 from tests.support.packages import around
@@ -47,6 +51,21 @@ def test_processes_that_begin_together_compile_a_kernel_once(tmp_path: Path):
     said = [process.communicate(timeout=120)[0].strip() for process in processes]
     assert sorted(said) == ["compiled", "loaded"]
     assert len(list((tmp_path / "cache").rglob("*.kernel"))) == 1
+
+
+@pytest.mark.parametrize("how", ["link", "pipe"])
+def test_a_claim_that_is_no_file_is_not_waited_for(tmp_path: Path, how: str):
+    """Nor is what a link leads to emptied: others may write to a cache that is shared."""
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    lock = tmp_path / "k.lock"
+    os.mkfifo(lock) if how == "pipe" else lock.symlink_to(mine)
+    signal.alarm(60)
+    try:
+        assert _claim(tmp_path / "k") is None
+    finally:
+        signal.alarm(0)
+    assert mine.read_text() == "mine"
 
 
 def test_a_claim_of_a_process_that_died_holds_nobody_up(tmp_path: Path):

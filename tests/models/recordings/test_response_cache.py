@@ -52,8 +52,11 @@ def test_the_same_audio_is_measured_once(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_damaged_file_is_measured_again(tmp_path: Path):
     wanted = recall_response(DRY, WET, RATE)
-    (stored,) = (tmp_path / "cache").rglob("*.npz")
-    for damage in (b"", b"no archive", stored.read_bytes()[:-60]):
+    (stored,) = (tmp_path / "cache").rglob("*.response")
+    whole = stored.read_bytes()
+    shape = whole.index(b"'shape': (") + 10
+    huge = whole[:shape] + b"9" + whole[shape + 1 :]
+    for damage in (b"", b"no archive", whole[:-60], huge):
         stored.write_bytes(damage)
         assert same(recall_response(DRY, WET, RATE), wanted)
-        assert len(stored.read_bytes()) > 1000
+        assert stored.read_bytes() == whole

@@ -17,6 +17,7 @@ from models.core.errors import Incompatible, IntegrityError, NotFound, UserError
 from tests.support.makers import JSON, examples, model
 from tests.support.packages import AMP, bent, files, flip, write_files, write_package, zoo
 from zoo.package.manifest import write_manifest
+from zoo.package.privacy import check_private
 from zoo.package.verify import verify
 from zoo.registry.shelf import Shelf
 
@@ -233,3 +234,15 @@ def test_any_document_is_read_or_refused_with_a_message(shelf: Shelf, name: str)
             assert zoo(*words, AMP, "--zoo", shelf.folder).code in (0, 6, 7)
 
     refuse()
+
+
+@pytest.mark.parametrize("name", ["images/scores.png", "audio/di.flac", "live.nam", "model.safetensors"])
+@pytest.mark.parametrize("secret", [b"hf_" + b"a" * 34, b'"/home/alice/takes"'])
+def test_a_secret_is_found_whatever_the_name_of_its_file_says(tmp_path: Path, name: str, secret: bytes):
+    package = write_package(tmp_path / "package")
+    check_private(package)
+    content = (package / name).read_bytes() if (package / name).exists() else b""
+    write_files(package, {name: content + b"\0" + secret})
+    write_manifest(package, "tiny", "ampzoo")
+    with pytest.raises(UserError, match=rf"{name} holds (a token|the path /home/alice), which a push"):
+        check_private(package)
