@@ -82,7 +82,7 @@ def _parse_names(data: bytes, folder: Path) -> object:
     return found, match_exports(named, SessionTakes(session), pattern)
 
 
-def _parse_captures(data: bytes, folder: Path) -> object:
+def _parse_capture_names(data: bytes, folder: Path) -> object:
     """Read a pattern, ranges and the names of `.nam` files, one in each line, as `zoo plan --from-nam` does."""
     pattern, *lines = data.decode("utf-8", "surrogateescape").split("\n")
     captures = _fresh(folder / "captures")
@@ -102,5 +102,5 @@ def _touch(folder: Path, names: list[str]) -> None:
 SESSION_TARGETS = (
     Target("session-takes", (_dumped(SESSION), _dumped(SEVERAL)), _parse_session),
     Target("take-names", ("\n".join(NAMED).encode(),), _parse_names),
-    Target("capture-names", ("\n".join(CAPTURES).encode(),), _parse_captures),
+    Target("capture-names", ("\n".join(CAPTURES).encode(),), _parse_capture_names),
 )

@@ -49,13 +49,13 @@ def import_takes(folder: Path, target: Path, pattern: str | None, first: int | N
     redo, doubtful = _import_each(exports, takes, keep_faulty)
     session_view.show_end(takes, [], "export the missing takes into an empty folder, and import that")
     if doubtful:
-        output.info(f"kept, but better recorded again: {_list_takes(doubtful)}")
+        output.info(f"kept, but better recorded again: {_name_takes(doubtful)}")
     if redo:
-        output.info(f"record again: {_list_takes(redo)}")
+        output.info(f"record again: {_name_takes(redo)}")
         sys.exit(1)
 
 
-def _list_takes(takes: "list[PlannedTake]") -> str:
+def _name_takes(takes: "list[PlannedTake]") -> str:
     return ", ".join(f"take {one.number} ({one.name})" for one in takes)
 
 

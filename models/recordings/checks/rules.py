@@ -35,7 +35,7 @@ DC_DBFS, DC_BELOW_DB = -46.0, 26.0  # an offset above this level that is less th
 
 NOISE_DB, HUM_DB = 30.0, 40.0  # below the RMS: noise alone at 30 dB is an ESR of 0.001
 
-REPEAT_ESR = 0.01
+REPEAT_ESR, REPEAT_ABOVE_NOISE = 0.01, 4.0  # of a passage, whose level may be lower than that of the take
 
 SAME_DELAY_SECONDS, SAME_DELAY_SPREADS = (
     0.0001,
@@ -110,11 +110,18 @@ def check_take(take: TakeReport) -> list[Finding]:
     if take.wet_sound is None or take.dry_sound is None:
         return []
     found = _check_noise(take, take.wet_sound)
-    if take.repeat_esr is not None and take.repeat_esr > REPEAT_ESR:
+    if take.repeat_esr is not None and take.repeat_esr > max(REPEAT_ESR, REPEAT_ABOVE_NOISE * _noise_esr(take)):
         message = f"{take.wet} does not repeat itself: the same passage differs by ESR {take.repeat_esr:.3f}"
         hint = "The amp warmed up, or a knob moved: no model can reach a lower error."
         found.append(Finding("warning", take.wet, message, hint, again=True))
     return found
+
+
+def _noise_esr(take: TakeReport) -> float:
+    """Return by what error (ESR) two recordings of a passage differ by the noise of the take alone."""
+    if take.noise_floor is None or take.wet_sound is None:
+        return 0.0
+    return 2 * 10 ** ((take.noise_floor.noise_dbfs - take.wet_sound.rms_dbfs) / 10)
 
 
 def _check_noise(take: TakeReport, wet: Sound) -> list[Finding]:

@@ -29,6 +29,8 @@ QUIET_WINDOW = 1e-4  # of the loudest one's energy
 
 STEP_SECONDS = 0.0006  # an extremum of the response is mistaken for its neighbor by less
 
+LARGE_STEPS = 4  # times the least step; beside such a one an extremum and its neighbor are the same lag
+
 AGREEING = 0.7  # share of the windows that have one of the two lags
 
 SIDES = 3  # windows on each side of a step that have its lag, and by how many a step explains more than a line
@@ -96,14 +98,18 @@ def _find_step(middle_W: np.ndarray, lag_W: np.ndarray, smallest: float) -> tupl
     if len(lag_W) < 2 * SIDES:
         return None
 
+    def tolerance(number: int) -> float:
+        is_large = abs(np.median(lag_W[number:]) - np.median(lag_W[:number])) > LARGE_STEPS * smallest
+        return smallest if is_large else smallest / 2
+
     def agreeing(number: int) -> np.ndarray:
         sides = (lag_W[:number], lag_W[number:])
-        return np.concatenate([np.abs(side_W - np.median(side_W)) < smallest / 2 for side_W in sides])
+        return np.concatenate([np.abs(side_W - np.median(side_W)) < tolerance(number) for side_W in sides])
 
     number = max(range(SIDES, len(lag_W) - SIDES + 1), key=lambda number: int(agreeing(number).sum()))
     before, after = float(np.median(lag_W[:number])), float(np.median(lag_W[number:]))
     slope, offset, *_ = theilslopes(lag_W, middle_W)
-    agree_W, line_W = agreeing(number), np.abs(lag_W - offset - slope * middle_W) < smallest / 2
+    agree_W, line_W = agreeing(number), np.abs(lag_W - offset - slope * middle_W) < tolerance(number)
     if abs(after - before) < smallest or min(agree_W[:number].sum(), agree_W[number:].sum()) < SIDES:
         return None
     enough = agree_W.mean() > AGREEING and agree_W.sum() >= line_W.sum() + SIDES
@@ -127,7 +133,7 @@ def _locate(
         heights = []
         for lag in lags:
             near_T = read_between(wet_T, float(at + delay + round(lag) - side), 1.0, length + 2 * side)
-            spectrum_F = whitened_spectrum(dry_T[at : at + length], near_T, size, rate_hz)
+            spectrum_F = whitened_spectrum(_faded(dry_T[at : at + length]), _faded(near_T), size, rate_hz)
             heights.append(float(np.abs(irfft(spectrum_F, size)[: 2 * side + 1]).max()))
         better.append((heights[0] - heights[1]) / (sum(heights) + 1e-30))
     return starts[int(np.argmax(np.cumsum(better)))] + length // 2

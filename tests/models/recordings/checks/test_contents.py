@@ -10,13 +10,16 @@ import pytest
 from scipy.signal import fftconvolve, lfilter
 
 from models.audio.guitar import guitar
+from models.audio.io import read_audio
 from models.capture.excitation import excitation
-from models.recordings.alignment import Lag
+from models.recordings.alignment import Lag, measure_response
 from models.recordings.checks.check import check
 from models.recordings.checks.echoes import find_echo
 from models.recordings.checks.report import Finding, Report
+from models.recordings.checks.splices import find_splice
 from tests.support.makers import entry, write_manifest, write_wav
 
+RECORDINGS = Path("../shared/data/hrd3")
 RATE = 24000
 GAINS = (1.0, 3.0, 5.0, 7.0, 9.0)
 SIGNAL = np.concatenate([np.zeros(RATE // 4, np.float32), guitar(5.0, RATE, 1)])
@@ -91,6 +94,19 @@ def test_spoiled_take_is_one_fault_and_nothing_else(tmp_path: Path, name: str):
     (fault,) = check(session(tmp_path, change)).findings
     assert fault.severity == "fault" and fault.file.name == "take2.wav" and fault.hint
     assert re.search(words, fault.message), fault.message
+
+
+@pytest.mark.skipif(not RECORDINGS.is_dir(), reason="needs the recordings")
+def test_a_long_piece_of_a_real_take_is_there_twice():
+    """At 3 s a window of the take begins as abruptly as one of the dry signal: both were taken for the same place."""
+    dry_T, rate_hz = read_audio(RECORDINGS / "DI.wav")
+    wet_T = read_audio(RECORDINGS / "Drive 7 Master 2.wav")[0]
+    half = len(wet_T) // 2
+    twice_T = np.concatenate([wet_T[:half], wet_T[half - int(0.3 * rate_hz) :]])
+    delay = measure_response(dry_T, twice_T, rate_hz).lag.delay_samples
+    splice = find_splice(dry_T, twice_T, delay, rate_hz)
+    assert splice and abs(splice.missing_s + 0.3) < 0.001 and abs(splice.at_s - half / rate_hz) < 0.3
+    assert find_splice(dry_T, wet_T, measure_response(dry_T, wet_T, rate_hz).lag.delay_samples, rate_hz) is None
 
 
 def test_good_takes_are_as_they_should_be(tmp_path: Path):
