@@ -46,7 +46,7 @@ for name in zoo1 zoo2 zoo3; do wait_for "$name answers ssh" 60 reached "${NODE_I
 
 sed -e 's/^cluster_name: .*/cluster_name: zoo-bench/' -e "s/head_ip: .*/head_ip: ${NODE_IP[zoo1]}/" \
     -e "s/worker_ips: .*/worker_ips: [${NODE_IP[zoo2]}, ${NODE_IP[zoo3]}]/" \
-    -e "s|ssh_user: .*|ssh_user: root\n  ssh_private_key: $out/key|" \
+    -e "s|ssh_user: .*|ssh_user: root|" -e "s|# ssh_private_key: .*|ssh_private_key: $out/key|" \
     -e "s|^  - python3 -m venv .*|  - ln -sfn $root/.venv ~/zoo|" \
     -e 's|--address=$RAY_HEAD_IP:6379|& --num-cpus=1|' "$root/configs/cluster/hosts.yaml" >"$out/hosts.yaml"
 make_search "$out"
