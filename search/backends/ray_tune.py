@@ -48,6 +48,7 @@ MAX_FAILURES = 3  # deaths of a trial's process or node before the trial counts 
 RAY_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 WORKERS_END_S = 10.0  # within which workers notice that their Ray has died
+SETTLED_S = 1.0  # for which a folder must be gone before they count as ended
 
 STORE_BYTES = 100 << 20  # of Ray's shared memory, besides the recordings
 
@@ -208,6 +209,8 @@ class RayTrials:
 
         def on_stuck(name: str) -> None:
             abandon_ray()
+            if self._scratch:
+                _remove_written(Path(self._scratch))  # leaving the search, which would do it, may never come
             self._options.on_ray_ended(part_died(self._scheduler, name))
 
         with ray_errors(self._scheduler), watch_ray(on_stuck) as watch:
@@ -245,17 +248,20 @@ def _scratch(study: Path, storage: str) -> Iterator[str | None]:
     shutil.rmtree(folder, ignore_errors=True)
     try:
         yield str(folder)
-    finally:
+    except BaseException:
         _remove_written(folder)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_written(folder: Path) -> None:
-    """Remove a folder into which workers of a Ray that has died may still write, for a moment."""
-    last = time.monotonic() + WORKERS_END_S
-    while folder.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        if time.monotonic() > last:
-            return
+    """Remove a folder that workers of a Ray that has died may still write into, or make again, for a moment."""
+    last = there = time.monotonic()
+    last += WORKERS_END_S
+    while (now := time.monotonic()) < min(last, there + SETTLED_S):
+        if folder.exists():
+            there = now
+            shutil.rmtree(folder, ignore_errors=True)
         time.sleep(0.05)
 
 
