@@ -21,7 +21,7 @@ export ray_folder=/tmp/zoo-$SLURM_JOB_ID head
 # What Ray has started outlives it, and keeps a cancelled job in the queue while it holds the job's output: each node
 # ends its own, also after scancel.
 end_ray() {
-    local mine="$ray_folder/|$head"
+    local mine="$ray_folder/|address=$head" # not the search itself, whose address follows a space
     pkill -f "$mine"
     for _ in {1..10}; do pgrep -f "$mine" >/dev/null || break; sleep 1; done
     pkill -KILL -f "$mine"

@@ -141,7 +141,7 @@ def _record_session(takes: "SessionTakes", options: RecordOptions) -> None:
             _walk(session, keys)
         else:
             _walk_hands_free(session, keys, options.pause)
-    session_view.show_end(takes, session.skipped, f"zoo record {takes.folder} goes on there")
+    session_view.show_end(takes, session.skipped, f"zoo record {shell_words(takes.folder)} goes on there")
 
 
 def _with_stated(progress: "SessionProgress", options: RecordOptions) -> "SessionProgress":

@@ -76,13 +76,14 @@ def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) ->
 def _tell_unrecorded(report: "Report") -> None:
     """Say how a planned session that is not at its end goes on."""
     from models.capture.sheet import SHEET
+    from models.core.errors import shell_words
     from models.core.locations import is_there
     from zoo.cli import output
     from zoo.cli.views.words import count
 
     missing, folder = [take for take in report.takes if not is_there(take.wet)], report.manifest.path.parent
     if missing and (folder / SHEET).exists():
-        output.info(f"{count(missing, 'take')} not recorded yet: zoo record {folder} goes on there")
+        output.info(f"{count(missing, 'take')} not recorded yet: zoo record {shell_words(folder)} goes on there")
 
 
 @click.command(
