@@ -187,10 +187,8 @@ def refused(ran: Ran, code: int, *words: object) -> None:
     Before it, a command may have said what it reads or packages.
     """
     assert (ran.code, ran.out) == (code, ""), ran
-    assert re.fullmatch(
-        r"((loading|reading|aligning|packaging|handing|measuring|joining|starting) [^\n]+\n)*error: [^\n]+\n\nhint: [^\n]+\n",
-        ran.err,
-    ), ran.err
+    before = "loading|reading|aligning|packaging|handing|measuring|joining|starting"
+    assert re.fullmatch(rf"(({before}) [^\n]+\n)*error: [^\n]+\n\nhint: [^\n]+\n", ran.err), ran.err
     assert all(str(word) in ran.err for word in words), ran.err
 
 
