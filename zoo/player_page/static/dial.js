@@ -175,7 +175,8 @@ export class Selector {
     }));
     const rows = this.choices.map((choice, n) => element("label", {}, choice, element("span", {}, knob.positions[n])));
     this.root = element("fieldset", { className: "knob switch" },
-      element("legend", { className: nameClass(knob) }, spoken(knob)), element("div", { className: "positions" }, ...rows));
+      element("legend", { className: nameClass(knob) }, spoken(knob)),
+      element("div", { className: "positions" }, ...rows));
     this.show(knob.positions[knob.rest]);
   }
 
