@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import pyte
 
@@ -23,7 +25,7 @@ os.execv(sys.argv[1], sys.argv[1:])"""
 
 
 class Terminal:
-    """A command that runs on a pseudo terminal; `text` is its screen, without spaces at the ends of lines."""
+    """A command that runs on a pseudo terminal until the block ends; `text` is its screen, without spaces at ends."""
 
     def __init__(self, *words: object, columns: int = 80, lines: int = 24, cwd: Path | None = None) -> None:
         self._ours, theirs = pty.openpty()
@@ -77,5 +79,15 @@ class Terminal:
     def finish(self) -> int:
         """Read to the end, and return the exit code."""
         self.read_until(lambda: False)
-        os.close(self._ours)
         return self.process.wait(timeout=60)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        os.close(self._ours)  # what still runs loses its terminal, and is hung up
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()

@@ -11,12 +11,15 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from models.core.plain_text import plain_text
 from models.core.userinfo import without_userinfo
 from models.reporting.text_plots import ASCII
 from models.reporting.text_tables import fit_table
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 LOG_SECONDS = 10.0  # least time between two lines about one phase
 
@@ -291,11 +294,11 @@ def has_live_screen() -> bool:
 
 
 @contextmanager
-def live_lines(lines: Callable[[int, int], Sequence[str]]) -> Iterator[Callable[[], None]]:
+def live_lines(lines: Callable[[int, int], Sequence[str]]) -> Iterator["Live"]:
     """Draw `lines(width, height)` in place on a terminal (stderr), `REFRESH_HZ` times a second, until the end.
 
-    Messages that are printed meanwhile stand above. At the end nothing is left of the lines. Yields a function that
-    ends it at once, for a process that ends itself.
+    Messages that are printed meanwhile stand above. At the end nothing is left of the lines. Of what it yields,
+    `refresh` draws at once, and `stop` ends it at once, for a process that ends itself.
     """
     from rich.console import Console
     from rich.live import Live
@@ -318,7 +321,7 @@ def live_lines(lines: Callable[[int, int], Sequence[str]]) -> Iterator[Callable[
         vertical_overflow="crop",
     )
     with live:
-        yield live.stop
+        yield live
 
 
 @contextmanager

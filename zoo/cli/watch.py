@@ -95,8 +95,14 @@ def _live_watcher(config: "SearchConfig", study: Path) -> Iterator[Watcher]:
         if record.state in (FAILED, DIVERGED):
             output.info(board_view.trial_sentence(record))
 
-    with output.live_lines(view.lines) as close:
-        yield Watcher(on_record, view.on_phase, close)
+    with output.live_lines(view.lines) as screen:
+
+        def on_phase(phase: str, done: float = 0, total: float = 0) -> None:
+            view.on_phase(phase, done, total)
+            if not done:
+                screen.refresh()
+
+        yield Watcher(on_record, on_phase, screen.stop)
 
 
 @contextmanager
