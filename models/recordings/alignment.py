@@ -28,7 +28,7 @@ from models.recordings.excess_delay import WideResponse, measure_wide
 from models.recordings.session_delays import SessionDelays, settle_delays
 from models.recordings.whitened_correlation import CUTOFF_HZ, evenly_spaced, find_peak, whitened_spectrum
 
-MAX_LAG_SECONDS = 0.5  # searched first
+NEAR_SECONDS = 2.0  # searched first, at either side; a bar of music may answer another one
 
 MAX_FAR_SECONDS = 600.0  # of a take that is searched as a whole
 
@@ -58,7 +58,7 @@ MIN_DRIFT = 0.5  # samples over the whole take
 
 UNRELATED = 0.5  # confidence of a lag; lower where the take does not belong to the dry signal
 
-SURE, BETTER = 0.9, 0.1  # confidence that ends a search, and by how much a far delay must be better than a near one
+SURE, BETTER = 0.95, 0.03  # confidence that ends a search, and by how much a far delay must be better than a near one
 
 HOPELESS = 0.2  # confidence below which a drift is not worth its examination
 
@@ -110,8 +110,8 @@ def align_wet(wet_T: np.ndarray, lag: Lag, length: int, margin: int) -> tuple[np
 def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, stated: float | None = None) -> Lag:
     """Estimate the lag of one take by itself.
 
-    It is searched within `MAX_LAG_SECONDS` of the delay that is `stated` in samples, or of none. Where the take does
-    not answer its dry signal there, it is searched within the whole length of both.
+    It is searched within `NEAR_SECONDS` of the delay that is `stated` in samples, or of none. Where the take does not
+    answer its dry signal there, it is searched within the whole length of both.
     """
     lag = _estimate_from(dry_T, wet_T, _coarse_delay(dry_T, wet_T, rate_hz, round(stated or 0)), rate_hz)
     if lag.confidence >= SURE:
@@ -234,7 +234,7 @@ def _local_spectrum(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int
 
 def _coarse_delay(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, around: int) -> float:
     """Estimate a whole-sample delay near `around`: the highest peak in the sum of responses of blocks of the take."""
-    reach = int(MAX_LAG_SECONDS * rate_hz)
+    reach = int(NEAR_SECONDS * rate_hz)
     block = min(int(BLOCK_SECONDS * rate_hz), len(dry_T))
     size = next_fast_len(block + 2 * reach, real=True)
     total_T = np.zeros(size)

@@ -20,7 +20,6 @@ from models.core.errors import UserError
 from models.core.progress import PhaseListener, ignore_phase
 from models.knobs.schema import Knobs
 from models.recordings.alignment import (
-    MAX_LAG_SECONDS,
     Lag,
     TakeResponse,
     align_wet,
@@ -42,6 +41,8 @@ from models.recordings.response_cache import recall_response
 from models.recordings.splitting import split_recordings
 from models.recordings.take_reader import TakeReader, group_by_dry
 from models.recordings.take_store import TakeStore
+
+MAX_CUT_SECONDS = 0.5  # by which the start of a take may be cut without that it is aligned twice
 
 _DRY_SIGNALS: WeakValueDictionary[str, Tensor] = WeakValueDictionary()  # in use, by the sha256 of their samples
 
@@ -255,7 +256,7 @@ def _measure_response(recordings: Recordings, listed: ListedTake, wet_T: np.ndar
     if listed.training:
         evaluated = len(dry_T) - int(config.held_seconds * rate_hz) - int(config.validation_seconds * rate_hz)
         dry_T = dry_T[: max(evaluated, 0)]
-        wet_T = wet_T[: max(evaluated - int(MAX_LAG_SECONDS * rate_hz), 0)]
+        wet_T = wet_T[: max(evaluated - int(MAX_CUT_SECONDS * rate_hz), 0)]
     if len(wet_T) < MIN_REGION:
         raise UserError(
             f"{listed.take.wet} is too short to be aligned", "Record longer takes, or hold less audio back."
@@ -263,7 +264,7 @@ def _measure_response(recordings: Recordings, listed: ListedTake, wet_T: np.ndar
     stated = _stated_delay(listed.take, rate_hz)
     response = recall_response(dry_T, wet_T, rate_hz, stated)
     usable = len(dry_T) + floor(response.lag.delay_samples)
-    if listed.training and MIN_REGION <= usable < len(wet_T):  # the start was cut by more than `MAX_LAG_SECONDS`
+    if listed.training and MIN_REGION <= usable < len(wet_T):  # the start was cut by more than `MAX_CUT_SECONDS`
         return recall_response(dry_T, wet_T[:usable], rate_hz, response.lag.delay_samples)
     return response
 

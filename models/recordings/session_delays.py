@@ -17,7 +17,7 @@ SessionDelays = Literal["common", "each"]
 
 FITTING, KNOWN_BAND = 0.9, 0.25  # fit and band from which an excess delay is evidence
 
-EXACT, EXACT_BAND = 0.97, 0.2  # the same, of all takes, from which it replaces the peak of the response
+EXACT, EXACT_BAND = 0.95, 0.12  # the same, of all takes, from which it replaces the peak of the response
 
 ABSOLUTE, ABSOLUTE_BAND = 0.95, 0.35  # the same, against the dry signal
 
@@ -41,8 +41,8 @@ def settle_delays(
     if base is None or len(peak_N) < 2:
         return peak_N
     found = [excess_delay(wide, base) if wide else None for wide in wides]
-    known_N = np.array([e is not None and e.fit >= FITTING and e.band >= KNOWN_BAND for e in found])
     exact = all(e and e.fit >= EXACT and e.band >= EXACT_BAND for e in found)
+    known_N = np.array([exact or (e is not None and e.fit >= FITTING and e.band >= KNOWN_BAND) for e in found])
     apart_N = np.array([e.samples if e and known else 0.0 for e, known in zip(found, known_N, strict=True)])
     apart_N = np.where(known_N, apart_N, peak_N - peak_N[reference])
     middle = float(np.median(apart_N[known_N])) if known_N.any() else float(np.median(apart_N))

@@ -30,7 +30,7 @@ EARLY_AT = 0.85  # part of the steps before the first removal
 
 QUIET_PEAK = 1e-4  # full scale 1, -80 dBFS: the loudest offset of a round after which it is done
 
-REMOVAL_WINDOWS = 512  # that measure what the loss feels; as many others check the loss
+REMOVAL_WINDOWS = 512  # that measure what the loss feels, as many others check the loss; at most what a training sees
 
 METRIC_DAMPING = 0.01  # of the mean of the metric, added to it
 
@@ -58,7 +58,7 @@ def without_offset(net: WaveNet, windows: WindowSampler, knobs: Knobs, learning:
     """
     net = copy.deepcopy(net)
     vector_P, silent, engine = as_vector(list(named_parameters(net).values())), SilentNet(net), engine_for(net)
-    count = -(-REMOVAL_WINDOWS // windows.size)
+    count = min(-(-REMOVAL_WINDOWS // windows.size), learning.steps)
     felt, checked = (
         [windows.batch(learning.steps + number) for number in range(first, first + count)] for first in (0, count)
     )

@@ -169,8 +169,10 @@ def test_lags_at_a_wrong_extremum_are_reconciled():
     assert [estimate_lag(dry_T, wet_T, rate).delay_samples for wet_T in wets] == pytest.approx(whole, abs=1e-9)
 
 
-def test_a_signal_that_resembles_itself_is_searched_beyond_half_a_second():
+@pytest.mark.parametrize(("late", "gain"), [(-39_777, 2.0), (29_562, 0.5), (45_522, 2.0), (67_849, 2.0), (36_447, 8.0)])
+def test_a_signal_that_resembles_itself_is_aligned_with_the_right_bar(late: int, gain: float):
     """A bar of `zoo signal` answers another one at a wrong delay, with a confidence that is high, not the highest."""
     dry_T = excitation(20.0, 48_000)
-    wet_T = np.tanh(2 * dry_T)[39_777:]
-    assert estimate_lag(dry_T, wet_T, 48_000).delay_samples == pytest.approx(-39_777, abs=0.1)
+    clipped_T = np.tanh(gain * dry_T)
+    wet_T = np.concatenate([np.zeros(late, np.float32), clipped_T])[: len(dry_T)] if late > 0 else clipped_T[-late:]
+    assert estimate_lag(dry_T, wet_T, 48_000).delay_samples == pytest.approx(late, abs=0.1)

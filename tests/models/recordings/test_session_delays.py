@@ -28,10 +28,10 @@ def test_one_latency_is_one_delay_whatever_the_treble(gain: float, noise_db: flo
     assert np.ptp(found) < 0.05 and found[0] == pytest.approx(LATENCY, abs=0.5)
 
 
-@pytest.mark.parametrize("gain", [0.5, 8.0])
-def test_takes_that_were_shifted_one_by_one_keep_their_distances(gain: float):
+@pytest.mark.parametrize(("gain", "noise_db"), [(0.5, None), (8.0, None), (8.0, 60.0)])
+def test_takes_that_were_shifted_one_by_one_keep_their_distances(gain: float, noise_db: float | None):
     shifts = np.random.default_rng(3).uniform(-RATE, RATE, len(TREBLES_DB))
-    wets = [shift(y_T, samples) for y_T, samples in zip(record(MUSIC, gain, None), shifts, strict=True)]
+    wets = [shift(y_T, samples) for y_T, samples in zip(record(MUSIC, gain, noise_db), shifts, strict=True)]
     for delays in (None, "each"):
         assert np.ptp(settle(MUSIC, wets, delays)[1] - shifts) < 0.1
 
