@@ -109,9 +109,9 @@ def _by_order(files: Sequence[Path], session: SessionTakes, first: int | None) -
         raise UserError(f"there is no take {first}; the session has takes 1 to {count}", "Count as the sheet does.")
     wanted = missing if first is None else session.takes[first - 1 :]
     if len(files) > len(wanted):
-        what = "are missing" if first is None else f"follow from number {first} on"
+        what = "that are missing" if first is None else f"from number {first} on"
         raise UserError(
-            f"{files[0].parent} has {len(files)} files, but {len(wanted)} takes {what}",
+            f"{files[0].parent} has {len(files)} files; takes {what}: {len(wanted)}",
             "Leave the files of these takes alone in the folder, name them as on the sheet, or give a pattern.",
         )
     return Exports(

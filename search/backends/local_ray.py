@@ -22,8 +22,8 @@ from ray.tune.execution import class_cache
 
 from models.core.errors import UserError
 from models.core.scratch import PREFIX, scratch_folder, sweep_scratch
+from search.backends.ray_errors import RAYS_WORDS, what_failed
 from search.backends.ray_parts import dead_part
-from search.study.results import reason_of
 
 SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # of the path of a socket
 
@@ -50,8 +50,8 @@ def own_ray(**options: Any) -> Iterator[None]:
         except Exception as problem:
             ray.shutdown()
             raise UserError(
-                f"Ray does not start here: {reason_of(problem)}",
-                "Remove the cause (memory, disk, a limit on processes), or search without Ray: --local.",
+                f"Ray does not start here: {what_failed(problem)}",
+                f"Remove the cause (memory, disk, a limit on processes), or search without Ray: --local. {RAYS_WORDS}",
             ) from problem
         try:
             yield

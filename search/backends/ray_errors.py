@@ -19,7 +19,6 @@ from ray.tune.error import TuneError
 from models.core.errors import UserError
 from search.backends.environment import RayEnded
 from search.backends.ray_parts import RayPartDied, dead_part
-from search.study.results import reason_of
 from search.study.scheduler import TrialScheduler
 
 HINT_KEPT = "Its finished trials are kept. Remove the cause, then continue with --resume."
@@ -33,6 +32,8 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
         "a process of Ray died; perhaps the system killed it when memory was short",
     ),
 )
+
+RAYS_WORDS = "After 'zoo --debug', its own words are shown."
 
 RAYS_MODULES = ("ray", "grpc")
 
@@ -52,15 +53,19 @@ def ray_errors(scheduler: TrialScheduler) -> Iterator[None]:
         if name := dead_part(ray_worker._global_node):
             raise part_died(scheduler, name) from problem
         if isinstance(problem, TuneError | OSError | UserError):  # also where Tune cannot write to a URI
-            reason = scheduler.stopped or _own_reason(problem) or reason_of(problem)
+            reason = scheduler.stopped or _own_reason(problem) or what_failed(problem)
             raise UserError(f"{stopped}: {reason}", HINT_KEPT) from problem
         if not is_of_ray(problem):
             raise
-        raise RayEnded(f"{stopped}: {_what_failed(problem)}", HINT_KEPT) from problem
+        raise RayEnded(f"{stopped}: {what_failed(problem)}", HINT_KEPT) from problem
 
 
-def _what_failed(problem: Exception) -> str:
-    """Return in our words what an error of Ray means; its own fill a page."""
+def what_failed(problem: Exception) -> str:
+    """Return in our words, or in those of the system, what an error that came through Ray means; Ray's fill a page."""
+    if isinstance(problem, OSError) and problem.strerror:
+        return problem.strerror
+    if isinstance(problem, UserError):
+        return problem.message
     for kinds, words in FAILURES:
         if isinstance(problem, kinds):
             return words
@@ -85,8 +90,8 @@ def refused_join(address: str, problem: Exception) -> UserError:
             f"the cluster at {address} runs {there}, this machine {here}", "Install the same versions on both."
         )
     return UserError(
-        f"the cluster at {address} cannot be joined: {reason_of(problem)}",
-        "Check its state with 'ray status' on its head, then run the same command again.",
+        f"the cluster at {address} cannot be joined: {what_failed(problem)}",
+        f"Check its state with 'ray status' on its head, then run the same command again. {RAYS_WORDS}",
     )
 
 

@@ -29,7 +29,7 @@ DIFFUSE_BINS, ABOVE_DIFFUSE, DIFFUSE_SHARE = 20, 2.5, 0.005
 
 ECHO_SHARE = 1e-4  # of the energy of the response
 
-SATURATIONS = (0.3, 1.0, 3.0, 10.0)  # drives of a tanh, at the RMS of the dry signal
+SATURATIONS = (0.0, 0.3, 1.0, 3.0, 10.0)  # drives of a tanh, at the RMS of the dry signal; 0 is the dry signal itself
 
 SOURCE_SECONDS, NEAR_SECONDS = 10.0, 0.02  # of the take and of the response, by which the saturation is chosen
 
@@ -40,10 +40,10 @@ def find_echo(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int) -> f
     if reach < 2 * HEARD_SECONDS * rate_hz:
         return None
     start, stop = recorded_span(len(wet_T), lag.delay_samples, lag.step, len(dry_T))
-    near_T = read_between(wet_T, lag.delay_samples, lag.step, len(dry_T))
-    source_T = _closest_source(dry_T, near_T, rate_hz)
-    heard_T, played_T = _play_heard(source_T, near_T, HEARD_SECONDS, rate_hz)
-    left_T = near_T - played_T
+    left_T = read_between(wet_T, lag.delay_samples, lag.step, len(dry_T))
+    source_T = _closest_source(dry_T, left_T, rate_hz)
+    heard_T, played_T = _play_heard(source_T, left_T, HEARD_SECONDS, rate_hz)
+    left_T -= played_T
     left_T[:start] = left_T[stop:] = 0
     response_FT = fold_responses(source_T, left_T, Lag(0.0, 1), reach, rate_hz)
     bins = reach // width
@@ -60,23 +60,26 @@ def find_echo(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int) -> f
 def _closest_source(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int) -> np.ndarray:
     """Return the dry signal, saturated as the take is, as far as `SATURATIONS` and the middle of the take tell."""
     drive = 1 / (float(np.sqrt(np.square(dry_T, dtype=np.float64).mean())) + 1e-30)
-    sources = [dry_T.astype(np.float64), *(np.tanh(each * drive * dry_T.astype(np.float64)) for each in SATURATIONS)]
     length = min(len(dry_T), int(SOURCE_SECONDS * rate_hz))
     part = slice((len(dry_T) - length) // 2, (len(dry_T) + length) // 2)
 
-    def missed(source_T: np.ndarray) -> float:
-        return float(np.square(wet_T[part] - _play_heard(source_T[part], wet_T[part], NEAR_SECONDS, rate_hz)[1]).sum())
+    def saturate(x_T: np.ndarray, saturation: float) -> np.ndarray:
+        return np.tanh(saturation * drive * x_T.astype(np.float64)) if saturation else x_T.astype(np.float64)
 
-    return min(sources, key=missed)
+    def missed(saturation: float) -> float:
+        source_T = saturate(dry_T[part], saturation)
+        return float(np.square(wet_T[part] - _play_heard(source_T, wet_T[part], NEAR_SECONDS, rate_hz)[1]).sum())
+
+    return saturate(dry_T, min(SATURATIONS, key=missed))
 
 
 def _play_heard(source_T: np.ndarray, wet_T: np.ndarray, seconds: float, rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the response within some seconds of a source, `(2 * reach,)`, and the source played through it, `(T,)`."""
-    from scipy.signal import fftconvolve  # half a second, which takes without a check need not wait for
+    from scipy.signal import oaconvolve  # half a second, which takes without a check need not wait for
 
     reach = int(seconds * rate_hz)
     response_T = fold_responses(source_T, wet_T, Lag(0.0, 1), reach, rate_hz).mean(0)
-    return response_T, fftconvolve(source_T, response_T)[reach : reach + len(source_T)]
+    return response_T, oaconvolve(source_T, response_T)[reach : reach + len(source_T)]
 
 
 def _last_diffuse(response_FNS: np.ndarray, whole: float, first: int) -> int:

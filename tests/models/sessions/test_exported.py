@@ -57,7 +57,7 @@ def test_files_are_taken_in_order(bench: Bench, tmp_path: Path):
     assert matched(bench, folder, first=3)[0] == {"Amp 2.wav": 3, "amp 9.wav": 4, "amp 10.wav": 5}
     export(bench.folder, "001_gain0_tone0.wav")
     assert matched(bench, folder)[0] == {"Amp 2.wav": 2, "amp 9.wav": 3, "amp 10.wav": 4}
-    with pytest.raises(UserError, match="has 3 files, but 2 takes follow from number 4 on"):
+    with pytest.raises(UserError, match="has 3 files; takes from number 4 on: 2"):
         matched(bench, folder, first=4)
     with pytest.raises(UserError, match="there is no take 9"):
         matched(bench, folder, first=9)

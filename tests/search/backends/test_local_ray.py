@@ -206,8 +206,9 @@ def test_a_start_that_fails_is_told_in_our_words(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("ray.init", fail)
     monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
-    with pytest.raises(UserError, match="Ray does not start here: no room"), local_ray.own_ray():
+    with pytest.raises(UserError, match="here: Ray failed with RuntimeError") as told, local_ray.own_ray():
         pass
+    assert "--local" in told.value.hint and "zoo --debug" in told.value.hint
     assert os.environ["RAY_AUTH_TOKEN"] == "mine" and "RAY_AUTH_MODE" not in os.environ
 
 
@@ -287,7 +288,8 @@ def test_a_death_while_the_driver_waits_in_ray_is_told(part: str, tmp_path: Path
             ),
             "the cluster at h:1 runs Ray 2.9.0 and Python 3.10.1, this machine Ray 2.60.0 and Python 3.11.7",
         ),
-        (RuntimeError("lines\nno room"), "the cluster at h:1 cannot be joined: no room"),
+        (RuntimeError("lines\nno room"), "the cluster at h:1 cannot be joined: Ray failed with RuntimeError"),
+        (OSError(28, "No space left on device"), "the cluster at h:1 cannot be joined: No space left on device"),
     ],
 )
 def test_a_cluster_that_cannot_be_joined_is_told(problem: Exception, told: str):
