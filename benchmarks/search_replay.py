@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, NamedTuple
+from typing import Any
 
 import optuna
 
@@ -28,7 +28,7 @@ from benchmarks.search_opponents import ErrorHalving, OptunaSampler
 from models.knobs.schema import Knob, Knobs
 from models.recordings.dataset import AmpData
 from search.config.space import Point
-from search.config.study import ALL, PriorTrial, SearchConfig
+from search.config.study import ALL, SearchConfig
 from search.optimizer.candidates import CandidatePool
 from search.optimizer.pareto import front, hypervolume
 from search.optimizer.protocols import Pruner, Sampler, Values
@@ -36,9 +36,9 @@ from search.study.build import make_pruner, make_sampler
 from search.study.constraints import Constraints, ModelCandidate
 from search.study.cost import CountedCost
 from search.study.ledger import read_lines
-from search.study.lines import FINISHED, latest
+from search.study.lines import FINISHED, TrialRecord, latest
 from search.study.scheduler import TrialScheduler
-from search.study.warm_start import MAX_FIRST_POINTS, prior_trials
+from search.study.warm_start import MAX_FIRST_POINTS
 from zoo.cli import output
 
 MARKS = (0.25, 0.5, 1.0)
@@ -46,13 +46,6 @@ FULL, WORKERS = 120, 4  # the budget in average full trainings, and who spends i
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 ETA = 3
 FIXED = 300  # multiply-accumulates that take as long as what does not grow with the model
-
-
-class Study(NamedTuple):
-    """The result of an earlier search: the points of its front, the cheapest first, and all its trials."""
-
-    front: list[Point]
-    trials: tuple[PriorTrial, ...]
 
 
 def table_pool(config: SearchConfig, *, once: bool = True) -> tuple[CandidatePool, Constraints]:
@@ -75,10 +68,10 @@ def table_pool(config: SearchConfig, *, once: bool = True) -> tuple[CandidatePoo
 class Ours(ScheduledSearch):
     """The project's own scheduler, sampler and pruner; perhaps begun from studies of other amps, as `--from` does."""
 
-    def __init__(self, amp: str, seed: int, folder: Path, studies: Sequence[Study] = ()) -> None:
-        points = [point for study in studies for point in study.front]
-        start = {"warm": tuple(points[:MAX_FIRST_POINTS]), "prior": tuple(study.trials for study in studies)}
-        config = grid_config(amp, Path("train.json")).model_copy(update={"seed": seed, "trials": 10_000, **start})
+    def __init__(self, amp: str, seed: int, folder: Path, fronts: Sequence[list[Point]] = ()) -> None:
+        warm = tuple([point for points in fronts for point in points][:MAX_FIRST_POINTS])
+        start = {"seed": seed, "trials": 10_000, "warm": warm}
+        config = grid_config(amp, Path("train.json")).model_copy(update=start)
         pool, constraints = table_pool(config)
         sampler, pruner = make_sampler(config, pool), make_pruner(config)
         super().__init__(TrialScheduler(config, folder, pool, sampler, pruner, sizes=constraints.sizes))
@@ -160,31 +153,32 @@ def budget_of(table: dict[Row, Any], full: int) -> float:
 
 
 @cache
-def study_of(amp: str, seed: int) -> Study:
-    """A whole search of an amp with a seed of its own."""
+def study_of(amp: str, seed: int) -> list[TrialRecord]:
+    """The finished trials of a whole search of an amp with a seed of its own."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         method, table = Ours(amp, seed + 1000, Path(folder)), table_of(amp)
         simulate(method, table, budget_of(table, FULL), WORKERS)
         lines = read_lines(Path(folder))
-    ended = [record for record in latest(lines) if record.state == FINISHED]
+    return [record for record in latest(lines) if record.state == FINISHED]
+
+
+def front_points(ended: list[TrialRecord]) -> list[Point]:
+    """The points of the front of finished trials, the cheapest first."""
     ahead = front([(record.esr, record.macs) for record in ended])
-    return Study([ended[index].point for index in reversed(ahead)], prior_trials(lines))
+    return [ended[index].point for index in reversed(ahead)]
 
 
-def others(amp: str, seed: int) -> list[Study]:
-    """Studies of all the other amps."""
-    return [study_of(other, seed) for other in AMPS if other != amp]
+def others(amp: str, seed: int) -> list[list[Point]]:
+    """The fronts of all the other amps."""
+    return [front_points(study_of(other, seed)) for other in AMPS if other != amp]
 
 
-def misleading(amp: str, seed: int) -> list[Study]:
-    """The same with the errors of their trials exchanged by chance, fronts too."""
+def misleading(amp: str, seed: int) -> list[list[Point]]:
+    """The same with the errors of their trials exchanged by chance."""
     found = []
-    for study in others(amp, seed):
-        chance = random.Random(seed)
-        errors = chance.sample([trial.esr for trial in study.trials], len(study.trials))
-        trials = tuple(trial.model_copy(update={"esr": esr}) for trial, esr in zip(study.trials, errors, strict=True))
-        ahead = front([(trial.esr, trial.macs) for trial in trials])
-        found.append(Study([trials[index].point for index in reversed(ahead)], trials))
+    for ended in (study_of(other, seed) for other in AMPS if other != amp):
+        errors = random.Random(seed).sample([record.esr for record in ended], len(ended))
+        found.append(front_points([replace(record, esr=esr) for record, esr in zip(ended, errors, strict=True)]))
     return found
 
 

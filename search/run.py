@@ -210,7 +210,7 @@ def _check_same(config: SearchConfig, study: Path) -> SearchConfig:
     begun = begun.model_copy(update={name: getattr(config, name) for name in MAY_CHANGE})
     if (study / RECORDINGS).exists() and _without_places(begun) == _without_places(config):
         begun = begun.model_copy(update={"datasets": config.datasets})
-    kept: dict[str, Any] = {"warm": begun.warm, "prior": begun.prior}
+    kept: dict[str, Any] = {"warm": begun.warm}
     if begun.final is None and "final" not in config.model_fields_set:  # from before finals were the default
         kept["final"] = None
     kept["learning"] = as_begun(config.learning, study / STUDY)

@@ -28,7 +28,7 @@ from models.recordings.excess_delay import WideResponse, measure_wide
 from models.recordings.session_delays import SessionDelays, settle_delays
 from models.recordings.whitened_correlation import CUTOFF_HZ, evenly_spaced, find_peak, whitened_spectrum
 
-NEAR_SECONDS = 2.0  # searched first, at either side; a bar of music may answer another one
+LAG_SECONDS = 2.0  # searched first, at either side; a bar of music may answer another one
 
 MAX_FAR_SECONDS = 600.0  # of a take that is searched as a whole
 
@@ -110,7 +110,7 @@ def align_wet(wet_T: np.ndarray, lag: Lag, length: int, margin: int) -> tuple[np
 def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, stated: float | None = None) -> Lag:
     """Estimate the lag of one take by itself.
 
-    It is searched within `NEAR_SECONDS` of the delay that is `stated` in samples, or of none. Where the take does not
+    It is searched within `LAG_SECONDS` of the delay that is `stated` in samples, or of none. Where the take does not
     answer its dry signal there, it is searched within the whole length of both.
     """
     lag = _estimate_from(dry_T, wet_T, _coarse_delay(dry_T, wet_T, rate_hz, round(stated or 0)), rate_hz)
@@ -234,7 +234,7 @@ def _local_spectrum(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int
 
 def _coarse_delay(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, around: int) -> float:
     """Estimate a whole-sample delay near `around`: the highest peak in the sum of responses of blocks of the take."""
-    reach = int(NEAR_SECONDS * rate_hz)
+    reach = int(LAG_SECONDS * rate_hz)
     block = min(int(BLOCK_SECONDS * rate_hz), len(dry_T))
     size = next_fast_len(block + 2 * reach, real=True)
     total_T = np.zeros(size)

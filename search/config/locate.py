@@ -1,4 +1,4 @@
-"""From a model back to a point: the point of a space that stands for a model, or the axes that describe it."""
+"""From a model back to a point: the point of a space that stands for a model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,14 +32,6 @@ def translate(space: Space, other: Space, point: Point) -> Point | None:
     if same and _model(space, same) == other.model(point):
         return same
     return locate(space, other.model(point), point)
-
-
-def describe(space: Space, model: WaveNetConfig) -> Point:
-    """Return the axes of a model that the space need not hold."""
-    inject = model.inject
-    slots = ["film" if film.slot == "activation_pre" else film.slot for film in inject.film]
-    places = [*(["input"] if inject.input else []), *(["mixin"] if inject.mixin else []), *dict.fromkeys(slots)]
-    return {**next(iter(_layer_axes(space, model)), {}), "inject": "+".join(places), **_knob_axes(model)}
 
 
 def held_learning(space: Space, learning: Mapping[str, Any]) -> dict[str, Any]:

@@ -124,22 +124,6 @@ class Final(Frozen):
     top: Annotated[int, Field(ge=1, le=64, description="Models of the fronts that are trained again, at most.")] = 3
 
 
-class PriorTrial(Frozen):
-    """A result of another search, or of a packaged model: a point, its size and its error."""
-
-    point: Annotated[dict[str, Any], Field(description="The point of the search space.")]
-    macs: Annotated[int, Field(ge=1, le=1 << 53, description="Multiply-accumulates per sample.")]
-    receptive_field: Annotated[int, Field(ge=1, le=1 << 53, description="Receptive field, in samples.")]
-    esr: Annotated[
-        float, Field(gt=0, allow_inf_nan=False, description="Error reached: an ESR, or a share of a baseline ESR.")
-    ]
-
-    @model_validator(mode="after")
-    def _plain_values(self) -> Self:
-        check_values(self.point)
-        return self
-
-
 class SearchConfig(Frozen):
     """One search: the amps, the space, the training of each trial, the number of trials.
 
@@ -183,10 +167,6 @@ class SearchConfig(Frozen):
         Final | None, Field(description="How the best are trained again at the end; null leaves that out.")
     ] = Final()
     warm: Annotated[tuple[dict[str, Any], ...], Field(description="First points; written by `--from`.")] = ()
-    prior: Annotated[
-        tuple[Annotated[tuple[PriorTrial, ...], Field(min_length=1)], ...],
-        Field(description="Results of other searches, one list each; written by `--from`."),
-    ] = ()
     concurrent: Annotated[
         Annotated[int, Field(ge=1)] | None,
         Field(description="Trials at once; null means as many as the machine or cluster can feed."),

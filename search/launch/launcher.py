@@ -15,7 +15,7 @@ def run_search(config: SearchConfig, study: Path, options: RunOptions = DEFAULT_
     """Search into the folder `study` and return its board.
 
     A study that was interrupted continues with `options.resume`, from its folder or, where that is lost, from the URI
-    of `options.storage`, with the `warm` points and the `prior` that it began with; a finished one only has its
+    of `options.storage`, with the `warm` points that it began with; a finished one only has its
     board written again. `options.cost_model` applies to searches in this process alone.
 
     Raises `UserError` for recordings that cannot be used or have changed, a folder that holds another study, a

@@ -10,7 +10,7 @@ from search.config.space import Point
 from search.optimizer.candidates import CandidatePool
 from search.optimizer.pareto import is_feasible
 from search.optimizer.protocols import AnyCandidate, Candidate, SearchSpace, Values
-from search.optimizer.surrogate import Encoded, Features, Forecast
+from search.optimizer.surrogate import Encoded, Forecast
 
 AT_RANDOM, NEAR_BEST = 512, 192  # points drawn for every suggestion
 
@@ -37,25 +37,19 @@ class SurrogateSampler(Generic[AnyCandidate]):
     The cost of a candidate is known before training, its errors and what its training takes are predicted by
     surrogates. While many trials are left, the acquisition is the expected hypervolume gain per work. Of the last
     `NEAR_END` trials, one in two is the one that is expected to lower the lowest error most, the others enlarge the
-    hypervolume most, whatever they take. The sampler depends on its priors, on the calls of `on_start` and `on_end`,
-    and on how many trials are left. Every suggestion draws again, from the seed and the number of trials: a sampler
+    hypervolume most, whatever they take. The sampler depends on the calls of `on_start` and `on_end`, and on how
+    many trials are left. Every suggestion draws again, from the seed and the number of trials: a sampler
     that gets the same ledger suggests the same.
 
     Args:
         pool: makes candidates and decides which are new.
         seed: the seed of the search.
-        priors: other searches, each as features and log10 errors of its trials.
     """
 
-    def __init__(
-        self,
-        pool: CandidatePool[AnyCandidate],
-        seed: int,
-        priors: Sequence[tuple[Sequence[Features], Sequence[float]]] = (),
-    ) -> None:
+    def __init__(self, pool: CandidatePool[AnyCandidate], seed: int) -> None:
         self._pool, self._seed = pool, seed
         self._left: int | None = None
-        self.forecast = Forecast(priors)
+        self.forecast = Forecast()
 
     def suggest(self, left: int | None = None) -> AnyCandidate | None:
         """Return the most promising candidate that is new, or None where none is found (see `Sampler.suggest`)."""
@@ -102,14 +96,13 @@ class SurrogateSampler(Generic[AnyCandidate]):
     @property
     def _designs(self) -> bool:
         """Whether the next trial belongs to the first design: nothing is known of errors, or too little."""
-        began, forecast = len(self._pool.trained), self.forecast
-        return not forecast.priors and (began < self._design or not forecast.fronts)
+        return len(self._pool.trained) < self._design or not self.forecast.fronts
 
     def _points(self, random: Random) -> list[Point]:
         """Draw the points of one suggestion; before the first trial has ended, random ones alone."""
         space, trained = self._pool.space, self._pool.trained
         drawn = [space.draw(random) for _ in range(AT_RANDOM)]
-        if self._designs or not self.forecast.fronts:
+        if self._designs:
             return drawn
         best = self.forecast.best()
         return [*drawn, *(space.draw(random, trained[random.choice(best)].point) for _ in range(NEAR_BEST))]

@@ -1,11 +1,10 @@
 """Errors of recipes predicted by a Gaussian process over their features, and the acquisition computed from it.
 
-Shapes: N points known, M points to predict, D features, H hypotheses about a prior, S steps of a front.
+Shapes: N points known, M points to predict, D features, S steps of a front.
 """
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +22,6 @@ FloatArray = NDArray[np.floating]
 
 # The grid of hyperparameters: the combination with the highest evidence is used.
 LENGTHS, SLOPES, NOISES = (1.0, 2.0, 4.0), (0.0, 1.0), (0.03, 0.1, 0.3)
-
-PRIOR_WEIGHTS = (0.5, 1.0)  # of a prior; a fit without any prior is tried too
 
 DEFAULT_SHAPE = 2.0, 1.0, 0.3  # length, slope and noise before any error is known
 
@@ -77,18 +74,14 @@ class FrontResults:
         trials = list(ranked)
         return [trials[index] for index in front(list(ranked.values()))]
 
-    def gains(
-        self, queries: Sequence[Encoded], running: Collection[Encoded], priors: Sequence["Surrogate"], margin: float
-    ) -> list[float]:
+    def gains(self, queries: Sequence[Encoded], running: Collection[Encoded], margin: float) -> list[float]:
         """Return the expected hypervolume gain of each point (see `expected_gains`)."""
-        found, mean_M, deviation_M = self._predict(queries, running, priors)
+        found, mean_M, deviation_M = self._predict(queries, running)
         return expected_gains(found, [cost for _, cost in queries], mean_M, deviation_M, margin)
 
-    def improvements(
-        self, queries: Sequence[Encoded], running: Collection[Encoded], priors: Sequence["Surrogate"]
-    ) -> list[float]:
+    def improvements(self, queries: Sequence[Encoded], running: Collection[Encoded]) -> list[float]:
         """Return by how much each point is expected to lower the lowest error, in decades."""
-        found, mean_M, deviation_M = self._predict(queries, running, priors)
+        found, mean_M, deviation_M = self._predict(queries, running)
         lowest = min(error for error, _ in found)
         return (deviation_M * expected_improvement((lowest - mean_M) / deviation_M)).tolist()
 
@@ -98,7 +91,7 @@ class FrontResults:
         These are the points that are expected to improve on it most; their errors are drawn together from the surrogate
         (`benchmarks/search/outlook.py` compares this with what comes). No quantile lies above the lowest error so far.
         """
-        known, surrogate = self._surrogate([point for point, _ in queries], ())
+        known, surrogate = self._surrogate([point for point, _ in queries])
         lowest = min(error for error, _ in known)
         mean_M, deviation_M = surrogate.predict([point for point, _ in queries])
         gain_M = deviation_M * expected_improvement((lowest - mean_M) / deviation_M)
@@ -108,40 +101,36 @@ class FrontResults:
         return low, middle, high
 
     def _predict(
-        self, queries: Sequence[Encoded], running: Collection[Encoded], priors: Sequence["Surrogate"]
+        self, queries: Sequence[Encoded], running: Collection[Encoded]
     ) -> tuple[list[tuple[float, float]], FloatArray, FloatArray]:
         """Return what is known, `(log error, log cost)`, and mean and deviation of the points' log errors.
 
         A running trial counts as known, with its predicted error.
         """
         points = [point for point, _ in queries]
-        found, surrogate = self._surrogate(points, priors)
+        found, surrogate = self._surrogate(points)
         if running:
             mean_M, _ = surrogate.predict([point for point, _ in running])
             found += zip(mean_M.tolist(), (cost for _, cost in running), strict=True)
         return found, *surrogate.predict(points)
 
-    def _surrogate(
-        self, points: Sequence[Features], priors: Sequence["Surrogate"]
-    ) -> tuple[list[tuple[float, float]], "Surrogate"]:
+    def _surrogate(self, points: Sequence[Features]) -> tuple[list[tuple[float, float]], "Surrogate"]:
         """Return what ended trials reached, `(log error, log cost)`, and a surrogate of it to predict points with."""
         ranked = self.ranked()
         known = [self.ended[trial][0][0] for trial in ranked]
-        return list(ranked.values()), Surrogate(known, [error for error, _ in ranked.values()], points, priors)
+        return list(ranked.values()), Surrogate(known, [error for error, _ in ranked.values()], points)
 
 
 class Forecast:
     """Predicts the errors of points on every front of a search, and computes the acquisition of points.
 
-    The cost of a point is known beforehand; each front has its own errors. `priors` are other searches, each as
-    features and log10 errors: every front uses a prior as far as it explains the errors found there.
+    The cost of a point is known beforehand; each front has its own errors.
     """
 
-    def __init__(self, priors: Sequence[tuple[Sequence[Features], Sequence[float]]] = ()) -> None:
+    def __init__(self) -> None:
         self.running: dict[str, Encoded] = {}
         self.fronts: dict[str, FrontResults] = {}  # none before a trial has ended
         self.works: list[tuple[Features, float]] = []  # of trials that have ended: log10 of what their training takes
-        self.priors = [Surrogate(known, errors) for known, errors in priors]
 
     def start(self, trial: str, point: Encoded) -> None:
         """Take note that a trial starts."""
@@ -174,21 +163,19 @@ class Forecast:
     def acquisition(self, queries: Sequence[Encoded], *, per_work: bool = True, margin: float = MARGIN) -> list[float]:
         """Return each point's acquisition: expected hypervolume gain, summed over fronts, over its predicted work.
 
-        Before the first trial has ended, the gain is computed from the priors; without priors the acquisition is the
-        information that a point gives about all points, over its cost.
+        Before the first trial has ended, the acquisition is the information that a point gives about all points, over
+        its cost.
 
         Args:
             queries: the points.
             per_work: whether the gain is divided by what the training is predicted to take.
             margin: that of `expected_gains`.
         """
-        if not self.fronts and not self.priors:
+        if not self.fronts:
             pairs = zip(self.information(queries), queries, strict=True)
             return [reduction / 10**cost for reduction, (_, cost) in pairs]
-        if not self.fronts:
-            return self._gain_by_priors(queries)
         running = self.running.values()
-        gains = [results.gains(queries, running, self.priors, margin) for results in self.fronts.values()]
+        gains = [results.gains(queries, running, margin) for results in self.fronts.values()]
         works = self._log_works(queries) if per_work else [0.0] * len(queries)
         return [sum(each) / 10**work for each, work in zip(zip(*gains, strict=True), works, strict=True)]
 
@@ -207,19 +194,8 @@ class Forecast:
         A trial must have ended before.
         """
         running = self.running.values()
-        found = [results.improvements(queries, running, self.priors) for results in self.fronts.values()]
+        found = [results.improvements(queries, running) for results in self.fronts.values()]
         return [sum(each) for each in zip(*found, strict=True)]
-
-    def _gain_by_priors(self, queries: Sequence[Encoded]) -> list[float]:
-        """Return the acquisition before any error is known: errors are half of what the priors predict."""
-        running = list(self.running.values())
-        both = [point for point, _ in (*queries, *running)]
-        predicted = np.mean([_PriorMean(prior, 0.5).of(both) for prior in self.priors], 0)
-        mean_M, costs = predicted[: len(queries)], [cost for _, cost in queries]
-        known = [(error, cost) for error, (_, cost) in zip(predicted[len(queries) :].tolist(), running, strict=True)]
-        known = known or [(float(mean_M.max()), max(costs))]
-        gains = expected_gains(known, costs, mean_M, np.full(len(queries), SPREAD))
-        return [gain / 10 ** (cost / 2) for gain, cost in zip(gains, costs, strict=True)]
 
     def information(self, queries: Sequence[Encoded]) -> list[float]:
         """Return by how much each point, trained, would reduce the mean variance of all of them.
@@ -242,35 +218,25 @@ class Forecast:
 class Surrogate:
     """Errors as a Gaussian process (Rasmussen and Williams 2006, chapter 2).
 
-    The mean is a level plus, at some weight, the prediction of a prior; the kernel is squared-exponential plus
-    linear in standardized features, plus noise. Length, slope, noise and prior have the highest evidence of a small
-    grid, the level the highest of all values: a prior is used until errors contradict it.
+    The mean is a level; the kernel is squared-exponential plus linear in standardized features, plus noise. Length,
+    slope and noise have the highest evidence of a small grid, the level the highest of all values.
 
     Args:
         known: features of trained points; only the first `MAX_POINTS` are used.
         errors: log10 of their errors.
         queries: features of points to be predicted; features are standardized over these and the known ones.
-        priors: surrogates of other searches.
     """
 
-    def __init__(
-        self,
-        known: Sequence[Features],
-        errors: Sequence[float],
-        queries: Sequence[Features] = (),
-        priors: Sequence["Surrogate"] = (),
-    ) -> None:
+    def __init__(self, known: Sequence[Features], errors: Sequence[float], queries: Sequence[Features] = ()) -> None:
         known, y_N = known[:MAX_POINTS], np.array(errors[:MAX_POINTS])
         self.table = _Table(known, queries)
         self.z_ND = self.table.standard(known)
         self.level = float(y_N.mean())
         self.scale = math.sqrt((((y_N - self.level) ** 2).sum() + SPREAD**2) / len(y_N))
-        means = [*(_PriorMean(prior, weight) for weight in PRIOR_WEIGHTS for prior in priors), _PriorMean()]
-        t_HN = (y_N - self.level - np.stack([mean.of(known) for mean in means])) / self.scale
-        fits = [_fit(self.z_ND, t_HN, *shape) for shape in _grid()]
+        t_N = (y_N - self.level) / self.scale
+        fits = [_fit(self.z_ND, t_N, *shape) for shape in _grid()]
         best = max(fits, key=lambda fit: fit.evidence)
         self.shape, self.root_NN, self.weight_N = best.shape, best.root_NN, best.weight_N
-        self.prior_mean = means[best.mean]
         self.level += self.scale * best.level
 
     def predict(self, points: Sequence[Features]) -> tuple[FloatArray, FloatArray]:
@@ -279,7 +245,7 @@ class Surrogate:
         k_NM = _kernel(self.z_ND, z_MD, *self.shape)
         v_NM = _solve(self.root_NN, k_NM)
         left_M = np.maximum(1 + self.shape[1] * (z_MD**2).mean(1) - (v_NM**2).sum(0), 1e-6)
-        mean_M = self.level + self.prior_mean.of(points) + self.scale * (self.weight_N @ k_NM)
+        mean_M = self.level + self.scale * (self.weight_N @ k_NM)
         return mean_M, self.scale * np.sqrt(left_M)
 
     def draw(self, points: Sequence[Features], count: int) -> FloatArray:
@@ -293,41 +259,23 @@ class Surrogate:
         return self.predict(points)[0] + self.scale * spread_KM
 
 
-@dataclass(frozen=True)
-class _PriorMean:
-    """The prediction of a prior, times a weight; 0 without a prior."""
-
-    prior: "Surrogate | None" = None
-    weight: float = 0.0
-
-    def of(self, points: Sequence[Features]) -> FloatArray:
-        """Return by how much each point lies above the level, in decades, `(M,)`."""
-        if self.prior is None:
-            return np.zeros(len(points))
-        return self.weight * (self.prior.predict(points)[0] - self.prior.level)
-
-
 class _Fit(NamedTuple):
     evidence: float
     shape: tuple[float, float]
-    mean: int
     level: float
     root_NN: FloatArray
     weight_N: FloatArray
 
 
-def _fit(z_ND: FloatArray, t_HN: FloatArray, length: float, slope: float, noise: float) -> _Fit:
-    """Return the best of some prior means with its log evidence (less a constant), at the level of highest evidence."""
+def _fit(z_ND: FloatArray, t_N: FloatArray, length: float, slope: float, noise: float) -> _Fit:
+    """Return a fit with its log evidence (less a constant), at the level of highest evidence."""
     count = len(z_ND)
     root_NN = np.linalg.cholesky(_kernel(z_ND, z_ND, length, slope) + noise * np.eye(count))
-    one_N = _solve(root_NN, np.ones(count))
-    v_HN = _solve(root_NN, t_HN.T).T
-    level_H = v_HN @ one_N / (one_N @ one_N)
-    off_HN = v_HN - level_H[:, None] * one_N
-    evidence_H = -0.5 * (off_HN**2).sum(1) - np.log(root_NN.diagonal()).sum()
-    best = int(evidence_H.argmax())
-    weight_N = _solve(root_NN, off_HN[best], transposed=True)
-    return _Fit(float(evidence_H[best]), (length, slope), best, float(level_H[best]), root_NN, weight_N)
+    one_N, v_N = _solve(root_NN, np.ones(count)), _solve(root_NN, t_N)
+    level = float(v_N @ one_N / (one_N @ one_N))
+    off_N = v_N - level * one_N
+    evidence = -0.5 * float((off_N**2).sum()) - float(np.log(root_NN.diagonal()).sum())
+    return _Fit(evidence, (length, slope), level, root_NN, _solve(root_NN, off_N, transposed=True))
 
 
 def _solve(root_NN: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:

@@ -18,5 +18,5 @@
 * `summary`: the board of a ledger
 * `lock`: one process per study
 * `remote_copy`: a copy at a URI
-* `warm_start`: first points and priors from earlier results
+* `warm_start`: first points from earlier results
 """

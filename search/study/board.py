@@ -153,7 +153,10 @@ def read_study(study: Path) -> SearchConfig:
     """Return the config a study began with; raises `NotFound` where the folder holds no study."""
     if not (study / STUDY).exists():
         raise NotFound(f"{study} holds no study ({STUDY} is missing)", "Name the folder that zoo search wrote.")
-    return check_document(upgrade_stored(read_json(study / STUDY, follow=False)), SearchConfig, str(study / STUDY))
+    document = upgrade_stored(read_json(study / STUDY, follow=False))
+    if isinstance(document, dict):
+        document.pop("prior", None)  # results of other searches, which earlier versions used and stored
+    return check_document(document, SearchConfig, str(study / STUDY))
 
 
 def read_board(study: Path) -> Board:

@@ -11,7 +11,7 @@ from search.config.study import SearchConfig
 from search.optimizer.candidates import CandidatePool
 from search.optimizer.pruner import HalvingPruner
 from search.optimizer.sampler import SurrogateSampler, van_der_corput
-from search.study.constraints import Constraints, ModelCandidate, prior_features
+from search.study.constraints import Constraints, ModelCandidate
 from search.study.cost import CostModel, MeasuredCost, read_costs
 from search.study.ledger import read_lines
 from search.study.lines import LedgerLine, TrialEnd
@@ -49,9 +49,8 @@ def _spread(points: Sequence[Point]) -> list[Point]:
 
 
 def make_sampler(config: SearchConfig, pool: CandidatePool[ModelCandidate]) -> SurrogateSampler[ModelCandidate]:
-    """Return the sampler of a search, with the priors of its config."""
-    priors = [prior_features(trials) for trials in config.prior]
-    return SurrogateSampler(pool, config.seed, priors)
+    """Return the sampler of a search."""
+    return SurrogateSampler(pool, config.seed)
 
 
 def make_pruner(config: SearchConfig) -> HalvingPruner | None:

@@ -12,8 +12,7 @@ from models.recordings.dataset import AmpData
 from models.recordings.response_length import USELESS_ESR, lengths_of, needed_field
 from models.training.config import LearningConfig
 from search.config.space import Point
-from search.config.study import PriorTrial, SearchConfig, identity_of
-from search.optimizer.calibration import log_error
+from search.config.study import SearchConfig, identity_of
 from search.optimizer.surrogate import Features, features
 from search.study.cost import CostModel
 
@@ -142,12 +141,6 @@ class Constraints:
 
     def _columns(self, model: WaveNetConfig) -> int:
         return max(data.knobs.columns(model.inject.encoding) for data in self.amps)
-
-
-def prior_features(trials: Sequence[PriorTrial]) -> tuple[list[Features], list[float]]:
-    """Return the features and log10 errors of another search's trials."""
-    known = [features(trial.point, macs=trial.macs, receptive_field=trial.receptive_field) for trial in trials]
-    return known, [log_error(trial.esr) for trial in trials]
 
 
 def _count_parameters(model: WaveNetConfig, columns: int) -> int:

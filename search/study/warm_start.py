@@ -1,4 +1,4 @@
-"""Warm start: first points and priors for a new search from studies, packages and run folders."""
+"""Warm start: first points for a new search from studies, packages and run folders."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -14,22 +14,19 @@ from models.artifacts.names import CONFIG, EVAL, RECIPE, TRAINING
 from models.core.errors import NotFound, UserError
 from models.core.schema import check_document, read_document, read_json
 from models.training.config import LearningConfig, upgrade_stored
-from search.config.locate import describe, locate, translate
+from search.config.locate import locate, translate
 from search.config.space import Point, Space
-from search.config.study import PriorTrial, SearchConfig
-from search.optimizer.calibration import expected_gain, log_error
+from search.config.study import SearchConfig
+from search.optimizer.calibration import log_error
 from search.storage.recordings import load_amp
 from search.study.board import read_study
 from search.study.files import STUDY
 from search.study.ledger import ledger_path, read_lines
-from search.study.lines import FINISHED, PRUNED, LedgerLine, curves, latest
 from search.study.summary import summarize
 
 MAX_FIRST_POINTS = 8  # first points: in a simulation more brought nothing, and each costs a trial
 
 SHARE = 4  # at most one trial in so many goes to first points
-
-MAX_PRIORS, MAX_PRIOR_TRIALS = 4, 200  # priors, and trials of each: the time of a suggestion grows with both
 
 Profile = tuple[float, ...]
 
@@ -43,19 +40,15 @@ class AmpProfile:
 
 
 @dataclass(frozen=True)
-class PriorSource:
+class WarmSource:
     """What is known from one study, package or run folder.
 
-    `points` are points of the new search's space, the best first. `trials` are the results of a study. `packaged` are
-    models without a study; their errors are divided by the error of the nearest recorded setting, so that those of
-    several amps can be compared.
+    `points` are points of the new search's space, the best first.
     """
 
     name: str
     amp: AmpProfile
     points: list[Point]
-    trials: tuple[PriorTrial, ...] = ()
-    packaged: tuple[PriorTrial, ...] = ()
 
 
 def amp_of(config: SearchConfig) -> AmpProfile:
@@ -66,40 +59,23 @@ def amp_of(config: SearchConfig) -> AmpProfile:
     return AmpProfile(max(len(data.knobs.knobs) for data in amps), nearest)
 
 
-def with_warm_start(
-    config: SearchConfig, sources: Sequence[PriorSource], amp: AmpProfile | None = None
-) -> SearchConfig:
-    """Return the search with the best points of `sources` as its first points, and their results as priors.
+def with_warm_start(config: SearchConfig, sources: Sequence[WarmSource], amp: AmpProfile | None = None) -> SearchConfig:
+    """Return the search with the best points of `sources` as its first points.
 
-    Each study is one prior; all packages together are one. With `amp`, sources for amps with as many knobs come first,
-    and among these the ones whose settings differ as much in sound; without it the sources keep their order. Raises
-    `UserError` where they give neither a point nor a prior.
+    With `amp`, sources for amps with as many knobs come first, and among these the ones whose settings differ as much
+    in sound; without it the sources keep their order. Raises `UserError` where they give no point.
     """
     if not sources:
         return config
     if amp:
         sources = sorted(sources, key=lambda source: _profile_distance(source.amp, amp))
     points = {config.identity(point): point for source in sources for point in source.points}
-    priors = _priors(sources)
-    if not points and not priors:
+    if not points:
         raise UserError(
             f"the space holds no point of {', '.join(source.name for source in sources)}",
             "Widen the axes of the space, or leave out --from.",
         )
-    first = tuple(points.values())[: _max_points(config)]
-    return config.model_copy(update={"warm": first, "prior": tuple(priors)[:MAX_PRIORS]})
-
-
-def _priors(sources: Sequence[PriorSource]) -> list[tuple[PriorTrial, ...]]:
-    """Return the priors of sources, all packages as one at the place of the first."""
-    packaged = tuple(trial for source in sources for trial in source.packaged)[:MAX_PRIOR_TRIALS]
-    priors: list[tuple[PriorTrial, ...]] = []
-    for source in sources:
-        if source.trials:
-            priors.append(source.trials)
-        elif source.packaged and packaged not in priors:
-            priors.append(packaged)
-    return priors
+    return config.model_copy(update={"warm": tuple(points.values())[: _max_points(config)]})
 
 
 def profile(nearest: Iterable[float]) -> Profile | None:
@@ -118,7 +94,7 @@ def _max_points(config: SearchConfig) -> int:
     return max(1, min(MAX_FIRST_POINTS, config.trials // SHARE))
 
 
-def read_source(config: SearchConfig, place: Path) -> PriorSource:
+def read_source(config: SearchConfig, place: Path) -> WarmSource:
     """Read a study, a package (with its tiers) or a run folder; raises `NotFound` where a folder is none of these."""
     if (place / STUDY).exists() and ledger_path(place).exists():
         return _read_study(config, place)
@@ -129,38 +105,21 @@ def read_source(config: SearchConfig, place: Path) -> PriorSource:
     )
 
 
-def _read_models(space: Space, place: Path) -> PriorSource:
+def _read_models(space: Space, place: Path) -> WarmSource:
     """Read a package or run folder: the model at its root and those of its tiers, the best first."""
-    found: list[tuple[float, Point | None, PriorTrial | None]] = []
+    found: list[tuple[float, Point | None]] = []
     for folder in (place, *sorted(tier.parent for tier in place.glob(f"tiers/*/{CONFIG}"))):
         config = read_document(folder / CONFIG, ModelConfig)
         point = locate(space, config.architecture, _learning(folder))
-        error, nearest = _errors(folder)
-        share = error / nearest
-        trial = _packaged_trial(space, config, point, share) if 0 < share < math.inf else None
-        found.append((error, point, trial))
+        found.append((_error(folder), point))
     found.sort(key=lambda one: one[0])
     knobs = len(read_document(place / CONFIG, ModelConfig).knobs.knobs)
-    points, packaged = [point for _, point, _ in found if point], tuple(trial for *_, trial in found if trial)
-    return PriorSource(str(place), AmpProfile(knobs, _profile_of([place])), points, packaged=packaged)
+    return WarmSource(str(place), AmpProfile(knobs, _profile_of([place])), [point for _, point in found if point])
 
 
-def _packaged_trial(space: Space, config: ModelConfig, point: Point | None, share: float) -> PriorTrial:
-    model = config.architecture
-    return PriorTrial(
-        point=point or describe(space, model),
-        macs=model.macs_per_sample(config.columns),
-        receptive_field=model.receptive_field,
-        esr=float(f"{share:.5g}"),
-    )
-
-
-def _errors(folder: Path) -> tuple[float, float]:
-    """Return the validation ESR of a model and of the nearest setting; infinite and 1 for an unscored model."""
-    if not (folder / EVAL).exists():
-        return math.inf, 1.0
-    scores = read_evaluation(folder).validation
-    return scores.mean, scores.baseline_mean or math.inf
+def _error(folder: Path) -> float:
+    """Return the validation ESR of a model; infinite for an unscored one."""
+    return read_evaluation(folder).validation.mean if (folder / EVAL).exists() else math.inf
 
 
 def _learning(folder: Path) -> dict[str, Any]:
@@ -174,7 +133,7 @@ def _learning(folder: Path) -> dict[str, Any]:
     return check_document(known, LearningConfig, f"{path}: learning").model_dump()
 
 
-def _read_study(config: SearchConfig, place: Path) -> PriorSource:
+def _read_study(config: SearchConfig, place: Path) -> WarmSource:
     """Read a study: its searched front from the best to the cheapest, whether or not the best was trained again."""
     other = read_study(place)
     lines = read_lines(place, other)
@@ -187,20 +146,7 @@ def _read_study(config: SearchConfig, place: Path) -> PriorSource:
     made = [path for amp in board.amps for path in sorted(place.glob(f"trials/*/{amp}/{CONFIG}"))[:1]]
     knobs = max((len(read_document(path, ModelConfig).knobs.knobs) for path in made), default=None)
     amp = AmpProfile(knobs, _profile_of(runs))
-    return PriorSource(str(place), amp, [point for point in points if point], prior_trials(lines))
-
-
-def prior_trials(lines: Sequence[LedgerLine]) -> tuple[PriorTrial, ...]:
-    """Return the results of a study's latest trials; a pruned one counts with the error it would have ended with."""
-    trials = [trial for trial in latest(lines) if not trial.is_final and trial.state in (FINISHED, PRUNED)]
-    reported = {trial: {step: log_error(esr) for step, esr in curve.items()} for trial, curve in curves(lines).items()}
-    full = [reported[trial.trial] for trial in trials if trial.state == FINISHED]
-    found = []
-    for trial in trials[-MAX_PRIOR_TRIALS:]:
-        gain = expected_gain(full, trial.step) if trial.state == PRUNED else 0.0
-        esr = float(f"{10 ** (log_error(trial.esr) - gain):.5g}")
-        found.append(PriorTrial(point=trial.point, macs=trial.macs, receptive_field=trial.receptive_field, esr=esr))
-    return tuple(found)
+    return WarmSource(str(place), amp, [point for point in points if point])
 
 
 def _profile_of(runs: Sequence[Path]) -> Profile | None:

@@ -16,7 +16,6 @@ from models.core.userinfo import has_userinfo, without_userinfo
 from search.config.study import SearchConfig
 from search.storage.uri_store import below
 from search.study.board import best_runs, read_board, tier_runs
-from search.study.constraints import prior_features
 from search.study.cost import Costs, read_costs
 from search.study.files import BOARD, COSTS
 from search.study.ledger import parse_lines
@@ -36,17 +35,13 @@ def _dumped(value: Any) -> bytes:
 
 @cache
 def _small() -> SearchConfig:
-    return config_of(**SMALL, prior=_prior())
-
-
-def _prior() -> list[list[dict[str, Any]]]:
-    return [[{"point": WIDE.draw(Random(1)), "macs": 100, "receptive_field": 50, "esr": 0.5}]]
+    return config_of(**SMALL)
 
 
 def _configs() -> tuple[bytes, ...]:
     warm = [config_of(**SMALL).space.draw(Random(seed)) for seed in range(2)]
     found: tuple[dict[str, Any], ...] = (
-        {**SMALL, "warm": [*warm, {"depth": 3}], "prior": _prior()},
+        {**SMALL, "warm": [*warm, {"depth": 3}]},
         {"space": WIDE.model_dump(mode="json"), "mode": "per_amp", "limits": {"worst_esr": 0.5}, "bounds": {"cost": 1}},
         {"final": {"steps": 200, "seeds": 2}, "space": {"learning": {"batch": [2, 4]}}, "warm": [{"batch": 4}]},
     )
@@ -54,10 +49,10 @@ def _configs() -> tuple[bytes, ...]:
 
 
 def _parse_search(data: bytes, folder: Path) -> object:
-    """Read a search, and do with its first points and priors what a search does as it begins."""
+    """Read a search, and do with its first points what a search does as it begins."""
     config = check_document(parse_json(data, "search.json"), SearchConfig, "search.json")
     whole = [config.space.holding([]).complete(point) for point in config.warm]
-    return [config.identity(point) for point in whole if point], [prior_features(trials) for trials in config.prior]
+    return [config.identity(point) for point in whole if point]
 
 
 def _ledger(*trials: str) -> bytes:

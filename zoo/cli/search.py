@@ -13,7 +13,7 @@ from zoo.cli.watch import watch
 
 if TYPE_CHECKING:
     from search.config.study import SearchConfig
-    from search.study.warm_start import AmpProfile, PriorSource
+    from search.study.warm_start import AmpProfile, WarmSource
 
 FOLLOW_S = 2.0  # seconds between two reads of a ledger
 
@@ -182,15 +182,12 @@ def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str
         output.warn(f"--from is used in the given order, not the nearest amps first: {problem.message}")
     with scratch_folder() as folder:
         found = [one for source in sources for one in _read_sources(config, source, where, amp, folder)]
-    begun = with_warm_start(config, found, amp)
-    if begun.prior and not begun.warm:
-        output.info("the space holds no model of --from; the errors of those models serve as a prior only")
-    return begun
+    return with_warm_start(config, found, amp)
 
 
 def _read_sources(
     config: "SearchConfig", source: str, where: str | None, amp: "AmpProfile | None", folder: Path
-) -> "list[PriorSource]":
+) -> "list[WarmSource]":
     """Read what one `--from` names: a study or package, an amp of the zoo, or a whole shelf or zoo."""
     from models.core.user_folders import expand_home
     from search.study.warm_start import read_source

@@ -13,7 +13,7 @@
 * `known`: names of amps and knobs that are known without a network
 * `filters`: filters and orders of a list
 * `compare`: the differences between two amps
-* `nearest`: the amps of a zoo as prior trials of a search
+* `nearest`: the amps of a zoo, for a search's warm start
 * `folders`: the user's own shelf, and the removal of stale folders
 * `errors`: `Unreachable`
 """

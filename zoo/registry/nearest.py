@@ -1,4 +1,4 @@
-"""The amps of a zoo as folders with their configs and scores: the prior trials of a search's warm start."""
+"""The amps of a zoo as folders with their configs and scores, for the first points of a search's warm start."""
 
 from collections.abc import Callable
 from pathlib import Path

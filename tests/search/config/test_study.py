@@ -72,11 +72,3 @@ def test_first_points_are_checked_when_read(point: dict[str, Any]):
     assert config_of(space=space, warm=[{"batch": 4}]).warm
     with pytest.raises(UserError, match="warm|point|is "):
         config_of(space=space, warm=[point])
-
-
-@pytest.mark.parametrize("value", [-1, 1e300, [], {}, "x" * 300, 10**30])
-def test_points_of_priors_are_checked_when_read(value: Any):
-    prior = {"point": {"depth": 3, "inject": "film"}, "macs": 10, "receptive_field": 10, "esr": 0.5}
-    assert config_of(prior=[[prior]]).prior
-    with pytest.raises(UserError, match="depth is "):
-        config_of(prior=[[{**prior, "point": {"depth": value}}]])

@@ -157,47 +157,6 @@ def test_the_surrogate_finds_a_better_front_than_chance():
     assert sum(search(True, seed) > search(False, seed) for seed in range(5)) >= 4
 
 
-def other_search(errors: list[float], seed: int = 3) -> tuple[list[dict[str, float]], list[float]]:
-    return [encoded(point)[0] for point in drawn(len(errors), seed)], errors
-
-
-def test_a_prior_helps_and_a_misleading_one_is_ignored():
-    earlier = drawn(40, seed=3)
-    like = Surrogate(*other_search([error(point) + 0.7 for point in earlier]))
-    unlike = Surrogate(*other_search([-error(point) for point in earlier]))
-    known, asked = drawn(10), drawn(100, seed=1)
-    points, errors = [encoded(point)[0] for point in known], [error(point) for point in known]
-    wanted = [encoded(point)[0] for point in asked]
-    true_M = np.array([error(point) for point in asked])
-
-    def off(*priors: Surrogate) -> float:
-        mean_M, _ = Surrogate(points, errors, wanted, priors).predict(wanted)
-        return float(np.sqrt(((mean_M - true_M) ** 2).mean()))
-
-    assert off(like) < 0.7 * off(), "a search of an amp like this one, at another level"
-    assert off(unlike) == pytest.approx(off()), "one of an amp that likes the opposite"
-    assert off(unlike, like) == pytest.approx(off(like)), "each is weighted by itself"
-
-
-def test_a_search_with_a_misleading_prior_finds_as_much():
-    def search(priors: list, seed: int) -> float:
-        forecast, chance, found = Forecast(priors), random.Random(seed), []
-        for trial in map(str, range(14)):
-            points = [SPACE.draw(chance) for _ in range(60)]
-            values = forecast.acquisition([encoded(p) for p in points])
-            point = points[values.index(max(values))]
-            forecast.start(trial, encoded(point))
-            forecast.end(trial, {"all": error(point)})
-            found.append((error(point), encoded(point)[1]))
-        return hypervolume(found, REFERENCE)
-
-    earlier = drawn(40, seed=3)
-    misleading = [other_search([-error(point) for point in earlier])]
-    helpful = [other_search([error(point) for point in earlier])]
-    alone, misled, helped = (sum(search(priors, seed) for seed in range(2)) / 2 for priors in ([], misleading, helpful))
-    assert misled > 0.97 * alone and helped > 0.99 * alone
-
-
 def test_first_trials_differ_and_cheap_ones_come_first():
     points = drawn(64)
     forecast, chosen = Forecast(), []

@@ -57,7 +57,7 @@ def test_points_alike_are_one_chance():
 
 
 def test_draws_have_the_means_and_deviations_that_are_predicted():
-    _, surrogate = results_of([-1.0, -1.2, -0.9, -1.1, -1.05, -0.95])._surrogate([point for point, _ in QUERIES], ())
+    _, surrogate = results_of([-1.0, -1.2, -0.9, -1.1, -1.05, -0.95])._surrogate([point for point, _ in QUERIES])
     points = [point for point, _ in QUERIES]
     mean_M, deviation_M = surrogate.predict(points)
     draws_KM = surrogate.draw(points, 20_000)

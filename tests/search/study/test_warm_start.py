@@ -1,4 +1,4 @@
-"""`--from`: studies, packages with their tiers, whole shelves and hubs, read for first points and as priors."""
+"""`--from`: studies, packages with their tiers, whole shelves and hubs, read for first points."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from search.config.space import Space
 from search.config.study import Final, SearchConfig, read_search
 from search.study.ledger import read_lines
 from search.study.summary import summarize
-from search.study.warm_start import amp_of, prior_trials, read_source, with_warm_start
+from search.study.warm_start import amp_of, read_source, with_warm_start
 from tests.support.hub_server import Hub
 from tests.support.makers import GRID, KNOBS, RATE, di, record
 from tests.support.packages import card, evaluation, files, read_files, refused, score, write_files, write_run, zoo
@@ -82,40 +82,21 @@ def put_package(folder: Path, channels: int = 4, knobs: Knobs = KNOBS, tiers: bo
     return folder
 
 
-def test_a_package_gives_its_tiers_as_points_and_as_a_prior(search: SearchConfig, tmp_path: Path):
+def test_a_package_gives_its_tiers_as_points(search: SearchConfig, tmp_path: Path):
     begun = with_warm_start(search, [read_source(search, put_package(tmp_path, tiers=True))], amp_of(search))
     learnt = [(p["channels"], p["learning_rate"], p["batch"]) for p in begun.warm]
     assert learnt == [(6, 0.006, 4), (4, 0.004, 8), (2, 0.012, 4)], "the best first; a batch of 16 is not in the space"
     few = with_warm_start(search.model_copy(update={"trials": 8}), [read_source(search, tmp_path)])
-    assert few.warm == begun.warm[:2] and few.prior == begun.prior, "a quarter of the trials at most"
-    (prior,) = begun.prior
-    assert [(trial.point["channels"], trial.esr) for trial in prior] == [(6, 0.1), (4, 0.2), (2, 0.4)]
-    models = [search.space.model(trial.point) for trial in prior]
-    assert [trial.macs for trial in prior] == [model.macs_per_sample(2) for model in models]
-    assert [trial.receptive_field for trial in prior] == [model.receptive_field for model in models]
+    assert few.warm == begun.warm[:2], "a quarter of the trials at most"
+    (tmp_path / "tiers" / "hifi" / "eval.json").unlink()
+    unscored = with_warm_start(search, [read_source(search, tmp_path)])
+    assert [point["channels"] for point in unscored.warm] == [4, 2, 6], "what was not scored comes last"
 
 
-def test_packages_are_one_prior_and_studies_one_each(search: SearchConfig, tmp_path: Path):
-    """A prior of one model would have no differences to learn from."""
-    places = [put_package(tmp_path / str(channels), channels) for channels in (2, 3, 5)]
-    study = put_study(search, tmp_path / "study")
-    sources = [read_source(search, place) for place in (places[0], study, *places[1:])]
-    packages, trials = with_warm_start(search, sources).prior
-    assert [trial.point["channels"] for trial in packages] == [2, 3, 5]
-    assert trials == prior_trials(read_lines(study))
-
-
-def test_a_model_outside_the_space_is_a_prior_all_the_same(search: SearchConfig, tmp_path: Path):
+def test_models_outside_the_space_are_told(search: SearchConfig, tmp_path: Path):
     other = search.model_copy(update={"space": Space(channels=(31,))})
-    source = read_source(other, put_package(tmp_path, tiers=True))
-    begun = with_warm_start(other, [source])
-    assert begun.warm == () and [trial.point["channels"] for trial in begun.prior[0]] == [6, 4, 2]
-    assert {trial.point["inject"] for trial in begun.prior[0]} == {"mixin"}
-    (tmp_path / "eval.json").unlink()
-    for tier in ("nano", "hifi"):
-        (tmp_path / "tiers" / tier / "eval.json").unlink()
     with pytest.raises(UserError, match="holds no point of"):
-        with_warm_start(other, [read_source(other, tmp_path)])
+        with_warm_start(other, [read_source(other, put_package(tmp_path, tiers=True))])
 
 
 def put_study(search: SearchConfig, folder: Path, **changes: Any) -> Path:
@@ -162,8 +143,9 @@ def test_sources_are_compared_by_knobs_not_by_columns(search: SearchConfig, tmp_
     bare = put_study(search, tmp_path / "bare", seed=9)
     sources = [read_source(search, tmp_path / name) for name in ("bare", "three", "alike")]
     assert [source.amp.knobs for source in sources] == [None, 3, 2]
-    priors = with_warm_start(search, sources, amp_of(search)).prior
-    assert list(priors) == [prior_trials(read_lines(tmp_path / name)) for name in ("alike", "three", "bare")]
+    begun = with_warm_start(search.model_copy(update={"trials": 400}), sources, amp_of(search)).warm
+    ordered = [point for name in ("alike", "three", "bare") for point in read_source(search, tmp_path / name).points]
+    assert [search.identity(point) for point in begun] == list(dict.fromkeys(map(search.identity, ordered)))[:8]
     assert bare.exists()
 
 
@@ -180,7 +162,6 @@ def test_a_whole_shelf_is_read_nearest_amps_first(
     for named, where in ((("zoo:",), None), ((str(home),), None), (("zoo:alice", "zoo:bob"), str(home))):
         begun = read_warm_start(search, named, where)
         assert [point["channels"] for point in begun.warm] == [5, 7, 3]
-        assert [len(prior) for prior in begun.prior] == [3]
         assert "bob/broken/config.json" in capsys.readouterr().err
     assert [point["channels"] for point in read_warm_start(search, ("zoo:bob",), None).warm] == [7]
     with pytest.raises(NotFound, match="no amps of 'carol' on"):
@@ -201,12 +182,12 @@ def test_amps_of_a_hub_are_sources_without_being_pulled(
     far = read_files(put_package(write_files(tmp_path / "far", files()), 4, ONE_KNOB))
     hub.put("aaron/far", {**far, "README.md": f"---\n{yaml.safe_dump(fewer)}---\n{page}".encode()})
     begun = read_warm_start(search, ("zoo:alice",), hub.url)
-    assert [point["channels"] for point in begun.warm] == [6, 5, 2] and len(begun.prior[0]) == 3
+    assert [point["channels"] for point in begun.warm] == [6, 5, 2]
     fetched = {path.rpartition("/")[2] for _, path in hub.requests if "/resolve/" in path}
     assert fetched == {"config.json", "eval.json", "training.json"} and not (tmp_path / "home").exists()
     assert [point["channels"] for point in read_warm_start(search, ("zoo:",), hub.url).warm] == [6, 5, 2, 3, 4]
     monkeypatch.setattr("zoo.registry.nearest.MAX_HUB_AMPS", 1)
-    assert len(read_warm_start(search, ("zoo:",), hub.url).prior[0]) == 3
+    assert [point["channels"] for point in read_warm_start(search, ("zoo:",), hub.url).warm] == [6, 5, 2]
     assert "of 3 amps on" in capsys.readouterr().err
     assert [point["channels"] for point in read_warm_start(search, ("zoo:bob/amp",), hub.url).warm] == [3]
     assert (tmp_path / "home" / "bob" / "amp").is_dir(), "a named amp is pulled, as by all commands"

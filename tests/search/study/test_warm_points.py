@@ -1,6 +1,5 @@
-"""Warm points and priors from other studies and runs."""
+"""First points from other studies and runs."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -62,24 +61,17 @@ def test_a_search_begins_with_the_best_points_of_a_study(small: SearchConfig, am
     with pytest.raises(UserError, match="no study, package or run"):
         read_source(new, tmp_path / "nowhere")
     other = new.model_copy(update={"space": Space(channels=(31,))})
-    alone = with_warm_start(other, [read_source(other, study)])
-    assert (alone.warm, alone.prior) == ((), warm.prior), "points outside of the space are a prior all the same"
+    with pytest.raises(UserError, match="holds no point of"):
+        with_warm_start(other, [read_source(other, study)])
 
 
-def test_the_trials_of_another_study_are_a_prior(small: SearchConfig, amps: list[AmpData], tmp_path: Path):
+def test_a_study_goes_on_without_its_source(small: SearchConfig, amps: list[AmpData], tmp_path: Path):
     other, whole, cut = tmp_path / "other", tmp_path / "whole", tmp_path / "cut"
     for study in (other, whole, cut):
         study.mkdir()
     write_json(other / "study.json", small.model_dump(mode="json"))
     play(scheduler_of(small, other, amps))
     begun = with_warm_start(small.model_copy(update={"seed": 5, "trials": 24}), [read_source(small, other)])
-    (prior,) = begun.prior
-    ended = {json.dumps(record.point): record for record in read_ledger(other)}
-    assert len(prior) == len(ended) == 30, "also those that were pruned"
-    for trial in prior:
-        record = ended[json.dumps(trial.point)]
-        same = trial.esr == pytest.approx(record.esr, rel=1e-4)
-        assert same if record.state == "finished" else trial.esr < record.esr, "the error it would have ended with"
     shutil.rmtree(other)
     for study in (whole, cut):
         write_json(study / "study.json", begun.model_dump(mode="json"))
@@ -87,7 +79,13 @@ def test_the_trials_of_another_study_are_a_prior(small: SearchConfig, amps: list
     play(scheduler_of(begun, whole, amps), workers=1)
     for most in (7, 41, 10**6):
         play(scheduler_of(read_study(cut), cut, amps), workers=1, most=most)
-    assert read_lines(cut) == read_lines(whole), "a study goes on without its source"
+    assert read_lines(cut) == read_lines(whole)
+
+
+def test_a_study_with_results_of_others_as_earlier_versions_stored_them_is_read(small: SearchConfig, tmp_path: Path):
+    prior = [[{"point": {"depth": 3}, "macs": 10, "receptive_field": 10, "esr": 0.5}]]
+    write_json(tmp_path / "study.json", {**small.model_dump(mode="json"), "prior": prior})
+    assert read_study(tmp_path) == small
 
 
 def test_the_amp_whose_settings_differ_alike_comes_first(small: SearchConfig, amps: list[AmpData], tmp_path: Path):
