@@ -158,8 +158,9 @@ class StackedTrainers:
         self._source.draw(first, count)
         if self._silence is not None:
             self._silence.draw(first, count)
-        for table, drawn in ((self._rectangles, self._draw_rectangles), (self._inputs, self._draw_inputs)):
-            table[:count].copy_(torch.stack([drawn(step) for step in steps]))
+        drawn = zip(*(self._interaction_of(step) for step in steps), strict=True)
+        for table, rows in zip((self._rectangles, self._inputs), drawn, strict=True):
+            table[:count].copy_(torch.stack(rows))
         self._rates[:count].copy_(torch.tensor(rates, dtype=torch.float64))
         self._blends[:count].copy_(torch.tensor(blends))
         self._cursor.zero_()
@@ -207,24 +208,22 @@ class StackedTrainers:
             self._replays[terms] = GraphReplay(partial(self.step, terms), self._capture)
         return self._replays[terms]
 
-    def _draw_rectangles(self, step: int) -> Tensor:
-        """Return the settings of each member at which interaction counts `(K, 4, E)`; zeros where it does not."""
-        still = torch.zeros_like(self._rectangles[0, 0], device="cpu")
-        members = zip(self.trainers, self._interaction_weights, strict=True)
-        return torch.stack(
-            [
-                draw_rectangle(one.data.knobs, one.recipe.learning.seed, step) if interacts(step, weight) else still
-                for one, weight in members
-            ]
-        )
+    def _interaction_of(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return the settings `(K, 4, E)` and the inputs `(K, T)` at which the members' interaction counts.
 
-    def _draw_inputs(self, step: int) -> Tensor:
-        """Return the input of each member at which interaction counts `(K, T)`; zeros where it does not."""
-        still = torch.zeros_like(self._inputs[0, 0], device="cpu")
-        members = zip(self.trainers, self._interaction_weights, strict=True)
-        return torch.stack(
-            [draw_input(one.windows, step) if interacts(step, weight) else still for one, weight in members]
+        They are zeros for members where it does not.
+        """
+        rectangle_4E, input_T = (
+            torch.zeros_like(table[0, 0], device="cpu") for table in (self._rectangles, self._inputs)
         )
+        drawn = [
+            (draw_rectangle(one.data.knobs, one.recipe.learning.seed, step), draw_input(one.windows, step))
+            if interacts(step, weight)
+            else (rectangle_4E, input_T)
+            for one, weight in zip(self.trainers, self._interaction_weights, strict=True)
+        ]
+        rectangles, inputs = zip(*drawn, strict=True)
+        return torch.stack(rectangles), torch.stack(inputs)
 
     def _prepare(self) -> None:
         """Make what a step reads and writes at fixed places."""
