@@ -142,6 +142,7 @@ def _site(amp: str | None, where: str | None, tier: str, max_peak_dbfs: float | 
     from zoo.player_page.documents import model_name, shelf_row
     from zoo.player_page.site import many_amps, one_amp
     from zoo.registry.resolve import FetchOptions, resolve_for_ears, resolve_zoo
+    from zoo.registry.shelf import Shelf
 
     if amp:
         with model_to_play(amp, where, tier, max_peak_dbfs=max_peak_dbfs) as model:
@@ -155,4 +156,5 @@ def _site(amp: str | None, where: str | None, tier: str, max_peak_dbfs: float | 
     if not rows:
         raise UserError(f"there is no amp on {zoo.label}", "Get one: zoo pull OWNER/AMP --zoo hub.")
     options = FetchOptions(where, max_peak_dbfs=max_peak_dbfs)
-    yield many_amps(zoo.label, rows, lambda name: resolve_for_ears(name, options))
+    label = zoo.folder.name if isinstance(zoo, Shelf) else zoo.label  # a page may be public: no path of this machine
+    yield many_amps(label, rows, lambda name: resolve_for_ears(name, options))

@@ -3,12 +3,12 @@
 Shapes: T time in samples, N frames, M takes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.audio.interpolation import read_between, recorded_span
-from models.recordings.alignment import UNRELATED, Lag
+from models.recordings.alignment import UNRELATED, Lag, causal_margin
 from models.recordings.checks.echoes import find_echo
 from models.recordings.checks.level_jumps import LevelJump, find_level_jump
 from models.recordings.checks.muted import FRAME_SECONDS, find_muted, find_playing, frame_levels, frame_samples
@@ -79,7 +79,7 @@ def measure_contents(dry_T: np.ndarray, wet_T: np.ndarray, dry: DryLevels, lag: 
         copy_esr,
         copy_db,
         level_N.astype(FRAME_TYPE),
-        None if splice else measure_length(dry_T, wet_T, lag, rate_hz),
+        None if splice else measure_length(dry_T, wet_T, _as_trained(lag, rate_hz), rate_hz),
     )
 
 
@@ -93,6 +93,11 @@ def find_jumps(dry: DryLevels, contents: list[Contents]) -> list[tuple[float, Le
         )
         found.append((jump.frame * FRAME_SECONDS, jump) if jump else None)
     return found
+
+
+def _as_trained(lag: Lag, rate_hz: int) -> Lag:
+    """Return the lag of a take that training hears `causal_margin` late: what comes before its peak is no noise."""
+    return replace(lag, delay_samples=lag.delay_samples - causal_margin(rate_hz))
 
 
 def _compare_with_dry(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int) -> tuple[float, float]:

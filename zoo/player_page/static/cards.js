@@ -87,22 +87,28 @@ function readOwn(key) {
 }
 
 async function playTake(player, preset) {
-  const [buffer, real] = await Promise.all([player.clip(preset.dry), player.clip(preset.target)]);
-  player.apply(preset.knobs);
-  await player.use({ kind: "take", name: `the take at ${spell(preset.knobs)}`, buffer, real }, true);
+  await player.load(async () => {
+    const [buffer, real] = await Promise.all([player.clip(preset.dry), player.clip(preset.target)]);
+    player.apply(preset.knobs);
+    return { kind: "take", name: `the take at ${spell(preset.knobs)}`, buffer, real };
+  }, true);
   player.choose("real");
+}
+
+/** The package's clip of a guitar, as a source. */
+export async function dryClip(player) {
+  return { kind: "clip", name: "the dry clip", buffer: await player.clip(player.page.dry) };
 }
 
 /** What is played: the dry clip, a file, the guitar. */
 export function inputCard(player) {
   const now = element("p", { className: "now" }), devices = element("select", { id: "device", hidden: true });
   const channel = element("select", { id: "channel" }, new Option("1", "0"), new Option("2", "1"));
-  const useFile = (file) => player.attempt(async () => {
-    const buffer = await player.decode(await file.arrayBuffer(), file.name);
-    await player.use({ kind: "file", name: file.name, buffer });
-  });
+  const useFile = (file) => player.attempt(() => player.load(async () => (
+    { kind: "file", name: file.name, buffer: await player.decode(await file.arrayBuffer(), file.name) })));
   const useGuitar = () => player.attempt(async () => {
-    await player.use({ kind: "guitar", name: "your guitar", device: devices.value, channel: +channel.value }, true);
+    const guitar = { kind: "guitar", name: "your guitar", device: devices.value, channel: +channel.value };
+    await player.load(async () => guitar, true);
     await listDevices(devices);
   });
   const warning = element("dialog", { className: "warning", "aria-labelledby": "warning-title" },
@@ -112,14 +118,13 @@ export function inputCard(player) {
     element("div", { className: "row" },
       element("button", { type: "button", onclick: () => { warning.close(); useGuitar(); } }, "Play my guitar"),
       element("button", { type: "button", onclick: () => warning.close() }, "Cancel")));
-  const again = () => player.source.kind === "guitar" && useGuitar();
+  const again = () => player.source?.kind === "guitar" && useGuitar();
   devices.onchange = again;
   channel.onchange = again;
   const root = card("input-title", "Input", now,
     element("div", { className: "row" },
       element("button", {
-        type: "button", onclick: () => player.attempt(async () => player.use(
-          { kind: "clip", name: "the dry clip", buffer: await player.clip(player.page.dry) })),
+        type: "button", onclick: () => player.attempt(() => player.load(() => dryClip(player))),
       }, "Dry clip"),
       ...fileChooser("Open a file", useFile),
       element("button", { type: "button", onclick: () => warning.showModal() }, "Guitar")),

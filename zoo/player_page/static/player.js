@@ -116,8 +116,22 @@ export class Player {
     if (start) await this.start();
   }
 
+  /** Make a source and use it, unless another one is asked for meanwhile. */
+  load(make, start) {
+    const loading = make().then((source) => (this.loading === loading ? this.use(source, start) : undefined));
+    this.loading = loading;
+    return loading;
+  }
+
+  /** The source, once there is one. */
+  async sourceNow() {
+    while (!this.source) await this.loading;
+    return this.source;
+  }
+
   async start() {
-    const { source } = this;
+    if (!this.source) this.status.say("Loading ...");
+    const source = await this.sourceNow();
     if (source.kind === "guitar") {
       const { latency } = await this.sound.playInput(source.device, source.channel);
       this.status.say(`Your guitar sounds. About ${Math.round(1000 * latency)} ms from the string to your ear.`);
@@ -150,7 +164,7 @@ export class Player {
 
   /** Hear A, B, the dry sound or the real amp, each as loud as A. */
   choose(choice) {
-    if (choice === "real" && !this.source.real) return;
+    if (choice === "real" && !this.source?.real) return;
     this.choice = choice;
     if (choice === "A" || choice === "B") this.slot = choice;
     this.applied();
@@ -186,9 +200,10 @@ export class Player {
 
   /** How a choice is rendered: from which buffer and with which knobs. */
   async #how(choice) {
-    const buffer = this.source.kind === "guitar" ? await this.clip(this.page.dry) : this.source.buffer;
+    const source = await this.sourceNow();
+    const buffer = source.kind === "guitar" ? await this.clip(this.page.dry) : source.buffer;
     const values = choice === "A" || choice === "B" ? faceplate(this.knobs, this.slots[choice]) : null;
-    return { buffer: choice === "real" ? this.source.real : buffer, values, cabinet: this.sound.cabinet };
+    return { buffer: choice === "real" ? source.real : buffer, values, cabinet: this.sound.cabinet };
   }
 
   async #loudness(choice) {
@@ -208,7 +223,7 @@ export class Player {
 
   /** Save what is heard: a clip or a file from its beginning to its end. */
   async saveSound() {
-    if (this.source.kind === "guitar") throw new Error("Record your guitar with the button Record.");
+    if (this.source?.kind === "guitar") throw new Error("Record your guitar with the button Record.");
     this.status.say("Rendering ...");
     await this.matching;
     const { buffer, ...how } = await this.#how(this.choice);
@@ -234,8 +249,9 @@ export class Player {
 
   async copyLink() {
     const link = location.href.split("#")[0] + makeLink(this.setting);
-    await navigator.clipboard.writeText(link);
-    this.status.say("The address of this setting is copied.");
+    const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
+    this.status.say(copied ? "The address of this setting is copied."
+      : "This browser does not let pages copy: copy the address from its bar.");
   }
 }
 
@@ -333,7 +349,6 @@ export async function showPlayer(root, page, fetchFile, fromShelf) {
     player.attempt(() => player.toggle());
   });
   addEventListener("hashchange", () => player.apply(readLink(location.hash)));
-  const buffer = await player.clip(page.dry);
-  await player.use({ kind: "clip", name: "the dry clip", buffer });
+  await player.load(() => dryClip(player));
   document.documentElement.dataset.ready = "yes";
 }
