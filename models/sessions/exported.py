@@ -34,8 +34,8 @@ def match_exports(folder: Path, session: SessionTakes, pattern: str | None = Non
     """Say which file of a folder is which take.
 
     With a `pattern` (see `NamePattern`) the names state the settings. Without one, the files are named as on the sheet,
-    in any format. Where no file is, they are in the order of the session: the first is take number `first`, or the
-    first one that is missing. Raises `UserError` where that is not clear.
+    in any format, or by the numbers of the takes. Where they are neither, they are in the order of the session: the
+    first is take number `first`, or the first one that is missing. Raises `UserError` where that is not clear.
     """
     if not folder.is_dir():
         raise NotFound(f"{folder} is no folder", "Name the folder of the exported files.")
@@ -51,6 +51,9 @@ def match_exports(folder: Path, session: SessionTakes, pattern: str | None = Non
     if first is None and any(path.stem in named for path in files):
         takes = [ExportedTake(path, named[path.stem]) for path in files if path.stem in named]
         return _without_twins(takes, [path for path in files if path.stem not in named], "by name")
+    numbers = _numbers_of(files) if first is None else []
+    if numbers and max(numbers) <= len(session.takes) and min(numbers) > 0:
+        return _by_number(files, numbers, session)
     return _by_order(files, session, first)
 
 
@@ -101,6 +104,32 @@ def _by_pattern(files: Sequence[Path], session: SessionTakes, pattern: str) -> E
             "Write what all names have, with each number as {knob}: 'G{gain} T{tone}'.",
         )
     return _without_twins(takes, left_out, f"by '{pattern}'")
+
+
+def _numbers_of(files: Sequence[Path]) -> list[int]:
+    """Return the number that differs between names which are else alike, of a single name its last; else nothing."""
+    parts = [re.split(r"([0-9]+)", path.stem.casefold()) for path in files]
+    words = [tuple(each[::2]) for each in parts]
+    columns = [[int(number) for number in column] for column in zip(*(each[1::2] for each in parts), strict=False)]
+    if len(set(words)) > 1 or not columns:
+        return []
+    if len(files) == 1:
+        return columns[-1]
+    varying = [column for column in columns if len(set(column)) > 1]
+    return varying[0] if len(varying) == 1 and len(set(varying[0])) == len(files) else []
+
+
+def _by_number(files: Sequence[Path], numbers: Sequence[int], session: SessionTakes) -> Exports:
+    """Take the numbers in names for those of takes; raises `UserError` where one of these is there already."""
+    missing = {planned.number for planned in session.missing}
+    for path, number in zip(files, numbers, strict=True):
+        if number not in missing:
+            raise UserError(
+                f"{path.name} may be take {number}, which is recorded, or one of those that are missing, in order",
+                f"Give the number of its take: --first {number}, or --first N; or name the files as on the sheet.",
+            )
+    takes = [ExportedTake(path, session.takes[number - 1]) for path, number in zip(files, numbers, strict=True)]
+    return Exports(takes, [], "by the numbers of the takes")
 
 
 def _by_order(files: Sequence[Path], session: SessionTakes, first: int | None) -> Exports:

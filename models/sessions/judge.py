@@ -11,7 +11,7 @@ import numpy as np
 
 from models.recordings.checks.check import Inspection
 from models.recordings.checks.report import Finding, Report, TakeReport
-from models.recordings.checks.rules import ALIGN_HINT
+from models.recordings.checks.rules import aligning_corrects
 from models.recordings.checks.similarity import ALIKE_ESR, distances
 from models.sessions.session_takes import PlannedTake, SessionTakes
 
@@ -32,7 +32,7 @@ class Verdict:
     @property
     def needs_recording(self) -> bool:
         """Whether there is a fault that aligning the takes does not correct."""
-        return any(finding.severity == "fault" and finding.hint != ALIGN_HINT for finding in self.findings)
+        return any(finding.severity == "fault" and not aligning_corrects(finding) for finding in self.findings)
 
     @property
     def is_faulty(self) -> bool:

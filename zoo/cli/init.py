@@ -8,7 +8,7 @@ import click
 
 from models.core.errors import UserError, shell_words
 from zoo.cli.options import PATH
-from zoo.cli.recordings import check
+from zoo.cli.recordings import show_checked
 
 if TYPE_CHECKING:
     from models.capture.named_takes import NamedTakes
@@ -38,9 +38,7 @@ LISTED_NAMES = 5  # of the files that do not fit the pattern
 )
 @click.option("--device", default="", metavar="NAME", help="Name of the device. Default: the folder's.")
 @click.option("--force", is_flag=True, help="Overwrite the files of an earlier zoo init.")
-@click.pass_context
 def init(
-    context: click.Context,
     folder: Path,
     pattern: str | None,
     dry: Path | None,
@@ -54,6 +52,7 @@ def init(
     as zoo check does. On a terminal it asks for the ranges that --knob does not state.
     """
     from models.capture.named_takes import parse_ranges, read_take_names
+    from models.recordings.checks.rules import aligning_corrects
     from search.config.starter import write_starting_files
     from zoo.cli import output
 
@@ -70,8 +69,13 @@ def init(
     for path, what in ((made.manifest, "manifest"), (made.data, "data config D"), (made.search, "search config")):
         output.info(f"wrote {path} ({what})")
     begin = f"zoo train {shell_words(made.data)}, or zoo search {shell_words(made.search)}"
-    output.info(f"next, when the check below is good: {begin}")
-    context.invoke(check, manifest=made.manifest, as_json=False, page=None, fix=None)
+    faults = show_checked(made.manifest).faults
+    wrong = [fault for fault in faults if not aligning_corrects(fault)]
+    if wrong:
+        output.info(f"next: mend the faults above; then {begin}")
+        sys.exit(1)
+    aligned = f"{made.data} aligns the takes, which corrects the faults above; " if faults else ""
+    output.info(f"next: {aligned}{begin}")
 
 
 def _ask_ranges(found: "NamedTakes") -> dict[str, dict[str, float]]:

@@ -49,6 +49,17 @@ def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) ->
 
     Exits with 1 when there is a fault and --fix is not given.
     """
+    from zoo.cli import output
+
+    report = show_checked(manifest, as_json, page)
+    if fix:
+        output.info(f"Wrote {_align(manifest, fix)}")
+    elif report.faults:
+        sys.exit(1)
+
+
+def show_checked(manifest: Path, as_json: bool = False, page: Path | None = None) -> "Report":
+    """Check the recordings of a manifest, show what was found, and return it."""
     from models.recordings.checks.check import check as check_manifest
     from zoo.cli import output
     from zoo.cli.views import recordings as recordings_view
@@ -67,10 +78,7 @@ def check(manifest: Path, as_json: bool, page: Path | None, fix: Path | None) ->
         _tell_unrecorded(report)
     if page:
         output.info(f"Wrote {page}")
-    if fix:
-        output.info(f"Wrote {_align(manifest, fix)}")
-    elif report.faults:
-        sys.exit(1)
+    return report
 
 
 def _tell_unrecorded(report: "Report") -> None:

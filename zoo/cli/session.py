@@ -31,8 +31,9 @@ def session() -> None:
 def import_takes(folder: Path, target: Path, pattern: str | None, first: int | None, keep_faulty: bool) -> None:
     """Bring the files that another program exported into FOLDER into SESSION, check them, and say which to redo.
 
-    Files are told apart by their names: those on the sheet, or a --pattern; else they are taken in the order of their
-    names. A take that was there moves into the folder `replaced`. Exits with 1 when a file is to be recorded again.
+    Files are told apart by their names: those on the sheet, the numbers of takes, or a --pattern; else they are taken
+    in the order of their names. A take that was there moves into the folder `replaced`. Exits with 1 when a file is to
+    be recorded again.
     """
     from models.sessions.exported import match_exports
     from models.sessions.session_takes import SessionTakes
@@ -48,6 +49,8 @@ def import_takes(folder: Path, target: Path, pattern: str | None, first: int | N
         output.info(f"{count(exports.left_out, 'file')} left out, which are no takes: {names}")
     redo, doubtful = _import_each(exports, takes, keep_faulty)
     session_view.show_end(takes, [], "export the missing takes into an empty folder, and import that")
+    if takes.missing:
+        output.info(f"missing: {first_names([f'take {one.number} ({one.name})' for one in takes.missing])}")
     if doubtful:
         output.info(f"kept, but better recorded again: {_name_takes(doubtful)}")
     if redo:

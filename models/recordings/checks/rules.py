@@ -197,6 +197,11 @@ def check_lengths(takes: list[TakeReport], manifest: Path, complete: bool = True
     ]
 
 
+def aligning_corrects(finding: Finding) -> bool:
+    """Whether takes that are aligned, by a copy or in training, are without a finding."""
+    return finding.hint == ALIGN_HINT
+
+
 def check_settings(takes: list[TakeReport], manifest: Manifest) -> list[Finding]:
     """Check the settings of all takes: one rate, knobs that always move together, missing positions."""
     found = []

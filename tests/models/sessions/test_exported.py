@@ -51,7 +51,7 @@ def test_files_are_told_apart_by_a_pattern(bench: Bench, tmp_path: Path):
 
 
 def test_files_are_taken_in_order(bench: Bench, tmp_path: Path):
-    folder = export(tmp_path / "out", "amp 10.wav", "amp 9.wav", "Amp 2.wav")
+    folder = export(tmp_path / "out", "amp 10.wav", "amp 9.wav", "Amp 2.wav")  # of a session of five
     in_order = {"Amp 2.wav": 1, "amp 9.wav": 2, "amp 10.wav": 3}
     assert matched(bench, folder) == (in_order, "in the order of their names")
     assert matched(bench, folder, first=3)[0] == {"Amp 2.wav": 3, "amp 9.wav": 4, "amp 10.wav": 5}
@@ -61,6 +61,31 @@ def test_files_are_taken_in_order(bench: Bench, tmp_path: Path):
         matched(bench, folder, first=4)
     with pytest.raises(UserError, match="there is no take 9"):
         matched(bench, folder, first=9)
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (["take 1", "take 2", "take 4", "take 5"], [1, 2, 4, 5]),  # the third was forgotten
+        (["take 4"], [4]),
+        (["DS1 05", "DS1 02"], [5, 2]),
+        (["TS9-2026 take 3 (1)", "ts9-2026 take 2 (1)"], [3, 2]),
+        (["a", "b"], [1, 2]),
+        (["take 3", "Tom 2"], [1, 2]),  # in the order of their names
+        (["take 3", "take 6"], [1, 2]),  # no take of five
+    ],
+)
+def test_numbers_in_names_are_those_of_takes(bench: Bench, tmp_path: Path, names: list[str], numbers: list[int]):
+    folder = export(tmp_path / "out", *(f"{name}.wav" for name in names))
+    assert matched(bench, folder)[0] == {f"{name}.wav": number for name, number in zip(names, numbers, strict=True)}
+
+
+def test_the_number_of_a_recorded_take_is_not_guessed_at(bench: Bench, tmp_path: Path):
+    export(bench.folder, "001_gain0_tone0.wav")
+    folder = export(tmp_path / "out", "take 1.wav", "take 2.wav")
+    with pytest.raises(UserError, match=r"take 1\.wav may be take 1, which is recorded"):
+        matched(bench, folder)
+    assert matched(bench, folder, first=2)[0] == {"take 1.wav": 2, "take 2.wav": 3}
 
 
 def test_what_is_not_clear_is_refused(bench: Bench, tmp_path: Path):

@@ -40,13 +40,26 @@ def test_names_become_files_that_everything_reads(takes: Path):
         "wrote DS1/data.json (data config D)",
         "wrote DS1/search.json (search config)",
     ]
-    assert messages[-1] == "20 takes, 2 knobs, 0 faults, 0 warnings"
+    assert messages[-2] == "20 takes, 2 knobs, 0 faults, 0 warnings"
+    assert messages[-1] == "next: zoo train DS1/data.json, or zoo search DS1/search.json"
     assert ran.out == zoo("check", "DS1/takes.json").out
     manifest = read_manifest(takes / "takes.json")
     assert (manifest.device, [take.setting for take in manifest.takes]) == ("DS1", list(GRID))
     data = read_document(takes / "data.json", DataConfig)
     assert (data.name, data.train, data.held_settings, data.align) == ("ds1", Path("takes.json"), 2, True)
     assert read_search(takes / "search.json").datasets == (data.relative_to(takes),)
+
+
+def test_what_aligning_corrects_is_no_reason_to_wait(takes: Path):
+    for number, setting in enumerate(GRID):
+        path = takes / f"DS1 gain{setting['gain']:g} tone{setting['tone']:g}.wav"
+        write_wav(path, amp(DI, **setting)[200 + 9 * number :])  # the start was cut
+    ran = zoo("init", "DS1", *PATTERN, "--knob", "tone=0:1", "--knob", "gain=0:11")
+    assert ran.code == 0 and "lead their input" in ran.err, ran.err
+    assert "next: DS1/data.json aligns the takes, which corrects the faults above; zoo train DS1/data.json" in ran.err
+    write_wav(takes / "DS1 gain0 tone0.wav", 0 * DI)
+    ran = zoo("init", "DS1", *PATTERN, "--knob", "tone=0:1", "--knob", "gain=0:11", "--force")
+    assert ran.code == 1 and "next: mend the faults above; then zoo train DS1/data.json" in ran.err
 
 
 def test_names_alone_are_enough_in_a_folder_with_a_space(takes: Path):

@@ -134,7 +134,7 @@ def test_exported_files_are_imported_checked_and_asked_for_again(session: Path):
         write_audio(Path(f"out/amp {number}.wav"), wet_T if number != 2 else wet_T[: len(wet_T) // 2], RATE)
     ran = zoo("session", "import", "out", session)
     assert ran.code == 1, ran.err
-    assert "3 files of out, in the order of their names" in ran.err
+    assert "3 files of out, by the numbers of the takes" in ran.err
     assert "fault: 002_gain5_tone8_volume5.wav has no end" in ran.err
     assert f"record again: take 2 ({NAMES[1]})" in ran.err and "next: export the missing takes" in ran.err
     assert f"kept, but better recorded again: take 1 ({NAMES[0]})" in ran.err
