@@ -175,7 +175,7 @@ def _mono(path: Path, block_TC: np.ndarray, channel: int | None, rate_hz: int, p
             at_s = (position + int(np.argmax(differ_T))) / rate_hz
             raise UserError(
                 f"{path} has 2 channels, which differ from {at_s:.3f} s on; takes are mono",
-                'Name one in the manifest ("channel": "left" or "right", at the top or in the entry), or export one.',
+                'Export one of them as a mono file; in a manifest, "channel": "left" or "right" names it.',
             )
     return np.ascontiguousarray(block_TC[:, min(channel or 0, block_TC.shape[1] - 1)])
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from models.core.errors import UserError
+from models.core.plain_text import plain_text
 from models.core.reading import decode_text, read_document_bytes
 from models.knobs.schema import AnyKnob, Encoding, Knob, Knobs, Setting, Switch, Value
 from models.knobs.text import parse_setting
@@ -94,9 +95,12 @@ def read_automation(path: Path, knobs: Knobs, setting: Mapping[str, Value]) -> A
     lines = _read_lines(path)
     header = [name.strip() for name in lines[0][1]] if lines else []
     if header[:1] != ["seconds"] or len(header) < 2 or len(lines) < 2:
+        begins = f"; it begins with '{plain_text(', '.join(header))[:60]}'" if header else ""
         raise UserError(
-            f"{path} is not a list of knob moves", "Its first line must be like: seconds,gain and moves follow."
+            f"{path} is not a list of knob moves{begins}",
+            "Its first line must be like: seconds,gain with commas between the names, and moves follow.",
         )
+    knobs.require(header[1:], f"{path}: line {lines[0][0]}")
     if both := [name for name in header if name in setting]:
         raise UserError(f"{both[0]} moves in {path} and is also set to one value", "Do one of the two.")
     points: list[tuple[float, Setting]] = []

@@ -5,7 +5,7 @@ columns: one level in [-1, 1] per knob, one column of 0 or 1 per position of a s
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
@@ -335,14 +335,17 @@ class Knobs(Frozen):
 
         Raises `UserError`, which begins with `where`, for an unknown knob or a value that the knob does not have.
         """
-        for name in setting:
+        self.require(setting, where)
+        return {knob.name: knob.check(setting.get(knob.name, knob.default), where) for knob in self.knobs}
+
+    def require(self, names: Iterable[str], where: str) -> None:
+        """Raise `UserError`, which begins with `where`, for a name that no knob has."""
+        for name in names:
             if name not in self.names:
                 near = get_close_matches(name, self.names, 1)
                 guess = f" Did you mean '{near[0]}'?" if near else ""
-                raise UserError(
-                    f"{where}: no knob is called '{name}'", f"The knobs are: {', '.join(self.names)}.{guess}"
-                )
-        return {knob.name: knob.check(setting.get(knob.name, knob.default), where) for knob in self.knobs}
+                known = f"The knobs are: {', '.join(self.names)}.{guess}" if self.names else "It has no knobs."
+                raise UserError(f"{where}: no knob is called '{name}'", known)
 
     def encode(
         self, setting: Mapping[str, Value], encoding: Encoding = "levels", where: str = "setting"

@@ -140,7 +140,7 @@ def _knobs_text(moves: "Setting | Automation", setting: "Setting | None") -> str
     from models.knobs.text import format_setting
 
     if not isinstance(moves, Automation):
-        return f"at {format_setting(setting or {})}"
+        return f"at {format_setting(setting)}" if setting else "without knobs"
     rest = {name: value for name, value in moves.first.items() if name not in moves.moving}
     return f"{' and '.join(moves.moving) or 'no knob'} moving, {format_setting(rest) or 'no other'} at rest"
 

@@ -85,6 +85,8 @@ def play_in_browser(options: PlayOptions) -> None:
     from zoo.player_page.server import PageServer
 
     amp, where, tier, port, no_browser = options.amp, options.where, options.tier, options.port, options.no_browser
+    if not options.live:
+        _refuse_live_options(options)
     if amp:
         offer_to_pull(amp, where, tier)
     if options.live:
@@ -131,6 +133,18 @@ def write_page(amp: str | None, out: Path, where: str | None, tier: str, max_pea
         size = write_site(site, out)
     output.info(f"{size / 1e6:.1f} MB; a web server must give these files (a browser plays none from a disk)")
     output.data(str(out))
+
+
+def _refuse_live_options(options: PlayOptions) -> None:
+    """Raise `UsageError` for options that the page does not have."""
+    stated = {
+        "--device": options.device is not None,
+        "--midi": options.midi is not None,
+        "--cc": bool(options.controllers),
+        "--knob": bool(options.pairs),
+    }
+    if given := [name for name, is_given in stated.items() if is_given]:
+        raise click.UsageError(f"{' and '.join(given)} need --live; the page's address sets its knobs: #gain=3")
 
 
 @contextmanager

@@ -152,6 +152,6 @@ def refuse_nam_file(path: Path) -> None:
     """Raise `UserError` for a `.nam` file, where a package or a run is asked for."""
     if is_nam_file(path):
         raise UserError(
-            f"{path} is a .nam file, which has no scores of held takes",
+            f"{path} is a .nam file and no package",
             "zoo render, play, export, knobs and score take it; a package is made of a run (zoo train).",
         )

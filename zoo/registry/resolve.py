@@ -209,6 +209,8 @@ def _parse_amp(amp: str) -> Ref:
     try:
         return parse_ref(amp)
     except UserError as problem:
+        if expand_home(amp).is_file():
+            raise UserError(f"{amp} is a file, and neither a package nor a .nam file", problem.hint) from None
         raise UserError(f"{problem.message}, and there is no such file or folder here", problem.hint) from None
 
 

@@ -88,8 +88,9 @@ def test_sweep_out_of_range_or_twice_is_refused():
     [
         ("", "not a list of knob moves"),
         ("seconds,gain\n", "not a list of knob moves"),
-        ("time,gain\n0,1\n", "not a list of knob moves"),
-        ("seconds,gian\n0,1\n", "no knob is called 'gian'"),
+        ("time,gain\n0,1\n", "not a list of knob moves; it begins with 'time, gain'"),
+        ("seconds;gain\n0;1\n", "not a list of knob moves; it begins with 'seconds;gain'"),
+        ("seconds,gian\n0,1\n", "line 1: no knob is called 'gian'"),
         ("seconds,gain\n0,1\n1,x\n", "line 3: knob 'gain' is 'x'"),
         ("seconds,gain\n0,1,2\n", "line 2 is not 2 values"),
         ("seconds,gain\n0,nan\n", "line 2: knob 'gain' is 'nan', which is not a number"),

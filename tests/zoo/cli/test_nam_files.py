@@ -136,5 +136,9 @@ def test_wrong_files_are_told(here: Path):
     refused(
         run("render", "none.nam", "in.wav", "out.wav"), 1, "'none.nam' does not name an amp", "no such file or folder"
     )
+    Path("notes.txt").write_text("gain at five")
+    for command in ("knobs", "render"):
+        words = (command, "notes.txt", *(("in.wav", "out.wav") if command == "render" else ()))
+        refused(run(*words), 1, "notes.txt is a file, and neither a package nor a .nam file")
     Path("text.nam").write_text("gain at five")
     refused(run("render", "text.nam", "in.wav", "out.wav"), 1, "text.nam")

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
+from models.audio.io import write_audio
 from tests.support.browser import AXE, Opened, needs_axe, needs_chromium, needs_zig, opened
 from tests.support.packages import read_files, write_package
 from zoo.player_page.documents import ShelfRow
@@ -86,6 +88,32 @@ def test_the_nearest_checked_settings_are_shown(browser: Any, site: Site):
         page.page.get_by_role("button", name="gain 0, tone 0").click()
         assert (page.value("gain"), page.value("tone")) == (0, 0)
         page.page.get_by_text("Checked here: error 25").wait_for()
+
+
+def test_what_is_asked_for_while_the_clip_loads_is_done(browser: Any, site: Site, tmp_path: Path):
+    """Play waits for the clip; a file that was opened meanwhile stays, and nothing is a bare error of the browser."""
+    gate = threading.Event()
+    gate.set()
+    write_audio(tmp_path / "mine.wav", np.zeros(4800, np.float32), 48_000)
+
+    def slowly(data: bytes) -> bytes:
+        gate.wait(30)
+        return data
+
+    with opened(browser, Changed(site, di_flac=slowly)) as page:
+        for file in (None, tmp_path / "mine.wav"):
+            gate.clear()
+            page.page.reload(wait_until="commit")
+            page.page.get_by_role("button", name="Play", exact=True).click()
+            page.page.get_by_text("Loading ...").wait_for()
+            page.page.get_by_role("radio", name="Bypass").check()
+            if file:
+                page.page.get_by_label("Open a file").last.set_input_files(file)
+                page.page.get_by_text("Plays mine.wav, 0.1 s.").wait_for()
+            gate.set()
+            page.page.wait_for_selector("html[data-ready]", state="attached")
+            page.page.get_by_text("Playing mine.wav." if file else "Playing the dry clip.").wait_for()
+            page.page.get_by_text("Plays mine.wav, 0.1 s." if file else "Plays the dry clip").wait_for()
 
 
 def test_it_plays_stops_measures_and_records(browser: Any, site: Site, tmp_path: Path):

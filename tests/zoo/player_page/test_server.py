@@ -158,6 +158,7 @@ def test_the_command_writes_one_amp_or_the_whole_shelf(tmp_path: Path, monkeypat
     for folder, single in (("one", True), ("shelf", False)):
         document = json.loads((tmp_path / folder / "site.json").read_text())
         assert (document["single"], [amp["name"] for amp in document["amps"]]) == (single, [AMP])
+        assert str(tmp_path) not in json.dumps(document), "a page may be public"
         assert read_amp((tmp_path / folder / "amps" / AMP / "amp.bin").read_bytes()).name == "tiny"
 
 

@@ -87,7 +87,7 @@ function readOwn(key) {
 }
 
 async function playTake(player, preset) {
-  await player.load(async () => {
+  await player.loadSource(async () => {
     const [buffer, real] = await Promise.all([player.clip(preset.dry), player.clip(preset.target)]);
     player.apply(preset.knobs);
     return { kind: "take", name: `the take at ${spell(preset.knobs)}`, buffer, real };
@@ -104,11 +104,11 @@ export async function dryClip(player) {
 export function inputCard(player) {
   const now = element("p", { className: "now" }), devices = element("select", { id: "device", hidden: true });
   const channel = element("select", { id: "channel" }, new Option("1", "0"), new Option("2", "1"));
-  const useFile = (file) => player.attempt(() => player.load(async () => (
+  const useFile = (file) => player.attempt(() => player.loadSource(async () => (
     { kind: "file", name: file.name, buffer: await player.decode(await file.arrayBuffer(), file.name) })));
   const useGuitar = () => player.attempt(async () => {
     const guitar = { kind: "guitar", name: "your guitar", device: devices.value, channel: +channel.value };
-    await player.load(async () => guitar, true);
+    await player.loadSource(async () => guitar, true);
     await listDevices(devices);
   });
   const warning = element("dialog", { className: "warning", "aria-labelledby": "warning-title" },
@@ -124,7 +124,7 @@ export function inputCard(player) {
   const root = card("input-title", "Input", now,
     element("div", { className: "row" },
       element("button", {
-        type: "button", onclick: () => player.attempt(() => player.load(() => dryClip(player))),
+        type: "button", onclick: () => player.attempt(() => player.loadSource(() => dryClip(player))),
       }, "Dry clip"),
       ...fileChooser("Open a file", useFile),
       element("button", { type: "button", onclick: () => warning.showModal() }, "Guitar")),

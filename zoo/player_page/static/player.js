@@ -1,7 +1,7 @@
 // The page of one amp: its knobs, and all that they act on.
 
 import { complete, defaults, faceplate, readAmp, SWITCH } from "./amp_file.js";
-import { cabinetCard, inputCard, presetCard } from "./cards.js";
+import { cabinetCard, dryClip, inputCard, presetCard } from "./cards.js";
 import { Dial, Selector } from "./dial.js";
 import { element, save } from "./dom.js";
 import { checkAmp, loadEngine } from "./engine.js";
@@ -117,7 +117,7 @@ export class Player {
   }
 
   /** Make a source and use it, unless another one is asked for meanwhile. */
-  load(make, start) {
+  loadSource(make, start) {
     const loading = make().then((source) => (this.loading === loading ? this.use(source, start) : undefined));
     this.loading = loading;
     return loading;
@@ -349,6 +349,6 @@ export async function showPlayer(root, page, fetchFile, fromShelf) {
     player.attempt(() => player.toggle());
   });
   addEventListener("hashchange", () => player.apply(readLink(location.hash)));
-  await player.load(() => dryClip(player));
+  await player.loadSource(() => dryClip(player));
   document.documentElement.dataset.ready = "yes";
 }
