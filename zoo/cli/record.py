@@ -62,7 +62,7 @@ class RecordOptions:
     "--pause",
     type=FiniteRange(0, 3600),
     metavar="SECONDS",
-    help="Hands free: record after this pause, keep what is good, record a bad take once more, then skip it.",
+    help="Hands free: record after this pause, keep what is good, record a bad take once more, skip a faulty one.",
 )
 @click.option("--take", type=int, metavar="N", help="Begin at take N, also to record it anew.")
 @click.option("--setup/--no-setup", default=True, help="Measure levels, round trip and noise first.", show_default=True)

@@ -124,6 +124,17 @@ def test_reamping_shows_the_takes_and_the_way_back(session: Path):
     assert "zoo session import EXPORTS session" in ran.err
 
 
+def test_the_files_of_one_pass_are_nothing_to_turn(session: Path):
+    knobs = [{"name": "gain", "min": 0, "max": 10}, {"name": "output", "positions": ["di", "57"], "files": True}]
+    Path("knobs.json").write_text(json.dumps({"$schema": "urn:ampzoo:knobs:1", "device": "amp", "knobs": knobs}))
+    signal = ("--signal", session / "di.wav")
+    assert zoo("plan", "knobs.json", *signal, "--out", "mics", "--design", "isolated").code == 0
+    rows = [line.split("\t") for line in zoo("record", "mics", "--reamp").out.splitlines()[1:]]
+    turns = [row[1] for row in rows]
+    assert turns[1::2] == ["the same pass"] * (len(rows) // 2) and all("gain=" in turn for turn in turns[::2])
+    assert len({row[2] for row in rows}) == len(rows)
+
+
 def test_exported_files_are_imported_checked_and_asked_for_again(session: Path):
     dry_T = read_audio(session / "di.wav")[0]
     late_T = np.concatenate([np.zeros(40, np.float32), dry_T])

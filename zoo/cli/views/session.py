@@ -131,9 +131,10 @@ def show_reamp(session: "SessionTakes") -> None:
 
     rows, before = [], None
     for planned in session.takes:
-        turn = turned_knobs(session.knobs, before, planned.take.setting)
+        turn = turned_knobs(session.knobs.without_outputs(), before, planned.take.setting)
         state = "recorded" if planned.is_recorded else ""
-        rows.append((f"{planned.number}", format_setting(turn) or "nothing", planned.name, state))
+        still = "the same pass" if before and session.knobs.outputs else "nothing"
+        rows.append((f"{planned.number}", format_setting(turn) or still, planned.name, state))
         before = planned.take.setting
     output.data_table(("#", "TURN", "FILE", "STATE"), rows)
 
