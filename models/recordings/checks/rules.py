@@ -203,7 +203,7 @@ def aligning_corrects(finding: Finding) -> bool:
 
 
 def check_settings(takes: list[TakeReport], manifest: Manifest) -> list[Finding]:
-    """Check the settings of all takes: one rate, knobs that always move together, missing positions."""
+    """Check the settings of all takes: one rate, knobs that move together, missing positions."""
     found = []
     rates = sorted({take.wet_sound.rate_hz for take in takes if take.wet_sound})
     if len(rates) > 1 and not manifest.sample_rate:
@@ -211,9 +211,10 @@ def check_settings(takes: list[TakeReport], manifest: Manifest) -> list[Finding]
         found.append(Finding("fault", manifest.path, message, "Resample all takes to one rate."))
     values = {name: [take.setting[name] for take in takes] for name in manifest.knobs.names}
     for first, second in confounded_knobs(values):
-        message = (
-            f"{manifest.path}: {first} and {second} always move together, so that their effects cannot be separated"
-        )
+        pairs = set(zip(values[first], values[second], strict=True))
+        alone = len(pairs) > min(len(set(column)) for column in zip(*pairs, strict=True))  # one of them moved alone
+        told = "move together but for a few takes" if alone else "always move together"
+        message = f"{manifest.path}: {first} and {second} {told}, so that their effects cannot be separated"
         hint = f"Add takes that move {first} alone and {second} alone; until then do not offer both as knobs."
         found.append(Finding("warning", manifest.path, message, hint))
     for knob in manifest.knobs.knobs:

@@ -94,7 +94,7 @@ def knob_steps(apart: Distances, values: dict[str, list]) -> list[KnobStep]:
 
 
 def confounded_knobs(values: dict[str, list]) -> list[tuple[str, str]]:
-    """Find pairs of continuous knobs that always move together (Spearman's rank correlation)."""
+    """Find pairs of continuous knobs that move together in nearly all takes (Spearman's rank correlation)."""
     continuous = {
         name: column
         for name, column in values.items()

@@ -128,6 +128,10 @@ def info_proposal(proposal: "Proposal") -> None:
         f"these takes are expected to bring {proposal.brings:.2g} ({_share(proposal.brings, mean)}), "
         f"the last {len(last)} of them {sum(take.brings for take in last):.2g}"
     )
+    if proposal.floor_esr >= mean:
+        output.info(
+            "they disagree as much where takes were recorded: train the models for longer before recording more"
+        )
     if proposal.enough == 0:
         output.info(f"the next takes are not worth recording: {SERIES} bring less than {NOT_WORTH:.0%} of it")
     elif proposal.enough is not None:

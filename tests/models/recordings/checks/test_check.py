@@ -251,6 +251,12 @@ def test_similar_takes_and_confounded_knobs_are_reported(tmp_path: Path):
     ]
 
 
+def test_knobs_of_which_one_moved_alone_do_not_always_move_together(tmp_path: Path):
+    settings = [{"gain": g, "tone": t} for g, t in ((0, 1), (2, 0.8), (4, 0.6), (6, 0.4), (8, 0.2), (10, 0.2))]
+    found = check(record(tmp_path, "amp", LONG, settings)).warnings
+    assert any("gain and tone move together but for a few takes" in finding.message for finding in found)
+
+
 def test_missing_positions_are_reported(tmp_path: Path):
     settings = [{"gain": g, "tone": t} for g in (0.0, 10.0) for t in (0.0, 0.2, 0.4)]
     messages = [f.message.split(": ")[-1] for f in check(record(tmp_path, "amp", LONG, settings)).warnings]
