@@ -137,7 +137,7 @@ def search(
 @json_option
 def board(study: Path, follow: bool, sort: str | None, top: int | None, as_json: bool) -> None:
     """Show the trials of a study and its Pareto front, also while it runs."""
-    from search.study.lock import is_starting
+    from search.study.lock import is_driven, is_starting
     from search.study.summary import current_board
     from zoo.cli import output
     from zoo.cli.views import board as board_view
@@ -151,17 +151,22 @@ def board(study: Path, follow: bool, sort: str | None, top: int | None, as_json:
         while is_starting(study):
             time.sleep(FOLLOW_S)
     if as_json or not follow:
-        found = current_board(study)
-        output.data_json(found.to_json()) if as_json else board_view.show_board(found, sort, top)
+        driven, found = is_driven(study), current_board(study)
+        if as_json:
+            output.data_json(found.to_json())
+            return
+        board_view.show_board(found, sort, top, driven=driven)
+        if not driven and not found.complete:
+            output.info("the search was interrupted: zoo search CONFIG --resume continues it")
         return
     with output.live_table() as show:
         known: set[str] = set()
         while True:
-            found = current_board(study)
+            driven, found = is_driven(study), current_board(study)
             ended = [trial for trial in found.trials if trial.has_ended and trial.trial not in known]
             known |= {trial.trial for trial in ended}
             show(
-                *board_view.board_table(found, sort, top),
+                *board_view.board_table(found, sort, top, driven=driven),
                 [board_view.trial_sentence(trial) for trial in sorted(ended, key=lambda trial: trial.number)],
             )
             if found.complete:

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from unittest import mock
 
@@ -116,9 +117,12 @@ def test_board_of_a_running_search(studies: Path, tmp_path: Path):
     assert json.loads(zoo("board", str(tmp_path), "--json").out)["trials"] == []
     lines = (studies / "one" / "ledger.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "ledger.jsonl").write_text("".join(lines[:2]))
-    ran = zoo("board", str(tmp_path))
-    (row,) = [line.split("\t") for line in ran.out.splitlines()[1:]]
-    assert row[5:7] == ["running", "10 of 20"]
+    for held, outcome in ((study_lock(tmp_path), "running"), (nullcontext(), "interrupted")):
+        with held:
+            ran = zoo("board", str(tmp_path))
+        (row,) = [line.split("\t") for line in ran.out.splitlines()[1:]]
+        assert row[5:7] == [outcome, "10 of 20"]
+        assert ("zoo search CONFIG --resume" in ran.err) == (outcome == "interrupted")
     document = json.loads(zoo("board", str(tmp_path), "--json").out)
     assert not document["complete"]
     assert document["best"] is None
