@@ -114,11 +114,24 @@ def search(
     else:
         board_view.show_board(board)
         output.info(f"report: {study / 'report.html'}")
-        output.info(f"next: zoo package {shell_words(study)} --license LICENSE")
-        from search.study.board import best_runs
+        _show_best_runs(study)
 
-        for run in best_runs(study):
-            output.data(str(run))
+
+def _show_best_runs(study: Path) -> None:
+    """Print the run folder of the best trial for each amp; before them the way to a package, or why there is none."""
+    from models.artifacts.evaluation import read_evaluation
+    from search.study.board import best_runs
+    from zoo.cli import output
+    from zoo.package.finished_run import publishing_fault
+
+    runs = best_runs(study)
+    faults = {run.name: fault for run in runs if (fault := publishing_fault(read_evaluation(run)))}
+    for amp, fault in faults.items():
+        output.info(f"{amp} should not be published, and zoo package refuses it: {fault}")
+    if not faults:
+        output.info(f"next: zoo package {shell_words(study)} --license LICENSE")
+    for run in runs:
+        output.data(str(run))
 
 
 @click.command(short_help="Show the trials of a study.", epilog="Example: zoo board studies/mine --sort cost --top 10")
