@@ -79,6 +79,8 @@ def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
         listener=listener,
         copy=copy.update if copy else None,
     )
+    if scheduler.started > config.trials:
+        options.on_notice(f"the study has {scheduler.started} trials already; trials: {config.trials} adds none")
     checkpoints = copy.checkpoints if copy else options.storage or str(study / "ray")
     with _backend(scheduler, amps, checkpoints, options) as begin:
         _train(scheduler, begin, lambda: options.on_phase("training", scheduler.ended, config.trials))
@@ -86,7 +88,8 @@ def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
         if config.final:
             scheduler.begin_finals(choose(config, study, config.finals))
             _train(scheduler, begin, lambda: options.on_phase("training the best again"))
-    board = make_board(config, study, amps, pruner.plan if pruner else None, options.on_phase)
+    plan = pruner.plan if pruner else None
+    board = make_board(config, study, amps, plan, options.on_phase, untried=scheduler.untried)
     if copy:
         copy.sync()
     return board
@@ -162,14 +165,14 @@ def _backend(
 
 
 def _train(scheduler: TrialScheduler, begin: Callable[[], Callable[[], None]], on_begin: Callable[[], object]) -> None:
-    """Train all that is suggested; `on_begin` is called when the backend is ready.
+    """Train all that is suggested; `on_begin` is called when the backend is ready; neither where nothing is left.
 
     Raises `UserError` where the search cannot continue, `Interrupted` on Ctrl-C.
     """
     try:
-        run = begin() if scheduler.open else None
-        on_begin()
-        if run:
+        if scheduler.open:
+            run = begin()
+            on_begin()
             run()
     except KeyboardInterrupt:
         raise Interrupted(scheduler.ended, scheduler.config.trials) from None

@@ -26,13 +26,17 @@ def show_board(board: Board, sort: str | None = None, top: int | None = None, *,
     if top is not None and (others := len(board.trials) - top) > 0:
         output.info(f"{others} more trials: zoo board without --top shows all {len(board.trials)}.")
     over = ", geometric mean over amps" if board.mode == "universal" else " on each amp"
-    output.info(f"ESR: on validation takes{over}; COST: {board.unit};")
+    output.info(f"ESR: on validation takes{over}; COST: {board.unit}.")
     if any(trial.held for trial in board.trials):
         output.info(
             "HELD ESR: on settings and audio that no trial used; only for the Pareto front (*), after the choice."
         )
+    elif any(trial.front for trial in board.trials):
+        output.info(f"*: on the Pareto front{'' if board.complete else ' so far'}.")
     if any(trial.is_final for trial in board.trials):
         output.info("NAME-0, NAME-1: NAME trained again with more steps and other seeds; only these make the front.")
+    if board.untried:
+        output.info(exhausted_sentence(board))
     for amp, name in board.best_of.items():
         _show_best(board, amp, board.by_name[name])
 
@@ -47,10 +51,17 @@ def _show_best(board: Board, amp: str, best: BoardTrial) -> None:
     if mean > AUDIBLE:
         steps = max(trial.steps for trial in searched)
         count = f"{len(searched)} trial{'' if len(searched) == 1 else 's'}"
-        helps = f"; {count} of {steps:,} steps: more steps, more trials or more takes help"
+        wider = "a wider space" if board.untried else "more trials"
+        helps = f"; {count} of {steps:,} steps: more steps, {wider} or more takes help"
     output.info(f"best for {amp}: {best.trial}, held ESR {mean:.4f}, {quality_words(mean)}{helps}")
     if amp in best.amps and (warning := gap_warning(best.amps[amp], mean)):
         output.warn(f"{amp}: {warning}")
+
+
+def exhausted_sentence(board: Board) -> str:
+    """Return that the space of a finished search had too few points for its trials."""
+    tried = board.spent.searched.trials
+    return f"the space has no further point: {tried:,} of {tried + board.untried:,} trials"
 
 
 def board_table(
