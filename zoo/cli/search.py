@@ -94,7 +94,7 @@ def search(
     if not submit and not (address or "").startswith("ray://"):  # otherwise paths are those of the cluster
         check_manifests(read)
         if not (storage and is_uri(storage)):  # otherwise the study may be there
-            check_beginning(read, study, resume)
+            check_beginning(read, study, resume, config)
 
     from search.run_options import RunOptions
     from zoo.cli.views import board as board_view
@@ -108,7 +108,8 @@ def search(
         output.data(submit_job(submit, read, study, resume=resume, storage=storage))
         return
     again = repeat_command(("sources", "where"), out=study, resume=True)
-    board = watch(read, study, again, RunOptions(resume=resume, local=local, address=address, storage=storage))
+    how = RunOptions(resume=resume, local=local, address=address, storage=storage, config_file=config)
+    board = watch(read, study, again, how)
     if as_json:
         output.data_json(board.to_json())
     else:

@@ -260,7 +260,7 @@ def test_a_missing_file_is_told_before_heavy_imports(tmp_path: Path):
         (["search", "none.json"], "none.json does not exist"),
         (["quickstart", "none.json"], "none.json does not exist"),
         (["search", "key.json"], "key.json: unknown key 'tirals'"),
-        (["search", "final.json"], "final.steps is 1, and learning.steps 20"),
+        (["search", "final.json"], "final.json: final.steps is 1; it must be more than learning.steps, which is 20"),
         (["search", "takes.json"], f"{tmp_path / 'no/takes.json'} does not exist"),
         (["search", str(path), "--resume"], "holds no study to continue"),
         (["search", str(path), "--out", "other"], "other is not empty and holds no study"),
@@ -286,3 +286,18 @@ def test_choices_at_the_wrong_place_are_sent_to_the_space(tmp_path: Path):
     refused(zoo("search", str(path), "--local"), 1, wanted)
     path = search_file(tmp_path / "other", amps=1, space={"depht": [3]})
     refused(zoo("search", str(path), "--local"), 1, "unknown key 'space.depht'", "Did you mean 'depth'?")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"trials": 100_001}, ["'trials' is 100001: it must be at most 100000", "trials: Number of trials"]),
+        ({"space": {"inject": ["nowhere"]}}, ["knobs cannot enter at 'nowhere'; known are", "Correct 'space' in"]),
+        ({"space": {"shapes": ["a9"]}}, ["shapes names 'a9'; known are", "Correct 'space' in"]),
+        ({"bounds": {"receptive_field": [1, 2]}}, ["search.json: no point of the space", "Raise the second number"]),
+    ],
+)
+def test_hints_fit_what_is_wrong_in_a_config(tmp_path: Path, changes: dict, told: list[str]):
+    ran = zoo("search", str(search_file(tmp_path, amps=1, **changes)), "--local", "--out", str(tmp_path / "study"))
+    refused(ran, 1, *told)
+    assert "Known keys" not in ran.err
