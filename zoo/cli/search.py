@@ -189,10 +189,14 @@ def board(study: Path, follow: bool, sort: str | None, top: int | None, as_json:
 
 
 def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str | None) -> "SearchConfig":
-    """Return the search with the results of `sources` as its warm start; of a whole zoo, those of the nearest amps."""
+    """Return the search with the results of `sources` as its warm start; of a whole zoo, those of the nearest amps.
+
+    Say how many models they are, and of which sources.
+    """
     from models.core.scratch import scratch_folder
     from search.study.warm_start import amp_of, with_warm_start
     from zoo.cli import output
+    from zoo.cli.views import words
 
     try:
         amp = amp_of(config)
@@ -200,8 +204,18 @@ def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str
         amp = None
         output.warn(f"--from is used in the given order, not the nearest amps first: {problem.message}")
     with scratch_folder() as folder:
-        found = [one for source in sources for one in _read_sources(config, source, where, amp, folder)]
-    return with_warm_start(config, found, amp)
+        found = {source: _read_sources(config, source, where, amp, folder) for source in sources}
+    warm = with_warm_start(config, [one for read in found.values() for one in read], amp)
+    taken = {config.identity(point) for point in warm.warm}
+    of = [
+        source
+        for source, read in found.items()
+        if any(config.identity(point) in taken for one in read for point in one.points)
+    ]
+    parts = [f"{words.count(taken, 'model')} of {words.first_names(of, ' and ')}"] if of else []
+    parts += [f"none of {source}" for source in found if source not in of]
+    output.info(f"the search begins with {', '.join(parts)}")
+    return warm
 
 
 def _read_sources(

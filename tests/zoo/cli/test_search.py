@@ -50,6 +50,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert {"scoring", "writing the report"} <= set(ran.err.splitlines())
     ran = zoo("search", str(path), "--out", str(folder / "two"), "--local", "--from", str(folder / "one"), "--json")
     assert ran.code == 0, ran.err
+    assert f"the search begins with 1 model of {folder / 'one'}" in ran.err.splitlines()
     return folder
 
 
