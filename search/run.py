@@ -49,7 +49,7 @@ def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
     """Run a search whose lock is held."""
     _sweep_unfinished(study)
     copy = _begin_copy(study, options)
-    config = _settle_config(config, study, options.resume)
+    config = _settle_config(config, study, options)
     if options.address:
         check_reachable(options.address)
     if not (study / STUDY).exists():
@@ -79,6 +79,8 @@ def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
         listener=listener,
         copy=copy.update if copy else None,
     )
+    if scheduler.started > config.trials:
+        options.on_notice(f"the study has {scheduler.started} trials already; trials: {config.trials} adds none")
     checkpoints = copy.checkpoints if copy else options.storage or str(study / "ray")
     with _backend(scheduler, amps, checkpoints, options) as begin:
         _train(scheduler, begin, lambda: options.on_phase("training", scheduler.ended, config.trials))
@@ -86,7 +88,8 @@ def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
         if config.final:
             scheduler.begin_finals(choose(config, study, config.finals))
             _train(scheduler, begin, lambda: options.on_phase("training the best again"))
-    board = make_board(config, study, amps, pruner.plan if pruner else None, options.on_phase)
+    plan = pruner.plan if pruner else None
+    board = make_board(config, study, amps, plan, options.on_phase, untried=scheduler.untried)
     if copy:
         copy.sync()
     return board
@@ -108,7 +111,7 @@ def _check_before_reading(config: SearchConfig, options: RunOptions) -> None:
     if len(outlines) < len(config.datasets):
         return
     stock = _first_recipes(config, outlines)
-    check_space(config, outlines, stock, options.cost_model)
+    check_space(config, outlines, stock, options.cost_model, options.config_file)
     if (kept := len(fitting_recipes(config, stock))) < len(stock):
         options.on_notice(f"trials is {config.trials}: the search begins with {kept} of {len(stock)} known recipes")
 
@@ -125,7 +128,7 @@ def _begin_study(
     cost_model = options.cost_model
     if not (study / STUDY).exists():
         options.on_phase("measuring what models cost")
-        check_space(config, amps, stock, cost_model)
+        check_space(config, amps, stock, cost_model, options.config_file)
         write_json(study / STUDY, config.model_dump(mode="json"))
     columns = max(data.knobs.columns() for data in amps)
     settle_costs(study, columns, max(data.rate_hz for data in amps), cost_model)
@@ -162,14 +165,14 @@ def _backend(
 
 
 def _train(scheduler: TrialScheduler, begin: Callable[[], Callable[[], None]], on_begin: Callable[[], object]) -> None:
-    """Train all that is suggested; `on_begin` is called when the backend is ready.
+    """Train all that is suggested; `on_begin` is called when the backend is ready; neither where nothing is left.
 
     Raises `UserError` where the search cannot continue, `Interrupted` on Ctrl-C.
     """
     try:
-        run = begin() if scheduler.open else None
-        on_begin()
-        if run:
+        if scheduler.open:
+            run = begin()
+            on_begin()
             run()
     except KeyboardInterrupt:
         raise Interrupted(scheduler.ended, scheduler.config.trials) from None
@@ -191,9 +194,9 @@ def _check_finished(study: Path) -> None:
         raise UserError(f"no trial of {study} finished: {reasons[0]}", f"Read {ledger_path(study)} for every trial.")
 
 
-def _settle_config(config: SearchConfig, study: Path, resume: bool) -> SearchConfig:
+def _settle_config(config: SearchConfig, study: Path, options: RunOptions) -> SearchConfig:
     """Return the config with which the study begins or continues; raises `UserError` where it can do neither."""
-    check_beginning(config, study, resume)
+    check_beginning(config, study, options.resume, options.config_file)
     return _check_same(config, study) if (study / STUDY).exists() else config
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.core.errors import UserError
@@ -30,6 +31,7 @@ class RunOptions:
         on_ray_ended: called, on another thread, with the error that cannot be raised: a part of Ray has died, and Ray
             keeps this thread until it ends the process, in words of its own.
         cost_model: what a model costs.
+        config_file: the file of the search config, which errors name.
     """
 
     resume: bool = False
@@ -41,6 +43,7 @@ class RunOptions:
     on_notice: Callable[[str], None] = lambda sentence: None
     on_ray_ended: Callable[[UserError], None] = lambda problem: None
     cost_model: CostModel = field(default_factory=MeasuredCost)
+    config_file: Path | None = None
 
     def __post_init__(self) -> None:
         """Raise `UserError` for a user name or a password in an address."""

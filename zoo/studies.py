@@ -39,10 +39,11 @@ def search_models(
     from search.report.notebook import NotebookView, notebook_display
     from search.run_options import RunOptions
 
-    read = read_search(expand_home(str(config)))
+    file = expand_home(str(config))
+    read = read_search(file)
     read = read if budget == "" else read.with_budget(budget)
     study = expand_home(str(out)) if out else Path("studies") / read.name
-    options = RunOptions(resume=resume, local=local, address=address or None)
+    options = RunOptions(resume=resume, local=local, address=address or None, config_file=file)
     display = notebook_display() if progress else None
     shown = NotebookView(LiveView(read, study), display) if display else None
     if shown:

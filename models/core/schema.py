@@ -251,11 +251,23 @@ def _explain(problem: ValidationError, value: Any, kind: type[BaseModel], where:
         shown = "" if own else f" is {short_repr(first['input'])}"
         message = f"{where}: {reason}" if own and not keys else f"{where}: '{key}'{shown}: {reason}"
     message += _also_wrong([at for at, _ in faults], keys)
-    part, above = _innermost_schema(kind, keys, first["loc"])
-    known = [field.alias or name for name, field in part.model_fields.items()]
-    near = get_close_matches(str(first["loc"][-1]), known, 1) if first["type"] == "extra_forbidden" else []
-    meant = f"Did you mean '{near[0]}'? " if near else ""
-    return message, f"{meant}Known keys {f'in {above}' if above else 'at the top'}: {', '.join(known)}."
+    return message, _hint(first, keys, kind, where)
+
+
+def _hint(error: ErrorDetails, keys: tuple[int | str, ...], kind: type[BaseModel], where: str) -> str:
+    """Return what helps with an error: the known keys beside a wrong one, or what the value at fault means."""
+    part, above = _innermost_schema(kind, keys, error["loc"])
+    fields = {field.alias or name: field for name, field in part.model_fields.items()}
+    if error["type"] in ("extra_forbidden", "missing"):
+        near = get_close_matches(str(error["loc"][-1]), fields, 1) if error["type"] == "extra_forbidden" else []
+        meant = f"Did you mean '{near[0]}'? " if near else ""
+        place = f"in {'.'.join(map(str, above))}" if above else "at the top"
+        return f"{meant}Known keys {place}: {', '.join(fields)}."
+    name = next((key for key in keys[len(above) :] if key in fields), None)
+    described = fields[name].description if isinstance(name, str) else None
+    if described and error["type"] != "value_error":  # our own messages say what is legal
+        return f"{name}: {described.replace('`', '')}"
+    return f"Correct '{_shorten_key('.'.join(map(str, keys)))}' in {where}." if keys else f"Correct {where}."
 
 
 def _shorten_key(key: str) -> str:
@@ -290,12 +302,12 @@ def _keys_of(error: ErrorDetails, value: Any) -> tuple[int | str, ...]:
 
 def _innermost_schema(
     kind: type[BaseModel], keys: tuple[int | str, ...], loc: tuple[int | str, ...]
-) -> tuple[type[BaseModel], str]:
-    """Return the schema of the innermost object that holds `keys`, as far as it is known, and the key of that object.
+) -> tuple[type[BaseModel], tuple[int | str, ...]]:
+    """Return the schema of the innermost object that holds `keys`, as far as it is known, and the keys to that object.
 
     `loc` is pydantic's name of the place, which says the type in a union.
     """
-    above = ""
+    above: tuple[int | str, ...] = ()
     for place, key in enumerate(keys[:-1]):
         if isinstance(key, str):
             fields = {field.alias or name: field for name, field in kind.model_fields.items()}
@@ -303,7 +315,7 @@ def _innermost_schema(
             tried = [part for part in parts if part.__name__.lower() in loc]  # pydantic's tag of a union
             if len(parts := tried or parts) != 1:
                 break
-            (kind,), above = parts, ".".join(map(str, keys[: place + 1]))
+            (kind,), above = parts, keys[: place + 1]
     return kind, above
 
 

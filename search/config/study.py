@@ -118,7 +118,7 @@ class Final(Frozen):
 
     steps: Annotated[
         Annotated[int, Field(ge=1)] | None,
-        Field(description="Steps of each final training; null means twice the search's own."),
+        Field(description="Steps of each final training, more than `learning.steps`; null means twice as many."),
     ] = None
     seeds: Annotated[int, Field(ge=1, le=64, description="Seeds per model.")] = 3
     top: Annotated[int, Field(ge=1, le=64, description="Models of the fronts that are trained again, at most.")] = 3

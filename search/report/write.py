@@ -22,11 +22,13 @@ def make_board(
     amps: Sequence[AmpData],
     plan: RungPlan | None,
     on_phase: PhaseListener = ignore_phase,
+    *,
+    untried: int = 0,
 ) -> Board:
     """Write `board.json`, `board.png` and `report.html`, and return the board.
 
     Fronts and best are chosen by validation alone; only then are trials on a front scored on held settings and
-    audio, once. `on_phase` is told of each.
+    audio, once. `on_phase` is told of each; `untried` as in `Board`.
     """
     from search.report.charts import draw_front
     from search.report.clips import held_clips
@@ -41,7 +43,7 @@ def make_board(
             on_phase("scoring", sum(scored.front for scored in trials), ahead)
         trials.append(_scored(trial, study, amps) if trial.front else trial)
     on_phase("writing the report")
-    board = replace(board, complete=True, trials=trials)
+    board = replace(board, complete=True, trials=trials, untried=untried)
     write_json(study / BOARD, board.to_json())
     draw_front(board, study / PICTURE)
     by_name = {data.config.name: data for data in amps}

@@ -8,16 +8,25 @@ from search.config.study import SearchConfig
 from search.study.files import STUDY
 
 
-def check_beginning(config: SearchConfig, study: Path, resume: bool) -> None:
-    """Raise `UserError` where a search can neither begin in a study folder nor, with `resume`, continue there."""
+def config_place(config: SearchConfig, file: Path | None) -> str:
+    """Return how errors name a search config: by its file, or by its name where it has none."""
+    return str(file or f"the search '{config.name}'")
+
+
+def check_beginning(config: SearchConfig, study: Path, resume: bool, file: Path | None = None) -> None:
+    """Raise `UserError` where a search can neither begin in a study folder nor, with `resume`, continue there.
+
+    `file` is that of the config, if there is one.
+    """
     if (study / STUDY).exists():
         if not resume:
             raise UserError(f"{study} already holds a study", "Add --resume to continue it, or choose another --out.")
         return
     if config.final and config.final_steps <= config.learning.steps:
         raise UserError(
-            f"final.steps is {config.final_steps}, and learning.steps {config.learning.steps}",
-            "Finals train longer than trials: raise final.steps, or leave it out.",
+            f"{config_place(config, file)}: final.steps is {config.final_steps}; it must be more than learning.steps, "
+            f"which is {config.learning.steps}",
+            "Raise final.steps, or leave it out: finals then train twice as long as trials.",
         )
     if study.exists() and not is_empty(study):
         raise UserError(f"{study} is not empty and holds no study", "Choose another --out.")

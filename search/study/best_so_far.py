@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfileobj
 
@@ -16,7 +16,7 @@ from search.optimizer.pareto import is_feasible
 from search.study.board import Board, BoardTrial
 from search.study.cost import read_costs
 from search.study.lines import FINISHED
-from search.study.lock import is_starting
+from search.study.lock import is_driven, is_starting
 from search.study.objectives import error_of, limits_on
 from search.study.summary import current_board
 
@@ -25,13 +25,17 @@ COPY_ATTEMPTS = 5  # to copy a model that its search replaces meanwhile
 
 @dataclass(frozen=True)
 class StudyModel:
-    """A trial of a study, the folder that holds its model, and how many trials of the study have ended."""
+    """A trial of a study, the folder that holds its model, and how many trials of the study have ended.
+
+    `driven` says whether a process drives the study.
+    """
 
     amp: str
     trial: BoardTrial
     folder: Path
     ended: int
     complete: bool
+    driven: bool
 
     @property
     def esr(self) -> float:
@@ -73,7 +77,7 @@ def best_so_far(study: Path, amp: str = "", tier: str = "") -> Iterator[StudyMod
                 if attempt == COPY_ATTEMPTS - 1:
                     raise
                 continue
-            found = StudyModel(amp, found.trial, scratch, found.ended, found.complete)
+            found = replace(found, folder=scratch)
             break
         yield found
 
@@ -104,7 +108,7 @@ def _find_best(board: Board, study: Path, amp: str, tier: str) -> StudyModel:
             f"{study} has no model{f' of tier {tier}' if tier else ''} to play",
             f"zoo board {shell_words(study)} shows its trials.",
         )
-    return StudyModel(amp, trial, folder, ended, board.complete)
+    return StudyModel(amp, trial, folder, ended, board.complete, is_driven(study))
 
 
 def _best_with_weights(

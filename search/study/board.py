@@ -107,7 +107,8 @@ class Board:
     """The board of a search, chosen by validation alone.
 
     `fronts` maps a front to its trials, the best first; `best_of` an amp to its best trial; `tiers` a front to its
-    tiers; `cpus` are the machines on which costs were measured. `complete` is true once the search is over.
+    tiers; `cpus` are the machines on which costs were measured. `complete` is true once the search is over. `untried`
+    are the trials for which the space had no further point.
     """
 
     complete: bool
@@ -122,10 +123,11 @@ class Board:
     tiers: dict[str, dict[str, BoardTier]]
     spent: Spent
     trials: list[BoardTrial]
+    untried: int = 0
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
-        """Read `board.json`; older ones have no `cpus`."""
+        """Read `board.json`; older ones have no `cpus` and no `untried`."""
         known: dict[str, Any] = {"cpus": []}
         known |= {key: document[key] for key in cls.__dataclass_fields__ if key in document}
         tiers = {

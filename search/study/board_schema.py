@@ -56,6 +56,7 @@ class _BoardPart(_Strict):
     tiers: dict[str, dict[str, _TierPart]]
     spent: _SpentPart
     trials: list[dict[str, Any]]
+    untried: WholeNumber = 0
 
 
 class _TrialMarks(_Strict):

@@ -11,7 +11,8 @@ from search.config.study import SearchConfig
 from search.optimizer.candidates import CandidatePool
 from search.optimizer.pruner import HalvingPruner
 from search.optimizer.sampler import SurrogateSampler, van_der_corput
-from search.study.constraints import Constraints, ModelCandidate
+from search.study.beginning import config_place
+from search.study.constraints import Constraints, ModelCandidate, Violation
 from search.study.cost import CostModel, MeasuredCost, read_costs
 from search.study.ledger import read_lines
 from search.study.lines import LedgerLine, TrialEnd
@@ -112,15 +113,18 @@ def make_time_budget(config: SearchConfig, lines: Sequence[LedgerLine]) -> TimeB
 
 
 def check_space(
-    config: SearchConfig, amps: Sequence[AmpData], stock: Sequence[Point] = (), cost_model: CostModel | None = None
+    config: SearchConfig,
+    amps: Sequence[AmpData],
+    stock: Sequence[Point] = (),
+    cost_model: CostModel | None = None,
+    file: Path | None = None,
 ) -> None:
-    """Raise `UserError` where no point may be trained."""
+    """Raise `UserError` where no point may be trained; `file` is that of the config, if there is one."""
     constraints = Constraints(config, amps, cost_model or MeasuredCost())
     pool = make_pool(config, constraints, stock)
     if (pool.next_first() or make_sampler(config, pool).suggest()) is None:
         reason, _ = pool.refused.most_common(1)[0]
         raise UserError(
-            f"no point of the space may be trained: {reason}",
-            "Widen the space or its bounds, or record more. "
-            '"bounds": {"receptive_field": [2, ...]} trains short models all the same.',
+            f"{config_place(config, file)}: no point of the space may be trained: {reason}",
+            reason.hint if isinstance(reason, Violation) else "Correct 'space': its points stand for no model.",
         )

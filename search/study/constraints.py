@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from models.core.errors import UserError
 from models.network.architecture import WaveNetConfig
@@ -61,6 +61,18 @@ class Sizes:
     rate_hz: int
 
 
+class Violation(str):
+    """Why a candidate may not be trained; `hint` says what helps."""
+
+    hint: str
+
+    def __new__(cls, reason: str, hint: str) -> Self:
+        """Return the reason with its hint."""
+        made = super().__new__(cls, reason)
+        made.hint = hint
+        return made
+
+
 @dataclass(frozen=True)
 class Constraints:
     """What a search demands of a candidate for its amps, and the sizes of models, at the costs of `cost_model`."""
@@ -102,32 +114,49 @@ class Constraints:
         cost, macs = self.cost_model.cost(model, columns, rate_hz), model.macs_per_sample(columns)
         return Sizes(cost, macs, _count_parameters(model, columns), model.receptive_field, columns, rate_hz)
 
-    def violation(self, candidate: ModelCandidate) -> str | None:
+    def violation(self, candidate: ModelCandidate) -> Violation | None:
         """Return why a candidate may not be trained, or None; the cost, which may have to be measured, comes last."""
         model, bounds = candidate.model, self.config.bounds
         if not (model.inject.input or model.inject.mixin or model.inject.film):
-            return "the knobs enter nowhere"
+            return Violation("the knobs enter nowhere", "Name a place in 'space.inject', such as \"mixin\".")
         if "live" in bounds.export and (reason := _not_live(model)):
-            return reason
-        low, high = bounds.receptive_field
-        if not low <= model.receptive_field <= high:
-            return f"its receptive field is {model.receptive_field} samples, outside {low} to {high}"
-        if low == 1 and model.receptive_field < self.least_field:
-            return (
-                f"its receptive field is {model.receptive_field} samples, below {self.least_field}: the takes play on "
-                f"for so long that it would miss more than {USELESS_ESR:g} of them"
-            )
-        if reason := self._unfit_recordings(candidate):
-            return reason
+            return Violation(reason, 'Add "blended" to \'space.gating\', or state "bounds": {"export": ["bake"]}.')
+        if unfit := self._unfit_field(model) or self._unfit_recordings(candidate):
+            return unfit
         low, high = bounds.parameters
         parameters = _count_parameters(model, self._columns(model))
         if not low <= parameters <= high:
-            return f"it has {parameters} parameters, outside {low} to {high}"
+            other = "smaller" if parameters > high else "larger"
+            return Violation(
+                f"it has {parameters} parameters, outside {low} to {high}",
+                f"Widen 'bounds.parameters', or add {other} 'space.channels' or 'space.depth'.",
+            )
         if bounds.cost is not None and (cost := self.sizes(model).cost) > bounds.cost:
-            return f"it costs {cost:.4g}, more than {bounds.cost:g}"
+            return Violation(
+                f"it costs {cost:.4g}, more than {bounds.cost:g}",
+                "Raise 'bounds.cost', or add smaller 'space.channels' or 'space.depth'.",
+            )
         return None
 
-    def _unfit_recordings(self, candidate: ModelCandidate) -> str | None:
+    def _unfit_field(self, model: WaveNetConfig) -> Violation | None:
+        """Return why the receptive field of a model is too short or too long."""
+        field, (low, high) = model.receptive_field, self.config.bounds.receptive_field
+        axes = "'space.depth', 'space.kernel_size' or 'space.dilations'"
+        if field > high:
+            hint = f"Raise the second number of 'bounds.receptive_field', or add smaller {axes}."
+            return Violation(f"its receptive field is {field} samples, outside {low} to {high}", hint)
+        if field < low:
+            hint = f"Lower the first number of 'bounds.receptive_field', or add larger {axes}."
+            return Violation(f"its receptive field is {field} samples, outside {low} to {high}", hint)
+        if low == 1 and field < self.least_field:
+            return Violation(
+                f"its receptive field is {field} samples, below {self.least_field}: the takes play on "
+                f"for so long that it would miss more than {USELESS_ESR:g} of them",
+                f'Add larger {axes}. "bounds": {{"receptive_field": [2, ...]}} trains short models all the same.',
+            )
+        return None
+
+    def _unfit_recordings(self, candidate: ModelCandidate) -> Violation | None:
         """Return why the recordings of an amp do not fit a candidate: its knobs, or takes that are too short."""
         inject, receptive_field = candidate.model.inject, candidate.model.receptive_field
         for data in self.amps:
@@ -136,7 +165,7 @@ class Constraints:
                 for piece in data.train:
                     data.training_piece(piece, receptive_field, candidate.learning.segment)
             except UserError as problem:
-                return problem.message
+                return Violation(problem.message, problem.hint)
         return None
 
     def _columns(self, model: WaveNetConfig) -> int:

@@ -49,10 +49,22 @@ def study_lock(study: Path) -> Iterator[None]:
 
 def is_starting(study: Path) -> bool:
     """Return whether a process drives a study that is not on disk yet: it still reads the recordings."""
+    return not (study / STUDY).exists() and _is_held(study) is True
+
+
+def is_driven(study: Path) -> bool:
+    """Return whether a process drives a study; true where that cannot be known, for want of locks."""
+    return _is_held(study) is not False
+
+
+def _is_held(study: Path) -> bool | None:
+    """Return whether a process holds the lock of a study; None where that cannot be known."""
     path = study.resolve().with_name(f".{study.resolve().name}.lock")
-    if fcntl is None or (study / STUDY).exists() or not path.exists():
-        return False
-    with open(path, encoding="utf-8", opener=_open_no_link) as file:
+    if fcntl is None:
+        return None
+    if not path.exists():
+        return False if os.access(path.parent, os.W_OK) else None
+    with suppress(FileNotFoundError), open(path, encoding="utf-8", opener=_open_no_link) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -60,6 +72,7 @@ def is_starting(study: Path) -> bool:
         except OSError as problem:
             if problem.errno not in WITHOUT_LOCKS:
                 raise
+            return None
     return False
 
 

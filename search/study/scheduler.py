@@ -85,6 +85,7 @@ class TrialScheduler:
         self._state = StudyState(config)
         self._stopped: str | None = None
         self._exhausted = False
+        self._untried = 0
         self._first = {candidate.identity for candidate in pool.first}
         self._stock = frozenset(stock)
         restore_folders(study / "trials")  # of a process that was killed while it saved a trial
@@ -115,6 +116,11 @@ class TrialScheduler:
         """Whether there may be something left to suggest."""
         more = self._state.started < self._config.trials and not self._exhausted
         return not self._stopped and (more or bool(self._restarts))
+
+    @property
+    def untried(self) -> int:
+        """The trials for which the space had no further point; 0 while that is not known."""
+        return self._untried
 
     @property
     def running(self) -> list[str]:
@@ -163,7 +169,7 @@ class TrialScheduler:
         left = self._trials_left()
         candidate = (self._pool.next_first() or self._sampler.suggest(left)) if left else None
         if candidate is None:
-            self._exhausted = True
+            self._exhausted, self._untried = True, left
             return None
         return self._start(candidate)
 

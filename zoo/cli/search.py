@@ -94,7 +94,7 @@ def search(
     if not submit and not (address or "").startswith("ray://"):  # otherwise paths are those of the cluster
         check_manifests(read)
         if not (storage and is_uri(storage)):  # otherwise the study may be there
-            check_beginning(read, study, resume)
+            check_beginning(read, study, resume, config)
 
     from search.run_options import RunOptions
     from zoo.cli.views import board as board_view
@@ -108,17 +108,31 @@ def search(
         output.data(submit_job(submit, read, study, resume=resume, storage=storage))
         return
     again = repeat_command(("sources", "where"), out=study, resume=True)
-    board = watch(read, study, again, RunOptions(resume=resume, local=local, address=address, storage=storage))
+    how = RunOptions(resume=resume, local=local, address=address, storage=storage, config_file=config)
+    board = watch(read, study, again, how)
     if as_json:
         output.data_json(board.to_json())
     else:
         board_view.show_board(board)
         output.info(f"report: {study / 'report.html'}")
-        output.info(f"next: zoo package {shell_words(study)} --license LICENSE")
-        from search.study.board import best_runs
+        _show_best_runs(study)
 
-        for run in best_runs(study):
-            output.data(str(run))
+
+def _show_best_runs(study: Path) -> None:
+    """Print the run folder of the best trial for each amp; before them the way to a package, or why there is none."""
+    from models.artifacts.evaluation import read_evaluation
+    from search.study.board import best_runs
+    from zoo.cli import output
+    from zoo.package.finished_run import publishing_fault
+
+    runs = best_runs(study)
+    faults = {run.name: fault for run in runs if (fault := publishing_fault(read_evaluation(run)))}
+    for amp, fault in faults.items():
+        output.info(f"{amp} should not be published, and zoo package refuses it: {fault}")
+    if not faults:
+        output.info(f"next: zoo package {shell_words(study)} --license LICENSE")
+    for run in runs:
+        output.data(str(run))
 
 
 @click.command(short_help="Show the trials of a study.", epilog="Example: zoo board studies/mine --sort cost --top 10")
@@ -137,7 +151,7 @@ def search(
 @json_option
 def board(study: Path, follow: bool, sort: str | None, top: int | None, as_json: bool) -> None:
     """Show the trials of a study and its Pareto front, also while it runs."""
-    from search.study.lock import is_starting
+    from search.study.lock import is_driven, is_starting
     from search.study.summary import current_board
     from zoo.cli import output
     from zoo.cli.views import board as board_view
@@ -151,17 +165,22 @@ def board(study: Path, follow: bool, sort: str | None, top: int | None, as_json:
         while is_starting(study):
             time.sleep(FOLLOW_S)
     if as_json or not follow:
-        found = current_board(study)
-        output.data_json(found.to_json()) if as_json else board_view.show_board(found, sort, top)
+        driven, found = is_driven(study), current_board(study)
+        if as_json:
+            output.data_json(found.to_json())
+            return
+        board_view.show_board(found, sort, top, driven=driven)
+        if not driven and not found.complete:
+            output.info("the search was interrupted: zoo search CONFIG --resume continues it")
         return
     with output.live_table() as show:
         known: set[str] = set()
         while True:
-            found = current_board(study)
+            driven, found = is_driven(study), current_board(study)
             ended = [trial for trial in found.trials if trial.has_ended and trial.trial not in known]
             known |= {trial.trial for trial in ended}
             show(
-                *board_view.board_table(found, sort, top),
+                *board_view.board_table(found, sort, top, driven=driven),
                 [board_view.trial_sentence(trial) for trial in sorted(ended, key=lambda trial: trial.number)],
             )
             if found.complete:
@@ -170,10 +189,14 @@ def board(study: Path, follow: bool, sort: str | None, top: int | None, as_json:
 
 
 def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str | None) -> "SearchConfig":
-    """Return the search with the results of `sources` as its warm start; of a whole zoo, those of the nearest amps."""
+    """Return the search with the results of `sources` as its warm start; of a whole zoo, those of the nearest amps.
+
+    Say how many models they are, and of which sources.
+    """
     from models.core.scratch import scratch_folder
     from search.study.warm_start import amp_of, with_warm_start
     from zoo.cli import output
+    from zoo.cli.views import words
 
     try:
         amp = amp_of(config)
@@ -181,8 +204,18 @@ def read_warm_start(config: "SearchConfig", sources: tuple[str, ...], where: str
         amp = None
         output.warn(f"--from is used in the given order, not the nearest amps first: {problem.message}")
     with scratch_folder() as folder:
-        found = [one for source in sources for one in _read_sources(config, source, where, amp, folder)]
-    return with_warm_start(config, found, amp)
+        found = {source: _read_sources(config, source, where, amp, folder) for source in sources}
+    warm = with_warm_start(config, [one for read in found.values() for one in read], amp)
+    taken = {config.identity(point) for point in warm.warm}
+    of = [
+        source
+        for source, read in found.items()
+        if any(config.identity(point) in taken for one in read for point in one.points)
+    ]
+    parts = [f"{words.count(taken, 'model')} of {words.first_names(of, ' and ')}"] if of else []
+    parts += [f"none of {source}" for source in found if source not in of]
+    output.info(f"the search begins with {', '.join(parts)}")
+    return warm
 
 
 def _read_sources(

@@ -69,5 +69,6 @@ def study_model_sentence(best: "StudyModel") -> str:
     if best.complete:
         held = trial.held.get(best.amp, {}).get("mean")
         return f"{what}, the best of {best.ended}: {error}" + (f"; held ESR {held:.4f}" if held else "")
-    stage = "" if trial.has_ended else f"; it trains still, step {trial.step:,} of {trial.steps:,}"
+    now = "it trains still" if best.driven else "its training was interrupted"
+    stage = "" if trial.has_ended else f"; {now}, step {trial.step:,} of {trial.steps:,}"
     return f"{what}, the best so far, {best.ended} ended: {error}{stage}"

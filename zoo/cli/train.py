@@ -81,6 +81,7 @@ def train(
     from zoo.cli import output
     from zoo.cli.errors import INTERRUPTED
     from zoo.cli.views import words
+    from zoo.package.finished_run import publishing_fault
 
     if chosen:
         output.info(chosen)
@@ -120,7 +121,9 @@ def train(
     for warning in evaluation.warnings:
         output.warn(warning)
     play, package = f"zoo play {shell_words(out)}", f"zoo package {shell_words(out)} --license LICENSE"
-    output.info(f"next: {play} (in the browser, its knobs alive), {package}")
+    if fault := publishing_fault(evaluation):
+        output.info(f"the model should not be published, and zoo package refuses it: {fault}")
+    output.info(f"next: {play} (in the browser, its knobs alive){'' if fault else f', {package}'}")
     output.data(str(out))
 
 

@@ -57,11 +57,20 @@ class FinishedRun:
     @property
     def fault(self) -> str | None:
         """Why this model is worse than playing the nearest recording, None for one that is better."""
-        held = self.evaluation.held
-        if held.baseline_mean is None or held.mean < held.baseline_mean:
-            return None
-        baseline = f"playing the nearest recorded setting would give {held.baseline_mean:.4f}"
-        return f"its mean ESR at held settings is {held.mean:.4f}, while {baseline}"
+        return _baseline_fault(self.evaluation)
+
+
+def publishing_fault(evaluation: Evaluation) -> str | None:
+    """Return why a model is not packaged unless that is forced, or not at all; None for one that is."""
+    return evaluation.corners.fault or _baseline_fault(evaluation)
+
+
+def _baseline_fault(evaluation: Evaluation) -> str | None:
+    held = evaluation.held
+    if held.baseline_mean is None or held.mean < held.baseline_mean:
+        return None
+    baseline = f"playing the nearest recorded setting would give {held.baseline_mean:.4f}"
+    return f"its mean ESR at held settings is {held.mean:.4f}, while {baseline}"
 
 
 def _tiers_inside(folder: Path) -> dict[str, Path]:

@@ -1,8 +1,10 @@
 """JSON is read as it was written, and an error names what is wrong and the keys that are legal there."""
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import Field
 
 from models.core.errors import UserError
 from models.core.files import write_json
@@ -22,6 +24,8 @@ def test_json_is_read_back_unless_it_is_too_large(tmp_path: Path, monkeypatch: p
 
 class Knob(Frozen):
     level: int
+    turn: Annotated[float, Field(le=10, description="How far a `knob` is turned.")] = 0
+    steps: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(description="Positions of the knob.")] = ()
 
 
 class Panel(Frozen):
@@ -34,19 +38,34 @@ class Panel(Frozen):
     ("value", "hint"),
     [
         ({"anything": []}, "at the top: panel, mixed, other."),
-        ({"panel": [{"level": 1}, {"gain": 1}]}, "in panel: level."),
+        ({"panel": [{"level": 1}, {"gain": 1}]}, "in panel: level, turn, steps."),
         (
             {"mixed": {"knobs": [{"name": "mode", "positions": ["a", "b"], "min": 0}]}},
             "in mixed.knobs: name, positions, default, files.",
         ),
-        ({"other": {"bass": {"level": "x"}}}, "in other: level."),
-        ({"panel": 3}, "at the top: panel, mixed, other."),
+        ({"other": {"bass": {}}}, "in other: level, turn, steps."),
     ],
 )
 def test_hint_lists_the_keys_of_the_object_at_fault(value: dict, hint: str):
     with pytest.raises(UserError) as caught:
         check_document(value, Panel, "panel.json")
     assert caught.value.hint == f"Known keys {hint}"
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ({"panel": 3}, "Correct 'panel' in panel.json."),
+        ({"other": {"bass": {"level": "x"}}}, "Correct 'other.bass.level' in panel.json."),
+        ({"other": {"bass": {"level": 1, "turn": 11}}}, "turn: How far a knob is turned."),
+        ({"panel": [{"level": 1, "steps": [1, 0]}]}, "steps: Positions of the knob."),
+        (3, "Correct panel.json."),
+    ],
+)
+def test_hint_says_what_the_value_at_fault_means(value: object, hint: str):
+    with pytest.raises(UserError) as caught:
+        check_document(value, Panel, "panel.json")
+    assert caught.value.hint == hint
 
 
 def test_a_misspelled_key_is_named():

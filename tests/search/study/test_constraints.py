@@ -52,18 +52,19 @@ def test_a_model_is_made_once_for_all_its_learning_settings(amps: list[AmpData],
         assert candidate == Constraints(config, amps, CountedCost()).to_candidate(point)
 
 
-BOUNDS = {
-    "receptive field": ({"bounds": {"receptive_field": [1, 20]}}, {"depth": 10}),
-    "parameters": ({"bounds": {"parameters": [1, 50]}}, {}),
-    "costs": ({"bounds": {"cost": 1e-9}}, {}),
-    "live in blended": ({"space": {"inject": ["layer1x1_post"]}}, {}),
-    "fewer than one segment": ({"learning": {"segment": 9000}}, {}),
+BOUNDS = {  # word of the reason -> what changes, a point, words of the hint
+    "receptive field": ({"bounds": {"receptive_field": [1, 20]}}, {"depth": 10}, "Raise the second number"),
+    "outside 9000": ({"bounds": {"receptive_field": [9000, 9999]}}, {}, "Lower the first number"),
+    "parameters": ({"bounds": {"parameters": [1, 50]}}, {}, "add smaller 'space.channels'"),
+    "costs": ({"bounds": {"cost": 1e-9}}, {}, "Raise 'bounds.cost'"),
+    "live in blended": ({"space": {"inject": ["layer1x1_post"]}}, {}, '"bounds": {"export": ["bake"]}'),
+    "fewer than one segment": ({"learning": {"segment": 9000}}, {}, "Use a shorter segment"),
 }
 
 
 @pytest.mark.parametrize("word", BOUNDS)
 def test_bounds_are_checked_before_training(word: str, folder: Path, amps: list[AmpData]):
-    changes, point = BOUNDS[word]
+    changes, point, hint = BOUNDS[word]
     config = config_of(folder, **{"space": {"shapes": []}, **changes})
     complete = config.space.complete(point)
     assert complete
@@ -71,8 +72,11 @@ def test_bounds_are_checked_before_training(word: str, folder: Path, amps: list[
     assert word in (constraints.violation(constraints.to_candidate(complete)) or "")
     if not point:
         shapeless = config.model_copy(update={"space": config.space.model_copy(update={"shapes": ()})})
-        with pytest.raises(UserError, match=f"may be trained.*{word}"):
-            check_space(shapeless, amps, cost_model=CountedCost())
+        with pytest.raises(UserError, match=f"s.json: no point of the space may be trained.*{word}") as refused:
+            check_space(shapeless, amps, cost_model=CountedCost(), file=Path("s.json"))
+        assert hint in refused.value.hint and "record more" not in refused.value.hint
+    violation = constraints.violation(constraints.to_candidate(complete))
+    assert violation and hint in violation.hint
 
 
 def test_a_model_that_misses_a_long_response_is_refused(tmp_path: Path):

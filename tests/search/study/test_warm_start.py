@@ -219,14 +219,17 @@ def test_a_model_without_a_point_is_not_located():
 
 def test_without_recordings_the_given_order_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """As on a machine that submits a search to a cluster, whose disks alone have the recordings."""
-    search = search_of(tmp_path)
+    search = search_of(tmp_path, space={**SPACE, "channels": [3, 5]})
     places = [put_package(tmp_path / "one", 3, ONE_KNOB), put_package(tmp_path / "two", 5)]
+    places.append(put_package(tmp_path / "wide", 7))
     begun = read_warm_start(search, tuple(map(str, places)), None)
     assert [point["channels"] for point in begun.warm] == [3, 5]
-    (line,) = capsys.readouterr().err.splitlines()
+    line, taken = capsys.readouterr().err.splitlines()
     assert line.startswith("warning: ")
     assert "in the given order" in line
     assert "train.json does not exist" in line
+    one, two, wide = places
+    assert taken == f"the search begins with 2 models of {one} and {two}, none of {wide}"
 
 
 def test_a_folder_that_is_no_source_is_refused(search: SearchConfig, tmp_path: Path):

@@ -6,11 +6,16 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
+from models.artifacts.evaluation import read_evaluation
+from models.artifacts.names import EVAL
+from models.core.files import write_json
+from models.core.schema import read_json
 from search.run_options import Interrupted
 from search.study.board import best_runs, read_study
 from search.study.ledger import read_ledger
@@ -19,6 +24,7 @@ from search.study.summary import current_board
 from tests.support.packages import refused, terminal, zoo
 from tests.support.searches import counted_costs, search_file
 from zoo.cli.views import board as board_view
+from zoo.package.finished_run import publishing_fault
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,6 +50,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert {"scoring", "writing the report"} <= set(ran.err.splitlines())
     ran = zoo("search", str(path), "--out", str(folder / "two"), "--local", "--from", str(folder / "one"), "--json")
     assert ran.code == 0, ran.err
+    assert f"the search begins with 1 model of {folder / 'one'}" in ran.err.splitlines()
     return folder
 
 
@@ -116,9 +123,15 @@ def test_board_of_a_running_search(studies: Path, tmp_path: Path):
     assert json.loads(zoo("board", str(tmp_path), "--json").out)["trials"] == []
     lines = (studies / "one" / "ledger.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "ledger.jsonl").write_text("".join(lines[:2]))
-    ran = zoo("board", str(tmp_path))
-    (row,) = [line.split("\t") for line in ran.out.splitlines()[1:]]
-    assert row[5:7] == ["running", "10 of 20"]
+    for held, outcome in ((study_lock(tmp_path), "running"), (nullcontext(), "interrupted")):
+        with held:
+            ran = zoo("board", str(tmp_path))
+        (row,) = [line.split("\t") for line in ran.out.splitlines()[1:]]
+        assert row[5:7] == [outcome, "10 of 20"]
+        assert ("zoo search CONFIG --resume" in ran.err) == (outcome == "interrupted")
+    (tmp_path / "ledger.jsonl").write_text("".join(lines))
+    assert "*: on the Pareto front so far." in zoo("board", str(tmp_path)).err.splitlines()
+    (tmp_path / "ledger.jsonl").write_text("".join(lines[:2]))
     document = json.loads(zoo("board", str(tmp_path), "--json").out)
     assert not document["complete"]
     assert document["best"] is None
@@ -194,6 +207,39 @@ def test_a_budget_of_trials_or_of_time(tmp_path: Path):
     refused(ran, 1, "--budget is 'soon'", "30m")
 
 
+def test_the_end_of_a_space_and_of_a_search_is_told(tmp_path: Path):
+    space = {"shapes": [], "depth": [2], "dilations": ["pow2"], "channels": [2], "inject": ["mixin", "film"]}
+    space["learning_rate"] = [0.01, 0.01]
+    final = {"steps": 30, "seeds": 1, "top": 1}
+    words = ["search", str(search_file(tmp_path, amps=1, space=space, trials=1000, final=final)), "--local"]
+    words += ["--out", str(tmp_path / "study")]
+    ran = zoo(*words)
+    assert ran.code == 0, ran.err
+    lines = ran.err.splitlines()
+    assert "the space has no further point: 2 of 1,000 trials" in lines
+    assert lines.count("training") == lines.count("training the best again") == 1
+    assert "COST: seconds of one core per second." in ran.err and ";\n" not in ran.err
+    (best,) = (line for line in lines if line.startswith("best for "))
+    assert best.endswith("2 trials of 20 steps: more steps, a wider space or more takes help")
+    document = json.loads(zoo("board", str(tmp_path / "study"), "--json").out)
+    assert document["untried"] == 998 and current_board(tmp_path / "study").untried == 998
+
+    (run,) = best_runs(tmp_path / "study")
+    fault = publishing_fault(read_evaluation(run))
+    assert f"amp0 should not be published, and zoo package refuses it: {fault}" in lines, "twenty steps are too few"
+    assert "next: zoo package" not in ran.err
+    document = read_json(run / EVAL)
+    document["held"]["baseline_mean"] = 2 * document["held"]["mean"]
+    document["corners"] |= {"peak_dbfs": -20.0, "silence_dbfs": -200.0, "dc_dbfs": -200.0}
+    write_json(run / EVAL, document)
+
+    ran = zoo(*words, "--resume", "--budget", "1")
+    assert ran.code == 0, ran.err
+    assert "the study has 2 trials already; trials: 1 adds none" in ran.err.splitlines()
+    assert "training" not in ran.err and "no further point" not in ran.err, "nothing is left to train"
+    assert f"next: zoo package {tmp_path / 'study'} --license LICENSE" in ran.err.splitlines()
+
+
 def test_a_missing_file_is_told_before_heavy_imports(tmp_path: Path):
     script = (
         "import sys; from zoo.cli.main import cli\n"
@@ -215,7 +261,7 @@ def test_a_missing_file_is_told_before_heavy_imports(tmp_path: Path):
         (["search", "none.json"], "none.json does not exist"),
         (["quickstart", "none.json"], "none.json does not exist"),
         (["search", "key.json"], "key.json: unknown key 'tirals'"),
-        (["search", "final.json"], "final.steps is 1, and learning.steps 20"),
+        (["search", "final.json"], "final.json: final.steps is 1; it must be more than learning.steps, which is 20"),
         (["search", "takes.json"], f"{tmp_path / 'no/takes.json'} does not exist"),
         (["search", str(path), "--resume"], "holds no study to continue"),
         (["search", str(path), "--out", "other"], "other is not empty and holds no study"),
@@ -241,3 +287,18 @@ def test_choices_at_the_wrong_place_are_sent_to_the_space(tmp_path: Path):
     refused(zoo("search", str(path), "--local"), 1, wanted)
     path = search_file(tmp_path / "other", amps=1, space={"depht": [3]})
     refused(zoo("search", str(path), "--local"), 1, "unknown key 'space.depht'", "Did you mean 'depth'?")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"trials": 100_001}, ["'trials' is 100001: it must be at most 100000", "trials: Number of trials"]),
+        ({"space": {"inject": ["nowhere"]}}, ["knobs cannot enter at 'nowhere'; known are", "Correct 'space' in"]),
+        ({"space": {"shapes": ["a9"]}}, ["shapes names 'a9'; known are", "Correct 'space' in"]),
+        ({"bounds": {"receptive_field": [1, 2]}}, ["search.json: no point of the space", "Raise the second number"]),
+    ],
+)
+def test_hints_fit_what_is_wrong_in_a_config(tmp_path: Path, changes: dict, told: list[str]):
+    ran = zoo("search", str(search_file(tmp_path, amps=1, **changes)), "--local", "--out", str(tmp_path / "study"))
+    refused(ran, 1, *told)
+    assert "Known keys" not in ran.err

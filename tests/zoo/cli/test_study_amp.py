@@ -101,8 +101,11 @@ def test_a_trial_that_still_trains_is_played(folder: Path, tmp_path: Path):
     ]
     ledger_path(study).write_text("".join(json.dumps(to_json(line)) + "\n" for line in low))
     write_wav(tmp_path / "in.wav", di(0.3))
-    y_T, told = played(tmp_path, "mine/amp1")
+    with study_lock(study):
+        y_T, told = played(tmp_path, "mine/amp1")
     assert f"trial {second.trial} (" in told and re.search(r"trains still,\s+step 10 of 20", told)
+    told = played(tmp_path, "mine/amp1")[1]
+    assert re.search(r"its training was interrupted,\s+step 10 of 20", told), "no process drives the search"
     assert np.isfinite(y_T).all() and np.abs(y_T).max() > 0
     run = study / "trials" / second.trial
     with best_so_far(study, "amp1") as best:

@@ -21,6 +21,7 @@ from models.training.recommended import recommended_learning
 from tests.support.makers import GRID, amp, architecture, di, entry, record, write_manifest, write_wav
 from tests.support.packages import LICENSE, ZOO, around, full_disk, read_files, refused, zoo
 from tests.support.pedal import record_pedal
+from zoo.package.finished_run import publishing_fault
 
 STEPS, EVERY = 240, 5
 WORDS = ("--data", "data.json", "--model", "model.json", "--learning", "learning.json", "--out")
@@ -277,5 +278,8 @@ def test_run_of_takes_alone(here: Path):
     ran = zoo("train", "takes/train.json", "--learning", "learning.json")
     assert (ran.code, ran.out) == (0, "runs/takes\n"), ran.err
     assert "split: 2 of the settings held, 2 for validation, the rest for training" in ran.err
-    assert "next: zoo play runs/takes (in the browser, its knobs alive), zoo package runs/takes" in ran.err
-    assert read_evaluation(here / "runs/takes").step == 5
+    evaluation = read_evaluation(here / "runs/takes")
+    fault = publishing_fault(evaluation)
+    assert f"the model should not be published, and zoo package refuses it: {fault}" in ran.err, "five steps"
+    assert "next: zoo play runs/takes (in the browser, its knobs alive)\n" in ran.err
+    assert evaluation.step == 5

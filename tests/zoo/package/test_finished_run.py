@@ -10,7 +10,7 @@ import pytest
 from models.artifacts.names import CONFIG, EVAL, WEIGHTS
 from models.core.files import write_json
 from tests.support.packages import pack, write_run
-from zoo.package.finished_run import FinishedRun
+from zoo.package.finished_run import FinishedRun, publishing_fault
 
 
 def test_each_file_of_a_run_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -33,6 +33,17 @@ def test_run_outside_a_study_has_no_study_and_no_tiers(tmp_path: Path):
     assert (run.study, run.front_chart, run.recipe, run.provenance) == (None, None, None, None)
     assert run.tiers == {}
     assert run.fault is None
+
+
+def test_what_is_not_packaged_has_a_fault(tmp_path: Path):
+    run = FinishedRun.load(write_run(tmp_path / "run"))
+    good, held = run.evaluation, run.evaluation.held
+    assert publishing_fault(good) is None
+    poor = good.model_copy(update={"held": held.model_copy(update={"baseline_mean": held.mean / 2})})
+    fault = f"mean ESR at held settings is {held.mean:.4f}, while playing the nearest recorded setting"
+    assert fault in (publishing_fault(poor) or "")
+    loud = good.model_copy(update={"corners": good.corners.model_copy(update={"silence_dbfs": 0.0})})
+    assert publishing_fault(loud) == loud.corners.fault is not None
 
 
 def test_run_of_a_study_has_its_front_chart(tmp_path: Path):

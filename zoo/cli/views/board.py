@@ -16,20 +16,27 @@ if TYPE_CHECKING:
     from search.study.lines import TrialRecord
 
 
-def show_board(board: Board, sort: str | None = None, top: int | None = None) -> None:
-    """Print the board as a table, with a legend on stderr; `sort` and `top` as in `select_trials`."""
-    output.data_table(*board_table(board, sort, top))
+def show_board(board: Board, sort: str | None = None, top: int | None = None, *, driven: bool = True) -> None:
+    """Print the board as a table, with a legend on stderr; `sort` and `top` as in `select_trials`.
+
+    `driven` as in `board_table`.
+    """
+    output.data_table(*board_table(board, sort, top, driven=driven))
     output.info()
     if top is not None and (others := len(board.trials) - top) > 0:
         output.info(f"{others} more trials: zoo board without --top shows all {len(board.trials)}.")
     over = ", geometric mean over amps" if board.mode == "universal" else " on each amp"
-    output.info(f"ESR: on validation takes{over}; COST: {board.unit};")
+    output.info(f"ESR: on validation takes{over}; COST: {board.unit}.")
     if any(trial.held for trial in board.trials):
         output.info(
             "HELD ESR: on settings and audio that no trial used; only for the Pareto front (*), after the choice."
         )
+    elif any(trial.front for trial in board.trials):
+        output.info(f"*: on the Pareto front{'' if board.complete else ' so far'}.")
     if any(trial.is_final for trial in board.trials):
         output.info("NAME-0, NAME-1: NAME trained again with more steps and other seeds; only these make the front.")
+    if board.untried:
+        output.info(exhausted_sentence(board))
     for amp, name in board.best_of.items():
         _show_best(board, amp, board.by_name[name])
 
@@ -44,21 +51,31 @@ def _show_best(board: Board, amp: str, best: BoardTrial) -> None:
     if mean > AUDIBLE:
         steps = max(trial.steps for trial in searched)
         count = f"{len(searched)} trial{'' if len(searched) == 1 else 's'}"
-        helps = f"; {count} of {steps:,} steps: more steps, more trials or more takes help"
+        wider = "a wider space" if board.untried else "more trials"
+        helps = f"; {count} of {steps:,} steps: more steps, {wider} or more takes help"
     output.info(f"best for {amp}: {best.trial}, held ESR {mean:.4f}, {quality_words(mean)}{helps}")
     if amp in best.amps and (warning := gap_warning(best.amps[amp], mean)):
         output.warn(f"{amp}: {warning}")
 
 
+def exhausted_sentence(board: Board) -> str:
+    """Return that the space of a finished search had too few points for its trials."""
+    tried = board.spent.searched.trials
+    return f"the space has no further point: {tried:,} of {tried + board.untried:,} trials"
+
+
 def board_table(
-    board: Board, sort: str | None = None, top: int | None = None
+    board: Board, sort: str | None = None, top: int | None = None, *, driven: bool = True
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]], int]:
-    """Return the header and the rows of a board, and how many columns a narrow terminal shows at least."""
+    """Return the header and the rows of a board, and how many columns a narrow terminal shows at least.
+
+    `driven` says whether a process drives the study: otherwise trials that have not ended are interrupted.
+    """
     amps, universal = board.amps, board.mode == "universal"
     errors = ["ESR"] if universal or len(amps) == 1 else [f"ESR {amp}" for amp in amps]
     held = ["HELD ESR"] if len(amps) == 1 else [f"HELD ESR {amp}" for amp in amps]
     header = ("TRIAL", *errors, "COST", *held, "KNOBS AT", "STATE", "STEPS", "LAYERS", "LEARNING RATE")
-    rows = [_board_row(trial, amps, universal) for trial in select_trials(board, sort, top)]
+    rows = [_board_row(trial, amps, universal, driven) for trial in select_trials(board, sort, top)]
     return header, rows, header.index("STATE") + 1 if len(amps) == 1 else 3
 
 
@@ -89,7 +106,7 @@ ORDERS: dict[str, Callable[[BoardTrial], Any]] = {  # word -> what trials are or
 }
 
 
-def _board_row(trial: BoardTrial, amps: list[str], universal: bool) -> tuple[str, ...]:
+def _board_row(trial: BoardTrial, amps: list[str], universal: bool, driven: bool) -> tuple[str, ...]:
     errors = [trial.esr] if universal else [trial.amps.get(amp, math.inf) for amp in amps]
     return (
         trial.trial + ("*" if trial.front else ""),
@@ -97,17 +114,17 @@ def _board_row(trial: BoardTrial, amps: list[str], universal: bool) -> tuple[str
         f"{trial.cost:.3g}" if trial.cost < 1 else f"{trial.cost:.0f}",
         *(f"{trial.held[amp]['mean']:.4f}" if amp in trial.held else "" for amp in amps),
         trial.form,
-        _outcome(trial),
+        _outcome(trial, driven),
         f"{trial.step:,} of {trial.steps:,}",
         trial.label,
         f"{trial.point['learning_rate']:.4f}",
     )
 
 
-def _outcome(trial: BoardTrial) -> str:
-    """Return how a trial ended and why, or that it runs."""
+def _outcome(trial: BoardTrial, driven: bool) -> str:
+    """Return how a trial ended and why, or whether it runs."""
     if not trial.has_ended:
-        return "running"
+        return "running" if driven else "interrupted"
     if trial.reason is not None:
         return f"{trial.state}: {trial.reason}"
     return trial.state + _broken_limits(trial)
