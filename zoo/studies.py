@@ -1,5 +1,7 @@
-"""A search from Python, as the command `zoo search` makes it."""
+"""A search from Python, as the command `zoo search` makes it; and the best model of a study that a person names."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +9,31 @@ from typing import TYPE_CHECKING
 from models.core.user_folders import expand_home
 
 if TYPE_CHECKING:
+    from search.study.best_so_far import StudyModel
     from search.study.board import Board
+
+
+def named_study(amp: str) -> tuple[Path, str] | None:
+    """Return the study folder that AMP names, and which of its amps: `STUDY` or `STUDY/NAME`; None for other words.
+
+    A study that still reads its recordings is one, too.
+    """
+    from search.study.files import STUDY
+    from search.study.lock import is_starting
+
+    folder = expand_home(amp)
+    if (folder / STUDY).is_file() or is_starting(folder):
+        return folder, ""
+    return (folder.parent, folder.name) if (folder.parent / STUDY).is_file() and not folder.exists() else None
+
+
+@contextmanager
+def open_best(study: Path, amp: str, tier: str) -> Iterator["StudyModel"]:
+    """Yield the best model of a study so far; see `best_so_far`, whose libraries are loaded here."""
+    from search.study.best_so_far import best_so_far
+
+    with best_so_far(study, amp, tier) as best:
+        yield best
 
 
 def search_models(
