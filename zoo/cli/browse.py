@@ -180,7 +180,10 @@ def _show_list(rows: "list[AmpSummary]", label: str, age_s: float | None, option
 @zoo_option
 @json_option
 def show(amp: str, where: str | None, as_json: bool) -> None:
-    """Show the details of one amp."""
+    """Show the details of one amp.
+
+    AMP may be a study: its best model is shown.
+    """
     from models.artifacts.evaluation import Evaluation
     from models.artifacts.model_config import ModelConfig
     from models.artifacts.names import CONFIG, EVAL
@@ -215,7 +218,10 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
 @zoo_option
 @json_option
 def knobs(amp: str, where: str | None, as_json: bool) -> None:
-    """Show the knobs of an amp and their ranges."""
+    """Show the knobs of an amp and their ranges.
+
+    AMP may be a study: the knobs of its best model are shown.
+    """
     from models.artifacts.model_config import ModelConfig
     from models.artifacts.names import CONFIG, is_nam_file
     from models.core.user_folders import expand_home
