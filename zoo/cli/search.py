@@ -73,7 +73,6 @@ def search(
     example, docs/guides/search.md describes it.
     """
     from models.core.locations import is_uri
-    from models.core.schema import read_json
     from zoo.cli import output
 
     require_packages("torch", "ray", "optuna")
@@ -83,12 +82,10 @@ def search(
         raise UserError(
             f"--out is {out}, but a study is a folder on this machine", "To copy it to a URI as well: --storage URI."
         )
-    read_json(config)  # a missing file, and what needs no audio, is refused before heavy libraries are imported
-
     from search.config.study import read_search
     from search.study.beginning import check_beginning, check_manifests
 
-    read = read_search(config)
+    read = read_search(config)  # what is wrong without a look at audio is told before heavy libraries are imported
     read = read.with_budget(budget) if budget else read
     study = out or Path("studies") / read.name
     if not submit and not (address or "").startswith("ray://"):  # otherwise paths are those of the cluster

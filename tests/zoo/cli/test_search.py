@@ -16,6 +16,7 @@ from search.study.board import best_runs, read_study
 from search.study.ledger import read_ledger
 from search.study.lock import study_lock
 from search.study.summary import current_board
+from tests.support.makers import di, write_wav
 from tests.support.packages import refused, terminal, zoo
 from tests.support.searches import counted_costs, search_file
 from zoo.cli.views import board as board_view
@@ -122,6 +123,19 @@ def test_board_of_a_running_search(studies: Path, tmp_path: Path):
     document = json.loads(zoo("board", str(tmp_path), "--json").out)
     assert not document["complete"]
     assert document["best"] is None
+
+
+def test_what_is_no_search_config_is_told(studies: Path, tmp_path: Path):
+    amp = json.loads((studies / "search.json").read_text())["datasets"][0]
+    data, sound = tmp_path / "data.json", write_wav(tmp_path / "take.wav", di(0.1))
+    data.write_text(json.dumps(amp))
+    manifest = (studies / amp["train"]).resolve()
+    refused(zoo("search", manifest), 1, "is a manifest of takes, not the config", "'train' of", f"zoo train {manifest}")
+    refused(zoo("search", data), 1, "is a data config (D), not the config", "Copy what it holds", f"zoo train {data}")
+    refused(zoo("search", sound), 1, "is a sound file, not a JSON file", "a manifest of takes")
+    study = studies / "one"
+    refused(zoo("search", study), 1, "is the folder of a study", f"zoo search CONFIG --out {study} --resume")
+    refused(zoo("check", studies / "search.json"), 1, "is the config of a search, not a manifest of takes")
 
 
 def test_search_starts_from_another_study(studies: Path):
