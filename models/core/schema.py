@@ -205,11 +205,8 @@ def _check_kind(value: Any, kind: type[BaseModel], where: str) -> None:
     """Raise `WrongKind` for a document that lacks the key which tells its own kind, and has that of another."""
     wanted, found = telling_key(kind.model_fields), telling_key(value) if isinstance(value, dict) else ""
     if wanted and found and wanted != found:
-        raise WrongKind(
-            f"{where} is {DOCUMENT_KINDS[found]}, not {DOCUMENT_KINDS[wanted]}",
-            f"Name {DOCUMENT_KINDS[wanted]} here.",
-            found,
-        )
+        here, there = DOCUMENT_KINDS[wanted], DOCUMENT_KINDS[found]
+        raise WrongKind(f"{where} is {there}, not {here}", f"Name {here} here.", found)
 
 
 def _with_known_version(value: Any, kind: type[BaseModel], where: str) -> tuple[Any, bool]:

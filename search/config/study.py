@@ -260,7 +260,7 @@ class SearchConfig(Frozen):
             checked = type(self).model_validate(self.model_dump(exclude_unset=True) | changed)
         except ValidationError:
             raise UserError(
-                f"--budget is {short_repr(budget)}, neither a number of trials nor a time",
+                f"budget is {short_repr(budget)}, neither a number of trials nor a time",
                 "Write a whole number from 1, as in 24, or a time, as in 90s, 30m or 2h.",
             ) from None
         return self.model_copy(update={name: getattr(checked, name) for name in changed})

@@ -94,7 +94,7 @@ def test_board_is_sorted_and_cut(studies: Path):
     ran = zoo("board", str(study), "--sort", "beauty")
     assert ran.code == 2 and all(f"'{column}'" in ran.err for column in board_view.ORDERS), "the help names all"
     ran = zoo("board", str(study), "--json", "--top", "2")
-    assert ran.code == 1 and "--sort and --top are for the table" in ran.err
+    assert ran.code == 2 and "--sort and --top are for the table" in ran.err
 
 
 @pytest.mark.parametrize("columns", [60, 100])
@@ -146,7 +146,9 @@ def test_search_starts_from_another_study(studies: Path):
     assert zoo("search", config, "--out", str(studies / "two"), "--resume", "--local").code == 0
     refused(zoo("search", config, "--out", str(studies / "two"), "--local"), 1, "already holds a study")
     refused(zoo("search", config, "--local", "--out", "s3://bucket/mine"), 1, "a study is a folder on this machine")
-    refused(zoo("search", config, "--local", "--address", "auto"), 1, "give only one of")
+    refused(zoo("search", config, "--local", "--address", "auto"), 2, "give only one of")
+    for budget in ("30x", "0", ""):
+        refused(zoo("search", config, "--local", "--budget", budget), 2, f"--budget is '{budget}', neither a number")
     refused(zoo("search", config, "--out", str(studies / "x"), "--from", str(studies)), 3, "no study, package or run")
 
 
@@ -205,7 +207,7 @@ def test_a_budget_of_trials_or_of_time(tmp_path: Path):
     assert ran.code == 0, ran.err
     assert len([record for record in read_ledger(tmp_path / "counted") if not record.is_final]) == 1
     ran = zoo("search", path, "--out", str(tmp_path / "none"), "--local", "--budget", "soon")
-    refused(ran, 1, "--budget is 'soon'", "30m")
+    refused(ran, 2, "--budget is 'soon'", "30m")
 
 
 def test_a_missing_file_is_told_before_heavy_imports(tmp_path: Path):
