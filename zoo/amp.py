@@ -141,4 +141,4 @@ def summarize_amps(zoo: str | Path | None = None, **conditions: Any) -> list[Amp
 
     An amp whose card cannot be read is left out with a warning.
     """
-    return AmpFilter(**conditions).select(resolve_zoo(zoo).list(warnings.warn))
+    return AmpFilter.from_conditions(conditions).select(resolve_zoo(zoo).list(warnings.warn))
