@@ -41,11 +41,11 @@ ALLOWED = {  # sub-package or lone module -> what it may import of its own packa
     "zoo/version": "",
     "zoo/package": "names version",
     "zoo/registry": "package names version",
-    "zoo/amp": "registry package names version",
+    "zoo/amp": "studies registry package names version",
     "zoo/studies": "",
     "zoo/player_page": "registry package names version",
     "zoo/plugins": "registry package names version",
-    "zoo/cli": "player_page plugins amp registry package names version",
+    "zoo/cli": "player_page plugins amp studies registry package names version",
 }
 PACKAGES = {"models": {"models"}, "search": {"search", "models"}, "zoo": {"zoo", "models"}}
 LIBRARIES = {  # what a package leaves to the others

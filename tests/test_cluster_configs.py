@@ -24,6 +24,16 @@ pytestmark = pytest.mark.ray
 ROOT = Path(__file__).parent.parent / "configs" / "cluster"
 
 
+def test_the_token_is_made_in_a_new_account_for_its_user_alone(tmp_path: Path):
+    (command,) = re.findall(r"`(.*token_hex.*?)`", (ROOT / "README.md").read_text())
+    words = ["bash", "-euc", f"umask 022; {command}"]
+    place = {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    subprocess.run(words, env=place, check=True, timeout=60)
+    token = tmp_path / ".ray" / "auth_token"
+    assert re.fullmatch(r"[0-9a-f]{64}\n", token.read_text())
+    assert token.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", ["hosts", "aws"])
 def test_ray_up_accepts_the_config(name: str, monkeypatch: pytest.MonkeyPatch):

@@ -20,6 +20,7 @@ from models.network.numpy_wavenet import NumpyWaveNet
 from zoo.package.card_schema import AmpSummary
 from zoo.registry.filters import AmpFilter
 from zoo.registry.resolve import FetchOptions, resolve_model, resolve_zoo
+from zoo.studies import named_study, open_best
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Amp:
     @cached_property
     def _play(self) -> OfflineModel:
         return OfflineModel(*self._model)
+
+    def _read(self) -> "Amp":
+        """Read the model now, and return the amp itself."""
+        assert self._model
+        return self
 
     @property
     def name(self) -> str:
@@ -104,13 +110,17 @@ def load(amp: str | Path, zoo: str | Path | None = None, *, tier: str = "") -> A
     Every byte of a package is checked.
 
     Args:
-        amp: The folder of a run or a package, a `.nam` file, or an amp `owner/amp`, `owner/amp@revision` of a zoo.
+        amp: The folder of a run, a trial or a package, a `.nam` file, an amp `owner/amp`, `owner/amp@revision` of a
+            zoo, or a study `STUDY`, `STUDY/AMP`: its best model so far, which is read at once.
         zoo: Where to look for a name, as `--zoo` of the commands: None for the user's own shelf, a shelf's folder,
             "hub" for the Hugging Face hub, or a hub's URL. An amp of a hub is pulled to the user's own shelf.
         tier: A smaller or larger model of the same amp, empty for the amp itself.
 
     Raises `NotFound`, `IntegrityError` or another `UserError` of `models.core.errors`, and errors of the hub's client.
     """
+    if study := named_study(str(amp)):
+        with open_best(*study, tier) as best:
+            return Amp(best.folder)._read()
     return Amp(resolve_model(str(amp), FetchOptions(zoo, tier)))
 
 
@@ -131,4 +141,4 @@ def summarize_amps(zoo: str | Path | None = None, **conditions: Any) -> list[Amp
 
     An amp whose card cannot be read is left out with a warning.
     """
-    return AmpFilter(**conditions).select(resolve_zoo(zoo).list(warnings.warn))
+    return AmpFilter.from_conditions(conditions).select(resolve_zoo(zoo).list(warnings.warn))

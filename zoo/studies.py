@@ -1,15 +1,72 @@
-"""A search from Python, as the command `zoo search` makes it."""
+"""A search from Python, as the command `zoo search` makes it; and the best model of a study that a person names."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from models.core.errors import UserError
+from models.core.schema import short_repr
 from models.core.user_folders import expand_home
 
 if TYPE_CHECKING:
+    from search.study.best_so_far import StudyModel
     from search.study.board import Board
 
 
+def named_study(amp: str) -> tuple[Path, str] | None:
+    """Return the study folder that AMP names, and which of its amps: `STUDY` or `STUDY/NAME`; None for other words.
+
+    A study that still reads its recordings is one, too.
+    """
+    from search.study.files import STUDY
+    from search.study.lock import is_starting
+
+    folder = expand_home(amp)
+    if (folder / STUDY).is_file() or is_starting(folder):
+        return folder, ""
+    return (folder.parent, folder.name) if (folder.parent / STUDY).is_file() and not folder.exists() else None
+
+
+@contextmanager
+def open_best(study: Path, amp: str, tier: str) -> Iterator["StudyModel"]:
+    """Yield the best model of a study so far; see `best_so_far`, whose libraries are loaded here."""
+    from search.study.best_so_far import best_so_far
+
+    with best_so_far(study, amp, tier) as best:
+        yield best
+
+
+# What an error calls an option of `zoo search` that is an argument here; a command to type stays as it is.
+OPTION_OR_COMMAND = re.compile(r"(?P<command>\bzoo [a-z]+ .*)|--(?P<option>resume|local|out|budget|address)\b")
+
+
+@contextmanager
+def _options_as_arguments() -> Iterator[None]:
+    """Let errors speak of arguments: `resume=True` for `--resume`, `out` for `--out`."""
+
+    def spell(found: re.Match[str]) -> str:
+        option = found["option"]
+        return found["command"] or (f"{option}=True" if option in ("resume", "local") else option)
+
+    try:
+        yield
+    except UserError as problem:
+        problem.message, problem.hint = (OPTION_OR_COMMAND.sub(spell, text) for text in (problem.message, problem.hint))
+        problem.args = (problem.message,)
+        raise
+
+
+def _as_path(value: Any, name: str, example: str) -> Path:
+    """Return a path that Python code states; raises `UserError` for what is neither text nor a path."""
+    if not isinstance(value, str | Path):
+        raise UserError(f"{name} is {short_repr(value)}, which is no path", f"Name a path in quotes, as {example!r}.")
+    return expand_home(str(value))
+
+
+@_options_as_arguments()
 def search_models(
     config: str | Path,
     out: str | Path | None = None,
@@ -39,10 +96,10 @@ def search_models(
     from search.report.notebook import NotebookView, notebook_display
     from search.run_options import RunOptions
 
-    file = expand_home(str(config))
+    file = _as_path(config, "config", "search.json")
     read = read_search(file)
     read = read if budget == "" else read.with_budget(budget)
-    study = expand_home(str(out)) if out else Path("studies") / read.name
+    study = _as_path(out, "out", "studies/mine") if out else Path("studies") / read.name
     options = RunOptions(resume=resume, local=local, address=address or None, config_file=file)
     display = notebook_display() if progress else None
     shown = NotebookView(LiveView(read, study), display) if display else None

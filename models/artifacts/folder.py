@@ -63,10 +63,7 @@ def read_model(folder: Path) -> tuple[ModelConfig, NumpyWaveNet]:
     Raises `NotFound` when the folder holds no model, `IntegrityError` when the weights do not match the config, and
     `UserError` when the config is malformed or contradicts itself.
     """
-    if not (folder / CONFIG).exists():
-        raise NotFound(
-            f"{folder} holds no model ({CONFIG} is missing)", "Name a run folder, a package, or an amp of the zoo."
-        )
+    check_holds_model(folder)
     config = read_document(folder / CONFIG, ModelConfig)
     if config.audio.receptive_field != config.architecture.receptive_field:
         raise UserError(
@@ -77,6 +74,13 @@ def read_model(folder: Path) -> tuple[ModelConfig, NumpyWaveNet]:
     shapes = parameter_shapes(config.architecture, config.columns)
     _check_weights_size(folder, shapes)
     return config, NumpyWaveNet(config.architecture, config.columns, load_weights(folder / WEIGHTS, shapes))
+
+
+def check_holds_model(folder: Path) -> None:
+    """Raise `NotFound` for a folder or a file that is no model's folder."""
+    if not (folder / CONFIG).exists():
+        found = f"{folder} holds no model ({CONFIG} is missing)" if folder.exists() else f"{folder} does not exist"
+        raise NotFound(found, "Name a run folder, a package, or an amp of the zoo.")
 
 
 def _check_weights_size(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:

@@ -54,6 +54,14 @@ class SchemaError(UserError):
     """A JSON document does not follow its schema."""
 
 
+class WrongKind(SchemaError):
+    """A JSON document is of another kind, as a manifest where a config is expected; `key` of its own tells that."""
+
+    def __init__(self, message: str, hint: str, key: str) -> None:
+        super().__init__(message, hint)
+        self.key = key
+
+
 class Incompatible(SchemaError):
     """This version cannot read a package: a document is malformed or of a newer schema."""
 

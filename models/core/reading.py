@@ -3,6 +3,7 @@
 import codecs
 from pathlib import Path
 
+from models.core.document_kinds import is_sound
 from models.core.errors import NotFound, UserError
 from models.core.files import open_regular
 
@@ -13,7 +14,7 @@ def read_document_bytes(path: Path, max_bytes: int, kind: str, *, follow: bool =
     """Return the bytes of a file that a person named; `kind` says what it should be, as `JSON file`.
 
     Raises `NotFound` when it is missing, `UserError` when it is a folder, a device or a pipe (which might never end),
-    a link that is not to be followed, or larger than `max_bytes`.
+    a sound file, a link that is not to be followed, or larger than `max_bytes`.
     """
     try:
         with open_regular(path, kind, follow=follow) as file:
@@ -32,6 +33,11 @@ def read_document_bytes(path: Path, max_bytes: int, kind: str, *, follow: bool =
         raise UserError(f"{path} cannot be read: {(problem.strerror or '').lower()}", "Check the path.") from None
     except ValueError:  # a NUL in the name
         raise UserError(f"{str(path)[:80]!r} cannot be the name of a file", "Check the path.") from None
+    if is_sound(data):
+        raise UserError(
+            f"{path} is a sound file, not a {kind}",
+            f"Name the {kind}: sound files are listed in a manifest of takes, and that is named in configs.",
+        )
     if len(data) > max_bytes:
         raise UserError(f"{path} is larger than {max_bytes:,} bytes", f"Is it really a {kind}?")
     return data

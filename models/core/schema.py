@@ -12,7 +12,8 @@ from typing import Any, TypeVar, cast, get_args
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
-from models.core.errors import Incompatible, SchemaError, UserError
+from models.core.document_kinds import DOCUMENT_KINDS, telling_key
+from models.core.errors import Incompatible, SchemaError, UserError, WrongKind
 from models.core.reading import decode_text, read_document_bytes
 from models.core.userinfo import without_userinfo
 
@@ -188,7 +189,7 @@ def check_document(value: Any, kind: type[Document], where: str) -> Document:
 
     A `"$schema"` at the top is for editors and is ignored. A document of a newer minor version ("1.3" where "1.0" is
     known) may have unknown keys, which are left out. Raises `SchemaError`, or `Incompatible` for a newer major version
-    ("2.0", "ampzoo.eval/2").
+    ("2.0", "ampzoo.eval/2"), or `WrongKind` for a document whose keys tell that it is another one.
     """
     if isinstance(value, dict):
         value = {key: item for key, item in value.items() if key != "$schema"}
@@ -196,7 +197,16 @@ def check_document(value: Any, kind: type[Document], where: str) -> Document:
     try:
         return kind.model_validate(value, extra="ignore" if newer else None)
     except ValidationError as problem:
+        _check_kind(value, kind, where)
         raise SchemaError(*_explain(problem, value, kind, where)) from None
+
+
+def _check_kind(value: Any, kind: type[BaseModel], where: str) -> None:
+    """Raise `WrongKind` for a document that lacks the key which tells its own kind, and has that of another."""
+    wanted, found = telling_key(kind.model_fields), telling_key(value) if isinstance(value, dict) else ""
+    if wanted and found and wanted != found:
+        here, there = DOCUMENT_KINDS[wanted], DOCUMENT_KINDS[found]
+        raise WrongKind(f"{where} is {there}, not {here}", f"Name {here} here.", found)
 
 
 def _with_known_version(value: Any, kind: type[BaseModel], where: str) -> tuple[Any, bool]:

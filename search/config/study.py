@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from models.core.errors import UserError
+from models.core.errors import UserError, WrongKind, shell_words
 from models.core.schema import SHORT_NAME, SHORT_NAME_WORDS, Frozen, read_document, short_repr, spelled
 from models.network.architecture import MAX_RECEPTIVE_FIELD, WaveNetConfig
 from models.recordings.config import DataConfig
@@ -28,6 +28,11 @@ MAX_TRIALS = 100_000
 MINUTES = {"s": 1 / 60, "m": 1.0, "h": 60.0}  # unit of a time -> minutes
 
 SHARING = 4  # most trials that share a GPU where its share is not stated; they only take turns on it
+
+ADOPTED = {  # key that tells a kind of document -> how a search gets what such a document holds
+    "entries": "State it as 'train' of one of the 'datasets' in the config of a search.",
+    "train": "Copy what it holds into 'datasets' of the config of a search.",
+}
 
 Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
@@ -255,7 +260,7 @@ class SearchConfig(Frozen):
             checked = type(self).model_validate(self.model_dump(exclude_unset=True) | changed)
         except ValidationError:
             raise UserError(
-                f"--budget is {short_repr(budget)}, neither a number of trials nor a time",
+                f"budget is {short_repr(budget)}, neither a number of trials nor a time",
                 "Write a whole number from 1, as in 24, or a time, as in 90s, 30m or 2h.",
             ) from None
         return self.model_copy(update={name: getattr(checked, name) for name in changed})
@@ -314,8 +319,24 @@ class SearchConfig(Frozen):
 
 
 def read_search(path: Path) -> SearchConfig:
-    """Read a search config; raises `UserError` naming the file and the key that is wrong."""
-    return read_document(path, SearchConfig).relative_to(path.resolve().parent)
+    """Read a search config.
+
+    Raises `UserError` naming the file and the key that is wrong, or what the file is instead.
+    """
+    if (path / "study.json").is_file():
+        raise UserError(
+            f"{path} is the folder of a study, not the config of a search",
+            f"Go on with: {shell_words('zoo', 'search', 'CONFIG', '--out', path, '--resume')}, CONFIG being the file "
+            f"that it was begun with. Its trials: {shell_words('zoo', 'board', path)}",
+        )
+    try:
+        return read_document(path, SearchConfig).relative_to(path.resolve().parent)
+    except WrongKind as problem:
+        hint = ADOPTED.get(problem.key, "The config of a search has 'name' and 'datasets'.")
+        hint += " configs/quickstart/search.json is an example."
+        if problem.key in ADOPTED:
+            hint += f" One model, without a search: {shell_words('zoo', 'train', path)}"
+        raise WrongKind(problem.message, hint, problem.key) from None
 
 
 def identity_of(model: WaveNetConfig, learning: LearningConfig) -> str:

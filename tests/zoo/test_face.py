@@ -16,6 +16,7 @@ from models.core.errors import NotFound, UserError
 from tests.support.makers import di, record
 from tests.support.packages import AMP, write_package, write_run
 from tests.support.packages import zoo as zoo_command
+from tests.support.searches import search_file
 
 
 @pytest.fixture
@@ -107,12 +108,36 @@ def test_places_may_be_paths_and_one_knob_text(own: Path, tmp_path: Path):
         ({"knobs": [7]}, "knobs is 7"),
         ({"max_macs": "100"}, "max_macs is '100'"),
         ({"max_macs": True}, "max_macs is true"),
+        ({"foo": 1}, "no condition 'foo'"),
     ],
 )
 def test_conditions_of_another_kind_are_refused(own: Path, conditions: dict, message: str):
     with pytest.raises(UserError) as refused:
         zoo_package.list(**conditions)
     assert message in refused.value.message
+
+
+def test_errors_of_a_search_speak_of_arguments(tmp_path: Path):
+    path, study = search_file(tmp_path, amps=1), tmp_path / "study"
+    study.mkdir()
+    (study / "study.json").write_bytes(path.read_bytes())
+    cases: tuple[tuple[Any, dict[str, Any], str, str], ...] = (
+        (
+            path,
+            {"out": study, "local": True},
+            "already holds a study",
+            "Add resume=True to continue it, or choose another out",
+        ),
+        (path, {"out": tmp_path / "new", "budget": "30x"}, "budget is '30x'", "a whole number"),
+        (study, {}, "is the folder of a study", f"zoo search CONFIG --out {study} --resume"),
+        ({"name": "x"}, {}, 'config is {"name": "x"}, which is no path', "as 'search.json'"),
+        (path, {"out": 7}, "out is 7, which is no path", "as 'studies/mine'"),
+    )
+    for config, given, message, hint in cases:
+        with pytest.raises(UserError) as refused:
+            zoo_package.search(config, **given)
+        assert message in refused.value.message and hint in refused.value.hint
+        assert "--" not in refused.value.hint.partition("zoo search")[0]
 
 
 def test_score_is_that_of_the_command(own: Path, tmp_path: Path):

@@ -180,33 +180,35 @@ def _show_list(rows: "list[AmpSummary]", label: str, age_s: float | None, option
 @zoo_option
 @json_option
 def show(amp: str, where: str | None, as_json: bool) -> None:
-    """Show the details of one amp."""
+    """Show the details of one amp.
+
+    AMP may be a study: its best model is shown.
+    """
     from models.artifacts.evaluation import Evaluation
     from models.artifacts.model_config import ModelConfig
     from models.artifacts.names import CONFIG, EVAL
     from zoo.cli import output
+    from zoo.cli.study_amp import view_of
     from zoo.cli.views import amps as amps_view
     from zoo.package.card_schema import read_tiers
     from zoo.package.front_matter import text_of
-    from zoo.registry.resolve import view_amp
 
     offer_to_pull(amp, where)
-    view = view_amp(amp, where)
-    config, evaluation = view.document(CONFIG, ModelConfig), view.document(EVAL, Evaluation)
-    front, revision = view.front_matter(), view.revision
+    with view_of(amp, where) as view:
+        config, evaluation = view.document(CONFIG, ModelConfig), view.document(EVAL, Evaluation)
+        front, revision, origin = view.front_matter(), view.revision, view.origin
     tiers = read_tiers(amp, front)
     if as_json:
         documents = {
             "license": text_of(front, "license"),
             "revision": revision,
-            "origin": None if view.origin is None else view.origin.model_dump(mode="json"),
+            "origin": None if origin is None else origin.model_dump(mode="json"),
             "config": config.model_dump(mode="json"),
             "eval": evaluation.model_dump(mode="json", by_alias=True),
             "tiers": [tier.model_dump(mode="json") for tier in tiers],
         }
         output.data_json({"schema": "zoo.show/1", "name": amp, **documents})
     else:
-        origin = view.origin
         shown = f"{revision} (from {origin.zoo}, manifest {origin.manifest[:12]})" if origin else revision
         amps_view.show_amp(amp, config, evaluation, text_of(front, "license"), shown, tiers)
 
@@ -216,13 +218,16 @@ def show(amp: str, where: str | None, as_json: bool) -> None:
 @zoo_option
 @json_option
 def knobs(amp: str, where: str | None, as_json: bool) -> None:
-    """Show the knobs of an amp and their ranges."""
+    """Show the knobs of an amp and their ranges.
+
+    AMP may be a study: the knobs of its best model are shown.
+    """
     from models.artifacts.model_config import ModelConfig
     from models.artifacts.names import CONFIG, is_nam_file
     from models.core.user_folders import expand_home
     from zoo.cli import output
+    from zoo.cli.study_amp import view_of
     from zoo.cli.views import amps as amps_view
-    from zoo.registry.resolve import view_amp
 
     offer_to_pull(amp, where)
     if is_nam_file(path := expand_home(amp)):
@@ -230,7 +235,8 @@ def knobs(amp: str, where: str | None, as_json: bool) -> None:
 
         schema = open_model(path)[0].knobs
     else:
-        schema = view_amp(amp, where).document(CONFIG, ModelConfig).knobs
+        with view_of(amp, where) as view:
+            schema = view.document(CONFIG, ModelConfig).knobs
     if as_json:
         output.data_json({"schema": "zoo.knobs/1", "name": amp, **schema.model_dump(mode="json")})
     else:

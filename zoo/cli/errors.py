@@ -9,9 +9,22 @@ from models.core.errors import DivergedError, Incompatible, IntegrityError, NotF
 from models.core.extras import install_command
 from zoo.registry.errors import RateLimited, Unreachable
 
-FAILURE, NOT_FOUND, NO_ACCESS, NO_NETWORK, UNTRUSTED, INCOMPATIBLE, INTERRUPTED = 1, 3, 4, 5, 6, 7, 130
+FAILURE, WRONG_USAGE, NOT_FOUND, NO_ACCESS, NO_NETWORK, UNTRUSTED, INCOMPATIBLE = 1, 2, 3, 4, 5, 6, 7
 
-CODES = ((IntegrityError, UNTRUSTED), (NotFound, NOT_FOUND), (Incompatible, INCOMPATIBLE), (UserError, FAILURE))
+INTERRUPTED = 130
+
+
+class WrongUsage(UserError):
+    """Options that contradict each other, or a value that an option does not take, whatever the files hold."""
+
+
+CODES = (
+    (WrongUsage, WRONG_USAGE),
+    (IntegrityError, UNTRUSTED),
+    (NotFound, NOT_FOUND),
+    (Incompatible, INCOMPATIBLE),
+    (UserError, FAILURE),
+)
 
 MENDED_BY_WAITING = (408, 425, 429)  # refusals of a hub that waiting mends
 

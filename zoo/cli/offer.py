@@ -14,13 +14,13 @@ def offer_to_pull(amp: str, where: str | None, tier: str = "") -> None:
     without a terminal: there the command's own error says how to pull it.
     """
     from zoo.cli import output
-    from zoo.cli.study_amp import named_study
     from zoo.cli.transfer import pull_planned
     from zoo.names import parse_ref
     from zoo.registry.folders import shelf_folder
     from zoo.registry.index import zoo_that_lists
     from zoo.registry.pull_plan import PullRequest, plan_pull
     from zoo.registry.shelf import Shelf
+    from zoo.studies import named_study
 
     is_here = expand_home(amp).exists() or named_study(amp)
     if where is not None or is_here or not (sys.stdin.isatty() and sys.stderr.isatty()):

@@ -35,6 +35,13 @@ STDOUT = "the standard output"
 
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")
 
+# A command to copy, as it stands in a sentence: to the end of the sentence or of its part, quoted words whole.
+COMMAND_WORD = r"""(?:'[^']*'|"[^"]*"|[.?!;,](?=\S)|[^\s'".?!;,()])"""
+
+COMMAND_TO_COPY = re.compile(rf"\b(?:zoo|pip|hf)(?= )(?: *{COMMAND_WORD})+[.?!;,]?")
+
+HELD_SPACE = "\0"  # stands for a space at which no line may be broken; no message holds one
+
 
 Cells = Sequence[str]
 
@@ -94,15 +101,21 @@ def name_stdout() -> None:
 def info(text: str = "") -> None:
     """Print a message on stderr, without passwords in URIs; on a terminal a long line is wrapped between words.
 
-    The rest is indented. Lines that begin with a space, such as commands to copy, stay whole.
+    The rest is indented. A command to copy is never broken, nor is a line that begins with a space.
     """
     width = shutil.get_terminal_size().columns if sys.stderr.isatty() else 0
     if width < NARROWEST or len(text) <= width or "\n" in text or text.startswith(" "):
         _write_message(text)
         return
-    fold = textwrap.TextWrapper(width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
-    for line in fold.wrap(text):
+    for line in _wrap(text, width, indent="  "):
         _write_message(line)
+
+
+def _wrap(text: str, width: int, indent: str = "") -> list[str]:
+    """Return the lines of a text, wrapped between words; a command to copy stays whole, on a longer line if need be."""
+    held = COMMAND_TO_COPY.sub(lambda found: found[0].replace(" ", HELD_SPACE), text)
+    fold = textwrap.TextWrapper(width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+    return [line.replace(HELD_SPACE, " ") for line in fold.wrap(held)]
 
 
 def _write_message(text: str) -> None:

@@ -101,10 +101,24 @@ def package(options: PackageOptions) -> None:
 
 
 def _runs(folder: Path) -> tuple[Mapping[str, Mapping[str, Path]], bool]:
-    """Return amp -> tier -> run folder, the best last, and whether `folder` is a study; a run is its only tier."""
-    from models.artifacts.names import CONFIG
-    from search.study.board import tier_runs
+    """Return amp -> tier -> run folder, the best last, and whether `folder` is a study; a run is its only tier.
 
-    if (folder / CONFIG).exists() or not (folder / "study.json").exists():
-        return {folder.resolve().name: {"": folder}}, False
-    return tier_runs(folder), True
+    Raises `NotFound` for what is neither.
+    """
+    from models.artifacts.names import CONFIG, RECIPE
+    from models.core.errors import NotFound
+    from search.study.board import tier_runs
+    from search.study.files import STUDY
+    from zoo.package.provenance import run_inside
+
+    hint = "Name a run folder, as zoo train makes it, or a study folder, as zoo search makes it."
+    if not folder.exists():
+        raise NotFound(f"{folder} does not exist", hint)
+    if (folder / STUDY).exists() and not (folder / CONFIG).exists():
+        return tier_runs(folder), True
+    run = run_inside(folder)
+    if not (run / CONFIG).exists() and (run / RECIPE).exists():
+        raise NotFound(f"{run} is a run that has not ended", "The same zoo train command resumes an interrupted run.")
+    if not (run / CONFIG).exists():
+        raise NotFound(f"{folder} is neither a run nor a study ({CONFIG} and {STUDY} are missing)", hint)
+    return {run.resolve().name: {"": run}}, False

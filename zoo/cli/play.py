@@ -91,8 +91,9 @@ def render(options: RenderOptions) -> None:
     """
     from models.core.errors import UserError
     from zoo.cli import output
-    from zoo.cli.study_amp import model_to_play, named_study
+    from zoo.cli.study_amp import model_to_play
     from zoo.registry.resolve import resolve_config
+    from zoo.studies import named_study
 
     if options.automate and options.sweeps:
         raise UserError("give either --sweep or --automate", "A CSV can hold the sweep too.")

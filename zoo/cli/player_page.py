@@ -152,11 +152,12 @@ def _site(amp: str | None, where: str | None, tier: str, max_peak_dbfs: float | 
     """Yield the page of an amp, or of all amps of a zoo."""
     from models.core.errors import UserError
     from zoo.cli import output
-    from zoo.cli.study_amp import model_to_play, named_study
+    from zoo.cli.study_amp import model_to_play
     from zoo.player_page.documents import model_name, shelf_row
     from zoo.player_page.site import many_amps, one_amp
     from zoo.registry.resolve import FetchOptions, resolve_for_ears, resolve_zoo
     from zoo.registry.shelf import Shelf
+    from zoo.studies import named_study
 
     if amp:
         with model_to_play(amp, where, tier, max_peak_dbfs=max_peak_dbfs) as model:

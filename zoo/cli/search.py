@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from models.core.errors import NotFound, UserError, shell_words
+from zoo.cli.errors import WrongUsage
 from zoo.cli.options import PATH, json_option, repeat_command, require_packages, zoo_option
 from zoo.cli.watch import watch
 
@@ -73,23 +74,20 @@ def search(
     example, docs/guides/search.md describes it.
     """
     from models.core.locations import is_uri
-    from models.core.schema import read_json
     from zoo.cli import output
 
     require_packages("torch", "ray", "optuna")
     if sum(map(bool, (local, address, submit))) > 1:
-        raise UserError("give only one of --local, --address and --submit", "A search runs in one place.")
+        raise WrongUsage("give only one of --local, --address and --submit", "A search runs in one place.")
     if out and re.match(r"\w\w+:/", out.as_posix()):
         raise UserError(
             f"--out is {out}, but a study is a folder on this machine", "To copy it to a URI as well: --storage URI."
         )
-    read_json(config)  # a missing file, and what needs no audio, is refused before heavy libraries are imported
-
     from search.config.study import read_search
     from search.study.beginning import check_beginning, check_manifests
 
-    read = read_search(config)
-    read = read.with_budget(budget) if budget else read
+    read = read_search(config)  # what is wrong without a look at audio is told before heavy libraries are imported
+    read = read if budget is None else _with_budget(read, budget)
     study = out or Path("studies") / read.name
     if not submit and not (address or "").startswith("ray://"):  # otherwise paths are those of the cluster
         check_manifests(read)
@@ -135,6 +133,14 @@ def _show_best_runs(study: Path) -> None:
         output.data(str(run))
 
 
+def _with_budget(read: "SearchConfig", budget: str) -> "SearchConfig":
+    """Return the search with what `--budget` says; raises `WrongUsage` for what is no budget."""
+    try:
+        return read.with_budget(budget)
+    except UserError as problem:
+        raise WrongUsage(f"--{problem.message}", problem.hint) from None
+
+
 @click.command(short_help="Show the trials of a study.", epilog="Example: zoo board studies/mine --sort cost --top 10")
 @click.argument("study", type=PATH)
 @click.option("--follow", is_flag=True, help="Keep running and show each trial when it ends.")
@@ -157,7 +163,7 @@ def board(study: Path, follow: bool, sort: str | None, top: int | None, as_json:
     from zoo.cli.views import board as board_view
 
     if as_json and (sort or top):
-        raise UserError("--sort and --top are for the table", "Leave out --json, or sort the document's trials.")
+        raise WrongUsage("--sort and --top are for the table", "Leave out --json, or sort the document's trials.")
     if not as_json and is_starting(study):
         output.info("the search is loading recordings; no trial has started")
         if not follow:

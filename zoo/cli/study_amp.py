@@ -1,28 +1,15 @@
-"""AMP of the commands that play: an amp of a zoo, a model's folder, or a study, of which the best model is played."""
+"""AMP of a command: an amp of a zoo, a model's folder, or a study, of which the best model is played or shown."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.core.user_folders import expand_home
+from zoo.studies import named_study, open_best
 
 if TYPE_CHECKING:
     from search.study.best_so_far import StudyModel
-
-
-def named_study(amp: str) -> tuple[Path, str] | None:
-    """Return the study folder that AMP names, and which of its amps: `STUDY` or `STUDY/NAME`; None for other words.
-
-    A study that still reads its recordings is one, too.
-    """
-    from search.study.files import STUDY
-    from search.study.lock import is_starting
-
-    folder = expand_home(amp)
-    if (folder / STUDY).is_file() or is_starting(folder):
-        return folder, ""
-    return (folder.parent, folder.name) if (folder.parent / STUDY).is_file() and not folder.exists() else None
+    from zoo.registry.resolve import AmpView
 
 
 @contextmanager
@@ -45,9 +32,7 @@ def model_to_play(
     from zoo.registry.resolve import FetchOptions, resolve_for_ears, resolve_model
 
     if found := named_study(amp):
-        from search.study.best_so_far import best_so_far
-
-        with best_so_far(*found, tier) as best:
+        with open_best(*found, tier) as best:
             if for_ears:  # a model that trains still may be noisy; how loud it may be is stated
                 check_model_loudness(best.folder, LOUDEST_DBFS if max_peak_dbfs is None else max_peak_dbfs)
             output.info(study_model_sentence(best))
@@ -57,6 +42,23 @@ def model_to_play(
         resolve = resolve_for_ears if for_ears else resolve_model
         model = resolve(amp, FetchOptions(where, tier, bar, output.warn, max_peak_dbfs))
     yield model
+
+
+@contextmanager
+def view_of(amp: str, where: str | None) -> Iterator["AmpView"]:
+    """Yield a view of what AMP names; of a study its best model so far, and say which that is.
+
+    Raises as `view_amp` and `best_so_far` do.
+    """
+    from zoo.cli import output
+    from zoo.registry.resolve import FolderView, view_amp
+
+    if found := named_study(amp):
+        with open_best(*found, "") as best:
+            output.info(study_model_sentence(best))
+            yield FolderView(best.folder)
+        return
+    yield view_amp(amp, where)
 
 
 def study_model_sentence(best: "StudyModel") -> str:

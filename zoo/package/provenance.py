@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from models.artifacts.names import MACHINE, TRAINING
+from models.artifacts.names import CONFIG, MACHINE, TRAINING
 from models.artifacts.split_file import read_split
+from models.core.errors import NotFound, shell_words
 from models.core.schema import read_object
 from models.recordings.knob_filters import FILTERS_KEY
 from zoo.package.manifest import file_entry
@@ -19,6 +20,24 @@ def find_study(run: Path) -> Path | None:
     """Return the study that a run folder `STUDY/trials/TRIAL/AMP` belongs to, None for any other run."""
     trials = run.resolve().parent.parent
     return trials.parent if trials.name == TRIALS_FOLDER and (trials.parent / STUDY_FILE).exists() else None
+
+
+def run_inside(folder: Path) -> Path:
+    """Return the run of a trial's folder `STUDY/trials/TRIAL`; any other folder is returned as it is.
+
+    Raises `NotFound` for a trial of several amps, and for a study.
+    """
+    if (folder / CONFIG).exists():
+        return folder
+    if (folder / STUDY_FILE).exists():
+        raise NotFound(
+            f"{folder} is a study, which holds many models",
+            f"Name the run folder of one; its trials: {shell_words('zoo', 'board', folder)}",
+        )
+    runs = sorted(place.parent for place in folder.glob(f"*/{CONFIG}") if find_study(place.parent))
+    if len(runs) > 1:
+        raise NotFound(f"{folder} is a trial of {len(runs)} amps", f"Name one: {', '.join(map(str, runs))}.")
+    return runs[0] if runs else folder
 
 
 def read_provenance(run: Path, recipe: dict[str, Any] | None, seconds: float) -> dict[str, Any] | None:

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from models.artifacts.evaluation import Evaluation, read_evaluation
+from models.artifacts.folder import check_holds_model
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import CONFIG, EVAL, is_nam_file
-from models.core.errors import NotFound
 from models.core.schema import Frozen
 from models.formats.open_model import open_model
 from models.knobs.schema import Setting
@@ -118,9 +118,7 @@ def model_name(folder: Path) -> str:
     """Return the name of the model in a folder, or of a `.nam` file. Raises `NotFound` where there is no model."""
     if is_nam_file(folder):
         return open_model(folder)[0].name
-    if not (folder / CONFIG).exists():
-        hint = "Name a run folder, a package, or an amp of the zoo."
-        raise NotFound(f"{folder} holds no model ({CONFIG} is missing)", hint)
+    check_holds_model(folder)
     return read_package_document(folder, CONFIG, ModelConfig).name
 
 

@@ -1,8 +1,8 @@
 """Filters and orders of a list of amps."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 from models.core.errors import UserError
 from models.core.schema import short_repr
@@ -51,6 +51,14 @@ class AmpFilter:
         most = 0 if self.max_macs is None else self.max_macs
         if isinstance(most, bool) or not isinstance(most, int | float):
             raise UserError(f"max_macs is {short_repr(self.max_macs)}, which is no number", "Write a whole number.")
+
+    @classmethod
+    def from_conditions(cls, conditions: Mapping[str, Any]) -> "AmpFilter":
+        """Return the filter with these conditions by name; raises `UserError` for a name that is none."""
+        known = [field.name for field in fields(cls)]
+        if odd := [name for name in conditions if name not in known]:
+            raise UserError(f"amps have no condition '{odd[0]}'", f"Choose from {', '.join(known)}.")
+        return cls(**conditions)
 
     def matches(self, row: "AmpSummary") -> bool:
         """Return whether an amp fulfills every condition."""

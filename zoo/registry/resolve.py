@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.artifacts.folder import check_holds_model
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import CONFIG, is_nam_file
 from models.core.errors import NotFound, UserError, first_line
@@ -15,6 +16,7 @@ from zoo.names import Address, Ref, parse_address, parse_ref
 from zoo.package.card import read_front_matter
 from zoo.package.layout import CARD, MANIFEST, package_of, refuse_nam_file, select_files
 from zoo.package.manifest import digest, package_files, read_package_document, read_package_manifest
+from zoo.package.provenance import run_inside
 from zoo.package.signing import describe_signer
 from zoo.registry.errors import RateLimited
 from zoo.registry.folders import shelf_folder
@@ -66,8 +68,8 @@ class FetchOptions:
 def resolve_package(amp: str, options: FetchOptions) -> Path:
     """Return the folder of an amp, verified where it is a package or a tier of one.
 
-    `amp` is a run's or a package's folder, or an amp `owner/amp[@revision]` of the zoo. One of a hub is pulled to the
-    user's own shelf; when the hub cannot be reached, the copy there is used.
+    `amp` is the folder of a run, of a trial of one amp or of a package, or an amp `owner/amp[@revision]` of the zoo.
+    One of a hub is pulled to the user's own shelf; when the hub cannot be reached, the copy there is used.
 
     Raises `NotFound`, `IntegrityError` or another `UserError`; `ConnectionError` where there is no hub and no copy.
     """
@@ -79,6 +81,7 @@ def resolve_package(amp: str, options: FetchOptions) -> Path:
             return _pull_to_shelf(zoo, ref, options)
         folder = _find_amp(zoo, ref, amp)
         describe_signer(folder, ref.name)
+    folder = run_inside(folder)
     if (package := package_of(folder)) is not None:
         _verify_folder(package, options.max_peak_dbfs)
     return folder
@@ -145,7 +148,12 @@ class FolderView:
     folder: Path
 
     def document(self, name: str, kind: type[Document]) -> Document:
-        """Return one JSON document, checked."""
+        """Return one JSON document, checked; raises `NotFound` for one that a run does not have yet."""
+        if not (self.folder / MANIFEST).exists() and not (self.folder / name).exists():
+            raise NotFound(
+                f"{self.folder} has no {name}; its training has not ended",
+                "Scores are written at the end. The knobs are known before: zoo knobs AMP.",
+            )
         return read_package_document(self.folder, name, kind)
 
     def front_matter(self) -> dict[str, Any]:
@@ -194,8 +202,14 @@ AmpView = FolderView | ZooView
 
 
 def view_amp(amp: str, where: str | None) -> AmpView:
-    """Open a view of a folder, or of an amp of a zoo. Raises as `parse_ref`, `resolve_zoo` and `Shelf.find` do."""
+    """Open a view of a folder, or of an amp of a zoo.
+
+    Raises as `parse_ref`, `resolve_zoo` and `Shelf.find` do, and `NotFound` for a folder without a model.
+    """
     if (folder := expand_home(amp)).is_dir():
+        folder = run_inside(folder)
+        if not (folder / MANIFEST).exists():
+            check_holds_model(folder)
         return FolderView(folder)
     refuse_nam_file(folder)
     view = ZooView(ref=_parse_amp(amp), zoo=resolve_zoo(where))

@@ -55,6 +55,7 @@ def test_package_push_list_pull(here: Path):
 @pytest.mark.parametrize("missing", ["eval.json", "config.json"])
 def test_package_of_an_unfinished_run_is_refused(here: Path, missing: str):
     (write_run(here / "run") / missing).unlink()
+    refused(zoo("package", "nope", "--license", "mit"), 3, "nope does not exist", "a run folder", "a study folder")
     refused(zoo("package", "run", "--license", "mit"), 3 if missing == "config.json" else 1, missing)
     assert created(here) == {"run"}
 

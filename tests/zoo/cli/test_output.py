@@ -1,12 +1,15 @@
 """Where the output goes: pipes, narrow terminals, full devices, encodings."""
 
+import io
 import json
 import subprocess
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
 
 from tests.support.packages import AMP, ZOO, card, refused, shell, terminal, write_files, zoo
+from zoo.cli import output
 
 
 def test_closed_pipe_is_no_error(here: Path):
@@ -70,6 +73,27 @@ def test_narrow_terminal_never_breaks(here: Path):
     code, screen = terminal("knobs", "alice/tinny", columns=10)
     assert code == 3
     assert "Did you mean alice/tiny?" in screen
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_a_command_to_copy_is_never_broken(columns: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    with redirect_stderr(screen):
+        output.info(
+            "stopped after 3 of 24 trials. Go on with: zoo search search.json --out studies/mine --resume --local"
+        )
+        output.info(
+            f"hint: Choose another folder, as {'a word ' * 20}says. Get it: zoo pull 'me/my, own. amp' "
+            "--zoo 'hub of mine' --tier nano. Then play it, which takes a while where the machine is slow."
+        )
+    text = screen.getvalue()
+    lines = [line.strip() for line in text.splitlines()]
+    assert any(line.endswith("zoo search search.json --out studies/mine --resume --local") for line in lines)
+    assert "zoo pull 'me/my, own. amp' --zoo 'hub of mine' --tier nano." in text
+    assert [line for line in lines if len(line) > columns and "zoo pull" not in line] == []
+    assert len(lines) > 4
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", "2>/dev/full", "2>&1 >out.txt | true; cat out.txt"])

@@ -155,7 +155,7 @@ def test_next_takes_are_where_models_disagree(here: Path):
         (("plan",), ["give one of KNOBS.json"]),
         (("plan", "amp.json", "--extend", "rec/train.json"), ["give one of KNOBS.json"]),
         (("plan", "none.json"), ["none.json does not exist"]),
-        (("plan", "di.wav"), ["di.wav", "not UTF-8"]),
+        (("plan", "di.wav"), ["di.wav", "is a sound file"]),
         (("plan", "amp.json", "--out", "rec"), ["--out needs --signal"]),
         (("plan", "amp.json", "--out", "rec", "--signal", "none.wav"), ["none.wav does not exist"]),
         (("plan", "amp.json", "--out", ".", "--signal", "di.wav"), [". is in the way"]),

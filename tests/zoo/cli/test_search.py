@@ -21,6 +21,7 @@ from search.study.board import best_runs, read_study
 from search.study.ledger import read_ledger
 from search.study.lock import study_lock
 from search.study.summary import current_board
+from tests.support.makers import di, write_wav
 from tests.support.packages import refused, terminal, zoo
 from tests.support.searches import counted_costs, search_file
 from zoo.cli.views import board as board_view
@@ -100,7 +101,7 @@ def test_board_is_sorted_and_cut(studies: Path):
     ran = zoo("board", str(study), "--sort", "beauty")
     assert ran.code == 2 and all(f"'{column}'" in ran.err for column in board_view.ORDERS), "the help names all"
     ran = zoo("board", str(study), "--json", "--top", "2")
-    assert ran.code == 1 and "--sort and --top are for the table" in ran.err
+    assert ran.code == 2 and "--sort and --top are for the table" in ran.err
 
 
 @pytest.mark.parametrize("columns", [60, 100])
@@ -137,6 +138,19 @@ def test_board_of_a_running_search(studies: Path, tmp_path: Path):
     assert document["best"] is None
 
 
+def test_what_is_no_search_config_is_told(studies: Path, tmp_path: Path):
+    amp = json.loads((studies / "search.json").read_text())["datasets"][0]
+    data, sound = tmp_path / "data.json", write_wav(tmp_path / "take.wav", di(0.1))
+    data.write_text(json.dumps(amp))
+    manifest = (studies / amp["train"]).resolve()
+    refused(zoo("search", manifest), 1, "is a manifest of takes, not the config", "'train' of", f"zoo train {manifest}")
+    refused(zoo("search", data), 1, "is a data config (D), not the config", "Copy what it holds", f"zoo train {data}")
+    refused(zoo("search", sound), 1, "is a sound file, not a JSON file", "a manifest of takes")
+    study = studies / "one"
+    refused(zoo("search", study), 1, "is the folder of a study", f"zoo search CONFIG --out {study} --resume")
+    refused(zoo("check", studies / "search.json"), 1, "is the config of a search, not a manifest of takes")
+
+
 def test_search_starts_from_another_study(studies: Path):
     first, second = (read_ledger(studies / name) for name in ("one", "two"))
     best = min((record for record in first if record.state == "finished"), key=lambda record: record.esr)
@@ -145,7 +159,9 @@ def test_search_starts_from_another_study(studies: Path):
     assert zoo("search", config, "--out", str(studies / "two"), "--resume", "--local").code == 0
     refused(zoo("search", config, "--out", str(studies / "two"), "--local"), 1, "already holds a study")
     refused(zoo("search", config, "--local", "--out", "s3://bucket/mine"), 1, "a study is a folder on this machine")
-    refused(zoo("search", config, "--local", "--address", "auto"), 1, "give only one of")
+    refused(zoo("search", config, "--local", "--address", "auto"), 2, "give only one of")
+    for budget in ("30x", "0", ""):
+        refused(zoo("search", config, "--local", "--budget", budget), 2, f"--budget is '{budget}', neither a number")
     refused(zoo("search", config, "--out", str(studies / "x"), "--from", str(studies)), 3, "no study, package or run")
 
 
@@ -204,7 +220,7 @@ def test_a_budget_of_trials_or_of_time(tmp_path: Path):
     assert ran.code == 0, ran.err
     assert len([record for record in read_ledger(tmp_path / "counted") if not record.is_final]) == 1
     ran = zoo("search", path, "--out", str(tmp_path / "none"), "--local", "--budget", "soon")
-    refused(ran, 1, "--budget is 'soon'", "30m")
+    refused(ran, 2, "--budget is 'soon'", "30m")
 
 
 def test_the_end_of_a_space_and_of_a_search_is_told(tmp_path: Path):

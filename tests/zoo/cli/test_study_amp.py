@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from models.artifacts.names import CONFIG, WEIGHTS
+from models.core.errors import NotFound
 from search.config.study import read_search
 from search.run import run_study
 from search.run_options import Interrupted
@@ -21,10 +22,11 @@ from search.study.ledger import ledger_path, read_ledger, read_lines
 from search.study.lines import TrialReport, latest, to_json
 from search.study.lock import study_lock
 from tests.support.makers import di, write_wav
-from tests.support.packages import refused, zoo
+from tests.support.packages import refused, write_files, zoo
 from tests.support.searches import counted, counted_costs, search_file
+from zoo.amp import load
 from zoo.cli.player_page import _site
-from zoo.cli.study_amp import named_study
+from zoo.studies import named_study
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -147,6 +149,39 @@ def test_the_page_of_a_study(folder: Path):
         assert site.read("amps/amp0/amp.bin")
     with _site(str(folder / "running" / "amp1"), None, "") as site:
         assert site.read("amps/amp1/amp.bin") and site.read("amps/amp1/amp.json")
+
+
+def test_show_and_knobs_of_a_study_are_those_of_its_best(folder: Path, tmp_path: Path):
+    (best,) = best_runs(folder / "done")
+    for command in ("show", "knobs"):
+        ran = zoo(command, folder / "done", "--json")
+        assert ran.code == 0 and f"trial {read_board(folder / 'done').best} (" in ran.err
+        shown, same = (json.loads(text) for text in (ran.out, zoo(command, best, "--json").out))
+        assert {**shown, "name": ""} == {**same, "name": ""}
+    assert zoo("knobs", folder / "running" / "amp0").code == 0
+    refused(zoo("show", folder / "running"), 3, "is of 2 amps")
+    (tmp_path / "empty").mkdir()
+    for command in ("show", "knobs"):
+        refused(zoo(command, tmp_path / "empty"), 3, "holds no model", "Name a run folder")
+    refused(zoo("diff", folder / "done", best), 3, "is a study", f"zoo board {folder / 'done'}")
+    write_files(tmp_path / "run", {CONFIG: (best / CONFIG).read_bytes()})
+    refused(zoo("show", tmp_path / "run"), 3, "has not ended", "zoo knobs")
+
+
+def test_a_study_and_a_trial_are_loaded_in_python(folder: Path):
+    (best,), x_T = best_runs(folder / "done"), di(0.1)
+    y_T = load(best)(x_T, gain=3)
+    assert np.array_equal(load(folder / "done")(x_T, gain=3), y_T)
+    assert np.array_equal(load(best.parent)(x_T, gain=3), y_T)
+    assert np.array_equal(
+        played(folder, str(best.parent), "--knob", "gain=3")[0], played(folder, str(best), "--knob", "gain=3")[0]
+    )
+    assert np.isfinite(load(folder / "running" / "amp1")(x_T)).all(), "it is read before its copy is removed"
+    trial = next((folder / "running" / "trials").iterdir())
+    with pytest.raises(NotFound, match="is a trial of 2 amps"):
+        load(trial)
+    with pytest.raises(NotFound, match="is of 2 amps"):
+        load(folder / "running")
 
 
 def test_other_words_are_no_study(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -83,7 +83,7 @@ def test_resumed_training_gives_the_same_weights(here: Path):
     assert not list(here.rglob(".staged*"))
     reached = read_history(here / "runs/tiny")[-1]["step"]
     assert reached < STEPS
-    refused(zoo("package", "runs/tiny", "--license", LICENSE), 3, "runs/tiny")
+    refused(zoo("package", "runs/tiny", "--license", LICENSE), 3, "runs/tiny is a run that has not ended")
 
     ran = zoo("train", *WORDS, "runs/tiny")
     assert (ran.code, ran.out) == (0, "runs/tiny\n")
