@@ -126,7 +126,7 @@ def _by_number(files: Sequence[Path], numbers: Sequence[int], session: SessionTa
         if number not in missing:
             raise UserError(
                 f"{path.name} may be take {number}, which is recorded, or one of those that are missing, in order",
-                f"Give the number of its take: --first {number}, or --first N; or name the files as on the sheet.",
+                "State the number of the take that the first file is, or name the files as on the sheet.",
             )
     takes = [ExportedTake(path, session.takes[number - 1]) for path, number in zip(files, numbers, strict=True)]
     return Exports(takes, [], "by the numbers of the takes")
