@@ -78,11 +78,11 @@ def test_any_saved_model_is_read_back_equal(
 
 
 def test_folder_without_a_model_is_not_found(tmp_path: Path):
-    for folder in (tmp_path, tmp_path / "none"):
+    for folder, told in ((tmp_path, CONFIG), (tmp_path / "none", "does not exist")):
         with pytest.raises(NotFound) as caught:
             load_model(folder)
         assert str(folder) in caught.value.message
-        assert CONFIG in caught.value.message
+        assert told in caught.value.message
         assert caught.value.hint
 
 
