@@ -30,6 +30,8 @@ from models.recordings.whitened_correlation import CUTOFF_HZ, evenly_spaced, fin
 
 LAG_SECONDS = 2.0  # searched first, at either side; a bar of music may answer another one
 
+STATED_SECONDS = 0.5  # at either side of a delay that is stated: which bar it is, is known
+
 MAX_FAR_SECONDS = 600.0  # of a take that is searched as a whole
 
 CAUSAL_MARGIN_SECONDS = 0.0005
@@ -110,15 +112,16 @@ def align_wet(wet_T: np.ndarray, lag: Lag, length: int, margin: int) -> tuple[np
 def estimate_lag(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, stated: float | None = None) -> Lag:
     """Estimate the lag of one take by itself.
 
-    It is searched within `LAG_SECONDS` of the delay that is `stated` in samples, or of none. Where the take does not
-    answer its dry signal there, it is searched within the whole length of both.
+    It is searched within `STATED_SECONDS` of the delay that is `stated` in samples, or within `LAG_SECONDS` of none.
+    Where the take does not answer its dry signal there, it is searched within the whole length of both.
     """
-    lag = _estimate_from(dry_T, wet_T, _coarse_delay(dry_T, wet_T, rate_hz, round(stated or 0)), rate_hz)
+    reach_s = STATED_SECONDS if stated else LAG_SECONDS
+    lag = _estimate_from(dry_T, wet_T, _coarse_delay(dry_T, wet_T, rate_hz, round(stated or 0), reach_s), rate_hz)
     if lag.confidence >= SURE:
         return lag
     others = [_estimate_from(dry_T, wet_T, _far_delay(dry_T, wet_T, rate_hz), rate_hz)]
     if stated:
-        others.append(_estimate_from(dry_T, wet_T, _coarse_delay(dry_T, wet_T, rate_hz, 0), rate_hz))
+        others.append(_estimate_from(dry_T, wet_T, _coarse_delay(dry_T, wet_T, rate_hz, 0, LAG_SECONDS), rate_hz))
     best = max(others, key=lambda found: found.confidence)
     return best if best.confidence > lag.confidence + BETTER else lag
 
@@ -232,9 +235,9 @@ def _local_spectrum(dry_T: np.ndarray, wet_T: np.ndarray, lag: Lag, rate_hz: int
     return rfft(np.roll(np.pad(near_T, (0, LOCAL_SIZE - len(near_T))), -LOCAL_REACH))
 
 
-def _coarse_delay(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, around: int) -> float:
+def _coarse_delay(dry_T: np.ndarray, wet_T: np.ndarray, rate_hz: int, around: int, reach_s: float) -> float:
     """Estimate a whole-sample delay near `around`: the highest peak in the sum of responses of blocks of the take."""
-    reach = int(LAG_SECONDS * rate_hz)
+    reach = int(reach_s * rate_hz)
     block = min(int(BLOCK_SECONDS * rate_hz), len(dry_T))
     size = next_fast_len(block + 2 * reach, real=True)
     total_T = np.zeros(size)
