@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.artifacts.folder import check_holds_model
 from models.artifacts.model_config import ModelConfig
 from models.artifacts.names import CONFIG, is_nam_file
 from models.core.errors import NotFound, UserError, first_line
@@ -207,6 +206,8 @@ def view_amp(amp: str, where: str | None) -> AmpView:
     Raises as `parse_ref`, `resolve_zoo` and `Shelf.find` do, and `NotFound` for a folder without a model.
     """
     if (folder := expand_home(amp)).is_dir():
+        from models.artifacts.folder import check_holds_model  # brings numpy, which a list need not wait for
+
         folder = run_inside(folder)
         if not (folder / MANIFEST).exists():
             check_holds_model(folder)

@@ -103,7 +103,7 @@ def test_malformed_nam_file_is_detected(package: Path, content: bytes):
 def test_verify_of_a_run_is_an_error(tmp_path: Path):
     refused(zoo("verify", write_run(tmp_path / "run")), 3, "is not a package")
     write_wav(tmp_path / "x.wav", di(0.1))
-    refused(zoo("verify", tmp_path / "x.wav"), 1, "does not name an amp")
+    refused(zoo("verify", tmp_path / "x.wav"), 1, "x.wav is a file, and neither a package nor a .nam file")
 
 
 def test_diff_shows_what_changed(hub: Hub, package: Path, tmp_path: Path):
