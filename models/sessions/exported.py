@@ -73,8 +73,13 @@ def read_export(exported: ExportedTake, session: SessionTakes) -> Path:
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Return a key that sorts names as people do: `take 9` before `take 10`."""
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return tuple((0, int(part), "") if part.isascii() and part.isdigit() else (1, 0, part) for part in parts if part)
+    parts = enumerate(_split_at_numbers(name))
+    return tuple((0, int(part), "") if place % 2 else (1, 0, part) for place, part in parts if part)
+
+
+def _split_at_numbers(name: str) -> list[str]:
+    """Return words and numbers of a name in turn, a word, which may be empty, first and last."""
+    return re.split(r"([0-9]+)", name.casefold())
 
 
 def _by_pattern(files: Sequence[Path], session: SessionTakes, pattern: str) -> Exports:
@@ -108,7 +113,7 @@ def _by_pattern(files: Sequence[Path], session: SessionTakes, pattern: str) -> E
 
 def _numbers_of(files: Sequence[Path]) -> list[int]:
     """Return the number that differs between names which are else alike, of a single name its last; else nothing."""
-    parts = [re.split(r"([0-9]+)", path.stem.casefold()) for path in files]
+    parts = [_split_at_numbers(path.stem) for path in files]
     words = [tuple(each[::2]) for each in parts]
     columns = [[int(number) for number in column] for column in zip(*(each[1::2] for each in parts), strict=False)]
     if len(set(words)) > 1 or not columns:

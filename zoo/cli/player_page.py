@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from models.core.user_folders import expand_home
+from zoo.cli.errors import WrongUsage
 from zoo.cli.offer import offer_to_pull
 from zoo.cli.options import (
     PATH,
@@ -136,7 +137,7 @@ def write_page(amp: str | None, out: Path, where: str | None, tier: str, max_pea
 
 
 def _refuse_live_options(options: PlayOptions) -> None:
-    """Raise `UsageError` for options that the page does not have."""
+    """Raise `WrongUsage` for options that the page does not have."""
     stated = {
         "--device": options.device is not None,
         "--midi": options.midi is not None,
@@ -144,7 +145,9 @@ def _refuse_live_options(options: PlayOptions) -> None:
         "--knob": bool(options.pairs),
     }
     if given := [name for name, is_given in stated.items() if is_given]:
-        raise click.UsageError(f"{' and '.join(given)} need --live; the page's address sets its knobs: #gain=3")
+        raise WrongUsage(
+            f"{' and '.join(given)}: only for --live", "Add --live; on the page, knobs are set in its address: #gain=3."
+        )
 
 
 @contextmanager

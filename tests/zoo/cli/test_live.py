@@ -55,6 +55,7 @@ def test_the_status_has_knobs_levels_and_drop_outs():
 
 def test_what_cannot_be_played_is_said(here, monkeypatch: pytest.MonkeyPatch):
     refused(zoo("play", "--live"), 1, "--live needs an amp")
+    refused(zoo("play", AMP, "--knob", "gain=3", "--cc", "gain=1"), 2, "--cc and --knob: only for --live", "#gain=3")
     refused(zoo("play", AMP, "--live", "--cc", "drive=1"), 1, "'drive=1' gives no knob a controller")
     refused(zoo("play", AMP, "--live", "--knob", "gain=99"), 1, "gain")
     monkeypatch.setattr(pytest.importorskip("mido"), "get_input_names", lambda: ["Keys 49"], raising=False)
