@@ -70,9 +70,9 @@ def variants(device: torch.device, small: bool) -> None:
         print(_time_variants(name, size, batch, segment, device), flush=True)
 
 
-def _players(device: torch.device) -> list[tuple[str, Callable[[Folding, torch.device], StackPlayer]]]:
+def _players(device: torch.device) -> list[tuple[str, Callable[[Folding, torch.device, bool], StackPlayer]]]:
     """Return what plays a stack, by name; Triton's kernels only where there is a GPU for them."""
-    plain = ("batched", lambda folding, device: Batched(folding))
+    plain = ("batched", lambda folding, device, truncates: Batched(folding, truncates))
     return [("Triton", player_for), plain] if device.type == "cuda" else [plain]
 
 

@@ -35,12 +35,13 @@ MODEL = WaveNetConfig.model_validate(
     }
 )
 RECIPES = {
-    "Adam": {"optimizer": "adam", "composed": 0.0, "interaction": 0.0},
+    "Adam": {"optimizer": "adam", "composed": 0.0, "interaction": 0.0, "truncate": False, "segment": 512},
     "SOAP": {"composed": 0.0},
     "SOAP, interaction does not count": {"composed": 0.0, "interaction": 0.0},
     "Muon": {"optimizer": "muon", "composed": 0.0},
     "Adam, composed": {"optimizer": "adam"},
     "SOAP, composed": {},
+    "SOAP, composed, whole gradient": {"truncate": False, "segment": 512},
     "SOAP, composed, silence does not count": {"silence": 0.0},
     "Muon, composed": {"optimizer": "muon"},
     "Muon 0.008, composed": {"optimizer": "muon", "learning_rate": 0.008},

@@ -25,7 +25,13 @@ OURS = ("a1-nano-film", "a1-feather-film", "a1-lite-film")
 
 PEERS = (f"{PEER}type-level", f"{PEER}a1-knob-bias", f"{PEER}a2-concat", f"{PEER}a2-wide", f"{PEER}a2-film")
 
-PUBLISHED: dict[str, Any] = {"optimizer": "adam", "composed": 0.0, "silence": 0.0, "interaction": 0.0}
+PUBLISHED: dict[str, Any] = {
+    "optimizer": "adam",
+    "composed": 0.0,
+    "silence": 0.0,
+    "interaction": 0.0,
+    "truncate": False,
+}
 
 BENCH_STEPS = 400
 

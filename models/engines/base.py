@@ -13,9 +13,20 @@ from torch import Tensor, nn
 from models.network.folding import Folding
 from models.network.wavenet import WaveNet
 
+GRAIN = 128  # samples: kernels compute ranges of time that begin and end at multiples of this
+
 WORKING_MEMORY = 1 << 25  # bytes of intermediate results computed at once; more would not fit a processor's caches
 
 Loss = Callable[[Tensor, slice], Tensor]  # from the output `(items, S)` and which items: their losses, summed
+
+
+def gradient_reach(outputs: int) -> int:
+    """Return how many samples before its end a truncated gradient reaches, for so many samples of output.
+
+    That is to the first of them, in whole `GRAIN`s. All signals before are taken as given, as in truncated
+    backpropagation through time (Williams and Peng 1990, https://doi.org/10.1162/neco.1990.2.4.490).
+    """
+    return -(-outputs // GRAIN) * GRAIN
 
 
 class Engine(Protocol):

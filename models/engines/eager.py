@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.engines.base import WORKING_MEMORY, Loss
+from models.engines.base import WORKING_MEMORY, Loss, gradient_reach
 from models.network.wavenet import WaveNet
 
 ROWS_PER_CHANNEL = 6  # signals that autograd keeps per channel of a layer, about
@@ -19,8 +19,8 @@ SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
 class EagerEngine:
     """An `Engine` that calls the net, in parts of the batch whose intermediate results fit a processor's caches."""
 
-    def __init__(self, net: WaveNet) -> None:
-        self.net = net
+    def __init__(self, net: WaveNet, truncates: bool = False) -> None:
+        self.net, self._truncates = net, truncates
         self._rows = ROWS_PER_CHANNEL * sum(array.channels * array.depth for array in net.config.arrays)
 
     def __call__(self, x_BT: Tensor, knobs_BK: Tensor) -> Tensor:
@@ -30,11 +30,13 @@ class EagerEngine:
 
     def accumulate_gradient(self, vector_P: Tensor, x_BT: Tensor, knobs_BK: Tensor, loss: Loss) -> float:
         """See `Engine`; `vector_P` must be `as_vector` of the net's parameters."""
+        outputs = x_BT.shape[1] - self.net.receptive_field + 1
+        reach = gradient_reach(outputs) if self._truncates else None
         step, total = max(1, WORKING_MEMORY // (4 * self._rows * x_BT.shape[1])), 0.0
         for begin in range(0, len(x_BT), step):
             items = slice(begin, begin + step)
             with denormals_as_zero():
-                part = loss(self.net(x_BT[items], knobs_BK[items]), items)
+                part = loss(self.net(x_BT[items], knobs_BK[items], reach), items)
                 part.backward()
             total += part.item()
         return total

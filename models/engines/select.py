@@ -20,12 +20,12 @@ def device_for(gpus: float) -> torch.device:
     return torch.device("cuda")
 
 
-def engine_for(net: WaveNet) -> Engine:
-    """Return the fastest engine for a net on the device where it is."""
+def engine_for(net: WaveNet, truncates: bool = False) -> Engine:
+    """Return the fastest engine for a net on the device where it is; `truncates`: see `gradient_reach`."""
     parameter = next(net.parameters())
     is_supported = parameter.device.type == "cpu" and parameter.dtype == torch.float32 and net.config.compiles
     if is_supported and can_compile():
         from models.engines.cpu_train.engine import CompiledEngine
 
-        return CompiledEngine(net)
-    return EagerEngine(net)
+        return CompiledEngine(net, truncates)
+    return EagerEngine(net, truncates)

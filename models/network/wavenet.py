@@ -28,6 +28,13 @@ FILM_INIT_STD = 0.1  # of the weights; from 0 the knobs would hardly begin to le
 Module = TypeVar("Module", bound=nn.Module)
 
 
+def _truncated(h_BCT: Tensor, reach: int | None) -> Tensor:
+    """Return a signal whose gradient reaches so many samples before its end; None: all of it."""
+    if reach is None or reach >= h_BCT.shape[2]:
+        return h_BCT
+    return torch.cat([h_BCT[..., :-reach].detach(), h_BCT[..., -reach:]], 2)
+
+
 class TypedModuleList(nn.ModuleList, Iterable[Module]):
     """A `ModuleList` whose modules are all of one type."""
 
@@ -114,9 +121,9 @@ class Layer(nn.Module):
         z = F.conv1d(x_B1T, weight[:, :1])
         return z + F.conv1d(features, weight[:, 1:]) if weight.shape[1] > 1 else z
 
-    def forward(self, h_BCT: Tensor, x_B1T: Tensor, e_BET: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, h_BCT: Tensor, x_B1T: Tensor, e_BET: Tensor, reach: int | None = None) -> tuple[Tensor, Tensor]:
         """Return `(to the head, to the residual)`, both shorter than `h` by the layer's history."""
-        return self.finish(self.conv_input(h_BCT, x_B1T, e_BET), x_B1T, e_BET)
+        return self.finish(_truncated(self.conv_input(h_BCT, x_B1T, e_BET), reach), x_B1T, e_BET)
 
     def conv_input(self, h_BCT: Tensor, x_B1T: Tensor, e_BET: Tensor) -> Tensor:
         """Return the input of the convolution: what a stream must keep as the layer's history."""
@@ -175,10 +182,10 @@ class PostHead(nn.Module):
         """Pairs of an activation and the convolution after it."""
         return list(zip(self.activations, self.convs, strict=True))
 
-    def forward(self, h_BCT: Tensor) -> Tensor:
+    def forward(self, h_BCT: Tensor, reach: int | None = None) -> Tensor:
         """Return the outputs, shorter by the histories of the convolutions."""
         for activation, conv in self.steps:
-            h_BCT = conv(activation(h_BCT))
+            h_BCT = conv(_truncated(activation(h_BCT), reach))
         return h_BCT
 
 
@@ -231,37 +238,39 @@ class WaveNet(nn.Module):
         h = F.conv1d(x_B1T, weight[:, :1])
         return h + F.conv1d(knobs_BKT, weight[:, 1:]) if weight.shape[1] > 1 else h
 
-    def forward(self, x_BT: Tensor, knobs: Tensor) -> Tensor:
+    def forward(self, x_BT: Tensor, knobs: Tensor, reach: int | None = None) -> Tensor:
         """Play audio with knobs.
 
         Args:
             x_BT: dry audio, T >= R samples.
             knobs: levels in [-1, 1], `(B, K)` still or `(B, K, T)` moving.
+            reach: samples before its end to which the gradient of a signal reaches, None for all of it.
 
         Returns:
             Wet audio `(B, T - R + 1)`; sample n depends on `x[n .. n + R - 1]`.
         """
-        return self.all_outputs(x_BT[:, None], knobs if knobs.ndim == 3 else knobs[..., None])[:, 0]
+        return self.all_outputs(x_BT[:, None], knobs if knobs.ndim == 3 else knobs[..., None], reach)[:, 0]
 
-    def all_outputs(self, x_B1T: Tensor, knobs_BKT: Tensor) -> Tensor:
+    def all_outputs(self, x_B1T: Tensor, knobs_BKT: Tensor, reach: int | None = None) -> Tensor:
         """Return every output channel, `(B, outputs, T - R + 1)`; still knobs are one column, `(B, K, 1)`."""
         if self.condition is None:
             audio, e = x_B1T, self.encode(knobs_BKT)
         else:
-            audio, e = (condition := self.condition.all_outputs(x_B1T, knobs_BKT))[:, :1], condition[:, 1:]
+            audio, e = (condition := self.condition.all_outputs(x_B1T, knobs_BKT, reach))[:, :1], condition[:, 1:]
         length = audio.shape[2]
         h, head = self.rechannel(x_B1T[..., -length:], knobs_BKT[..., -length:]), None
         for index, array in enumerate(self.arrays):
             h = array.rechannel(h) if index else h
             for layer in array.layers:
-                to_head, to_residual = layer(h, audio, e)
+                to_head, to_residual = layer(h, audio, e, reach)
                 head = to_head if head is None else head[..., -to_head.shape[2] :] + to_head
                 h = h[..., -to_residual.shape[2] :] + to_residual
-            head = array.head(head)
+            assert head is not None, "an array has layers"
+            head = array.head(_truncated(head, reach))
             h = h[..., -head.shape[2] :]
         assert head is not None
         head = self.head_scale * head
-        return head if self.head is None else self.head(head)
+        return head if self.head is None else self.head(head, reach)
 
 
 def as_module(weights: NumpyWaveNet) -> WaveNet:

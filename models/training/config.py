@@ -17,11 +17,14 @@ BEFORE_CHOICE = {  # what documents without these keys trained with
     "composed": 0.0,
     "silence": 0.0,
     "interaction": 0.0,
+    "truncate": False,
 }
 BEFORE_JUDGED = {"validation_composed": 0}  # what datasets without this key were judged with
-FORMER_DEFAULTS = {"batch": 8, "segment": 2048}  # of keys that stored documents always state
+FORMER_DEFAULTS = {"batch": (8,), "segment": (2048, 512)}  # of keys that stored documents always state
 
 WORK_BATCH, WORK_SEGMENT = 8, 2048  # segments that take the work of a step where no number is stated
+
+CONTEXT_WORK = 0.2  # what a sample before a segment takes where it is only played, of one with a gradient
 
 
 class LearningConfig(Frozen):
@@ -47,9 +50,16 @@ class LearningConfig(Frozen):
         Field(
             ge=64,
             le=1 << 20,
-            description="Samples of target audio per segment; left out, 512, and 2,048 with `mrstft`.",
+            description="Samples of target audio per segment; left out, 768, and 2,048 with `mrstft`.",
         ),
-    ] = 512
+    ] = 768
+    truncate: Annotated[
+        bool,
+        Field(
+            description="Whether the gradient stops at the first sample of a segment (truncated backpropagation "
+            "through time): the receptive field before it is then only played, which leaves time for more segments."
+        ),
+    ] = True
     optimizer: Annotated[
         Literal["soap", "adam", "muon"],
         Field(description="Update rule: `soap` (Adam in the basis of Shampoo), `adam` or `muon`."),
@@ -129,11 +139,19 @@ class LearningConfig(Frozen):
     def segments_per_step(self, receptive_field: int) -> int:
         """Return `batch`, or where it is 0 how many segments take the work of 8 x 2,048, for a receptive field.
 
-        A segment takes the work of its samples and of the receptive field before them. More and shorter segments for
-        the same work have the lower error (benchmarks/results/training.md, 2026-12-01).
+        A segment takes the work of its samples and of the receptive field before them, of which a sample takes
+        `CONTEXT_WORK` where the gradient is truncated. More and shorter segments for the same work have the lower error
+        (benchmarks/results/training.md, 2026-12-01).
         """
         work = WORK_BATCH * (WORK_SEGMENT + receptive_field)
-        return self.batch or max(1, round(work / (self.segment + receptive_field)))
+        return self.batch or max(1, round(work / self._segment_work(receptive_field)))
+
+    def step_work(self, receptive_field: int) -> float:
+        """Return the work of a step: the samples of its segments, with what is played before them."""
+        return self.segments_per_step(receptive_field) * self._segment_work(receptive_field)
+
+    def _segment_work(self, receptive_field: int) -> float:
+        return self.segment + (CONTEXT_WORK if self.truncate else 1.0) * receptive_field
 
 
 class Recipe(Frozen):
@@ -173,8 +191,8 @@ def as_begun(learning: LearningConfig, path: Path) -> LearningConfig:
     if not isinstance(begun, dict):
         return learning
     before = _unstated(learning, BEFORE_CHOICE, begun)
-    former = {name for name, value in FORMER_DEFAULTS.items() if begun.get(name) == value}
-    before |= {name: FORMER_DEFAULTS[name] for name in former - learning.model_fields_set}
+    former = {name for name, values in FORMER_DEFAULTS.items() if begun.get(name) in values}
+    before |= {name: begun[name] for name in former - learning.model_fields_set}
     rate = "optimizer" in before and "learning_rate" not in learning.model_fields_set
     return learning.model_copy(update={**before, **({"learning_rate": begun.get("learning_rate")} if rate else {})})
 

@@ -57,7 +57,8 @@ def without_offset(net: WaveNet, windows: WindowSampler, knobs: Knobs, learning:
     (as in the method of Levenberg and Marquardt).
     """
     net = copy.deepcopy(net)
-    vector_P, silent, engine = as_vector(list(named_parameters(net).values())), SilentNet(net), engine_for(net)
+    vector_P, silent = as_vector(list(named_parameters(net).values())), SilentNet(net)
+    engine = engine_for(net, learning.truncate)
     count = min(-(-REMOVAL_WINDOWS // windows.size), learning.steps)
     felt, checked = (
         [windows.batch(learning.steps + number) for number in range(first, first + count)] for first in (0, count)

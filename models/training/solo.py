@@ -33,7 +33,8 @@ class SoloExecutor:
         optimizer: Optimizer,
         silence: SilenceLoss | None,
     ) -> None:
-        self.engine, self.vector_P, self.state, self.windows = engine_for(net), vector_P, state, windows
+        self.engine = engine_for(net, learning.truncate)
+        self.vector_P, self.state, self.windows = vector_P, state, windows
         self.learning, self.optimizer, self.objective = learning, optimizer, Objective([learning])
         self._silence = silence
         self._interaction = InteractionLoss(self.engine, windows)

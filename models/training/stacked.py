@@ -84,7 +84,7 @@ class StackedTrainers:
         trainers: Sequence[Trainer],
         device: torch.device | str = "cpu",
         capture: Callable[[Work], Work] | None = capture_cuda,
-        make_player: Callable[[Folding, torch.device], StackPlayer] = player_for,
+        make_player: Callable[[Folding, torch.device, bool], StackPlayer] = player_for,
     ) -> None:
         assert len({shape_of(trainer) for trainer in trainers}) == 1, "only trainers of one shape can be stacked"
         self.trainers, self.device = list(trainers), torch.device(device)
@@ -93,7 +93,7 @@ class StackedTrainers:
         capture = capture if self.device.type == "cuda" else None
         self._capture, self._replays = capture, dict[StepTerms, GraphReplay]()
         self._folding = Folding(trainers[0].net)
-        self._play = make_player(self._folding, self.device)
+        self._play = make_player(self._folding, self.device, trainers[0].recipe.learning.truncate)
         self._prepare()
 
     def advance(self, steps: int, on_step: Callable[[int], None] = lambda step: None) -> list[float]:

@@ -44,9 +44,7 @@ class ModelCandidate:
     @property
     def work(self) -> float:
         """What a step of its training takes, in multiply-accumulates: counted, so that equal searches stay equal."""
-        field = self.model.receptive_field
-        played = self.learning.segments_per_step(field) * (self.learning.segment + field)
-        return played * 10**self.log_cost + STEP_WORK
+        return self.learning.step_work(self.model.receptive_field) * 10**self.log_cost + STEP_WORK
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from models.network.wavenet import WaveNet
 class CompiledEngine:
     """An `Engine` of compiled kernels, for float32 nets on the CPU that `WaveNetConfig.compiles`."""
 
-    def __init__(self, net: WaveNet) -> None:
-        self.net, self.folding = net, Folding(net)
+    def __init__(self, net: WaveNet, truncates: bool = False) -> None:
+        self.net, self.folding, self._truncates = net, Folding(net), truncates
         self._executors: dict[bool, tuple[int, _Executor]] = {}
 
     def __call__(self, x_BT: Tensor, knobs_BK: Tensor) -> Tensor:
@@ -53,7 +53,8 @@ class CompiledEngine:
         """Return the program and memory for inputs of this length; only those for the last length stay."""
         known = self._executors.get(trains)
         if known is None or known[0] != samples:
-            self._executors[trains] = known = samples, _Executor(TrainingProgram(self.folding, samples, trains))
+            program = TrainingProgram(self.folding, samples, trains, self._truncates)
+            self._executors[trains] = known = samples, _Executor(program)
         return known[1]
 
 

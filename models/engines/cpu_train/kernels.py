@@ -13,6 +13,7 @@ import numpy as np
 
 from models.engines.activation_codes import BLENDED, HARDTANH, SIGMOID, SILU, SOFTSIGN, TANH, UNGATED
 from models.engines.activations import apply_activation, sigmoid
+from models.engines.base import GRAIN
 from models.engines.denormals import flush_denormals, restore_mode
 from models.engines.jit import NUMBA_OPTIONS, cached_njit, inlined
 from models.engines.simd import (
@@ -31,8 +32,6 @@ from models.engines.simd import (
     store_tile,
     where_negative,
 )
-
-GRAIN = 128  # samples: ranges of time begin and end at multiples of this
 
 PASS_BLOCK = 4 * GRAIN  # samples that the instructions of a pass compute in turn
 

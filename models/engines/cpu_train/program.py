@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from models.engines.activation_codes import ACTIVATION_CODES, GATING_CODES
+from models.engines.base import GRAIN, gradient_reach
 from models.engines.cpu_train.kernels import (
     ACTIVATION,
     ACTIVATION_GRADIENT,
     ADD,
     AFFINE,
-    GRAIN,
     INSTRUCTION,
     PASS,
     TILE_ROWS,
@@ -58,12 +58,14 @@ class _ProgramLayer(NamedTuple):
 class TrainingProgram:
     """The passes over one item of `samples` input samples; without `trains` the forward ones alone, in less memory.
 
+    With `truncates` the backward ones begin where `gradient_reach` says.
+
     `forward` and `backward` are records of `PASS`, `instructions` of `INSTRUCTION`. The workspace has `size` numbers,
     rows of `stride`. The audio is written to `[audio, audio + samples)`, the `outputs` (samples - R + 1) samples of
     output are read from `output`, and their gradient is written to `output_gradient`. The row `ones` holds ones.
     """
 
-    def __init__(self, folding: Folding, samples: int, trains: bool) -> None:
+    def __init__(self, folding: Folding, samples: int, trains: bool, truncates: bool = False) -> None:
         self._folding, self._trains = folding, trains
         config = folding.stock
         self.stop = _round_down(samples + GRAIN - 1) + GRAIN
@@ -77,6 +79,7 @@ class TrainingProgram:
         self.audio = self._audio + self._begin
         self.outputs = samples - config.receptive_field + 1
         self.output = self._y + self.stop - self.outputs
+        self._reached = self.stop - gradient_reach(self.outputs) if truncates else 0  # nothing before has a gradient
         self._layers: list[list[_ProgramLayer]] = []
         self._heads: list[tuple[int, Affine]] = []  # per array: where its input is valid, the head
         self._rechannels: list[Affine] = []
@@ -259,7 +262,7 @@ class TrainingProgram:
         self.output_gradient = d_head + self.output - self._y
         for a in range(last, -1, -1):
             array = arrays[a]
-            start = self._layers[a][0].begin
+            start = max(self._layers[a][0].begin, self._reached)
             d, dz = self._rows(array.channels), self._rows(_max_conv_channels(array))
             da, slopes = self._rows(array.width), self._rows(_max_conv_channels(array))
             end, head = self._heads[a]
@@ -271,8 +274,8 @@ class TrainingProgram:
                 back = self._transposed(self._rechannels[a + 1], d_after, array.channels)
                 self._linear(start, back, d, self._zero)
             back = self._transposed(head, d_head, array.head_width, array.head_kernel_size)
-            self._linear(end, back, d_heads, self._zero)
-            lanes = self._gradient(end + array.head_kernel_size - 1, head, d_head, 0)
+            self._linear(max(end, self._reached), back, d_heads, self._zero)
+            lanes = self._gradient(max(end + array.head_kernel_size - 1, self._reached), head, d_head, 0)
             self._close_pass(start, is_backward=True, lanes=lanes)
             for layer in reversed(self._layers[a]):
                 is_last = a == last and layer.index == array.depth - 1
@@ -289,7 +292,7 @@ class TrainingProgram:
         It begins from the gradients of its part of the head's input, at `d_heads`, and of its residual, at `arriving`
         (None where nothing takes the residual). `da`, `dz` and `slopes` are rows to work in.
         """
-        array, t, base, lanes = layer.array, layer.end, d_heads, 0
+        array, t, base, lanes = layer.array, max(layer.end, self._reached), d_heads, 0
         if layer.head:
             self._linear(t, self._transposed(layer.head, d_heads, array.width), da, self._zero)
             base = da
@@ -311,8 +314,9 @@ class TrainingProgram:
         if layer.head:
             lanes = self._gradient(t, layer.head, d_heads, lanes)
         kernel, dilation = array.kernel_sizes[layer.index], array.dilations[layer.index]
-        self._linear(layer.begin, self._transposed(layer.conv, dz, array.channels, kernel, dilation), d, d)
-        self._close_pass(layer.begin, is_backward=True, lanes=lanes)
+        begin = max(layer.begin, self._reached)
+        self._linear(begin, self._transposed(layer.conv, dz, array.channels, kernel, dilation), d, d)
+        self._close_pass(begin, is_backward=True, lanes=lanes)
 
 
 def _histories(array: LayerArray) -> list[int]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.engines.base import gradient_reach
 from models.network.activation import Activation
 from models.network.architecture import LayerArray
 from models.network.folding import Folding
@@ -26,19 +27,19 @@ StackPlayer = Callable[[Tensor, Tensor], Tensor]  # from weights_MN and x_MT to 
 TOLERANCE = 1e-4  # relative error; float32 sums in another order differ by some 1e-6
 
 
-def player_for(folding: Folding, device: torch.device) -> StackPlayer:
-    """Return what plays stacked nets on a device: `Fused` on a GPU, else `Batched`.
+def player_for(folding: Folding, device: torch.device, truncates: bool = False) -> StackPlayer:
+    """Return what plays stacked nets on a device: `Fused` on a GPU, else `Batched`; `truncates`: see `gradient_reach`.
 
     `Fused` is compared with `Batched` on the device first; where it fails or differs, a `RuntimeWarning` says so and
     `Batched` is returned.
     """
-    plain = Batched(folding)
+    plain = Batched(folding, truncates)
     if device.type != "cuda":
         return plain
     try:
         from models.engines.gpu.fused import Fused
 
-        fused = Fused(folding)
+        fused = Fused(folding, truncates)
         _compare_players(fused, plain, folding, device)
     except Exception as problem:  # noqa: BLE001 (any error of a compiler or driver; it is shown as a warning)
         message = f"training by batched products, not by fused layers, so slower: {problem}"
@@ -67,25 +68,27 @@ def _compare_players(fused: StackPlayer, plain: StackPlayer, folding: Folding, d
 class Batched:
     """Plays the stock nets of one folding: the reference of every other player of stacked nets."""
 
-    def __init__(self, folding: Folding) -> None:
-        self.arrays, self._folding = folding.stock.arrays, folding
+    def __init__(self, folding: Folding, truncates: bool = False) -> None:
+        self.arrays, self._folding, self._truncates = folding.stock.arrays, folding, truncates
 
     def __call__(self, weights_MN: Tensor, x_MT: Tensor) -> Tensor:
         """Return the outputs `(M, S)` before the head scale."""
         matrices, x_M1T = self._folding.matrices(weights_MN), x_MT[:, None]
+        outputs = x_MT.shape[1] - self._folding.stock.receptive_field + 1
+        reach = gradient_reach(outputs) if self._truncates else None
         first = matrices["rechannel", 0, -1]
         h_MCT, head = torch.baddbmm(first[..., 1:], first[..., :1], x_M1T), None
         for a, array in enumerate(self.arrays):
             h_MCT = torch.bmm(matrices["rechannel", a, -1], h_MCT) if a else h_MCT
             for layer, dilation in enumerate(array.dilations):
-                z_MOT = _Convolution.apply(matrices["conv", a, layer], h_MCT, x_M1T, dilation)
+                z_MOT = _Convolution.apply(matrices["conv", a, layer], h_MCT, x_M1T, dilation, reach)
                 a_MCT = _activate_layer(array, layer, z_MOT, matrices.get(("slopes", a, layer)))
                 to_head = _pointwise_map(matrices.get(("head1x1", a, layer)), a_MCT)
                 head = to_head if head is None else head[..., -to_head.shape[2] :] + to_head
                 if a + 1 < len(self.arrays) or layer + 1 < array.depth:
                     residual = _pointwise_map(matrices.get(("layer1x1", a, layer)), a_MCT)
                     h_MCT = h_MCT[..., -residual.shape[2] :] + residual
-            head = _Convolution.apply(matrices["head", a, -1], head, None, 1)
+            head = _Convolution.apply(matrices["head", a, -1], head, None, 1, reach)
             h_MCT = h_MCT[..., -head.shape[2] :]
         assert head is not None
         return head[:, 0]
@@ -93,7 +96,7 @@ class Batched:
 
 def _pointwise_map(matrix_MOI: Tensor | None, h_MCT: Tensor) -> Tensor:
     """Apply a 1x1 with its constant, if there is one."""
-    return h_MCT if matrix_MOI is None else _Convolution.apply(matrix_MOI, h_MCT, None, 1)
+    return h_MCT if matrix_MOI is None else _Convolution.apply(matrix_MOI, h_MCT, None, 1, None)
 
 
 def _activate_layer(array: LayerArray, layer: int, z_MOT: Tensor, slopes_MO1: Tensor | None) -> Tensor:
@@ -118,12 +121,16 @@ def _nonlinear(activation: Activation, z_MCT: Tensor, slopes_MC1: Tensor | None)
 class _Convolution(torch.autograd.Function):
     """A dilated convolution with a matrix per item: its taps, the audio's column if there is audio, the constant.
 
+    Gradients of inputs and outputs reach `reach` samples before their end; None: all of them.
+
     One matrix product per tap on a shifted view. Backward there are two per tap; the one for the input is added in
     place, where autograd would allocate a buffer of zeros per tap.
     """
 
     @staticmethod
-    def forward(ctx: Any, matrix_MOI: Tensor, h_MCT: Tensor, x_M1T: Tensor | None, dilation: int) -> Tensor:
+    def forward(
+        ctx: Any, matrix_MOI: Tensor, h_MCT: Tensor, x_M1T: Tensor | None, dilation: int, reach: int | None
+    ) -> Tensor:
         channels, beside = h_MCT.shape[1], 1 if x_M1T is None else 2
         taps = (matrix_MOI.shape[2] - beside) // channels
         kernel_MOCJ = matrix_MOI[..., :-beside].unflatten(2, (channels, taps))
@@ -138,17 +145,21 @@ class _Convolution(torch.autograd.Function):
         for kernel_MOC, shift in zip(kernel_JMOC[1:], shifts[1:], strict=True):
             z_MOT.baddbmm_(kernel_MOC, h_MCT[..., shift : shift + length])
         ctx.save_for_backward(kernel_JMOC, h_MCT, x_M1T)
-        ctx.shifts = shifts
+        ctx.shifts, ctx.reach = shifts, reach
         return z_MOT
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         (dz_MOT,), (kernel_JMOC, h_MCT, x_M1T) = grad_outputs, ctx.saved_tensors
-        length, dh_MCT, columns = dz_MOT.shape[2], torch.zeros_like(h_MCT), []
+        length, before = h_MCT.shape[2], 0 if ctx.reach is None else max(h_MCT.shape[2] - ctx.reach, 0)
+        dh_MCT, columns = torch.zeros_like(h_MCT), []
+        dz_MOT = dz_MOT[..., max(dz_MOT.shape[2] - length + before, 0) :]
         for kernel_MOC, shift in zip(kernel_JMOC, ctx.shifts, strict=True):
-            view = slice(shift, shift + length)
-            dh_MCT[..., view].baddbmm_(kernel_MOC.transpose(1, 2), dz_MOT)
+            stop = length - ctx.shifts[-1] + shift
+            view, reached = slice(stop - dz_MOT.shape[2], stop), slice(max(stop - dz_MOT.shape[2], before), stop)
+            if reached.start < reached.stop:
+                dh_MCT[..., reached].baddbmm_(kernel_MOC.transpose(1, 2), dz_MOT[..., reached.start - reached.stop :])
             columns.append(torch.bmm(dz_MOT, h_MCT[..., view].transpose(1, 2)))
-        beside = [] if x_M1T is None else [torch.bmm(dz_MOT, x_M1T.transpose(1, 2))]
+        beside = [] if x_M1T is None else [torch.bmm(dz_MOT, x_M1T[..., -dz_MOT.shape[2] :].transpose(1, 2))]
         taps_MOI = torch.stack(columns, 3).flatten(2)
-        return torch.cat([taps_MOI, *beside, dz_MOT.sum(2, keepdim=True)], 2), dh_MCT, None, None
+        return torch.cat([taps_MOI, *beside, dz_MOT.sum(2, keepdim=True)], 2), dh_MCT, None, None, None

@@ -14,6 +14,7 @@ import triton
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.engines.base import gradient_reach
 from models.engines.gpu import triton_kernels as kernels
 from models.engines.gpu.triton_kernels import LayerShape, MatrixShape
 from models.network.folding import Folding
@@ -46,7 +47,8 @@ class _FusedLayer(NamedTuple):
 class Fused:
     """Plays the stock nets of one folding, as `Batched` does; float32."""
 
-    def __init__(self, folding: Folding) -> None:
+    def __init__(self, folding: Folding, truncates: bool = False) -> None:
+        self.truncates = truncates
         config, self._offsets = folding.stock, folding.offsets
         self.arrays, t = config.arrays, 0
         self.layers, self.rechannels, self.heads = [], [], []
@@ -117,7 +119,9 @@ class Pass:
     def __init__(self, net: Fused, weights_MN: Tensor, x_MT: Tensor) -> None:
         self._net, self._weights_MN, self._x_MT = net, weights_MN.contiguous(), x_MT.contiguous()
         (self._items, self._size), self._length = weights_MN.shape, x_MT.shape[1]
-        tiles = triton.cdiv(self._length, net.gradient_samples)
+        outputs = self._length - net.begins[-1]
+        self._reached = self._length - gradient_reach(outputs) if net.truncates else 0  # nothing before has a gradient
+        tiles = triton.cdiv(self._length - max(self._reached, 0), net.gradient_samples)
         self._parts = min(tiles, triton.cdiv(PROGRAMS, self._items))
         sizes = {"N": self._size, "T": self._length}
         self._tiling = {**sizes, "SAMPLES": net.tile_samples}
@@ -156,19 +160,20 @@ class Pass:
         gradients_MPN = self._weights_MN.new_zeros(self._items, self._parts, self._size)
         dy, dy_begin = F.pad(dy_MS, (net.begins[-1], 0)), net.begins[-1]
         for a in reversed(range(len(net.arrays))):
-            array, end = net.arrays[a], net.layers[a][-1].end
+            array, end = net.arrays[a], max(net.layers[a][-1].end, self._reached)
             self._gradient(net.heads[a], dy, self._head_inputs[a], dy_begin, gradients_MPN)
             dy, dy_begin = self._transposed(net.heads[a], dy, self._rows(array.head_width), end, dy_begin), end
             for layer, (h, z) in zip(reversed(net.layers[a]), reversed(self._layer_signals[a]), strict=True):
                 dz, adds = self._rows(layer.conv.shape.outs), d is not None
+                layer_begin, layer_end = max(layer.begin, self._reached), max(layer.end, self._reached)
                 d = self._rows(array.channels) if d is None else d
                 kernels.layer_backward[(self._items, self._parts)](
-                    self._weights_MN, z, d, dy, dz, gradients_MPN, begin=layer.end, d_begin=d_begin, head_begin=end,
+                    self._weights_MN, z, d, dy, dz, gradients_MPN, begin=layer_end, d_begin=d_begin, head_begin=end,
                     LAYER=layer.shape, **layer.arguments, **self._gradient_tiling,
                 )  # fmt: skip
-                self._gradient(layer.conv, dz, h, layer.end, gradients_MPN)
-                self._transposed(layer.conv, dz, d, layer.begin, layer.end, d_begin, adds)
-                d_begin = layer.begin
+                self._gradient(layer.conv, dz, h, layer_end, gradients_MPN)
+                self._transposed(layer.conv, dz, d, layer_begin, layer_end, d_begin, adds)
+                d_begin = layer_begin
             assert d is not None
             self._gradient(net.rechannels[a], d, self._array_inputs[a], d_begin, gradients_MPN)
             if a:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from hypothesis import given
 from torch import Tensor, nn
 
 from models.engines import eager, select
-from models.engines.base import Engine, as_vector
+from models.engines.base import Engine, as_vector, gradient_reach
 from models.engines.cpu_train import engine as compiled
 from models.engines.cpu_train.engine import CompiledEngine
 from models.engines.eager import EagerEngine
@@ -43,14 +44,27 @@ def signals(net: WaveNet, samples: int, items: int = 3) -> tuple[Tensor, Tensor,
 
 
 def check(net: WaveNet, samples: int = 200) -> None:
-    """Compare the compiled engine in float32 with autograd in float64."""
+    """Compare the compiled engine in float32 with autograd in float64, with the whole and with a truncated gradient."""
     truth, batch = copy.deepcopy(net).double(), signals(net, samples)
-    compiled, expected = (
-        outputs_and_gradient(play, own, *batch) for play, own in ((CompiledEngine(net), net), (truth, truth))
-    )
-    for found, wanted in zip(compiled, expected, strict=True):
-        assert found.shape == wanted.shape
-        assert (found - wanted).norm() <= 1e-5 * wanted.norm()
+    for truncates, reach in ((False, None), (True, gradient_reach(samples))):
+        compiled = outputs_and_gradient(CompiledEngine(net, truncates), net, *batch)
+        expected = outputs_and_gradient(partial(truth, reach=reach), truth, *batch)
+        for found, wanted in zip(compiled, expected, strict=True):
+            assert found.shape == wanted.shape
+            assert (found - wanted).norm() <= 1e-5 * wanted.norm()
+
+
+def test_a_truncated_gradient_takes_what_was_before_as_given():
+    """The gradient of each tap: the sum over a segment of its output's gradient times its input, as it was played."""
+    array = LayerArray(channels=2, kernel_size=(2,), dilations=(300,))
+    net = wavenet(WaveNetConfig(arrays=(array, array)))
+    batch = signals(net, 128)
+    whole, truncated = (outputs_and_gradient(CompiledEngine(net, cut), net, *batch)[1] for cut in (False, True))
+    names = [name for name, p in net.named_parameters() for _ in range(p.numel())]
+    last = torch.tensor([name.startswith(("arrays.1.layers", "arrays.1.head")) for name in names])
+    first = torch.tensor([name.startswith("arrays.0.layers.0.conv") for name in names])
+    torch.testing.assert_close(truncated[last], whole[last])
+    assert (truncated[first] - whole[first]).norm() > 0.01 * whole[first].norm()
 
 
 @pytest.mark.parametrize("gating", GATES)

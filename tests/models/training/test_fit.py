@@ -156,6 +156,9 @@ def test_what_began_with_the_former_segments_goes_on_with_them(
     (tmp_path / RECIPE).write_text(json.dumps({"learning": {"batch": 8, "segment": 2048, "steps": 9}}))
     found = as_begun(LearningConfig.model_validate(stated), tmp_path / RECIPE)
     assert (found.batch, found.segment) == wanted
+    assert not found.truncate
+    (tmp_path / RECIPE).write_text(json.dumps({"learning": {"batch": 0, "segment": 512, "steps": 9}}))
+    assert as_begun(LearningConfig(), tmp_path / RECIPE).segments_per_step(755) == 18
     (tmp_path / RECIPE).write_text(json.dumps({"learning": {"batch": 3, "segment": 999, "steps": 9}}))
     assert as_begun(LearningConfig(), tmp_path / RECIPE).batch == LearningConfig().batch
 
@@ -164,9 +167,8 @@ def test_what_began_with_the_former_segments_goes_on_with_them(
 def test_a_step_takes_the_work_of_eight_long_segments_whatever_the_receptive_field(field: int):
     """To half a segment; a stated number stays."""
     learning = LearningConfig()
-    work = learning.segments_per_step(field) * (learning.segment + field)
-    assert abs(work - 8 * (2048 + field)) <= (learning.segment + field) / 2
-    assert LearningConfig(segment=2048).segments_per_step(field) == 8
+    assert abs(learning.step_work(field) - 8 * (2048 + field)) <= (learning.segment + field / 5) / 2
+    assert LearningConfig(segment=2048, truncate=False).segments_per_step(field) == 8
     assert LearningConfig(segment=1 << 20).segments_per_step(1) == 1
     assert LearningConfig(batch=5).segments_per_step(field) == 5
     assert LearningConfig(mrstft=0.1).segment == 2048 and LearningConfig(mrstft=0.1, segment=600).segment == 600
@@ -175,7 +177,7 @@ def test_a_step_takes_the_work_of_eight_long_segments_whatever_the_receptive_fie
 def test_stored_documents_state_what_was_no_choice_when_they_were_written():
     """Runs and studies; what they state stays."""
     run = {"data": {"name": "a"}, "learning": {"optimizer": "soap", "composed": 0.5}}
-    learning = {"optimizer": "soap", "composed": 0.5, "silence": 0.0, "interaction": 0.0}
+    learning = {"optimizer": "soap", "composed": 0.5, "silence": 0.0, "interaction": 0.0, "truncate": False}
     assert upgrade_stored(run) == {"data": {"name": "a", "validation_composed": 0}, "learning": learning}
     study = {"datasets": [{"name": "a"}, {"name": "b", "validation_composed": 3}], "learning": {"steps": 9}}
     upgraded = upgrade_stored(study)

@@ -8,7 +8,7 @@ from hypothesis import given
 from torch import Tensor
 from torch.func import vmap
 
-from models.engines.base import as_vector
+from models.engines.base import as_vector, gradient_reach
 from models.engines.gpu.batched import Batched
 from models.network.folding import Folding
 from models.network.wavenet import WaveNet
@@ -30,15 +30,17 @@ def check(net: WaveNet, samples: int = 30) -> None:
     knobs_KBE = torch.rand(2, 3, net.knobs, dtype=torch.float64) * 2 - 1
     folding, vector_KP = Folding(net), vectors(nets).requires_grad_()
     weights_KBN = vmap(folding.fold)(vector_KP, knobs_KBE)
-    y_KBS = net.head_scale * Batched(folding)(weights_KBN.flatten(0, 1), x_KBT.flatten(0, 1)).view(2, 3, samples)
-    (gradient_KP,) = torch.autograd.grad(y_KBS.square().sum(), vector_KP)
-    for member, own in enumerate(nets):
-        own.zero_grad(set_to_none=False)
-        wanted_BS = own(x_KBT[member], knobs_KBE[member])
-        wanted_BS.square().sum().backward()
-        wanted_P = torch.cat([p.grad.reshape(-1) for p in Folding(own).parameters if p.grad is not None])
-        torch.testing.assert_close(y_KBS[member], wanted_BS, rtol=1e-10, atol=1e-10)
-        torch.testing.assert_close(gradient_KP[member], wanted_P, rtol=1e-9, atol=1e-9)
+    for truncates, reach in ((False, None), (True, gradient_reach(samples))):
+        play = Batched(folding, truncates)
+        y_KBS = net.head_scale * play(weights_KBN.flatten(0, 1), x_KBT.flatten(0, 1)).view(2, 3, samples)
+        (gradient_KP,) = torch.autograd.grad(y_KBS.square().sum(), vector_KP, retain_graph=True)
+        for member, own in enumerate(nets):
+            own.zero_grad(set_to_none=False)
+            wanted_BS = own(x_KBT[member], knobs_KBE[member], reach)
+            wanted_BS.square().sum().backward()
+            wanted_P = torch.cat([p.grad.reshape(-1) for p in Folding(own).parameters if p.grad is not None])
+            torch.testing.assert_close(y_KBS[member], wanted_BS, rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(gradient_KP[member], wanted_P, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -62,10 +62,11 @@ def signals(folding: Folding, samples: int, items: int) -> tuple[Tensor, Tensor]
 def check(net: WaveNet, samples: int = 10, items: int = 1) -> None:
     folding = Folding(net)
     batch = signals(folding, samples, items)
-    fused_results, expected = (outputs_and_gradient(kind(folding), *batch) for kind in (Fused, Batched))
-    for found, wanted in zip(fused_results, expected, strict=True):
-        assert found.shape == wanted.shape
-        assert (found - wanted).norm() <= 1e-5 * wanted.norm()
+    for truncates in (False, True):
+        fused_results, expected = (outputs_and_gradient(kind(folding, truncates), *batch) for kind in (Fused, Batched))
+        for found, wanted in zip(fused_results, expected, strict=True):
+            assert found.shape == wanted.shape
+            assert (found - wanted).norm() <= 1e-5 * wanted.norm()
 
 
 def small(**array: object) -> WaveNet:
@@ -102,6 +103,10 @@ def test_widths_and_kernels_beyond_one_tile_match():
 @examples(5)
 def test_any_net_of_the_family_matches(case: tuple[WaveNet, list[float]]):
     check(case[0].float(), 23)
+
+
+def test_a_gradient_truncated_within_the_layers_matches():
+    check(small(dilations=[1, 200, 90]), 130)
 
 
 @pytest.mark.parametrize("programs", [1, 5, 1000])
