@@ -44,8 +44,8 @@ def test_its_search_has_few_architectures(tmp_path: Path):
 
 
 def test_a_player_that_errs_is_found(monkeypatch: pytest.MonkeyPatch):
-    def wrong(folding: Folding, device: torch.device) -> StackPlayer:
-        play = Batched(folding)
+    def wrong(folding: Folding, device: torch.device, truncates: bool) -> StackPlayer:
+        play = Batched(folding, truncates)
         return lambda weights_MN, x_MT: 1.1 * play(weights_MN, x_MT)
 
     monkeypatch.setattr(gpu, "_players", lambda device: [("wrong", wrong)])

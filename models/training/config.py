@@ -24,7 +24,7 @@ FORMER_DEFAULTS = {"batch": (8,), "segment": (2048, 512)}  # of keys that stored
 
 WORK_BATCH, WORK_SEGMENT = 8, 2048  # segments that take the work of a step where no number is stated
 
-CONTEXT_WORK = 0.2  # what a sample before a segment takes where it is only played, of one with a gradient
+CONTEXT_WORK = 0.3  # what a sample before a segment takes where it is only played, of one with a gradient
 
 
 class LearningConfig(Frozen):
@@ -50,9 +50,9 @@ class LearningConfig(Frozen):
         Field(
             ge=64,
             le=1 << 20,
-            description="Samples of target audio per segment; left out, 768, and 2,048 with `mrstft`.",
+            description="Samples of target audio per segment; left out, 1,024, and 2,048 with `mrstft`.",
         ),
-    ] = 768
+    ] = 1024
     truncate: Annotated[
         bool,
         Field(

@@ -167,7 +167,7 @@ def test_what_began_with_the_former_segments_goes_on_with_them(
 def test_a_step_takes_the_work_of_eight_long_segments_whatever_the_receptive_field(field: int):
     """To half a segment; a stated number stays."""
     learning = LearningConfig()
-    assert abs(learning.step_work(field) - 8 * (2048 + field)) <= (learning.segment + field / 5) / 2
+    assert abs(learning.step_work(field) - 8 * (2048 + field)) <= (learning.segment + 0.3 * field) / 2
     assert LearningConfig(segment=2048, truncate=False).segments_per_step(field) == 8
     assert LearningConfig(segment=1 << 20).segments_per_step(1) == 1
     assert LearningConfig(batch=5).segments_per_step(field) == 5

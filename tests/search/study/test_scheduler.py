@@ -43,7 +43,7 @@ def test_started_finals_stay_chosen_when_tiers_change(
     small: SearchConfig, amps: list[AmpData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     final = Final(steps=2 * STEPS, seeds=2, top=2)
-    config = small.model_copy(update={"final": final, "seed": 2})
+    config = small.model_copy(update={"final": final, "seed": 5})
     scheduler = scheduler_of(config, tmp_path, amps)
     play(scheduler)
     chosen = choose(config, tmp_path, final.top)
