@@ -1,10 +1,11 @@
 """Removal of the offset: the constant that a trained net plays in silence is brought to zero, at all settings at once.
 
 The smallest change of the parameters is made that does it, measured by what it would do to the loss: a Gauss-Newton
-step with the diagonal of the empirical Fisher information as its metric. So the net changes where the loss does not
-feel it. Repeated with fresh settings, as the offset is not linear in the parameters.
+step with the empirical Fisher information as its metric. So the net changes where the loss does not feel it. Repeated
+with fresh settings, as the offset is not linear in the parameters.
 
-Shapes: N settings, E knobs, P parameters, S parameters of the net with single taps, B windows, T and S samples of one.
+Shapes: N settings, E knobs, P parameters, S parameters of the net with single taps, W windows that the loss feels, B
+windows of a batch, T and S samples of one.
 """
 
 import copy
@@ -32,7 +33,9 @@ QUIET_PEAK = 1e-4  # full scale 1, -80 dBFS: the loudest offset of a round after
 
 REMOVAL_WINDOWS = 512  # that measure what the loss feels, as many others check the loss; at most what a training sees
 
-METRIC_DAMPING = 0.01  # of the mean of the metric, added to it
+# The diagonal of the Fisher information counts so many times beside the whole, for what so few windows do not tell; of
+# it, this share of its mean is added.
+DIAGONAL_WEIGHT, METRIC_DAMPING = 3.0, 0.01
 
 FIRST_RIDGE = 1e-2  # of the mean of the matrix that is solved, added to its diagonal
 RIDGE_FACTOR = 3.0  # between rounds
@@ -58,18 +61,17 @@ def without_offset(net: WaveNet, windows: WindowSampler, knobs: Knobs, learning:
     """
     net = copy.deepcopy(net)
     vector_P, silent = as_vector(list(named_parameters(net).values())), SilentNet(net)
-    engine = engine_for(net, learning.truncate)
+    engine = engine_for(net)
     count = min(-(-REMOVAL_WINDOWS // windows.size), learning.steps)
     felt, checked = (
         [windows.batch(learning.steps + number) for number in range(first, first + count)] for first in (0, count)
     )
-    fisher_P = _information(engine, vector_P, felt, learning)
-    metric_P = 1 / (fisher_P + METRIC_DAMPING * fisher_P.mean()).clamp(min=SMALLEST_DIVISOR)
+    metric = Metric(_gradients(engine, vector_P, felt, learning))
     ridge, most = FIRST_RIDGE, LOSS_TOLERANCE * _mean_loss(engine, checked, learning)
     for number in range(REMOVAL_ROUNDS):
         kept_P, encoding = vector_P.detach().clone(), net.config.inject.encoding
         levels_NE = draw_silent_levels(knobs, encoding, learning.seed, learning.steps + number, REMOVAL_SETTINGS)
-        change_P, loudest = _change(silent, kept_P, metric_P, levels_NE.to(kept_P), ridge)
+        change_P, loudest = _change(silent, kept_P, metric, levels_NE.to(kept_P), ridge)
         if loudest < QUIET_PEAK:
             break
         vector_P.data.sub_(change_P)
@@ -81,11 +83,34 @@ def without_offset(net: WaveNet, windows: WindowSampler, knobs: Knobs, learning:
     return net
 
 
-def _information(
+class Metric:
+    """The inverse of what the loss feels: the Fisher information of windows and `DIAGONAL_WEIGHT` times its diagonal.
+
+    With Woodbury's identity: `(D + G'G)^-1 = D^-1 - D^-1 G' (1 + G D^-1 G')^-1 G D^-1`.
+    """
+
+    def __init__(self, gradients_WP: Tensor) -> None:
+        fisher_P = gradients_WP.square().mean(0)
+        damped_P = fisher_P + METRIC_DAMPING * fisher_P.mean()
+        self._diagonal_P = (DIAGONAL_WEIGHT * damped_P).clamp(min=SMALLEST_DIVISOR)
+        windows = len(gradients_WP)
+        self._felt_WP = gradients_WP / (self._diagonal_P * windows**0.5)
+        matrix_WW = (self._felt_WP @ gradients_WP.mT).double() / windows**0.5
+        matrix_WW.diagonal().add_(1.0)
+        self._factor_WW = torch.linalg.cholesky(matrix_WW)
+
+    def apply(self, rows_NP: Tensor) -> Tensor:
+        """Return rows of the parameters times the metric, `(N, P)`."""
+        seen_WN = (self._felt_WP @ rows_NP.mT).double()
+        solved_WN = torch.cholesky_solve(seen_WN, self._factor_WW).to(rows_NP)
+        return rows_NP / self._diagonal_P - solved_WN.mT @ self._felt_WP
+
+
+def _gradients(
     engine: Engine, vector_P: nn.Parameter, batches: Sequence[WindowBatch], learning: LearningConfig
 ) -> Tensor:
-    """Return the mean square of the gradients of single windows `(P,)`."""
-    fisher_P, gradient_P = torch.zeros_like(vector_P.data), vector_P.grad
+    """Return the gradients of single windows `(W, P)`."""
+    gradients, gradient_P = [], vector_P.grad
     assert gradient_P is not None
     windows = [window for batch in batches for window in zip(*(part.split(1) for part in batch), strict=True)]
     for x_1T, target_1S, levels_1E, weight_1 in windows:
@@ -95,8 +120,8 @@ def _information(
 
         gradient_P.zero_()
         engine.accumulate_gradient(vector_P, x_1T, levels_1E, loss)
-        fisher_P += gradient_P.square() / len(windows)
-    return fisher_P
+        gradients.append(gradient_P.clone())
+    return torch.stack(gradients)
 
 
 @torch.no_grad()
@@ -110,7 +135,7 @@ def _mean_loss(engine: Engine, batches: Sequence[WindowBatch], learning: Learnin
 
 
 def _change(
-    silent: SilentNet, vector_P: Tensor, metric_P: Tensor, levels_NE: Tensor, ridge: float
+    silent: SilentNet, vector_P: Tensor, metric: Metric, levels_NE: Tensor, ridge: float
 ) -> tuple[Tensor, float]:
     """Return what to subtract from the parameters `(P,)`, and the largest offset (full scale 1).
 
@@ -126,8 +151,9 @@ def _change(
 
     vector_S = torch.zeros_like(silent.vector_S.data).index_add_(0, silent.place_P, vector_P)
     jacobian_NS, y_N = vmap(grad_and_value(play), in_dims=(None, 0))(vector_S, levels_NE)
-    metric_S = torch.zeros_like(vector_S).index_add_(0, silent.place_P, metric_P)  # taps of one place add up
-    matrix_NN = ((jacobian_NS * metric_S) @ jacobian_NS.mT).double()
+    jacobian_NP = jacobian_NS[:, silent.place_P]
+    weighted_NP = metric.apply(jacobian_NP)
+    matrix_NN = (weighted_NP @ jacobian_NP.mT).double()
     matrix_NN.diagonal().add_((ridge * matrix_NN.diagonal().mean()).clamp(min=SMALLEST_DIVISOR))
     solved_N = torch.linalg.solve(matrix_NN, y_N.double()).to(vector_P)
-    return metric_P * (jacobian_NS.mT @ solved_N)[silent.place_P], float((y_N * scale).abs().max())
+    return solved_N @ weighted_NP, float((y_N * scale).abs().max())

@@ -24,7 +24,7 @@ from models.recordings.loading import load_data
 from models.training import silence
 from models.training.config import LearningConfig
 from models.training.objective import add_limited
-from models.training.offset import early_removal
+from models.training.offset import Metric, early_removal
 from models.training.silence import (
     SILENT_TURNS,
     TURN_EVERY,
@@ -210,3 +210,13 @@ def test_offset_is_removed_once_before_the_last_steps(data: AmpData):
     quiet.vector_P.data[0] = math.nan
     quiet.remove_offset()
     assert quiet.vector_P.isnan().sum() == 1
+
+
+def test_the_metric_of_the_removal_is_the_inverse_of_what_the_loss_feels():
+    """The Fisher information of the windows, with its damped diagonal three times beside it."""
+    torch.manual_seed(0)
+    gradients_WP, rows_NP = torch.randn(4, 9), torch.randn(3, 9)
+    fisher_PP = gradients_WP.mT @ gradients_WP / 4
+    diagonal_P = fisher_PP.diagonal() + 0.01 * fisher_PP.diagonal().mean()
+    wanted_NP = rows_NP @ torch.linalg.inv(fisher_PP + torch.diag(3 * diagonal_P))
+    torch.testing.assert_close(Metric(gradients_WP).apply(rows_NP), wanted_NP, rtol=1e-4, atol=1e-5)
