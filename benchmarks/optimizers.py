@@ -1,4 +1,4 @@
-"""Held error of optimizers and of composed takes: one small WaveNet, equal steps, three seeds, several amps.
+"""Held error of optimizers and of composed takes: one WaveNet, equal steps, three seeds, several amps.
 
 For every amp: each optimizer on recorded takes, and on recorded and composed takes. Prints a line per training and a
 table: held ESR as mean / median / worst over settings, each the mean over seeds, the ratio of the means to that of the
@@ -6,6 +6,7 @@ first recipe, and the loudest constant that any seed's model plays in silence, a
 amp; the others need their recordings folder and are skipped without it.
 
     python -m benchmarks.optimizers RECORDINGS [--amps virtual ts808 gxamp-6v6 hrd3] [--steps 1200] [--seeds 0 1 2]
+    python -m benchmarks.optimizers RECORDINGS --shape a1-lite-film --recipes "SOAP, composed"
     python -m benchmarks.optimizers RECORDINGS --steps 400 --recipes "Adam, composed" "SOAP, composed" "Muon, composed"
 """
 
@@ -17,6 +18,7 @@ from statistics import fmean
 
 from models.artifacts.evaluation import Score
 from models.capture.virtual_amp import render_takes
+from models.core.schema import read_document
 from models.evaluation.robustness import scan_corners
 from models.evaluation.scoring import score
 from models.network.architecture import WaveNetConfig
@@ -34,6 +36,8 @@ MODEL = WaveNetConfig.model_validate(
         "inject": {"film": ["activation_pre"]},
     }
 )
+SHAPES = ("w12", "a1-lite-film", "a2-full-film")
+MODELS = Path(__file__).parents[1] / "configs" / "models"
 RECIPES = {
     "Adam": {"optimizer": "adam", "composed": 0.0, "interaction": 0.0, "truncate": False, "segment": 512},
     "SOAP": {"composed": 0.0},
@@ -74,16 +78,23 @@ def load(amp: str, recordings: Path, scratch: Path, **changes: object) -> AmpDat
     return load_data(DataConfig.model_validate({"name": amp, **config, **changes}))
 
 
-def train(data: AmpData, learning: dict, steps: int, seed: int) -> tuple[Score, float, float]:
+def shape_config(shape: str) -> WaveNetConfig:
+    """Return one of `SHAPES`."""
+    return MODEL if shape == "w12" else read_document(MODELS / f"{shape}.json", WaveNetConfig)
+
+
+def train(
+    data: AmpData, learning: dict, steps: int, seed: int, model: WaveNetConfig = MODEL
+) -> tuple[Score, float, float]:
     """Train once; return the held score, the loudest silence in dBFS and the seconds of CPU."""
     stated = {"steps": steps, "report_every": steps, "seed": seed, **learning}
-    trainer = Trainer(Recipe(data=data.config, model=MODEL, learning=LearningConfig.model_validate(stated)), data)
+    trainer = Trainer(Recipe(data=data.config, model=model, learning=LearningConfig.model_validate(stated)), data)
     began = time.process_time()
     trainer.advance(steps)
-    model = trainer.finished_model()
+    net = trainer.finished_model()
     seconds = time.process_time() - began
-    corners = scan_corners(model, data.knobs, data.dry_T[data.held[0].dry], 1.0)
-    return score(model, data, data.held), corners.silence_dbfs, seconds
+    corners = scan_corners(net, data.knobs, data.dry_T[data.held[0].dry], 1.0)
+    return score(net, data, data.held), corners.silence_dbfs, seconds
 
 
 def main() -> None:
@@ -92,6 +103,7 @@ def main() -> None:
     parser.add_argument("recordings", type=Path)
     parser.add_argument("--amps", nargs="+", choices=["virtual", *SPLITS], default=["virtual", *SPLITS])
     parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--shape", choices=SHAPES, default="w12")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=DEFAULT)
     options = parser.parse_args()
@@ -105,7 +117,9 @@ def main() -> None:
             found: dict[str, list[tuple[Score, float]]] = {name: [] for name in options.recipes}
             for seed in options.seeds:
                 for name in options.recipes:
-                    held, silence, seconds = train(data, RECIPES[name], options.steps, seed)
+                    held, silence, seconds = train(
+                        data, RECIPES[name], options.steps, seed, shape_config(options.shape)
+                    )
                     found[name].append((held, silence))
                     numbers = f"{held.mean:.4f} / {held.median:.4f} / {held.worst:.4f}, silence {silence:.0f} dBFS"
                     output.info(f"{amp} seed {seed} {name}: {numbers}, {seconds:.0f} s of CPU")

@@ -20,10 +20,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.optimizers import MODEL, SPLITS, load
-from models.core.schema import read_document
+from benchmarks.optimizers import SHAPES, SPLITS, load, shape_config
 from models.evaluation.scoring import score
-from models.network.architecture import WaveNetConfig
 from models.recordings.dataset import AmpData
 from models.training.config import LearningConfig, Recipe
 from models.training.trainer import Trainer
@@ -32,15 +30,8 @@ from zoo.cli.options import one_thread
 
 RATES = {"soap": (0.01, 0.02, 0.04), "muon": (0.01, 0.02, 0.04), "adam": (0.004, 0.008, 0.016)}
 DEFAULT = ("soap", 0.02)
-SHAPES = ("w12", "a1-lite-film", "a2-full-film")
-MODELS = Path(__file__).parents[1] / "configs" / "models"
 KEY = ("optimizer", "learning_rate", "steps", "shape", "amp", "seed")
 SCORES = ("validation", "mean", "worst")
-
-
-def shape_config(shape: str) -> WaveNetConfig:
-    """Return a shape by its name."""
-    return MODEL if shape == "w12" else read_document(MODELS / f"{shape}.json", WaveNetConfig)
 
 
 def train(data: AmpData, row: dict[str, Any]) -> dict[str, Any]:

@@ -149,8 +149,7 @@ def _chosen_recipe(
         return Recipe(data=config, **given), ""
     from models.training.recommended import (
         MEASURED_TAKES,
-        RECOMMENDED_CHANNELS,
-        RECOMMENDED_DILATIONS,
+        RECOMMENDED_NAME,
         count_takes,
         recommended_learning,
         recommended_model,
@@ -159,7 +158,7 @@ def _chosen_recipe(
     count = count_takes(config)
     own = given["learning"] or recommended_learning(count)
     fewest, most = MEASURED_TAKES
-    parts = [] if model else [f"{len(RECOMMENDED_DILATIONS)} layers of {RECOMMENDED_CHANNELS} channels, FiLM"]
+    parts = [] if model else [RECOMMENDED_NAME]
     parts += [] if learning else [f"{own.optimizer.upper()}, {own.steps:,} steps"]
     much = f"{count} takes" if count else "takes at a URI"
     where = f"what measured best{'' if fewest <= count <= most else f', with {fewest} to {most} takes'}"

@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from benchmarks.optimizers import MODEL
+from benchmarks.optimizers import shape_config
 from models.artifacts.evaluation import read_evaluation
 from models.artifacts.history import read_history
 from models.artifacts.names import RECIPE, WEIGHTS
@@ -235,10 +235,8 @@ def recipe_of(*words: str) -> tuple[Recipe, Path, str]:
 
 def test_takes_alone_are_enough(here: Path):
     recipe, out, said = recipe_of("takes/train.json")
-    assert said == (
-        "recipe for 20 takes: 9 layers of 12 channels, FiLM, SOAP, 1,200 steps (what measured best; docs/results.md)"
-    )
-    assert recipe.model == MODEL  # the net that was measured
+    assert said == ("recipe for 20 takes: A1 lite with FiLM, SOAP, 1,200 steps (what measured best; docs/results.md)")
+    assert recipe.model == shape_config("a1-lite-film")  # the net that was measured
     assert recipe.learning == LearningConfig(steps=1200)
     assert (recipe.data.name, recipe.data.train, out) == ("takes", here / "takes/train.json", Path("runs/takes"))
     assert (recipe.data.held_settings, recipe.data.align) == (2, True)
@@ -252,8 +250,8 @@ def test_a_file_that_is_given_is_used(here: Path):
     assert (recipe.model, recipe.learning.steps) == (architecture(), 1200)
     assert said == "recipe for 20 takes: SOAP, 1,200 steps (what measured best; docs/results.md)"
     recipe, _, said = recipe_of("data.json", "--learning", "learning.json")
-    assert (recipe.model, recipe.learning.steps) == (MODEL, STEPS)
-    assert said.startswith("recipe for 20 takes: 9 layers of 12 channels, FiLM (")
+    assert (recipe.model, recipe.learning.steps) == (shape_config("a1-lite-film"), STEPS)
+    assert said.startswith("recipe for 20 takes: A1 lite with FiLM (")
     assert recipe_of(*WORDS, "run")[2].startswith("error: training diverged")
     assert recipe_of("data.json", *WORDS[2:], "run")[:2] == recipe_of(*WORDS, "run")[:2]
 
