@@ -92,6 +92,7 @@ SEEN: dict[str, Callable[[WaveNetConfig], Any]] = {
 LEARNING: dict[str, tuple[Any, Any]] = {
     "batch": (4, 16),
     "segment": (128, 256),
+    "truncate": (True, False),
     "final_rate": (0.01, 0.1),
     "optimizer": ("adam", "soap"),
     "composed": (0.0, 0.5),
