@@ -97,7 +97,7 @@ class Metric:
         self._felt_WP = gradients_WP / (self._diagonal_P * windows**0.5)
         matrix_WW = (self._felt_WP @ gradients_WP.mT).double() / windows**0.5
         matrix_WW.diagonal().add_(1.0)
-        self._factor_WW = torch.linalg.cholesky(matrix_WW)
+        self._factor_WW = torch.linalg.cholesky_ex(matrix_WW).L  # not finite where gradients are not
 
     def apply(self, rows_NP: Tensor) -> Tensor:
         """Return rows of the parameters times the metric, `(N, P)`."""

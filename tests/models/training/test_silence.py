@@ -220,3 +220,10 @@ def test_the_metric_of_the_removal_is_the_inverse_of_what_the_loss_feels():
     diagonal_P = fisher_PP.diagonal() + 0.01 * fisher_PP.diagonal().mean()
     wanted_NP = rows_NP @ torch.linalg.inv(fisher_PP + torch.diag(3 * diagonal_P))
     torch.testing.assert_close(Metric(gradients_WP).apply(rows_NP), wanted_NP, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_that_are_not_finite_make_a_change_that_is_not():
+    """It is undone, as the loss is not finite with it."""
+    gradients_WP = torch.randn(4, 9)
+    gradients_WP[1, 2] = math.nan
+    assert not Metric(gradients_WP).apply(torch.ones(3, 9)).isfinite().any()
