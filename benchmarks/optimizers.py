@@ -22,6 +22,7 @@ from models.core.schema import read_document
 from models.evaluation.robustness import scan_corners
 from models.evaluation.scoring import score
 from models.network.architecture import WaveNetConfig
+from models.network.wavenet import WaveNet
 from models.recordings.config import DataConfig
 from models.recordings.dataset import AmpData
 from models.recordings.loading import load_data
@@ -83,16 +84,20 @@ def shape_config(shape: str) -> WaveNetConfig:
     return MODEL if shape == "w12" else read_document(MODELS / f"{shape}.json", WaveNetConfig)
 
 
+def train_once(data: AmpData, model: WaveNetConfig, learning: dict) -> tuple[Trainer, WaveNet, float]:
+    """Train once; return the trainer, the finished model and the seconds of CPU."""
+    stated = LearningConfig.model_validate({"report_every": learning["steps"], **learning})
+    trainer = Trainer(Recipe(data=data.config, model=model, learning=stated), data)
+    began = time.process_time()
+    trainer.advance(stated.steps)
+    return trainer, trainer.finished_model(), time.process_time() - began
+
+
 def train(
     data: AmpData, learning: dict, steps: int, seed: int, model: WaveNetConfig = MODEL
 ) -> tuple[Score, float, float]:
     """Train once; return the held score, the loudest silence in dBFS and the seconds of CPU."""
-    stated = {"steps": steps, "report_every": steps, "seed": seed, **learning}
-    trainer = Trainer(Recipe(data=data.config, model=model, learning=LearningConfig.model_validate(stated)), data)
-    began = time.process_time()
-    trainer.advance(steps)
-    net = trainer.finished_model()
-    seconds = time.process_time() - began
+    _, net, seconds = train_once(data, model, {"steps": steps, "seed": seed, **learning})
     corners = scan_corners(net, data.knobs, data.dry_T[data.held[0].dry], 1.0)
     return score(net, data, data.held), corners.silence_dbfs, seconds
 

@@ -13,18 +13,15 @@ import argparse
 import json
 import math
 import tempfile
-import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.optimizers import SHAPES, SPLITS, load, shape_config
+from benchmarks.optimizers import SHAPES, SPLITS, load, shape_config, train_once
 from models.evaluation.scoring import score
 from models.recordings.dataset import AmpData
-from models.training.config import LearningConfig, Recipe
-from models.training.trainer import Trainer
 from zoo.cli import output
 from zoo.cli.options import one_thread
 
@@ -36,18 +33,15 @@ SCORES = ("validation", "mean", "worst")
 
 def train(data: AmpData, row: dict[str, Any]) -> dict[str, Any]:
     """Train what a row states; return its scores and the CPU seconds."""
-    stated = {name: row[name] for name in ("optimizer", "learning_rate", "steps", "seed")}
-    learning = LearningConfig.model_validate(stated | {"report_every": row["steps"]})
-    trainer = Trainer(Recipe(data=data.config, model=shape_config(row["shape"]), learning=learning), data)
-    began = time.process_time()
-    trainer.advance(row["steps"])
-    held = score(trainer.finished_model(), data, data.held)
+    learning = {name: row[name] for name in ("optimizer", "learning_rate", "steps", "seed")}
+    trainer, net, seconds = train_once(data, shape_config(row["shape"]), learning)
+    held = score(net, data, data.held)
     return {
         "validation": trainer.validate().mean,
         "mean": held.mean,
         "median": held.median,
         "worst": held.worst,
-        "seconds": round(time.process_time() - began, 1),
+        "seconds": round(seconds, 1),
     }
 
 

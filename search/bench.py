@@ -31,6 +31,7 @@ PUBLISHED: dict[str, Any] = {
     "silence": 0.0,
     "interaction": 0.0,
     "truncate": False,
+    "segment": 512,
 }
 
 BENCH_STEPS = 400

@@ -18,19 +18,15 @@ MEASURED_STEPS = 1200
 LONGEST_STEPS = 12_000
 
 RECOMMENDED_NAME = "A1 lite with FiLM"
-RECOMMENDED_CHANNELS = 12, 6  # of each array
-RECOMMENDED_DILATIONS = (
-    (1, 2, 4, 8, 16, 32, 64),
-    (128, 256, 512, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+RECOMMENDED_ARRAYS = (  # channels and dilations
+    (12, (1, 2, 4, 8, 16, 32, 64)),
+    (6, (128, 256, 512, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512)),
 )
 
 
 def recommended_model() -> WaveNetConfig:
     """Return A1 lite, with FiLM before the activation."""
-    arrays = tuple(
-        LayerArray(channels=channels, dilations=dilations)
-        for channels, dilations in zip(RECOMMENDED_CHANNELS, RECOMMENDED_DILATIONS, strict=True)
-    )
+    arrays = tuple(LayerArray(channels=channels, dilations=dilations) for channels, dilations in RECOMMENDED_ARRAYS)
     return WaveNetConfig(arrays=arrays, inject=Injection(film=(Film(slot="activation_pre"),)))
 
 

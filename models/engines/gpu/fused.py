@@ -120,8 +120,9 @@ class Pass:
         self._net, self._weights_MN, self._x_MT = net, weights_MN.contiguous(), x_MT.contiguous()
         (self._items, self._size), self._length = weights_MN.shape, x_MT.shape[1]
         outputs = self._length - net.begins[-1]
-        self._reached = self._length - gradient_reach(outputs) if net.truncates else 0  # nothing before has a gradient
-        tiles = triton.cdiv(self._length - max(self._reached, 0), net.gradient_samples)
+        reach = gradient_reach(outputs) if net.truncates else self._length
+        self._reached = max(self._length - reach, 0)  # nothing before has a gradient
+        tiles = triton.cdiv(self._length - self._reached, net.gradient_samples)
         self._parts = min(tiles, triton.cdiv(PROGRAMS, self._items))
         sizes = {"N": self._size, "T": self._length}
         self._tiling = {**sizes, "SAMPLES": net.tile_samples}

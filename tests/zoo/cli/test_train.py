@@ -235,7 +235,7 @@ def recipe_of(*words: str) -> tuple[Recipe, Path, str]:
 
 def test_takes_alone_are_enough(here: Path):
     recipe, out, said = recipe_of("takes/train.json")
-    assert said == ("recipe for 20 takes: A1 lite with FiLM, SOAP, 1,200 steps (what measured best; docs/results.md)")
+    assert said == "recipe for 20 takes: A1 lite with FiLM, SOAP, 1,200 steps (what measured best; docs/results.md)"
     assert recipe.model == shape_config("a1-lite-film")  # the net that was measured
     assert recipe.learning == LearningConfig(steps=1200)
     assert (recipe.data.name, recipe.data.train, out) == ("takes", here / "takes/train.json", Path("runs/takes"))
