@@ -40,8 +40,13 @@ def install(environment: str) -> None:
 def main() -> None:
     """Install what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("environments", nargs="*", choices=[*PACKAGES, []], default=list(PACKAGES))
-    for environment in parser.parse_args().environments:
+    parser.add_argument(
+        "environments", nargs="*", metavar="ENVIRONMENT", help=f"of {', '.join(PACKAGES)}; default: all"
+    )
+    stated = parser.parse_args().environments
+    if unknown := set(stated) - set(PACKAGES):
+        parser.error(f"there is no environment {', '.join(sorted(unknown))}: choose from {', '.join(PACKAGES)}")
+    for environment in stated or PACKAGES:
         install(environment)
         print(f"{environment}: {python_of(environment)}")
 

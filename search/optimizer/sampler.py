@@ -102,10 +102,9 @@ class SurrogateSampler(Generic[AnyCandidate]):
         """Draw the points of one suggestion; before the first trial has ended, random ones alone."""
         space, trained = self._pool.space, self._pool.trained
         drawn = [space.draw(random) for _ in range(AT_RANDOM)]
-        if self._designs:
-            return drawn
-        best = self.forecast.best()
-        return [*drawn, *(space.draw(random, trained[random.choice(best)].point) for _ in range(NEAR_BEST))]
+        best = [] if self._designs else self.forecast.best()
+        near = NEAR_BEST if best else 0
+        return [*drawn, *(space.draw(random, trained[random.choice(best)].point) for _ in range(near))]
 
     def _ranked(self, candidates: Sequence[AnyCandidate]) -> list[AnyCandidate]:
         """Sort candidates, the most promising first."""

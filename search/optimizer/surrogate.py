@@ -75,13 +75,19 @@ class FrontResults:
         return [trials[index] for index in front(list(ranked.values()))]
 
     def gains(self, queries: Sequence[Encoded], running: Collection[Encoded], margin: float) -> list[float]:
-        """Return the expected hypervolume gain of each point (see `expected_gains`)."""
-        found, mean_M, deviation_M = self._predict(queries, running)
-        return expected_gains(found, [cost for _, cost in queries], mean_M, deviation_M, margin)
+        """Return the expected hypervolume gain of each point (see `expected_gains`).
+
+        What is not known near a running trial will be known soon, so points near it gain less.
+        """
+        found, surrogate = self._known(queries, running)
+        surrogate.believe([point for point, _ in running])
+        predicted = surrogate.predict([point for point, _ in queries])
+        return expected_gains(found, [cost for _, cost in queries], *predicted, margin)
 
     def improvements(self, queries: Sequence[Encoded], running: Collection[Encoded]) -> list[float]:
         """Return by how much each point is expected to lower the lowest error, in decades."""
-        found, mean_M, deviation_M = self._predict(queries, running)
+        found, surrogate = self._known(queries, running)
+        mean_M, deviation_M = surrogate.predict([point for point, _ in queries])
         lowest = min(error for error, _ in found)
         return (deviation_M * expected_improvement((lowest - mean_M) / deviation_M)).tolist()
 
@@ -100,19 +106,16 @@ class FrontResults:
         low, middle, high = np.quantile(np.minimum(lowest_K, lowest), (0.1, 0.5, 0.9)).tolist()
         return low, middle, high
 
-    def _predict(
+    def _known(
         self, queries: Sequence[Encoded], running: Collection[Encoded]
-    ) -> tuple[list[tuple[float, float]], FloatArray, FloatArray]:
-        """Return what is known, `(log error, log cost)`, and mean and deviation of the points' log errors.
+    ) -> tuple[list[tuple[float, float]], "Surrogate"]:
+        """Return what is known, `(log error, log cost)`, and a surrogate to predict the queries with.
 
         A running trial counts as known, with its predicted error.
         """
-        points = [point for point, _ in queries]
-        found, surrogate = self._surrogate(points)
-        if running:
-            mean_M, _ = surrogate.predict([point for point, _ in running])
-            found += zip(mean_M.tolist(), (cost for _, cost in running), strict=True)
-        return found, *surrogate.predict(points)
+        found, surrogate = self._surrogate([point for point, _ in queries])
+        mean_M, _ = surrogate.predict([point for point, _ in running])
+        return [*found, *zip(mean_M.tolist(), (cost for _, cost in running), strict=True)], surrogate
 
     def _surrogate(self, points: Sequence[Features]) -> tuple[list[tuple[float, float]], "Surrogate"]:
         """Return what ended trials reached, `(log error, log cost)`, and a surrogate of it to predict points with."""
@@ -236,8 +239,18 @@ class Surrogate:
         t_N = (y_N - self.level) / self.scale
         fits = [_fit(self.z_ND, t_N, *shape) for shape in _grid()]
         best = max(fits, key=lambda fit: fit.evidence)
-        self.shape, self.root_NN, self.weight_N = best.shape, best.root_NN, best.weight_N
+        self.shape, self.noise, self.root_NN, self.weight_N = best.shape, best.noise, best.root_NN, best.weight_N
         self.level += self.scale * best.level
+
+    def believe(self, points: Sequence[Features]) -> None:
+        """Count points as known, with the errors predicted for them: these stay, the deviations near them fall.
+
+        This is the "kriging believer" (Ginsbourger et al. 2010, "Kriging is well-suited to parallelize optimization").
+        """
+        z_ND = np.concatenate([self.z_ND, self.table.standard(points)])
+        self.weight_N = np.concatenate([self.weight_N, np.zeros(len(points))])
+        self.root_NN = np.linalg.cholesky(_kernel(z_ND, z_ND, *self.shape) + self.noise * np.eye(len(z_ND)))
+        self.z_ND = z_ND
 
     def predict(self, points: Sequence[Features]) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the log10 errors of points, each `(M,)`."""
@@ -262,6 +275,7 @@ class Surrogate:
 class _Fit(NamedTuple):
     evidence: float
     shape: tuple[float, float]
+    noise: float
     level: float
     root_NN: FloatArray
     weight_N: FloatArray
@@ -275,7 +289,7 @@ def _fit(z_ND: FloatArray, t_N: FloatArray, length: float, slope: float, noise: 
     level = float(v_N @ one_N / (one_N @ one_N))
     off_N = v_N - level * one_N
     evidence = -0.5 * float((off_N**2).sum()) - float(np.log(root_NN.diagonal()).sum())
-    return _Fit(evidence, (length, slope), level, root_NN, _solve(root_NN, off_N, transposed=True))
+    return _Fit(evidence, (length, slope), noise, level, root_NN, _solve(root_NN, off_N, transposed=True))
 
 
 def _solve(root_NN: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:

@@ -107,6 +107,34 @@ def test_acquisition_prefers_cheap_points_and_counts_running_ones():
     assert forecast.acquisition([(found, cost - 0.3)])[0] < cheap
 
 
+def test_believed_points_keep_their_prediction_and_lower_the_deviation_near_them():
+    known, believed, asked = (
+        [encoded(point)[0] for point in drawn(count, seed)] for seed, count in enumerate((20, 3, 50))
+    )
+    surrogate = Surrogate(known, [error(point) for point in drawn(20)], [*believed, *asked])
+    points = [*believed, *asked]
+    mean_M, before_M = surrogate.predict(points)
+    surrogate.believe(believed)
+    after, after_M = surrogate.predict(points)
+    assert after == pytest.approx(mean_M)
+    assert (after_M <= before_M + 1e-12).all()
+    assert (after_M[:3] < 0.8 * before_M[:3]).all()
+
+
+def test_the_next_of_several_workers_does_not_train_what_another_trains():
+    known, pool = drawn(6), [encoded(point) for point in drawn(200, seed=1)]
+    forecast = Forecast()
+    for number, point in enumerate(known):
+        forecast.start(str(number), encoded(point))
+        forecast.end(str(number), {"all": error(point)})
+    gains = forecast.acquisition(pool, per_work=False)
+    chosen = int(np.argmax(gains))
+    forecast.start("running", pool[chosen])
+    again = forecast.acquisition(pool, per_work=False)
+    assert again[chosen] < 0.5 * gains[chosen]
+    assert pool[int(np.argmax(again))] != pool[chosen]
+
+
 def test_a_trial_that_breaks_a_limit_counts_as_the_worst():
     forecast = Forecast()
     for number, (point, feasible) in enumerate(zip(drawn(3), (True, False, True), strict=True)):
