@@ -14,7 +14,7 @@ from statistics import fmean
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call, vmap
 
 from models.engines.base import Engine, as_vector, named_parameters
 from models.engines.select import engine_for
@@ -150,8 +150,11 @@ def _change(
         return functional_call(silent.net, state, (levels_E.new_zeros(1, 1), levels_E[None]))[0, 0] / scale
 
     vector_S = torch.zeros_like(silent.vector_S.data).index_add_(0, silent.place_P, vector_P)
-    jacobian_NS, y_N = vmap(grad_and_value(play), in_dims=(None, 0))(vector_S, levels_NE)
-    jacobian_NP = jacobian_NS[:, silent.place_P]
+    with torch.enable_grad():  # `torch.func.grad` would import torch's compiler, for three seconds
+        vector_NS = vector_S.repeat(len(levels_NE), 1).requires_grad_()
+        y_N = vmap(play)(vector_NS, levels_NE)
+        (jacobian_NS,) = torch.autograd.grad(y_N.sum(), [vector_NS])
+    y_N, jacobian_NP = y_N.detach(), jacobian_NS[:, silent.place_P]
     weighted_NP = metric.apply(jacobian_NP)
     matrix_NN = (weighted_NP @ jacobian_NP.mT).double()
     matrix_NN.diagonal().add_((ridge * matrix_NN.diagonal().mean()).clamp(min=SMALLEST_DIVISOR))

@@ -46,7 +46,8 @@ class CompiledEngine:
             part_loss.backward()
             gradients.append(part_BN.grad)
             total += part_loss.item()
-        weights_BN.backward(torch.cat(gradients))
+        # Not `backward(gradient)`: the first such call imports sympy, for more than a second.
+        (weights_BN * torch.cat(gradients)).sum().backward()
         return total
 
     def _executor(self, samples: int, trains: bool) -> "_Executor":
