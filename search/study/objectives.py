@@ -1,5 +1,6 @@
 """The fronts of a search, one for each amp or one for all, and what a trial reached on each."""
 
+import math
 from collections.abc import Sequence
 
 from search.config.study import ALL, SearchConfig
@@ -51,8 +52,8 @@ def front_of(name: str, finished: Sequence[TrialRecord]) -> list[str]:
     """Return the trials of one front, the best first, by its errors and limits.
 
     They are feasible trials, or any where none is feasible. Of a trial that was trained again, the best seed stands on
-    the front; where no seed is feasible, the trial itself if it is. Where any trial was trained again, the others are
-    not on the front.
+    the front; where no seed is feasible, the trial itself if it is. Where any trial was trained again, others are on
+    the front only if they cost less than all of these: nothing as cheap was trained for longer.
     """
     errors = {record.trial: error_of(record, name) for record in finished}
     feasible = {record.trial for record in finished if pareto.is_feasible(limits_on(record, name))}
@@ -64,7 +65,9 @@ def front_of(name: str, finished: Sequence[TrialRecord]) -> list[str]:
     for record in sorted(finished, key=order):
         if (searched := record.of or record.trial) in again:
             standing.setdefault(searched, record)
-    pool = list(standing.values()) or list(finished)
-    feasible_pools = ([record for record in records if record.trial in feasible] for records in (pool, finished))
-    pool = next(filter(None, feasible_pools), pool)
+    finals = list(standing.values())
+    sound = [record for record in finals if record.trial in feasible]
+    cheapest = min((record.cost for record in sound), default=math.inf)
+    cheaper = [record for record in finished if record.trial in feasible and record.cost < cheapest]
+    pool = [*sound, *cheaper] or finals or list(finished)
     return [pool[index].trial for index in pareto.front([(errors[record.trial], record.cost) for record in pool])]

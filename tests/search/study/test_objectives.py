@@ -84,6 +84,19 @@ def test_a_trial_stands_on_the_front_where_no_seed_is_feasible():
     assert fronts("universal", t_bad, *bad) == {"all": ["t-1"]}, "where none is feasible all count"
 
 
+def test_only_what_is_cheaper_than_all_finals_stays_beside_them():
+    t, u, v, w = ended("t", 0.1, 0.1), ended("u", 0.2, 0.2, 0.5), ended("v", 0.3, 0.3, 0.7), ended("w", 0.4, 0.4, 0.2)
+    again = ended("t-0", 0.05, 0.05)
+    assert fronts("universal", t, u, v, w, again) == {"all": ["t-0", "u", "w"]}, "v is beaten"
+    assert fronts("universal", t, u, v, w, again, ended("v-0", 0.25, 0.25, 0.7)) == {"all": ["t-0", "u", "w"]}
+    finals = again, ended("u-0", 0.15, 0.15, 0.5)
+    assert fronts("universal", t, u, v, w, *finals) == {"all": ["t-0", "u-0", "w"]}
+    bad = ended("w", 0.4, 0.4, 0.2, on_a=BROKEN)
+    assert fronts("universal", t, u, v, bad, *finals) == {"all": ["t-0", "u-0"]}, "w breaks a limit"
+    equal = ended("x", 0.01, 0.01)
+    assert fronts("universal", t, u, v, equal, again) == {"all": ["t-0", "u"]}, "x is as dear, so it does not count"
+
+
 def test_a_limit_broken_on_one_amp_leaves_the_front_of_another():
     x, y = ended("x", 0.01, 0.04, on_b=BROKEN), ended("y", 0.5, 0.5)
     assert fronts("per_amp", x, y) == {"a": ["x"], "b": ["y"]}

@@ -34,7 +34,10 @@ def show_board(board: Board, sort: str | None = None, top: int | None = None, *,
     elif any(trial.front for trial in board.trials):
         output.info(f"*: on the Pareto front{'' if board.complete else ' so far'}.")
     if any(trial.is_final for trial in board.trials):
-        output.info("NAME-0, NAME-1: NAME trained again with more steps and other seeds; only these make the front.")
+        output.info(
+            "NAME-0, NAME-1: NAME trained again with more steps and other seeds. Only these are on the front, and "
+            "models cheaper than all of them."
+        )
     if board.untried:
         output.info(exhausted_sentence(board))
     for amp, name in board.best_of.items():
