@@ -83,7 +83,7 @@ def _drive(config: SearchConfig, study: Path, options: RunOptions) -> Board:
         options.on_notice(f"the study has {scheduler.started} trials already; trials: {config.trials} adds none")
     checkpoints = copy.checkpoints if copy else options.storage or str(study / "ray")
     with _backend(scheduler, amps, checkpoints, options) as begin:
-        _train(scheduler, begin, lambda: options.on_phase("training", scheduler.ended, config.trials))
+        _train(scheduler, begin, lambda: options.on_phase("training", scheduler.ended, config.known_trials or 0))
         _check_finished(study)
         if config.final:
             scheduler.begin_finals(choose(config, study, config.finals))
@@ -175,7 +175,7 @@ def _train(scheduler: TrialScheduler, begin: Callable[[], Callable[[], None]], o
             on_begin()
             run()
     except KeyboardInterrupt:
-        raise Interrupted(scheduler.ended, scheduler.config.trials) from None
+        raise Interrupted(scheduler.ended, scheduler.config.known_trials) from None
     if scheduler.started:
         check_in_place(scheduler.study)
     unended = "its trials did not end" if scheduler.open or scheduler.running else None

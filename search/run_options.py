@@ -59,8 +59,9 @@ DEFAULT_OPTIONS = RunOptions()
 
 
 class Interrupted(KeyboardInterrupt):
-    """A person stopped a search; its finished trials are kept."""
+    """A person stopped a search; its finished trials are kept. `trials` is None where only time limits their number."""
 
-    def __init__(self, ended: int, trials: int) -> None:
-        super().__init__(f"stopped after {ended} of {trials} trials")
+    def __init__(self, ended: int, trials: int | None) -> None:
+        of = "" if trials is None else f" of {trials}"
+        super().__init__(f"stopped after {ended}{of} trials")
         self.ended, self.trials = ended, trials

@@ -227,6 +227,11 @@ class SearchConfig(Frozen):
         return self
 
     @property
+    def known_trials(self) -> int | None:
+        """The number of trials where it is known beforehand; None where time limits it."""
+        return None if self.minutes else self.trials
+
+    @property
     def finals(self) -> int:
         """How many trials are trained again at most, each with several seeds; 0 without `final`."""
         fronts = len(self.datasets) if self.mode == "per_amp" else 1

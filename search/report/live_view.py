@@ -90,7 +90,8 @@ class LiveView:
         ended = sum(trial.has_ended for trial in finals or trials)
         if finals:
             return f"{ended} of {len(finals)}"
-        return f"{ended} trials" if self._config.minutes else f"{ended} of {self._config.trials} trials"
+        known = self._config.known_trials
+        return f"{ended} trials" if known is None else f"{ended} of {known} trials"
 
     def _foot(self, width: int) -> list[str]:
         """Return how to listen, as far as that fits: a cut command would be none."""

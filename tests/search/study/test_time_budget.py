@@ -9,6 +9,7 @@ import pytest
 from models.core.errors import UserError
 from models.recordings.dataset import AmpData
 from search.config.study import MAX_TRIALS, SearchConfig
+from search.run_options import Interrupted
 from search.study.build import fitting_recipes, make_time_budget
 from search.study.ledger import read_lines
 from search.study.lines import TrialEnd
@@ -222,6 +223,11 @@ def test_stated_trials_are_the_most_that_a_time_gets():
     config = config_of(trials=40)
     assert config.with_budget("2h").trials == 40
     assert config.with_budget("2h").with_budget("7").minutes is None
+    assert (config.known_trials, config.with_budget("2h").known_trials) == (40, None)
+    assert [str(Interrupted(6, known)) for known in (40, None)] == [
+        "stopped after 6 of 40 trials",
+        "stopped after 6 trials",
+    ]
 
 
 @pytest.mark.parametrize(
