@@ -16,7 +16,7 @@ from statistics import fmean, median
 import torch
 
 from benchmarks.common import without_knobs
-from benchmarks.optimizers import MODEL, load
+from benchmarks.optimizers import load
 from models.capture.virtual_amp import VirtualAmp
 from models.evaluation.scoring import score
 from models.knobs.schema import Knobs
@@ -24,6 +24,7 @@ from models.knobs.text import format_setting
 from models.network.architecture import WaveNetConfig
 from models.recordings.dataset import AmpData, Piece
 from models.training.config import LearningConfig, Recipe
+from models.training.recommended import recommended_model
 from models.training.trainer import Trainer
 from zoo.cli import output
 from zoo.cli.options import one_thread
@@ -60,10 +61,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         data = load("virtual", Path("none"), Path(scratch) / "takes")
         assert data is not None
-        ours = train_on(data, MODEL, learning)
+        model = recommended_model()
+        ours = train_on(data, model, learning)
         ratios = []
         for piece, esr in zip(data.held, ours, strict=True):
-            (dedicated,) = train_on(capture_at(data, piece), without_knobs(MODEL), learning)
+            (dedicated,) = train_on(capture_at(data, piece), without_knobs(model), learning)
             ratios.append(esr / dedicated)
             place = format_setting(piece.setting)
             output.data(f"{place}: with knobs {esr:.5f}, dedicated {dedicated:.5f}, ratio {ratios[-1]:.2f}")

@@ -27,7 +27,7 @@ from models.training.config import LearningConfig
 SILENT_SETTINGS = 8  # of a step; a quarter are corners of the knobs
 
 SILENCE_FROM = 0.5  # the part of the steps from which on silence counts
-SILENCE_SHARE = 0.3  # largest norm of its gradient, as a share of that of the takes; with 1 the takes learn slowly
+SILENCE_SHARE = 0.55  # largest norm of its gradient, as a share of that of the takes; with 1 the takes learn slowly
 
 TURN_EVERY, SILENT_TURNS = (
     4,
