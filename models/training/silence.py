@@ -29,10 +29,8 @@ SILENT_SETTINGS = 8  # of a step; a quarter are corners of the knobs
 SILENCE_FROM = 0.5  # the part of the steps from which on silence counts
 SILENCE_SHARE = 0.55  # largest norm of its gradient, as a share of that of the takes; with 1 the takes learn slowly
 
-TURN_EVERY, SILENT_TURNS = (
-    4,
-    2,
-)  # steps between two in which turns count, and how many; a turn takes half a receptive field
+TURN_EVERY = 4  # steps between two in which turns count
+SILENT_TURNS = 2  # of such a step; each takes half a receptive field
 
 SILENCE_STREAM = 2  # of random numbers, separate from those of the windows
 
