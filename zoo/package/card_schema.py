@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from models.core.errors import UserError
 from models.core.plain_text import plain_text
@@ -58,7 +58,7 @@ class AmpSummary(Frozen):
 class Terms(Frozen):
     """What the owner states about an amp: license, kind, tone, and the hub's data sets of its recordings."""
 
-    license: str
+    license: Annotated[str, StringConstraints(to_lower=True)]
     license_name: str = ""
     license_link: str = ""
     kind: Kind = "amp"

@@ -48,7 +48,7 @@ from tests.support.packages import (
 )
 from zoo.cli.errors import explain
 from zoo.package.card import read_front_matter
-from zoo.package.card_schema import read_summary
+from zoo.package.card_schema import Terms, read_summary
 from zoo.package.demo_clips import HEADROOM, LOUDNESS_DBFS
 from zoo.package.manifest import write_manifest
 from zoo.package.replay import replay
@@ -328,6 +328,10 @@ def check_held_take(run: Path, tmp_path: Path) -> None:
     write_manifest(folder, "tiny", "ampzoo")
     with pytest.raises(IntegrityError, match=r"plays audio/other.target.flac, which is not in the package"):
         verify(folder)
+
+
+def test_a_license_may_be_in_capitals():
+    assert [Terms(license=word).license for word in ("MIT", "CC-BY-4.0", "mit")] == ["mit", "cc-by-4.0", "mit"]
 
 
 def test_other_license_needs_a_name_and_a_link(tmp_path: Path):
