@@ -26,8 +26,9 @@ from models.training.config import LearningConfig
 
 SILENT_SETTINGS = 8  # of a step; a quarter are corners of the knobs
 
-SILENCE_FROM = 0.5  # the part of the steps from which on silence counts
-SILENCE_SHARE = 0.55  # largest norm of its gradient, as a share of that of the takes; with 1 the takes learn slowly
+# From a part of the steps on, the largest norm of its gradient as a share of that of the takes. The last steps move the
+# net little, so that there the takes lose little.
+SILENCE_SHARES = ((0.8, 0.8), (0.5, 0.3))
 
 TURN_EVERY = 4  # steps between two in which turns count
 SILENT_TURNS = 2  # of such a step; each takes half a receptive field
@@ -70,7 +71,9 @@ def silence_share(step: int, learning: LearningConfig) -> float:
 
     0 where silence does not count.
     """
-    return SILENCE_SHARE if learning.silence and step >= SILENCE_FROM * learning.steps else 0.0
+    if not learning.silence:
+        return 0.0
+    return next((share for start, share in SILENCE_SHARES if step >= start * learning.steps), 0.0)
 
 
 def turns_count(step: int, learning: LearningConfig) -> bool:

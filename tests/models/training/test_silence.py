@@ -81,9 +81,9 @@ def test_settings_depend_on_seed_and_step_alone_and_reach_the_corners():
     assert corners.sum() == len(levels_NE) // 4
 
 
-def test_silence_counts_from_half_of_the_steps_on():
+def test_silence_counts_from_half_of_the_steps_on_and_more_in_the_last_fifth():
     learning = LearningConfig(steps=100)
-    assert [silence_share(step, learning) for step in (0, 49, 50, 89, 90, 99)] == [0, 0, 0.55, 0.55, 0.55, 0.55]
+    assert [silence_share(step, learning) for step in (0, 49, 50, 79, 80, 99)] == [0, 0, 0.3, 0.3, 0.8, 0.8]
     assert silence_share(99, LearningConfig(steps=100, silence=0)) == 0
 
 
