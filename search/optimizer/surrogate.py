@@ -25,6 +25,10 @@ LENGTHS, SLOPES, NOISES = (1.0, 2.0, 4.0), (0.0, 1.0), (0.03, 0.1, 0.3)
 
 DEFAULT_SHAPE = 2.0, 1.0, 0.3  # length, slope and noise before any error is known
 
+RELEVANCE_POINTS = 8  # known before features get weights of their own
+RELEVANCE_COST = 2.0  # of log evidence, times the square of how often a weight is doubled or halved
+RELEVANCE_SWEEPS = 2  # over all features
+
 SPREAD = 0.1  # decades: the standard deviation of errors assumed beforehand, with the weight of one error
 
 MAX_POINTS = 200  # of a fit: its time grows with their cube
@@ -222,7 +226,8 @@ class Surrogate:
     """Errors as a Gaussian process (Rasmussen and Williams 2006, chapter 2).
 
     The mean is a level; the kernel is squared-exponential plus linear in standardized features, plus noise. Length,
-    slope and noise have the highest evidence of a small grid, the level the highest of all values.
+    slope and noise have the highest evidence of a small grid, the level the highest of all values. With
+    `RELEVANCE_POINTS` and more, features have weights by their relevance.
 
     Args:
         known: features of trained points; only the first `MAX_POINTS` are used.
@@ -239,6 +244,9 @@ class Surrogate:
         t_N = (y_N - self.level) / self.scale
         fits = [_fit(self.z_ND, t_N, *shape) for shape in _grid()]
         best = max(fits, key=lambda fit: fit.evidence)
+        if len(known) >= RELEVANCE_POINTS:
+            best, weight_D = _with_relevance(self.z_ND, t_N, best)
+            self.table.weight_D, self.z_ND = weight_D, self.z_ND * weight_D
         self.shape, self.noise, self.root_NN, self.weight_N = best.shape, best.noise, best.root_NN, best.weight_N
         self.level += self.scale * best.level
 
@@ -292,6 +300,36 @@ def _fit(z_ND: FloatArray, t_N: FloatArray, length: float, slope: float, noise: 
     return _Fit(evidence, (length, slope), noise, level, root_NN, _solve(root_NN, off_N, transposed=True))
 
 
+def _with_relevance(z_ND: FloatArray, t_N: FloatArray, start: _Fit) -> tuple[_Fit, FloatArray]:
+    """Return a fit whose features have weights, and these `(D,)`, with a mean square of 1.
+
+    Each feature's weight is doubled or halved where the log evidence rises by more than `RELEVANCE_COST` takes off
+    ("automatic relevance determination", Rasmussen and Williams 2006, section 5.1, by coordinate ascent).
+    """
+
+    def attempt(doublings_D: FloatArray) -> tuple[float, _Fit, FloatArray]:
+        weight_D = np.exp2(doublings_D)
+        weight_D = weight_D / math.sqrt((weight_D**2).sum() / max(1, len(weight_D)))
+        fit = _fit(z_ND * weight_D, t_N, *start.shape, start.noise)
+        return fit.evidence - RELEVANCE_COST * float((doublings_D**2).sum()), fit, weight_D
+
+    doublings_D = np.zeros(z_ND.shape[1])
+    value, fit, weight_D = attempt(doublings_D)
+    for _ in range(RELEVANCE_SWEEPS):
+        before = value
+        for feature in range(len(doublings_D)):
+            for change in (1.0, -1.0):
+                changed_D = doublings_D.copy()
+                changed_D[feature] += change
+                found = attempt(changed_D)
+                if found[0] > value:
+                    (value, fit, weight_D), doublings_D = found, changed_D
+                    break
+        if value == before:
+            break
+    return fit, weight_D
+
+
 def _solve(root_NN: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:
     """Solve a lower triangular system, or its transpose."""
     return np.asarray(solve_triangular(root_NN, right, lower=True, trans=int(transposed)))
@@ -302,12 +340,14 @@ class _Table:
 
     def __init__(self, known: Sequence[Features], queries: Sequence[Features]) -> None:
         self.names = sorted(set().union(*known, *queries))
+        self.weight_D: FloatArray = np.ones(len(self.names))  # of the standardized features
         x_ND = self._rows([*known, *queries])
         self.middle_D, self.spread_D = x_ND.mean(0), x_ND.std(0)
 
     def standard(self, points: Sequence[Features]) -> FloatArray:
-        """Return the standardized features of points, `(M, D)`."""
-        return (self._rows(points) - self.middle_D) / np.where(self.spread_D > 0, self.spread_D, 1.0)
+        """Return the standardized features of points, times their weights, `(M, D)`."""
+        spread_D = np.where(self.spread_D > 0, self.spread_D, 1.0)
+        return self.weight_D * (self._rows(points) - self.middle_D) / spread_D
 
     def _rows(self, points: Sequence[Features]) -> FloatArray:
         rows = [[point.get(name, 0.0) for name in self.names] for point in points]

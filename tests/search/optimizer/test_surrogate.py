@@ -3,6 +3,7 @@
 import math
 import random
 from statistics import NormalDist
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -119,6 +120,29 @@ def test_believed_points_keep_their_prediction_and_lower_the_deviation_near_them
     assert after == pytest.approx(mean_M)
     assert (after_M <= before_M + 1e-12).all()
     assert (after_M[:3] < 0.8 * before_M[:3]).all()
+
+
+def test_features_that_matter_get_larger_weights():
+    chance = np.random.default_rng(0)
+    values_ND = chance.normal(size=(60, 6))
+    rows = [{f"f{axis}": float(value) for axis, value in enumerate(values_D)} for values_D in values_ND]
+    errors = [float(np.sin(2 * values_D[0]) + 0.5 * values_D[1] ** 2) for values_D in values_ND]
+    known, asked = rows[:40], rows[40:]
+    surrogate = Surrogate(known, errors[:40], asked)
+    weight_D = surrogate.table.weight_D
+    assert (weight_D**2).mean() == pytest.approx(1)
+    assert weight_D[:2].min() >= 2 * weight_D[2:].max()
+    mean_M, _ = surrogate.predict(asked)
+    off = np.abs(mean_M - errors[40:]).mean()
+    with mock.patch("search.optimizer.surrogate.RELEVANCE_POINTS", 1000):
+        alike_M, _ = Surrogate(known, errors[:40], asked).predict(asked)
+    assert off < 0.8 * np.abs(alike_M - errors[40:]).mean()
+
+
+def test_without_a_reason_all_features_have_the_same_weight():
+    chance = np.random.default_rng(1)
+    rows = [{f"f{axis}": float(value) for axis, value in enumerate(row)} for row in chance.normal(size=(30, 5))]
+    assert Surrogate(rows, chance.normal(size=30).tolist()).table.weight_D.tolist() == [1.0] * 5
 
 
 def test_the_next_of_several_workers_does_not_train_what_another_trains():
