@@ -1,6 +1,8 @@
 """A training step on the CPU: both engines agree, and steps without finite numbers are skipped."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +237,23 @@ def test_baseline_is_computed_once(data: AmpData, monkeypatch: pytest.MonkeyPatc
     first = trainer.validate()
     monkeypatch.setattr(AmpData, "neighbor", None)
     assert trainer.validate() == first and first.baseline_mean
+
+
+def test_a_whole_training_imports_no_compiler(tmp_path: Path):
+    """The parts of torch that it could import take seconds of every worker of a search."""
+    takes = record(tmp_path, "train", di(1.5))
+    script = f"""
+import sys
+from pathlib import Path
+from models.recordings.loading import load_data
+from models.training.trainer import Trainer
+from tests.support.makers import data_config, recipe
+data = load_data(data_config(Path({str(takes)!r})))
+parts = dict(optimizer="soap", silence=100.0, interaction=1.0, composed=0.5)
+trainer = Trainer(recipe(data.config, **parts), data)
+trainer.advance(30)
+trainer.finished_model()
+print(sorted({{"sympy", "torch._dynamo"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n", done.stdout
