@@ -1,6 +1,7 @@
 """Every test runs quiet and off the network; the hub client reads its environment when it is imported."""
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ os.environ.update(
     AMPZOO_CONFIG=os.path.join(_HOME, "config"),
 )
 os.environ.pop("HF_TOKEN", None)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as below nohup, or in the background of a shell's script
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # commands inherit it, and tests interrupt them
 
 import torch
 
