@@ -309,12 +309,12 @@ def _with_relevance(z_ND: FloatArray, t_N: FloatArray, start: _Fit) -> tuple[_Fi
 
     def attempt(doublings_D: FloatArray) -> tuple[float, _Fit, FloatArray]:
         weight_D = np.exp2(doublings_D)
-        weight_D = weight_D / math.sqrt((weight_D**2).sum() / max(1, len(weight_D)))
+        weight_D = weight_D / math.sqrt((weight_D**2).mean())
         fit = _fit(z_ND * weight_D, t_N, *start.shape, start.noise)
         return fit.evidence - RELEVANCE_COST * float((doublings_D**2).sum()), fit, weight_D
 
     doublings_D = np.zeros(z_ND.shape[1])
-    value, fit, weight_D = attempt(doublings_D)
+    value, fit, weight_D = start.evidence, start, np.ones(len(doublings_D))
     for _ in range(RELEVANCE_SWEEPS):
         before = value
         for feature in range(len(doublings_D)):
